@@ -1,0 +1,159 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One helper per kind of target, so that settings are declared once and the layering reads as a table.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableExperimentalFeature("Lifetimes"),
+    .unsafeFlags(["-warnings-as-errors"]),
+]
+
+/// A C library from a Debian package or a wheel; its headers appear nowhere else.
+func cLibrary(_ name: String, pkgConfig: String?) -> Target {
+    .systemLibrary(name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig)
+}
+
+/// A Swift module in `Sources/<layer>/<name>`.
+func module(
+    _ layer: String, _ name: String, uses dependencies: [Target.Dependency] = [],
+    resources: [Resource] = [], linkerSettings: [LinkerSetting] = []
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(layer)/\(name)",
+        resources: resources, swiftSettings: strict, linkerSettings: linkerSettings)
+}
+
+/// The tests of one module, in `Tests/<name>`.
+func tests(_ name: String, uses dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["PlatformTesting"], path: "Tests/\(name)",
+        swiftSettings: strict, linkerSettings: openVINORuntimePath)
+}
+
+// The OpenVINO wheel is not on the loader's path, and SwiftPM drops an rpath that comes from a .pc file.
+let openVINORuntimePath: [LinkerSetting] = [
+    .unsafeFlags([
+        "-Xlinker", "-rpath", "-Xlinker", "\(Context.packageDirectory)/.deps/openvino/libs",
+    ])
+]
+
+let package = Package(
+    name: "medallion",
+    products: [.executable(name: "medallion", targets: ["medallion"])],
+    targets: [
+        // C
+        cLibrary("CRDKafka", pkgConfig: "rdkafka"),
+        cLibrary("CPostgres", pkgConfig: "libpq"),
+        cLibrary("CCurl", pkgConfig: "libcurl"),
+        cLibrary("CZstd", pkgConfig: "libzstd"),
+        cLibrary("CEvent", pkgConfig: "libevent_openssl"),
+        cLibrary("COpenVINO", pkgConfig: "openvino_c"),
+        cLibrary("COpenSSL", pkgConfig: "openssl"),
+        cLibrary("CIsal", pkgConfig: "libisal"),
+        .target(
+            name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
+            linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
+
+        // Base: bytes, no I/O, no C; everyone may use it
+        module("Base", "Bytes"),
+
+        // Clients: one wrapper per C library, no domain words
+        module("Clients", "Files", uses: ["Bytes"]),
+        module("Clients", "Hashing", uses: ["COpenSSL", "CIsal", "Bytes"]),
+        module("Clients", "Zstd", uses: ["CZstd", "Bytes"]),
+        module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
+        module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
+        module("Clients", "Postgres", uses: ["CPostgres", "Bytes"]),
+        module("Clients", "HTTPClient", uses: ["CCurl", "Bytes"]),
+        module("Clients", "EventLoop", uses: ["CEvent", "Bytes"]),
+        // The one client on top of a client: the broker shares the event loop, so libevent is wrapped once.
+        module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
+        module("Clients", "Inference", uses: ["COpenVINO", "Bytes"]),
+
+        // Runtime: what the swift-server packages would have given us
+        module("Runtime", "ServiceLifecycle", uses: ["Bytes"]),
+        module("Runtime", "Telemetry", uses: ["Bytes"]),
+        module("Runtime", "Settings", uses: ["Bytes"]),
+
+        // Domain: nouns and pure rules
+        module("Domain", "Events", uses: ["Bytes"]),
+        module("Domain", "Transforms", uses: ["Events", "Bytes"]),
+        module("Domain", "Lake", uses: ["Events", "Files", "Zstd", "Hashing", "JSONScan", "Bytes"]),
+        module("Domain", "Embeddings", uses: ["Inference", "Bytes"]),
+        module("Domain", "VectorIndex", uses: ["Events", "Retrieval", "Postgres", "Bytes"]),
+        module("Domain", "Retrieval", uses: ["Events", "Bytes"]),
+
+        // Services: things that run
+        module("Services", "Broker", uses: services + ["EventLoop", "Files", "Hashing"]),
+        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka"]),
+        module(
+            "Services", "Simulator",
+            uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Producer"]),
+        module(
+            "Services", "StreamJob",
+            uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files"]),
+        module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files"]),
+        module(
+            "Services", "Indexer",
+            uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "JSONScan"]),
+        module(
+            "Services", "SearchAPI",
+            uses: services + [
+                "HTTPServer", "Retrieval", "VectorIndex", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing",
+            ],
+            resources: [.embedInCode("Page")]),
+        module(
+            "Services", "Replay",
+            uses: services + ["StreamJob", "Indexer", "Lake", "Transforms", "VectorIndex", "Embeddings", "Postgres"]),
+
+        // The executable: one file per subcommand
+        .executableTarget(
+            name: "medallion",
+            dependencies: [
+                "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
+                "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
+                "VectorIndex", "Retrieval", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Files", "Hashing",
+                "Zstd", "JSONScan", "Bytes",
+            ],
+            path: "Sources/medallion", swiftSettings: strict, linkerSettings: openVINORuntimePath),
+
+        // Tests
+        .target(
+            name: "PlatformTesting", dependencies: ["Bytes", "Files", "Zstd"], path: "Tests/PlatformTesting",
+            swiftSettings: strict),
+        tests("BytesTests", uses: ["Bytes"]),
+        tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "JSONScan", "Bytes"]),
+        tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
+        tests("PostgresTests", uses: ["Postgres", "EmbeddedPostgres", "ServiceLifecycle", "Telemetry", "Bytes"]),
+        tests("HTTPTests", uses: ["EventLoop", "HTTPServer", "HTTPClient", "Bytes"]),
+        tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
+        tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),
+        tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "JSONScan", "Bytes"]),
+        tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
+        tests(
+            "VectorIndexTests",
+            uses: [
+                "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "Indexer", "Embeddings",
+                "ServiceLifecycle", "Telemetry", "Bytes",
+            ]),
+        tests("BrokerTests", uses: ["Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
+        tests(
+            "ProducerTests",
+            uses: [
+                "Producer", "Simulator", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "Zstd",
+                "CRDKafka", "Bytes",
+            ]),
+        tests(
+            "SearchAPITests",
+            uses: ["SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "ServiceLifecycle", "Telemetry", "Bytes"]),
+        tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),
+        tests("TidyTests", uses: ["Bytes", "Settings"]),
+    ],
+    cxxLanguageStandard: .cxx17
+)
+
+/// What every service may use besides its own clients.
+var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Events", "Bytes"] }

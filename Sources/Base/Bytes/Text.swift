@@ -1,0 +1,130 @@
+/// Lower-case hexadecimal.
+package enum Hex {
+    package static let digits: [UInt8] = Array("0123456789abcdef".utf8)
+
+    package static func append(_ source: some Sequence<UInt8>, to bytes: inout [UInt8]) {
+        for byte in source {
+            bytes.append(digits[Int(byte >> 4)])
+            bytes.append(digits[Int(byte & 15)])
+        }
+    }
+
+    package static func string(_ source: some Sequence<UInt8>) -> String {
+        var bytes: [UInt8] = []
+        append(source, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The bytes that `text` names, or nil where it is not an even number of hexadecimal digits.
+    package static func bytes(_ text: some Collection<UInt8>) -> [UInt8]? {
+        guard text.count.isMultiple(of: 2) else { return nil }
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count / 2)
+        var high: UInt8?
+        for character in text {
+            let value: UInt8
+            switch character {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = character - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = character - UInt8(ascii: "a") + 10
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = character - UInt8(ascii: "A") + 10
+            default: return nil
+            }
+            if let first = high {
+                result.append(first << 4 | value)
+                high = nil
+            } else {
+                high = value
+            }
+        }
+        return result
+    }
+}
+
+/// Integers as decimal digits.
+package enum Decimal {
+    package static func append(_ value: Int64, to bytes: inout [UInt8]) {
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        var rest = value.magnitude
+        let start = bytes.count
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+    }
+
+    /// Appends `value` with leading zeroes up to `width` digits; for file names and dates.
+    package static func append(_ value: Int64, width: Int, to bytes: inout [UInt8]) {
+        let start = bytes.count
+        var rest = value.magnitude
+        for _ in 0..<width {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        }
+        bytes[start...].reverse()
+    }
+}
+
+/// Base64 with padding, RFC 4648 section 4.
+package enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    package static func append(_ source: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+        var index = 0
+        while index < source.count {
+            let left = source.count - index
+            let first = UInt32(source[index])
+            let second = left > 1 ? UInt32(source[index + 1]) : 0
+            let third = left > 2 ? UInt32(source[index + 2]) : 0
+            let group = first << 16 | second << 8 | third
+            bytes.append(alphabet[Int(group >> 18)])
+            bytes.append(alphabet[Int(group >> 12 & 63)])
+            bytes.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
+            bytes.append(left > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "="))
+            index += 3
+        }
+    }
+
+    package static func string(_ source: [UInt8]) -> String {
+        var bytes: [UInt8] = []
+        source.withUnsafeBytes { buffer in append(buffer, to: &bytes) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The decoded bytes, or nil where `text` is not padded base64.
+    package static func bytes(_ text: some Collection<UInt8>) -> [UInt8]? {
+        guard text.count.isMultiple(of: 4) else { return nil }
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count / 4 * 3)
+        var group: UInt32 = 0
+        var digits = 0
+        var padding = 0
+        for character in text {
+            let value: UInt32
+            switch character {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = UInt32(character - UInt8(ascii: "A"))
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = UInt32(character - UInt8(ascii: "a")) + 26
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = UInt32(character - UInt8(ascii: "0")) + 52
+            case UInt8(ascii: "+"): value = 62
+            case UInt8(ascii: "/"): value = 63
+            case UInt8(ascii: "="):
+                padding += 1
+                value = 0
+            default: return nil
+            }
+            if padding > 0 && character != UInt8(ascii: "=") { return nil }
+            group = group << 6 | value
+            digits += 1
+            if digits == 4 {
+                result.append(UInt8(group >> 16 & 255))
+                result.append(UInt8(group >> 8 & 255))
+                result.append(UInt8(group & 255))
+                group = 0
+                digits = 0
+            }
+        }
+        guard padding <= 2 else { return nil }
+        result.removeLast(padding)
+        return result
+    }
+}

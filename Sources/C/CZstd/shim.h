@@ -1,0 +1,4 @@
+// The only place where these headers are included; see the Swift wrapper in Sources/Clients.
+#pragma once
+#include <zstd.h>
+#include <zstd_errors.h>

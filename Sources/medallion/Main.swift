@@ -1,0 +1,4 @@
+@main
+struct Medallion {
+    static func main() {}
+}
