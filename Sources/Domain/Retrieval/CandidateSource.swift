@@ -1,0 +1,199 @@
+/// What the index is asked for by one search.
+package struct CandidateQuery: Sendable {
+    /// The query as typed, for the lexical arm; may hold any text, quotes and operators included, and must never
+    /// make the arm fail.
+    package var text: String
+    /// The query's vector, L2-normalised; nil leaves the vector arm out.
+    package var vector: [Float]?
+    package var filters: SearchFilters
+    /// Candidates of the vector arm at most; 0 leaves it out.
+    package var vectorLimit: Int
+    /// Candidates of the lexical arm at most; 0 leaves it out.
+    package var lexicalLimit: Int
+    /// The generation to read; nil is the active one, read once inside the same snapshot.
+    package var generation: Int64?
+    /// Only rows visible at this index version (`from_version <= v < to_version`); nil is the newest of the snapshot.
+    package var indexVersion: Int64?
+
+    package init(
+        text: String, vector: [Float]?, filters: SearchFilters = SearchFilters(),
+        vectorLimit: Int = SearchLimits.candidatesPerArm, lexicalLimit: Int = SearchLimits.candidatesPerArm,
+        generation: Int64? = nil, indexVersion: Int64? = nil
+    ) {
+        self.text = text
+        self.vector = vector
+        self.filters = filters
+        self.vectorLimit = vectorLimit
+        self.lexicalLimit = lexicalLimit
+        self.generation = generation
+        self.indexVersion = indexVersion
+    }
+}
+
+/// Where one arm put a candidate.
+package struct ArmPlace: Sendable, Hashable {
+    /// 1 is best.
+    package var rank: Int
+    /// Cosine similarity for the vector arm (1 is equal), the text rank for the lexical arm (larger is better).
+    package var score: Double
+
+    package init(rank: Int, score: Double) {
+        self.rank = rank
+        self.score = score
+    }
+}
+
+/// One passage that an arm, or both, found; with all that a hit shows.
+package struct Candidate: Sendable, Equatable {
+    package var docID: String
+    package var version: Int64
+    /// Number of the passage in its document, from 0.
+    package var passage: Int32
+    package var collection: String
+    package var title: String
+    package var url: String
+    /// The passage's text.
+    package var text: String
+    package var eventTimeMilliseconds: Int64
+    package var wiki: String
+    package var language: String
+    package var type: String
+    package var user: String
+    package var isBot: Bool
+    /// The lineage of the Gold line, one complete JSON object.
+    package var lineageJSON: [UInt8]
+    /// Nil where the vector arm did not find it (within its limit).
+    package var vector: ArmPlace?
+    /// Nil where the lexical arm did not find it (within its limit).
+    package var lexical: ArmPlace?
+
+    package init(
+        docID: String, version: Int64, passage: Int32, collection: String, title: String, url: String, text: String,
+        eventTimeMilliseconds: Int64, wiki: String, language: String, type: String, user: String, isBot: Bool,
+        lineageJSON: [UInt8], vector: ArmPlace?, lexical: ArmPlace?
+    ) {
+        self.docID = docID
+        self.version = version
+        self.passage = passage
+        self.collection = collection
+        self.title = title
+        self.url = url
+        self.text = text
+        self.eventTimeMilliseconds = eventTimeMilliseconds
+        self.wiki = wiki
+        self.language = language
+        self.type = type
+        self.user = user
+        self.isBot = isBot
+        self.lineageJSON = lineageJSON
+        self.vector = vector
+        self.lexical = lexical
+    }
+}
+
+/// Both arms' candidates out of one snapshot.
+package struct CandidateSet: Sendable {
+    /// Each (doc_id, passage) once, in any order; the arms' places tell the order.
+    package var candidates: [Candidate]
+    /// The generation that was read.
+    package var generation: Int64
+    /// The newest index version of the snapshot, or the one that was asked for.
+    package var indexVersion: Int64
+
+    package init(candidates: [Candidate], generation: Int64, indexVersion: Int64) {
+        self.candidates = candidates
+        self.generation = generation
+        self.indexVersion = indexVersion
+    }
+}
+
+/// The index as the ranking sees it.
+///
+/// Synchronous and tied to one thread, as a database connection is; a service keeps one per lane.
+package protocol CandidateSource: AnyObject {
+    /// Both arms in one call and one snapshot.
+    ///
+    /// - Parameter timeoutMilliseconds: after this long the call gives up and throws.
+    func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet
+}
+
+/// One document of the feed: an event that became Gold and is in the index.
+package struct RecentDocument: Sendable, Equatable {
+    /// The document's first passage, without places.
+    package var document: Candidate
+    /// Number of the index transaction that made it visible.
+    package var indexVersion: Int64
+    /// When that transaction ran, milliseconds since 1970.
+    package var indexedAtMilliseconds: Int64
+
+    package init(document: Candidate, indexVersion: Int64, indexedAtMilliseconds: Int64) {
+        self.document = document
+        self.indexVersion = indexVersion
+        self.indexedAtMilliseconds = indexedAtMilliseconds
+    }
+}
+
+/// How far the index is.
+package struct IndexStatus: Sendable, Equatable {
+    package var generation: Int64
+    /// The newest index version; 0 when nothing was indexed yet.
+    package var indexVersion: Int64
+    /// When the newest index transaction ran, milliseconds since 1970; nil when none did.
+    package var indexedAtMilliseconds: Int64?
+    /// The server's version line, for /health.
+    package var serverVersion: String
+
+    package init(generation: Int64, indexVersion: Int64, indexedAtMilliseconds: Int64?, serverVersion: String) {
+        self.generation = generation
+        self.indexVersion = indexVersion
+        self.indexedAtMilliseconds = indexedAtMilliseconds
+        self.serverVersion = serverVersion
+    }
+}
+
+/// An answer as it is kept, so that it can be traced, reproduced and graded later.
+package struct StoredAnswer: Sendable, Equatable {
+    package var id: String
+    package var question: String
+    package var createdAtMilliseconds: Int64
+    package var generation: Int64
+    package var indexVersion: Int64
+    package var isRefused: Bool
+    /// The request as it was understood, one JSON object.
+    package var requestJSON: [UInt8]
+    /// The reply as it was sent, one JSON object: sentences, citations, debug.
+    package var replyJSON: [UInt8]
+    /// The passages that were retrieved, best first: a JSON array of `{doc_id, version, passage, scores}`.
+    package var retrievedJSON: [UInt8]
+
+    package init(
+        id: String, question: String, createdAtMilliseconds: Int64, generation: Int64, indexVersion: Int64,
+        isRefused: Bool, requestJSON: [UInt8], replyJSON: [UInt8], retrievedJSON: [UInt8]
+    ) {
+        self.id = id
+        self.question = question
+        self.createdAtMilliseconds = createdAtMilliseconds
+        self.generation = generation
+        self.indexVersion = indexVersion
+        self.isRefused = isRefused
+        self.requestJSON = requestJSON
+        self.replyJSON = replyJSON
+        self.retrievedJSON = retrievedJSON
+    }
+}
+
+/// All that the API reads from and writes to the index. Synchronous and tied to one thread.
+package protocol RetrievalStore: CandidateSource {
+    /// The documents that became visible last in the active generation, newest first.
+    ///
+    /// - Parameters:
+    ///   - limit: at most so many.
+    ///   - filters: as for a search.
+    ///   - afterIndexVersion: only those of later index transactions; nil for all.
+    func recent(limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int) throws
+        -> [RecentDocument]
+    /// One cheap read that also proves the index alive.
+    func status(timeoutMilliseconds: Int) throws -> IndexStatus
+    /// Keeps an answer; a second one with the same id is an error.
+    func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws
+}

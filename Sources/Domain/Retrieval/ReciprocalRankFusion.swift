@@ -1,0 +1,49 @@
+/// One result of a search.
+package struct Hit: Sendable, Equatable {
+    package var candidate: Candidate
+    /// Reciprocal rank score over the arms that found it.
+    package var fusedScore: Double
+
+    package init(candidate: Candidate, fusedScore: Double) {
+        self.candidate = candidate
+        self.fusedScore = fusedScore
+    }
+}
+
+/// Reciprocal rank fusion (Cormack, Clarke, Büttcher: "Reciprocal rank fusion outperforms Condorcet and individual
+/// rank learning methods", SIGIR 2009): the score is the sum over arms of 1 / (k + rank).
+///
+/// Ranks and not scores are fused, because cosine and text rank have no common scale.
+package enum ReciprocalRankFusion {
+    /// The constant of the paper: how little the first places count more than the next.
+    package static let kDefault = 60
+
+    /// All candidates, best first; candidates that no arm placed are dropped.
+    ///
+    /// Equal scores are ordered by vector rank, then lexical rank, then doc_id and passage, so that the order is a
+    /// function of the input alone.
+    package static func fuse(_ candidates: [Candidate], k: Int = kDefault) -> [Hit] {
+        var hits: [Hit] = []
+        hits.reserveCapacity(candidates.count)
+        for candidate in candidates {
+            let score = share(of: candidate.vector, k: k) + share(of: candidate.lexical, k: k)
+            if score > 0 { hits.append(Hit(candidate: candidate, fusedScore: score)) }
+        }
+        hits.sort(by: isBefore)
+        return hits
+    }
+
+    private static func share(of place: ArmPlace?, k: Int) -> Double {
+        place.map { 1 / Double(k + max($0.rank, 1)) } ?? 0
+    }
+
+    private static func isBefore(_ left: Hit, _ right: Hit) -> Bool {
+        if left.fusedScore != right.fusedScore { return left.fusedScore > right.fusedScore }
+        let (a, b) = (left.candidate, right.candidate)
+        let (aVector, bVector) = (a.vector?.rank ?? .max, b.vector?.rank ?? .max)
+        if aVector != bVector { return aVector < bVector }
+        let (aLexical, bLexical) = (a.lexical?.rank ?? .max, b.lexical?.rank ?? .max)
+        if aLexical != bLexical { return aLexical < bLexical }
+        return (a.docID, a.passage) < (b.docID, b.passage)
+    }
+}

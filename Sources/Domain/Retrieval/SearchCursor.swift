@@ -1,0 +1,117 @@
+import Bytes
+
+/// A place in one fused ranking: which ranking (generation, index version, request) and how far.
+///
+/// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors.
+package struct SearchCursor: Sendable, Hashable {
+    package var generation: Int64
+    package var indexVersion: Int64
+    /// Hits already given.
+    package var offset: Int
+    /// Fingerprint of query, mode and filters; a cursor only continues the search it came from.
+    package var fingerprint: UInt64
+
+    package init(generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64) {
+        self.generation = generation
+        self.indexVersion = indexVersion
+        self.offset = offset
+        self.fingerprint = fingerprint
+    }
+
+    private static let layoutVersion: UInt8 = 1
+    /// version, generation, index version, offset, fingerprint, checksum
+    private static let byteCount = 1 + 8 + 8 + 4 + 8 + 4
+
+    /// The text that a client sends back.
+    package var text: String {
+        var bytes: [UInt8] = [Self.layoutVersion]
+        Self.append(UInt64(bitPattern: generation), count: 8, to: &bytes)
+        Self.append(UInt64(bitPattern: indexVersion), count: 8, to: &bytes)
+        Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
+        Self.append(fingerprint, count: 8, to: &bytes)
+        Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: 4, to: &bytes)
+        return Base64.string(bytes).replacingBase64Alphabet()
+    }
+
+    /// Reads a cursor's text; nil where it is none of ours.
+    package init?(text: String) {
+        guard text.utf8.count <= 64, let bytes = Base64.bytes(Self.standardAlphabet(text)),
+            bytes.count == Self.byteCount, bytes[0] == Self.layoutVersion
+        else { return nil }
+        let body = Array(bytes.dropLast(4))
+        guard Self.read(bytes, at: Self.byteCount - 4, count: 4) == StableHash.of(body) & 0xFFFF_FFFF else {
+            return nil
+        }
+        generation = Int64(bitPattern: Self.read(bytes, at: 1, count: 8))
+        indexVersion = Int64(bitPattern: Self.read(bytes, at: 9, count: 8))
+        offset = Int(Self.read(bytes, at: 17, count: 4))
+        fingerprint = Self.read(bytes, at: 21, count: 8)
+        guard generation >= 0, indexVersion >= 0, text == self.text else { return nil }
+    }
+
+    private static func append(_ value: UInt64, count: Int, to bytes: inout [UInt8]) {
+        for shift in (0..<count).reversed() { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift * 8))) }
+    }
+
+    private static func read(_ bytes: [UInt8], at start: Int, count: Int) -> UInt64 {
+        bytes[start..<start + count].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// base64url without padding, back to the padded standard alphabet.
+    private static func standardAlphabet(_ text: String) -> [UInt8] {
+        var bytes = text.utf8.map { byte -> UInt8 in
+            switch byte {
+            case UInt8(ascii: "-"): UInt8(ascii: "+")
+            case UInt8(ascii: "_"): UInt8(ascii: "/")
+            default: byte
+            }
+        }
+        while !bytes.count.isMultiple(of: 4) { bytes.append(UInt8(ascii: "=")) }
+        return bytes
+    }
+}
+
+extension SearchRequest {
+    /// Names the ranking that this request asks for: equal for equal query, mode and filters, whatever the page.
+    package var fingerprint: UInt64 {
+        var writer = JSONWriter()
+        writer.beginArray()
+        writer.string(query)
+        writer.string(mode.rawValue)
+        for list in [filters.wikis, filters.languages, filters.types] {
+            writer.beginArray()
+            for value in list.sorted() { writer.string(value) }
+            writer.endArray()
+        }
+        writer.string(filters.isBot.map(String.init) ?? "")
+        writer.string(filters.fromMilliseconds.map(String.init) ?? "")
+        writer.string(filters.toMilliseconds.map(String.init) ?? "")
+        writer.string(filters.collection.map { "=" + $0 } ?? "")
+        writer.endArray()
+        return StableHash.of(writer.bytes)
+    }
+}
+
+/// FNV-1a, 64 bits: equal in every process, unlike Swift's `Hasher`. Not against malice.
+package enum StableHash {
+    package static func of(_ bytes: some Sequence<UInt8>) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        return hash
+    }
+}
+
+extension String {
+    /// Padded standard base64 to base64url without padding.
+    fileprivate func replacingBase64Alphabet() -> String {
+        var bytes: [UInt8] = []
+        for byte in utf8 where byte != UInt8(ascii: "=") {
+            switch byte {
+            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: "-"))
+            case UInt8(ascii: "/"): bytes.append(UInt8(ascii: "_"))
+            default: bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
