@@ -1,0 +1,191 @@
+import Glibc
+
+/// An open file. One owner, closed at the end of its life; positions are explicit, so there is no shared cursor.
+package struct File: ~Copyable {
+    /// How a file is opened.
+    package enum Mode: Sendable {
+        case read
+        /// Read and write; made when absent.
+        case readWrite
+        /// Read and write; must not be there yet.
+        case create
+    }
+
+    package let path: String
+    package let descriptor: Int32
+
+    /// - Throws: ``FileError`` with the system's reason.
+    package init(_ path: String, _ mode: Mode) throws(FileError) {
+        let flags =
+            switch mode {
+            case .read: O_RDONLY
+            case .readWrite: O_RDWR | O_CREAT
+            case .create: O_RDWR | O_CREAT | O_EXCL
+            }
+        let descriptor = open(path, flags | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    /// The file's length in bytes.
+    package func size() throws(FileError) -> Int {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileError("stat", path) }
+        return Int(status.st_size)
+    }
+
+    /// Reads up to `count` bytes at `offset`; fewer at the end of the file.
+    package func read(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+        var failure: FileError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            var done = 0
+            while done < count {
+                let got = pread(descriptor, buffer.baseAddress.map { $0 + done }, count - done, off_t(offset + done))
+                if got < 0 {
+                    if errno == EINTR { continue }
+                    failure = FileError("read", path)
+                    break
+                }
+                if got == 0 { break }
+                done += got
+            }
+            initialized = done
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+        var done = 0
+        while done < bytes.count {
+            let written = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw FileError("write", path)
+            }
+            done += written
+        }
+    }
+
+    /// Cuts the file to `size` bytes.
+    package func truncate(to size: Int) throws(FileError) {
+        guard ftruncate(descriptor, off_t(size)) == 0 else { throw FileError("truncate", path) }
+    }
+
+    /// Makes content and length durable (fdatasync).
+    package func sync() throws(FileError) {
+        guard fdatasync(descriptor) == 0 else { throw FileError("fdatasync", path) }
+    }
+
+    /// Takes the exclusive lock without waiting; it lasts as long as the file is open, and no longer than the process.
+    ///
+    /// - Returns: false when another open file holds it.
+    package func tryLock() throws(FileError) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        guard errno == EWOULDBLOCK else { throw FileError("lock", path) }
+        return false
+    }
+
+    /// The whole content of the file at `path`.
+    ///
+    /// - Parameter bytesMax: a larger file is refused with EFBIG.
+    package static func contents(of path: String, bytesMax: Int = 1 << 30) throws(FileError) -> [UInt8] {
+        let file = try File(path, .read)
+        let size = try file.size()
+        guard size <= bytesMax else { throw FileError("read", path, code: EFBIG) }
+        return try file.read(at: 0, count: size)
+    }
+
+    /// Writes a file so that after a crash either the old or the new content is there: temporary file, fsync, rename,
+    /// fsync of the folder.
+    package static func replace(_ path: String, with bytes: [UInt8]) throws(FileError) {
+        let temporary = path + ".tmp"
+        try Folder.removeIfPresent(temporary)
+        do {
+            let file = try File(temporary, .create)
+            var failure: FileError?
+            bytes.withUnsafeBytes { buffer in
+                do throws(FileError) { try file.write(buffer, at: 0) } catch { failure = error }
+            }
+            if let failure { throw failure }
+            try file.sync()
+        }
+        try Folder.rename(temporary, to: path)
+        try Folder.sync(Folder.parent(of: path))
+    }
+}
+
+/// Operations on names: folders and what is in them.
+package enum Folder {
+    /// Makes the folder and its parents, each new name durable.
+    package static func create(_ path: String, mode: UInt32 = 0o750) throws(FileError) {
+        if exists(path) { return }
+        let parent = parent(of: path)
+        if parent != path { try create(parent, mode: mode) }
+        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw FileError("mkdir", path) }
+        try sync(parent)
+    }
+
+    package static func exists(_ path: String) -> Bool {
+        access(path, F_OK) == 0
+    }
+
+    /// Makes the names in a folder durable.
+    package static func sync(_ path: String) throws(FileError) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw FileError("fsync", path) }
+    }
+
+    package static func rename(_ source: String, to target: String) throws(FileError) {
+        guard Glibc.rename(source, target) == 0 else { throw FileError("rename", source) }
+    }
+
+    package static func remove(_ path: String) throws(FileError) {
+        guard unlink(path) == 0 else { throw FileError("unlink", path) }
+    }
+
+    package static func removeIfPresent(_ path: String) throws(FileError) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw FileError("unlink", path) }
+    }
+
+    /// The names in a folder but `.` and `..`, sorted by their bytes.
+    package static func list(_ path: String) throws(FileError) -> [String] {
+        guard let folder = opendir(path) else { throw FileError("opendir", path) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        errno = 0
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+            errno = 0
+        }
+        guard errno == 0 else { throw FileError("readdir", path) }
+        return names.sorted()
+    }
+
+    /// Removes a folder with all that is in it; links are removed, not followed.
+    package static func removeTree(_ path: String) throws(FileError) {
+        for name in try list(path) {
+            let child = path + "/" + name
+            var status = stat()
+            guard lstat(child, &status) == 0 else { throw FileError("lstat", child) }
+            if status.st_mode & S_IFMT == S_IFDIR { try removeTree(child) } else { try remove(child) }
+        }
+        guard rmdir(path) == 0 else { throw FileError("rmdir", path) }
+    }
+
+    /// The folder that holds `path`.
+    package static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
