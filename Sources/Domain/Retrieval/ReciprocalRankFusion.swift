@@ -47,3 +47,11 @@ package enum ReciprocalRankFusion {
         return (a.docID, a.passage) < (b.docID, b.passage)
     }
 }
+
+extension ReciprocalRankFusion {
+    /// One hit for each document, its best passage, in the order of `hits`.
+    package static func bestPassagePerDocument(_ hits: [Hit]) -> [Hit] {
+        var seen: Set<String> = []
+        return hits.filter { seen.insert($0.candidate.docID).inserted }
+    }
+}

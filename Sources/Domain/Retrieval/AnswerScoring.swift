@@ -1,0 +1,122 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// When a sentence is good enough to be part of an answer.
+///
+/// Two signals: the cosine of question and sentence (meaning; but unrelated short texts of one style, or of a script that
+/// the model does not know, also come close), and coverage (the share of the question's words, by rarity, that the
+/// sentence or its title holds). One may be weak only where the other is strong.
+package struct AnswerThresholds: Sendable, Equatable {
+    /// From here on the cosine alone is enough, for questions in Latin letters.
+    package var cosineAlone = 0.60
+    /// From here on the cosine is enough together with ``coverageBeside``.
+    package var cosineBeside = 0.35
+    package var coverageBeside = 0.30
+    /// From here on coverage alone is enough, given two words or more, or no vectors at all.
+    package var coverageAlone = 0.75
+    /// Further sentences must reach this share of the best one's score.
+    package var relativeToBest = 0.70
+
+    package init() {}
+
+    func accepts(cosine: Double?, coverage: Double, words: QuestionWords) -> Bool {
+        if coverage >= coverageAlone, words.words.count >= 2 || cosine == nil { return true }
+        guard let cosine else { return false }
+        // A question made of function words only ("what is it about?") has nothing to cover.
+        if words.words.isEmpty { return cosine >= cosineAlone }
+        if cosine >= cosineAlone && words.isMostlyLatin { return true }
+        return cosine >= cosineBeside && coverage >= coverageBeside
+    }
+}
+
+/// The words that a question asks about, weighted by how rare they are in what was retrieved.
+struct QuestionWords {
+    /// Stems, sorted.
+    let words: [String]
+    /// Whether most letters of the question are Latin, the only script that MiniLM was trained on in earnest.
+    let isMostlyLatin: Bool
+    private let weights: [String: Double]
+    private let totalWeight: Double
+
+    init(question: String, texts: [String]) {
+        words = Words.content(question).sorted()
+        var counts: [String: Int] = [:]
+        for text in texts {
+            for word in Words.content(text) { counts[word, default: 0] += 1 }
+        }
+        // Inverse document frequency as in BM25 with the +1 that keeps it positive (Robertson, Zaragoza 2009).
+        let total = Double(texts.count)
+        var weights: [String: Double] = [:]
+        for word in words {
+            let count = Double(counts[word] ?? 0)
+            weights[word] = log1p((total - count + 0.5) / (count + 0.5))
+        }
+        self.weights = weights
+        totalWeight = words.reduce(0) { $0 + (weights[$1] ?? 0) }
+        var (latin, other) = (0, 0)
+        for scalar in question.unicodeScalars where scalar.properties.isAlphabetic {
+            if scalar.value < 0x250 { latin += 1 } else { other += 1 }
+        }
+        isMostlyLatin = latin >= other
+    }
+
+    /// Share of the weight of the question's words that `present` holds; 0 for a question without any.
+    func coverage(of present: Set<String>) -> Double {
+        guard totalWeight > 0 else { return 0 }
+        let found = words.reduce(0) { $0 + (present.contains($1) ? weights[$1] ?? 0 : 0) }
+        return found / totalWeight
+    }
+}
+
+/// A sentence with what it is judged by.
+struct ScoredSentence {
+    /// What is shown.
+    var text: String
+    let hitIndex: Int
+    /// Place in rank order; breaks ties.
+    let place: Int
+    let cosine: Double?
+    let coverage: Double
+    let score: Double
+    /// Its words in order.
+    let words: [String]
+
+    /// Weight of the cosine beside coverage where both exist.
+    static let cosineShare = 0.6
+
+    init(_ sentence: SourceSentence, place: Int, title: String, wanted: QuestionWords) {
+        text = sentence.text
+        hitIndex = sentence.hitIndex
+        self.place = place
+        words = Words.sequence(sentence.text)
+        cosine = sentence.cosine
+        coverage = wanted.coverage(of: Words.content(sentence.text + " " + title))
+        if let cosine = sentence.cosine {
+            score = Self.cosineShare * cosine + (1 - Self.cosineShare) * coverage
+        } else {
+            score = coverage
+        }
+    }
+
+    /// Whether the words of `other` occur here in a row: then this sentence's document supports `other`.
+    func contains(_ other: ScoredSentence) -> Bool {
+        let wanted = other.words
+        guard !wanted.isEmpty, words.count >= wanted.count else { return false }
+        return (0...words.count - wanted.count).contains { start in
+            words[start..<start + wanted.count].elementsEqual(wanted)
+        }
+    }
+
+    /// Whether showing `other` beside this one would tell a reader nothing new: one contains the other, or four words
+    /// of five are shared.
+    func says(sameAs other: ScoredSentence) -> Bool {
+        if contains(other) || other.contains(self) { return true }
+        let (mine, theirs) = (Set(words), Set(other.words))
+        let shared = mine.intersection(theirs).count
+        let all = mine.count + theirs.count - shared
+        return all > 0 && Double(shared) >= Self.sameShare * Double(all)
+    }
+
+    static let sameShare = 0.8
+}

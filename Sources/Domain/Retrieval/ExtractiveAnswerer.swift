@@ -1,0 +1,193 @@
+/// A sentence of a retrieved passage, as a candidate for an answer.
+package struct SourceSentence: Sendable, Equatable {
+    package var text: String
+    /// Which hit it comes from: index into the hits given to ``ExtractiveAnswerer/sentences(of:)``.
+    package var hitIndex: Int
+    /// Cosine of its vector and the question's; nil where there is no vector.
+    package var cosine: Double?
+
+    package init(text: String, hitIndex: Int, cosine: Double?) {
+        self.text = text
+        self.hitIndex = hitIndex
+        self.cosine = cosine
+    }
+}
+
+/// A sentence of an answer and the documents that say it.
+package struct AnswerSentence: Sendable, Equatable {
+    package var text: String
+    /// Numbers of citations, from 1, ascending; empty only in a refusal.
+    package var citations: [Int]
+
+    package init(text: String, citations: [Int]) {
+        self.text = text
+        self.citations = citations
+    }
+}
+
+/// A document that an answer cites.
+package struct Citation: Sendable, Equatable {
+    /// Its number in the answer, from 1, in order of first use.
+    package var number: Int
+    package var hit: Hit
+}
+
+/// An answer put together from sentences of the hits.
+package struct Answer: Sendable, Equatable {
+    package var sentences: [AnswerSentence]
+    package var citations: [Citation]
+    /// Whether the support was too weak; then there is one sentence, ``ExtractiveAnswerer/refusal``, and no citation.
+    package var isRefused: Bool
+    /// Why, for `debug`.
+    package var support: AnswerSupport
+}
+
+/// What an answer was decided on.
+package struct AnswerSupport: Sendable, Equatable {
+    /// Sentences looked at.
+    package var considered = 0
+    /// Of those, the ones that passed the thresholds.
+    package var supported = 0
+    /// The best sentence's score, cosine and coverage; nil where there was no sentence.
+    package var bestScore: Double?
+    package var bestCosine: Double?
+    package var bestCoverage: Double?
+    /// Words of the question that were looked for.
+    package var questionWords: [String] = []
+}
+
+/// Answers by quoting: picks sentences of the retrieved text that speak to the question, or refuses.
+///
+/// It never writes a word of its own, so that each sentence is supported by its citations by construction: a
+/// citation's passage contains the sentence's words in a row.
+package enum ExtractiveAnswerer {
+    /// What a refusal says, exactly.
+    package static let refusal = "I don't have enough information."
+    /// Hits whose sentences are looked at; further down the ranking answers are rare and each costs an embedding.
+    package static let hitsMax = 12
+    /// Sentences looked at.
+    package static let sentencesConsideredMax = 48
+    /// Sentences of an answer: it is to be read, not scrolled.
+    package static let sentencesMax = 5
+    /// Citations of one sentence: more do not make it truer.
+    package static let citationsPerSentenceMax = 5
+
+    /// The sentences of the first hits, in rank order. A sentence that is its whole passage takes the passage's cosine;
+    /// the others have none yet and are to be embedded.
+    package static func sentences(of hits: [Hit]) -> [SourceSentence] {
+        var result: [SourceSentence] = []
+        for (index, hit) in hits.prefix(hitsMax).enumerated() {
+            let pieces = Sentences.split(hit.candidate.text)
+            for piece in pieces {
+                guard result.count < sentencesConsideredMax else { return result }
+                let cosine = pieces.count == 1 ? hit.candidate.vector?.score : nil
+                result.append(SourceSentence(text: piece, hitIndex: index, cosine: cosine))
+            }
+        }
+        return result
+    }
+
+    /// Puts an answer together.
+    ///
+    /// - Parameters:
+    ///   - hits: the ranking; all of it serves to tell rare words from common ones.
+    ///   - sentences: from ``sentences(of:)``, with cosines filled in where vectors exist.
+    ///   - maxTokens: bound of the answer's length by ``estimatedTokens(_:)``.
+    package static func answer(
+        question: String, hits: [Hit], sentences: [SourceSentence], maxTokens: Int,
+        thresholds: AnswerThresholds = AnswerThresholds()
+    ) -> Answer {
+        let wanted = QuestionWords(question: question, texts: hits.map { $0.candidate.title + " " + $0.candidate.text })
+        var scored: [ScoredSentence] = []
+        for (place, sentence) in sentences.enumerated() where hits.indices.contains(sentence.hitIndex) {
+            let title = hits[sentence.hitIndex].candidate.title
+            let one = ScoredSentence(sentence, place: place, title: title, wanted: wanted)
+            if !one.words.isEmpty { scored.append(one) }
+        }
+        scored.sort { ($0.score, $1.place) > ($1.score, $0.place) }
+        var support = AnswerSupport(considered: scored.count, questionWords: wanted.words)
+        if let best = scored.first {
+            (support.bestScore, support.bestCosine) = (best.score, best.cosine)
+            support.bestCoverage = best.coverage
+        }
+        let supported = scored.filter { thresholds.accepts(cosine: $0.cosine, coverage: $0.coverage, words: wanted) }
+        support.supported = supported.count
+        guard let best = supported.first else { return refused(support) }
+        let close = supported.filter { $0.score >= best.score * thresholds.relativeToBest }
+        return assemble(close, hits: hits, maxTokens: maxTokens, support: support)
+    }
+
+    /// Tokens of `text`, estimated as one for every four bytes of UTF-8 (about right for English in byte pair and
+    /// WordPiece vocabularies, high for Cyrillic, right for Han).
+    package static func estimatedTokens(_ text: String) -> Int {
+        (text.utf8.count + 3) / 4
+    }
+
+    private static func refused(_ support: AnswerSupport) -> Answer {
+        Answer(
+            sentences: [AnswerSentence(text: refusal, citations: [])], citations: [], isRefused: true, support: support)
+    }
+
+    private static func assemble(
+        _ ordered: [ScoredSentence], hits: [Hit], maxTokens: Int, support: AnswerSupport
+    ) -> Answer {
+        var chosen: [ScoredSentence] = []
+        var tokensLeft = maxTokens
+        for candidate in ordered where chosen.count < sentencesMax {
+            guard !chosen.contains(where: { $0.says(sameAs: candidate) }) else { continue }
+            var text = candidate.text
+            if estimatedTokens(text) > tokensLeft {
+                // The best sentence is cut rather than left out; cutting a later one would only add noise.
+                guard chosen.isEmpty else { continue }
+                text = cut(text, maxTokens: maxTokens)
+                guard !text.isEmpty else { continue }
+            }
+            tokensLeft -= estimatedTokens(text)
+            var kept = candidate
+            kept.text = text
+            chosen.append(kept)
+        }
+        var citations: [Citation] = []
+        var sentences: [AnswerSentence] = []
+        for sentence in chosen {
+            let numbers = supporters(of: sentence, among: ordered, hits: hits).map { index in
+                number(of: hits[index], in: &citations)
+            }
+            sentences.append(AnswerSentence(text: sentence.text, citations: numbers.sorted()))
+        }
+        guard !sentences.isEmpty else { return refused(support) }
+        return Answer(sentences: sentences, citations: citations, isRefused: false, support: support)
+    }
+
+    /// The hits whose passage says the sentence word for word: its own first, then others in order of score.
+    private static func supporters(
+        of sentence: ScoredSentence, among ordered: [ScoredSentence], hits: [Hit]
+    ) -> [Int] {
+        var result = [sentence.hitIndex]
+        for other in ordered where result.count < citationsPerSentenceMax {
+            if !result.contains(other.hitIndex), other.contains(sentence) { result.append(other.hitIndex) }
+        }
+        return result
+    }
+
+    private static func number(of hit: Hit, in citations: inout [Citation]) -> Int {
+        let same = citations.first { known in
+            known.hit.candidate.docID == hit.candidate.docID && known.hit.candidate.passage == hit.candidate.passage
+        }
+        if let same { return same.number }
+        citations.append(Citation(number: citations.count + 1, hit: hit))
+        return citations.count
+    }
+
+    /// The head of `text` within `maxTokens`, at a word's end where there is one, marked by `…`.
+    private static func cut(_ text: String, maxTokens: Int) -> String {
+        let bytesMax = maxTokens * 4 - "…".utf8.count
+        var head = ""
+        for character in text {
+            guard head.utf8.count + character.utf8.count <= bytesMax else { break }
+            head.append(character)
+        }
+        if let space = head.lastIndex(where: \.isWhitespace) { head = String(head[..<space]) }
+        return head.isEmpty ? "" : head + "…"
+    }
+}

@@ -1,0 +1,131 @@
+import Bytes
+import Retrieval
+import Testing
+
+@Suite struct AnswererTests {
+    private func answer(_ question: String, _ hits: [Hit], maxTokens: Int = 200) -> Answer {
+        ExtractiveAnswerer.answer(
+            question: question, hits: hits, sentences: ExtractiveAnswerer.sentences(of: hits), maxTokens: maxTokens)
+    }
+
+    private let bridge = "Golden Gate Bridge: repainted towers section (edit by Ann on en.wikipedia.org, +120 bytes)"
+    private let other = "Lake Tahoe: new depth figure from survey (edit by Bob on en.wikipedia.org, +9 bytes)"
+
+    @Test func quotesTheSupportingSentenceWithItsCitation() {
+        let result = answer(
+            "Who changed the Golden Gate Bridge?",
+            hits([("Golden Gate Bridge", bridge, 0.71), ("Lake Tahoe", other, 0.12)]))
+        #expect(!result.isRefused)
+        #expect(result.sentences == [AnswerSentence(text: bridge, citations: [1])])
+        #expect(result.citations.map(\.hit.candidate.docID) == ["d0"])
+    }
+
+    @Test(arguments: [
+        "What is the boiling point of mercury?", "asdfgh qwertz", "", "???", "What is it about?",
+    ]) func refusesWithoutSupport(question: String) {
+        let result = answer(question, hits([("Golden Gate Bridge", bridge, 0.2), ("Lake Tahoe", other, 0.12)]))
+        #expect(result.isRefused)
+        #expect(result.sentences == [AnswerSentence(text: "I don't have enough information.", citations: [])])
+        #expect(result.citations.isEmpty)
+    }
+
+    @Test func refusesWithoutHits() {
+        #expect(answer("anything", []).isRefused)
+    }
+
+    @Test func equalSentencesAreMergedWithAllTheirCitations() {
+        let result = answer(
+            "golden gate bridge towers",
+            hits([("Golden Gate Bridge", bridge, 0.8), ("Golden Gate Bridge", bridge.uppercased(), 0.79)]))
+        #expect(result.sentences.count == 1)
+        #expect(result.sentences.first?.citations == [1, 2])
+    }
+
+    @Test func alikeButNotEqualIsNotCited() {
+        let changed = String(bridge.dropLast(11)) + "+99 bytes)"
+        let result = answer(
+            "golden gate bridge towers", hits([("Bridge", bridge, 0.8), ("Bridge", changed, 0.79)]))
+        #expect(result.sentences.count == 1)
+        #expect(result.sentences.first?.citations == [1])
+    }
+
+    @Test func withoutVectorsCoverageDecides() {
+        let candidates = [
+            candidate("a", title: "Golden Gate Bridge", text: bridge, lexical: (1, 0.5)),
+            candidate("b", title: "Lake Tahoe", text: other, lexical: (2, 0.1)),
+        ]
+        let ranked = ReciprocalRankFusion.fuse(candidates)
+        #expect(!answer("golden gate bridge", ranked).isRefused)
+        #expect(answer("bridge over the river Kwai in Thailand", ranked).isRefused)
+    }
+
+    @Test func aForeignScriptNeedsItsWordsFound() {
+        // The model knows few words of Cyrillic, so that unrelated texts come out close.
+        let text = "Москва: исправлена опечатка (edit by А on ru.wikipedia.org, +2 bytes)"
+        #expect(answer("Что нового о Байкале сегодня", hits([("Москва", text, 0.68)])).isRefused)
+        #expect(!answer("Москва опечатка", hits([("Москва", text, 0.68)])).isRefused)
+    }
+
+    @Test func staysWithinMaxTokens() {
+        let long = "Golden Gate Bridge: " + String(repeating: "towers and cables ", count: 30)
+        let result = answer("golden gate bridge towers", hits([("Golden Gate Bridge", long, 0.8)]), maxTokens: 20)
+        let text = result.sentences.first?.text ?? ""
+        #expect(text.hasPrefix("Golden Gate Bridge:") && text.hasSuffix("…"))
+        #expect(ExtractiveAnswerer.estimatedTokens(text) <= 20)
+    }
+
+    /// Whatever the input: bounds hold, numbers are dense and ascending, and each citation says the sentence.
+    @Test(arguments: 1...60 as ClosedRange<UInt64>) func everySentenceIsSupportedByEachCitation(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let texts = (0..<Int.random(in: 0...15, using: &generator)).map { _ in
+            let text =
+                Bool.random(using: &generator)
+                ? bridge : Bool.random(using: &generator) ? "Word a b. " + bridge : randomText(&generator, lengthMax: 90)
+            return (title: "T", text: text, cosine: Double.random(in: -0.1...0.9, using: &generator))
+        }
+        let ranked = hits(texts)
+        let maxTokens = Int.random(in: 1...120, using: &generator)
+        let result = answer("word of the golden bridge 日本語", ranked, maxTokens: maxTokens)
+        if result.isRefused {
+            #expect(result.sentences.map(\.text) == [ExtractiveAnswerer.refusal])
+            return
+        }
+        #expect((1...ExtractiveAnswerer.sentencesMax).contains(result.sentences.count))
+        #expect(result.citations.map(\.number) == Array(1...result.citations.count))
+        #expect(result.sentences.reduce(0) { $0 + ExtractiveAnswerer.estimatedTokens($1.text) } <= maxTokens)
+        for sentence in result.sentences {
+            #expect(!sentence.citations.isEmpty && sentence.citations == sentence.citations.sorted())
+            guard !sentence.text.hasSuffix("…") else { continue }
+            let said = Words.sequence(sentence.text)
+            for number in sentence.citations {
+                let source = Words.sequence(result.citations[number - 1].hit.candidate.text)
+                #expect(source.count >= said.count)
+                let isSaid = (0...max(0, source.count - said.count)).contains {
+                    source[$0..<min($0 + said.count, source.count)].elementsEqual(said)
+                }
+                #expect(isSaid, "\(sentence.text) is not in citation \(number)")
+            }
+        }
+    }
+}
+
+@Suite struct RequestRulesTests {
+    @Test func faultsNameTheBound() {
+        #expect(RequestRules.faults(query: " \n", at: ["body", "query"]).map(\.type) == ["string_too_short"])
+        let long = String(repeating: "x", count: SearchLimits.queryCharactersMax + 1) + "\0"
+        let faults = RequestRules.faults(query: long, at: ["body", "query"])
+        #expect(faults.map(\.type) == ["string_too_long", "string_pattern_mismatch"])
+        #expect(faults.allSatisfy { ($0.inputJSON?.count ?? 0) < 200 })
+        #expect(RequestRules.faults(0, in: 1...100, at: ["body", "top_k"]).map(\.type) == ["greater_than_equal"])
+        #expect(RequestRules.faults(101, in: 1...100, at: ["body", "top_k"]).map(\.type) == ["less_than_equal"])
+        #expect(RequestRules.faults(100, in: 1...100, at: []).isEmpty)
+    }
+
+    @Test func anEmptyTimeRangeIsAFault() {
+        var filters = SearchFilters()
+        (filters.fromMilliseconds, filters.toMilliseconds) = (5, 5)
+        #expect(RequestRules.faults(range: filters, at: ["body"]).map(\.type) == ["range_empty"])
+        filters.toMilliseconds = 6
+        #expect(RequestRules.faults(range: filters, at: ["body"]).isEmpty)
+    }
+}

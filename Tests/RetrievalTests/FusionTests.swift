@@ -1,0 +1,80 @@
+import Bytes
+import Retrieval
+import Testing
+
+@Suite struct FusionTests {
+    @Test func scoresAreTheSumOfReciprocalRanks() {
+        let fused = ReciprocalRankFusion.fuse([
+            candidate("both", vector: (2, 0.5), lexical: (1, 0.9)),
+            candidate("vector", vector: (1, 0.6)),
+            candidate("lexical", lexical: (2, 0.1)),
+            candidate("none"),
+        ])
+        #expect(fused.map(\.candidate.docID) == ["both", "vector", "lexical"])
+        #expect(fused[0].fusedScore == 1.0 / 62 + 1.0 / 61)
+        #expect(fused[1].fusedScore == 1.0 / 61)
+        #expect(fused[2].fusedScore == 1.0 / 62)
+        #expect(fused[0].candidate.vector == ArmPlace(rank: 2, score: 0.5))
+    }
+
+    /// The order is a function of the set: shuffling the input changes nothing, and scores never rise.
+    @Test(arguments: 1...20 as ClosedRange<UInt64>) func orderIsIndependentOfInputOrder(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var candidates: [Candidate] = []
+        let ranks = Array(1...60).shuffled(using: &generator)
+        for index in 0..<60 {
+            candidates.append(
+                candidate(
+                    "d\(index % 40)", passage: Int32(index / 40),
+                    vector: Bool.random(using: &generator) ? (ranks[index], 0.5) : nil,
+                    lexical: Bool.random(using: &generator) ? (61 - ranks[index], 0.5) : nil))
+        }
+        let first = ReciprocalRankFusion.fuse(candidates)
+        let second = ReciprocalRankFusion.fuse(candidates.shuffled(using: &generator))
+        #expect(first == second)
+        #expect(zip(first, first.dropFirst()).allSatisfy { $0.fusedScore >= $1.fusedScore })
+        #expect(first.count == candidates.filter { $0.vector != nil || $0.lexical != nil }.count)
+    }
+
+    @Test func documentsAppearOnce() {
+        let fused = ReciprocalRankFusion.fuse([
+            candidate("a", passage: 0, vector: (2, 0.5)), candidate("a", passage: 1, vector: (1, 0.6)),
+            candidate("b", vector: (3, 0.4)),
+        ])
+        let documents = ReciprocalRankFusion.bestPassagePerDocument(fused)
+        #expect(documents.map { "\($0.candidate.docID)\($0.candidate.passage)" } == ["a1", "b0"])
+    }
+}
+
+@Suite struct CursorTests {
+    @Test(arguments: 1...20 as ClosedRange<UInt64>) func textReadsBack(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let cursor = SearchCursor(
+            generation: .random(in: 0...Int64.max, using: &generator),
+            indexVersion: .random(in: 0...Int64.max, using: &generator), offset: .random(in: 0...1_000, using: &generator),
+            fingerprint: .random(in: 0...UInt64.max, using: &generator))
+        #expect(SearchCursor(text: cursor.text) == cursor)
+        #expect(cursor.text.utf8.allSatisfy { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "/") })
+        // Any changed character is noticed.
+        var bytes = Array(cursor.text.utf8)
+        let place = Int.random(in: 0..<bytes.count, using: &generator)
+        bytes[place] = bytes[place] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+        #expect(SearchCursor(text: String(decoding: bytes, as: UTF8.self)) == nil)
+    }
+
+    @Test(arguments: ["", "x", "AAAA", "=", "%", "é", String(repeating: "A", count: 44), String(repeating: "A", count: 999)])
+    func othersAreRefused(text: String) {
+        #expect(SearchCursor(text: text) == nil)
+    }
+
+    @Test func fingerprintNamesTheRanking() {
+        var first = SearchRequest(query: "a", topK: 3)
+        first.filters.wikis = ["enwiki", "dewiki"]
+        var second = SearchRequest(query: "a", topK: 50)
+        second.filters.wikis = ["dewiki", "enwiki"]
+        #expect(first.fingerprint == second.fingerprint)
+        second.filters.isBot = false
+        #expect(first.fingerprint != second.fingerprint)
+        #expect(SearchRequest(query: "a").fingerprint != SearchRequest(query: "a", mode: .vector).fingerprint)
+    }
+}
