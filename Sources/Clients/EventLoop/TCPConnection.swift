@@ -1,0 +1,352 @@
+import CEvent
+import Glibc
+
+/// Why a connection ended.
+package enum TCPCloseReason: Sendable, Equatable {
+    /// This side called `close` or finished.
+    case closed
+    /// The peer ended its side and nothing was left to send.
+    case peerFinished
+    /// A socket call failed with this `errno`, `ECONNRESET` or `EPIPE` mostly.
+    case failed(Int32)
+    /// The time set by `setDeadline` ran out.
+    case deadline
+    /// Queued output did not move for `outputStallMillisecondsMax`.
+    case stalled
+    /// More than `outputBytesMax` was queued.
+    case outputBound
+    /// `inputBytesMax` arrived and `onRead` consumed none of it.
+    case inputBound
+    /// The loop was stopped.
+    case loopStopped
+}
+
+/// One accepted TCP connection, confined to its loop.
+///
+/// `@unchecked Sendable`, because only the reference travels: each member that another module may use starts with
+/// ``EventLoop/assertInLoop()`` (or is a constant), and the loop calls the closures on its own thread only. The
+/// closures are dropped at the end, which breaks any cycle through them.
+package final class TCPConnection: @unchecked Sendable {
+    package let loop: EventLoop
+    /// The peer's address and port, for example `127.0.0.1:54012` or `[::1]:54012`.
+    package let peer: String
+    private let descriptor: Int32
+    private let onEnd: () -> Void
+    /// The place in the loop's list; -1 outside of it. The loop's business.
+    var slot = -1
+
+    private enum Phase {
+        case open
+        /// The rest of the output goes out; input is discarded.
+        case finishing
+        /// Our side is shut; input is discarded until the peer ends or the linger time does.
+        case lingering
+        case closed
+    }
+
+    private var phase = Phase.open
+    private var input = InputBuffer()
+    private var output = OutputQueue()
+    private var readEvent: OpaquePointer?
+    private var writeEvent: OpaquePointer?
+    private var isReadEventOn = false
+    private var isWriteEventOn = false
+    private var isReadingPaused = false
+    private var isDelivering = false
+    private var isDirty = false
+    private var mustRedeliver = false
+    private var wasAboveWatermark = false
+    private var deadlineMilliseconds = Int64.max
+    private var lingerMilliseconds = 0
+    private var lastProgressMilliseconds: Int64 = 0
+
+    // MARK: What the owner sets, on the loop's thread
+
+    /// Lends the unconsumed input; returns how many bytes were consumed from its front. Called again at once while it
+    /// consumes some and some are left. The memory is valid during the call only.
+    package var onRead: ((_ bytes: UnsafeRawBufferPointer) -> Int)?
+    /// The queued output fell to `lowWatermarkBytes` or below after it had been above.
+    package var onDrained: (() -> Void)?
+    /// The peer ended its sending side (it may still read). Without it the output is sent and the connection closed.
+    package var onPeerFinished: (() -> Void)?
+    /// The deadline passed. Without it the connection is closed. May set another.
+    package var onDeadline: (() -> Void)?
+    /// The connection is over, called once; nothing is called after it.
+    package var onClose: ((TCPCloseReason) -> Void)?
+    /// `onRead` is called only when this many bytes are there; set it to a known frame length to be left in peace.
+    package var inputBytesMin = 1
+    /// Bytes that may wait for `onRead` to consume them.
+    package var inputBytesMax = 1_048_576
+    /// See `onDrained`; bytes.
+    package var lowWatermarkBytes = 65_536
+    /// Bytes that may wait to be sent, file regions included; beyond it the connection is cut.
+    package var outputBytesMax = 64 * 1_048_576
+    /// How long queued output may stand still before the connection is cut; 0 for no limit.
+    package var outputStallMillisecondsMax = 30_000
+
+    /// Takes over `descriptor`, which must be non-blocking; on the loop's thread.
+    init(loop: EventLoop, descriptor: Int32, peer: String, onEnd: @escaping () -> Void) {
+        self.loop = loop
+        self.descriptor = descriptor
+        self.peer = peer
+        self.onEnd = onEnd
+    }
+
+    /// Starts reading; false where the loop stops or libevent has no memory, and then the connection is closed.
+    func start() -> Bool {
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        readEvent = loop.newEvent(
+            descriptor, EV_READ | EV_PERSIST,
+            { _, _, context in
+                guard let context else { return }
+                Unmanaged<TCPConnection>.fromOpaque(context).takeUnretainedValue().handleReadable()
+            }, context)
+        writeEvent = loop.newEvent(
+            descriptor, EV_WRITE | EV_PERSIST,
+            { _, _, context in
+                guard let context else { return }
+                Unmanaged<TCPConnection>.fromOpaque(context).takeUnretainedValue().flush()
+            }, context)
+        guard readEvent != nil, writeEvent != nil, loop.add(self) else {
+            close(.loopStopped)
+            return false
+        }
+        updateReadEvent()
+        return true
+    }
+
+    // MARK: Input
+
+    /// Stops taking bytes from the socket and calling `onRead`; the kernel's window then slows the peer down.
+    package func pauseReading() {
+        loop.assertInLoop()
+        isReadingPaused = true
+        updateReadEvent()
+    }
+
+    /// Takes up reading again; what is buffered is lent again before the turn ends.
+    package func resumeReading() {
+        loop.assertInLoop()
+        guard isReadingPaused else { return }
+        isReadingPaused = false
+        updateReadEvent()
+        guard input.count > 0, !isDelivering else { return }
+        mustRedeliver = true
+        markDirty()
+    }
+
+    /// Whether the peer ended its sending side.
+    package private(set) var isPeerFinished = false
+
+    /// Whether nothing more can be sent.
+    package var isClosed: Bool { phase != .open }
+
+    private func updateReadEvent() {
+        let mustRead = phase != .closed && !isPeerFinished && (phase != .open || !isReadingPaused)
+        guard mustRead != isReadEventOn, let readEvent else { return }
+        isReadEventOn = mustRead
+        if mustRead { event_add(readEvent, nil) } else { event_del(readEvent) }
+    }
+
+    private func handleReadable() {
+        // Discarded input, and input after nothing unconsumed, goes through the loop's shared space.
+        let mustKeep = input.count > 0 && phase == .open
+        let space = mustKeep ? input.reserve(max(16_384, min(inputBytesMin, inputBytesMax) - input.count)) : loop.readSpace
+        let count = recv(descriptor, space.baseAddress, space.count, 0)
+        if count < 0 {
+            if errno != EAGAIN && errno != EINTR { close(.failed(errno)) }
+            return
+        }
+        if count == 0 { return handleEnd() }
+        guard phase == .open else { return }
+        if mustKeep {
+            input.didWrite(count)
+            deliverBuffered()
+        } else {
+            let bytes = UnsafeRawBufferPointer(rebasing: space[..<count])
+            let consumed = deliver(bytes)
+            if phase == .open, consumed < count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+        }
+        if phase == .open, input.count >= inputBytesMax, !isReadingPaused { return close(.inputBound) }
+        if output.count > 0 { flush() }
+    }
+
+    private func deliverBuffered() {
+        // Only `consume` and `append` change the buffer, and neither is reachable from `onRead`.
+        let consumed = deliver(input.bytes)
+        if phase != .closed { input.consume(consumed) }
+    }
+
+    /// Calls `onRead` until it stops consuming; returns the sum.
+    private func deliver(_ bytes: UnsafeRawBufferPointer) -> Int {
+        isDelivering = true
+        defer { isDelivering = false }
+        var start = 0
+        while phase == .open, !isReadingPaused, bytes.count - start >= max(1, inputBytesMin), let onRead {
+            let consumed = onRead(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            precondition(consumed >= 0 && consumed <= bytes.count - start, "consumed more than was lent")
+            if consumed == 0 { break }
+            start += consumed
+        }
+        return start
+    }
+
+    private func handleEnd() {
+        isPeerFinished = true
+        updateReadEvent()
+        switch phase {
+        case .open:
+            if let onPeerFinished { onPeerFinished() } else { finish(lingerMilliseconds: 0) }
+            if output.count > 0 { flush() }
+        case .finishing: flush()
+        case .lingering: close(.closed)
+        case .closed: break
+        }
+    }
+
+    // MARK: Output
+
+    /// Bytes that wait to be taken by the kernel.
+    package var queuedOutputBytes: Int { output.count }
+
+    /// Queues `bytes`; sent at the end of the read callback or of the turn. Ignored once the connection is closing.
+    package func write(_ bytes: [UInt8]) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        output.append(bytes)
+        didQueue()
+    }
+
+    /// Queues a copy of `bytes`.
+    package func write(copying bytes: UnsafeRawBufferPointer) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        output.append(bytes)
+        didQueue()
+    }
+
+    /// Queues a part of a file, which goes from the page cache to the socket.
+    package func write(_ region: FileRegion) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        output.append(region)
+        didQueue()
+    }
+
+    private func didQueue() {
+        if output.count > outputBytesMax { return close(.outputBound) }
+        if output.count > lowWatermarkBytes { wasAboveWatermark = true }
+        if !isDelivering && !isWriteEventOn { markDirty() }
+    }
+
+    private func markDirty() {
+        guard !isDirty else { return }
+        isDirty = true
+        loop.markDirty(self)
+    }
+
+    /// The end of a turn in which something was queued or reading resumed; called by the loop.
+    func settle() {
+        isDirty = false
+        if mustRedeliver {
+            mustRedeliver = false
+            if phase == .open, input.count > 0 { deliverBuffered() }
+        }
+        flush()
+    }
+
+    /// Bytes per flush, so that one fast reader does not hold up the others.
+    private static let flushBytesMax = 1_048_576
+
+    private func flush() {
+        guard phase == .open || phase == .finishing else { return }
+        let before = output.count
+        let progress = before == 0 ? .empty : output.send(to: descriptor, budget: Self.flushBytesMax)
+        if output.count < before { lastProgressMilliseconds = EventLoop.coarseMilliseconds() }
+        switch progress {
+        case .empty: setWriteEvent(false)
+        case .blocked, .paused:
+            if !isWriteEventOn, output.count == before { lastProgressMilliseconds = EventLoop.coarseMilliseconds() }
+            setWriteEvent(true)
+        case .failed(let code): return close(.failed(code))
+        }
+        if wasAboveWatermark, output.count <= lowWatermarkBytes {
+            wasAboveWatermark = false
+            if phase == .open { onDrained?() }
+        }
+        if phase == .finishing, output.count == 0 { startLingering() }
+    }
+
+    private func setWriteEvent(_ isOn: Bool) {
+        guard isOn != isWriteEventOn, let writeEvent else { return }
+        isWriteEventOn = isOn
+        if isOn { event_add(writeEvent, nil) } else { event_del(writeEvent) }
+    }
+
+    // MARK: Time
+
+    /// Has `onDeadline` called, or the connection closed, in `milliseconds` (resolution
+    /// ``EventLoop/sweepMilliseconds``); nil for never. One deadline per connection: a later call replaces it.
+    package func setDeadline(afterMilliseconds milliseconds: Int?) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        deadlineMilliseconds = milliseconds.map { EventLoop.coarseMilliseconds() + Int64($0) } ?? .max
+    }
+
+    func checkTime(_ now: Int64) {
+        if now >= deadlineMilliseconds {
+            deadlineMilliseconds = .max
+            if phase == .open, let onDeadline { onDeadline() } else { close(phase == .open ? .deadline : .closed) }
+        }
+        guard phase != .closed, output.count > 0, outputStallMillisecondsMax > 0 else { return }
+        if isWriteEventOn, now - lastProgressMilliseconds > Int64(outputStallMillisecondsMax) { close(.stalled) }
+    }
+
+    // MARK: End
+
+    /// Sends what is queued, shuts our side, and discards input until the peer ends, at most `lingerMilliseconds`:
+    /// closing with unread input would reset the connection and could take the last reply with it.
+    package func finish(lingerMilliseconds: Int = 2_000) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        phase = .finishing
+        self.lingerMilliseconds = lingerMilliseconds
+        deadlineMilliseconds = .max
+        isReadingPaused = false
+        updateReadEvent()
+        markDirty()
+    }
+
+    private func startLingering() {
+        guard !isPeerFinished, lingerMilliseconds > 0 else { return close(isPeerFinished ? .peerFinished : .closed) }
+        phase = .lingering
+        shutdown(descriptor, Int32(SHUT_WR))
+        deadlineMilliseconds = EventLoop.coarseMilliseconds() + Int64(lingerMilliseconds)
+    }
+
+    /// Ends the connection now; queued output is dropped.
+    package func close(_ reason: TCPCloseReason = .closed) {
+        loop.assertInLoop()
+        guard phase != .closed else { return }
+        phase = .closed
+        if let readEvent { event_free(readEvent) }
+        if let writeEvent { event_free(writeEvent) }
+        readEvent = nil
+        writeEvent = nil
+        Glibc.close(descriptor)
+        output.removeAll()
+        let onClose = self.onClose
+        (onRead, onDrained, onPeerFinished, onDeadline, self.onClose) = (nil, nil, nil, nil, nil)
+        loop.remove(self)
+        onEnd()
+        onClose?(reason)
+    }
+
+    /// Sets the kernel's send buffer (SO_SNDBUF), in bytes; small for streams to many slow readers, whose lag would
+    /// otherwise hide in the kernel (up to 4 MB each).
+    package func setSendBuffer(bytes: Int) {
+        loop.assertInLoop()
+        guard phase == .open else { return }
+        setSocketOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: bytes))
+    }
+}
