@@ -73,8 +73,8 @@ let package = Package(
         module("Clients", "Inference", uses: ["COpenVINO", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
-        module("Runtime", "ServiceLifecycle", uses: ["Bytes"]),
         module("Runtime", "Telemetry", uses: ["Bytes"]),
+        module("Runtime", "ServiceLifecycle", uses: ["Telemetry", "Bytes"]),
         module("Runtime", "Settings", uses: ["Bytes"]),
 
         // Domain: nouns and pure rules

@@ -1,1 +1,197 @@
-// Settings
+/// The deployment's configuration, read once from the environment through ``table``.
+///
+/// The same table gives `--help`, docs/settings.md and the test that they agree. An empty variable counts as unset.
+package struct Settings: Sendable {
+    /// The stream's URL (SSE).
+    package internal(set) var wikimediaSSEURL = ""
+    /// Sent with every request to the stream; Wikimedia asks for a contact in it.
+    package internal(set) var wikimediaUserAgent = ""
+    /// Seconds before the first reconnect; doubles with each failure.
+    package internal(set) var reconnectSleepSeconds = 0.0
+    /// Seconds before a request or a silent stream is given up.
+    package internal(set) var requestTimeoutSeconds = 0.0
+    /// Events that the producer takes in a minute; 0 = no limit.
+    package internal(set) var maxEventsPerMinute = 0
+
+    /// Wikis (database names such as `enwiki`) whose events become Gold; empty = all.
+    package internal(set) var wikiFilter: [String] = []
+    /// Namespaces whose events become Gold; empty = all.
+    package internal(set) var allowedNamespaces: [Int] = []
+    /// Whether bots' events are kept out of Gold.
+    package internal(set) var filtersBots = false
+    /// Characters of a document's text.
+    package internal(set) var maxContentCharacters = 0
+    /// The template of a document's text; empty = the transform's own.
+    package internal(set) var textTemplate = ""
+
+    /// Kafka's bootstrap servers; empty = the embedded broker.
+    package internal(set) var kafkaBrokers = ""
+    /// Where the embedded broker listens.
+    package internal(set) var brokerListen = SettingAddress(host: "", port: 0)
+    /// When the embedded broker makes records durable.
+    package internal(set) var brokerFsync = BrokerFsync.always
+    /// The topic of raw events.
+    package internal(set) var kafkaTopic = ""
+    /// The topic of Gold documents and markers.
+    package internal(set) var kafkaGoldTopic = ""
+    /// Topic partitions of topics that we create.
+    package internal(set) var kafkaTopicPartitions = 0
+    /// The consumer group, whose offsets are informational.
+    package internal(set) var kafkaGroup = ""
+
+    /// The folder that holds everything embedded.
+    package internal(set) var dataDirectory = ""
+    var lakeDirectoryText = ""
+    var brokerDirectoryText = ""
+    var postgresDirectoryText = ""
+    /// The longest time an event waits for its commit to the lake, in milliseconds.
+    package internal(set) var commitIntervalMilliseconds = 0
+
+    /// libpq's connection string; empty = the embedded Postgres. Holds a password: print ``Redaction/dsn(_:)`` of it.
+    package internal(set) var postgresDSN = ""
+    /// The folder of Postgres' programs; empty = looked for in `.deps`.
+    package internal(set) var postgresBinDirectory = ""
+
+    /// Whether documents are embedded; without, search is lexical only.
+    package internal(set) var isEmbeddingEnabled = false
+    /// Dimensions of the embedding.
+    package internal(set) var embeddingDimensions = 0
+    /// The folder with the model's IR and vocabulary; empty = looked for in `.deps/model`.
+    package internal(set) var modelDirectory = ""
+    /// Whether `/answer` answers.
+    package internal(set) var isAnswerEnabled = false
+
+    /// Where the HTTP API listens.
+    package internal(set) var apiListen = SettingAddress(host: "", port: 0)
+
+    /// The least level that is logged.
+    package internal(set) var logLevel = SettingLogLevel.info
+    /// How a log line looks.
+    package internal(set) var logFormat = SettingLogFormat.text
+
+    /// Seconds after which `medallion demo` checks itself and ends; 0 = runs on.
+    package internal(set) var demoSeconds = 0
+    /// The recording that `medallion demo` plays; empty = the live stream or the generator.
+    package internal(set) var recording = ""
+
+    /// Where the lake is.
+    package var lakeDirectory: String { lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : lakeDirectoryText }
+    /// Where the embedded broker keeps its log.
+    package var brokerDirectory: String { brokerDirectoryText.isEmpty ? dataDirectory + "/broker" : brokerDirectoryText }
+    /// Where the embedded Postgres keeps its cluster.
+    package var postgresDirectory: String {
+        postgresDirectoryText.isEmpty ? dataDirectory + "/postgres" : postgresDirectoryText
+    }
+
+    /// Values of variables that were set, by name, redacted; the others have their defaults.
+    package private(set) var given: [String: String] = [:]
+    /// Variables that look like misspelt settings, with what was probably meant.
+    package private(set) var suspects: [(found: String, meant: String)] = []
+
+    /// Reads `environment`; variables that are not in the table are left alone.
+    ///
+    /// - Throws: all faults at once, each naming its variable.
+    package init(environment: [String: String]) throws(SettingsError) {
+        var faults: [SettingFault] = []
+        for setting in Self.table {
+            let text = environment[setting.name].flatMap { $0.isEmpty ? nil : $0 }
+            if let text { given[setting.name] = setting.shown(text) }
+            if let reason = setting.apply(text ?? setting.defaultText, &self) {
+                let found = String(setting.shown(text ?? setting.defaultText).prefix(200))
+                faults.append(SettingFault(name: setting.name, found: found, reason: reason.text))
+            }
+        }
+        if !faults.isEmpty { throw SettingsError(faults: faults) }
+        suspects = Misspelling.suspects(in: environment.keys.sorted(), names: Self.table.map(\.name))
+    }
+
+    /// Every setting with its present value (redacted) and whether the environment gave it.
+    package var report: [(setting: Setting, value: String, isGiven: Bool)] {
+        Self.table.map { setting in
+            (setting, given[setting.name] ?? setting.shown(setting.defaultText), given[setting.name] != nil)
+        }
+    }
+}
+
+/// When the embedded broker makes records durable.
+package enum BrokerFsync: String, Sendable, CaseIterable {
+    /// Before they are acknowledged.
+    case always
+    /// A few times a second; a power cut may lose acknowledged records.
+    case interval
+}
+
+/// Levels of the log, as `LOG_LEVEL` names them.
+package enum SettingLogLevel: String, Sendable, CaseIterable {
+    case debug, info, warning, error
+}
+
+/// Looks of a log line, as `LOG_FORMAT` names them.
+package enum SettingLogFormat: String, Sendable, CaseIterable {
+    case text, json
+}
+
+/// Keeps secrets out of what is printed.
+package enum Redaction {
+    /// A connection string without its password: `user:***@` in a URI, `password=***` in pairs and URI parameters.
+    package static func dsn(_ text: String) -> String {
+        var result = text
+        if let scheme = result.firstRange(of: "://") {
+            // The password may itself hold "@" (then written %40 by rule, but be safe): up to the last "@" of the
+            // authority.
+            let authorityEnd = result[scheme.upperBound...].firstIndex(of: "/") ?? result.endIndex
+            let authority = result[scheme.upperBound..<authorityEnd]
+            if let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") {
+                result.replaceSubrange(result.index(after: colon)..<at, with: "***")
+            } else if result[scheme.upperBound...].contains("@"), authority.lastIndex(of: "@") == nil {
+                // A "/" inside the password: the form is not one we can cut safely.
+                return String(result[..<scheme.upperBound]) + "***"
+            }
+        }
+        for key in ["sslpassword", "password"] { result = redacting(key, in: result) }
+        return result
+    }
+
+    private static func redacting(_ key: String, in text: String) -> String {
+        var result = ""
+        var rest = text[...]
+        while let found = rest.firstRange(of: key) {
+            result += rest[..<found.upperBound]
+            rest = rest[found.upperBound...]
+            let afterBlanks = rest.drop { $0 == " " }
+            guard afterBlanks.first == "=" else { continue }
+            result += "=***"
+            var value = afterBlanks.dropFirst().drop { $0 == " " }
+            if value.first == "'" {
+                value = value.dropFirst()
+                while let character = value.first, character != "'" { value = value.dropFirst(character == "\\" ? 2 : 1) }
+                value = value.dropFirst()
+            } else {
+                while let character = value.first, character != " ", character != "&" {
+                    value = value.dropFirst(character == "\\" ? 2 : 1)
+                }
+            }
+            rest = value
+        }
+        return result + rest
+    }
+}
+
+/// Finds variables one slip away from a setting, which would otherwise be ignored silently.
+private enum Misspelling {
+    static func suspects(in found: [String], names: [String]) -> [(found: String, meant: String)] {
+        let known = Set(names)
+        return found.compactMap { word in
+            guard !known.contains(word), word.utf8.count >= 6 else { return nil }
+            return names.first { isOneSlip(Array(word.utf8), Array($0.utf8)) }.map { (word, $0) }
+        }
+    }
+
+    /// Whether one byte was changed, added or left out.
+    private static func isOneSlip(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        guard abs(left.count - right.count) <= 1 else { return false }
+        let prefix = zip(left, right).prefix { $0 == $1 }.count
+        let suffix = zip(left.reversed(), right.reversed()).prefix { $0 == $1 }.count
+        return prefix + suffix >= max(left.count, right.count) - 1
+    }
+}

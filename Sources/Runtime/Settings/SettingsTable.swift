@@ -1,0 +1,134 @@
+extension Settings {
+    /// Every setting, by section.
+    package static let table: [Setting] =
+        source + logic + broker + storage + database + models + api + logging + demo
+
+    private static let source: [Setting] = [
+        Setting(
+            "WIKIMEDIA_SSE_URL", .source, default: "https://stream.wikimedia.org/v2/stream/recentchange", .httpURL,
+            \.wikimediaSSEURL, "The stream of changes that the producer follows (server-sent events)."),
+        Setting(
+            "WIKIMEDIA_USER_AGENT", .source,
+            default: "medallion/0.1 (streaming data platform; set WIKIMEDIA_USER_AGENT to your contact)", .headerValue,
+            \.wikimediaUserAgent,
+            "Sent with every request to the stream. Wikimedia asks for a contact in it and refuses vague ones."),
+        Setting(
+            "RECONNECT_SLEEP_SEC", .source, default: "1", .seconds(0.01...300), \.reconnectSleepSeconds,
+            "Wait before the first reconnect; it doubles with each failure up to a minute, with jitter."),
+        Setting(
+            "REQUEST_TIMEOUT_SEC", .source, default: "30", .seconds(0.1...600), \.requestTimeoutSeconds,
+            "How long a request may take, and how long a stream may stay silent, before it is given up."),
+        Setting(
+            "MAX_EVENTS_PER_MIN", .source, default: "0", .integer(0...1_000_000_000), \.maxEventsPerMinute,
+            "Events that the producer takes in a minute; further ones wait in the stream. 0: no limit."),
+    ]
+
+    private static let logic: [Setting] = [
+        Setting(
+            "WIKI_FILTER", .logic, default: "", .words, \.wikiFilter,
+            "Wikis (database names such as `enwiki`) whose events become Gold. Empty: all. Part of the logic version."),
+        Setting(
+            "ALLOWED_NAMESPACES", .logic, default: "", .integers, \.allowedNamespaces,
+            "Namespaces whose events become Gold, such as `0,4`. Empty: all. Part of the logic version."),
+        Setting(
+            "FILTER_BOTS", .logic, default: "false", .bool, \.filtersBots,
+            "Whether bots' events are kept out of Gold. Part of the logic version."),
+        Setting(
+            "MAX_CONTENT_CHARS", .logic, default: "2000", .integer(50...100_000), \.maxContentCharacters,
+            "Characters of a document's text; the rest is cut. Part of the logic version."),
+        Setting(
+            "TEXT_TEMPLATE", .logic, default: "", .text("text with `{title}`, `{comment}`, … (see docs)"),
+            \.textTemplate,
+            "The template of a document's text. Empty: the transform's own. Part of the logic version."),
+    ]
+
+    private static let broker: [Setting] = [
+        Setting(
+            "KAFKA_BROKERS", .broker, default: "", .addressList, \.kafkaBrokers,
+            "Kafka's or Redpanda's bootstrap servers. Empty: the embedded broker."),
+        Setting(
+            "BROKER_LISTEN", .broker, default: "127.0.0.1:19092", .address, \.brokerListen,
+            "Where the embedded broker listens. It has no authentication: keep it on the loopback interface."),
+        Setting(
+            "BROKER_FSYNC", .broker, default: "always", .choice, \.brokerFsync,
+            "When the embedded broker makes records durable: before it acknowledges them, or a few times a second."),
+        Setting(
+            "KAFKA_TOPIC", .broker, default: "wikimedia.recentchange", .kafkaName, \.kafkaTopic,
+            "The topic of raw events."),
+        Setting(
+            "KAFKA_GOLD_TOPIC", .broker, default: "wikimedia.gold", .kafkaName, \.kafkaGoldTopic,
+            "The topic of Gold documents and commit markers."),
+        Setting(
+            "KAFKA_TOPIC_PARTITIONS", .broker, default: "3", .integer(1...1_024), \.kafkaTopicPartitions,
+            "Topic partitions of topics that do not exist yet."),
+        Setting(
+            "KAFKA_GROUP", .broker, default: "medallion", .kafkaName, \.kafkaGroup,
+            "The consumer group. Its offsets are informational: the lake's commit log is the truth."),
+    ]
+
+    private static let storage: [Setting] = [
+        Setting(
+            "DATA_DIR", .storage, default: ".medallion", .text("folder"), \.dataDirectory,
+            "The folder that holds everything embedded."),
+        Setting(
+            "LAKE_DIR", .storage, default: "", .text("folder"), \.lakeDirectoryText,
+            "The lake's folder. Empty: `$DATA_DIR/lake`."),
+        Setting(
+            "BROKER_DIR", .storage, default: "", .text("folder"), \.brokerDirectoryText,
+            "The embedded broker's folder. Empty: `$DATA_DIR/broker`."),
+        Setting(
+            "PGDATA_DIR", .storage, default: "", .text("folder"), \.postgresDirectoryText,
+            "The embedded Postgres' folder. Empty: `$DATA_DIR/postgres`."),
+        Setting(
+            "COMMIT_INTERVAL_MS", .storage, default: "100", .integer(1...60_000), \.commitIntervalMilliseconds,
+            "The longest time an event waits for its commit to the lake, in milliseconds."),
+    ]
+
+    private static let database: [Setting] = [
+        Setting(
+            "POSTGRES_DSN", .database, default: "", .dsn, \.postgresDSN,
+            "A Postgres with pgvector 0.8 or later. Empty: the embedded one. The password is never printed.",
+            shown: Redaction.dsn),
+        Setting(
+            "PG_BIN_DIR", .database, default: "", .text("folder"), \.postgresBinDirectory,
+            "The folder of the embedded Postgres' programs. Empty: looked for in `.deps`."),
+    ]
+
+    private static let models: [Setting] = [
+        Setting(
+            "EMBED_ENABLED", .models, default: "true", .bool, \.isEmbeddingEnabled,
+            "Whether documents are embedded. Without, search is lexical only."),
+        Setting(
+            "EMBED_DIMS", .models, default: "384", .integer(1...4_096), \.embeddingDimensions,
+            "Dimensions of the embedding; must fit the model and the index."),
+        Setting(
+            "MODEL_DIR", .models, default: "", .text("folder"), \.modelDirectory,
+            "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),
+        Setting(
+            "ANSWER_ENABLED", .models, default: "true", .bool, \.isAnswerEnabled, "Whether `/answer` answers."),
+    ]
+
+    private static let api: [Setting] = [
+        Setting(
+            "API_LISTEN", .api, default: "127.0.0.1:8080", .address, \.apiListen,
+            "Where the HTTP API and the page listen; also where `medallion search`, `answer` and `trace` ask.")
+    ]
+
+    private static let logging: [Setting] = [
+        Setting(
+            "LOG_LEVEL", .logging, default: "info", .choice, \.logLevel, "The least level that is logged."),
+        Setting(
+            "LOG_FORMAT", .logging, default: "text", .choice, \.logFormat,
+            "How a log line looks. The log goes to standard error."),
+    ]
+
+    private static let demo: [Setting] = [
+        Setting(
+            "DEMO_SECONDS", .demo, default: "0", .integer(0...86_400), \.demoSeconds,
+            "After so many seconds `medallion demo` runs a search, an answer and a trace, and ends; its exit code is "
+                + "0 only if all three succeeded. 0: runs until it is stopped."),
+        Setting(
+            "RECORDING", .demo, default: "", .text("file (`.sse` or `.jsonl`, either with `.zst`)"), \.recording,
+            "The recording that `medallion demo` plays. Empty: the live stream if it answers, else generated events."),
+    ]
+}

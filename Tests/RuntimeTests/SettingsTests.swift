@@ -1,0 +1,87 @@
+import Bytes
+import Settings
+import Testing
+
+@Suite struct SettingsTests {
+    @Test func defaultsAreValid() throws {
+        let settings = try Settings(environment: [:])
+        #expect(settings.wikimediaSSEURL == "https://stream.wikimedia.org/v2/stream/recentchange")
+        #expect(settings.brokerListen == SettingAddress(host: "127.0.0.1", port: 19_092))
+        #expect(settings.kafkaTopicPartitions == 3)
+        #expect(settings.lakeDirectory == ".medallion/lake")
+        #expect(settings.brokerFsync == .always)
+        #expect(settings.commitIntervalMilliseconds == 100)
+        #expect(settings.wikiFilter.isEmpty && settings.allowedNamespaces.isEmpty)
+        #expect(settings.given.isEmpty)
+    }
+
+    @Test func everyFaultIsNamedAtOnce() throws {
+        let error = try #require(throws: SettingsError.self) {
+            _ = try Settings(environment: [
+                "KAFKA_TOPIC_PARTITIONS": "0", "API_LISTEN": "nowhere", "FILTER_BOTS": "perhaps", "LOG_LEVEL": "loud",
+                "ALLOWED_NAMESPACES": "0,x", "WIKIMEDIA_SSE_URL": "ftp://example.org", "KAFKA_TOPIC": "a b",
+                "REQUEST_TIMEOUT_SEC": "nan", "KAFKA_BROKERS": "a:1,,b",
+            ])
+        }
+        #expect(
+            Set(error.faults.map(\.name)) == [
+                "KAFKA_TOPIC_PARTITIONS", "API_LISTEN", "FILTER_BOTS", "LOG_LEVEL", "ALLOWED_NAMESPACES",
+                "WIKIMEDIA_SSE_URL", "KAFKA_TOPIC", "REQUEST_TIMEOUT_SEC", "KAFKA_BROKERS",
+            ])
+        #expect(error.description.contains("KAFKA_TOPIC_PARTITIONS=0 is not between 1 and 1024"))
+    }
+
+    @Test func everyRowReadsItsOwnField() throws {
+        let environment = [
+            "WIKIMEDIA_SSE_URL": "http://127.0.0.1:1/x", "WIKIMEDIA_USER_AGENT": "me", "RECONNECT_SLEEP_SEC": "2.5",
+            "REQUEST_TIMEOUT_SEC": "7", "MAX_EVENTS_PER_MIN": "60", "WIKI_FILTER": "enwiki, dewiki,",
+            "ALLOWED_NAMESPACES": "0, -1", "FILTER_BOTS": "TRUE", "MAX_CONTENT_CHARS": "99", "TEXT_TEMPLATE": "{title}",
+            "KAFKA_BROKERS": "a:1,[::1]:2", "BROKER_LISTEN": "[::1]:0", "BROKER_FSYNC": "interval", "KAFKA_TOPIC": "t",
+            "KAFKA_GOLD_TOPIC": "g", "KAFKA_TOPIC_PARTITIONS": "5", "KAFKA_GROUP": "grp", "DATA_DIR": "/d",
+            "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
+            "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
+            "ANSWER_ENABLED": "off", "API_LISTEN": "h:9", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
+            "DEMO_SECONDS": "60", "RECORDING": "r.sse",
+        ]
+        #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
+        let settings = try Settings(environment: environment)
+        let defaults = try Settings(environment: [:])
+        let pairs = zip(Mirror(reflecting: settings).children, Mirror(reflecting: defaults).children)
+        var changed = 0
+        for (left, right) in pairs where "\(left.value)" != "\(right.value)" { changed += 1 }
+        // Every field, and the record of what was given.
+        #expect(changed == Settings.table.count + 1)
+        #expect(settings.wikiFilter == ["enwiki", "dewiki"])
+        #expect(settings.allowedNamespaces == [0, -1])
+        #expect(settings.lakeDirectory == "/l")
+        #expect(settings.brokerListen.description == "[::1]:0")
+    }
+
+    @Test(arguments: [
+        ("postgresql://me:se:cret@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://me:p%40w@h:5/db?sslmode=on&password=se:cret", "postgresql://me:***@h:5/db?sslmode=on&password=***"),
+        ("host=h password=se:cret dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password = 'se:\\'cret x' dbname=d", "host=h password=*** dbname=d"),
+        ("postgresql://h/db", "postgresql://h/db"),
+        ("postgresql://me:a/se:cret@h/db", "postgresql://***"),
+    ])
+    func passwordsAreNeverShown(dsn: String, shown: String) throws {
+        #expect(Redaction.dsn(dsn) == shown)
+        let settings = try Settings(environment: ["POSTGRES_DSN": dsn])
+        #expect(settings.postgresDSN == dsn)
+        #expect(!settings.report.contains { $0.value.contains("cret") })
+    }
+
+    @Test func misspeltVariablesAreNoticed() throws {
+        let settings = try Settings(environment: ["KAFKA_BROKER": "a:1", "PATH": "/bin", "WIKI_FILTERS": "x"])
+        #expect(settings.suspects.map { $0.meant } == ["KAFKA_BROKERS", "WIKI_FILTER"])
+    }
+
+    @Test func referenceListsEverySetting() {
+        for setting in Settings.table {
+            #expect(SettingsReference.text().contains("  \(setting.name)  (default"))
+            #expect(SettingsReference.markdown().contains("| `\(setting.name)` |"))
+        }
+        #expect(Set(Settings.table.map(\.name)).count == Settings.table.count)
+    }
+}

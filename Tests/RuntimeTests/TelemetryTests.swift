@@ -1,0 +1,115 @@
+import Bytes
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite struct MetricsTests {
+    @Test func rendersPrometheusText() {
+        let registry = MetricsRegistry()
+        registry.counter("b_total", help: "line\nbreak", labels: [("wiki", "a\"b\\c\nd")]).increment(by: 3)
+        registry.counter("b_total", help: "ignored").increment(by: -5)
+        registry.gauge("a_bytes", help: "x").set(1.5)
+        registry.gauge("c_now", help: "y") { .infinity }
+        let expected = """
+            # HELP a_bytes x
+            # TYPE a_bytes gauge
+            a_bytes 1.5
+            # HELP b_total line\\nbreak
+            # TYPE b_total counter
+            b_total 0
+            b_total{wiki="a\\"b\\\\c\\nd"} 3
+            # HELP c_now y
+            # TYPE c_now gauge
+            c_now +Inf
+
+            """
+        #expect(String(decoding: registry.render(), as: UTF8.self) == expected)
+        #expect(registry.counter("b_total", help: "", labels: [("wiki", "a\"b\\c\nd")]).value == 3)
+    }
+
+    @Test func histogramCountsAtItsBounds() {
+        let registry = MetricsRegistry()
+        let histogram = registry.histogram("h_seconds", help: "h", buckets: [0.1, 1], labels: [("arm", "x")])
+        for value in [0.05, 0.1, 0.5, 1, 7, .nan] { histogram.observe(value) }
+        let text = String(decoding: registry.render(), as: UTF8.self)
+        #expect(text.contains("h_seconds_bucket{arm=\"x\",le=\"0.1\"} 2\n"))
+        #expect(text.contains("h_seconds_bucket{arm=\"x\",le=\"1\"} 4\n"))
+        #expect(text.contains("h_seconds_bucket{arm=\"x\",le=\"+Inf\"} 5\n"))
+        #expect(text.contains("h_seconds_sum{arm=\"x\"} 8.65\n"))
+        #expect(text.contains("h_seconds_count{arm=\"x\"} 5\n"))
+    }
+
+    @Test func quantilesInterpolate() {
+        let snapshot = HistogramSnapshot(bounds: [1, 2, 4], counts: [10, 10, 0, 0], sum: 20)
+        #expect(snapshot.quantile(0.5) == 1)
+        #expect(snapshot.quantile(0.75) == 1.5)
+        #expect(snapshot.quantile(1) == 2)
+        #expect(HistogramSnapshot(bounds: [1], counts: [0, 0], sum: 0).quantile(0.5) == nil)
+        #expect(HistogramSnapshot(bounds: [1], counts: [0, 5], sum: 50).quantile(0.5) == 1)
+        let later = HistogramSnapshot(bounds: [1, 2, 4], counts: [10, 10, 8, 0], sum: 44)
+        #expect(later.since(snapshot).counts == [0, 0, 8, 0])
+    }
+
+    @Test func countsFromManyTasksAddUp() async {
+        let registry = MetricsRegistry()
+        let counter = registry.counter("n_total", help: "n")
+        let histogram = registry.histogram("n_seconds", help: "n")
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<1_000 {
+                        counter.increment()
+                        histogram.observe(0.25)
+                    }
+                }
+            }
+        }
+        #expect(counter.value == 8_000)
+        #expect(histogram.snapshot().count == 8_000)
+        #expect(histogram.snapshot().sum == 2_000)
+    }
+}
+
+@Suite struct LoggerTests {
+    private final class Capture: Sendable {
+        let lines = Mutex<[UInt8]>([])
+        func sink(_ format: LogFormat) -> LogSink {
+            LogSink(format: format, clock: { 1_763_715_780_123 }) { bytes in self.lines.withLock { $0 += bytes } }
+        }
+        var text: String { lines.withLock { String(decoding: $0, as: UTF8.self) } }
+    }
+
+    @Test func hostileTextStaysOnOneLine() {
+        let capture = Capture()
+        let logger = Logger("test", sink: capture.sink(.text))
+        logger.info("a\nb\u{1B}[2J\u{202E}\u{2028}", ["title": "x\r\n2026 error forged", "n": "1", "empty": ""])
+        #expect(
+            capture.text
+                == "2025-11-21T09:03:00.123Z info    test: a\\nb\\u{1B}[2J\\u{202E}\\u{2028} "
+                + "title=\"x\\r\\n2026 error forged\" n=1 empty=\"\"\n")
+    }
+
+    @Test func jsonLinesAreOneObjectEach() {
+        let capture = Capture()
+        Logger("test", sink: capture.sink(.json)).warning("a\n\"b\"", ["k": "é\u{1}"])
+        #expect(
+            capture.text == "{\"time\":\"2025-11-21T09:03:00.123Z\",\"level\":\"warning\",\"component\":\"test\","
+                + "\"message\":\"a\\n\\\"b\\\"\",\"k\":\"é\\u0001\"}\n")
+    }
+
+    @Test func levelsBelowAreDropped() {
+        let capture = Capture()
+        let logger = Logger("test", level: .warning, sink: capture.sink(.text))
+        logger.debug("d")
+        logger.info("i")
+        logger.scoped("other").error("e")
+        #expect(capture.text.hasSuffix("error   other: e\n"))
+        #expect(capture.text.split(separator: "\n").count == 1)
+    }
+
+    @Test func longTextIsCut() {
+        let capture = Capture()
+        Logger("test", sink: capture.sink(.text)).info(String(repeating: "é", count: 10_000))
+        #expect(capture.text.count < LogText.lengthMax + 100)
+    }
+}
