@@ -13,7 +13,7 @@ private final class Journal: Sendable {
     var entries: [String] { state.withLock { $0 } }
 }
 
-private let quiet = Logger("test", sink: LogSink(format: .text) { _ in })
+private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }))
 
 @Suite(.timeLimit(.minutes(1))) struct ServiceGroupTests {
     private func recorder(_ name: String, _ journal: Journal) -> ClosureService {

@@ -94,6 +94,14 @@ package struct HistogramSnapshot: Sendable, Equatable {
     /// The sum of all observed values.
     package let sum: Double
 
+    /// - Precondition: one count more than bounds.
+    package init(bounds: [Double], counts: [Int], sum: Double) {
+        precondition(counts.count == bounds.count + 1, "a histogram has one bucket above its bounds")
+        self.bounds = bounds
+        self.counts = counts
+        self.sum = sum
+    }
+
     /// The number of observations.
     package var count: Int { counts.reduce(0, +) }
 
