@@ -148,7 +148,10 @@ let package = Package(
             ]),
         tests(
             "SearchAPITests",
-            uses: ["SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "ServiceLifecycle", "Telemetry", "Bytes"]),
+            uses: [
+                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "ServiceLifecycle", "Telemetry",
+                "Bytes",
+            ]),
         tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),
         tests("TidyTests", uses: ["Bytes", "Settings"]),
     ],

@@ -59,7 +59,10 @@ import Testing
 
     @Test(arguments: [
         ("postgresql://me:se:cret@h/db", "postgresql://me:***@h/db"),
-        ("postgresql://me:p%40w@h:5/db?sslmode=on&password=se:cret", "postgresql://me:***@h:5/db?sslmode=on&password=***"),
+        (
+            "postgresql://me:p%40w@h:5/db?sslmode=on&password=se:cret",
+            "postgresql://me:***@h:5/db?sslmode=on&password=***"
+        ),
         ("host=h password=se:cret dbname=d", "host=h password=*** dbname=d"),
         ("host=h password = 'se:\\'cret x' dbname=d", "host=h password=*** dbname=d"),
         ("postgresql://h/db", "postgresql://h/db"),

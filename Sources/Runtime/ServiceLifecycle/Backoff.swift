@@ -17,8 +17,9 @@ package struct Backoff: Sendable {
     /// - Parameters:
     ///   - floor: the shortest wait, for servers that punish quick reconnects.
     ///   - seed: fixes the jitter in tests; random unless given.
-    package init(baseMilliseconds: Int = 100, capMilliseconds: Int = 30_000, floorMilliseconds: Int = 0, seed: UInt64? = nil)
-    {
+    package init(
+        baseMilliseconds: Int = 100, capMilliseconds: Int = 30_000, floorMilliseconds: Int = 0, seed: UInt64? = nil
+    ) {
         base = max(1, baseMilliseconds)
         cap = max(base, capMilliseconds)
         floor = max(0, floorMilliseconds)

@@ -14,7 +14,8 @@ extension SettingParser where Value == String {
     /// A word of Kafka's grammar for topics and groups: letters, digits, `.`, `_`, `-`, up to 249.
     static var kafkaName: Self {
         Self(grammar: "letters, digits, `.`, `_`, `-`; at most 249") { text in
-            let isValid = text.utf8.count <= 249 && text != "." && text != ".."
+            let isValid =
+                text.utf8.count <= 249 && text != "." && text != ".."
                 && text.utf8.allSatisfy { byte in
                     switch byte {
                     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

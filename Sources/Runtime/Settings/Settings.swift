@@ -77,7 +77,9 @@ package struct Settings: Sendable {
     /// Where the lake is.
     package var lakeDirectory: String { lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : lakeDirectoryText }
     /// Where the embedded broker keeps its log.
-    package var brokerDirectory: String { brokerDirectoryText.isEmpty ? dataDirectory + "/broker" : brokerDirectoryText }
+    package var brokerDirectory: String {
+        brokerDirectoryText.isEmpty ? dataDirectory + "/broker" : brokerDirectoryText
+    }
     /// Where the embedded Postgres keeps its cluster.
     package var postgresDirectory: String {
         postgresDirectoryText.isEmpty ? dataDirectory + "/postgres" : postgresDirectoryText
@@ -164,7 +166,9 @@ package enum Redaction {
             var value = afterBlanks.dropFirst().drop { $0 == " " }
             if value.first == "'" {
                 value = value.dropFirst()
-                while let character = value.first, character != "'" { value = value.dropFirst(character == "\\" ? 2 : 1) }
+                while let character = value.first, character != "'" {
+                    value = value.dropFirst(character == "\\" ? 2 : 1)
+                }
                 value = value.dropFirst()
             } else {
                 while let character = value.first, character != " ", character != "&" {

@@ -9,11 +9,15 @@ package enum SettingsReference {
             "`Sources/Runtime/Settings/SettingsTable.swift`; rewrite it with `medallion settings --markdown`.",
         ]
         for section in Setting.Section.allCases {
-            lines += ["", "## \(section.rawValue)", "", "| variable | default | accepts | meaning |", "| --- | --- | --- | --- |"]
+            lines += [
+                "", "## \(section.rawValue)", "", "| variable | default | accepts | meaning |",
+                "| --- | --- | --- | --- |",
+            ]
             for setting in Settings.table where setting.section == section {
                 let defaultText = setting.defaultText.isEmpty ? "(empty)" : "`\(setting.defaultText)`"
                 lines.append(
-                    "| `\(setting.name)` | \(escaped(defaultText)) | \(escaped(setting.grammar)) | \(escaped(setting.help)) |")
+                    "| `\(setting.name)` | \(escaped(defaultText)) | \(escaped(setting.grammar)) | \(escaped(setting.help)) |"
+                )
             }
         }
         return lines.joined(separator: "\n") + "\n"
