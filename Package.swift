@@ -121,7 +121,7 @@ let package = Package(
 
         // Tests
         .target(
-            name: "PlatformTesting", dependencies: ["Bytes", "Files", "Zstd"], path: "Tests/PlatformTesting",
+            name: "PlatformTesting", dependencies: ["CRDKafka", "Bytes", "Files", "Zstd"], path: "Tests/PlatformTesting",
             swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "JSONScan", "Bytes"]),

@@ -1,0 +1,107 @@
+import CRDKafka
+
+/// How to reach a cluster. Everything has a default but the brokers.
+package struct KafkaConfiguration: Sendable {
+    /// `host:port`, several separated by commas.
+    package var brokers: String
+    /// Name of this client in the brokers' logs.
+    package var clientID: String
+    /// Any librdkafka property, set last, so that it wins; see librdkafka's CONFIGURATION.md for names and units.
+    package var extra: [String: String]
+    /// Receives librdkafka's log lines, on whichever thread drains the client's events. Nil discards them.
+    package var logHandler: (@Sendable (KafkaLogLine) -> Void)?
+
+    package init(
+        brokers: String, clientID: String = "medallion", extra: [String: String] = [:],
+        logHandler: (@Sendable (KafkaLogLine) -> Void)? = nil
+    ) {
+        self.brokers = brokers
+        self.clientID = clientID
+        self.extra = extra
+        self.logHandler = logHandler
+    }
+}
+
+/// One line of librdkafka's log.
+package struct KafkaLogLine: Sendable {
+    /// Syslog's: 0 emergency … 3 error, 4 warning, 6 info, 7 debug.
+    package var severity: Int
+    /// librdkafka's short word for the place, like `FAIL` or `CONNFAIL`.
+    package var facility: String
+    package var message: String
+}
+
+/// librdkafka's configuration object until a client takes it over.
+///
+/// It is destroyed on every path that does not end in a client, so that a wrong property leaks nothing.
+struct Conf: ~Copyable {
+    private let pointer: OpaquePointer
+
+    /// Properties that this module's promises rest on; the escape hatch may not change them.
+    private static let managed: Set<String> = [
+        "log.queue", "enable.auto.commit", "enable.auto.offset.store", "enable.idempotence", "acks",
+        "request.required.acks", "auto.offset.reset", "bootstrap.servers", "metadata.broker.list", "group.id",
+        "log_cb", "dr_cb", "dr_msg_cb", "error_cb", "consume_cb", "rebalance_cb", "offset_commit_cb",
+    ]
+
+    init(_ configuration: KafkaConfiguration, properties: [(String, String)]) throws(KafkaError) {
+        pointer = rd_kafka_conf_new()
+        guard !configuration.brokers.isEmpty else {
+            throw KafkaError(
+                kind: .configuration, operation: "configure", subject: "bootstrap.servers", reason: "no brokers given",
+                hint: "set KAFKA_BROKERS to host:port")
+        }
+        let common = [
+            ("bootstrap.servers", configuration.brokers), ("client.id", configuration.clientID),
+            // Nagle's algorithm with a delayed acknowledgement costs 40 ms per request on loopback.
+            ("socket.nagle.disable", "true"), ("socket.keepalive.enable", "true"),
+            ("reconnect.backoff.ms", "50"), ("reconnect.backoff.max.ms", "2000"),
+        ]
+        for (name, value) in common { try set(name, value) }
+        for (name, value) in properties { try set(name, value) }
+        for (name, value) in configuration.extra.sorted(by: { $0.key < $1.key }) {
+            guard !Self.managed.contains(name) else {
+                throw KafkaError(
+                    kind: .configuration, operation: "configure", subject: name,
+                    reason: "this property is managed by the platform and cannot be set")
+            }
+            try set(name, value)
+        }
+        if configuration.logHandler != nil {
+            try set("log.queue", "true")
+        } else {
+            rd_kafka_conf_set_log_cb(pointer, nil)
+        }
+        rd_kafka_conf_set_events(
+            pointer,
+            RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_OFFSET_COMMIT)
+    }
+
+    deinit {
+        rd_kafka_conf_destroy(pointer)
+    }
+
+    private func set(_ name: String, _ value: String) throws(KafkaError) {
+        var reason = [CChar](repeating: 0, count: 512)
+        let result = rd_kafka_conf_set(pointer, name, value, &reason, reason.count)
+        guard result == RD_KAFKA_CONF_OK else {
+            throw KafkaError(kind: .configuration, operation: "configure", subject: name, reason: text(reason))
+        }
+    }
+
+    /// Makes the client, which then owns the configuration.
+    consuming func makeClient(_ type: rd_kafka_type_t) throws(KafkaError) -> OpaquePointer {
+        var reason = [CChar](repeating: 0, count: 512)
+        guard let client = rd_kafka_new(type, pointer, &reason, reason.count) else {
+            _ = consume self
+            throw KafkaError(kind: .configuration, operation: "configure", subject: "client", reason: text(reason))
+        }
+        discard self
+        return client
+    }
+}
+
+/// A C string in a fixed buffer as text.
+func text(_ buffer: [CChar]) -> String {
+    String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

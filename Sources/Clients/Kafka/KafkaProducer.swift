@@ -1,0 +1,207 @@
+import CRDKafka
+
+/// How a producer buffers and retries. Sizes bound this process's memory.
+package struct ProducerOptions: Sendable {
+    /// Records in the local queue, sent and unacknowledged ones included.
+    package var queueMaxRecords = 100_000
+    /// Kilobytes in the local queue.
+    package var queueMaxKilobytes = 65_536
+    /// How long a record waits for company before its batch leaves.
+    package var lingerMilliseconds = 2
+    /// After that long without acknowledgement a record is reported as failed; 0 waits for ever.
+    package var messageTimeoutMilliseconds = 300_000
+    /// Largest record, in bytes.
+    package var messageMaxBytes = 4_194_304
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
+    package var compression = "none"
+
+    package init() {}
+}
+
+/// The fate of one record.
+package struct DeliveryReport: Sendable {
+    /// What the caller passed to `send`.
+    package var token: Int64
+    package var topic: String
+    package var partition: Int32
+    /// The record's offset; -1 where the record was not written or the offset is not known.
+    package var offset: Int64
+    /// Nil when the record is acknowledged by all in-sync replicas.
+    package var error: KafkaError?
+}
+
+/// An idempotent producer with acks=all.
+///
+/// `send` never blocks; `poll` and `flush` block up to their timeout. All may be called from any thread, because
+/// librdkafka's handle is thread-safe, but reports go to whichever thread polls.
+package final class KafkaProducer: Sendable {
+    private let client: Client
+
+    /// - Throws: ``KafkaError`` of kind `configuration` that names the property.
+    package init(_ configuration: KafkaConfiguration, options: ProducerOptions = ProducerOptions()) throws(KafkaError) {
+        let conf = try Conf(
+            configuration,
+            properties: [
+                ("enable.idempotence", "true"), ("acks", "all"),
+                ("queue.buffering.max.messages", String(options.queueMaxRecords)),
+                ("queue.buffering.max.kbytes", String(options.queueMaxKilobytes)),
+                ("linger.ms", String(options.lingerMilliseconds)),
+                ("message.timeout.ms", String(options.messageTimeoutMilliseconds)),
+                ("message.max.bytes", String(options.messageMaxBytes)),
+                ("compression.codec", options.compression),
+            ])
+        client = try Client(conf, type: RD_KAFKA_PRODUCER, configuration: configuration)
+    }
+
+    /// Records and requests that are not reported yet, delivery reports waiting for `poll` included.
+    package var pendingCount: Int { Int(rd_kafka_outq_len(client.handle)) }
+
+    /// The last error that concerned the client as a whole (brokers down, fatal), seen while polling.
+    package var lastError: KafkaError? { client.lastError?.error }
+
+    /// Queues one record; its bytes are copied.
+    ///
+    /// - Parameters:
+    ///   - partition: nil lets librdkafka choose by the key's hash.
+    ///   - value: nil is a tombstone; an empty buffer is an empty value.
+    ///   - timestampMilliseconds: since 1970; nil is now. A topic with LogAppendTime replaces it.
+    ///   - token: comes back in the delivery report.
+    /// - Throws: ``KafkaError``; kind `queueFull` (retriable) where the bounded queue has no room: `poll`, then again.
+    @_disfavoredOverload
+    package func send(
+        topic: String, partition: Int32? = nil, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+        headers: [(String, [UInt8])] = [], timestampMilliseconds: Int64? = nil, token: Int64 = 0
+    ) throws(KafkaError) {
+        var list: OpaquePointer?
+        if !headers.isEmpty {
+            list = rd_kafka_headers_new(headers.count)
+            for (name, bytes) in headers {
+                var name = name
+                name.withUTF8 { utf8 in
+                    bytes.withUnsafeBytes { buffer in
+                        // Only read-only lists are refused, and this one is new; an empty value needs an address.
+                        _ = rd_kafka_header_add(
+                            list, UnsafeRawPointer(utf8.baseAddress)?.assumingMemoryBound(to: CChar.self), utf8.count,
+                            buffer.baseAddress ?? emptyAddress, buffer.count)
+                    }
+                }
+            }
+        }
+        let error = topic.withCString { name in
+            var fields = (
+                rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(),
+                rd_kafka_vu_t(), rd_kafka_vu_t()
+            )
+            fields.0.vtype = RD_KAFKA_VTYPE_TOPIC
+            fields.0.u.cstr = name
+            fields.1.vtype = RD_KAFKA_VTYPE_PARTITION
+            fields.1.u.i32 = partition ?? RD_KAFKA_PARTITION_UA
+            fields.2.vtype = RD_KAFKA_VTYPE_MSGFLAGS
+            fields.2.u.i = RD_KAFKA_MSG_F_COPY
+            fields.3.vtype = RD_KAFKA_VTYPE_KEY
+            fields.3.u.mem = memory(key)
+            fields.4.vtype = RD_KAFKA_VTYPE_VALUE
+            fields.4.u.mem = memory(value)
+            fields.5.vtype = RD_KAFKA_VTYPE_OPAQUE
+            fields.5.u.ptr = UnsafeMutableRawPointer(bitPattern: Int(token))
+            fields.6.vtype = RD_KAFKA_VTYPE_TIMESTAMP
+            fields.6.u.i64 = timestampMilliseconds ?? 0
+            fields.7.vtype = RD_KAFKA_VTYPE_HEADERS
+            fields.7.u.headers = list
+            let count = list == nil ? 7 : 8
+            return withUnsafePointer(to: &fields) { pointer in
+                pointer.withMemoryRebound(to: rd_kafka_vu_t.self, capacity: 8) { array in
+                    rd_kafka_produceva(client.handle, array, count)
+                }
+            }
+        }
+        if let error {
+            // librdkafka takes the list over only on success.
+            if let list { rd_kafka_headers_destroy(list) }
+            throw KafkaError(consuming: error, operation: "produce", subject: topic)
+        }
+    }
+
+    /// The same for arrays; see ``send(topic:partition:key:value:headers:timestampMilliseconds:token:)``.
+    package func send(
+        topic: String, partition: Int32? = nil, key: [UInt8]?, value: [UInt8]?, headers: [(String, [UInt8])] = [],
+        timestampMilliseconds: Int64? = nil, token: Int64 = 0
+    ) throws(KafkaError) {
+        var failure: KafkaError?
+        Self.withBytes(of: key) { keyBytes in
+            Self.withBytes(of: value) { valueBytes in
+                do throws(KafkaError) {
+                    try send(
+                        topic: topic, partition: partition, key: keyBytes, value: valueBytes, headers: headers,
+                        timestampMilliseconds: timestampMilliseconds, token: token)
+                } catch { failure = error }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Collects delivery reports: waits up to the timeout for the first, then takes what is there.
+    ///
+    /// Must be called regularly, because unread reports keep their place in the bounded queue.
+    /// - Parameter limit: events (batches of reports) to take at most.
+    package func poll(timeoutMilliseconds: Int, limit: Int = 1_000) -> [DeliveryReport] {
+        var reports: [DeliveryReport] = []
+        client.drain(client.mainQueue, timeoutMilliseconds: timeoutMilliseconds, limit: limit) { event, type in
+            switch type {
+            case RD_KAFKA_EVENT_DR: Self.append(event, to: &reports)
+            case RD_KAFKA_EVENT_ERROR: _ = client.record(errorEvent: event)
+            default: break
+            }
+            return true
+        }
+        return reports
+    }
+
+    /// Polls until every record is reported or the timeout has passed; `pendingCount` tells which.
+    package func flush(timeoutMilliseconds: Int) -> [DeliveryReport] {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .milliseconds(timeoutMilliseconds)
+        var reports: [DeliveryReport] = []
+        while pendingCount > 0 {
+            let left = clock.now.duration(to: deadline) / .milliseconds(1)
+            guard left > 0 else { break }
+            reports += poll(timeoutMilliseconds: Int(min(left + 1, 100)))
+        }
+        return reports
+    }
+
+    /// Throws away records that are not acknowledged; each is reported as failed by the next polls.
+    package func purge() {
+        rd_kafka_purge(client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT)
+    }
+
+    private static func append(_ event: OpaquePointer, to reports: inout [DeliveryReport]) {
+        reports.reserveCapacity(reports.count + rd_kafka_event_message_count(event))
+        while let message = rd_kafka_event_message_next(event) {
+            let record = message.pointee
+            let topic = record.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
+            var error: KafkaError?
+            if record.err != RD_KAFKA_RESP_ERR_NO_ERROR {
+                error = KafkaError(
+                    record.err, operation: "produce", subject: "\(topic)[\(record.partition)]",
+                    reason: rd_kafka_message_errstr(message).map { String(cString: $0) })
+            }
+            reports.append(
+                DeliveryReport(
+                    token: Int64(Int(bitPattern: record._private)), topic: topic, partition: record.partition,
+                    offset: error == nil ? record.offset : -1, error: error))
+        }
+    }
+
+    /// A null pointer means null to Kafka, so that an empty value needs some address; nothing is read from it.
+    private var emptyAddress: UnsafeRawPointer { UnsafeRawPointer(client.handle) }
+
+    private func memory(_ bytes: UnsafeRawBufferPointer?) -> rd_kafka_vu_s.__Unnamed_union_u.__Unnamed_struct_mem {
+        guard let bytes else { return .init(ptr: nil, size: 0) }
+        return .init(ptr: UnsafeMutableRawPointer(mutating: bytes.baseAddress ?? emptyAddress), size: bytes.count)
+    }
+
+    private static func withBytes(of array: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Void) {
+        if let array { array.withUnsafeBytes { body($0) } } else { body(nil) }
+    }
+}
