@@ -111,12 +111,16 @@ struct ConsumerTests {
 
     @Test("a topic or topic partition that does not exist is an error of the read")
     func unknownTopic() throws {
+        var configuration = configuration
+        // Else librdkafka waits half a minute for a topic that may still be on its way to all brokers.
+        configuration.extra = ["topic.metadata.propagation.max.ms": "100", "topic.metadata.refresh.interval.ms": "200"]
         let consumer = try KafkaConsumer(configuration)
         try consumer.assign([("t", 77, .beginning)])
         let queue = try #require(consumer.queue(topic: "t", partition: 77))
         let (offsets, errors) = read(queue, count: 1)
         #expect(offsets.isEmpty)
         #expect(errors.first?.kind == .unknownTopicOrPartition)
+        #expect(errors.first?.description.contains("t [77]") == true)
     }
 
     @Test("a broker that goes away shows as an error, and reading goes on where it stopped")

@@ -9,10 +9,12 @@ final class Client: @unchecked Sendable {
     let handle: OpaquePointer
     let mainQueue: OpaquePointer
     let configuration: KafkaConfiguration
-    private let lastErrorState = Mutex<(error: KafkaError, count: Int)?>(nil)
+    private let inbox: ErrorInbox
 
     init(_ conf: consuming Conf, type: rd_kafka_type_t, configuration: KafkaConfiguration) throws(KafkaError) {
-        handle = try conf.makeClient(type)
+        let inbox = ErrorInbox(subject: configuration.brokers)
+        handle = try conf.makeClient(type, errors: inbox)
+        self.inbox = inbox
         self.configuration = configuration
         mainQueue = rd_kafka_queue_get_main(handle)
         if configuration.logHandler != nil { rd_kafka_set_log_queue(handle, mainQueue) }
@@ -25,8 +27,8 @@ final class Client: @unchecked Sendable {
         rd_kafka_destroy(handle)
     }
 
-    /// The last error that concerned the client as a whole, and how many there were.
-    var lastError: (error: KafkaError, count: Int)? { lastErrorState.withLock { $0 } }
+    /// The last error that concerned the client as a whole.
+    var lastError: KafkaError? { inbox.last }
 
     /// Polls `queue` and hands every event to `body` until the queue is empty, `body` says stop, or `limit` events.
     ///
@@ -48,38 +50,29 @@ final class Client: @unchecked Sendable {
         }
     }
 
-    /// Drains logs and errors that concern the whole client; returns the errors.
+    /// The errors that concerned the whole client and that nobody read yet.
+    func takeErrors() -> [KafkaError] { inbox.take() }
+
+    /// Drains logs and errors that concern the whole client; returns the errors. Not for a producer's client, whose
+    /// queue also holds delivery reports.
     func drainErrors() -> [KafkaError] {
-        guard rd_kafka_queue_length(mainQueue) > 0 else { return [] }
-        var errors: [KafkaError] = []
-        drain(mainQueue, timeoutMilliseconds: 0, limit: 1_000) { event, type in
-            if type == RD_KAFKA_EVENT_ERROR { errors.append(self.record(errorEvent: event)) }
-            return true
+        if rd_kafka_queue_length(mainQueue) > 0 {
+            drain(mainQueue, timeoutMilliseconds: 0, limit: 1_000) { event, type in
+                if type == RD_KAFKA_EVENT_ERROR { self.record(errorEvent: event) }
+                return true
+            }
         }
-        return errors
+        return inbox.take()
     }
 
-    /// Reads an error event and remembers it as the last one.
-    func record(errorEvent event: OpaquePointer) -> KafkaError {
-        var code = rd_kafka_event_error(event)
-        var reason = rd_kafka_event_error_string(event).map { String(cString: $0) }
-        let isFatal = rd_kafka_event_error_is_fatal(event) != 0 || code == RD_KAFKA_RESP_ERR__FATAL
-        if isFatal {
-            var buffer = [CChar](repeating: 0, count: 512)
-            let original = rd_kafka_fatal_error(handle, &buffer, buffer.count)
-            if original != RD_KAFKA_RESP_ERR_NO_ERROR { (code, reason) = (original, text(buffer)) }
-        }
-        var error = KafkaError(code, operation: "client", subject: configuration.brokers, reason: reason)
-        if isFatal {
-            error.kind = .fatal
-            error.isRetriable = false
-        }
-        remember(error)
-        return error
+    /// Reads an error event.
+    func record(errorEvent event: OpaquePointer) {
+        inbox.add(
+            rd_kafka_event_error(event), rd_kafka_event_error_string(event).map { String(cString: $0) }, handle)
     }
 
     func remember(_ error: KafkaError) {
-        lastErrorState.withLock { state in state = (error, (state?.count ?? 0) + 1) }
+        inbox.remember(error)
     }
 
     private func log(_ event: OpaquePointer) {
@@ -103,6 +96,61 @@ final class Client: @unchecked Sendable {
             throw KafkaError(code, operation: "list offsets", subject: "\(topic)[\(partition)]")
         }
         return Watermarks(low: low, high: high)
+    }
+}
+
+/// Errors that concern a client as a whole, until someone reads them.
+///
+/// Those of the main queue arrive as events. Those that lie in a queue of records (a topic that is gone) are only
+/// handed to librdkafka's error callback while a batch is read, on the reading thread; it does nothing but `add`.
+final class ErrorInbox: Sendable {
+    private let subject: String
+    private let state = Mutex(State())
+
+    private struct State {
+        var last: KafkaError?
+        var unread: [KafkaError] = []
+    }
+
+    /// Unread errors are kept up to this number; the oldest go first.
+    private static let unreadMax = 100
+
+    init(subject: String) {
+        self.subject = subject
+    }
+
+    var last: KafkaError? { state.withLock { $0.last } }
+
+    func add(_ code: rd_kafka_resp_err_t, _ reason: String?, _ handle: OpaquePointer?) {
+        var (code, reason) = (code, reason)
+        let isFatal = code == RD_KAFKA_RESP_ERR__FATAL
+        if isFatal {
+            var buffer = [CChar](repeating: 0, count: 512)
+            let original = rd_kafka_fatal_error(handle, &buffer, buffer.count)
+            if original != RD_KAFKA_RESP_ERR_NO_ERROR { (code, reason) = (original, text(buffer)) }
+        }
+        var error = KafkaError(code, operation: "client", subject: subject, reason: reason)
+        if isFatal {
+            error.kind = .fatal
+            error.isRetriable = false
+        }
+        state.withLock { [error] state in
+            state.last = error
+            if state.unread.count >= Self.unreadMax { state.unread.removeFirst() }
+            state.unread.append(error)
+        }
+    }
+
+    func remember(_ error: KafkaError) {
+        state.withLock { $0.last = error }
+    }
+
+    func take() -> [KafkaError] {
+        state.withLock { state in
+            guard !state.unread.isEmpty else { return [] }
+            defer { state.unread = [] }
+            return state.unread
+        }
     }
 }
 

@@ -86,7 +86,7 @@ package final class KafkaAdmin: Sendable {
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let result else {
             throw KafkaError(
                 code, operation: "metadata", subject: subject,
-                reason: client.lastError.map { "\(String(cString: rd_kafka_err2str(code))); \($0.error.reason)" })
+                reason: client.lastError.map { "\(String(cString: rd_kafka_err2str(code))); \($0.reason)" })
         }
         defer { rd_kafka_metadata_destroy(result) }
         let metadata = result.pointee

@@ -90,7 +90,15 @@ struct Conf: ~Copyable {
     }
 
     /// Makes the client, which then owns the configuration.
-    consuming func makeClient(_ type: rd_kafka_type_t) throws(KafkaError) -> OpaquePointer {
+    ///
+    /// - Parameter errors: must outlive the client.
+    consuming func makeClient(_ type: rd_kafka_type_t, errors: ErrorInbox) throws(KafkaError) -> OpaquePointer {
+        rd_kafka_conf_set_opaque(pointer, Unmanaged.passUnretained(errors).toOpaque())
+        rd_kafka_conf_set_error_cb(pointer) { handle, code, reason, opaque in
+            guard let opaque else { return }
+            Unmanaged<ErrorInbox>.fromOpaque(opaque).takeUnretainedValue().add(
+                rd_kafka_resp_err_t(rawValue: code), reason.map { String(cString: $0) }, handle)
+        }
         var reason = [CChar](repeating: 0, count: 512)
         guard let client = rd_kafka_new(type, pointer, &reason, reason.count) else {
             _ = consume self

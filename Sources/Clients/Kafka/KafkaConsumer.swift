@@ -141,8 +141,8 @@ package final class KafkaConsumer: Sendable {
         return try queue.next(maxRecords: maxRecords, timeoutMilliseconds: timeoutMilliseconds, body)
     }
 
-    /// Moves an assigned topic partition to another offset. Blocks up to the timeout. Records that were fetched
-    /// already are dropped.
+    /// Moves an assigned topic partition to another offset, also after an error that stopped it. Blocks up to the
+    /// timeout. Records that were fetched already are dropped.
     package func seek(
         topic: String, partition: Int32, to offset: StartOffset, timeoutMilliseconds: Int
     ) throws(KafkaError) {
@@ -152,8 +152,19 @@ package final class KafkaConsumer: Sendable {
         if let error = rd_kafka_seek_partitions(client.handle, list.pointer, Int32(clamping: timeoutMilliseconds)) {
             throw KafkaError(consuming: error, operation: "seek", subject: subject)
         }
-        if let code = list.errors.first {
+        guard let code = list.errors.first else { return }
+        // A topic partition that an error stopped cannot seek, only start again.
+        guard code == RD_KAFKA_RESP_ERR__STATE else {
             throw KafkaError(code, operation: "seek", subject: subject)
+        }
+        if let error = rd_kafka_incremental_unassign(client.handle, list.pointer) {
+            throw KafkaError(consuming: error, operation: "seek", subject: subject)
+        }
+        list.setOffset(offset.logical)
+        // Stopping has let go of the redirection.
+        if let queue = queue(topic: topic, partition: partition) { queue.separate() }
+        if let error = rd_kafka_incremental_assign(client.handle, list.pointer) {
+            throw KafkaError(consuming: error, operation: "seek", subject: subject)
         }
     }
 
@@ -246,5 +257,5 @@ package final class KafkaConsumer: Sendable {
     }
 
     /// The last error that concerned the client as a whole, seen while reading; it may be over by now.
-    package var lastError: KafkaError? { client.lastError?.error }
+    package var lastError: KafkaError? { client.lastError }
 }

@@ -56,8 +56,11 @@ package final class KafkaProducer: Sendable {
     /// Records and requests that are not reported yet, delivery reports waiting for `poll` included.
     package var pendingCount: Int { Int(rd_kafka_outq_len(client.handle)) }
 
-    /// The last error that concerned the client as a whole (brokers down, fatal), seen while polling.
-    package var lastError: KafkaError? { client.lastError?.error }
+    /// The last error that concerned the client as a whole (brokers down, fatal), seen while polling. It may be over.
+    package var lastError: KafkaError? { client.lastError }
+
+    /// The errors that concerned the client as a whole since the last call, seen while polling.
+    package func takeErrors() -> [KafkaError] { client.takeErrors() }
 
     /// Queues one record; its bytes are copied.
     ///
@@ -149,7 +152,7 @@ package final class KafkaProducer: Sendable {
         client.drain(client.mainQueue, timeoutMilliseconds: timeoutMilliseconds, limit: limit) { event, type in
             switch type {
             case RD_KAFKA_EVENT_DR: Self.append(event, to: &reports)
-            case RD_KAFKA_EVENT_ERROR: _ = client.record(errorEvent: event)
+            case RD_KAFKA_EVENT_ERROR: client.record(errorEvent: event)
             default: break
             }
             return true

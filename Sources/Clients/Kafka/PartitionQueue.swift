@@ -59,6 +59,11 @@ package final class PartitionQueue: Sendable {
         }
     }
 
+    /// Keeps this topic partition's records out of the client's shared queue.
+    func separate() {
+        rd_kafka_queue_forward(queue.pointer, nil)
+    }
+
     /// Records that wait in this queue.
     package var readyCount: Int { rd_kafka_queue_length(queue.pointer) }
 
@@ -111,6 +116,14 @@ struct TopicPartitionList: ~Copyable {
 
     func add(topic: String, partition: Int32, offset: Int64) {
         rd_kafka_topic_partition_list_add(pointer, topic, partition).pointee.offset = offset
+    }
+
+    /// Sets every element's offset and clears its error.
+    func setOffset(_ offset: Int64) {
+        for index in 0..<Int(pointer.pointee.cnt) {
+            pointer.pointee.elems[index].offset = offset
+            pointer.pointee.elems[index].err = RD_KAFKA_RESP_ERR_NO_ERROR
+        }
     }
 
     private var elements: UnsafeBufferPointer<rd_kafka_topic_partition_t> {
