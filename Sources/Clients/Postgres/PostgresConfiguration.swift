@@ -1,0 +1,52 @@
+import Bytes
+
+/// Where to connect and how a session starts.
+package struct PostgresConfiguration: Sendable {
+    /// A connection string or URI as libpq knows them (PostgreSQL manual, 32.1.1). May hold a password: never shown.
+    package var dsn: String
+    /// Shown in `pg_stat_activity`.
+    package var applicationName: String
+    /// Server settings of the session, set by `set_config` right after the connection is made.
+    package var sessionSettings: [(name: String, value: String)]
+
+    package init(
+        dsn: String, applicationName: String = "medallion", sessionSettings: [(name: String, value: String)] = []
+    ) {
+        self.dsn = dsn
+        self.applicationName = applicationName
+        self.sessionSettings = sessionSettings
+    }
+}
+
+/// A moment after which a call gives up.
+struct Deadline {
+    private let nanoseconds: Int64
+    /// The limit that the caller gave, for messages.
+    let timeoutMilliseconds: Int
+
+    init(timeoutMilliseconds: Int) {
+        let bounded = max(0, min(timeoutMilliseconds, 86_400_000))
+        self.timeoutMilliseconds = bounded
+        nanoseconds = SystemClock.monotonicNanoseconds() + Int64(bounded) * 1_000_000
+    }
+
+    /// Rounded up, so that a wait does not end just before the deadline; 0 when it has passed.
+    var remainingMilliseconds: Int32 {
+        let left = nanoseconds - SystemClock.monotonicNanoseconds()
+        return left <= 0 ? 0 : Int32(truncatingIfNeeded: (left + 999_999) / 1_000_000)
+    }
+}
+
+/// Sets one server setting for the rest of the session.
+struct SetSessionSetting: PostgresStatement {
+    static let name = "set_session_setting"
+    static let sql = "SELECT set_config($1, $2, false)"
+    static let parameterTypes: [PostgresType] = [.text, .text]
+    let setting: String
+    let value: String
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(setting)
+        parameters.append(value)
+    }
+}

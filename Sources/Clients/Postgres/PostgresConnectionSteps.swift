@@ -1,0 +1,124 @@
+import CPostgres
+import Glibc
+
+/// Field codes of an error report (`PG_DIAG_*` of postgres_ext.h, which are character constants).
+enum DiagnosticField {
+    static let severity = Int32(UInt8(ascii: "V"))
+    static let sqlState = Int32(UInt8(ascii: "C"))
+    static let message = Int32(UInt8(ascii: "M"))
+    static let detail = Int32(UInt8(ascii: "D"))
+    static let hint = Int32(UInt8(ascii: "H"))
+}
+
+/// Collects what the server says beside its results. Touched only from within libpq calls of its connection's thread.
+final class NoticeBox {
+    static let countMax = 100
+    var items: [PostgresNotice] = []
+}
+
+/// libpq calls this for each notice, on the thread that reads from the connection.
+func receiveNotice(context: UnsafeMutableRawPointer?, result: OpaquePointer?) {
+    guard let context, let result else { return }
+    let box = Unmanaged<NoticeBox>.fromOpaque(context).takeUnretainedValue()
+    func field(_ code: Int32) -> String {
+        PQresultErrorField(result, code).map { String(cString: $0) } ?? ""
+    }
+    if box.items.count == NoticeBox.countMax { box.items.removeFirst() }
+    box.items.append(
+        PostgresNotice(
+            severity: field(DiagnosticField.severity), sqlState: field(DiagnosticField.sqlState),
+            message: field(DiagnosticField.message)))
+}
+
+/// Waiting for a socket with a limit.
+enum SocketWait {
+    /// False when the deadline passed first. An error of the socket counts as ready: the next read reports it.
+    static func wait(_ socket: Int32, forRead: Bool, forWrite: Bool, deadline: Deadline) -> Bool {
+        guard socket >= 0 else { return true }
+        let events = (forRead ? Int16(POLLIN) : 0) | (forWrite ? Int16(POLLOUT) : 0)
+        while true {
+            var descriptor = pollfd(fd: socket, events: events, revents: 0)
+            let count = poll(&descriptor, 1, deadline.remainingMilliseconds)
+            if count > 0 { return true }
+            if count == 0 {
+                if deadline.remainingMilliseconds == 0 { return false }
+                continue
+            }
+            if errno != EINTR { return true }
+        }
+    }
+}
+
+/// Making a connection, on the bare pointer.
+enum ConnectionSteps {
+    /// `host:port/database` of a DSN, without its secrets.
+    static func describe(dsn: String) throws(PostgresError) -> String {
+        // libpq's own message may quote the DSN, password and all: it is not passed on.
+        guard let options = PQconninfoParse(dsn, nil) else {
+            throw PostgresError(
+                kind: .usage, operation: "connect", server: "(unreadable DSN)",
+                message: "the connection string cannot be read",
+                hint: "write it like postgresql://user:password@host:5432/database or host=… dbname=…")
+        }
+        defer { PQconninfoFree(options) }
+        var values: [String: String] = [:]
+        var option = options
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
+            option += 1
+        }
+        let host = values["host"] ?? values["hostaddr"] ?? "(default host)"
+        return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
+    }
+
+    /// Connects without blocking beyond the deadline; the returned connection is in non-blocking mode.
+    static func connect(
+        _ configuration: PostgresConfiguration, server: String, deadline: Deadline
+    ) throws(PostgresError) -> OpaquePointer {
+        let pairs = [
+            ("dbname", configuration.dsn), ("fallback_application_name", configuration.applicationName),
+            ("client_encoding", "UTF8"),
+        ]
+        guard let connection = start(pairs) else {
+            throw PostgresError(kind: .connect, operation: "connect", server: server, message: "out of memory")
+        }
+        var phase = PGRES_POLLING_WRITING
+        while PQstatus(connection) != CONNECTION_BAD && phase != PGRES_POLLING_OK && phase != PGRES_POLLING_FAILED {
+            let ready = SocketWait.wait(
+                PQsocket(connection), forRead: phase == PGRES_POLLING_READING,
+                forWrite: phase == PGRES_POLLING_WRITING, deadline: deadline)
+            guard ready else {
+                PQfinish(connection)
+                throw PostgresError(
+                    kind: .timeout, operation: "connect", server: server,
+                    message: "no connection within \(deadline.timeoutMilliseconds) ms",
+                    hint: "is the server running and reachable?")
+            }
+            phase = PQconnectPoll(connection)
+        }
+        guard PQstatus(connection) == CONNECTION_OK, PQsetnonblocking(connection, 1) == 0 else {
+            let message = oneLine(String(cString: PQerrorMessage(connection)))
+            PQfinish(connection)
+            throw PostgresError(
+                kind: .connect, operation: "connect", server: server, message: message,
+                hint: "is the server running, and are user, password and database right?")
+        }
+        return connection
+    }
+
+    private static func start(_ pairs: [(String, String)]) -> OpaquePointer? {
+        var keywords = pairs.map { UnsafePointer<CChar>(strdup($0.0)) }
+        var values = pairs.map { UnsafePointer<CChar>(strdup($0.1)) }
+        defer {
+            for text in keywords + values { free(UnsafeMutablePointer(mutating: text)) }
+        }
+        keywords.append(nil)
+        values.append(nil)
+        return PQconnectStartParams(keywords, values, 1)
+    }
+
+    /// libpq's messages end in a newline and may have several lines.
+    static func oneLine(_ message: String) -> String {
+        message.split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+}
