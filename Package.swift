@@ -52,6 +52,7 @@ let package = Package(
         cLibrary("COpenVINO", pkgConfig: "openvino_c"),
         cLibrary("COpenSSL", pkgConfig: "openssl"),
         cLibrary("CIsal", pkgConfig: "libisal"),
+        cLibrary("CSpawn", pkgConfig: nil),
         .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
@@ -82,7 +83,10 @@ let package = Package(
         module("Domain", "Transforms", uses: ["Events", "Bytes"]),
         module("Domain", "Lake", uses: ["Events", "Files", "Zstd", "Hashing", "JSONScan", "Bytes"]),
         module("Domain", "Embeddings", uses: ["Inference", "Bytes"]),
-        module("Domain", "VectorIndex", uses: ["Events", "Retrieval", "Postgres", "Bytes"]),
+        // Migrations is a link to the top-level folder: resources must lie below their target.
+        module(
+            "Domain", "VectorIndex", uses: ["Events", "Retrieval", "Postgres", "Bytes"],
+            resources: [.embedInCode("Migrations")]),
         module("Domain", "Retrieval", uses: ["Events", "Bytes"]),
 
         // Services: things that run
@@ -94,7 +98,7 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files"]),
-        module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files"]),
+        module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "CSpawn"]),
         module(
             "Services", "Indexer",
             uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "JSONScan"]),
@@ -123,10 +127,16 @@ let package = Package(
         .target(
             name: "PlatformTesting", dependencies: ["CRDKafka", "Bytes", "Files", "Zstd"], path: "Tests/PlatformTesting",
             swiftSettings: strict),
+        .target(
+            name: "PostgresTesting",
+            dependencies: ["PlatformTesting", "EmbeddedPostgres", "Postgres", "ServiceLifecycle", "Telemetry", "Files"],
+            path: "Tests/PostgresTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
-        tests("PostgresTests", uses: ["Postgres", "EmbeddedPostgres", "ServiceLifecycle", "Telemetry", "Bytes"]),
+        tests(
+            "PostgresTests",
+            uses: ["Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes"]),
         tests("HTTPTests", uses: ["EventLoop", "HTTPServer", "HTTPClient", "Bytes"]),
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
@@ -136,8 +146,8 @@ let package = Package(
         tests(
             "VectorIndexTests",
             uses: [
-                "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "Indexer", "Embeddings",
-                "ServiceLifecycle", "Telemetry", "Bytes",
+                "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
+                "Embeddings", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
         tests("BrokerTests", uses: ["Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
         tests(

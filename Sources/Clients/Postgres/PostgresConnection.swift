@@ -129,6 +129,7 @@ package final class PostgresConnection {
     /// Runs `body` between BEGIN and COMMIT; rolls back when it throws.
     ///
     /// - Parameter timeoutMilliseconds: for each of BEGIN, COMMIT and ROLLBACK; the statements have their own.
+    @discardableResult
     package func transaction<R>(timeoutMilliseconds: Int, _ body: () throws -> R) throws -> R {
         try script("BEGIN", operation: "begin", timeoutMilliseconds: timeoutMilliseconds)
         do {

@@ -1,0 +1,60 @@
+package import Postgres
+
+/// Why the index could not be read or written.
+package struct IndexError: Error, CustomStringConvertible, Sendable {
+    /// The sort of failure, which decides what the caller does next.
+    package enum Kind: String, Sendable {
+        /// The database's schema or extension is not what this program expects.
+        case schema
+        /// Another writer moved the checkpoint, or this one is behind: read the checkpoints again.
+        case checkpoint
+        /// A vector that was to be shared has gone since it was looked up: look up again, embed, write again.
+        case vectorGone
+        /// There is no such generation, or its state does not allow the step.
+        case generation
+        /// The generation has not reached the active one's checkpoints yet: promote later.
+        case generationBehind
+        /// Something else about Postgres; see `underlying`.
+        case database
+    }
+
+    package let kind: Kind
+    package let message: String
+    package let hint: String?
+    /// The client's error, if it was one.
+    package let underlying: PostgresError?
+
+    package init(_ kind: Kind, _ message: String, hint: String? = nil) {
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        underlying = nil
+    }
+
+    /// Reads the meaning of this schema's own SQLSTATEs (see V0002 of the migrations).
+    package init(_ error: PostgresError) {
+        kind =
+            switch error.sqlState {
+            case "MD001": .checkpoint
+            case "MD002": .generation
+            case "MD003": .generationBehind
+            case "MD004": .vectorGone
+            case "42P01", "42703", "42883": .schema
+            default: .database
+            }
+        message = error.sqlState?.hasPrefix("MD") == true ? error.message : error.description
+        hint = kind == .schema ? "run `medallion migrate`" : nil
+        underlying = error
+    }
+
+    /// Whether the same step may succeed later, after what `kind` asks for.
+    package var isRetriable: Bool {
+        switch kind {
+        case .schema, .generation: false
+        case .checkpoint, .vectorGone, .generationBehind: true
+        case .database: underlying?.isRetriable ?? false
+        }
+    }
+
+    package var description: String { "index: \(message)" + (hint.map { "; hint: \($0)" } ?? "") }
+}

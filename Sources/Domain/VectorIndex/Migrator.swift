@@ -1,0 +1,202 @@
+package import Postgres
+
+/// One change of the schema, embedded in the program. Files are `migrations/*.sql`; a file never changes once applied.
+package struct Migration: Sendable, Equatable {
+    /// File name without its extension, such as `V0001__create_index`; names sort in the order of application.
+    package let name: String
+    package let sql: String
+    /// Deferred migrations build indexes concurrently: outside a transaction, after all others, one statement each.
+    package let isDeferred: Bool
+
+    private init(_ name: String, _ bytes: [UInt8], isDeferred: Bool = false) {
+        self.name = name
+        sql = String(decoding: bytes, as: UTF8.self)
+        self.isDeferred = isDeferred
+    }
+
+    /// All of them, in order. A test compares the list with the folder.
+    package static let all: [Migration] = [
+        Migration("V0001__create_index", PackageResources.V0001__create_index_sql),
+        Migration("V0002__create_index_functions", PackageResources.V0002__create_index_functions_sql),
+        Migration("D0001__passages_embedding", PackageResources.D0001__passages_embedding_sql, isDeferred: true),
+    ]
+}
+
+/// Brings a database's schema up to what this program expects.
+///
+/// Safe to run from several processes at once: an advisory lock lets one work and the others wait.
+package struct Migrator {
+    /// Oldest pgvector that has iterative index scans and halfvec.
+    static let vectorVersionMin = (major: 0, minor: 8)
+    /// ASCII "medmigra" as a number: the session lock of migrations.
+    private static let lockKey: Int64 = 7_882_826_949_975_336_545
+
+    private let connection: PostgresConnection
+
+    /// - Parameter connection: of a role that may create extensions, or of a database that has `vector` already.
+    package init(connection: PostgresConnection) {
+        self.connection = connection
+    }
+
+    /// Applies what is missing.
+    ///
+    /// - Parameter timeoutMilliseconds: for each migration; an index over many rows takes minutes (34 s for 200,000).
+    /// - Returns: the names applied now.
+    /// - Throws: ``IndexError`` of kind `schema` when an applied migration differs from this program's, or the
+    ///   database is newer than the program, or pgvector is missing or too old; ``PostgresError`` otherwise.
+    @discardableResult
+    package func migrate(
+        _ migrations: [Migration] = Migration.all, timeoutMilliseconds: Int = 3_600_000
+    ) throws -> [String] {
+        try connection.run(LockMigrations(key: Self.lockKey), timeoutMilliseconds: timeoutMilliseconds)
+        defer {
+            if connection.isUsable {
+                do {
+                    try connection.run(UnlockMigrations(key: Self.lockKey), timeoutMilliseconds: 10_000)
+                } catch {
+                    // The lock belongs to the session: it goes with it.
+                    connection.close()
+                }
+            }
+        }
+        try connection.script(
+            """
+            CREATE TABLE IF NOT EXISTS schema_migrations (
+                name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
+            """, operation: "create schema_migrations", timeoutMilliseconds: 10_000)
+        let applied = try connection.run(AppliedMigrations(), timeoutMilliseconds: 10_000)
+        try check(applied, against: migrations)
+        let known = Set(applied.map(\.name))
+        var done: [String] = []
+        for migration in migrations where !known.contains(migration.name) {
+            try apply(migration, timeoutMilliseconds: timeoutMilliseconds)
+            done.append(migration.name)
+            if done.count == 1 { try checkVectorExtension() }
+        }
+        if done.isEmpty { try checkVectorExtension() }
+        return done
+    }
+
+    private func apply(_ migration: Migration, timeoutMilliseconds: Int) throws {
+        if migration.isDeferred {
+            // A concurrent build that was interrupted leaves an index that is never used but has the name.
+            for index in try connection.run(InvalidIndexes(), timeoutMilliseconds: 10_000) {
+                try connection.script(
+                    "DROP INDEX CONCURRENTLY IF EXISTS \(index)", operation: "drop invalid index",
+                    timeoutMilliseconds: timeoutMilliseconds)
+            }
+            try connection.script(
+                migration.sql, operation: migration.name, timeoutMilliseconds: timeoutMilliseconds)
+            try connection.run(RecordMigration(migration), timeoutMilliseconds: 10_000)
+            return
+        }
+        try connection.transaction(timeoutMilliseconds: 60_000) {
+            try connection.script(
+                migration.sql, operation: migration.name, timeoutMilliseconds: timeoutMilliseconds)
+            try connection.run(RecordMigration(migration), timeoutMilliseconds: 10_000)
+        }
+    }
+
+    private func check(_ applied: [AppliedMigrations.Row], against migrations: [Migration]) throws(IndexError) {
+        for row in applied {
+            guard let migration = migrations.first(where: { $0.name == row.name }) else {
+                throw IndexError(
+                    .schema, "the database has migration \(row.name), which this program does not know",
+                    hint: "use the newer program that made it")
+            }
+            let checksums: [String]
+            do throws(PostgresError) {
+                checksums = try connection.run(Checksum(text: migration.sql), timeoutMilliseconds: 10_000)
+            } catch {
+                throw IndexError(error)
+            }
+            guard checksums == [row.checksum] else {
+                throw IndexError(
+                    .schema, "migration \(row.name) was applied with another content",
+                    hint: "an applied migration must never change; restore its file and add a new one")
+            }
+        }
+    }
+
+    private func checkVectorExtension() throws {
+        let versions = try connection.run(VectorExtensionVersion(), timeoutMilliseconds: 10_000)
+        let parts = versions.first?.split(separator: ".").compactMap { Int($0) } ?? []
+        guard parts.count >= 2, (parts[0], parts[1]) >= Self.vectorVersionMin else {
+            throw IndexError(
+                .schema, "pgvector is \(versions.first ?? "absent")",
+                hint: "version 0.8 or later is needed: ALTER EXTENSION vector UPDATE, or install a newer one")
+        }
+    }
+}
+
+struct LockMigrations: PostgresStatement {
+    static let name = "lock_migrations"
+    static let sql = "SELECT pg_advisory_lock($1)"
+    static let parameterTypes: [PostgresType] = [.int8]
+    let key: Int64
+    func bind(into parameters: inout PostgresParameters) { parameters.append(key) }
+}
+
+struct UnlockMigrations: PostgresStatement {
+    static let name = "unlock_migrations"
+    static let sql = "SELECT pg_advisory_unlock($1)"
+    static let parameterTypes: [PostgresType] = [.int8]
+    let key: Int64
+    func bind(into parameters: inout PostgresParameters) { parameters.append(key) }
+}
+
+struct AppliedMigrations: PostgresStatement {
+    struct Row {
+        let name: String
+        let checksum: String
+    }
+    static let name = "applied_migrations"
+    static let sql = "SELECT name, checksum FROM schema_migrations ORDER BY name"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
+        Row(name: try row.text(0), checksum: try row.text(1))
+    }
+}
+
+struct Checksum: PostgresStatement {
+    static let name = "checksum"
+    static let sql = "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex')"
+    static let parameterTypes: [PostgresType] = [.text]
+    let text: String
+    func bind(into parameters: inout PostgresParameters) { parameters.append(text) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}
+
+struct RecordMigration: PostgresStatement {
+    static let name = "record_migration"
+    static let sql = """
+        INSERT INTO schema_migrations (name, checksum) VALUES ($1, encode(sha256(convert_to($2, 'UTF8')), 'hex'))
+        """
+    static let parameterTypes: [PostgresType] = [.text, .text]
+    let migration: Migration
+    init(_ migration: Migration) { self.migration = migration }
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(migration.name)
+        parameters.append(migration.sql)
+    }
+}
+
+struct InvalidIndexes: PostgresStatement {
+    static let name = "invalid_indexes"
+    static let sql = """
+        SELECT indexrelid::regclass::text FROM pg_index
+        WHERE NOT indisvalid AND indrelid IN ('passages'::regclass, 'generation_passages'::regclass)
+        """
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}
+
+struct VectorExtensionVersion: PostgresStatement {
+    static let name = "vector_extension_version"
+    static let sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}

@@ -1,0 +1,168 @@
+import Files
+import Glibc
+
+/// What the embedded server is started with.
+package struct EmbeddedPostgresConfiguration: Sendable {
+    /// Holds the cluster, its log, its lock and, where the path is short enough, its socket. Made when absent.
+    package var folder: String
+    /// The folder of the server's programs; empty looks into `.deps`.
+    package var programsFolder = ""
+    /// Megabytes of Postgres's own page cache.
+    package var sharedBuffersMegabytes = 128
+    package var connectionsMax = 40
+    /// False skips fsync: for tests, whose data may be lost with the machine.
+    package var isDurable = true
+
+    package init(folder: String) {
+        self.folder = folder
+    }
+}
+
+/// The files of one embedded server. Making them is idempotent.
+struct PostgresCluster: Sendable {
+    /// Longest path of a Unix socket, from `sockaddr_un.sun_path` without the final zero.
+    static let socketPathBytesMax = 107
+    static let user = "medallion"
+    static let database = "medallion"
+    static let port = 5432
+
+    /// Absolute.
+    let folder: String
+    let programs: PostgresPrograms
+    let account: ServerAccount
+    let configuration: EmbeddedPostgresConfiguration
+
+    var dataFolder: String { folder + "/data" }
+    var logFile: String { folder + "/postgres.log" }
+    var lockFile: String { folder + "/lock" }
+    var socketFolder: String { Self.socketFolder(folder: folder, userID: account.userID) }
+
+    /// How to reach the server, for libpq.
+    func dsn(database: String) -> String {
+        let host = socketFolder.replacing("\\", with: "\\\\").replacing("'", with: "\\'")
+        return "host='\(host)' port=\(Self.port) user=\(Self.user) dbname=\(database)"
+    }
+
+    /// Makes the folder and finds programs and account; fails early, with the way out, where the account cannot get
+    /// at them.
+    init(_ configuration: EmbeddedPostgresConfiguration) throws {
+        let wasThere = Folder.exists(configuration.folder)
+        try Folder.create(configuration.folder)
+        guard let absolute = Paths.absolute(configuration.folder) else {
+            throw FileError("realpath", configuration.folder)
+        }
+        self.configuration = configuration
+        folder = absolute
+        programs = try PostgresPrograms(setting: configuration.programsFolder)
+        var account = try ServerAccount.choose(dataFolder: absolute + "/data")
+        if account.dropsPrivileges && !wasThere {
+            // The server's account has to pass; what is inside has its own, stricter, permissions.
+            guard chmod(absolute, 0o711) == 0 else { throw FileError("chmod", absolute) }
+        }
+        if account.dropsPrivileges && !Self.canReach(account, programs: programs, folder: absolute) {
+            account.keepsSearchCapability = true
+            guard Self.canReach(account, programs: programs, folder: absolute) else {
+                throw EmbeddedPostgresError(
+                    "start", absolute,
+                    "user \(account.userID), as whom root runs Postgres, cannot reach \(programs.folder) and this folder",
+                    hint: "move PGDATA_DIR and PG_BIN_DIR below folders that others may enter, or start as their owner")
+            }
+        }
+        self.account = account
+    }
+
+    /// The socket lies beside the data, or, where that path is too long or has characters that Postgres would read as
+    /// a list, in a folder of the account's own under `XDG_RUNTIME_DIR` or `/tmp`, named by a hash of the path.
+    static func socketFolder(folder: String, userID: uid_t) -> String {
+        let beside = folder + "/run"
+        let name = "/.s.PGSQL.\(port)"
+        let isPlain = beside.utf8.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x27 && $0 != 0x2C && $0 != 0x5C }
+        if isPlain && beside.utf8.count + name.utf8.count <= socketPathBytesMax { return beside }
+        let short = "medallion-\(userID)-\(Paths.hash(folder))"
+        if geteuid() != 0, let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }),
+            runtime.hasPrefix("/"), access(runtime, W_OK) == 0,
+            runtime.utf8.count + 1 + short.utf8.count + name.utf8.count <= socketPathBytesMax
+        {
+            return runtime + "/" + short
+        }
+        return "/tmp/" + short
+    }
+
+    /// Makes cluster and socket folder where they are absent.
+    func create() throws {
+        if !Folder.exists(dataFolder) { try initialise() }
+        // A cluster that root made as itself, or that was copied by root.
+        try account.own(dataFolder)
+        try makePrivate(socketFolder)
+        guard Folder.exists(dataFolder + "/PG_VERSION") else {
+            throw EmbeddedPostgresError(
+                "start", dataFolder, "this is not a Postgres cluster", hint: "set PGDATA_DIR to an empty folder")
+        }
+    }
+
+    /// The server's command line: small memory, no TCP, no just-in-time compilation (it costs more than it saves on
+    /// queries of a millisecond), no parallel workers (their shared memory is scarce in containers).
+    func serverCommand() -> [String] {
+        var settings = [
+            "listen_addresses=", "unix_socket_permissions=0700", "port=\(Self.port)",
+            "shared_buffers=\(configuration.sharedBuffersMegabytes)MB",
+            "max_connections=\(configuration.connectionsMax)", "synchronous_commit=on", "jit=off",
+            "maintenance_work_mem=128MB", "work_mem=8MB", "max_parallel_workers_per_gather=0",
+            "max_parallel_maintenance_workers=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=zstd",
+            "max_wal_size=1GB", "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1",
+            "log_checkpoints=off", "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
+        ]
+        if !configuration.isDurable { settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"] }
+        return [programs.server, "-D", dataFolder, "-k", socketFolder] + settings.flatMap { ["-c", $0] }
+    }
+
+    /// initdb into a folder beside, renamed when complete: a crash in between leaves no half cluster.
+    private func initialise() throws {
+        let fresh = folder + "/data.new"
+        if Folder.exists(fresh) { try Folder.removeTree(fresh) }
+        try makePrivate(fresh)
+        let output = folder + "/initdb.log"
+        let log = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        guard log >= 0 else { throw FileError("open", output) }
+        defer { close(log) }
+        var command = [
+            programs.initdb, "-D", fresh, "--username=\(Self.user)", "--encoding=UTF8", "--locale=C",
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject",
+        ]
+        if !configuration.isDurable { command.append("--no-sync") }
+        let ending = ChildProcess.reap(try ChildProcess.spawn(account.command(command), output: log))
+        guard ending == .exited(0) else {
+            let tail = (try? File.contents(of: output)).map { String(decoding: $0.suffix(400), as: UTF8.self) } ?? ""
+            let reason = tail.split(whereSeparator: \.isNewline).suffix(3).joined(separator: " ")
+            throw EmbeddedPostgresError("initdb", fresh, "\(ending): \(reason)", hint: "see \(output)")
+        }
+        try Folder.rename(fresh, to: dataFolder)
+        try Folder.sync(folder)
+    }
+
+    /// A folder that only the account can enter. One that someone else made under the same name is refused.
+    private func makePrivate(_ path: String) throws {
+        if mkdir(path, 0o700) != 0 && errno != EEXIST { throw FileError("mkdir", path) }
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw FileError("lstat", path) }
+        let isOurs = status.st_uid == account.userID || status.st_uid == geteuid()
+        guard status.st_mode & S_IFMT == S_IFDIR, isOurs else {
+            throw EmbeddedPostgresError(
+                "start", path, "exists and belongs to someone else", hint: "remove it, or choose another PGDATA_DIR")
+        }
+        guard chmod(path, 0o700) == 0 else { throw FileError("chmod", path) }
+        if account.dropsPrivileges, lchown(path, account.userID, account.groupID) != 0 {
+            throw FileError("chown", path)
+        }
+    }
+
+    /// Whether the account can run the server and enter the folder, tried out as the account.
+    private static func canReach(_ account: ServerAccount, programs: PostgresPrograms, folder: String) -> Bool {
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        guard null >= 0 else { return false }
+        defer { close(null) }
+        let test = account.command(["/usr/bin/test", "-x", programs.server, "-a", "-x", folder])
+        guard let pid = try? ChildProcess.spawn(test, output: null) else { return false }
+        return ChildProcess.reap(pid) == .exited(0)
+    }
+}

@@ -1,0 +1,109 @@
+import Files
+import Glibc
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// Keeps one server process running: a thread that starts it, waits for its end, and starts it again.
+///
+/// The thread outlives the server, because the server's death signal is bound to the thread that started it.
+final class PostgresSupervisor: Sendable {
+    private let cluster: PostgresCluster
+    private let logger: Logger
+    private let restarts: Counter
+    private let stopping = StopSignal()
+    private let state = Mutex(State())
+
+    private struct State {
+        /// Set from the start until the child is reaped, so that a signal never hits a stranger.
+        var pid: pid_t?
+        var isDone = false
+        /// How the last process ended, for messages.
+        var lastEnding: String?
+    }
+
+    init(cluster: PostgresCluster, logger: Logger, restarts: Counter) {
+        self.cluster = cluster
+        self.logger = logger
+        self.restarts = restarts
+    }
+
+    /// The server's process id while it runs.
+    var processID: pid_t? { state.withLock { $0.pid } }
+    var lastEnding: String? { state.withLock { $0.lastEnding } }
+
+    func start() throws(EmbeddedPostgresError) {
+        let isStarted = Threads.start(name: "postgres") { [self] in
+            supervise()
+            state.withLock { $0.isDone = true }
+        }
+        guard isStarted else {
+            throw EmbeddedPostgresError("start", cluster.folder, "no thread could be started", isRetriable: true)
+        }
+    }
+
+    /// Stops the server and blocks until it is gone: fast shutdown (sessions are ended, data written), after 20 s
+    /// immediate shutdown (recovery at the next start), after 5 s more by force.
+    func stop() {
+        stopping.request()
+        for (signal, milliseconds) in [(SIGINT, 20_000), (SIGQUIT, 5_000), (SIGKILL, 5_000)] {
+            send(signal)
+            for _ in 0..<milliseconds / 10 {
+                if state.withLock({ $0.isDone }) { return }
+                usleep(10_000)
+            }
+            logger.warning("the server did not stop in time", ["signal": "\(signal)"])
+        }
+    }
+
+    private func send(_ signal: Int32) {
+        state.withLock { state in
+            if let pid = state.pid { kill(pid, signal) }
+        }
+    }
+
+    private func supervise() {
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 10_000)
+        var isFirst = true
+        while !stopping.isRequested {
+            if !isFirst { restarts.increment() }
+            isFirst = false
+            let startedAt = time(nil)
+            do {
+                try runOnce()
+            } catch {
+                logger.error("the server cannot be started", ["error": "\(error)"])
+            }
+            if stopping.isRequested { return }
+            if time(nil) - startedAt > 30 { backoff.reset() }
+            let wait = backoff.next()
+            logger.error(
+                "the server ended; starting it again",
+                ["how": lastEnding ?? "not started", "wait_ms": "\(wait)", "log": cluster.logFile])
+            if stopping.sleep(milliseconds: wait) { return }
+        }
+    }
+
+    /// Starts the server and returns when it has ended.
+    private func runOnce() throws {
+        guard ServerProcesses.end(in: cluster.dataFolder) else {
+            throw EmbeddedPostgresError("start", cluster.dataFolder, "processes of an earlier run do not end")
+        }
+        // Nothing runs on this data: a file that still names a process names a stranger with a reused number.
+        try Folder.removeIfPresent(cluster.dataFolder + "/postmaster.pid")
+        let log = open(cluster.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        guard log >= 0 else { throw FileError("open", cluster.logFile) }
+        defer { close(log) }
+        let pid = try state.withLock { state in
+            let pid = try ChildProcess.spawn(cluster.account.command(cluster.serverCommand()), output: log)
+            state.pid = pid
+            return pid
+        }
+        if stopping.isRequested { send(SIGINT) }
+        ChildProcess.awaitEnd(pid)
+        state.withLock { state in
+            state.lastEnding = ChildProcess.reap(pid).description
+            state.pid = nil
+        }
+    }
+}
