@@ -127,7 +127,8 @@ package final class EmbeddedPostgres: Service {
                 if restarts.value >= 3 || time(nil) > deadline {
                     throw EmbeddedPostgresError(
                         "start", cluster.folder,
-                        "no connection: \(error.message); the server \(supervisor.lastEnding ?? "still starts")",
+                        "no connection: \(error.message); the server \(supervisor.lastEnding ?? "still starts"): "
+                            + LogFile.lastLines(cluster.logFile),
                         hint: "see \(cluster.logFile)")
                 }
                 if stop.sleep(milliseconds: 20) { continue }
@@ -158,6 +159,13 @@ private final class OwnedDescriptor: Sendable {
 /// The server's log, which it only ever appends to.
 private enum LogFile {
     static let bytesMax = 16 << 20
+
+    /// The end of the log on one line, for errors.
+    static func lastLines(_ path: String) -> String {
+        guard let bytes = try? File.contents(of: path, bytesMax: bytesMax * 2) else { return "no log" }
+        let lines = String(decoding: bytes.suffix(600), as: UTF8.self).split(whereSeparator: \.isNewline)
+        return lines.suffix(3).joined(separator: " ")
+    }
 
     /// Sets a log that has grown past the bound aside, over the one set aside before.
     static func shorten(_ path: String) throws {

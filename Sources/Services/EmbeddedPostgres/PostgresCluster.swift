@@ -108,7 +108,7 @@ struct PostgresCluster: Sendable {
             "shared_buffers=\(configuration.sharedBuffersMegabytes)MB",
             "max_connections=\(configuration.connectionsMax)", "synchronous_commit=on", "jit=off",
             "maintenance_work_mem=128MB", "work_mem=8MB", "max_parallel_workers_per_gather=0",
-            "max_parallel_maintenance_workers=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=zstd",
+            "max_parallel_maintenance_workers=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=on",
             "max_wal_size=1GB", "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1",
             "log_checkpoints=off", "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
         ]
