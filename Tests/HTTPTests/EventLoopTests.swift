@@ -120,7 +120,8 @@ final class Mailbox<Value: Sendable>: Sendable {
             let socket = try RawSocket(port: listener.port)
             var bytes: [UInt8] = []
             for length in [0, 5, 300] {
-                bytes += withUnsafeBytes(of: UInt32(length).bigEndian) { Array($0) } + [UInt8](repeating: 7, count: length)
+                bytes +=
+                    withUnsafeBytes(of: UInt32(length).bigEndian) { Array($0) } + [UInt8](repeating: 7, count: length)
             }
             for byte in bytes { socket.send([byte]) }
             #expect(await frames.take(3) == [0, 5, 300])
@@ -259,7 +260,9 @@ final class Mailbox<Value: Sendable>: Sendable {
     @Test func onePortMayBeSharedButNotTakenTwice() async throws {
         try await withLoop { loop in
             let first = try TCPListener(loop: loop, host: "127.0.0.1", port: 0, reusePort: true) { $0.close() }
-            let second = try TCPListener(loop: loop, host: "127.0.0.1", port: first.port, reusePort: true) { $0.close() }
+            let second = try TCPListener(loop: loop, host: "127.0.0.1", port: first.port, reusePort: true) {
+                $0.close()
+            }
             #expect(second.port == first.port)
             let error = try #require(throws: EventLoopError.self) {
                 _ = try TCPListener(loop: loop, host: "127.0.0.1", port: first.port) { $0.close() }

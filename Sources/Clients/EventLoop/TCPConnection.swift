@@ -130,7 +130,13 @@ package final class TCPConnection: @unchecked Sendable {
         guard isReadingPaused else { return }
         isReadingPaused = false
         updateReadEvent()
-        guard input.count > 0, !isDelivering else { return }
+        deliverAgain()
+    }
+
+    /// Has what is buffered lent to `onRead` once more before the turn ends, though nothing new arrived.
+    package func deliverAgain() {
+        loop.assertInLoop()
+        guard phase == .open, input.count > 0, !isDelivering else { return }
         mustRedeliver = true
         markDirty()
     }
@@ -140,6 +146,9 @@ package final class TCPConnection: @unchecked Sendable {
 
     /// Whether nothing more can be sent.
     package var isClosed: Bool { phase != .open }
+
+    /// Bytes that arrived and were not consumed, outside of `onRead`.
+    package var bufferedInputBytes: Int { input.count }
 
     private func updateReadEvent() {
         let mustRead = phase != .closed && !isPeerFinished && (phase != .open || !isReadingPaused)
@@ -151,7 +160,8 @@ package final class TCPConnection: @unchecked Sendable {
     private func handleReadable() {
         // Discarded input, and input after nothing unconsumed, goes through the loop's shared space.
         let mustKeep = input.count > 0 && phase == .open
-        let space = mustKeep ? input.reserve(max(16_384, min(inputBytesMin, inputBytesMax) - input.count)) : loop.readSpace
+        let space =
+            mustKeep ? input.reserve(max(16_384, min(inputBytesMin, inputBytesMax) - input.count)) : loop.readSpace
         let count = recv(descriptor, space.baseAddress, space.count, 0)
         if count < 0 {
             if errno != EAGAIN && errno != EINTR { close(.failed(errno)) }

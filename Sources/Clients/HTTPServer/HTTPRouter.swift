@@ -1,0 +1,193 @@
+/// Which handler serves a method and path.
+///
+/// A pattern's segments are literal or `{name}`; a literal one wins. `HEAD` is served by the `GET` route, `OPTIONS` by
+/// the router itself, unless they have routes of their own.
+package struct HTTPRouter: Sendable {
+    package typealias SyncHandler = @Sendable (HTTPRequest) throws -> HTTPResponse
+    package typealias AsyncHandler = @Sendable (HTTPRequest) async throws -> HTTPResponse
+    package typealias StreamHandler = @Sendable (HTTPRequest, HTTPStreamWriter) async throws -> Void
+
+    /// How a route runs.
+    package enum Handler: Sendable {
+        /// On the loop's thread, at once: must neither block nor compute for long.
+        case sync(SyncHandler)
+        /// As a task on the loop's executor; cancelled when the client leaves or time is up.
+        case async(AsyncHandler)
+        /// As `async`, with a reply of open length.
+        case stream(StreamHandler)
+    }
+
+    /// One route, as declared.
+    package struct Route: Sendable {
+        package let method: HTTPMethod
+        package let pattern: String
+        package let handler: Handler
+    }
+
+    /// What a request leads to.
+    enum Match {
+        case route(Route, parameters: [String: String])
+        /// `OPTIONS` without a route: `Allow`'s value.
+        case options(allow: String)
+        case notFound
+        case methodNotAllowed(allow: String)
+    }
+
+    private struct Node: Sendable {
+        var literals: [String: Int] = [:]
+        /// The node behind a `{name}` segment.
+        var parameter: Int?
+        /// The names of the pattern's parameters, in order, per route.
+        var routes: [(route: Route, names: [String])] = []
+    }
+
+    private var nodes = [Node()]
+    /// Paths of patterns without parameters, by the whole path: the fast way.
+    private var literalPaths: [String: Int] = [:]
+    /// Every route in the order of declaration.
+    package private(set) var routes: [Route] = []
+
+    package init() {}
+
+    /// Serves `method` on `pattern`, for example `/trace/{doc_id}`, inline.
+    package mutating func on(_ method: HTTPMethod, _ pattern: String, sync handler: @escaping SyncHandler) {
+        add(Route(method: method, pattern: pattern, handler: .sync(handler)))
+    }
+
+    /// Serves `method` on `pattern` by a task.
+    package mutating func on(_ method: HTTPMethod, _ pattern: String, async handler: @escaping AsyncHandler) {
+        add(Route(method: method, pattern: pattern, handler: .async(handler)))
+    }
+
+    /// Serves `method` on `pattern` by a task that writes bit by bit.
+    package mutating func on(_ method: HTTPMethod, _ pattern: String, stream handler: @escaping StreamHandler) {
+        add(Route(method: method, pattern: pattern, handler: .stream(handler)))
+    }
+
+    private mutating func add(_ route: Route) {
+        precondition(route.pattern.hasPrefix("/"), "a pattern starts with /")
+        var node = 0
+        var names: [String] = []
+        for segment in segments(route.pattern) {
+            if segment.hasPrefix("{"), segment.hasSuffix("}") {
+                names.append(String(segment.dropFirst().dropLast()))
+                if let next = nodes[node].parameter {
+                    node = next
+                } else {
+                    nodes[node].parameter = nodes.count
+                    node = nodes.count
+                    nodes.append(Node())
+                }
+            } else if let next = nodes[node].literals[String(segment)] {
+                node = next
+            } else {
+                nodes[node].literals[String(segment)] = nodes.count
+                node = nodes.count
+                nodes.append(Node())
+            }
+        }
+        precondition(
+            !nodes[node].routes.contains { $0.route.method == route.method }, "\(route.pattern) is declared twice")
+        nodes[node].routes.append((route, names))
+        if names.isEmpty { literalPaths[route.pattern] = node }
+        routes.append(route)
+    }
+
+    /// - Parameter rawPath: not decoded yet, so that `%2F` stays inside its segment.
+    func match(_ method: HTTPMethod, rawPath: String) -> Match {
+        if let node = literalPaths[rawPath] { return match(method, at: node, values: []) }
+        if rawPath == "*" { return .options(allow: allowed(routes.map(\.method))) }
+        guard rawPath.hasPrefix("/") else { return .notFound }
+        var values: [String] = []
+        let parts = segments(rawPath).map { part -> String? in
+            part.utf8.contains(UInt8(ascii: "%")) ? PercentCoding.decode(part.utf8) : String(part)
+        }
+        guard let node = find(parts[...], from: 0, values: &values) else { return .notFound }
+        return match(method, at: node, values: values)
+    }
+
+    private func find(_ parts: ArraySlice<String?>, from node: Int, values: inout [String]) -> Int? {
+        guard let first = parts.first else { return nodes[node].routes.isEmpty ? nil : node }
+        guard let part = first else { return nil }
+        if let next = nodes[node].literals[part], let found = find(parts.dropFirst(), from: next, values: &values) {
+            return found
+        }
+        guard let next = nodes[node].parameter, !part.isEmpty else { return nil }
+        values.append(part)
+        if let found = find(parts.dropFirst(), from: next, values: &values) { return found }
+        values.removeLast()
+        return nil
+    }
+
+    private func match(_ method: HTTPMethod, at node: Int, values: [String]) -> Match {
+        let routes = nodes[node].routes
+        let found =
+            routes.first { $0.route.method == method }
+            ?? (method == .head ? routes.first { $0.route.method == .get } : nil)
+        if let found {
+            guard !values.isEmpty else { return .route(found.route, parameters: [:]) }
+            // The last of equal names wins.
+            return .route(found.route, parameters: Dictionary(zip(found.names, values)) { $1 })
+        }
+        let allow = allowed(routes.map(\.route.method))
+        return method == .options ? .options(allow: allow) : .methodNotAllowed(allow: allow)
+    }
+
+    private func allowed(_ methods: [HTTPMethod]) -> String {
+        var names = Set(methods.map(\.name)).union(["OPTIONS"])
+        if names.contains("GET") { names.insert("HEAD") }
+        return names.sorted().joined(separator: ", ")
+    }
+
+    private func segments(_ path: String) -> [Substring] {
+        path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+    }
+
+    /// Serves `request` without a socket, for tests; a stream route answers with 501.
+    package func respond(
+        to request: HTTPRequest, shapeFault: HTTPFaultShaper = { fault, _ in fault.response }
+    ) async -> HTTPResponse {
+        var request = request
+        do {
+            switch match(request.method, rawPath: request.rawPath) {
+            case .route(let route, let parameters):
+                request.pathParameters = parameters
+                switch route.handler {
+                case .sync(let handler): return try handler(request)
+                case .async(let handler): return try await handler(request)
+                case .stream:
+                    throw HTTPFault(
+                        status: 501, type: "not_implemented", loc: ["path"], message: "a stream needs a socket")
+                }
+            case .options(let allow): return HTTPResponse(status: 204, headers: ["Allow": allow])
+            case .notFound: throw HTTPFault.notFound
+            case .methodNotAllowed(let allow): throw HTTPFault.methodNotAllowed(allow)
+            }
+        } catch {
+            return shapeFault(HTTPFault(from: error), request)
+        }
+    }
+}
+
+extension HTTPFault {
+    static var notFound: HTTPFault {
+        HTTPFault(status: 404, type: "not_found", loc: ["path"], message: "there is nothing at this path")
+    }
+
+    static func methodNotAllowed(_ allow: String) -> HTTPFault {
+        HTTPFault(
+            status: 405, type: "method_not_allowed", loc: ["method"], message: "this path takes \(allow)",
+            headers: ["Allow": allow])
+    }
+
+    /// A handler's error: a fault as it is, an end by cancellation 503, everything else 500 without its details.
+    init(from error: any Error) {
+        if let fault = error as? HTTPFault {
+            self = fault
+        } else if error is CancellationError {
+            self.init(status: 503, type: "cancelled", message: "the request was given up before it was answered")
+        } else {
+            self.init(status: 500, type: "internal_error", message: "the request failed inside the server")
+        }
+    }
+}
