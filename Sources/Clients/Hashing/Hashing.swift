@@ -82,6 +82,30 @@ package struct SHA256Hasher: ~Copyable {
         EVP_MD_free(algorithm)
     }
 
+    /// Starts the digest of a stream of pieces; ``hash(_:)`` must not be called before ``finish()``.
+    package mutating func begin() throws(HashingError) {
+        guard EVP_DigestInit_ex2(context, algorithm, nil) == 1 else {
+            throw HashingError(description: "OpenSSL failed to begin a SHA-256")
+        }
+    }
+
+    /// Adds the next piece of the stream.
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) throws(HashingError) {
+        guard EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1 else {
+            throw HashingError(description: "OpenSSL failed to go on with a SHA-256")
+        }
+    }
+
+    /// The digest of all pieces since ``begin()``.
+    package mutating func finish() throws(HashingError) -> Digest256 {
+        var digest = Digest256(words: (0, 0, 0, 0))
+        let succeeded = withUnsafeMutableBytes(of: &digest.words) { output in
+            EVP_DigestFinal_ex(context, output.baseAddress?.assumingMemoryBound(to: UInt8.self), nil) == 1
+        }
+        guard succeeded else { throw HashingError(description: "OpenSSL failed to finish a SHA-256") }
+        return digest
+    }
+
     /// The digest of `bytes`.
     package mutating func hash(_ bytes: UnsafeRawBufferPointer) throws(HashingError) -> Digest256 {
         var digest = Digest256(words: (0, 0, 0, 0))

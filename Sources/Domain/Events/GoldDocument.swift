@@ -36,7 +36,8 @@ package struct GoldDocument: Sendable, Equatable {
     package var collection: String
     package var attributes: [String: String]
     package var type: String
-    package var namespace: Int64
+    /// Number of the namespace; nil where the source does not tell.
+    package var namespace: Int64?
     package var user: String
     package var isBot: Bool
     /// What is embedded and searched.
@@ -57,7 +58,7 @@ package struct GoldDocument: Sendable, Equatable {
 
     package init(
         docID: String, version: Int64 = 1, collection: String, attributes: [String: String] = [:], type: String,
-        namespace: Int64, user: String, isBot: Bool, text: String, eventTimeMilliseconds: Int64, title: String,
+        namespace: Int64?, user: String, isBot: Bool, text: String, eventTimeMilliseconds: Int64, title: String,
         url: String, lang: String, wiki: String, qualityFlags: [String] = [], textHash: String, contentHash: String,
         lineage: Lineage
     ) {

@@ -1,0 +1,30 @@
+/// One value of a parsed event, lent by the parser.
+package struct FieldValue {
+    /// JSON's kinds, with absence as a kind of its own.
+    package enum Kind: UInt8, Sendable {
+        case absent, null, bool, integer, double, string, array, object
+    }
+
+    package let kind: Kind
+    /// The unescaped UTF-8 of a string; valid until the parser's next document.
+    package let text: UnsafeBufferPointer<UInt8>
+    /// The value of an integer; 0 or 1 of a bool.
+    package let integer: Int64
+
+    package init(kind: Kind, text: UnsafeBufferPointer<UInt8> = .init(start: nil, count: 0), integer: Int64 = 0) {
+        self.kind = kind
+        self.text = text
+        self.integer = integer
+    }
+}
+
+/// The fields of the event at hand, by their index in a list of paths; so that rules know no parser.
+package protocol FieldSource: ~Copyable {
+    func value(at index: Int) -> FieldValue
+}
+
+/// Computes SHA-256; so that rules know no library.
+package protocol ContentHasher: ~Copyable {
+    /// Appends the digest of `bytes` as 64 lower-case hexadecimal digits.
+    mutating func appendHexDigest(of bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) throws
+}

@@ -1,0 +1,121 @@
+import Bytes
+
+/// One record as it came from the broker. All bytes are lent for the time of the call.
+package struct SourceRecord {
+    package let topic: String
+    package let partition: Int32
+    package let offset: Int64
+    /// The broker's time in milliseconds since 1970.
+    package let timestampMilliseconds: Int64
+    package let key: UnsafeRawBufferPointer?
+    /// Names with their values; a value may be null.
+    package let headers: [(name: String, value: [UInt8]?)]
+    /// nil for a tombstone.
+    package let value: UnsafeRawBufferPointer?
+
+    package init(
+        topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
+        headers: [(name: String, value: [UInt8]?)], value: UnsafeRawBufferPointer?
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestampMilliseconds = timestampMilliseconds
+        self.key = key
+        self.headers = headers
+        self.value = value
+    }
+}
+
+/// Writes Bronze and quarantine lines (`schemas/bronze.schema.json`, `schemas/quarantine.schema.json`).
+package enum RawLines {
+    /// Appends the Bronze line of `record` with its line feed.
+    ///
+    /// - Parameter embedsValue: the value is one JSON object on one line and goes in byte for byte; else as base64.
+    package static func appendBronze(_ record: borrowing SourceRecord, embedsValue: Bool, to output: inout [UInt8]) {
+        LineWriter.string("{\"topic\":", record.topic, to: &output)
+        LineWriter.integer(",\"partition\":", Int64(record.partition), to: &output)
+        LineWriter.integer(",\"offset\":", record.offset, to: &output)
+        LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
+        if let key = record.key { appendKey(key, to: &output) }
+        LineWriter.literal(",\"headers\":[", to: &output)
+        for (index, header) in record.headers.enumerated() {
+            LineWriter.literal(index == 0 ? "[" : ",[", to: &output)
+            LineWriter.string("", header.name, to: &output)
+            if let value = header.value {
+                LineWriter.literal(",\"", to: &output)
+                value.withUnsafeBytes { Base64.append($0, to: &output) }
+                LineWriter.literal("\"]", to: &output)
+            } else {
+                LineWriter.literal(",null]", to: &output)
+            }
+        }
+        LineWriter.literal("]", to: &output)
+        appendValue(record.value, embedded: embedsValue, to: &output)
+        LineWriter.literal("}\n", to: &output)
+    }
+
+    /// Appends the quarantine line of a record that broke a rule, with its line feed.
+    ///
+    /// - Parameters:
+    ///   - rule: name of the broken rule, with its reason and the field or other detail it is about.
+    ///   - eventID: UTF-8 of the event's id; nil where it has none.
+    ///   - bronzeSHA256: hexadecimal digest of the raw value; nil for a tombstone.
+    package static func appendQuarantine(
+        _ record: borrowing SourceRecord, rule: String, reason: String, detail: String, eventID: UnsafeBufferPointer<UInt8>?,
+        bronzeSHA256: [UInt8]?, logicVersion: String, embedsValue: Bool, to output: inout [UInt8]
+    ) {
+        LineWriter.string("{\"rule\":", rule, to: &output)
+        LineWriter.string(",\"reason\":", reason, to: &output)
+        LineWriter.string(",\"detail\":", detail, to: &output)
+        LineWriter.string(",\"topic\":", record.topic, to: &output)
+        LineWriter.integer(",\"partition\":", Int64(record.partition), to: &output)
+        LineWriter.integer(",\"offset\":", record.offset, to: &output)
+        LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
+        if let key = record.key { appendKey(key, to: &output) }
+        if let eventID {
+            LineWriter.string(",\"event_id\":", eventID, to: &output)
+        } else {
+            LineWriter.literal(",\"event_id\":null", to: &output)
+        }
+        if let bronzeSHA256 {
+            LineWriter.string(",\"bronze_sha256\":", bronzeSHA256, to: &output)
+        } else {
+            LineWriter.literal(",\"bronze_sha256\":null", to: &output)
+        }
+        LineWriter.string(",\"logic_version\":", logicVersion, to: &output)
+        appendValue(record.value, embedded: embedsValue, to: &output)
+        LineWriter.literal("}\n", to: &output)
+    }
+
+    /// The value comes last, so that a reader can find its bytes from the line's end.
+    private static func appendValue(
+        _ value: UnsafeRawBufferPointer?, embedded: Bool, to output: inout [UInt8]
+    ) {
+        guard let value else { return }
+        if embedded {
+            LineWriter.literal(",\"value\":", to: &output)
+            output.append(contentsOf: value)
+        } else {
+            LineWriter.literal(",\"value_base64\":\"", to: &output)
+            Base64.append(value, to: &output)
+            LineWriter.literal("\"", to: &output)
+        }
+    }
+
+    private static func appendKey(_ key: UnsafeRawBufferPointer, to output: inout [UInt8]) {
+        let text = key.bindMemory(to: UInt8.self)
+        if isValidUTF8(text) {
+            LineWriter.string(",\"key\":", text, to: &output)
+        } else {
+            LineWriter.literal(",\"key_base64\":\"", to: &output)
+            Base64.append(key, to: &output)
+            LineWriter.literal("\"", to: &output)
+        }
+    }
+
+    private static func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        if bytes.allSatisfy({ $0 < 0x80 }) { return true }
+        return String(validating: bytes, as: UTF8.self) != nil
+    }
+}

@@ -1,0 +1,219 @@
+import Events
+import Files
+
+/// Appends to and reads one commit log.
+///
+/// Entries are ordered by next offset and by the offset that names their files, so an offset is found by bisection on the file, whatever its size.
+package struct CommitLog: ~Copyable {
+    package let path: String
+    private let file: File
+    /// Bytes of whole entries.
+    package private(set) var size: Int
+
+    private static let windowBytes = 1 << 16
+    /// The longest entry: a seal of a full hour in 1 MiB frames takes some 20 bytes a frame.
+    private static let entryBytesMax = 64 << 20
+
+    /// Opens a log for reading what is there at present.
+    package init(reading path: String) throws(LakeError) {
+        let file = try LakeError.placed(path) { try File(path, .read) }
+        let size = try LakeError.placed(path) { try file.size() }
+        self.path = path
+        self.file = file
+        self.size = size
+    }
+
+    /// Opens a log for appending; its folder must be there. A torn last line is cut off.
+    package static func writing(_ path: String) throws(LakeError) -> CommitLog {
+        let file = try LakeError.placed(path) {
+            let isNew = !Folder.exists(path)
+            let file = try File(path, .readWrite)
+            if isNew { try Folder.sync(Folder.parent(of: path)) }
+            return file
+        }
+        let size = try LakeError.placed(path) { try file.size() }
+        var log = CommitLog(path: path, file: file, size: size)
+        try log.cutTornTail()
+        return log
+    }
+
+    private init(path: String, file: consuming File, size: Int) {
+        self.path = path
+        self.file = file
+        self.size = size
+    }
+
+    /// Appends an entry and makes it durable.
+    package mutating func append(_ record: CommitRecord) throws(LakeError) {
+        let line = LogLine.encode(record.json)
+        var failure: FileError?
+        line.withUnsafeBytes { bytes in
+            do throws(FileError) {
+                try file.write(bytes, at: size)
+                try file.sync()
+            } catch {
+                failure = error
+            }
+        }
+        if let failure {
+            // What half an entry may have left is cut off, so that a later append does not follow it.
+            try? file.truncate(to: size)
+            throw .file(failure)
+        }
+        size += line.count
+    }
+
+    /// The last entry, or nil in an empty log.
+    package func last() throws(LakeError) -> CommitRecord? {
+        guard size > 0 else { return nil }
+        return try entry(endingAt: size).record
+    }
+
+    /// The first entry whose next offset lies beyond `offset`, with its place; nil where there is none.
+    package func firstEntry(beyond offset: Int64) throws(LakeError) -> (record: CommitRecord, start: Int, end: Int)? {
+        try bisect { $0.range.end > offset }
+    }
+
+    /// The first entry whose files are named by `firstOffset` or a later one.
+    package func firstEntry(
+        ofFilesFrom firstOffset: Int64
+    ) throws(LakeError) -> (record: CommitRecord, start: Int, end: Int)? {
+        try bisect { $0.firstOffset >= firstOffset }
+    }
+
+    /// The seal of the files named by `firstOffset`, or nil while they are open.
+    package func seal(ofFiles firstOffset: Int64) throws(LakeError) -> CommitRecord? {
+        var end = try firstEntry(ofFilesFrom: firstOffset + 1)?.start ?? size
+        while end > 0 {
+            let (record, start) = try entry(endingAt: end)
+            if record.kind != .handover { return record.kind == .seal && record.firstOffset == firstOffset ? record : nil }
+            end = start
+        }
+        return nil
+    }
+
+    /// Calls `body` with each entry from the byte `start` on, in order, until it returns false.
+    package func forEach(
+        from start: Int = 0, _ body: (CommitRecord) throws(LakeError) -> Bool
+    ) throws(LakeError) {
+        var position = start
+        while position < size {
+            let (record, end) = try entry(startingAt: position)
+            guard try body(record) else { return }
+            position = end
+        }
+    }
+
+    /// The first entry that fulfils a condition which, once true, stays true.
+    private func bisect(
+        _ condition: (CommitRecord) -> Bool
+    ) throws(LakeError) -> (record: CommitRecord, start: Int, end: Int)? {
+        // Invariant: entries that start before `low` fail, those that start at or after `high` fulfil it.
+        var low = 0
+        var high = size
+        while high - low > Self.windowBytes {
+            let start = try entryStart(atOrAfter: low + (high - low) / 2)
+            guard start < high else { break }
+            let (record, end) = try entry(startingAt: start)
+            if condition(record) { high = start } else { low = end }
+        }
+        while low < size {
+            let (record, end) = try entry(startingAt: low)
+            if condition(record) { return (record, low, end) }
+            low = end
+        }
+        return nil
+    }
+
+    /// Where the first entry that starts at `position` or later starts; the log's size where there is none.
+    private func entryStart(atOrAfter position: Int) throws(LakeError) -> Int {
+        var offset = position - 1
+        while offset < size {
+            let window = try read(at: offset, count: Self.windowBytes)
+            if let feed = window.firstIndex(of: 0x0A) { return offset + feed + 1 }
+            offset += window.count
+        }
+        return size
+    }
+
+    private func entry(startingAt start: Int) throws(LakeError) -> (record: CommitRecord, end: Int) {
+        var count = 2_048
+        while true {
+            let window = try read(at: start, count: min(count, size - start))
+            if let feed = window.firstIndex(of: 0x0A) {
+                return (try decode(window[..<feed], at: start), start + feed + 1)
+            }
+            guard start + window.count < size, count < Self.entryBytesMax else {
+                throw .damaged(path: path, reason: "the entry at byte \(start) has no end")
+            }
+            count *= 8
+        }
+    }
+
+    private func entry(endingAt end: Int) throws(LakeError) -> (record: CommitRecord, start: Int) {
+        var count = 2_048
+        while true {
+            let start = max(0, end - count)
+            let window = try read(at: start, count: end - start)
+            if let feed = window.dropLast().lastIndex(of: 0x0A) {
+                return (try decode(window[(feed + 1)...].dropLast(), at: start + feed + 1), start + feed + 1)
+            }
+            if start == 0 { return (try decode(window.dropLast(), at: 0), 0) }
+            guard count < Self.entryBytesMax else {
+                throw .damaged(path: path, reason: "the entry that ends at byte \(end) has no beginning")
+            }
+            count *= 8
+        }
+    }
+
+    private func decode(_ line: ArraySlice<UInt8>, at start: Int) throws(LakeError) -> CommitRecord {
+        guard let value = LogLine.decode(line), let record = CommitRecord(value) else {
+            throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
+        }
+        return record
+    }
+
+    /// Cuts off a last line that is not whole: the rest of an append that a crash interrupted.
+    private mutating func cutTornTail() throws(LakeError) {
+        guard size > 0 else { return }
+        var wholeEnd = size
+        if try read(at: size - 1, count: 1) != [0x0A] {
+            wholeEnd = 0
+            var end = size
+            while end > 0 {
+                let start = max(0, end - Self.windowBytes)
+                if let feed = try read(at: start, count: end - start).lastIndex(of: 0x0A) {
+                    wholeEnd = start + feed + 1
+                    break
+                }
+                end = start
+            }
+        } else if (try? entry(endingAt: size)) == nil {
+            // The line feed came to the disk before the rest. The entry before it must be whole.
+            wholeEnd = try lineStart(before: size)
+            if wholeEnd > 0 { _ = try entry(endingAt: wholeEnd) }
+        }
+        guard wholeEnd < size else { return }
+        do throws(FileError) {
+            try file.truncate(to: wholeEnd)
+            try file.sync()
+        } catch {
+            throw .file(error)
+        }
+        size = wholeEnd
+    }
+
+    private func lineStart(before end: Int) throws(LakeError) -> Int {
+        var upper = end - 1
+        while upper > 0 {
+            let start = max(0, upper - Self.windowBytes)
+            if let feed = try read(at: start, count: upper - start).lastIndex(of: 0x0A) { return start + feed + 1 }
+            upper = start
+        }
+        return 0
+    }
+
+    private func read(at offset: Int, count: Int) throws(LakeError) -> [UInt8] {
+        do throws(FileError) { return try file.read(at: offset, count: count) } catch { throw .file(error) }
+    }
+}

@@ -1,0 +1,68 @@
+import Files
+import Zstd
+
+/// Reads frames of data files.
+enum FrameReader {
+    private static let windowBytes = 1 << 20
+    /// No line is longer: a value is at most some MiB, and base64 adds a third.
+    private static let lineBytesMax = 256 << 20
+
+    /// The text of the frames between two positions of a file.
+    static func text(path: String, start: Int, end: Int) throws(LakeError) -> [UInt8] {
+        do {
+            let file = try File(path, .read)
+            let bytes = try file.read(at: start, count: end - start)
+            guard bytes.count == end - start else {
+                throw LakeError.damaged(path: path, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
+            }
+            var decompressor = try Decompressor()
+            return try bytes.withUnsafeBytes { buffer in try decompressor.decompress(buffer) }
+        } catch {
+            throw LakeError(error, path: path)
+        }
+    }
+
+    /// Calls `body` with every line up to the byte `end` of a file, in constant memory.
+    static func forEachLine(
+        path: String, end: Int, _ body: (ArraySlice<UInt8>) throws(LakeError) -> Void
+    ) throws(LakeError) {
+        var rest: [UInt8] = []
+        var failure: LakeError?
+        do {
+            let file = try File(path, .read)
+            var stream = try StreamDecompressor()
+            var position = 0
+            while position < end {
+                let window = try file.read(at: position, count: min(windowBytes, end - position))
+                guard !window.isEmpty else {
+                    throw LakeError.damaged(path: path, reason: "it ends at byte \(position), before byte \(end)")
+                }
+                position += window.count
+                try window.withUnsafeBytes { bytes in try stream.feed(bytes) { rest.append(contentsOf: $0) } }
+                let consumed = try lines(of: rest, body)
+                rest.removeFirst(consumed)
+                guard rest.count <= lineBytesMax else {
+                    throw LakeError.damaged(path: path, reason: "a line is longer than \(lineBytesMax) bytes")
+                }
+            }
+            guard stream.isAtFrameEnd, rest.isEmpty else {
+                throw LakeError.damaged(path: path, reason: "byte \(end) is not the end of a frame and a line")
+            }
+        } catch {
+            failure = LakeError(error, path: path)
+        }
+        if let failure { throw failure }
+    }
+
+    /// - Returns: bytes of whole lines.
+    private static func lines(
+        of text: [UInt8], _ body: (ArraySlice<UInt8>) throws(LakeError) -> Void
+    ) throws(LakeError) -> Int {
+        var start = 0
+        while let end = text[start...].firstIndex(of: 0x0A) {
+            try body(text[start..<end])
+            start = end + 1
+        }
+        return start
+    }
+}

@@ -1,0 +1,188 @@
+import Events
+import Files
+import Zstd
+
+/// The open data files of one topic partition's current hour.
+struct HourFiles {
+    /// One open file. A class, since an array cannot hold what owns a descriptor; never shared between threads.
+    final class OpenFile {
+        let name: DataFileName
+        /// Bytes that the commit log counts.
+        var committed = 0
+        /// Bytes written, of which those behind `committed` wait for the commit record.
+        var written = 0
+        var file: File?
+
+        init(name: DataFileName) { self.name = name }
+    }
+
+    private let layout: LakeLayout
+    private let source: TopicPartition
+    private(set) var hour = LakeHour(number: 0)
+    private(set) var firstOffset: Int64 = 0
+    private(set) var isOpen = false
+    private var isSealed = false
+    private var files: [OpenFile] = []
+
+    init(layout: LakeLayout, source: TopicPartition) {
+        self.layout = layout
+        self.source = source
+    }
+
+    /// Begins an hour with no files yet.
+    mutating func begin(_ hour: LakeHour, firstOffset: Int64) {
+        self.hour = hour
+        self.firstOffset = firstOffset
+        isOpen = true
+        isSealed = false
+        files = []
+    }
+
+    /// The first offset that names a generation's files in this hour.
+    func firstOffset(of generation: Int64, or offset: Int64) -> Int64 {
+        files.first { $0.name.generation == generation }?.name.firstOffset ?? offset
+    }
+
+    /// Appends one frame, or nothing, to a layer's file.
+    mutating func append(
+        _ layer: Layer, _ generation: Int64?, _ frame: [UInt8], lines: Int, first: Int64
+    ) throws(LakeError) -> ByteRange {
+        let open = openFile(layer, generation, first: first)
+        let start = open.written
+        if !frame.isEmpty {
+            try prepare(open)
+            var failure: FileError?
+            frame.withUnsafeBytes { bytes in
+                do throws(FileError) { try open.file?.write(bytes, at: start) } catch { failure = error }
+            }
+            if let failure { throw .file(failure) }
+            open.written = start + frame.count
+        }
+        return ByteRange(start: start, end: open.written, lines: lines)
+    }
+
+    /// Makes all that was appended durable.
+    func sync() throws(LakeError) {
+        for open in files where open.written > open.committed {
+            do throws(FileError) {
+                try open.file?.sync()
+                // A new file's name must be as durable as what the commit record will say of it.
+                if open.committed == 0 { try Folder.sync(layout.folder(of: open.name)) }
+            } catch {
+                throw .file(error)
+            }
+        }
+    }
+
+    /// The commit record is durable: what was written counts.
+    func confirm() {
+        for open in files { open.committed = open.written }
+    }
+
+    /// The commit failed: takes back what was written. A failure here is repaired by the next start or append.
+    func cutBack() {
+        for open in files where open.written > open.committed {
+            try? open.file?.truncate(to: open.committed)
+            open.written = open.committed
+        }
+    }
+
+    /// Takes in what a commit record of the log says.
+    mutating func replay(_ record: CommitRecord) {
+        if !isOpen || record.hour != hour { begin(record.hour, firstOffset: record.firstOffset) }
+        note(.bronze, nil, record.bronze, first: record.firstOffset)
+        for part in record.parts {
+            for layer in Layer.derived { note(layer, part.generation, part.range(layer), first: part.firstOffset) }
+        }
+    }
+
+    /// The log says that the hour was sealed.
+    mutating func markSealed() {
+        isSealed = true
+    }
+
+    /// After a start: cuts open files to what is committed, undoes a half seal, and finishes a whole one.
+    mutating func repair() throws(LakeError) {
+        if isSealed {
+            try removeOpenFiles()
+            return
+        }
+        do throws(FileError) {
+            for open in files {
+                try Folder.removeIfPresent(layout.sealingFile(open.name))
+                try Folder.removeIfPresent(layout.sealedFile(open.name))
+                let path = layout.openFile(open.name)
+                guard open.committed > 0 || Folder.exists(path) else { continue }
+                let file = try File(path, .readWrite)
+                let size = try file.size()
+                guard size >= open.committed else {
+                    throw FileError("read the committed \(open.committed) of \(size) bytes in", path, code: 5)
+                }
+                if size > open.committed {
+                    try file.truncate(to: open.committed)
+                    try file.sync()
+                }
+                open.file = consume file
+            }
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Writes the sealed form of every file that has lines.
+    func writeSealedFiles() throws(LakeError) -> [SealedFile] {
+        var sealed: [SealedFile] = []
+        for open in files where open.committed > 0 {
+            var writer = try SealedFileWriter(layout: layout, name: open.name)
+            try FrameReader.forEachLine(path: layout.openFile(open.name), end: open.committed) {
+                line throws(LakeError) in
+                try writer.append(line: line)
+            }
+            sealed.append(try writer.finish())
+        }
+        return sealed
+    }
+
+    /// Removes the open files of a sealed hour.
+    mutating func removeOpenFiles() throws(LakeError) {
+        do throws(FileError) {
+            for open in files {
+                open.file = nil
+                try Folder.removeIfPresent(layout.openFile(open.name))
+            }
+        } catch {
+            throw .file(error)
+        }
+        files = []
+        isOpen = false
+    }
+
+    private mutating func note(_ layer: Layer, _ generation: Int64?, _ range: ByteRange, first: Int64) {
+        let open = openFile(layer, generation, first: first)
+        open.committed = range.end
+        open.written = range.end
+    }
+
+    private mutating func openFile(_ layer: Layer, _ generation: Int64?, first: Int64) -> OpenFile {
+        if let open = files.first(where: { $0.name.layer == layer && $0.name.generation == generation }) { return open }
+        let open = OpenFile(
+            name: DataFileName(
+                layer: layer, generation: generation, source: source, hour: hour,
+                firstOffset: generation == nil ? firstOffset : first))
+        files.append(open)
+        return open
+    }
+
+    /// Opens a file that was not written yet; what a crash left there without a commit is cut off.
+    private func prepare(_ open: OpenFile) throws(LakeError) {
+        guard open.file == nil else { return }
+        do throws(FileError) {
+            try Folder.create(layout.folder(of: open.name))
+            let file = try File(layout.openFile(open.name), .readWrite)
+            try file.truncate(to: open.committed)
+            open.file = consume file
+        } catch {
+            throw .file(error)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+package import Events
+package import Files
+package import Zstd
+
+/// A failure of the lake: what, where, and what to do.
+package enum LakeError: Error, CustomStringConvertible {
+    case file(FileError)
+    case zstd(path: String, ZstdError)
+    /// A file of the lake is not what its commit log says.
+    case damaged(path: String, reason: String)
+    /// Another process writes this topic partition.
+    case locked(source: TopicPartition, path: String, holder: String)
+    /// A commit that overlaps what is there.
+    case overlap(source: TopicPartition, nextOffset: Int64, range: OffsetRange)
+    /// Something was asked for that the lake does not hold.
+    case notFound(String)
+    /// Generations are not in the state that the operation needs.
+    case generation(String)
+
+    /// Time or an operator can heal it, and the same call may then succeed.
+    package var isRetriable: Bool {
+        if case .file(let error) = self { error.isRetriable } else { false }
+    }
+
+    package var description: String {
+        switch self {
+        case .file(let error): "\(error)"
+        case .zstd(let path, let error): "\(path): \(error)"
+        case .damaged(let path, let reason):
+            "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
+        case .locked(let source, let path, let holder):
+            "\(source) is being written by another process (\(holder)), which holds \(path); stop that one first"
+        case .overlap(let source, let nextOffset, let range):
+            "\(source): a commit of \(range) overlaps what is there up to \(nextOffset); nothing was written"
+        case .notFound(let what): what
+        case .generation(let reason): reason
+        }
+    }
+}

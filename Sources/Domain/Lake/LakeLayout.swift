@@ -1,0 +1,106 @@
+import Bytes
+package import Events
+
+/// The layers that hold data files.
+package enum Layer: String, CaseIterable, Sendable {
+    case bronze, silver, gold, quarantine
+
+    /// The layers that belong to a generation.
+    package static let derived: [Layer] = [.silver, .gold, .quarantine]
+}
+
+/// One hour of broker time, the grain of lake partitions.
+package struct LakeHour: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// Hours since 1970-01-01T00:00Z.
+    package let number: Int64
+
+    package init(number: Int64) { self.number = number }
+
+    /// - Parameter epochMilliseconds: a broker time; a negative one (a client's -1 for "none") counts as the first hour.
+    package init(containing epochMilliseconds: Int64) {
+        number = max(0, epochMilliseconds) / 3_600_000
+    }
+
+    package static func < (left: LakeHour, right: LakeHour) -> Bool { left.number < right.number }
+
+    /// `date=YYYY-MM-DD/hour=HH`, as Hive partitions.
+    package var path: String {
+        let civil = CivilTime(epochMilliseconds: number * 3_600_000)
+        var text = Array("date=".utf8)
+        civil.appendDate(to: &text)
+        text.append(contentsOf: "/hour=".utf8)
+        Decimal.append(Int64(civil.hour), width: 2, to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    package var description: String { path }
+}
+
+/// Names one data file of the lake, open or sealed.
+package struct DataFileName: Hashable, Sendable {
+    package let layer: Layer
+    /// nil for Bronze, which has no generations.
+    package let generation: Int64?
+    package let source: TopicPartition
+    package let hour: LakeHour
+    /// The first Bronze offset of the hour in this layer.
+    package let firstOffset: Int64
+
+    package init(layer: Layer, generation: Int64?, source: TopicPartition, hour: LakeHour, firstOffset: Int64) {
+        self.layer = layer
+        self.generation = generation
+        self.source = source
+        self.hour = hour
+        self.firstOffset = firstOffset
+    }
+}
+
+/// Where everything lies below the lake's root.
+package struct LakeLayout: Sendable {
+    package let root: String
+
+    /// - Parameter root: the lake's folder, without a trailing slash.
+    package init(root: String) { self.root = root }
+
+    package var generationLog: String { root + "/_generations.log" }
+
+    /// The commit log of a topic partition.
+    ///
+    /// - Parameter replay: the generation whose replayed part is meant; nil for the live log.
+    package func commitLog(_ source: TopicPartition, replay: Int64? = nil) -> String {
+        let folder = replay.map { "_commits/generation=\($0)" } ?? "_commits"
+        return "\(root)/\(folder)/topic=\(source.topic)/partition=\(source.partition).log"
+    }
+
+    /// The file whose lock says who writes a topic partition.
+    package func lock(_ source: TopicPartition) -> String {
+        "\(root)/_commits/topic=\(source.topic)/partition=\(source.partition).lock"
+    }
+
+    /// The folder of a data file.
+    package func folder(of name: DataFileName) -> String {
+        let layer = name.generation.map { "\(name.layer.rawValue)/generation=\($0)" } ?? name.layer.rawValue
+        return "\(root)/\(layer)/topic=\(name.source.topic)/partition=\(name.source.partition)/\(name.hour.path)"
+    }
+
+    /// The growing file.
+    package func openFile(_ name: DataFileName) -> String {
+        folder(of: name) + "/" + stem(name) + ".open.jsonl.zst"
+    }
+
+    /// The file that never changes again.
+    package func sealedFile(_ name: DataFileName) -> String {
+        folder(of: name) + "/" + stem(name) + ".jsonl.zst"
+    }
+
+    /// Where a sealed file is prepared; its name ends so that no reader's glob takes it.
+    package func sealingFile(_ name: DataFileName) -> String {
+        folder(of: name) + "/" + stem(name) + ".sealing"
+    }
+
+    private func stem(_ name: DataFileName) -> String {
+        var digits: [UInt8] = []
+        Decimal.append(name.firstOffset, width: 20, to: &digits)
+        return String(decoding: digits, as: UTF8.self)
+    }
+}

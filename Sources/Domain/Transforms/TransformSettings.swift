@@ -1,0 +1,82 @@
+import Bytes
+package import Events
+
+/// All that decides what the transform makes of a Bronze record; its fingerprint is the logic version.
+///
+/// A generation stores these settings, so that one binary can run old and new logic side by side.
+package struct TransformSettings: Sendable, Equatable {
+    /// The transform's code: a number per behaviour that a change of code gave it. Older ones stay selectable.
+    package enum CodeVersion: Int64, CaseIterable, Sendable {
+        case first = 1
+
+        package static let current = CodeVersion.first
+    }
+
+    package var codeVersion: CodeVersion
+    package var template: TextTemplate
+    /// Wikis whose changes become Gold, by database name; empty for all.
+    package var wikis: [String]
+    /// Namespaces whose changes become Gold; empty for all.
+    package var namespaces: [Int64]
+    /// Whether changes by bots are kept out of Gold.
+    package var dropsBots: Bool
+    /// The longest text of a Gold document, in Unicode scalars.
+    package var contentCharactersMax: Int
+    /// Types of change that become Gold.
+    package var types: [String]
+    package var duplicates: DuplicateWindow.Limits
+
+    package init(
+        codeVersion: CodeVersion = .current, template: TextTemplate, wikis: [String] = [], namespaces: [Int64] = [],
+        dropsBots: Bool = false, contentCharactersMax: Int = 2_000, types: [String] = ["edit", "new"],
+        duplicates: DuplicateWindow.Limits = .init()
+    ) {
+        self.codeVersion = codeVersion
+        self.template = template
+        self.wikis = Array(Set(wikis)).sorted()
+        self.namespaces = Array(Set(namespaces)).sorted()
+        self.dropsBots = dropsBots
+        self.contentCharactersMax = contentCharactersMax
+        self.types = Array(Set(types)).sorted()
+        self.duplicates = duplicates
+    }
+
+    /// The settings as JSON with fixed order: what is stored with a generation and what the fingerprint covers.
+    package var canonicalJSON: [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("code_version")
+        json.integer(codeVersion.rawValue)
+        json.key("content_characters_max")
+        json.integer(contentCharactersMax)
+        json.key("drops_bots")
+        json.bool(dropsBots)
+        json.key("duplicates_milliseconds")
+        json.integer(duplicates.milliseconds)
+        json.key("duplicates_offsets")
+        json.integer(duplicates.offsets)
+        json.key("namespaces")
+        json.beginArray()
+        for namespace in namespaces { json.integer(namespace) }
+        json.endArray()
+        json.key("template")
+        json.string(template.source)
+        json.key("types")
+        json.beginArray()
+        for type in types { json.string(type) }
+        json.endArray()
+        json.key("wikis")
+        json.beginArray()
+        for wiki in wikis { json.string(wiki) }
+        json.endArray()
+        json.endObject()
+        return json.bytes
+    }
+
+    /// `v<code version>-<first 12 digits of the SHA-256 of canonicalJSON>`.
+    package func logicVersion(hasher: inout some ContentHasher & ~Copyable) throws -> String {
+        var digest: [UInt8] = []
+        try canonicalJSON.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
+        return "v\(codeVersion.rawValue)-" + String(decoding: digest.prefix(12), as: UTF8.self)
+    }
+}

@@ -1,0 +1,197 @@
+import Bytes
+import Events
+import Files
+import Lake
+import PlatformTesting
+import Testing
+
+@Suite struct PartitionWriterTests {
+    private let hour = LakeFixture.hourMilliseconds
+
+    /// Commits the offsets from where the lake ends up to `end`, in commits of `step`, an hour per 100 offsets.
+    private func fill(_ fixture: LakeFixture, to end: Int64, step: Int64) throws {
+        var writer = try fixture.open()
+        if writer.nextOffset == nil { try writer.handOver(to: 1, at: 0) }
+        while let start = writer.nextOffset, start < end {
+            let hourEnd = (start / 100 + 1) * 100
+            let stop = min(start + step, hourEnd, end)
+            try writer.commit(try LakeFixture.batch(start, stop, time: start / 100 * hour + start, writer: writer))
+        }
+    }
+
+    private func lines(_ fixture: LakeFixture, _ layer: Layer, _ generation: Int64?, _ range: OffsetRange) throws -> [Int64] {
+        var offsets: [Int64] = []
+        try fixture.reader.forEachLine(layer, generation: generation, source: LakeFixture.source, range: range) {
+            offset, _ in
+            offsets.append(offset)
+            return true
+        }
+        return offsets
+    }
+
+    @Test func everyOffsetIsReadBackFromOpenAndSealedFiles() throws {
+        let fixture = try LakeFixture()
+        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        try fill(fixture, to: 250, step: 7)
+        let all = try #require(OffsetRange(start: 0, end: 250))
+        #expect(try lines(fixture, .bronze, nil, all) == Array(0..<250))
+        #expect(try lines(fixture, .silver, 1, all) == (0..<250).filter { $0 % 10 != 9 })
+        #expect(try lines(fixture, .gold, 1, all) == (0..<250).filter { $0 % 10 != 9 && $0 % 3 != 0 })
+        #expect(try lines(fixture, .quarantine, 1, all) == (0..<250).filter { $0 % 10 == 9 })
+        let inner = try #require(OffsetRange(start: 95, end: 203))
+        #expect(try lines(fixture, .bronze, nil, inner) == Array(95..<203))
+        for offset in [Int64(0), 99, 100, 199, 249] {
+            let line = try fixture.reader.bronze(LakeFixture.source, offset: offset)
+            #expect(String(decoding: line.line, as: UTF8.self) == LakeFixture.bronze(offset))
+            #expect(line.isSealed == (offset < 200))
+        }
+        #expect(throws: LakeError.self) { try fixture.reader.bronze(LakeFixture.source, offset: 250) }
+    }
+
+    @Test func sealedBytesDependOnTheRecordsAlone() throws {
+        var results: [[String: [UInt8]]] = []
+        for step in [Int64(1), 7, 100] {
+            let fixture = try LakeFixture()
+            try fill(fixture, to: 150, step: step)
+            try fill(fixture, to: 201, step: step)
+            results.append(try fixture.contents().filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains(".open.") })
+        }
+        #expect(results[0].count == 8)
+        #expect(results[0] == results[1])
+        #expect(results[0] == results[2])
+    }
+
+    @Test func whatNoCommitRecordCountsIsCutOffAtTheNextStart() throws {
+        let fixture = try LakeFixture()
+        try fill(fixture, to: 50, step: 10)
+        let before = try fixture.contents()
+        for (name, content) in before where name.hasSuffix(".open.jsonl.zst") {
+            try File.replace(fixture.layout.root + name, with: content + Array("half a frame".utf8))
+        }
+        let log = fixture.layout.commitLog(LakeFixture.source)
+        try File.replace(log, with: try File.contents(of: log) + Array(#"{"crc32c":"0"#.utf8))
+        do {
+            let writer = try fixture.open()
+            #expect(writer.nextOffset == 50)
+            let sha = writer.lastSHA256
+            #expect(sha == "sha49")
+        }
+        #expect(try fixture.contents() == before)
+    }
+
+    @Test func aHalfSealIsUndoneOrFinished() throws {
+        let fixture = try LakeFixture()
+        try fill(fixture, to: 100, step: 10)
+        let open = try fixture.contents()
+        try fill(fixture, to: 110, step: 10)
+        let sealed = try fixture.contents()
+        // Put back the state in the middle of sealing: both forms there, the log once without and once with the seal.
+        let log = "/_commits/topic=t.change/partition=0.log"
+        let sealEnd = try #require(sealed[log]).split(separator: 0x0A)
+        for keepsSeal in [false, true] {
+            let both = open.merging(sealed.filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains("hour=01") }) { $1 }
+            for name in try fixture.contents().keys { try Folder.remove(fixture.layout.root + name) }
+            for (name, content) in both { try File.replace(fixture.layout.root + name, with: content) }
+            let entries = sealEnd.dropLast(keepsSeal ? 1 : 2)
+            try File.replace(fixture.layout.root + log, with: Array(entries.joined(separator: [0x0A])) + [0x0A])
+            try fill(fixture, to: 110, step: 10)
+            #expect(try fixture.contents() == sealed)
+        }
+    }
+
+    @Test func anOverlapIsRefusedAndAGapIsRecorded() throws {
+        let fixture = try LakeFixture()
+        var writer = try fixture.open()
+        try writer.commit(try LakeFixture.batch(0, 10, time: 1, writer: writer))
+        let overlap = try LakeFixture.batch(9, 12, time: 1, writer: writer)
+        #expect(throws: LakeError.self) { try writer.commit(overlap) }
+        let record = try writer.commit(try LakeFixture.batch(15, 20, time: 1, writer: writer))
+        #expect(record.gap == OffsetRange(start: 10, end: 15))
+        #expect(writer.nextOffset == 20)
+    }
+
+    @Test func aSecondWriterIsRefusedWithTheFirstOnesProcess() throws {
+        let fixture = try LakeFixture()
+        let first = try fixture.open()
+        #expect { _ = try fixture.open() } throws: { "\($0)".contains("pid ") }
+        _ = first.nextOffset
+    }
+
+    @Test func anHourIsThatOfTheLargestBrokerTime() throws {
+        let fixture = try LakeFixture()
+        var writer = try fixture.open()
+        try writer.commit(try LakeFixture.batch(0, 10, time: hour + 5, writer: writer))
+        #expect(writer.hour(for: 3) == LakeHour(number: 1))
+        #expect(writer.hour(for: 2 * hour) == LakeHour(number: 2))
+    }
+
+    @Test func aFailedWriteChangesNothing() throws {
+        let fixture = try LakeFixture()
+        var writer = try fixture.open()
+        try writer.commit(try LakeFixture.batch(0, 10, time: 1, writer: writer))
+        // A folder where the next hour's Silver file should be makes its creation fail.
+        let blocked = DataFileName(
+            layer: .silver, generation: 1, source: LakeFixture.source, hour: LakeHour(number: 1), firstOffset: 10)
+        try Folder.create(fixture.layout.openFile(blocked))
+        let batch = try LakeFixture.batch(10, 20, time: hour, writer: writer)
+        #expect(throws: LakeError.self) { try writer.commit(batch) }
+        #expect(writer.nextOffset == 10)
+        try Folder.removeTree(fixture.layout.openFile(blocked))
+        try writer.commit(batch)
+        let all = try #require(OffsetRange(start: 0, end: 20))
+        #expect(try lines(fixture, .bronze, nil, all) == Array(0..<20))
+    }
+}
+
+@Suite struct GenerationTests {
+    @Test func aChildRefersToItsParentOutsideWhatItReplayed() throws {
+        let fixture = try LakeFixture()
+        let source = LakeFixture.source
+        let log = GenerationLog(layout: fixture.layout)
+        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        var child = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+        var writer = try fixture.open()
+        try writer.commit(try LakeFixture.batch(0, 40, time: 1, writer: writer))
+        try writer.handOver(to: 2, at: 0)
+        try writer.commit(try LakeFixture.batch(40, 60, time: 1, writer: writer, generations: [1, 2]))
+        child.handovers[source] = try #require(writer.handovers[2])
+        try log.put(child)
+        var generations: [Int64: String] = [:]
+        let all = try #require(OffsetRange(start: 0, end: 60))
+        try fixture.reader.forEachLine(.gold, generation: 2, source: source, range: all) { offset, line in
+            let text = String(decoding: line, as: UTF8.self)
+            generations[offset] = text.contains("g2") ? "2" : "1"
+            return true
+        }
+        #expect(generations[38] == "1")
+        #expect(generations[40] == "2")
+        #expect(generations[58] == "2")
+        let line = try fixture.reader.derived(.gold, generation: 2, source: source, offset: 41)
+        #expect(line.map { String(decoding: $0.line, as: UTF8.self) } == LakeFixture.derived(41, generation: 2))
+        #expect(try fixture.reader.derived(.gold, generation: 2, source: source, offset: 42) == nil)
+    }
+
+    @Test func promotionMovesTheActiveMarkAndBack() throws {
+        let fixture = try LakeFixture()
+        let log = GenerationLog(layout: fixture.layout)
+        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: #"{"a":"\"x\""}"#)
+        try log.promote(2)
+        #expect(try log.active()?.number == 2)
+        #expect(try log.read().map(\.state) == [.previous, .active])
+        #expect(try log.read()[1].settings == #"{"a":"\"x\""}"#)
+        try log.promote(1)
+        #expect(try log.active()?.number == 1)
+        #expect(throws: LakeError.self) { try log.promote(9) }
+    }
+
+    @Test func anAlteredLogLineIsNoticed() throws {
+        let fixture = try LakeFixture()
+        let log = GenerationLog(layout: fixture.layout)
+        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        var bytes = try File.contents(of: log.path)
+        bytes[40] ^= 1
+        try File.replace(log.path, with: bytes)
+        #expect(throws: LakeError.self) { try log.read() }
+    }
+}
