@@ -154,7 +154,9 @@ import Testing
         try writer.commit(try LakeFixture.batch(0, 40, time: 1, writer: writer))
         try writer.handOver(to: 2, at: 0)
         try writer.commit(try LakeFixture.batch(40, 60, time: 1, writer: writer, generations: [1, 2]))
-        child.handovers[source] = try #require(writer.handovers[2])
+        let handover = writer.handovers[2]
+        let offset: Int64 = try #require(handover)
+        child.handovers[source] = offset
         try log.put(child)
         var generations: [Int64: String] = [:]
         let all = try #require(OffsetRange(start: 0, end: 60))
