@@ -159,8 +159,8 @@ let package = Package(
         tests(
             "SearchAPITests",
             uses: [
-                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "ServiceLifecycle", "Telemetry",
-                "Bytes",
+                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing",
+                "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),
         tests("TidyTests", uses: ["Bytes", "Settings"]),

@@ -88,7 +88,9 @@ struct csj_parser {
     int slots = 0;
     std::vector<csj_value> tree;
 
-    csj_parser(size_t depth, size_t bytes_max) : parser(bytes_max), depth_max(depth), document_bytes_max(bytes_max) {}
+    // simdjson refuses every document when its own limit lies below its smallest buffer (32 bytes).
+    csj_parser(size_t depth, size_t bytes_max)
+        : parser(bytes_max < 64 ? 64 : bytes_max), depth_max(depth), document_bytes_max(bytes_max) {}
 
     // Copies the document behind which simdjson needs slack, and grows the parser's own buffers.
     int prepare(const uint8_t *bytes, size_t length) {

@@ -1,0 +1,87 @@
+import Bytes
+import Retrieval
+
+extension SearchAPI {
+    /// Documents that `GET /events/recent` gives at most.
+    static let recentMax = 200
+    static let recentDefault = 50
+
+    /// `GET /events/recent`: events that became Gold and are searchable, newest first.
+    func recent(_ request: APIRequest, deadline: Deadline) async throws -> APIReply {
+        var parameters = QueryParameters(
+            request.query, known: ["limit", "after", "wiki", "lang", "type", "is_bot", "collection"])
+        let limit = parameters.integer("limit", in: 1...Self.recentMax) ?? Self.recentDefault
+        let after = parameters.integer("after", in: 0...Int.max)
+        var filters = SearchFilters()
+        filters.wikis = parameters.list("wiki")
+        filters.languages = parameters.list("lang")
+        filters.types = parameters.list("type")
+        filters.isBot = parameters.bool("is_bot")
+        filters.collection = parameters.list("collection").first
+        try parameters.check()
+        let wanted = filters
+        let (status, documents) = try await stores.run(deadline: deadline) { store, timeout in
+            // The status first: a document that comes between the two reads is newer than the version we name, and
+            // a client that goes on from there gets it (again) instead of missing it.
+            let status = try store.status(timeoutMilliseconds: timeout)
+            let documents = try store.recent(
+                limit: limit, filters: wanted, afterIndexVersion: after.map(Int64.init), timeoutMilliseconds: timeout)
+            return (status, documents)
+        }
+        var writer = JSONWriter(capacity: 700 * (documents.count + 1))
+        writer.beginObject()
+        writer.key("events")
+        writer.beginArray()
+        for document in documents { writer.event(document) }
+        writer.endArray()
+        writer.key("generation")
+        writer.integer(status.generation)
+        writer.key("index_version")
+        writer.integer(status.indexVersion)
+        writer.key("indexed_at")
+        writer.time(status.indexedAtMilliseconds)
+        writer.key("now")
+        writer.time(SystemClock.epochMilliseconds())
+        writer.key("pipeline")
+        writer.pipeline(dependencies.pipeline())
+        writer.endObject()
+        return .json(writer.bytes)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func event(_ recent: RecentDocument) {
+        beginObject()
+        identity(of: recent.document)
+        key("text")
+        string(recent.document.text)
+        key("event_time")
+        time(recent.document.eventTimeMilliseconds)
+        key("indexed_at")
+        time(recent.indexedAtMilliseconds)
+        key("index_version")
+        integer(recent.indexVersion)
+        filterColumns(of: recent.document)
+        key("lineage")
+        raw(recent.document.lineageJSON)
+        endObject()
+    }
+
+    /// Where events come from, and how far behind the index is; null where this process does not know.
+    mutating func pipeline(_ status: PipelineStatus?) {
+        guard let status else {
+            null()
+            return
+        }
+        beginObject()
+        key("source")
+        string(status.kind.rawValue)
+        key("name")
+        string(status.name)
+        key("received_at")
+        time(status.receivedAtMilliseconds)
+        key("events_behind")
+        optional(status.eventsBehind)
+        endObject()
+    }
+}

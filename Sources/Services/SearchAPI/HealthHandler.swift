@@ -1,0 +1,82 @@
+import Bytes
+
+extension SearchAPI {
+    /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
+    func health() -> APIReply {
+        let entries = dependencies.health.snapshot()
+        let overall = HealthRegistry.overall(entries)
+        var writer = JSONWriter(capacity: 2_048)
+        writer.beginObject()
+        writer.key("status")
+        writer.string(overall.rawValue)
+        writer.key("version")
+        writer.string(configuration.version)
+        writer.key("uptime_sec")
+        writer.integer((SystemClock.monotonicNanoseconds() - startedAtNanoseconds) / 1_000_000_000)
+        writer.key("now")
+        writer.time(SystemClock.epochMilliseconds())
+        writer.key("pipeline")
+        writer.pipeline(dependencies.pipeline())
+        writer.key("dependencies")
+        writer.beginObject()
+        for entry in entries { writer.entry(entry) }
+        writer.endObject()
+        writer.endObject()
+        return .json(writer.bytes, status: overall == .failed ? 503 : 200)
+    }
+
+    /// Checks of what the API itself talks to. The others are registered by whoever starts them.
+    func registerOwnChecks() {
+        dependencies.health.register("index", isRequired: true) { [self] in
+            let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
+            let status = try await stores.run(deadline: deadline) { store, timeout in
+                try store.status(timeoutMilliseconds: timeout)
+            }
+            return HealthReport(
+                .ok, status.serverVersion,
+                detail: [
+                    ("generation", String(status.generation)), ("index_version", String(status.indexVersion)),
+                    ("indexed_at", status.indexedAtMilliseconds.map { CivilTime.rfc3339($0) } ?? "never"),
+                ])
+        }
+        guard let embedder = dependencies.embedder else {
+            dependencies.health.register("embedding", isRequired: false) {
+                HealthReport(.degraded, "switched off (EMBED_ENABLED): only the lexical arm is served")
+            }
+            return
+        }
+        dependencies.health.register("embedding", isRequired: false) {
+            let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
+            let vectors = try await embedder.vectors(of: ["health"], deadline: deadline)
+            return HealthReport(
+                .ok, embedder.modelName, detail: [("dimensions", String(vectors.first?.count ?? 0))])
+        }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func entry(_ entry: HealthRegistry.Entry) {
+        key(dynamic: entry.name)
+        beginObject()
+        key("state")
+        string((entry.last?.state ?? .unknown).rawValue)
+        key("required")
+        bool(entry.isRequired)
+        key("message")
+        string(entry.last?.message ?? "not looked at yet")
+        key("latency_ms")
+        if let latency = entry.latencyNanoseconds { milliseconds(nanoseconds: latency) } else { null() }
+        key("checked_at")
+        time(entry.checkedAtMilliseconds)
+        key("last_ok")
+        time(entry.lastOkAtMilliseconds)
+        key("detail")
+        beginObject()
+        for (name, value) in entry.last?.detail ?? [] {
+            key(dynamic: name)
+            string(value)
+        }
+        endObject()
+        endObject()
+    }
+}

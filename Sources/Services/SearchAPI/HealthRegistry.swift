@@ -1,0 +1,151 @@
+package import ServiceLifecycle
+import Bytes
+import Synchronization
+
+/// How a dependency is.
+package enum HealthState: String, Sendable {
+    case ok
+    /// It works, but not as it should (slow, behind, in part).
+    case degraded
+    case failed
+    /// Nothing is known yet, or not any more.
+    case unknown
+}
+
+/// What one look at a dependency came to.
+package struct HealthReport: Sendable {
+    package var state: HealthState
+    /// What is wrong and what to do; or a version, a count.
+    package var message: String
+    /// Figures and names, for people.
+    package var detail: [(name: String, value: String)]
+
+    package init(_ state: HealthState, _ message: String = "", detail: [(name: String, value: String)] = []) {
+        self.state = state
+        self.message = message
+        self.detail = detail
+    }
+}
+
+/// The state of every dependency, for `/health`.
+///
+/// Checks run in the background, so that `/health` answers at once even when a dependency hangs. A check whose last
+/// result is older than ``staleMilliseconds`` counts as `unknown`: a green light that nobody looks after is none.
+package final class HealthRegistry: Sendable {
+    /// A named check.
+    struct Entry: Sendable {
+        var name: String
+        /// Whether the API cannot serve without it.
+        var isRequired: Bool
+        var check: (@Sendable () async throws -> HealthReport)?
+        var last: HealthReport?
+        var checkedAtMilliseconds: Int64?
+        var lastOkAtMilliseconds: Int64?
+        var latencyNanoseconds: Int64?
+        /// Monotonic, for staleness.
+        var checkedAtNanoseconds: Int64?
+    }
+
+    /// Results older than this are not believed.
+    package static let staleMilliseconds = 15_000
+    /// Pause between rounds of checks.
+    package static let intervalMilliseconds = 2_000
+    /// One check may take so long.
+    package static let checkLimitMilliseconds = 5_000
+
+    private let entries = Mutex<[Entry]>([])
+
+    package init() {}
+
+    /// Adds a check that ``run(stop:)`` repeats.
+    ///
+    /// - Parameters:
+    ///   - name: as it shows, such as `postgres`; a second one replaces the first.
+    ///   - isRequired: whether its failure makes `/health` answer 503.
+    ///   - check: looks at the dependency; throwing counts as `failed` with the error's description.
+    package func register(
+        _ name: String, isRequired: Bool, check: @escaping @Sendable () async throws -> HealthReport
+    ) {
+        entries.withLock { entries in
+            entries.removeAll { $0.name == name }
+            entries.append(Entry(name: name, isRequired: isRequired, check: check))
+        }
+    }
+
+    /// Notes what a component knows about its dependency anyway, without a check.
+    package func report(
+        _ name: String, isRequired: Bool = false, _ report: HealthReport, latencyNanoseconds: Int64? = nil
+    ) {
+        let (wall, monotonic) = (SystemClock.epochMilliseconds(), SystemClock.monotonicNanoseconds())
+        entries.withLock { entries in
+            let place: Int
+            if let known = entries.firstIndex(where: { $0.name == name }) {
+                place = known
+            } else {
+                place = entries.count
+                entries.append(Entry(name: name, isRequired: isRequired, check: nil))
+            }
+            entries[place].last = report
+            entries[place].checkedAtMilliseconds = wall
+            entries[place].checkedAtNanoseconds = monotonic
+            entries[place].latencyNanoseconds = latencyNanoseconds
+            if report.state == .ok { entries[place].lastOkAtMilliseconds = wall }
+        }
+    }
+
+    /// Repeats all checks until stopped. Drained means: no check is being started.
+    package func run(stop: StopSignal) async {
+        while !stop.isRequested {
+            await checkAll()
+            if await stop.pause(milliseconds: Self.intervalMilliseconds) { return }
+        }
+    }
+
+    /// Runs every check once, side by side.
+    package func checkAll() async {
+        let checks = entries.withLock { entries in
+            entries.compactMap { entry in entry.check.map { (entry.name, entry.isRequired, $0) } }
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for (name, isRequired, check) in checks {
+                group.addTask { [self] in
+                    let start = SystemClock.monotonicNanoseconds()
+                    let result: HealthReport
+                    do {
+                        result = try await withDeadline(
+                            Deadline(milliseconds: Self.checkLimitMilliseconds), what: "the check of \(name)", check)
+                    } catch let error as APIError {
+                        result = HealthReport(.failed, error.message)
+                    } catch {
+                        result = HealthReport(.failed, "\(error)")
+                    }
+                    report(
+                        name, isRequired: isRequired, result,
+                        latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
+                }
+            }
+        }
+    }
+
+    /// The entries now, old results already made `unknown`.
+    func snapshot() -> [Entry] {
+        let now = SystemClock.monotonicNanoseconds()
+        return entries.withLock { $0 }.map { entry in
+            var entry = entry
+            if let checked = entry.checkedAtNanoseconds, now - checked > Int64(Self.staleMilliseconds) * 1_000_000 {
+                let seconds = (now - checked) / 1_000_000_000
+                entry.last = HealthReport(
+                    .unknown, "last looked at \(seconds) s ago; then: \(entry.last?.message ?? "")",
+                    detail: entry.last?.detail ?? [])
+            }
+            return entry
+        }
+    }
+
+    /// All entries as one state: `failed` when a required one failed, `degraded` when any is not ok.
+    static func overall(_ entries: [Entry]) -> HealthState {
+        if entries.contains(where: { $0.isRequired && ($0.last?.state ?? .unknown) == .failed }) { return .failed }
+        if entries.contains(where: { ($0.last?.state ?? .unknown) != .ok }) { return .degraded }
+        return .ok
+    }
+}

@@ -1,0 +1,132 @@
+import Bytes
+import Synchronization
+
+/// Turns queries into vectors: the model behind a cache, with a time limit.
+package final class QueryEmbedder: Sendable {
+    /// Name of the model; vectors of different models do not compare.
+    package let modelName: String
+    private let embed: @Sendable ([String]) async throws -> [[Float]]
+    private let cache: Mutex<LRUCache<[Float]>>
+
+    /// - Parameters:
+    ///   - cacheMax: vectors kept (384 floats are 1.5 kB).
+    ///   - embed: L2-normalised vectors in the order of the texts, ahead of batch work.
+    package init(
+        modelName: String, cacheMax: Int = 1_024, embed: @escaping @Sendable ([String]) async throws -> [[Float]]
+    ) {
+        self.modelName = modelName
+        self.embed = embed
+        cache = Mutex(LRUCache(countMax: cacheMax))
+    }
+
+    /// The vector of a query; from the cache where the same text was asked before.
+    func vector(of text: String, deadline: Deadline) async throws -> [Float] {
+        if let known = cache.withLock({ $0.value(for: text) }) { return known }
+        guard let vector = try await vectors(of: [text], deadline: deadline).first else {
+            throw APIError.unavailable("the embedding model", "it gave no vector")
+        }
+        cache.withLock { $0.insert(vector, for: text) }
+        return vector
+    }
+
+    /// Vectors of texts that will hardly be asked for again.
+    func vectors(of texts: [String], deadline: Deadline) async throws -> [[Float]] {
+        guard !texts.isEmpty else { return [] }
+        let embed = self.embed
+        let vectors = try await withDeadline(deadline, what: "embedding") { try await embed(texts) }
+        guard vectors.count == texts.count else {
+            throw APIError.unavailable("the embedding model", "it gave \(vectors.count) vectors for \(texts.count) texts")
+        }
+        return vectors
+    }
+}
+
+/// Runs `body`, but does not wait for it longer than the deadline; it is then cancelled and what it returns is dropped.
+func withDeadline<T: Sendable>(
+    _ deadline: Deadline, what: String, _ body: @escaping @Sendable () async throws -> T
+) async throws -> T {
+    let race = Race<T>()
+    let work = Task {
+        do { race.finish(.success(try await body())) } catch { race.finish(.failure(error)) }
+    }
+    let timer = Task {
+        try await Task.sleep(for: .milliseconds(deadline.leftMilliseconds))
+        race.finish(.failure(APIError.timeout(what, milliseconds: deadline.limitMilliseconds)))
+        work.cancel()
+    }
+    defer { timer.cancel() }
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in race.start(continuation) }
+    } onCancel: {
+        work.cancel()
+        race.finish(.failure(CancellationError()))
+    }
+}
+
+/// The first of several results wins; the continuation is resumed once.
+private final class Race<T: Sendable>: Sendable {
+    private enum State {
+        case empty
+        case waiting(CheckedContinuation<T, any Error>)
+        case early(Result<T, any Error>)
+        case done
+    }
+
+    private let state = Mutex<State>(.empty)
+
+    func start(_ continuation: CheckedContinuation<T, any Error>) {
+        let early = state.withLock { state -> Result<T, any Error>? in
+            guard case .early(let result) = state else {
+                state = .waiting(continuation)
+                return nil
+            }
+            state = .done
+            return result
+        }
+        if let early { continuation.resume(with: early) }
+    }
+
+    func finish(_ result: Result<T, any Error>) {
+        let waiting = state.withLock { state -> CheckedContinuation<T, any Error>? in
+            switch state {
+            case .empty:
+                state = .early(result)
+                return nil
+            case .waiting(let continuation):
+                state = .done
+                return continuation
+            case .early, .done: return nil
+            }
+        }
+        waiting?.resume(with: result)
+    }
+}
+
+/// Keeps the values that were used last.
+struct LRUCache<Value> {
+    private var entries: [String: (value: Value, lastUse: UInt64)] = [:]
+    private var clock: UInt64 = 0
+    private let countMax: Int
+
+    init(countMax: Int) {
+        self.countMax = max(countMax, 1)
+    }
+
+    mutating func value(for key: String) -> Value? {
+        guard let entry = entries[key] else { return nil }
+        clock += 1
+        entries[key] = (entry.value, clock)
+        return entry.value
+    }
+
+    /// When full, the older half goes at once: a sweep per `countMax / 2` inserts, and no linked list.
+    mutating func insert(_ value: Value, for key: String) {
+        clock += 1
+        entries[key] = (value, clock)
+        guard entries.count > countMax else { return }
+        let middle = entries.values.map(\.lastUse).sorted()[entries.count / 2]
+        entries = entries.filter { $0.value.lastUse >= middle }
+    }
+
+    var count: Int { entries.count }
+}
