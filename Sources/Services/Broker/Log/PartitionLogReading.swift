@@ -1,0 +1,189 @@
+import Files
+
+/// A run of whole batches in a segment file, to be sent as it is.
+struct LogRegion: Sendable {
+    let file: SegmentFile
+    let position: Int
+    let byteCount: Int
+}
+
+/// What a read at an offset found.
+struct LogRead: Sendable {
+    var startOffset: Int64
+    /// The high watermark.
+    var endOffset: Int64
+    /// nil: nothing there yet.
+    var region: LogRegion?
+    /// The offset asked for lies outside `[startOffset, endOffset]`.
+    var isOutOfRange = false
+}
+
+/// An offset found by time.
+struct TimedOffset: Equatable, Sendable {
+    var offset: Int64
+    /// Milliseconds since 1970.
+    var timestamp: Int64
+}
+
+extension PartitionLog {
+    /// The whole batches from the one that holds `offset` on, as far as `bytesMax` allows and one segment goes; no
+    /// record is looked at.
+    ///
+    /// - Parameter atLeastOne: give the first batch even when it alone is larger than `bytesMax`.
+    func read(from offset: Int64, bytesMax: Int, atLeastOne: Bool) throws(FileError) -> LogRead {
+        let view = published.withLock { $0 }
+        var result = LogRead(startOffset: view.startOffset, endOffset: view.endOffset)
+        guard offset >= view.startOffset, offset <= view.endOffset else {
+            result.isOutOfRange = true
+            return result
+        }
+        if offset == view.endOffset { return result }
+        let segment = try segment(holding: offset, in: view)
+        let relative = UInt32(truncatingIfNeeded: offset - segment.file.baseOffset)
+        let entry = try segment.index.last { $0.relativeOffset <= relative }
+        let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
+        var first: (position: Int, byteCount: Int)?
+        try scanner.headers(from: Int(entry?.position ?? 0)) { header, position in
+            guard header.lastOffset >= offset else { return true }
+            first = (position, header.byteCount)
+            return false
+        }
+        guard let first else {
+            throw FileError("find offset \(offset)", segment.file.path, code: 5 /* EIO: index and file disagree */)
+        }
+        let end = try end(of: segment, scanner, first: first, bytesMax: max(bytesMax, 0))
+        if end > first.position {
+            result.region = LogRegion(file: segment.file, position: first.position, byteCount: end - first.position)
+        } else if atLeastOne {
+            result.region = LogRegion(file: segment.file, position: first.position, byteCount: first.byteCount)
+        }
+        return result
+    }
+
+    /// Visible bytes from `offset` on, counted roughly (by whole segments and index entries) and never too high by
+    /// more than an index interval: enough to decide whether a waiting fetch has its minimum.
+    func bytesAvailable(from offset: Int64) -> Int {
+        let view = published.withLock { $0 }
+        guard offset < view.endOffset else { return 0 }
+        guard offset >= view.active.baseOffset else { return view.byteCount }
+        let relative = UInt32(truncatingIfNeeded: offset - view.active.baseOffset)
+        let after = view.activeEntries.partitionPoint { $0.relativeOffset > relative }
+        let position = after == 0 ? 0 : Int(view.activeEntries[after - 1].position)
+        return max(1, view.endPosition - position)
+    }
+
+    /// The first offset whose record is not older than `time` (milliseconds since 1970); nil when all are older.
+    func firstOffset(notBefore time: Int64) throws(FileError) -> TimedOffset? {
+        let view = published.withLock { $0 }
+        let segment: Segment
+        if let sealed = view.sealed.first(where: { $0.timestampMax >= time && $0.endOffset > view.startOffset }) {
+            segment = try open(sealed)
+        } else if view.activeTimestampMax >= time, view.endPosition > 0 {
+            segment = active(view)
+        } else {
+            return nil
+        }
+        let entry = try segment.index.last { $0.timestampBefore < time }
+        let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
+        var found: (header: RecordBatchHeader, position: Int)?
+        try scanner.headers(from: Int(entry?.position ?? 0)) { header, position in
+            guard header.maxTimestamp >= time, header.lastOffset >= view.startOffset else { return true }
+            found = (header, position)
+            return false
+        }
+        guard let found else { return nil }
+        if found.header.isLogAppendTime || found.header.compression != 0 {
+            let offset = max(found.header.baseOffset, view.startOffset)
+            return TimedOffset(offset: offset, timestamp: found.header.maxTimestamp)
+        }
+        return try record(notBefore: time, in: found.header, at: found.position, of: segment.file)
+    }
+
+    /// The last offset of the batch with the largest timestamp; nil for an empty log.
+    func offsetOfLargestTimestamp() throws(FileError) -> TimedOffset? {
+        let view = published.withLock { $0 }
+        let largest = view.sealed.map(\.timestampMax).reduce(view.activeTimestampMax, max)
+        guard largest > Int64.min, let first = try firstOffset(notBefore: largest) else { return nil }
+        return TimedOffset(offset: first.offset, timestamp: largest)
+    }
+
+    private struct Segment {
+        let file: SegmentFile
+        let index: SegmentIndex
+        /// Visible bytes.
+        let byteCount: Int
+    }
+
+    private func active(_ view: PublishedLog) -> Segment {
+        Segment(file: view.active, index: .memory(view.activeEntries), byteCount: view.endPosition)
+    }
+
+    private func open(_ sealed: SealedSegment) throws(FileError) -> Segment {
+        // Opened for each read: 5 µs, and thousands of old segments hold no descriptors.
+        let seal = folder + "/" + SegmentFile.name(sealed.baseOffset, suffix: SegmentSeal.suffix)
+        return Segment(
+            file: try SegmentFile(folder: folder, baseOffset: sealed.baseOffset, isNew: false),
+            index: .seal(path: seal, count: sealed.entryCount), byteCount: sealed.byteCount)
+    }
+
+    private func segment(holding offset: Int64, in view: PublishedLog) throws(FileError) -> Segment {
+        if offset >= view.active.baseOffset { return active(view) }
+        let index = view.sealed.partitionPoint { $0.endOffset > offset }
+        guard index < view.sealed.count else { return active(view) }
+        return try open(view.sealed[index])
+    }
+
+    /// The end of the last whole batch within `bytesMax` after `first`, to the precision of the index where the index
+    /// reaches beyond the first batch; `first.position` when not even the first batch fits.
+    private func end(
+        of segment: Segment, _ scanner: BatchScanner, first: (position: Int, byteCount: Int), bytesMax: Int
+    ) throws(FileError) -> Int {
+        let (limit, overflow) = first.position.addingReportingOverflow(bytesMax)
+        if overflow || limit >= segment.byteCount { return segment.byteCount }
+        if let entry = try segment.index.last(where: { Int($0.position) <= limit }),
+            Int(entry.position) >= first.position + first.byteCount
+        {
+            return Int(entry.position)
+        }
+        var end = first.position
+        try scanner.headers(from: first.position) { header, position in
+            guard position + header.byteCount <= limit else { return false }
+            end = position + header.byteCount
+            return true
+        }
+        return end
+    }
+
+    /// Looks into an uncompressed batch for the first record not older than `time`.
+    private func record(
+        notBefore time: Int64, in header: RecordBatchHeader, at position: Int, of file: SegmentFile
+    ) throws(FileError) -> TimedOffset {
+        var failure: FileError?
+        var result = TimedOffset(offset: header.baseOffset, timestamp: header.maxTimestamp)
+        let bytes = [UInt8](unsafeUninitializedCapacity: header.byteCount) { buffer, count in
+            do throws(FileError) {
+                count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: position)
+            } catch {
+                failure = error
+                count = 0
+            }
+        }
+        if let failure { throw failure }
+        bytes.withUnsafeBytes { batch in
+            var position = RecordBatchHeader.byteCount
+            for index in 0..<Int(header.recordCount) {
+                guard let length = batch.varint(at: &position), length > 0, length <= batch.count - position else { return }
+                let end = position + length
+                position += 1
+                guard let delta = batch.varint(at: &position) else { return }
+                if header.baseTimestamp &+ Int64(delta) >= time {
+                    result = TimedOffset(
+                        offset: header.baseOffset + Int64(index), timestamp: header.baseTimestamp &+ Int64(delta))
+                    return
+                }
+                position = end
+            }
+        }
+        return result
+    }
+}
