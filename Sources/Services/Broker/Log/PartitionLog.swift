@@ -141,11 +141,6 @@ final class PartitionLog: Sendable {
         writer.staged.removeAll(keepingCapacity: writer.staged.count <= 1 << 20)
     }
 
-    /// Lets the kernel begin to write dirty pages, so that the syncs of several logs overlap.
-    func startWriteback() {
-        writer.withLock { $0.file }.startWriteback()
-    }
-
     /// Makes durable what was flushed; does nothing when nothing was since the last time.
     func sync() throws(FileError) {
         try withWriter { writer throws(FileError) in try sync(&writer) }
@@ -225,10 +220,26 @@ final class PartitionLog: Sendable {
         published.withLock { $0.begin(next, after: seal) }
     }
 
+    /// Drops old segments from the front. Readers that are being sent one keep its file open until they are done.
+    ///
+    /// - Returns: how many were dropped.
+    func retain(_ retention: LogRetention, now: Int64) throws(FileError) -> Int {
+        let dropped = published.withLock { $0.drop(retention, now: now) }
+        // Oldest first: what a crash leaves behind is a row without a hole.
+        for segment in dropped {
+            try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset))
+            try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset, suffix: SegmentSeal.suffix))
+        }
+        return dropped.count
+    }
+
     /// Forgets producers not heard of since `time` (milliseconds since 1970).
     func forgetProducers(before time: Int64) {
         writer.withLock { if $0.undo.isEmpty { $0.producers.forget(before: time) } }
     }
+
+    /// The offset that the next record gets, as the writer sees it.
+    var nextOffset: Int64 { writer.withLock { $0.nextOffset } }
 
     /// The producers as the writer knows them now.
     var producers: ProducerStates { writer.withLock { $0.producers } }
@@ -258,6 +269,23 @@ struct PublishedLog: Sendable {
 
     /// Visible bytes of all segments.
     var byteCount: Int { sealed.reduce(endPosition) { $0 + $1.byteCount } }
+
+    /// Takes out the segments that `retention` no longer keeps.
+    mutating func drop(_ retention: LogRetention, now: Int64) -> [SealedSegment] {
+        var bytesLeft = Int64(byteCount)
+        var count = 0
+        for segment in sealed {
+            let isOld = retention.milliseconds.map { segment.timestampMax < now - $0 } ?? false
+            let isTooMuch = retention.bytes.map { bytesLeft - Int64(segment.byteCount) >= $0 } ?? false
+            guard isOld || isTooMuch else { break }
+            bytesLeft -= Int64(segment.byteCount)
+            count += 1
+        }
+        let dropped = Array(sealed.prefix(count))
+        sealed.removeFirst(count)
+        startOffset = max(startOffset, sealed.first?.baseOffset ?? active.baseOffset)
+        return dropped
+    }
 
     mutating func begin(_ next: SegmentFile, after seal: SegmentSeal) {
         sealed.append(

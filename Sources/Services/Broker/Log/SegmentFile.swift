@@ -85,12 +85,6 @@ final class SegmentFile: Sendable {
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw FileError("truncate", path) }
     }
 
-    /// Starts writing dirty pages out, without waiting, so that the syncs of several files overlap.
-    func startWriteback() {
-        // A hint: when it fails, the sync that follows tells.
-        _ = sync_file_range(descriptor, 0, 0, UInt32(SYNC_FILE_RANGE_WRITE))
-    }
-
     /// Content and length durable.
     func sync() throws(FileError) {
         guard disk.sync(descriptor) == 0 else { throw FileError("fdatasync", path) }

@@ -8,6 +8,10 @@ struct LittleEndianBytes {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
+    mutating func append(contentsOf more: [UInt8]) {
+        bytes.append(contentsOf: more)
+    }
+
     /// Length as UInt16, then UTF-8; text beyond 65,535 bytes is the caller's fault and is cut.
     mutating func append(_ text: String) {
         let utf8 = text.utf8.prefix(Int(UInt16.max))

@@ -1,0 +1,139 @@
+import Bytes
+import EventLoop
+import Synchronization
+
+/// The network side: all client sessions, the fetches that wait, and the requests' handlers, on one event loop.
+///
+/// `@unchecked Sendable`, because everything mutable is touched on the loop's thread only: by connection closures,
+/// which the loop calls there, and by closures posted to it; each way in asserts it.
+final class BrokerLoop: @unchecked Sendable {
+    let loop: EventLoop
+    let core: BrokerCore
+    /// The port that clients are told; set once, when the listener has it, before the first client can ask.
+    var port: UInt16 {
+        get { portBox.withLock { $0 } }
+        set { portBox.withLock { $0 = newValue } }
+    }
+    private let portBox = Mutex<UInt16>(0)
+    private var sessions: [ObjectIdentifier: ClientSession] = [:]
+    var waiters = FetchWaiters()
+    /// Bytes that requests hold: frames half received, and batches not written yet.
+    var requestBytes = 0
+    private var reports = ReportLimiter()
+    private var isStopping = false
+
+    init(loop: EventLoop, core: BrokerCore) {
+        self.loop = loop
+        self.core = core
+    }
+
+    func accept(_ connection: TCPConnection) {
+        loop.assertInLoop()
+        guard !isStopping else { return connection.close() }
+        let session = ClientSession(connection: connection, owner: self)
+        sessions[ObjectIdentifier(session)] = session
+        core.metrics.connections.set(Double(sessions.count))
+        session.start()
+    }
+
+    func remove(_ session: ClientSession) {
+        for id in session.waitingFetches { waiters.remove(id)?.timer.cancel() }
+        session.waitingFetches = []
+        sessions[ObjectIdentifier(session)] = nil
+        core.metrics.connections.set(Double(sessions.count))
+    }
+
+    /// Sends what is queued and closes every connection; `isEmpty` turns true when all are gone.
+    func finish(whenEmpty: @escaping @Sendable () -> Void) {
+        loop.assertInLoop()
+        isStopping = true
+        for session in sessions.values { session.connection.finish(lingerMilliseconds: 0) }
+        waitUntilEmpty(whenEmpty)
+    }
+
+    private func waitUntilEmpty(_ whenEmpty: @escaping @Sendable () -> Void) {
+        guard !sessions.isEmpty else { return whenEmpty() }
+        loop.schedule(afterMilliseconds: 5) { [self] in waitUntilEmpty(whenEmpty) }
+    }
+
+    /// Runs a storage round's completions and answers the fetches that waited for what has grown.
+    func roundFinished(_ completions: [@Sendable () -> Void], _ grown: [PartitionLog]) {
+        loop.assertInLoop()
+        for completion in completions { completion() }
+        for log in grown { wakeFetches(of: log) }
+    }
+
+    /// Logs why a connection was closed, a few lines a second at most.
+    func reportMalformed(peer: String, _ reason: String) {
+        core.metrics.malformedRequests.increment()
+        guard let suppressed = reports.take() else { return }
+        core.logger.warning(
+            "closed a connection", ["peer": peer, "reason": reason, "not_shown_before": "\(suppressed)"])
+    }
+
+    // MARK: Requests
+
+    /// Decodes a request and answers it, now or later.
+    ///
+    /// - Throws: when the bytes make no request; the connection is to be closed.
+    func handle(_ frame: [UInt8], from session: ClientSession) throws(WireError) {
+        loop.assertInLoop()
+        var reader = WireReader(frame)
+        let header: RequestHeader
+        switch try RequestHeader.decode(&reader) {
+        case .request(let decoded): header = decoded
+        case .unsupportedAPIVersions(let correlationID):
+            let plain = RequestHeader(api: .apiVersions, version: 0, correlationID: correlationID, clientID: nil)
+            return answerAPIVersions(plain, error: .unsupportedVersion, session)
+        }
+        core.metrics.requests(header.api)?.increment()
+        switch header.api {
+        case .produce: try produce(header, &reader, session)
+        case .fetch: try fetch(header, &reader, session)
+        case .listOffsets: try listOffsets(header, &reader, session)
+        case .metadata: try metadata(header, &reader, session)
+        case .createTopics: try createTopics(header, &reader, session)
+        case .offsetCommit: try offsetCommit(header, &reader, session)
+        case .offsetFetch: try offsetFetch(header, &reader, session)
+        case .findCoordinator: try findCoordinator(header, &reader, session)
+        case .initProducerID: try initProducerID(header, &reader, session)
+        case .apiVersions:
+            // The client's name and version are of no use here; what follows them may grow in later versions.
+            answerAPIVersions(header, error: .none, session)
+        }
+    }
+
+    private func answerAPIVersions(_ header: RequestHeader, error: ErrorCode, _ session: ClientSession) {
+        answer(session.reserveSlot(), header, session) { writer in
+            APIVersionsResponse.encode(&writer, version: header.version, error: error)
+        }
+    }
+
+    /// Encodes an answer of plain bytes into a reserved slot.
+    func answer(_ slot: Int, _ header: RequestHeader, _ session: ClientSession, _ encode: (inout WireWriter) -> Void) {
+        var writer = WireWriter(isFlexible: header.isFlexible)
+        encode(&writer)
+        session.answer(slot, header, [.bytes(writer.take())])
+    }
+}
+
+/// Lets a few log lines a second through and counts the rest.
+struct ReportLimiter {
+    private static let perSecond = 5
+    private var second: Int64 = 0
+    private var shown = 0
+    private var suppressed = 0
+
+    /// nil: say nothing; else how many were kept back before.
+    mutating func take() -> Int? {
+        let now = SystemClock.monotonicNanoseconds() / 1_000_000_000
+        if now != second { (second, shown) = (now, 0) }
+        guard shown < Self.perSecond else {
+            suppressed += 1
+            return nil
+        }
+        shown += 1
+        defer { suppressed = 0 }
+        return suppressed
+    }
+}

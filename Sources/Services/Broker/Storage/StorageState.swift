@@ -1,0 +1,165 @@
+import Bytes
+import Events
+import Files
+import Synchronization
+import Telemetry
+
+/// What the storage thread owns besides the logs, and the tables it shows to others.
+struct StorageState: ~Copyable {
+    let configuration: BrokerConfiguration
+    let tables: StorageTables
+    private var catalog: TopicCatalog
+    private var journal: OffsetJournal
+    private var producerIDs: ProducerIDs
+    /// Held as long as the broker runs.
+    private let lock: File
+
+    /// Opens the broker's folder and recovers every log in it.
+    init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger) throws {
+        let folder = configuration.directory
+        try Folder.create(folder)
+        let lock = try File(folder + "/broker.lock", .readWrite)
+        guard try lock.tryLock() else {
+            throw BrokerError(
+                operation: "open broker folder", subject: folder, reason: "another broker is using it",
+                hint: "stop that one, or set BROKER_DIR to another folder")
+        }
+        let catalog = try TopicCatalog.open(folder: folder)
+        let journal = try OffsetJournal(folder: folder)
+        if journal.bytesCut > 0 {
+            logger.warning("cut an unfinished entry off the offset journal", ["bytes": "\(journal.bytesCut)"])
+        }
+        let producerIDs = try ProducerIDs(folder: folder)
+        var topics: [String: Topic] = [:]
+        for entry in catalog.topics {
+            topics[entry.name] = try Self.open(entry, configuration, logger)
+        }
+        self.configuration = configuration
+        self.tables = tables
+        self.catalog = catalog
+        self.journal = journal
+        self.producerIDs = producerIDs
+        self.lock = lock
+        tables.set(topics: topics, clusterID: catalog.clusterID)
+        tables.offsets.withLock { $0 = self.journal.table }
+    }
+
+    private static func open(
+        _ entry: TopicCatalog.Entry, _ configuration: BrokerConfiguration, _ logger: Logger
+    ) throws -> Topic {
+        let settings = entry.configs.logSettings(defaults: configuration.logDefaults)
+        var logs: [PartitionLog] = []
+        for partition in 0..<entry.partitionCount {
+            let folder = configuration.directory + "/" + TopicCatalog.logFolder(entry.name, partition)
+            let recovered = try LogRecovery.open(folder: folder, settings: settings)
+            let topicPartition = TopicPartition(topic: entry.name, partition: Int32(partition))
+            if recovered.bytesCut > 0 {
+                logger.warning(
+                    "cut an unfinished write off a log",
+                    [
+                        "log": topicPartition.description, "bytes": "\(recovered.bytesCut)",
+                        "next_offset": "\(recovered.published.endOffset)",
+                    ])
+            }
+            logs.append(
+                PartitionLog(topicPartition: topicPartition, folder: folder, recovered: recovered, disk: .system))
+        }
+        return Topic(name: entry.name, id: entry.id, configs: entry.configs, settings: settings, logs: logs)
+    }
+
+    // MARK: What tasks do
+
+    /// Makes a topic, durable when this returns.
+    ///
+    /// - Throws: `ErrorCode.topicAlreadyExists`, or the disk's error.
+    mutating func createTopic(_ name: String, partitionCount: Int, configs: TopicConfigs, logger: Logger) throws -> Topic {
+        guard tables.topic(name) == nil else { throw ErrorCode.topicAlreadyExists }
+        // Only an interrupted creation can have left folders of these names: the catalog does not know the topic.
+        for partition in 0..<partitionCount {
+            let folder = configuration.directory + "/" + TopicCatalog.logFolder(name, partition)
+            if Folder.exists(folder) { try Folder.removeTree(folder) }
+        }
+        let entry = TopicCatalog.Entry(
+            name: name, id: TopicID.random(), partitionCount: partitionCount, configs: configs)
+        let topic = try Self.open(entry, configuration, logger)
+        var grown = catalog
+        grown.topics.append(entry)
+        try grown.save(folder: configuration.directory)
+        catalog = grown
+        tables.add(topic)
+        return topic
+    }
+
+    mutating func takeProducerID() throws(FileError) -> Int64 { try producerIDs.take() }
+
+    /// Commits offsets; false when the disk failed.
+    mutating func commit(_ changes: [OffsetChange], mustSync: Bool, logger: Logger) -> Bool {
+        do {
+            if !changes.isEmpty { try journal.append(changes) }
+            if mustSync { try journal.sync() }
+            if !changes.isEmpty { tables.offsets.withLock { $0 = self.journal.table } }
+            return true
+        } catch {
+            logger.error("committed offsets were not written", ["error": "\(error)"])
+            return false
+        }
+    }
+
+    /// Drops what the topics' retention settings no longer keep.
+    func retain(now: Int64, logger: Logger) {
+        for topic in tables.topics() where !topic.configs.retention.isForever {
+            for log in topic.logs {
+                do {
+                    let count = try log.retain(topic.configs.retention, now: now)
+                    if count > 0 {
+                        let start = log.published.withLock { $0.startOffset }
+                        logger.info(
+                            "dropped old log segments",
+                            [
+                                "log": log.topicPartition.description, "segments": "\(count)",
+                                "start_offset": "\(start)",
+                            ])
+                    }
+                } catch {
+                    logger.warning("cannot drop old log segments", ["error": "\(error)"])
+                }
+            }
+        }
+    }
+}
+
+/// What the network side reads: topics and committed offsets, each behind a lock held for moments.
+final class StorageTables: Sendable {
+    private struct Topics {
+        var byName: [String: Topic] = [:]
+        var nameByID: [TopicID: String] = [:]
+        var clusterID = ""
+    }
+
+    private let table = Mutex(Topics())
+    let offsets = Mutex<OffsetJournal.Table>([:])
+
+    func set(topics: [String: Topic], clusterID: String) {
+        table.withLock { table in
+            table.byName = topics
+            table.nameByID = Dictionary(topics.values.map { ($0.id, $0.name) }) { first, _ in first }
+            table.clusterID = clusterID
+        }
+    }
+
+    func add(_ topic: Topic) {
+        table.withLock { table in
+            table.byName[topic.name] = topic
+            table.nameByID[topic.id] = topic.name
+        }
+    }
+
+    func topic(_ name: String) -> Topic? { table.withLock { $0.byName[name] } }
+    func topic(_ id: TopicID) -> Topic? { table.withLock { table in table.nameByID[id].flatMap { table.byName[$0] } } }
+    func topics() -> [Topic] { table.withLock { Array($0.byName.values) } }
+    var clusterID: String { table.withLock { $0.clusterID } }
+
+    func committed(_ group: String) -> [TopicPartition: CommittedOffset] {
+        offsets.withLock { $0[group] ?? [:] }
+    }
+}

@@ -1,0 +1,184 @@
+import Bytes
+import Dispatch
+import Events
+import Files
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// One batch to be appended.
+struct AppendBatch: Sendable {
+    let log: PartitionLog
+    let settings: LogSettings
+    /// Where it lies in the request's frame.
+    let range: Range<Int>
+    let header: RecordBatchHeader
+}
+
+/// The batches of one Produce request. The frame stays alive until they are written.
+struct AppendJob: Sendable {
+    let frame: [UInt8]
+    let batches: [AppendBatch]
+    /// Called once everything accepted is durable, as the durability setting understands it; see
+    /// ``StorageThread/deliver``. One outcome per batch.
+    let completion: @Sendable ([AppendOutcome]) -> Void
+}
+
+/// The only thread that changes what is on disk.
+///
+/// It works in rounds: takes all jobs that wait, stages and flushes their batches, makes each touched log durable by
+/// one fdatasync, publishes, and only then lets the answers go out. While it syncs, the next round's jobs gather, so
+/// one sync serves as many producers as there are (group commit), and nobody waits for a timer.
+final class StorageThread: Sendable {
+    /// What other than appends this thread does: create topics, commit offsets, and so on.
+    typealias Task = @Sendable (inout StorageState) -> Void
+
+    enum Job: Sendable {
+        case append(AppendJob)
+        /// Commits offsets; the completion gets false when the disk failed.
+        case commit([OffsetChange], completion: @Sendable (Bool) -> Void)
+        case task(Task)
+    }
+
+    private struct Inbox {
+        var jobs: [Job] = []
+        var isRunning = false
+        var isStopping = false
+    }
+
+    private let inbox = Mutex(Inbox())
+    private let wake = DispatchSemaphore(value: 0)
+    private let ended = DispatchSemaphore(value: 0)
+    private let durability: BrokerConfiguration.Durability
+    private let metrics: BrokerMetrics
+    private let logger: Logger
+    /// Hands a round's completions and the logs that grew to the network side.
+    private let deliver: @Sendable (_ completions: [@Sendable () -> Void], _ grown: [PartitionLog]) -> Void
+
+    init(
+        durability: BrokerConfiguration.Durability, metrics: BrokerMetrics, logger: Logger,
+        deliver: @escaping @Sendable ([@Sendable () -> Void], [PartitionLog]) -> Void
+    ) {
+        self.durability = durability
+        self.metrics = metrics
+        self.logger = logger
+        self.deliver = deliver
+    }
+
+    func start(_ state: consuming sending StorageState) throws {
+        let box = Mutex<StorageState?>(state)
+        let handover = Handover(box)
+        let isStarted = Threads.start(name: "broker-storage") { [self] in
+            if var state = handover.take() { run(&state) }
+            ended.signal()
+        }
+        inbox.withLock { $0.isRunning = isStarted }
+        guard isStarted else {
+            throw BrokerError(
+                operation: "start thread", subject: "broker-storage", reason: "the system refused",
+                hint: "raise `ulimit -u`", isRetriable: true)
+        }
+    }
+
+    /// Adds a job; false when the thread is stopping. The number of jobs is bounded by what connections may have in
+    /// flight.
+    @discardableResult
+    func submit(_ job: Job) -> Bool {
+        let (isAccepted, isFirst) = inbox.withLock { inbox -> (Bool, Bool) in
+            guard !inbox.isStopping else { return (false, false) }
+            inbox.jobs.append(job)
+            return (true, inbox.jobs.count == 1)
+        }
+        if isFirst { wake.signal() }
+        return isAccepted
+    }
+
+    /// Finishes what was submitted, makes everything durable, and waits for the thread's end.
+    func stop() {
+        let wasRunning = inbox.withLock { inbox -> Bool in
+            defer { inbox.isStopping = true }
+            return inbox.isRunning && !inbox.isStopping
+        }
+        guard wasRunning else { return }
+        wake.signal()
+        ended.wait()
+    }
+
+    // MARK: The thread
+
+    private func run(_ state: inout StorageState) {
+        var round = AppendRound(metrics: metrics, logger: logger)
+        var nextSync = SystemClock.monotonicNanoseconds()
+        while true {
+            if case .interval(let milliseconds) = durability {
+                _ = wake.wait(timeout: .now() + .milliseconds(milliseconds))
+            } else {
+                wake.wait()
+            }
+            let (jobs, isStopping) = inbox.withLock { inbox -> ([Job], Bool) in
+                defer { inbox.jobs = [] }
+                return (inbox.jobs, inbox.isStopping)
+            }
+            var mustSync = true
+            if case .interval(let milliseconds) = durability {
+                let now = SystemClock.monotonicNanoseconds()
+                mustSync = isStopping || now >= nextSync
+                if mustSync { nextSync = now + Int64(milliseconds) * 1_000_000 }
+            }
+            let publishesFirst = durability != .always
+            process(jobs, &state, &round, publishesFirst: publishesFirst, mustSync: mustSync)
+            if isStopping, inbox.withLock({ $0.jobs.isEmpty }) { return }
+        }
+    }
+
+    private func process(
+        _ jobs: [Job], _ state: inout StorageState, _ round: inout AppendRound, publishesFirst: Bool, mustSync: Bool
+    ) {
+        var appends: [(job: AppendJob, tickets: [AppendRound.Ticket])] = []
+        var commits: [(changes: [OffsetChange], completion: @Sendable (Bool) -> Void)] = []
+        let started = SystemClock.monotonicNanoseconds()
+        for job in jobs {
+            switch job {
+            case .append(let append): appends.append((append, round.stage(append)))
+            case .commit(let changes, let completion): commits.append((changes, completion))
+            case .task(let task): task(&state)
+            }
+        }
+        round.flush()
+        if mustSync, !publishesFirst { round.sync(isPublished: false) }
+        let grown = round.publish()
+        if mustSync, publishesFirst { round.sync(isPublished: true) }
+        let isCommitted = state.commit(commits.flatMap(\.changes), mustSync: mustSync, logger: logger)
+        var completions: [@Sendable () -> Void] = []
+        completions.reserveCapacity(appends.count + commits.count)
+        for (job, tickets) in appends {
+            let outcomes = tickets.map { round.outcome($0) }
+            completions.append { job.completion(outcomes) }
+        }
+        for commit in commits {
+            completions.append { commit.completion(isCommitted) }
+        }
+        round.finish()
+        if !appends.isEmpty {
+            metrics.appendCycleSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
+        }
+        if !completions.isEmpty || !grown.isEmpty { deliver(completions, grown) }
+    }
+}
+
+/// Carries a value into a thread's closure, once.
+private final class Handover: Sendable {
+    private let box: Mutex<StorageState?>
+
+    init(_ box: consuming sending Mutex<StorageState?>) {
+        self.box = box
+    }
+
+    func take() -> sending StorageState? {
+        box.withLock { value in
+            let taken = value
+            value = nil
+            return taken
+        }
+    }
+}
