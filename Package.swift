@@ -67,6 +67,7 @@ let package = Package(
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "Bytes"]),
+        module("Clients", "Processes", uses: ["CSpawn"]),
         module("Clients", "HTTPClient", uses: ["CCurl", "Bytes"]),
         module("Clients", "EventLoop", uses: ["CEvent", "Bytes"]),
         // The one client on top of a client: the broker shares the event loop, so libevent is wrapped once.
@@ -98,7 +99,7 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files"]),
-        module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "CSpawn"]),
+        module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
             uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "JSONScan"]),

@@ -19,6 +19,7 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
         case usage
     }
 
+    /// What sort of failure it is.
     package var kind: Kind
     /// Five characters such as `23505`; nil where the failure is not the server's.
     package var sqlState: String?

@@ -12,6 +12,7 @@ package struct PostgresRow: ~Copyable {
     /// How many columns the row has.
     package var count: Int { Int(PQnfields(result)) }
 
+    /// Also true for a column that is not there.
     package func isNull(_ column: Int) -> Bool {
         guard let number = checked(column) else { return true }
         return PQgetisnull(result, index, number) == 1
@@ -23,6 +24,7 @@ package struct PostgresRow: ~Copyable {
         return String(decoding: buffer, as: UTF8.self)
     }
 
+    /// Nil for NULL; see ``text(_:)``.
     package func textOrNil(_ column: Int) throws(PostgresError) -> String? {
         if isNull(column) { return nil }
         return try text(column)
@@ -45,6 +47,7 @@ package struct PostgresRow: ~Copyable {
         }
     }
 
+    /// Nil for NULL; see ``int64(_:)``.
     package func int64OrNil(_ column: Int) throws(PostgresError) -> Int64? {
         if isNull(column) { return nil }
         return try int64(column)
@@ -58,6 +61,7 @@ package struct PostgresRow: ~Copyable {
         return narrow
     }
 
+    /// `bool`.
     package func bool(_ column: Int) throws(PostgresError) -> Bool {
         let buffer = try value(column)
         guard PQftype(result, Int32(column)) == 16, buffer.count == 1 else {
@@ -76,6 +80,7 @@ package struct PostgresRow: ~Copyable {
         }
     }
 
+    /// Nil for NULL; see ``double(_:)``.
     package func doubleOrNil(_ column: Int) throws(PostgresError) -> Double? {
         if isNull(column) { return nil }
         return try double(column)
@@ -93,6 +98,7 @@ package struct PostgresRow: ~Copyable {
         return (remainder < 0 ? quotient - 1 : quotient) + PostgresEpoch.milliseconds
     }
 
+    /// Nil for NULL; see ``timestampMilliseconds(_:)``.
     package func timestampMillisecondsOrNil(_ column: Int) throws(PostgresError) -> Int64? {
         if isNull(column) { return nil }
         return try timestampMilliseconds(column)

@@ -57,46 +57,53 @@ package struct PostgresParameters: Sendable {
     /// How many values there are.
     package var count: Int { starts.count }
 
-    /// Postgres's text cannot hold U+0000; the server refuses such a value (SQLSTATE 22021).
+    /// For `text`, which cannot hold U+0000: the server refuses such a value (SQLSTATE 22021).
     package mutating func append(_ value: String) {
         begin()
         bytes.append(contentsOf: value.utf8)
         end()
     }
 
+    /// For `text`; nil is NULL.
     package mutating func append(_ value: String?) {
         guard let value else { return appendNull() }
         append(value)
     }
 
+    /// For `bigint`.
     package mutating func append(_ value: Int64) {
         begin()
         appendBigEndian(UInt64(bitPattern: value))
         end()
     }
 
+    /// For `bigint`; nil is NULL.
     package mutating func append(_ value: Int64?) {
         guard let value else { return appendNull() }
         append(value)
     }
 
+    /// For `integer`.
     package mutating func append(_ value: Int32) {
         begin()
         appendBigEndian(UInt32(bitPattern: value))
         end()
     }
 
+    /// For `boolean`.
     package mutating func append(_ value: Bool) {
         begin()
         bytes.append(value ? 1 : 0)
         end()
     }
 
+    /// For `boolean`; nil is NULL.
     package mutating func append(_ value: Bool?) {
         guard let value else { return appendNull() }
         append(value)
     }
 
+    /// For `double precision`.
     package mutating func append(_ value: Double) {
         begin()
         appendBigEndian(value.bitPattern)
@@ -133,6 +140,7 @@ package struct PostgresParameters: Sendable {
         append(microseconds)
     }
 
+    /// For `timestamptz`; nil is NULL.
     package mutating func append(timestampMilliseconds value: Int64?) {
         guard let value else { return appendNull() }
         append(timestampMilliseconds: value)
@@ -148,6 +156,7 @@ package struct PostgresParameters: Sendable {
         end()
     }
 
+    /// For pgvector's `halfvec`; nil is NULL.
     package mutating func append(halfVector values: [Float]?) {
         guard let values else { return appendNull() }
         append(halfVector: values)
@@ -183,6 +192,7 @@ package struct PostgresParameters: Sendable {
         }
     }
 
+    /// For any type.
     package mutating func appendNull() {
         starts.append(bytes.count)
         lengths.append(-1)

@@ -18,8 +18,11 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
         case database
     }
 
+    /// What sort of failure it is.
     package let kind: Kind
+    /// What failed, on what, and why.
     package let message: String
+    /// What an operator can do.
     package let hint: String?
     /// The client's error, if it was one.
     package let underlying: PostgresError?

@@ -2,7 +2,7 @@ package import Postgres
 
 /// One change of the schema, embedded in the program. Files are `migrations/*.sql`; a file never changes once applied.
 package struct Migration: Sendable, Equatable {
-    /// File name without its extension, such as `V0001__create_index`; names sort in the order of application.
+    /// Path below `migrations/` without its extension, such as `V0001__create_index`.
     package let name: String
     package let sql: String
     /// Deferred migrations build indexes concurrently: outside a transaction, after all others, one statement each.
@@ -18,7 +18,8 @@ package struct Migration: Sendable, Equatable {
     package static let all: [Migration] = [
         Migration("V0001__create_index", PackageResources.V0001__create_index_sql),
         Migration("V0002__create_index_functions", PackageResources.V0002__create_index_functions_sql),
-        Migration("D0001__passages_embedding", PackageResources.D0001__passages_embedding_sql, isDeferred: true),
+        Migration(
+            "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
     ]
 }
 

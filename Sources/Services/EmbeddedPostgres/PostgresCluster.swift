@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import Processes
 
 /// What the embedded server is started with.
 package struct EmbeddedPostgresConfiguration: Sendable {
@@ -25,6 +26,8 @@ struct PostgresCluster: Sendable {
     static let user = "medallion"
     static let database = "medallion"
     static let port = 5432
+    /// No PG* variable of ours may change the server's settings.
+    static let environment = ["PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"]
 
     /// Absolute.
     let folder: String
@@ -54,21 +57,18 @@ struct PostgresCluster: Sendable {
         self.configuration = configuration
         folder = absolute
         programs = try PostgresPrograms(setting: configuration.programsFolder)
-        var account = try ServerAccount.choose(dataFolder: absolute + "/data")
-        if account.dropsPrivileges && !wasThere {
+        let chosen = try ServerAccount.choose(dataFolder: absolute + "/data")
+        if chosen.dropsPrivileges && !wasThere {
             // The server's account has to pass; what is inside has its own, stricter, permissions.
             guard chmod(absolute, 0o711) == 0 else { throw FileError("chmod", absolute) }
         }
-        if account.dropsPrivileges && !Self.canReach(account, programs: programs, folder: absolute) {
-            account.keepsSearchCapability = true
-            guard Self.canReach(account, programs: programs, folder: absolute) else {
-                throw EmbeddedPostgresError(
-                    "start", absolute,
-                    "user \(account.userID), as whom root runs Postgres, cannot reach \(programs.folder) and this folder",
-                    hint: "move PGDATA_DIR and PG_BIN_DIR below folders that others may enter, or start as their owner")
-            }
+        guard let passing = Self.passing(chosen, programs: programs, folder: absolute) else {
+            throw EmbeddedPostgresError(
+                "start", absolute,
+                "user \(chosen.userID), as whom root runs Postgres, cannot reach \(programs.folder) and this folder",
+                hint: "move PGDATA_DIR and PG_BIN_DIR below folders that others may enter, or start as their owner")
         }
-        self.account = account
+        account = passing
     }
 
     /// The socket lies beside the data, or, where that path is too long or has characters that Postgres would read as
@@ -130,8 +130,9 @@ struct PostgresCluster: Sendable {
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject",
         ]
         if !configuration.isDurable { command.append("--no-sync") }
-        let ending = ChildProcess.reap(try ChildProcess.spawn(account.command(command), output: log))
-        guard ending == .exited(0) else {
+        let ending = ChildProcess.reap(try ChildProcess.spawn(
+                account.command(command), environment: Self.environment, output: log))
+        guard ending.isSuccess else {
             let tail = (try? File.contents(of: output)).map { String(decoding: $0.suffix(400), as: UTF8.self) } ?? ""
             let reason = tail.split(whereSeparator: \.isNewline).suffix(3).joined(separator: " ")
             throw EmbeddedPostgresError("initdb", fresh, "\(ending): \(reason)", hint: "see \(output)")
@@ -156,13 +157,26 @@ struct PostgresCluster: Sendable {
         }
     }
 
+    /// The account with the least capability that lets it in.
+    private static func passing(
+        _ account: ServerAccount, programs: PostgresPrograms, folder: String
+    ) -> ServerAccount? {
+        guard account.dropsPrivileges else { return account }
+        for capability in [nil] + ServerAccount.passingCapabilities.map({ Optional($0) }) {
+            var candidate = account
+            candidate.keptCapability = capability
+            if canReach(candidate, programs: programs, folder: folder) { return candidate }
+        }
+        return nil
+    }
+
     /// Whether the account can run the server and enter the folder, tried out as the account.
     private static func canReach(_ account: ServerAccount, programs: PostgresPrograms, folder: String) -> Bool {
         let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
         guard null >= 0 else { return false }
         defer { close(null) }
         let test = account.command(["/usr/bin/test", "-x", programs.server, "-a", "-x", folder])
-        guard let pid = try? ChildProcess.spawn(test, output: null) else { return false }
-        return ChildProcess.reap(pid) == .exited(0)
+        guard let pid = try? ChildProcess.spawn(test, environment: environment, output: null) else { return false }
+        return ChildProcess.reap(pid).isSuccess
     }
 }

@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import Processes
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -95,7 +96,9 @@ final class PostgresSupervisor: Sendable {
         guard log >= 0 else { throw FileError("open", cluster.logFile) }
         defer { close(log) }
         let pid = try state.withLock { state in
-            let pid = try ChildProcess.spawn(cluster.account.command(cluster.serverCommand()), output: log)
+            let pid = try ChildProcess.spawn(
+                cluster.account.command(cluster.serverCommand()), environment: PostgresCluster.environment,
+                output: log)
             state.pid = pid
             return pid
         }

@@ -7,9 +7,11 @@ struct ServerAccount: Sendable, Equatable {
     let groupID: gid_t
     /// True when this process is root and has to step down for its children.
     let dropsPrivileges: Bool
-    /// True when a folder above the programs or the data admits root only (as below `/root`): the server then keeps
-    /// the one capability that lets it walk through, CAP_DAC_READ_SEARCH, and nothing else.
-    var keepsSearchCapability = false
+    /// Set when a folder above the programs or the data admits root only (as below `/root`): the server then keeps the
+    /// one capability that lets it walk through, and nothing else of root's.
+    var keptCapability: String?
+    /// Those that help, the narrower first; containers often lack it and have the wider.
+    static let passingCapabilities = ["dac_read_search", "dac_override"]
 
     static let setpriv = "/usr/bin/setpriv"
 
@@ -42,8 +44,10 @@ struct ServerAccount: Sendable, Equatable {
         var command = [Self.setpriv, "--pdeathsig=INT", "--no-new-privs"]
         if dropsPrivileges {
             command += ["--reuid=\(userID)", "--regid=\(groupID)", "--clear-groups"]
-            let capability = keepsSearchCapability ? "-all,+dac_read_search" : "-all"
-            command += ["--inh-caps=\(capability)", "--ambient-caps=\(capability)"]
+            let capabilities = keptCapability.map { "-all,+\($0)" } ?? "-all"
+            command += ["--inh-caps=\(capabilities)", "--ambient-caps=\(capabilities)"]
+            // access(2), by which Postgres checks its own program, would otherwise look without the capability.
+            if keptCapability != nil { command.append("--securebits=+no_setuid_fixup,+noroot") }
         }
         return command + ["--"] + arguments
     }
