@@ -83,7 +83,7 @@ let package = Package(
         module("Domain", "Events", uses: ["Bytes"]),
         module("Domain", "Transforms", uses: ["Events", "Bytes"]),
         module("Domain", "Lake", uses: ["Events", "Files", "Zstd", "Hashing", "JSONScan", "Bytes"]),
-        module("Domain", "Embeddings", uses: ["Inference", "Bytes"]),
+        module("Domain", "Embeddings", uses: ["Inference", "Files", "JSONScan", "Bytes"]),
         // Migrations is a link to the top-level folder: resources must lie below their target.
         module(
             "Domain", "VectorIndex", uses: ["Events", "Retrieval", "Postgres", "Bytes"],
@@ -142,7 +142,7 @@ let package = Package(
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),
-        tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "JSONScan", "Bytes"]),
+        tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
         tests(
             "VectorIndexTests",

