@@ -46,7 +46,7 @@ def mark_class(point):
     text = chr(point)
     if action(point) is not None or is_starter(text) or NFD.normalize_str(text) != text:
         return None
-    return ("c", (unicodedata.combining(text),))
+    return ("@", (unicodedata.combining(text),))
 
 
 def punctuation(point):

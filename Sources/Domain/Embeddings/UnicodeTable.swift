@@ -12,7 +12,7 @@
 /// | `!` | disappears, but canonical ordering stops at it |
 /// | `_` | becomes a space |
 /// | `^` | is a word of its own (ideographs); `^x` as x; `^x+` as x, which moves along with the range |
-/// | `cN` | stays and has canonical combining class N |
+/// | `@x` | stays and has canonical combining class x |
 /// | `p` | stays and is punctuation: a word of its own |
 ///
 /// What has no entry stays. Hangul syllables are decomposed by arithmetic (Unicode Standard, section 3.12).
@@ -79,7 +79,7 @@ struct UnicodeTable: Sendable {
         case UInt8(ascii: "!"): return Entry(.dropStarter)
         case UInt8(ascii: "_"): return Entry(.space)
         case UInt8(ascii: "p"): return Entry(.punctuation)
-        case UInt8(ascii: "c"): return Entry(.keep, combiningClass: operands.first ?? 0)
+        case UInt8(ascii: "@"): return Entry(.keep, combiningClass: operands.first ?? 0)
         case UInt8(ascii: "^"): return Entry(.isolate, target: operands.first.map { $0 + offset } ?? scalar)
         case _ where operands.count > 1:
             sequences.append(operands)

@@ -188,9 +188,9 @@ let unicodeTableText: StaticString = """
     2fa07^99fe 2fa08^4bce 2fa09^29b30 2fa0a^9b12 2fa0b^9c40 2fa0c^9cfd 2fa0d^4cce 2fa0e^4ced 2fa0f^9d67 \
     2fa10^2a0ce 2fa11^4cf8 2fa12^2a105 2fa13^2a20e 2fa14^2a291 2fa15^9ebb 2fa16^4d56 2fa17^9ef9 2fa18^9efe \
     2fa19^9f05 2fa1a^9f0f 2fa1b^9f16 2fa1c^9f3b 2fa1d^2a600 2fa1e-2fa1f^ e0001~ e0020-e007f~ e0100-e01ef! \
-    f0000-ffffd~ 100000-10fffd~ 8d4-8e1ce6 1b44c9 1baac9 1bf2-1bf3c9 1dfbce6 302e-302fce0 a953c9 a9c0c9 111c0c9 \
-    11235c9 1134dc9 11442c9 11446c7 116b6c9 11c3fc9 1d165-1d166cd8 1d16dce2 1d16e-1d172cd8 1e000-1e006ce6 \
-    1e008-1e018ce6 1e01b-1e021ce6 1e023-1e024ce6 1e026-1e02ace6 1e944-1e949ce6 1e94ac7 a1p a7p abp b6-b7p bbp bfp \
+    f0000-ffffd~ 100000-10fffd~ 8d4-8e1@e6 1b44@9 1baa@9 1bf2-1bf3@9 1dfb@e6 302e-302f@e0 a953@9 a9c0@9 111c0@9 \
+    11235@9 1134d@9 11442@9 11446@7 116b6@9 11c3f@9 1d165-1d166@d8 1d16d@e2 1d16e-1d172@d8 1e000-1e006@e6 \
+    1e008-1e018@e6 1e01b-1e021@e6 1e023-1e024@e6 1e026-1e02a@e6 1e944-1e949@e6 1e94a@7 a1p a7p abp b6-b7p bbp bfp \
     37ep 387p 55a-55fp 589-58ap 5be-5c0/2p 5c3p 5c6p 5f3-5f4p 609-60ap 60c-60dp 61bp 61e-61fp 66a-66dp 6d4p \
     700-70dp 7f7-7f9p 830-83ep 85ep 964-965p 970p af0p df4p e4fp e5a-e5bp f04-f12p f14p f3a-f3dp f85p fd0-fd4p \
     fd9-fdap 104a-104fp 10fbp 1360-1368p 1400p 166d-166ep 169b-169cp 16eb-16edp 1735-1736p 17d4-17d6p 17d8-17dap \
