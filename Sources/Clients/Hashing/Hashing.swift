@@ -33,20 +33,19 @@ package struct Digest256: Equatable, Hashable, Sendable {
 
     /// 64 lower-case hexadecimal digits.
     package var hex: String {
-        withBytes { bytes in
-            var text: [UInt8] = []
-            text.reserveCapacity(64)
-            for byte in bytes {
-                let digits = hexDigits(byte)
-                text.append(digits.0)
-                text.append(digits.1)
-            }
-            return String(decoding: text, as: UTF8.self)
-        }
+        var text: [UInt8] = []
+        appendHex(to: &text)
+        return String(decoding: text, as: UTF8.self)
     }
 
-    private func hexDigits(_ byte: UInt8) -> (UInt8, UInt8) {
-        (Self.digit(byte >> 4), Self.digit(byte & 15))
+    /// Appends 64 lower-case hexadecimal digits.
+    package func appendHex(to output: inout [UInt8]) {
+        withBytes { bytes in
+            for byte in bytes {
+                output.append(Self.digit(byte >> 4))
+                output.append(Self.digit(byte & 15))
+            }
+        }
     }
 
     private static func digit(_ value: UInt8) -> UInt8 {

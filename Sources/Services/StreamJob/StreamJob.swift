@@ -1,1 +1,194 @@
-// StreamJob
+import Events
+package import Kafka
+import Lake
+package import ServiceLifecycle
+package import Settings
+import Synchronization
+package import Telemetry
+package import Transforms
+
+/// How a stream job runs.
+package struct StreamJobOptions: Sendable {
+    package var kafka: KafkaConfiguration
+    package var topic: String
+    package var goldTopic: String
+    /// Topic partitions for topics that are not there yet.
+    package var topicPartitions: Int
+    /// The consumer group under which offsets are committed for people and tools to see; the lake's are the truth.
+    package var groupID: String
+    package var lakeDirectory: String
+    package var commitIntervalMilliseconds: Int
+    /// A commit is made early when the values of its batch reach this.
+    package var commitBytesMax: Int
+    package var transform: TransformSettings
+
+    package init(
+        kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
+        lakeDirectory: String, commitIntervalMilliseconds: Int, commitBytesMax: Int = 4 << 20,
+        transform: TransformSettings
+    ) {
+        self.kafka = kafka
+        self.topic = topic
+        self.goldTopic = goldTopic
+        self.topicPartitions = topicPartitions
+        self.groupID = groupID
+        self.lakeDirectory = lakeDirectory
+        self.commitIntervalMilliseconds = commitIntervalMilliseconds
+        self.commitBytesMax = commitBytesMax
+        self.transform = transform
+    }
+
+    /// - Throws: ``TransformSettingsError`` naming the variable.
+    package init(_ settings: Settings, kafka: KafkaConfiguration) throws {
+        self.init(
+            kafka: kafka, topic: settings.kafkaTopic, goldTopic: settings.kafkaGoldTopic,
+            topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
+            lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
+            transform: try TransformSettings(settings))
+    }
+}
+
+/// The stream job cannot go on: why, and what to do.
+package struct StreamJobError: Error, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Consumes the source topic and writes Bronze, Silver and Gold with their commit log, then publishes Gold.
+///
+/// One thread per topic partition owns parser, hasher, buffers and files. Drained means: the batches in hand are
+/// committed, and what was committed is acknowledged by the Gold topic or will be published again at the next start.
+package final class StreamJob: Service {
+    package let name = "stream"
+    private let options: StreamJobOptions
+    private let registry: MetricsRegistry
+    private let metrics: StreamJobMetrics
+    private let logger: Logger
+    private let state = Mutex<String?>(nil)
+
+    package init(options: StreamJobOptions, registry: MetricsRegistry, logger: Logger) {
+        self.options = options
+        self.registry = registry
+        self.logger = logger
+        metrics = StreamJobMetrics(registry)
+    }
+
+    /// What it waits for or failed with; nil while all is well.
+    package var trouble: String? { state.withLock { $0 } }
+
+    package func run(stop: StopSignal) async throws {
+        var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 10_000)
+        while !stop.isRequested {
+            do {
+                try await runOnce(stop: stop)
+                return
+            } catch {
+                guard !stop.isRequested else { return }
+                guard Self.isRetriable(error) else { throw error }
+                state.withLock { $0 = "\(error)" }
+                logger.warning("stream job waits and starts again", ["error": "\(error)"])
+            }
+            if await stop.pause(milliseconds: backoff.next()) { return }
+        }
+    }
+
+    private static func isRetriable(_ error: any Error) -> Bool {
+        switch error {
+        case let error as KafkaError: error.isRetriable || [.transport, .allBrokersDown, .timedOut].contains(error.kind)
+        case let error as LakeError: error.isRetriable
+        default: false
+        }
+    }
+
+    private func runOnce(stop: StopSignal) async throws {
+        let lane = Lane(name: "stream-setup")
+        let (producer, sources) = try await lane.run { [self] in try connect() }
+        let publisher = GoldPublisher(producer: producer, topic: options.goldTopic, stop: stop)
+        // A worker that fails ends its siblings, so that the whole job starts again or stops loudly.
+        let local = StopSignal()
+        let forward = Task {
+            await stop.wait()
+            local.request()
+        }
+        defer { forward.cancel() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for source in sources {
+                group.addTask { [self] in
+                    do {
+                        try await Lane(name: "stream-\(source.partition)").run { [self] in
+                            try work(source, of: sources.count, publisher: publisher, stop: local)
+                        }
+                    } catch {
+                        local.request()
+                        throw error
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try await lane.run { try publisher.flush(timeoutMilliseconds: 10_000) }
+    }
+
+    /// Makes the topics where they are missing and opens the clients.
+    private func connect() throws -> (KafkaProducer, [TopicPartition]) {
+        try checkLogic()
+        let admin = try KafkaAdmin(options.kafka)
+        for topic in [options.topic, options.goldTopic] {
+            try admin.createTopic(
+                topic, partitions: options.topicPartitions, config: ["message.timestamp.type": "LogAppendTime"],
+                timeoutMilliseconds: 10_000)
+        }
+        let metadata = try admin.metadata(topic: options.topic, timeoutMilliseconds: 10_000)
+        let partitions = metadata.topics.first { $0.name == options.topic }?.partitions ?? []
+        guard !partitions.isEmpty else {
+            throw KafkaError(
+                kind: .unknownTopicOrPartition, operation: "start", subject: options.topic,
+                reason: "the broker tells no partitions", isRetriable: true)
+        }
+        var producerOptions = ProducerOptions()
+        producerOptions.messageTimeoutMilliseconds = 0
+        let producer = try KafkaProducer(options.kafka, options: producerOptions)
+        state.withLock { $0 = nil }
+        return (producer, partitions.map { TopicPartition(topic: options.topic, partition: $0) })
+    }
+
+    /// The logic of this deployment must be that of the active generation.
+    private func checkLogic() throws {
+        var hasher = try LibraryHasher()
+        let logicVersion = try options.transform.logicVersion(hasher: &hasher)
+        let log = GenerationLog(layout: LakeLayout(root: options.lakeDirectory))
+        let active = try log.createFirst(
+            logicVersion: logicVersion, settings: String(decoding: options.transform.canonicalJSON, as: UTF8.self))
+        guard active.logicVersion == logicVersion else {
+            throw StreamJobError(
+                "the settings give logic \(logicVersion), but the active generation \(active.number) was made by "
+                    + "\(active.logicVersion) with \(active.settings). Put the settings back, or make a generation of "
+                    + "the new logic with `medallion replay` and then `medallion promote`")
+        }
+    }
+
+    private func work(
+        _ source: TopicPartition, of count: Int, publisher: GoldPublisher, stop: StopSignal
+    ) throws {
+        let worker = try PartitionWorker(
+            source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
+            publisher: publisher)
+        let marker = try GoldPublisher.lastMarker(
+            configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
+        try worker.republish(after: marker)
+        var consumerOptions = ConsumerOptions()
+        // All topic partitions together may hold a quarter of a GiB of fetched records.
+        consumerOptions.queueMaxKilobytes = max(16_384, 262_144 / count)
+        let consumer = try KafkaConsumer(options.kafka, groupID: options.groupID, options: consumerOptions)
+        let marks = try consumer.watermarks(
+            topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000)
+        let start = try worker.startOffset(marks)
+        try consumer.assign([(topic: source.topic, partition: source.partition, offset: start)])
+        guard let queue = consumer.queue(topic: source.topic, partition: source.partition) else {
+            throw StreamJobError("\(source): librdkafka gives no queue for it; restart the process")
+        }
+        logger.info("reading", ["topic_partition": "\(source)", "from": "\(start)"])
+        try worker.run(queue, consumer: consumer)
+    }
+}

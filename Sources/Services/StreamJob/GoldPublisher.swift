@@ -1,0 +1,185 @@
+import Bytes
+package import Events
+import JSONScan
+package import Kafka
+package import ServiceLifecycle
+
+/// Publishes commits to the Gold topic: their documents, then a marker with the commit's next offset.
+///
+/// The commit log is the outbox: what a crash kept from the topic is published again at the next start, so receivers
+/// see documents at least once and in order, and count source offsets.
+package final class GoldPublisher: Sendable {
+    private let producer: KafkaProducer
+    private let topic: String
+    private let stop: StopSignal
+
+    /// - Parameter producer: idempotent, so that order holds over its own retries.
+    package init(producer: KafkaProducer, topic: String, stop: StopSignal) {
+        self.producer = producer
+        self.topic = topic
+        self.stop = stop
+    }
+
+    /// One document on its way.
+    package struct Document {
+        let generation: Int64
+        let sourceOffset: Int64
+        let sourceTimestampMilliseconds: Int64?
+        let id: UnsafeRawBufferPointer
+        let line: UnsafeRawBufferPointer
+    }
+
+    /// Queues one document, waiting while the queue is full.
+    package func publish(_ document: Document, source: TopicPartition) throws {
+        var headers: [(String, [UInt8])] = [
+            (GoldTopic.kindHeader, Array(GoldTopic.documentKind.utf8)),
+            (GoldTopic.generationHeader, Self.decimal(document.generation)),
+            (GoldTopic.sourceTopicHeader, Array(source.topic.utf8)),
+            (GoldTopic.sourcePartitionHeader, Self.decimal(Int64(source.partition))),
+            (GoldTopic.sourceOffsetHeader, Self.decimal(document.sourceOffset)),
+        ]
+        if let timestamp = document.sourceTimestampMilliseconds {
+            headers.append((GoldTopic.sourceTimestampHeader, Self.decimal(timestamp)))
+        }
+        try send(key: document.id, value: document.line, headers: headers, partition: source.partition)
+    }
+
+    /// Queues the marker behind a commit's documents.
+    ///
+    /// - Parameter handovers: for each generation the offset it is fed from.
+    package func publishMarker(
+        generations: [Int64], handovers: [Int64: Int64], range: OffsetRange, source: TopicPartition
+    ) throws {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("generations")
+        json.beginArray()
+        for generation in generations { json.integer(generation) }
+        json.endArray()
+        json.key("topic")
+        json.string(source.topic)
+        json.key("partition")
+        json.integer(source.partition)
+        json.key("start_offset")
+        json.integer(range.start)
+        json.key("next_offset")
+        json.integer(range.end)
+        json.key("handover")
+        json.beginObject()
+        for (generation, offset) in handovers.sorted(by: { $0.key < $1.key }) {
+            json.key(dynamic: String(generation))
+            json.integer(offset)
+        }
+        json.endObject()
+        json.endObject()
+        let key = Array(GoldTopic.commitKey.utf8)
+        try key.withUnsafeBytes { keyBytes in
+            try json.bytes.withUnsafeBytes { value in
+                try send(
+                    key: keyBytes, value: value, headers: [(GoldTopic.kindHeader, Array(GoldTopic.commitKind.utf8))],
+                    partition: source.partition)
+            }
+        }
+        try collectReports(timeoutMilliseconds: 0)
+    }
+
+    /// Waits until everything is acknowledged.
+    ///
+    /// - Throws: a failed delivery, or `timedOut` when records are left after the time.
+    package func flush(timeoutMilliseconds: Int) throws {
+        for report in producer.flush(timeoutMilliseconds: timeoutMilliseconds) {
+            if let error = report.error { throw error }
+        }
+        guard producer.pendingCount == 0 else {
+            throw KafkaError(
+                kind: .timedOut, operation: "publish", subject: topic,
+                reason: "\(producer.pendingCount) records are not acknowledged after \(timeoutMilliseconds) ms",
+                hint: "they are published again at the next start", isRetriable: true)
+        }
+    }
+
+    /// The next offset of the last marker on the topic partition of `source`; nil where there is none.
+    ///
+    /// Reads the end of the log, and more of it until a marker shows.
+    package static func lastMarker(
+        configuration: KafkaConfiguration, topic: String, source: TopicPartition, stop: StopSignal
+    ) throws -> Int64? {
+        var options = ConsumerOptions()
+        options.reportsEnd = true
+        let consumer = try KafkaConsumer(configuration, options: options)
+        let marks = try consumer.watermarks(
+            topic: topic, partition: source.partition, timeoutMilliseconds: 10_000)
+        var depth: Int64 = 1_000
+        while marks.high > marks.low {
+            let start = max(marks.low, marks.high - depth)
+            let marker = try scan(
+                consumer, topic: topic, source: source, from: start, to: marks.high, stop: stop)
+            if let marker { return marker }
+            if start == marks.low { return nil }
+            depth *= 20
+        }
+        return nil
+    }
+
+    private static func scan(
+        _ consumer: KafkaConsumer, topic: String, source: TopicPartition, from start: Int64, to end: Int64,
+        stop: StopSignal
+    ) throws -> Int64? {
+        try consumer.assign([(topic: topic, partition: source.partition, offset: .at(start))])
+        guard let queue = consumer.queue(topic: topic, partition: source.partition) else { return nil }
+        var marker: Int64?
+        var position = start
+        var idleSince = SystemClock.monotonicNanoseconds()
+        while position < end {
+            if stop.isRequested { throw CancellationError() }
+            try queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
+                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+                for index in 0..<batch.count {
+                    let record = batch[index]
+                    position = record.offset + 1
+                    guard record.headerText(GoldTopic.kindHeader) == GoldTopic.commitKind, let value = record.value,
+                        let json = try? JSONValue.parse(value), json["topic"]?.string == source.topic,
+                        let next = json["next_offset"]?.integer
+                    else { continue }
+                    marker = max(marker ?? 0, next)
+                }
+                if batch.count > 0 { idleSince = SystemClock.monotonicNanoseconds() }
+                // Control records and compaction leave holes: the end may come without the last offset.
+                if let reached = batch.ends.first { position = max(position, reached.offset) }
+            }
+            if SystemClock.monotonicNanoseconds() - idleSince > 30_000_000_000 {
+                throw KafkaError(
+                    kind: .timedOut, operation: "find the last commit marker", subject: "\(topic)[\(source.partition)]",
+                    reason: "no records for 30 s at offset \(position), the log ends at \(end)", isRetriable: true)
+            }
+        }
+        return marker
+    }
+
+    private func send(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, headers: [(String, [UInt8])], partition: Int32
+    ) throws {
+        while true {
+            do throws(KafkaError) {
+                try producer.send(topic: topic, partition: partition, key: key, value: value, headers: headers)
+                return
+            } catch {
+                guard error.kind == .queueFull else { throw error }
+            }
+            if stop.isRequested { throw CancellationError() }
+            try collectReports(timeoutMilliseconds: 20)
+        }
+    }
+
+    private func collectReports(timeoutMilliseconds: Int) throws {
+        for report in producer.poll(timeoutMilliseconds: timeoutMilliseconds) {
+            if let error = report.error { throw error }
+        }
+    }
+
+    private static func decimal(_ value: Int64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        Decimal.append(value, to: &bytes)
+        return bytes
+    }
+}

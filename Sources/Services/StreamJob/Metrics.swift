@@ -1,0 +1,51 @@
+package import Telemetry
+import Transforms
+
+/// What the stream job counts.
+package final class StreamJobMetrics: Sendable {
+    let records: Counter
+    let bytes: Counter
+    let silver: Counter
+    let gold: Counter
+    let duplicates: Counter
+    let canaries: Counter
+    let skipped: Counter
+    let commits: Counter
+    let commitFailures: Counter
+    let commitSeconds: Histogram
+    let published: Counter
+    let gapOffsets: Counter
+    private let rejects: [Rule: Counter]
+
+    package init(_ registry: MetricsRegistry) {
+        records = registry.counter(
+            "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
+        bytes = registry.counter("medallion_stream_value_bytes_total", help: "Bytes of their values.")
+        silver = registry.counter("medallion_stream_silver_lines_total", help: "Committed Silver lines.")
+        gold = registry.counter("medallion_stream_gold_lines_total", help: "Committed Gold lines.")
+        duplicates = registry.counter("medallion_stream_duplicates_total", help: "Records left out as duplicates.")
+        canaries = registry.counter("medallion_stream_canaries_total", help: "Canary events left out.")
+        skipped = registry.counter(
+            "medallion_stream_skipped_total", help: "Records delivered again below the checkpoint and skipped.")
+        commits = registry.counter("medallion_stream_commits_total", help: "Commits to the lake.")
+        commitFailures = registry.counter(
+            "medallion_stream_commit_failures_total", help: "Commits that failed and are tried again.")
+        commitSeconds = registry.histogram(
+            "medallion_stream_commit_seconds", help: "Time a commit took, flushes included.")
+        published = registry.counter(
+            "medallion_stream_published_total", help: "Documents handed to the Gold topic's producer.")
+        gapOffsets = registry.counter(
+            "medallion_stream_gap_offsets_total", help: "Offsets that the broker never delivered.")
+        var rejects: [Rule: Counter] = [:]
+        for rule in Rule.allCases where rule.severity == .reject {
+            rejects[rule] = registry.counter(
+                "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
+                labels: [("rule", rule.rawValue)])
+        }
+        self.rejects = rejects
+    }
+
+    func rejected(_ counts: [Rule: Int]) {
+        for (rule, count) in counts { rejects[rule]?.increment(by: count) }
+    }
+}

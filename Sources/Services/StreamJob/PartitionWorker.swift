@@ -1,0 +1,335 @@
+import Bytes
+import Events
+import JSONScan
+import Kafka
+import Lake
+import ServiceLifecycle
+import Telemetry
+import Transforms
+
+/// Takes one topic partition from the broker into the lake, on a thread of its own.
+///
+/// Not thread-safe; made and used on that thread.
+final class PartitionWorker {
+    private let source: TopicPartition
+    private let layout: LakeLayout
+    private let options: StreamJobOptions
+    private let metrics: StreamJobMetrics
+    private let logger: Logger
+    private let stop: StopSignal
+    private let publisher: GoldPublisher
+    private let generationLog: GenerationLog
+    private var writer: PartitionWriter
+    private var processor: RecordProcessor
+    private var generationLogSize = -1
+    private let lag: Gauge
+    private var reportedAt: Int64 = 0
+
+    // The batch that waits for its commit.
+    private var batchStart: Int64?
+    private var batchNext: Int64 = 0
+    private var batchTimeMax: Int64 = 0
+    private var batchHour = LakeHour(number: 0)
+    private var batchSince: Int64 = 0
+    private var batchBytes = 0
+
+    init(
+        source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
+        logger: Logger, stop: StopSignal, publisher: GoldPublisher
+    ) throws {
+        self.source = source
+        self.options = options
+        self.metrics = metrics
+        self.logger = logger
+        self.stop = stop
+        self.publisher = publisher
+        layout = LakeLayout(root: options.lakeDirectory)
+        generationLog = GenerationLog(layout: layout)
+        writer = try PartitionWriter.open(layout: layout, source: source)
+        processor = try RecordProcessor(source: source, window: options.transform.duplicates, writesBronze: true)
+        lag = registry.gauge(
+            "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
+            labels: [("topic", source.topic), ("partition", String(source.partition))])
+        try warmDuplicateWindow()
+        try followGenerations()
+    }
+
+    /// Where to begin reading: the record before the checkpoint if it is still there, to compare its hash.
+    func startOffset(_ marks: Watermarks) throws -> StartOffset {
+        guard let next = writer.nextOffset else { return .at(marks.low) }
+        guard next >= marks.low else {
+            throw StreamJobError(
+                "\(source): the log begins at offset \(marks.low), but the lake ends at \(next): offsets "
+                    + "\(next)..<\(marks.low) have expired. Raise the topic's retention; to go on without them, move "
+                    + "the lake away and start anew, or restore the topic")
+        }
+        guard next <= marks.high else {
+            throw StreamJobError(
+                "\(source): the log ends at offset \(marks.high), before the lake's checkpoint \(next): the topic was "
+                    + "made anew or lost records. Use another LAKE_DIR for the new topic, or restore the old one")
+        }
+        return .at(next > marks.low ? next - 1 : next)
+    }
+
+    /// Publishes what the last run committed but did not get onto the Gold topic.
+    func republish(after marker: Int64?) throws {
+        guard let end = writer.nextOffset else { return }
+        let held = try LakeReader(layout: layout).committedRange(source)
+        let start = marker ?? held?.start ?? 0
+        guard start < end else { return }
+        let log = try CommitLog(reading: layout.commitLog(source))
+        guard let first = try log.firstEntry(beyond: start) else { return }
+        logger.info(
+            "publishing commits again", ["topic_partition": "\(source)", "from": String(start), "to": String(end)])
+        let reader = LakeReader(layout: layout)
+        var failure: (any Error)?
+        try log.forEach(from: first.start) { [publisher, source] record throws(LakeError) in
+            guard record.kind == .commit else { return true }
+            do {
+                for part in record.parts {
+                    try reader.forEachLine(
+                        .gold, generation: part.generation, source: source, range: record.range
+                    ) { offset, line throws(LakeError) in
+                        do { try Self.publish(line, part.generation, offset, source, publisher) } catch { failure = error }
+                        return failure == nil
+                    }
+                    if let failure { throw failure }
+                }
+                try publisher.publishMarker(
+                    generations: record.parts.map(\.generation), handovers: writer.handovers, range: record.range,
+                    source: source)
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw failure }
+    }
+
+    private static func publish(
+        _ line: ArraySlice<UInt8>, _ generation: Int64, _ offset: Int64, _ source: TopicPartition,
+        _ publisher: GoldPublisher
+    ) throws {
+        let document = try line.withUnsafeBytes { try JSONValue.parse($0) }
+        let id = Array((document["doc_id"]?.string ?? "").utf8)
+        try id.withUnsafeBytes { idBytes in
+            try line.withUnsafeBytes { lineBytes in
+                try publisher.publish(
+                    GoldPublisher.Document(
+                        generation: generation, sourceOffset: offset, sourceTimestampMilliseconds: nil, id: idBytes,
+                        line: lineBytes),
+                    source: source)
+            }
+        }
+    }
+
+    /// Reads until stopped; then commits what it holds.
+    func run(_ queue: PartitionQueue, consumer: KafkaConsumer) throws {
+        batchNext = writer.nextOffset ?? 0
+        while !stop.isRequested {
+            let wait = batchStart == nil ? 200 : max(1, options.commitIntervalMilliseconds - batchAgeMilliseconds)
+            try queue.next(maxRecords: 8_192, timeoutMilliseconds: wait) { batch in
+                for error in batch.errors { try handle(error) }
+                for index in 0..<batch.count { try take(batch[index]) }
+            }
+            if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
+            report(to: consumer)
+        }
+        try commit()
+        reportedAt = 0
+        report(to: consumer)
+    }
+
+    /// Once a second shows how far the lake is: the lag as a metric, the offset in the consumer group for tools to see.
+    private func report(to consumer: KafkaConsumer) {
+        let now = SystemClock.monotonicNanoseconds()
+        guard now - reportedAt >= 1_000_000_000, let next = writer.nextOffset else { return }
+        reportedAt = now
+        if let marks = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition) {
+            lag.set(Double(max(0, marks.high - next)))
+        }
+        // Informational: a failure changes nothing, and is shown once in the log at debug level.
+        do throws(KafkaError) {
+            for failure in consumer.commitResults().failures { throw failure }
+            try consumer.commit([(topic: source.topic, partition: source.partition, nextOffset: next)])
+        } catch {
+            logger.debug("group offset not committed", ["error": "\(error)"])
+        }
+    }
+
+    private var batchAgeMilliseconds: Int {
+        Int((SystemClock.monotonicNanoseconds() - batchSince) / 1_000_000)
+    }
+
+    private func handle(_ error: KafkaError) throws {
+        if error.kind == .offsetOutOfRange {
+            throw StreamJobError(
+                "\(source): the broker no longer has offset \(batchNext): \(error). Raise the topic's retention; to go "
+                    + "on without the expired records, move the lake away and start anew")
+        }
+        guard error.isRetriable || error.kind == .allBrokersDown || error.kind == .transport else { throw error }
+        logger.warning("broker trouble, going on when it heals", ["error": "\(error)"])
+    }
+
+    private func take(_ record: KafkaRecord) throws {
+        let expected = batchStart == nil ? writer.nextOffset : batchNext
+        if let expected, record.offset < expected {
+            try checkSameTopic(record)
+            metrics.skipped.increment()
+            return
+        }
+        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, record.timestampMilliseconds))
+        // A commit holds one run of offsets within one hour.
+        if batchStart != nil, hour != batchHour || record.offset != batchNext || batchBytes >= options.commitBytesMax {
+            try commit()
+        }
+        if batchStart == nil {
+            if writer.nextOffset == nil { try handOverAll(at: record.offset) }
+            batchStart = record.offset
+            batchSince = SystemClock.monotonicNanoseconds()
+            batchTimeMax = writer.brokerTimeMax
+            batchHour = hour
+        }
+        try processor.process(
+            SourceRecord(
+                topic: source.topic, partition: source.partition, offset: record.offset,
+                timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: record.headers,
+                value: record.value))
+        batchNext = record.offset + 1
+        batchTimeMax = max(batchTimeMax, record.timestampMilliseconds)
+        batchBytes += record.value?.count ?? 0
+    }
+
+    /// The record before the checkpoint must be the one that was committed; else the topic was made anew.
+    private func checkSameTopic(_ record: KafkaRecord) throws {
+        guard batchStart == nil, record.offset + 1 == writer.nextOffset else { return }
+        var digest: [UInt8] = []
+        if let value = record.value {
+            var hasher = try LibraryHasher()
+            try hasher.appendHexDigest(of: value, to: &digest)
+        }
+        let found = String(decoding: digest, as: UTF8.self)
+        guard found == writer.lastSHA256 else {
+            throw StreamJobError(
+                "\(source): offset \(record.offset) is not the record that the lake holds (SHA-256 \(found), expected "
+                    + "\(writer.lastSHA256)): the topic was made anew. Use another LAKE_DIR for the new topic")
+        }
+    }
+
+    /// Commits the batch, trying again while the disk is full or the like; intake waits meanwhile.
+    private func commit() throws {
+        guard let start = batchStart, let range = OffsetRange(start: start, end: batchNext) else { return }
+        let batch = CommitBatch(
+            range: range, hour: batchHour, brokerTimeMax: batchTimeMax, lastSHA256: processor.lastSHA256,
+            duplicates: processor.duplicateCount, canaries: processor.canaryCount,
+            bronze: (processor.bronze, processor.bronzeCount),
+            generations: processor.generations.map { generation in
+                let lines = generation.lines
+                return GenerationLines(
+                    generation: generation.number, logicVersion: generation.transform.logicVersion,
+                    silver: (lines.silver, lines.silverCount), gold: (lines.gold, lines.goldCount),
+                    quarantine: (lines.quarantine, lines.quarantineCount),
+                    rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))
+            })
+        let began = SystemClock.monotonicNanoseconds()
+        let record = try commitWithRetries(batch)
+        metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
+        note(record)
+        try publish(range)
+        batchStart = nil
+        batchBytes = 0
+        processor.removeLines()
+        try followGenerations()
+    }
+
+    private func commitWithRetries(_ batch: CommitBatch) throws -> CommitRecord {
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
+        while true {
+            do throws(LakeError) {
+                return try writer.commit(batch)
+            } catch {
+                guard error.isRetriable, !stop.isRequested else { throw error }
+                metrics.commitFailures.increment()
+                logger.error("commit failed, trying again", ["topic_partition": "\(source)", "error": "\(error)"])
+            }
+            if stop.sleep(milliseconds: backoff.next()) { throw CancellationError() }
+        }
+    }
+
+    private func note(_ record: CommitRecord) {
+        metrics.commits.increment()
+        metrics.records.increment(by: processor.bronzeCount)
+        metrics.bytes.increment(by: batchBytes)
+        metrics.duplicates.increment(by: processor.duplicateCount)
+        metrics.canaries.increment(by: processor.canaryCount)
+        if let gap = record.gap { metrics.gapOffsets.increment(by: Int(gap.count)) }
+        guard let first = processor.generations.first else { return }
+        metrics.silver.increment(by: first.lines.silverCount)
+        metrics.gold.increment(by: first.lines.goldCount)
+        metrics.rejected(first.lines.rejects)
+    }
+
+    private func publish(_ range: OffsetRange) throws {
+        for entry in processor.gold {
+            let generation = processor.generations[entry.generationIndex]
+            try generation.lines.gold.withUnsafeBytes { text in
+                try entry.documentID.withUnsafeBytes { id in
+                    try publisher.publish(
+                        GoldPublisher.Document(
+                            generation: generation.number, sourceOffset: entry.sourceOffset,
+                            sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds, id: id,
+                            line: UnsafeRawBufferPointer(rebasing: text[entry.line])),
+                        source: source)
+                }
+            }
+        }
+        metrics.published.increment(by: processor.gold.count)
+        try publisher.publishMarker(
+            generations: processor.generations.map(\.number), handovers: writer.handovers, range: range,
+            source: source)
+    }
+
+    // MARK: - Generations
+
+    /// Feeds new generations from the next commit on, and gives pruned ones up. Cheap when nothing changed.
+    private func followGenerations() throws {
+        let size = generationLog.size()
+        guard size != generationLogSize else { return }
+        generationLogSize = size
+        let known = try generationLog.read()
+        for generation in known where generation.isFed {
+            if let next = writer.nextOffset { try writer.handOver(to: generation.number, at: next) }
+            guard !processor.generations.contains(where: { $0.number == generation.number }) else { continue }
+            try processor.add(generation)
+            logger.info(
+                "feeding generation \(generation.number)",
+                [
+                    "topic_partition": "\(source)", "logic_version": generation.logicVersion,
+                    "from": String(writer.nextOffset ?? 0),
+                ])
+        }
+        for generation in known where !generation.isFed {
+            writer.stopFeeding(generation.number)
+            processor.remove(generation.number)
+        }
+    }
+
+    /// In an empty lake every generation is fed from the first record.
+    private func handOverAll(at offset: Int64) throws {
+        for generation in processor.generations { try writer.handOver(to: generation.number, at: offset) }
+    }
+
+    private func warmDuplicateWindow() throws {
+        guard let next = writer.nextOffset,
+            let range = OffsetRange(start: max(0, next - options.transform.duplicates.offsets), end: next)
+        else { return }
+        var lines = try BronzeLineReader()
+        try LakeReader(layout: layout).forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
+            if let record = lines.read(line) {
+                processor.warm(
+                    offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, value: record.value)
+            }
+            return true
+        }
+    }
+}

@@ -1,0 +1,229 @@
+package import Events
+import Glibc
+import Hashing
+import JSONScan
+package import Lake
+package import Transforms
+
+/// What became of one record.
+package enum RecordOutcome: Sendable {
+    /// Handed to the generations' transforms, each of which may still reject it.
+    case accepted
+    case rejected(Rule)
+    case duplicate
+    case canary
+}
+
+/// One Gold document of a batch, by its place in the batch's buffers.
+package struct GoldEntry: Sendable {
+    /// Index into ``RecordProcessor/generations``.
+    package let generationIndex: Int
+    package let sourceOffset: Int64
+    package let sourceTimestampMilliseconds: Int64
+    package let documentID: [UInt8]
+    /// Bytes of the line, without line feed, in the generation's Gold text.
+    package let line: Range<Int>
+}
+
+/// Turns Bronze records into the lines of all fed generations: parse, hash, duplicates, rules, transforms.
+///
+/// The same for the stream job and for replays, so that both give the same bytes. Not thread-safe.
+package struct RecordProcessor: ~Copyable {
+    /// One generation with its logic and the lines made since the last ``removeLines()``.
+    package struct Generation {
+        package let number: Int64
+        package var transform: RecentChangeTransform
+        package var lines = DerivedLines()
+
+        fileprivate mutating func apply(
+            _ record: borrowing SourceRecord, fields: borrowing JSONFieldParser, bronzeSHA256: [UInt8],
+            embedsValue: Bool, hasher: inout LibraryHasher,
+            goldLine: (UnsafeBufferPointer<UInt8>, UnsafeRawBufferPointer) -> Void
+        ) throws {
+            try transform.apply(
+                record, fields: fields, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue, hasher: &hasher,
+                output: &lines, goldLine: goldLine)
+        }
+
+        fileprivate mutating func reject(
+            _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
+            bronzeSHA256: [UInt8]?, embedsValue: Bool
+        ) {
+            transform.reject(
+                record, rejection, eventID: eventID, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue,
+                output: &lines)
+        }
+    }
+
+    /// A larger value is kept in Bronze and quarantined.
+    package static let valueBytesMax = 1 << 20
+
+    private let topic: String
+    private var parser: JSONFieldParser
+    private var hasher: LibraryHasher
+    private var duplicates: DuplicateWindow
+    private var digest: [UInt8] = []
+    package private(set) var generations: [Generation] = []
+    /// Bronze lines since the last ``removeLines()``; stays empty in a replay.
+    package private(set) var bronze: [UInt8] = []
+    package private(set) var bronzeCount = 0
+    package private(set) var duplicateCount = 0
+    package private(set) var canaryCount = 0
+    package private(set) var gold: [GoldEntry] = []
+    private let writesBronze: Bool
+
+    /// - Parameter writesBronze: false for a replay, whose Bronze is there already.
+    package init(
+        source: TopicPartition, window: DuplicateWindow.Limits = .init(), writesBronze: Bool
+    ) throws {
+        let parser = try JSONFieldParser(paths: RecentChangeField.paths, depthMax: 64)
+        let hasher = try LibraryHasher()
+        topic = source.topic
+        self.parser = parser
+        self.hasher = hasher
+        duplicates = DuplicateWindow(limits: window)
+        self.writesBronze = writesBronze
+    }
+
+    /// SHA-256 of the last record's value in hexadecimal; empty for a tombstone.
+    package var lastSHA256: String { String(decoding: digest, as: UTF8.self) }
+
+    /// Writes `generation` from the next record on.
+    ///
+    /// - Throws: ``TransformSettingsError`` where this binary cannot run its logic.
+    package mutating func add(_ generation: LakeGeneration) throws {
+        let settings = try TransformSettings(stored: generation.settings)
+        let transform = try RecentChangeTransform(settings: settings, collection: topic, hasher: &hasher)
+        guard transform.logicVersion == generation.logicVersion else {
+            throw TransformSettingsError(
+                description: "generation \(generation.number) was made by logic \(generation.logicVersion), but its "
+                    + "settings give \(transform.logicVersion): use the release that made it")
+        }
+        generations.append(Generation(number: generation.number, transform: transform))
+    }
+
+    /// No longer writes a generation.
+    package mutating func remove(_ number: Int64) {
+        generations.removeAll { $0.number == number }
+    }
+
+    /// Forgets the lines made so far and keeps the storage.
+    package mutating func removeLines() {
+        bronze.removeAll(keepingCapacity: true)
+        gold.removeAll(keepingCapacity: true)
+        (bronzeCount, duplicateCount, canaryCount) = (0, 0, 0)
+        for index in generations.indices { generations[index].lines.removeAll() }
+    }
+
+    /// Takes a record's event id into the duplicate window, as a replay or a start does with what lies before.
+    package mutating func warm(offset: Int64, timestampMilliseconds: Int64, value: [UInt8]?) {
+        guard let value else { return }
+        let error = value.withUnsafeBytes { parser.parseObject($0) }
+        guard error == nil, let id = eventID() else { return }
+        _ = duplicates.isDuplicate(eventID: id, offset: offset, brokerMilliseconds: timestampMilliseconds)
+    }
+
+    /// Makes the lines of one record.
+    @discardableResult
+    package mutating func process(_ record: borrowing SourceRecord) throws -> RecordOutcome {
+        digest.removeAll(keepingCapacity: true)
+        guard let value = record.value else {
+            appendBronze(record, embedsValue: false)
+            return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
+        }
+        try hasher.appendHexDigest(of: value, to: &digest)
+        let error = parser.parseObject(value)
+        let embedsValue = error == nil && Self.isOnOneLine(value)
+        appendBronze(record, embedsValue: embedsValue)
+        if let error {
+            return reject(record, Self.rejection(error, value), eventID: nil, embedsValue: false)
+        }
+        let id = eventID()
+        var isDuplicate = false
+        if let id {
+            isDuplicate = duplicates.isDuplicate(
+                eventID: id, offset: record.offset, brokerMilliseconds: record.timestampMilliseconds)
+        }
+        if isCanary() {
+            canaryCount += 1
+            return .canary
+        }
+        if isDuplicate {
+            duplicateCount += 1
+            return .duplicate
+        }
+        if value.count > Self.valueBytesMax {
+            return reject(record, Rejection(.tooLarge), eventID: id, embedsValue: embedsValue)
+        }
+        guard parser.field(RecentChangeField.meta.rawValue).kind == .object else {
+            return reject(record, Rejection(.missingMeta), eventID: id, embedsValue: embedsValue)
+        }
+        for index in generations.indices { try derive(index, record, embedsValue: embedsValue) }
+        return .accepted
+    }
+
+    private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
+        let start = generations[index].lines.gold.count
+        let (offset, timestamp) = (record.offset, record.timestampMilliseconds)
+        var entry: GoldEntry?
+        try generations[index].apply(
+            record, fields: parser, bronzeSHA256: digest, embedsValue: embedsValue, hasher: &hasher
+        ) { documentID, line in
+            entry = GoldEntry(
+                generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
+                documentID: Array(documentID), line: start..<start + line.count)
+        }
+        if let entry { gold.append(entry) }
+    }
+
+    private mutating func appendBronze(_ record: borrowing SourceRecord, embedsValue: Bool) {
+        guard writesBronze else { return }
+        RawLines.appendBronze(record, embedsValue: embedsValue, to: &bronze)
+        bronzeCount += 1
+    }
+
+    private mutating func reject(
+        _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
+        embedsValue: Bool
+    ) -> RecordOutcome {
+        for index in generations.indices {
+            generations[index].reject(
+                record, rejection, eventID: eventID, bronzeSHA256: record.value == nil ? nil : digest,
+                embedsValue: embedsValue)
+        }
+        return .rejected(rejection.rule)
+    }
+
+    private func eventID() -> UnsafeBufferPointer<UInt8>? {
+        let field = parser.field(RecentChangeField.id.rawValue)
+        return field.kind == .string && !field.text.isEmpty ? field.text : nil
+    }
+
+    /// Canaries are sent by the source to watch itself (https://wikitech.wikimedia.org/wiki/Event_Platform).
+    private func isCanary() -> Bool {
+        let domain = parser.field(RecentChangeField.domain.rawValue)
+        return domain.kind == .string && domain.text.elementsEqual(Self.canaryDomain)
+    }
+
+    private static let canaryDomain = Array("canary".utf8)
+
+    /// A line feed or carriage return between tokens is JSON, but would break the line format.
+    private static func isOnOneLine(_ value: UnsafeRawBufferPointer) -> Bool {
+        guard let start = value.baseAddress else { return true }
+        return memchr(start, 0x0A, value.count) == nil && memchr(start, 0x0D, value.count) == nil
+    }
+
+    private static func rejection(_ error: JSONError, _ value: UnsafeRawBufferPointer) -> Rejection {
+        switch error.kind {
+        case .invalidUTF8: return Rejection(.invalidUTF8)
+        case .tooDeep: return Rejection(.tooDeep)
+        case .tooLarge, .outOfMemory: return Rejection(.tooLarge)
+        case .notAnObject: return Rejection(.notAnObject)
+        case .invalid:
+            let first = value.first { $0 > 0x20 }
+            let last = value.last { $0 > 0x20 }
+            let isTruncated = first == UInt8(ascii: "{") && last != UInt8(ascii: "}")
+            return Rejection(isTruncated ? .truncatedJSON : .invalidJSON)
+        }
+    }
+}
