@@ -26,6 +26,12 @@ final class Mailbox<Value: Sendable>: Sendable {
         }
         return all
     }
+
+    /// As `take`, for a test whose other waits block too.
+    func takeBlocking(_ count: Int = 1) -> [Value] {
+        for _ in 0..<5_000 where all.count < count { usleep(1_000) }
+        return all
+    }
 }
 
 @Suite struct EventLoopTests {

@@ -1,0 +1,165 @@
+import CCurl
+
+/// What to ask of whom.
+package struct HTTPClientRequest: Sendable {
+    package var method: String
+    /// `http` or `https`.
+    package var url: String
+    /// Sent as given; a name or value with a line break is refused.
+    package var headers: [(name: String, value: String)]
+    /// Sent with its length; nil for none.
+    package var body: [UInt8]?
+    /// How many redirects to follow; 0 hands a 3xx to the caller. Other protocols than http and https are not followed.
+    package var redirectsMax = 0
+    /// The reply's body of a buffered request, bytes; beyond it the request fails.
+    package var bodyBytesMax = 16 * 1_048_576
+    /// Whether to ask for gzip, br and zstd, and undo them.
+    package var acceptsCompression = false
+
+    package init(
+        method: String = "GET", url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// A reply's header fields in order; names are compared without regard to case.
+package struct HTTPClientHeaders: Sendable {
+    package internal(set) var fields: [(name: String, value: String)] = []
+
+    /// The first value of `name`.
+    package subscript(name: String) -> String? {
+        fields.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+
+    /// `Retry-After` in whole seconds from now, at least 0; nil where it is absent or neither a number nor a date.
+    package var retryAfterSeconds: Int? {
+        guard let value = self["Retry-After"] else { return nil }
+        if let seconds = Int(value) { return max(0, seconds) }
+        let moment = curl_getdate(value, nil)
+        return moment < 0 ? nil : max(0, moment - time(nil))
+    }
+}
+
+/// A whole reply.
+package struct HTTPClientResponse: Sendable {
+    package let status: Int
+    package let headers: HTTPClientHeaders
+    package let body: [UInt8]
+    /// For errors.
+    let subject: String
+
+    /// Throws an error of kind `http` unless the status is 2xx.
+    package func requireSuccess() throws(HTTPClientError) {
+        guard !(200..<300).contains(status) else { return }
+        throw HTTPClientError(
+            kind: .http(status: status), subject: subject,
+            detail: String(decoding: body.prefix(200), as: UTF8.self).filter { !$0.isNewline },
+            retryAfterSeconds: headers.retryAfterSeconds)
+    }
+}
+
+/// How a stream ended, if not by an error.
+package enum StreamEnd: Sendable, Equatable {
+    /// The server ended the reply properly.
+    case finished
+    /// `shouldStop` said so.
+    case stopped
+    /// `onHead` did not want the body.
+    case declined
+}
+
+/// A request that failed.
+package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
+    package enum Kind: Sendable, Equatable {
+        /// Not an http or https URL, or a header with a line break.
+        case invalidRequest
+        /// The name has no address, or no name server answered.
+        case dns
+        /// Nobody accepts connections there, or they do not answer.
+        case connect
+        /// The handshake failed or the certificate does not fit.
+        case tls
+        /// The total or connect time is over.
+        case timeout
+        /// No byte came for the stall time.
+        case stall
+        /// The connection ended in the middle.
+        case cut
+        /// What came is not HTTP, or redirects without end.
+        case badReply
+        /// The body is larger than allowed.
+        case bodyTooLarge
+        /// `shouldStop` said so.
+        case stopped
+        /// A reply came, and its status is not a success.
+        case http(status: Int)
+        /// libcurl itself failed.
+        case library
+    }
+
+    package let kind: Kind
+    /// Method and URL without user, password and query, which may be secret.
+    package let subject: String
+    /// libcurl's words, or the start of the reply's body.
+    package let detail: String
+    /// What the server asked to wait, in seconds.
+    package let retryAfterSeconds: Int?
+
+    init(kind: Kind, subject: String, detail: String, retryAfterSeconds: Int? = nil) {
+        self.kind = kind
+        self.subject = subject
+        self.detail = detail
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    /// Whether the same request may succeed later.
+    package var isRetriable: Bool {
+        switch kind {
+        case .dns, .connect, .timeout, .stall, .cut: true
+        case .http(let status): [408, 425, 429, 500, 502, 503, 504].contains(status)
+        case .invalidRequest, .tls, .badReply, .bodyTooLarge, .stopped, .library: false
+        }
+    }
+
+    package var description: String {
+        let what =
+            switch kind {
+            case .invalidRequest: "is not a proper request"
+            case .dns: "failed: the host's name has no address (check the URL and the name server)"
+            case .connect: "failed: no connection (check host, port and firewall)"
+            case .tls: "failed: TLS (check the clock, the certificate and ca-certificates)"
+            case .timeout: "ran out of time"
+            case .stall: "stalled"
+            case .cut: "was cut off"
+            case .badReply: "got a reply that is not proper HTTP"
+            case .bodyTooLarge: "got a body larger than allowed"
+            case .stopped: "was stopped"
+            case .http(let status): "got status \(status)"
+            case .library: "failed inside libcurl"
+            }
+        return detail.isEmpty ? "\(subject) \(what)" : "\(subject) \(what): \(detail)"
+    }
+}
+
+extension HTTPClientError.Kind {
+    init(_ code: CURLcode) {
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: self = .dns
+        case CURLE_COULDNT_CONNECT, CURLE_INTERFACE_FAILED, CURLE_PROXY: self = .connect
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS:
+            self = .tls
+        case CURLE_OPERATION_TIMEDOUT: self = .timeout
+        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE: self = .cut
+        case CURLE_WEIRD_SERVER_REPLY, CURLE_TOO_MANY_REDIRECTS, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2,
+            CURLE_HTTP2_STREAM:
+            self = .badReply
+        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: self = .invalidRequest
+        default: self = .library
+        }
+    }
+}
