@@ -1,0 +1,120 @@
+import Bytes
+import Glibc
+import HTTPServer
+import JSONScan
+import SearchAPI
+import ServiceLifecycle
+import Testing
+
+/// The same questions, once through the router in memory and once over a socket.
+@Suite struct SocketTests {
+    struct Case: Sendable, CustomStringConvertible {
+        var method: String
+        var target: String
+        var body = ""
+        var status: Int
+        /// A member that the reply must have, or the error's type.
+        var expected: String
+        var description: String { "\(method) \(target) \(status)" }
+    }
+
+    static let cases = [
+        Case(method: "POST", target: "/search", body: #"{"query": "golden gate"}"#, status: 200, expected: "hits"),
+        Case(method: "POST", target: "/answer", body: #"{"query": "golden gate bridge"}"#, status: 200, expected: "sentences"),
+        Case(method: "GET", target: "/events/recent?limit=2", status: 200, expected: "events"),
+        Case(method: "GET", target: "/trace/d-bridge", status: 200, expected: "bronze"),
+        Case(method: "GET", target: "/trace/d%2Dbridge", status: 200, expected: "bronze"),
+        Case(method: "GET", target: "/trace/none", status: 404, expected: "not_found"),
+        Case(method: "GET", target: "/health", status: 200, expected: "dependencies"),
+        Case(method: "POST", target: "/search", body: "{", status: 400, expected: "json_invalid"),
+        Case(method: "POST", target: "/search", body: "{}", status: 422, expected: "validation"),
+        Case(method: "GET", target: "/events/recent?limit=0", status: 422, expected: "validation"),
+        Case(method: "GET", target: "/search", status: 405, expected: "method_not_allowed"),
+        Case(method: "GET", target: "/nothing", status: 404, expected: "not_found"),
+        Case(method: "GET", target: "/page/nothing.js", status: 404, expected: "not_found"),
+    ]
+
+    private func check(_ one: Case, status: Int, body: [UInt8]) throws {
+        #expect(status == one.status)
+        let reply = try JSONValue.parse(body)
+        if one.status < 400 {
+            #expect(reply[one.expected] != nil)
+        } else {
+            #expect(reply["error"]?.keys == ["type", "message", "detail"])
+            #expect(reply["error"]?["type"]?.string == one.expected)
+        }
+    }
+
+    @Test(arguments: cases) func throughTheRouter(one: Case) async throws {
+        let fixture = APIFixture()
+        fixture.fill()
+        let request = HTTPRequest(method: HTTPMethod(one.method), target: one.target, body: Array(one.body.utf8))
+        let response = await fixture.api.router().respond(to: request, shapeFault: SearchAPI.faultShaper)
+        try check(one, status: response.status, body: response.body)
+        #expect(response.headers["Content-Type"] == "application/json")
+    }
+
+    @Test func overASocket() async throws {
+        let fixture = APIFixture()
+        fixture.fill()
+        let server = SearchServer(api: fixture.api, host: "127.0.0.1", port: 0, drainSeconds: 1)
+        let stop = StopSignal()
+        try await server.prepare(stop: stop)
+        let port = try #require(server.port)
+        let running = Task { try await server.run(stop: stop) }
+        for one in Self.cases {
+            let (status, body) = try await exchange(port, one.method, one.target, Array(one.body.utf8))
+            try check(one, status: status, body: body)
+        }
+        let (tooLarge, body) = try await exchange(
+            port, "POST", "/search", [UInt8](repeating: 32, count: SearchAPI.bodyBytesMax + 1))
+        #expect(tooLarge == 413)
+        #expect(try JSONValue.parse(body)["error"]?["detail"] != nil)
+        let (page, html) = try await exchange(port, "GET", "/", [])
+        #expect(page == 200 && html.starts(with: Array("<!doctype html>".utf8)))
+        stop.request()
+        try await running.value
+    }
+
+    /// One request on a connection of its own.
+    private func exchange(
+        _ port: UInt16, _ method: String, _ target: String, _ body: [UInt8]
+    ) async throws -> (status: Int, body: [UInt8]) {
+        try await Lane(name: "client").run {
+            let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(client) }
+            var limit = timeval(tv_sec: 10, tv_usec: 0)
+            setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = inet_addr("127.0.0.1")
+            let connected = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            try #require(connected == 0)
+            let head =
+                "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: \(body.count)\r\n\r\n"
+            var output = Array(head.utf8) + body
+            while !output.isEmpty {
+                let sent = send(client, output, output.count, Int32(MSG_NOSIGNAL))
+                guard sent > 0 else { break }
+                output.removeFirst(sent)
+            }
+            var input: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = recv(client, &buffer, buffer.count, 0)
+                guard count > 0 else { break }
+                input += buffer[..<count]
+            }
+            let text = String(decoding: input, as: UTF8.self)
+            let status = Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0
+            let end = Array("\r\n\r\n".utf8)
+            let start = input.indices.first { input[$0...].starts(with: end) } ?? input.count - 4
+            return (status, Array(input[(start + 4)...]))
+        }
+    }
+}
