@@ -39,9 +39,10 @@ final class FakeIndex: Sendable {
     /// Makes one event searchable, as one index transaction.
     func add(
         _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
-        type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil
+        type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
+        indexedAgoMilliseconds: Int64 = 0
     ) {
-        let now = SystemClock.epochMilliseconds()
+        let now = SystemClock.epochMilliseconds() - indexedAgoMilliseconds
         let time = eventTime ?? now - 400
         state.withLock { state in
             state.indexVersion += 1

@@ -10,7 +10,7 @@ export function el(tag, properties = {}, ...children) {
     else if (name.includes("-") || name === "role" || name === "dir") node.setAttribute(name, value);
     else node[name] = value;
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) node.append(child);
   }
   return node;
@@ -18,10 +18,23 @@ export function el(tag, properties = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Text from outside: isolated, so that its direction and controls cannot reorder what stands around it. */
+/** Text from outside: isolated, so that its direction cannot reorder what stands around it. */
 export function foreign(text, tag = "bdi", className = null) {
   const shown = typeof text === "string" ? text : String(text ?? "");
-  return el(tag, { class: className ? `foreign ${className}` : "foreign", dir: "auto" }, shown);
+  return el(tag, { class: className ? `foreign ${className}` : "foreign", dir: "auto" }, marked(shown));
+}
+
+/** Splits text at characters that control instead of show (bidi overrides, C0, C1); each becomes a visible mark. */
+export function marked(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(/[\u202A-\u202E\u2066-\u2069\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g)) {
+    const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    parts.push(text.slice(end, match.index), el("span", { class: "control", title: `U+${code}` }, code));
+    end = match.index + match[0].length;
+  }
+  parts.push(text.slice(end));
+  return parts;
 }
 
 /** A link to an address from outside; only http and https become links. */

@@ -1,4 +1,4 @@
-import { api, byId, el, failure, foreign } from "./dom.js";
+import { api, byId, el, failure, foreign, marked } from "./dom.js";
 
 const panel = byId("trace");
 const body = byId("trace-body");
@@ -139,7 +139,7 @@ function pretty(text) {
 function viewer(formatted, verbatim, byteCount = null) {
   const shown = el("pre", { class: "json", tabIndex: 0, dir: "ltr" });
   const render = (isRaw) => {
-    if (isRaw || formatted === null) shown.replaceChildren(verbatim ?? "");
+    if (isRaw || formatted === null) shown.replaceChildren(...marked(verbatim ?? ""));
     else shown.replaceChildren(...coloured(formatted));
     shown.classList.toggle("is-raw", isRaw || formatted === null);
   };

@@ -1,0 +1,75 @@
+import Foundation
+import SearchAPI
+import ServiceLifecycle
+import Testing
+
+/// The page in a real browser: what a visitor sees after some seconds (of the browser's virtual time).
+@Suite(.serialized) struct BrowserTests {
+    static let browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
+
+    /// The page's document tree as markup, after `milliseconds` on `hash`.
+    private func dump(_ fixture: APIFixture, hash: String, milliseconds: Int) async throws -> String {
+        let server = SearchServer(api: fixture.api, host: "127.0.0.1", port: 0, drainSeconds: 0)
+        let stop = StopSignal()
+        try await server.prepare(stop: stop)
+        let running = Task { try await server.run(stop: stop) }
+        let port = try #require(server.port)
+        let browser = try #require(Self.browser)
+        let markup = try await Lane(name: "browser").run {
+            let profile = FileManager.default.temporaryDirectory.appending(path: "medallion-browser-\(port)")
+            defer { try? FileManager.default.removeItem(at: profile) }
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
+            process.arguments = [
+                "40", browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--user-data-dir=\(profile.path)", "--virtual-time-budget=\(milliseconds)", "--dump-dom",
+                "http://127.0.0.1:\(port)/\(hash)",
+            ]
+            let output = Pipe()
+            process.standardOutput = output
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            let bytes = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        stop.request()
+        try await running.value
+        return markup
+    }
+
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func aTraceOfHostileTextIsShownAndHarmless() async throws {
+        let fixture = APIFixture()
+        fixture.fill()
+        let markup = try await dump(fixture, hash: "#trace=d-hostile", milliseconds: 3_000)
+        #expect(markup.contains("complete, hash verified"))
+        #expect(markup.contains("equals the hash in the lineage"))
+        #expect(markup.contains("<strong>1003</strong>"))
+        #expect(markup.contains("&lt;img src=x onerror=alert(1)&gt;"))
+        #expect(!markup.contains("<img"))
+        #expect(markup.contains("recording"))
+    }
+
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func answersAndErrorsAreShown() async throws {
+        let fixture = APIFixture()
+        fixture.fill()
+        let answer = try await dump(
+            fixture, hash: "#ask=who%20repainted%20the%20golden%20gate%20bridge%20towers", milliseconds: 3_000)
+        #expect(answer.contains("aria-label=\"Trace of citation 1\""))
+        let wrong = try await dump(fixture, hash: "#search=%20", milliseconds: 3_000)
+        #expect(wrong.contains("body.query"))
+        #expect(wrong.contains("must hold at least one character"))
+    }
+
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func theFeedGoesStaleVisibly() async throws {
+        let fixture = APIFixture()
+        fixture.index.add("d-old", title: "Old", comment: "the newest there is", indexedAgoMilliseconds: 90_000)
+        let markup = try await dump(fixture, hash: "", milliseconds: 3_000)
+        #expect(markup.contains("data-level=\"bad\""))
+        // The pipeline of the fixture says that events arrive all the time, so it is the index that lags.
+        #expect(markup.contains("stale · newest 1 min"))
+        #expect(markup.contains("events arrive, the index lags"))
+    }
+}
