@@ -30,6 +30,14 @@ package struct LakeGeneration: Sendable, Equatable {
     /// From which offset the stream job writes it. A topic partition that is missing is written by it from its start.
     package var handovers: [TopicPartition: Int64] = [:]
 
+    package init(number: Int64, parent: Int64?, logicVersion: String, settings: String, state: State) {
+        self.number = number
+        self.parent = parent
+        self.logicVersion = logicVersion
+        self.settings = settings
+        self.state = state
+    }
+
     /// The stream job writes it.
     package var isFed: Bool { state != .pruned }
 }
