@@ -157,6 +157,12 @@ let package = Package(
             ]),
         tests("BrokerTests", uses: ["Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
         tests(
+            "SimulatorTests",
+            uses: [
+                "Simulator", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "JSONScan", "Files", "Zstd",
+                "Bytes",
+            ]),
+        tests(
             "ProducerTests",
             uses: [
                 "Producer", "Simulator", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "Zstd",

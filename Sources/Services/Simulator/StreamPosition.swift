@@ -1,0 +1,83 @@
+import Bytes
+import JSONScan
+
+/// Where a client is in the stream: what it gets next.
+package struct StreamPosition: Sendable, Equatable {
+    /// The index of the next event of the source.
+    package var next: Int
+    /// How many injected events lie before it.
+    package var injected: Int
+
+    package init(next: Int = 0, injected: Int = 0) {
+        self.next = next
+        self.injected = injected
+    }
+
+    /// Appends the SSE id of the event at `next - 1`: as stream.wikimedia.org does, a JSON array with one position per
+    /// data centre, to be sent back whole. The index stands as `offset` at the event's data centre; only where events
+    /// were injected, a third member counts those.
+    func appendID(dataCentre: Int, timestamp: Int64, to bytes: inout [UInt8]) {
+        for member in 0..<2 {
+            bytes.append(contentsOf: member == 0 ? Self.eqiad : Self.codfw)
+            if member == dataCentre {
+                Decimal.append(Int64(next - 1), to: &bytes)
+                bytes.append(contentsOf: Self.timestampKey)
+                Decimal.append(timestamp, to: &bytes)
+            } else {
+                bytes.append(contentsOf: Self.none)
+            }
+            bytes.append(UInt8(ascii: "}"))
+        }
+        if injected > 0 {
+            bytes.append(contentsOf: Self.injections)
+            Decimal.append(Int64(injected - 1), to: &bytes)
+            bytes.append(UInt8(ascii: "}"))
+        }
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    private static let eqiad = Array(#"[{"topic":"eqiad.mediawiki.recentchange","partition":0,"offset":"#.utf8)
+    private static let codfw = Array(#",{"topic":"codfw.mediawiki.recentchange","partition":0,"offset":"#.utf8)
+    private static let injections = Array(#",{"topic":"simulator.injected","partition":0,"offset":"#.utf8)
+    private static let timestampKey = Array(#","timestamp":"#.utf8)
+    private static let none = Array("-1".utf8)
+
+    /// Reads a `Last-Event-ID`: offsets where there are any (those of this simulator), else times (those of the real
+    /// stream), of which the earliest counts, so that nothing is left out.
+    ///
+    /// - Throws: a sentence about what is wrong, for a 400.
+    static func parse(_ text: String, source: some EventSource, injectedNow: Int) throws(PositionError)
+        -> StreamPosition
+    {
+        guard let value = try? JSONValue.parse(Array(text.utf8)), let members = value.array else {
+            throw PositionError(description: "Last-Event-ID is not a JSON array")
+        }
+        var result = StreamPosition(next: -1, injected: 0)
+        var times: [Int64] = []
+        for member in members {
+            guard member["topic"]?.string != nil else {
+                throw PositionError(description: "a member of Last-Event-ID has no topic")
+            }
+            if let offset = member["offset"]?.integer {
+                if member["topic"]?.string == "simulator.injected" {
+                    result.injected = Int(clamping: offset) &+ 1
+                } else if offset >= 0 {
+                    result.next = max(result.next, Int(clamping: offset) &+ 1)
+                }
+            } else if let time = member["timestamp"]?.integer {
+                times.append(time)
+            } else {
+                throw PositionError(description: "a member of Last-Event-ID has neither offset nor timestamp")
+            }
+        }
+        if result.next < 0 { result.next = times.min().map { source.firstIndex(atOrAfter: $0) } ?? 0 }
+        result.next = min(max(0, result.next), source.count ?? Int.max)
+        result.injected = min(max(0, result.injected), injectedNow)
+        return result
+    }
+}
+
+/// What is wrong with a `Last-Event-ID`.
+struct PositionError: Error, CustomStringConvertible {
+    let description: String
+}

@@ -1,0 +1,95 @@
+import Bytes
+import JSONScan
+import Testing
+
+@testable import Simulator
+
+/// Generated events have the properties of real ones. Seed 17.
+@Suite struct GeneratorTests {
+    private let generator = EventGenerator(seed: 17, startMilliseconds: 1_763_715_780_000, eventsPerSecond: 50)
+
+    private func event(_ index: Int) throws -> JSONValue {
+        var bytes: [UInt8] = []
+        generator.append(index, to: &bytes)
+        #expect(!bytes.contains(0x0A))
+        return try JSONValue.parse(bytes)
+    }
+
+    @Test func theSameSeedGivesTheSameBytes() {
+        let again = EventGenerator(seed: 17, startMilliseconds: 1_763_715_780_000, eventsPerSecond: 50)
+        let other = EventGenerator(seed: 18, startMilliseconds: 1_763_715_780_000, eventsPerSecond: 50)
+        for index in [0, 1, 999, 123_456] {
+            var (left, right, third): ([UInt8], [UInt8], [UInt8]) = ([], [], [])
+            generator.append(index, to: &left)
+            again.append(index, to: &right)
+            other.append(index, to: &third)
+            #expect(left == right)
+            #expect(left != third)
+        }
+    }
+
+    @Test func theMixIsThatOfRealStreams() throws {
+        var types: [String: Int] = [:]
+        var wikis: Set<String> = []
+        var (bots, canaries, repeated, nonASCII, emptyComments, bytesTotal) = (0, 0, 0, 0, 0, 0)
+        var seen: Set<String> = []
+        var inversions = 0
+        let total = 12_000
+        for index in 0..<total {
+            var bytes: [UInt8] = []
+            generator.append(index, to: &bytes)
+            bytesTotal += bytes.count
+            if bytes.contains(where: { $0 >= 0x80 }) { nonASCII += 1 }
+            if generator.time(of: index) > generator.time(of: index + 1) { inversions += 1 }
+            let value = try JSONValue.parse(bytes)
+            let id = try #require(value["meta"]?["id"]?.string)
+            if !seen.insert(id).inserted { repeated += 1 }
+            guard let type = value["type"]?.string else {
+                #expect(value["meta"]?["domain"]?.string == "canary")
+                canaries += 1
+                continue
+            }
+            types[type, default: 0] += 1
+            wikis.insert(try #require(value["wiki"]?.string))
+            if value["bot"]?.bool == true { bots += 1 }
+            if value["comment"]?.string == "" { emptyComments += 1 }
+            #expect((value["length"] != nil) == (type == "edit" || type == "new"))
+            #expect((value["length"]?["old"] != nil) == (type == "edit"))
+            #expect(value["log_params"] == nil || type == "log")
+            #expect(value["title"]?.string?.isEmpty == false && value["user"]?.string?.isEmpty == false)
+        }
+        func share(_ count: Int) -> Double { Double(count) / Double(total) }
+        #expect((0.53...0.59).contains(share(types["edit"] ?? 0)))
+        #expect((0.34...0.40).contains(share(types["categorize"] ?? 0)))
+        #expect((0.03...0.05).contains(share(types["log"] ?? 0)))
+        #expect((0.02...0.04).contains(share(types["new"] ?? 0)))
+        #expect((types["142"] ?? 0) > 0)
+        #expect(wikis.count > 100)
+        #expect((0.34...0.40).contains(share(bots)))
+        #expect((0.003...0.02).contains(share(repeated)))
+        #expect((0.001...0.01).contains(share(canaries)))
+        #expect((0.4...0.7).contains(share(nonASCII)))
+        #expect((0.30...0.42).contains(share(inversions)))
+        #expect((900...1_500).contains(bytesTotal / total))
+    }
+
+    @Test func repeatsAreByteForByte() throws {
+        var found = 0
+        for index in 0..<3_000 {
+            guard case .repeated(let earlier) = generator.kind(of: index) else { continue }
+            var (left, right): ([UInt8], [UInt8]) = ([], [])
+            generator.append(index, to: &left)
+            generator.append(earlier, to: &right)
+            #expect(left == right && earlier < index)
+            found += 1
+        }
+        #expect(found > 10)
+    }
+
+    @Test func languagePacksLineUp() {
+        for pack in WordLists.languages where !pack.subjects.isEmpty {
+            #expect(pack.subjects.count == WordLists.englishThemes.count, "\(pack.code)")
+            #expect(!pack.comments.isEmpty && !pack.places.isEmpty && !pack.names.isEmpty && !pack.sections.isEmpty)
+        }
+    }
+}
