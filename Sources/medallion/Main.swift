@@ -1,4 +1,105 @@
+import Glibc
+import ServiceLifecycle
+import Settings
+import Telemetry
+
+/// Every subcommand that exists, in the order of the list that `--help` prints.
+let allCommands: [any Command.Type] = [
+    SimulateCommand.self, SettingsCommand.self,
+]
+
 @main
 struct Medallion {
-    static func main() {}
+    static func main() async {
+        exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
+    }
+
+    private static func run(_ arguments: [String]) async -> ExitCode {
+        guard let word = arguments.first else {
+            complain(overview)
+            return .usage
+        }
+        if ["--help", "-h", "help"].contains(word) {
+            Output.print(overview)
+            return .success
+        }
+        if word == "--version" {
+            Output.line("medallion 0.1.0")
+            return .success
+        }
+        guard let command = allCommands.first(where: { $0.name == word }) else {
+            complain("medallion: unknown subcommand “\(LogText.escaped(word))”; see medallion --help\n")
+            return .usage
+        }
+        let rest = Array(arguments.dropFirst())
+        // After “--” it would be a word like any other.
+        if rest.prefix(while: { $0 != "--" }).contains("--help") {
+            Output.print(command.help)
+            return .success
+        }
+        do {
+            let value = try command.init(ParsedArguments(rest, command.table))
+            try await value.run(context())
+            return .success
+        } catch {
+            return report(error, command: command.name)
+        }
+    }
+
+    private static func context() throws -> Context {
+        let settings = try Settings(environment: Environment.variables())
+        let level = LogLevel(rawValue: settings.logLevel.rawValue) ?? .info
+        let format = LogFormat(rawValue: settings.logFormat.rawValue) ?? .text
+        let sink = LogSink(format: format)
+        let logger = Logger("medallion", level: level, sink: sink)
+        for (found, meant) in settings.suspects {
+            logger.warning("\(found) is set but is no setting", ["meant": meant])
+        }
+        return Context(
+            settings: settings, logger: logger, sink: sink, metrics: MetricsRegistry(),
+            isTerminal: isatty(STDERR_FILENO) == 1 && format == .text)
+    }
+
+    private static func report(_ error: any Error, command: String) -> ExitCode {
+        switch error {
+        case let error as UsageError:
+            complain("medallion \(command): \(LogText.escaped(error.description)); see medallion \(command) --help\n")
+            return .usage
+        case let error as SettingsError:
+            complain(
+                "medallion \(command): "
+                    + error.description.split(separator: "\n")
+                    .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
+            return .usage
+        case let error as Failure:
+            complain("medallion \(command): \(error.description)\n")
+            return error.code
+        default:
+            complain("medallion \(command): \(LogText.escaped(String(describing: error)))\n")
+            return Dependencies.isUnavailable(error) ? .dependencyUnavailable : .failure
+        }
+    }
+
+    private static func complain(_ text: String) {
+        fputs(text, stderr)
+    }
+
+    static var overview: String {
+        let width = (allCommands.map { $0.name.count }.max() ?? 0) + 2
+        let rows = allCommands.map { command in
+            "  " + command.name + String(repeating: " ", count: width - command.name.count) + command.summary
+        }
+        return """
+            usage: medallion SUBCOMMAND [options]
+
+            Turns a live stream into files anyone can read, an index anyone can query, and answers that can be traced to
+            the event they came from.
+
+            \(rows.joined(separator: "\n"))
+
+            medallion SUBCOMMAND --help tells its options; medallion settings --help the environment variables.
+            Exit codes: 0 done, 1 failed, 64 wrong arguments or settings, 69 a dependency cannot be reached.
+
+            """
+    }
 }

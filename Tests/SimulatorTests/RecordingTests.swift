@@ -19,7 +19,7 @@ private final class ScratchFile {
         if compressed {
             var frame: [UInt8] = []
             var compressor = try Compressor()
-            try bytes.withUnsafeBytes { try compressor.compressFrame($0, appendingTo: &frame) }
+            _ = try bytes.withUnsafeBytes { try compressor.compressFrame($0, appendingTo: &frame) }
             bytes = frame
         }
         try File.replace(path, with: bytes)

@@ -61,6 +61,11 @@ struct ClientFeed: Sendable {
         return .send
     }
 
+    /// Leaves out injected events that are gone from the log.
+    mutating func skipInjections(to number: Int) {
+        position.injected = max(position.injected, number)
+    }
+
     /// Whether the client got the cut frame that ends the recording; the connection then breaks, as it did.
     var endsWithCutFrame: Bool { hasSentTail && !source.tail.isEmpty }
 

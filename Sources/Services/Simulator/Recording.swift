@@ -50,7 +50,11 @@ package final class Recording: EventSource {
         switch name.split(separator: ".").last {
         case "sse":
             let covered = raw.withUnsafeBytes { bytes in SSEFrames.forEach(in: bytes) { add($0) } }
-            tail = Array(raw[covered...])
+            let rest = Array(raw[covered...])
+            // Recorders are often stopped between the last data line and the blank line that ends the event.
+            let last = try Self.wholeEvent(in: rest)
+            if let last { add(last) }
+            tail = last == nil ? rest : []
         case "jsonl", "ndjson", "json":
             for line in raw.split(separator: 0x0A) where line != [0x0D] {
                 add(line.last == 0x0D ? line.dropLast() : line)
@@ -115,6 +119,14 @@ package final class Recording: EventSource {
             throw SimulatorError("play", path, error.description)
         }
         return result
+    }
+
+    /// The data of a frame that lacks only its final blank line; nil where something of it is missing.
+    private static func wholeEvent(in rest: [UInt8]) throws -> [UInt8]? {
+        var data: [UInt8]?
+        _ = (rest + [0x0A, 0x0A]).withUnsafeBytes { bytes in SSEFrames.forEach(in: bytes) { data = Array($0) } }
+        var parser = try JSONFieldParser(paths: [])
+        return data.flatMap { data in data.withUnsafeBytes { parser.parseObject($0) } == nil ? data : nil }
     }
 
     /// Reads time, identity and data centre of every event; events without keep the time of the one before.

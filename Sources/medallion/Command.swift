@@ -1,0 +1,99 @@
+import Glibc
+import ServiceLifecycle
+import Settings
+import Telemetry
+
+/// A subcommand: arguments become a value that the rest can trust, then it runs.
+protocol Command: Sendable {
+    /// The word after `medallion`.
+    static var name: String { get }
+    /// One line for the list of subcommands.
+    static var summary: String { get }
+    /// Options and words; `--help` is everyone's.
+    static var table: ArgumentTable { get }
+    /// Text below the options in `--help`; empty unless given.
+    static var details: String { get }
+
+    /// Checks everything that can be checked before anything is opened.
+    init(_ arguments: ParsedArguments) throws
+
+    /// - Throws: what ends the run; ``Failure`` chooses the exit code.
+    func run(_ context: Context) async throws
+}
+
+extension Command {
+    static var details: String { "" }
+
+    static var help: String {
+        var usage = "usage: medallion \(name)"
+        if !table.options.isEmpty { usage += " [options]" }
+        for word in table.positionals {
+            let name = word.takesRest ? word.name + "…" : word.name
+            usage += word.isRequired ? " \(name)" : " [\(name)]"
+        }
+        var lines = [usage, "", summary]
+        let rows =
+            table.positionals.map { ($0.name, $0.help) }
+            + table.options.map { ($0.name + ($0.value.map { " " + $0 } ?? ""), $0.help) } + [("--help", "This text.")]
+        let width = (rows.map { $0.0.count }.max() ?? 0) + 2
+        lines.append("")
+        for (left, right) in rows {
+            lines.append("  " + left + String(repeating: " ", count: width - left.count) + right)
+        }
+        if !details.isEmpty { lines += ["", details] }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+/// What every command gets.
+struct Context: Sendable {
+    let settings: Settings
+    let logger: Logger
+    let sink: LogSink
+    let metrics: MetricsRegistry
+
+    /// Whether standard error is a terminal, where a status line makes sense.
+    let isTerminal: Bool
+
+    /// Runs services until a signal or a failure.
+    func run(_ services: [any Service], drainLimitSeconds: Int = 20, stop: StopSignal = StopSignal()) async throws {
+        try await ServiceGroup(
+            services: services, logger: logger, drainLimitSeconds: drainLimitSeconds, stop: stop
+        ).run()
+    }
+}
+
+/// An end that chooses its exit code.
+struct Failure: Error, CustomStringConvertible {
+    let code: ExitCode
+    let description: String
+
+    init(_ description: String, code: ExitCode = .failure) {
+        self.code = code
+        self.description = description
+    }
+}
+
+/// What goes to standard output.
+enum Output {
+    static func print(_ text: String) { write(Array(text.utf8)) }
+
+    static func line(_ text: String) { write(Array((text + "\n").utf8)) }
+
+    static func write(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { buffer in
+            var rest = buffer[...]
+            while !rest.isEmpty {
+                let piece = UnsafeRawBufferPointer(rebasing: rest)
+                let written = Glibc.write(STDOUT_FILENO, piece.baseAddress, piece.count)
+                if written > 0 {
+                    rest = rest.dropFirst(written)
+                } else if written < 0 && errno == EINTR {
+                    continue
+                } else {
+                    return  // The reader left, as `| head` does.
+                }
+            }
+        }
+    }
+}
