@@ -74,18 +74,20 @@ struct Failure: Error, CustomStringConvertible {
     }
 }
 
-/// What goes to standard output.
+/// What goes to standard output, and complaints to standard error.
 enum Output {
     static func print(_ text: String) { write(Array(text.utf8)) }
 
     static func line(_ text: String) { write(Array((text + "\n").utf8)) }
 
-    static func write(_ bytes: [UInt8]) {
+    static func complain(_ text: String) { write(Array(text.utf8), to: STDERR_FILENO) }
+
+    static func write(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) {
         bytes.withUnsafeBytes { buffer in
             var rest = buffer[...]
             while !rest.isEmpty {
                 let piece = UnsafeRawBufferPointer(rebasing: rest)
-                let written = Glibc.write(STDOUT_FILENO, piece.baseAddress, piece.count)
+                let written = Glibc.write(descriptor, piece.baseAddress, piece.count)
                 if written > 0 {
                     rest = rest.dropFirst(written)
                 } else if written < 0 && errno == EINTR {

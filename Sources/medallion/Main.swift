@@ -16,7 +16,7 @@ struct Medallion {
 
     private static func run(_ arguments: [String]) async -> ExitCode {
         guard let word = arguments.first else {
-            complain(overview)
+            Output.complain(overview)
             return .usage
         }
         if ["--help", "-h", "help"].contains(word) {
@@ -28,7 +28,7 @@ struct Medallion {
             return .success
         }
         guard let command = allCommands.first(where: { $0.name == word }) else {
-            complain("medallion: unknown subcommand “\(LogText.escaped(word))”; see medallion --help\n")
+            Output.complain("medallion: unknown subcommand “\(LogText.escaped(word))”; see medallion --help\n")
             return .usage
         }
         let rest = Array(arguments.dropFirst())
@@ -63,25 +63,22 @@ struct Medallion {
     private static func report(_ error: any Error, command: String) -> ExitCode {
         switch error {
         case let error as UsageError:
-            complain("medallion \(command): \(LogText.escaped(error.description)); see medallion \(command) --help\n")
+            Output.complain(
+                "medallion \(command): \(LogText.escaped(error.description)); see medallion \(command) --help\n")
             return .usage
         case let error as SettingsError:
-            complain(
+            Output.complain(
                 "medallion \(command): "
                     + error.description.split(separator: "\n")
                     .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
             return .usage
         case let error as Failure:
-            complain("medallion \(command): \(error.description)\n")
+            Output.complain("medallion \(command): \(error.description)\n")
             return error.code
         default:
-            complain("medallion \(command): \(LogText.escaped(String(describing: error)))\n")
+            Output.complain("medallion \(command): \(LogText.escaped(String(describing: error)))\n")
             return Dependencies.isUnavailable(error) ? .dependencyUnavailable : .failure
         }
-    }
-
-    private static func complain(_ text: String) {
-        fputs(text, stderr)
     }
 
     static var overview: String {

@@ -162,7 +162,13 @@ package final class Simulator: Service {
             case .send: break
             case .wait(let milliseconds): try await Self.pause(milliseconds)
             case .end where feed.endsWithCutFrame:
-                // The recorded connection broke here, so this one breaks, too.
+                // The recorded connection broke here, so this one breaks, too; but not before what is queued left. The
+                // writer learns of its queue only at the low watermark, so a queue that stays the same counts as sent.
+                var queued = -1
+                while writer.queuedBytes != queued {
+                    queued = writer.queuedBytes
+                    try await Task.sleep(for: .milliseconds(300))
+                }
                 writer.abort()
                 return
             case .end where configuration.closesAtEnd: return
