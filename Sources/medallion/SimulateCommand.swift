@@ -62,7 +62,7 @@ struct SimulateCommand: Command {
     }
 
     func run(_ context: Context) async throws {
-        let source: any EventSource
+        let source: any PlayableSource
         if let recording {
             source = try Recording(path: recording, repeats: loops)
         } else {

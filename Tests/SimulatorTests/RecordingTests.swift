@@ -100,7 +100,7 @@ private let second = "ffffffff-7b9e-4d5c-8a64-0c1df2b1e222"
 
     @Test func sendsWhatIsDue() throws {
         var feed = ClientFeed(
-            source: try source(), pace: .original(multiplier: 2), position: StreamPosition(), origin: 100)
+            source: try source(), pace: .original(multiplier: 2), position: PlaybackPosition(), origin: 100)
         #expect(text(&feed, now: 99).0 == .wait(1))
         let (step, frame) = text(&feed, now: 100)
         #expect(step == .send)
@@ -114,31 +114,31 @@ private let second = "ffffffff-7b9e-4d5c-8a64-0c1df2b1e222"
     }
 
     @Test func injectedEventsGoFirstAndCountInTheID() throws {
-        var feed = ClientFeed(source: try source(), pace: .fixed(1), position: StreamPosition(), origin: 0)
+        var feed = ClientFeed(source: try source(), pace: .fixed(1), position: PlaybackPosition(), origin: 0)
         _ = text(&feed, now: 0)
         let (_, frame) = text(&feed, now: 1, injections: ["{\"a\":1}"])
         #expect(frame.contains("{\"topic\":\"simulator.injected\",\"partition\":0,\"offset\":0}]\ndata: {\"a\":1}\n\n"))
-        #expect(feed.position == StreamPosition(next: 1, injected: 1))
+        #expect(feed.position == PlaybackPosition(next: 1, injected: 1))
     }
 
     @Test func anIDLeadsToTheNextEvent() throws {
         let source = try source()
         for next in 1...3 {
             var bytes: [UInt8] = []
-            let position = StreamPosition(next: next, injected: next)
+            let position = PlaybackPosition(next: next, injected: next)
             position.appendID(dataCentre: next % 2, timestamp: 5, to: &bytes)
             let text = String(decoding: bytes, as: UTF8.self)
-            #expect(try StreamPosition.parse(text, source: source, injectedNow: 9) == position)
+            #expect(try PlaybackPosition.parse(text, source: source, injectedNow: 9) == position)
         }
         let real =
             #"[{"topic":"eqiad.x","partition":0,"timestamp":1746266401000},{"topic":"codfw.x","partition":0,"offset":-1}]"#
-        #expect(try StreamPosition.parse(real, source: source, injectedNow: 0).next == 1)
+        #expect(try PlaybackPosition.parse(real, source: source, injectedNow: 0).next == 1)
     }
 
     @Test(arguments: ["", "7", "[1]", "[{\"topic\":\"a\"}]", "[{}]", "[{\"topic\":\"a\",\"offset\":0}"])
     func wrongIDsAreRefused(text: String) throws {
         let source = try source()
-        #expect(throws: PositionError.self) { try StreamPosition.parse(text, source: source, injectedNow: 0) }
+        #expect(throws: PositionError.self) { try PlaybackPosition.parse(text, source: source, injectedNow: 0) }
     }
 
     @Test func lineEndsInsideAPayloadBecomeDataLines() {

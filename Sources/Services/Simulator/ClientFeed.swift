@@ -13,8 +13,8 @@ struct ClientFeed: Sendable {
         case end
     }
 
-    private(set) var position: StreamPosition
-    private let source: any EventSource
+    private(set) var position: PlaybackPosition
+    private let source: any PlayableSource
     private let pace: Pace
     /// When event 0 was due, in milliseconds of the caller's clock.
     private let origin: Int64
@@ -23,7 +23,7 @@ struct ClientFeed: Sendable {
     /// Bytes of one turn, more or less one event.
     static let batchBytes = 256 * 1_024
 
-    init(source: any EventSource, pace: Pace, position: StreamPosition, origin: Int64) {
+    init(source: any PlayableSource, pace: Pace, position: PlaybackPosition, origin: Int64) {
         self.source = source
         self.pace = pace
         self.position = position

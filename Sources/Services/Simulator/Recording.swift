@@ -7,7 +7,7 @@ import Zstd
 ///
 /// Payloads keep their bytes. Played again and again, every round after the first gets fresh ids: the first eight digits
 /// of `meta.id` move on by a constant per round, so that real duplicates of the recording stay duplicates.
-package final class Recording: EventSource {
+package final class Recording: PlayableSource {
     /// Most bytes of a recording after decompression: 2 GiB.
     package static let bytesMax = 2 << 30
     /// Longer silences of the recording are cut to this, in milliseconds: some recordings are joined from several.

@@ -41,7 +41,7 @@ package final class Simulator: Service {
     package let name = "simulator"
 
     private let configuration: SimulatorConfiguration
-    private let source: any EventSource
+    private let source: any PlayableSource
     private let injections = InjectionLog()
     private let logger: Logger
     private let eventsSent: Counter
@@ -56,7 +56,7 @@ package final class Simulator: Service {
     }
 
     package init(
-        configuration: SimulatorConfiguration, source: any EventSource, metrics: MetricsRegistry, logger: Logger
+        configuration: SimulatorConfiguration, source: any PlayableSource, metrics: MetricsRegistry, logger: Logger
     ) {
         self.configuration = configuration
         self.source = source
@@ -118,11 +118,11 @@ package final class Simulator: Service {
                 message: "set a User-Agent that says who you are and how to reach you")
         }
         let injected = injections.count
-        var position = StreamPosition(next: 0, injected: injected)
+        var position = PlaybackPosition(next: 0, injected: injected)
         let lastID = request.headers["Last-Event-ID"]
         if let lastID {
             do throws(PositionError) {
-                position = try StreamPosition.parse(lastID, source: source, injectedNow: injected)
+                position = try PlaybackPosition.parse(lastID, source: source, injectedNow: injected)
             } catch {
                 throw HTTPFault(
                     status: 400, type: "bad_request", loc: ["header", "Last-Event-ID"], message: error.description)
@@ -211,7 +211,7 @@ package final class Simulator: Service {
     }
 
     /// The clock of a client: its own from event 0 on; for one that comes back, that of the first client.
-    private func origin(of position: StreamPosition, isResumed: Bool) -> Int64 {
+    private func origin(of position: PlaybackPosition, isResumed: Bool) -> Int64 {
         let now = Self.now()
         return state.withLock { state in
             if !isResumed {

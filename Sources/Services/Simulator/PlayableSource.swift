@@ -1,7 +1,7 @@
 import Bytes
 
 /// A numbered stream of events that any client may read from any index on.
-package protocol EventSource: Sendable {
+package protocol PlayableSource: Sendable {
     /// What is played, for the first lines of a log.
     var summary: String { get }
     /// The number of events; nil where there is no end.
@@ -21,7 +21,7 @@ package protocol EventSource: Sendable {
 }
 
 /// Invented events as a source.
-package struct GeneratedSource: EventSource {
+package struct GeneratedSource: PlayableSource {
     private let generator: EventGenerator
 
     package init(generator: EventGenerator) {
@@ -50,7 +50,7 @@ package enum Pace: Sendable, Equatable {
     case unlimited
 
     /// When an event is to be sent, in milliseconds after the event 0.
-    func due(_ index: Int, of source: some EventSource) -> Int64 {
+    func due(_ index: Int, of source: some PlayableSource) -> Int64 {
         switch self {
         case .original(let multiplier): Int64(Double(source.due(index)) / max(multiplier, 0.001))
         case .fixed(let rate): Int64(Double(index) * 1_000 / max(rate, 0.001))

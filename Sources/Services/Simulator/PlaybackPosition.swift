@@ -2,7 +2,7 @@ import Bytes
 import JSONScan
 
 /// Where a client is in the stream: what it gets next.
-package struct StreamPosition: Sendable, Equatable {
+package struct PlaybackPosition: Sendable, Equatable {
     /// The index of the next event of the source.
     package var next: Int
     /// How many injected events lie before it.
@@ -46,13 +46,13 @@ package struct StreamPosition: Sendable, Equatable {
     /// stream), of which the earliest counts, so that nothing is left out.
     ///
     /// - Throws: a sentence about what is wrong, for a 400.
-    static func parse(_ text: String, source: some EventSource, injectedNow: Int) throws(PositionError)
-        -> StreamPosition
+    static func parse(_ text: String, source: some PlayableSource, injectedNow: Int) throws(PositionError)
+        -> PlaybackPosition
     {
         guard let value = try? JSONValue.parse(Array(text.utf8)), let members = value.array else {
             throw PositionError(description: "Last-Event-ID is not a JSON array")
         }
-        var result = StreamPosition(next: -1, injected: 0)
+        var result = PlaybackPosition(next: -1, injected: 0)
         var times: [Int64] = []
         for member in members {
             guard member["topic"]?.string != nil else {
