@@ -111,12 +111,17 @@ struct KafkaTests {
         for index in 0..<100 { try producer.send(topic: "t", partition: 0, key: nil, value: [UInt8(index)]) }
         #expect(producer.flush(timeoutMilliseconds: 30_000).map(\.offset) == Array(0..<100))
         cluster.failNext(apiKey: 0, with: [RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED])
-        try producer.send(topic: "t", partition: 0, key: nil, value: [1], token: 9)
+        try producer.send(topic: "t", partition: 0, key: [], value: [1, 2], headers: [("h", [3])], token: 9)
         let reports = producer.flush(timeoutMilliseconds: 30_000)
         #expect(reports.map(\.token) == [9])
         #expect(reports.first?.error?.kind == .authorization)
         #expect(reports.first?.error?.isRetriable == false)
         #expect(reports.first?.offset == -1)
+        let undelivered = try #require(reports.first?.undelivered)
+        #expect(undelivered.key == [])
+        #expect(undelivered.value == [1, 2])
+        #expect(undelivered.headers.map(\.0) == ["h"])
+        #expect(undelivered.headers.map(\.1) == [[3]])
     }
 
     @Test("a record over the limit is refused at once")

@@ -22,8 +22,9 @@ package final class KafkaAdmin: Sendable {
 
     /// - Throws: ``KafkaError`` of kind `configuration` that names the property.
     package init(_ configuration: KafkaConfiguration) throws(KafkaError) {
-        let conf = try Conf(configuration, properties: [])
-        client = try Client(conf, type: RD_KAFKA_PRODUCER, configuration: configuration)
+        // As a consumer, because a producer's questions about a topic make some brokers create it.
+        let conf = try Conf(configuration, properties: [("allow.auto.create.topics", "false")])
+        client = try Client(conf, type: RD_KAFKA_CONSUMER, configuration: configuration)
     }
 
     /// Creates a topic; one that exists already is fine, whatever its configuration.

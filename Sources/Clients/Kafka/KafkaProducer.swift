@@ -28,6 +28,16 @@ package struct DeliveryReport: Sendable {
     package var offset: Int64
     /// Nil when the record is acknowledged by all in-sync replicas.
     package var error: KafkaError?
+    /// The record itself where it failed, so that it can be sent again.
+    package var undelivered: UndeliveredRecord?
+}
+
+/// A record that was not acknowledged, copied back.
+package struct UndeliveredRecord: Sendable {
+    package var key: [UInt8]?
+    package var value: [UInt8]?
+    /// Values that were null are left out.
+    package var headers: [(String, [UInt8])]
 }
 
 /// An idempotent producer with acks=all.
@@ -49,6 +59,8 @@ package final class KafkaProducer: Sendable {
                 ("message.timeout.ms", String(options.messageTimeoutMilliseconds)),
                 ("message.max.bytes", String(options.messageMaxBytes)),
                 ("compression.codec", options.compression),
+                // The Java clients' choice of a topic partition for a key.
+                ("partitioner", "murmur2_random"),
             ])
         client = try Client(conf, type: RD_KAFKA_PRODUCER, configuration: configuration)
     }
@@ -184,15 +196,19 @@ package final class KafkaProducer: Sendable {
             let record = message.pointee
             let topic = record.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
             var error: KafkaError?
+            var undelivered: UndeliveredRecord?
             if record.err != RD_KAFKA_RESP_ERR_NO_ERROR {
-                error = KafkaError(
-                    record.err, operation: "produce", subject: "\(topic)[\(record.partition)]",
-                    reason: rd_kafka_message_errstr(message).map { String(cString: $0) })
+                // rd_kafka_message_errstr would take the payload of a produced record for a text.
+                error = KafkaError(record.err, operation: "produce", subject: "\(topic)[\(record.partition)]")
+                let view = KafkaRecord(message: UnsafeMutablePointer(mutating: message))
+                undelivered = UndeliveredRecord(
+                    key: view.key.map { Array($0) }, value: view.value.map { Array($0) },
+                    headers: view.headers.compactMap { header in header.value.map { (header.name, $0) } })
             }
             reports.append(
                 DeliveryReport(
                     token: Int64(Int(bitPattern: record._private)), topic: topic, partition: record.partition,
-                    offset: error == nil ? record.offset : -1, error: error))
+                    offset: error == nil ? record.offset : -1, error: error, undelivered: undelivered))
         }
     }
 

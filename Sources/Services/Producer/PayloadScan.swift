@@ -2,8 +2,11 @@ import Bytes
 
 /// What the producer wants to know of an event's JSON; nothing of it decides whether the event is sent.
 package struct PayloadScan: Equatable {
-    /// `wiki:title`, UTF-8, escapes resolved; nil where either is missing or not a string.
+    /// `wiki:title`, UTF-8, escapes resolved; nil where either is missing or not a string, or both are longer than
+    /// any real one.
     package var key: [UInt8]?
+    /// Longest wiki and title together, in bytes; a title has at most 255.
+    private static let keyBytesMax = 4_096
     /// `meta.dt` in milliseconds since 1970.
     package var eventTimeMilliseconds: Int64?
 
@@ -15,7 +18,7 @@ package struct PayloadScan: Equatable {
         eventTimeMilliseconds = scanner.eventTime.flatMap { text in
             text.withMemoryRebound(to: UInt8.self) { CivilTime.epochMilliseconds(rfc3339: $0) }
         }
-        if let wiki = scanner.wiki, let title = scanner.title {
+        if let wiki = scanner.wiki, let title = scanner.title, wiki.count + title.count <= Self.keyBytesMax {
             var bytes: [UInt8] = []
             bytes.reserveCapacity(wiki.count + 1 + title.count)
             if Self.unescape(wiki, to: &bytes) {

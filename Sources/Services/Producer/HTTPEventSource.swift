@@ -1,0 +1,46 @@
+import HTTPClient
+
+/// An event stream over HTTP.
+package struct HTTPEventSource: EventSource {
+    private let configuration: ProducerConfiguration
+    private let client: HTTPClient
+
+    package init(_ configuration: ProducerConfiguration) {
+        self.configuration = configuration
+        client = HTTPClient(HTTPClientConfiguration(userAgent: configuration.userAgent))
+    }
+
+    package func stream(
+        lastEventID: [UInt8], shouldStop: () -> Bool, onHead: (SourceHead) -> Bool,
+        onBytes: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var request = HTTPClientRequest(url: configuration.url)
+        request.headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
+        if !lastEventID.isEmpty {
+            request.headers.append(("Last-Event-ID", String(decoding: lastEventID, as: UTF8.self)))
+        }
+        request.redirectsMax = 5
+        do {
+            _ = try client.stream(
+                request, connectTimeoutMilliseconds: configuration.timeoutMilliseconds,
+                stallTimeoutMilliseconds: configuration.timeoutMilliseconds, shouldStop: shouldStop,
+                onHead: { status, headers in onHead(Self.head(status, headers)) }, onBytes: onBytes)
+        } catch let error as HTTPClientError {
+            throw SourceError(cause: Self.cause(of: error.kind), message: error.description)
+        }
+    }
+
+    private static func head(_ status: Int, _ headers: HTTPClientHeaders) -> SourceHead {
+        let type = (headers["Content-Type"] ?? "").prefix { $0 != ";" }
+        return SourceHead(
+            status: status, contentType: type.filter { $0 != " " }.lowercased(), retryAfter: headers["Retry-After"])
+    }
+
+    private static func cause(of kind: HTTPClientError.Kind) -> ReconnectCause {
+        switch kind {
+        case .stall, .timeout: .stalled
+        case .invalidRequest: .notAStream
+        case .dns, .connect, .tls, .cut, .badReply, .bodyTooLarge, .stopped, .http, .library: .connection
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import Telemetry
+
+/// The producer's metrics.
+struct ProducerMetrics: Sendable {
+    let received: Counter
+    let receivedBytes: Counter
+    let produced: Counter
+    let acknowledged: Counter
+    let deliveryFailures: Counter
+    let oversized: Counter
+    let refused: Counter
+    let sourceErrors: Counter
+    let withoutKey: Counter
+    let queueFull: Counter
+    let lag: Gauge
+    let inFlight: Gauge
+    let isConnected: Gauge
+    private let reconnects: [ReconnectCause: Counter]
+
+    init(_ registry: MetricsRegistry) {
+        received = registry.counter(
+            "medallion_producer_events_received_total", help: "Events that arrived complete from the source.")
+        receivedBytes = registry.counter(
+            "medallion_producer_received_bytes_total", help: "Bytes of the source's stream.")
+        produced = registry.counter(
+            "medallion_producer_events_produced_total", help: "Events handed to the Kafka client.")
+        acknowledged = registry.counter(
+            "medallion_producer_events_acknowledged_total", help: "Events that the broker has acknowledged.")
+        deliveryFailures = registry.counter(
+            "medallion_producer_delivery_failures_total", help: "Failed deliveries; each is retried.")
+        oversized = registry.counter(
+            "medallion_producer_events_oversized_total", help: "Events left out because they exceed the size limit.")
+        refused = registry.counter(
+            "medallion_producer_events_refused_total",
+            help: "Events left out because the broker refuses records of their size.")
+        sourceErrors = registry.counter(
+            "medallion_producer_source_errors_total", help: "Events of type error that the source sent about itself.")
+        withoutKey = registry.counter(
+            "medallion_producer_events_without_key_total", help: "Events without a readable wiki and title.")
+        queueFull = registry.counter(
+            "medallion_producer_queue_full_total", help: "Times that reading stopped because the local queue was full.")
+        lag = registry.gauge(
+            "medallion_producer_lag_seconds", help: "Age of the last event when it arrived, by its meta.dt.")
+        inFlight = registry.gauge(
+            "medallion_producer_events_in_flight", help: "Events sent and not yet acknowledged up to there.")
+        isConnected = registry.gauge(
+            "medallion_producer_connected", help: "1 while the source's stream is open, else 0.")
+        reconnects = Dictionary(
+            uniqueKeysWithValues: ReconnectCause.allCases.map { cause in
+                (
+                    cause,
+                    registry.counter(
+                        "medallion_producer_reconnects_total", help: "Ended connections to the source, by cause.",
+                        labels: [("cause", cause.rawValue)])
+                )
+            })
+    }
+
+    func countReconnect(_ cause: ReconnectCause) {
+        reconnects[cause]?.increment()
+    }
+}

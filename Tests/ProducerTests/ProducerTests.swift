@@ -1,0 +1,181 @@
+import Bytes
+import CRDKafka
+import Kafka
+import PlatformTesting
+import Producer
+import ServiceLifecycle
+import Telemetry
+import Testing
+
+/// The producer between a scripted source and librdkafka's mock cluster.
+@Suite(.timeLimit(.minutes(2)))
+struct ProducerTests {
+    static let topic = "source"
+    static let partitions = 3
+    let cluster: MockCluster
+    let configuration: ProducerConfiguration
+
+    init() throws {
+        cluster = try #require(MockCluster())
+        cluster.createTopic(Self.topic, partitions: Self.partitions)
+        var configuration = ProducerConfiguration(
+            url: "http://127.0.0.1/stream", userAgent: "tests (nobody)",
+            kafka: KafkaConfiguration(brokers: cluster.brokers), topic: Self.topic, topicPartitions: Self.partitions)
+        configuration.reconnectMilliseconds = 10
+        configuration.reconnectMaxMilliseconds = 50
+        configuration.refusedMilliseconds = 20
+        self.configuration = configuration
+    }
+
+    private func content() throws -> TopicContent {
+        try TopicContent.read(configuration.kafka, topic: Self.topic, partitions: Self.partitions)
+    }
+
+    /// Runs a producer until `isDone` says so (looked at every few milliseconds), then stops it.
+    @discardableResult
+    private func run(
+        _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
+        until isDone: @escaping @Sendable (ProducerStatus) -> Bool
+    ) async throws -> ProducerStatus {
+        let producer = Producer(
+            configuration: configuration ?? self.configuration, metrics: metrics,
+            logger: Logger("test", level: .error), source: source)
+        let stop = StopSignal()
+        async let end: Void = producer.run(stop: stop)
+        while !isDone(producer.status) { try await Task.sleep(for: .milliseconds(5)) }
+        let status = producer.status
+        stop.request()
+        try await end
+        return status
+    }
+
+    @Test("every event arrives untouched, with key and headers, through cuts and refusals", arguments: 1...3)
+    func cuts(seed: UInt64) async throws {
+        var generator = SeededGenerator(seed: seed)
+        var script: [ScriptedSource.Step] = [.status(503), .status(403), .status(429, retryAfter: "0")]
+        for _ in 0..<8 {
+            let bytes = Int.random(in: 0...40_000, using: &generator)
+            script.append(Bool.random(using: &generator) ? .cut(afterBytes: bytes) : .reset(afterBytes: bytes))
+        }
+        let source = ScriptedSource(eventCount: 1_000, script: script + [.play], seed: seed)
+        let registry = MetricsRegistry()
+        let status = try await run(source: source, metrics: registry) { $0.acknowledgedPosition >= 1_000 }
+        #expect(status.reconnects == 11)
+        #expect(status.isConnected)
+        #expect(status.lastEventTimeMilliseconds == CivilTime.epochMilliseconds("2026-01-02T03:04:05Z"))
+        let content = try content()
+        #expect(content.ids == Array(1...1_000), "seed \(seed)")
+        #expect(content.records.count == 1_000, "a cut connection resumes exactly where it was")
+        for record in content.records {
+            let number = try #require(record.headers["sse_id"].flatMap { Int($0) })
+            #expect(record.value == ScriptedSource.payload(number))
+            #expect(record.key == "w\(number % 3):T\(number % 17)")
+            #expect(record.headers["position"] == String(number))
+            #expect(record.headers["ingest_time_ms"].flatMap { Int64($0) } ?? 0 > 1_700_000_000_000)
+            let position = try #require(PositionRecovery.decode(Array((record.headers["acked_position"] ?? "").utf8)))
+            #expect(position.number < Int64(number))
+        }
+        #expect(Set(content.records.map { "\($0.key ?? "") \($0.partition)" }).count == 51, "one place for each key")
+        let metrics = String(decoding: registry.render(), as: UTF8.self)
+        #expect(metrics.contains("medallion_producer_events_acknowledged_total 1000\n"))
+        #expect(metrics.contains("medallion_producer_reconnects_total{cause=\"forbidden\"} 1\n"))
+    }
+
+    @Test("a refusal explains itself")
+    func forbidden() async throws {
+        let source = ScriptedSource(eventCount: 1, script: [.status(403)], seed: 1)
+        let status = try await run(source: source) { $0.reconnects >= 2 }
+        #expect(status.lastError?.contains("WIKIMEDIA_USER_AGENT") == true)
+        #expect(status.lastError?.contains("tests (nobody)") == true)
+        #expect(!status.isConnected)
+    }
+
+    @Test("a restart resumes from the topic's own records and leaves nothing out", arguments: 1...3)
+    func restart(seed: UInt64) async throws {
+        var configuration = configuration
+        // Like kill -9: nothing is waited for at the stop.
+        configuration.drainMilliseconds = 0
+        cluster.setRoundTrip(broker: 1, milliseconds: 3)
+        var reached: Int64 = 0
+        for run in 0..<3 {
+            let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
+            let goal = reached + 300
+            let status = try await self.run(configuration, source: source) { $0.acknowledgedPosition >= goal }
+            reached = status.acknowledgedPosition
+            let resumed = try #require(source.seen.lastEventIDs.first)
+            #expect((resumed == nil) == (run == 0), "run \(run), seed \(seed)")
+            let ids = try content().ids
+            #expect(ids == Array(1...(ids.last ?? 0)), "a gap after run \(run), seed \(seed)")
+        }
+        let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
+        try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
+        #expect(try content().ids == Array(1...2_000), "seed \(seed)")
+    }
+
+    @Test("while the broker is away reading stops, memory is bounded, and nothing is lost")
+    func brokerAway() async throws {
+        var configuration = configuration
+        configuration.queueMaxRecords = 50
+        let source = ScriptedSource(eventCount: 500, script: [.play], seed: 1)
+        let cluster = cluster
+        let isDown = Flag()
+        let wasBlocked = Flag()
+        let status = try await run(configuration, source: source) { status in
+            if status.acknowledgedPosition >= 1 && !isDown.isSet {
+                cluster.setBroker(1, isUp: false)
+                isDown.set()
+            }
+            if isDown.isSet && status.phase == .blocked && status.inFlight >= 49 {
+                wasBlocked.set()
+                cluster.setBroker(1, isUp: true)
+            }
+            return status.acknowledgedPosition >= 500
+        }
+        #expect(wasBlocked.isSet || status.acknowledgedPosition == 500)
+        #expect(try content().ids == Array(1...500))
+    }
+
+    @Test(
+        "a failed delivery is sent again, whatever the fault",
+        arguments: [
+            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+            RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+        ])
+    func failedDelivery(error: rd_kafka_resp_err_t) async throws {
+        let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: 1)
+        cluster.failNext(
+            apiKey: 0, with: [RD_KAFKA_RESP_ERR_NO_ERROR, error, RD_KAFKA_RESP_ERR_NO_ERROR, error])
+        try await run(source: source) { $0.acknowledgedPosition >= 2_000 }
+        #expect(try content().ids == Array(1...2_000))
+    }
+
+    @Test("a batch that is too large for the broker goes through one by one")
+    func batchTooLarge() async throws {
+        let source = ScriptedSource(eventCount: 50, script: [.play], seed: 1)
+        cluster.failNext(apiKey: 0, with: [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE])
+        try await run(source: source) { $0.acknowledgedPosition >= 50 }
+        #expect(try content().ids == Array(1...50))
+    }
+
+    @Test("an event that is too large for the broker by itself is left out aloud, and the stream goes on")
+    func eventTooLarge() async throws {
+        let source = ScriptedSource(eventCount: 1, script: [.play], seed: 1)
+        cluster.failNext(
+            apiKey: 0, with: [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE])
+        let registry = MetricsRegistry()
+        let status = try await run(source: source, metrics: registry) { $0.acknowledgedPosition >= 1 }
+        #expect(status.lastError?.contains("message.max.bytes") == true)
+        #expect(registry.counter("medallion_producer_events_refused_total", help: "").value == 1)
+        let second = ScriptedSource(eventCount: 2, script: [.play], seed: 1)
+        try await run(source: second) { $0.acknowledgedPosition >= 2 }
+        #expect(try content().ids.last == 2)
+    }
+}
+
+/// A switch that a closure may set.
+final class Flag: Sendable {
+    private let signal = StopSignal()
+    var isSet: Bool { signal.isRequested }
+    func set() { signal.request() }
+}
