@@ -155,7 +155,8 @@ let package = Package(
                 "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
                 "Embeddings", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
-        tests("BrokerTests", uses: ["Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
+        tests(
+            "BrokerTests", uses: ["Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
         tests(
             "SimulatorTests",
             uses: [

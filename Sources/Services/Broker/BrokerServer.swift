@@ -16,6 +16,7 @@ package final class BrokerServer: Sendable {
     private let configuration: BrokerConfiguration
     private let metrics: BrokerMetrics
     private let logger: Logger
+    private let disk: DiskCalls
     private let running = Mutex<Running?>(nil)
 
     private struct Running {
@@ -26,7 +27,12 @@ package final class BrokerServer: Sendable {
         let networkBox: NetworkBox
     }
 
-    package init(configuration: BrokerConfiguration, metrics: MetricsRegistry, logger: Logger) throws {
+    package convenience init(configuration: BrokerConfiguration, metrics: MetricsRegistry, logger: Logger) throws {
+        try self.init(configuration: configuration, metrics: metrics, logger: logger, disk: .system)
+    }
+
+    /// - Parameter disk: how records reach the disk; tests make it fail.
+    init(configuration: BrokerConfiguration, metrics: MetricsRegistry, logger: Logger, disk: DiskCalls) throws {
         guard (1...TopicCatalog.partitionsMax).contains(configuration.partitionsDefault),
             (1 << 14...1 << 30).contains(configuration.segmentBytesMax), !configuration.directory.isEmpty
         else {
@@ -38,6 +44,7 @@ package final class BrokerServer: Sendable {
         self.configuration = configuration
         self.metrics = BrokerMetrics(metrics)
         self.logger = logger
+        self.disk = disk
     }
 
     /// Recovers the logs, which reads each topic partition's last segment, then listens. Blocks until done.
@@ -51,7 +58,7 @@ package final class BrokerServer: Sendable {
         raiseDescriptorLimit()
         let started = SystemClock.monotonicNanoseconds()
         let tables = StorageTables()
-        let state = try StorageState(configuration: configuration, tables: tables, logger: logger)
+        let state = try StorageState(configuration: configuration, tables: tables, logger: logger, disk: disk)
         let loop = try EventLoop(name: "broker")
         let networkBox = NetworkBox()
         let storage = StorageThread(durability: configuration.durability, metrics: metrics, logger: logger) {

@@ -13,9 +13,10 @@ struct StorageState: ~Copyable {
     private var producerIDs: ProducerIDs
     /// Held as long as the broker runs.
     private let lock: File
+    private let disk: DiskCalls
 
     /// Opens the broker's folder and recovers every log in it.
-    init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger) throws {
+    init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger, disk: DiskCalls) throws {
         let folder = configuration.directory
         try Folder.create(folder)
         let lock = try File(folder + "/broker.lock", .readWrite)
@@ -25,14 +26,14 @@ struct StorageState: ~Copyable {
                 hint: "stop that one, or set BROKER_DIR to another folder")
         }
         let catalog = try TopicCatalog.open(folder: folder)
-        let journal = try OffsetJournal(folder: folder)
+        let journal = try OffsetJournal(folder: folder, disk: disk)
         if journal.bytesCut > 0 {
             logger.warning("cut an unfinished entry off the offset journal", ["bytes": "\(journal.bytesCut)"])
         }
         let producerIDs = try ProducerIDs(folder: folder)
         var topics: [String: Topic] = [:]
         for entry in catalog.topics {
-            topics[entry.name] = try Self.open(entry, configuration, logger)
+            topics[entry.name] = try Self.open(entry, configuration, logger, disk)
         }
         self.configuration = configuration
         self.tables = tables
@@ -40,18 +41,19 @@ struct StorageState: ~Copyable {
         self.journal = journal
         self.producerIDs = producerIDs
         self.lock = lock
+        self.disk = disk
         tables.set(topics: topics, clusterID: catalog.clusterID)
         tables.offsets.withLock { $0 = self.journal.table }
     }
 
     private static func open(
-        _ entry: TopicCatalog.Entry, _ configuration: BrokerConfiguration, _ logger: Logger
+        _ entry: TopicCatalog.Entry, _ configuration: BrokerConfiguration, _ logger: Logger, _ disk: DiskCalls
     ) throws -> Topic {
         let settings = entry.configs.logSettings(defaults: configuration.logDefaults)
         var logs: [PartitionLog] = []
         for partition in 0..<entry.partitionCount {
             let folder = configuration.directory + "/" + TopicCatalog.logFolder(entry.name, partition)
-            let recovered = try LogRecovery.open(folder: folder, settings: settings)
+            let recovered = try LogRecovery.open(folder: folder, settings: settings, disk: disk)
             let topicPartition = TopicPartition(topic: entry.name, partition: Int32(partition))
             if recovered.bytesCut > 0 {
                 logger.warning(
@@ -62,7 +64,7 @@ struct StorageState: ~Copyable {
                     ])
             }
             logs.append(
-                PartitionLog(topicPartition: topicPartition, folder: folder, recovered: recovered, disk: .system))
+                PartitionLog(topicPartition: topicPartition, folder: folder, recovered: recovered, disk: disk))
         }
         return Topic(name: entry.name, id: entry.id, configs: entry.configs, settings: settings, logs: logs)
     }
@@ -81,7 +83,7 @@ struct StorageState: ~Copyable {
         }
         let entry = TopicCatalog.Entry(
             name: name, id: TopicID.random(), partitionCount: partitionCount, configs: configs)
-        let topic = try Self.open(entry, configuration, logger)
+        let topic = try Self.open(entry, configuration, logger, disk)
         var grown = catalog
         grown.topics.append(entry)
         try grown.save(folder: configuration.directory)
