@@ -71,7 +71,9 @@ struct BatchTests {
 
 /// Idempotent producers: what was written before is known again, what does not follow is refused.
 struct ProducerStatesTests {
-    private func header(_ sequence: Int32, count: Int = 1, epoch: Int16 = 0, offset: Int64 = 0) throws -> RecordBatchHeader {
+    private func header(_ sequence: Int32, count: Int = 1, epoch: Int16 = 0, offset: Int64 = 0) throws
+        -> RecordBatchHeader
+    {
         let batch = TestBatch.make(
             Array(repeating: "v", count: count), producerID: 9, epoch: epoch, sequence: sequence)
         var header = try #require(TestBatch.header(batch))

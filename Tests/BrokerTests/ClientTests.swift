@@ -4,7 +4,6 @@ import Kafka
 import PlatformTesting
 import Testing
 
-
 /// The broker as librdkafka sees it.
 struct ClientTests {
     private let folder: TemporaryFolder

@@ -96,7 +96,9 @@ enum TestBatch {
 extension PartitionLog {
     /// Appends, and does with it what a round does.
     @discardableResult
-    func write(_ batch: [UInt8], settings: LogSettings = LogSettings(), now: Int64 = 1_700_000_000_000) throws -> AppendOutcome {
+    func write(_ batch: [UInt8], settings: LogSettings = LogSettings(), now: Int64 = 1_700_000_000_000) throws
+        -> AppendOutcome
+    {
         let outcome = try stage(batch, settings: settings, now: now)
         try flush()
         try sync()
@@ -104,7 +106,9 @@ extension PartitionLog {
         return outcome
     }
 
-    func stage(_ batch: [UInt8], settings: LogSettings = LogSettings(), now: Int64 = 1_700_000_000_000) throws -> AppendOutcome {
+    func stage(_ batch: [UInt8], settings: LogSettings = LogSettings(), now: Int64 = 1_700_000_000_000) throws
+        -> AppendOutcome
+    {
         try batch.withUnsafeBytes { bytes in
             let header = try RecordBatch.validate(produced: bytes, bytesMax: 1 << 20)
             return try append(bytes, header: header, settings: settings, now: now)
@@ -136,7 +140,9 @@ extension LogRegion {
 enum TestLog {
     static let name = TopicPartition(topic: "t", partition: 0)
 
-    static func open(_ folder: String, _ settings: LogSettings = LogSettings(), disk: DiskCalls = .system) throws -> PartitionLog {
+    static func open(_ folder: String, _ settings: LogSettings = LogSettings(), disk: DiskCalls = .system) throws
+        -> PartitionLog
+    {
         let recovered = try LogRecovery.open(folder: folder, settings: settings, disk: disk)
         return PartitionLog(topicPartition: name, folder: folder, recovered: recovered, disk: disk)
     }
@@ -195,7 +201,8 @@ final class TestBroker {
     var address: String { "127.0.0.1:\(port)" }
 
     init(
-        folder: String, port: UInt16 = 0, disk: DiskCalls = .system, _ adjust: (inout BrokerConfiguration) -> Void = { _ in }
+        folder: String, port: UInt16 = 0, disk: DiskCalls = .system,
+        _ adjust: (inout BrokerConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = BrokerConfiguration(directory: folder)
         configuration.port = port

@@ -105,7 +105,9 @@ struct LogFaultTests {
                 log = try TestLog.open(path, settings, disk: disk.calls)
                 let found = try log.everything().map(\.value)
                 #expect(Array(found.prefix(published.count)) == published, "seed \(seed), step \(step)")
-                #expect(found.dropFirst(published.count).elementsEqual(pending.prefix(max(0, found.count - published.count))))
+                #expect(
+                    found.dropFirst(published.count).elementsEqual(
+                        pending.prefix(max(0, found.count - published.count))))
                 published = found
                 pending = []
                 sequence = Int32(found.count)

@@ -105,7 +105,9 @@ struct LogTests {
         let next = TestBatch.make(["unfinished"])
         var damaged = next
         damaged[70] ^= 1
-        for tail in [[UInt8](repeating: 0, count: 5_000), Array(repeating: 0xff, count: 100), Array(next[..<60]), damaged] {
+        for tail in [
+            [UInt8](repeating: 0, count: 5_000), Array(repeating: 0xff, count: 100), Array(next[..<60]), damaged,
+        ] {
             let copy = folder.file("copy")
             try Folder.create(copy)
             try File.replace(copy + "/" + SegmentFile.name(0), with: bytes + tail)
@@ -209,6 +211,8 @@ struct LogTests {
         #expect(try open.bytes().count == open.byteCount)
         #expect(try log.retain(LogRetention(milliseconds: nil, bytes: 0), now: 0) == after.sealed.count)
         #expect(log.published.withLock { $0.startOffset } == before.active.baseOffset)
-        #expect(try LogRecovery.open(folder: path, settings: Self.smallSegments).published.startOffset == before.active.baseOffset)
+        #expect(
+            try LogRecovery.open(folder: path, settings: Self.smallSegments).published.startOffset
+                == before.active.baseOffset)
     }
 }

@@ -97,7 +97,8 @@ struct ServerTests {
         try createTopic(first)
         let batch = TestBatch.make(["hello"])
         // The fetch waits for a record that another connection brings; the requests behind it wait for it.
-        first.send(fetch(offset: 0, minBytes: 1, wait: 4_000, correlation: 10) + frame(.apiVersions, 0, correlation: 11, []))
+        first.send(
+            fetch(offset: 0, minBytes: 1, wait: 4_000, correlation: 10) + frame(.apiVersions, 0, correlation: 11, []))
         second.send(produce(batch, correlation: 20) + produce(batch, correlation: 21))
         #expect(try produceAnswer(second.answer()).correlation == 20)
         let last = try produceAnswer(second.answer())
@@ -152,7 +153,10 @@ struct ServerTests {
         #expect(try produceAnswer(socket.answer()).error == 0)
         disk.faults.withLock { $0.writableBytes = 10 }
         socket.send(produce(batch(1), correlation: 2) + produce(batch(2), correlation: 3))
-        for _ in 0..<2 { #expect(try produceAnswer(socket.answer()).error == ErrorCode.storageError.rawValue) }
+        #expect(try produceAnswer(socket.answer()).error == ErrorCode.storageError.rawValue)
+        // In the same round it fails like the first, in the next it no longer follows; a client sends both again.
+        let later = try produceAnswer(socket.answer()).error
+        #expect([ErrorCode.storageError, .outOfOrderSequenceNumber].map(\.rawValue).contains(later))
         disk.faults.withLock { $0 = FaultyDisk.Faults(writableBytes: nil, syncFails: true) }
         socket.send(produce(batch(1), correlation: 4))
         #expect(try produceAnswer(socket.answer()).error == ErrorCode.storageError.rawValue)
@@ -193,7 +197,8 @@ struct ServerTests {
         let broker = try TestBroker(folder: folder.file("b"))
         let socket = try BrokerSocket(port: broker.port)
         try createTopic(socket)
-        socket.send(produce(TestBatch.make(["z"]), correlation: 1, acks: 0) + frame(.apiVersions, 0, correlation: 2, []))
+        socket.send(
+            produce(TestBatch.make(["z"]), correlation: 1, acks: 0) + frame(.apiVersions, 0, correlation: 2, []))
         #expect(try #require(socket.answer())[..<4] == [0, 0, 0, 2])
         socket.send(produce(TestBatch.make(["z"]), correlation: 3, topic: "missing", acks: 0))
         #expect(socket.isClosedByPeer())
@@ -258,7 +263,9 @@ final class BrokerSocket {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         while done < count {
-            let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress.map { $0 + done }, count - done, 0) }
+            let got = bytes.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress.map { $0 + done }, count - done, 0)
+            }
             if got <= 0 { return nil }
             done += got
         }

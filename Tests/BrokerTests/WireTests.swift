@@ -32,7 +32,9 @@ struct WireTests {
     func everyVersion() {
         for (api, version, body) in Self.requests() where api != .apiVersions {
             #expect(throws: Never.self, "\(api.name) \(version)") { try decode(api, version, body) }
-            #expect(throws: WireError.self, "\(api.name) \(version) and a byte") { try decode(api, version, body + [0]) }
+            #expect(throws: WireError.self, "\(api.name) \(version) and a byte") {
+                try decode(api, version, body + [0])
+            }
             for length in 0..<body.count {
                 #expect(throws: WireError.self, "\(api.name) \(version) cut to \(length)") {
                     try decode(api, version, Array(body[..<length]))
@@ -50,7 +52,8 @@ struct WireTests {
             var bytes = body
             for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
                 let position = Int.random(in: 0..<bytes.count, using: &random)
-                bytes[position] = [0, 0x7f, 0x80, 0xff, UInt8.random(in: 0...255, using: &random)].randomElement(using: &random) ?? 0
+                bytes[position] =
+                    [0, 0x7f, 0x80, 0xff, UInt8.random(in: 0...255, using: &random)].randomElement(using: &random) ?? 0
             }
             try? decode(api, version, bytes)
             var reader = WireReader(bytes)
@@ -99,7 +102,9 @@ struct WireTests {
 
     @Test("Frames come out whole however the bytes arrive")
     func frames() {
-        let frames = [[UInt8](repeating: 1, count: 10), [UInt8](repeating: 2, count: 300), [UInt8](repeating: 3, count: 11)]
+        let frames = [
+            [UInt8](repeating: 1, count: 10), [UInt8](repeating: 2, count: 300), [UInt8](repeating: 3, count: 11),
+        ]
         let stream = frames.flatMap { frame in
             withUnsafeBytes(of: UInt32(frame.count).bigEndian) { Array($0) } + frame
         }

@@ -27,6 +27,9 @@ package final class BrokerServer: Sendable {
         let networkBox: NetworkBox
     }
 
+    /// Checks the configuration; nothing is opened before ``start()``.
+    ///
+    /// - Throws: ``BrokerError`` for values that no broker can run with.
     package convenience init(configuration: BrokerConfiguration, metrics: MetricsRegistry, logger: Logger) throws {
         try self.init(configuration: configuration, metrics: metrics, logger: logger, disk: .system)
     }
@@ -137,7 +140,8 @@ package final class BrokerServer: Sendable {
     /// A log has one open file, a connection another; the usual soft limit of 1,024 is soon reached.
     private func raiseDescriptorLimit() {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else {
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
+        else {
             return
         }
         limit.rlim_cur = limit.rlim_max

@@ -1,4 +1,5 @@
 import Files
+import Glibc
 
 /// Walks the batches of a segment from a position on, by their headers alone or with their sums checked.
 struct BatchScanner {
@@ -28,9 +29,10 @@ struct BatchScanner {
         while position < limit {
             var batch = try slice(position, RecordBatchHeader.byteCount, &window, &windowStart, &filled)
             guard let batchHeader = batch else { return .unsound(position: position) }
-            guard let header = window.withUnsafeBytes({ bytes in
-                RecordBatchHeader(UnsafeRawBufferPointer(rebasing: bytes[batchHeader]))
-            }), header.isPlausible, header.baseOffset == nextOffset, header.byteCount <= limit - position
+            guard
+                let header = window.withUnsafeBytes({ bytes in
+                    RecordBatchHeader(UnsafeRawBufferPointer(rebasing: bytes[batchHeader]))
+                }), header.isPlausible, header.baseOffset == nextOffset, header.byteCount <= limit - position
             else { return .unsound(position: position) }
             batch = try slice(position, header.byteCount, &window, &windowStart, &filled)
             guard let whole = batch else { return .unsound(position: position) }
@@ -94,7 +96,7 @@ struct BatchScanner {
                 let header = window.withUnsafeBytes({
                     RecordBatchHeader(UnsafeRawBufferPointer(rebasing: $0[offset..<max(offset, filled)]))
                 }), header.isPlausible
-            else { throw FileError("read batch header", file.path, code: 5 /* EIO */) }
+            else { throw FileError("read batch header", file.path, code: EIO) }
             if !body(header, position) { break }
             position += header.byteCount
         }

@@ -93,7 +93,8 @@ enum LogRecovery {
         guard scan.end == size, scan.nextOffset == end else {
             throw BrokerError(
                 operation: "open log segment", subject: file.path,
-                reason: "unsound at byte \(scan.end) of \(size) (offset \(scan.nextOffset)), though segment \(end) follows",
+                reason:
+                    "unsound at byte \(scan.end) of \(size) (offset \(scan.nextOffset)), though segment \(end) follows",
                 hint: "the disk damaged acknowledged records: restore the file from a backup, or move the whole folder "
                     + "away to begin an empty log")
         }

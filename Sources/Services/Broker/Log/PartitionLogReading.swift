@@ -1,4 +1,5 @@
 import Files
+import Glibc
 
 /// A run of whole batches in a segment file, to be sent as it is.
 struct LogRegion: Sendable {
@@ -49,7 +50,7 @@ extension PartitionLog {
             return false
         }
         guard let first else {
-            throw FileError("find offset \(offset)", segment.file.path, code: 5 /* EIO: index and file disagree */)
+            throw FileError("find offset \(offset)", segment.file.path, code: EIO)
         }
         let end = try end(of: segment, scanner, first: first, bytesMax: max(bytesMax, 0))
         if end > first.position {
@@ -172,7 +173,9 @@ extension PartitionLog {
         bytes.withUnsafeBytes { batch in
             var position = RecordBatchHeader.byteCount
             for index in 0..<Int(header.recordCount) {
-                guard let length = batch.varint(at: &position), length > 0, length <= batch.count - position else { return }
+                guard let length = batch.varint(at: &position), length > 0, length <= batch.count - position else {
+                    return
+                }
                 let end = position + length
                 position += 1
                 guard let delta = batch.varint(at: &position) else { return }

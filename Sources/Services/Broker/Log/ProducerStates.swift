@@ -92,7 +92,9 @@ struct ProducerStates: Sendable {
 
     /// Sequences go round after Int32.max.
     static func lastSequence(_ header: RecordBatchHeader) -> Int32 {
-        Int32(bitPattern: (UInt32(bitPattern: header.baseSequence) &+ UInt32(bitPattern: header.lastOffsetDelta)) & 0x7fff_ffff)
+        Int32(
+            bitPattern: (UInt32(bitPattern: header.baseSequence) &+ UInt32(bitPattern: header.lastOffsetDelta))
+                & 0x7fff_ffff)
     }
 
     private static func successor(_ sequence: Int32) -> Int32 {

@@ -57,7 +57,8 @@ final class SegmentFile: Sendable {
     func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(FileError) -> Int {
         var done = 0
         while done < buffer.count {
-            let got = pread(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(position + done))
+            let got = pread(
+                descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(position + done))
             if got < 0 {
                 if errno == EINTR { continue }
                 throw FileError("read", path)

@@ -1,4 +1,5 @@
 import Files
+import Glibc
 
 /// Where one batch of a segment starts; kept for about every 16 KiB of a segment.
 struct IndexEntry: Equatable, Sendable {
@@ -128,7 +129,7 @@ enum SegmentIndex {
         let position = SegmentSeal.headerBytes + index * IndexEntry.byteCount
         var reader = LittleEndianReader(try file.read(at: position, count: IndexEntry.byteCount))
         guard let relative: UInt32 = reader.next(), let start: UInt32 = reader.next(), let before: Int64 = reader.next()
-        else { throw FileError("read", file.path, code: 5 /* EIO: shorter than when it was checked */) }
+        else { throw FileError("read", file.path, code: EIO) }
         return IndexEntry(relativeOffset: relative, position: start, timestampBefore: before)
     }
 }

@@ -165,7 +165,8 @@ extension BrokerLoop {
         answer(slot, header, session) { ListOffsetsResponse(topics: topics).encode(&$0, version: header.version) }
     }
 
-    private func find(_ partition: ListOffsetsRequest.Partition, _ log: PartitionLog?) -> ListOffsetsResponse.Partition {
+    private func find(_ partition: ListOffsetsRequest.Partition, _ log: PartitionLog?) -> ListOffsetsResponse.Partition
+    {
         var answer = ListOffsetsResponse.Partition(index: partition.index)
         guard let log else {
             answer.error = .unknownTopicOrPartition

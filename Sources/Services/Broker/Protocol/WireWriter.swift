@@ -55,7 +55,9 @@ struct WireWriter {
     /// The length of a bytes field whose content follows by other means.
     mutating func bytesLength(_ count: Int?) { length(count, wide: true) }
 
-    mutating func array<Elements: Collection>(_ elements: Elements, _ write: (inout WireWriter, Elements.Element) -> Void) {
+    mutating func array<Elements: Collection>(
+        _ elements: Elements, _ write: (inout WireWriter, Elements.Element) -> Void
+    ) {
         length(elements.count, wide: true)
         for element in elements { write(&self, element) }
     }

@@ -74,7 +74,9 @@ struct StorageState: ~Copyable {
     /// Makes a topic, durable when this returns.
     ///
     /// - Throws: `ErrorCode.topicAlreadyExists`, or the disk's error.
-    mutating func createTopic(_ name: String, partitionCount: Int, configs: TopicConfigs, logger: Logger) throws -> Topic {
+    mutating func createTopic(_ name: String, partitionCount: Int, configs: TopicConfigs, logger: Logger) throws
+        -> Topic
+    {
         guard tables.topic(name) == nil else { throw ErrorCode.topicAlreadyExists }
         // Only an interrupted creation can have left folders of these names: the catalog does not know the topic.
         for partition in 0..<partitionCount {

@@ -52,7 +52,9 @@ struct TopicConfigs: Equatable, Sendable {
     /// How the topic's logs are kept.
     func logSettings(defaults: LogSettings) -> LogSettings {
         var settings = defaults
-        if let type = values[Self.timestampType].flatMap(TimestampType.init(rawValue:)) { settings.timestampType = type }
+        if let type = values[Self.timestampType].flatMap(TimestampType.init(rawValue:)) {
+            settings.timestampType = type
+        }
         if let bytes = values[Self.segmentBytes].flatMap({ Int($0) }) { settings.segmentBytesMax = bytes }
         return settings
     }
