@@ -81,6 +81,21 @@ package struct CommitLog: ~Copyable {
         try bisect { $0.firstOffset >= firstOffset }
     }
 
+    /// The first entry at which the largest broker time had come to `milliseconds`; nil while it has not.
+    package func firstEntry(atBrokerTime milliseconds: Int64) throws(LakeError) -> CommitRecord? {
+        try bisect { $0.brokerTimeMax >= milliseconds }?.record
+    }
+
+    /// The generations' handovers that entries from the byte `start` on record.
+    package func handovers(from start: Int = 0) throws(LakeError) -> [Int64: Int64] {
+        var handovers: [Int64: Int64] = [:]
+        try forEach(from: start) { record in
+            if record.kind == .handover, let generation = record.handover { handovers[generation] = record.range.end }
+            return true
+        }
+        return handovers
+    }
+
     /// The seal of the files named by `firstOffset`, or nil while they are open.
     package func seal(ofFiles firstOffset: Int64) throws(LakeError) -> CommitRecord? {
         var end = try firstEntry(ofFilesFrom: firstOffset + 1)?.start ?? size

@@ -133,6 +133,8 @@ final class PartitionWorker {
                 for index in 0..<batch.count { try take(batch[index]) }
             }
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
+            // Without traffic there is no commit after which news would be looked for.
+            if batchStart == nil { try followGenerations() }
             report(to: consumer)
         }
         try commit()

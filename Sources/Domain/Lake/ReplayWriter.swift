@@ -1,0 +1,72 @@
+package import Events
+import Files
+
+/// Writes the files of a replayed range of one topic partition, already sealed, with a log of their own.
+///
+/// A replay that breaks off leaves a generation that is never complete; it is done again as another one. So there is
+/// nothing to recover here. Not thread-safe.
+package final class ReplayWriter {
+    private let layout: LakeLayout
+    private let source: TopicPartition
+    private let generation: Int64
+    private let logPath: String
+    private var hour: LakeHour?
+    private var firstOffset: Int64 = 0
+    private var nextOffset: Int64
+    private var writers: [Layer: Slot] = [:]
+
+    /// A box, since a dictionary cannot hold what owns a file.
+    private final class Slot {
+        var writer: SealedFileWriter?
+
+        init(_ writer: consuming SealedFileWriter) { self.writer = consume writer }
+    }
+
+    /// - Parameter start: the range's first offset.
+    package init(layout: LakeLayout, source: TopicPartition, generation: Int64, start: Int64) throws(LakeError) {
+        self.layout = layout
+        self.source = source
+        self.generation = generation
+        nextOffset = start
+        logPath = layout.commitLog(source, replay: generation)
+        try LakeError.placed(logPath) { [logPath] in try Folder.create(Folder.parent(of: logPath)) }
+    }
+
+    /// Adds one line of a record; lines come in the order of their offsets.
+    package func append(
+        _ layer: Layer, line: [UInt8], offset: Int64, hour lineHour: LakeHour
+    ) throws(LakeError) {
+        if hour != lineHour {
+            try finishHour(end: offset)
+            hour = lineHour
+            firstOffset = offset
+        }
+        if writers[layer] == nil {
+            writers[layer] = Slot(
+                try SealedFileWriter(
+                    layout: layout,
+                    name: DataFileName(
+                        layer: layer, generation: generation, source: source, hour: lineHour, firstOffset: firstOffset)))
+        }
+        try writers[layer]?.writer?.append(line: line[...])
+        nextOffset = max(nextOffset, offset + 1)
+    }
+
+    /// Seals the last hour and records the range up to `end`.
+    package func finish(end: Int64) throws(LakeError) {
+        try finishHour(end: end)
+    }
+
+    private func finishHour(end: Int64) throws(LakeError) {
+        guard let hour, let range = OffsetRange(start: firstOffset, end: max(end, nextOffset)) else { return }
+        var record = CommitRecord(kind: .seal, range: range, hour: hour, brokerTimeMax: 0, firstOffset: firstOffset)
+        for layer in Layer.derived {
+            guard let slot = writers[layer], let writer = slot.writer.take() else { continue }
+            record.sealed.append(try writer.finish())
+        }
+        writers = [:]
+        var log = try CommitLog.writing(logPath)
+        try log.append(record)
+        self.hour = nil
+    }
+}

@@ -1,0 +1,154 @@
+import Bytes
+package import Events
+import JSONScan
+package import Lake
+import StreamJob
+import Transforms
+
+/// Runs one topic partition's Bronze through a logic, in chunks, and compares with what a generation holds.
+///
+/// First reads the duplicate window before the range, so that a replay from the middle decides as the stream job did.
+package struct RangeReplay {
+    /// The lines of a run of offsets.
+    package struct Chunk {
+        package let range: OffsetRange
+        /// Lines with the hour and offset of their record, in order.
+        package var silver: [Line] = []
+        package var gold: [Line] = []
+        package var quarantine: [Line] = []
+        package var difference = ReplayDifference()
+    }
+
+    /// One derived line.
+    package struct Line {
+        package let offset: Int64
+        package let hour: LakeHour
+        package let bytes: [UInt8]
+    }
+
+    /// Offsets per chunk; bounds the memory.
+    static let chunkOffsets: Int64 = 10_000
+
+    private let reader: LakeReader
+    private let source: TopicPartition
+    private let generation: LakeGeneration
+    private let parent: Int64
+
+    /// - Parameters:
+    ///   - generation: whose logic runs; need not be in the lake.
+    ///   - parent: the generation to compare with.
+    package init(reader: LakeReader, source: TopicPartition, generation: LakeGeneration, parent: Int64) {
+        self.reader = reader
+        self.source = source
+        self.generation = generation
+        self.parent = parent
+    }
+
+    /// Calls `body` with each chunk, in order.
+    ///
+    /// - Throws: ``LakeError``, and what `body` throws.
+    package func run(_ range: OffsetRange, _ body: (Chunk) throws -> Void) throws {
+        let window = try TransformSettings(stored: generation.settings).duplicates
+        var processor = try RecordProcessor(source: source, window: window, writesBronze: false)
+        try processor.add(generation)
+        try warm(&processor, before: range.start, window: window)
+        var hour = try startHour(range.start)
+        var start = range.start
+        while start < range.end {
+            let end = min(start + Self.chunkOffsets, range.end)
+            guard let part = OffsetRange(start: start, end: end) else { return }
+            var chunk = Chunk(range: part)
+            try derive(part, &processor, &hour, into: &chunk)
+            try compare(&chunk)
+            try body(chunk)
+            start = end
+        }
+    }
+
+    private func warm(
+        _ processor: inout RecordProcessor, before start: Int64, window: DuplicateWindow.Limits
+    ) throws {
+        guard let range = OffsetRange(start: max(0, start - window.offsets), end: start), !range.isEmpty else { return }
+        try forEachRecord(range) { record in
+            processor.warm(
+                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, value: record.value)
+        }
+    }
+
+    /// The hour that the lake was in when it took the record in.
+    private func startHour(_ offset: Int64) throws -> LakeHour {
+        let log = try CommitLog(reading: reader.layout.commitLog(source))
+        return try log.firstEntry(beyond: offset)?.record.hour ?? LakeHour(number: 0)
+    }
+
+    private func derive(
+        _ range: OffsetRange, _ processor: inout RecordProcessor, _ hour: inout LakeHour, into chunk: inout Chunk
+    ) throws {
+        try forEachRecord(range) { record in
+            hour = max(hour, LakeHour(containing: record.timestampMilliseconds))
+            try process(record, &processor)
+            let lines = processor.generations[0].lines
+            append(lines.silver, record.offset, hour, to: &chunk.silver)
+            append(lines.gold, record.offset, hour, to: &chunk.gold)
+            append(lines.quarantine, record.offset, hour, to: &chunk.quarantine)
+            processor.removeLines()
+        }
+    }
+
+    private func process(_ record: BronzeLineReader.Record, _ processor: inout RecordProcessor) throws {
+        func run(_ key: UnsafeRawBufferPointer?, _ value: UnsafeRawBufferPointer?) throws {
+            try processor.process(
+                SourceRecord(
+                    topic: source.topic, partition: source.partition, offset: record.offset,
+                    timestampMilliseconds: record.timestampMilliseconds, key: key, headers: [], value: value))
+        }
+        func withBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
+            guard let bytes else { return try body(nil) }
+            try bytes.withUnsafeBytes { try body($0) }
+        }
+        try withBytes(record.key) { key in try withBytes(record.value) { value in try run(key, value) } }
+    }
+
+    private func append(_ text: [UInt8], _ offset: Int64, _ hour: LakeHour, to lines: inout [Line]) {
+        guard !text.isEmpty else { return }
+        lines.append(Line(offset: offset, hour: hour, bytes: Array(text.dropLast())))
+    }
+
+    /// Holds the new Gold lines against the parent's of the same offsets; a record's document has the same id in both.
+    private func compare(_ chunk: inout Chunk) throws {
+        var parser = try JSONFieldParser(paths: ["content_hash"])
+        func contentHash(_ line: UnsafeRawBufferPointer) -> [UInt8] {
+            guard parser.parseObject(line) == nil else { return [] }
+            return Array(parser.field(0).text)
+        }
+        var news: [Int64: [UInt8]] = [:]
+        for line in chunk.gold { news[line.offset] = line.bytes.withUnsafeBytes { contentHash($0) } }
+        var difference = ReplayDifference()
+        try reader.forEachLine(.gold, generation: parent, source: source, range: chunk.range) { offset, line in
+            let old = line.withUnsafeBytes { contentHash($0) }
+            switch news.removeValue(forKey: offset) {
+            case nil: difference.removed += 1
+            case old: difference.unchanged += 1
+            default: difference.changed += 1
+            }
+            return true
+        }
+        difference.added = news.count
+        chunk.difference = difference
+    }
+
+    private func forEachRecord(_ range: OffsetRange, _ body: (BronzeLineReader.Record) throws -> Void) throws {
+        var lines = try BronzeLineReader()
+        var failure: (any Error)?
+        try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { offset, line in
+            guard let record = lines.read(line) else {
+                failure = LakeError.damaged(
+                    path: reader.layout.commitLog(source), reason: "the Bronze line of offset \(offset) cannot be read")
+                return false
+            }
+            do { try body(record) } catch { failure = error }
+            return failure == nil
+        }
+        if let failure { throw failure }
+    }
+}

@@ -1,0 +1,71 @@
+import Bytes
+package import Events
+package import Lake
+
+/// What part of the lake is to run through the present logic.
+package enum ReplayScope: Sendable, Equatable {
+    /// One topic partition's offsets.
+    case offsets(TopicPartition, OffsetRange)
+    /// All topic partitions from a broker time on, in milliseconds since 1970.
+    case since(Int64)
+    /// Everything.
+    case all
+}
+
+/// A replay that cannot be done as asked: why, and what to do.
+package struct ReplayError: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}
+
+extension ReplayScope {
+    /// The offsets of each topic partition, cut to what the lake holds.
+    ///
+    /// - Throws: ``ReplayError`` where nothing is left.
+    package func ranges(in reader: LakeReader) throws -> [TopicPartition: OffsetRange] {
+        var ranges: [TopicPartition: OffsetRange] = [:]
+        for source in try reader.sources() {
+            guard let held = try reader.committedRange(source) else { continue }
+            let wanted: OffsetRange?
+            switch self {
+            case .all: wanted = held
+            case .since(let time): wanted = OffsetRange(start: try Self.offset(at: time, source, reader), end: held.end)
+            case .offsets(let only, let range):
+                wanted = only == source
+                    ? OffsetRange(start: max(range.start, held.start), end: min(range.end, held.end)) : nil
+            }
+            if let wanted, !wanted.isEmpty { ranges[source] = wanted }
+        }
+        guard !ranges.isEmpty else {
+            var held: [String] = []
+            for source in try reader.sources() {
+                if let range = try reader.committedRange(source) { held.append("\(source) \(range)") }
+            }
+            throw ReplayError(
+                "the lake holds nothing of what is to be replayed; it holds "
+                    + (held.isEmpty ? "no commits" : held.joined(separator: ", ")))
+        }
+        return ranges
+    }
+
+    /// The first offset of the first commit that brought the largest broker time to `time` or beyond.
+    private static func offset(at time: Int64, _ source: TopicPartition, _ reader: LakeReader) throws -> Int64 {
+        let log = try CommitLog(reading: reader.layout.commitLog(source))
+        return try log.firstEntry(atBrokerTime: time)?.range.start ?? Int64.max
+    }
+}
+
+/// How a range's Gold differs between the present logic and a generation.
+package struct ReplayDifference: Sendable, Equatable {
+    package var added = 0
+    package var changed = 0
+    package var removed = 0
+    package var unchanged = 0
+
+    package static func + (left: ReplayDifference, right: ReplayDifference) -> ReplayDifference {
+        ReplayDifference(
+            added: left.added + right.added, changed: left.changed + right.changed,
+            removed: left.removed + right.removed, unchanged: left.unchanged + right.unchanged)
+    }
+}
