@@ -1,1 +1,105 @@
-// TransformsTests
+import Bytes
+import Testing
+
+@testable import Transforms
+
+@Suite struct TextTemplateTests {
+    private func render(_ template: String, _ values: [TextTemplate.Field: String]) throws -> String {
+        var output: [UInt8] = []
+        try TextTemplate(template).render(to: &output) { field, bytes in
+            bytes.append(contentsOf: (values[field] ?? "").utf8)
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    @Test func optionalPartsVanishWithAnEmptyField() throws {
+        #expect(try render("{title}[: {comment}].", [.title: "A"]) == "A.")
+        #expect(try render("{title}[: {comment}].", [.title: "A", .comment: "b"]) == "A: b.")
+        #expect(try render("\\[{title}\\] \\{", [.title: "A"]) == "[A] {")
+    }
+
+    @Test(arguments: ["{nope}", "{title", "[{title}", "]", "}", "[[{title}]]"])
+    func faultsAreRefused(template: String) {
+        #expect(throws: TextTemplate.Fault.self) { try TextTemplate(template) }
+    }
+
+    @Test(arguments: [
+        ("/* History */ typo", "History: typo"), ("/* History */", "History"), ("[[Rhine|the river]] flows", "the river flows"),
+        ("[[Rhine]]", "Rhine"), ("a\tb\n\nc", "a b c"), ("x /* y", "x y"), ("", ""), ("[[a|b|c]]", "b|c"), ("50 | 60", "50 | 60"),
+    ])
+    func commentsReadPlain(comment: String, plain: String) {
+        var output: [UInt8] = []
+        var comment = comment
+        comment.withUTF8 { PlainComment.append($0, to: &output) }
+        #expect(String(decoding: output, as: UTF8.self) == plain)
+    }
+}
+
+@Suite struct DuplicateWindowTests {
+    private func isDuplicate(_ window: inout DuplicateWindow, _ id: String, _ offset: Int64, _ time: Int64) -> Bool {
+        var id = id
+        return id.withUTF8 { window.isDuplicate(eventID: $0, offset: offset, brokerMilliseconds: time) }
+    }
+
+    @Test func bothBoundsCount() {
+        var window = DuplicateWindow(limits: .init(offsets: 10, milliseconds: 100))
+        #expect(!isDuplicate(&window, "a", 0, 0))
+        #expect(isDuplicate(&window, "a", 5, 100))
+        #expect(!isDuplicate(&window, "a", 6, 201))
+        #expect(!isDuplicate(&window, "a", 17, 201))
+    }
+
+    /// Holds the window against a plain list of all records, over random ids, times and gaps.
+    @Test(arguments: [UInt64(1), 17, 4_711])
+    func itAgreesWithAPlainList(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let limits = DuplicateWindow.Limits(offsets: 50, milliseconds: 300)
+        var window = DuplicateWindow(limits: limits)
+        var last: [String: (offset: Int64, time: Int64)] = [:]
+        var offset: Int64 = 0
+        var time: Int64 = 0
+        for _ in 0..<5_000 {
+            offset += Int64.random(in: 1...3, using: &generator)
+            time += Int64.random(in: -5...20, using: &generator)
+            let id = "id\(Int.random(in: 0..<40, using: &generator))"
+            let expected = last[id].map { offset - $0.offset <= 50 && time - $0.time <= 300 } ?? false
+            #expect(isDuplicate(&window, id, offset, time) == expected, "seed \(seed), offset \(offset)")
+            last[id] = (offset, time)
+            #expect(window.size <= 51)
+        }
+    }
+
+    /// What a replay from the middle sees: a window warmed by the limit's offsets decides as one that saw all.
+    @Test func aWarmedWindowDecidesAsOneThatSawAll() {
+        var generator = SeededGenerator(seed: 23)
+        let limits = DuplicateWindow.Limits(offsets: 30, milliseconds: 1_000)
+        let records = (0..<500).map { (id: "id\(Int.random(in: 0..<60, using: &generator))", time: Int64($0 * 20)) }
+        var whole = DuplicateWindow(limits: limits)
+        var warmed = DuplicateWindow(limits: limits)
+        for (offset, record) in records.enumerated() {
+            let first = isDuplicate(&whole, record.id, Int64(offset), record.time)
+            guard offset >= 200 - 30 else { continue }
+            let second = isDuplicate(&warmed, record.id, Int64(offset), record.time)
+            if offset >= 200 { #expect(first == second, "offset \(offset)") }
+        }
+    }
+
+    @Test func uuidsAndOtherIdsDoNotMeet() {
+        var window = DuplicateWindow()
+        #expect(!isDuplicate(&window, "6b1f3a52-0000-4000-8000-000000000001", 0, 0))
+        #expect(!isDuplicate(&window, "6B1F3A52-0000-4000-8000-000000000001", 1, 0))
+        #expect(!isDuplicate(&window, "6b1f3a52-0000-4000-8000-00000000000", 2, 0))
+        #expect(isDuplicate(&window, "6b1f3a52-0000-4000-8000-000000000001", 3, 0))
+    }
+}
+
+@Suite struct WikiLanguageTests {
+    @Test(arguments: [
+        ("enwiki", "en"), ("dewiktionary", "de"), ("zh_yuewiki", "yue"), ("simplewiki", "en"), ("commonswiki", "und"),
+        ("wikidatawiki", "und"), ("", "und"), ("be_x_oldwiki", "be"),
+    ])
+    func codesComeFromTheTable(wiki: String, code: String) {
+        var wiki = wiki
+        #expect(String(decoding: wiki.withUTF8 { WikiLanguage.code(wiki: $0) }, as: UTF8.self) == code)
+    }
+}
