@@ -13,6 +13,23 @@ BEGIN
     RETURN number;
 END $$;
 
+-- The vector that another row has for the same text and model; without one the transaction fails, and the writer
+-- embeds the text.
+CREATE FUNCTION medallion_shared_vector(of_text_hash text, of_model text, of_passage integer) RETURNS halfvec
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    shared halfvec;
+BEGIN
+    SELECT p.embedding INTO shared FROM passages p
+    WHERE p.text_hash = of_text_hash AND p.model = of_model AND p.passage = of_passage AND p.embedding IS NOT NULL
+    LIMIT 1;
+    IF shared IS NULL THEN
+        RAISE EXCEPTION 'no row has a vector of model % for text %, passage %', of_model, of_text_hash, of_passage
+            USING ERRCODE = 'MD004';
+    END IF;
+    RETURN shared;
+END $$;
+
 -- Compares and sets a checkpoint; a null expectation means that there must be none yet.
 CREATE FUNCTION medallion_move_checkpoint(
     of_generation bigint, of_topic text, of_partition integer, expected bigint, next bigint

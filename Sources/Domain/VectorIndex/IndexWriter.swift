@@ -1,0 +1,77 @@
+package import Events
+package import Postgres
+
+/// Writes documents and checkpoints, each call one transaction in one round trip.
+///
+/// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
+/// An advisory lock lets one index transaction run at a time in a database, so that index versions become visible in
+/// order; two writers of the same topic partition are told apart by the checkpoint.
+package final class IndexWriter {
+    private let connection: LazyConnection
+
+    /// - Parameter configuration: of a database that is migrated.
+    package init(configuration: PostgresConfiguration) {
+        connection = LazyConnection(configuration)
+    }
+
+    /// Writes documents, moves checkpoints and keeps positions, all or nothing.
+    ///
+    /// Documents that are there already change nothing, so that a repeat does no harm. In order, the last wins among
+    /// those of equal version.
+    ///
+    /// - Parameters:
+    ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
+    ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
+    /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a shared vector is missing.
+    package func write(
+        _ documents: [IndexedDocument], moving moves: [CheckpointMove] = [],
+        goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], timeoutMilliseconds: Int
+    ) throws(IndexError) -> IndexWriteResult {
+        var batch = PostgresBatch()
+        let begin = batch.add(BeginIndexTransaction())
+        var puts: [PostgresSlot<PutPassage>] = []
+        for document in documents {
+            for passage in document.passages {
+                puts.append(batch.add(PutPassage(document: document, passage: passage)))
+            }
+        }
+        for move in moves { batch.add(MoveCheckpoint(move: move)) }
+        for position in goldPositions {
+            batch.add(KeepGoldPosition(gold: position.gold, nextOffset: position.nextOffset))
+        }
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { results throws(PostgresError) in
+            var added = 0
+            for put in puts { added += try results.affected(put) }
+            return IndexWriteResult(
+                indexVersion: try results.rows(begin).first ?? 0, passagesAdded: added)
+        }
+    }
+
+    /// Which passages of some texts have vectors of a model: their numbers by text hash.
+    package func embedded(
+        textHashes: [String], model: String, timeoutMilliseconds: Int
+    ) throws(IndexError) -> [String: Set<Int32>] {
+        var found: [String: Set<Int32>] = [:]
+        let statement = FindEmbeddedTexts(textHashes: textHashes, model: model)
+        for row in try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds) {
+            found[row.textHash, default: []].insert(row.passage)
+        }
+        return found
+    }
+
+    /// All checkpoints, by generation and topic partition.
+    package func checkpoints(timeoutMilliseconds: Int) throws(IndexError) -> [IndexCheckpoint] {
+        try connection.run(ReadCheckpoints(), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// Where to go on reading Gold topics.
+    package func goldPositions(timeoutMilliseconds: Int) throws(IndexError) -> [TopicPartition: Int64] {
+        let rows = try connection.run(ReadGoldPositions(), timeoutMilliseconds: timeoutMilliseconds)
+        return Dictionary(rows.map { ($0.gold, $0.nextOffset) }) { _, last in last }
+    }
+
+    /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.
+    package func refreshLexemes(timeoutMilliseconds: Int) throws(IndexError) {
+        _ = try connection.run(RefreshLexemes(), timeoutMilliseconds: timeoutMilliseconds)
+    }
+}

@@ -1,0 +1,122 @@
+package import Postgres
+package import Retrieval
+
+/// One passage of a document with where it came from; what a trace starts at.
+package struct TraceRow: Sendable, Equatable {
+    package var generation: Int64
+    /// The newest index version when it was read.
+    package var indexVersion: Int64
+    package var version: Int64
+    package var logicVersion: String
+    package var lineageJSON: [UInt8]
+    package var sourceTopic: String
+    package var sourcePartition: Int32
+    package var sourceOffset: Int64
+    /// The index version that made it visible.
+    package var fromVersion: Int64
+    package var passage: Int32
+    package var text: String
+    package var textHash: String
+    package var contentHash: String
+    /// Empty where nothing was embedded.
+    package var model: String
+    package var hasVector: Bool
+}
+
+/// Reads the index for the API.
+///
+/// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
+package final class SearchStore: RetrievalStore {
+    /// Settings of a search session. Plans are kept whatever the values, which saves planning (about 1 ms). Sorts and
+    /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
+    /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
+    package static let sessionSettings: [(name: String, value: String)] = [
+        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "8000"),
+        ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_sort", "off"),
+        ("jit", "off"),
+    ]
+
+    private let connection: LazyConnection
+
+    /// - Parameter configuration: of a migrated database; the session settings are added to it.
+    package init(configuration: PostgresConfiguration) {
+        var configuration = configuration
+        configuration.sessionSettings += Self.sessionSettings
+        connection = LazyConnection(configuration)
+    }
+
+    /// Both arms in one statement, hence one snapshot and one round trip. Where the filters leave the vector arm fewer
+    /// candidates than asked for, the search is done again with an exact vector arm, in a snapshot of its own.
+    package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
+        let values = SearchValues(query: query)
+        let wantsVector = query.vector != nil && query.vectorLimit > 0
+        let wantsLexical = query.lexicalLimit > 0
+        guard wantsVector else {
+            return try set(connection.run(LexicalSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
+        }
+        let found =
+            wantsLexical
+            ? try set(connection.run(HybridSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
+            : try set(connection.run(VectorSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
+        let nearest = found.candidates.count { $0.vector != nil }
+        guard nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
+        return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    package func recent(
+        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int
+    ) throws -> [RecentDocument] {
+        let statement = RecentDocuments(limit: limit, afterIndexVersion: afterIndexVersion, filters: filters)
+        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
+        guard let row = try connection.run(ReadIndexStatus(), timeoutMilliseconds: timeoutMilliseconds).first else {
+            throw IndexError(.schema, "there is no active generation", hint: "run `medallion migrate`")
+        }
+        return IndexStatus(
+            generation: row.generation, indexVersion: row.indexVersion,
+            indexedAtMilliseconds: row.indexedAtMilliseconds,
+            serverVersion: try connection.get(timeoutMilliseconds: timeoutMilliseconds).serverVersion)
+    }
+
+    package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
+        _ = try connection.run(SaveAnswer(answer: answer), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// The answer of that id, or nil.
+    package func answer(id: String, timeoutMilliseconds: Int) throws(IndexError) -> StoredAnswer? {
+        try connection.run(ReadAnswer(id: id), timeoutMilliseconds: timeoutMilliseconds).first
+    }
+
+    /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
+    package func document(
+        id: String, generation: Int64? = nil, timeoutMilliseconds: Int
+    ) throws(IndexError) -> [TraceRow] {
+        try connection.run(
+            ReadDocument(docID: id, generation: generation), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    private func exact(
+        _ values: SearchValues, withLexical: Bool, timeoutMilliseconds: Int
+    ) throws(IndexError) -> CandidateSet {
+        var batch = PostgresBatch()
+        batch.add(PlanWithValues())
+        if withLexical {
+            let slot = batch.add(ExactHybridSearch(values: values))
+            return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+                results throws(PostgresError) in set(try results.rows(slot))
+            }
+        }
+        let slot = batch.add(ExactVectorSearch(values: values))
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in set(try results.rows(slot))
+        }
+    }
+
+    private func set(_ rows: [SearchRow]) -> CandidateSet {
+        CandidateSet(
+            candidates: rows.compactMap(\.candidate), generation: rows.first?.generation ?? 0,
+            indexVersion: rows.first?.indexVersion ?? 0)
+    }
+}
