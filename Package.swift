@@ -144,7 +144,8 @@ let package = Package(
         tests(
             "StreamJobTests", exclude: ["expected_counts.py"],
             uses: [
-                "StreamJob", "Events", "Transforms", "Lake", "JSONScan", "Hashing", "Bytes",
+                "StreamJob", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing", "Files",
+                "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),

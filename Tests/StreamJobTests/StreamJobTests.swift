@@ -1,0 +1,248 @@
+import Broker
+import Bytes
+import Events
+import Files
+import Kafka
+import Lake
+import PlatformTesting
+import ServiceLifecycle
+import StreamJob
+import Telemetry
+import Testing
+import Transforms
+
+/// A broker with a source topic, and stream jobs over it.
+final class StreamFixture: Sendable {
+    let folder: TemporaryFolder
+    let broker: BrokerServer
+    let kafka: KafkaConfiguration
+    let topic = "wikimedia.recentchange"
+    let partitions = 2
+
+    init() throws {
+        folder = try TemporaryFolder()
+        var configuration = BrokerConfiguration(directory: folder.file("broker"))
+        configuration.port = 0
+        broker = try BrokerServer(
+            configuration: configuration, metrics: MetricsRegistry(), logger: Logger("broker", level: .error))
+        let port = try broker.start()
+        kafka = KafkaConfiguration(brokers: "127.0.0.1:\(port)", clientID: "test")
+        try KafkaAdmin(kafka).createTopic(
+            topic, partitions: partitions, config: ["message.timestamp.type": "LogAppendTime"],
+            timeoutMilliseconds: 10_000)
+    }
+
+    deinit { broker.stop() }
+
+    /// Sends payloads, the n-th to topic partition n modulo their number.
+    func produce(_ payloads: [[UInt8]]) throws {
+        let producer = try KafkaProducer(kafka)
+        for (index, payload) in payloads.enumerated() {
+            try producer.send(
+                topic: topic, partition: Int32(index % partitions), key: Array("k\(index)".utf8), value: payload,
+                headers: [("sse_id", Array("[\(index)]".utf8))])
+        }
+        let reports = producer.flush(timeoutMilliseconds: 20_000)
+        #expect(reports.allSatisfy { $0.error == nil })
+        #expect(producer.pendingCount == 0)
+    }
+
+    func job(
+        lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard
+    ) throws -> StreamJob {
+        StreamJob(
+            options: StreamJobOptions(
+                kafka: kafka, topic: topic, goldTopic: "wikimedia.gold", topicPartitions: partitions, groupID: "test",
+                lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
+                transform: TransformSettings(template: try TextTemplate(template))),
+            registry: MetricsRegistry(), logger: Logger("stream", level: .error))
+    }
+
+    func layout(_ lake: String) -> LakeLayout { LakeLayout(root: folder.file(lake)) }
+
+    func source(_ partition: Int) -> TopicPartition { TopicPartition(topic: topic, partition: Int32(partition)) }
+
+    /// Runs a job until its lake holds `count` records of each topic partition.
+    func run(_ job: StreamJob, lake: String, until count: Int64) async throws {
+        let stop = StopSignal()
+        async let running: Void = job.run(stop: stop)
+        let reader = LakeReader(layout: layout(lake))
+        for _ in 0..<3_000 {
+            let done = try (0..<partitions).allSatisfy { try reader.committedRange(source($0))?.end ?? 0 >= count }
+            if done { break }
+            if await stop.pause(milliseconds: 10) { break }
+        }
+        stop.request()
+        try await running
+    }
+
+    /// Every line of a layer, in order.
+    func lines(_ lake: String, _ layer: Layer, generation: Int64?) throws -> [String] {
+        var lines: [String] = []
+        for partition in 0..<partitions {
+            let reader = LakeReader(layout: layout(lake))
+            guard let range = try reader.committedRange(source(partition)) else { continue }
+            try reader.forEachLine(layer, generation: generation, source: source(partition), range: range) { _, line in
+                lines.append(String(decoding: line, as: UTF8.self))
+                return true
+            }
+        }
+        return lines
+    }
+
+    /// The Gold topic's records of one topic partition.
+    func goldTopic(_ partition: Int32) throws -> [(kind: String, offset: Int64?, value: String)] {
+        let consumer = try KafkaConsumer(kafka)
+        let marks = try consumer.watermarks(topic: "wikimedia.gold", partition: partition, timeoutMilliseconds: 10_000)
+        try consumer.assign([(topic: "wikimedia.gold", partition: partition, offset: .beginning)])
+        let queue = try #require(consumer.queue(topic: "wikimedia.gold", partition: partition))
+        var records: [(kind: String, offset: Int64?, value: String)] = []
+        for _ in 0..<100 where records.count < Int(marks.high) {
+            queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
+                for index in 0..<batch.count {
+                    let record = batch[index]
+                    records.append(
+                        (
+                            record.headerText(GoldTopic.kindHeader) ?? "",
+                            record.headerText(GoldTopic.sourceOffsetHeader).flatMap(Int64.init),
+                            record.value.map { String(decoding: $0, as: UTF8.self) } ?? ""
+                        ))
+                }
+            }
+        }
+        return records
+    }
+}
+
+@Suite(.serialized) struct StreamJobTests {
+    private func payloads(_ count: Int, from first: Int = 0) -> [[UInt8]] {
+        (first..<first + count).map { index in
+            if index % 50 == 7 { return Array("not json \(index)".utf8) }
+            let type = index % 4 == 0 ? "log" : "edit"
+            return Array(change(id: "event-\(index)", ["type": "\"\(type)\"", "title": "\"Page \(index)\""]).utf8)
+        }
+    }
+
+    @Test func aTopicBecomesLayersAndAGoldTopic() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(400))
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 200)
+        #expect(try fixture.lines("lake", .bronze, generation: nil).count == 400)
+        #expect(try fixture.lines("lake", .quarantine, generation: 1).count == 8)
+        #expect(try fixture.lines("lake", .silver, generation: 1).count == 392)
+        let gold = try fixture.lines("lake", .gold, generation: 1)
+        var published: [String] = []
+        for partition in 0..<Int32(fixture.partitions) {
+            let records = try fixture.goldTopic(partition)
+            #expect(records.last?.kind == GoldTopic.commitKind)
+            #expect(records.last?.value.contains(#""next_offset":200"#) == true)
+            published += records.filter { $0.kind == GoldTopic.documentKind }.map(\.value)
+        }
+        #expect(published == gold)
+    }
+
+    @Test func aStoppedJobGoesOnWhereItsLakeEnds() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(200))
+        try await fixture.run(try fixture.job(lake: "one"), lake: "one", until: 50)
+        try fixture.produce(payloads(300, from: 200))
+        try await fixture.run(try fixture.job(lake: "one"), lake: "one", until: 250)
+        // An undisturbed job over the same topic, with other commits.
+        try await fixture.run(
+            try fixture.job(lake: "two", commitIntervalMilliseconds: 500), lake: "two", until: 250)
+        for (layer, generation) in [(Layer.bronze, nil), (.silver, 1), (.gold, 1), (.quarantine, Int64?(1))] {
+            #expect(try fixture.lines("one", layer, generation: generation)
+                == fixture.lines("two", layer, generation: generation))
+        }
+    }
+
+    @Test func sealedFilesOfADisturbedAndAnUndisturbedJobHaveTheSameBytes() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(100))
+        try await fixture.run(try fixture.job(lake: "one", commitIntervalMilliseconds: 1), lake: "one", until: 20)
+        try fixture.produce(payloads(100, from: 100))
+        try await fixture.run(try fixture.job(lake: "one"), lake: "one", until: 100)
+        try await fixture.run(try fixture.job(lake: "two"), lake: "two", until: 100)
+        var contents: [[String: [UInt8]]] = []
+        for lake in ["one", "two"] {
+            for partition in 0..<fixture.partitions {
+                var writer = try PartitionWriter.open(layout: fixture.layout(lake), source: fixture.source(partition))
+                try writer.seal()
+            }
+            contents.append(try Self.dataFiles(fixture.folder.file(lake)))
+        }
+        // Bronze, Silver and Gold of two topic partitions, and quarantine of one.
+        #expect(contents[0].count == 7)
+        #expect(contents[0] == contents[1])
+    }
+
+    @Test func whatWasNotPublishedIsPublishedAtTheNextStart() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(100))
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 50)
+        // As if the process had died between commit and publication: a Gold topic that lacks everything.
+        try KafkaAdmin(fixture.kafka).createTopic("other.gold", partitions: 2, timeoutMilliseconds: 10_000)
+        let job = StreamJob(
+            options: StreamJobOptions(
+                kafka: fixture.kafka, topic: fixture.topic, goldTopic: "other.gold", topicPartitions: 2,
+                groupID: "test", lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
+                transform: TransformSettings(template: try TextTemplate(TextTemplate.standard))),
+            registry: MetricsRegistry(), logger: Logger("stream", level: .error))
+        try fixture.produce(payloads(10, from: 100))
+        try await fixture.run(job, lake: "lake", until: 55)
+        let consumer = try KafkaConsumer(fixture.kafka)
+        let gold = try fixture.lines("lake", .gold, generation: 1)
+        var documents = 0
+        for partition in 0..<Int32(2) {
+            let marks = try consumer.watermarks(topic: "other.gold", partition: partition, timeoutMilliseconds: 10_000)
+            try consumer.assign([(topic: "other.gold", partition: partition, offset: .beginning)])
+            let queue = try #require(consumer.queue(topic: "other.gold", partition: partition))
+            var seen: Int64 = 0
+            for _ in 0..<100 where seen < marks.high {
+                queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
+                    for index in 0..<batch.count {
+                        seen = batch[index].offset + 1
+                        if batch[index].headerText(GoldTopic.kindHeader) == GoldTopic.documentKind { documents += 1 }
+                    }
+                }
+            }
+        }
+        #expect(documents == gold.count)
+    }
+
+    @Test func otherLogicThanTheActiveGenerationsIsRefused() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(10))
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 5)
+        let other = try fixture.job(lake: "lake", template: "{title}")
+        await #expect(throws: StreamJobError.self) { try await other.run(stop: StopSignal()) }
+    }
+
+    @Test func aTopicMadeAnewIsNoticed() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(payloads(40))
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 20)
+        let second = try StreamFixture()
+        try second.produce(payloads(60, from: 1_000))
+        let job = StreamJob(
+            options: StreamJobOptions(
+                kafka: second.kafka, topic: second.topic, goldTopic: "wikimedia.gold", topicPartitions: 2,
+                groupID: "test", lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
+                transform: TransformSettings(template: try TextTemplate(TextTemplate.standard))),
+            registry: MetricsRegistry(), logger: Logger("stream", level: .error))
+        await #expect { try await job.run(stop: StopSignal()) } throws: { "\($0)".contains("made anew") }
+    }
+
+    private static func dataFiles(_ path: String, below root: String? = nil) throws -> [String: [UInt8]] {
+        var files: [String: [UInt8]] = [:]
+        for name in try Folder.list(path) {
+            let child = path + "/" + name
+            if name.hasSuffix(".jsonl.zst") {
+                files[String(child.dropFirst((root ?? path).count))] = try File.contents(of: child)
+            } else if (try? Folder.list(child)) != nil {
+                files.merge(try dataFiles(child, below: root ?? path)) { $1 }
+            }
+        }
+        return files
+    }
+}
