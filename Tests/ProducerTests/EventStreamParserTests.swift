@@ -52,9 +52,15 @@ struct EventStreamParserTests {
         // Ids: kept over events, not moved by an unfinished event, ignored with a NULL.
         (
             "id: 1\ndata: a\n\ndata: b\n\nid: 2\n\ndata: c\n\n",
-            [Event(data: "a", type: "", id: "1"), Event(data: "b", type: "", id: "1"), Event(data: "c", type: "", id: "2")]
+            [
+                Event(data: "a", type: "", id: "1"), Event(data: "b", type: "", id: "1"),
+                Event(data: "c", type: "", id: "2"),
+            ]
         ),
-        ("id: 1\ndata: a\n\nid: 2\u{0}\ndata: b\n\n", [Event(data: "a", type: "", id: "1"), Event(data: "b", type: "", id: "1")]),
+        (
+            "id: 1\ndata: a\n\nid: 2\u{0}\ndata: b\n\n",
+            [Event(data: "a", type: "", id: "1"), Event(data: "b", type: "", id: "1")]
+        ),
         // Types, unknown fields, colons in values, names that only look like fields.
         (
             "event: x\ndata: a:b\nfoo: bar\nDATA: c\n data: d\ndata : e\n\ndata: f\n\n",
@@ -114,7 +120,8 @@ struct EventStreamParserTests {
             ("id: 1\ndata: a\n\nid: 2\ndata: \(big)\n\nid: 3\ndata: b\n\nid: 4\ndata: \(big.dropLast(30))\ndata: \(big)\n"
                 + "event: x\n\nid: 5\ndata: \(big.dropLast())\n\n").utf8)
         let (events, parser) = Self.parse(
-            stream, cuts: Array(stride(from: 0, to: stream.count, by: step)), parser: EventStreamParser(eventBytesMax: 100))
+            stream, cuts: Array(stride(from: 0, to: stream.count, by: step)),
+            parser: EventStreamParser(eventBytesMax: 100))
         #expect(events.map(\.id) == ["1", "3", "5"])
         #expect(events.map(\.data.count) == [1, 1, 100])
         #expect(events.map(\.type) == ["", "", ""])
@@ -178,7 +185,8 @@ private enum ReferenceParser {
             case "data": data += value + [0x0A]
             case "event": type = value
             case "id": if !value.contains(0) { id = value }
-            case "retry": if !value.isEmpty, value.allSatisfy({ (0x30...0x39).contains($0) }) { retry = Int(text(value)) }
+            case "retry":
+                if !value.isEmpty, value.allSatisfy({ (0x30...0x39).contains($0) }) { retry = Int(text(value)) }
             default: break
             }
         }

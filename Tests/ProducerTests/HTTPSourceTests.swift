@@ -74,7 +74,8 @@ struct HTTPSourceTests {
         let (status, _) = try await run(configuration, metrics: registry) { $0.reconnects >= 2 }
         #expect(status.lastError?.contains("stalled") == true)
         #expect(
-            registry.counter("medallion_producer_reconnects_total", help: "", labels: [("cause", "stalled")]).value >= 2)
+            registry.counter("medallion_producer_reconnects_total", help: "", labels: [("cause", "stalled")]).value >= 2
+        )
     }
 
     @Test("a source that is not there is tried again and again, and said so")

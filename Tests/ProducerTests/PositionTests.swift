@@ -17,7 +17,9 @@ struct PositionTests {
     func keys() {
         #expect(key(#"{"wiki":"enwiki","title":"Main Page"}"#) == "enwiki:Main Page")
         #expect(key(#" { "title" : "T" , "a":[{"wiki":"no"}], "wiki" : "dewiki" } "#) == "dewiki:T")
-        #expect(key(#"{"meta":{"wiki":"no","title":"no"},"wiki":"w","title":"a\"\\\/\u00e9\ud83d\ude00\n"}"#) == "w:a\"\\/é😀\n")
+        #expect(
+            key(#"{"meta":{"wiki":"no","title":"no"},"wiki":"w","title":"a\"\\\/\u00e9\ud83d\ude00\n"}"#)
+                == "w:a\"\\/é😀\n")
         #expect(key(#"{"log_params":{"title":"no"},"comment":"\"title\":\"no\"","wiki":"w","title":"yes"}"#) == "w:yes")
         #expect(key(#"{"x":"wiki","wiki":"w","y":{"z":"title"},"title":"t"}"#) == "w:t")
     }
@@ -27,7 +29,8 @@ struct PositionTests {
         arguments: [
             "", "{", "[]", "nonsense", #"{"wiki":"w"}"#, #"{"wiki":1,"title":"t"}"#, #"{"wiki":"w","title":"t"#,
             #"{"wiki":"w","title":"\ud800"}"#, #"{"wiki":"w","title":"\x"}"#, #"{"wiki":"w","title":"\u12"}"#,
-            #"{"meta":{"domain":"canary"}}"#, #"["wiki","w","title","t"]"#, #"{"wiki":null,"title":null}"#, "{\"wiki\":\"",
+            #"{"meta":{"domain":"canary"}}"#, #"["wiki","w","title","t"]"#, #"{"wiki":null,"title":null}"#,
+            "{\"wiki\":\"",
         ])
     func noKeys(json: String) {
         #expect(key(json) == nil)
@@ -45,9 +48,13 @@ struct PositionTests {
     @Test("positions that are times go back, offsets stay")
     func rewinding() {
         let id = #"[{"topic":"a","partition":0,"offset":-1},{"topic":"b","partition":0,"timestamp":1631275949001}]"#
-        let expected = #"[{"topic":"a","partition":0,"offset":-1},{"topic":"b","partition":0,"timestamp":1631275919001}]"#
+        let expected =
+            #"[{"topic":"a","partition":0,"offset":-1},{"topic":"b","partition":0,"timestamp":1631275919001}]"#
         #expect(String(decoding: ResumeID.rewound(Array(id.utf8), milliseconds: 30_000), as: UTF8.self) == expected)
-        for same in ["", "17", #"[{"offset":5}]"#, #"{"timestamp": 12}"#, #"{"timestamp""#, #"{"timestamp":99999999999999999999}"#] {
+        for same in [
+            "", "17", #"[{"offset":5}]"#, #"{"timestamp": 12}"#, #"{"timestamp""#,
+            #"{"timestamp":99999999999999999999}"#,
+        ] {
             #expect(String(decoding: ResumeID.rewound(Array(same.utf8), milliseconds: 30_000), as: UTF8.self) == same)
         }
     }
@@ -74,7 +81,8 @@ struct PositionTests {
             }
             let expected = (open.min() ?? tracker.upcomingNumber) - 1
             if expected >= start + 5 {
-                #expect(tracker.acknowledged == StreamPosition(number: expected, id: ids[expected] ?? []), "seed \(seed)")
+                #expect(
+                    tracker.acknowledged == StreamPosition(number: expected, id: ids[expected] ?? []), "seed \(seed)")
             } else {
                 #expect(tracker.acknowledged.number == start, "seed \(seed)")
             }

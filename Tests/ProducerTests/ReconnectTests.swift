@@ -10,7 +10,9 @@ struct ReconnectTests {
         ProducerConfiguration(url: "", userAgent: "", kafka: KafkaConfiguration(brokers: "b:1"), topic: "t")
     }
 
-    private func waits(_ cause: ReconnectCause, count: Int, seed: UInt64, retryAfter: Int? = nil, retry: Int? = nil) -> [Int] {
+    private func waits(_ cause: ReconnectCause, count: Int, seed: UInt64, retryAfter: Int? = nil, retry: Int? = nil)
+        -> [Int]
+    {
         var policy = ReconnectPolicy(Self.configuration, seed: seed)
         return (0..<count).map { _ in
             policy.wait(
@@ -47,8 +49,13 @@ struct ReconnectTests {
 
     @Test("the server's wishes are honoured, within bounds")
     func wishes() {
-        #expect(waits(.tooManyRequests, count: 5, seed: 1, retryAfter: 120_000).allSatisfy { (120_000...132_000).contains($0) })
-        #expect(waits(.serverError, count: 1, seed: 1, retryAfter: .max).allSatisfy { (3_600_000...4_000_000).contains($0) })
+        #expect(
+            waits(.tooManyRequests, count: 5, seed: 1, retryAfter: 120_000).allSatisfy {
+                (120_000...132_000).contains($0)
+            })
+        #expect(
+            waits(.serverError, count: 1, seed: 1, retryAfter: .max).allSatisfy { (3_600_000...4_000_000).contains($0) }
+        )
         #expect(waits(.ended, count: 1, seed: 1, retry: 7_000)[0] >= 7_000)
         #expect(waits(.ended, count: 1, seed: 1, retry: 900_000_000)[0] == 60_000)
         #expect(waits(.forbidden, count: 1, seed: 1)[0] >= 30_000)

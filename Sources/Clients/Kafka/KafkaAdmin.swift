@@ -57,7 +57,7 @@ package final class KafkaAdmin: Sendable {
                 var topics: [OpaquePointer?] = [topic]
                 rd_kafka_CreateTopics(client.handle, &topics, 1, options, queue)
             }
-        } catch where error.kind == .alreadyExists {
+        } catch  where error.kind == .alreadyExists {
             return false
         }
         return true

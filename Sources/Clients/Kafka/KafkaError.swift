@@ -35,6 +35,7 @@ package struct KafkaError: Error, Sendable, CustomStringConvertible {
         case other
     }
 
+    /// The family of the fault.
     package var kind: Kind
     /// librdkafka's code: below 0 local, above 0 from the broker; 0 where there is none.
     package var code: Int32

@@ -14,12 +14,15 @@ package struct KafkaRecord {
         case logAppendTime
     }
 
+    /// The topic's name; made anew at each call.
     package var topic: String {
         message.pointee.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
     }
 
+    /// The number of the topic partition.
     package var partition: Int32 { message.pointee.partition }
 
+    /// The record's offset in its topic partition.
     package var offset: Int64 { message.pointee.offset }
 
     /// Milliseconds since 1970; -1 where there is none.
@@ -48,6 +51,7 @@ package struct KafkaRecord {
         return UnsafeRawBufferPointer(start: start, count: message.pointee.len)
     }
 
+    /// The number of headers.
     package var headerCount: Int {
         headerList.map { rd_kafka_header_cnt($0) } ?? 0
     }
@@ -132,6 +136,7 @@ package struct RecordBatch: ~Copyable {
     /// The number of records.
     package var count: Int { messages.count }
 
+    /// Whether there are no records; there may be errors or ends.
     package var isEmpty: Bool { messages.isEmpty }
 
     /// - Parameter index: 0 ..< ``count``.

@@ -83,7 +83,8 @@ package struct EventStreamParser {
         while position < bytes.count {
             let rest = bytes.count - position
             if lineFeed < position {
-                lineFeed = memchr(start + position, Int32(Byte.lineFeed), rest).map { start.distance(to: $0) } ?? bytes.count
+                lineFeed =
+                    memchr(start + position, Int32(Byte.lineFeed), rest).map { start.distance(to: $0) } ?? bytes.count
             }
             let carriageReturn = memchr(start + position, Int32(Byte.carriageReturn), lineFeed - position)
             let end = carriageReturn.map { start.distance(to: UnsafeRawPointer($0)) } ?? lineFeed

@@ -10,6 +10,7 @@ package struct HTTPEventSource: EventSource {
         client = HTTPClient(HTTPClientConfiguration(userAgent: configuration.userAgent))
     }
 
+    /// See ``EventSource/stream(lastEventID:shouldStop:onHead:onBytes:)``. Redirects are followed, five at most.
     package func stream(
         lastEventID: [UInt8], shouldStop: () -> Bool, onHead: (SourceHead) -> Bool,
         onBytes: (UnsafeRawBufferPointer) throws -> Void

@@ -37,7 +37,8 @@ package final class Producer: Service {
         defer { board.update { $0.phase = .stopped } }
         try await lane.run { [configuration, source, metrics, logger, board] in
             let run = ProducerRun(
-                configuration: configuration, source: source, metrics: metrics, logger: logger, board: board, stop: stop)
+                configuration: configuration, source: source, metrics: metrics, logger: logger, board: board, stop: stop
+            )
             do { try run.run() } catch is StopRequested {}
         }
     }
@@ -97,7 +98,8 @@ private final class ProducerRun {
         defer {
             let left = sender.drain(timeoutMilliseconds: configuration.drainMilliseconds)
             if left > 0 {
-                logger.warning("stopped before all was acknowledged; the rest is fetched again", ["events": String(left)])
+                logger.warning(
+                    "stopped before all was acknowledged; the rest is fetched again", ["events": String(left)])
             }
         }
         while !stop.isRequested { try connect(sender) }
@@ -111,7 +113,8 @@ private final class ProducerRun {
             do {
                 let partitions = try topic.ensure(timeoutMilliseconds: 5_000)
                 return try PositionRecovery.run(
-                    configuration.kafka, topic: configuration.topic, partitions: partitions, timeoutMilliseconds: 15_000)
+                    configuration.kafka, topic: configuration.topic, partitions: partitions, timeoutMilliseconds: 15_000
+                )
             } catch let error as KafkaError {
                 if error.kind == .configuration { throw error }
                 board.fail(error.description)
@@ -294,7 +297,7 @@ private final class TopicSetup {
                 }
                 return partitions
             }
-        } catch where error.kind == .unknownTopicOrPartition {}
+        } catch  where error.kind == .unknownTopicOrPartition {}
         let isNew = try admin.createTopic(
             configuration.topic, partitions: configuration.topicPartitions,
             replicationFactor: configuration.replicationFactor,

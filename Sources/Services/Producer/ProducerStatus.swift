@@ -16,6 +16,7 @@ package struct ProducerStatus: Sendable {
         case stopped
     }
 
+    /// What it is doing.
     package var phase: Phase = .starting
     /// Whether the source's stream is open.
     package var isConnected = false
