@@ -7,12 +7,17 @@
 /// Two signals: the cosine of question and sentence (meaning; but unrelated short texts of one style, or of a script that
 /// the model does not know, also come close), and coverage (the share of the question's words, by rarity, that the
 /// sentence or its title holds). One may be weak only where the other is strong.
+///
+/// Chosen on 4,000 recorded edits under the standard text template, with MiniLM: of 330 questions about a page that is
+/// there, 323 were answered from that page and 6 refused; of 139 about pages that are not there, 130 were refused (the
+/// others quote a page of nearly the same name); of 35 about anything else, 34. At ``coverageBeside`` 0.3 the same
+/// 323 were right, but 56 of the 174 others got an answer.
 package struct AnswerThresholds: Sendable, Equatable {
     /// From here on the cosine alone is enough, for questions in Latin letters.
     package var cosineAlone = 0.60
     /// From here on the cosine is enough together with ``coverageBeside``.
     package var cosineBeside = 0.35
-    package var coverageBeside = 0.30
+    package var coverageBeside = 0.60
     /// From here on coverage alone is enough, given two words or more, or no vectors at all.
     package var coverageAlone = 0.75
     /// Further sentences must reach this share of the best one's score.
@@ -40,7 +45,9 @@ struct QuestionWords {
     private let totalWeight: Double
 
     init(question: String, texts: [String]) {
-        words = Words.content(question).sorted()
+        let all = Words.content(question)
+        let specific = all.subtracting(Self.wordsAboutRecords)
+        words = (specific.isEmpty ? all : specific).sorted()
         var counts: [String: Int] = [:]
         for text in texts {
             for word in Words.content(text) { counts[word, default: 0] += 1 }
@@ -60,6 +67,11 @@ struct QuestionWords {
         }
         isMostlyLatin = latin >= other
     }
+
+    /// Stems that ask about the record and not about its content ("What changed in the article …?"): finding them in a
+    /// sentence supports nothing.
+    private static let wordsAboutRecords: Set<String> = Words.content(
+        "article page entry change edit update modify revise happen recent recently latest last new news tell wiki wikipedia")
 
     /// Share of the weight of the question's words that `present` holds; 0 for a question without any.
     func coverage(of present: Set<String>) -> Double {
