@@ -263,6 +263,19 @@ final class Mailbox<Value: Sendable>: Sendable {
         #expect(value == 7)
     }
 
+    @Test func aLoopThatNeverRanLetsGoOfItsListeners() async throws {
+        let loop = try EventLoop(name: "unstarted")
+        let port = try TCPListener(loop: loop, host: "127.0.0.1", port: 0) { $0.close() }.port
+        let task = Task(executorPreference: loop) { 7 }
+        loop.stop()
+        #expect(await task.value == 7)
+        try loop.start()
+        #expect(!loop.execute {})
+        let successor = try EventLoop(name: "successor")
+        #expect(try TCPListener(loop: successor, host: "127.0.0.1", port: port) { $0.close() }.port == port)
+        successor.stop()
+    }
+
     @Test func onePortMayBeSharedButNotTakenTwice() async throws {
         try await withLoop { loop in
             let first = try TCPListener(loop: loop, host: "127.0.0.1", port: 0, reusePort: true) { $0.close() }

@@ -53,6 +53,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     private struct Lifecycle {
         var thread: pthread_t?
+        var wasStarted = false
     }
 
     /// Opens the event base; no thread yet.
@@ -89,10 +90,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
         readSpace.deallocate()
     }
 
-    /// Starts the loop's thread; does nothing when it was started before.
+    /// Starts the loop's thread; does nothing when it was started before. A stopped loop does not start again.
     package func start() throws(EventLoopError) {
         let code = lifecycle.withLock { lifecycle -> Int32 in
-            guard lifecycle.thread == nil else { return 0 }
+            guard !lifecycle.wasStarted else { return 0 }
             var thread = pthread_t()
             let context = Unmanaged.passRetained(self)
             let code = pthread_create(
@@ -103,7 +104,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
                     loop.run()
                     return nil
                 }, context.toOpaque())
-            if code == 0 { lifecycle.thread = thread } else { context.release() }
+            if code == 0 { lifecycle = Lifecycle(thread: thread, wasStarted: true) } else { context.release() }
             return code
         }
         guard code == 0 else { throw EventLoopError(operation: "pthread_create", subject: name, code: code) }
@@ -116,11 +117,22 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
         inbox.withLock { $0.isStopRequested = true }
         wake()
         guard !isInLoop else { return }
-        let thread = lifecycle.withLock { lifecycle -> pthread_t? in
-            defer { lifecycle.thread = nil }
-            return lifecycle.thread
+        let (thread, wasStarted) = lifecycle.withLock { lifecycle -> (pthread_t?, Bool) in
+            defer { lifecycle = Lifecycle(thread: nil, wasStarted: true) }
+            return (lifecycle.thread, lifecycle.wasStarted)
         }
         if let thread { pthread_join(thread, nil) }
+        if !wasStarted { closeInboxUnread() }
+    }
+
+    /// The end of a loop that never ran: its posted closures are dropped, tasks go on here.
+    private func closeInboxUnread() {
+        let jobs = inbox.withLock { inbox -> [Job] in
+            inbox.isClosed = true
+            defer { inbox.jobs = [] }
+            return inbox.jobs
+        }
+        for case .task(let job) in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 
     /// Whether the caller runs on the loop's thread.

@@ -31,7 +31,8 @@ package final class TCPConnection: @unchecked Sendable {
     /// The peer's address and port, for example `127.0.0.1:54012` or `[::1]:54012`.
     package let peer: String
     private let descriptor: Int32
-    private let onEnd: () -> Void
+    /// The listener's, which it reaches back to; dropped at the end like the rest.
+    private var onEnd: (() -> Void)?
     /// The place in the loop's list; -1 outside of it. The loop's business.
     var slot = -1
 
@@ -345,10 +346,11 @@ package final class TCPConnection: @unchecked Sendable {
         writeEvent = nil
         Glibc.close(descriptor)
         output.removeAll()
-        let onClose = self.onClose
-        (onRead, onDrained, onPeerFinished, onDeadline, self.onClose) = (nil, nil, nil, nil, nil)
+        let (onEnd, onClose) = (self.onEnd, self.onClose)
+        (onRead, onDrained, onPeerFinished, onDeadline) = (nil, nil, nil, nil)
+        (self.onEnd, self.onClose) = (nil, nil)
         loop.remove(self)
-        onEnd()
+        onEnd?()
         onClose?(reason)
     }
 

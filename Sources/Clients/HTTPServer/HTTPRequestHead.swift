@@ -92,7 +92,8 @@ struct HTTPHeadParser {
     /// `bytes` is one whole head, each line ending in CRLF, the last one empty.
     private func readHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPFault) -> HTTPRequestHead {
         var position = 0
-        while bytes[position] == 0x0D || bytes[position] == 0x0A { position += 1 }
+        // Ends, because one line is not empty.
+        while bytes[position] == 0x0D, bytes[position + 1] == 0x0A { position += 2 }
         var head = try readRequestLine(bytes, &position)
         var fields: [HTTPHeaders.Field] = []
         fields.reserveCapacity(8)

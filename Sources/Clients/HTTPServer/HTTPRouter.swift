@@ -140,7 +140,9 @@ package struct HTTPRouter: Sendable {
     }
 
     private func segments(_ path: String) -> [Substring] {
-        path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        // By bytes: a path may hold combining characters, which would join a slash before them as `Character`.
+        path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { Substring($0) }
     }
 
     /// Serves `request` without a socket, for tests; a stream route answers with 501.
