@@ -101,6 +101,7 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
         case library
     }
 
+    /// What went wrong, for programs.
     package let kind: Kind
     /// Method and URL without user, password and query, which may be secret.
     package let subject: String

@@ -7,12 +7,19 @@ package struct HTTPMethod: Hashable, Sendable, CustomStringConvertible {
         self.name = name
     }
 
+    /// Reads; also serves HEAD.
     package static let get = HTTPMethod("GET")
+    /// Reads the head only.
     package static let head = HTTPMethod("HEAD")
+    /// Asks for work with a body.
     package static let post = HTTPMethod("POST")
+    /// Replaces what is at the path.
     package static let put = HTTPMethod("PUT")
+    /// Changes a part of what is at the path.
     package static let patch = HTTPMethod("PATCH")
+    /// Removes what is at the path.
     package static let delete = HTTPMethod("DELETE")
+    /// Asks what the path takes; answered by the router itself.
     package static let options = HTTPMethod("OPTIONS")
 
     package var description: String { name }
@@ -26,6 +33,7 @@ package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral 
         package let value: String
     }
 
+    /// All of them, in order.
     package private(set) var fields: [Field]
 
     package init() {
@@ -55,6 +63,7 @@ package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral 
         fields.lazy.filter { sameName($0.name, name) }.map(\.value)
     }
 
+    /// Appends one more field, also when the name is there already.
     package mutating func add(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
     }
