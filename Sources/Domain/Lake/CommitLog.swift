@@ -86,14 +86,20 @@ package struct CommitLog: ~Copyable {
         try bisect { $0.brokerTimeMax >= milliseconds }?.record
     }
 
-    /// The generations' handovers that entries from the byte `start` on record.
-    package func handovers(from start: Int = 0) throws(LakeError) -> [Int64: Int64] {
-        var handovers: [Int64: Int64] = [:]
-        try forEach(from: start) { record in
-            if record.kind == .handover, let generation = record.handover { handovers[generation] = record.range.end }
-            return true
+    /// From which offset a generation is fed; nil where the log has no handover to it.
+    package func handover(of generation: Int64) throws(LakeError) -> Int64? {
+        // A new generation's handover is among the last entries: those of the present files are looked at first.
+        var start = 0
+        if let last = try last(), let first = try firstEntry(ofFilesFrom: last.firstOffset) { start = first.start }
+        for begin in start == 0 ? [0] : [start, 0] {
+            var found: Int64?
+            try forEach(from: begin) { record in
+                if record.kind == .handover, record.handover == generation { found = record.range.end }
+                return found == nil
+            }
+            if let found { return found }
         }
-        return handovers
+        return nil
     }
 
     /// The seal of the files named by `firstOffset`, or nil while they are open.

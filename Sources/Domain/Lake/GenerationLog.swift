@@ -83,13 +83,18 @@ package struct GenerationLog: Sendable {
     }
 
     /// Makes a child of `parent`; the stream job hands each topic partition over to it at its next commit.
+    ///
+    /// - Parameter number: a free one; nil for the next.
     package func createChild(
-        of parent: Int64, logicVersion: String, settings: String
+        of parent: Int64, number: Int64? = nil, logicVersion: String, settings: String
     ) throws(LakeError) -> LakeGeneration {
         try update { generations throws(LakeError) in
-            let number = (generations.map(\.number).max() ?? 0) + 1
+            let next = (generations.map(\.number).max() ?? 0) + 1
+            if let number, generations.contains(where: { $0.number == number }) {
+                throw .generation("the lake already has a generation \(number)")
+            }
             let child = LakeGeneration(
-                number: number, parent: parent, logicVersion: logicVersion, settings: settings, state: .created)
+                number: number ?? next, parent: parent, logicVersion: logicVersion, settings: settings, state: .created)
             return (child, child)
         }
     }

@@ -12,7 +12,6 @@ package final class ReplayWriter {
     private let logPath: String
     private var hour: LakeHour?
     private var firstOffset: Int64 = 0
-    private var nextOffset: Int64
     private var writers: [Layer: Slot] = [:]
 
     /// A box, since a dictionary cannot hold what owns a file.
@@ -22,34 +21,36 @@ package final class ReplayWriter {
         init(_ writer: consuming SealedFileWriter) { self.writer = consume writer }
     }
 
-    /// - Parameter start: the range's first offset.
-    package init(layout: LakeLayout, source: TopicPartition, generation: Int64, start: Int64) throws(LakeError) {
+    /// - Throws: where the log's folder cannot be made.
+    package init(layout: LakeLayout, source: TopicPartition, generation: Int64) throws(LakeError) {
         self.layout = layout
         self.source = source
         self.generation = generation
-        nextOffset = start
         logPath = layout.commitLog(source, replay: generation)
         try LakeError.placed(logPath) { [logPath] in try Folder.create(Folder.parent(of: logPath)) }
     }
 
-    /// Adds one line of a record; lines come in the order of their offsets.
-    package func append(
-        _ layer: Layer, line: [UInt8], offset: Int64, hour lineHour: LakeHour
-    ) throws(LakeError) {
-        if hour != lineHour {
-            try finishHour(end: offset)
-            hour = lineHour
-            firstOffset = offset
-        }
+    /// Begins an hour, sealing the one before; nothing when it is the present one.
+    ///
+    /// - Parameter firstOffset: the first offset of the range in the hour, which names its files.
+    package func begin(_ hour: LakeHour, firstOffset: Int64) throws(LakeError) {
+        guard hour != self.hour else { return }
+        try finishHour(end: firstOffset)
+        self.hour = hour
+        self.firstOffset = firstOffset
+    }
+
+    /// Adds one line of a record of the present hour; a layer's lines come in the order of their offsets.
+    package func append(_ layer: Layer, line: [UInt8]) throws(LakeError) {
+        guard let hour else { return }
         if writers[layer] == nil {
             writers[layer] = Slot(
                 try SealedFileWriter(
                     layout: layout,
                     name: DataFileName(
-                        layer: layer, generation: generation, source: source, hour: lineHour, firstOffset: firstOffset)))
+                        layer: layer, generation: generation, source: source, hour: hour, firstOffset: firstOffset)))
         }
         try writers[layer]?.writer?.append(line: line[...])
-        nextOffset = max(nextOffset, offset + 1)
     }
 
     /// Seals the last hour and records the range up to `end`.
@@ -58,7 +59,7 @@ package final class ReplayWriter {
     }
 
     private func finishHour(end: Int64) throws(LakeError) {
-        guard let hour, let range = OffsetRange(start: firstOffset, end: max(end, nextOffset)) else { return }
+        guard let hour, let range = OffsetRange(start: firstOffset, end: end) else { return }
         var record = CommitRecord(kind: .seal, range: range, hour: hour, brokerTimeMax: 0, firstOffset: firstOffset)
         for layer in Layer.derived {
             guard let slot = writers[layer], let writer = slot.writer.take() else { continue }

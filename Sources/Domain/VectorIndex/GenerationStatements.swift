@@ -6,17 +6,19 @@ struct CreateGeneration: PostgresStatement {
     static let name = "create_generation"
     static let sql = """
         INSERT INTO generations (generation, parent, state, logic_version, note, created_at)
-        SELECT max(generation) + 1, $1, 'building', $2, $3, clock_timestamp() FROM generations
+        SELECT greatest(max(generation) + 1, $4), $1, 'building', $2, $3, clock_timestamp() FROM generations
         RETURNING generation
         """
-    static let parameterTypes: [PostgresType] = [.int8, .text, .text]
+    static let parameterTypes: [PostgresType] = [.int8, .text, .text, .int8]
     let parent: Int64
     let logicVersion: String
     let note: String
+    let atLeast: Int64
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(parent)
         parameters.append(IndexText.clean(logicVersion))
         parameters.append(IndexText.clean(note))
+        parameters.append(atLeast)
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }

@@ -59,10 +59,12 @@ package final class GenerationStore {
     }
 
     /// Makes the next generation, in state `building`; returns its number.
+    ///
+    /// - Parameter atLeast: the smallest number that it may have, such as the next one of the lake.
     package func create(
-        parent: Int64, logicVersion: String, note: String, timeoutMilliseconds: Int
+        parent: Int64, logicVersion: String, note: String, atLeast: Int64 = 1, timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64 {
-        let statement = CreateGeneration(parent: parent, logicVersion: logicVersion, note: note)
+        let statement = CreateGeneration(parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast)
         guard let number = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first else {
             throw IndexError(.schema, "no generation was made", hint: "run `medallion migrate`")
         }

@@ -12,17 +12,26 @@ package struct RangeReplay {
     /// The lines of a run of offsets.
     package struct Chunk {
         package let range: OffsetRange
-        /// Lines with the hour and offset of their record, in order.
+        /// The lines by hour, in order.
+        package var hours: [Hour] = []
+        package var difference = ReplayDifference()
+
+        /// All Gold lines, in order.
+        package var gold: [Line] { hours.flatMap(\.gold) }
+    }
+
+    /// The lines of one lake hour.
+    package struct Hour {
+        package let hour: LakeHour
+        package let firstOffset: Int64
         package var silver: [Line] = []
         package var gold: [Line] = []
         package var quarantine: [Line] = []
-        package var difference = ReplayDifference()
     }
 
     /// One derived line.
     package struct Line {
         package let offset: Int64
-        package let hour: LakeHour
         package let bytes: [UInt8]
     }
 
@@ -87,10 +96,12 @@ package struct RangeReplay {
         try forEachRecord(range) { record in
             hour = max(hour, LakeHour(containing: record.timestampMilliseconds))
             try process(record, &processor)
+            if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
+            let last = chunk.hours.count - 1
             let lines = processor.generations[0].lines
-            append(lines.silver, record.offset, hour, to: &chunk.silver)
-            append(lines.gold, record.offset, hour, to: &chunk.gold)
-            append(lines.quarantine, record.offset, hour, to: &chunk.quarantine)
+            append(lines.silver, record.offset, to: &chunk.hours[last].silver)
+            append(lines.gold, record.offset, to: &chunk.hours[last].gold)
+            append(lines.quarantine, record.offset, to: &chunk.hours[last].quarantine)
             processor.removeLines()
         }
     }
@@ -109,9 +120,9 @@ package struct RangeReplay {
         try withBytes(record.key) { key in try withBytes(record.value) { value in try run(key, value) } }
     }
 
-    private func append(_ text: [UInt8], _ offset: Int64, _ hour: LakeHour, to lines: inout [Line]) {
+    private func append(_ text: [UInt8], _ offset: Int64, to lines: inout [Line]) {
         guard !text.isEmpty else { return }
-        lines.append(Line(offset: offset, hour: hour, bytes: Array(text.dropLast())))
+        lines.append(Line(offset: offset, bytes: Array(text.dropLast())))
     }
 
     /// Holds the new Gold lines against the parent's of the same offsets; a record's document has the same id in both.

@@ -1,0 +1,260 @@
+import Bytes
+package import Events
+import Files
+import Lake
+package import Postgres
+import ServiceLifecycle
+import StreamJob
+package import Telemetry
+package import Transforms
+import VectorIndex
+
+/// Puts a replay's documents into the index; the indexer implements it, so that both embed alike.
+package protocol ReplayIndex: Sendable {
+    /// Makes documents visible in a generation, embedding only texts that have no vector yet.
+    ///
+    /// - Parameter lines: Gold lines with their source offsets.
+    /// - Returns: how many texts were embedded.
+    func index(
+        lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
+    ) async throws -> Int
+}
+
+/// What a replay did, or would do.
+package struct ReplayReport: Sendable {
+    /// nil of a dry run.
+    package var generation: Int64?
+    package var parent: Int64
+    package var logicVersion: String
+    package var ranges: [TopicPartition: OffsetRange]
+    package var difference = ReplayDifference()
+    /// Texts that had to be embedded.
+    package var embedded = 0
+    /// Passages that the child took over from its parent.
+    package var inherited = 0
+}
+
+/// Runs Bronze through the present logic into a child of the active generation, beside the live stream job.
+///
+/// Reads Bronze from the lake alone, and touches neither the topic nor the consumer group. Blocking parts run on a lane.
+package struct Replay: Sendable {
+    private let layout: LakeLayout
+    private let settings: TransformSettings
+    private let database: PostgresConfiguration
+    private let index: any ReplayIndex
+    private let logger: Logger
+    private let lane = Lane(name: "replay")
+
+    /// How long the stream job may take to hand a topic partition over.
+    package static let handoverSecondsMax = 60
+    /// How long the index may take to catch up with the handover.
+    package static let catchUpSecondsMax = 900
+    private static let statementMilliseconds = 120_000
+
+    package init(
+        lakeDirectory: String, settings: TransformSettings, database: PostgresConfiguration, index: any ReplayIndex,
+        logger: Logger
+    ) {
+        layout = LakeLayout(root: lakeDirectory)
+        self.settings = settings
+        self.database = database
+        self.index = index
+        self.logger = logger
+    }
+
+    /// Compares what the present logic would make of the scope with the active generation; changes nothing.
+    package static func dryRun(
+        lakeDirectory: String, settings: TransformSettings, scope: ReplayScope
+    ) async throws -> ReplayReport {
+        let lane = Lane(name: "replay")
+        return try await lane.run {
+            let reader = LakeReader(layout: LakeLayout(root: lakeDirectory))
+            let active = try Self.active(reader.layout)
+            let trial = try Self.generation(number: 0, parent: active.number, settings)
+            var report = ReplayReport(
+                generation: nil, parent: active.number, logicVersion: trial.logicVersion,
+                ranges: try scope.ranges(in: reader))
+            for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
+                let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
+                try replay.run(range) { chunk in report.difference = report.difference + chunk.difference }
+            }
+            return report
+        }
+    }
+
+    /// Makes the child generation complete, in lake and index; promotion is a step of its own.
+    ///
+    /// A replay that fails gives its generation up; one that is killed leaves it to be pruned.
+    package func run(_ scope: ReplayScope) async throws -> ReplayReport {
+        let reader = LakeReader(layout: layout)
+        let ranges = try await lane.run { try scope.ranges(in: reader) }
+        var child = try await lane.run { [self] in try createChild() }
+        do {
+            var report = ReplayReport(
+                generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
+            child.handovers = try await handovers(to: child.number, reader: reader)
+            for (source, range) in ranges {
+                let end = min(range.end, child.handovers[source] ?? range.end)
+                child.replayed[source] = OffsetRange(start: min(range.start, end), end: end)
+            }
+            report.ranges = child.replayed
+            try await lane.run { [layout, child] in try GenerationLog(layout: layout).put(child) }
+            for (source, range) in child.replayed.sorted(by: { $0.key < $1.key }) {
+                try await replay(child, source, range, into: &report)
+            }
+            report.inherited = try await inherit(child)
+            child.state = .candidate
+            try await lane.run { [layout, child] in try GenerationLog(layout: layout).put(child) }
+            return report
+        } catch {
+            await giveUp(child)
+            throw error
+        }
+    }
+
+    // MARK: - Steps
+
+    private static func active(_ layout: LakeLayout) throws -> LakeGeneration {
+        guard let active = try GenerationLog(layout: layout).active() else {
+            throw ReplayError("the lake \(layout.root) has no generation yet; run the stream job first")
+        }
+        return active
+    }
+
+    private static func generation(
+        number: Int64, parent: Int64, _ settings: TransformSettings
+    ) throws -> LakeGeneration {
+        var hasher = try LibraryHasher()
+        return LakeGeneration(
+            number: number, parent: parent, logicVersion: try settings.logicVersion(hasher: &hasher),
+            settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .created)
+    }
+
+    private func createChild() throws -> LakeGeneration {
+        let log = GenerationLog(layout: layout)
+        let active = try Self.active(layout)
+        let wanted = try Self.generation(number: 0, parent: active.number, settings)
+        let next = (try log.read().map(\.number).max() ?? 0) + 1
+        let number = try GenerationStore(configuration: database).create(
+            parent: active.number, logicVersion: wanted.logicVersion, note: "replay", atLeast: next,
+            timeoutMilliseconds: Self.statementMilliseconds)
+        logger.info(
+            "replaying into generation \(number)",
+            ["parent": String(active.number), "logic_version": wanted.logicVersion])
+        return try log.createChild(
+            of: active.number, number: number, logicVersion: wanted.logicVersion, settings: wanted.settings)
+    }
+
+    /// Waits until the stream job feeds the child everywhere; where no job runs, records the handover itself.
+    private func handovers(to child: Int64, reader: LakeReader) async throws -> [TopicPartition: Int64] {
+        var handovers: [TopicPartition: Int64] = [:]
+        let sources = try await lane.run { try reader.sources() }
+        for source in sources {
+            let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.handoverSecondsMax) * 1_000_000_000
+            while handovers[source] == nil {
+                let found = try await lane.run { [layout] in try Self.handover(to: child, source, layout) }
+                if let found {
+                    handovers[source] = found
+                } else {
+                    guard SystemClock.monotonicNanoseconds() < deadline else {
+                        throw ReplayError(
+                            "the stream job has not handed \(source) over to generation \(child) in "
+                                + "\(Self.handoverSecondsMax) s; is it stuck? Its log and /health tell")
+                    }
+                    try await Task.sleep(nanoseconds: 50_000_000)
+                }
+            }
+        }
+        return handovers
+    }
+
+    private static func handover(
+        to child: Int64, _ source: TopicPartition, _ layout: LakeLayout
+    ) throws -> Int64? {
+        let path = layout.commitLog(source)
+        guard Folder.exists(path) else { return 0 }
+        let log = try CommitLog(reading: path)
+        if let offset = try log.handover(of: child) { return offset }
+        do {
+            var writer = try PartitionWriter.open(layout: layout, source: source)
+            guard let next = writer.nextOffset else { return 0 }
+            try writer.handOver(to: child, at: next)
+            return next
+        } catch LakeError.locked {
+            return nil
+        }
+    }
+
+    private func replay(
+        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, into report: inout ReplayReport
+    ) async throws {
+        guard !range.isEmpty else { return }
+        let chunks = ChunkQueue()
+        let reader = LakeReader(layout: layout)
+        async let reading: Void = lane.run { [layout] in
+            defer { chunks.finish() }
+            let writer = try ReplayWriter(layout: layout, source: source, generation: child.number)
+            let replay = RangeReplay(reader: reader, source: source, generation: child, parent: child.parent ?? 0)
+            try replay.run(range) { chunk in
+                for hour in chunk.hours {
+                    try writer.begin(hour.hour, firstOffset: hour.firstOffset)
+                    for line in hour.silver { try writer.append(.silver, line: line.bytes) }
+                    for line in hour.gold { try writer.append(.gold, line: line.bytes) }
+                    for line in hour.quarantine { try writer.append(.quarantine, line: line.bytes) }
+                }
+                try chunks.put(chunk)
+            }
+            try writer.finish(end: range.end)
+        }
+        do {
+            while let chunk = try await chunks.next() {
+                report.difference = report.difference + chunk.difference
+                report.embedded += try await index.index(
+                    lines: chunk.gold.map { ($0.offset, $0.bytes) }, generation: child.number, source: source)
+            }
+            try await reading
+        } catch {
+            chunks.cancel()
+            throw error
+        }
+    }
+
+    /// Lets the child see what its parent shows outside of the replayed ranges, once the index has come that far.
+    private func inherit(_ child: LakeGeneration) async throws -> Int {
+        let outside = child.replayed.map { (source: $0.key, offsets: $0.value) }
+        let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.catchUpSecondsMax) * 1_000_000_000
+        while true {
+            do {
+                return try await lane.run { [database] in
+                    let store = GenerationStore(configuration: database)
+                    let copied = try store.copyParentRows(
+                        child: child.number, parent: child.parent ?? 0, outside: outside, handover: child.handovers,
+                        timeoutMilliseconds: Self.statementMilliseconds)
+                    try store.finish(
+                        generation: child.number, handover: child.handovers,
+                        timeoutMilliseconds: Self.statementMilliseconds)
+                    return copied
+                }
+            } catch let error as IndexError where error.kind == .generationBehind {
+                guard SystemClock.monotonicNanoseconds() < deadline else { throw error }
+                try await Task.sleep(nanoseconds: 200_000_000)
+            }
+        }
+    }
+
+    private func giveUp(_ child: LakeGeneration) async {
+        var child = child
+        child.state = .pruned
+        do {
+            try await lane.run { [layout, database, child] in
+                try GenerationLog(layout: layout).put(child)
+                try GenerationStore(configuration: database).setState(
+                    .retired, of: child.number, timeoutMilliseconds: Self.statementMilliseconds)
+            }
+        } catch {
+            logger.warning(
+                "generation \(child.number) could not be given up; `medallion generations --prune \(child.number)` does",
+                ["error": "\(error)"])
+        }
+    }
+}
