@@ -80,7 +80,8 @@ import Testing
         let texts = (0..<Int.random(in: 0...15, using: &generator)).map { _ in
             let text =
                 Bool.random(using: &generator)
-                ? bridge : Bool.random(using: &generator) ? "Word a b. " + bridge : randomText(&generator, lengthMax: 90)
+                ? bridge
+                : Bool.random(using: &generator) ? "Word a b. " + bridge : randomText(&generator, lengthMax: 90)
             return (title: "T", text: text, cosine: Double.random(in: -0.1...0.9, using: &generator))
         }
         let ranked = hits(texts)

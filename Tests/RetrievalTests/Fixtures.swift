@@ -26,7 +26,8 @@ func hits(_ texts: [(title: String, text: String, cosine: Double)]) -> [Hit] {
 func randomText(_ generator: inout SeededGenerator, lengthMax: Int) -> String {
     let alphabet: [String] = [
         "a", "b", "Word", " ", "  ", ". ", "! ", "? ", "。", "。」", "।", "\n", "\r\n", "\t", "e.g. ", "Dr. ", "3.14", "…",
-        "é", "e\u{301}", "👩‍👩‍👧‍👦", "🇩🇪", "\u{202E}", "\u{200F}", "שלום", "مرحبا؟", "日本語", "ไทย", "\u{0}", "\u{FEFF}", "\"", ")",
+        "é", "e\u{301}", "👩‍👩‍👧‍👦", "🇩🇪", "\u{202E}", "\u{200F}", "שלום", "مرحبا؟", "日本語", "ไทย", "\u{0}", "\u{FEFF}", "\"",
+        ")",
         "\u{2028}",
     ]
     var text = ""

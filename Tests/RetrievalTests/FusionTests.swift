@@ -51,7 +51,8 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         let cursor = SearchCursor(
             generation: .random(in: 0...Int64.max, using: &generator),
-            indexVersion: .random(in: 0...Int64.max, using: &generator), offset: .random(in: 0...1_000, using: &generator),
+            indexVersion: .random(in: 0...Int64.max, using: &generator),
+            offset: .random(in: 0...1_000, using: &generator),
             fingerprint: .random(in: 0...UInt64.max, using: &generator))
         #expect(SearchCursor(text: cursor.text) == cursor)
         #expect(cursor.text.utf8.allSatisfy { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "/") })
@@ -62,7 +63,9 @@ import Testing
         #expect(SearchCursor(text: String(decoding: bytes, as: UTF8.self)) == nil)
     }
 
-    @Test(arguments: ["", "x", "AAAA", "=", "%", "é", String(repeating: "A", count: 44), String(repeating: "A", count: 999)])
+    @Test(arguments: [
+        "", "x", "AAAA", "=", "%", "é", String(repeating: "A", count: 44), String(repeating: "A", count: 999),
+    ])
     func othersAreRefused(text: String) {
         #expect(SearchCursor(text: text) == nil)
     }

@@ -26,7 +26,8 @@ struct APIFixture {
     }
 
     init(
-        hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000, lanes: Int = 2, isAnswerEnabled: Bool = true
+        hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000,
+        lanes: Int = 2, isAnswerEnabled: Bool = true
     ) {
         let (index, embedded) = (self.index, self.embedded)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in

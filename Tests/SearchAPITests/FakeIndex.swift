@@ -186,7 +186,8 @@ final class FakeStore: RetrievalStore {
             state.documents.reversed().filter { $0.indexVersion > afterIndexVersion ?? -1 && passes($0.row, filters) }
                 .prefix(limit).map {
                     RecentDocument(
-                        document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds)
+                        document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds
+                    )
                 }
         }
     }
@@ -236,7 +237,8 @@ final class FakeTraceSource: TraceSource {
         var value = found.rawEvent
         if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
         let location = LakeLocation(
-            file: "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
+            file:
+                "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
             frameOffset: 40_960, frameLength: 18_234, lineOffset: 713)
         var line = JSONWriter()
         line.beginObject()

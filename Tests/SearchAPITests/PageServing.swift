@@ -20,7 +20,10 @@ import Testing
         try await server.prepare(stop: stop)
         let running = Task { try await server.run(stop: stop) }
         var generator = SeededGenerator(seed: 7)
-        let subjects = ["Golden Gate Bridge", "Lake Tahoe", "東京タワー", "Москва", "القاهرة", "ירושלים", "São Paulo", "Johann Sebastian Bach"]
+        let subjects = [
+            "Golden Gate Bridge", "Lake Tahoe", "東京タワー", "Москва", "القاهرة", "ירושלים", "São Paulo",
+            "Johann Sebastian Bach",
+        ]
         let comments = [
             "fixed a typo in the lead section", "/* History */ new source for the opening date", "修正錯字",
             "إضافة مصدر للفقرة الأولى", "reverted edits by 192.0.2.17 to last version by Ann", "added category",

@@ -20,7 +20,9 @@ import Testing
 
     static let cases = [
         Case(method: "POST", target: "/search", body: #"{"query": "golden gate"}"#, status: 200, expected: "hits"),
-        Case(method: "POST", target: "/answer", body: #"{"query": "golden gate bridge"}"#, status: 200, expected: "sentences"),
+        Case(
+            method: "POST", target: "/answer", body: #"{"query": "golden gate bridge"}"#, status: 200,
+            expected: "sentences"),
         Case(method: "GET", target: "/events/recent?limit=2", status: 200, expected: "events"),
         Case(method: "GET", target: "/trace/d-bridge", status: 200, expected: "bronze"),
         Case(method: "GET", target: "/trace/d%2Dbridge", status: 200, expected: "bronze"),

@@ -71,7 +71,8 @@ struct QuestionWords {
     /// Stems that ask about the record and not about its content ("What changed in the article …?"): finding them in a
     /// sentence supports nothing.
     private static let wordsAboutRecords: Set<String> = Words.content(
-        "article page entry change edit update modify revise happen recent recently latest last new news tell wiki wikipedia")
+        "article page entry change edit update modify revise happen recent recently latest last new news tell wiki wikipedia"
+    )
 
     /// Share of the weight of the question's words that `present` holds; 0 for a question without any.
     func coverage(of present: Set<String>) -> Double {

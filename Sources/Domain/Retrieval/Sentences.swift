@@ -95,8 +95,10 @@ package enum Sentences {
     private static let endsBeforeSpace: Set<Character> = [".", "!", "?", "…"]
     private static let closers: Set<Character> = ["\"", "'", ")", "]", "}", "”", "’", "»", "」", "』", "）"]
     private static let abbreviations: Set<String> = [
-        "al", "approx", "art", "bzw", "ca", "cf", "co", "corp", "dr", "e.g", "ed", "eds", "etc", "fig", "gen", "gov", "i.e",
-        "inc", "jr", "ltd", "mr", "mrs", "ms", "no", "nr", "op", "p", "pp", "prof", "rep", "rev", "sen", "sr", "st", "u.k",
+        "al", "approx", "art", "bzw", "ca", "cf", "co", "corp", "dr", "e.g", "ed", "eds", "etc", "fig", "gen", "gov",
+        "i.e",
+        "inc", "jr", "ltd", "mr", "mrs", "ms", "no", "nr", "op", "p", "pp", "prof", "rep", "rev", "sen", "sr", "st",
+        "u.k",
         "u.s", "usw", "v", "vol", "vs", "z.b",
     ]
 }

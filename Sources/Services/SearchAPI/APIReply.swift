@@ -1,5 +1,5 @@
-package import Retrieval
 import Bytes
+package import Retrieval
 
 /// A request as the handlers see it, whatever carried it.
 package struct APIRequest: Sendable {

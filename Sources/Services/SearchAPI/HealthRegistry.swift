@@ -1,5 +1,5 @@
-package import ServiceLifecycle
 import Bytes
+package import ServiceLifecycle
 import Synchronization
 
 /// How a dependency is.

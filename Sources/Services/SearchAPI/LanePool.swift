@@ -18,6 +18,7 @@ package struct Deadline: Sendable {
         Int(max(0, (nanoseconds - SystemClock.monotonicNanoseconds()) / 1_000_000))
     }
 
+    /// Whether no time is left.
     package var hasPassed: Bool { leftMilliseconds == 0 }
 }
 
@@ -57,7 +58,9 @@ package final class LanePool<Resource>: Sendable {
         defer { release(index) }
         return try await lanes[index].run { resource in
             let left = deadline.leftMilliseconds
-            guard left > 0 else { throw APIError.timeout("waiting for \(self.name)", milliseconds: deadline.limitMilliseconds) }
+            guard left > 0 else {
+                throw APIError.timeout("waiting for \(self.name)", milliseconds: deadline.limitMilliseconds)
+            }
             return try body(resource, left)
         }
     }

@@ -13,7 +13,8 @@ struct APIMetrics: Sendable {
         embedSeconds = registry.histogram(
             "medallion_api_embed_seconds", help: "Time to embed a query, cached ones included.")
         candidateSeconds = registry.histogram(
-            "medallion_api_candidates_seconds", help: "Time to read both arms' candidates, waiting for a lane included.")
+            "medallion_api_candidates_seconds", help: "Time to read both arms' candidates, waiting for a lane included."
+        )
         refusals = registry.counter(
             "medallion_api_refused_answers_total", help: "Answers refused for want of support.")
         degraded = registry.counter(

@@ -35,7 +35,8 @@ package final class QueryEmbedder: Sendable {
         let embed = self.embed
         let vectors = try await withDeadline(deadline, what: "embedding") { try await embed(texts) }
         guard vectors.count == texts.count else {
-            throw APIError.unavailable("the embedding model", "it gave \(vectors.count) vectors for \(texts.count) texts")
+            throw APIError.unavailable(
+                "the embedding model", "it gave \(vectors.count) vectors for \(texts.count) texts")
         }
         return vectors
     }

@@ -1,7 +1,7 @@
-package import Retrieval
-package import Telemetry
 import Bytes
+package import Retrieval
 package import ServiceLifecycle
+package import Telemetry
 
 /// Where events come from, as the feed shows it.
 package struct PipelineStatus: Sendable {
@@ -13,6 +13,7 @@ package struct PipelineStatus: Sendable {
         case unknown
     }
 
+    /// Live, recorded or made up: a visitor must know which.
     package var kind: SourceKind
     /// The stream's address, the recording's file name, the generator's seed.
     package var name: String
@@ -45,6 +46,7 @@ package struct SearchAPIDependencies: Sendable {
     /// Where events come from; nil in a process that does not know.
     package var pipeline: @Sendable () -> PipelineStatus?
 
+    /// Memberwise.
     package init(
         makeStore: @escaping @Sendable () throws -> any RetrievalStore,
         makeTraceSource: @escaping @Sendable () throws -> any TraceSource, embedder: QueryEmbedder?,

@@ -52,7 +52,7 @@ extension SearchAPI {
         if request.mode != .lexical {
             do {
                 vector = try await queryVector(request.query, deadline: deadline)
-            } catch where request.mode == .hybrid && !deadline.hasPassed && !(error is CancellationError) {
+            } catch  where request.mode == .hybrid && !deadline.hasPassed && !(error is CancellationError) {
                 // Half an answer that says so is better than none.
                 missing.append("vector")
                 metrics.degraded.increment()

@@ -1,8 +1,8 @@
-package import HTTPServer
-package import ServiceLifecycle
 import Bytes
 import EventLoop
+package import HTTPServer
 import Retrieval
+package import ServiceLifecycle
 import Synchronization
 
 extension SearchAPI {
@@ -15,7 +15,8 @@ extension SearchAPI {
         for route in Route.allCases {
             let method: HTTPMethod = route.isPost ? .post : .get
             if route.isInline {
-                router.on(method, route.rawValue, sync: { [self] request in handleInline(route, .init(request)).response })
+                router.on(
+                    method, route.rawValue, sync: { [self] request in handleInline(route, .init(request)).response })
             } else {
                 router.on(
                     method, route.rawValue,
