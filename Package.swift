@@ -154,7 +154,7 @@ let package = Package(
             "VectorIndexTests",
             uses: [
                 "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
-                "Embeddings", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
+                "Embeddings", "Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", uses: ["Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),

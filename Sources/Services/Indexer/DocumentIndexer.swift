@@ -1,0 +1,164 @@
+package import Embeddings
+package import Events
+package import Postgres
+import ServiceLifecycle
+import Synchronization
+package import VectorIndex
+
+/// Embeds what has no vector yet and writes documents with their checkpoints; shared by the indexer and by replays.
+///
+/// Vectors belong to (text hash, passage number, model): a text that was embedded once is never embedded again.
+package final class DocumentIndexer: Sendable {
+    /// What one call came to.
+    package struct Outcome: Sendable, Equatable {
+        package var indexVersion: Int64 = 0
+        /// Passages that became visible by it.
+        package var passagesAdded = 0
+        /// Passages embedded by it.
+        package var embedded = 0
+        /// Passages that share a vector which was there.
+        package var reused = 0
+    }
+
+    /// Documents with their passages and, where new, their vectors.
+    package struct Prepared: Sendable {
+        package var documents: [IndexedDocument] = []
+        package var embedded = 0
+        package var reused = 0
+    }
+
+    /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
+    static let timeoutMilliseconds = 60_000
+
+    private let embedder: (any TextEmbedder)?
+    private let lookupLane: Lane
+    private let writeLane: Lane
+    private let lookups: Mutex<IndexWriter>
+    private let writer: Mutex<IndexWriter>
+
+    /// - Parameters:
+    ///   - configuration: of a migrated database.
+    ///   - embedder: nil indexes words only.
+    package init(configuration: PostgresConfiguration, embedder: (any TextEmbedder)?) {
+        self.embedder = embedder
+        lookupLane = Lane(name: "index-lookup")
+        writeLane = Lane(name: "index-write")
+        lookups = Mutex(IndexWriter(configuration: configuration))
+        writer = Mutex(IndexWriter(configuration: configuration))
+    }
+
+    /// Name that vectors are stored under; empty without an embedder.
+    package var modelName: String { embedder?.modelName ?? "" }
+
+    /// Looks up, embeds and writes some documents, some hundreds at most.
+    package func index(_ documents: [PendingDocument]) async throws -> Outcome {
+        let prepared = try await prepare(documents)
+        return try await write(prepared, moving: [], goldPositions: [])
+    }
+
+    /// Cuts documents into passages and embeds those whose texts have no vector yet.
+    package func prepare(_ documents: [PendingDocument]) async throws -> Prepared {
+        guard let embedder, !documents.isEmpty else {
+            return Prepared(
+                documents: documents.map { withPassages($0, passages: [$0.document.text], model: "") })
+        }
+        let hashes = Array(Set(documents.map(\.document.textHash)))
+        let model = embedder.modelName
+        let known = try await lookupLane.run { [self] in
+            try lookups.withLock { lookups in
+                try lookups.embedded(
+                    textHashes: hashes, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+            }
+        }
+        let indexed = documents.map { document in
+            withPassages(document, passages: embedder.passages(of: document.document.text), model: model)
+        }
+        return try await fill(indexed, known: known)
+    }
+
+    /// Writes prepared documents and moves checkpoints in one transaction.
+    package func write(
+        _ prepared: Prepared, moving moves: [CheckpointMove],
+        goldPositions: [(gold: TopicPartition, nextOffset: Int64)]
+    ) async throws -> Outcome {
+        var prepared = prepared
+        while true {
+            do {
+                let documents = prepared.documents
+                let result = try await writeLane.run { [self] in
+                    try writer.withLock { writer in
+                        try writer.write(
+                            documents, moving: moves, goldPositions: goldPositions,
+                            timeoutMilliseconds: Self.timeoutMilliseconds)
+                    }
+                }
+                return Outcome(
+                    indexVersion: result.indexVersion, passagesAdded: result.passagesAdded,
+                    embedded: prepared.embedded, reused: prepared.reused)
+            } catch let error as IndexError where error.kind == .vectorGone && prepared.reused > 0 {
+                // What was to be shared has been removed meanwhile: embed all of it.
+                prepared = try await fill(prepared.documents, known: [:])
+            }
+        }
+    }
+
+    /// All checkpoints and Gold positions, for a start.
+    func state() async throws -> (checkpoints: [IndexCheckpoint], goldPositions: [TopicPartition: Int64]) {
+        try await lookupLane.run { [self] in
+            try lookups.withLock { lookups in
+                (
+                    try lookups.checkpoints(timeoutMilliseconds: Self.timeoutMilliseconds),
+                    try lookups.goldPositions(timeoutMilliseconds: Self.timeoutMilliseconds)
+                )
+            }
+        }
+    }
+
+    /// See ``IndexWriter/refreshLexemes(timeoutMilliseconds:)``.
+    func refreshLexemes() async throws {
+        try await lookupLane.run { [self] in
+            try lookups.withLock { try $0.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds) }
+        }
+    }
+
+    private func withPassages(_ pending: PendingDocument, passages: [String], model: String) -> IndexedDocument {
+        IndexedDocument(
+            generation: pending.generation, document: pending.document, source: pending.source,
+            sourceOffset: pending.sourceOffset, model: model,
+            passages: passages.enumerated().map { number, text in
+                IndexedPassage(number: Int32(truncatingIfNeeded: number), text: text, embedding: nil)
+            })
+    }
+
+    /// Gives every passage that shares no known vector its own; equal texts are embedded once.
+    private func fill(_ documents: [IndexedDocument], known: [String: Set<Int32>]) async throws -> Prepared {
+        guard let embedder else { return Prepared(documents: documents) }
+        var prepared = Prepared(documents: documents)
+        var places: [String: [(document: Int, passage: Int)]] = [:]
+        var texts: [String] = []
+        for (index, document) in documents.enumerated() {
+            let shared = known[document.document.textHash] ?? []
+            for (number, passage) in document.passages.enumerated() where passage.embedding == nil {
+                if shared.contains(passage.number) {
+                    prepared.reused += 1
+                    continue
+                }
+                if places[passage.text] == nil { texts.append(passage.text) }
+                places[passage.text, default: []].append((index, number))
+            }
+        }
+        guard !texts.isEmpty else { return prepared }
+        let vectors = try await embedder.embed(texts, priority: .batch)
+        guard vectors.count == texts.count else {
+            throw IndexerError(.embedder, "\(vectors.count) vectors for \(texts.count) texts")
+        }
+        for (text, vector) in zip(texts, vectors) {
+            for (document, passage) in places[text] ?? [] {
+                prepared.documents[document].passages[passage].embedding = vector
+            }
+        }
+        prepared.embedded = texts.count
+        prepared.reused += places.values.reduce(0) { $0 + $1.count } - texts.count
+        return prepared
+    }
+}

@@ -1,0 +1,169 @@
+import Events
+import Kafka
+import Telemetry
+import VectorIndex
+
+/// What was read from the Gold topic in one go.
+struct GoldBatch: Sendable {
+    var documents: [PendingDocument] = []
+    var moves: [CheckpointMove] = []
+    /// Next offset per Gold topic partition after this batch.
+    var positions: [TopicPartition: Int64] = [:]
+    var skipped = 0
+    var unreadable = 0
+    var gapOffsets: Int64 = 0
+    /// False when nothing arrived in time.
+    var hasRecords: Bool { !positions.isEmpty }
+}
+
+/// Reads a Gold topic from where the index stopped. Blocks, and belongs to one lane.
+final class GoldReader {
+    private let consumer: KafkaConsumer
+    private let topic: String
+    private let logger: Logger
+    private var tracker: CheckpointTracker
+    /// Gold topic partitions where records may be missing between what the index has and the position read from.
+    private var doubtful: Set<Int32>
+    private var lastFault = ""
+
+    /// Bound of what is fetched ahead per topic partition; the index takes about 1,000 documents/s.
+    static let fetchAheadKilobytes = 16_384
+    static let fetchAheadRecords = 20_000
+
+    /// Assigns all topic partitions.
+    ///
+    /// - Throws: ``KafkaError``; ``IndexerError`` of kind `noTopic` while the topic is absent.
+    init(
+        configuration: KafkaConfiguration, topic: String, checkpoints: [IndexCheckpoint],
+        positions: [TopicPartition: Int64], logger: Logger
+    ) throws {
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        options.queueMaxKilobytes = Self.fetchAheadKilobytes
+        options.queueMinRecords = Self.fetchAheadRecords
+        consumer = try KafkaConsumer(configuration, options: options)
+        self.topic = topic
+        self.logger = logger
+        tracker = CheckpointTracker(checkpoints)
+        doubtful = []
+        let metadata = try KafkaAdmin(configuration).metadata(topic: topic, timeoutMilliseconds: 10_000)
+        let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
+        guard !partitions.isEmpty else {
+            throw IndexerError(.noTopic, "topic \(topic) does not exist yet", hint: "start the stream job")
+        }
+        var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        for partition in partitions {
+            let start = try start(partition, kept: positions[TopicPartition(topic: topic, partition: partition)])
+            assignments.append((topic, partition, .at(start)))
+        }
+        try consumer.assign(assignments)
+    }
+
+    /// Waits up to the timeout for records and takes what is there, `recordsMax` at most.
+    ///
+    /// - Throws: ``IndexerError`` of kind `gap`; ``KafkaError`` when a topic partition delivers nothing any more.
+    func next(recordsMax: Int, timeoutMilliseconds: Int) throws -> GoldBatch {
+        try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
+            try check(records.errors)
+            var batch = GoldBatch()
+            for index in 0..<records.count {
+                let record = records[index]
+                try take(record, into: &batch)
+                batch.positions[TopicPartition(topic: topic, partition: record.partition)] = record.offset + 1
+            }
+            batch.moves = CheckpointTracker.joined(batch.moves)
+            return batch
+        }
+    }
+
+    /// Records that wait behind a position, as of the last fetch.
+    func lag(_ gold: TopicPartition, position: Int64) -> Int64? {
+        consumer.lastSeenWatermarks(topic: gold.topic, partition: gold.partition).map { max(0, $0.high - position) }
+    }
+
+    private func take(_ record: KafkaRecord, into batch: inout GoldBatch) throws(IndexerError) {
+        var gaps: [CheckpointTracker.Gap] = []
+        do throws(GoldLineError) {
+            switch record.headerText(GoldTopic.kindHeader) {
+            case GoldTopic.documentKind:
+                let document = try Self.document(record)
+                if tracker.isNew(document) { batch.documents.append(document) } else { batch.skipped += 1 }
+            case GoldTopic.commitKind:
+                guard let value = record.value else { throw GoldLineError(field: "marker", reason: "is empty") }
+                let step = tracker.apply(try CommitMarker.decode(value))
+                batch.moves += step.moves
+                // From the first step on, reading is unbroken.
+                if step.gaps.isEmpty && !step.moves.isEmpty { doubtful.remove(record.partition) }
+                gaps = step.gaps
+                for gap in gaps { batch.gapOffsets += gap.missing.count }
+            case let kind:
+                throw GoldLineError(field: "headers", reason: "have kind \(kind ?? "absent")")
+            }
+        } catch {
+            batch.unreadable += 1
+            logger.error(
+                "a Gold record cannot be read and is left out",
+                ["topic": topic, "partition": "\(record.partition)", "offset": "\(record.offset)", "why": "\(error)"])
+        }
+        if let gap = gaps.first { try note(gap, of: record.partition) }
+    }
+
+    /// A gap in an unbroken reading is the lake's own (the source expired before it was consumed); after a jump it
+    /// means that Gold was lost on the way.
+    private func note(_ gap: CheckpointTracker.Gap, of partition: Int32) throws(IndexerError) {
+        guard !doubtful.contains(partition) else {
+            throw IndexerError(
+                .gap, "the Gold topic no longer has \(gap), which the index lacks",
+                hint: "`medallion replay` writes the range from the lake")
+        }
+        logger.warning("the lake has no record of some offsets", ["gap": "\(gap)"])
+    }
+
+    private func check(_ errors: [KafkaError]) throws {
+        for error in errors {
+            guard error.isRetriable else { throw error }
+            let text = "\(error)"
+            if text != lastFault { logger.warning("Kafka", ["fault": text]) }
+            lastFault = text
+        }
+    }
+
+    /// Where to go on: at the position kept, if the topic still has it, else at its beginning; what the index has
+    /// already is skipped by the checkpoints.
+    private func start(_ partition: Int32, kept: Int64?) throws -> Int64 {
+        let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
+        if let kept, kept >= marks.low, kept <= marks.high { return kept }
+        if marks.low > 0 || kept != nil { doubtful.insert(partition) }
+        if let kept {
+            logger.warning(
+                "the Gold topic no longer has the position that was kept; reading from its beginning",
+                [
+                    "topic": topic, "partition": "\(partition)", "kept": "\(kept)", "low": "\(marks.low)",
+                    "high": "\(marks.high)",
+                ])
+        }
+        return marks.low
+    }
+
+    private static func document(_ record: KafkaRecord) throws(GoldLineError) -> PendingDocument {
+        func number(_ name: String) throws(GoldLineError) -> Int64 {
+            guard let value = record.headerText(name).flatMap({ Int64($0) }) else {
+                throw GoldLineError(field: name, reason: "is not a number among the headers")
+            }
+            return value
+        }
+        guard let topic = record.headerText(GoldTopic.sourceTopicHeader) else {
+            throw GoldLineError(field: GoldTopic.sourceTopicHeader, reason: "is absent among the headers")
+        }
+        guard let partition = Int32(exactly: try number(GoldTopic.sourcePartitionHeader)) else {
+            throw GoldLineError(field: GoldTopic.sourcePartitionHeader, reason: "is out of range")
+        }
+        guard let value = record.value else { throw GoldLineError(field: "line", reason: "is empty") }
+        return PendingDocument(
+            generation: try number(GoldTopic.generationHeader),
+            source: TopicPartition(topic: topic, partition: partition),
+            sourceOffset: try number(GoldTopic.sourceOffsetHeader),
+            sourceTimestampMilliseconds: record.headerText(GoldTopic.sourceTimestampHeader).flatMap { Int64($0) },
+            document: try GoldLine.decode(value))
+    }
+}

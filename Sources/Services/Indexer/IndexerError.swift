@@ -1,0 +1,44 @@
+import Embeddings
+import Kafka
+import ServiceLifecycle
+import VectorIndex
+
+/// Why the indexer stopped.
+package struct IndexerError: Error, CustomStringConvertible, Sendable {
+    /// The sort of failure.
+    package enum Kind: String, Sendable {
+        /// Gold that was never indexed is no longer in the topic.
+        case gap
+        /// The embedder gave something unusable.
+        case embedder
+        /// The topic is not there yet.
+        case noTopic
+    }
+
+    /// What sort of failure it is.
+    package let kind: Kind
+    /// What failed, on what, and why.
+    package let message: String
+    /// What an operator can do.
+    package let hint: String?
+
+    package init(_ kind: Kind, _ message: String, hint: String? = nil) {
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+    }
+
+    package var description: String { "indexer: \(message)" + (hint.map { "; hint: \($0)" } ?? "") }
+
+    /// Whether time can heal it. Failures of the embedder count: nothing may be lost, and the log says why it waits.
+    static func isRetriable(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IndexError: error.isRetriable
+        case let error as KafkaError: error.isRetriable || error.kind == .unknownTopicOrPartition
+        case let error as IndexerError: error.kind != .gap
+        case is EmbeddingError: true
+        case let error as LaneError: error.isRetriable
+        default: false
+        }
+    }
+}

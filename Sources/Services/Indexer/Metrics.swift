@@ -1,0 +1,63 @@
+import Events
+package import Telemetry
+
+/// What the indexer counts.
+package final class IndexerMetrics: Sendable {
+    private let registry: MetricsRegistry
+    /// Documents written, repeats included.
+    package let documents: Counter
+    /// Passages that became visible.
+    package let passages: Counter
+    /// Passages embedded.
+    package let embedded: Counter
+    /// Passages that shared a vector.
+    package let reused: Counter
+    let skipped: Counter
+    let poison: Counter
+    let transactions: Counter
+    let failures: Counter
+    let gapOffsets: Counter
+    let writeSeconds: Histogram
+    /// From the broker's time of the event to the end of the transaction that made it searchable.
+    package let freshnessSeconds: Histogram
+
+    package init(_ registry: MetricsRegistry) {
+        self.registry = registry
+        documents = registry.counter(
+            "medallion_index_documents_total", help: "Documents written to the index, repeats included.")
+        passages = registry.counter(
+            "medallion_index_passages_added_total", help: "Passages that became visible to a generation.")
+        let help = "Passages by where their vector came from."
+        embedded = registry.counter("medallion_index_vectors_total", help: help, labels: [("from", "computed")])
+        reused = registry.counter("medallion_index_vectors_total", help: help, labels: [("from", "reused")])
+        skipped = registry.counter(
+            "medallion_index_skipped_total", help: "Documents below the checkpoint, delivered again and skipped.")
+        poison = registry.counter(
+            "medallion_index_unreadable_total", help: "Records of the Gold topic that could not be read.")
+        transactions = registry.counter("medallion_index_transactions_total", help: "Index transactions.")
+        failures = registry.counter(
+            "medallion_index_failures_total", help: "Failures of the index or the embedder, tried again.")
+        gapOffsets = registry.counter(
+            "medallion_index_gap_offsets_total", help: "Source offsets that the lake itself has no record of.")
+        writeSeconds = registry.histogram(
+            "medallion_index_write_seconds", help: "Time of an index transaction.")
+        freshnessSeconds = registry.histogram(
+            "medallion_index_freshness_seconds", help: "From the event's broker time until it was searchable.")
+    }
+
+    /// Records of a Gold topic partition that wait to be indexed.
+    func lag(_ gold: TopicPartition) -> Gauge {
+        registry.gauge(
+            "medallion_index_lag_records", help: "Gold records that wait to be indexed.",
+            labels: [("topic", gold.topic), ("partition", String(gold.partition))])
+    }
+
+    /// Next source offset that the index wants.
+    func checkpoint(generation: Int64, source: TopicPartition) -> Gauge {
+        registry.gauge(
+            "medallion_index_checkpoint_offset", help: "Next source offset of the index.",
+            labels: [
+                ("generation", String(generation)), ("topic", source.topic), ("partition", String(source.partition)),
+            ])
+    }
+}

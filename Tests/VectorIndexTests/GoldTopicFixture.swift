@@ -1,0 +1,108 @@
+import Broker
+import Bytes
+import Embeddings
+import Events
+import Files
+import Glibc
+import Indexer
+import Kafka
+import PlatformTesting
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// A broker with a Gold topic, and a writer of what the stream job would write.
+final class GoldTopicFixture {
+    static let topic = "wikimedia.gold"
+    let configuration: KafkaConfiguration
+    private let folder: TemporaryFolder
+    private let server: BrokerServer
+    private let producer: KafkaProducer
+
+    init(partitions: Int = 2) throws {
+        folder = try TemporaryFolder()
+        var broker = BrokerConfiguration(directory: folder.file("broker"))
+        broker.port = 0
+        server = try BrokerServer(
+            configuration: broker, metrics: MetricsRegistry(), logger: Logger("broker", level: .error))
+        let port = try server.start()
+        configuration = KafkaConfiguration(brokers: "127.0.0.1:\(port)", clientID: "test")
+        try KafkaAdmin(configuration).createTopic(
+            Self.topic, partitions: partitions, timeoutMilliseconds: 10_000)
+        producer = try KafkaProducer(configuration)
+    }
+
+    deinit { server.stop() }
+
+    func send(_ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32) throws {
+        try producer.send(
+            topic: Self.topic, partition: partition, key: Array(key.utf8), value: bytes,
+            headers: headers.map { ($0.0, Array($0.1.utf8)) })
+    }
+
+    func document(_ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil) throws {
+        try send(
+            Array(Self.line(offset, partition: partition, text: text ?? "text \(offset)").utf8),
+            key: "doc-\(partition)-\(offset)",
+            headers: [
+                (GoldTopic.kindHeader, GoldTopic.documentKind), (GoldTopic.generationHeader, "\(generation)"),
+                (GoldTopic.sourceTopicHeader, "source"), (GoldTopic.sourcePartitionHeader, "\(partition)"),
+                (GoldTopic.sourceOffsetHeader, "\(offset)"),
+                (GoldTopic.sourceTimestampHeader, "\(SystemClock.epochMilliseconds())"),
+            ], partition: partition)
+    }
+
+    func marker(
+        _ start: Int64, _ next: Int64, partition: Int32 = 0, generations: [Int64] = [1], handover: [Int64: Int64] = [:]
+    ) throws {
+        let handovers = handover.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
+        let json = """
+            {"generations":\(generations),"topic":"source","partition":\(partition),"start_offset":\(start),\
+            "next_offset":\(next),"handover":{\(handovers)}}
+            """
+        try send(
+            Array(json.utf8), key: GoldTopic.commitKey, headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)],
+            partition: partition)
+    }
+
+    func flush() { _ = producer.flush(timeoutMilliseconds: 10_000) }
+
+    static func line(_ offset: Int64, partition: Int32, text: String) -> String {
+        """
+        {"doc_id":"doc-\(partition)-\(offset)","version":1,"collection":"wikimedia.recentchange","attributes":{},\
+        "type":"edit","namespace":0,"user":"User","is_bot":false,"text":"\(text)",\
+        "event_time":"2026-11-21T10:00:00.500Z","title":"Title \(offset)","url":"https://example.org","lang":"en",\
+        "wiki":"enwiki","quality_flags":[],"text_hash":"t-\(text)","content_hash":"c-\(partition)-\(offset)",\
+        "lineage":{"logic_version":"l","parents":[{"topic":"source","partition":\(partition),"offset":\(offset),\
+        "event_id":"doc-\(partition)-\(offset)","bronze_sha256":"00"}]}}
+        """
+    }
+}
+
+/// Vectors that depend only on the text, and a count of the texts that it was given.
+final class CountingEmbedder: TextEmbedder {
+    let dimensions = 384
+    let modelName = "counting"
+    private let texts = Mutex<[String]>([])
+    /// Calls that fail before the first success.
+    private let failures: Mutex<Int>
+
+    init(failures: Int = 0) {
+        self.failures = Mutex(failures)
+    }
+
+    var embedded: [String] { texts.withLock { $0 } }
+
+    func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
+        let fails = failures.withLock { left in
+            defer { left = max(0, left - 1) }
+            return left > 0
+        }
+        if fails { throw LaneError(lane: "embedder", reason: .inboxFull) }
+        self.texts.withLock { $0 += texts }
+        return texts.map { text in
+            var generator = SeededGenerator(seed: text.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
+            return IndexFixture.vector(&generator)
+        }
+    }
+}
