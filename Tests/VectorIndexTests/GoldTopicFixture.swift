@@ -98,7 +98,10 @@ final class CountingEmbedder: TextEmbedder {
             defer { left = max(0, left - 1) }
             return left > 0
         }
-        if fails { throw LaneError(lane: "embedder", reason: .inboxFull) }
+        if fails {
+            throw KafkaError(
+                kind: .timedOut, operation: "embed", subject: "test", reason: "on purpose", isRetriable: true)
+        }
         self.texts.withLock { $0 += texts }
         return texts.map { text in
             var generator = SeededGenerator(seed: text.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
