@@ -5,7 +5,7 @@ import Telemetry
 
 /// Every subcommand that exists, in the order of the list that `--help` prints.
 let allCommands: [any Command.Type] = [
-    SimulateCommand.self, SettingsCommand.self,
+    SimulateCommand.self, RecordCommand.self, SettingsCommand.self,
 ]
 
 @main

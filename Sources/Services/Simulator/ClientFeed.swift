@@ -18,7 +18,10 @@ struct ClientFeed: Sendable {
     private let pace: Pace
     /// When event 0 was due, in milliseconds of the caller's clock.
     private let origin: Int64
-    private var hasSentTail: Bool
+    /// Whether there is a cut frame that the client has not got.
+    private var owesTail: Bool
+    /// Whether the client got the cut frame that ends the recording; the connection then breaks, as it did.
+    private(set) var endsWithCutFrame = false
 
     /// Bytes of one turn, more or less one event.
     static let batchBytes = 256 * 1_024
@@ -29,7 +32,7 @@ struct ClientFeed: Sendable {
         self.position = position
         self.origin = origin
         // A client that comes back after the end has seen the cut frame already.
-        hasSentTail = source.tail.isEmpty || position.next >= source.count ?? Int.max
+        owesTail = !source.tail.isEmpty && position.next < source.count ?? Int.max
     }
 
     /// Appends what is due at `now`: injected events first, then those of the source.
@@ -42,8 +45,9 @@ struct ClientFeed: Sendable {
         }
         while bytes.count - start < Self.batchBytes {
             if let count = source.count, position.next >= count {
-                if !hasSentTail {
-                    hasSentTail = true
+                if owesTail {
+                    owesTail = false
+                    endsWithCutFrame = true
                     bytes.append(contentsOf: source.tail)
                     return .send
                 }
@@ -65,9 +69,6 @@ struct ClientFeed: Sendable {
     mutating func skipInjections(to number: Int) {
         position.injected = max(position.injected, number)
     }
-
-    /// Whether the client got the cut frame that ends the recording; the connection then breaks, as it did.
-    var endsWithCutFrame: Bool { hasSentTail && !source.tail.isEmpty }
 
     private func due(_ index: Int) -> Int64 { pace.due(index, of: source) }
 

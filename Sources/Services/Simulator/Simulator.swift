@@ -61,8 +61,8 @@ package final class Simulator: Service {
         self.configuration = configuration
         self.source = source
         self.logger = logger
-        eventsSent = metrics.counter("simulator_events_sent_total", help: "Events written to clients.")
-        clients = metrics.gauge("simulator_clients", help: "Clients that read the stream now.")
+        eventsSent = metrics.counter("medallion_simulator_events_sent_total", help: "Events written to clients.")
+        clients = metrics.gauge("medallion_simulator_clients", help: "Clients that read the stream now.")
     }
 
     /// Binds and serves; returns the port.
