@@ -40,7 +40,7 @@ final class ClientSession: @unchecked Sendable {
 
     func start() {
         // Regions of files cost no memory, and reading stops long before this much is queued as bytes.
-        connection.outputBytesMax = 1 << 30
+        connection.outputBytesMax = 1 << 34
         connection.outputStallMillisecondsMax = 60_000
         connection.lowWatermarkBytes = Self.queuedOutputBytesMax / 2
         connection.onRead = { [self] bytes in read(bytes) }

@@ -48,6 +48,7 @@ extension BrokerLoop {
         var parts: [ResponsePart] = []
         var writer = WireWriter(isFlexible: header.isFlexible)
         response.encode(&writer, version: header.version, into: &parts)
+        for case .region(let region) in parts { core.metrics.bytesOut.increment(by: region.byteCount) }
         session.answer(slot, header, parts)
     }
 
@@ -71,7 +72,6 @@ extension BrokerLoop {
             }
             result.response.topics.append(FetchResponse.Topic(name: topic.name, partitions: partitions))
         }
-        core.metrics.bytesOut.increment(by: result.byteCount)
         return result
     }
 

@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import Synchronization
 import Telemetry
 
 /// The appends of one round of the storage thread: which logs were touched, which of them the disk failed.
@@ -12,6 +13,7 @@ struct AppendRound {
 
     private let metrics: BrokerMetrics
     private let logger: Logger
+    private let helpers: SyncHelpers
     private var touched: [ObjectIdentifier: PartitionLog] = [:]
     private var failed: Set<ObjectIdentifier> = []
     /// With an interval between syncs: published, but not synced yet.
@@ -19,7 +21,8 @@ struct AppendRound {
     private var lastReportNanoseconds: Int64?
     private var unreported = 0
 
-    init(metrics: BrokerMetrics, logger: Logger) {
+    init(metrics: BrokerMetrics, logger: Logger, helpers: SyncHelpers) {
+        self.helpers = helpers
         self.metrics = metrics
         self.logger = logger
     }
@@ -73,12 +76,19 @@ struct AppendRound {
         let logs = isPublished ? unsynced : touched
         guard !logs.isEmpty else { return }
         let started = SystemClock.monotonicNanoseconds()
-        for (id, log) in logs where !failed.contains(id) {
-            do {
-                try log.sync()
-            } catch {
-                if isPublished { report(log, error) } else { fail(log, error) }
+        let failures = Mutex<[(log: PartitionLog, error: FileError)]>([])
+        let jobs = logs.filter { !failed.contains($0.key) }.values.map { log -> @Sendable () -> Void in
+            {
+                do throws(FileError) {
+                    try log.sync()
+                } catch {
+                    failures.withLock { $0.append((log, error)) }
+                }
             }
+        }
+        helpers.run(jobs)
+        for (log, error) in failures.withLock({ $0 }) {
+            if isPublished { report(log, error) } else { fail(log, error) }
         }
         unsynced = [:]
         metrics.syncSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)

@@ -40,6 +40,9 @@ final class StorageThread: Sendable {
         case task(Task)
     }
 
+    /// With the storage thread itself, four logs are synced side by side.
+    private static let syncHelperCount = 3
+
     private struct Inbox {
         var jobs: [Job] = []
         var isRunning = false
@@ -107,7 +110,9 @@ final class StorageThread: Sendable {
     // MARK: The thread
 
     private func run(_ state: inout StorageState) {
-        var round = AppendRound(metrics: metrics, logger: logger)
+        let helpers = SyncHelpers(threadCount: Self.syncHelperCount)
+        defer { helpers.close() }
+        var round = AppendRound(metrics: metrics, logger: logger, helpers: helpers)
         var nextSync = SystemClock.monotonicNanoseconds()
         while true {
             if case .interval(let milliseconds) = durability {
