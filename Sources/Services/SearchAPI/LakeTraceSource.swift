@@ -19,6 +19,7 @@ package final class LakeTraceSource: TraceSource {
         reader = LakeReader(layout: LakeLayout(root: lakeDirectory))
     }
 
+    /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found becomes a problem of the trace.
     package func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
         let rows = try store.document(id: docID, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
         guard let first = rows.first else { return nil }
