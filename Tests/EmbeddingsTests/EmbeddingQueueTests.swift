@@ -90,7 +90,9 @@ import Testing
         var random = SeededGenerator(seed: seed)
         var shapes: Set<[Int]> = []
         for _ in 0..<300 {
-            let lengths = (0..<Int.random(in: 0...300, using: &random)).map { _ in Int.random(in: 2...256, using: &random) }
+            let lengths = (0..<Int.random(in: 0...300, using: &random)).map { _ in
+                Int.random(in: 2...256, using: &random)
+            }
             let plan = MicroBatch.plan(lengths: lengths)
             #expect(plan.flatMap(\.members).sorted() == Array(lengths.indices))
             for batch in plan {

@@ -58,7 +58,8 @@ import Testing
         try Recordings.bytes("recentchange-original.jsonl.zst").withUnsafeBytes { bytes in
             for (number, line) in bytes.split(separator: 0x0A).enumerated() where number % 13 == 0 {
                 guard parser.parseObject(UnsafeRawBufferPointer(rebasing: line)) == nil else { continue }
-                texts.append((0..<3).map { String(decoding: parser.field($0).text, as: UTF8.self) }.joined(separator: "\n"))
+                texts.append(
+                    (0..<3).map { String(decoding: parser.field($0).text, as: UTF8.self) }.joined(separator: "\n"))
             }
         }
         #expect(texts.count >= 200)

@@ -23,7 +23,9 @@ import Testing
             let maxTokens = Int.random(in: 8...256, using: &random)
             let passages = Passages.split(text, tokenizer: tokenizer, maxTokens: maxTokens)
             #expect(passages.allSatisfy { tokenizer.tokenCount($0) <= maxTokens })
-            #expect(passages.flatMap { $0.split(whereSeparator: \.isWhitespace) }.joined() == text.filter { !$0.isWhitespace })
+            #expect(
+                passages.flatMap { $0.split(whereSeparator: \.isWhitespace) }.joined()
+                    == text.filter { !$0.isWhitespace })
         }
     }
 

@@ -77,21 +77,17 @@ package final class EmbeddingModel {
             throw InferenceError(
                 operation: "embed", path: path, reason: "a sequence is longer than the padded length of \(length)")
         }
-        try withTensor(batch: batch, length: length, name: "input_ids") { row, values in
-            for (column, token) in row.enumerated() { values[column] = token }
-        } rows: { sequences }
-        try withTensor(batch: batch, length: length, name: "attention_mask") { row, values in
-            for column in row.indices { values[column] = 1 }
-        } rows: { sequences }
+        try setInput("input_ids", to: sequences, length: length) { $0 }
+        try setInput("attention_mask", to: sequences, length: length) { _ in 1 }
         try check(ov_infer_request_infer(request), "embed", path)
         return try output(count: batch * dimensions)
     }
 
-    /// Gives the request a new zeroed i32 input tensor, filled row by row.
-    private func withTensor<Rows: Collection<[Int32]>>(
-        batch: Int, length: Int, name: String, fill: ([Int32], UnsafeMutableBufferPointer<Int32>) -> Void,
-        rows: () -> Rows
+    /// Gives the request a new i32 input: what `value` makes of each token, then zeros up to `length`.
+    private func setInput(
+        _ name: String, to sequences: some Collection<[Int32]>, length: Int, value: (Int32) -> Int32
     ) throws(InferenceError) {
+        let batch = sequences.count
         var sizes = [Int64(batch), Int64(length)]
         var tensor: OpaquePointer?
         let created = sizes.withUnsafeMutableBufferPointer { sizes in
@@ -107,8 +103,8 @@ package final class EmbeddingModel {
         }
         let values = data.bindMemory(to: Int32.self, capacity: batch * length)
         values.update(repeating: 0, count: batch * length)
-        for (index, row) in rows().enumerated() {
-            fill(row, UnsafeMutableBufferPointer(start: values + index * length, count: length))
+        for (row, sequence) in sequences.enumerated() {
+            for (column, token) in sequence.enumerated() { values[row * length + column] = value(token) }
         }
         try check(ov_infer_request_set_tensor(request, name, tensor), "set the input \(name)", path)
     }

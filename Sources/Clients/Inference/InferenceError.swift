@@ -8,10 +8,12 @@ package struct InferenceError: Error, CustomStringConvertible, Sendable, Equatab
     package let operation: String
     /// On what: the path of the model.
     package let path: String
+    /// Why, in OpenVINO's words where it has any.
     package let reason: String
     /// What an operator can do about it; empty when nothing is known to help.
     package let hint: String
 
+    /// Never: see above.
     package var isRetriable: Bool { false }
 
     package var description: String {

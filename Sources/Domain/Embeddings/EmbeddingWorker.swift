@@ -28,10 +28,12 @@ final class EmbeddingWorker: @unchecked Sendable {
     func start() throws(EmbeddingError) {
         var thread = pthread_t()
         let box = Unmanaged.passRetained(self)
-        let code = pthread_create(&thread, nil, { box in
-            if let box { Unmanaged<EmbeddingWorker>.fromOpaque(box).takeRetainedValue().run() }
-            return nil
-        }, box.toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { box in
+                if let box { Unmanaged<EmbeddingWorker>.fromOpaque(box).takeRetainedValue().run() }
+                return nil
+            }, box.toOpaque())
         guard code == 0 else {
             box.release()
             throw EmbeddingError(.model, "start the embedder", reason: String(cString: strerror(code)))

@@ -77,12 +77,16 @@ package final class LocalEmbedder: TextEmbedder {
 
     deinit { queue.stop() }
 
+    /// What was done since the start.
     package var statistics: EmbedderStatistics {
         var statistics = worker.statistics
         statistics.queuedTexts = queue.queuedTexts
         return statistics
     }
 
+    /// Tokenizes at once, then suspends until the worker has computed all vectors.
+    ///
+    /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while the texts waited.
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
         let sequences = texts.map { tokenizer.encode($0, maxTokens: maxTokens) }
@@ -99,6 +103,7 @@ package final class LocalEmbedder: TextEmbedder {
         }
     }
 
+    /// Cuts at whitespace, so that no part has more than `maxTokens`.
     package func passages(of text: String) -> [String] {
         Passages.split(text, tokenizer: tokenizer, maxTokens: maxTokens)
     }

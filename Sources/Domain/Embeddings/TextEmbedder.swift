@@ -23,11 +23,13 @@ package protocol TextEmbedder: Sendable {
 }
 
 extension TextEmbedder {
+    /// For an embedder without a limit on length, every text is one passage.
     package func passages(of text: String) -> [String] { [text] }
 }
 
 /// A failure to load a model or to embed.
 package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatable {
+    /// Which part failed.
     package enum Kind: Sendable, Equatable {
         /// The model's files are absent or unusable.
         case model
@@ -39,9 +41,11 @@ package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatab
         case inference
     }
 
+    /// The part that failed.
     package let kind: Kind
     /// What was tried, and on what.
     package let operation: String
+    /// Why, in the words of whatever failed.
     package let reason: String
     /// What an operator can do about it; empty when nothing is known to help.
     package let hint: String

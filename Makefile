@@ -1,0 +1,45 @@
+# The commands people type. `make` alone lists them.
+
+# SwiftPM finds OpenVINO's C API through a .pc file that set-up writes.
+export PKG_CONFIG_PATH := $(CURDIR)/.deps/pkgconfig:$(PKG_CONFIG_PATH)
+# Where a toolchain unpacked by hand often lies; what is in PATH comes first.
+export PATH := $(PATH):/opt/swift/usr/bin
+
+MEDALLION := .build/release/medallion
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests build demo up bench test lint format clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install what building and running takes (quick when nothing is to do)
+	@tools/setup.sh
+
+setup-tests: ## The same, with what only the tests need
+	@tools/setup.sh --tests
+
+build: setup ## Build the release executable
+	swift build -c release --product medallion
+
+demo: build ## Show everything at http://127.0.0.1:8080; RECORDING=file, DEMO_SECONDS=n
+	@$(MEDALLION) demo
+
+up: build ## Run all roles on the live stream
+	@$(MEDALLION) up
+
+bench: build ## Measure speed and memory
+	@$(MEDALLION) bench
+
+test: setup-tests ## Build and run every test
+	swift build --build-tests
+	swift test --skip-build
+
+lint: ## Check the formatting
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+format: ## Format in place
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+clean: ## Remove build products; data and .deps stay
+	rm -rf .build
