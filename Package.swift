@@ -173,7 +173,7 @@ let package = Package(
         tests(
             "SearchAPITests",
             uses: [
-                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing",
+                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing", "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),

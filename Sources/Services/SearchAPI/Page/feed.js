@@ -3,6 +3,8 @@ import { openTrace } from "./trace.js";
 
 const rowsMax = 150;
 const pollMilliseconds = 1000;
+/** Documents asked for at once; when more came, the feed shows the newest and says that there are more. */
+const pollMax = 100;
 /** Without a new document for this long the feed is called slow, then stale. */
 const slowMilliseconds = 5000;
 const staleMilliseconds = 15000;
@@ -11,7 +13,7 @@ const recordedMilliseconds = 3600 * 1000;
 
 const state = {
   seen: new Set(), waiting: [], version: null, generation: null,
-  indexedAt: null, receivedAt: null, behind: null, reachable: true, failure: "", arrivals: [], paused: false, hovered: false,
+  indexedAt: null, receivedAt: null, behind: null, reachable: true, failure: "", arrivals: [], paused: false, hovered: false, isCapped: false,
 };
 const list = byId("feed");
 
@@ -33,7 +35,7 @@ export function startFeed() {
 async function poll() {
   try {
     const after = state.version === null ? "" : `&after=${state.version}`;
-    const reply = await api(`/events/recent?limit=60${after}`);
+    const reply = await api(`/events/recent?limit=${pollMax}${after}`);
     state.reachable = true;
     accept(reply);
   } catch (error) {
@@ -68,6 +70,7 @@ function accept(reply) {
     state.arrivals.push(serverNow());
   }
   if (state.seen.size > 20000) state.seen = new Set([...state.seen].slice(-5000));
+  state.isCapped = reply.events.length === pollMax && list.children.length > 0;
   state.waiting = state.waiting.slice(-rowsMax);
   flush();
 }
@@ -123,7 +126,8 @@ function tick() {
   const now = serverNow();
   for (const clock of list.querySelectorAll("time")) clock.textContent = span(now - Number(clock.dataset.since));
   state.arrivals = state.arrivals.filter((time) => now - time < 10000);
-  byId("rate").textContent = state.arrivals.length ? `${(state.arrivals.length / 10).toFixed(1)} documents/s` : "";
+  const rate = (state.arrivals.length / 10).toFixed(1);
+  byId("rate").textContent = state.arrivals.length ? `${state.isCapped ? "over " : ""}${rate} documents/s` : "";
   const { text, level } = freshness(now);
   const pill = byId("freshness");
   pill.textContent = text;
