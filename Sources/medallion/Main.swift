@@ -5,7 +5,14 @@ import Telemetry
 
 /// Every subcommand that exists, in the order of the list that `--help` prints.
 let allCommands: [any Command.Type] = [
-    SimulateCommand.self, RecordCommand.self, SettingsCommand.self,
+    StreamCommand.self,
+    GenerationsCommand.self,
+    PromoteCommand.self,
+    LakeCommand.self,
+    SimulateCommand.self,
+    RecordCommand.self,
+    BenchCommand.self,
+    SettingsCommand.self,
 ]
 
 @main

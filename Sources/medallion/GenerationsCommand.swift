@@ -1,0 +1,100 @@
+import Bytes
+import Lake
+import Replay
+import VectorIndex
+
+/// `medallion generations`: what results there are, and which one is served.
+struct GenerationsCommand: Command {
+    static let name = "generations"
+    static let summary = "Lists the generations: which is active, by which logic, how far each index is."
+    static let table = ArgumentTable(options: [
+        .init(name: "--prune", value: "N", help: "Stop feeding generation N, which must not be active."),
+        .init(name: "--json", value: nil, help: "One JSON object per line."),
+    ])
+
+    private let prune: Int64?
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        prune = try arguments.integer("--prune", in: 1...Int.max).map(Int64.init)
+        isJSON = arguments.has("--json")
+    }
+
+    func run(_ context: Context) async throws {
+        let promotion = Promotion(
+            lakeDirectory: context.settings.lakeDirectory, database: try context.postgres(applicationName: "generations"))
+        if let prune { try await promotion.prune(prune) }
+        for (lake, index) in try await promotion.list() {
+            isJSON ? printJSON(lake, index) : printLine(lake, index)
+        }
+    }
+
+    private func printLine(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
+        let number = lake?.number ?? index?.generation ?? 0
+        let state = index?.isActive == true ? "active" : (lake?.state.rawValue ?? "not in the lake")
+        let checkpoints = (index?.checkpoints ?? []).map { "\($0.source) \($0.nextOffset)" }.joined(separator: ", ")
+        Output.line(
+            "\(number)  \(state)  logic \(lake?.logicVersion ?? index?.logicVersion ?? "?")"
+                + (lake?.parent.map { "  parent \($0)" } ?? "")
+                + "  documents \(index.map { String($0.documents) } ?? "not in the index")  index at \(checkpoints)")
+    }
+
+    private func printJSON(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("generation")
+        json.integer(lake?.number ?? index?.generation ?? 0)
+        json.key("is_active")
+        json.bool(index?.isActive == true)
+        json.key("lake_state")
+        if let lake { json.string(lake.state.rawValue) } else { json.null() }
+        json.key("index_state")
+        if let index { json.string(index.state.rawValue) } else { json.null() }
+        json.key("logic_version")
+        json.string(lake?.logicVersion ?? index?.logicVersion ?? "")
+        json.key("parent")
+        if let parent = lake?.parent { json.integer(parent) } else { json.null() }
+        json.key("documents")
+        if let index { json.integer(index.documents) } else { json.null() }
+        json.key("checkpoints")
+        json.beginArray()
+        for checkpoint in index?.checkpoints ?? [] {
+            json.beginObject()
+            json.key("topic")
+            json.string(checkpoint.source.topic)
+            json.key("partition")
+            json.integer(checkpoint.source.partition)
+            json.key("next_offset")
+            json.integer(checkpoint.nextOffset)
+            json.endObject()
+        }
+        json.endArray()
+        json.endObject()
+        Output.write(json.bytes + [0x0A])
+    }
+}
+
+/// `medallion promote`: serves another generation.
+struct PromoteCommand: Command {
+    static let name = "promote"
+    static let summary = "Makes a generation the active one; with the previous number it is the rollback."
+    static let table = ArgumentTable(positionals: [
+        .init(name: "GENERATION", isRequired: true, help: "Its number, as `medallion generations` lists it.")
+    ])
+
+    private let generation: Int64
+
+    init(_ arguments: ParsedArguments) throws {
+        guard let number = Int64(arguments.word(0) ?? ""), number > 0 else {
+            throw UsageError("GENERATION is a number above 0")
+        }
+        generation = number
+    }
+
+    func run(_ context: Context) async throws {
+        let promotion = Promotion(
+            lakeDirectory: context.settings.lakeDirectory, database: try context.postgres(applicationName: "promote"))
+        try await promotion.promote(generation)
+        Output.line("generation \(generation) is active")
+    }
+}

@@ -1,0 +1,122 @@
+import Bytes
+import Events
+import Lake
+
+/// `medallion lake`: looks into the lake and seals it.
+struct LakeCommand: Command {
+    static let name = "lake"
+    static let summary = "Shows what the lake holds: ls, cat; seal closes the open files."
+    static let table = ArgumentTable(
+        options: [
+            .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
+            .init(name: "--partition", value: "N", help: "Topic partition; all unless given (cat: 0)."),
+            .init(name: "--offset", value: "N", help: "cat: the record's offset."),
+            .init(name: "--layer", value: "LAYER", help: "cat: bronze, silver, gold or quarantine (default bronze)."),
+            .init(name: "--generation", value: "N", help: "cat: of Silver, Gold and quarantine; the active one unless given."),
+            .init(name: "--raw", value: nil, help: "cat: only the payload of a Bronze line, byte for byte."),
+            .init(name: "--json", value: nil, help: "One JSON object per line."),
+        ],
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, cat or seal.")])
+
+    private enum Action: String {
+        case ls, cat, seal
+    }
+
+    private let action: Action
+    private let topic: String?
+    private let partition: Int32?
+    private let offset: Int64
+    private let layer: Layer
+    private let generation: Int64?
+    private let isRaw: Bool
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        guard let action = Action(rawValue: arguments.word(0) ?? "") else {
+            throw UsageError("ACTION is ls, cat or seal")
+        }
+        self.action = action
+        topic = arguments.value("--topic")
+        partition = try arguments.integer("--partition", in: 0...Int(Int32.max)).map(Int32.init)
+        let offset = try arguments.integer("--offset", in: 0...Int.max)
+        if action == .cat && offset == nil { throw UsageError("cat needs --offset") }
+        self.offset = Int64(offset ?? 0)
+        guard let layer = Layer(rawValue: arguments.value("--layer") ?? "bronze") else {
+            throw UsageError("--layer is bronze, silver, gold or quarantine")
+        }
+        self.layer = layer
+        generation = try arguments.integer("--generation", in: 1...Int.max).map(Int64.init)
+        isRaw = arguments.has("--raw")
+        if isRaw && (action != .cat || layer != .bronze) { throw UsageError("--raw goes with cat of Bronze") }
+        isJSON = arguments.has("--json")
+    }
+
+    func run(_ context: Context) async throws {
+        let reader = LakeReader(layout: LakeLayout(root: context.settings.lakeDirectory))
+        switch action {
+        case .ls: try list(reader)
+        case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
+        case .seal: try seal(reader)
+        }
+    }
+
+    private func sources(_ reader: LakeReader) throws -> [TopicPartition] {
+        try reader.sources().filter { source in
+            (topic == nil || source.topic == topic) && (partition == nil || source.partition == partition)
+        }
+    }
+
+    private func list(_ reader: LakeReader) throws {
+        for source in try sources(reader) {
+            guard let range = try reader.committedRange(source) else { continue }
+            if isJSON {
+                var json = JSONWriter()
+                json.beginObject()
+                json.key("topic")
+                json.string(source.topic)
+                json.key("partition")
+                json.integer(source.partition)
+                json.key("start_offset")
+                json.integer(range.start)
+                json.key("next_offset")
+                json.integer(range.end)
+                json.endObject()
+                Output.write(json.bytes + [0x0A])
+            } else {
+                Output.line("\(source)  offsets \(range)")
+            }
+        }
+    }
+
+    private func cat(_ reader: LakeReader, topic: String) throws {
+        let source = TopicPartition(topic: topic, partition: partition ?? 0)
+        let found: LocatedLine
+        if layer == .bronze {
+            found = try reader.bronze(source, offset: offset)
+        } else {
+            let log = GenerationLog(layout: reader.layout)
+            guard let number = try generation ?? log.active()?.number else {
+                throw Failure("the lake has no generation yet")
+            }
+            guard let line = try reader.derived(layer, generation: number, source: source, offset: offset) else {
+                throw Failure("generation \(number) has no \(layer.rawValue) line of \(source) offset \(offset)")
+            }
+            found = line
+        }
+        if isRaw {
+            var lines = try BronzeLineReader()
+            guard let record = lines.read(found.line[...]) else { throw Failure("\(found.path): not a Bronze line") }
+            Output.write(record.value ?? [])
+        } else {
+            Output.write(found.line + [0x0A])
+        }
+    }
+
+    private func seal(_ reader: LakeReader) throws {
+        for source in try sources(reader) {
+            var writer = try PartitionWriter.open(layout: reader.layout, source: source)
+            try writer.seal()
+            Output.line("sealed \(source)")
+        }
+    }
+}
