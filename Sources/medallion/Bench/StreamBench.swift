@@ -70,19 +70,24 @@ struct StreamBench {
             payload.removeAll(keepingCapacity: true)
             source.appendPayload(index, to: &payload)
             bytes += payload.count
-            while true {
-                do throws(KafkaError) {
-                    try producer.send(
-                        topic: Self.topic, partition: Int32(index % partitions), key: nil, value: payload)
-                    break
-                } catch where error.kind == .queueFull {
-                    try check(producer.poll(timeoutMilliseconds: 50))
-                }
+            while try !send(payload, to: Int32(index % partitions), producer) {
+                try check(producer.poll(timeoutMilliseconds: 50))
             }
             if index % 10_000 == 0 { try check(producer.poll(timeoutMilliseconds: 0)) }
         }
         try check(producer.flush(timeoutMilliseconds: 120_000))
         return bytes
+    }
+
+    /// - Returns: false while the producer's queue is full.
+    private func send(_ payload: [UInt8], to partition: Int32, _ producer: KafkaProducer) throws -> Bool {
+        do throws(KafkaError) {
+            try producer.send(topic: Self.topic, partition: partition, key: nil, value: payload)
+            return true
+        } catch {
+            guard error.kind == .queueFull else { throw error }
+            return false
+        }
     }
 
     private func check(_ reports: [DeliveryReport]) throws {
