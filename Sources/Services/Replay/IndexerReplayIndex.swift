@@ -1,0 +1,26 @@
+package import Events
+package import Indexer
+
+/// Puts replayed documents into the index by the indexer's own parts.
+extension DocumentIndexer: ReplayIndex {
+    /// Documents per index transaction.
+    private static let batchDocumentsMax = 256
+
+    package func index(
+        lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
+    ) async throws -> Int {
+        var embedded = 0
+        var start = 0
+        while start < lines.count {
+            let end = min(start + Self.batchDocumentsMax, lines.count)
+            let documents = try lines[start..<end].map { entry in
+                PendingDocument(
+                    generation: generation, source: source, sourceOffset: entry.offset,
+                    document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) })
+            }
+            embedded += try await index(documents).embedded
+            start = end
+        }
+        return embedded
+    }
+}
