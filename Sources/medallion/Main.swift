@@ -6,6 +6,7 @@ import Telemetry
 /// Every subcommand that exists, in the order of the list that `--help` prints.
 let allCommands: [any Command.Type] = [
     StreamCommand.self,
+    ReplayCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
     LakeCommand.self,

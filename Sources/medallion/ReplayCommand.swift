@@ -1,5 +1,7 @@
 import Bytes
+import Embeddings
 import Events
+import Indexer
 import Replay
 import StreamJob
 import Transforms
@@ -78,9 +80,15 @@ struct ReplayCommand: Command {
                 lakeDirectory: context.settings.lakeDirectory, settings: settings, scope: scope)
         } else {
             let database = try context.postgres(applicationName: "replay")
+            var embedder: LocalEmbedder?
+            if context.settings.isEmbeddingEnabled {
+                let directory = context.settings.modelDirectory
+                embedder = try LocalEmbedder(modelDirectory: directory.isEmpty ? ".deps/model" : directory)
+            }
             report = try await Replay(
                 lakeDirectory: context.settings.lakeDirectory, settings: settings, database: database,
-                index: try context.replayIndex(database), logger: context.logger.scoped("replay")
+                index: DocumentIndexer(configuration: database, embedder: embedder),
+                logger: context.logger.scoped("replay")
             ).run(scope)
         }
         isJSON ? printJSON(report) : printText(report)
