@@ -1,7 +1,6 @@
 import Indexer
 import Producer
 import ServiceLifecycle
-import StreamJob
 
 /// `medallion broker`: the embedded broker alone.
 struct BrokerCommand: Command {
@@ -42,23 +41,6 @@ struct ProducerCommand: Command {
         configuration.kafka = platform.kafka("producer")
         try await context.run([
             Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
-        ])
-    }
-}
-
-/// `medallion stream`: from the topic to the lake.
-struct StreamCommand: Command {
-    static let name = "stream"
-    static let summary = "Runs the stream job: the topic to Bronze, Silver and Gold, and Gold to its topic."
-    static let table = ArgumentTable()
-
-    init(_ arguments: ParsedArguments) throws {}
-
-    func run(_ context: Context) async throws {
-        let platform = Platform(context: context)
-        let options = try StreamJobOptions(context.settings, kafka: platform.kafka("stream"))
-        try await context.run([
-            StreamJob(options: options, registry: context.metrics, logger: context.logger.scoped("stream"))
         ])
     }
 }
