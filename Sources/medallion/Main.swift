@@ -5,7 +5,8 @@ import Telemetry
 
 /// Every subcommand that exists, in the order of the list that `--help` prints.
 let allCommands: [any Command.Type] = [
-    UpCommand.self, BrokerCommand.self, ProducerCommand.self, IndexCommand.self, ServeCommand.self,
+    UpCommand.self, DemoCommand.self, SearchCommand.self, AnswerCommand.self, TraceCommand.self, BrokerCommand.self,
+    ProducerCommand.self, IndexCommand.self, ServeCommand.self,
     MigrateCommand.self, SimulateCommand.self, RecordCommand.self, SettingsCommand.self,
 ]
 
