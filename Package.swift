@@ -177,7 +177,7 @@ let package = Package(
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),
-        tests("TidyTests", uses: ["Bytes", "Settings"]),
+        tests("TidyTests", uses: ["Bytes", "Settings", "Transforms"]),
     ],
     cxxLanguageStandard: .cxx17
 )

@@ -21,7 +21,7 @@ CREATE TABLE passages (
     wiki          text NOT NULL,
     lang          text NOT NULL,
     type          text NOT NULL,
-    namespace     bigint NOT NULL,
+    namespace     bigint,
     user_name     text NOT NULL,
     is_bot        boolean NOT NULL,
     event_time    timestamptz NOT NULL,

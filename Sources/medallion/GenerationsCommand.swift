@@ -22,7 +22,7 @@ struct GenerationsCommand: Command {
 
     func run(_ context: Context) async throws {
         let promotion = Promotion(
-            lakeDirectory: context.settings.lakeDirectory, database: try context.postgres(applicationName: "generations"))
+            lakeDirectory: context.settings.lakeDirectory, database: try Platform(context: context).database("generations"))
         if let prune { try await promotion.prune(prune) }
         for (lake, index) in try await promotion.list() {
             isJSON ? printJSON(lake, index) : printLine(lake, index)
@@ -93,7 +93,7 @@ struct PromoteCommand: Command {
 
     func run(_ context: Context) async throws {
         let promotion = Promotion(
-            lakeDirectory: context.settings.lakeDirectory, database: try context.postgres(applicationName: "promote"))
+            lakeDirectory: context.settings.lakeDirectory, database: try Platform(context: context).database("promote"))
         try await promotion.promote(generation)
         Output.line("generation \(generation) is active")
     }

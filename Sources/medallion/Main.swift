@@ -5,11 +5,21 @@ import Telemetry
 
 /// Every subcommand that exists, in the order of the list that `--help` prints.
 let allCommands: [any Command.Type] = [
-    StreamCommand.self,
+    UpCommand.self,
+    DemoCommand.self,
+    SearchCommand.self,
+    AnswerCommand.self,
+    TraceCommand.self,
     ReplayCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
     LakeCommand.self,
+    BrokerCommand.self,
+    ProducerCommand.self,
+    StreamCommand.self,
+    IndexCommand.self,
+    ServeCommand.self,
+    MigrateCommand.self,
     SimulateCommand.self,
     RecordCommand.self,
     BenchCommand.self,
@@ -18,6 +28,9 @@ let allCommands: [any Command.Type] = [
 
 @main
 struct Medallion {
+    /// Shown by `--version` and `/health`.
+    static let version = "0.1.0"
+
     static func main() async {
         exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }
@@ -32,7 +45,7 @@ struct Medallion {
             return .success
         }
         if word == "--version" {
-            Output.line("medallion 0.1.0")
+            Output.line("medallion \(version)")
             return .success
         }
         guard let command = allCommands.first(where: { $0.name == word }) else {

@@ -1,5 +1,4 @@
 import Bytes
-import Embeddings
 import Events
 import Indexer
 import Replay
@@ -79,12 +78,9 @@ struct ReplayCommand: Command {
             report = try await Replay.dryRun(
                 lakeDirectory: context.settings.lakeDirectory, settings: settings, scope: scope)
         } else {
-            let database = try context.postgres(applicationName: "replay")
-            var embedder: LocalEmbedder?
-            if context.settings.isEmbeddingEnabled {
-                let directory = context.settings.modelDirectory
-                embedder = try LocalEmbedder(modelDirectory: directory.isEmpty ? ".deps/model" : directory)
-            }
+            let platform = Platform(context: context)
+            let database = try platform.database("replay")
+            let embedder = try platform.embedder()
             report = try await Replay(
                 lakeDirectory: context.settings.lakeDirectory, settings: settings, database: database,
                 index: DocumentIndexer(configuration: database, embedder: embedder),

@@ -10,7 +10,7 @@ struct StreamCommand: Command {
 
     func run(_ context: Context) async throws {
         let job = StreamJob(
-            options: try StreamJobOptions(context.settings, kafka: context.kafka(clientID: "stream")),
+            options: try StreamJobOptions(context.settings, kafka: Platform(context: context).kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
         try await context.run([job])
     }

@@ -1,6 +1,7 @@
 import Foundation
 import Settings
 import Testing
+import Transforms
 
 /// The house rules, executed.
 @Suite struct TidyTests {
@@ -26,6 +27,11 @@ import Testing
             try Data(SettingsReference.markdown().utf8).write(to: page)
         }
         #expect(try Repository.text("docs/settings.md") == SettingsReference.markdown())
+    }
+
+    /// Settings cannot import the domain, so the default stands in both.
+    @Test func theDefaultTemplateIsTheTransforms() throws {
+        #expect(try Settings(environment: [:]).textTemplate == TextTemplate.standard)
     }
 
     @Test func migrationsAreInOrder() throws {

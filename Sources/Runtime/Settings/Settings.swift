@@ -21,7 +21,7 @@ package struct Settings: Sendable {
     package internal(set) var filtersBots = false
     /// Characters of a document's text.
     package internal(set) var maxContentCharacters = 0
-    /// The template of a document's text; empty = the transform's own.
+    /// The template of a document's text.
     package internal(set) var textTemplate = ""
 
     /// Kafka's bootstrap servers; empty = the embedded broker.

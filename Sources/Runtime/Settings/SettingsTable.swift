@@ -37,9 +37,10 @@ extension Settings {
             "MAX_CONTENT_CHARS", .logic, default: "2000", .integer(50...100_000), \.maxContentCharacters,
             "Characters of a document's text; the rest is cut. Part of the logic version."),
         Setting(
-            "TEXT_TEMPLATE", .logic, default: "", .text("text with `{title}`, `{comment}`, … (see docs)"),
-            \.textTemplate,
-            "The template of a document's text. Empty: the transform's own. Part of the logic version."),
+            "TEXT_TEMPLATE", .logic,
+            default: "{title}[: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)].",
+            .text("text with `{title}`, `{comment}`, …; a part in brackets is left out where a field of it is empty"),
+            \.textTemplate, "The template of a document's text, which is what is searched. Part of the logic version."),
     ]
 
     private static let broker: [Setting] = [

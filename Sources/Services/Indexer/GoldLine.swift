@@ -29,7 +29,7 @@ package enum GoldLine {
         return GoldDocument(
             docID: try text(json, "doc_id"), version: try integer(json, "version"),
             collection: try text(json, "collection"), attributes: try attributes(json),
-            type: try text(json, "type"), namespace: try integer(json, "namespace"), user: try text(json, "user"),
+            type: try text(json, "type"), namespace: try integerOrNil(json, "namespace"), user: try text(json, "user"),
             isBot: try flag(json, "is_bot"), text: try text(json, "text"), eventTimeMilliseconds: milliseconds,
             title: try text(json, "title"), url: try text(json, "url"), lang: try text(json, "lang"),
             wiki: try text(json, "wiki"), qualityFlags: try texts(json, "quality_flags"),
@@ -77,6 +77,11 @@ package enum GoldLine {
     private static func integer(_ json: JSONValue, _ name: String) throws(GoldLineError) -> Int64 {
         guard let value = json[name]?.integer else { throw GoldLineError(field: name, reason: "is not an integer") }
         return value
+    }
+
+    private static func integerOrNil(_ json: JSONValue, _ name: String) throws(GoldLineError) -> Int64? {
+        if let value = json[name], value.isNull { return nil }
+        return try integer(json, name)
     }
 
     private static func flag(_ json: JSONValue, _ name: String) throws(GoldLineError) -> Bool {

@@ -1,4 +1,5 @@
 import Bytes
+import Synchronization
 
 /// A numbered stream of events that any client may read from any index on.
 package protocol PlayableSource: Sendable {
@@ -18,25 +19,45 @@ package protocol PlayableSource: Sendable {
     func firstIndex(atOrAfter timestamp: Int64) -> Int
     /// Appends the event's bytes.
     func appendPayload(_ index: Int, to bytes: inout [UInt8])
+    /// Called once, when the first client is about to get the event `index`.
+    func begin(at index: Int)
 }
 
-/// Invented events as a source.
-package struct GeneratedSource: PlayableSource {
-    private let generator: EventGenerator
+extension PlayableSource {
+    package func begin(at index: Int) {}
+}
+
+/// Invented events as a source. Their times follow the clock from the first client on, wherever that one resumes.
+package final class GeneratedSource: PlayableSource {
+    private let generator: Mutex<EventGenerator>
+    private let seed: UInt64
 
     package init(generator: EventGenerator) {
-        self.generator = generator
+        seed = generator.seed
+        self.generator = Mutex(generator)
     }
 
-    package var summary: String { "generated events, seed \(generator.seed)" }
+    private var current: EventGenerator { generator.withLock { $0 } }
+
+    package var summary: String { "generated events, seed \(seed)" }
     package var count: Int? { nil }
     package var tail: [UInt8] { [] }
-    package func due(_ index: Int) -> Int64 { Int64(Double(index) * 1_000 / generator.eventsPerSecond) }
-    package func timestamp(_ index: Int) -> Int64 { generator.time(of: index) }
-    package func dataCentre(_ index: Int) -> Int { generator.dataCentre(of: index) }
-    package func appendPayload(_ index: Int, to bytes: inout [UInt8]) { generator.append(index, to: &bytes) }
+    package func due(_ index: Int) -> Int64 { Int64(Double(index) * 1_000 / current.eventsPerSecond) }
+    package func timestamp(_ index: Int) -> Int64 { current.time(of: index) }
+    package func dataCentre(_ index: Int) -> Int { current.dataCentre(of: index) }
+    package func appendPayload(_ index: Int, to bytes: inout [UInt8]) { current.append(index, to: &bytes) }
+
     package func firstIndex(atOrAfter timestamp: Int64) -> Int {
-        max(0, Int(Double(timestamp - generator.startMilliseconds) * generator.eventsPerSecond / 1_000))
+        let generator = current
+        return max(0, Int(Double(timestamp - generator.startMilliseconds) * generator.eventsPerSecond / 1_000))
+    }
+
+    package func begin(at index: Int) {
+        let start = SystemClock.epochMilliseconds() - due(index)
+        generator.withLock { generator in
+            generator = EventGenerator(
+                seed: generator.seed, startMilliseconds: start, eventsPerSecond: generator.eventsPerSecond)
+        }
     }
 }
 

@@ -213,16 +213,14 @@ package final class Simulator: Service {
     /// The clock of a client: its own from event 0 on; for one that comes back, that of the first client.
     private func origin(of position: PlaybackPosition, isResumed: Bool) -> Int64 {
         let now = Self.now()
-        return state.withLock { state in
-            if !isResumed {
-                if state.origin == nil { state.origin = now }
-                return now
-            }
-            if let origin = state.origin { return origin }
-            let origin = now - configuration.pace.due(position.next, of: source)
-            state.origin = origin
-            return origin
+        let (origin, isFirst) = state.withLock { state -> (Int64, Bool) in
+            let known = state.origin
+            let fresh = now - configuration.pace.due(position.next, of: source)
+            if known == nil { state.origin = fresh }
+            return (isResumed ? known ?? fresh : now, known == nil)
         }
+        if isFirst { source.begin(at: position.next) }
+        return origin
     }
 
     /// Says who and how to reach them: a mail address, a URL or a comment in parentheses.

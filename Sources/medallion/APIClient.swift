@@ -1,0 +1,74 @@
+import Bytes
+import HTTPClient
+import JSONScan
+import ServiceLifecycle
+import Settings
+
+/// The HTTP API from the outside, for the commands that ask it. Blocks: for lanes.
+struct APIClient: Sendable {
+    let base: String
+    private let client = HTTPClient()
+    private let timeoutMilliseconds: Int
+
+    /// - Parameter url: the API's address; `API_LISTEN` unless given.
+    init(settings: Settings, url: String? = nil) {
+        base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? "http://\(settings.apiListen)"
+        timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000) + 1_000
+    }
+
+    /// - Throws: ``Failure`` with the server's words for a status other than 200, 69 where nobody answers.
+    func get(_ path: String) throws -> JSONValue {
+        try ask(HTTPClientRequest(url: base + path))
+    }
+
+    /// - Throws: as ``get(_:)``.
+    func post(_ path: String, _ body: [UInt8]) throws -> JSONValue {
+        try ask(
+            HTTPClientRequest(
+                method: "POST", url: base + path, headers: [("Content-Type", "application/json")], body: body))
+    }
+
+    /// The bytes of the reply's body, for `--json`.
+    func bytes(_ request: HTTPClientRequest) throws -> [UInt8] {
+        let response: HTTPClientResponse
+        do throws(HTTPClientError) {
+            response = try client.request(request, timeoutMilliseconds: timeoutMilliseconds, shouldStop: { false })
+        } catch {
+            let hint = error.kind == .connect ? ": is `medallion up` or `medallion serve` running there?" : ""
+            throw Failure("\(error)\(hint)", code: .dependencyUnavailable)
+        }
+        guard response.status == 200 else { throw Self.failure(response) }
+        return response.body
+    }
+
+    private func ask(_ request: HTTPClientRequest) throws -> JSONValue {
+        try JSONValue.parse(try bytes(request), maxDepth: 64)
+    }
+
+    private static func failure(_ response: HTTPClientResponse) -> Failure {
+        let error = (try? JSONValue.parse(response.body))?["error"]
+        var text = error?["message"]?.string ?? "the API answered \(response.status)"
+        for detail in error?["detail"]?.array ?? [] {
+            let place = (detail["loc"]?.array ?? []).compactMap(\.string).joined(separator: ".")
+            text += "\n  \(place): \(detail["msg"]?.string ?? "")"
+        }
+        return Failure(text, code: response.status >= 500 ? .dependencyUnavailable : .failure)
+    }
+
+    /// A document id as a path segment.
+    static func segment(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "~"):
+                bytes.append(byte)
+            default:
+                bytes.append(UInt8(ascii: "%"))
+                Hex.append([byte], to: &bytes)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,147 @@
+import Bytes
+import HTTPClient
+import JSONScan
+import ServiceLifecycle
+
+/// What `search` and `answer` have in common: a query and filters, asked of the API.
+struct Question: Sendable {
+    static let options: [ArgumentTable.Option] = [
+        .init(name: "--top-k", value: "N", help: "Hits to look at."),
+        .init(name: "--mode", value: "MODE", help: "hybrid, vector or lexical."),
+        .init(name: "--wiki", value: "NAMES", help: "Only these wikis, such as enwiki,dewiki."),
+        .init(name: "--lang", value: "CODES", help: "Only these languages, such as en,de."),
+        .init(name: "--type", value: "TYPES", help: "Only these event types, such as edit,new."),
+        .init(name: "--bots", value: "YES|NO", help: "Only bots' events, or only people's."),
+        .init(name: "--from", value: "TIME", help: "Events from this time on (RFC 3339)."),
+        .init(name: "--to", value: "TIME", help: "Events before this time (RFC 3339)."),
+        .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
+        .init(name: "--json", value: nil, help: "The API's reply as it is."),
+    ]
+
+    let body: [UInt8]
+    let url: String?
+    let isJSON: Bool
+
+    /// The words become the query; the API judges everything else, so that there is one set of rules.
+    init(_ arguments: ParsedArguments) throws {
+        url = arguments.value("--url")
+        isJSON = arguments.has("--json")
+        let topK = try arguments.integer("--top-k", in: 1...1_000)
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("query")
+        json.string(arguments.words.joined(separator: " "))
+        if let topK {
+            json.key("top_k")
+            json.integer(topK)
+        }
+        if let mode = arguments.value("--mode") {
+            json.key("mode")
+            json.string(mode)
+        }
+        json.key("filters")
+        json.beginObject()
+        for name in ["wiki", "lang", "type"] {
+            guard let list = arguments.value("--\(name)") else { continue }
+            json.key(dynamic: name)
+            json.beginArray()
+            for word in list.split(separator: ",") { json.string(String(word)) }
+            json.endArray()
+        }
+        if let bots = arguments.value("--bots") {
+            guard bots == "yes" || bots == "no" else { throw UsageError("--bots \(bots): neither yes nor no") }
+            json.key("is_bot")
+            json.bool(bots == "yes")
+        }
+        for name in ["from", "to"] {
+            guard let time = arguments.value("--\(name)") else { continue }
+            guard CivilTime.epochMilliseconds(time) != nil else {
+                throw UsageError("--\(name) \(time): not a time such as 2026-11-21T09:00:00Z")
+            }
+            json.key(dynamic: name)
+            json.string(time)
+        }
+        json.endObject()
+        json.endObject()
+        body = json.bytes
+    }
+
+    func ask(_ path: String, _ context: Context, render: @escaping @Sendable (JSONValue) -> String) async throws {
+        let api = APIClient(settings: context.settings, url: url)
+        let request = HTTPClientRequest(
+            method: "POST", url: api.base + path, headers: [("Content-Type", "application/json")], body: body)
+        let reply = try await Lane(name: "ask").run { try api.bytes(request) }
+        if isJSON {
+            Output.write(reply + [0x0A])
+        } else {
+            Output.print(render(try JSONValue.parse(reply, maxDepth: 64)))
+        }
+    }
+}
+
+/// `medallion search`: hits for a query.
+struct SearchCommand: Command {
+    static let name = "search"
+    static let summary = "Finds documents by meaning and by words."
+    static let table = ArgumentTable(
+        options: Question.options,
+        positionals: [.init(name: "QUERY", isRequired: true, help: "What to look for.", takesRest: true)])
+
+    private let question: Question
+
+    init(_ arguments: ParsedArguments) throws { question = try Question(arguments) }
+
+    func run(_ context: Context) async throws {
+        try await question.ask("/search", context, render: Rendering.hits)
+    }
+}
+
+/// `medallion answer`: an answer with its citations.
+struct AnswerCommand: Command {
+    static let name = "answer"
+    static let summary = "Answers a question by sentences of the documents, each cited."
+    static let table = ArgumentTable(
+        options: Question.options,
+        positionals: [.init(name: "QUESTION", isRequired: true, help: "What to ask.", takesRest: true)])
+
+    private let question: Question
+
+    init(_ arguments: ParsedArguments) throws { question = try Question(arguments) }
+
+    func run(_ context: Context) async throws {
+        try await question.ask("/answer", context, render: Rendering.answer)
+    }
+}
+
+/// `medallion trace`: from a document back to its event.
+struct TraceCommand: Command {
+    static let name = "trace"
+    static let summary = "Follows a document through Gold and Silver to the raw event and checks its hash."
+    static let table = ArgumentTable(
+        options: [
+            .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
+            .init(name: "--json", value: nil, help: "The API's reply as it is."),
+        ],
+        positionals: [.init(name: "DOC_ID", isRequired: true, help: "As a hit or a citation gives it.")])
+
+    private let documentID: String
+    private let url: String?
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        documentID = arguments.word(0) ?? ""
+        url = arguments.value("--url")
+        isJSON = arguments.has("--json")
+    }
+
+    func run(_ context: Context) async throws {
+        let api = APIClient(settings: context.settings, url: url)
+        let request = HTTPClientRequest(url: api.base + "/trace/" + APIClient.segment(documentID))
+        let bytes = try await Lane(name: "ask").run { try api.bytes(request) }
+        if isJSON {
+            Output.write(bytes + [0x0A])
+        } else {
+            Output.print(Rendering.trace(try JSONValue.parse(bytes, maxDepth: 64)))
+        }
+    }
+}

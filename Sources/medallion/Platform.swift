@@ -1,0 +1,230 @@
+import Broker
+import EmbeddedPostgres
+import Embeddings
+import Files
+import Glibc
+import Kafka
+import Postgres
+import ServiceLifecycle
+import Settings
+import Synchronization
+import Telemetry
+
+/// The addresses and the model that roles of one process share; some are known only once embedded parts run.
+final class Platform: Sendable {
+    let context: Context
+    private let state = Mutex(State())
+
+    private struct State {
+        var brokers: String?
+        var dsn: String?
+        var embedder: LocalEmbedder?
+    }
+
+    init(context: Context) {
+        self.context = context
+    }
+
+    var settings: Settings { context.settings }
+
+    // MARK: Broker
+
+    /// Whether this deployment uses the broker of this package.
+    var isBrokerEmbedded: Bool { settings.kafkaBrokers.isEmpty }
+
+    /// `host:port` of the brokers: `KAFKA_BROKERS`, else where the embedded broker listens.
+    var brokers: String {
+        if !isBrokerEmbedded { return settings.kafkaBrokers }
+        return state.withLock { $0.brokers } ?? settings.brokerListen.description
+    }
+
+    /// - Parameter role: names the client in the brokers' logs.
+    func kafka(_ role: String) -> KafkaConfiguration {
+        let logger = context.logger.scoped("kafka")
+        return KafkaConfiguration(brokers: brokers, clientID: "medallion-\(role)") { line in
+            // librdkafka repeats what it retries anyway; syslog levels: 3 is error, 4 warning.
+            if line.severity <= 3 {
+                logger.warning(line.message, ["facility": line.facility, "client": role])
+            } else {
+                logger.debug(line.message, ["facility": line.facility, "client": role])
+            }
+        }
+    }
+
+    /// The embedded broker as a service. Drained means: what was acknowledged is on disk, connections are closed.
+    func brokerService() -> any Service {
+        DeferredService(name: "broker") { [self] in
+            var configuration = BrokerConfiguration(directory: settings.brokerDirectory)
+            configuration.host = settings.brokerListen.host
+            configuration.port = settings.brokerListen.port
+            configuration.partitionsDefault = settings.kafkaTopicPartitions
+            configuration.durability = settings.brokerFsync == .always ? .always : .interval(milliseconds: 200)
+            let server = try BrokerServer(
+                configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("broker"))
+            let lane = Lane(name: "broker-life")
+            let host = configuration.host
+            return ClosureService(name: "broker") { _ in
+                let port = try await lane.run { try server.start() }
+                let address = SettingAddress(host: host, port: port).description
+                self.state.withLock { $0.brokers = address }
+            } run: { stop in
+                await stop.wait()
+                try await lane.run { server.stop() }
+            }
+        }
+    }
+
+    // MARK: Database
+
+    /// Whether this deployment uses the Postgres of this package.
+    var isDatabaseEmbedded: Bool { settings.postgresDSN.isEmpty }
+
+    /// - Throws: ``Failure`` (69) where the embedded server does not run.
+    func database(_ role: String) throws -> PostgresConfiguration {
+        PostgresConfiguration(dsn: try dsn(), applicationName: "medallion-\(role)")
+    }
+
+    private func dsn() throws -> String {
+        if !isDatabaseEmbedded { return settings.postgresDSN }
+        if let known = state.withLock({ $0.dsn }) { return known }
+        guard let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) else {
+            throw Failure(
+                "the embedded Postgres does not run in \(settings.postgresDirectory): start `medallion up`, or set "
+                    + "POSTGRES_DSN", code: .dependencyUnavailable)
+        }
+        return running
+    }
+
+    /// The services that a role needs before it can use the database: none where one is given or runs already, else
+    /// the embedded one; then the migrations.
+    func databaseServices() -> [any Service] {
+        var services: [any Service] = []
+        if isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) == nil {
+            services.append(postgresService())
+        }
+        return services + [migrationService()]
+    }
+
+    /// The embedded Postgres; its address is known to this platform once it is prepared.
+    func postgresService() -> any Service {
+        var configuration = EmbeddedPostgresConfiguration(folder: settings.postgresDirectory)
+        configuration.programsFolder = settings.postgresBinDirectory
+        let server = EmbeddedPostgres(
+            configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
+        return ClosureService(name: server.name) { [self] stop in
+            try await server.prepare(stop: stop)
+            state.withLock { $0.dsn = server.dsn }
+        } run: { stop in
+            try await server.run(stop: stop)
+        }
+    }
+
+    /// Brings the schema up to date before the services behind it start.
+    func migrationService() -> any Service {
+        ClosureService(name: "migrations") { [self] stop in
+            try await migrate(stop: stop)
+        } run: { stop in
+            await stop.wait()
+        }
+    }
+
+    /// - Returns: the migrations that were applied now.
+    @discardableResult
+    func migrate(stop: StopSignal) async throws -> [String] {
+        let configuration = try database("migrate")
+        let applied = try await Lane(name: "migrate").run {
+            try Migrations.apply(configuration, stop: stop, logger: self.context.logger.scoped("migrate"))
+        }
+        if !applied.isEmpty {
+            context.logger.scoped("migrate").info(
+                "applied \(applied.count) migrations", ["names": applied.joined(separator: ", ")])
+        }
+        return applied
+    }
+
+    // MARK: Model
+
+    /// The embedding model, loaded once per process; nil where `EMBED_ENABLED` is false.
+    ///
+    /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
+    func embedder() throws -> LocalEmbedder? {
+        guard settings.isEmbeddingEnabled else { return nil }
+        return try state.withLock { state in
+            if let known = state.embedder { return known }
+            let embedder = try LocalEmbedder(modelDirectory: try modelDirectory())
+            guard embedder.dimensions == settings.embeddingDimensions else {
+                throw Failure(
+                    "EMBED_DIMS=\(settings.embeddingDimensions), but the model \(embedder.modelName) has "
+                        + "\(embedder.dimensions) dimensions", code: .usage)
+            }
+            state.embedder = embedder
+            return embedder
+        }
+    }
+
+    /// `MODEL_DIR`, else `.deps/model` in the working folder or beside the program, or in a folder above either.
+    func modelDirectory() throws -> String {
+        if !settings.modelDirectory.isEmpty { return settings.modelDirectory }
+        for root in Self.searchRoots() where access(root + "/.deps/model/model.xml", R_OK) == 0 {
+            return root + "/.deps/model"
+        }
+        throw Failure(
+            "no embedding model was found in .deps/model beside the program or the working folder: run `make setup`, set "
+                + "MODEL_DIR, or set EMBED_ENABLED=false", code: .dependencyUnavailable)
+    }
+
+    private static func searchRoots() -> [String] {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        var starts: [String] = []
+        if getcwd(&buffer, buffer.count) != nil { starts.append(text(of: buffer)) }
+        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        if length > 0 {
+            buffer[length] = 0
+            starts.append(Folder.parent(of: text(of: buffer)))
+        }
+        var roots: [String] = []
+        for start in starts {
+            var folder = start
+            while folder.count > 1 {
+                roots.append(folder)
+                folder = Folder.parent(of: folder)
+            }
+        }
+        return roots
+    }
+
+    private static func text(of buffer: [CChar]) -> String {
+        String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// A service that can be made only once the ones before it are prepared.
+struct DeferredService: Service {
+    let name: String
+    let endsGroup: Bool
+    private let make: @Sendable () throws -> any Service
+    private let made = Made()
+
+    private final class Made: Sendable {
+        let service = Mutex<(any Service)?>(nil)
+    }
+
+    init(name: String, endsGroup: Bool = false, make: @escaping @Sendable () throws -> any Service) {
+        self.name = name
+        self.endsGroup = endsGroup
+        self.make = make
+    }
+
+    func prepare(stop: StopSignal) async throws {
+        // Making may load a model or open a client, which blocks for up to a second; not on the cooperative pool.
+        let make = make
+        let service = try await Lane(name: "make-\(name)").run { try make() }
+        made.service.withLock { $0 = service }
+        try await service.prepare(stop: stop)
+    }
+
+    func run(stop: StopSignal) async throws {
+        guard let service = made.service.withLock({ $0 }) else { return }
+        try await service.run(stop: stop)
+    }
+}

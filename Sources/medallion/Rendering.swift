@@ -1,0 +1,88 @@
+import JSONScan
+import Telemetry
+
+/// Replies of the API as text for a terminal. Everything in them may come from the stream, so all of it is escaped.
+enum Rendering {
+    static func hits(_ reply: JSONValue) -> String {
+        let hits = reply["hits"]?.array ?? []
+        if hits.isEmpty { return "no hits\n" }
+        var lines: [String] = []
+        for (index, hit) in hits.enumerated() {
+            lines += ["\(index + 1). \(text(hit, "title"))  [\(text(hit, "wiki")) \(text(hit, "event_time"))]"]
+            let snippet = text(hit, "snippet")
+            if !snippet.isEmpty { lines.append("   \(snippet)") }
+            lines.append("   \(text(hit, "url"))")
+            lines.append("   \(scores(hit))  doc_id \(text(hit, "doc_id"))")
+        }
+        lines.append(footer(reply))
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    static func answer(_ reply: JSONValue) -> String {
+        var lines: [String] = []
+        for sentence in reply["sentences"]?.array ?? [] {
+            let numbers = (sentence["citations"]?.array ?? []).compactMap(\.integer).map { "[\($0)]" }
+            lines.append("\(text(sentence, "text")) \(numbers.joined())")
+        }
+        for citation in reply["citations"]?.array ?? [] {
+            let number = citation["n"]?.integer.map { "\($0)" } ?? "?"
+            lines.append("[\(number)] \(text(citation, "title")) — \(text(citation, "url"))")
+            lines.append("    doc_id \(text(citation, "doc_id"))")
+        }
+        lines.append(footer(reply) + "  answer \(text(reply, "answer_id"))")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    static func trace(_ reply: JSONValue) -> String {
+        var lines = ["document \(text(reply, "doc_id")), generation \(number(reply, "generation"))"]
+        for passage in reply["passages"]?.array ?? [] {
+            lines.append("passage \(number(passage, "passage")): \(text(passage, "text"))")
+        }
+        for layer in ["gold", "silver"] {
+            guard let line = reply[layer], !line.isNull else {
+                lines.append("\(layer): not found")
+                continue
+            }
+            lines.append("\(layer): \(place(line))")
+        }
+        lines.append("logic version \(text(reply, "logic_version"))")
+        for bronze in reply["bronze"]?.array ?? [] {
+            let isRight = bronze["hash_ok"]?.bool == true
+            lines.append(
+                "bronze: topic \(text(bronze, "topic")), topic partition \(number(bronze, "partition")), offset "
+                    + "\(number(bronze, "offset")), at \(text(bronze, "timestamp"))")
+            lines.append("  \(place(bronze))")
+            lines.append("  sha256 \(text(bronze, "sha256")) \(isRight ? "= as in the lineage" : "≠ lineage!")")
+            lines.append("  \(text(bronze, "value"))")
+        }
+        for problem in reply["problems"]?.array ?? [] {
+            lines.append("problem: \(LogText.escaped(problem.string ?? ""))")
+        }
+        lines.append(reply["complete"]?.bool == true ? "complete" : "incomplete")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    static func text(_ value: JSONValue, _ name: String) -> String {
+        LogText.escaped(value[name]?.string ?? "")
+    }
+
+    private static func number(_ value: JSONValue, _ name: String) -> String {
+        value[name]?.integer.map { "\($0)" } ?? "?"
+    }
+
+    private static func place(_ line: JSONValue) -> String {
+        "\(text(line, "file")), frame at byte \(number(line, "frame_offset")) (\(number(line, "frame_length")) bytes)"
+    }
+
+    private static func scores(_ hit: JSONValue) -> String {
+        ["vector", "lexical", "fused"].map { name in
+            let score = hit["scores"]?[name]?.double
+            return "\(name) \(score.map { "\(($0 * 1_000).rounded() / 1_000)" } ?? "–")"
+        }.joined(separator: "  ")
+    }
+
+    private static func footer(_ reply: JSONValue) -> String {
+        let latency = reply["latency_ms"]?.double.map { "\(($0 * 10).rounded() / 10) ms, " } ?? ""
+        return "(\(latency)generation \(number(reply, "generation")), index version \(number(reply, "index_version")))"
+    }
+}

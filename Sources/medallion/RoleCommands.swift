@@ -1,0 +1,94 @@
+import Indexer
+import Producer
+import ServiceLifecycle
+
+/// `medallion broker`: the embedded broker alone.
+struct BrokerCommand: Command {
+    static let name = "broker"
+    static let summary = "Runs the embedded broker at BROKER_LISTEN."
+    static let table = ArgumentTable()
+
+    init(_ arguments: ParsedArguments) throws {}
+
+    func run(_ context: Context) async throws {
+        guard context.settings.kafkaBrokers.isEmpty else {
+            throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
+        }
+        try await context.run([Platform(context: context).brokerService()])
+    }
+}
+
+/// `medallion producer`: from the stream to the topic.
+struct ProducerCommand: Command {
+    static let name = "producer"
+    static let summary = "Follows the stream and writes its events to the topic."
+    static let table = ArgumentTable(options: [
+        .init(name: "--url", value: "URL", help: "The stream, in place of WIKIMEDIA_SSE_URL.")
+    ])
+
+    private let url: String?
+
+    init(_ arguments: ParsedArguments) throws {
+        url = arguments.value("--url")
+        if let url, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
+            throw UsageError("--url \(url): not an http or https URL")
+        }
+    }
+
+    func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
+        var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
+        configuration.kafka = platform.kafka("producer")
+        try await context.run([
+            Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
+        ])
+    }
+}
+
+/// `medallion index`: from the Gold topic to the index.
+struct IndexCommand: Command {
+    static let name = "index"
+    static let summary = "Runs the indexer: the Gold topic to Postgres."
+    static let table = ArgumentTable()
+
+    init(_ arguments: ParsedArguments) throws {}
+
+    func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
+        try await context.run(platform.databaseServices() + [platform.indexerService()])
+    }
+}
+
+/// `medallion serve`: the HTTP API.
+struct ServeCommand: Command {
+    static let name = "serve"
+    static let summary = "Serves the HTTP API and the page at API_LISTEN."
+    static let table = ArgumentTable()
+
+    init(_ arguments: ParsedArguments) throws {}
+
+    func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
+        try await context.run(platform.databaseServices() + [platform.apiService(pipeline: { nil })])
+    }
+}
+
+/// `medallion migrate`: the index's schema.
+struct MigrateCommand: Command {
+    static let name = "migrate"
+    static let summary = "Brings the database's schema up to date."
+    static let table = ArgumentTable()
+
+    init(_ arguments: ParsedArguments) throws {}
+
+    func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
+        let work = ClosureService(name: "migrate", endsGroup: true) { stop in
+            let applied = try await platform.migrate(stop: stop)
+            for name in applied { Output.line("applied \(name)") }
+            Output.line(applied.isEmpty ? "the schema is up to date" : "\(applied.count) migrations applied")
+        }
+        // Without the one that databaseServices() adds: this one tells what it did.
+        try await context.run(platform.databaseServices().filter { $0.name != "migrations" } + [work])
+    }
+}
