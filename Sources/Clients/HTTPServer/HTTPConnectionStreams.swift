@@ -13,6 +13,7 @@ extension HTTPConnection {
         state = .streaming
         tcp.setDeadline(afterMilliseconds: nil)
         tcp.lowWatermarkBytes = configuration.streamBufferBytes / 2
+        tcp.setUnsentBytesMax(configuration.streamUnsentBytesMax)
         if let bytes = configuration.streamSendBufferBytes { tcp.setSendBuffer(bytes: bytes) }
         let task = Task.immediate(executorPreference: loop) { [self] in
             do {

@@ -35,8 +35,12 @@ package struct HTTPServerConfiguration: Sendable {
     package var streamBufferBytes = 65_536
     /// `HTTPStreamWriter.offer` cuts above this many queued bytes.
     package var streamCutBytes = 262_144
-    /// SO_SNDBUF of connections that stream, bytes; nil leaves it to the kernel, which may hide 4 MB per slow reader.
-    package var streamSendBufferBytes: Int? = 32_768
+    /// What the kernel may hold unsent of a stream, bytes (TCP_NOTSENT_LOWAT): the rest of a slow reader's lag stays
+    /// here, where the two bounds above see it.
+    package var streamUnsentBytesMax = 65_536
+    /// SO_SNDBUF of connections that stream, bytes; nil leaves it to the kernel. 32 kB saves memory with thousands of
+    /// slow readers and holds each stream under about 2 MB/s.
+    package var streamSendBufferBytes: Int?
 
     package init(host: String = "127.0.0.1", port: UInt16 = 0) {
         self.host = host
