@@ -20,9 +20,13 @@ package struct JSONWriter {
         needsComma = false
     }
 
+    /// Opens an object.
     package mutating func beginObject() { open(UInt8(ascii: "{")) }
+    /// Closes the innermost object.
     package mutating func endObject() { close(UInt8(ascii: "}")) }
+    /// Opens an array.
     package mutating func beginArray() { open(UInt8(ascii: "[")) }
+    /// Closes the innermost array.
     package mutating func endArray() { close(UInt8(ascii: "]")) }
 
     /// Writes a member's name, which must need no escaping (names are the program's own).
@@ -42,6 +46,7 @@ package struct JSONWriter {
         needsComma = false
     }
 
+    /// Writes a string, escaped.
     package mutating func string(_ value: String) {
         separate()
         var value = value
@@ -56,6 +61,7 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    /// Writes a whole number of up to 64 bits.
     package mutating func integer(_ value: some BinaryInteger) {
         separate()
         Decimal.append(Int64(value), to: &bytes)
@@ -73,12 +79,14 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    /// Writes `true` or `false`.
     package mutating func bool(_ value: Bool) {
         separate()
         bytes.append(contentsOf: value ? "true".utf8 : "false".utf8)
         needsComma = true
     }
 
+    /// Writes `null`.
     package mutating func null() {
         separate()
         bytes.append(contentsOf: "null".utf8)

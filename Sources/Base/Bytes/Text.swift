@@ -2,6 +2,7 @@
 package enum Hex {
     package static let digits: [UInt8] = Array("0123456789abcdef".utf8)
 
+    /// Appends two digits per byte.
     package static func append(_ source: some Sequence<UInt8>, to bytes: inout [UInt8]) {
         for byte in source {
             bytes.append(digits[Int(byte >> 4)])
@@ -9,6 +10,7 @@ package enum Hex {
         }
     }
 
+    /// Two digits per byte.
     package static func string(_ source: some Sequence<UInt8>) -> String {
         var bytes: [UInt8] = []
         append(source, to: &bytes)
@@ -69,6 +71,7 @@ package enum Decimal {
 package enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
+    /// Appends the encoded text.
     package static func append(_ source: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
         var index = 0
         while index < source.count {
@@ -85,6 +88,7 @@ package enum Base64 {
         }
     }
 
+    /// The encoded text.
     package static func string(_ source: [UInt8]) -> String {
         var bytes: [UInt8] = []
         source.withUnsafeBytes { buffer in append(buffer, to: &bytes) }

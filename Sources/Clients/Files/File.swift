@@ -11,7 +11,9 @@ package struct File: ~Copyable {
         case create
     }
 
+    /// As it was opened.
     package let path: String
+    /// The system's number, valid for this value's life.
     package let descriptor: Int32
 
     /// - Throws: ``FileError`` with the system's reason.
@@ -131,6 +133,7 @@ package enum Folder {
         try sync(parent)
     }
 
+    /// Whether the path names anything that can be reached.
     package static func exists(_ path: String) -> Bool {
         access(path, F_OK) == 0
     }
@@ -143,14 +146,17 @@ package enum Folder {
         guard fsync(descriptor) == 0 else { throw FileError("fsync", path) }
     }
 
+    /// Renames within a file system; a target that exists is replaced.
     package static func rename(_ source: String, to target: String) throws(FileError) {
         guard Glibc.rename(source, target) == 0 else { throw FileError("rename", source) }
     }
 
+    /// Removes a file.
     package static func remove(_ path: String) throws(FileError) {
         guard unlink(path) == 0 else { throw FileError("unlink", path) }
     }
 
+    /// Removes a file; one that is not there is fine.
     package static func removeIfPresent(_ path: String) throws(FileError) {
         guard unlink(path) == 0 || errno == ENOENT else { throw FileError("unlink", path) }
     }

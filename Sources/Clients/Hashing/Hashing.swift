@@ -64,6 +64,7 @@ package struct SHA256Hasher: ~Copyable {
     private let context: OpaquePointer
     private let algorithm: OpaquePointer
 
+    /// - Throws: ``HashingError`` when out of memory or without a SHA-256 provider.
     package init() throws(HashingError) {
         guard let algorithm = EVP_MD_fetch(nil, "SHA256", nil) else {
             throw HashingError(description: "OpenSSL has no SHA256 in its loaded providers; check openssl.cnf")

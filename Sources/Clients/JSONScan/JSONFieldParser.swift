@@ -18,6 +18,7 @@ package struct JSONError: Error, CustomStringConvertible, Equatable {
         case outOfMemory
     }
 
+    /// The kind, for callers to tell apart.
     package let kind: Kind
     /// simdjson's words.
     package let description: String
@@ -45,6 +46,7 @@ package struct JSONField {
 
     let value: csj_value
 
+    /// JSON's kind, or absent.
     package var kind: Kind { Kind(rawValue: value.kind) ?? .absent }
     /// The unescaped UTF-8 of a string; empty for other kinds.
     package var text: UnsafeBufferPointer<UInt8> {

@@ -60,10 +60,12 @@ package indirect enum JSONValue: Sendable, Equatable {
         return members.last { $0.key == key }?.value
     }
 
+    /// The value of a string; nil for other kinds.
     package var string: String? {
         if case .string(let value) = self { value } else { nil }
     }
 
+    /// The value of an integer; nil for other kinds, doubles too.
     package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
@@ -77,18 +79,22 @@ package indirect enum JSONValue: Sendable, Equatable {
         }
     }
 
+    /// The value of a bool; nil for other kinds.
     package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }
 
+    /// The elements of an array; nil for other kinds.
     package var array: [JSONValue]? {
         if case .array(let value) = self { value } else { nil }
     }
 
+    /// The members of an object, in order; nil for other kinds.
     package var object: [(key: String, value: JSONValue)]? {
         if case .object(let value) = self { value } else { nil }
     }
 
+    /// Whether it is `null`.
     package var isNull: Bool { self == .null }
 }
 

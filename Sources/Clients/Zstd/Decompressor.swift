@@ -4,6 +4,7 @@ import CZstd
 package struct Decompressor: ~Copyable {
     private let context: OpaquePointer
 
+    /// - Throws: ``ZstdError`` when out of memory.
     package init() throws(ZstdError) {
         guard let context = ZSTD_createDCtx() else {
             throw ZstdError("create a decompressor", reason: "out of memory")
@@ -78,6 +79,7 @@ package struct StreamDecompressor: ~Copyable {
     /// True between frames: what was fed ended with a whole frame.
     package private(set) var isAtFrameEnd = true
 
+    /// - Throws: ``ZstdError`` when out of memory.
     package init() throws(ZstdError) {
         guard let context = ZSTD_createDCtx() else {
             throw ZstdError("create a stream decompressor", reason: "out of memory")

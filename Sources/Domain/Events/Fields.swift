@@ -5,6 +5,7 @@ package struct FieldValue {
         case absent, null, bool, integer, double, string, array, object
     }
 
+    /// JSON's kind, or absent.
     package let kind: Kind
     /// The unescaped UTF-8 of a string; valid until the parser's next document.
     package let text: UnsafeBufferPointer<UInt8>

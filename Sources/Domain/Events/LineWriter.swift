@@ -12,26 +12,31 @@ package enum LineWriter {
         JSONText.appendQuoted(text, to: &output)
     }
 
+    /// Appends `prefix` and the UTF-8, escaped.
     package static func string(_ prefix: StaticString, _ text: [UInt8], to output: inout [UInt8]) {
         literal(prefix, to: &output)
         text.withUnsafeBufferPointer { JSONText.appendQuoted($0, to: &output) }
     }
 
+    /// Appends `prefix` and the string, escaped.
     package static func string(_ prefix: StaticString, _ text: String, to output: inout [UInt8]) {
         var text = text
         text.withUTF8 { string(prefix, $0, to: &output) }
     }
 
+    /// Appends `prefix` and the number.
     package static func integer(_ prefix: StaticString, _ value: Int64, to output: inout [UInt8]) {
         literal(prefix, to: &output)
         Decimal.append(value, to: &output)
     }
 
+    /// Appends `prefix` and the number, or `null`.
     package static func integerOrNull(_ prefix: StaticString, _ value: Int64?, to output: inout [UInt8]) {
         literal(prefix, to: &output)
         if let value { Decimal.append(value, to: &output) } else { literal("null", to: &output) }
     }
 
+    /// Appends `prefix` and `true` or `false`.
     package static func bool(_ prefix: StaticString, _ value: Bool, to output: inout [UInt8]) {
         literal(prefix, to: &output)
         literal(value ? "true" : "false", to: &output)

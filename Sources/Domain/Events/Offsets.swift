@@ -28,8 +28,11 @@ package struct OffsetRange: Hashable, Sendable, CustomStringConvertible {
         self.end = end
     }
 
+    /// How many offsets it holds.
     package var count: Int64 { end - start }
+    /// Whether it holds no offset.
     package var isEmpty: Bool { start == end }
+    /// Whether an offset lies in the range.
     package func contains(_ offset: Int64) -> Bool { start <= offset && offset < end }
     package var description: String { "[\(start), \(end))" }
 }
@@ -48,6 +51,7 @@ package struct Checkpoint: Equatable, Sendable {
         case refusedOverlap
     }
 
+    /// The next offset that is wanted.
     package private(set) var nextOffset: Int64
 
     package init(nextOffset: Int64) {

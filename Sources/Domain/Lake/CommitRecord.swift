@@ -14,6 +14,7 @@ package struct ByteRange: Equatable, Sendable {
         self.lines = lines
     }
 
+    /// Whether nothing was written.
     package var isEmpty: Bool { start == end }
 }
 
@@ -29,6 +30,7 @@ package struct GenerationPart: Equatable, Sendable {
     /// Rejected records by rule.
     package var rejects: [String: Int]
 
+    /// The bytes of one derived layer.
     package func range(_ layer: Layer) -> ByteRange {
         switch layer {
         case .silver: silver
@@ -50,6 +52,7 @@ package struct CommitRecord: Equatable, Sendable {
         case seal
     }
 
+    /// What the entry is about.
     package var kind: Kind
     /// The offsets taken in; of a seal, those of the hour; of a handover, empty.
     package var range: OffsetRange

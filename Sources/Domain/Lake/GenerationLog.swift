@@ -18,6 +18,7 @@ package struct LakeGeneration: Sendable, Equatable {
         case pruned
     }
 
+    /// From 1; part of paths, headers and rows.
     package var number: Int64
     /// Whose files and rows it refers to outside what it replayed; nil for the first.
     package var parent: Int64?

@@ -62,6 +62,7 @@ package struct LakeLayout: Sendable {
     /// - Parameter root: the lake's folder, without a trailing slash.
     package init(root: String) { self.root = root }
 
+    /// The list of generations.
     package var generationLog: String { root + "/_generations.log" }
 
     /// The commit log of a topic partition.

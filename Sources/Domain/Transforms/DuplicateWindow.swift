@@ -38,6 +38,7 @@ package struct DuplicateWindow: Sendable {
         var milliseconds: Int64
     }
 
+    /// The bounds it was made with.
     package let limits: Limits
     private var latest: [Identity: Seen] = [:]
     // A ring of what is in `latest`, oldest first.

@@ -25,6 +25,7 @@ package enum Rule: String, CaseIterable, Sendable {
         case flag
     }
 
+    /// Reject or flag.
     package var severity: Severity {
         switch self {
         case .namespaceMissing, .unknownType, .emptyTitle: .flag

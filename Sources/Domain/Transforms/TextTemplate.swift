@@ -21,6 +21,7 @@ package struct TextTemplate: Sendable, Equatable {
     /// The default: a sentence that names the page, says what was done, and by whom.
     package static let standard = "{title}[: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)]."
 
+    /// The template as it was written.
     package let source: String
     let parts: [Part]
 

@@ -9,10 +9,13 @@ package struct TransformSettings: Sendable, Equatable {
     package enum CodeVersion: Int64, CaseIterable, Sendable {
         case first = 1
 
+        /// What new generations are made by.
         package static let current = CodeVersion.first
     }
 
+    /// Which behaviour of the code.
     package var codeVersion: CodeVersion
+    /// How the text of a Gold document is made.
     package var template: TextTemplate
     /// Wikis whose changes become Gold, by database name; empty for all.
     package var wikis: [String]

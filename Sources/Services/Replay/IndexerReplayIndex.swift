@@ -6,6 +6,7 @@ extension DocumentIndexer: ReplayIndex {
     /// Documents per index transaction.
     private static let batchDocumentsMax = 256
 
+    /// Embeds and writes in transactions of at most 256 documents.
     package func index(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
     ) async throws -> Int {

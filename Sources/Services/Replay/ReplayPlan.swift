@@ -63,6 +63,7 @@ package struct ReplayDifference: Sendable, Equatable {
     package var removed = 0
     package var unchanged = 0
 
+    /// The counts of two ranges together.
     package static func + (left: ReplayDifference, right: ReplayDifference) -> ReplayDifference {
         ReplayDifference(
             added: left.added + right.added, changed: left.changed + right.changed,

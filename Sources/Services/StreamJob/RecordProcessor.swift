@@ -63,6 +63,7 @@ package struct RecordProcessor: ~Copyable {
     private var hasher: LibraryHasher
     private var duplicates: DuplicateWindow
     private var digest: [UInt8] = []
+    /// The fed generations with the lines made for each.
     package private(set) var generations: [Generation] = []
     /// Bronze lines since the last ``removeLines()``; stays empty in a replay.
     package private(set) var bronze: [UInt8] = []

@@ -9,14 +9,17 @@ package import Transforms
 package struct LibraryHasher: ~Copyable, ContentHasher {
     private var hasher: SHA256Hasher
 
+    /// - Throws: ``HashingError`` when OpenSSL has no SHA-256.
     package init() throws { hasher = try SHA256Hasher() }
 
+    /// Appends the SHA-256 of `bytes` in hexadecimal.
     package mutating func appendHexDigest(of bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) throws {
         try hasher.hash(bytes).appendHex(to: &output)
     }
 }
 
 extension JSONFieldParser: FieldSource {
+    /// The field at an index of ``RecentChangeField``'s paths, in the rules' words.
     package func value(at index: Int) -> FieldValue {
         let field = field(index)
         switch field.kind {
