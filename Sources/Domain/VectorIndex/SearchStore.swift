@@ -31,7 +31,7 @@ package final class SearchStore: RetrievalStore {
     /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
     /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
     package static let sessionSettings: [(name: String, value: String)] = [
-        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "8000"),
+        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "4000"),
         ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_sort", "off"),
         ("jit", "off"),
     ]
