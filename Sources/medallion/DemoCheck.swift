@@ -36,7 +36,9 @@ struct DemoCheck: Service {
 
     private static func attempt(_ api: APIClient) throws -> String {
         let recent = try api.get("/events/recent?limit=\(subjectsMax)")
-        let documents = recent["events"]?.array ?? []
+        let newest = recent["events"]?.array ?? []
+        // English first, which most people who watch a demo can read.
+        let documents = newest.filter { $0["lang"]?.string == "en" } + newest.filter { $0["lang"]?.string != "en" }
         guard !documents.isEmpty else { throw Failure("demo: no document has been indexed") }
         var last = Failure("demo: no question about the newest documents was answered")
         // Not every edit says something that a question can be asked about: the summary may be empty.

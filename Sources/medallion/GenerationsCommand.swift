@@ -22,7 +22,8 @@ struct GenerationsCommand: Command {
 
     func run(_ context: Context) async throws {
         let promotion = Promotion(
-            lakeDirectory: context.settings.lakeDirectory, database: try Platform(context: context).database("generations"))
+            lakeDirectory: context.settings.lakeDirectory,
+            database: try Platform(context: context).database("generations"))
         if let prune { try await promotion.prune(prune) }
         for (lake, index) in try await promotion.list() {
             isJSON ? printJSON(lake, index) : printLine(lake, index)

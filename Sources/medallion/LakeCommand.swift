@@ -12,7 +12,9 @@ struct LakeCommand: Command {
             .init(name: "--partition", value: "N", help: "Topic partition; all unless given (cat: 0)."),
             .init(name: "--offset", value: "N", help: "cat: the record's offset."),
             .init(name: "--layer", value: "LAYER", help: "cat: bronze, silver, gold or quarantine (default bronze)."),
-            .init(name: "--generation", value: "N", help: "cat: of Silver, Gold and quarantine; the active one unless given."),
+            .init(
+                name: "--generation", value: "N",
+                help: "cat: of Silver, Gold and quarantine; the active one unless given."),
             .init(name: "--raw", value: nil, help: "cat: only the payload of a Bronze line, byte for byte."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],

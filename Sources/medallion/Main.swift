@@ -23,6 +23,7 @@ let allCommands: [any Command.Type] = [
     SimulateCommand.self,
     RecordCommand.self,
     BenchCommand.self,
+    DoctorCommand.self,
     SettingsCommand.self,
 ]
 

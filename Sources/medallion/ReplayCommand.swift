@@ -101,7 +101,8 @@ struct ReplayCommand: Command {
             return
         }
         Output.line("texts embedded: \(report.embedded); passages taken over from the parent: \(report.inherited)")
-        Output.line("generation \(generation) (logic \(report.logicVersion)) is complete: medallion promote \(generation)")
+        Output.line(
+            "generation \(generation) (logic \(report.logicVersion)) is complete: medallion promote \(generation)")
     }
 
     private func printJSON(_ report: ReplayReport) {

@@ -3,9 +3,9 @@ enum Rules {
     static let lineMax = 400
     static let functionLineMax = 70
 
-    static func findings(in file: SourceFile) -> [Finding] {
+    static func findings(in file: SourceFile, requirements: Set<String>) -> [Finding] {
         forbiddenWords(in: file) + forceUnwraps(in: file) + fileLength(of: file) + functionLengths(in: file)
-            + missingComments(in: file) + layering(of: file)
+            + missingComments(in: file, requirements: requirements) + layering(of: file)
     }
 
     // MARK: Words
@@ -84,20 +84,21 @@ enum Rules {
 
     // MARK: Comments
 
-    /// Protocol requirements whose meaning is the protocol's.
+    /// Requirements of the standard library's protocols, whose meaning is known.
     static let understood = [
-        "var description", "var debugDescription", "func hash(into", "static func <", "static func ==", "func next()",
-        "var testDescription", "var isRetriable", "func run(stop", "func prepare(stop", "var name", "let name",
-        "var endsGroup", "let endsGroup",
+        "var description", "var debugDescription", "func hash(into", "static func <", "static func ==", "static func +",
+        "func next()", "var testDescription", "var isRetriable",
     ]
 
-    /// A declaration that other modules see says what it is for. Exempt are cases of ``understood``, initializers that
-    /// cannot fail, members right below a documented one (a group under one comment), and extensions.
-    static func missingComments(in file: SourceFile) -> [Finding] {
+    /// A declaration that other modules see says what it is for. Exempt are ``understood`` ones, what implements a
+    /// requirement of a protocol of this package (the requirement is documented), initializers that cannot fail, members
+    /// right below a documented one (a group under one comment), and extensions.
+    static func missingComments(in file: SourceFile, requirements: Set<String> = []) -> [Finding] {
         let declaration = /^\s*(?:@[A-Za-z]+(?:\([^)]*\))?\s+)*(?:package|public)\s+(?!import|extension|override)/
         var result: [Finding] = []
         for (index, line) in file.code.enumerated() where line.contains(declaration) {
             if understood.contains(where: { line.contains($0) }) || isInfallibleInit(index, in: file.code) { continue }
+            if let name = memberName(line), requirements.contains(name) { continue }
             if !isDocumented(index, in: file) {
                 let text = file.lines[index].drop { $0 == " " }
                 result.append(
@@ -105,6 +106,27 @@ enum Rules {
             }
         }
         return result
+    }
+
+    /// The functions and variables that the protocols of `files` require.
+    static func requirements(in files: [SourceFile]) -> Set<String> {
+        var names: Set<String> = []
+        for file in files {
+            var end = -1
+            for (index, line) in file.code.enumerated() {
+                if index > end, line.contains(/^\s*(?:package |public |private |fileprivate )?protocol\s/) {
+                    end = bodyEnd(from: index, in: file.code) ?? index
+                } else if index < end, let name = memberName(line) {
+                    names.insert(name)
+                }
+            }
+        }
+        return names
+    }
+
+    /// `f` of `package func f(…)`, `v` of `var v: …`.
+    private static func memberName(_ line: Substring) -> String? {
+        line.firstMatch(of: /\b(?:func|var|let)\s+([A-Za-z_][A-Za-z0-9_]*)/).map { String($0.output.1) }
     }
 
     private static func isInfallibleInit(_ index: Int, in code: [Substring]) -> Bool {

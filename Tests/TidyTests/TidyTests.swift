@@ -8,7 +8,9 @@ import Transforms
     @Test func sourcesKeepTheRules() throws {
         let waivers = try Waivers.load()
         #expect(waivers.malformed.isEmpty, "waivers need a rule, a path and a reason")
-        let findings = try Repository.swiftFiles(in: "Sources").flatMap { Rules.findings(in: $0) }
+        let sources = try Repository.swiftFiles(in: "Sources")
+        let requirements = Rules.requirements(in: sources)
+        let findings = sources.flatMap { Rules.findings(in: $0, requirements: requirements) }
         let tests = try Repository.swiftFiles(in: "Tests").flatMap { file in
             Rules.fileLength(of: file) + Rules.functionLengths(in: file)
                 + Rules.forbiddenWords(in: file).filter { $0.rule != "fatalError" }
@@ -107,6 +109,11 @@ import Transforms
             }
             """
         #expect(Rules.missingComments(in: file(text)).map(\.line) == [1, 6, 9])
+        let names = Rules.requirements(in: [
+            file("package protocol P {\n    var d: Int { get }\n    func f()\n}\nlet g = 1")
+        ])
+        #expect(names == ["d", "f"])
+        #expect(Rules.missingComments(in: file(text), requirements: names).map(\.line) == [1, 9])
     }
 
     @Test(arguments: [

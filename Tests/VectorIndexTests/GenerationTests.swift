@@ -20,16 +20,7 @@ import VectorIndex
         let child = try generations.create(parent: 1, logicVersion: "new", note: "test", timeoutMilliseconds: limit)
         #expect(child == 2)
         let range = try #require(OffsetRange(start: 10, end: 20))
-        let early = #expect(throws: IndexError.self) {
-            try generations.copyParentRows(
-                child: child, parent: 1, outside: [(source, range)], handover: [source: 31], timeoutMilliseconds: limit)
-        }
-        #expect(early?.kind == .generationBehind)
-        let lacking = #expect(throws: IndexError.self) {
-            try generations.copyParentRows(
-                child: child, parent: 1, outside: [], handover: [:], timeoutMilliseconds: limit)
-        }
-        #expect(lacking?.kind == .generation)
+        try expectRefusals(generations, child: child, range: range)
 
         // The stream job fed generation 1 only up to offset 28, both from there on.
         let handover = [source: Int64(28)]
@@ -85,5 +76,19 @@ import VectorIndex
         try generations.setState(.retired, of: 2, timeoutMilliseconds: limit)
         let unknown = #expect(throws: IndexError.self) { try generations.promote(9, timeoutMilliseconds: limit) }
         #expect(unknown?.kind == .generation)
+    }
+
+    /// A handover that the parent has not reached, or that lacks a topic partition, copies nothing.
+    private func expectRefusals(_ generations: GenerationStore, child: Int64, range: OffsetRange) throws {
+        let early = #expect(throws: IndexError.self) {
+            try generations.copyParentRows(
+                child: child, parent: 1, outside: [(source, range)], handover: [source: 31], timeoutMilliseconds: limit)
+        }
+        #expect(early?.kind == .generationBehind)
+        let lacking = #expect(throws: IndexError.self) {
+            try generations.copyParentRows(
+                child: child, parent: 1, outside: [], handover: [:], timeoutMilliseconds: limit)
+        }
+        #expect(lacking?.kind == .generation)
     }
 }

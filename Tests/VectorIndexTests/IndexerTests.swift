@@ -112,9 +112,11 @@ import VectorIndex
         let fixture = try IndexFixture()
         let metrics = MetricsRegistry()
         try gold.document(0)
-        try gold.send(Array("{".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.documentKind)], partition: 0)
+        try gold.send(
+            Array("{".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.documentKind)], partition: 0)
         try gold.send([], key: "bad", headers: [], partition: 0)
-        try gold.send(Array("{}".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)], partition: 0)
+        try gold.send(
+            Array("{}".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)], partition: 0)
         try gold.document(3)
         try gold.marker(0, 4)
         gold.flush()
@@ -148,7 +150,8 @@ import VectorIndex
         #expect(document.lineage.parents.map(\.offset) == [7])
         for (field, replacement) in [
             ("\"version\":1", "\"version\":\"1\""), ("\"is_bot\":false", "\"is_bot\":0"),
-            ("\"text\":", "\"txt\":"), ("\"quality_flags\":[]", "\"quality_flags\":[1]"), ("2026-11-21T", "2026-13-21T"),
+            ("\"text\":", "\"txt\":"), ("\"quality_flags\":[]", "\"quality_flags\":[1]"),
+            ("2026-11-21T", "2026-13-21T"),
             ("\"parents\":[", "\"parent\":["),
         ] {
             let broken = line.replacing(field, with: replacement)

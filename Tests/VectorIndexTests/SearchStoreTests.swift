@@ -146,7 +146,9 @@ import Testing
         #expect(try best("O'Reilly") == ["doc-5"])
         #expect(try best("the of and").isEmpty)
         #expect(try best("").isEmpty)
-        for hostile in ["'", "a & | ! ( ) <-> :*", "\0", "\\'; DROP TABLE passages; --", String(repeating: "x ", count: 999)] {
+        for hostile in [
+            "'", "a & | ! ( ) <-> :*", "\0", "\\'; DROP TABLE passages; --", String(repeating: "x ", count: 999),
+        ] {
             _ = try best(hostile)
         }
         #expect(try best("zebra").count == 1)

@@ -20,8 +20,11 @@ enum SearchSQL {
     static let rareFrequency = 0.0005
     /// Words of a query that are looked up at most, rarest first.
     static let termsMax = 16
-    /// Rows that the lexical arm ranks at most, as far as the statistics know; more common words are left out.
-    static let rankedRowsMax = 20_000
+    /// Rows that the lexical arm ranks at most (about 1 µs each), as far as the statistics know; more common words are
+    /// left out, but for the rarest.
+    static let rankedRowsMax = 5_000
+    /// Best rows that are looked at until enough are visible; the others belong to other generations or versions.
+    static let visibilityRowsMax = 1_000
 
     /// Parameter types of `$1`…`$12`, and of `$13` where there is a vector arm.
     static let types: [PostgresType] = [
@@ -127,7 +130,7 @@ enum SearchSQL {
             SELECT p.id, sum(t.weight * ts_rank(p.words, t.query, 1))::double precision AS score
             FROM terms t JOIN passages p ON p.words @@ t.query
             WHERE \(filters)
-            GROUP BY p.id
+            GROUP BY p.id ORDER BY 2 DESC, p.id DESC LIMIT \(visibilityRowsMax)
         ) r \(visible("r.id"))
         ORDER BY r.score DESC, r.id DESC LIMIT \(armLimit)
         """

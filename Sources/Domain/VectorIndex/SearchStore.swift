@@ -31,7 +31,7 @@ package final class SearchStore: RetrievalStore {
     /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
     /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
     package static let sessionSettings: [(name: String, value: String)] = [
-        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "8000"),
+        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "4000"),
         ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_sort", "off"),
         ("jit", "off"),
     ]
@@ -63,6 +63,7 @@ package final class SearchStore: RetrievalStore {
         return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// See ``RetrievalStore``; at most 500.
     package func recent(
         limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int
     ) throws -> [RecentDocument] {
@@ -70,6 +71,7 @@ package final class SearchStore: RetrievalStore {
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// The active generation and the newest index version.
     package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
         guard let row = try connection.run(ReadIndexStatus(), timeoutMilliseconds: timeoutMilliseconds).first else {
             throw IndexError(.schema, "there is no active generation", hint: "run `medallion migrate`")
@@ -80,6 +82,7 @@ package final class SearchStore: RetrievalStore {
             serverVersion: try connection.get(timeoutMilliseconds: timeoutMilliseconds).serverVersion)
     }
 
+    /// Keeps an answer; a second one with the same id is an error (a unique violation).
     package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
         _ = try connection.run(SaveAnswer(answer: answer), timeoutMilliseconds: timeoutMilliseconds)
     }

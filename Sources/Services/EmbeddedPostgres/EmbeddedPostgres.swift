@@ -1,9 +1,9 @@
 import Files
 import Glibc
+import Postgres
 package import ServiceLifecycle
 import Synchronization
 package import Telemetry
-import Postgres
 
 /// A Postgres server of our own, on a Unix socket only: a child process from the wheel's programs.
 ///

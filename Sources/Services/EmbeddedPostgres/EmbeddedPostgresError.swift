@@ -10,7 +10,8 @@ package struct EmbeddedPostgresError: Error, CustomStringConvertible, Sendable {
     /// Whether the same may succeed later without a change of settings.
     package let isRetriable: Bool
 
-    package init(_ operation: String, _ path: String, _ reason: String, hint: String? = nil, isRetriable: Bool = false) {
+    package init(_ operation: String, _ path: String, _ reason: String, hint: String? = nil, isRetriable: Bool = false)
+    {
         self.operation = operation
         self.path = path
         self.reason = reason

@@ -130,7 +130,8 @@ struct PostgresCluster: Sendable {
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject",
         ]
         if !configuration.isDurable { command.append("--no-sync") }
-        let ending = ChildProcess.reap(try ChildProcess.spawn(
+        let ending = ChildProcess.reap(
+            try ChildProcess.spawn(
                 account.command(command), environment: Self.environment, output: log))
         guard ending.isSuccess else {
             let tail = (try? File.contents(of: output)).map { String(decoding: $0.suffix(400), as: UTF8.self) } ?? ""

@@ -12,7 +12,8 @@ package struct PostgresPrograms: Sendable, Equatable {
         if !setting.isEmpty {
             guard Self.isComplete(setting) else {
                 throw EmbeddedPostgresError(
-                    "programs", setting, "no runnable postgres and initdb there", hint: "set PG_BIN_DIR to their folder")
+                    "programs", setting, "no runnable postgres and initdb there", hint: "set PG_BIN_DIR to their folder"
+                )
             }
             folder = setting
             return
