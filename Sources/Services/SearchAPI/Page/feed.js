@@ -119,7 +119,7 @@ function row(event) {
 /** Most texts begin with the title, which the row shows already. */
 function withoutTitle(event) {
   const text = event.text;
-  return text.startsWith(event.title) ? text.slice(event.title.length).replace(/^[:\s]+/, "") : text;
+  return text.startsWith(event.title) ? text.slice(event.title.length).replace(/^[:.\s]+/, "") : text;
 }
 
 function tick() {
