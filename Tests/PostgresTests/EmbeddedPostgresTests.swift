@@ -37,7 +37,9 @@ import Testing
         let folder = try TemporaryFolder()
         chmod(folder.path, 0o711)
         let first = server(folder.file("postgres"))
+        let planned = try first.plannedDSN()
         try first.start()
+        #expect(first.dsn == planned)
         let connection = try connect(first.dsn)
         try connection.script("CREATE TABLE kept AS SELECT 42 AS n", timeoutMilliseconds: limit)
         #expect(try connection.script("SHOW listen_addresses", timeoutMilliseconds: limit) == [[""]])
@@ -90,6 +92,23 @@ import Testing
         let dsn = "host='\(socket)' port=5432 user=medallion dbname=postgres"
         _ = try eventually { try connect(dsn).script("SELECT 1", timeoutMilliseconds: limit) }
 
+        let second = server(path)
+        try second.start()
+        #expect(try connect(second.dsn).script("SELECT 1", timeoutMilliseconds: limit) == [["1"]])
+        second.shutDown()
+    }
+
+    /// What a power cut, or `kill -9` of both sides, leaves; the numbers meanwhile belong to someone else.
+    @Test func filesOfADeadServerAreNoObstacle() throws {
+        let folder = try TemporaryFolder()
+        chmod(folder.path, 0o711)
+        let path = folder.file("postgres")
+        let first = server(path)
+        try first.start()
+        first.shutDown()
+        let stranger = Array("\(getpid())\n\(path)/data\n1\n5432\n\(path)/run\n\n".utf8)
+        try File.replace(path + "/data/postmaster.pid", with: stranger)
+        try File.replace(path + "/run/.s.PGSQL.5432.lock", with: stranger)
         let second = server(path)
         try second.start()
         #expect(try connect(second.dsn).script("SELECT 1", timeoutMilliseconds: limit) == [["1"]])

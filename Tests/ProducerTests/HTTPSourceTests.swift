@@ -33,6 +33,8 @@ struct HTTPSourceTests {
             configuration: configuration, metrics: metrics, logger: Logger("test", level: .error))
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)
+        // Also on the way out of a failed test, which else would wait for the producer for ever.
+        defer { stop.request() }
         while !isDone(producer.status) { try await Task.sleep(for: .milliseconds(5)) }
         let status = producer.status
         stop.request()

@@ -42,6 +42,8 @@ struct ProducerTests {
             logger: Logger("test", level: .error), source: source)
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)
+        // Also on the way out of a failed test, which else would wait for the producer for ever.
+        defer { stop.request() }
         while !isDone(producer.status) { try await Task.sleep(for: .milliseconds(5)) }
         let status = producer.status
         stop.request()
@@ -95,17 +97,22 @@ struct ProducerTests {
         var configuration = configuration
         // Like kill -9: nothing is waited for at the stop.
         configuration.drainMilliseconds = 0
+        configuration.queueMaxRecords = 100
         cluster.setRoundTrip(broker: 1, milliseconds: 3)
         var reached: Int64 = 0
         for run in 0..<3 {
             let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
             let goal = reached + 300
-            let status = try await self.run(configuration, source: source) { $0.acknowledgedPosition >= goal }
+            let status = try await self.run(configuration, source: source) { status in
+                status.acknowledgedPosition >= goal || (source.seen.isPlayedOut && status.inFlight == 0)
+            }
             reached = status.acknowledgedPosition
             let resumed = try #require(source.seen.lastEventIDs.first)
             #expect((resumed == nil) == (run == 0), "run \(run), seed \(seed)")
-            let ids = try content().ids
-            #expect(ids == Array(1...(ids.last ?? 0)), "a gap after run \(run), seed \(seed)")
+            // Behind the position there may be gaps now; up to it there may be none.
+            let content = try content()
+            #expect(content.acknowledgedID > 0)
+            #expect(Set(1...content.acknowledgedID).isSubset(of: content.ids), "run \(run), seed \(seed)")
         }
         let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
         try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
@@ -116,22 +123,20 @@ struct ProducerTests {
     func brokerAway() async throws {
         var configuration = configuration
         configuration.queueMaxRecords = 50
-        let source = ScriptedSource(eventCount: 500, script: [.play], seed: 1)
         let cluster = cluster
-        let isDown = Flag()
+        let source = ScriptedSource(eventCount: 500, script: [.play], seed: 1) {
+            cluster.setBroker(1, isUp: false)
+        }
         let wasBlocked = Flag()
-        let status = try await run(configuration, source: source) { status in
-            if status.acknowledgedPosition >= 1 && !isDown.isSet {
-                cluster.setBroker(1, isUp: false)
-                isDown.set()
-            }
-            if isDown.isSet && status.phase == .blocked && status.inFlight >= 49 {
+        try await run(configuration, source: source) { status in
+            if !wasBlocked.isSet && status.phase == .blocked && status.inFlight >= 49 && status.lastError != nil {
+                #expect(!source.seen.isPlayedOut)
                 wasBlocked.set()
                 cluster.setBroker(1, isUp: true)
             }
             return status.acknowledgedPosition >= 500
         }
-        #expect(wasBlocked.isSet || status.acknowledgedPosition == 500)
+        #expect(wasBlocked.isSet)
         #expect(try content().ids == Array(1...500))
     }
 
@@ -147,7 +152,8 @@ struct ProducerTests {
         cluster.failNext(
             apiKey: 0, with: [RD_KAFKA_RESP_ERR_NO_ERROR, error, RD_KAFKA_RESP_ERR_NO_ERROR, error])
         try await run(source: source) { $0.acknowledgedPosition >= 2_000 }
-        #expect(try content().ids == Array(1...2_000))
+        let ids = try content().ids
+        #expect(Set(1...2_000).subtracting(ids).sorted() == [], "lost events")
     }
 
     @Test("a batch that is too large for the broker goes through one by one")

@@ -28,10 +28,14 @@ final class ScriptedSource: EventSource {
     let eventCount: Int
     private let script: [Step]
     private let seed: UInt64
+    private let halfway: (@Sendable () -> Void)?
     private let state = Mutex(Seen())
 
     /// After the script the last step repeats.
-    init(eventCount: Int, script: [Step], seed: UInt64) {
+    ///
+    /// - Parameter halfway: called once per connection, when half of its bytes are sent.
+    init(eventCount: Int, script: [Step], seed: UInt64, halfway: (@Sendable () -> Void)? = nil) {
+        self.halfway = halfway
         self.eventCount = eventCount
         self.script = script
         self.seed = seed
@@ -86,7 +90,12 @@ final class ScriptedSource: EventSource {
     ) throws {
         var generator = SeededGenerator(seed: seed &+ UInt64(connection))
         var rest = bytes
+        var halfway = halfway
         while !rest.isEmpty && !shouldStop() {
+            if rest.count < bytes.count / 2 {
+                halfway?()
+                halfway = nil
+            }
             let piece = rest.prefix(Int.random(in: 1...3_000, using: &generator))
             rest = rest.dropFirst(piece.count)
             try piece.withUnsafeBytes { try onBytes($0) }
@@ -129,9 +138,24 @@ struct TopicContent {
                 for end in batch.ends { ended.insert(end.partition) }
             }
         }
+        // Better a clear failure than a content that is not whole.
+        guard ended.count == partitions else {
+            throw KafkaError(
+                kind: .timedOut, operation: "read the test's topic", subject: topic,
+                reason: "only \(ended.sorted()) came to their end; \(consumer.lastError?.description ?? "no error")")
+        }
         return content
     }
 
     /// The source's ids of all records, each once, ascending.
     var ids: [Int] { Set(records.compactMap { $0.headers["sse_id"].flatMap { Int($0) } }).sorted() }
+
+    /// The source's id at the highest acknowledged position that a record carries; 0 where there is none.
+    var acknowledgedID: Int {
+        let positions = records.compactMap { record in
+            record.headers[RecordHeaders.acknowledged].flatMap { PositionRecovery.decode(Array($0.utf8)) }
+        }
+        let highest = positions.max { $0.number < $1.number }
+        return highest.flatMap { Int(String(decoding: $0.id, as: UTF8.self)) } ?? 0
+    }
 }

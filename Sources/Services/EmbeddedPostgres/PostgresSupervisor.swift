@@ -90,8 +90,12 @@ final class PostgresSupervisor: Sendable {
         guard ServerProcesses.end(in: cluster.dataFolder) else {
             throw EmbeddedPostgresError("start", cluster.dataFolder, "processes of an earlier run do not end")
         }
-        // Nothing runs on this data: a file that still names a process names a stranger with a reused number.
+        // Nothing runs on this data: files that still name a process name a stranger with a reused number, or one that
+        // ended and was never reaped.
         try Folder.removeIfPresent(cluster.dataFolder + "/postmaster.pid")
+        for name in ["", ".lock"] {
+            try Folder.removeIfPresent("\(cluster.socketFolder)/.s.PGSQL.\(PostgresCluster.port)\(name)")
+        }
         let log = open(cluster.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard log >= 0 else { throw FileError("open", cluster.logFile) }
         defer { close(log) }
