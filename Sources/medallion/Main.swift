@@ -1,6 +1,7 @@
 import Glibc
 import ServiceLifecycle
 import Settings
+import StreamJob
 import Telemetry
 
 /// Every subcommand that exists, in the order of the list that `--help` prints.
@@ -93,6 +94,9 @@ struct Medallion {
                 "medallion \(command): "
                     + error.description.split(separator: "\n")
                     .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
+            return .usage
+        case let error as TransformSettingsError:
+            Output.complain("medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
             return .usage
         case let error as Failure:
             Output.complain("medallion \(command): \(error.description)\n")

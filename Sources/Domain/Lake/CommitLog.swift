@@ -14,10 +14,10 @@ package struct CommitLog: ~Copyable {
     /// The longest entry: a seal of a full hour in 1 MiB frames takes some 20 bytes a frame.
     private static let entryBytesMax = 64 << 20
 
-    /// Opens a log for reading what is there at present.
+    /// Opens a log for reading what is there at present; an entry that is being appended is not seen.
     package init(reading path: String) throws(LakeError) {
         let file = try LakeError.placed(path) { try File(path, .read) }
-        let size = try LakeError.placed(path) { try file.size() }
+        let size = try LakeError.placed(path) { try Self.wholeEnd(of: file) }
         self.path = path
         self.file = file
         self.size = size
@@ -41,6 +41,18 @@ package struct CommitLog: ~Copyable {
         self.path = path
         self.file = file
         self.size = size
+    }
+
+    /// Where the last line that has its line feed ends.
+    private static func wholeEnd(of file: borrowing File) throws(FileError) -> Int {
+        var end = try file.size()
+        while end > 0 {
+            let start = max(0, end - windowBytes)
+            let window = try file.read(at: start, count: end - start)
+            if let feed = window.lastIndex(of: 0x0A) { return start + feed + 1 }
+            end = start
+        }
+        return 0
     }
 
     /// Appends an entry and makes it durable.
@@ -197,19 +209,8 @@ package struct CommitLog: ~Copyable {
     /// Cuts off a last line that is not whole: the rest of an append that a crash interrupted.
     private mutating func cutTornTail() throws(LakeError) {
         guard size > 0 else { return }
-        var wholeEnd = size
-        if try read(at: size - 1, count: 1) != [0x0A] {
-            wholeEnd = 0
-            var end = size
-            while end > 0 {
-                let start = max(0, end - Self.windowBytes)
-                if let feed = try read(at: start, count: end - start).lastIndex(of: 0x0A) {
-                    wholeEnd = start + feed + 1
-                    break
-                }
-                end = start
-            }
-        } else if (try? entry(endingAt: size)) == nil {
+        var wholeEnd = try LakeError.placed(path) { try Self.wholeEnd(of: file) }
+        if wholeEnd == size, (try? entry(endingAt: size)) == nil {
             // The line feed came to the disk before the rest. The entry before it must be whole.
             wholeEnd = try lineStart(before: size)
             if wholeEnd > 0 { _ = try entry(endingAt: wholeEnd) }

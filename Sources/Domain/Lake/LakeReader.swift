@@ -86,23 +86,41 @@ package struct LakeReader: Sendable {
         }
         for part in parts {
             var position = part.range.start
+            // An open file may be sealed between the look into the log and the look into the file: then look again.
+            var attempts = 0
             while position < part.range.end, let frames = try frames(from: position, layer, part, source: source) {
-                for frame in frames.spans {
-                    let text = try FrameReader.text(path: frames.path, start: frame.start, end: frame.end)
-                    var goesOn = true
-                    try LineScan.forEachLine(text) { line throws(LakeError) in
-                        guard let offset = LineScan.offset(of: line, layer: layer) else {
-                            throw .damaged(path: frames.path, reason: "a line tells no source offset")
-                        }
-                        guard offset >= position, part.range.contains(offset) else { return true }
-                        goesOn = try body(offset, line)
-                        return goesOn
-                    }
-                    guard goesOn else { return }
+                do throws(LakeError) {
+                    guard try forEachLine(in: frames, layer, part.range, from: position, body) else { return }
+                } catch {
+                    guard case .file(let cause) = error, cause.isNotFound, attempts < 3 else { throw error }
+                    attempts += 1
+                    continue
                 }
+                attempts = 0
                 position = frames.next
             }
         }
+    }
+
+    /// - Returns: false when `body` wants no more.
+    private func forEachLine(
+        in frames: Frames, _ layer: Layer, _ range: OffsetRange, from position: Int64,
+        _ body: (Int64, ArraySlice<UInt8>) throws(LakeError) -> Bool
+    ) throws(LakeError) -> Bool {
+        for span in frames.spans {
+            let text = try FrameReader.text(path: frames.path, start: span.start, end: span.end)
+            var goesOn = true
+            try LineScan.forEachLine(text) { line throws(LakeError) in
+                guard let offset = LineScan.offset(of: line, layer: layer) else {
+                    throw .damaged(path: frames.path, reason: "a line tells no source offset")
+                }
+                guard offset >= position, range.contains(offset) else { return true }
+                goesOn = try body(offset, line)
+                return goesOn
+            }
+            guard goesOn else { return false }
+        }
+        return true
     }
 
     // MARK: - Where a generation's lines lie
