@@ -43,7 +43,7 @@ extension Platform {
                     makeTraceSource: { LakeTraceSource(configuration: configuration, lakeDirectory: lake) },
                     embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
                     metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline))
-            return SearchServer(api: api, host: settings.apiListen.host, port: settings.apiListen.port, loops: 2)
+            return SearchServer(api: api, host: settings.apiListen.host, port: settings.apiListen.port)
         }
     }
 

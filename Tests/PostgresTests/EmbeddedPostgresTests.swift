@@ -12,9 +12,11 @@ import Testing
     private let limit = 20_000
 
     private func server(_ folder: String) -> EmbeddedPostgres {
-        EmbeddedPostgres(
-            configuration: EmbeddedPostgresConfiguration(folder: folder), metrics: MetricsRegistry(),
-            logger: Logger("postgres", level: .error))
+        var configuration = EmbeddedPostgresConfiguration(folder: folder)
+        // Processes die here, the machine does not.
+        configuration.isDurable = false
+        return EmbeddedPostgres(
+            configuration: configuration, metrics: MetricsRegistry(), logger: Logger("postgres", level: .error))
     }
 
     private func connect(_ dsn: String) throws -> PostgresConnection {

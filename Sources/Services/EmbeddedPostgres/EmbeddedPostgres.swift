@@ -63,6 +63,7 @@ package final class EmbeddedPostgres: Service {
         let cluster = try PostgresCluster(configuration)
         let lock = try OwnedDescriptor(locking: cluster.lockFile)
         try cluster.create()
+        try PostgresSupervisor.clear(cluster)
         try LogFile.shorten(cluster.logFile)
         let supervisor = PostgresSupervisor(cluster: cluster, logger: logger, restarts: restarts)
         try supervisor.start()

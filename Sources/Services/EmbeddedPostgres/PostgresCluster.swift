@@ -112,7 +112,7 @@ struct PostgresCluster: Sendable {
             "max_wal_size=1GB", "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1",
             "log_checkpoints=off", "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
         ]
-        if !configuration.isDurable { settings += ["fsync=off", "full_page_writes=off", "synchronous_commit=off"] }
+        if !configuration.isDurable { settings += ["fsync=off", "full_page_writes=off"] }
         return [programs.server, "-D", dataFolder, "-k", socketFolder] + settings.flatMap { ["-c", $0] }
     }
 

@@ -87,15 +87,7 @@ final class PostgresSupervisor: Sendable {
 
     /// Starts the server and returns when it has ended.
     private func runOnce() throws {
-        guard ServerProcesses.end(in: cluster.dataFolder) else {
-            throw EmbeddedPostgresError("start", cluster.dataFolder, "processes of an earlier run do not end")
-        }
-        // Nothing runs on this data: files that still name a process name a stranger with a reused number, or one that
-        // ended and was never reaped.
-        try Folder.removeIfPresent(cluster.dataFolder + "/postmaster.pid")
-        for name in ["", ".lock"] {
-            try Folder.removeIfPresent("\(cluster.socketFolder)/.s.PGSQL.\(PostgresCluster.port)\(name)")
-        }
+        try Self.clear(cluster)
         let log = open(cluster.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard log >= 0 else { throw FileError("open", cluster.logFile) }
         defer { close(log) }
@@ -111,6 +103,20 @@ final class PostgresSupervisor: Sendable {
         state.withLock { state in
             state.lastEnding = ChildProcess.reap(pid).description
             state.pid = nil
+        }
+    }
+
+    /// Ends what an earlier run left, and removes its files. Done before the first start is announced too: a connection
+    /// made meanwhile would reach the old server.
+    static func clear(_ cluster: PostgresCluster) throws {
+        guard ServerProcesses.end(in: cluster.dataFolder) else {
+            throw EmbeddedPostgresError("start", cluster.dataFolder, "processes of an earlier run do not end")
+        }
+        // Nothing runs on this data: files that still name a process name a stranger with a reused number, or one that
+        // ended and was never reaped.
+        try Folder.removeIfPresent(cluster.dataFolder + "/postmaster.pid")
+        for name in ["", ".lock"] {
+            try Folder.removeIfPresent("\(cluster.socketFolder)/.s.PGSQL.\(PostgresCluster.port)\(name)")
         }
     }
 }
