@@ -27,7 +27,7 @@ struct Pipeline {
         }
         _ = try options()  // A wrong setting ends the start before anything runs.
         var services: [any Service] = []
-        if platform.isBrokerEmbedded { services.append(platform.brokerService()) }
+        if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()
         services.append(platform.indexerService())
         services.append(platform.apiService(health: health, pipeline: { monitor.status }))

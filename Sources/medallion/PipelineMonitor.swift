@@ -1,4 +1,5 @@
 import Bytes
+import Glibc
 import Indexer
 import Kafka
 import Producer
@@ -66,7 +67,7 @@ final class PipelineMonitor: Service {
             looks += 1
             if platform.context.isTerminal {
                 let now = figures.sample()
-                platform.context.sink.setStatusLine(line(from: last, to: now))
+                platform.context.sink.setStatusLine(Terminal.fitted(line(from: last, to: now)))
                 last = now
             } else if looks.isMultiple(of: Self.logEveryLooks) {
                 let now = figures.sample()
@@ -92,6 +93,16 @@ final class PipelineMonitor: Service {
         return "in \(rate(\.received))/s\(source) → committed \(rate(\.committed))/s → gold \(rate(\.gold))/s → "
             + "indexed \(rate(\.indexed))/s · behind \(behind.map { "\($0)" } ?? "–") · fresh p50 "
             + "\(milliseconds(0.5)) p95 \(milliseconds(0.95)) ms · index \(version.map { "v\($0)" } ?? "–")"
+    }
+}
+
+/// The terminal that standard error is.
+private enum Terminal {
+    /// `text` cut to one row: a line that wraps cannot be erased.
+    static func fitted(_ text: String) -> String {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return text }
+        return String(text.prefix(Int(size.ws_col) - 1))
     }
 }
 

@@ -74,6 +74,24 @@ final class Platform: Sendable {
         }
     }
 
+    /// Makes both topics on the embedded broker before anyone asks for them, so that a first start is without warnings;
+    /// on other brokers the roles make what they need.
+    func topicsService() -> any Service {
+        ClosureService(name: "topics") { [self] _ in
+            let (settings, kafka) = (settings, kafka("topics"))
+            try await Lane(name: "topics").run {
+                let admin = try KafkaAdmin(kafka)
+                for topic in [settings.kafkaTopic, settings.kafkaGoldTopic] {
+                    try admin.createTopic(
+                        topic, partitions: settings.kafkaTopicPartitions,
+                        config: ["message.timestamp.type": "LogAppendTime"], timeoutMilliseconds: 10_000)
+                }
+            }
+        } run: { stop in
+            await stop.wait()
+        }
+    }
+
     // MARK: Database
 
     /// Whether this deployment uses the Postgres of this package.
@@ -95,28 +113,45 @@ final class Platform: Sendable {
         return running
     }
 
-    /// The services that a role needs before it can use the database: none where one is given or runs already, else
-    /// the embedded one; then the migrations.
+    /// The services that a role needs before it can use the database: the embedded one unless one is given, then the
+    /// migrations.
     func databaseServices() -> [any Service] {
-        var services: [any Service] = []
-        if isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) == nil {
-            services.append(postgresService())
-        }
-        return services + [migrationService()]
+        (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService()]
     }
 
-    /// The embedded Postgres; its address is known to this platform once it is prepared.
+    /// The embedded Postgres, or that of another process over the same folder where it runs already. Its address is
+    /// known to this platform once it is prepared.
     func postgresService() -> any Service {
         var configuration = EmbeddedPostgresConfiguration(folder: settings.postgresDirectory)
         configuration.programsFolder = settings.postgresBinDirectory
         let server = EmbeddedPostgres(
             configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
         return ClosureService(name: server.name) { [self] stop in
-            try await server.prepare(stop: stop)
-            state.withLock { $0.dsn = server.dsn }
+            let dsn = try await ownOrShared(server, stop: stop)
+            state.withLock { $0.dsn = dsn }
         } run: { stop in
             try await server.run(stop: stop)
         }
+    }
+
+    /// Starts the server; where another process owns the folder, waits for that one's. A server whose process was
+    /// killed still answers for a moment, so whether one runs is no sign that it will stay: the folder's lock is.
+    private func ownOrShared(_ server: EmbeddedPostgres, stop: StopSignal) async throws -> String {
+        for attempt in 0... {
+            do {
+                try await server.prepare(stop: stop)
+                return server.dsn
+            } catch let error as EmbeddedPostgresError {
+                guard error.reason.hasPrefix("another process") else { throw error }
+                if let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) {
+                    context.logger.info("using the embedded Postgres of another process")
+                    return running
+                }
+                if attempt >= 60 { throw error }
+                if await stop.pause(milliseconds: 500) { throw error }
+            }
+        }
+        return server.dsn
     }
 
     /// Brings the schema up to date before the services behind it start.

@@ -1,4 +1,5 @@
 import Bytes
+import Glibc
 import HTTPServer
 import Kafka
 import PlatformTesting
@@ -84,13 +85,35 @@ struct HTTPSourceTests {
     func refused() async throws {
         let cluster = try #require(MockCluster())
         cluster.createTopic(Self.topic, partitions: 2)
-        let server = try BadDayServer(eventCount: 0, seed: 1)
-        let port = server.port
-        server.stop()
-        let (status, content) = try await run(configuration(cluster, port: port)) { $0.reconnects >= 3 }
+        let port = try #require(DeafPort())
+        let (status, content) = try await run(configuration(cluster, port: port.number)) { $0.reconnects >= 3 }
         #expect(status.lastError?.contains("no connection") == true)
         #expect(content.records.isEmpty)
     }
+}
+
+/// A port of the loopback interface that nobody listens on and nobody else can take.
+private final class DeafPort {
+    let number: UInt16
+    private let socket: Int32
+
+    init?() {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(socket, generic, length) == 0 && getsockname(socket, generic, &length) == 0
+            }
+        }
+        number = UInt16(bigEndian: address.sin_port)
+        self.socket = socket
+        guard isBound else { return nil }
+    }
+
+    deinit { close(socket) }
 }
 
 /// Serves numbered events; the first connections misbehave in every way known.
