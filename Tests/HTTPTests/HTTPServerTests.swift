@@ -291,7 +291,10 @@ import Testing
                 try? await writer.write(Array("bye".utf8))
                 started.put("ended")
             })
-        let server = HTTPServer(configuration: HTTPServerConfiguration(), router: router)
+        // One loop, so that the idle connection's end tells that the busy ones know of the drain, too.
+        var configuration = HTTPServerConfiguration()
+        configuration.loops = 1
+        let server = HTTPServer(configuration: configuration, router: router)
         let port = try server.start()
         let idle = try RawSocket(port: port)
         idle.send(get("/hello"))
