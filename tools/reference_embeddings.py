@@ -9,8 +9,12 @@ for each text. Follows the BERT paper and the pooling of sentence-transformers, 
 
 import importlib.util
 import math
+import os
 import sys
 from pathlib import Path
+
+# Matrices this small are slower on many threads, and very much slower beside other tests.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 
