@@ -86,6 +86,7 @@ struct BenchCommand: Command {
     private func source() throws -> any PlayableSource {
         if let recording { return try Recording(path: recording, repeats: true) }
         return GeneratedSource(
-            generator: EventGenerator(seed: 1, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: 300))
+            generator: EventGenerator(seed: 1, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: 300)
+        )
     }
 }
