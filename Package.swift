@@ -120,7 +120,7 @@ let package = Package(
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
                 "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
                 "VectorIndex", "Retrieval", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Files", "Hashing",
-                "Zstd", "JSONScan", "Bytes",
+                "Zstd", "JSONScan", "Processes", "Bytes",
             ],
             path: "Sources/medallion", swiftSettings: strict, linkerSettings: openVINORuntimePath),
 
@@ -142,9 +142,9 @@ let package = Package(
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests(
-            "StreamJobTests", exclude: ["expected_counts.py"],
+            "StreamJobTests", exclude: ["expected_counts.py", "lake_format.py"],
             uses: [
-                "StreamJob", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing", "Files",
+                "StreamJob", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing", "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),

@@ -7,40 +7,86 @@ struct BenchCommand: Command {
     static let summary = "Measures speed and memory; figures stand beside a baseline run in the same call."
     static let table = ArgumentTable(
         options: [
-            .init(name: "--events", value: "N", help: "stream: events in the topic (default 500000)."),
             .init(name: "--recording", value: "FILE", help: "Events of a recording, repeated; else generated ones."),
+            .init(name: "--events", value: "N", help: "stream: events in the topic (default 500000; all: 200000)."),
             .init(name: "--partitions", value: "N", help: "stream: topic partitions (default 2)."),
+            .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
+            .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300)."),
+            .init(name: "--seconds", value: "N", help: "freshness: how long (default 60; all: 20)."),
+            .init(name: "--minutes", value: "N", help: "memory: how long (default 10; all: 1)."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
-        positionals: [.init(name: "NAME", isRequired: false, help: "stream; all unless given.")])
+        positionals: [.init(name: "NAME", isRequired: false, help: "sse, embed, stream, freshness, memory, or all.")])
+    static let details = "freshness and memory start processes of their own, with temporary data and free ports."
 
+    /// In the order of `bench all`, which is also from short to long.
+    private enum Benchmark: String, CaseIterable {
+        case sse, embed, stream, freshness, memory
+    }
+
+    private let benchmarks: [Benchmark]
     private let events: Int
     private let partitions: Int
+    private let texts: Int
+    private let rate: Double
+    private let seconds: Int
+    private let minutes: Double
     private let recording: String?
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
-        guard ["stream", nil].contains(arguments.word(0)) else { throw UsageError("NAME is stream") }
-        events = try arguments.integer("--events", in: 1_000...100_000_000) ?? 500_000
+        let word = arguments.word(0) ?? "all"
+        if let benchmark = Benchmark(rawValue: word) {
+            benchmarks = [benchmark]
+        } else {
+            let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
+            guard word == "all" else { throw UsageError("NAME is one of \(names), all") }
+            benchmarks = Benchmark.allCases
+        }
+        let isShort = benchmarks.count > 1
+        events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
+        texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
+        rate = try arguments.number("--rate", in: 1...100_000) ?? 300
+        seconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 20 : 60)
+        minutes = try arguments.number("--minutes", in: 0.1...10_000) ?? (isShort ? 1 : 10)
         recording = arguments.value("--recording")
         isJSON = arguments.has("--json")
     }
 
     func run(_ context: Context) async throws {
-        let source: any PlayableSource =
-            if let recording {
-                try Recording(path: recording, repeats: true)
-            } else {
-                GeneratedSource(
-                    generator: EventGenerator(
-                        seed: 1, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: 300))
-            }
-        let report = try await StreamBench(
-            events: events, source: source, partitions: partitions,
-            commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
-            logger: context.logger.scoped("bench")
-        ).run()
-        report.print(asJSON: isJSON)
+        for benchmark in benchmarks {
+            let report =
+                switch benchmark {
+                case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
+                case .embed:
+                    try await EmbedBench(
+                        source: try source(), texts: texts,
+                        modelDirectory: try Platform(context: context).modelDirectory()
+                    ).run()
+                case .stream:
+                    try await StreamBench(
+                        events: events, source: try source(), partitions: partitions,
+                        commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
+                        logger: context.logger.scoped("bench")
+                    ).run()
+                case .freshness:
+                    try await FreshnessBench(
+                        seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+                    ).run()
+                case .memory:
+                    try await MemoryBench(
+                        minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+                    ).run()
+                }
+            report.print(asJSON: isJSON)
+        }
+    }
+
+    private func source() throws -> any PlayableSource {
+        if let recording { return try Recording(path: recording, repeats: true) }
+        return GeneratedSource(
+            generator: EventGenerator(seed: 1, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: 300)
+        )
     }
 }

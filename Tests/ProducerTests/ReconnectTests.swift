@@ -39,6 +39,12 @@ struct ReconnectTests {
                     after: .ended, connectedMilliseconds: 5_000, hadEvents: true, retryAfterMilliseconds: nil,
                     serverRetryMilliseconds: nil) <= 1_000)
         }
+        for _ in 0..<100 {
+            #expect(
+                policy.wait(
+                    after: .ended, connectedMilliseconds: 5_000, hadEvents: false, retryAfterMilliseconds: nil,
+                    serverRetryMilliseconds: nil) <= 1_000, "a quiet stream")
+        }
         let cut = (0..<100).map { _ in
             policy.wait(
                 after: .ended, connectedMilliseconds: 10, hadEvents: true, retryAfterMilliseconds: nil,

@@ -16,6 +16,8 @@ struct ProcessorDriver: ~Copyable {
     static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
     var processor: RecordProcessor
     var offset: Int64 = 0
+    var key: [UInt8]?
+    var headers: [(name: String, value: [UInt8]?)] = []
 
     init(
         template: String = TextTemplate.standard, window: DuplicateWindow.Limits = .init(),
@@ -41,10 +43,17 @@ struct ProcessorDriver: ~Copyable {
     mutating func feed(_ text: String) throws -> RecordOutcome { try feed(Array(text.utf8)) }
 
     private mutating func process(_ value: UnsafeRawBufferPointer?) throws -> RecordOutcome {
+        guard let key else { return try process(value, key: nil) }
+        return try key.withUnsafeBytes { try process(value, key: $0) }
+    }
+
+    private mutating func process(
+        _ value: UnsafeRawBufferPointer?, key: UnsafeRawBufferPointer?
+    ) throws -> RecordOutcome {
         try processor.process(
             SourceRecord(
                 topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: Self.brokerTime,
-                key: nil, headers: [], value: value))
+                key: key, headers: headers, value: value))
     }
 
     func lines(_ text: [UInt8]) throws -> [JSONValue] {

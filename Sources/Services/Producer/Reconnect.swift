@@ -21,6 +21,8 @@ package enum ReconnectCause: String, Sendable, CaseIterable {
 
 /// How long to wait before the next attempt.
 package struct ReconnectPolicy {
+    /// A connection without events that lasted so long was a good one: the source had nothing to tell.
+    private static let quietConnectionMilliseconds = 4_000
     private var backoff: Backoff
     private let configuration: ProducerConfiguration
 
@@ -45,8 +47,10 @@ package struct ReconnectPolicy {
         after cause: ReconnectCause, connectedMilliseconds: Int64, hadEvents: Bool, retryAfterMilliseconds: Int?,
         serverRetryMilliseconds: Int?
     ) -> Int {
-        // A server that accepts and cuts at once is failing too, so that only a connection of some length counts.
-        if hadEvents && connectedMilliseconds >= Int64(2 * configuration.reconnectMilliseconds) { backoff.reset() }
+        // A server that accepts and cuts at once is failing too, so that only a connection of some length counts; more
+        // of it where nothing came.
+        let length = max(2 * configuration.reconnectMilliseconds, hadEvents ? 0 : Self.quietConnectionMilliseconds)
+        if connectedMilliseconds >= Int64(length) { backoff.reset() }
         var wait = backoff.next()
         if let wish = serverRetryMilliseconds { wait = max(wait, min(wish, configuration.reconnectMaxMilliseconds)) }
         if cause == .forbidden || cause == .notAStream { wait = max(wait, configuration.refusedMilliseconds) }

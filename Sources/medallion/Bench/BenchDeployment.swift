@@ -1,0 +1,158 @@
+import Bytes
+import Files
+import Glibc
+import HTTPClient
+import JSONScan
+import Processes
+import Producer
+import ServiceLifecycle
+import Simulator
+import Synchronization
+import Telemetry
+
+/// `medallion simulate` and `medallion up` as processes of their own, in a temporary folder and on free ports.
+final class BenchDeployment: Sendable {
+    let simulator: String
+    let api: String
+    private let folder: ScratchFolder
+    private let children = Mutex<[Int32]>([])
+    private let logger: Logger
+
+    /// - Parameter recording: what the simulator plays, again and again; nil for invented events.
+    init(rate: Double, recording: String?, logger: Logger) throws {
+        self.logger = logger
+        let ports = try FreePorts.take(3)
+        simulator = "http://127.0.0.1:\(ports[0])"
+        api = "http://127.0.0.1:\(ports[1])"
+        folder = try ScratchFolder()
+        // The embedded Postgres drops root's privileges and must still reach its folder.
+        chmod(folder.path, 0o755)
+        var simulate = ["simulate", "--listen", "127.0.0.1:\(ports[0])", "--rate", "\(rate)"]
+        if let recording { simulate += ["--recording", try Self.absolute(recording), "--loop"] }
+        try start(simulate, [:])
+        try start(
+            ["up", "--url", simulator + Simulator.path],
+            [
+                "DATA_DIR": folder.path + "/data", "API_LISTEN": "127.0.0.1:\(ports[1])",
+                "BROKER_LISTEN": "127.0.0.1:\(ports[2])", "LOG_LEVEL": "warning",
+            ])
+    }
+
+    /// Process id of `medallion up`.
+    var upProcess: Int32 { children.withLock { $0.last ?? 0 } }
+
+    /// Process ids of the embedded Postgres and its children; empty where it cannot be told.
+    func postgresProcesses() -> [Int32] {
+        guard let bytes = try? File.contents(of: folder.path + "/data/postgres/postmaster.pid", bytesMax: 4_096),
+            let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first, let postmaster = Int32(line)
+        else { return [] }
+        return [postmaster] + ProcessTable.children(of: postmaster)
+    }
+
+    /// Blocks until documents come into the index.
+    ///
+    /// - Throws: ``Failure`` after two minutes, or when a child ended.
+    func waitUntilIndexing() throws {
+        let deadline = SystemClock.monotonicNanoseconds() + 120_000_000_000
+        while SystemClock.monotonicNanoseconds() < deadline {
+            if let count = try? documentsIndexed(), count > 0 { return }
+            for child in children.withLock({ $0 }) where kill(child, 0) != 0 || ProcessTable.isZombie(child) {
+                throw Failure("a process of the benchmark ended early; its log is above")
+            }
+            Pause.milliseconds(200)
+        }
+        throw Failure("no document came into the index within two minutes")
+    }
+
+    /// Documents indexed since the start.
+    func documentsIndexed() throws -> Double {
+        let reply = try HTTPClient().request(HTTPClientRequest(url: api + "/metrics"), timeoutMilliseconds: 5_000)
+        return Self.value(of: "medallion_index_documents_total", in: reply.body)
+    }
+
+    /// The sum of a metric's samples over its labels.
+    static func value(of metric: String, in page: [UInt8]) -> Double {
+        var sum = 0.0
+        for line in page.split(separator: 0x0A) where line.starts(with: metric.utf8) {
+            guard let next = line.dropFirst(metric.utf8.count).first, next == UInt8(ascii: "{") || next == 0x20,
+                let blank = line.lastIndex(of: 0x20)
+            else { continue }
+            sum += Double(String(decoding: line[(blank + 1)...], as: UTF8.self)) ?? 0
+        }
+        return sum
+    }
+
+    /// Stops both and removes the folder. Blocks until they have ended, at most a minute each.
+    func stop() {
+        // The last one started reads from the first.
+        for child in children.withLock({ $0 }).reversed() {
+            kill(child, SIGTERM)
+            for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
+            if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
+            let ending = ChildProcess.reap(child)
+            if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
+        }
+        children.withLock { $0 = [] }
+        folder.remove()
+    }
+
+    private func start(_ arguments: [String], _ settings: [String: String]) throws {
+        var environment = Environment.variables()
+        // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
+        let kept: Set = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_DIR", "PG_BIN_DIR", "COMMIT_INTERVAL_MS"]
+        environment = environment.filter { kept.contains($0.key) }.merging(settings) { $1 }
+        let child = try ChildProcess.spawn(
+            [try Self.absolute("/proc/self/exe")] + arguments, environment: environment.map { "\($0.key)=\($0.value)" },
+            output: STDERR_FILENO)
+        children.withLock { $0.append(child) }
+    }
+
+    private static func absolute(_ path: String) throws -> String {
+        guard let resolved = realpath(path, nil) else { throw FileError("find", path) }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}
+
+/// Ports that nobody listens on at the moment.
+enum FreePorts {
+    static func take(_ count: Int) throws -> [UInt16] {
+        var sockets: [Int32] = []
+        defer { for socket in sockets { close(socket) } }
+        return try (0..<count).map { _ in
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { throw FileError("open", "a socket") }
+            sockets.append(descriptor)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let status = withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, length) | getsockname(descriptor, $0, &length)
+                }
+            }
+            guard status == 0 else { throw FileError("bind", "127.0.0.1") }
+            return UInt16(bigEndian: address.sin_port)
+        }
+    }
+}
+
+/// Other processes, from /proc.
+enum ProcessTable {
+    static func children(of parent: Int32) -> [Int32] {
+        ((try? Folder.list("/proc")) ?? []).compactMap(Int32.init).filter { fields(of: $0).parent == parent }
+    }
+
+    /// Ended, and not reaped yet.
+    static func isZombie(_ process: Int32) -> Bool { fields(of: process).state == "Z" }
+
+    private static func fields(of process: Int32) -> (state: String, parent: Int32) {
+        guard let file = try? File("/proc/\(process)/stat", .read), let bytes = try? file.read(at: 0, count: 1_024),
+            let end = bytes.lastIndex(of: UInt8(ascii: ")"))
+        else { return ("", 0) }
+        let fields = String(decoding: bytes[(end + 1)...], as: UTF8.self).split(separator: " ")
+        guard fields.count > 1 else { return ("", 0) }
+        return (String(fields[0]), Int32(fields[1]) ?? 0)
+    }
+}

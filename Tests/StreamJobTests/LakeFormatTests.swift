@@ -1,0 +1,146 @@
+import Events
+import Files
+import Foundation
+import JSONScan
+import Kafka
+import Lake
+import PlatformTesting
+import Simulator
+import StreamJob
+import Testing
+import Transforms
+
+/// What lake_format.py found.
+private struct Findings: Decodable {
+    let lines: [String: Int]
+    let duckdb: [String: Int]?
+    let recipe: Int?
+    let unseen: [String]
+    let problems: [String]
+
+    init(_ arguments: [String]) throws {
+        let script = PackageRoot.path + "/Tests/StreamJobTests/lake_format.py"
+        let output = try PythonTool.run([script, PackageRoot.path + "/schemas"] + arguments)
+        self = try JSONDecoder().decode(Findings.self, from: Data(output))
+    }
+}
+
+/// The files as others read them: by `schemas/`, by docs/lake.md, and by DuckDB.
+@Suite(.serialized) struct LakeFormatTests {
+    /// Invented events and every kind of poison, a second generation, one topic partition sealed: all of it fits.
+    @Test func aLakeFitsItsSchemasAndOtherReaders() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce(generated(600))
+        try fixture.produceOdd()
+        let first = Int64(300 + StreamFixture.odd.count)
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: first)
+        var settings = TransformSettings(template: try TextTemplate("{title} [{comment}]"))
+        settings.dropsBots = true
+        var hasher = try LibraryHasher()
+        _ = try GenerationLog(layout: fixture.layout("lake")).createChild(
+            of: 1, logicVersion: try settings.logicVersion(hasher: &hasher),
+            settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+        try fixture.produce(generated(200, from: 600))
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: first + 100)
+        do {
+            var writer = try PartitionWriter.open(layout: fixture.layout("lake"), source: fixture.source(0))
+            try writer.seal()
+        }
+        let findings = try Findings(["lake", fixture.folder.file("lake"), PackageRoot.path + "/docs/lake.md"])
+        #expect(findings.problems == [])
+        var expected = ["bronze": try fixture.lines("lake", .bronze, generation: nil).count]
+        for layer in Layer.derived {
+            expected[layer.rawValue] =
+                try fixture.lines("lake", layer, generation: 1).count
+                + fixture.lines("lake", layer, generation: 2).count
+        }
+        #expect(expected["bronze"] == 800 + 2 * StreamFixture.odd.count)
+        #expect(findings.lines == expected)
+        #expect(findings.duckdb == expected)
+        #expect(findings.recipe == expected["bronze"])
+        // Every member that a schema has did occur.
+        #expect(findings.unseen == [])
+    }
+
+    /// `UPDATE_GOLDEN=1 swift test --filter LakeFormatTests` rewrites the lines; the events are written by hand.
+    @Test func theExamplesAreWhatBecomesOfTheExampleEvents() throws {
+        let examples = PackageRoot.path + "/schemas/examples"
+        var driver = try ProcessorDriver()
+        driver.key = Array("dewiki:Rhein".utf8)
+        driver.headers = [("sse_id", Array(#"[{"offset":1}]"#.utf8)), ("ingest_time_ms", Array("1795242600300".utf8))]
+        for event in try lines(of: examples + "/events.jsonl") { _ = try driver.feed(Array(event)) }
+        _ = try driver.feed(Array(#"{"$schema":"/mediawiki/recentchange/1.0.1","meta":{"id":"6b1f3a52-"#.utf8))
+        _ = try driver.feed(nil)
+        let made = driver.processor.generations[0].lines
+        let layers = [
+            ("bronze", driver.processor.bronze), ("silver", made.silver), ("gold", made.gold),
+            ("quarantine", made.quarantine),
+        ]
+        for (name, text) in layers {
+            let path = "\(examples)/\(name).jsonl"
+            if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
+                try Data(text).write(to: URL(filePath: path))
+            }
+            #expect(try lines(of: path) == text.split(separator: 0x0A), "\(name)")
+        }
+        let findings = try Findings(["examples"])
+        #expect(findings.problems == [])
+        #expect(findings.lines == ["bronze": 10, "silver": 4, "gold": 2, "quarantine": 4])
+    }
+
+    /// The example entries of the logs are entries to the product, too.
+    @Test func theExampleEntriesAreRead() throws {
+        let examples = PackageRoot.path + "/schemas/examples"
+        var kinds: Set<String> = []
+        let log = try CommitLog(reading: examples + "/commit.jsonl")
+        try log.forEach { record in
+            kinds.insert(record.kind.rawValue)
+            return true
+        }
+        #expect(kinds == ["commit", "handover", "seal"])
+        let folder = try TemporaryFolder()
+        try File.replace(folder.file("_generations.log"), with: File.contents(of: examples + "/generation.jsonl"))
+        let generations = try GenerationLog(layout: LakeLayout(root: folder.path)).read()
+        #expect(generations.map(\.state) == [.previous, .active])
+        #expect(generations.last?.replayed.isEmpty == false)
+    }
+
+    private func generated(_ count: Int, from first: Int = 0) -> [[UInt8]] {
+        let generator = EventGenerator(seed: 42, startMilliseconds: 1_795_000_000_000, eventsPerSecond: 300)
+        return (first..<first + count).map { index in
+            var payload: [UInt8] = []
+            generator.append(index, to: &payload)
+            return payload
+        }
+    }
+
+    private func lines(of path: String) throws -> [ArraySlice<UInt8>] {
+        try File.contents(of: path).split(separator: 0x0A)
+    }
+}
+
+extension StreamFixture {
+    /// Payloads that no tool likes, with the exception of the last.
+    static let odd: [[UInt8]?] = [
+        nil, [], Array("nonsense".utf8), Array("[1,2]".utf8), Array("{}".utf8), Array(#"{"meta":{"id":"x""#.utf8),
+        [0x7B, 0x22, 0xFF, 0xFE, 0x22, 0x3A, 0x31, 0x7D], Array(#"{"a":1e999}"#.utf8), Array(#"{"a":"\ud800"}"#.utf8),
+        Array((String(repeating: #"{"a":"#, count: 300) + "1" + String(repeating: "}", count: 300)).utf8),
+        Array("{\"meta\":\n{}}".utf8), Array(change(id: "odd-1", ["bot": "1"]).utf8),
+        Array(change(id: "odd-2", ["$schema": #""/other/1.0.0""#]).utf8),
+        Array(change(id: "odd-3", ["title": #""\u0000\u001f\u2028 \"\\""#, "namespace": nil]).utf8),
+    ]
+
+    /// Sends ``odd`` to each topic partition, with keys and headers that are as odd.
+    func produceOdd() throws {
+        let producer = try KafkaProducer(kafka)
+        let keys: [[UInt8]?] = [nil, [], Array("ключ\"\\".utf8), [0xC0, 0x80]]
+        for partition in 0..<partitions {
+            for (index, value) in Self.odd.enumerated() {
+                try producer.send(
+                    topic: topic, partition: Int32(partition), key: keys[index % keys.count], value: value,
+                    headers: [("é\"", []), ("binary", [0, 255]), ("binary", [1])])
+            }
+        }
+        #expect(producer.flush(timeoutMilliseconds: 20_000).allSatisfy { $0.error == nil })
+    }
+}

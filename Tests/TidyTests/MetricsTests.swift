@@ -1,0 +1,89 @@
+import Foundation
+import Testing
+
+/// Telemetry names are a contract: what monitoring asks for exists, and what exists is documented.
+@Suite struct MetricsTests {
+    private let reference: MetricsReference
+
+    init() throws {
+        let paths = try Repository.paths(in: "Sources").filter {
+            $0.hasSuffix(".swift") && !$0.hasPrefix("Sources/Runtime/Telemetry")
+        }
+        reference = MetricsReference(try paths.map { ($0, try Repository.text($0)) })
+    }
+
+    @Test func everyMetricIsRegisteredOnceAndWithItsMeaning() {
+        #expect(reference.problems == [])
+        #expect(reference.metrics.count > 30, "the registrations were not found")
+        for metric in reference.metrics.values {
+            #expect(metric.help.count == 1, "\(metric.name) is explained differently: \(metric.help)")
+            #expect((metric.kind == "counter") == metric.name.hasSuffix("_total"), "\(metric.name)")
+            #expect(metric.kind != "histogram" || metric.name.hasSuffix("_seconds"), "\(metric.name) has no unit")
+        }
+    }
+
+    /// `UPDATE_GOLDEN=1 swift test --filter MetricsTests` rewrites the page.
+    @Test func theReferenceIsUpToDate() throws {
+        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
+            try Data(reference.markdown.utf8).write(to: Repository.root.appending(path: "docs/metrics.md"))
+        }
+        #expect(try Repository.text("docs/metrics.md") == reference.markdown)
+    }
+
+    @Test(arguments: ["monitoring/alerts.yml", "monitoring/dashboard.json", "docs/operations.md"])
+    func everyMetricThatIsAskedForExists(path: String) throws {
+        let names = try Set(
+            Repository.text(path).matches(of: /\b(?:medallion|broker)_[a-z0-9_]+\b/).map { String($0.output) })
+        #expect(!names.isEmpty)
+        for name in names.sorted() where !reference.isKnown(name) {
+            Issue.record("\(path) names \(name), which nothing registers")
+        }
+    }
+
+    @Test func everyAlertIsExplained() throws {
+        let alerts = try Repository.text("monitoring/alerts.yml").matches(of: /- alert: (\w+)/).map {
+            String($0.output.1)
+        }
+        let rows = try Repository.text("docs/operations.md").matches(of: /\| `(Medallion\w+)` \|/)
+            .map { String($0.output.1) }
+        #expect(alerts == rows)
+        #expect(Set(alerts).count == alerts.count)
+    }
+
+    @Test func theDashboardsPanelsAskForSomething() throws {
+        struct Dashboard: Decodable {
+            struct Panel: Decodable {
+                struct Target: Decodable { let expr: String }
+                let title: String
+                let type: String
+                let targets: [Target]?
+            }
+            let panels: [Panel]
+        }
+        let data = try Data(Repository.text("monitoring/dashboard.json").utf8)
+        let panels = try JSONDecoder().decode(Dashboard.self, from: data).panels
+        for panel in panels where panel.type != "row" {
+            #expect(panel.targets?.isEmpty == false, "\(panel.title)")
+        }
+        #expect(Set(panels.map(\.title)).count == panels.count)
+    }
+
+    @Test func registrationsAreRead() {
+        let found = MetricsReference([
+            (
+                "Sources/Services/Broker/X.swift",
+                """
+                a = registry.counter("a_total", help: "Things (all) of it.")
+                b = r.histogram(
+                    "b_seconds", help: "Time.",
+                    labels: [("route", x.y(1)), ("kind", "z")])
+                c.gauge("c", help: text)
+                """
+            )
+        ])
+        #expect(found.metrics["a_total"]?.help == ["Things (all) of it."])
+        #expect(found.metrics["b_seconds"]?.labels == ["route", "kind"])
+        #expect(found.isKnown("b_seconds_bucket") && !found.isKnown("a_total_bucket"))
+        #expect(found.problems == ["Sources/Services/Broker/X.swift: the help of c is no literal"])
+    }
+}
