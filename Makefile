@@ -33,7 +33,9 @@ bench: build ## Measure speed and memory
 
 test: setup-tests ## Build and run every test
 	swift build --build-tests
-	swift test --skip-build
+	# One test at a time: many block their thread on purpose (servers, child processes, C calls), and a second one beside
+	# them would wait for a thread of the pool instead of for what it tests.
+	swift test --skip-build --no-parallel
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
