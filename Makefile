@@ -31,10 +31,10 @@ up: build ## Run all roles on the live stream
 bench: build ## Measure speed and memory
 	@$(MEDALLION) bench
 
+# One test at a time: many block their thread on purpose (servers, child processes, C calls), and a second one beside
+# them would wait for a thread of the pool instead of for what it tests.
 test: setup-tests ## Build and run every test
 	swift build --build-tests
-	# One test at a time: many block their thread on purpose (servers, child processes, C calls), and a second one beside
-	# them would wait for a thread of the pool instead of for what it tests.
 	swift test --skip-build --no-parallel
 
 lint: ## Check the formatting

@@ -126,25 +126,31 @@ let package = Package(
 
         // Tests
         .target(
-            name: "PlatformTesting", dependencies: ["CRDKafka", "Bytes", "Files", "Zstd"], path: "Tests/PlatformTesting",
+            name: "PlatformTesting", dependencies: ["CRDKafka", "Bytes", "Files", "Zstd"],
+            path: "Tests/PlatformTesting",
             swiftSettings: strict),
         .target(
             name: "PostgresTesting",
-            dependencies: ["PlatformTesting", "EmbeddedPostgres", "Postgres", "ServiceLifecycle", "Telemetry", "Files"],
+            dependencies: [
+                "PlatformTesting", "EmbeddedPostgres", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
+            ],
             path: "Tests/PostgresTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(
             "PostgresTests",
-            uses: ["Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes"]),
+            uses: [
+                "Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
+            ]),
         tests("HTTPTests", uses: ["EventLoop", "HTTPServer", "HTTPClient", "Bytes"]),
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests", exclude: ["expected_counts.py", "lake_format.py"],
             uses: [
-                "StreamJob", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing", "Files",
+                "StreamJob", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing",
+                "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),
@@ -157,7 +163,8 @@ let package = Package(
                 "Embeddings", "Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
         tests(
-            "BrokerTests", uses: ["Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
+            "BrokerTests",
+            uses: ["Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
         tests(
             "SimulatorTests",
             uses: [

@@ -96,7 +96,8 @@ struct Medallion {
                     .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
             return .usage
         case let error as TransformSettingsError:
-            Output.complain("medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
+            Output.complain(
+                "medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
             return .usage
         case let error as Failure:
             Output.complain("medallion \(command): \(error.description)\n")

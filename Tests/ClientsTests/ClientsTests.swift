@@ -108,7 +108,8 @@ import Zstd
         #expect(try error(#"{"a":1e999}"#) == .invalid)
         #expect(try error(#"{"a":"\ud800"}"#) == .invalid)
         #expect(try error("") == .invalid)
-        #expect(try error(String(repeating: #"{"a":"#, count: 70) + "1" + String(repeating: "}", count: 70)) == .tooDeep)
+        #expect(
+            try error(String(repeating: #"{"a":"#, count: 70) + "1" + String(repeating: "}", count: 70)) == .tooDeep)
         var parser = try JSONFieldParser(paths: ["a"])
         let broken: [UInt8] = Array(#"{"a":""#.utf8) + [0xC3, 0x28] + Array(#""}"#.utf8)
         #expect(broken.withUnsafeBytes { parser.parseObject($0)?.kind } == .invalidUTF8)

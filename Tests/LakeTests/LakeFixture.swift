@@ -57,8 +57,10 @@ struct LakeFixture {
             }
             lines.append(
                 GenerationLines(
-                    generation: generation, logicVersion: "v1-\(generation)", silver: (Array(silver.text.utf8), silver.lines),
-                    gold: (Array(gold.text.utf8), gold.lines), quarantine: (Array(quarantine.text.utf8), quarantine.lines),
+                    generation: generation, logicVersion: "v1-\(generation)",
+                    silver: (Array(silver.text.utf8), silver.lines),
+                    gold: (Array(gold.text.utf8), gold.lines),
+                    quarantine: (Array(quarantine.text.utf8), quarantine.lines),
                     rejects: quarantine.lines > 0 ? ["wrong_type": quarantine.lines] : [:]))
         }
         guard let range = OffsetRange(start: start, end: end) else { throw FixtureError() }

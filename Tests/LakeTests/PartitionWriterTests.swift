@@ -19,7 +19,9 @@ import Testing
         }
     }
 
-    private func lines(_ fixture: LakeFixture, _ layer: Layer, _ generation: Int64?, _ range: OffsetRange) throws -> [Int64] {
+    private func lines(_ fixture: LakeFixture, _ layer: Layer, _ generation: Int64?, _ range: OffsetRange) throws
+        -> [Int64]
+    {
         var offsets: [Int64] = []
         try fixture.reader.forEachLine(layer, generation: generation, source: LakeFixture.source, range: range) {
             offset, _ in
@@ -54,7 +56,8 @@ import Testing
             let fixture = try LakeFixture()
             try fill(fixture, to: 150, step: step)
             try fill(fixture, to: 201, step: step)
-            results.append(try fixture.contents().filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains(".open.") })
+            results.append(
+                try fixture.contents().filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains(".open.") })
         }
         #expect(results[0].count == 8)
         #expect(results[0] == results[1])
@@ -89,7 +92,9 @@ import Testing
         let log = "/_commits/topic=t.change/partition=0.log"
         let sealEnd = try #require(sealed[log]).split(separator: 0x0A)
         for keepsSeal in [false, true] {
-            let both = open.merging(sealed.filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains("hour=01") }) { $1 }
+            let both = open.merging(sealed.filter { $0.key.hasSuffix(".jsonl.zst") && !$0.key.contains("hour=01") }) {
+                $1
+            }
             for name in try fixture.contents().keys { try Folder.remove(fixture.layout.root + name) }
             for (name, content) in both { try File.replace(fixture.layout.root + name, with: content) }
             let entries = sealEnd.dropLast(keepsSeal ? 1 : 2)

@@ -7,7 +7,8 @@ package enum Recordings {
     package static let folder: String? = {
         var parts = #filePath.split(separator: "/").dropLast(3)
         while true {
-            for candidate in ["/" + (parts + ["shared", "data"]).joined(separator: "/")] where Folder.exists(candidate) {
+            for candidate in ["/" + (parts + ["shared", "data"]).joined(separator: "/")] where Folder.exists(candidate)
+            {
                 return candidate
             }
             guard !parts.isEmpty else { return nil }

@@ -119,20 +119,21 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(try driver.gold.first?["content_hash"]?.string == expected)
     }
 
-    @Test(arguments: [
-        (nil, "null_payload"), ("", "invalid_json"), ("nonsense", "invalid_json"), (#"{"a":1"#, "truncated_json"),
-        (#"{"meta":{"id":"x","#, "truncated_json"), ("[1]", "not_an_object"), ("{}", "missing_meta"),
-        (#"{"meta":{}}"#, "missing_field"), (#"{"meta":{"id":5}}"#, "wrong_type"),
-        (change(["$schema": nil]), "missing_field"),
-        (change(["$schema": #""/mediawiki/recentchange/2.0.0""#]), "unknown_schema"),
-        (change(["title": nil]), "missing_field"), (change(["title": "7"]), "wrong_type"),
-        (change(["bot": "\"no\""]), "wrong_type"), (change(["namespace": "1.5"]), "wrong_type"),
-        (change(["length": "3"]), "wrong_type"),
-        (change(["meta": #"{"id":"x","dt":"yesterday","domain":"d"}"#]), "invalid_time"),
-        (change(["meta": #"{"id":"x","dt":"1999-01-01T00:00:00Z","domain":"d"}"#]), "absurd_time"),
-        (change(["meta": #"{"id":"x","dt":"2099-01-01T00:00:00Z","domain":"d"}"#]), "absurd_time"),
-        (change(["comment": "\"" + String(repeating: "x", count: 1_100_000) + "\""]), "too_large"),
-    ] as [(String?, String)])
+    @Test(
+        arguments: [
+            (nil, "null_payload"), ("", "invalid_json"), ("nonsense", "invalid_json"), (#"{"a":1"#, "truncated_json"),
+            (#"{"meta":{"id":"x","#, "truncated_json"), ("[1]", "not_an_object"), ("{}", "missing_meta"),
+            (#"{"meta":{}}"#, "missing_field"), (#"{"meta":{"id":5}}"#, "wrong_type"),
+            (change(["$schema": nil]), "missing_field"),
+            (change(["$schema": #""/mediawiki/recentchange/2.0.0""#]), "unknown_schema"),
+            (change(["title": nil]), "missing_field"), (change(["title": "7"]), "wrong_type"),
+            (change(["bot": "\"no\""]), "wrong_type"), (change(["namespace": "1.5"]), "wrong_type"),
+            (change(["length": "3"]), "wrong_type"),
+            (change(["meta": #"{"id":"x","dt":"yesterday","domain":"d"}"#]), "invalid_time"),
+            (change(["meta": #"{"id":"x","dt":"1999-01-01T00:00:00Z","domain":"d"}"#]), "absurd_time"),
+            (change(["meta": #"{"id":"x","dt":"2099-01-01T00:00:00Z","domain":"d"}"#]), "absurd_time"),
+            (change(["comment": "\"" + String(repeating: "x", count: 1_100_000) + "\""]), "too_large"),
+        ] as [(String?, String)])
     func poisonGoesToQuarantineWithItsRule(payload: String?, rule: String) throws {
         var driver = try ProcessorDriver()
         _ = try driver.feed(payload.map { Array($0.utf8) })
@@ -153,7 +154,8 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
             Issue.record("not too_deep")
             return
         }
-        guard case .rejected(.invalidUTF8) = try driver.feed(Array(#"{"a":""#.utf8) + [0xFF] + Array(#""}"#.utf8)) else {
+        guard case .rejected(.invalidUTF8) = try driver.feed(Array(#"{"a":""#.utf8) + [0xFF] + Array(#""}"#.utf8))
+        else {
             Issue.record("not invalid_utf8")
             return
         }
@@ -211,7 +213,10 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
 
     @Test(
         .enabled(if: Recordings.folder != nil, Comment(rawValue: Recordings.absence)),
-        arguments: ["recentchange-original.jsonl.zst", "edge-cases.jsonl", "invalid-utf8.jsonl", "recentchange-reshaped.jsonl.zst"])
+        arguments: [
+            "recentchange-original.jsonl.zst", "edge-cases.jsonl", "invalid-utf8.jsonl",
+            "recentchange-reshaped.jsonl.zst",
+        ])
     func countsEqualThoseOfAnIndependentScript(name: String) throws {
         let expected = try ExpectedCounts.of(name)
         var driver = try ProcessorDriver()

@@ -151,8 +151,9 @@ final class StreamFixture: Sendable {
         try await fixture.run(
             try fixture.job(lake: "two", commitIntervalMilliseconds: 500), lake: "two", until: 250)
         for (layer, generation) in [(Layer.bronze, nil), (.silver, 1), (.gold, 1), (.quarantine, Int64?(1))] {
-            #expect(try fixture.lines("one", layer, generation: generation)
-                == fixture.lines("two", layer, generation: generation))
+            #expect(
+                try fixture.lines("one", layer, generation: generation)
+                    == fixture.lines("two", layer, generation: generation))
         }
     }
 

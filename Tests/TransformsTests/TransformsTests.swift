@@ -24,8 +24,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/* History */ typo", "History: typo"), ("/* History */", "History"), ("[[Rhine|the river]] flows", "the river flows"),
-        ("[[Rhine]]", "Rhine"), ("a\tb\n\nc", "a b c"), ("x /* y", "x y"), ("", ""), ("[[a|b|c]]", "b|c"), ("50 | 60", "50 | 60"),
+        ("/* History */ typo", "History: typo"), ("/* History */", "History"),
+        ("[[Rhine|the river]] flows", "the river flows"),
+        ("[[Rhine]]", "Rhine"), ("a\tb\n\nc", "a b c"), ("x /* y", "x y"), ("", ""), ("[[a|b|c]]", "b|c"),
+        ("50 | 60", "50 | 60"),
     ])
     func commentsReadPlain(comment: String, plain: String) {
         var output: [UInt8] = []

@@ -30,7 +30,8 @@ package struct Decompressor: ~Copyable {
             let contentBytes = ZSTD_getFrameContentSize(rest.baseAddress, rest.count)
             // The two largest values stand for "unknown" and "error".
             guard contentBytes < UInt64.max - 1 else {
-                try appendStreamed(UnsafeRawBufferPointer(rebasing: rest[..<frameBytes]), to: &output, bytesMax: bytesMax)
+                try appendStreamed(
+                    UnsafeRawBufferPointer(rebasing: rest[..<frameBytes]), to: &output, bytesMax: bytesMax)
                 rest = UnsafeRawBufferPointer(rebasing: rest[frameBytes...])
                 continue
             }

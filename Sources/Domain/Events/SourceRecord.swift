@@ -62,7 +62,8 @@ package enum RawLines {
     ///   - eventID: UTF-8 of the event's id; nil where it has none.
     ///   - bronzeSHA256: hexadecimal digest of the raw value; nil for a tombstone.
     package static func appendQuarantine(
-        _ record: borrowing SourceRecord, rule: String, reason: String, detail: String, eventID: UnsafeBufferPointer<UInt8>?,
+        _ record: borrowing SourceRecord, rule: String, reason: String, detail: String,
+        eventID: UnsafeBufferPointer<UInt8>?,
         bronzeSHA256: [UInt8]?, logicVersion: String, embedsValue: Bool, to output: inout [UInt8]
     ) {
         LineWriter.string("{\"rule\":", rule, to: &output)

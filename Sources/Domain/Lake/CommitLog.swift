@@ -119,7 +119,9 @@ package struct CommitLog: ~Copyable {
         var end = try firstEntry(ofFilesFrom: firstOffset + 1)?.start ?? size
         while end > 0 {
             let (record, start) = try entry(endingAt: end)
-            if record.kind != .handover { return record.kind == .seal && record.firstOffset == firstOffset ? record : nil }
+            if record.kind != .handover {
+                return record.kind == .seal && record.firstOffset == firstOffset ? record : nil
+            }
             end = start
         }
         return nil

@@ -13,7 +13,8 @@ enum FrameReader {
             let file = try File(path, .read)
             let bytes = try file.read(at: start, count: end - start)
             guard bytes.count == end - start else {
-                throw LakeError.damaged(path: path, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
+                throw LakeError.damaged(
+                    path: path, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
             }
             var decompressor = try Decompressor()
             return try bytes.withUnsafeBytes { buffer in try decompressor.decompress(buffer) }

@@ -62,7 +62,9 @@ package struct GenerationLog: Sendable {
     package func read() throws(LakeError) -> [LakeGeneration] {
         guard Folder.exists(path) else { return [] }
         let bytes: [UInt8]
-        do throws(FileError) { bytes = try File.contents(of: path, bytesMax: Self.bytesMax) } catch { throw .file(error) }
+        do throws(FileError) { bytes = try File.contents(of: path, bytesMax: Self.bytesMax) } catch {
+            throw .file(error)
+        }
         return try parse(bytes)
     }
 

@@ -192,7 +192,8 @@ package struct LakeReader: Sendable {
                 return Frames(path: part.log, spans: [], next: seal.range.end, isSealed: true)
             }
             let name = DataFileName(
-                layer: layer, generation: part.generation, source: source, hour: seal.hour, firstOffset: file.firstOffset)
+                layer: layer, generation: part.generation, source: source, hour: seal.hour,
+                firstOffset: file.firstOffset)
             var spans: [(start: Int, end: Int)] = []
             for (index, frame) in file.frames.enumerated() {
                 let nextFrame = index + 1 < file.frames.count ? file.frames[index + 1] : (Int64.max, file.bytes)

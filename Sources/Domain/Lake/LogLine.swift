@@ -25,7 +25,9 @@ package enum LogLine {
 
     /// The record of a line without its line feed; nil where the line is not whole.
     package static func decode(_ line: ArraySlice<UInt8>) -> JSONValue? {
-        guard line.count > recordStart + 1, line.starts(with: prefix), line.last == UInt8(ascii: "}") else { return nil }
+        guard line.count > recordStart + 1, line.starts(with: prefix), line.last == UInt8(ascii: "}") else {
+            return nil
+        }
         let digits = line.dropFirst(prefix.count).prefix(8)
         let record = line.dropFirst(recordStart).dropLast()
         guard let sum = Hex.bytes(digits), record.first == UInt8(ascii: "{") else { return nil }

@@ -82,7 +82,8 @@ package struct RecentChangeTransform {
         bronzeSHA256: [UInt8]?, embedsValue: Bool, output: inout DerivedLines
     ) {
         RawLines.appendQuarantine(
-            record, rule: rejection.rule.rawValue, reason: rejection.rule.reason, detail: rejection.detail, eventID: eventID,
+            record, rule: rejection.rule.rawValue, reason: rejection.rule.reason, detail: rejection.detail,
+            eventID: eventID,
             bronzeSHA256: bronzeSHA256, logicVersion: logicVersion,
             embedsValue: embedsValue, to: &output.quarantine)
         output.quarantineCount += 1

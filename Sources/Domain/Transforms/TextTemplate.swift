@@ -57,7 +57,8 @@ package struct TextTemplate: Sendable, Equatable {
                     flush(&literal)
                     parts.append(.optional(try self.parts(isNested: true)))
                 case "[":
-                    throw Fault(description: "a [ inside […] at character \(position): write \\[ for the bracket itself")
+                    throw Fault(
+                        description: "a [ inside […] at character \(position): write \\[ for the bracket itself")
                 case "]" where isNested:
                     flush(&literal)
                     return parts

@@ -32,7 +32,8 @@ extension ReplayScope {
             case .all: wanted = held
             case .since(let time): wanted = OffsetRange(start: try Self.offset(at: time, source, reader), end: held.end)
             case .offsets(let only, let range):
-                wanted = only == source
+                wanted =
+                    only == source
                     ? OffsetRange(start: max(range.start, held.start), end: min(range.end, held.end)) : nil
             }
             if let wanted, !wanted.isEmpty { ranges[source] = wanted }

@@ -90,7 +90,9 @@ final class PartitionWorker {
                     try reader.forEachLine(
                         .gold, generation: part.generation, source: source, range: record.range
                     ) { offset, line throws(LakeError) in
-                        do { try Self.publish(line, part.generation, offset, source, publisher) } catch { failure = error }
+                        do { try Self.publish(line, part.generation, offset, source, publisher) } catch {
+                            failure = error
+                        }
                         return failure == nil
                     }
                     if let failure { throw failure }

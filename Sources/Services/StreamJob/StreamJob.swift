@@ -95,7 +95,8 @@ package final class StreamJob: Service {
 
     private static func isRetriable(_ error: any Error) -> Bool {
         switch error {
-        case let error as KafkaError: error.isRetriable || [.transport, .allBrokersDown, .timedOut].contains(error.kind)
+        case let error as KafkaError:
+            error.isRetriable || [.transport, .allBrokersDown, .timedOut].contains(error.kind)
         case let error as LakeError: error.isRetriable
         default: false
         }
