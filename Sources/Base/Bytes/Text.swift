@@ -44,26 +44,36 @@ package enum Hex {
 
 /// Integers as decimal digits.
 package enum Decimal {
-    package static func append(_ value: Int64, to bytes: inout [UInt8]) {
-        if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        var rest = value.magnitude
-        let start = bytes.count
-        repeat {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-            rest /= 10
-        } while rest > 0
-        bytes[start...].reverse()
+    // Digits go out from the largest on: reversing a slice of an array would copy it each time.
+    private static let powers: [UInt64] = (0..<20).map { exponent in
+        (0..<exponent).reduce(UInt64(1)) { power, _ in power * 10 }
     }
 
-    /// Appends `value` with leading zeroes up to `width` digits; for file names and dates.
+    /// Appends the digits, with a minus sign where it is due.
+    package static func append(_ value: Int64, to bytes: inout [UInt8]) {
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        let magnitude = value.magnitude
+        var width = 1
+        while width < powers.count && magnitude >= powers[width] { width += 1 }
+        appendDigits(magnitude, width: width, to: &bytes)
+    }
+
+    /// Appends `value` with leading zeroes up to `width` digits, at most 20; for file names and dates.
     package static func append(_ value: Int64, width: Int, to bytes: inout [UInt8]) {
-        let start = bytes.count
-        var rest = value.magnitude
-        for _ in 0..<width {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-            rest /= 10
+        appendDigits(value.magnitude, width: width, to: &bytes)
+    }
+
+    private static func appendDigits(_ value: UInt64, width: Int, to bytes: inout [UInt8]) {
+        if width == 2 {
+            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / 10 % 10))
+            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
+            return
         }
-        bytes[start...].reverse()
+        powers.withUnsafeBufferPointer { powers in
+            for index in stride(from: width - 1, through: 0, by: -1) {
+                bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / powers[index] % 10))
+            }
+        }
     }
 }
 

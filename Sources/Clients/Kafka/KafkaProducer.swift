@@ -87,21 +87,33 @@ package final class KafkaProducer: Sendable {
         topic: String, partition: Int32? = nil, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
         headers: [(String, [UInt8])] = [], timestampMilliseconds: Int64? = nil, token: Int64 = 0
     ) throws(KafkaError) {
-        var list: OpaquePointer?
-        if !headers.isEmpty {
-            list = rd_kafka_headers_new(headers.count)
-            for (name, bytes) in headers {
-                var name = name
-                name.withUTF8 { utf8 in
-                    bytes.withUnsafeBytes { buffer in
-                        // Only read-only lists are refused, and this one is new; an empty value needs an address.
-                        _ = rd_kafka_header_add(
-                            list, UnsafeRawPointer(utf8.baseAddress)?.assumingMemoryBound(to: CChar.self), utf8.count,
-                            buffer.baseAddress ?? emptyAddress, buffer.count)
-                    }
-                }
-            }
+        guard !headers.isEmpty else {
+            return try send(
+                topic: topic, partition: partition, key: key, value: value, list: nil,
+                timestampMilliseconds: timestampMilliseconds, token: token)
         }
+        var list = KafkaHeaders(capacity: headers.count)
+        for (name, bytes) in headers { bytes.withUnsafeBytes { list.add(name, $0) } }
+        try send(
+            topic: topic, partition: partition, key: key, value: value, headers: list,
+            timestampMilliseconds: timestampMilliseconds, token: token)
+    }
+
+    /// The same with headers that were built in place; for hot paths.
+    package func send(
+        topic: String, partition: Int32? = nil, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+        headers: consuming KafkaHeaders, timestampMilliseconds: Int64? = nil, token: Int64 = 0
+    ) throws(KafkaError) {
+        try send(
+            topic: topic, partition: partition, key: key, value: value, list: headers.release(),
+            timestampMilliseconds: timestampMilliseconds, token: token)
+    }
+
+    /// - Parameter list: librdkafka's headers, taken over.
+    private func send(
+        topic: String, partition: Int32?, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
+        list: OpaquePointer?, timestampMilliseconds: Int64?, token: Int64
+    ) throws(KafkaError) {
         let error = topic.withCString { name in
             var fields = (
                 rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(),

@@ -8,14 +8,14 @@ package struct SourceRecord {
     /// The broker's time in milliseconds since 1970.
     package let timestampMilliseconds: Int64
     package let key: UnsafeRawBufferPointer?
-    /// Names with their values; a value may be null.
-    package let headers: [(name: String, value: [UInt8]?)]
+    /// The headers as ``RawLines/appendHeader(name:value:to:)`` writes them, one after the other; empty for none.
+    package let headers: [UInt8]
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
-        headers: [(name: String, value: [UInt8]?)], value: UnsafeRawBufferPointer?
+        headers: [UInt8], value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -39,17 +39,7 @@ package enum RawLines {
         LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
         if let key = record.key { appendKey(key, to: &output) }
         LineWriter.literal(",\"headers\":[", to: &output)
-        for (index, header) in record.headers.enumerated() {
-            LineWriter.literal(index == 0 ? "[" : ",[", to: &output)
-            LineWriter.string("", header.name, to: &output)
-            if let value = header.value {
-                LineWriter.literal(",\"", to: &output)
-                value.withUnsafeBytes { Base64.append($0, to: &output) }
-                LineWriter.literal("\"]", to: &output)
-            } else {
-                LineWriter.literal(",null]", to: &output)
-            }
-        }
+        output.append(contentsOf: record.headers)
         LineWriter.literal("]", to: &output)
         appendValue(record.value, embedded: embedsValue, to: &output)
         LineWriter.literal("}\n", to: &output)
@@ -87,6 +77,25 @@ package enum RawLines {
         LineWriter.string(",\"logic_version\":", logicVersion, to: &output)
         appendValue(record.value, embedded: embedsValue, to: &output)
         LineWriter.literal("}\n", to: &output)
+    }
+
+    /// Appends one header as `["name","base64"]` or `["name",null]`, behind a comma unless it is the first.
+    package static func appendHeader(
+        name: UnsafeBufferPointer<UInt8>, value: UnsafeRawBufferPointer?, to output: inout [UInt8]
+    ) {
+        LineWriter.literal(output.isEmpty ? "[" : ",[", to: &output)
+        if isValidUTF8(name) {
+            LineWriter.string("", name, to: &output)
+        } else {
+            LineWriter.string("", String(decoding: name, as: UTF8.self), to: &output)
+        }
+        if let value {
+            LineWriter.literal(",\"", to: &output)
+            Base64.append(value, to: &output)
+            LineWriter.literal("\"]", to: &output)
+        } else {
+            LineWriter.literal(",null]", to: &output)
+        }
     }
 
     /// The value comes last, so that a reader can find its bytes from the line's end.

@@ -107,8 +107,9 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func checkSchema(_ schema: UnsafeBufferPointer<UInt8>) throws(Rejection) {
-        let known = Array("/mediawiki/recentchange/1.".utf8)
-        guard schema.count > known.count, schema.prefix(known.count).elementsEqual(known) else {
+        guard schema.count > knownSchemaPrefix.count,
+            UnsafeBufferPointer(rebasing: schema[..<knownSchemaPrefix.count]).elementsEqual(knownSchemaPrefix)
+        else {
             throw Rejection(.unknownSchema, String(decoding: schema.prefix(100), as: UTF8.self))
         }
     }
@@ -171,4 +172,5 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 }
 
+private let knownSchemaPrefix = Array("/mediawiki/recentchange/1.".utf8)
 private let knownRecentChangeTypes = ["edit", "new", "log", "categorize", "external"].map { Array($0.utf8) }

@@ -32,6 +32,9 @@ package struct RecentChangeTransform {
     private let collection: String
     private var text: [UInt8] = []
     private var digest: [UInt8] = []
+    // The wiki of the last change and its language: changes of one wiki come in runs.
+    private var lastWiki: [UInt8] = []
+    private var lastLanguage: [UInt8] = []
 
     /// - Parameter collection: the name under which Gold documents are found, such as the topic's.
     package init(
@@ -130,6 +133,11 @@ package struct RecentChangeTransform {
         hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
     ) throws {
         renderText(change)
+        if !lastWiki.elementsEqual(change.wiki) || lastLanguage.isEmpty {
+            lastWiki.removeAll(keepingCapacity: true)
+            lastWiki.append(contentsOf: change.wiki)
+            lastLanguage = WikiLanguage.code(wiki: change.wiki)
+        }
         let start = output.count
         LineWriter.string("{\"doc_id\":", change.eventID, to: &output)
         LineWriter.string(",\"version\":1,\"collection\":", collection, to: &output)
@@ -142,7 +150,7 @@ package struct RecentChangeTransform {
         LineWriter.time(",\"event_time\":", change.eventTimeMilliseconds, to: &output)
         LineWriter.string(",\"title\":", change.title, to: &output)
         LineWriter.string(",\"url\":", change.pageURL, to: &output)
-        LineWriter.string(",\"lang\":", WikiLanguage.code(wiki: change.wiki), to: &output)
+        LineWriter.string(",\"lang\":", lastLanguage, to: &output)
         LineWriter.string(",\"wiki\":", change.wiki, to: &output)
         appendFlags(change.flags, to: &output)
         LineWriter.literal(",\"text_hash\":\"", to: &output)

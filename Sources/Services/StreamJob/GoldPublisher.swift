@@ -31,17 +31,18 @@ package final class GoldPublisher: Sendable {
 
     /// Queues one document, waiting while the queue is full.
     package func publish(_ document: Document, source: TopicPartition) throws {
-        var headers: [(String, [UInt8])] = [
-            (GoldTopic.kindHeader, Array(GoldTopic.documentKind.utf8)),
-            (GoldTopic.generationHeader, Self.decimal(document.generation)),
-            (GoldTopic.sourceTopicHeader, Array(source.topic.utf8)),
-            (GoldTopic.sourcePartitionHeader, Self.decimal(Int64(source.partition))),
-            (GoldTopic.sourceOffsetHeader, Self.decimal(document.sourceOffset)),
-        ]
-        if let timestamp = document.sourceTimestampMilliseconds {
-            headers.append((GoldTopic.sourceTimestampHeader, Self.decimal(timestamp)))
+        try send(key: document.id, value: document.line, partition: source.partition) {
+            var headers = KafkaHeaders(capacity: 6)
+            headers.add(GoldTopic.kindHeader, text: GoldTopic.documentKind)
+            headers.add(GoldTopic.generationHeader, text: String(document.generation))
+            headers.add(GoldTopic.sourceTopicHeader, text: source.topic)
+            headers.add(GoldTopic.sourcePartitionHeader, text: String(source.partition))
+            headers.add(GoldTopic.sourceOffsetHeader, text: String(document.sourceOffset))
+            if let timestamp = document.sourceTimestampMilliseconds {
+                headers.add(GoldTopic.sourceTimestampHeader, text: String(timestamp))
+            }
+            return headers
         }
-        try send(key: document.id, value: document.line, headers: headers, partition: source.partition)
     }
 
     /// Queues the marker behind a commit's documents.
@@ -75,9 +76,11 @@ package final class GoldPublisher: Sendable {
         let key = Array(GoldTopic.commitKey.utf8)
         try key.withUnsafeBytes { keyBytes in
             try json.bytes.withUnsafeBytes { value in
-                try send(
-                    key: keyBytes, value: value, headers: [(GoldTopic.kindHeader, Array(GoldTopic.commitKind.utf8))],
-                    partition: source.partition)
+                try send(key: keyBytes, value: value, partition: source.partition) {
+                    var headers = KafkaHeaders(capacity: 1)
+                    headers.add(GoldTopic.kindHeader, text: GoldTopic.commitKind)
+                    return headers
+                }
             }
         }
         try collectReports(timeoutMilliseconds: 0)
@@ -157,11 +160,11 @@ package final class GoldPublisher: Sendable {
     }
 
     private func send(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, headers: [(String, [UInt8])], partition: Int32
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, partition: Int32, headers: () -> KafkaHeaders
     ) throws {
         while true {
             do throws(KafkaError) {
-                try producer.send(topic: topic, partition: partition, key: key, value: value, headers: headers)
+                try producer.send(topic: topic, partition: partition, key: key, value: value, headers: headers())
                 return
             } catch {
                 guard error.kind == .queueFull else { throw error }
@@ -175,11 +178,5 @@ package final class GoldPublisher: Sendable {
         for report in producer.poll(timeoutMilliseconds: timeoutMilliseconds) {
             if let error = report.error { throw error }
         }
-    }
-
-    private static func decimal(_ value: Int64) -> [UInt8] {
-        var bytes: [UInt8] = []
-        Decimal.append(value, to: &bytes)
-        return bytes
     }
 }

@@ -32,6 +32,7 @@ final class PartitionWorker {
     private var batchHour = LakeHour(number: 0)
     private var batchSince: Int64 = 0
     private var batchBytes = 0
+    private var headers: [UInt8] = []
 
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
@@ -182,7 +183,8 @@ final class PartitionWorker {
             metrics.skipped.increment()
             return
         }
-        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, record.timestampMilliseconds))
+        let timestamp = record.timestampMilliseconds
+        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, timestamp))
         // A commit holds one run of offsets within one hour.
         if batchStart != nil, hour != batchHour || record.offset != batchNext || batchBytes >= options.commitBytesMax {
             try commit()
@@ -194,13 +196,14 @@ final class PartitionWorker {
             batchTimeMax = writer.brokerTimeMax
             batchHour = hour
         }
+        headers.removeAll(keepingCapacity: true)
+        record.forEachHeader { name, value in RawLines.appendHeader(name: name, value: value, to: &headers) }
         try processor.process(
             SourceRecord(
                 topic: source.topic, partition: source.partition, offset: record.offset,
-                timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: record.headers,
-                value: record.value))
+                timestampMilliseconds: timestamp, key: record.key, headers: headers, value: record.value))
         batchNext = record.offset + 1
-        batchTimeMax = max(batchTimeMax, record.timestampMilliseconds)
+        batchTimeMax = max(batchTimeMax, timestamp)
         batchBytes += record.value?.count ?? 0
     }
 
@@ -274,18 +277,12 @@ final class PartitionWorker {
     }
 
     private func publish(_ range: OffsetRange) throws {
-        for entry in processor.gold {
-            let generation = processor.generations[entry.generationIndex]
-            try generation.lines.gold.withUnsafeBytes { text in
-                try entry.documentID.withUnsafeBytes { id in
-                    try publisher.publish(
-                        GoldPublisher.Document(
-                            generation: generation.number, sourceOffset: entry.sourceOffset,
-                            sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds, id: id,
-                            line: UnsafeRawBufferPointer(rebasing: text[entry.line])),
-                        source: source)
-                }
-            }
+        try processor.withGold { [publisher, source] generation, entry, id, line in
+            try publisher.publish(
+                GoldPublisher.Document(
+                    generation: generation, sourceOffset: entry.sourceOffset,
+                    sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds, id: id, line: line),
+                source: source)
         }
         metrics.published.increment(by: processor.gold.count)
         try publisher.publishMarker(
