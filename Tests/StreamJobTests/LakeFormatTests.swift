@@ -67,7 +67,11 @@ private struct Findings: Decodable {
         let examples = PackageRoot.path + "/schemas/examples"
         var driver = try ProcessorDriver()
         driver.key = Array("dewiki:Rhein".utf8)
-        driver.headers = [("sse_id", Array(#"[{"offset":1}]"#.utf8)), ("ingest_time_ms", Array("1795242600300".utf8))]
+        for (name, value) in [("sse_id", #"[{"offset":1}]"#), ("ingest_time_ms", "1795242600300")] {
+            Array(name.utf8).withUnsafeBufferPointer { name in
+                Array(value.utf8).withUnsafeBytes { driver.headers.add(name, $0) }
+            }
+        }
         for event in try lines(of: examples + "/events.jsonl") { _ = try driver.feed(Array(event)) }
         _ = try driver.feed(Array(#"{"$schema":"/mediawiki/recentchange/1.0.1","meta":{"id":"6b1f3a52-"#.utf8))
         _ = try driver.feed(nil)

@@ -17,7 +17,7 @@ struct ProcessorDriver: ~Copyable {
     var processor: RecordProcessor
     var offset: Int64 = 0
     var key: [UInt8]?
-    var headers: [(name: String, value: [UInt8]?)] = []
+    var headers = RecordHeaderText()
 
     init(
         template: String = TextTemplate.standard, window: DuplicateWindow.Limits = .init(),

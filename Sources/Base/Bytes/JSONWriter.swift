@@ -123,20 +123,40 @@ package enum JSONText {
     package static func appendQuoted(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         var start = 0
-        var index = 0
+        var index = plainCount(utf8, from: 0)
+        while index < utf8.count {
+            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
+            appendEscape(of: utf8[index], to: &bytes)
+            start = index + 1
+            index = plainCount(utf8, from: start)
+        }
+        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// The place of the first byte from `start` on that needs an escape; the count where there is none.
+    private static func plainCount(_ utf8: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        var index = start
+        if let base = UnsafeRawPointer(utf8.baseAddress) {
+            // Eight bytes at a time; each test leaves the high bit of a byte that it is true for, and is exact as long as
+            // only "any" is asked (https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
+            let ones: UInt64 = 0x0101_0101_0101_0101
+            while index + 8 <= utf8.count {
+                let word = base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                let quote = word ^ (ones &* 0x22)
+                let backslash = word ^ (ones &* 0x5C)
+                let special =
+                    ((word &- ones &* 0x20) & ~word) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
+                if special & (ones &* 0x80) != 0 { break }
+                index += 8
+            }
+        }
         while index < utf8.count {
             let byte = utf8[index]
-            if byte >= 0x20 && byte != 0x22 && byte != 0x5C {
-                index += 1
-                continue
-            }
-            bytes.append(contentsOf: utf8[start..<index])
-            appendEscape(of: byte, to: &bytes)
+            if byte < 0x20 || byte == 0x22 || byte == 0x5C { return index }
             index += 1
-            start = index
         }
-        bytes.append(contentsOf: utf8[start..<index])
-        bytes.append(UInt8(ascii: "\""))
+        return index
     }
 
     /// Appends the escape of one byte below 0x20, a quote or a backslash.

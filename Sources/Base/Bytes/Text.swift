@@ -83,18 +83,23 @@ package enum Base64 {
 
     /// Appends the encoded text.
     package static func append(_ source: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
-        var index = 0
-        while index < source.count {
-            let left = source.count - index
-            let first = UInt32(source[index])
-            let second = left > 1 ? UInt32(source[index + 1]) : 0
-            let third = left > 2 ? UInt32(source[index + 2]) : 0
-            let group = first << 16 | second << 8 | third
-            bytes.append(alphabet[Int(group >> 18)])
-            bytes.append(alphabet[Int(group >> 12 & 63)])
-            bytes.append(left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="))
-            bytes.append(left > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "="))
-            index += 3
+        alphabet.withUnsafeBufferPointer { alphabet in
+            var index = 0
+            while index < source.count {
+                let left = source.count - index
+                let first = UInt32(source[index])
+                let second = left > 1 ? UInt32(source[index + 1]) : 0
+                let third = left > 2 ? UInt32(source[index + 2]) : 0
+                let group = first << 16 | second << 8 | third
+                // Four at once: every append has to look at the capacity.
+                let digits: InlineArray<4, UInt8> = [
+                    alphabet[Int(group >> 18)], alphabet[Int(group >> 12 & 63)],
+                    left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="),
+                    left > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "="),
+                ]
+                withUnsafeBytes(of: digits) { bytes.append(contentsOf: $0) }
+                index += 3
+            }
         }
     }
 

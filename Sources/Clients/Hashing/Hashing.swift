@@ -40,11 +40,14 @@ package struct Digest256: Equatable, Hashable, Sendable {
 
     /// Appends 64 lower-case hexadecimal digits.
     package func appendHex(to output: inout [UInt8]) {
-        withBytes { bytes in
-            for byte in bytes {
-                output.append(Self.digit(byte >> 4))
-                output.append(Self.digit(byte & 15))
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 64) { digits in
+            withBytes { bytes in
+                for (index, byte) in bytes.enumerated() {
+                    digits[2 * index] = Self.digit(byte >> 4)
+                    digits[2 * index + 1] = Self.digit(byte & 15)
+                }
             }
+            output.append(contentsOf: UnsafeBufferPointer(digits))
         }
     }
 

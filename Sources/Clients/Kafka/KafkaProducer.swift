@@ -6,14 +6,17 @@ package struct ProducerOptions: Sendable {
     package var queueMaxRecords = 100_000
     /// Kilobytes in the local queue.
     package var queueMaxKilobytes = 65_536
-    /// How long a record waits for company before its batch leaves.
-    package var lingerMilliseconds = 2
+    /// How long a record waits for company before its batch leaves. With an idempotent producer's five requests under
+    /// way librdkafka 2.0 polls without pause until one is answered; fewer requests keep it from that.
+    package var lingerMilliseconds = 5
     /// After that long without acknowledgement a record is reported as failed; 0 waits for ever.
     package var messageTimeoutMilliseconds = 300_000
     /// Largest record, in bytes.
     package var messageMaxBytes = 4_194_304
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     package var compression = "none"
+    /// Whether only failed deliveries are reported; for callers that do not ask what became of a single record.
+    package var reportsOnlyFailures = false
 
     package init() {}
 }
@@ -40,6 +43,55 @@ package struct UndeliveredRecord: Sendable {
     package var headers: [(String, [UInt8])]
 }
 
+/// The headers of one record that is about to be sent; valid only inside the closure that received it.
+package struct RecordHeaderList {
+    let pointer: OpaquePointer
+    /// Stands for an empty value, since a null pointer means null to Kafka.
+    private let emptyAddress: UnsafeRawPointer
+
+    init(capacity: Int, emptyAddress: UnsafeRawPointer) {
+        // librdkafka ends the process itself when memory is short; it never returns null here.
+        pointer = rd_kafka_headers_new(capacity)
+        self.emptyAddress = emptyAddress
+    }
+
+    /// Adds one header; its bytes are copied.
+    package func add(_ name: String, _ value: UnsafeRawBufferPointer) {
+        var name = name
+        name.withUTF8 { utf8 in
+            // Only read-only lists are refused, and this one is new.
+            _ = rd_kafka_header_add(
+                pointer, UnsafeRawPointer(utf8.baseAddress)?.assumingMemoryBound(to: CChar.self), utf8.count,
+                value.baseAddress ?? emptyAddress, value.count)
+        }
+    }
+
+    /// Adds one header with a text.
+    package func add(_ name: String, _ value: String) {
+        var value = value
+        value.withUTF8 { add(name, UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Adds one header with a number as decimal text.
+    package func add(_ name: String, decimal value: Int64) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            // 20 places hold the sign and the 19 digits of every 64-bit integer.
+            var start = digits.count
+            var rest = value.magnitude
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0
+            if value < 0 {
+                start -= 1
+                digits[start] = UInt8(ascii: "-")
+            }
+            add(name, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(digits)[start...]))
+        }
+    }
+}
+
 /// An idempotent producer with acks=all.
 ///
 /// `send` never blocks; `poll` and `flush` block up to their timeout. All may be called from any thread, because
@@ -59,6 +111,7 @@ package final class KafkaProducer: Sendable {
                 ("message.timeout.ms", String(options.messageTimeoutMilliseconds)),
                 ("message.max.bytes", String(options.messageMaxBytes)),
                 ("compression.codec", options.compression),
+                ("delivery.report.only.error", options.reportsOnlyFailures ? "true" : "false"),
                 // The Java clients' choice of a topic partition for a key.
                 ("partitioner", "murmur2_random"),
             ])
@@ -87,33 +140,30 @@ package final class KafkaProducer: Sendable {
         topic: String, partition: Int32? = nil, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
         headers: [(String, [UInt8])] = [], timestampMilliseconds: Int64? = nil, token: Int64 = 0
     ) throws(KafkaError) {
-        guard !headers.isEmpty else {
-            return try send(
-                topic: topic, partition: partition, key: key, value: value, list: nil,
-                timestampMilliseconds: timestampMilliseconds, token: token)
-        }
-        var list = KafkaHeaders(capacity: headers.count)
-        for (name, bytes) in headers { bytes.withUnsafeBytes { list.add(name, $0) } }
         try send(
-            topic: topic, partition: partition, key: key, value: value, headers: list,
-            timestampMilliseconds: timestampMilliseconds, token: token)
+            topic: topic, partition: partition, key: key, value: value, headerCount: headers.count,
+            timestampMilliseconds: timestampMilliseconds, token: token
+        ) { list in
+            for (name, bytes) in headers { bytes.withUnsafeBytes { list.add(name, $0) } }
+        }
     }
 
-    /// The same with headers that were built in place; for hot paths.
+    /// The same with headers that are written straight into librdkafka's list.
+    ///
+    /// - Parameters:
+    ///   - headerCount: how many `addHeaders` adds; 0 skips it.
+    ///   - addHeaders: adds them in order; called once.
     package func send(
         topic: String, partition: Int32? = nil, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-        headers: consuming KafkaHeaders, timestampMilliseconds: Int64? = nil, token: Int64 = 0
+        headerCount: Int, timestampMilliseconds: Int64? = nil, token: Int64 = 0,
+        addHeaders: (RecordHeaderList) -> Void
     ) throws(KafkaError) {
-        try send(
-            topic: topic, partition: partition, key: key, value: value, list: headers.release(),
-            timestampMilliseconds: timestampMilliseconds, token: token)
-    }
-
-    /// - Parameter list: librdkafka's headers, taken over.
-    private func send(
-        topic: String, partition: Int32?, key: UnsafeRawBufferPointer?, value: UnsafeRawBufferPointer?,
-        list: OpaquePointer?, timestampMilliseconds: Int64?, token: Int64
-    ) throws(KafkaError) {
+        var list: OpaquePointer?
+        if headerCount > 0 {
+            let new = RecordHeaderList(capacity: headerCount, emptyAddress: emptyAddress)
+            addHeaders(new)
+            list = new.pointer
+        }
         let error = topic.withCString { name in
             var fields = (
                 rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(), rd_kafka_vu_t(),

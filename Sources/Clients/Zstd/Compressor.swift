@@ -5,6 +5,7 @@ import CZstd
 /// Not thread-safe, hence not copyable: one owner compresses at a time.
 package struct Compressor: ~Copyable {
     private let context: OpaquePointer
+    private var scratch = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
     /// - Parameter level: 1 is the lake's: level 3 costs twice the time for 1 % of the size.
     package init(level: Int32 = 1) throws(ZstdError) {
@@ -20,7 +21,10 @@ package struct Compressor: ~Copyable {
         self.context = context
     }
 
-    deinit { ZSTD_freeCCtx(context) }
+    deinit {
+        ZSTD_freeCCtx(context)
+        scratch.deallocate()
+    }
 
     /// Appends one frame holding `source` to `output`.
     ///
@@ -29,20 +33,17 @@ package struct Compressor: ~Copyable {
     package mutating func compressFrame(
         _ source: UnsafeRawBufferPointer, appendingTo output: inout [UInt8]
     ) throws(ZstdError) -> Int {
-        let start = output.count
         let bound = ZSTD_compressBound(source.count)
-        output.reserveCapacity(start + bound)
-        // `append(contentsOf:)` of a repeated value is a memset; the pages are touched by the compressor next anyway.
-        output.append(contentsOf: repeatElement(0, count: bound))
-        let written = output.withUnsafeMutableBytes { buffer in
-            ZSTD_compress2(
-                context, buffer.baseAddress.map { $0 + start }, bound, source.baseAddress, source.count)
+        // A buffer of its own that is not initialised: zeroing the bound first would cost as much as copying the result.
+        if scratch.count < bound {
+            scratch.deallocate()
+            scratch = .allocate(byteCount: bound, alignment: 16)
         }
+        let written = ZSTD_compress2(context, scratch.baseAddress, bound, source.baseAddress, source.count)
         guard ZSTD_isError(written) == 0 else {
-            output.removeLast(bound)
             throw ZstdError("compress \(source.count) bytes", code: written)
         }
-        output.removeLast(bound - written)
+        output.append(contentsOf: UnsafeRawBufferPointer(rebasing: scratch[..<written]))
         return written
     }
 }

@@ -1,5 +1,38 @@
 import Bytes
 
+/// The headers of a record as the JSON array of its Bronze line. Filled again and again, it keeps its storage.
+package struct RecordHeaderText: Sendable {
+    /// `[["name","base64"],["other",null]]`
+    package private(set) var json = Self.empty
+    private static let empty = Array("[]".utf8)
+
+    package init() {}
+
+    /// Forgets the headers and keeps the storage.
+    package mutating func removeAll() {
+        json.removeAll(keepingCapacity: true)
+        LineWriter.literal("[]", to: &json)
+    }
+
+    /// Adds one header behind the others; a value may be null. A name that is not valid UTF-8 is repaired.
+    package mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer?) {
+        json.removeLast()
+        LineWriter.literal(json.count == 1 ? "[" : ",[", to: &json)
+        if RawLines.isValidUTF8(name) {
+            JSONText.appendQuoted(name, to: &json)
+        } else {
+            LineWriter.string("", String(decoding: name, as: UTF8.self), to: &json)
+        }
+        if let value {
+            LineWriter.literal(",\"", to: &json)
+            Base64.append(value, to: &json)
+            LineWriter.literal("\"]]", to: &json)
+        } else {
+            LineWriter.literal(",null]]", to: &json)
+        }
+    }
+}
+
 /// One record as it came from the broker. All bytes are lent for the time of the call.
 package struct SourceRecord {
     package let topic: String
@@ -8,14 +41,13 @@ package struct SourceRecord {
     /// The broker's time in milliseconds since 1970.
     package let timestampMilliseconds: Int64
     package let key: UnsafeRawBufferPointer?
-    /// The headers as ``RawLines/appendHeader(name:value:to:)`` writes them, one after the other; empty for none.
-    package let headers: [UInt8]
+    package let headers: RecordHeaderText
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
-        headers: [UInt8], value: UnsafeRawBufferPointer?
+        headers: RecordHeaderText = RecordHeaderText(), value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -38,9 +70,8 @@ package enum RawLines {
         LineWriter.integer(",\"offset\":", record.offset, to: &output)
         LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
         if let key = record.key { appendKey(key, to: &output) }
-        LineWriter.literal(",\"headers\":[", to: &output)
-        output.append(contentsOf: record.headers)
-        LineWriter.literal("]", to: &output)
+        LineWriter.literal(",\"headers\":", to: &output)
+        output.append(contentsOf: record.headers.json)
         appendValue(record.value, embedded: embedsValue, to: &output)
         LineWriter.literal("}\n", to: &output)
     }
@@ -79,25 +110,6 @@ package enum RawLines {
         LineWriter.literal("}\n", to: &output)
     }
 
-    /// Appends one header as `["name","base64"]` or `["name",null]`, behind a comma unless it is the first.
-    package static func appendHeader(
-        name: UnsafeBufferPointer<UInt8>, value: UnsafeRawBufferPointer?, to output: inout [UInt8]
-    ) {
-        LineWriter.literal(output.isEmpty ? "[" : ",[", to: &output)
-        if isValidUTF8(name) {
-            LineWriter.string("", name, to: &output)
-        } else {
-            LineWriter.string("", String(decoding: name, as: UTF8.self), to: &output)
-        }
-        if let value {
-            LineWriter.literal(",\"", to: &output)
-            Base64.append(value, to: &output)
-            LineWriter.literal("\"]", to: &output)
-        } else {
-            LineWriter.literal(",null]", to: &output)
-        }
-    }
-
     /// The value comes last, so that a reader can find its bytes from the line's end.
     private static func appendValue(
         _ value: UnsafeRawBufferPointer?, embedded: Bool, to output: inout [UInt8]
@@ -124,7 +136,7 @@ package enum RawLines {
         }
     }
 
-    private static func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    static func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         if bytes.allSatisfy({ $0 < 0x80 }) { return true }
         return String(validating: bytes, as: UTF8.self) != nil
     }

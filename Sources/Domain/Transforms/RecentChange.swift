@@ -107,9 +107,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func checkSchema(_ schema: UnsafeBufferPointer<UInt8>) throws(Rejection) {
-        guard schema.count > knownSchemaPrefix.count,
-            UnsafeBufferPointer(rebasing: schema[..<knownSchemaPrefix.count]).elementsEqual(knownSchemaPrefix)
-        else {
+        guard schema.count > knownSchemas.count, schema.starts(with: knownSchemas) else {
             throw Rejection(.unknownSchema, String(decoding: schema.prefix(100), as: UTF8.self))
         }
     }
@@ -172,5 +170,5 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 }
 
-private let knownSchemaPrefix = Array("/mediawiki/recentchange/1.".utf8)
+private let knownSchemas = Array("/mediawiki/recentchange/1.".utf8)
 private let knownRecentChangeTypes = ["edit", "new", "log", "categorize", "external"].map { Array($0.utf8) }

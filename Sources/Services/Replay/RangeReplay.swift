@@ -111,7 +111,7 @@ package struct RangeReplay {
             try processor.process(
                 SourceRecord(
                     topic: source.topic, partition: source.partition, offset: record.offset,
-                    timestampMilliseconds: record.timestampMilliseconds, key: key, headers: [], value: value))
+                    timestampMilliseconds: record.timestampMilliseconds, key: key, value: value))
         }
         func withBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
             guard let bytes else { return try body(nil) }

@@ -31,17 +31,15 @@ package final class GoldPublisher: Sendable {
 
     /// Queues one document, waiting while the queue is full.
     package func publish(_ document: Document, source: TopicPartition) throws {
-        try send(key: document.id, value: document.line, partition: source.partition) {
-            var headers = KafkaHeaders(capacity: 6)
-            headers.add(GoldTopic.kindHeader, text: GoldTopic.documentKind)
-            headers.add(GoldTopic.generationHeader, text: String(document.generation))
-            headers.add(GoldTopic.sourceTopicHeader, text: source.topic)
-            headers.add(GoldTopic.sourcePartitionHeader, text: String(source.partition))
-            headers.add(GoldTopic.sourceOffsetHeader, text: String(document.sourceOffset))
+        try send(key: document.id, value: document.line, partition: source.partition, headerCount: 6) { headers in
+            headers.add(GoldTopic.kindHeader, GoldTopic.documentKind)
+            headers.add(GoldTopic.generationHeader, decimal: document.generation)
+            headers.add(GoldTopic.sourceTopicHeader, source.topic)
+            headers.add(GoldTopic.sourcePartitionHeader, decimal: Int64(source.partition))
+            headers.add(GoldTopic.sourceOffsetHeader, decimal: document.sourceOffset)
             if let timestamp = document.sourceTimestampMilliseconds {
-                headers.add(GoldTopic.sourceTimestampHeader, text: String(timestamp))
+                headers.add(GoldTopic.sourceTimestampHeader, decimal: timestamp)
             }
-            return headers
         }
     }
 
@@ -76,10 +74,8 @@ package final class GoldPublisher: Sendable {
         let key = Array(GoldTopic.commitKey.utf8)
         try key.withUnsafeBytes { keyBytes in
             try json.bytes.withUnsafeBytes { value in
-                try send(key: keyBytes, value: value, partition: source.partition) {
-                    var headers = KafkaHeaders(capacity: 1)
-                    headers.add(GoldTopic.kindHeader, text: GoldTopic.commitKind)
-                    return headers
+                try send(key: keyBytes, value: value, partition: source.partition, headerCount: 1) { headers in
+                    headers.add(GoldTopic.kindHeader, GoldTopic.commitKind)
                 }
             }
         }
@@ -160,17 +156,20 @@ package final class GoldPublisher: Sendable {
     }
 
     private func send(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, partition: Int32, headers: () -> KafkaHeaders
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, partition: Int32, headerCount: Int,
+        addHeaders: (RecordHeaderList) -> Void
     ) throws {
         while true {
             do throws(KafkaError) {
-                try producer.send(topic: topic, partition: partition, key: key, value: value, headers: headers())
+                try producer.send(
+                    topic: topic, partition: partition, key: key, value: value, headerCount: headerCount,
+                    addHeaders: addHeaders)
                 return
             } catch {
                 guard error.kind == .queueFull else { throw error }
             }
             if stop.isRequested { throw CancellationError() }
-            try collectReports(timeoutMilliseconds: 20)
+            try collectReports(timeoutMilliseconds: 5)
         }
     }
 

@@ -23,6 +23,7 @@ final class PartitionWorker {
     private var processor: RecordProcessor
     private var generationLogSize = -1
     private let lag: Gauge
+    private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
 
     // The batch that waits for its commit.
@@ -32,7 +33,6 @@ final class PartitionWorker {
     private var batchHour = LakeHour(number: 0)
     private var batchSince: Int64 = 0
     private var batchBytes = 0
-    private var headers: [UInt8] = []
 
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
@@ -177,34 +177,35 @@ final class PartitionWorker {
     }
 
     private func take(_ record: KafkaRecord) throws {
+        let (offset, time) = (record.offset, record.timestampMilliseconds)
         let expected = batchStart == nil ? writer.nextOffset : batchNext
-        if let expected, record.offset < expected {
+        if let expected, offset < expected {
             try checkSameTopic(record)
             metrics.skipped.increment()
             return
         }
-        let timestamp = record.timestampMilliseconds
-        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, timestamp))
+        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, time))
         // A commit holds one run of offsets within one hour.
-        if batchStart != nil, hour != batchHour || record.offset != batchNext || batchBytes >= options.commitBytesMax {
+        if batchStart != nil, hour != batchHour || offset != batchNext || batchBytes >= options.commitBytesMax {
             try commit()
         }
         if batchStart == nil {
-            if writer.nextOffset == nil { try handOverAll(at: record.offset) }
-            batchStart = record.offset
+            if writer.nextOffset == nil { try handOverAll(at: offset) }
+            batchStart = offset
             batchSince = SystemClock.monotonicNanoseconds()
             batchTimeMax = writer.brokerTimeMax
             batchHour = hour
         }
-        headers.removeAll(keepingCapacity: true)
-        record.forEachHeader { name, value in RawLines.appendHeader(name: name, value: value, to: &headers) }
+        headers.removeAll()
+        record.forEachHeader { headers.add($0, $1) }
+        let value = record.value
         try processor.process(
             SourceRecord(
-                topic: source.topic, partition: source.partition, offset: record.offset,
-                timestampMilliseconds: timestamp, key: record.key, headers: headers, value: record.value))
-        batchNext = record.offset + 1
-        batchTimeMax = max(batchTimeMax, timestamp)
-        batchBytes += record.value?.count ?? 0
+                topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
+                key: record.key, headers: headers, value: value))
+        batchNext = offset + 1
+        batchTimeMax = max(batchTimeMax, time)
+        batchBytes += value?.count ?? 0
     }
 
     /// The record before the checkpoint must be the one that was committed; else the topic was made anew.
@@ -226,7 +227,20 @@ final class PartitionWorker {
     /// Commits the batch, trying again while the disk is full or the like; intake waits meanwhile.
     private func commit() throws {
         guard let start = batchStart, let range = OffsetRange(start: start, end: batchNext) else { return }
-        let batch = CommitBatch(
+        let began = SystemClock.monotonicNanoseconds()
+        // The batch shares the processor's buffers and must be gone before they are used again, or they are copied.
+        let record = try commitWithRetries(makeBatch(range))
+        metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
+        note(record)
+        try publish(range)
+        batchStart = nil
+        batchBytes = 0
+        processor.removeLines()
+        try followGenerations()
+    }
+
+    private func makeBatch(_ range: OffsetRange) -> CommitBatch {
+        CommitBatch(
             range: range, hour: batchHour, brokerTimeMax: batchTimeMax, lastSHA256: processor.lastSHA256,
             duplicates: processor.duplicateCount, canaries: processor.canaryCount,
             bronze: (processor.bronze, processor.bronzeCount),
@@ -238,15 +252,6 @@ final class PartitionWorker {
                     quarantine: (lines.quarantine, lines.quarantineCount),
                     rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))
             })
-        let began = SystemClock.monotonicNanoseconds()
-        let record = try commitWithRetries(batch)
-        metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
-        note(record)
-        try publish(range)
-        batchStart = nil
-        batchBytes = 0
-        processor.removeLines()
-        try followGenerations()
     }
 
     private func commitWithRetries(_ batch: CommitBatch) throws -> CommitRecord {
@@ -277,12 +282,19 @@ final class PartitionWorker {
     }
 
     private func publish(_ range: OffsetRange) throws {
-        try processor.withGold { [publisher, source] generation, entry, id, line in
-            try publisher.publish(
-                GoldPublisher.Document(
-                    generation: generation, sourceOffset: entry.sourceOffset,
-                    sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds, id: id, line: line),
-                source: source)
+        try processor.goldIDs.withUnsafeBytes { ids in
+            for entry in processor.gold {
+                try processor.generations[entry.generationIndex].lines.gold.withUnsafeBytes { text in
+                    try publisher.publish(
+                        GoldPublisher.Document(
+                            generation: processor.generations[entry.generationIndex].number,
+                            sourceOffset: entry.sourceOffset,
+                            sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds,
+                            id: UnsafeRawBufferPointer(rebasing: ids[entry.documentID]),
+                            line: UnsafeRawBufferPointer(rebasing: text[entry.line])),
+                        source: source)
+                }
+            }
         }
         metrics.published.increment(by: processor.gold.count)
         try publisher.publishMarker(

@@ -20,8 +20,8 @@ package struct GoldEntry: Sendable {
     package let generationIndex: Int
     package let sourceOffset: Int64
     package let sourceTimestampMilliseconds: Int64
-    /// Bytes of the document's id among the batch's ids.
-    let documentID: Range<Int>
+    /// Bytes of the document's id in ``RecordProcessor/goldIDs``.
+    package let documentID: Range<Int>
     /// Bytes of the line, without line feed, in the generation's Gold text.
     package let line: Range<Int>
 }
@@ -72,7 +72,8 @@ package struct RecordProcessor: ~Copyable {
     package private(set) var duplicateCount = 0
     package private(set) var canaryCount = 0
     package private(set) var gold: [GoldEntry] = []
-    private var documentIDs: [UInt8] = []
+    /// The ids of the documents in ``gold``, one behind the other.
+    package private(set) var goldIDs: [UInt8] = []
     private let writesBronze: Bool
 
     /// - Parameter writesBronze: false for a replay, whose Bronze is there already.
@@ -114,7 +115,7 @@ package struct RecordProcessor: ~Copyable {
     package mutating func removeLines() {
         bronze.removeAll(keepingCapacity: true)
         gold.removeAll(keepingCapacity: true)
-        documentIDs.removeAll(keepingCapacity: true)
+        goldIDs.removeAll(keepingCapacity: true)
         (bronzeCount, duplicateCount, canaryCount) = (0, 0, 0)
         for index in generations.indices { generations[index].lines.removeAll() }
     }
@@ -169,37 +170,24 @@ package struct RecordProcessor: ~Copyable {
     private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
         let start = generations[index].lines.gold.count
         let (offset, timestamp) = (record.offset, record.timestampMilliseconds)
-        // Both are written while `self` is borrowed for the parser's fields.
-        var entry: GoldEntry?
+        // Out of self for the time of the call, so that the closure may fill them; the storage is kept.
+        var entries: [GoldEntry] = []
         var ids: [UInt8] = []
-        swap(&ids, &documentIDs)
-        defer { swap(&ids, &documentIDs) }
+        swap(&entries, &gold)
+        swap(&ids, &goldIDs)
+        defer {
+            swap(&entries, &gold)
+            swap(&ids, &goldIDs)
+        }
         try generations[index].apply(
             record, fields: parser, bronzeSHA256: digest, embedsValue: embedsValue, hasher: &hasher
         ) { documentID, line in
             let idStart = ids.count
             ids.append(contentsOf: documentID)
-            entry = GoldEntry(
-                generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
-                documentID: idStart..<ids.count, line: start..<start + line.count)
-        }
-        if let entry { gold.append(entry) }
-    }
-
-    /// Lends every Gold document of the batch: its generation, place, id and line.
-    package func withGold(
-        _ body: (Int64, GoldEntry, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        try documentIDs.withUnsafeBytes { ids in
-            for (index, generation) in generations.enumerated() {
-                try generation.lines.gold.withUnsafeBytes { text in
-                    for entry in gold where entry.generationIndex == index {
-                        try body(
-                            generation.number, entry, UnsafeRawBufferPointer(rebasing: ids[entry.documentID]),
-                            UnsafeRawBufferPointer(rebasing: text[entry.line]))
-                    }
-                }
-            }
+            entries.append(
+                GoldEntry(
+                    generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
+                    documentID: idStart..<ids.count, line: start..<start + line.count))
         }
     }
 
@@ -229,7 +217,8 @@ package struct RecordProcessor: ~Copyable {
     /// Canaries are sent by the source to watch itself (https://wikitech.wikimedia.org/wiki/Event_Platform).
     private func isCanary() -> Bool {
         let domain = parser.field(RecentChangeField.domain.rawValue)
-        return domain.kind == .string && domain.text.elementsEqual(Self.canaryDomain)
+        guard domain.kind == .string, domain.text.count == Self.canaryDomain.count else { return false }
+        return domain.text.elementsEqual(Self.canaryDomain)
     }
 
     private static let canaryDomain = Array("canary".utf8)

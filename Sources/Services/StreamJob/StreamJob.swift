@@ -149,6 +149,8 @@ package final class StreamJob: Service {
         }
         var producerOptions = ProducerOptions()
         producerOptions.messageTimeoutMilliseconds = 0
+        // Whether all arrived is asked of the queue as a whole.
+        producerOptions.reportsOnlyFailures = true
         let producer = try KafkaProducer(options.kafka, options: producerOptions)
         state.withLock { $0 = nil }
         return (producer, partitions.map { TopicPartition(topic: options.topic, partition: $0) })

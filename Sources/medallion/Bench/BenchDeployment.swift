@@ -43,7 +43,7 @@ final class BenchDeployment: Sendable {
 
     /// Process ids of the embedded Postgres and its children; empty where it cannot be told.
     func postgresProcesses() -> [Int32] {
-        guard let bytes = try? File.contents(of: folder.path + "/data/postgres/postmaster.pid", bytesMax: 4_096),
+        guard let bytes = try? File.contents(of: folder.path + "/data/postgres/data/postmaster.pid", bytesMax: 4_096),
             let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first, let postmaster = Int32(line)
         else { return [] }
         return [postmaster] + ProcessTable.children(of: postmaster)
@@ -64,10 +64,29 @@ final class BenchDeployment: Sendable {
         throw Failure("no document came into the index within two minutes")
     }
 
+    /// Blocks until the events that came during the start are indexed, two minutes at most.
+    ///
+    /// - Returns: false where it does not come after.
+    func waitUntilCaughtUp(rate: Double) throws -> Bool {
+        let deadline = SystemClock.monotonicNanoseconds() + 120_000_000_000
+        while SystemClock.monotonicNanoseconds() < deadline {
+            let page = try metricsPage()
+            let waiting =
+                Self.value(of: "medallion_stream_lag_records", in: page)
+                + Self.value(of: "medallion_index_lag_records", in: page)
+            if waiting < rate / 2 { return true }
+            Pause.milliseconds(500)
+        }
+        return false
+    }
+
     /// Documents indexed since the start.
     func documentsIndexed() throws -> Double {
-        let reply = try HTTPClient().request(HTTPClientRequest(url: api + "/metrics"), timeoutMilliseconds: 5_000)
-        return Self.value(of: "medallion_index_documents_total", in: reply.body)
+        Self.value(of: "medallion_index_documents_total", in: try metricsPage())
+    }
+
+    private func metricsPage() throws -> [UInt8] {
+        try HTTPClient().request(HTTPClientRequest(url: api + "/metrics"), timeoutMilliseconds: 5_000).body
     }
 
     /// The sum of a metric's samples over its labels.
@@ -147,12 +166,18 @@ enum ProcessTable {
     /// Ended, and not reaped yet.
     static func isZombie(_ process: Int32) -> Bool { fields(of: process).state == "Z" }
 
-    private static func fields(of process: Int32) -> (state: String, parent: Int32) {
+    /// User and system time of all threads since the processes' start.
+    static func processorSeconds(of processes: [Int32]) -> Double {
+        processes.reduce(0) { $0 + fields(of: $1).ticks } / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    private static func fields(of process: Int32) -> (state: String, parent: Int32, ticks: Double) {
         guard let file = try? File("/proc/\(process)/stat", .read), let bytes = try? file.read(at: 0, count: 1_024),
             let end = bytes.lastIndex(of: UInt8(ascii: ")"))
-        else { return ("", 0) }
+        else { return ("", 0, 0) }
+        // proc(5): state is the third field; user and system time are the 14th and 15th, in clock ticks.
         let fields = String(decoding: bytes[(end + 1)...], as: UTF8.self).split(separator: " ")
-        guard fields.count > 1 else { return ("", 0) }
-        return (String(fields[0]), Int32(fields[1]) ?? 0)
+        guard fields.count > 12 else { return ("", 0, 0) }
+        return (String(fields[0]), Int32(fields[1]) ?? 0, (Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0))
     }
 }

@@ -83,7 +83,7 @@ struct EmbedBench {
                 _ = try processor.process(
                     SourceRecord(
                         topic: topicPartition.topic, partition: 0, offset: Int64(index),
-                        timestampMilliseconds: SystemClock.epochMilliseconds(), key: nil, headers: [], value: bytes))
+                        timestampMilliseconds: SystemClock.epochMilliseconds(), key: nil, value: bytes))
             }
             index += 1
         }
