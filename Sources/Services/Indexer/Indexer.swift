@@ -93,6 +93,10 @@ package final class Indexer: Service {
                     let prepared = try await documents.prepare(batch.documents)
                     try await writing?.value
                     writing = Task { try await self.write(batch, prepared) }
+                } else {
+                    // A failure must not wait for the next record to be noticed: there may be none for long.
+                    try await writing?.value
+                    writing = nil
                 }
                 let now = SystemClock.epochMilliseconds()
                 if now - Self.lexemesMilliseconds > lexemesAt {
