@@ -183,7 +183,13 @@ let package = Package(
                 "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing", "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
-        tests("PipelineTests", uses: ["Bytes", "HTTPClient", "Kafka", "Postgres", "Files", "JSONScan"]),
+        // Runs the executable, which SwiftPM builds because of this dependency.
+        tests(
+            "PipelineTests", exclude: ["check_lake.py", "hand-written.jsonl"],
+            uses: [
+                "medallion", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle", "HTTPClient", "Kafka",
+                "Postgres", "Files", "JSONScan", "Bytes",
+            ]),
         tests("TidyTests", uses: ["Bytes", "Settings", "Transforms"]),
     ],
     cxxLanguageStandard: .cxx17

@@ -9,12 +9,17 @@ package struct ExpectedCounts: Decodable, Sendable {
     package let canaries: Int
     package let rules: [String: Int]
 
-    /// The counts for one recording.
+    /// The counts for one of the ``Recordings``.
     package static func of(_ name: String) throws -> ExpectedCounts {
+        try of(path: (Recordings.folder ?? "") + "/" + name)
+    }
+
+    /// The counts for one recording.
+    package static func of(path: String) throws -> ExpectedCounts {
         let script = PackageRoot.path + "/Tests/StreamJobTests/expected_counts.py"
-        let output = try PythonTool.run([script, (Recordings.folder ?? "") + "/" + name])
+        let output = try PythonTool.run([script, path])
         let counts = try JSONDecoder().decode([String: ExpectedCounts].self, from: Data(output))
-        guard let count = counts[name] else { throw PythonTool.Failure(description: "no counts for \(name)") }
+        guard let count = counts.first?.value else { throw PythonTool.Failure(description: "no counts for \(path)") }
         return count
     }
 }

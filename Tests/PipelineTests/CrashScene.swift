@@ -1,0 +1,167 @@
+import Bytes
+import Files
+import Glibc
+import Kafka
+import Postgres
+import Processes
+import Simulator
+import Testing
+
+/// A part that a crash test kills.
+enum CrashRole: String, CaseIterable {
+    case broker, producer, stream
+    /// Owns the embedded Postgres, which ends with it.
+    case index
+    case serve
+    /// The database's first process; the indexer starts it again.
+    case postgres
+    /// All in one.
+    case up
+}
+
+/// Roles under way while a simulator streams, and the seeded kills.
+///
+/// Used by one test's thread only.
+final class CrashScene {
+    static let topic = "wikimedia.recentchange"
+
+    let deployment: Deployment
+    let seed: UInt64
+    let recording: String
+    /// For messages.
+    private(set) var history: [String] = []
+    /// End of every topic partition, by its number; from ``awaitTopic()`` on.
+    private(set) var highs: [String: Int64] = [:]
+    private let roles: [CrashRole]
+    private let perSecond: Int
+    private let payloads: Set<[UInt8]>
+    private var random: SeededGenerator
+    private var running: [CrashRole: RunningProcess] = [:]
+
+    /// - Parameters:
+    ///   - events: that the simulator has.
+    ///   - perSecond: that it sends.
+    ///   - roles: the processes; Postgres counts as one.
+    init(
+        _ deployment: Deployment, seed: UInt64, events: Int, perSecond: Int,
+        roles: [CrashRole] = CrashRole.allCases.filter { $0 != .up }
+    ) throws {
+        self.deployment = deployment
+        self.seed = seed
+        self.roles = roles
+        self.perSecond = perSecond
+        random = SeededGenerator(seed: seed)
+        // From 2026-03-14, so that the same seed gives the same bytes.
+        let generator = EventGenerator(
+            seed: seed, startMilliseconds: 1_773_480_360_000, eventsPerSecond: Double(perSecond))
+        var bytes: [UInt8] = []
+        var payloads: Set<[UInt8]> = []
+        for index in 0..<events {
+            var payload: [UInt8] = []
+            generator.append(index, to: &payload)
+            payloads.insert(payload)
+            bytes += payload + [0x0A]
+        }
+        self.payloads = payloads
+        recording = deployment.file("events.jsonl")
+        try File.replace(recording, with: bytes)
+    }
+
+    /// Starts everything, and waits until documents arrive.
+    func start() throws {
+        try deployment.startSimulator(recording, ["--rate", "\(perSecond)"])
+        // The indexer first, so that the database is its.
+        for role in [CrashRole.broker, .index, .stream, .serve, .producer, .up] where roles.contains(role) {
+            try launch(role)
+            if role == .index { try deployment.wait(for: "the database") { deployment.dsn() != nil } }
+        }
+        try deployment.wait(for: "the first documents") { try !deployment.api.search("edit").isEmpty }
+    }
+
+    /// Kills a part at a random moment and starts it again at another, so often; every part once before one twice.
+    func kill(times: Int) throws {
+        var next: [CrashRole] = []
+        for _ in 0..<times {
+            if next.isEmpty { next = roles.shuffled(using: &random) }
+            let role = next.removeLast()
+            pause(100...1_200)
+            history.append(role.rawValue)
+            if role == .postgres {
+                // Not there while it is being started again.
+                try deployment.wait(for: "a database to kill") { deployment.postmaster.map { killNow($0) } ?? false }
+            } else {
+                try running[role]?.kill9()
+                pause(0...700)
+                try launch(role)
+            }
+        }
+    }
+
+    /// Stops everything in order.
+    func stop() throws {
+        for role in [CrashRole.producer, .serve, .stream, .index, .broker, .up] {
+            guard let process = running[role] else { continue }
+            #expect(try process.stop() == .exited(0), "\(role.rawValue)")
+        }
+    }
+
+    /// Waits until the topic holds every event that the simulator has, and nothing more comes.
+    func awaitTopic() throws {
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        let configuration = KafkaConfiguration(brokers: deployment.brokers, clientID: "test")
+        let admin = try KafkaAdmin(configuration)
+        var partitions: [Int32] = []
+        try deployment.wait(for: "the topic") {
+            partitions =
+                try admin.metadata(topic: Self.topic, timeoutMilliseconds: 5_000).topics
+                .first { $0.name == Self.topic }?.partitions ?? []
+            return !partitions.isEmpty
+        }
+        let consumer = try KafkaConsumer(configuration, options: options)
+        try consumer.assign(partitions.map { (topic: Self.topic, partition: $0, offset: .beginning) })
+        var missing = payloads
+        var idle = 0
+        try deployment.wait(for: "all events in the topic", seconds: payloads.count / perSecond + 120) {
+            let count = try consumer.next(maxRecords: 10_000, timeoutMilliseconds: 500) { batch in
+                for index in 0..<batch.count {
+                    if let value = batch[index].value { missing.remove(Array(value)) }
+                }
+                return batch.count
+            }
+            idle = count == 0 ? idle + 1 : 0
+            return missing.isEmpty && idle >= 2
+        }
+        for partition in partitions {
+            highs["\(partition)"] = try admin.watermarks(
+                topic: Self.topic, partition: partition, timeoutMilliseconds: 5_000
+            ).high
+        }
+    }
+
+    /// Whether an index has reached the topic's end.
+    func isIndexed(dsn: String) throws -> Bool {
+        let connection = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 5_000)
+        defer { connection.close() }
+        let rows = try connection.script(
+            "SELECT partition, next_offset FROM index_checkpoints WHERE topic = '\(Self.topic)'",
+            timeoutMilliseconds: 5_000)
+        let reached = Dictionary(uniqueKeysWithValues: rows.map { ($0[0] ?? "", Int64($0[1] ?? "") ?? 0) })
+        return highs.allSatisfy { partition, high in high == 0 || reached[partition] == high }
+    }
+
+    private func launch(_ role: CrashRole) throws {
+        let arguments: [String] =
+            switch role {
+            case .producer, .up: ["--url", deployment.streamURL]
+            default: []
+            }
+        running[role] = try deployment.start(role.rawValue, arguments)
+    }
+
+    private func killNow(_ pid: Int32) -> Bool { Glibc.kill(pid, SIGKILL) == 0 }
+
+    private func pause(_ milliseconds: ClosedRange<UInt32>) {
+        usleep(UInt32.random(in: milliseconds, using: &random) * 1_000)
+    }
+}

@@ -1,0 +1,183 @@
+import EmbeddedPostgres
+import Files
+import Glibc
+import PlatformTesting
+import Processes
+import Synchronization
+
+/// The real executable as an operator runs it: processes over one data folder, on ports of their own.
+///
+/// Everything ends with ``tearDown()``, or with the test process.
+final class Deployment: Sendable {
+    private let folder: TemporaryFolder
+    let brokerPort: Int
+    let apiPort: Int
+    let simulatorPort: Int
+    private let processes = Mutex<[RunningProcess]>([])
+
+    /// Built beside the test bundle.
+    static let executable: String = {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let path = String(decoding: buffer.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let beside = Folder.parent(of: path) + "/medallion"
+        return access(beside, X_OK) == 0 ? beside : PackageRoot.path + "/.build/debug/medallion"
+    }()
+
+    init() throws {
+        folder = try TemporaryFolder()
+        // Root's Postgres runs as another user, who has to pass.
+        chmod(folder.path, 0o711)
+        brokerPort = try Self.freePort()
+        apiPort = try Self.freePort()
+        simulatorPort = try Self.freePort()
+    }
+
+    /// Runs a test over a deployment that is gone afterwards, whatever happens.
+    static func run(_ body: @escaping @Sendable (Deployment) async throws -> Void) async throws {
+        try await OwnThread.run {
+            let deployment = try Deployment()
+            defer { deployment.tearDown() }
+            do {
+                try await body(deployment)
+            } catch {
+                throw PipelineFailure("\(error)\n\(deployment.lastWords)")
+            }
+        }
+    }
+
+    // MARK: Places
+
+    func file(_ name: String) -> String { folder.file(name) }
+    var dataFolder: String { folder.file("data") }
+    var lakeFolder: String { dataFolder + "/lake" }
+    var brokers: String { "127.0.0.1:\(brokerPort)" }
+    var api: API { API(port: apiPort) }
+    var streamURL: String { "http://127.0.0.1:\(simulatorPort)/v2/stream/recentchange" }
+
+    /// The embedded server's DSN for another database of it; nil while it does not run.
+    func dsn(database: String = "medallion") -> String? {
+        EmbeddedPostgres.runningDSN(folder: dataFolder + "/postgres")?
+            .replacing("dbname=medallion", with: "dbname=\(database)")
+    }
+
+    /// The embedded server's first process.
+    var postmaster: Int32? {
+        guard let bytes = try? File.contents(of: dataFolder + "/postgres/data/postmaster.pid") else { return nil }
+        return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+    }
+
+    // MARK: Processes
+
+    /// Starts a role, or starts it again.
+    ///
+    /// - Parameter name: of the process and its log; the role's unless given.
+    @discardableResult
+    func start(
+        _ command: String, _ arguments: [String] = [], name: String? = nil, environment: [String: String] = [:]
+    ) throws -> RunningProcess {
+        let name = name ?? command
+        let process = try RunningProcess(
+            name: name, command: [Self.executable, command] + arguments, environment: variables(environment),
+            logPath: folder.file("\(name).log"))
+        processes.withLock { $0.append(process) }
+        return process
+    }
+
+    @discardableResult
+    func startSimulator(_ recording: String, _ arguments: [String] = ["--full-speed"]) throws -> RunningProcess {
+        try start("simulate", ["--listen", "127.0.0.1:\(simulatorPort)", "--recording", recording] + arguments)
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// - Returns: what it printed.
+    /// - Throws: where it does not end with 0.
+    @discardableResult
+    func command(_ arguments: [String], environment: [String: String] = [:], seconds: Int = 60) throws -> String {
+        let log = folder.file("command.log")
+        try Folder.removeIfPresent(log)
+        let variables = variables(["LOG_LEVEL": "error"].merging(environment) { $1 })
+        let process = try RunningProcess(
+            name: arguments.joined(separator: " "), command: [Self.executable] + arguments, environment: variables,
+            logPath: log)
+        processes.withLock { $0.append(process) }
+        let ending = try process.awaitEnd(seconds: seconds)
+        let output = String(decoding: try File.contents(of: log), as: UTF8.self)
+        guard ending.isSuccess else { throw PipelineFailure("\(process.name) \(ending): \(output)") }
+        return output
+    }
+
+    /// Asks again and again; fails at once when a process that should run has ended.
+    func wait(for what: String, seconds: Int = 90, _ condition: () throws -> Bool) throws {
+        let deadline = time(nil) + seconds
+        var fault: (any Error)?
+        while time(nil) <= deadline {
+            do { if try condition() { return } } catch { fault = error }
+            if let gone = processes.withLock({ $0 }).first(where: { $0.isDead }) {
+                throw PipelineFailure("waiting for \(what), but \(gone.name) \(gone.ending.map { "\($0)" } ?? "")")
+            }
+            usleep(100_000)
+        }
+        throw PipelineFailure("waited \(seconds) s for \(what)" + (fault.map { "; \($0)" } ?? ""))
+    }
+
+    /// The end of every log, for a failure.
+    private var lastWords: String {
+        var seen: Set<String> = []
+        return processes.withLock { $0 }.filter { seen.insert($0.logPath).inserted }.map(\.lastWords)
+            .joined(separator: "\n")
+    }
+
+    private func tearDown() {
+        let all = processes.withLock { $0 }
+        for process in all { process.signal(SIGKILL) }
+        for process in all { _ = try? process.awaitEnd(seconds: 10) }
+        // Its own death signal ends it in order; this is faster, and nobody needs the data any more.
+        for _ in 0..<200 {
+            guard let postmaster, kill(postmaster, SIGQUIT) == 0 else { return }
+            usleep(20_000)
+        }
+    }
+
+    private func variables(_ more: [String: String]) -> [String: String] {
+        var variables = [
+            "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": brokers,
+            "API_LISTEN": "127.0.0.1:\(apiPort)",
+        ]
+        for name in ["MODEL_DIR", "PG_BIN_DIR"] {
+            if let value = getenv(name) { variables[name] = String(cString: value) }
+        }
+        return variables.merging(more) { $1 }
+    }
+
+    /// Below the ports that the system gives to outgoing connections, so that nobody takes one while its process is
+    /// down for a moment.
+    private static func freePort() throws -> Int {
+        for _ in 0..<200 {
+            let port = Int.random(in: 20_000..<32_000)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { continue }
+            defer { close(descriptor) }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = in_port_t(UInt16(port)).bigEndian
+            address.sin_addr = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
+            let status = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                    bind(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            if status == 0 { return port }
+        }
+        throw PipelineFailure("no free port")
+    }
+}
+
+extension RunningProcess {
+    /// Ended by itself with a failure, as no role may.
+    fileprivate var isDead: Bool {
+        guard let ending else { return false }
+        return !ending.isSuccess && ending != .signalled(SIGKILL)
+    }
+}

@@ -1,0 +1,179 @@
+import Bytes
+import Files
+import Glibc
+import JSONScan
+import PlatformTesting
+import Processes
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+extension PipelineTests {
+    /// Changed logic over old events, beside the running pipeline: looked at, made, served, taken back.
+    @Suite(.serialized) struct ReplayTests {
+        /// Changes the text of documents that have a comment, and of no other.
+        private static let template =
+            "{title}[, with the remark: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)]."
+        private static let newLogic = ["TEXT_TEMPLATE": template]
+        /// Of the 22 documents of the hand-written events three have no comment, and two have the same text.
+        private static let (changed, unchanged, changedTexts) = (Int64(19), Int64(3), Int64(18))
+
+        @Test(.timeLimit(.minutes(10))) func changedTemplate() async throws {
+            try await Deployment.run { deployment in
+                let up = try PlaybackTests.play(PlaybackTests.handWritten, deployment)
+                let searches = try SearchLoop(deployment.api)
+                defer { searches.stop() }
+
+                let before = try Folder.allFiles(deployment.dataFolder + "/lake")
+                let trial = try Self.replay(["--dry-run"], deployment)
+                #expect(trial["generation"]?.isNull == true)
+                Self.expectCounts(trial)
+                #expect(try Folder.allFiles(deployment.dataFolder + "/lake") == before)
+
+                let report = try Self.replay([], deployment)
+                #expect(report["generation"]?.integer == 2)
+                #expect(report["parent"]?.integer == 1)
+                Self.expectCounts(report)
+                #expect(report["embedded"]?.integer == Self.changedTexts)
+                try Self.expectGenerations(deployment, active: 1, documents: [22, 22])
+                #expect(try deployment.api.search("remark", mode: "lexical") == [])
+
+                // What comes from now on is made by both logics.
+                try Self.inject("Lichen", "A remarkable colony grows on the northern wall", deployment)
+                try deployment.wait(for: "the new event") { try deployment.api.search("lichen").first == Self.newID }
+                try deployment.command(["promote", "2"])
+                try Self.expectNewLogic(deployment)
+                try deployment.command(["promote", "1"])
+                #expect(try deployment.api.search("remark", mode: "lexical") == [])
+                #expect(try deployment.api.post("/search", [("query", .string("moss"))])["generation"]?.integer == 1)
+                try deployment.command(["promote", "2"])
+                try Self.expectNewLogic(deployment)
+                try Self.expectGenerations(deployment, active: 2, documents: [23, 23])
+
+                searches.stop()
+                #expect(searches.failures == [])
+                #expect(searches.generations == [1, 2])
+                #expect(try up.stop() == .exited(0))
+                try Self.expectRefusal(deployment)
+            }
+        }
+
+        private static func replay(_ arguments: [String], _ deployment: Deployment) throws -> JSONValue {
+            let output = try deployment.command(["replay", "--all", "--json"] + arguments, environment: newLogic)
+            return try JSONValue.parse(Array(output.utf8))
+        }
+
+        private static func expectCounts(_ report: JSONValue) {
+            #expect(report["added"]?.integer == 0)
+            #expect(report["changed"]?.integer == changed)
+            #expect(report["removed"]?.integer == 0)
+            #expect(report["unchanged"]?.integer == unchanged)
+            let records = (report["ranges"]?.array ?? []).reduce(0) { sum, range in
+                sum + (range["next_offset"]?.integer ?? 0) - (range["start_offset"]?.integer ?? 0)
+            }
+            #expect(records == 45)
+        }
+
+        private static func expectGenerations(_ deployment: Deployment, active: Int64, documents: [Int64]) throws {
+            let lines = try deployment.command(["generations", "--json"]).split(separator: "\n")
+            let rows = try lines.map { try JSONValue.parse(Array($0.utf8)) }
+            #expect(rows.map { $0["generation"]?.integer } == [1, 2])
+            #expect(rows.map { $0["is_active"]?.bool } == [active == 1, active == 2])
+            #expect(rows.map { $0["documents"]?.integer } == documents)
+            #expect(rows.map { $0["parent"]?.integer } == [nil, 1])
+            #expect(rows[0]["logic_version"] != rows[1]["logic_version"])
+            #expect(rows[0]["checkpoints"] == rows[1]["checkpoints"])
+        }
+
+        private static func expectNewLogic(_ deployment: Deployment) throws {
+            let api = deployment.api
+            let reply = try api.post("/search", [("query", .string("remark")), ("mode", .string("lexical"))])
+            #expect(reply["generation"]?.integer == 2)
+            #expect(reply["hits"]?.array?.isEmpty == false)
+            #expect(try api.search("famous suspension bridge in California", mode: "vector").first == bridge)
+            for (id, text) in [
+                (bridge, "Golden Gate Bridge, with the remark: The bridge was painted"),
+                (newID, "Lichen, with the remark: A remarkable colony"),
+                // Unchanged: its passage is the parent's.
+                (moss, "Moss. edit by Lena"),
+            ] {
+                let trace = try api.get("/trace/\(id)")
+                #expect(trace["complete"]?.bool == true, "\(trace["problems"] ?? .null)")
+                #expect(trace["generation"]?.integer == 2)
+                #expect(trace["gold"]?["record"]?["text"]?.string?.hasPrefix(text) == true, "\(trace)")
+                #expect(trace["bronze"]?.array?.first?["hash_ok"]?.bool == true)
+            }
+        }
+
+        /// With the old settings a restart must not write the new generation; with the new ones it goes on.
+        private static func expectRefusal(_ deployment: Deployment) throws {
+            let refused = try deployment.start("stream", name: "refused-stream")
+            _ = try refused.awaitEnd(seconds: 30)
+            #expect(refused.ending == .exited(1))
+            #expect(refused.output.contains("medallion promote"))
+        }
+
+        // MARK: An event of our own
+
+        private static let bridge = "00000000-0000-4000-8000-000000000001"
+        private static let moss = "00000000-0000-4000-8000-000000000017"
+        private static let newID = "00000000-0000-4000-8000-00000000abcd"
+
+        private static func inject(_ title: String, _ comment: String, _ deployment: Deployment) throws {
+            let event = """
+                {"$schema":"/mediawiki/recentchange/1.0.0","meta":{"uri":"https://en.wikipedia.org/wiki/\(title)",\
+                "id":"\(newID)","dt":"2026-03-14T10:00:00Z","domain":"en.wikipedia.org"},"type":"edit","namespace":0,\
+                "title":"\(title)","comment":"\(comment)","timestamp":1773482400,"user":"Sven","bot":false,\
+                "minor":false,"length":{"old":1,"new":2},"revision":{"old":1,"new":2},"wiki":"enwiki"}
+                """
+            _ = try API(port: deployment.simulatorPort).post("/inject", raw: Array(event.utf8))
+        }
+    }
+}
+
+/// Searches without a pause from a thread of its own, and remembers what went wrong.
+final class SearchLoop: Sendable {
+    private let state = Mutex(State())
+
+    private struct State {
+        var isStopped = false
+        var isDone = false
+        var failures: [String] = []
+        var generations: Set<Int64> = []
+    }
+
+    init(_ api: API) throws {
+        let isStarted = Threads.start(name: "searches") { [self] in
+            while !state.withLock({ $0.isStopped }) { search(api) }
+            state.withLock { $0.isDone = true }
+        }
+        guard isStarted else { throw PipelineFailure("no thread for searches") }
+    }
+
+    /// Ends the searches; does nothing the second time.
+    func stop() {
+        state.withLock { $0.isStopped = true }
+        while !state.withLock({ $0.isDone }) { usleep(1_000) }
+    }
+
+    var failures: [String] { state.withLock { $0.failures } }
+    var generations: Set<Int64> { state.withLock { $0.generations } }
+
+    private func search(_ api: API) {
+        do {
+            let reply = try api.post("/search", [("query", .string("golden gate bridge"))])
+            let generation = reply["generation"]?.integer ?? 0
+            let first = reply["hits"]?.array?.first
+            let isNew = first?["snippet"]?.string?.contains("with the remark") == true
+            state.withLock { state in
+                state.generations.insert(generation)
+                if first?["title"]?.string != "Golden Gate Bridge" || isNew != (generation == 2) {
+                    state.failures.append("generation \(generation) gave \(first ?? .null)")
+                }
+            }
+        } catch {
+            state.withLock { $0.failures.append("\(error)") }
+        }
+        usleep(5_000)
+    }
+}
