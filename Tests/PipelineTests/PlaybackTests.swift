@@ -121,8 +121,11 @@ extension PipelineTests {
             #expect(refusal["refused"]?.bool == true)
             #expect(
                 refusal["sentences"]?.array?.first?["text"]?.string == "I don't have enough information.")
+            // Every part is looked at within some seconds of its start.
+            try deployment.wait(for: "/health to be ok", seconds: 30) {
+                try api.get("/health")["status"]?.string == "ok"
+            }
             let health = try api.get("/health")
-            #expect(health["status"]?.string == "ok", "\(health)")
             for (name, dependency) in health["dependencies"]?.object ?? [] {
                 #expect(dependency["state"]?.string == "ok", "\(name): \(dependency)")
             }

@@ -62,8 +62,9 @@ package final class EmbeddedPostgres: Service {
     package func start(stop: StopSignal = StopSignal(), timeoutSeconds: Int = 300) throws {
         let cluster = try PostgresCluster(configuration)
         let lock = try OwnedDescriptor(locking: cluster.lockFile)
-        try cluster.create()
+        // First, because a server that is ending removes files from under everything else.
         try PostgresSupervisor.clear(cluster)
+        try cluster.create()
         try LogFile.shorten(cluster.logFile)
         let supervisor = PostgresSupervisor(cluster: cluster, logger: logger, restarts: restarts)
         try supervisor.start()
