@@ -32,6 +32,8 @@ final class CrashScene {
     private(set) var history: [String] = []
     /// End of every topic partition, by its number; from ``awaitTopic()`` on.
     private(set) var highs: [String: Int64] = [:]
+    /// How long all events may take to be indexed at once, by a debug build on a busy machine.
+    var patienceSeconds: Int { 120 + payloads.count / 25 }
     private let roles: [CrashRole]
     private let perSecond: Int
     private let payloads: Set<[UInt8]>

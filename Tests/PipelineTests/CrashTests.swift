@@ -47,8 +47,8 @@ extension PipelineTests {
                 try scene.kill(times: kills)
                 try scene.awaitTopic()
                 let reference = Reference(scene.deployment)
-                try reference.run(until: { try scene.isIndexed(dsn: $0) })
-                try scene.deployment.wait(for: "the index to catch up") {
+                try reference.run(seconds: scene.patienceSeconds, until: { try scene.isIndexed(dsn: $0) })
+                try scene.deployment.wait(for: "the index to catch up", seconds: scene.patienceSeconds) {
                     try scene.isIndexed(dsn: scene.deployment.dsn() ?? "")
                 }
                 try reference.compareIndexes()

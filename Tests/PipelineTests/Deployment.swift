@@ -113,7 +113,12 @@ final class Deployment: Sendable {
         let deadline = time(nil) + seconds
         var fault: (any Error)?
         while time(nil) <= deadline {
-            do { if try condition() { return } } catch { fault = error }
+            do {
+                if try condition() { return }
+                fault = nil
+            } catch {
+                fault = error
+            }
             if let gone = processes.withLock({ $0 }).first(where: { $0.isDead }) {
                 throw PipelineFailure("waiting for \(what), but \(gone.name) \(gone.ending.map { "\($0)" } ?? "")")
             }

@@ -20,7 +20,7 @@ final class Reference {
     private var dsn: String { deployment.dsn(database: database) ?? "" }
 
     /// Runs both until `isDone`, then stops them.
-    func run(until isDone: (_ dsn: String) throws -> Bool) throws {
+    func run(seconds: Int, until isDone: (_ dsn: String) throws -> Bool) throws {
         try deployment.wait(for: "the database") {
             let connection = try connect(deployment.dsn() ?? "")
             defer { connection.close() }
@@ -36,7 +36,7 @@ final class Reference {
         ]
         let stream = try deployment.start("stream", name: "reference-stream", environment: environment)
         let index = try deployment.start("index", name: "reference-index", environment: environment)
-        try deployment.wait(for: "the undisturbed index") { try isDone(dsn) }
+        try deployment.wait(for: "the undisturbed index", seconds: seconds) { try isDone(dsn) }
         #expect(try stream.stop() == .exited(0))
         #expect(try index.stop() == .exited(0))
     }
