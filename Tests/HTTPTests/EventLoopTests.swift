@@ -200,10 +200,10 @@ final class Mailbox<Value: Sendable>: Sendable {
             slow.send("x")
             try await Task.sleep(for: .milliseconds(50))
             slow.send("x")
-            // The patient one's end comes before or after, as its socket is let go.
-            var ends = await seen.take()
-            if ends != ["outputBound"] { ends = await seen.take() }
-            #expect(ends == ["outputBound"])
+            // Other news of the two connections may come before it.
+            var news = await seen.take(2)
+            if !news.contains("outputBound") { news = await seen.take(4) }
+            #expect(news.contains("outputBound"))
         }
     }
 
