@@ -8,7 +8,7 @@ export PATH := $(PATH):/opt/swift/usr/bin
 MEDALLION := .build/release/medallion
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo up bench test lint format clean
+.PHONY: help setup setup-tests build demo up bench test test-long lint format clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,10 @@ bench: build ## Measure speed and memory
 test: setup-tests ## Build and run every test
 	swift build --build-tests
 	swift test --skip-build --no-parallel
+
+test-long: setup-tests ## The same with the long trials in full
+	swift build --build-tests
+	MEDALLION_LONG_TESTS=1 swift test --skip-build --no-parallel
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
