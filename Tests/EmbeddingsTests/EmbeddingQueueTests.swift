@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func whatWaitsIsBounded() async throws {
-        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 10)
+        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 10, batchWorkers: 1)
         // Larger than the bound, but nothing waits.
         let first = submit(queue, id: 1, texts: 12, priority: .batch)
         while queue.queuedTexts < 12 { await Task.yield() }
@@ -26,9 +26,11 @@ import Testing
         // Queries have a bound of their own.
         let third = submit(queue, id: 3, texts: 2, priority: .query)
         while queue.queuedTexts < 14 { await Task.yield() }
-        let queries = queue.takeQueries()
-        #expect(queries.map(\.id) == [3])
-        for query in queries { query.continuation.resume(returning: [[1], [2]]) }
+        let work = try #require(queue.next(.query))
+        #expect(work.round.sequences(of: work.batch).count == 2)
+        #expect(queue.queuedTexts == 13 - 1)
+        work.round.deliver([[1], [2]], of: work.batch)
+        #expect(queue.next(.query) == nil)
         #expect(try await third.value == [[1], [2]])
         queue.stop()
         await #expect(throws: EmbeddingError.stopped) { try await first.value }
@@ -46,41 +48,66 @@ import Testing
     }
 
     @Test func aQueryThatArrivesDuringABatchOvertakesIt() async throws {
-        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 1000)
-        let worker = EmbeddingWorker(model: try EmbeddingModel(path: Model.directory + "/model.xml"), queue: queue)
+        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 1000, batchWorkers: 2)
+        let path = Model.directory + "/model.xml"
+        let forQueries = try EmbeddingModel(path: path)
+        let forBatches = try EmbeddingModel(path: path, parallelism: .throughput(requests: 2))
+        let queryWorker = EmbeddingWorker(request: try forQueries.makeRequest(), priority: .query, queue: queue)
+        let batchWorkers = try (0..<2).map { _ in
+            EmbeddingWorker(request: try forBatches.makeRequest(), priority: .batch, queue: queue)
+        }
         let long = [Int32](repeating: 2000, count: 200)
         let batch = job(1, sequences: [[Int32]](repeating: long, count: 200)) { queue.add($0, priority: .batch) }
         let query = Mutex<EmbeddingJob?>(nil)
         let answer = job(2, sequences: [[101, 2000, 102]]) { job in query.withLock { $0 = job } }
         while queue.queuedTexts < 200 || query.withLock({ $0 == nil }) { await Task.yield() }
-        try worker.start()
+        for worker in batchWorkers + [queryWorker] { try worker.start() }
+        let batchTexts = { @Sendable in batchWorkers.reduce(0) { $0 + $1.statistics.texts } }
         // A thread of its own, because other tests may keep every thread of the pool busy.
         let textsDoneBefore = Mutex(Int.max)
         let thread = Thread {
-            while worker.statistics.microBatches == 0 { usleep(100) }
+            while batchTexts() == 0 { usleep(100) }
             if let job = query.withLock({ $0 }) { queue.add(job, priority: .query) }
-            while worker.statistics.queries == 0 { usleep(100) }
-            let done = worker.statistics.texts
+            while queryWorker.statistics.queries == 0 { usleep(100) }
+            let done = batchTexts()
             textsDoneBefore.withLock { $0 = done }
         }
         thread.start()
         #expect(try await answer.value.count == 1)
         #expect(try await batch.value.count == 200)
         while textsDoneBefore.withLock({ $0 }) == .max { await Task.yield() }
-        #expect(textsDoneBefore.withLock { $0 } < 201)
+        #expect(textsDoneBefore.withLock { $0 } < 200)
+        // Both workers had a share, and together computed every text once.
+        #expect(batchWorkers.allSatisfy { $0.statistics.texts > 0 })
+        #expect(batchTexts() == 200)
         queue.stop()
-        worker.join(timeoutSeconds: 10)
+        for worker in batchWorkers + [queryWorker] { worker.join(timeoutSeconds: 10) }
+    }
+
+    @Test func aStopAnswersWhatIsHalfComputed() async throws {
+        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 1000, batchWorkers: 1)
+        let job = job(1, sequences: [[Int32]](repeating: [Int32](repeating: 7, count: 100), count: 8)) {
+            queue.add($0, priority: .batch)
+        }
+        while queue.queuedTexts < 8 { await Task.yield() }
+        let work = try #require(queue.next(.batch))
+        #expect(work.batch.members.count < 8)
+        queue.stop()
+        await #expect(throws: EmbeddingError.stopped) { try await job.value }
+        // The micro-batch that was under way comes too late, and answers nobody a second time.
+        work.round.deliver([[Float]](repeating: [1], count: work.batch.members.count), of: work.batch)
+        #expect(queue.next(.batch) == nil)
     }
 
     @Test func aCancelledJobLeavesTheQueue() async throws {
-        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 10)
+        let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 10, batchWorkers: 1)
         let job = submit(queue, id: 7, texts: 3, priority: .batch)
         while queue.queuedTexts < 3 { await Task.yield() }
         queue.cancel(7)
         queue.cancel(7)
         await #expect(throws: CancellationError.self) { try await job.value }
         #expect(queue.queuedTexts == 0)
-        #expect(queue.takeBatches(textsMax: 100).isEmpty)
+        #expect(queue.next(.batch) == nil)
     }
 }
 

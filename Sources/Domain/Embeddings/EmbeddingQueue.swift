@@ -1,39 +1,55 @@
 import Dispatch
 import Synchronization
 
-/// Texts of one `embed` call on their way through the worker.
-struct EmbeddingJob: Sendable {
-    let id: UInt64
-    /// Token ids per text.
-    let sequences: [[Int32]]
-    let continuation: CheckedContinuation<[[Float]], any Error>
+/// One micro-batch for a worker to compute.
+struct EmbeddingWork: Sendable {
+    let round: EmbeddingRound
+    let batch: MicroBatch
 }
 
-/// A bounded queue with a fast lane for queries; filled by any task, drained by the one worker thread.
+/// A bounded queue with a lane per priority; filled by any task, drained by the workers' threads.
 final class EmbeddingQueue: Sendable {
-    private struct State {
-        var queries: [EmbeddingJob] = []
-        var batches: [EmbeddingJob] = []
-        var queuedQueryTexts = 0
-        var queuedBatchTexts = 0
-        var nextID: UInt64 = 0
-        var isStopped = false
+    /// Batch texts that one round sorts together; a quarter of a second of work on two cores.
+    static let roundTextsMax = 256
+
+    private struct Lane {
+        var jobs: [EmbeddingJob] = []
+        var queuedTexts = 0
+        let textsMax: Int
+        /// What was taken from `jobs` last, and the next of its micro-batches.
+        var round: EmbeddingRound?
+        var next = 0
     }
 
-    private let state = Mutex(State())
-    private let arrivals = DispatchSemaphore(value: 0)
-    private let queryTextsMax: Int
-    private let batchTextsMax: Int
+    private struct State {
+        var queries: Lane
+        var batches: Lane
+        var nextID: UInt64 = 0
+        var isStopped = false
 
-    init(queryTextsMax: Int, batchTextsMax: Int) {
-        self.queryTextsMax = queryTextsMax
-        self.batchTextsMax = batchTextsMax
+        subscript(_ priority: EmbeddingPriority) -> Lane {
+            get { priority == .query ? queries : batches }
+            _modify {
+                if priority == .query { yield &queries } else { yield &batches }
+            }
+        }
+    }
+
+    private let state: Mutex<State>
+    private let queryArrivals = DispatchSemaphore(value: 0)
+    private let batchArrivals = DispatchSemaphore(value: 0)
+    /// Workers that an arrival of batch texts wakes.
+    private let batchWorkers: Int
+
+    init(queryTextsMax: Int, batchTextsMax: Int, batchWorkers: Int) {
+        state = Mutex(State(queries: Lane(textsMax: queryTextsMax), batches: Lane(textsMax: batchTextsMax)))
+        self.batchWorkers = batchWorkers
     }
 
     var isStopped: Bool { state.withLock { $0.isStopped } }
 
     /// Texts that wait, of both priorities.
-    var queuedTexts: Int { state.withLock { $0.queuedQueryTexts + $0.queuedBatchTexts } }
+    var queuedTexts: Int { state.withLock { $0.queries.queuedTexts + $0.batches.queuedTexts } }
 
     /// A number that identifies a job for `cancel`.
     func makeID() -> UInt64 {
@@ -50,90 +66,101 @@ final class EmbeddingQueue: Sendable {
     func add(_ job: EmbeddingJob, priority: EmbeddingPriority) {
         let refusal: EmbeddingError? = state.withLock { state in
             if state.isStopped { return EmbeddingError.stopped }
-            switch priority {
-            case .query:
-                guard state.queries.isEmpty || state.queuedQueryTexts + job.sequences.count <= queryTextsMax else {
-                    return EmbeddingError.overloaded(waiting: state.queuedQueryTexts, of: "queries")
-                }
-                state.queries.append(job)
-                state.queuedQueryTexts += job.sequences.count
-            case .batch:
-                guard state.batches.isEmpty || state.queuedBatchTexts + job.sequences.count <= batchTextsMax else {
-                    return EmbeddingError.overloaded(waiting: state.queuedBatchTexts, of: "texts")
-                }
-                state.batches.append(job)
-                state.queuedBatchTexts += job.sequences.count
+            let waiting = state[priority].queuedTexts
+            guard state[priority].jobs.isEmpty || waiting + job.sequences.count <= state[priority].textsMax else {
+                return EmbeddingError.overloaded(waiting: waiting, of: priority == .query ? "queries" : "texts")
             }
+            state[priority].jobs.append(job)
+            state[priority].queuedTexts += job.sequences.count
             return nil
         }
         if let refusal {
             job.continuation.resume(throwing: refusal)
         } else {
-            arrivals.signal()
+            wake(priority)
         }
     }
 
     /// Answers a job that still waits with `CancellationError`; one that is being computed runs to its end.
     func cancel(_ id: UInt64) {
         let job: EmbeddingJob? = state.withLock { state in
-            if let index = state.queries.firstIndex(where: { $0.id == id }) {
-                let job = state.queries.remove(at: index)
-                state.queuedQueryTexts -= job.sequences.count
+            for priority in [EmbeddingPriority.query, .batch] {
+                guard let index = state[priority].jobs.firstIndex(where: { $0.id == id }) else { continue }
+                let job = state[priority].jobs.remove(at: index)
+                state[priority].queuedTexts -= job.sequences.count
                 return job
             }
-            guard let index = state.batches.firstIndex(where: { $0.id == id }) else { return nil }
-            let job = state.batches.remove(at: index)
-            state.queuedBatchTexts -= job.sequences.count
-            return job
+            return nil
         }
         job?.continuation.resume(throwing: CancellationError())
     }
 
     /// Refuses what comes, and answers what waits with an error.
     func stop() {
-        let jobs = state.withLock { state in
+        var jobs: [EmbeddingJob] = []
+        var works: [EmbeddingWork] = []
+        state.withLock { state in
             state.isStopped = true
-            defer {
-                state.queries = []
-                state.batches = []
-                state.queuedQueryTexts = 0
-                state.queuedBatchTexts = 0
+            for priority in [EmbeddingPriority.query, .batch] {
+                jobs += state[priority].jobs
+                state[priority].jobs = []
+                state[priority].queuedTexts = 0
+                while let work = Self.nextOfRound(&state[priority]) { works.append(work) }
             }
-            return state.queries + state.batches
         }
         for job in jobs { job.continuation.resume(throwing: EmbeddingError.stopped) }
-        arrivals.signal()
+        for work in works { work.round.fail(work.batch, with: .stopped) }
+        wake(.query)
+        wake(.batch)
     }
 
-    /// All waiting queries; none is also an answer. Does not block.
-    func takeQueries() -> [EmbeddingJob] {
+    /// The next micro-batch of a priority, if there is any. Does not block.
+    ///
+    /// Waiting jobs become a new round in order of arrival: all queries, or batch jobs of up to ``roundTextsMax`` texts
+    /// (at least one job).
+    func next(_ priority: EmbeddingPriority) -> EmbeddingWork? {
         state.withLock { state in
-            guard !state.queries.isEmpty else { return [] }
-            defer {
-                state.queries = []
-                state.queuedQueryTexts = 0
-            }
-            return state.queries
-        }
-    }
-
-    /// Waiting batch jobs in order of arrival, up to `textsMax` texts but at least one job if any waits.
-    func takeBatches(textsMax: Int) -> [EmbeddingJob] {
-        state.withLock { state in
+            if let work = Self.nextOfRound(&state[priority]) { return work }
+            let textsMax = priority == .query ? Int.max : Self.roundTextsMax
             var texts = 0
             var count = 0
-            while count < state.batches.count, count == 0 || texts + state.batches[count].sequences.count <= textsMax {
-                texts += state.batches[count].sequences.count
+            for job in state[priority].jobs {
+                guard count == 0 || texts + job.sequences.count <= textsMax else { break }
+                texts += job.sequences.count
                 count += 1
             }
-            defer { state.batches.removeFirst(count) }
-            state.queuedBatchTexts -= texts
-            return Array(state.batches[..<count])
+            guard count > 0 else { return nil }
+            state[priority].round = EmbeddingRound(Array(state[priority].jobs.prefix(count)))
+            state[priority].next = 0
+            state[priority].jobs.removeFirst(count)
+            state[priority].queuedTexts -= texts
+            return Self.nextOfRound(&state[priority])
         }
     }
 
-    /// Blocks the worker's thread until a job arrived or the queue was stopped; may return without either.
-    func waitForArrival() { arrivals.wait() }
+    private static func nextOfRound(_ lane: inout Lane) -> EmbeddingWork? {
+        guard let round = lane.round else { return nil }
+        defer {
+            lane.next += 1
+            if lane.next >= round.batches.count { lane.round = nil }
+        }
+        return lane.next < round.batches.count ? EmbeddingWork(round: round, batch: round.batches[lane.next]) : nil
+    }
+
+    /// Blocks a worker's thread until a job arrived or the queue was stopped; may return without either.
+    func waitForArrival(_ priority: EmbeddingPriority) {
+        switch priority {
+        case .query: queryArrivals.wait()
+        case .batch: batchArrivals.wait()
+        }
+    }
+
+    private func wake(_ priority: EmbeddingPriority) {
+        switch priority {
+        case .query: queryArrivals.signal()
+        case .batch: for _ in 0..<batchWorkers { batchArrivals.signal() }
+        }
+    }
 }
 
 extension EmbeddingError {

@@ -4,21 +4,20 @@ import Glibc
 import Inference
 import Synchronization
 
-/// The thread that computes embeddings.
+/// A thread that computes embeddings of one priority.
 ///
-/// `@unchecked Sendable`: `model`, which is not thread-safe, is used by the thread that `start` makes and by nothing else;
-/// the rest is immutable or behind a mutex.
+/// `@unchecked Sendable`: `request`, which is not thread-safe, is used by the thread that `start` makes and by nothing
+/// else; the rest is immutable or behind a mutex.
 final class EmbeddingWorker: @unchecked Sendable {
-    /// Batch texts that one round sorts together; about half a second of work.
-    private static let roundTextsMax = 256
-
-    private let model: EmbeddingModel
+    private let request: InferenceRequest
+    private let priority: EmbeddingPriority
     private let queue: EmbeddingQueue
     private let counters = Mutex(EmbedderStatistics())
     private let finished = DispatchSemaphore(value: 0)
 
-    init(model: EmbeddingModel, queue: EmbeddingQueue) {
-        self.model = model
+    init(request: InferenceRequest, priority: EmbeddingPriority, queue: EmbeddingQueue) {
+        self.request = request
+        self.priority = priority
         self.queue = queue
     }
 
@@ -48,56 +47,25 @@ final class EmbeddingWorker: @unchecked Sendable {
 
     private func run() {
         while !queue.isStopped {
-            let queries = queue.takeQueries()
-            if !queries.isEmpty {
-                compute(queries, priority: .query)
+            guard let work = queue.next(priority) else {
+                queue.waitForArrival(priority)
                 continue
             }
-            let batches = queue.takeBatches(textsMax: Self.roundTextsMax)
-            if batches.isEmpty {
-                queue.waitForArrival()
-            } else {
-                compute(batches, priority: .batch)
+            do throws(EmbeddingError) {
+                work.round.deliver(try infer(work), of: work.batch)
+            } catch {
+                work.round.fail(work.batch, with: error)
             }
         }
         finished.signal()
     }
 
-    /// Computes jobs together and answers each as soon as its last text is done.
-    private func compute(_ jobs: [EmbeddingJob], priority: EmbeddingPriority) {
-        var rows: [(job: Int, text: Int)] = []
-        for (job, entry) in jobs.enumerated() { rows += entry.sequences.indices.map { (job, $0) } }
-        var results = jobs.map { [[Float]](repeating: [], count: $0.sequences.count) }
-        var missing = jobs.map(\.sequences.count)
-        let sequence = { (row: Int) in jobs[rows[row].job].sequences[rows[row].text] }
-        for batch in MicroBatch.plan(lengths: rows.indices.map { sequence($0).count }) {
-            if priority == .batch {
-                let queries = queue.takeQueries()
-                if !queries.isEmpty { compute(queries, priority: .query) }
-            }
-            do throws(EmbeddingError) {
-                let vectors = try infer(batch, sequences: batch.members.map(sequence), priority: priority)
-                for (vector, row) in zip(vectors, batch.members) {
-                    let (job, text) = rows[row]
-                    results[job][text] = vector
-                    missing[job] -= 1
-                    if missing[job] == 0 { jobs[job].continuation.resume(returning: results[job]) }
-                }
-            } catch {
-                for job in jobs.indices where missing[job] > 0 { jobs[job].continuation.resume(throwing: error) }
-                return
-            }
-        }
-    }
-
-    private func infer(
-        _ batch: MicroBatch, sequences: [[Int32]], priority: EmbeddingPriority
-    ) throws(EmbeddingError) -> [[Float]] {
-        if queue.isStopped { throw EmbeddingError.stopped }
+    private func infer(_ work: EmbeddingWork) throws(EmbeddingError) -> [[Float]] {
+        let sequences = work.round.sequences(of: work.batch)
         let start = SystemClock.monotonicNanoseconds()
         let numbers: [Float]
         do {
-            numbers = try model.infer(sequences, length: batch.length)
+            numbers = try request.infer(sequences, length: work.batch.length)
         } catch {
             throw EmbeddingError(.inference, error.operation, reason: error.reason)
         }
@@ -109,6 +77,7 @@ final class EmbeddingWorker: @unchecked Sendable {
             counters.busyNanoseconds += UInt64(clamping: elapsed)
             if priority == .query { counters.queries += sequences.count }
         }
-        return sequences.indices.map { Array(numbers[$0 * model.dimensions..<($0 + 1) * model.dimensions]) }
+        let width = request.dimensions
+        return sequences.indices.map { Array(numbers[$0 * width..<($0 + 1) * width]) }
     }
 }

@@ -8,7 +8,7 @@ import Synchronization
 
 /// What a local embedder may use. Every bound has a default that suits one machine.
 package struct LocalEmbedderOptions: Sendable {
-    /// Threads that compute; 0 means one per core.
+    /// Threads that compute batches, and as many for queries; 0 means one per core.
     package var threads = 0
     package var precision = InferencePrecision.automatic
     /// Query texts that may wait before ``EmbeddingError/Kind/overloaded``.
@@ -26,16 +26,25 @@ package struct EmbedderStatistics: Sendable, Equatable {
     /// Tokens without padding.
     package var tokens = 0
     package var microBatches = 0
-    /// Time spent computing.
+    /// Time spent computing, summed over the workers.
     package var busyNanoseconds: UInt64 = 0
     /// Texts that wait now.
     package var queuedTexts = 0
+
+    static func + (a: Self, b: Self) -> Self {
+        EmbedderStatistics(
+            texts: a.texts + b.texts, queries: a.queries + b.queries, tokens: a.tokens + b.tokens,
+            microBatches: a.microBatches + b.microBatches, busyNanoseconds: a.busyNanoseconds + b.busyNanoseconds,
+            queuedTexts: a.queuedTexts + b.queuedTexts)
+    }
 }
 
-/// Embeds on this machine, through OpenVINO, on a thread of its own.
+/// Embeds on this machine, through OpenVINO, on threads of its own.
 ///
-/// Texts are tokenized by the caller, computed by the one thread in micro-batches of like length; waiting queries are
-/// computed before the next micro-batch. All calls may come from any task; they suspend and never block a thread.
+/// Texts are tokenized by the caller and computed in micro-batches of like length: batches by one thread per core, each
+/// with a request of its own, queries by a further thread whose request is spread over all cores, so that a query shares
+/// the processor with the batches and never waits for one. All calls may come from any task; they suspend and never block
+/// a thread.
 package final class LocalEmbedder: TextEmbedder {
     package let dimensions: Int
     package let modelName: String
@@ -44,9 +53,9 @@ package final class LocalEmbedder: TextEmbedder {
     package let tokenizer: WordPieceTokenizer
 
     private let queue: EmbeddingQueue
-    private let worker: EmbeddingWorker
+    private let workers: [EmbeddingWorker]
 
-    /// Loads the model and starts the thread; blocks for about 200 ms.
+    /// Loads the model and starts the threads; blocks for about 300 ms.
     ///
     /// - Parameter modelDirectory: holds model.xml, model.bin, vocab.txt, and model.json with `name`, `dimensions`,
     ///   `max_tokens` (see tools/convert_model.py).
@@ -54,37 +63,48 @@ package final class LocalEmbedder: TextEmbedder {
     package init(modelDirectory: String, options: LocalEmbedderOptions = LocalEmbedderOptions()) throws {
         let facts = try ModelFacts(directory: modelDirectory)
         tokenizer = try WordPieceTokenizer(vocabularyPath: modelDirectory + "/vocab.txt")
-        let model: EmbeddingModel
+        let threads = options.threads > 0 ? options.threads : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        queue = EmbeddingQueue(
+            queryTextsMax: options.queuedQueriesMax, batchTextsMax: options.queuedTextsMax, batchWorkers: threads)
         do {
-            model = try EmbeddingModel(
-                path: modelDirectory + "/model.xml", threads: options.threads, precision: options.precision)
+            func compiled(_ parallelism: InferenceParallelism) throws(InferenceError) -> EmbeddingModel {
+                try EmbeddingModel(
+                    path: modelDirectory + "/model.xml", parallelism: parallelism, precision: options.precision)
+            }
+            let forQueries = try compiled(.latency(threads: options.threads))
+            let forBatches = try compiled(.throughput(requests: threads))
+            dimensions = forQueries.dimensions
+            var workers = [
+                EmbeddingWorker(request: try forQueries.makeRequest(), priority: .query, queue: queue)
+            ]
+            for _ in 0..<threads {
+                workers.append(EmbeddingWorker(request: try forBatches.makeRequest(), priority: .batch, queue: queue))
+            }
+            self.workers = workers
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)
         }
-        guard model.dimensions == facts.dimensions else {
+        modelName = facts.name
+        maxTokens = facts.maxTokens
+        guard dimensions == facts.dimensions else {
             throw EmbeddingError(
                 .model, "use the model \(modelDirectory)",
-                reason: "it gives \(model.dimensions) dimensions where model.json says \(facts.dimensions)",
+                reason: "it gives \(dimensions) dimensions where model.json says \(facts.dimensions)",
                 hint: EmbeddingError.modelHint)
         }
-        modelName = facts.name
-        dimensions = facts.dimensions
-        maxTokens = facts.maxTokens
-        queue = EmbeddingQueue(queryTextsMax: options.queuedQueriesMax, batchTextsMax: options.queuedTextsMax)
-        worker = EmbeddingWorker(model: model, queue: queue)
-        try worker.start()
+        for worker in workers { try worker.start() }
     }
 
     deinit { queue.stop() }
 
     /// What was done since the start.
     package var statistics: EmbedderStatistics {
-        var statistics = worker.statistics
+        var statistics = workers.map(\.statistics).reduce(EmbedderStatistics(), +)
         statistics.queuedTexts = queue.queuedTexts
         return statistics
     }
 
-    /// Tokenizes at once, then suspends until the worker has computed all vectors.
+    /// Tokenizes at once, then suspends until the workers have computed all vectors.
     ///
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while the texts waited.
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
@@ -108,10 +128,10 @@ package final class LocalEmbedder: TextEmbedder {
         Passages.split(text, tokenizer: tokenizer, maxTokens: maxTokens)
     }
 
-    /// Fails what waits with an error of kind `stopped` and ends the thread; blocks for one micro-batch at most.
+    /// Fails what waits with an error of kind `stopped` and ends the threads; blocks for one micro-batch at most.
     package func stop() {
         queue.stop()
-        worker.join(timeoutSeconds: 10)
+        for worker in workers { worker.join(timeoutSeconds: 10) }
     }
 }
 

@@ -1,6 +1,6 @@
 /// How urgent an embedding is.
 package enum EmbeddingPriority: Sendable {
-    /// Somebody waits for it: overtakes batches between micro-batches.
+    /// Somebody waits for it: does not wait for batches.
     case query
     /// Bulk work of an indexer or a replay.
     case batch

@@ -30,9 +30,13 @@ struct EmbedBench {
         let processor = (ProcessorTime.seconds() - before) / Double(even.count + real.count) * 1e3
         let tokens = real.reduce(0) { $0 + embedder.tokenizer.encode($1).count }
         var single = Sample()
-        for text in real.prefix(Self.queries) {
+        let queries = real.prefix(Self.queries).map(Self.query)
+        let queryTokens = queries.reduce(0) { $0 + embedder.tokenizer.encode($1).count }
+        // The first of every length compiles its shape.
+        for query in queries { _ = try await embedder.embed([query], priority: .query) }
+        for query in queries {
             let began = SystemClock.monotonicNanoseconds()
-            _ = try await embedder.embed([String(text.prefix(60))], priority: .query)
+            _ = try await embedder.embed([query], priority: .query)
             single.add(Double(SystemClock.monotonicNanoseconds() - began) / 1e6)
         }
         let began = SystemClock.monotonicNanoseconds()
@@ -48,6 +52,7 @@ struct EmbedBench {
                 BenchFigure("processor time", processor, "ms/document"),
                 BenchFigure("baseline, one after the other", baseline, "/s"),
                 BenchFigure("ratio to the baseline", realRate / baseline, ""),
+                BenchFigure("tokens of a query, mean", Double(queryTokens) / Double(max(1, queries.count)), ""),
                 BenchFigure("one query, p50", single.quantile(0.5), "ms", target: "wanted: at most 1.5"),
                 BenchFigure("one query, p95", single.quantile(0.95), "ms"),
             ])
@@ -62,6 +67,12 @@ struct EmbedBench {
             start = end
         }
         return Double(texts.count) / (Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
+    }
+
+    /// What people search for: the title, with which the standard template begins.
+    private static func query(_ text: String) -> String {
+        let title = text.prefix { $0 != ":" && $0 != "." }
+        return String((title.isEmpty ? text[...] : title).prefix(60))
     }
 
     /// What becomes of the source's events under the default logic.
