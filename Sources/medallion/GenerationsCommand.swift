@@ -25,8 +25,15 @@ struct GenerationsCommand: Command {
             lakeDirectory: context.settings.lakeDirectory,
             database: try Platform(context: context).database("generations"))
         if let prune { try await promotion.prune(prune) }
-        for (lake, index) in try await promotion.list() {
-            isJSON ? printJSON(lake, index) : printLine(lake, index)
+        let generations = try await promotion.list()
+        for (lake, index) in generations { isJSON ? printJSON(lake, index) : printLine(lake, index) }
+        let inLake = generations.first { $0.lake?.state == .active }?.lake?.number
+        let inIndex = generations.first { $0.index?.isActive == true }?.index?.generation
+        if let inLake, let inIndex, inLake != inIndex {
+            context.logger.warning(
+                "the lake and the index disagree about the active generation: a promotion was cut short, or the index is new;"
+                    + " `medallion promote` with the one to serve mends it",
+                ["lake": "\(inLake)", "index": "\(inIndex)"])
         }
     }
 

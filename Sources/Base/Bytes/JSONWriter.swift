@@ -61,10 +61,14 @@ package struct JSONWriter {
         needsComma = true
     }
 
-    /// Writes a whole number of up to 64 bits.
+    /// Writes a whole number.
     package mutating func integer(_ value: some BinaryInteger) {
         separate()
-        Decimal.append(Int64(value), to: &bytes)
+        if let value = Int64(exactly: value) {
+            Decimal.append(value, to: &bytes)
+        } else {
+            bytes.append(contentsOf: value.description.utf8)
+        }
         needsComma = true
     }
 

@@ -49,17 +49,13 @@ package struct Promotion: Sendable {
 
     /// The generations as the lake and as the index know them, by number.
     ///
-    /// Where a crash came between the two steps of a promotion, the lake's log is brought after the index.
+    /// Changes nothing. Where a crash came between the two steps of a promotion the two disagree about which one is
+    /// active, and promoting once more mends it.
     package func list() async throws -> [(lake: LakeGeneration?, index: GenerationSummary?)] {
         try await lane.run { [self] in
             let log = GenerationLog(layout: layout)
             let summaries = try GenerationStore(configuration: database).list(
                 timeoutMilliseconds: Self.statementMilliseconds)
-            if let active = summaries.first(where: \.isActive)?.generation, let lake = try log.active(),
-                lake.number != active, try log.read().contains(where: { $0.number == active })
-            {
-                try log.promote(active)
-            }
             let generations = try log.read()
             let numbers = Set(generations.map(\.number)).union(summaries.map(\.generation)).sorted()
             return numbers.map { number in

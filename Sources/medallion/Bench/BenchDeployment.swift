@@ -29,6 +29,11 @@ final class BenchDeployment: Sendable {
         chmod(folder.path, 0o755)
         var simulate = ["simulate", "--listen", "127.0.0.1:\(ports[0])", "--rate", "\(rate)"]
         if let recording { simulate += ["--recording", try Self.absolute(recording), "--loop"] }
+        // Ctrl-C reaches this process only: the children have sessions of their own.
+        _ = StopRequests.listen { [weak self] _, signal in
+            self?.stop()
+            exit(128 + signal)
+        }
         try start(simulate, [:])
         try start(
             ["up", "--url", simulator + Simulator.path],
@@ -103,15 +108,18 @@ final class BenchDeployment: Sendable {
 
     /// Stops both and removes the folder. Blocks until they have ended, at most a minute each.
     func stop() {
+        let stopping = children.withLock { children in
+            defer { children = [] }
+            return children
+        }
         // The last one started reads from the first.
-        for child in children.withLock({ $0 }).reversed() {
+        for child in stopping.reversed() {
             kill(child, SIGTERM)
             for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
             if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
             let ending = ChildProcess.reap(child)
             if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
         }
-        children.withLock { $0 = [] }
         folder.remove()
     }
 
@@ -120,8 +128,11 @@ final class BenchDeployment: Sendable {
         // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
         let kept: Set = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_DIR", "PG_BIN_DIR", "COMMIT_INTERVAL_MS"]
         environment = environment.filter { kept.contains($0.key) }.merging(settings) { $1 }
+        // A killed benchmark takes its children with it, where the system can do that.
+        let guardian = "/usr/bin/setpriv"
+        let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=TERM", "--"] : []
         let child = try ChildProcess.spawn(
-            [try Self.absolute("/proc/self/exe")] + arguments, environment: environment.map { "\($0.key)=\($0.value)" },
+            command + [try Self.absolute("/proc/self/exe")] + arguments, environment: environment.map { "\($0.key)=\($0.value)" },
             output: STDERR_FILENO)
         children.withLock { $0.append(child) }
     }
