@@ -25,6 +25,7 @@ final class GoldReader {
     /// Gold topic partitions where records may be missing between what the index has and the position read from.
     private var doubtful: Set<Int32>
     private var lastFault = ""
+    private var unreadableReports = ReportLimiter()
 
     /// Bound of what is fetched ahead per topic partition; the index takes about 1,000 documents/s.
     static let fetchAheadKilobytes = 16_384
@@ -101,9 +102,14 @@ final class GoldReader {
             }
         } catch {
             batch.unreadable += 1
-            logger.error(
-                "a Gold record cannot be read and is left out",
-                ["topic": topic, "partition": "\(record.partition)", "offset": "\(record.offset)", "why": "\(error)"])
+            if let count = unreadableReports.admit() {
+                logger.error(
+                    "a Gold record cannot be read and is left out",
+                    [
+                        "topic": topic, "partition": "\(record.partition)", "offset": "\(record.offset)",
+                        "why": "\(error)", "records": "\(count)",
+                    ])
+            }
         }
         if let gap = gaps.first { try note(gap, of: record.partition) }
     }

@@ -18,8 +18,7 @@ struct AppendRound {
     private var failed: Set<ObjectIdentifier> = []
     /// With an interval between syncs: published, but not synced yet.
     private var unsynced: [ObjectIdentifier: PartitionLog] = [:]
-    private var lastReportNanoseconds: Int64?
-    private var unreported = 0
+    private var reports = ReportLimiter()
 
     init(metrics: BrokerMetrics, logger: Logger, helpers: SyncHelpers) {
         self.helpers = helpers
@@ -127,16 +126,11 @@ struct AppendRound {
         }
     }
 
-    /// One line a second at most: a full disk fails every request.
     private mutating func report(_ log: PartitionLog, _ error: FileError) {
         metrics.diskFailures.increment()
-        unreported += 1
-        let now = SystemClock.monotonicNanoseconds()
-        if let last = lastReportNanoseconds, now - last < 1_000_000_000 { return }
+        guard let failures = reports.admit() else { return }
         logger.error(
             "records were not written; their producers are told to try again",
-            ["log": log.topicPartition.description, "error": "\(error)", "failures": "\(unreported)"])
-        lastReportNanoseconds = now
-        unreported = 0
+            ["log": log.topicPartition.description, "error": "\(error)", "failures": "\(failures)"])
     }
 }

@@ -14,6 +14,7 @@ struct StorageState: ~Copyable {
     /// Held as long as the broker runs.
     private let lock: File
     private let disk: DiskCalls
+    private var offsetReports = ReportLimiter()
 
     /// Opens the broker's folder and recovers every log in it.
     init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger, disk: DiskCalls) throws {
@@ -104,7 +105,11 @@ struct StorageState: ~Copyable {
             if !changes.isEmpty { tables.offsets.withLock { $0 = self.journal.table } }
             return true
         } catch {
-            logger.error("committed offsets were not written", ["error": "\(error)"])
+            if let failures = offsetReports.admit() {
+                logger.error(
+                    "committed offsets were not written; their consumers are told to try again",
+                    ["error": "\(error)", "failures": "\(failures)"])
+            }
             return false
         }
     }
