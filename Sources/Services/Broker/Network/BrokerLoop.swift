@@ -1,6 +1,6 @@
-import Bytes
 import EventLoop
 import Synchronization
+import Telemetry
 
 /// The network side: all client sessions, the fetches that wait, and the requests' handlers, on one event loop.
 ///
@@ -63,12 +63,12 @@ final class BrokerLoop: @unchecked Sendable {
         for log in grown { wakeFetches(of: log) }
     }
 
-    /// Logs why a connection was closed, a few lines a second at most.
+    /// Logs why a connection was closed, one line a second at most.
     func reportMalformed(peer: String, _ reason: String) {
         core.metrics.malformedRequests.increment()
-        guard let suppressed = reports.take() else { return }
+        guard let count = reports.admit() else { return }
         core.logger.warning(
-            "closed a connection", ["peer": peer, "reason": reason, "not_shown_before": "\(suppressed)"])
+            "closed a connection", ["peer": peer, "reason": reason, "connections": "\(count)"])
     }
 
     // MARK: Requests
@@ -114,26 +114,5 @@ final class BrokerLoop: @unchecked Sendable {
         var writer = WireWriter(isFlexible: header.isFlexible)
         encode(&writer)
         session.answer(slot, header, [.bytes(writer.take())])
-    }
-}
-
-/// Lets a few log lines a second through and counts the rest.
-struct ReportLimiter {
-    private static let perSecond = 5
-    private var second: Int64 = 0
-    private var shown = 0
-    private var suppressed = 0
-
-    /// nil: say nothing; else how many were kept back before.
-    mutating func take() -> Int? {
-        let now = SystemClock.monotonicNanoseconds() / 1_000_000_000
-        if now != second { (second, shown) = (now, 0) }
-        guard shown < Self.perSecond else {
-            suppressed += 1
-            return nil
-        }
-        shown += 1
-        defer { suppressed = 0 }
-        return suppressed
     }
 }
