@@ -132,8 +132,8 @@ final class BenchDeployment: Sendable {
         let guardian = "/usr/bin/setpriv"
         let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=TERM", "--"] : []
         let child = try ChildProcess.spawn(
-            command + [try Self.absolute("/proc/self/exe")] + arguments, environment: environment.map { "\($0.key)=\($0.value)" },
-            output: STDERR_FILENO)
+            command + [try Self.absolute("/proc/self/exe")] + arguments,
+            environment: environment.map { "\($0.key)=\($0.value)" }, output: STDERR_FILENO)
         children.withLock { $0.append(child) }
     }
 
