@@ -11,8 +11,8 @@ struct LakeFixture {
     let folder: TemporaryFolder
     let layout: LakeLayout
 
-    init() throws {
-        folder = try TemporaryFolder()
+    init(in parent: String = "/tmp") throws {
+        folder = try TemporaryFolder(in: parent)
         layout = LakeLayout(root: folder.file("lake"))
     }
 

@@ -5,9 +5,10 @@ import Glibc
 package final class TemporaryFolder: Sendable {
     package let path: String
 
-    package init() throws {
-        var template = Array("/tmp/medallion-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw FileError("mkdtemp", "/tmp") }
+    /// - Parameter parent: `/dev/shm` for trials that make files by the thousand and ask nothing of the disk.
+    package init(in parent: String = "/tmp") throws {
+        var template = Array("\(parent)/medallion-test-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw FileError("mkdtemp", parent) }
         path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
     }
 

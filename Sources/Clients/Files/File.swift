@@ -24,6 +24,9 @@ package struct File: ~Copyable {
             case .readWrite: O_RDWR | O_CREAT
             case .create: O_RDWR | O_CREAT | O_EXCL
             }
+        if mode != .read, let witness = FileWatch.witness, access(path, F_OK) != 0 {
+            try witness.willMake(.create(path: path))
+        }
         let descriptor = open(path, flags | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw FileError("open", path) }
         self.path = path
@@ -62,6 +65,7 @@ package struct File: ~Copyable {
 
     /// Writes all of `bytes` at `offset`.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+        try FileWatch.witness?.willMake(.write(path: path, bytes: Array(bytes), offset: offset))
         var done = 0
         while done < bytes.count {
             let written = pwrite(
@@ -76,11 +80,13 @@ package struct File: ~Copyable {
 
     /// Cuts the file to `size` bytes.
     package func truncate(to size: Int) throws(FileError) {
+        try FileWatch.witness?.willMake(.truncate(path: path, size: size))
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw FileError("truncate", path) }
     }
 
     /// Makes content and length durable (fdatasync).
-    package func sync() throws(FileError) {
+    package func sync(file: StaticString = #fileID, line: UInt = #line) throws(FileError) {
+        try FileWatch.witness?.willMake(.sync(path: path, site: "\(file):\(line)"))
         guard fdatasync(descriptor) == 0 else { throw FileError("fdatasync", path) }
     }
 
@@ -124,13 +130,31 @@ package struct File: ~Copyable {
 
 /// Operations on names: folders and what is in them.
 package enum Folder {
-    /// Makes the folder and its parents, each new name durable.
-    package static func create(_ path: String, mode: UInt32 = 0o750) throws(FileError) {
+    /// Makes the names of a folder and of those above it durable, up to and with those in `root`.
+    ///
+    /// For a folder that may have been found rather than made: whoever made it may have been killed before its name was
+    /// durable.
+    package static func syncNames(
+        from path: String, upTo root: String, file: StaticString = #fileID, line: UInt = #line
+    ) throws(FileError) {
+        try sync(path, file: file, line: line)
+        if path != root, path.hasPrefix(root) {
+            try syncNames(from: parent(of: path), upTo: root, file: file, line: line)
+        }
+    }
+
+    /// Makes the folder and its parents.
+    ///
+    /// - Parameter isDurable: makes each new name durable; false where the caller does that for the whole path.
+    package static func create(
+        _ path: String, mode: UInt32 = 0o750, isDurable: Bool = true
+    ) throws(FileError) {
         if exists(path) { return }
         let parent = parent(of: path)
-        if parent != path { try create(parent, mode: mode) }
+        if parent != path { try create(parent, mode: mode, isDurable: isDurable) }
+        try FileWatch.witness?.willMake(.makeFolder(path: path))
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw FileError("mkdir", path) }
-        try sync(parent)
+        if isDurable { try sync(parent) }
     }
 
     /// Whether the path names anything that can be reached.
@@ -139,7 +163,8 @@ package enum Folder {
     }
 
     /// Makes the names in a folder durable.
-    package static func sync(_ path: String) throws(FileError) {
+    package static func sync(_ path: String, file: StaticString = #fileID, line: UInt = #line) throws(FileError) {
+        try FileWatch.witness?.willMake(.syncFolder(path: path, site: "\(file):\(line)"))
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileError("open", path) }
         defer { close(descriptor) }
@@ -148,16 +173,19 @@ package enum Folder {
 
     /// Renames within a file system; a target that exists is replaced.
     package static func rename(_ source: String, to target: String) throws(FileError) {
+        try FileWatch.witness?.willMake(.rename(path: source, target: target))
         guard Glibc.rename(source, target) == 0 else { throw FileError("rename", source) }
     }
 
     /// Removes a file.
     package static func remove(_ path: String) throws(FileError) {
+        try FileWatch.witness?.willMake(.remove(path: path))
         guard unlink(path) == 0 else { throw FileError("unlink", path) }
     }
 
     /// Removes a file; one that is not there is fine.
     package static func removeIfPresent(_ path: String) throws(FileError) {
+        if let witness = FileWatch.witness, exists(path) { try witness.willMake(.remove(path: path)) }
         guard unlink(path) == 0 || errno == ENOENT else { throw FileError("unlink", path) }
     }
 
@@ -186,6 +214,7 @@ package enum Folder {
             guard lstat(child, &status) == 0 else { throw FileError("lstat", child) }
             if status.st_mode & S_IFMT == S_IFDIR { try removeTree(child) } else { try remove(child) }
         }
+        try FileWatch.witness?.willMake(.removeFolder(path: path))
         guard rmdir(path) == 0 else { throw FileError("rmdir", path) }
     }
 

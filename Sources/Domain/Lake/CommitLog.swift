@@ -23,14 +23,17 @@ package struct CommitLog: ~Copyable {
         self.size = size
     }
 
-    /// Opens a log for appending; its folder must be there. A torn last line is cut off.
-    package static func writing(_ path: String) throws(LakeError) -> CommitLog {
+    /// Opens a log for appending and makes its name durable, and the names of the folders up to the lake's root. A torn
+    /// last line is cut off.
+    static func writing(_ path: String, in layout: LakeLayout) throws(LakeError) -> CommitLog {
         let file = try LakeError.placed(path) {
-            let isNew = !Folder.exists(path)
+            try Folder.create(Folder.parent(of: path), isDurable: false)
             let file = try File(path, .readWrite)
-            if isNew { try Folder.sync(Folder.parent(of: path)) }
+            try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
             return file
         }
+        // What is there may be the work of a process that was killed before it was durable; from now on it is built upon.
+        try LakeError.placed(path) { try file.sync() }
         let size = try LakeError.placed(path) { try file.size() }
         var log = CommitLog(path: path, file: file, size: size)
         try log.cutTornTail()
@@ -218,12 +221,8 @@ package struct CommitLog: ~Copyable {
             if wholeEnd > 0 { _ = try entry(endingAt: wholeEnd) }
         }
         guard wholeEnd < size else { return }
-        do throws(FileError) {
-            try file.truncate(to: wholeEnd)
-            try file.sync()
-        } catch {
-            throw .file(error)
-        }
+        // Need not be durable: a crash brings back what the next start cuts off again.
+        do throws(FileError) { try file.truncate(to: wholeEnd) } catch { throw .file(error) }
         size = wholeEnd
     }
 

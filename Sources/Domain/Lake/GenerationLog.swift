@@ -108,25 +108,24 @@ package struct GenerationLog: Sendable {
     }
 
     /// Makes `number` the active generation and the active one the previous; an older previous one stays fed until pruned.
+    ///
+    /// One entry says both, so that a crash never leaves the lake without an active generation.
     package func promote(_ number: Int64) throws(LakeError) {
-        let generations = try read()
-        guard var promoted = generations.first(where: { $0.number == number }) else {
-            throw .generation("there is no generation \(number); `medallion generations` lists them")
+        try update { generations throws(LakeError) in
+            guard var promoted = generations.first(where: { $0.number == number }) else {
+                throw .generation("there is no generation \(number); `medallion generations` lists them")
+            }
+            guard promoted.state != .active else { return ((), nil) }
+            promoted.state = .active
+            return ((), promoted)
         }
-        guard promoted.state != .active else { return }
-        for var other in generations where other.state == .active {
-            other.state = .previous
-            try put(other)
-        }
-        promoted.state = .active
-        try put(promoted)
     }
 
     private func update<Result>(
         _ body: ([LakeGeneration]) throws(LakeError) -> (Result, LakeGeneration?)
     ) throws(LakeError) -> Result {
         do {
-            try Folder.create(Folder.parent(of: path))
+            try Folder.create(Folder.parent(of: path), isDurable: false)
             let lock = try File(path + ".lock", .readWrite)
             let deadline = SystemClock.monotonicNanoseconds() + 10_000_000_000
             while try !lock.tryLock() {
@@ -135,7 +134,6 @@ package struct GenerationLog: Sendable {
                 }
                 Pause.milliseconds(5)
             }
-            let isNew = !Folder.exists(path)
             let file = try File(path, .readWrite)
             var size = try file.size()
             let bytes = try file.read(at: 0, count: size)
@@ -148,8 +146,11 @@ package struct GenerationLog: Sendable {
             let (result, change) = try body(try parse(Array(bytes[..<whole])))
             if let change {
                 try LogLine.encode(Self.json(change)).withUnsafeBytes { line in try file.write(line, at: size) }
+            }
+            do {
+                // Also without a change: what is there may be the work of a process that was killed before it was durable.
                 try file.sync()
-                if isNew { try Folder.sync(Folder.parent(of: path)) }
+                try Folder.syncNames(from: Folder.parent(of: path), upTo: Folder.parent(of: Folder.parent(of: path)))
             }
             return result
         } catch {
@@ -163,6 +164,12 @@ package struct GenerationLog: Sendable {
         while let end = bytes[start...].firstIndex(of: 0x0A) {
             guard let value = LogLine.decode(bytes[start..<end]), let generation = Self.generation(value) else {
                 throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
+            }
+            // There is one active generation: the last that became it.
+            if generation.state == .active {
+                for number in generations.keys where generations[number]?.state == .active {
+                    generations[number]?.state = .previous
+                }
             }
             generations[generation.number] = generation
             start = end + 1

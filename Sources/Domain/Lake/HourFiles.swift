@@ -21,7 +21,7 @@ struct HourFiles {
     private(set) var hour = LakeHour(number: 0)
     private(set) var firstOffset: Int64 = 0
     private(set) var isOpen = false
-    private var isSealed = false
+    private(set) var isSealed = false
     private var files: [OpenFile] = []
 
     init(layout: LakeLayout, source: TopicPartition) {
@@ -66,8 +66,11 @@ struct HourFiles {
         for open in files where open.written > open.committed {
             do throws(FileError) {
                 try open.file?.sync()
-                // A new file's name must be as durable as what the commit record will say of it.
-                if open.committed == 0 { try Folder.sync(layout.folder(of: open.name)) }
+                // A new file's name must be as durable as what the commit record will say of it. A folder that was
+                // found may be the work of a process that was killed before its name was durable.
+                if open.committed == 0 {
+                    try Folder.syncNames(from: layout.folder(of: open.name), upTo: layout.above)
+                }
             } catch {
                 throw .file(error)
             }
@@ -118,10 +121,8 @@ struct HourFiles {
                 guard size >= open.committed else {
                     throw FileError("read the committed \(open.committed) of \(size) bytes in", path, code: 5)
                 }
-                if size > open.committed {
-                    try file.truncate(to: open.committed)
-                    try file.sync()
-                }
+                // Need not be durable: a crash brings back what the next start cuts off again.
+                if size > open.committed { try file.truncate(to: open.committed) }
                 open.file = consume file
             }
         } catch {
@@ -143,12 +144,16 @@ struct HourFiles {
         return sealed
     }
 
-    /// Removes the open files of a sealed hour.
+    /// Removes the open files of a sealed hour, durably: one that came back would double its lines for every reader that
+    /// takes files by pattern, and no later start looks at this hour again.
     mutating func removeOpenFiles() throws(LakeError) {
         do throws(FileError) {
             for open in files {
                 open.file = nil
                 try Folder.removeIfPresent(layout.openFile(open.name))
+            }
+            for folder in Set(files.map { layout.folder(of: $0.name) }).sorted() where Folder.exists(folder) {
+                try Folder.sync(folder)
             }
         } catch {
             throw .file(error)
@@ -177,7 +182,7 @@ struct HourFiles {
     private func prepare(_ open: OpenFile) throws(LakeError) {
         guard open.file == nil else { return }
         do throws(FileError) {
-            try Folder.create(layout.folder(of: open.name))
+            try Folder.create(layout.folder(of: open.name), isDurable: false)
             let file = try File(layout.openFile(open.name), .readWrite)
             try file.truncate(to: open.committed)
             open.file = consume file

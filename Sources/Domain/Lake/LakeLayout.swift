@@ -1,5 +1,6 @@
 import Bytes
 package import Events
+import Files
 
 /// The layers that hold data files.
 package enum Layer: String, CaseIterable, Sendable {
@@ -61,6 +62,9 @@ package struct LakeLayout: Sendable {
 
     /// - Parameter root: the lake's folder, without a trailing slash.
     package init(root: String) { self.root = root }
+
+    /// The folder that holds the root's own name.
+    var above: String { Folder.parent(of: root) }
 
     /// The list of generations.
     package var generationLog: String { root + "/_generations.log" }

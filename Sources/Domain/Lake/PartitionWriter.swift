@@ -76,7 +76,7 @@ package struct PartitionWriter: ~Copyable {
     package static func open(layout: LakeLayout, source: TopicPartition) throws(LakeError) -> PartitionWriter {
         let lockPath = layout.lock(source)
         let logPath = layout.commitLog(source)
-        try LakeError.placed(lockPath) { try Folder.create(Folder.parent(of: logPath)) }
+        try LakeError.placed(lockPath) { try Folder.create(Folder.parent(of: logPath), isDurable: false) }
         let lock = try LakeError.placed(lockPath) {
             let lock = try File(lockPath, .readWrite)
             guard try lock.tryLock() else {
@@ -88,7 +88,7 @@ package struct PartitionWriter: ~Copyable {
             return lock
         }
         let compressor = try LakeError.placed(lockPath) { try Compressor() }
-        let log = try CommitLog.writing(logPath)
+        let log = try CommitLog.writing(logPath, in: layout)
         var writer = PartitionWriter(
             layout: layout, source: source, lock: lock, log: log, compressor: compressor)
         try writer.recover()
@@ -215,8 +215,12 @@ package struct PartitionWriter: ~Copyable {
         else { return }
         var record = CommitRecord(
             kind: .seal, range: range, hour: hour.hour, brokerTimeMax: brokerTimeMax, firstOffset: hour.firstOffset)
-        record.sealed = try hour.writeSealedFiles()
-        try log.append(record)
+        if !hour.isSealed {
+            record.sealed = try hour.writeSealedFiles()
+            try log.append(record)
+            // From here on only the open files are left to remove, however often that has to be tried.
+            hour.markSealed()
+        }
         try hour.removeOpenFiles()
     }
 

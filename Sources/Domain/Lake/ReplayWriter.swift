@@ -27,7 +27,10 @@ package final class ReplayWriter {
         self.source = source
         self.generation = generation
         logPath = layout.commitLog(source, replay: generation)
-        try LakeError.placed(logPath) { [logPath] in try Folder.create(Folder.parent(of: logPath)) }
+        // Says early where the lake cannot be written.
+        try LakeError.placed(logPath) { [logPath] in
+            try Folder.create(Folder.parent(of: logPath), isDurable: false)
+        }
     }
 
     /// Begins an hour, sealing the one before; nothing when it is the present one.
@@ -66,7 +69,7 @@ package final class ReplayWriter {
             record.sealed.append(try writer.finish())
         }
         writers = [:]
-        var log = try CommitLog.writing(logPath)
+        var log = try CommitLog.writing(logPath, in: layout)
         try log.append(record)
         self.hour = nil
     }

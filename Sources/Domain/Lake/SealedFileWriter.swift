@@ -25,7 +25,7 @@ package struct SealedFileWriter: ~Copyable {
     package init(layout: LakeLayout, name: DataFileName) throws(LakeError) {
         let path = layout.sealingFile(name)
         try LakeError.placed(path) {
-            try Folder.create(layout.folder(of: name))
+            try Folder.create(layout.folder(of: name), isDurable: false)
             try Folder.removeIfPresent(path)
         }
         // All that can fail happens before anything becomes self.
@@ -59,7 +59,7 @@ package struct SealedFileWriter: ~Copyable {
             try file.sync()
             let digest = try hasher.finish()
             try Folder.rename(layout.sealingFile(name), to: layout.sealedFile(name))
-            try Folder.sync(layout.folder(of: name))
+            try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
             return SealedFile(
                 layer: name.layer, generation: name.generation, firstOffset: name.firstOffset, bytes: size,
                 lines: lines, contentSHA256: digest.hex, frames: frames)

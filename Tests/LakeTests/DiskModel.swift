@@ -1,0 +1,217 @@
+import Bytes
+import Files
+import Synchronization
+
+/// What a disk may hold after a power loss: everything that was synced, and any part of what was not.
+///
+/// The model follows the changes of one run. Per file it knows the durable content and the writes and cuts since; per
+/// folder the durable names and the changes since. A crash keeps any subset of either; the last write that is kept may be
+/// torn. A rename is kept or lost as a whole (rename(2) is atomic); what lies in a folder whose name is lost is lost.
+struct DiskModel {
+    /// What a crash keeps of what was not synced.
+    enum Loss: CustomStringConvertible {
+        /// A killed process: the page cache survives.
+        case nothing
+        case everything
+        /// Names survive, bytes do not; and the other way round.
+        case bytes, names
+        /// Any subset.
+        case some(seed: UInt64)
+
+        var description: String {
+            switch self {
+            case .nothing: "nothing is lost"
+            case .everything: "all that was not synced is lost"
+            case .bytes: "bytes that were not synced are lost"
+            case .names: "names that were not synced are lost"
+            case .some(let seed): "seed \(seed)"
+            }
+        }
+    }
+
+    private enum ContentChange {
+        case write(bytes: [UInt8], offset: Int)
+        case truncate(Int)
+
+        func apply(to content: inout [UInt8]) {
+            switch self {
+            case .write(let bytes, let offset):
+                if content.count < offset + bytes.count {
+                    content += [UInt8](repeating: 0, count: offset + bytes.count - content.count)
+                }
+                content.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+            case .truncate(let size):
+                if size < content.count { content.removeLast(content.count - size) }
+                if size > content.count { content += [UInt8](repeating: 0, count: size - content.count) }
+            }
+        }
+    }
+
+    private struct Content {
+        var durable: [UInt8] = []
+        var pending: [ContentChange] = []
+
+        func after(_ changes: [ContentChange]) -> [UInt8] {
+            var content = durable
+            for change in changes { change.apply(to: &content) }
+            return content
+        }
+    }
+
+    private enum Entry: Equatable {
+        case folder
+        case file(Int)
+    }
+
+    /// One change of names: what each path is from then on; nil where it is gone.
+    private typealias NameChange = [(path: String, entry: Entry?)]
+
+    private var contents: [Content] = []
+    private var live: [String: Entry] = [:]
+    private var durable: [String: Entry] = [:]
+    private var pending: [NameChange] = []
+    /// The callers whose syncs do nothing, for the proof that each is needed.
+    let ignoredSites: Set<String>
+
+    init(ignoring ignoredSites: Set<String> = []) { self.ignoredSites = ignoredSites }
+
+    mutating func apply(_ change: FileChange) {
+        switch change {
+        case .create(let path):
+            contents.append(Content())
+            name([(path, .file(contents.count - 1))])
+        case .write(let path, let bytes, let offset): append(.write(bytes: bytes, offset: offset), path)
+        case .truncate(let path, let size): append(.truncate(size), path)
+        case .sync(let path, let site):
+            guard !ignoredSites.contains(site), case .file(let number) = live[path] else { return }
+            contents[number].durable = contents[number].after(contents[number].pending)
+            contents[number].pending = []
+        case .makeFolder(let path): name([(path, .folder)])
+        case .syncFolder(let path, let site):
+            guard !ignoredSites.contains(site) else { return }
+            var left: [NameChange] = []
+            for change in pending {
+                // A rename across folders is durable with the first of the two that is synced.
+                if change.contains(where: { Folder.parent(of: $0.path) == path }) {
+                    for (path, entry) in change { durable[path] = entry }
+                } else {
+                    left.append(change)
+                }
+            }
+            pending = left
+        case .rename(let path, let target): name([(path, nil), (target, live[path])])
+        case .remove(let path), .removeFolder(let path): name([(path, nil)])
+        }
+    }
+
+    private mutating func name(_ change: NameChange) {
+        for (path, entry) in change { live[path] = entry }
+        pending.append(change)
+    }
+
+    private mutating func append(_ change: ContentChange, _ path: String) {
+        guard case .file(let number) = live[path] else { return }
+        contents[number].pending.append(change)
+    }
+
+    /// What a crash now leaves: the content of every file, by path, and the folders.
+    func crashed(_ loss: Loss) -> (files: [String: [UInt8]], folders: [String]) {
+        var random = SeededGenerator(seed: 0)
+        if case .some(let seed) = loss { random = SeededGenerator(seed: seed) }
+        var names = durable
+        for change in pending where keepsName(loss, &random) {
+            for (path, entry) in change { names[path] = entry }
+        }
+        var files: [String: [UInt8]] = [:]
+        var folders: [String] = []
+        // In order, so that a seed means the same loss each time.
+        for (path, entry) in names.sorted(by: { $0.key < $1.key }) where isReachable(path, names) {
+            switch entry {
+            case .folder: folders.append(path)
+            case .file(let number): files[path] = content(contents[number], loss, &random)
+            }
+        }
+        return (files, folders.sorted())
+    }
+
+    /// The model of a disk that holds what a crash left.
+    func rebooted(_ loss: Loss) -> DiskModel {
+        let left = crashed(loss)
+        var model = DiskModel(ignoring: ignoredSites)
+        if case .nothing = loss {
+            // A killed process loses nothing, but gains no durability either.
+            model.contents = contents
+            (model.live, model.durable, model.pending) = (live, durable, pending)
+            return model
+        }
+        for folder in left.folders { model.live[folder] = .folder }
+        for (path, bytes) in left.files {
+            model.contents.append(Content(durable: bytes))
+            model.live[path] = .file(model.contents.count - 1)
+        }
+        model.durable = model.live
+        return model
+    }
+
+    private func isReachable(_ path: String, _ names: [String: Entry]) -> Bool {
+        let parent = Folder.parent(of: path)
+        // Folders above the first one that the run made are not in the model: they were there.
+        guard live[parent] != nil || durable[parent] != nil else { return true }
+        return names[parent] == .folder && isReachable(parent, names)
+    }
+
+    private func keepsName(_ loss: Loss, _ random: inout SeededGenerator) -> Bool {
+        switch loss {
+        case .nothing, .bytes: true
+        case .everything, .names: false
+        case .some: Bool.random(using: &random)
+        }
+    }
+
+    private func content(_ content: Content, _ loss: Loss, _ random: inout SeededGenerator) -> [UInt8] {
+        switch loss {
+        case .nothing, .names: return content.after(content.pending)
+        case .everything, .bytes: return content.durable
+        case .some:
+            var kept: [ContentChange] = []
+            for change in content.pending where Bool.random(using: &random) {
+                if case .write(let bytes, let offset) = change, Int.random(in: 0..<3, using: &random) == 0 {
+                    let torn = Int.random(in: 0...bytes.count, using: &random)
+                    kept.append(.write(bytes: Array(bytes[..<torn]), offset: offset))
+                } else {
+                    kept.append(change)
+                }
+            }
+            return content.after(kept)
+        }
+    }
+}
+
+/// Records what a run changes, and fails or ends it at a given change.
+final class RecordingWitness: FileWitness {
+    /// What happens at the chosen change.
+    enum Fault: Sendable {
+        case none
+        /// The change fails once, with this error; the ones after it are made.
+        case fails(at: Int, code: Int32)
+    }
+
+    private let fault: Fault
+    private let log = Mutex<[FileChange]>([])
+    private let count = Mutex(0)
+
+    init(_ fault: Fault = .none) { self.fault = fault }
+
+    var changes: [FileChange] { log.withLock { $0 } }
+
+    func willMake(_ change: FileChange) throws(FileError) {
+        let number = count.withLock { count in
+            defer { count += 1 }
+            return count
+        }
+        if case .fails(let place, let code) = fault, number == place {
+            throw FileError("injected fault in", "\(change)", code: code)
+        }
+        log.withLock { $0.append(change) }
+    }
+}
