@@ -155,7 +155,8 @@ import Testing
         let sites = Set(trace.changes.compactMap(\.syncSite)).sorted()
         #expect(sites.count >= 5)
         for site in sites {
-            let isMissed = try losesSomething(without: site, trace, files) || losesAfterAKill(without: site, trace, files)
+            let isMissed =
+                try losesSomething(without: site, trace, files) || losesAfterAKill(without: site, trace, files)
             #expect(isMissed, "nothing is lost without the sync at \(site)")
         }
     }
