@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-    libcurl4-openssl-dev libevent-dev libisal-dev libpq-dev librdkafka-dev libsimdjson-dev libssl-dev libzstd-dev
+    libcurl4-openssl-dev libevent-dev libisal-dev libjemalloc-dev libpq-dev librdkafka-dev libsimdjson-dev libssl-dev libzstd-dev
     pkg-config python3 python3-venv zstd
 )
 if [ "${1:-}" = "--tests" ]; then
