@@ -24,6 +24,10 @@ static inline CURLcode medallion_curl_set_data_callback(
     CURL *easy, CURLoption option, medallion_curl_data_callback callback) {
     return curl_easy_setopt(easy, option, callback);
 }
+typedef int (*medallion_curl_seek_callback)(void *context, curl_off_t offset, int origin);
+static inline CURLcode medallion_curl_set_seek_callback(CURL *easy, medallion_curl_seek_callback callback) {
+    return curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, callback);
+}
 static inline CURLcode medallion_curl_get_long(CURL *easy, CURLINFO info, long *value) {
     return curl_easy_getinfo(easy, info, value);
 }

@@ -10,6 +10,8 @@ final class CurlHandle {
     let multi: UnsafeMutableRawPointer
     private let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     private var headerList: UnsafeMutablePointer<curl_slist>?
+    /// Lives as long as libcurl may read from it.
+    private var upload: UploadSource?
 
     /// Before any other call of libcurl, once per process.
     private static let globalState = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
@@ -52,6 +54,7 @@ final class CurlHandle {
         curl_easy_reset(easy)
         curl_slist_free_all(headerList)
         headerList = nil
+        upload = nil
         errorText[0] = 0
         var setter = Setter(easy: easy)
         setter.set(CURLOPT_ERRORBUFFER, pointer: errorText)
@@ -70,6 +73,7 @@ final class CurlHandle {
         setter.set(CURLOPT_MAXREDIRS, request.redirectsMax)
         if request.acceptsCompression { setter.set(CURLOPT_ACCEPT_ENCODING, "") }
         set(methodAndBodyOf: request, &setter)
+        set(signatureOf: request, &setter)
         try setHeaders(request)
         _ = medallion_curl_set_list(easy, CURLOPT_HTTPHEADER, headerList)
         let context = Unmanaged.passUnretained(sink).toOpaque()
@@ -97,7 +101,39 @@ final class CurlHandle {
         return set == "*" ? set : (set.isEmpty ? "" : set + ",") + "localhost,127.0.0.1,::1"
     }()
 
+    private func set(signatureOf request: HTTPClientRequest, _ setter: inout Setter) {
+        if let signature = request.signature {
+            setter.set(CURLOPT_AWS_SIGV4, signature.scope)
+            setter.set(CURLOPT_USERNAME, signature.accessKeyID)
+            setter.set(CURLOPT_PASSWORD, signature.secretAccessKey)
+        }
+        if let seconds = request.stallSecondsMax {
+            setter.set(CURLOPT_LOW_SPEED_LIMIT, 1)
+            setter.set(CURLOPT_LOW_SPEED_TIME, seconds)
+        }
+    }
+
     private func set(methodAndBodyOf request: HTTPClientRequest, _ setter: inout Setter) {
+        if let upload = request.upload {
+            let source = UploadSource(upload)
+            self.upload = source
+            let context = Unmanaged.passUnretained(source).toOpaque()
+            setter.set(CURLOPT_UPLOAD, 1)
+            setter.set(CURLOPT_INFILESIZE_LARGE, size: upload.bytes)
+            setter.set(CURLOPT_READDATA, pointer: context)
+            setter.set(CURLOPT_SEEKDATA, pointer: context)
+            setter.set(CURLOPT_READFUNCTION) { bytes, size, count, context in
+                guard let bytes, let context else { return Int(CURL_READFUNC_ABORT) }
+                let source = Unmanaged<UploadSource>.fromOpaque(context).takeUnretainedValue()
+                return source.read(into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+            }
+            setter.setSeek { context, offset, origin in
+                guard let context, origin == SEEK_SET else { return CURL_SEEKFUNC_CANTSEEK }
+                Unmanaged<UploadSource>.fromOpaque(context).takeUnretainedValue().position = Int(offset)
+                return CURL_SEEKFUNC_OK
+            }
+            return
+        }
         if let body = request.body {
             setter.set(CURLOPT_POSTFIELDSIZE_LARGE, size: body.count)
             body.withUnsafeBytes { bytes in
@@ -116,8 +152,9 @@ final class CurlHandle {
     }
 
     private func setHeaders(_ request: HTTPClientRequest) throws(HTTPClientError) {
-        // Without it libcurl waits a second for 100 Continue before it sends a larger body.
-        headerList = curl_slist_append(headerList, "Expect:")
+        // Without it libcurl waits a second for 100 Continue before it sends a larger body. libcurl 7.88 would sign a
+        // header that is only taken out, and S3 knows 100 Continue.
+        if request.signature == nil { headerList = curl_slist_append(headerList, "Expect:") }
         for (name, value) in request.headers {
             let isProper =
                 !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
@@ -155,8 +192,35 @@ private struct Setter {
         note(medallion_curl_set_pointer(easy, option, pointer))
     }
 
+    mutating func setSeek(_ callback: @escaping medallion_curl_seek_callback) {
+        note(medallion_curl_set_seek_callback(easy, callback))
+    }
+
     mutating func set(_ option: CURLoption, _ callback: @escaping medallion_curl_data_callback) {
         note(medallion_curl_set_data_callback(easy, option, callback))
+    }
+}
+
+/// What libcurl's read callback takes a request's body from.
+private final class UploadSource {
+    private let upload: HTTPClientUpload
+    var position = 0
+
+    init(_ upload: HTTPClientUpload) { self.upload = upload }
+
+    /// - Returns: bytes read, or libcurl's word for giving up.
+    func read(into room: UnsafeMutableRawBufferPointer) -> Int {
+        let wanted = min(room.count, upload.bytes - position)
+        guard wanted > 0 else { return 0 }
+        while true {
+            let count = pread(upload.descriptor, room.baseAddress, wanted, off_t(position))
+            if count > 0 {
+                position += count
+                return count
+            }
+            // The end of a file that should be longer is as bad as a failed read.
+            if count == 0 || errno != EINTR { return Int(CURL_READFUNC_ABORT) }
+        }
     }
 }
 

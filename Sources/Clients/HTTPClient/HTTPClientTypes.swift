@@ -15,6 +15,13 @@ package struct HTTPClientRequest: Sendable {
     package var bodyBytesMax = 16 * 1_048_576
     /// Whether to ask for gzip, br and zstd, and undo them.
     package var acceptsCompression = false
+    /// Sent in place of ``body``, from a file.
+    package var upload: HTTPClientUpload?
+    /// Signs the request; nil for none.
+    package var signature: HTTPClientSignature?
+    /// The request ends as ``HTTPClientError/Kind/timeout`` when less than a byte a second moved for so long; nil for
+    /// no such limit.
+    package var stallSecondsMax: Int?
 
     package init(
         method: String = "GET", url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil
@@ -23,6 +30,36 @@ package struct HTTPClientRequest: Sendable {
         self.url = url
         self.headers = headers
         self.body = body
+    }
+}
+
+/// A file's bytes as the body of a `PUT`, read while they are sent.
+package struct HTTPClientUpload: Sendable {
+    /// Open for reading, and kept so by the caller until the request has returned.
+    package let descriptor: Int32
+    /// All of it is sent; a file that turns out shorter fails the request.
+    package let bytes: Int
+
+    package init(descriptor: Int32, bytes: Int) {
+        self.descriptor = descriptor
+        self.bytes = bytes
+    }
+}
+
+/// AWS Signature Version 4, computed by libcurl (CURLOPT_AWS_SIGV4(3)).
+///
+/// libcurl signs path and query as they stand in the URL: encode them as the signature wants them, with sorted
+/// parameters. It signs the headers given, and takes the body's hash from `x-amz-content-sha256`.
+package struct HTTPClientSignature: Sendable {
+    /// `aws:amz:REGION:SERVICE`.
+    package let scope: String
+    package let accessKeyID: String
+    package let secretAccessKey: String
+
+    package init(region: String, service: String, accessKeyID: String, secretAccessKey: String) {
+        scope = "aws:amz:\(region):\(service)"
+        self.accessKeyID = accessKeyID
+        self.secretAccessKey = secretAccessKey
     }
 }
 
@@ -155,7 +192,8 @@ extension HTTPClientError.Kind {
             CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS:
             self = .tls
         case CURLE_OPERATION_TIMEDOUT: self = .timeout
-        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE: self = .cut
+        case CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_PARTIAL_FILE, CURLE_SEND_FAIL_REWIND:
+            self = .cut
         case CURLE_WEIRD_SERVER_REPLY, CURLE_TOO_MANY_REDIRECTS, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2,
             CURLE_HTTP2_STREAM:
             self = .badReply
