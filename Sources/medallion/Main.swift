@@ -1,3 +1,4 @@
+import Embeddings
 import Glibc
 import ServiceLifecycle
 import Settings
@@ -34,6 +35,7 @@ struct Medallion {
     static let version = "0.1.0"
 
     static func main() async {
+        LocalEmbedder.prepareProcess()
         exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }
 

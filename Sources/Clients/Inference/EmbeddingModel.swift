@@ -1,4 +1,5 @@
 import COpenVINO
+import Glibc
 
 /// The arithmetic a model runs in.
 package enum InferencePrecision: String, Sendable {
@@ -37,6 +38,7 @@ package final class EmbeddingModel {
         path: String, parallelism: InferenceParallelism = .latency(threads: 0),
         precision: InferencePrecision = .automatic
     ) throws(InferenceError) {
+        prepareInference()
         var core: OpaquePointer?
         try check(ov_core_create(&core), "start OpenVINO", path)
         guard let core else { throw InferenceError(operation: "start OpenVINO", path: path, reason: "no core") }
@@ -71,6 +73,15 @@ package final class EmbeddingModel {
         }
         return InferenceRequest(request, of: self)
     }
+}
+
+/// Makes OpenVINO safe beside another allocator than glibc's. Call it before the process has threads; a model calls it,
+/// too.
+///
+/// OpenVINO's TBB opens hwloc with RTLD_DEEPBIND, which then frees by glibc what jemalloc allocated. TBB leaves that flag
+/// out, as a program with a sanitizer needs it, when this variable is set (oneTBB, dynamic_link.cpp).
+package func prepareInference() {
+    if getenv("TBB_ENABLE_SANITIZERS") == nil { setenv("TBB_ENABLE_SANITIZERS", "1", 1) }
 }
 
 /// OpenVINO's version, such as `2026.4.1-…`; nil when it does not say.

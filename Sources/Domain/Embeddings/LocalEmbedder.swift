@@ -97,6 +97,9 @@ package final class LocalEmbedder: TextEmbedder {
 
     deinit { queue.stop() }
 
+    /// See ``prepareInference()``.
+    package static func prepareProcess() { prepareInference() }
+
     /// What was done since the start.
     package var statistics: EmbedderStatistics {
         var statistics = workers.map(\.statistics).reduce(EmbedderStatistics(), +)
