@@ -5,12 +5,22 @@ import Lake
 /// `medallion lake`: looks into the lake and seals it.
 struct LakeCommand: Command {
     static let name = "lake"
-    static let summary = "Shows what the lake holds: ls, cat; seal closes the open files."
+    static let summary = "Shows what the lake holds: ls, stat, cat; verify checks all; seal closes open files."
     static let table = ArgumentTable(
         options: [
             .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
             .init(name: "--partition", value: "N", help: "Topic partition; all unless given (cat: 0)."),
             .init(name: "--offset", value: "N", help: "cat: the record's offset."),
+            .init(name: "--from", value: "N", help: "cat: the first offset of a range."),
+            .init(name: "--to", value: "N", help: "cat: the offset behind the range."),
+            .init(
+                name: "--since", value: "TIME",
+                help: "cat: from this broker time on, RFC 3339 such as 2026-11-21T06:00:00Z."),
+            .init(name: "--until", value: "TIME", help: "cat: up to the broker time."),
+            .init(
+                name: "--where", value: "FIELD=VALUE",
+                help: "cat: only lines whose field, such as wiki or value.type, has the value."),
+            .init(name: "--limit", value: "N", help: "cat: so many lines at most."),
             .init(name: "--layer", value: "LAYER", help: "cat: bronze, silver, gold or quarantine (default bronze)."),
             .init(
                 name: "--generation", value: "N",
@@ -18,16 +28,17 @@ struct LakeCommand: Command {
             .init(name: "--raw", value: nil, help: "cat: only the payload of a Bronze line, byte for byte."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
-        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, cat or seal.")])
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify or seal.")])
 
     private enum Action: String {
-        case ls, cat, seal
+        case ls, stat, cat, verify, seal
     }
 
     private let action: Action
     private let topic: String?
     private let partition: Int32?
-    private let offset: Int64
+    private let offset: Int64?
+    private let range: LakeRangeOptions
     private let layer: Layer
     private let generation: Int64?
     private let isRaw: Bool
@@ -35,14 +46,17 @@ struct LakeCommand: Command {
 
     init(_ arguments: ParsedArguments) throws {
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is ls, cat or seal")
+            throw UsageError("ACTION is ls, stat, cat, verify or seal")
         }
         self.action = action
         topic = arguments.value("--topic")
         partition = try arguments.integer("--partition", in: 0...Int(Int32.max)).map(Int32.init)
         let offset = try arguments.integer("--offset", in: 0...Int.max)
-        if action == .cat && offset == nil { throw UsageError("cat needs --offset") }
-        self.offset = Int64(offset ?? 0)
+        self.offset = offset.map(Int64.init)
+        range = try LakeRangeOptions(arguments)
+        if action == .cat && (offset == nil) != range.isRange {
+            throw UsageError("cat needs --offset, or a range: --from and --to, or --since and --until")
+        }
         guard let layer = Layer(rawValue: arguments.value("--layer") ?? "bronze") else {
             throw UsageError("--layer is bronze, silver, gold or quarantine")
         }
@@ -57,9 +71,15 @@ struct LakeCommand: Command {
         let reader = LakeReader(layout: LakeLayout(root: context.settings.lakeDirectory))
         switch action {
         case .ls: try list(reader)
+        case .stat: try inspection(reader).stat()
+        case .verify: try inspection(reader).verify()
         case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
         case .seal: try seal(reader)
         }
+    }
+
+    private func inspection(_ reader: LakeReader) -> LakeInspection {
+        LakeInspection(reader: reader, topic: topic, partition: partition, isJSON: isJSON)
     }
 
     private func sources(_ reader: LakeReader) throws -> [TopicPartition] {
@@ -92,14 +112,15 @@ struct LakeCommand: Command {
 
     private func cat(_ reader: LakeReader, topic: String) throws {
         let source = TopicPartition(topic: topic, partition: partition ?? 0)
+        guard let offset else {
+            try range.cat(reader, layer, generation: try derivedGeneration(reader), source, isRaw: isRaw)
+            return
+        }
         let found: LocatedLine
         if layer == .bronze {
             found = try reader.bronze(source, offset: offset)
         } else {
-            let log = GenerationLog(layout: reader.layout)
-            guard let number = try generation ?? log.active()?.number else {
-                throw Failure("the lake has no generation yet")
-            }
+            let number = try derivedGeneration(reader) ?? 0
             guard let line = try reader.derived(layer, generation: number, source: source, offset: offset) else {
                 throw Failure("generation \(number) has no \(layer.rawValue) line of \(source) offset \(offset)")
             }
@@ -112,6 +133,15 @@ struct LakeCommand: Command {
         } else {
             Output.write(found.line + [0x0A])
         }
+    }
+
+    /// nil for Bronze.
+    private func derivedGeneration(_ reader: LakeReader) throws -> Int64? {
+        if layer == .bronze { return nil }
+        guard let number = try generation ?? GenerationLog(layout: reader.layout).active()?.number else {
+            throw Failure("the lake has no generation yet")
+        }
+        return number
     }
 
     private func seal(_ reader: LakeReader) throws {

@@ -1,5 +1,14 @@
 import CZstd
 
+/// The size of a frame's content, as its header tells it; nil where it does not.
+///
+/// - Parameter header: the frame's first 18 bytes, or all of a shorter one.
+package func zstdContentSize(ofFrame header: UnsafeRawBufferPointer) -> Int? {
+    let size = ZSTD_getFrameContentSize(header.baseAddress, header.count)
+    // The two largest values stand for "unknown" and "error".
+    return size < UInt64.max - 1 ? Int(exactly: size) : nil
+}
+
 /// Decompresses whole zstd frames, reusing one context. Not thread-safe, hence not copyable.
 package struct Decompressor: ~Copyable {
     private let context: OpaquePointer
