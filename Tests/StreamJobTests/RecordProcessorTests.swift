@@ -40,6 +40,13 @@ struct ProcessorDriver: ~Copyable {
         return try payload.withUnsafeBytes { bytes in try process(bytes) }
     }
 
+    /// Later records carry the header, too.
+    mutating func addHeader(_ name: String, _ value: String) {
+        Array(name.utf8).withUnsafeBufferPointer { name in
+            Array(value.utf8).withUnsafeBytes { headers.add(name, $0) }
+        }
+    }
+
     mutating func feed(_ text: String) throws -> RecordOutcome { try feed(Array(text.utf8)) }
 
     private mutating func process(_ value: UnsafeRawBufferPointer?) throws -> RecordOutcome {

@@ -62,13 +62,15 @@ final class StreamFixture: Sendable {
 
     func source(_ partition: Int) -> TopicPartition { TopicPartition(topic: topic, partition: Int32(partition)) }
 
-    /// Runs a job until its lake holds `count` records of each topic partition.
-    func run(_ job: StreamJob, lake: String, until count: Int64) async throws {
+    /// Runs a job until its lake holds `count` records of each topic partition, or of the only one that gets any.
+    func run(_ job: StreamJob, lake: String, until count: Int64, of only: Int? = nil) async throws {
         let stop = StopSignal()
         async let running: Void = job.run(stop: stop)
         let reader = LakeReader(layout: layout(lake))
         for _ in 0..<3_000 {
-            let done = try (0..<partitions).allSatisfy { try reader.committedRange(source($0))?.end ?? 0 >= count }
+            let done = try (only.map { $0..<$0 + 1 } ?? 0..<partitions).allSatisfy {
+                try reader.committedRange(source($0))?.end ?? 0 >= count
+            }
             if done { break }
             if await stop.pause(milliseconds: 10) { break }
         }

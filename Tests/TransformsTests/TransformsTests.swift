@@ -94,7 +94,8 @@ import Testing
             let id = isRedriven ? named?.id : nil
             records.append(
                 (
-                    id ?? "id\(Int.random(in: 0..<25, using: &generator))", offset, time, isRedriven ? named?.offset : nil
+                    id ?? "id\(Int.random(in: 0..<25, using: &generator))", offset, time,
+                    isRedriven ? named?.offset : nil
                 ))
         }
         func decide(_ window: inout DuplicateWindow, _ index: Int) -> Bool {
@@ -111,9 +112,12 @@ import Testing
             // A wider window of another generation beside it changes nothing.
             var window = DuplicateWindow(offsetsMax: limits.offsets + Int64(start % 2) * 100)
             let before = records[start].offset - window.offsetsMax
-            for index in records.indices where records[index].offset >= before && index < min(start + 60, records.count) {
+            for index in records.indices where records[index].offset >= before && index < min(start + 60, records.count)
+            {
                 let decision = decide(&window, index)
-                if index >= start { #expect(decision == decisions[index], "seed \(seed), start \(start), index \(index)") }
+                if index >= start {
+                    #expect(decision == decisions[index], "seed \(seed), start \(start), index \(index)")
+                }
             }
         }
     }
@@ -132,7 +136,8 @@ import Testing
             time += Int64.random(in: -5...20, using: &generator)
             let id = "id\(Int.random(in: 0..<40, using: &generator))"
             let expected = last[id].map { offset - $0.offset <= 50 && time - $0.time <= 300 } ?? false
-            #expect(isDuplicate(&window, id, offset, time, limits: limits) == expected, "seed \(seed), offset \(offset)")
+            #expect(
+                isDuplicate(&window, id, offset, time, limits: limits) == expected, "seed \(seed), offset \(offset)")
             last[id] = (offset, time)
             #expect(window.size <= 51)
         }

@@ -11,8 +11,11 @@ package struct RedriveOrigin: Sendable, Equatable {
     static let headerBytes = Array(header.utf8)
     static let hashHeaderBytes = Array(hashHeader.utf8)
 
+    /// The quarantined record's topic.
     package let topic: String
+    /// Its topic partition.
     package let partition: Int32
+    /// Its offset there.
     package let offset: Int64
     /// SHA-256 of the quarantined value in hexadecimal; empty for a tombstone.
     package let bronzeSHA256: String

@@ -1,3 +1,4 @@
+import Events
 package import Telemetry
 import Transforms
 
@@ -15,7 +16,7 @@ package final class StreamJobMetrics: Sendable {
     let commitSeconds: Histogram
     let published: Counter
     let gapOffsets: Counter
-    private let rejects: [Rule: Counter]
+    private let rules: [Rule: Counter]
 
     package init(_ registry: MetricsRegistry) {
         records = registry.counter(
@@ -36,16 +37,48 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_published_total", help: "Documents handed to the Gold topic's producer.")
         gapOffsets = registry.counter(
             "medallion_stream_gap_offsets_total", help: "Offsets that the broker never delivered.")
-        var rejects: [Rule: Counter] = [:]
-        for rule in Rule.allCases where rule.severity == .reject {
-            rejects[rule] = registry.counter(
-                "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
-                labels: [("rule", rule.rawValue)])
+        var rules: [Rule: Counter] = [:]
+        for rule in Rule.allCases {
+            rules[rule] =
+                rule.severity == .reject
+                ? registry.counter(
+                    "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
+                    labels: [("rule", rule.rawValue)])
+                : registry.counter(
+                    "medallion_stream_flagged_total", help: "Silver lines with a quality flag, by the rule they broke.",
+                    labels: [("rule", rule.rawValue)])
         }
-        self.rejects = rejects
+        self.rules = rules
     }
 
-    func rejected(_ counts: [Rule: Int]) {
-        for (rule, count) in counts { rejects[rule]?.increment(by: count) }
+    func note(_ counts: [Rule: RuleCount]) {
+        for (rule, count) in counts { rules[rule]?.increment(by: count.count) }
+    }
+}
+
+/// The last record that broke each rule in one topic partition: a sample to look at. Gauges are made when needed.
+struct RuleSamples {
+    private let registry: MetricsRegistry
+    private let source: TopicPartition
+    private var gauges: [Rule: Gauge] = [:]
+
+    init(_ registry: MetricsRegistry, source: TopicPartition) {
+        self.registry = registry
+        self.source = source
+    }
+
+    mutating func note(_ counts: [Rule: RuleCount]) {
+        for (rule, count) in counts {
+            let gauge =
+                gauges[rule]
+                ?? registry.gauge(
+                    "medallion_stream_rule_sample_offset",
+                    help: "Offset of the last record that broke the rule, for `medallion dlq show` or `lake cat`.",
+                    labels: [
+                        ("rule", rule.rawValue), ("topic", source.topic), ("partition", String(source.partition)),
+                    ])
+            gauges[rule] = gauge
+            gauge.set(Double(count.sampleOffset))
+        }
     }
 }

@@ -23,6 +23,7 @@ final class PartitionWorker {
     private var processor: RecordProcessor
     private var generationLogSize = -1
     private let lag: Gauge
+    private var samples: RuleSamples
     private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
 
@@ -48,6 +49,7 @@ final class PartitionWorker {
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)
         processor = try RecordProcessor(source: source, writesBronze: true)
+        samples = RuleSamples(registry, source: source)
         lag = registry.gauge(
             "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
             labels: [("topic", source.topic), ("partition", String(source.partition))])
@@ -277,7 +279,8 @@ final class PartitionWorker {
         guard let first = processor.generations.first else { return }
         metrics.silver.increment(by: first.lines.silverCount)
         metrics.gold.increment(by: first.lines.goldCount)
-        metrics.rejected(first.lines.rejects)
+        metrics.note(first.lines.rules)
+        samples.note(first.lines.rules)
     }
 
     private func publish(_ range: OffsetRange) throws {
