@@ -157,7 +157,8 @@ let package = Package(
         tests(
             "StreamJobTests", exclude: ["expected_counts.py", "lake_format.py"],
             uses: [
-                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing",
+                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake",
+                "JSONScan", "Hashing",
                 "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),

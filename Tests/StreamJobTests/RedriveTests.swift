@@ -6,7 +6,6 @@ import Kafka
 import Lake
 import PlatformTesting
 import Quarantine
-import Replay
 import Simulator
 import StreamJob
 import Testing
@@ -56,8 +55,12 @@ import Transforms
                 try fixture.lines("lake", layer, generation: generation)
                     == fixture.lines("other", layer, generation: generation))
         }
-        try expectSameFromReplay(fixture, from: 15)
-        try expectSameFromReplay(fixture, from: 25)
+        let generation = try #require(try GenerationLog(layout: fixture.layout("lake")).active())
+        for start in [Int64(15), 25] {
+            #expect(
+                try fixture.replayed("lake", generation, from: start, to: 31)
+                    == fixture.held("lake", 1, from: start, to: 31))
+        }
     }
 
     private func expectRecovery(_ fixture: StreamFixture, _ caught: [QuarantinedRecord]) throws {
@@ -72,29 +75,6 @@ import Transforms
             }
         }
         #expect(try fixture.lines("lake", .quarantine, generation: 1).count == 10)
-    }
-
-    private func expectSameFromReplay(_ fixture: StreamFixture, from start: Int64) throws {
-        let reader = LakeReader(layout: fixture.layout("lake"))
-        let generation = try #require(try GenerationLog(layout: reader.layout).active())
-        let range = try #require(OffsetRange(start: start, end: 31))
-        var made: [Layer: [[UInt8]]] = [:]
-        try RangeReplay(reader: reader, source: fixture.source(0), generation: generation, parent: 1).run(range) {
-            chunk in
-            for hour in chunk.hours {
-                made[.silver, default: []] += hour.silver.map(\.bytes)
-                made[.gold, default: []] += hour.gold.map(\.bytes)
-                made[.quarantine, default: []] += hour.quarantine.map(\.bytes)
-            }
-        }
-        for layer in Layer.derived {
-            var held: [[UInt8]] = []
-            try reader.forEachLine(layer, generation: 1, source: fixture.source(0), range: range) { _, line in
-                held.append(Array(line))
-                return true
-            }
-            #expect(made[layer, default: []] == held, "\(layer) from \(start)")
-        }
     }
 
     /// A redrive of the raw value after the cause was mended elsewhere, in bulk; and what is given up.

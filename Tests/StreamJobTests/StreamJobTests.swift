@@ -48,13 +48,14 @@ final class StreamFixture: Sendable {
     }
 
     func job(
-        lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard
+        lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard,
+        duplicates: DuplicateWindow.Limits = .init()
     ) throws -> StreamJob {
         StreamJob(
             options: StreamJobOptions(
                 kafka: kafka, topic: topic, goldTopic: "wikimedia.gold", topicPartitions: partitions, groupID: "test",
                 lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
-                transform: TransformSettings(template: try TextTemplate(template))),
+                transform: TransformSettings(template: try TextTemplate(template), duplicates: duplicates)),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
     }
 

@@ -11,6 +11,8 @@ package struct DerivedLines: Sendable {
     package var quarantineCount = 0
     /// Records by the rule they broke, be it for quarantine or as a flag.
     package var rules: [Rule: RuleCount] = [:]
+    /// Event times of the Silver lines in their order, in milliseconds since 1970.
+    package var eventTimes: [Int64] = []
 
     /// Records in quarantine by the rule they broke.
     package var rejects: [Rule: Int] { rules.filter { $0.key.severity == .reject }.mapValues(\.count) }
@@ -24,6 +26,7 @@ package struct DerivedLines: Sendable {
         quarantine.removeAll(keepingCapacity: true)
         (silverCount, goldCount, quarantineCount) = (0, 0, 0)
         rules.removeAll(keepingCapacity: true)
+        eventTimes.removeAll(keepingCapacity: true)
     }
 }
 
@@ -74,6 +77,7 @@ package struct RecentChangeTransform {
         }
         appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
+        output.eventTimes.append(change.eventTimeMilliseconds)
         for flag in change.flags { output.rules[flag, default: RuleCount()].add(offset: record.offset) }
         guard becomesGold(change) else { return }
         let start = output.gold.count

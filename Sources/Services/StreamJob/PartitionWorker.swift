@@ -24,6 +24,7 @@ final class PartitionWorker {
     private var generationLogSize = -1
     private let lag: Gauge
     private var samples: RuleSamples
+    private var eventTime: EventTimeProgress
     private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
 
@@ -50,6 +51,7 @@ final class PartitionWorker {
         writer = try PartitionWriter.open(layout: layout, source: source)
         processor = try RecordProcessor(source: source, writesBronze: true)
         samples = RuleSamples(registry, source: source)
+        eventTime = EventTimeProgress(registry, metrics, source: source)
         lag = registry.gauge(
             "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
             labels: [("topic", source.topic), ("partition", String(source.partition))])
@@ -281,6 +283,7 @@ final class PartitionWorker {
         metrics.gold.increment(by: first.lines.goldCount)
         metrics.note(first.lines.rules)
         samples.note(first.lines.rules)
+        eventTime.note(first.lines.eventTimes, brokerTimeMax: record.brokerTimeMax)
     }
 
     private func publish(_ range: OffsetRange) throws {
