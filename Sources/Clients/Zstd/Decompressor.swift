@@ -48,7 +48,8 @@ package struct Decompressor: ~Copyable {
                 throw ZstdError("decompress", reason: "more than \(bytesMax) bytes come out")
             }
             let start = output.count
-            output.append(contentsOf: repeatElement(0, count: Int(contentBytes)))
+            // An array is appended in one piece; other sequences element by element in a debug build.
+            output.append(contentsOf: [UInt8](repeating: 0, count: Int(contentBytes)))
             let written = output.withUnsafeMutableBytes { buffer in
                 ZSTD_decompressDCtx(
                     context, buffer.baseAddress.map { $0 + start }, Int(contentBytes), rest.baseAddress, frameBytes)
