@@ -44,7 +44,7 @@ final class PartitionWorker {
         self.logger = logger
         self.stop = stop
         self.publisher = publisher
-        layout = LakeLayout(root: options.lakeDirectory)
+        layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)
         processor = try RecordProcessor(source: source, window: options.transform.duplicates, writesBronze: true)

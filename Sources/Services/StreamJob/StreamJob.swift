@@ -1,6 +1,6 @@
 import Events
 package import Kafka
-import Lake
+package import Lake
 package import ServiceLifecycle
 package import Settings
 import Synchronization
@@ -21,6 +21,8 @@ package struct StreamJobOptions: Sendable {
     /// A commit is made early when the values of its batch reach this.
     package var commitBytesMax: Int
     package var transform: TransformSettings
+    /// Where sealed files may have moved to.
+    package var objects: LakeObjects?
 
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
@@ -45,6 +47,7 @@ package struct StreamJobOptions: Sendable {
             topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
             lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
             transform: try TransformSettings(settings))
+        objects = try .named(by: settings)
     }
 }
 
