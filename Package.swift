@@ -101,7 +101,7 @@ let package = Package(
             uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Producer"]),
         module(
             "Services", "StreamJob",
-            uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files"]),
+            uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files", "ObjectStorage"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
@@ -162,7 +162,7 @@ let package = Package(
                 "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
-        tests("LakeTests", uses: ["Events", "Lake", "Files", "Zstd", "Hashing", "Bytes"]),
+        tests("LakeTests", uses: ["Events", "Lake", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes"]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
         tests(

@@ -1,6 +1,7 @@
 import EmbeddedPostgres
 import HTTPClient
 import Kafka
+import Lake
 import Postgres
 import Simulator
 import VectorIndex
@@ -14,6 +15,7 @@ enum Dependencies {
         case let error as IndexError: error.isRetriable
         case let error as HTTPClientError: error.isRetriable
         case let error as SimulatorError: error.isRetriable
+        case LakeError.storage(let error): error.isRetriable
         case is EmbeddedPostgresError: true
         default: false
         }

@@ -1,11 +1,12 @@
 import Bytes
 import Events
 import Lake
+import StreamJob
 
 /// `medallion lake`: looks into the lake and seals it.
 struct LakeCommand: Command {
     static let name = "lake"
-    static let summary = "Shows what the lake holds: ls, stat, cat; verify checks all; seal closes open files."
+    static let summary = "Shows, checks, seals and tiers the lake: ls, stat, cat, verify, seal, tier."
     static let table = ArgumentTable(
         options: [
             .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
@@ -26,12 +27,16 @@ struct LakeCommand: Command {
                 name: "--generation", value: "N",
                 help: "cat: of Silver, Gold and quarantine; the active one unless given."),
             .init(name: "--raw", value: nil, help: "cat: only the payload of a Bronze line, byte for byte."),
+            .init(
+                name: "--older-than", value: "DURATION",
+                help: "tier: only files whose hour ended so long ago, such as 90m, 12h or 30d (default 0)."),
+            .init(name: "--dry-run", value: nil, help: "tier: only tells what would be moved."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
-        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify or seal.")])
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify, seal or tier.")])
 
     private enum Action: String {
-        case ls, stat, cat, verify, seal
+        case ls, stat, cat, verify, seal, tier
     }
 
     private let action: Action
@@ -43,10 +48,11 @@ struct LakeCommand: Command {
     private let generation: Int64?
     private let isRaw: Bool
     private let isJSON: Bool
+    private let upkeep: LakeUpkeepOptions
 
     init(_ arguments: ParsedArguments) throws {
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is ls, stat, cat, verify or seal")
+            throw UsageError("ACTION is ls, stat, cat, verify, seal or tier")
         }
         self.action = action
         topic = arguments.value("--topic")
@@ -65,16 +71,18 @@ struct LakeCommand: Command {
         isRaw = arguments.has("--raw")
         if isRaw && (action != .cat || layer != .bronze) { throw UsageError("--raw goes with cat of Bronze") }
         isJSON = arguments.has("--json")
+        upkeep = try LakeUpkeepOptions(arguments, action: action.rawValue)
     }
 
     func run(_ context: Context) async throws {
-        let reader = LakeReader(layout: LakeLayout(root: context.settings.lakeDirectory))
+        let reader = LakeReader(layout: try LakeLayout(context.settings))
         switch action {
         case .ls: try list(reader)
         case .stat: try inspection(reader).stat()
         case .verify: try inspection(reader).verify()
         case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
         case .seal: try seal(reader)
+        case .tier: try LakeTier(options: upkeep, isJSON: isJSON).run(reader, sources(reader))
         }
     }
 

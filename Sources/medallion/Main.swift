@@ -102,6 +102,10 @@ struct Medallion {
             Output.complain(
                 "medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
             return .usage
+        case let error as LakeSettingsError:
+            Output.complain(
+                "medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
+            return .usage
         case let error as Failure:
             Output.complain("medallion \(command): \(error.description)\n")
             return error.code

@@ -2,9 +2,11 @@ import Embeddings
 import HTTPServer
 import Indexer
 import Kafka
+import Lake
 import Postgres
 import SearchAPI
 import ServiceLifecycle
+import StreamJob
 import Synchronization
 import Telemetry
 import VectorIndex
@@ -30,7 +32,9 @@ extension Platform {
     ) -> any Service {
         DeferredService(name: "api") { [self] in
             let configuration = try database("api")
-            let lake = settings.lakeDirectory
+            let lake = LakeLayout(
+                root: settings.lakeDirectory,
+                objects: try .named(by: settings, requestSeconds: settings.requestTimeoutSeconds))
             var options = SearchAPIConfiguration()
             options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.isAnswerEnabled
@@ -40,7 +44,7 @@ extension Platform {
                 configuration: options,
                 dependencies: SearchAPIDependencies(
                     makeStore: { SearchStore(configuration: configuration) },
-                    makeTraceSource: { LakeTraceSource(configuration: configuration, lakeDirectory: lake) },
+                    makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                     embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
                     metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline))
             return SearchServer(api: api, host: settings.apiListen.host, port: settings.apiListen.port)

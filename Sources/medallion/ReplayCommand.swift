@@ -1,6 +1,7 @@
 import Bytes
 import Events
 import Indexer
+import Lake
 import Replay
 import StreamJob
 import Transforms
@@ -76,13 +77,13 @@ struct ReplayCommand: Command {
         let report: ReplayReport
         if isDryRun {
             report = try await Replay.dryRun(
-                lakeDirectory: context.settings.lakeDirectory, settings: settings, scope: scope)
+                layout: LakeLayout(context.settings), settings: settings, scope: scope)
         } else {
             let platform = Platform(context: context)
             let database = try platform.database("replay")
             let embedder = try platform.embedder()
             report = try await Replay(
-                lakeDirectory: context.settings.lakeDirectory, settings: settings, database: database,
+                layout: LakeLayout(context.settings), settings: settings, database: database,
                 index: DocumentIndexer(configuration: database, embedder: embedder),
                 logger: context.logger.scoped("replay")
             ).run(scope)

@@ -42,7 +42,9 @@ import Testing
             "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
             "ANSWER_ENABLED": "off", "API_LISTEN": "h:9", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
-            "DEMO_SECONDS": "60", "RECORDING": "r.sse",
+            "DEMO_SECONDS": "60", "RECORDING": "r.sse", "LAKE_S3_BUCKET": "b", "LAKE_S3_ENDPOINT": "https://h:1",
+            "LAKE_S3_REGION": "r", "LAKE_S3_PREFIX": "p/", "LAKE_S3_ACCESS_KEY_ID": "key",
+            "LAKE_S3_SECRET_ACCESS_KEY": "secret", "LAKE_S3_SECRET_ACCESS_KEY_FILE": "/s",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
         let settings = try Settings(environment: environment)
@@ -56,6 +58,18 @@ import Testing
         #expect(settings.allowedNamespaces == [0, -1])
         #expect(settings.lakeDirectory == "/l")
         #expect(settings.brokerListen.description == "[::1]:0")
+    }
+
+    @Test func keysOfTheObjectStorageAreNeverShown() throws {
+        let settings = try Settings(environment: [
+            "LAKE_S3_ACCESS_KEY_ID": "hidden", "LAKE_S3_SECRET_ACCESS_KEY": "hidden",
+        ])
+        #expect(settings.lakeS3SecretAccessKey == "hidden")
+        #expect(!settings.report.contains { $0.value.contains("hidden") })
+        let error = #expect(throws: SettingsError.self) {
+            _ = try Settings(environment: ["LAKE_S3_ENDPOINT": "https://h/path"])
+        }
+        #expect(error?.description.contains("LAKE_S3_ENDPOINT") == true)
     }
 
     @Test(arguments: [

@@ -30,6 +30,20 @@ package struct ObjectStorageError: Error, CustomStringConvertible, Sendable {
     package let reason: String
     package let attempts: Int
 
+    package init(
+        kind: Kind, operation: String, bucket: String, key: String, status: Int? = nil, code: String = "",
+        reason: String, attempts: Int = 1
+    ) {
+        self.kind = kind
+        self.operation = operation
+        self.bucket = bucket
+        self.key = key
+        self.status = status
+        self.code = code
+        self.reason = reason
+        self.attempts = attempts
+    }
+
     /// Time or an operator can heal it, and the same call may then succeed.
     package var isRetriable: Bool { kind == .unavailable }
 

@@ -8,18 +8,14 @@ enum FrameReader {
     private static let lineBytesMax = 256 << 20
 
     /// The text of the frames between two positions of a file.
-    static func text(path: String, start: Int, end: Int) throws(LakeError) -> [UInt8] {
-        do {
-            let file = try File(path, .read)
-            let bytes = try file.read(at: start, count: end - start)
-            guard bytes.count == end - start else {
-                throw LakeError.damaged(
-                    path: path, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
-            }
+    static func text(of file: DataFileBytes, start: Int, end: Int) throws(LakeError) -> [UInt8] {
+        let bytes = try file.read(at: start, count: end - start)
+        guard bytes.count == end - start else {
+            throw .damaged(path: file.place, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
+        }
+        return try LakeError.placed(file.place) {
             var decompressor = try Decompressor()
             return try bytes.withUnsafeBytes { buffer in try decompressor.decompress(buffer) }
-        } catch {
-            throw LakeError(error, path: path)
         }
     }
 

@@ -1,5 +1,6 @@
 package import Events
 package import Files
+package import ObjectStorage
 package import Zstd
 
 /// A failure of the lake: what, where, and what to do.
@@ -8,6 +9,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case zstd(path: String, ZstdError)
     /// A file of the lake is not what its commit log says.
     case damaged(path: String, reason: String)
+    /// The object storage, which holds some sealed files, failed.
+    case storage(ObjectStorageError)
     /// Another process writes this topic partition.
     case locked(source: TopicPartition, path: String, holder: String)
     /// A commit that overlaps what is there.
@@ -21,13 +24,18 @@ package enum LakeError: Error, CustomStringConvertible {
 
     /// Time or an operator can heal it, and the same call may then succeed.
     package var isRetriable: Bool {
-        if case .file(let error) = self { error.isRetriable } else { false }
+        switch self {
+        case .file(let error): error.isRetriable
+        case .storage(let error): error.isRetriable
+        default: false
+        }
     }
 
     package var description: String {
         switch self {
         case .file(let error): "\(error)"
         case .zstd(let path, let error): "\(path): \(error)"
+        case .storage(let error): "\(error)"
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
         case .locked(let source, let path, let holder):

@@ -59,9 +59,14 @@ package struct DataFileName: Hashable, Sendable {
 /// Where everything lies below the lake's root.
 package struct LakeLayout: Sendable {
     package let root: String
+    /// Where sealed files may have moved to; nil where no object storage is set.
+    package let objects: LakeObjects?
 
     /// - Parameter root: the lake's folder, without a trailing slash.
-    package init(root: String) { self.root = root }
+    package init(root: String, objects: LakeObjects? = nil) {
+        self.root = root
+        self.objects = objects
+    }
 
     /// The folder that holds the root's own name.
     var above: String { Folder.parent(of: root) }
@@ -85,6 +90,17 @@ package struct LakeLayout: Sendable {
     /// What was decided about a topic partition's quarantined records.
     package func quarantineLog(_ source: TopicPartition) -> String {
         "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
+    }
+
+    /// Says which sealed files of one date are in the object storage.
+    package func tierLog(_ source: TopicPartition, hour: LakeHour) -> String {
+        let date = hour.path.prefix { $0 != "/" }
+        return "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition)/\(date).log"
+    }
+
+    /// The file whose lock says who moves or removes sealed files of a topic partition.
+    package func upkeepLock(_ source: TopicPartition) -> String {
+        "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition).lock"
     }
 
     /// The folder of a data file.

@@ -107,8 +107,10 @@ package struct LakeReader: Sendable {
         in frames: Frames, _ layer: Layer, _ range: OffsetRange, from position: Int64,
         _ body: (Int64, ArraySlice<UInt8>) throws(LakeError) -> Bool
     ) throws(LakeError) -> Bool {
+        guard !frames.spans.isEmpty else { return true }
+        let file = try open(frames)
         for span in frames.spans {
-            let text = try FrameReader.text(path: frames.path, start: span.start, end: span.end)
+            let text = try FrameReader.text(of: file, start: span.start, end: span.end)
             var goesOn = true
             try LineScan.forEachLine(text) { line throws(LakeError) in
                 guard let offset = LineScan.offset(of: line, layer: layer) else {
@@ -174,7 +176,15 @@ package struct LakeReader: Sendable {
         var spans: [(start: Int, end: Int)]
         /// The first offset behind them.
         var next: Int64
-        var isSealed: Bool
+        /// The sealed file's name; nil while the file is open.
+        var sealed: DataFileName?
+        var isSealed: Bool { sealed != nil }
+    }
+
+    /// A sealed file may be in the object storage; an open one is here.
+    private func open(_ frames: Frames) throws(LakeError) -> DataFileBytes {
+        if let name = frames.sealed { return try SealedFileSource(layout: layout).open(name) }
+        do throws(FileError) { return try DataFileBytes(path: frames.path) } catch { throw .file(error) }
     }
 
     /// The frames with the lines of `position` and what follows: one commit's of an open file, or those of a sealed
@@ -189,7 +199,7 @@ package struct LakeReader: Sendable {
         if let seal = try log.seal(ofFiles: record.firstOffset) {
             let next = min(seal.range.end, part.range.end)
             guard let file = seal.sealed.first(where: { $0.layer == layer && $0.generation == part.generation }) else {
-                return Frames(path: part.log, spans: [], next: seal.range.end, isSealed: true)
+                return Frames(path: part.log, spans: [], next: seal.range.end)
             }
             let name = DataFileName(
                 layer: layer, generation: part.generation, source: source, hour: seal.hour,
@@ -199,13 +209,13 @@ package struct LakeReader: Sendable {
                 let nextFrame = index + 1 < file.frames.count ? file.frames[index + 1] : (Int64.max, file.bytes)
                 if nextFrame.0 > position && frame.offset < next { spans.append((frame.start, nextFrame.1)) }
             }
-            return Frames(path: layout.sealedFile(name), spans: spans, next: seal.range.end, isSealed: true)
+            return Frames(path: layout.sealedFile(name), spans: spans, next: seal.range.end, sealed: name)
         }
         var range = record.bronze
         var firstOffset = record.firstOffset
         if let generation = part.generation {
             guard let written = record.parts.first(where: { $0.generation == generation }) else {
-                return Frames(path: part.log, spans: [], next: max(record.range.end, position + 1), isSealed: false)
+                return Frames(path: part.log, spans: [], next: max(record.range.end, position + 1))
             }
             range = written.range(layer)
             firstOffset = written.firstOffset
@@ -214,7 +224,7 @@ package struct LakeReader: Sendable {
             layer: layer, generation: part.generation, source: source, hour: record.hour, firstOffset: firstOffset)
         return Frames(
             path: layout.openFile(name), spans: range.isEmpty ? [] : [(range.start, range.end)],
-            next: record.range.end, isSealed: false)
+            next: record.range.end)
     }
 
     private func find(
@@ -226,8 +236,10 @@ package struct LakeReader: Sendable {
         for attempt in 0..<2 {
             do throws(LakeError) {
                 guard let frames = try frames(from: offset, layer, part, source: source) else { return nil }
+                guard !frames.spans.isEmpty else { return nil }
+                let file = try open(frames)
                 for span in frames.spans {
-                    let text = try FrameReader.text(path: frames.path, start: span.start, end: span.end)
+                    let text = try FrameReader.text(of: file, start: span.start, end: span.end)
                     var found: [UInt8]?
                     LineScan.forEachLine(text) { line in
                         if LineScan.offset(of: line, layer: layer) == offset { found = Array(line) }
@@ -235,7 +247,7 @@ package struct LakeReader: Sendable {
                     }
                     if let found {
                         return LocatedLine(
-                            line: found, path: frames.path, frameStart: span.start, frameEnd: span.end,
+                            line: found, path: file.place, frameStart: span.start, frameEnd: span.end,
                             isSealed: frames.isSealed)
                     }
                 }

@@ -1,6 +1,7 @@
 import Events
 import Files
 import Hashing
+import ObjectStorage
 import Zstd
 
 /// Writes one sealed data file: large frames whose cut depends on the lines alone, so that the same lines give the
@@ -103,6 +104,7 @@ extension LakeError {
         case let error as LakeError: self = error
         case let error as FileError: self = .file(error)
         case let error as ZstdError: self = .zstd(path: path, error)
+        case let error as ObjectStorageError: self = .storage(error)
         default: self = .damaged(path: path, reason: "\(error)")
         }
     }

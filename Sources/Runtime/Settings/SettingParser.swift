@@ -38,6 +38,17 @@ extension SettingParser where Value == String {
         }
     }
 
+    /// Scheme, host and port without a path; may be empty.
+    static var originURL: Self {
+        Self(grammar: "`http://host[:port]` or `https://…`") { text in
+            guard !text.isEmpty else { return .success(text) }
+            if case .failure(let reason) = httpURL.parse(text) { return .failure(reason) }
+            let authority = text.drop { $0 != "/" }.dropFirst(2)
+            return authority.contains(where: { "/?#@".contains($0) })
+                ? .failure("has more than scheme, host and port") : .success(text)
+        }
+    }
+
     /// A value of an HTTP header: printable, one line.
     static var headerValue: Self {
         Self(grammar: "one line of text") { text in

@@ -53,6 +53,21 @@ package struct Settings: Sendable {
     /// The longest time an event waits for its commit to the lake, in milliseconds.
     package internal(set) var commitIntervalMilliseconds = 0
 
+    /// The bucket of tiered files; empty = none.
+    package internal(set) var lakeS3Bucket = ""
+    /// Where the object storage is; empty = AWS.
+    package internal(set) var lakeS3Endpoint = ""
+    /// The region that requests are signed for.
+    package internal(set) var lakeS3Region = ""
+    /// Stands before every key.
+    package internal(set) var lakeS3Prefix = ""
+    /// A secret: never print it.
+    package internal(set) var lakeS3AccessKeyID = ""
+    /// A secret: never print it.
+    package internal(set) var lakeS3SecretAccessKey = ""
+    /// The file that holds the secret; empty = given by the variable.
+    package internal(set) var lakeS3SecretAccessKeyFile = ""
+
     /// libpq's connection string; empty = the embedded Postgres. Holds a password: print ``Redaction/dsn(_:)`` of it.
     package internal(set) var postgresDSN = ""
     /// The folder of Postgres' programs; empty = looked for in `.deps`.
@@ -141,6 +156,9 @@ package enum SettingLogFormat: String, Sendable, CaseIterable {
 
 /// Keeps secrets out of what is printed.
 package enum Redaction {
+    /// Nothing of a secret, not even its length.
+    package static func secret(_ text: String) -> String { text.isEmpty ? "" : "***" }
+
     /// A connection string without its password: `user:***@` in a URI, `password=***` in pairs and URI parameters.
     package static func dsn(_ text: String) -> String {
         var result = text

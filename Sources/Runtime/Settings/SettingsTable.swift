@@ -94,6 +94,28 @@ extension Settings {
         Setting(
             "COMMIT_INTERVAL_MS", .storage, default: "100", .integer(1...60_000), \.commitIntervalMilliseconds,
             "The longest time an event waits for its commit to the lake, in milliseconds."),
+        Setting(
+            "LAKE_S3_BUCKET", .storage, default: "", .text("bucket"), \.lakeS3Bucket,
+            "The S3-compatible bucket that `medallion lake tier` moves sealed files to, and that everything reads them "
+                + "from. Empty: none."),
+        Setting(
+            "LAKE_S3_ENDPOINT", .storage, default: "", .originURL, \.lakeS3Endpoint,
+            "The object storage's address, asked in path style. Empty: AWS in `LAKE_S3_REGION`."),
+        Setting(
+            "LAKE_S3_REGION", .storage, default: "us-east-1", .text("region"), \.lakeS3Region,
+            "The region that requests are signed for."),
+        Setting(
+            "LAKE_S3_PREFIX", .storage, default: "", .text("prefix"), \.lakeS3Prefix,
+            "Stands before the files' paths in the bucket, so that several lakes may share one."),
+        Setting(
+            "LAKE_S3_ACCESS_KEY_ID", .storage, default: "", .text("access key"), \.lakeS3AccessKeyID,
+            "The access key that signs requests. Never printed.", shown: Redaction.secret),
+        Setting(
+            "LAKE_S3_SECRET_ACCESS_KEY", .storage, default: "", .text("secret"), \.lakeS3SecretAccessKey,
+            "The access key's secret. Never printed.", shown: Redaction.secret),
+        Setting(
+            "LAKE_S3_SECRET_ACCESS_KEY_FILE", .storage, default: "", .text("file"), \.lakeS3SecretAccessKeyFile,
+            "A file that holds the secret, in place of `LAKE_S3_SECRET_ACCESS_KEY`."),
     ]
 
     private static let database: [Setting] = [

@@ -1,7 +1,7 @@
 import Bytes
 package import Events
 import Files
-import Lake
+package import Lake
 package import Postgres
 import ServiceLifecycle
 import StreamJob
@@ -52,10 +52,10 @@ package struct Replay: Sendable {
     private static let statementMilliseconds = 120_000
 
     package init(
-        lakeDirectory: String, settings: TransformSettings, database: PostgresConfiguration, index: any ReplayIndex,
+        layout: LakeLayout, settings: TransformSettings, database: PostgresConfiguration, index: any ReplayIndex,
         logger: Logger
     ) {
-        layout = LakeLayout(root: lakeDirectory)
+        self.layout = layout
         self.settings = settings
         self.database = database
         self.index = index
@@ -64,11 +64,11 @@ package struct Replay: Sendable {
 
     /// Compares what the present logic would make of the scope with the active generation; changes nothing.
     package static func dryRun(
-        lakeDirectory: String, settings: TransformSettings, scope: ReplayScope
+        layout: LakeLayout, settings: TransformSettings, scope: ReplayScope
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay")
         return try await lane.run {
-            let reader = LakeReader(layout: LakeLayout(root: lakeDirectory))
+            let reader = LakeReader(layout: layout)
             let active = try Self.active(reader.layout)
             let trial = try Self.generation(number: 0, parent: active.number, settings)
             var report = ReplayReport(

@@ -2,7 +2,7 @@ import Bytes
 import Events
 import Hashing
 import JSONScan
-import Lake
+package import Lake
 package import Postgres
 import VectorIndex
 
@@ -13,10 +13,10 @@ package final class LakeTraceSource: TraceSource {
 
     /// - Parameters:
     ///   - configuration: of the index's database.
-    ///   - lakeDirectory: the lake's root.
-    package init(configuration: PostgresConfiguration, lakeDirectory: String) {
+    ///   - layout: of the lake.
+    package init(configuration: PostgresConfiguration, layout: LakeLayout) {
         store = SearchStore(configuration: configuration)
-        reader = LakeReader(layout: LakeLayout(root: lakeDirectory))
+        reader = LakeReader(layout: layout)
     }
 
     /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found becomes a problem of the trace.

@@ -46,7 +46,7 @@ final class PartitionWorker {
         self.logger = logger
         self.stop = stop
         self.publisher = publisher
-        layout = LakeLayout(root: options.lakeDirectory)
+        layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)
         processor = try RecordProcessor(source: source, writesBronze: true)

@@ -1,6 +1,6 @@
 import Events
 package import Kafka
-import Lake
+package import Lake
 package import ServiceLifecycle
 package import Settings
 import Synchronization
@@ -23,6 +23,8 @@ package struct StreamJobOptions: Sendable {
     package var transform: TransformSettings
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds = 30_000
+    /// Where sealed files may have moved to.
+    package var objects: LakeObjects?
 
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
@@ -47,6 +49,7 @@ package struct StreamJobOptions: Sendable {
             topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
             lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
             transform: try TransformSettings(settings))
+        objects = try .named(by: settings)
     }
 }
 

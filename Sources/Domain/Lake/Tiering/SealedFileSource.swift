@@ -1,0 +1,105 @@
+import Files
+import ObjectStorage
+
+/// Where a sealed file's bytes are.
+package enum SealedFilePlace: Sendable {
+    /// On this file system, whether or not there is a copy in the object storage.
+    case local(path: String)
+    /// Only in the object storage.
+    case tiered(TierEntry)
+    /// Neither here nor recorded as being anywhere else.
+    case missing(path: String)
+}
+
+/// Finds and reads sealed files, wherever they are.
+package struct SealedFileSource: Sendable {
+    private let layout: LakeLayout
+
+    package init(layout: LakeLayout) { self.layout = layout }
+
+    /// Where a file is now. A local file goes only after its copy is recorded, so looking in this order never misses one.
+    package func place(of name: DataFileName) throws(LakeError) -> SealedFilePlace {
+        let path = layout.sealedFile(name)
+        if Folder.exists(path) { return .local(path: path) }
+        if let entry = try TierLog(layout: layout, source: name.source).entry(of: name) { return .tiered(entry) }
+        return .missing(path: path)
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// - Throws: ``LakeError/file(_:)`` with ENOENT where it is missing.
+    package func open(_ name: DataFileName) throws(LakeError) -> DataFileBytes {
+        let path = layout.sealedFile(name)
+        do throws(FileError) {
+            return try DataFileBytes(path: path)
+        } catch {
+            guard error.isNotFound, case .tiered(let entry) = try place(of: name) else { throw .file(error) }
+            return try open(entry)
+        }
+    }
+
+    /// Opens a file's copy in the object storage.
+    package func open(_ entry: TierEntry) throws(LakeError) -> DataFileBytes {
+        guard let objects = layout.objects else {
+            throw .notFound(
+                "\(layout.sealedFile(entry.name)) was moved to \(entry.url); set LAKE_S3_BUCKET and the other LAKE_S3_ "
+                    + "settings to read it")
+        }
+        guard objects.storage.configuration.bucket == entry.bucket else {
+            throw .notFound(
+                "\(layout.sealedFile(entry.name)) was moved to \(entry.url), but LAKE_S3_BUCKET is "
+                    + objects.storage.configuration.bucket)
+        }
+        return DataFileBytes(entry, storage: objects.storage)
+    }
+}
+
+/// The bytes of one data file, from the disk or from the object storage. One thread at a time.
+package final class DataFileBytes {
+    /// A path, or `s3://bucket/key`.
+    package let place: String
+    private var file: File?
+    private var object: (storage: ObjectStorage, key: String, bytes: Int)?
+    /// What was read ahead from the object storage.
+    private var ahead: (start: Int, bytes: [UInt8]) = (0, [])
+    private var lastEnd: Int?
+    /// Whoever reads on from where the last read ended gets so much at once; it bounds the memory, too.
+    private static let aheadBytesMax = 8 << 20
+
+    /// Opens a local file.
+    init(path: String) throws(FileError) {
+        file = try File(path, .read)
+        place = path
+    }
+
+    init(_ entry: TierEntry, storage: ObjectStorage) {
+        object = (storage, entry.key, entry.bytes)
+        place = entry.url
+    }
+
+    /// The file's length.
+    package func size() throws(LakeError) -> Int {
+        if let object { return object.bytes }
+        return try LakeError.placed(place) { try file?.size() ?? 0 }
+    }
+
+    /// Reads up to `count` bytes at `offset`; fewer at the end. From the object storage by one range request, so that
+    /// one frame costs one frame.
+    package func read(at offset: Int, count: Int) throws(LakeError) -> [UInt8] {
+        guard let object else {
+            return try LakeError.placed(place) { try file?.read(at: offset, count: count) ?? [] }
+        }
+        let end = min(offset + count, object.bytes)
+        guard offset < end else { return [] }
+        defer { lastEnd = end }
+        if offset >= ahead.start, end <= ahead.start + ahead.bytes.count {
+            return Array(ahead.bytes[(offset - ahead.start)..<(end - ahead.start)])
+        }
+        let isSequential = lastEnd == offset
+        let wanted = isSequential ? min(max(end - offset, Self.aheadBytesMax), object.bytes - offset) : end - offset
+        let bytes = try LakeError.placed(place) { try object.storage.get(object.key, start: offset, count: wanted) }
+        if wanted == end - offset { return bytes }
+        ahead = (offset, bytes)
+        return Array(bytes[..<(end - offset)])
+    }
+}

@@ -1,0 +1,111 @@
+import Bytes
+import Events
+import Lake
+
+/// Options of the actions that move or remove sealed files.
+struct LakeUpkeepOptions {
+    /// In milliseconds; nil unless given.
+    let olderThan: Int64?
+    let isDryRun: Bool
+
+    /// - Parameter action: the word that the options must go with.
+    init(_ arguments: ParsedArguments, action: String) throws(UsageError) {
+        for (option, actions) in [("--older-than", ["tier"]), ("--dry-run", ["tier"])] {
+            let isGiven = arguments.value(option) != nil || arguments.has(option)
+            if isGiven && !actions.contains(action) {
+                throw UsageError("\(option) goes with \(actions.joined(separator: " and "))")
+            }
+        }
+        olderThan = try arguments.value("--older-than").map { text throws(UsageError) in
+            guard let milliseconds = Self.milliseconds(text) else {
+                throw UsageError("--older-than \(text): not a duration such as 90m, 12h or 30d")
+            }
+            return milliseconds
+        }
+        isDryRun = arguments.has("--dry-run")
+    }
+
+    /// `90s`, `45m`, `12h`, `30d`, or `0`; nil for anything else.
+    static func milliseconds(_ text: String) -> Int64? {
+        if text == "0" { return 0 }
+        let units: [Character: Int64] = ["s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+        guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), count >= 0 else {
+            return nil
+        }
+        let (product, overflow) = count.multipliedReportingOverflow(by: unit)
+        return overflow ? nil : product
+    }
+}
+
+/// `medallion lake tier`: moves sealed files to the object storage.
+struct LakeTier {
+    let options: LakeUpkeepOptions
+    let isJSON: Bool
+
+    func run(_ reader: LakeReader, _ sources: [TopicPartition]) throws {
+        let tiering = try Tiering(layout: reader.layout)
+        let cutoff = SystemClock.epochMilliseconds() - (options.olderThan ?? 0)
+        var (files, bytes, refused) = (0, 0, 0)
+        for source in sources {
+            try tiering.run(source, until: cutoff, isDryRun: options.isDryRun) { listed, outcome in
+                if case .refused = outcome {
+                    refused += 1
+                } else {
+                    files += 1
+                    bytes += listed.file.bytes
+                }
+                tell(listed, outcome, reader.layout)
+            }
+        }
+        if isJSON {
+            var json = JSONWriter()
+            json.beginObject()
+            json.key("files")
+            json.integer(files)
+            json.key("bytes")
+            json.integer(bytes)
+            json.key("refused")
+            json.integer(refused)
+            json.key("dry_run")
+            json.bool(options.isDryRun)
+            json.endObject()
+            Output.write(json.bytes + [0x0A])
+        } else {
+            Output.line("\(files) files, \(bytes) bytes \(options.isDryRun ? "would be moved" : "moved")")
+        }
+        guard refused == 0 else {
+            throw Failure("\(refused) files are not what their seals say and stay where they are")
+        }
+    }
+
+    private func tell(_ listed: ListedFile, _ outcome: Tiering.Outcome, _ layout: LakeLayout) {
+        let path = layout.sealedFile(listed.name)
+        guard isJSON else {
+            switch outcome {
+            case .due: Output.line("\(path)  \(listed.file.bytes) bytes")
+            case .moved(let entry): Output.line("\(path)  →  \(entry.url)  \(entry.bytes) bytes")
+            case .refused(let error): Output.line("stays: \(error)")
+            }
+            return
+        }
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("file")
+        json.string(path)
+        json.key("bytes")
+        json.integer(listed.file.bytes)
+        switch outcome {
+        case .due: break
+        case .moved(let entry):
+            json.key("url")
+            json.string(entry.url)
+            json.key("sha256")
+            json.string(entry.sha256)
+        case .refused(let error):
+            json.key("refused")
+            json.string("\(error)")
+        }
+        json.endObject()
+        Output.write(json.bytes + [0x0A])
+    }
+}
