@@ -14,6 +14,11 @@ enum RequestBodies {
         case .findCoordinator: findCoordinator(&writer, version)
         case .createTopics: createTopics(&writer, version)
         case .initProducerID: initProducerID(&writer, version)
+        case .joinGroup, .syncGroup, .heartbeat, .leaveGroup, .describeGroups, .listGroups, .deleteGroups:
+            groups(&writer, api, version)
+        case .deleteTopics, .deleteRecords, .offsetForLeaderEpoch, .describeConfigs, .createPartitions,
+            .incrementalAlterConfigs, .describeCluster:
+            administration(&writer, api, version)
         case .apiVersions: break
         }
         return writer.take()
