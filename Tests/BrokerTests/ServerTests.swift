@@ -14,16 +14,7 @@ struct ServerTests {
     }
 
     private func frame(_ api: APIKey, _ version: Int16, correlation: Int32, _ body: [UInt8]) -> [UInt8] {
-        var writer = WireWriter(isFlexible: version >= api.firstFlexibleVersion)
-        writer.int16(api.rawValue)
-        writer.int16(version)
-        writer.int32(correlation)
-        // The client id has a plain length in every version.
-        writer.int16(4)
-        for byte in Array("test".utf8) { writer.int8(Int8(byte)) }
-        writer.tags()
-        let content = writer.take() + body
-        return withUnsafeBytes(of: UInt32(content.count).bigEndian) { Array($0) } + content
+        RequestBodies.frame(api, version, correlation: correlation, body)
     }
 
     private func produce(_ records: [UInt8], correlation: Int32, topic: String = "t", acks: Int16 = -1) -> [UInt8] {
@@ -243,6 +234,13 @@ final class BrokerSocket {
             }
             if count <= 0 { return }
             start += count
+        }
+    }
+
+    /// Sends what the socket takes just now; returns how much.
+    func sendWithoutWaiting(_ bytes: [UInt8]) -> Int {
+        bytes.withUnsafeBytes {
+            max(0, Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)))
         }
     }
 

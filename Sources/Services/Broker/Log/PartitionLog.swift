@@ -33,6 +33,7 @@ final class PartitionLog: Sendable {
     private let disk: DiskCalls
     private let writer: Mutex<Writer>
     let published: Mutex<PublishedLog>
+    let openSealed = OpenSegments()
 
     /// Takes over what ``LogRecovery`` found.
     init(topicPartition: TopicPartition, folder: String, recovered: RecoveredLog, disk: DiskCalls) {

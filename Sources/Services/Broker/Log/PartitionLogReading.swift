@@ -123,10 +123,9 @@ extension PartitionLog {
     }
 
     private func open(_ sealed: SealedSegment) throws(FileError) -> Segment {
-        // Opened for each read: 5 µs, and thousands of old segments hold no descriptors.
         let seal = folder + "/" + SegmentFile.name(sealed.baseOffset, suffix: SegmentSeal.suffix)
         return Segment(
-            file: try SegmentFile(folder: folder, baseOffset: sealed.baseOffset, isNew: false),
+            file: try openSealed.file(folder: folder, baseOffset: sealed.baseOffset),
             index: .seal(path: seal, count: sealed.entryCount), byteCount: sealed.byteCount)
     }
 

@@ -73,6 +73,14 @@ final class BrokerLoop: @unchecked Sendable {
         for log in grown { wakeFetches(of: log) }
     }
 
+    /// Where requests hold more memory than they may together, the connection with the largest unfinished frame goes,
+    /// whoever it is that just asked for more.
+    func relieveMemory() {
+        guard requestBytes > core.configuration.requestMemoryBytesMax else { return }
+        let greediest = sessions.values.max { $0.heldBytes < $1.heldBytes }
+        greediest?.close("requests hold more memory than they may together; this one's unfinished frame the most")
+    }
+
     /// Logs why a connection was closed, one line a second at most.
     func reportMalformed(peer: String, _ reason: String) {
         core.metrics.malformedRequests.increment()

@@ -61,6 +61,9 @@ final class ClientSession: @unchecked Sendable {
 
     // MARK: Input
 
+    /// Bytes of a frame that is not whole.
+    var heldBytes: Int { assembler.byteCount }
+
     private func read(_ bytes: UnsafeRawBufferPointer) -> Int {
         var total = 0
         while total < bytes.count, !isPaused, !connection.isClosed {
@@ -75,9 +78,7 @@ final class ClientSession: @unchecked Sendable {
                 if wasBetweenFrames, assembler.lengthExpected != nil {
                     connection.setDeadline(afterMilliseconds: Self.frameMilliseconds)
                 }
-                if owner.requestBytes > owner.core.configuration.requestMemoryBytesMax {
-                    close("requests hold more memory than they may together")
-                }
+                owner.relieveMemory()
                 return total
             case .refused(let reason):
                 close(reason)

@@ -17,7 +17,7 @@ struct WireReader {
     /// Whether this version of this API uses compact lengths and tagged fields (KIP-482).
     var isFlexible: Bool
     /// Elements of all arrays together that a request may still have: small on the wire, they are larger in memory.
-    private var elementsLeft = 1_000_000
+    private var elementsLeft = 65_536
 
     init(_ bytes: [UInt8], isFlexible: Bool = false) {
         self.bytes = bytes

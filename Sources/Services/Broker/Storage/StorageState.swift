@@ -115,10 +115,15 @@ struct StorageState: ~Copyable {
         }
     }
 
+    /// How long a log remembers an idempotent producer that it does not hear of, in milliseconds: Kafka's default.
+    private static let producerMilliseconds: Int64 = 86_400_000
+
     /// Drops what the topics' retention settings no longer keep.
     func retain(now: Int64, logger: Logger) {
-        for topic in tables.topics() where !topic.configs.retention.isForever {
+        for topic in tables.topics() {
             for log in topic.logs {
+                log.forgetProducers(before: now - Self.producerMilliseconds)
+                guard !topic.configs.retention.isForever else { continue }
                 do {
                     let count = try log.retain(topic.configs.retention, now: now)
                     if count > 0 {
