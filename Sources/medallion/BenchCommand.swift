@@ -20,8 +20,14 @@ struct BenchCommand: Command {
             .init(name: "--minutes", value: "N", help: "memory: how long (default 10; all: 1)."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
-        positionals: [.init(name: "NAME", isRequired: false, help: "sse, embed, broker, stream, freshness, memory, or all.")])
-    static let details = "broker, freshness and memory start processes of their own, with temporary data and free ports."
+        positionals: [
+
+            .init(name: "NAME", isRequired: false, help: "sse, embed, broker, stream, freshness, memory, or all.")
+
+        ])
+    static let details =
+
+        "broker, freshness and memory start processes of their own, with temporary data and free ports."
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {

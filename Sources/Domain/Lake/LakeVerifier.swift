@@ -38,7 +38,7 @@ package final class LakeVerifier {
     package init(layout: LakeLayout, report: @escaping (VerifyFinding) -> Void) throws {
         reader = LakeReader(layout: layout)
         self.report = report
-        lines = try LineVerifier()
+        lines = try LineVerifier(reader: reader)
     }
 
     /// - Parameters:
@@ -152,7 +152,7 @@ package final class LakeVerifier {
         let path = file.path(in: reader.layout)
         totals.files += 1
         do {
-            let handle = try File(path, .read)
+            let handle = try reader.bytes(of: file)
             let size = try handle.size()
             if size < file.bytes || (file.isSealed && size != file.bytes) {
                 find(path, "has \(size) bytes where the log says \(file.bytes)")

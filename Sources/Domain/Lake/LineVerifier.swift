@@ -2,6 +2,7 @@ import Bytes
 import Events
 import Glibc
 import Hashing
+import JSONScan
 
 /// The digests of an hour's raw values, by offset.
 struct BronzeDigests {
@@ -36,16 +37,22 @@ struct BronzeDigests {
 
 /// Checks single lines against the records that they come from.
 struct LineVerifier: ~Copyable {
+    private let reader: LakeReader
     private var hasher: SHA256Hasher
     /// What stands for a tombstone, which has no value to sum: no SHA-256 that is known.
     private static let tombstone = Digest256(words: (0, 0, 0, 0))
     private static let valueName = Array(",\"value\":".utf8)
     private static let base64Name = Array(",\"value_base64\":\"".utf8)
+    private static let parentsName = Array("\"parents\":[".utf8)
     private static let digestName = Array("\"bronze_sha256\":\"".utf8)
     private static let contentName = Array(",\"content_hash\":\"".utf8)
     private static let lineageEnd = Array("\"}]}}".utf8)
 
-    init() throws(HashingError) { hasher = try SHA256Hasher() }
+    init(reader: LakeReader) throws(HashingError) {
+        let hasher = try SHA256Hasher()
+        self.reader = reader
+        self.hasher = hasher
+    }
 
     /// - Parameter report: lent the offset and what is wrong.
     /// - Returns: the line's source offset; nil where it tells none.
@@ -91,20 +98,46 @@ struct LineVerifier: ~Copyable {
         return value.withUnsafeBytes { try? hasher.hash($0) }
     }
 
-    private func verifyLineage(
+    /// The first parent is the record itself; a redriven one names the records that it stands for behind it.
+    private mutating func verifyLineage(
         _ line: UnsafeRawBufferPointer, _ offset: Int64, _ bronze: BronzeDigests, _ report: (Int64?, String) -> Void
     ) {
-        // One parent is the rule: its digest stands at a fixed place before the end.
-        let start = line.count - Self.lineageEnd.count - 64
-        let nameStart = start - Self.digestName.count
-        guard nameStart > 0, Self.matches(Self.lineageEnd, line, at: start + 64),
-            Self.matches(Self.digestName, line, at: nameStart)
+        guard let parents = Self.find(Self.parentsName, in: line, last: true),
+            let start = Self.find(Self.digestName, in: UnsafeRawBufferPointer(rebasing: line[parents...])),
+            line.count >= Self.lineageEnd.count,
+            Self.matches(Self.lineageEnd, line, at: line.count - Self.lineageEnd.count)
         else {
             report(offset, "does not end with its lineage")
             return
         }
-        // The offset that was read is the last parent's, and so is this digest.
-        compare(line, digestAt: start, with: bronze[offset], offset, report)
+        compare(line, digestAt: parents + start, with: bronze[offset], offset, report)
+        // Behind the digest: a quote and the end of the parent, of the list, of the lineage and of the line.
+        guard parents + start + 64 + Self.lineageEnd.count != line.count else { return }
+        let list = Array("[".utf8) + Array(line[parents..<line.count - 2])
+        guard let others = try? list.withUnsafeBytes({ try JSONValue.parse($0) }).array?.dropFirst() else {
+            report(offset, "has parents that cannot be read")
+            return
+        }
+        for other in others {
+            guard let topic = other["topic"]?.string, let digest = other["bronze_sha256"]?.string,
+                let partition = other["partition"]?.integer.flatMap({ Int32(exactly: $0) }),
+                let parent = other["offset"]?.integer
+            else {
+                report(offset, "has a parent without topic, partition, offset or bronze_sha256")
+                continue
+            }
+            let source = TopicPartition(topic: topic, partition: partition)
+            let found = otherDigest(source, parent)
+            if found?.hex != digest {
+                report(offset, "its parent \(source) offset \(parent) is not in Bronze, or has another SHA-256")
+            }
+        }
+    }
+
+    /// The digest of a record outside the hour; rare, so one frame is read for it.
+    private mutating func otherDigest(_ source: TopicPartition, _ offset: Int64) -> Digest256? {
+        guard let line = try? reader.bronze(source, offset: offset).line else { return nil }
+        return line.withUnsafeBytes { valueDigest($0) }
     }
 
     private func compare(
