@@ -12,13 +12,17 @@ import StreamJob
 import Testing
 import Transforms
 
-/// A lake of format version 1 with all that a lake can hold: two generations, one of them replayed in part, a sealed
+/// A small lake with all that a lake can hold: two generations, one of them replayed in part, a sealed
 /// and an open hour, every kind of small poison, decisions about quarantine, a topic that has grown.
 ///
 /// Generation 1 was made by the first code version, generation 2 by the second; the last record is a redriven one. It is
-/// checked in, and later versions must go on reading it. A new format version adds a lake beside it.
-private struct GoldenLake {
-    static let path = PackageRoot.path + "/Tests/StreamJobTests/GoldenLake/version=1"
+/// checked in once for each version of the format, and all of them must stay readable.
+struct GoldenLake {
+    /// Versions of the format: 2 sums the bytes of each frame in the commit log.
+    static let versions = [1, 2]
+    static func path(version: Int) -> String {
+        PackageRoot.path + "/Tests/StreamJobTests/GoldenLake/version=\(version)"
+    }
     static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
     static let hourStart: Int64 = 1_795_240_800_000
     static let records = 24
@@ -177,25 +181,27 @@ private struct GoldenLake {
         (.bronze, nil), (.silver, 1), (.gold, 1), (.quarantine, 1), (.silver, 2), (.gold, 2), (.quarantine, 2),
     ]
 
-    /// A copy of the lake, since opening one for writing repairs it. `UPDATE_GOLDEN=1` makes it anew first.
-    private func copy(to folder: TemporaryFolder) throws -> GoldenLake {
-        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
-            if Folder.exists(GoldenLake.path) { try Folder.removeTree(GoldenLake.path) }
-            try Folder.create(GoldenLake.path)
-            try GoldenLake(layout: LakeLayout(root: GoldenLake.path)).make()
-            for path in try FileManager.default.subpathsOfDirectory(atPath: GoldenLake.path)
-            where path.hasSuffix(".lock") {
-                try Folder.remove(GoldenLake.path + "/" + path)
+    /// A copy of the lake, since opening one for writing repairs it. `UPDATE_GOLDEN=1` makes a present one that is not
+    /// there; one that is there never changes.
+    private func copy(version: Int, to folder: TemporaryFolder) throws -> GoldenLake {
+        let path = GoldenLake.path(version: version)
+        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1", version == GoldenLake.versions.last,
+            !Folder.exists(path)
+        {
+            try Folder.create(path)
+            try GoldenLake(layout: LakeLayout(root: path)).make()
+            for file in try FileManager.default.subpathsOfDirectory(atPath: path) where file.hasSuffix(".lock") {
+                try Folder.remove(path + "/" + file)
             }
         }
-        try FileManager.default.copyItem(atPath: GoldenLake.path, toPath: folder.file("lake"))
+        try FileManager.default.copyItem(atPath: path, toPath: folder.file("lake"))
         return GoldenLake(layout: LakeLayout(root: folder.file("lake")))
     }
 
     /// The code version of old stays selectable: from the same events it makes the same lines as then.
-    @Test func theSameEventsStillGiveItsLines() throws {
+    @Test(arguments: GoldenLake.versions) func theSameEventsStillGiveItsLines(version: Int) throws {
         let folder = try TemporaryFolder()
-        let golden = try copy(to: folder)
+        let golden = try copy(version: version, to: folder)
         let present = GoldenLake(layout: LakeLayout(root: folder.file("present")))
         try present.make()
         for (layer, generation) in Self.views {
@@ -208,9 +214,9 @@ private struct GoldenLake {
             try GenerationLog(layout: golden.layout).sizes(of: GoldenLake.source.topic).map(\.partitions) == [1, 2])
     }
 
-    @Test func aReplayOfItGivesItsLines() throws {
+    @Test(arguments: GoldenLake.versions) func aReplayOfItGivesItsLines(version: Int) throws {
         let folder = try TemporaryFolder()
-        let golden = try copy(to: folder)
+        let golden = try copy(version: version, to: folder)
         let reader = LakeReader(layout: golden.layout)
         for generation in try GenerationLog(layout: golden.layout).read() {
             // Before the replayed range generation 2 shows its parent's lines.
@@ -225,9 +231,9 @@ private struct GoldenLake {
         }
     }
 
-    @Test func itsQuarantineIsReadAndItsWriterGoesOn() throws {
+    @Test(arguments: GoldenLake.versions) func itsQuarantineIsReadAndItsWriterGoesOn(version: Int) throws {
         let folder = try TemporaryFolder()
-        let golden = try copy(to: folder)
+        let golden = try copy(version: version, to: folder)
         let quarantine = try QuarantineReader(layout: golden.layout)
         var states: [Int64: QuarantineState] = [:]
         try quarantine.forEach(QuarantineQuery()) { record in
@@ -246,11 +252,22 @@ private struct GoldenLake {
         #expect(try Self.views.map { try golden.lines($0.0, $0.1) } == before)
     }
 
-    /// The format as docs/lake.md and schemas/ tell it, read with no code of the product.
-    @Test func itFitsTheSchemas() throws {
+    @Test(arguments: GoldenLake.versions) func itIsVerified(version: Int) throws {
         let folder = try TemporaryFolder()
-        let golden = try copy(to: folder)
-        let findings = try Findings(["lake", golden.layout.root, PackageRoot.path + "/docs/lake.md"])
+        let golden = try copy(version: version, to: folder)
+        var problems: [String] = []
+        let verifier = try LakeVerifier(layout: golden.layout) { problems.append("\($0.place): \($0.problem)") }
+        let report = try verifier.run()
+        #expect(problems == [])
+        #expect(report.lines > GoldenLake.records && report.logEntries > 8)
+    }
+
+    /// The format as docs/lake.md and schemas/ tell it, read with no code of the product.
+    @Test(arguments: GoldenLake.versions) func itFitsTheSchemas(version: Int) throws {
+        let folder = try TemporaryFolder()
+        let golden = try copy(version: version, to: folder)
+        let page = PackageRoot.path + "/docs/lake.md"
+        let findings = try Findings(["lake", golden.layout.root, page, "\(version)"])
         #expect(findings.problems == [])
         #expect(findings.lines["bronze"] == GoldenLake.records)
         let silver = try JSONValue.parse(Array(#require(try golden.lines(.silver, 2).last).utf8))

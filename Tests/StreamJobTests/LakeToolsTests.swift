@@ -59,8 +59,8 @@ import Testing
     }
 
     /// A generation whose lines come from its parent, its replay and the stream job, by the reader in Python.
-    @Test func theReaderFollowsGenerations() throws {
-        let golden = PackageRoot.path + "/Tests/StreamJobTests/GoldenLake/version=1"
+    @Test(arguments: GoldenLake.versions) func theReaderFollowsGenerations(version: Int) throws {
+        let golden = GoldenLake.path(version: version)
         let findings = try Findings(lake: golden)
         let reader = LakeReader(layout: LakeLayout(root: golden))
         let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)

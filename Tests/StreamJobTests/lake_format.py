@@ -1,7 +1,8 @@
 """Reads a lake as docs/lake.md and schemas/ describe it, with no code of the product, and tells what it finds.
 
 Usage: lake_format.py SCHEMAS examples            the examples beside the schemas
-       lake_format.py SCHEMAS lake LAKE LAKE_MD   a lake, and the DuckDB recipe of the documentation over it
+       lake_format.py SCHEMAS lake LAKE LAKE_MD [VERSION]
+                                                  a lake (of an earlier version), and the DuckDB recipe of the documentation
        lake_format.py SCHEMAS versions            a hash of what each schema demands, by its id
 
 Prints one JSON object: lines by layer, what DuckDB counts, members of the schemas that never occurred, and problems.
@@ -26,6 +27,7 @@ LAYERS = ["bronze", "silver", "gold", "quarantine"]
 problems = []
 counts = collections.Counter()
 unseen = {}
+version = sys.argv[5] if len(sys.argv) > 5 else "present"
 
 
 def complain(where, message):
@@ -56,7 +58,8 @@ def sha256(data):
 
 class Schema:
     def __init__(self, folder, name):
-        with open(f"{folder}/{name}.schema.json", encoding="utf-8") as file:
+        path = f"{folder}/past/{version}/{name}.schema.json"
+        with open(path if os.path.exists(path) else f"{folder}/{name}.schema.json", encoding="utf-8") as file:
             document = json.load(file)
         jsonschema.Draft202012Validator.check_schema(document)
         self.name, self.document = name, document
@@ -188,7 +191,7 @@ def versions(folder):
         return [demands(member) for member in value] if isinstance(value, list) else value
 
     found = {}
-    for path in sorted(glob.glob(f"{folder}/*.schema.json")):
+    for path in sorted(glob.glob(f"{folder}/*.schema.json") + glob.glob(f"{folder}/past/*/*.schema.json")):
         document = json.load(open(path, encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(document)
         found[document["$id"]] = sha256(json.dumps(demands(document), sort_keys=True).encode())

@@ -145,7 +145,7 @@ class Lake:
             if part is None:
                 return
             written, first_offset = part[layer], part["first_offset"]
-        start, end, count = written
+        start, end, count = written[:3]  # And from version 2 on a checksum of the bytes.
         if start == end:
             return
         path = self.path(layer, topic, partition, generation, entry["hour"], first_offset, ".open.jsonl.zst")

@@ -42,6 +42,8 @@ struct LineVerifier: ~Copyable {
     private static let valueName = Array(",\"value\":".utf8)
     private static let base64Name = Array(",\"value_base64\":\"".utf8)
     private static let digestName = Array("\"bronze_sha256\":\"".utf8)
+    private static let topicName = Array("{\"topic\":".utf8)
+    private static let offsetName = Array(",\"offset\":".utf8)
     private static let contentName = Array(",\"content_hash\":\"".utf8)
     private static let lineageEnd = Array("\"}]}}".utf8)
 
@@ -94,17 +96,40 @@ struct LineVerifier: ~Copyable {
     private func verifyLineage(
         _ line: UnsafeRawBufferPointer, _ offset: Int64, _ bronze: BronzeDigests, _ report: (Int64?, String) -> Void
     ) {
-        // One parent is the rule: its digest stands at a fixed place before the end.
-        let start = line.count - Self.lineageEnd.count - 64
-        let nameStart = start - Self.digestName.count
-        guard nameStart > 0, Self.matches(Self.lineageEnd, line, at: start + 64),
-            Self.matches(Self.digestName, line, at: nameStart)
+        guard line.count > Self.lineageEnd.count,
+            Self.matches(Self.lineageEnd, line, at: line.count - Self.lineageEnd.count),
+            let parents = Self.find(LineScan.parentsName, in: line, last: true),
+            let own = Self.find(Self.digestName, in: line, from: parents)
         else {
             report(offset, "does not end with its lineage")
             return
         }
-        // The offset that was read is the last parent's, and so is this digest.
-        compare(line, digestAt: start, with: bronze[offset], offset, report)
+        compare(line, digestAt: own, with: bronze[offset], offset, report)
+        verifyOrigin(UnsafeRawBufferPointer(rebasing: line[own...]), line, offset, bronze, report)
+    }
+
+    /// Behind its own parent a redriven record's line names the quarantined one; looked at where the hour has it.
+    private func verifyOrigin(
+        _ rest: UnsafeRawBufferPointer, _ line: UnsafeRawBufferPointer, _ offset: Int64, _ bronze: BronzeDigests,
+        _ report: (Int64?, String) -> Void
+    ) {
+        guard let start = Self.find(Self.digestName, in: rest),
+            let origin = LineScan.offset(of: Array(rest)[...], layer: .quarantine), bronze.range.contains(origin),
+            let topic = Self.topicEnd(line), let other = Self.topicEnd(rest), topic == other
+        else { return }
+        if start < rest.count, rest[start] == UInt8(ascii: "\"") {
+            if bronze[origin] != Self.tombstone { report(offset, "was redriven from \(origin), which is no tombstone") }
+        } else {
+            compare(rest, digestAt: start, with: bronze[origin], offset, report)
+        }
+    }
+
+    /// Topic and topic partition of the first parent in `text`.
+    private static func topicEnd(_ text: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard let start = find(topicName, in: text), let end = find(offsetName, in: text, from: start) else {
+            return nil
+        }
+        return Array(text[start..<end])
     }
 
     private func compare(
@@ -143,10 +168,12 @@ struct LineVerifier: ~Copyable {
     // MARK: - Bytes
 
     /// The place behind a name, which stands in no string: quotes are escaped there.
-    private static func find(_ name: [UInt8], in line: UnsafeRawBufferPointer, last: Bool = false) -> Int? {
+    private static func find(
+        _ name: [UInt8], in line: UnsafeRawBufferPointer, last: Bool = false, from start: Int = 0
+    ) -> Int? {
         let end = line.count - name.count
-        var index = last ? end : 0
-        while index >= 0 && index <= end {
+        var index = last ? end : start
+        while index >= start && index <= end {
             if line[index] == name[0], matches(name, line, at: index) { return index + name.count }
             index += last ? -1 : 1
         }
