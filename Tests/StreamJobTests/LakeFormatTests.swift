@@ -10,8 +10,8 @@ import StreamJob
 import Testing
 import Transforms
 
-/// What lake_format.py found.
-private struct Findings: Decodable {
+/// What lake_format.py found in examples or a lake.
+struct Findings: Decodable {
     let lines: [String: Int]
     let duckdb: [String: Int]?
     let recipe: Int?
@@ -90,6 +90,28 @@ private struct Findings: Decodable {
         let findings = try Findings(["examples"])
         #expect(findings.problems == [])
         #expect(findings.lines == ["bronze": 10, "silver": 4, "gold": 2, "quarantine": 4])
+    }
+
+    /// A change of a schema is a new version: what a version says is recorded in schemas/versions.json by its hash,
+    /// without titles and descriptions. `UPDATE_GOLDEN=1` adds new versions and changes none.
+    @Test func aSchemaChangeIsAVersion() throws {
+        let script = PackageRoot.path + "/Tests/StreamJobTests/lake_format.py"
+        let path = PackageRoot.path + "/schemas/versions.json"
+        let output = try PythonTool.run([script, PackageRoot.path + "/schemas", "versions"])
+        let present = try JSONDecoder().decode([String: String].self, from: Data(output))
+        let recorded = try JSONDecoder().decode([String: String].self, from: Data(File.contents(of: path)))
+        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            let all = recorded.merging(present) { old, _ in old }
+            try (encoder.encode(all) + Data("\n".utf8)).write(to: URL(filePath: path))
+        }
+        for (id, hash) in present {
+            #expect(
+                recorded[id] == hash,
+                "\(id) says something else than it did: give it the next version, and check in a lake of the new format"
+            )
+        }
     }
 
     /// The example entries of the logs are entries to the product, too.

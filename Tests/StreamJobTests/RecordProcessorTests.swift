@@ -207,6 +207,18 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(try driver.gold.first?["text"]?.string == "Rheinéé")
     }
 
+    @Test func unknownFieldsSurviveInBronze() throws {
+        var driver = try ProcessorDriver()
+        let surplus = #"{ "deep":[1.0,1e5,-0,{"\u0041":null}],"twice":1,"twice":2 , "big":123456789012345678 }"#
+        let payload = change(["brand_new": surplus, "length": #"{"old":1,"new":2,"unit":"bytes"}"#])
+        _ = try driver.feed(payload)
+        #expect(try driver.silver.count == 1)
+        let bronze = try #require(driver.processor.bronze.split(separator: 0x0A).first)
+        #expect(String(decoding: bronze, as: UTF8.self).hasSuffix(#","value":"# + payload + "}"))
+        var reader = try BronzeLineReader()
+        #expect(reader.read(bronze)?.value == Array(payload.utf8))
+    }
+
     @Test func aPayloadOverSeveralLinesIsKeptAsBase64() throws {
         var driver = try ProcessorDriver()
         let payload = change().replacingFirst(",", with: ",\n")

@@ -1,7 +1,9 @@
 """Reads a lake as docs/lake.md and schemas/ describe it, with no code of the product, and tells what it finds.
 
 Usage: lake_format.py SCHEMAS examples            the examples beside the schemas
-       lake_format.py SCHEMAS lake LAKE LAKE_MD   a lake, and the DuckDB recipe of the documentation over it
+       lake_format.py SCHEMAS lake LAKE LAKE_MD [VERSION]
+                                                  a lake (of an earlier version), and the DuckDB recipe of the documentation
+       lake_format.py SCHEMAS versions            a hash of what each schema demands, by its id
 
 Prints one JSON object: lines by layer, what DuckDB counts, members of the schemas that never occurred, and problems.
 """
@@ -19,10 +21,13 @@ import duckdb
 import jsonschema
 import zstandard
 
+# A payload in quarantine under one of these does not fit the schema of events; under the others it may.
+SHAPE_RULES = {"missing_meta", "missing_field", "wrong_type", "unknown_schema", "invalid_time"}
 LAYERS = ["bronze", "silver", "gold", "quarantine"]
 problems = []
 counts = collections.Counter()
 unseen = {}
+version = sys.argv[5] if len(sys.argv) > 5 else "present"
 
 
 def complain(where, message):
@@ -53,13 +58,15 @@ def sha256(data):
 
 class Schema:
     def __init__(self, folder, name):
-        with open(f"{folder}/{name}.schema.json", encoding="utf-8") as file:
+        path = f"{folder}/past/{version}/{name}.schema.json"
+        with open(path if os.path.exists(path) else f"{folder}/{name}.schema.json", encoding="utf-8") as file:
             document = json.load(file)
         jsonschema.Draft202012Validator.check_schema(document)
         self.name, self.document = name, document
         self.validator = jsonschema.Draft202012Validator(document)
         self.members = set(document["properties"])
-        unseen[name] = set(self.members)
+        if name != "event":
+            unseen[name] = set(self.members)
 
     def check(self, where, line):
         value = json.loads(line)
@@ -86,18 +93,25 @@ def raw_value(line, value):
     return base64.b64decode(value["value_base64"]) if "value_base64" in value else None
 
 
-def check_line(layer, where, line, value, hashes):
+def check_line(layer, where, line, value, bronze, events):
     if layer == "bronze":
-        raw = raw_value(line, value)
-        hashes[value["topic"], value["partition"], value["offset"]] = raw and sha256(raw)
+        bronze[value["topic"], value["partition"], value["offset"]] = raw_value(line, value)
     elif layer == "quarantine":
         raw = raw_value(line, value)
         if (raw is not None and sha256(raw)) != (value["bronze_sha256"] or False):
             complain(where, "bronze_sha256 is not that of the raw value")
+        if value["rule"] in SHAPE_RULES and events.is_valid(json.loads(raw)):
+            complain(where, f"{value['rule']}, but the value fits the schema of events")
     else:
         for parent in value["lineage"]["parents"]:
-            if hashes.get((parent["topic"], parent["partition"], parent["offset"])) != parent["bronze_sha256"]:
+            place = (parent["topic"], parent["partition"], parent["offset"])
+            if place not in bronze or (bronze[place] is not None and sha256(bronze[place]) or "") != parent["bronze_sha256"]:
                 complain(where, f"no Bronze record with the hash of {parent}")
+    if layer == "silver":
+        parent = value["lineage"]["parents"][0]
+        event = json.loads(bronze[parent["topic"], parent["partition"], parent["offset"]])
+        for error in events.iter_errors(event):
+            complain(where, f"its event does not fit: {error.json_path}: {error.message[:300]}")
     if layer == "gold":
         if sha256(value["text"].encode()) != value["text_hash"]:
             complain(where, "text_hash is not that of text")
@@ -144,6 +158,7 @@ def decompress(data):
 
 
 def examples(folder):
+    trusted = set()
     for path in sorted(glob.glob(f"{folder}/examples/*.jsonl")):
         name = os.path.basename(path)[: -len(".jsonl")]
         if name == "events":
@@ -151,33 +166,64 @@ def examples(folder):
         schema = Schema(folder, name)
         if name in LAYERS:
             for line in open(path, "rb").read().split(b"\n")[:-1]:
-                schema.check(path, line)
+                value = schema.check(path, line)
+                if name == "silver":
+                    trusted.add(value["lineage"]["parents"][0]["offset"])
         else:
             check_log(schema, path)
         schema.check_strictness(path, open(path, "rb").readline())
+    events = Schema(folder, "event").validator
+    for offset, line in enumerate(open(f"{folder}/examples/events.jsonl", "rb")):
+        if offset in trusted and not events.is_valid(json.loads(line)):
+            complain("events.jsonl", f"line {offset} became Silver and does not fit the schema of events")
     return {}
 
 
+def versions(folder):
+    """Everything but the words for people, so that those can be mended."""
+
+    def demands(value, is_names=False):
+        if isinstance(value, dict):
+            words = set() if is_names else {"title", "description"}
+            return {
+                key: demands(member, key in ("properties", "$defs") and not is_names)
+                for key, member in value.items() if key not in words}
+        return [demands(member) for member in value] if isinstance(value, list) else value
+
+    found = {}
+    for path in sorted(glob.glob(f"{folder}/*.schema.json") + glob.glob(f"{folder}/past/*/*.schema.json")):
+        document = json.load(open(path, encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(document)
+        found[document["$id"]] = sha256(json.dumps(demands(document), sort_keys=True).encode())
+    return found
+
+
 def lake(folder, root, page):
-    hashes = {}
+    bronze = {}
+    events = Schema(folder, "event").validator
     for layer in LAYERS:
         schema = Schema(folder, layer)
         for path in sorted(glob.glob(f"{root}/{layer}/**/*.jsonl.zst", recursive=True)):
             for number, line in enumerate(decompress(open(path, "rb").read()).split(b"\n")[:-1], 1):
                 where = f"{path}:{number}"
-                check_line(layer, where, line, schema.check(where, line), hashes)
+                check_line(layer, where, line, schema.check(where, line), bronze, events)
     schema = Schema(folder, "commit")
     lines = collections.Counter()
     for path in sorted(glob.glob(f"{root}/_commits/**/*.log", recursive=True)):
         for record in check_log(schema, path):
             if record["kind"] == "seal":
                 check_seal(root, path, record)
+                if "/_commits/generation=" in path:  # What a replay wrote has no commits.
+                    for file in record["files"]:
+                        lines[file["layer"]] += file["lines"]
             elif record["kind"] == "commit":
                 lines["bronze"] += record["bronze"][2]
                 for part in record["generations"]:
                     for layer in LAYERS[1:]:
                         lines[layer] += part[layer][2]
     check_log(Schema(folder, "generation"), f"{root}/_generations.log")
+    for path in sorted(glob.glob(f"{root}/_quarantine/**/*.log", recursive=True)):
+        check_log(Schema(folder, "quarantine_log"), path)
     for layer in LAYERS:
         if lines[layer] != counts[layer]:
             complain(root, f"the commit logs count {lines[layer]} {layer} lines, the files hold {counts[layer]}")
@@ -207,6 +253,9 @@ def recipe(root, page):
 
 def main():
     folder, command = sys.argv[1:3]
+    if command == "versions":
+        print(json.dumps(versions(folder)))
+        return
     result = examples(folder) if command == "examples" else lake(folder, *sys.argv[3:5])
     result["lines"] = {layer: counts[layer] for layer in LAYERS}
     result["unseen"] = sorted(f"{schema}.{name}" for schema, names in unseen.items() for name in names)

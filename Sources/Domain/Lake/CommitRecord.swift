@@ -7,11 +7,11 @@ package struct ByteRange: Equatable, Sendable {
     package var start: Int
     package var end: Int
     package var lines: Int
-    /// CRC-32C of the bytes; 0 where there are none. A frame's own checksum covers its content only: bits that no decoder
-    /// looks at would go unnoticed.
-    package var checksum: UInt32
+    /// CRC-32C of the bytes; 0 where there are none, nil in entries of version 1. A frame's own checksum covers its
+    /// content only: bits that no decoder looks at would go unnoticed.
+    package var checksum: UInt32?
 
-    package init(start: Int, end: Int, lines: Int, checksum: UInt32) {
+    package init(start: Int, end: Int, lines: Int, checksum: UInt32?) {
         self.start = start
         self.end = end
         self.lines = lines
@@ -102,8 +102,8 @@ package struct SealedFile: Equatable, Sendable {
     package var lines: Int
     /// SHA-256 of the lines, not of the compressed bytes: it stays when the libzstd version changes.
     package var contentSHA256: String
-    /// CRC-32C of the file's bytes.
-    package var checksum: UInt32
+    /// CRC-32C of the file's bytes; nil in entries of version 1.
+    package var checksum: UInt32?
     /// For each frame the source offset of its first line and where it begins in the file.
     package var frames: [(offset: Int64, start: Int)]
 
@@ -200,8 +200,10 @@ extension CommitRecord {
             json.integer(file.lines)
             json.key("content_sha256")
             json.string(file.contentSHA256)
-            json.key("crc32c")
-            json.integer(file.checksum)
+            if let checksum = file.checksum {
+                json.key("crc32c")
+                json.integer(checksum)
+            }
             json.key("frames")
             json.beginArray()
             for frame in file.frames {
@@ -221,7 +223,7 @@ extension CommitRecord {
         json.integer(range.start)
         json.integer(range.end)
         json.integer(range.lines)
-        json.integer(range.checksum)
+        if let checksum = range.checksum { json.integer(checksum) }
         json.endArray()
     }
 
@@ -274,8 +276,7 @@ extension CommitRecord {
     private static func sealedFile(_ value: JSONValue) -> SealedFile? {
         guard let layer = value["layer"]?.string.flatMap(Layer.init), let firstOffset = value["first_offset"]?.integer,
             let bytes = value["bytes"]?.integer, let lines = value["lines"]?.integer,
-            let sha = value["content_sha256"]?.string,
-            let checksum = value["crc32c"]?.integer.flatMap({ UInt32(exactly: $0) }),
+            let sha = value["content_sha256"]?.string, let checksum = Self.checksum(value["crc32c"]),
             let frames = value["frames"]?.array
         else { return nil }
         var index: [(offset: Int64, start: Int)] = []
@@ -290,9 +291,17 @@ extension CommitRecord {
     }
 
     private static func byteRange(_ value: JSONValue?) -> ByteRange? {
-        guard let parts = value?.array, parts.count == 4, let start = parts[0].integer, let end = parts[1].integer,
-            let lines = parts[2].integer, let checksum = parts[3].integer.flatMap({ UInt32(exactly: $0) })
+        guard let parts = value?.array, parts.count == 3 || parts.count == 4, let start = parts[0].integer,
+            let end = parts[1].integer, let lines = parts[2].integer,
+            let checksum = checksum(parts.count == 4 ? parts[3] : nil)
         else { return nil }
         return ByteRange(start: Int(start), end: Int(end), lines: Int(lines), checksum: checksum)
+    }
+
+    /// The sum, or nil within where version 1 has none; nil where it is something else.
+    private static func checksum(_ value: JSONValue?) -> UInt32?? {
+        guard let value else { return .some(nil) }
+        guard let sum = value.integer.flatMap({ UInt32(exactly: $0) }) else { return nil }
+        return .some(sum)
     }
 }

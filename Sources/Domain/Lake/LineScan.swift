@@ -1,7 +1,7 @@
 /// Finds lines and their source offsets in the text of a frame.
 enum LineScan {
     private static let offsetName = Array(",\"offset\":".utf8)
-    private static let parentsName = Array("\"parents\":[".utf8)
+    static let parentsName = Array("\"parents\":[".utf8)
 
     /// The source offset of a line.
     ///
