@@ -24,7 +24,7 @@ import Testing
 
         init() throws {
             server = try TieringTests.server.get()
-            fixture = try LakeFixture()
+            fixture = try LakeFixture(in: "/dev/shm")
             try LakeRun(layout: fixture.layout, step: 4).run()
             var configuration = ObjectStorageConfiguration(
                 endpoint: server.endpoint, bucket: S3Server.bucket, region: S3Server.region,

@@ -77,7 +77,10 @@ package struct RangeReplay {
     private func warm(
         _ processor: inout RecordProcessor, before start: Int64, window: DuplicateWindow.Limits
     ) throws {
-        guard let range = OffsetRange(start: max(0, start - window.offsets), end: start), !range.isEmpty else { return }
+        // What retention gave up lies outside of the window: a replay begins behind it.
+        let held = try reader.heldRange(source)?.start ?? 0
+        guard let range = OffsetRange(start: max(0, held, start - window.offsets), end: start), !range.isEmpty
+        else { return }
         try forEachRecord(range) { record in
             processor.warm(
                 offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, value: record.value)
