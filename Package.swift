@@ -102,6 +102,7 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files", "ObjectStorage"]),
+        module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
@@ -121,7 +122,7 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
+                "Quarantine", "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
                 "VectorIndex", "Retrieval", "Kafka", "Postgres", "HTTPClient", "HTTPServer", "Files", "Hashing",
                 "Zstd", "JSONScan", "Processes", "Bytes",
             ],
@@ -156,7 +157,8 @@ let package = Package(
         tests(
             "StreamJobTests", exclude: ["expected_counts.py", "lake_format.py"],
             uses: [
-                "StreamJob", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake", "JSONScan", "Hashing",
+                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake",
+                "JSONScan", "Hashing",
                 "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),

@@ -10,6 +10,9 @@ struct BenchCommand: Command {
             .init(name: "--recording", value: "FILE", help: "Events of a recording, repeated; else generated ones."),
             .init(name: "--events", value: "N", help: "stream: events in the topic (default 500000; all: 200000)."),
             .init(name: "--partitions", value: "N", help: "stream: topic partitions (default 2)."),
+            .init(
+                name: "--poison", value: "PERCENT",
+                help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300)."),
             .init(name: "--seconds", value: "N", help: "freshness: how long (default 60; all: 20)."),
@@ -32,6 +35,7 @@ struct BenchCommand: Command {
     private let seconds: Int
     private let minutes: Double
     private let recording: String?
+    private let poison: Double
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
@@ -51,6 +55,7 @@ struct BenchCommand: Command {
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 20 : 60)
         minutes = try arguments.number("--minutes", in: 0.1...10_000) ?? (isShort ? 1 : 10)
         recording = arguments.value("--recording")
+        poison = try arguments.number("--poison", in: 0...100) ?? 0
         isJSON = arguments.has("--json")
     }
 
@@ -66,7 +71,7 @@ struct BenchCommand: Command {
                     ).run()
                 case .stream:
                     try await StreamBench(
-                        events: events, source: try source(), partitions: partitions,
+                        events: events, poison: poison, source: try source(), partitions: partitions,
                         commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
                         logger: context.logger.scoped("bench")
                     ).run()

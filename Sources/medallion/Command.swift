@@ -99,3 +99,22 @@ enum Output {
         }
     }
 }
+
+/// What comes from standard input.
+enum Input {
+    /// Everything up to its end.
+    ///
+    /// - Throws: ``Failure`` where it is larger than `bytesMax`, or cannot be read.
+    static func all(bytesMax: Int) throws -> [UInt8] {
+        var content: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(STDIN_FILENO, &buffer, buffer.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw Failure("standard input cannot be read (errno \(errno))") }
+            if count == 0 { return content }
+            content.append(contentsOf: buffer[..<count])
+            guard content.count <= bytesMax else { throw Failure("standard input holds more than \(bytesMax) bytes") }
+        }
+    }
+}

@@ -6,12 +6,22 @@ import StreamJob
 /// `medallion lake`: looks into the lake and seals it.
 struct LakeCommand: Command {
     static let name = "lake"
-    static let summary = "Shows what the lake holds: ls, cat; seal, tier and retain see to its files."
+    static let summary = "Shows what the lake holds: ls, stat, cat; verify checks all; seal, tier, retain see to files."
     static let table = ArgumentTable(
         options: [
             .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
             .init(name: "--partition", value: "N", help: "Topic partition; all unless given (cat: 0)."),
             .init(name: "--offset", value: "N", help: "cat: the record's offset."),
+            .init(name: "--from", value: "N", help: "cat: the first offset of a range."),
+            .init(name: "--to", value: "N", help: "cat: the offset behind the range."),
+            .init(
+                name: "--since", value: "TIME",
+                help: "cat: from this broker time on, RFC 3339 such as 2026-11-21T06:00:00Z."),
+            .init(name: "--until", value: "TIME", help: "cat: up to the broker time."),
+            .init(
+                name: "--where", value: "FIELD=VALUE",
+                help: "cat: only lines whose field, such as wiki or value.type, has the value."),
+            .init(name: "--limit", value: "N", help: "cat: so many lines at most."),
             .init(name: "--layer", value: "LAYER", help: "cat: bronze, silver, gold or quarantine (default bronze)."),
             .init(
                 name: "--generation", value: "N",
@@ -27,16 +37,17 @@ struct LakeCommand: Command {
             .init(name: "--apply", value: nil, help: "retain: removes; without it tells what would go."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
-        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, cat, seal, tier or retain.")])
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify, seal, tier or retain.")])
 
     private enum Action: String {
-        case ls, cat, seal, tier, retain
+        case ls, stat, cat, verify, seal, tier, retain
     }
 
     private let action: Action
     private let topic: String?
     private let partition: Int32?
-    private let offset: Int64
+    private let offset: Int64?
+    private let range: LakeRangeOptions
     private let layer: Layer
     private let generation: Int64?
     private let isRaw: Bool
@@ -45,14 +56,17 @@ struct LakeCommand: Command {
 
     init(_ arguments: ParsedArguments) throws {
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is ls, cat, seal, tier or retain")
+            throw UsageError("ACTION is ls, stat, cat, verify, seal, tier or retain")
         }
         self.action = action
         topic = arguments.value("--topic")
         partition = try arguments.integer("--partition", in: 0...Int(Int32.max)).map(Int32.init)
         let offset = try arguments.integer("--offset", in: 0...Int.max)
-        if action == .cat && offset == nil { throw UsageError("cat needs --offset") }
-        self.offset = Int64(offset ?? 0)
+        self.offset = offset.map(Int64.init)
+        range = try LakeRangeOptions(arguments)
+        if action == .cat && (offset == nil) != range.isRange {
+            throw UsageError("cat needs --offset, or a range: --from and --to, or --since and --until")
+        }
         guard let layer = Layer(rawValue: arguments.value("--layer") ?? "bronze") else {
             throw UsageError("--layer is bronze, silver, gold or quarantine")
         }
@@ -68,11 +82,17 @@ struct LakeCommand: Command {
         let reader = LakeReader(layout: try LakeLayout(context.settings))
         switch action {
         case .ls: try list(reader)
+        case .stat: try inspection(reader).stat()
+        case .verify: try inspection(reader).verify()
         case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
         case .seal: try seal(reader)
         case .retain: try LakeRetain(options: upkeep, layer: layer, isJSON: isJSON).run(reader, sources(reader))
         case .tier: try LakeTier(options: upkeep, isJSON: isJSON).run(reader, sources(reader))
         }
+    }
+
+    private func inspection(_ reader: LakeReader) -> LakeInspection {
+        LakeInspection(reader: reader, topic: topic, partition: partition, isJSON: isJSON)
     }
 
     private func sources(_ reader: LakeReader) throws -> [TopicPartition] {
@@ -105,14 +125,15 @@ struct LakeCommand: Command {
 
     private func cat(_ reader: LakeReader, topic: String) throws {
         let source = TopicPartition(topic: topic, partition: partition ?? 0)
+        guard let offset else {
+            try range.cat(reader, layer, generation: try derivedGeneration(reader), source, isRaw: isRaw)
+            return
+        }
         let found: LocatedLine
         if layer == .bronze {
             found = try reader.bronze(source, offset: offset)
         } else {
-            let log = GenerationLog(layout: reader.layout)
-            guard let number = try generation ?? log.active()?.number else {
-                throw Failure("the lake has no generation yet")
-            }
+            let number = try derivedGeneration(reader) ?? 0
             guard let line = try reader.derived(layer, generation: number, source: source, offset: offset) else {
                 throw Failure("generation \(number) has no \(layer.rawValue) line of \(source) offset \(offset)")
             }
@@ -125,6 +146,15 @@ struct LakeCommand: Command {
         } else {
             Output.write(found.line + [0x0A])
         }
+    }
+
+    /// nil for Bronze.
+    private func derivedGeneration(_ reader: LakeReader) throws -> Int64? {
+        if layer == .bronze { return nil }
+        guard let number = try generation ?? GenerationLog(layout: reader.layout).active()?.number else {
+            throw Failure("the lake has no generation yet")
+        }
+        return number
     }
 
     private func seal(_ reader: LakeReader) throws {

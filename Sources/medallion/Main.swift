@@ -16,6 +16,7 @@ let allCommands: [any Command.Type] = [
     GenerationsCommand.self,
     PromoteCommand.self,
     LakeCommand.self,
+    DlqCommand.self,
     BrokerCommand.self,
     ProducerCommand.self,
     StreamCommand.self,

@@ -177,9 +177,10 @@ import Testing
     }
 
     private func losesAfterAKill(without site: String, _ first: Trace, _ files: [String: [UInt8]]) throws -> Bool {
-        for count in 0...first.changes.count {
+        // Just before a sync there is something to lose, and soon after the next start nothing has covered it up.
+        for count in first.changes.indices where first.changes[count].syncSite != nil {
             let (model, second) = try kill(first, after: count, ignoring: [site])
-            for place in second.acknowledged.map(\.changes) {
+            for place in second.acknowledged.prefix(3).map(\.changes) {
                 do {
                     try losePower(model, second, after: place, .everything, files: files)
                 } catch {

@@ -1,6 +1,7 @@
 import Bytes
 import Events
 import Files
+import Hashing
 import Lake
 import PlatformTesting
 
@@ -22,12 +23,24 @@ struct LakeFixture {
 
     static func bronze(_ offset: Int64) -> String {
         #"{"topic":"t.change","partition":0,"offset":\#(offset),"timestamp_ms":5,"headers":[],"#
-            + #""value":{"meta":{"offset":99},"n":\#(offset)}}"#
+            + #""value":\#(value(offset))}"#
+    }
+
+    static func value(_ offset: Int64) -> String { #"{"meta":{"offset":99},"n":\#(offset)}"# }
+
+    static func sha256(_ text: String) -> String {
+        let digest = try? Array(text.utf8).withUnsafeBytes { bytes in
+            var hasher = try SHA256Hasher()
+            return try hasher.hash(bytes)
+        }
+        return digest?.hex ?? ""
     }
 
     static func derived(_ offset: Int64, generation: Int64) -> String {
-        #"{"doc_id":"d\#(offset)","text":"say \"offset\":7 g\#(generation)","lineage":{"logic_version":"v1","#
-            + #""parents":[{"topic":"t.change","partition":0,"offset":\#(offset),"event_id":"e"}]}}"#
+        let content = #"{"doc_id":"d\#(offset)","text":"say \"offset\":7 g\#(generation)""#
+        return content + #","content_hash":"\#(sha256(content + "}"))","lineage":{"logic_version":"v1","#
+            + #""parents":[{"topic":"t.change","partition":0,"offset":\#(offset),"event_id":"e","#
+            + #""bronze_sha256":"\#(sha256(value(offset)))"}]}}"#
     }
 
     /// A batch of offsets; every third has no Gold, every tenth is in quarantine.
@@ -44,7 +57,8 @@ struct LakeFixture {
             for offset in start..<end {
                 if offset % 10 == 9 {
                     quarantine.text += #"{"rule":"wrong_type","detail":"x","topic":"t.change","partition":0,"#
-                    quarantine.text += #""offset":\#(offset),"value":{"offset":1}}"# + "\n"
+                    quarantine.text += #""offset":\#(offset),"bronze_sha256":"\#(sha256(value(offset)))","#
+                    quarantine.text += #""value":\#(value(offset))}"# + "\n"
                     quarantine.lines += 1
                     continue
                 }

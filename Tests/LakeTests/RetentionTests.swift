@@ -74,6 +74,9 @@ import Testing
         #expect(try reader.heldRange(Self.source) == OffsetRange(start: 20, end: 24))
         #expect(try offsets(reader, .bronze, nil, from: 20) == [20, 21, 22, 23])
         #expect(try offsets(reader, .gold, 2).count == offsets(reader, .gold, 1).count)
+        // What was given up is no damage.
+        let report = try LakeVerifier(layout: fixture.layout) { Issue.record("\($0.place): \($0.problem)") }.run()
+        #expect(report.filesExpired == 2)
         // A writer opens it and goes on.
         let writer = try PartitionWriter.open(layout: fixture.layout, source: Self.source)
         #expect(writer.nextOffset == LakeRun.end)

@@ -107,6 +107,13 @@ private struct Findings: Decodable {
         let generations = try GenerationLog(layout: LakeLayout(root: folder.path)).read()
         #expect(generations.map(\.state) == [.previous, .active])
         #expect(generations.last?.replayed.isEmpty == false)
+        let layout = LakeLayout(root: folder.path)
+        let source = TopicPartition(topic: "t", partition: 0)
+        try Folder.create(Folder.parent(of: layout.quarantineLog(source)))
+        try File.replace(
+            layout.quarantineLog(source), with: File.contents(of: examples + "/quarantine_log.jsonl"))
+        let decisions = try QuarantineLog(layout: layout, source: source).read()
+        #expect(decisions.mapValues(\.kind) == [6: .failed, 8: .redriven, 9: .discard])
     }
 
     private func generated(_ count: Int, from first: Int = 0) -> [[UInt8]] {

@@ -23,13 +23,13 @@ struct ProcessorDriver: ~Copyable {
         template: String = TextTemplate.standard, window: DuplicateWindow.Limits = .init(),
         change: (inout TransformSettings) -> Void = { _ in }
     ) throws {
-        var settings = TransformSettings(template: try TextTemplate(template))
+        var settings = TransformSettings(template: try TextTemplate(template), duplicates: window)
         change(&settings)
         var hasher = try LibraryHasher()
         let generation = LakeGeneration(
             number: 1, parent: nil, logicVersion: try settings.logicVersion(hasher: &hasher),
             settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .active)
-        var processor = try RecordProcessor(source: Self.source, window: window, writesBronze: true)
+        var processor = try RecordProcessor(source: Self.source, writesBronze: true)
         try processor.add(generation)
         self.processor = processor
     }
@@ -38,6 +38,13 @@ struct ProcessorDriver: ~Copyable {
         defer { offset += 1 }
         guard let payload else { return try process(nil) }
         return try payload.withUnsafeBytes { bytes in try process(bytes) }
+    }
+
+    /// Later records carry the header, too.
+    mutating func addHeader(_ name: String, _ value: String) {
+        Array(name.utf8).withUnsafeBufferPointer { name in
+            Array(value.utf8).withUnsafeBytes { headers.add(name, $0) }
+        }
     }
 
     mutating func feed(_ text: String) throws -> RecordOutcome { try feed(Array(text.utf8)) }
@@ -53,7 +60,7 @@ struct ProcessorDriver: ~Copyable {
         try processor.process(
             SourceRecord(
                 topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: Self.brokerTime,
-                key: key, headers: headers, value: value))
+                key: key, headers: headers, origin: headers.origin, value: value))
     }
 
     func lines(_ text: [UInt8]) throws -> [JSONValue] {

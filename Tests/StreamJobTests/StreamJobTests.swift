@@ -48,13 +48,14 @@ final class StreamFixture: Sendable {
     }
 
     func job(
-        lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard
+        lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard,
+        duplicates: DuplicateWindow.Limits = .init()
     ) throws -> StreamJob {
         StreamJob(
             options: StreamJobOptions(
                 kafka: kafka, topic: topic, goldTopic: "wikimedia.gold", topicPartitions: partitions, groupID: "test",
                 lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
-                transform: TransformSettings(template: try TextTemplate(template))),
+                transform: TransformSettings(template: try TextTemplate(template), duplicates: duplicates)),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
     }
 
@@ -62,13 +63,15 @@ final class StreamFixture: Sendable {
 
     func source(_ partition: Int) -> TopicPartition { TopicPartition(topic: topic, partition: Int32(partition)) }
 
-    /// Runs a job until its lake holds `count` records of each topic partition.
-    func run(_ job: StreamJob, lake: String, until count: Int64) async throws {
+    /// Runs a job until its lake holds `count` records of each topic partition, or of the only one that gets any.
+    func run(_ job: StreamJob, lake: String, until count: Int64, of only: Int? = nil) async throws {
         let stop = StopSignal()
         async let running: Void = job.run(stop: stop)
         let reader = LakeReader(layout: layout(lake))
         for _ in 0..<3_000 {
-            let done = try (0..<partitions).allSatisfy { try reader.committedRange(source($0))?.end ?? 0 >= count }
+            let done = try (only.map { $0..<$0 + 1 } ?? 0..<partitions).allSatisfy {
+                try reader.committedRange(source($0))?.end ?? 0 >= count
+            }
             if done { break }
             if await stop.pause(milliseconds: 10) { break }
         }

@@ -38,17 +38,88 @@ import Testing
 }
 
 @Suite struct DuplicateWindowTests {
-    private func isDuplicate(_ window: inout DuplicateWindow, _ id: String, _ offset: Int64, _ time: Int64) -> Bool {
+    private func isDuplicate(
+        _ window: inout DuplicateWindow, _ id: String, _ offset: Int64, _ time: Int64, origin: Int64? = nil,
+        limits: DuplicateWindow.Limits = .init(), followsRedrives: Bool = true
+    ) -> Bool {
         var id = id
-        return id.withUTF8 { window.isDuplicate(eventID: $0, offset: offset, brokerMilliseconds: time) }
+        return id.withUTF8 { id in
+            let sighting = window.note(eventID: id, offset: offset, brokerMilliseconds: time, origin: origin)
+            return window.isDuplicate(sighting, limits: limits, followsRedrives: followsRedrives)
+        }
     }
 
     @Test func bothBoundsCount() {
-        var window = DuplicateWindow(limits: .init(offsets: 10, milliseconds: 100))
+        let limits = DuplicateWindow.Limits(offsets: 10, milliseconds: 100)
+        var window = DuplicateWindow(offsetsMax: 10)
+        #expect(!isDuplicate(&window, "a", 0, 0, limits: limits))
+        #expect(isDuplicate(&window, "a", 5, 100, limits: limits))
+        #expect(!isDuplicate(&window, "a", 6, 201, limits: limits))
+        #expect(!isDuplicate(&window, "a", 17, 201, limits: limits))
+    }
+
+    @Test func aRedrivenRecordIsNoDuplicateOfTheOneItStandsFor() {
+        var window = DuplicateWindow()
         #expect(!isDuplicate(&window, "a", 0, 0))
-        #expect(isDuplicate(&window, "a", 5, 100))
-        #expect(!isDuplicate(&window, "a", 6, 201))
-        #expect(!isDuplicate(&window, "a", 17, 201))
+        // A copy that was left out for the sake of the first does not keep the redriven one out.
+        #expect(isDuplicate(&window, "a", 1, 0))
+        #expect(!isDuplicate(&window, "a", 2, 0, origin: 0))
+        // Redriven once more it is: the one before came through.
+        #expect(isDuplicate(&window, "a", 3, 0, origin: 0))
+        // Of a chain none counts.
+        #expect(!isDuplicate(&window, "a", 4, 0, origin: 2))
+        #expect(isDuplicate(&window, "a", 5, 0))
+        // Older logic knows no redriven records.
+        #expect(isDuplicate(&window, "a", 6, 0, origin: 5, followsRedrives: false))
+        // A copy that came through for itself, since the first was too far back for it.
+        let limits = DuplicateWindow.Limits(offsets: 10, milliseconds: 1_000)
+        #expect(!isDuplicate(&window, "b", 10, 0, limits: limits))
+        #expect(!isDuplicate(&window, "b", 21, 0, limits: limits))
+        #expect(isDuplicate(&window, "b", 25, 0, origin: 10, limits: limits))
+    }
+
+    /// Restarts and a replay from any place decide as a window that saw all, redriven records included, and the window
+    /// never holds more than its bound.
+    @Test(arguments: [UInt64(5), 23, 1_009])
+    func aWindowReadBeforeAnyPlaceDecidesAsOneThatSawAll(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let limits = DuplicateWindow.Limits(offsets: 40, milliseconds: 300)
+        var records: [(id: String, offset: Int64, time: Int64, origin: Int64?)] = []
+        var (offset, time): (Int64, Int64) = (0, 0)
+        for _ in 0..<800 {
+            offset += Int64.random(in: 1...3, using: &generator)
+            time += Int64.random(in: -5...20, using: &generator)
+            let named = records.suffix(30).randomElement(using: &generator)
+            let isRedriven = Int.random(in: 0..<4, using: &generator) == 0
+            let id = isRedriven ? named?.id : nil
+            records.append(
+                (
+                    id ?? "id\(Int.random(in: 0..<25, using: &generator))", offset, time,
+                    isRedriven ? named?.offset : nil
+                ))
+        }
+        func decide(_ window: inout DuplicateWindow, _ index: Int) -> Bool {
+            let record = records[index]
+            return isDuplicate(&window, record.id, record.offset, record.time, origin: record.origin, limits: limits)
+        }
+        var whole = DuplicateWindow(offsetsMax: limits.offsets)
+        let decisions = records.indices.map { index in
+            defer { #expect(whole.size <= 41) }
+            return decide(&whole, index)
+        }
+        #expect(decisions.contains(true))
+        for start in stride(from: 0, to: records.count, by: 7) {
+            // A wider window of another generation beside it changes nothing.
+            var window = DuplicateWindow(offsetsMax: limits.offsets + Int64(start % 2) * 100)
+            let before = records[start].offset - window.offsetsMax
+            for index in records.indices where records[index].offset >= before && index < min(start + 60, records.count)
+            {
+                let decision = decide(&window, index)
+                if index >= start {
+                    #expect(decision == decisions[index], "seed \(seed), start \(start), index \(index)")
+                }
+            }
+        }
     }
 
     /// Holds the window against a plain list of all records, over random ids, times and gaps.
@@ -56,7 +127,7 @@ import Testing
     func itAgreesWithAPlainList(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let limits = DuplicateWindow.Limits(offsets: 50, milliseconds: 300)
-        var window = DuplicateWindow(limits: limits)
+        var window = DuplicateWindow(offsetsMax: limits.offsets)
         var last: [String: (offset: Int64, time: Int64)] = [:]
         var offset: Int64 = 0
         var time: Int64 = 0
@@ -65,7 +136,8 @@ import Testing
             time += Int64.random(in: -5...20, using: &generator)
             let id = "id\(Int.random(in: 0..<40, using: &generator))"
             let expected = last[id].map { offset - $0.offset <= 50 && time - $0.time <= 300 } ?? false
-            #expect(isDuplicate(&window, id, offset, time) == expected, "seed \(seed), offset \(offset)")
+            #expect(
+                isDuplicate(&window, id, offset, time, limits: limits) == expected, "seed \(seed), offset \(offset)")
             last[id] = (offset, time)
             #expect(window.size <= 51)
         }
@@ -76,12 +148,12 @@ import Testing
         var generator = SeededGenerator(seed: 23)
         let limits = DuplicateWindow.Limits(offsets: 30, milliseconds: 1_000)
         let records = (0..<500).map { (id: "id\(Int.random(in: 0..<60, using: &generator))", time: Int64($0 * 20)) }
-        var whole = DuplicateWindow(limits: limits)
-        var warmed = DuplicateWindow(limits: limits)
+        var whole = DuplicateWindow(offsetsMax: limits.offsets)
+        var warmed = DuplicateWindow(offsetsMax: limits.offsets)
         for (offset, record) in records.enumerated() {
-            let first = isDuplicate(&whole, record.id, Int64(offset), record.time)
+            let first = isDuplicate(&whole, record.id, Int64(offset), record.time, limits: limits)
             guard offset >= 200 - 30 else { continue }
-            let second = isDuplicate(&warmed, record.id, Int64(offset), record.time)
+            let second = isDuplicate(&warmed, record.id, Int64(offset), record.time, limits: limits)
             if offset >= 200 { #expect(first == second, "offset \(offset)") }
         }
     }

@@ -85,6 +85,31 @@ import VectorIndex
         #expect(rows.first?.version == 3)
     }
 
+    /// Growth of the source topic moves keys, so a copy may come from another topic partition, past every duplicate
+    /// window; it is the same document.
+    @Test func acrossTopicPartitionsADocumentIsThereOnce() throws {
+        let fixture = try IndexFixture()
+        let first = IndexFixture.document(1, text: "grown", embedding: nil, model: "")
+        var copy = first
+        copy.source.partition = 7
+        copy.sourceOffset = 90
+        copy.document.lineage.parents[0].partition = 7
+        copy.document.lineage.parents[0].offset = 90
+        #expect(try fixture.writer.write([first], timeoutMilliseconds: limit).passagesAdded == 1)
+        #expect(try fixture.writer.write([copy], timeoutMilliseconds: limit).passagesAdded == 0)
+        // In one transaction, too.
+        let second = IndexFixture.document(2, text: "grown twice", embedding: nil, model: "")
+        var other = second
+        other.source.partition = 7
+        #expect(try fixture.writer.write([second, other], timeoutMilliseconds: limit).passagesAdded == 1)
+        for id in ["doc-1", "doc-2"] {
+            #expect(try fixture.store.document(id: id, timeoutMilliseconds: limit).count == 1)
+        }
+        let found = try fixture.store.candidates(
+            for: IndexFixture.query("grown", vectorLimit: 0), timeoutMilliseconds: limit)
+        #expect(found.best.sorted() == ["doc-1", "doc-2"])
+    }
+
     @Test func hostileTextIsStored() throws {
         let fixture = try IndexFixture()
         let text = "zero\0byte 'quotes' \\ \u{202E}rtl 🧪 \u{FFFF}"

@@ -162,6 +162,12 @@ package enum Folder {
         access(path, F_OK) == 0
     }
 
+    /// Whether the path is a folder; a link to one is not.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Makes the names in a folder durable.
     package static func sync(_ path: String, file: StaticString = #fileID, line: UInt = #line) throws(FileError) {
         try FileWatch.witness?.willMake(.syncFolder(path: path, site: "\(file):\(line)"))

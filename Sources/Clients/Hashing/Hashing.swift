@@ -18,6 +18,8 @@ package struct Digest256: Equatable, Hashable, Sendable {
     // Four words and not an array: no allocation, and equality is four compares.
     package var words: (UInt64, UInt64, UInt64, UInt64)
 
+    package init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+
     package static func == (left: Digest256, right: Digest256) -> Bool {
         left.words == right.words
     }

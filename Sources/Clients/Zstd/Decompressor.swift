@@ -1,5 +1,14 @@
 import CZstd
 
+/// The size of a frame's content, as its header tells it; nil where it does not.
+///
+/// - Parameter header: the frame's first 18 bytes, or all of a shorter one.
+package func zstdContentSize(ofFrame header: UnsafeRawBufferPointer) -> Int? {
+    let size = ZSTD_getFrameContentSize(header.baseAddress, header.count)
+    // The two largest values stand for "unknown" and "error".
+    return size < UInt64.max - 1 ? Int(exactly: size) : nil
+}
+
 /// Decompresses whole zstd frames, reusing one context. Not thread-safe, hence not copyable.
 package struct Decompressor: ~Copyable {
     private let context: OpaquePointer
@@ -39,7 +48,8 @@ package struct Decompressor: ~Copyable {
                 throw ZstdError("decompress", reason: "more than \(bytesMax) bytes come out")
             }
             let start = output.count
-            output.append(contentsOf: repeatElement(0, count: Int(contentBytes)))
+            // An array is appended in one piece; other sequences element by element in a debug build.
+            output.append(contentsOf: [UInt8](repeating: 0, count: Int(contentBytes)))
             let written = output.withUnsafeMutableBytes { buffer in
                 ZSTD_decompressDCtx(
                     context, buffer.baseAddress.map { $0 + start }, Int(contentBytes), rest.baseAddress, frameBytes)

@@ -28,6 +28,11 @@ package struct OffsetRange: Hashable, Sendable, CustomStringConvertible {
         self.end = end
     }
 
+    private init(empty offset: Int64) { (start, end) = (offset, offset) }
+
+    /// No offsets, at a place.
+    package static func empty(at offset: Int64) -> OffsetRange { OffsetRange(empty: offset) }
+
     /// How many offsets it holds.
     package var count: Int64 { end - start }
     /// Whether it holds no offset.

@@ -5,13 +5,22 @@ package struct RecordHeaderText: Sendable {
     /// `[["name","base64"],["other",null]]`
     package private(set) var json = Self.empty
     private static let empty = Array("[]".utf8)
+    private var originText: [UInt8] = []
+    private var originSHA256: [UInt8] = []
 
     package init() {}
+
+    /// Where the record was redriven from; nil for the ordinary record, at the price of one comparison.
+    package var origin: RedriveOrigin? {
+        originText.isEmpty ? nil : RedriveOrigin(text: originText, sha256: originSHA256)
+    }
 
     /// Forgets the headers and keeps the storage.
     package mutating func removeAll() {
         json.removeAll(keepingCapacity: true)
         LineWriter.literal("[]", to: &json)
+        if !originText.isEmpty { originText.removeAll(keepingCapacity: true) }
+        if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
     }
 
     /// Adds one header behind the others; a value may be null. A name that is not valid UTF-8 is repaired.
@@ -27,8 +36,18 @@ package struct RecordHeaderText: Sendable {
             LineWriter.literal(",\"", to: &json)
             Base64.append(value, to: &json)
             LineWriter.literal("\"]]", to: &json)
+            noteOrigin(name, value)
         } else {
             LineWriter.literal(",null]]", to: &json)
+        }
+    }
+
+    /// A later header of the same name wins.
+    private mutating func noteOrigin(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer) {
+        if name.count == RedriveOrigin.headerBytes.count, name.elementsEqual(RedriveOrigin.headerBytes) {
+            originText = Array(value)
+        } else if name.count == RedriveOrigin.hashHeaderBytes.count, name.elementsEqual(RedriveOrigin.hashHeaderBytes) {
+            originSHA256 = Array(value)
         }
     }
 }
@@ -42,12 +61,14 @@ package struct SourceRecord {
     package let timestampMilliseconds: Int64
     package let key: UnsafeRawBufferPointer?
     package let headers: RecordHeaderText
+    /// The quarantined record that this one stands for; nil for the ordinary record.
+    package let origin: RedriveOrigin?
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
-        headers: RecordHeaderText = RecordHeaderText(), value: UnsafeRawBufferPointer?
+        headers: RecordHeaderText = RecordHeaderText(), origin: RedriveOrigin? = nil, value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -55,6 +76,7 @@ package struct SourceRecord {
         self.timestampMilliseconds = timestampMilliseconds
         self.key = key
         self.headers = headers
+        self.origin = origin
         self.value = value
     }
 }

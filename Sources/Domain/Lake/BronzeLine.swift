@@ -1,4 +1,5 @@
 import Bytes
+package import Events
 package import JSONScan
 
 /// Reads Bronze lines back into what the broker delivered, for replays, duplicate windows and traces.
@@ -8,11 +9,15 @@ package struct BronzeLineReader: ~Copyable {
         package let offset: Int64
         package let timestampMilliseconds: Int64
         package let key: [UInt8]?
+        /// The quarantined record that this one stands for, by its headers; nil for the ordinary record.
+        package let origin: RedriveOrigin?
         /// The value as the broker delivered it, byte for byte; nil for a tombstone.
         package let value: [UInt8]?
     }
 
     private static let valueName = Array(",\"value\":".utf8)
+    private static let headersName = Array(",\"headers\":".utf8)
+    private static let originHeader = Array(RedriveOrigin.header.utf8)
     private var parser: JSONFieldParser
 
     /// - Throws: ``JSONError`` when out of memory.
@@ -39,7 +44,63 @@ package struct BronzeLineReader: ~Copyable {
             value = Base64.bytes(parser.field(5).text)
         }
         return Record(
-            offset: parser.field(0).integer, timestampMilliseconds: parser.field(1).integer, key: key, value: value)
+            offset: parser.field(0).integer, timestampMilliseconds: parser.field(1).integer, key: key,
+            origin: Self.origin(line), value: value)
+    }
+
+    /// The record's headers in their order; a header without a value has nil. None where the line is not a Bronze line.
+    package static func headers(of line: ArraySlice<UInt8>) -> [(name: String, value: [UInt8]?)] {
+        guard let text = headerText(line), let json = try? JSONValue.parse(Array("{\"headers\":".utf8) + text + [0x7D])
+        else { return [] }
+        return (json["headers"]?.array ?? []).compactMap { pair in
+            guard let parts = pair.array, parts.count == 2, let name = parts[0].string else { return nil }
+            return (name, parts[1].string.flatMap { Base64.bytes($0.utf8) })
+        }
+    }
+
+    /// Parses the headers only where the name occurs in them, which is rare.
+    private static func origin(_ line: ArraySlice<UInt8>) -> RedriveOrigin? {
+        guard let text = headerText(line), contains(text, originHeader) else { return nil }
+        var headers = RecordHeaderText()
+        for (name, value) in Self.headers(of: line) {
+            guard let value else { continue }
+            Array(name.utf8).withUnsafeBufferPointer { name in value.withUnsafeBytes { headers.add(name, $0) } }
+        }
+        return headers.origin
+    }
+
+    /// The array of the headers. A quote inside a string is escaped, so the first occurrence of the member's name is
+    /// the member; names and base64 hold no bare brackets outside of strings, so counting those finds its end.
+    private static func headerText(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        guard let start = firstIndex(of: headersName, in: line) else { return nil }
+        let begin = start + headersName.count
+        var (depth, isInString, index) = (0, false, begin)
+        while index < line.endIndex {
+            switch line[index] {
+            case UInt8(ascii: "\\") where isInString: index += 1
+            case UInt8(ascii: "\""): isInString.toggle()
+            case UInt8(ascii: "[") where !isInString: depth += 1
+            case UInt8(ascii: "]") where !isInString:
+                depth -= 1
+                if depth == 0 { return line[begin...index] }
+            default: break
+            }
+            index += 1
+        }
+        return nil
+    }
+
+    private static func contains(_ text: ArraySlice<UInt8>, _ name: [UInt8]) -> Bool {
+        firstIndex(of: name, in: text) != nil
+    }
+
+    private static func firstIndex(of name: [UInt8], in text: ArraySlice<UInt8>) -> Int? {
+        var index = text.startIndex
+        while index + name.count <= text.endIndex {
+            if text[index] == name[0], text[index..<index + name.count].elementsEqual(name) { return index }
+            index += 1
+        }
+        return nil
     }
 
     /// Where the embedded payload begins. A quote inside a string is escaped, so the first occurrence of the member's

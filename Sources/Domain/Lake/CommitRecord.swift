@@ -7,11 +7,15 @@ package struct ByteRange: Equatable, Sendable {
     package var start: Int
     package var end: Int
     package var lines: Int
+    /// CRC-32C of the bytes; 0 where there are none. A frame's own checksum covers its content only: bits that no decoder
+    /// looks at would go unnoticed.
+    package var checksum: UInt32
 
-    package init(start: Int, end: Int, lines: Int) {
+    package init(start: Int, end: Int, lines: Int, checksum: UInt32) {
         self.start = start
         self.end = end
         self.lines = lines
+        self.checksum = checksum
     }
 
     /// Whether nothing was written.
@@ -80,7 +84,7 @@ package struct CommitRecord: Equatable, Sendable {
         self.hour = hour
         self.brokerTimeMax = brokerTimeMax
         self.firstOffset = firstOffset
-        bronze = ByteRange(start: 0, end: 0, lines: 0)
+        bronze = ByteRange(start: 0, end: 0, lines: 0, checksum: 0)
         duplicates = 0
         canaries = 0
         lastSHA256 = ""
@@ -98,13 +102,15 @@ package struct SealedFile: Equatable, Sendable {
     package var lines: Int
     /// SHA-256 of the lines, not of the compressed bytes: it stays when the libzstd version changes.
     package var contentSHA256: String
+    /// CRC-32C of the file's bytes.
+    package var checksum: UInt32
     /// For each frame the source offset of its first line and where it begins in the file.
     package var frames: [(offset: Int64, start: Int)]
 
     package static func == (left: SealedFile, right: SealedFile) -> Bool {
         left.layer == right.layer && left.generation == right.generation && left.firstOffset == right.firstOffset
             && left.bytes == right.bytes && left.lines == right.lines && left.contentSHA256 == right.contentSHA256
-            && left.frames.elementsEqual(right.frames, by: ==)
+            && left.checksum == right.checksum && left.frames.elementsEqual(right.frames, by: ==)
     }
 }
 
@@ -194,6 +200,8 @@ extension CommitRecord {
             json.integer(file.lines)
             json.key("content_sha256")
             json.string(file.contentSHA256)
+            json.key("crc32c")
+            json.integer(file.checksum)
             json.key("frames")
             json.beginArray()
             for frame in file.frames {
@@ -213,6 +221,7 @@ extension CommitRecord {
         json.integer(range.start)
         json.integer(range.end)
         json.integer(range.lines)
+        json.integer(range.checksum)
         json.endArray()
     }
 
@@ -265,7 +274,9 @@ extension CommitRecord {
     private static func sealedFile(_ value: JSONValue) -> SealedFile? {
         guard let layer = value["layer"]?.string.flatMap(Layer.init), let firstOffset = value["first_offset"]?.integer,
             let bytes = value["bytes"]?.integer, let lines = value["lines"]?.integer,
-            let sha = value["content_sha256"]?.string, let frames = value["frames"]?.array
+            let sha = value["content_sha256"]?.string,
+            let checksum = value["crc32c"]?.integer.flatMap({ UInt32(exactly: $0) }),
+            let frames = value["frames"]?.array
         else { return nil }
         var index: [(offset: Int64, start: Int)] = []
         for frame in frames {
@@ -275,13 +286,13 @@ extension CommitRecord {
         }
         return SealedFile(
             layer: layer, generation: value["generation"]?.integer, firstOffset: firstOffset, bytes: Int(bytes),
-            lines: Int(lines), contentSHA256: sha, frames: index)
+            lines: Int(lines), contentSHA256: sha, checksum: checksum, frames: index)
     }
 
     private static func byteRange(_ value: JSONValue?) -> ByteRange? {
-        guard let parts = value?.array, parts.count == 3, let start = parts[0].integer, let end = parts[1].integer,
-            let lines = parts[2].integer
+        guard let parts = value?.array, parts.count == 4, let start = parts[0].integer, let end = parts[1].integer,
+            let lines = parts[2].integer, let checksum = parts[3].integer.flatMap({ UInt32(exactly: $0) })
         else { return nil }
-        return ByteRange(start: Int(start), end: Int(end), lines: Int(lines))
+        return ByteRange(start: Int(start), end: Int(end), lines: Int(lines), checksum: checksum)
     }
 }

@@ -45,7 +45,8 @@ package struct LakeGeneration: Sendable, Equatable {
 
 /// The lake's list of generations: an append-only log whose last word on each generation holds.
 ///
-/// Appends are whole lines under a lock, so the stream job, a replay and a promotion may all write.
+/// Appends are whole lines under a lock, so the stream job, a replay and a promotion may all write. Entries of another
+/// kind say how many topic partitions a source topic has (``TopicSize``).
 package struct GenerationLog: Sendable {
     package let path: String
     private static let bytesMax = 64 << 20
@@ -152,6 +153,16 @@ package struct GenerationLog: Sendable {
     private func update<Result>(
         _ body: ([LakeGeneration]) throws(LakeError) -> (Result, LakeGeneration?)
     ) throws(LakeError) -> Result {
+        try edit { bytes throws(LakeError) in
+            let (result, change) = try body(try parse(bytes))
+            return (result, change.map { Self.json($0) })
+        }
+    }
+
+    /// Lets `body` see the whole log and add an entry, while nobody else does.
+    func edit<Result>(
+        _ body: ([UInt8]) throws(LakeError) -> (Result, [UInt8]?)
+    ) throws(LakeError) -> Result {
         do {
             try Folder.create(Folder.parent(of: path), isDurable: false)
             let lock = try heldLock()
@@ -165,9 +176,9 @@ package struct GenerationLog: Sendable {
                 try file.truncate(to: whole)
                 size = whole
             }
-            let (result, change) = try body(try parse(Array(bytes[..<whole])))
+            let (result, change) = try body(Array(bytes[..<whole]))
             if let change {
-                try LogLine.encode(Self.json(change)).withUnsafeBytes { line in try file.write(line, at: size) }
+                try LogLine.encode(change).withUnsafeBytes { line in try file.write(line, at: size) }
             }
             do {
                 // Also without a change: what is there may be the work of a process that was killed before it was durable.
@@ -184,7 +195,12 @@ package struct GenerationLog: Sendable {
         var generations: [Int64: LakeGeneration] = [:]
         var start = 0
         while let end = bytes[start...].firstIndex(of: 0x0A) {
-            guard let value = LogLine.decode(bytes[start..<end]), let generation = Self.generation(value) else {
+            let value = LogLine.decode(bytes[start..<end])
+            if let value, TopicSize.isOne(value) {
+                start = end + 1
+                continue
+            }
+            guard let value, let generation = Self.generation(value) else {
                 throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
             }
             // There is one active generation: the last that became it.

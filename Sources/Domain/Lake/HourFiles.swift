@@ -1,5 +1,6 @@
 import Events
 import Files
+import Hashing
 import Zstd
 
 /// The open data files of one topic partition's current hour.
@@ -58,7 +59,8 @@ struct HourFiles {
             if let failure { throw .file(failure) }
             open.written = start + frame.count
         }
-        return ByteRange(start: start, end: open.written, lines: lines)
+        let checksum = frame.withUnsafeBytes { crc32c($0) }
+        return ByteRange(start: start, end: open.written, lines: lines, checksum: checksum)
     }
 
     /// Makes all that was appended durable.

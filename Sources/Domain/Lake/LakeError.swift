@@ -21,6 +21,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case notFound(String)
     /// Generations are not in the state that the operation needs.
     case generation(String)
+    /// Decisions about quarantined records cannot be made now.
+    case quarantine(String)
 
     /// Time or an operator can heal it, and the same call may then succeed.
     package var isRetriable: Bool {
@@ -44,7 +46,7 @@ package enum LakeError: Error, CustomStringConvertible {
         case .overlap(let source, let nextOffset, let range):
             "\(source): a commit of \(range) overlaps what is there up to \(nextOffset); nothing was written"
         case .notFound(let what): what
-        case .generation(let reason): reason
+        case .generation(let reason), .quarantine(let reason): reason
         }
     }
 }

@@ -103,6 +103,11 @@ package struct LakeLayout: Sendable {
         "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition).lock"
     }
 
+    /// What was decided about a topic partition's quarantined records.
+    package func quarantineLog(_ source: TopicPartition) -> String {
+        "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
+    }
+
     /// The folder of a data file.
     package func folder(of name: DataFileName) -> String {
         let layer = name.generation.map { "\(name.layer.rawValue)/generation=\($0)" } ?? name.layer.rawValue

@@ -1,16 +1,17 @@
 /// Finds lines and their source offsets in the text of a frame.
 enum LineScan {
     private static let offsetName = Array(",\"offset\":".utf8)
+    private static let parentsName = Array("\"parents\":[".utf8)
 
     /// The source offset of a line.
     ///
     /// Bronze and quarantine lines name it before the payload, which may hold the same name; Silver and Gold lines
-    /// name it only in their lineage, at the end. A quote inside a string is escaped, so text cannot be mistaken.
+    /// name it only in their lineage, at the end, the record's own parent first. A quote inside a string is escaped, so text cannot be mistaken.
     static func offset(of line: ArraySlice<UInt8>, layer: Layer) -> Int64? {
         let position: Int?
         switch layer {
         case .bronze, .quarantine: position = firstPosition(in: line)
-        case .silver, .gold: position = lastPosition(in: line)
+        case .silver, .gold: position = parentsStart(in: line).flatMap { firstPosition(in: line[$0...]) }
         }
         guard var index = position else { return nil }
         var value: Int64 = 0
@@ -40,23 +41,26 @@ enum LineScan {
         var index = line.startIndex
         let last = line.endIndex - offsetName.count
         while index <= last {
-            if line[index] == offsetName[0] && matches(line, at: index) { return index + offsetName.count }
+            if line[index] == offsetName[0] && matches(offsetName, line, at: index) { return index + offsetName.count }
             index += 1
         }
         return nil
     }
 
-    private static func lastPosition(in line: ArraySlice<UInt8>) -> Int? {
-        var index = line.endIndex - offsetName.count
+    /// Where the list of parents begins: the last occurrence, since nothing else of the kind follows.
+    private static func parentsStart(in line: ArraySlice<UInt8>) -> Int? {
+        var index = line.endIndex - parentsName.count
         while index >= line.startIndex {
-            if line[index] == offsetName[0] && matches(line, at: index) { return index + offsetName.count }
+            if line[index] == parentsName[0] && matches(parentsName, line, at: index) {
+                return index + parentsName.count
+            }
             index -= 1
         }
         return nil
     }
 
-    private static func matches(_ line: ArraySlice<UInt8>, at index: Int) -> Bool {
-        for position in 0..<offsetName.count where line[index + position] != offsetName[position] { return false }
+    private static func matches(_ name: [UInt8], _ line: ArraySlice<UInt8>, at index: Int) -> Bool {
+        for position in 0..<name.count where line[index + position] != name[position] { return false }
         return true
     }
 }

@@ -29,8 +29,12 @@ package enum LogLine {
             return nil
         }
         let digits = line.dropFirst(prefix.count).prefix(8)
+        guard line.dropFirst(prefix.count + 8).starts(with: middle) else { return nil }
         let record = line.dropFirst(recordStart).dropLast()
-        guard let sum = Hex.bytes(digits), record.first == UInt8(ascii: "{") else { return nil }
+        // Upper-case digits would be a flipped bit that reads the same.
+        guard !digits.contains(where: { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "F") }),
+            let sum = Hex.bytes(digits), record.first == UInt8(ascii: "{")
+        else { return nil }
         let expected = sum.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         return record.withUnsafeBytes { bytes in
             guard crc32c(bytes) == expected else { return nil }

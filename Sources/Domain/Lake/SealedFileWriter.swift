@@ -19,6 +19,7 @@ package struct SealedFileWriter: ~Copyable {
     private var pendingOffset: Int64?
     private var compressed: [UInt8] = []
     private var size = 0
+    private var checksum: UInt32 = 0
     private var lines = 0
     private var frames: [(offset: Int64, start: Int)] = []
 
@@ -63,7 +64,7 @@ package struct SealedFileWriter: ~Copyable {
             try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
             return SealedFile(
                 layer: name.layer, generation: name.generation, firstOffset: name.firstOffset, bytes: size,
-                lines: lines, contentSHA256: digest.hex, frames: frames)
+                lines: lines, contentSHA256: digest.hex, checksum: checksum, frames: frames)
         } catch {
             throw LakeError(error, path: layout.sealingFile(name))
         }
@@ -84,6 +85,7 @@ package struct SealedFileWriter: ~Copyable {
         } catch {
             throw LakeError(error, path: layout.sealingFile(name))
         }
+        checksum = compressed.withUnsafeBytes { crc32c($0, seed: checksum) }
         size += compressed.count
         pending.removeAll(keepingCapacity: true)
         pendingOffset = nil

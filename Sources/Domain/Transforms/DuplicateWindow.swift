@@ -1,7 +1,12 @@
 /// Remembers the event ids of one topic partition within a window of offsets and of broker time.
 ///
-/// A record is a duplicate if an earlier record within both bounds has its event id, whatever became of that one. The
-/// answer depends on the records alone, so a replay that first reads the window before its start gives the same.
+/// A record is a duplicate if the latest earlier record with its event id lies within both bounds, whatever became of
+/// that one. The answer depends on the records alone, so a replay that first reads the window before its start gives the
+/// same. Each generation asks with bounds of its own; the window holds as many offsets as the widest of them.
+///
+/// A redriven record is measured against the copies that came through: neither the record that it stands for, nor what
+/// that one stood for, nor copies that were left out themselves make it a duplicate. Else a copy that was left out for
+/// the sake of a record in quarantine would keep the corrected one out, too.
 package struct DuplicateWindow: Sendable {
     /// The window's bounds.
     package struct Limits: Sendable, Equatable {
@@ -33,48 +38,119 @@ package struct DuplicateWindow: Sendable {
         let milliseconds: Int64
     }
 
-    private struct Seen {
+    fileprivate struct Seen {
         var offset: Int64
         var milliseconds: Int64
     }
 
-    /// The bounds it was made with.
-    package let limits: Limits
+    /// A record that was noted, and what it met.
+    package struct Sighting {
+        let identity: Identity
+        let offset: Int64
+        let milliseconds: Int64
+        fileprivate let earlier: Seen?
+
+        /// Whether its event id is among the ids that the window remembers; if not, it is a duplicate under no bounds.
+        package var isRepeated: Bool { earlier != nil }
+    }
+
+    /// Copies of one id that are looked at for a redriven record, the latest ones.
+    private static let copiesMax = 256
+
+    /// How many offsets back it remembers.
+    package let offsetsMax: Int64
     private var latest: [Identity: Seen] = [:]
     // A ring of what is in `latest`, oldest first.
     private var ring: [Entry?] = []
     private var head = 0
     private var count = 0
+    // Of the redriven records in the window: the offset in the same topic partition that each stands for.
+    private var origins: [Int64: Int64] = [:]
 
-    package init(limits: Limits = Limits()) {
-        self.limits = limits
+    /// - Parameter offsetsMax: the widest bound that will be asked with.
+    package init(offsetsMax: Int64 = Limits().offsets) {
+        self.offsetsMax = offsetsMax
     }
 
-    /// Ids remembered at present; at most ``Limits/offsets``.
+    /// Ids remembered at present; at most ``offsetsMax`` and one.
     package var size: Int { latest.count }
 
-    /// Notes the record and tells whether it is a duplicate.
+    /// Takes a record in; offsets come in ascending order.
     ///
     /// - Parameters:
     ///   - eventID: UTF-8 of the event's id.
     ///   - brokerMilliseconds: the record's broker time.
-    package mutating func isDuplicate(
-        eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64
-    ) -> Bool {
+    ///   - origin: the offset in the same topic partition that the record was redriven from.
+    package mutating func note(
+        eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64, origin: Int64? = nil
+    ) -> Sighting {
         evict(before: offset)
         let identity = Self.identity(of: eventID)
-        let earlier = latest[identity]
-        latest[identity] = Seen(offset: offset, milliseconds: brokerMilliseconds)
+        let earlier = latest.updateValue(Seen(offset: offset, milliseconds: brokerMilliseconds), forKey: identity)
         append(Entry(identity: identity, offset: offset, milliseconds: brokerMilliseconds))
-        guard let earlier else { return false }
-        return offset - earlier.offset <= limits.offsets
-            && brokerMilliseconds - earlier.milliseconds <= limits.milliseconds
+        if let origin, origin < offset { origins[offset] = origin }
+        return Sighting(identity: identity, offset: offset, milliseconds: brokerMilliseconds, earlier: earlier)
+    }
+
+    /// Whether the record noted last is a duplicate under these bounds.
+    ///
+    /// - Parameter followsRedrives: false for logic that knows no redriven records.
+    package func isDuplicate(_ sighting: Sighting, limits: Limits, followsRedrives: Bool) -> Bool {
+        guard let earlier = sighting.earlier else { return false }
+        guard followsRedrives, origins[sighting.offset] != nil else {
+            return Self.reaches(sighting.offset, sighting.milliseconds, earlier, limits)
+        }
+        return isDuplicateOfWhatCameThrough(sighting, limits)
+    }
+
+    private static func reaches(_ offset: Int64, _ milliseconds: Int64, _ earlier: Seen, _ limits: Limits) -> Bool {
+        offset - earlier.offset <= limits.offsets && milliseconds - earlier.milliseconds <= limits.milliseconds
+    }
+
+    /// Only what lies within the bounds before the record counts, so that a replay from there on sees no less.
+    private func isDuplicateOfWhatCameThrough(_ sighting: Sighting, _ limits: Limits) -> Bool {
+        let start = sighting.offset - limits.offsets
+        var copies: [Seen] = []
+        for index in 0..<count {
+            guard let entry = ring[(head + index) % ring.count], entry.identity == sighting.identity,
+                entry.offset >= start, entry.offset < sighting.offset
+            else { continue }
+            copies.append(Seen(offset: entry.offset, milliseconds: entry.milliseconds))
+        }
+        copies = copies.suffix(Self.copiesMax)
+        var cameThrough: [Seen] = []
+        var previous: Seen?
+        for copy in copies {
+            let isDuplicate =
+                if origins[copy.offset] != nil {
+                    meets(cameThrough, copy.offset, copy.milliseconds, limits, from: start)
+                } else {
+                    previous.map { Self.reaches(copy.offset, copy.milliseconds, $0, limits) } ?? false
+                }
+            if !isDuplicate { cameThrough.append(copy) }
+            previous = copy
+        }
+        return meets(cameThrough, sighting.offset, sighting.milliseconds, limits, from: start)
+    }
+
+    /// Whether one of `others` within the bounds is not among what the redriven record at `offset` stands for.
+    private func meets(
+        _ others: [Seen], _ offset: Int64, _ milliseconds: Int64, _ limits: Limits, from start: Int64
+    ) -> Bool {
+        var named: Set<Int64> = []
+        var place = offset
+        while place >= start, let origin = origins[place] {
+            named.insert(origin)
+            place = origin
+        }
+        return others.contains { !named.contains($0.offset) && Self.reaches(offset, milliseconds, $0, limits) }
     }
 
     /// Forgets what lies too many offsets back. Time alone evicts nothing: broker times may step back.
     private mutating func evict(before offset: Int64) {
-        while count > 0, let oldest = ring[head], offset - oldest.offset > limits.offsets {
+        while count > 0, let oldest = ring[head], offset - oldest.offset > offsetsMax {
             if latest[oldest.identity]?.offset == oldest.offset { latest[oldest.identity] = nil }
+            if !origins.isEmpty { origins[oldest.offset] = nil }
             ring[head] = nil
             head = (head + 1) % ring.count
             count -= 1

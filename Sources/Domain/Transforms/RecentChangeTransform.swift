@@ -9,7 +9,13 @@ package struct DerivedLines: Sendable {
     package var silverCount = 0
     package var goldCount = 0
     package var quarantineCount = 0
-    package var rejects: [Rule: Int] = [:]
+    /// Records by the rule they broke, be it for quarantine or as a flag.
+    package var rules: [Rule: RuleCount] = [:]
+    /// Event times of the Silver lines in their order, in milliseconds since 1970.
+    package var eventTimes: [Int64] = []
+
+    /// Records in quarantine by the rule they broke.
+    package var rejects: [Rule: Int] { rules.filter { $0.key.severity == .reject }.mapValues(\.count) }
 
     package init() {}
 
@@ -19,7 +25,8 @@ package struct DerivedLines: Sendable {
         gold.removeAll(keepingCapacity: true)
         quarantine.removeAll(keepingCapacity: true)
         (silverCount, goldCount, quarantineCount) = (0, 0, 0)
-        rejects.removeAll(keepingCapacity: true)
+        rules.removeAll(keepingCapacity: true)
+        eventTimes.removeAll(keepingCapacity: true)
     }
 }
 
@@ -70,6 +77,8 @@ package struct RecentChangeTransform {
         }
         appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
+        output.eventTimes.append(change.eventTimeMilliseconds)
+        for flag in change.flags { output.rules[flag, default: RuleCount()].add(offset: record.offset) }
         guard becomesGold(change) else { return }
         let start = output.gold.count
         try appendGold(change, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
@@ -90,7 +99,7 @@ package struct RecentChangeTransform {
             bronzeSHA256: bronzeSHA256, logicVersion: logicVersion,
             embedsValue: embedsValue, to: &output.quarantine)
         output.quarantineCount += 1
-        output.rejects[rejection.rule, default: 0] += 1
+        output.rules[rejection.rule, default: RuleCount()].add(offset: record.offset)
     }
 
     private func becomesGold(_ change: RecentChange) -> Bool {
@@ -186,6 +195,14 @@ package struct RecentChangeTransform {
         LineWriter.integer(",\"offset\":", record.offset, to: &output)
         LineWriter.string(",\"event_id\":", eventID, to: &output)
         LineWriter.string(",\"bronze_sha256\":", bronzeSHA256, to: &output)
+        if settings.codeVersion.followsRedrives, let origin = record.origin {
+            // The record's own event id: that of the quarantined one may be what was wrong with it.
+            LineWriter.string("},{\"topic\":", origin.topic, to: &output)
+            LineWriter.integer(",\"partition\":", Int64(origin.partition), to: &output)
+            LineWriter.integer(",\"offset\":", origin.offset, to: &output)
+            LineWriter.string(",\"event_id\":", eventID, to: &output)
+            LineWriter.string(",\"bronze_sha256\":", origin.bronzeSHA256, to: &output)
+        }
         LineWriter.literal("}]}", to: &output)
     }
 

@@ -25,34 +25,61 @@ package enum Rule: String, CaseIterable, Sendable {
         case flag
     }
 
-    /// Reject or flag.
-    package var severity: Severity {
-        switch self {
-        case .namespaceMissing, .unknownType, .emptyTitle: .flag
-        default: .reject
-        }
+    /// What a rule says, all in one row of ``declaration``.
+    package struct Declaration: Sendable {
+        package let severity: Severity
+        /// Why the rule exists, for people.
+        package let reason: String
     }
 
+    /// Reject or flag.
+    package var severity: Severity { declaration.severity }
+
     /// Why the rule exists, for people.
-    package var reason: String {
+    package var reason: String { declaration.reason }
+
+    /// The table of rules: a new one is a case above and a row here, in the order in which records meet them. What
+    /// changes the fate of records that are there already needs a new ``TransformSettings/CodeVersion``, too.
+    package var declaration: Declaration {
         switch self {
-        case .nullPayload: "the record has no value (a tombstone)"
-        case .tooLarge: "the value is larger than 1 MiB"
-        case .invalidUTF8: "the value is not valid UTF-8"
-        case .truncatedJSON: "the value begins as a JSON object and breaks off"
-        case .invalidJSON: "the value is not valid JSON (RFC 8259)"
-        case .tooDeep: "the value nests deeper than 64 levels"
-        case .notAnObject: "the value is JSON, but not an object"
-        case .missingMeta: "there is no `meta` object"
-        case .missingField: "a required field is absent"
-        case .wrongType: "a field has another type than its schema says"
-        case .unknownSchema: "`$schema` is not /mediawiki/recentchange/1.x.y"
-        case .invalidTime: "`meta.dt` is not an RFC 3339 time"
-        case .absurdTime: "`meta.dt` lies before 2001-01-15 or more than a day after the broker received it"
-        case .namespaceMissing: "the event does not tell its namespace"
-        case .unknownType: "`type` is none of edit, new, log, categorize, external"
-        case .emptyTitle: "the title is empty"
+        case .nullPayload: .reject("the record has no value (a tombstone)")
+        case .tooLarge: .reject("the value is larger than 1 MiB")
+        case .invalidUTF8: .reject("the value is not valid UTF-8")
+        case .truncatedJSON: .reject("the value begins as a JSON object and breaks off")
+        case .invalidJSON: .reject("the value is not valid JSON (RFC 8259)")
+        case .tooDeep: .reject("the value nests deeper than 64 levels")
+        case .notAnObject: .reject("the value is JSON, but not an object")
+        case .missingMeta: .reject("there is no `meta` object")
+        case .missingField: .reject("a required field is absent")
+        case .wrongType: .reject("a field has another type than its schema says")
+        case .unknownSchema: .reject("`$schema` is not /mediawiki/recentchange/1.x.y")
+        case .invalidTime: .reject("`meta.dt` is not an RFC 3339 time")
+        case .absurdTime:
+            .reject("`meta.dt` lies before 2001-01-15 or more than a day after the broker received it")
+        case .namespaceMissing: .flag("the event does not tell its namespace")
+        case .unknownType: .flag("`type` is none of edit, new, log, categorize, external")
+        case .emptyTitle: .flag("the title is empty")
         }
+    }
+}
+
+extension Rule.Declaration {
+    fileprivate static func reject(_ reason: String) -> Self { Self(severity: .reject, reason: reason) }
+    fileprivate static func flag(_ reason: String) -> Self { Self(severity: .flag, reason: reason) }
+}
+
+/// How often a rule was broken, and by which record last: a sample to look at.
+package struct RuleCount: Sendable, Equatable {
+    package var count = 0
+    /// Offset of the last record that broke it.
+    package var sampleOffset: Int64 = -1
+
+    package init() {}
+
+    /// Counts one record.
+    package mutating func add(offset: Int64) {
+        count += 1
+        sampleOffset = offset
     }
 }
 

@@ -8,9 +8,14 @@ package struct TransformSettings: Sendable, Equatable {
     /// The transform's code: a number per behaviour that a change of code gave it. Older ones stay selectable.
     package enum CodeVersion: Int64, CaseIterable, Sendable {
         case first = 1
+        /// Redriven records have two parents, and are no duplicates of the record that they stand for.
+        case second = 2
 
         /// What new generations are made by.
-        package static let current = CodeVersion.first
+        package static let current = CodeVersion.second
+
+        /// Whether a record's ``RedriveOrigin`` counts.
+        package var followsRedrives: Bool { self != .first }
     }
 
     /// Which behaviour of the code.
@@ -27,6 +32,7 @@ package struct TransformSettings: Sendable, Equatable {
     package var contentCharactersMax: Int
     /// Types of change that become Gold.
     package var types: [String]
+    /// How far apart two records with one event id may lie for the second to be left out.
     package var duplicates: DuplicateWindow.Limits
 
     package init(

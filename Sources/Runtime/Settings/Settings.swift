@@ -23,6 +23,12 @@ package struct Settings: Sendable {
     package internal(set) var maxContentCharacters = 0
     /// The template of a document's text.
     package internal(set) var textTemplate = ""
+    /// How many offsets back a record's copy is looked for.
+    package internal(set) var duplicateWindowOffsets = 0
+    /// How many seconds of broker time back a record's copy is looked for.
+    package internal(set) var duplicateWindowSeconds = 0
+    /// The version of the transform's code.
+    package internal(set) var transformVersion = 0
 
     /// Kafka's bootstrap servers; empty = the embedded broker.
     package internal(set) var kafkaBrokers = ""

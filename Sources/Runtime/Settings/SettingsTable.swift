@@ -41,6 +41,17 @@ extension Settings {
             default: "{title}[: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)].",
             .text("text with `{title}`, `{comment}`, …; a part in brackets is left out where a field of it is empty"),
             \.textTemplate, "The template of a document's text, which is what is searched. Part of the logic version."),
+        Setting(
+            "DUPLICATE_WINDOW_OFFSETS", .logic, default: "100000", .integer(0...2_000_000), \.duplicateWindowOffsets,
+            "How many offsets of its topic partition back a record with the same event id makes it a duplicate. Bounds "
+                + "the memory, some 100 bytes each per topic partition. Part of the logic version."),
+        Setting(
+            "DUPLICATE_WINDOW_SEC", .logic, default: "3600", .integer(0...31_536_000), \.duplicateWindowSeconds,
+            "How far back such a record may lie in broker time, in seconds. Part of the logic version."),
+        Setting(
+            "TRANSFORM_VERSION", .logic, default: "2", .integer(1...2), \.transformVersion,
+            "Version of the transform's code. 1 knows no redriven records; it keeps a lake going that an older release "
+                + "made. Part of the logic version."),
     ]
 
     private static let broker: [Setting] = [

@@ -57,10 +57,9 @@ package struct RangeReplay {
     ///
     /// - Throws: ``LakeError``, and what `body` throws.
     package func run(_ range: OffsetRange, _ body: (Chunk) throws -> Void) throws {
-        let window = try TransformSettings(stored: generation.settings).duplicates
-        var processor = try RecordProcessor(source: source, window: window, writesBronze: false)
+        var processor = try RecordProcessor(source: source, writesBronze: false)
         try processor.add(generation)
-        try warm(&processor, before: range.start, window: window)
+        try warm(&processor, before: range.start)
         var hour = try startHour(range.start)
         var start = range.start
         while start < range.end {
@@ -74,16 +73,15 @@ package struct RangeReplay {
         }
     }
 
-    private func warm(
-        _ processor: inout RecordProcessor, before start: Int64, window: DuplicateWindow.Limits
-    ) throws {
+    private func warm(_ processor: inout RecordProcessor, before start: Int64) throws {
         // What retention gave up lies outside of the window: a replay begins behind it.
         let held = try reader.heldRange(source)?.start ?? 0
-        guard let range = OffsetRange(start: max(0, held, start - window.offsets), end: start), !range.isEmpty
+        guard let range = OffsetRange(start: max(0, held, start - processor.windowOffsets), end: start), !range.isEmpty
         else { return }
         try forEachRecord(range) { record in
             processor.warm(
-                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, value: record.value)
+                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
+                value: record.value)
         }
     }
 
@@ -114,7 +112,7 @@ package struct RangeReplay {
             try processor.process(
                 SourceRecord(
                     topic: source.topic, partition: source.partition, offset: record.offset,
-                    timestampMilliseconds: record.timestampMilliseconds, key: key, value: value))
+                    timestampMilliseconds: record.timestampMilliseconds, key: key, origin: record.origin, value: value))
         }
         func withBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
             guard let bytes else { return try body(nil) }

@@ -1,3 +1,4 @@
+import Events
 package import Telemetry
 import Transforms
 
@@ -15,7 +16,10 @@ package final class StreamJobMetrics: Sendable {
     let commitSeconds: Histogram
     let published: Counter
     let gapOffsets: Counter
-    private let rejects: [Rule: Counter]
+    let disordered: Counter
+    let lateness: Histogram
+    let topicPartitions: Gauge
+    private let rules: [Rule: Counter]
 
     package init(_ registry: MetricsRegistry) {
         records = registry.counter(
@@ -36,16 +40,91 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_published_total", help: "Documents handed to the Gold topic's producer.")
         gapOffsets = registry.counter(
             "medallion_stream_gap_offsets_total", help: "Offsets that the broker never delivered.")
-        var rejects: [Rule: Counter] = [:]
-        for rule in Rule.allCases where rule.severity == .reject {
-            rejects[rule] = registry.counter(
-                "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
-                labels: [("rule", rule.rawValue)])
+        disordered = registry.counter(
+            "medallion_stream_disordered_total",
+            help: "Silver lines whose event time lies before the watermark; they are kept.")
+        lateness = registry.histogram(
+            "medallion_stream_lateness_seconds", help: "How far those event times lie before the watermark.",
+            buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800])
+        topicPartitions = registry.gauge(
+            "medallion_stream_topic_partitions", help: "Topic partitions of the source topic.")
+        var rules: [Rule: Counter] = [:]
+        for rule in Rule.allCases {
+            rules[rule] =
+                rule.severity == .reject
+                ? registry.counter(
+                    "medallion_stream_rejected_total", help: "Records in quarantine, by the rule they broke.",
+                    labels: [("rule", rule.rawValue)])
+                : registry.counter(
+                    "medallion_stream_flagged_total", help: "Silver lines with a quality flag, by the rule they broke.",
+                    labels: [("rule", rule.rawValue)])
         }
-        self.rejects = rejects
+        self.rules = rules
     }
 
-    func rejected(_ counts: [Rule: Int]) {
-        for (rule, count) in counts { rejects[rule]?.increment(by: count) }
+    func note(_ counts: [Rule: RuleCount]) {
+        for (rule, count) in counts { rules[rule]?.increment(by: count.count) }
+    }
+}
+
+/// The last record that broke each rule in one topic partition: a sample to look at. Gauges are made when needed.
+struct RuleSamples {
+    private let registry: MetricsRegistry
+    private let source: TopicPartition
+    private var gauges: [Rule: Gauge] = [:]
+
+    init(_ registry: MetricsRegistry, source: TopicPartition) {
+        self.registry = registry
+        self.source = source
+    }
+
+    mutating func note(_ counts: [Rule: RuleCount]) {
+        for (rule, count) in counts {
+            let gauge =
+                gauges[rule]
+                ?? registry.gauge(
+                    "medallion_stream_rule_sample_offset",
+                    help: "Offset of the last record that broke the rule, for `medallion dlq show` or `lake cat`.",
+                    labels: [
+                        ("rule", rule.rawValue), ("topic", source.topic), ("partition", String(source.partition)),
+                    ])
+            gauges[rule] = gauge
+            gauge.set(Double(count.sampleOffset))
+        }
+    }
+}
+
+/// Event-time progress of one topic partition.
+///
+/// The watermark is the largest event time so far, but never ahead of the broker's time: a source's clock may run ahead
+/// by a day, and everything behind would count as late. It counts from the start of the process, and only measures:
+/// nothing is left out for being late.
+struct EventTimeProgress {
+    private let watermarkGauge: Gauge
+    private let metrics: StreamJobMetrics
+    /// Milliseconds since 1970; nil before the first event.
+    private(set) var watermark: Int64?
+
+    init(_ registry: MetricsRegistry, _ metrics: StreamJobMetrics, source: TopicPartition) {
+        self.metrics = metrics
+        watermarkGauge = registry.gauge(
+            "medallion_stream_watermark_seconds",
+            help: "Event-time watermark: the largest event time so far, at most the broker's; seconds since 1970.",
+            labels: [("topic", source.topic), ("partition", String(source.partition))])
+    }
+
+    /// Takes in the event times of a commit, in the order of their offsets.
+    ///
+    /// - Parameter brokerTimeMax: the largest broker time so far, in milliseconds.
+    mutating func note(_ eventTimes: [Int64], brokerTimeMax: Int64) {
+        for time in eventTimes {
+            if let watermark, time < watermark {
+                metrics.disordered.increment()
+                metrics.lateness.observe(Double(watermark - time) / 1_000)
+            } else {
+                watermark = max(watermark ?? .min, min(time, brokerTimeMax))
+            }
+        }
+        if let watermark { watermarkGauge.set(Double(watermark) / 1_000) }
     }
 }

@@ -23,6 +23,8 @@ final class PartitionWorker {
     private var processor: RecordProcessor
     private var generationLogSize = -1
     private let lag: Gauge
+    private var samples: RuleSamples
+    private var eventTime: EventTimeProgress
     private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
 
@@ -47,11 +49,12 @@ final class PartitionWorker {
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)
-        processor = try RecordProcessor(source: source, window: options.transform.duplicates, writesBronze: true)
+        processor = try RecordProcessor(source: source, writesBronze: true)
+        samples = RuleSamples(registry, source: source)
+        eventTime = EventTimeProgress(registry, metrics, source: source)
         lag = registry.gauge(
             "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
             labels: [("topic", source.topic), ("partition", String(source.partition))])
-        try warmDuplicateWindow()
         try followGenerations()
     }
 
@@ -202,7 +205,7 @@ final class PartitionWorker {
         try processor.process(
             SourceRecord(
                 topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
-                key: record.key, headers: headers, value: value))
+                key: record.key, headers: headers, origin: headers.origin, value: value))
         batchNext = offset + 1
         batchTimeMax = max(batchTimeMax, time)
         batchBytes += value?.count ?? 0
@@ -278,7 +281,9 @@ final class PartitionWorker {
         guard let first = processor.generations.first else { return }
         metrics.silver.increment(by: first.lines.silverCount)
         metrics.gold.increment(by: first.lines.goldCount)
-        metrics.rejected(first.lines.rejects)
+        metrics.note(first.lines.rules)
+        samples.note(first.lines.rules)
+        eventTime.note(first.lines.eventTimes, brokerTimeMax: record.brokerTimeMax)
     }
 
     private func publish(_ range: OffsetRange) throws {
@@ -313,7 +318,10 @@ final class PartitionWorker {
         for generation in known where generation.isFed {
             if let next = writer.nextOffset { try writer.handOver(to: generation.number, at: next) }
             guard !processor.generations.contains(where: { $0.number == generation.number }) else { continue }
+            let window = processor.windowOffsets
             try processor.add(generation)
+            // Between two commits all that was taken in is in Bronze.
+            if processor.windowOffsets != window { try warmDuplicateWindow() }
             logger.info(
                 "feeding generation \(generation.number)",
                 [
@@ -336,13 +344,14 @@ final class PartitionWorker {
         let reader = LakeReader(layout: layout)
         // What retention gave up is older than the window.
         guard let next = writer.nextOffset, let held = try reader.heldRange(source),
-            let range = OffsetRange(start: max(held.start, next - options.transform.duplicates.offsets), end: next)
+            let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
         var lines = try BronzeLineReader()
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
             if let record = lines.read(line) {
                 processor.warm(
-                    offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, value: record.value)
+                    offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
+                    value: record.value)
             }
             return true
         }

@@ -35,6 +35,8 @@ package struct RecordProcessor: ~Copyable {
         package let number: Int64
         package var transform: RecentChangeTransform
         package var lines = DerivedLines()
+        /// Whether the record at hand is a duplicate by this generation's bounds.
+        fileprivate var leavesOut = false
 
         fileprivate mutating func apply(
             _ record: borrowing SourceRecord, fields: borrowing JSONFieldParser, bronzeSHA256: [UInt8],
@@ -60,6 +62,7 @@ package struct RecordProcessor: ~Copyable {
     package static let valueBytesMax = 1 << 20
 
     private let topic: String
+    private let partition: Int32
     private var parser: JSONFieldParser
     private var hasher: LibraryHasher
     private var duplicates: DuplicateWindow
@@ -69,6 +72,7 @@ package struct RecordProcessor: ~Copyable {
     /// Bronze lines since the last ``removeLines()``; stays empty in a replay.
     package private(set) var bronze: [UInt8] = []
     package private(set) var bronzeCount = 0
+    /// Duplicates by the logic of the first generation.
     package private(set) var duplicateCount = 0
     package private(set) var canaryCount = 0
     package private(set) var gold: [GoldEntry] = []
@@ -77,22 +81,25 @@ package struct RecordProcessor: ~Copyable {
     private let writesBronze: Bool
 
     /// - Parameter writesBronze: false for a replay, whose Bronze is there already.
-    package init(
-        source: TopicPartition, window: DuplicateWindow.Limits = .init(), writesBronze: Bool
-    ) throws {
+    package init(source: TopicPartition, writesBronze: Bool) throws {
         let parser = try JSONFieldParser(paths: RecentChangeField.paths, depthMax: 64)
         let hasher = try LibraryHasher()
         topic = source.topic
+        partition = source.partition
         self.parser = parser
         self.hasher = hasher
-        duplicates = DuplicateWindow(limits: window)
+        duplicates = DuplicateWindow(offsetsMax: 0)
         self.writesBronze = writesBronze
     }
 
     /// SHA-256 of the last record's value in hexadecimal; empty for a tombstone.
     package var lastSHA256: String { String(decoding: digest, as: UTF8.self) }
 
-    /// Writes `generation` from the next record on.
+    /// How many offsets back the duplicate window must have been read; ``add(_:)`` may widen it.
+    package var windowOffsets: Int64 { duplicates.offsetsMax }
+
+    /// Writes `generation` from the next record on. If that makes ``windowOffsets`` grow, the window is empty, and what
+    /// lies before the next record must be read into it by ``warm(offset:timestampMilliseconds:origin:value:)``.
     ///
     /// - Throws: ``TransformSettingsError`` where this binary cannot run its logic.
     package mutating func add(_ generation: LakeGeneration) throws {
@@ -104,6 +111,9 @@ package struct RecordProcessor: ~Copyable {
                     + "settings give \(transform.logicVersion): use the release that made it")
         }
         generations.append(Generation(number: generation.number, transform: transform))
+        if settings.duplicates.offsets > duplicates.offsetsMax {
+            duplicates = DuplicateWindow(offsetsMax: settings.duplicates.offsets)
+        }
     }
 
     /// No longer writes a generation.
@@ -121,11 +131,20 @@ package struct RecordProcessor: ~Copyable {
     }
 
     /// Takes a record's event id into the duplicate window, as a replay or a start does with what lies before.
-    package mutating func warm(offset: Int64, timestampMilliseconds: Int64, value: [UInt8]?) {
+    package mutating func warm(
+        offset: Int64, timestampMilliseconds: Int64, origin: RedriveOrigin?, value: [UInt8]?
+    ) {
         guard let value else { return }
         let error = value.withUnsafeBytes { parser.parseObject($0) }
         guard error == nil, let id = eventID() else { return }
-        _ = duplicates.isDuplicate(eventID: id, offset: offset, brokerMilliseconds: timestampMilliseconds)
+        _ = duplicates.note(
+            eventID: id, offset: offset, brokerMilliseconds: timestampMilliseconds, origin: windowOrigin(origin))
+    }
+
+    /// The window is of one topic partition: a record of another one is not in it.
+    private func windowOrigin(_ origin: RedriveOrigin?) -> Int64? {
+        guard let origin, origin.partition == partition, origin.topic == topic else { return nil }
+        return origin.offset
     }
 
     /// Makes the lines of one record.
@@ -133,6 +152,7 @@ package struct RecordProcessor: ~Copyable {
     package mutating func process(_ record: borrowing SourceRecord) throws -> RecordOutcome {
         digest.removeAll(keepingCapacity: true)
         guard let value = record.value else {
+            keepAll()
             appendBronze(record, embedsValue: false)
             return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
         }
@@ -141,30 +161,44 @@ package struct RecordProcessor: ~Copyable {
         let embedsValue = error == nil && Self.isOnOneLine(value)
         appendBronze(record, embedsValue: embedsValue)
         if let error {
+            keepAll()
             return reject(record, Self.rejection(error, value), eventID: nil, embedsValue: false)
         }
         let id = eventID()
-        var isDuplicate = false
-        if let id {
-            isDuplicate = duplicates.isDuplicate(
-                eventID: id, offset: record.offset, brokerMilliseconds: record.timestampMilliseconds)
-        }
+        if let id { findDuplicates(id, record) } else { keepAll() }
         if isCanary() {
             canaryCount += 1
             return .canary
         }
-        if isDuplicate {
-            duplicateCount += 1
-            return .duplicate
-        }
+        if generations.first?.leavesOut == true { duplicateCount += 1 }
+        if !generations.isEmpty, generations.allSatisfy(\.leavesOut) { return .duplicate }
         if value.count > Self.valueBytesMax {
             return reject(record, Rejection(.tooLarge), eventID: id, embedsValue: embedsValue)
         }
         guard parser.field(RecentChangeField.meta.rawValue).kind == .object else {
             return reject(record, Rejection(.missingMeta), eventID: id, embedsValue: embedsValue)
         }
-        for index in generations.indices { try derive(index, record, embedsValue: embedsValue) }
+        for index in generations.indices where !generations[index].leavesOut {
+            try derive(index, record, embedsValue: embedsValue)
+        }
         return .accepted
+    }
+
+    /// Each generation decides by its own bounds, so that what it is fed equals what a replay makes of the same offsets.
+    private mutating func findDuplicates(_ id: UnsafeBufferPointer<UInt8>, _ record: borrowing SourceRecord) {
+        let sighting = duplicates.note(
+            eventID: id, offset: record.offset, brokerMilliseconds: record.timestampMilliseconds,
+            origin: windowOrigin(record.origin))
+        guard sighting.isRepeated else { return keepAll() }
+        for index in generations.indices {
+            let settings = generations[index].transform.settings
+            generations[index].leavesOut = duplicates.isDuplicate(
+                sighting, limits: settings.duplicates, followsRedrives: settings.codeVersion.followsRedrives)
+        }
+    }
+
+    private mutating func keepAll() {
+        for index in generations.indices { generations[index].leavesOut = false }
     }
 
     private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
@@ -201,7 +235,7 @@ package struct RecordProcessor: ~Copyable {
         _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
         embedsValue: Bool
     ) -> RecordOutcome {
-        for index in generations.indices {
+        for index in generations.indices where !generations[index].leavesOut {
             generations[index].reject(
                 record, rejection, eventID: eventID, bronzeSHA256: record.value == nil ? nil : digest,
                 embedsValue: embedsValue)

@@ -21,6 +21,8 @@ package struct StreamJobOptions: Sendable {
     /// A commit is made early when the values of its batch reach this.
     package var commitBytesMax: Int
     package var transform: TransformSettings
+    /// How often the number of topic partitions is asked for.
+    package var sizeCheckMilliseconds = 30_000
     /// Where sealed files may have moved to.
     package var objects: LakeObjects?
 
@@ -84,8 +86,9 @@ package final class StreamJob: Service {
         var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 10_000)
         while !stop.isRequested {
             do {
-                try await runOnce(stop: stop)
-                return
+                // After growth it starts again, with the new topic partitions.
+                guard try await runOnce(stop: stop) else { return }
+                continue
             } catch {
                 guard !stop.isRequested else { return }
                 guard Self.isRetriable(error) else { throw error }
@@ -105,7 +108,8 @@ package final class StreamJob: Service {
         }
     }
 
-    private func runOnce(stop: StopSignal) async throws {
+    /// - Returns: whether it ended because there are more topic partitions than it knows.
+    private func runOnce(stop: StopSignal) async throws -> Bool {
         let lane = Lane(name: "stream-setup")
         let (producer, sources) = try await lane.run { [self] in try connect() }
         let publisher = GoldPublisher(producer: producer, topic: options.goldTopic, stop: stop)
@@ -116,22 +120,29 @@ package final class StreamJob: Service {
             local.request()
         }
         defer { forward.cancel() }
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        let hasGrown = try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask { [self] in
+                // Growth ends the workers, too, and so does whatever hinders the watch.
+                defer { local.request() }
+                return try await waitForGrowth(beyond: sources.count, stop: local)
+            }
             for source in sources {
                 group.addTask { [self] in
                     do {
                         try await Lane(name: "stream-\(source.partition)").run { [self] in
                             try work(source, of: sources.count, publisher: publisher, stop: local)
                         }
+                        return false
                     } catch {
                         local.request()
                         throw error
                     }
                 }
             }
-            try await group.waitForAll()
+            return try await group.reduce(false) { $0 || $1 }
         }
         try await lane.run { try publisher.flush(timeoutMilliseconds: 10_000) }
+        return hasGrown && !stop.isRequested
     }
 
     /// Makes the topics where they are missing and opens the clients.
@@ -143,13 +154,21 @@ package final class StreamJob: Service {
                 topic, partitions: options.topicPartitions, config: ["message.timestamp.type": "LogAppendTime"],
                 timeoutMilliseconds: 10_000)
         }
-        let metadata = try admin.metadata(topic: options.topic, timeoutMilliseconds: 10_000)
-        let partitions = metadata.topics.first { $0.name == options.topic }?.partitions ?? []
+        let partitions = try size(of: options.topic, admin)
         guard !partitions.isEmpty else {
             throw KafkaError(
                 kind: .unknownTopicOrPartition, operation: "start", subject: options.topic,
                 reason: "the broker tells no partitions", isRetriable: true)
         }
+        let gold = try size(of: options.goldTopic, admin)
+        guard gold.count >= partitions.count else {
+            throw KafkaError(
+                kind: .unknownTopicOrPartition, operation: "start", subject: options.goldTopic,
+                reason:
+                    "it has \(gold.count) topic partitions, \(options.topic) has \(partitions.count), and each goes to "
+                    + "its own number: add topic partitions to it", isRetriable: true)
+        }
+        try noteSize(partitions.count)
         var producerOptions = ProducerOptions()
         producerOptions.messageTimeoutMilliseconds = 0
         // Whether all arrived is asked of the queue as a whole.
@@ -159,6 +178,42 @@ package final class StreamJob: Service {
         let producer = try KafkaProducer(options.kafka, options: producerOptions)
         state.withLock { $0 = nil }
         return (producer, partitions.map { TopicPartition(topic: options.topic, partition: $0) })
+    }
+
+    private func size(of topic: String, _ admin: KafkaAdmin) throws -> [Int32] {
+        try admin.metadata(topic: topic, timeoutMilliseconds: 10_000).topics.first { $0.name == topic }?.partitions
+            ?? []
+    }
+
+    /// Records how many topic partitions there are, if that is news.
+    private func noteSize(_ count: Int) throws {
+        metrics.topicPartitions.set(Double(count))
+        let layout = LakeLayout(root: options.lakeDirectory)
+        let reader = LakeReader(layout: layout)
+        var offsets: [Int32: Int64] = [:]
+        for source in try reader.sources() where source.topic == options.topic {
+            offsets[source.partition] = try reader.committedRange(source)?.end
+        }
+        let size = TopicSize(topic: options.topic, partitions: count, offsets: offsets)
+        guard let before = try GenerationLog(layout: layout).note(size) else { return }
+        logger.warning(
+            "the topic has another number of topic partitions; copies of an event before and after do not meet in a "
+                + "duplicate window, the index keeps one of them",
+            ["topic": options.topic, "before": String(before.partitions), "now": String(count)])
+    }
+
+    /// Asks for the number of topic partitions every now and then.
+    ///
+    /// - Returns: true when there are more than `count`, false when stopped.
+    private func waitForGrowth(beyond count: Int, stop: StopSignal) async throws -> Bool {
+        let lane = Lane(name: "stream-size")
+        let admin = try await lane.run { [options] in try KafkaAdmin(options.kafka) }
+        while !(await stop.pause(milliseconds: options.sizeCheckMilliseconds)) {
+            // The workers notice a broker that is away; here it only means that nothing is known.
+            let now = try? await lane.run { [self] in try size(of: options.topic, admin).count }
+            if let now, now > count { return true }
+        }
+        return false
     }
 
     /// The logic of this deployment must be that of the active generation.

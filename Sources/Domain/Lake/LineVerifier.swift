@@ -1,0 +1,168 @@
+import Bytes
+import Events
+import Glibc
+import Hashing
+
+/// The digests of an hour's raw values, by offset.
+struct BronzeDigests {
+    let range: OffsetRange
+    /// Whether retention gave the Bronze up, or some of it: then a digest that is missing says nothing.
+    var isExpired = false
+    private var digests: [Digest256?]
+
+    init(range: OffsetRange) {
+        self.range = range
+        digests = [Digest256?](repeating: nil, count: Int(clamping: range.count))
+    }
+
+    subscript(offset: Int64) -> Digest256? {
+        get { range.contains(offset) ? digests[Int(offset - range.start)] : nil }
+        set { if range.contains(offset) { digests[Int(offset - range.start)] = newValue } }
+    }
+
+    /// Whether it can be said what an offset's Bronze is, or that it is missing.
+    func isKnown(_ offset: Int64) -> Bool { !isExpired || self[offset] != nil }
+
+    /// The runs of committed offsets that have no digest.
+    func missing(committed: [OffsetRange]) -> [OffsetRange] {
+        guard !isExpired else { return [] }
+        var runs: [OffsetRange] = []
+        for part in committed {
+            for offset in part.start..<part.end where self[offset] == nil {
+                if let last = runs.last, last.end == offset {
+                    runs[runs.count - 1].end += 1
+                } else if let run = OffsetRange(start: offset, end: offset + 1) {
+                    runs.append(run)
+                }
+            }
+        }
+        return runs
+    }
+}
+
+/// Checks single lines against the records that they come from.
+struct LineVerifier: ~Copyable {
+    private var hasher: SHA256Hasher
+    /// What stands for a tombstone, which has no value to sum: no SHA-256 that is known.
+    private static let tombstone = Digest256(words: (0, 0, 0, 0))
+    private static let valueName = Array(",\"value\":".utf8)
+    private static let base64Name = Array(",\"value_base64\":\"".utf8)
+    private static let digestName = Array("\"bronze_sha256\":\"".utf8)
+    private static let contentName = Array(",\"content_hash\":\"".utf8)
+    private static let lineageEnd = Array("\"}]}}".utf8)
+
+    init() throws(HashingError) { hasher = try SHA256Hasher() }
+
+    /// - Parameter report: lent the offset and what is wrong.
+    /// - Returns: the line's source offset; nil where it tells none.
+    mutating func verify(
+        _ line: UnsafeRawBufferPointer, layer: Layer, bronze: inout BronzeDigests, report: (Int64?, String) -> Void
+    ) -> Int64? {
+        guard let offset = LineScan.offset(of: Array(line)[...], layer: layer) else {
+            report(nil, "tells no source offset")
+            return nil
+        }
+        guard bronze.range.contains(offset) else {
+            report(offset, "lies outside the hour's offsets \(bronze.range)")
+            return offset
+        }
+        switch layer {
+        case .bronze:
+            if bronze[offset] != nil { report(offset, "is there twice") }
+            guard let digest = valueDigest(line) else {
+                report(offset, "has a payload that cannot be read")
+                return offset
+            }
+            bronze[offset] = digest
+        case .silver, .gold:
+            verifyLineage(line, offset, bronze, report)
+            if layer == .gold { verifyContent(line, offset, report) }
+        case .quarantine:
+            guard let start = Self.find(Self.digestName, in: line) else {
+                if bronze.isKnown(offset), bronze[offset] != Self.tombstone {
+                    report(offset, "names no SHA-256 of its record")
+                }
+                return offset
+            }
+            if bronze.isKnown(offset) { compare(line, digestAt: start, with: bronze[offset], offset, report) }
+        }
+        return offset
+    }
+
+    /// The SHA-256 of a Bronze line's raw value; nil where the payload cannot be read.
+    mutating func valueDigest(_ line: UnsafeRawBufferPointer) -> Digest256? {
+        if let start = Self.find(Self.valueName, in: line), line.last == UInt8(ascii: "}"), start < line.count {
+            return try? hasher.hash(UnsafeRawBufferPointer(rebasing: line[start..<line.count - 1]))
+        }
+        guard let start = Self.find(Self.base64Name, in: line) else { return Self.tombstone }
+        guard let value = Base64.bytes(Array(line[start..<max(start, line.count - 2)])) else { return nil }
+        return value.withUnsafeBytes { try? hasher.hash($0) }
+    }
+
+    private func verifyLineage(
+        _ line: UnsafeRawBufferPointer, _ offset: Int64, _ bronze: BronzeDigests, _ report: (Int64?, String) -> Void
+    ) {
+        // One parent is the rule: its digest stands at a fixed place before the end.
+        let start = line.count - Self.lineageEnd.count - 64
+        let nameStart = start - Self.digestName.count
+        guard nameStart > 0, Self.matches(Self.lineageEnd, line, at: start + 64),
+            Self.matches(Self.digestName, line, at: nameStart)
+        else {
+            report(offset, "does not end with its lineage")
+            return
+        }
+        // The offset that was read is the last parent's, and so is this digest.
+        if bronze.isKnown(offset) { compare(line, digestAt: start, with: bronze[offset], offset, report) }
+    }
+
+    private func compare(
+        _ line: UnsafeRawBufferPointer, digestAt start: Int, with digest: Digest256?, _ offset: Int64,
+        _ report: (Int64?, String) -> Void
+    ) {
+        guard let digest else {
+            report(offset, "its parent is not in Bronze")
+            return
+        }
+        guard start + 64 <= line.count else {
+            report(offset, "is cut off within its lineage")
+            return
+        }
+        var expected: [UInt8] = []
+        digest.appendHex(to: &expected)
+        if !Self.matches(expected, line, at: start) { report(offset, "names another SHA-256 than its parent has") }
+    }
+
+    private mutating func verifyContent(
+        _ line: UnsafeRawBufferPointer, _ offset: Int64, _ report: (Int64?, String) -> Void
+    ) {
+        guard let start = Self.find(Self.contentName, in: line, last: true), start + 64 < line.count else {
+            report(offset, "names no content_hash")
+            return
+        }
+        var content = Array(line[..<(start - Self.contentName.count)])
+        content.append(UInt8(ascii: "}"))
+        var expected: [UInt8] = []
+        (content.withUnsafeBytes { try? hasher.hash($0) })?.appendHex(to: &expected)
+        if !Self.matches(expected, line, at: start) || expected.isEmpty {
+            report(offset, "its content does not match its content_hash")
+        }
+    }
+
+    // MARK: - Bytes
+
+    /// The place behind a name, which stands in no string: quotes are escaped there.
+    private static func find(_ name: [UInt8], in line: UnsafeRawBufferPointer, last: Bool = false) -> Int? {
+        let end = line.count - name.count
+        var index = last ? end : 0
+        while index >= 0 && index <= end {
+            if line[index] == name[0], matches(name, line, at: index) { return index + name.count }
+            index += last ? -1 : 1
+        }
+        return nil
+    }
+
+    private static func matches(_ bytes: [UInt8], _ line: UnsafeRawBufferPointer, at index: Int) -> Bool {
+        guard let base = line.baseAddress, index >= 0, index + bytes.count <= line.count else { return false }
+        return bytes.withUnsafeBytes { memcmp($0.baseAddress ?? base, base + index, bytes.count) == 0 }
+    }
+}

@@ -1,0 +1,145 @@
+import Bytes
+import Events
+import JSONScan
+package import Lake
+
+/// Finds quarantined records of one generation, with what was decided about them. Blocks on the disk: for lanes.
+package struct QuarantineReader: Sendable {
+    package let reader: LakeReader
+    /// Whose quarantine is read.
+    package let generation: Int64
+
+    /// - Parameter generation: nil for the active one.
+    /// - Throws: ``QuarantineError`` in a lake without generations; ``LakeError``.
+    package init(layout: LakeLayout, generation: Int64? = nil) throws {
+        reader = LakeReader(layout: layout)
+        let log = GenerationLog(layout: layout)
+        if let generation {
+            guard try log.read().contains(where: { $0.number == generation }) else {
+                throw QuarantineError("the lake has no generation \(generation); `medallion generations` lists them")
+            }
+            self.generation = generation
+        } else {
+            guard let active = try log.active() else {
+                throw QuarantineError("the lake \(layout.root) has no generation yet; run the stream job first")
+            }
+            self.generation = active.number
+        }
+    }
+
+    /// Calls `body` with each record that the query means, by topic partition and offset, until it returns false.
+    package func forEach(_ query: QuarantineQuery, _ body: (QuarantinedRecord) throws -> Bool) throws {
+        var left = query.limit
+        for source in try reader.sources() where query.includes(source) && left > 0 {
+            let decisions = try QuarantineLog(layout: reader.layout, source: source).read()
+            try forEach(query, source, decisions) { record in
+                left -= 1
+                guard try body(record) else {
+                    left = 0
+                    return false
+                }
+                return left > 0
+            }
+        }
+    }
+
+    /// The same for one topic partition, under decisions that the caller has read.
+    func forEach(
+        _ query: QuarantineQuery, _ source: TopicPartition, _ decisions: [Int64: QuarantineDecision],
+        _ body: (QuarantinedRecord) throws -> Bool
+    ) throws {
+        guard let range = try range(query, source) else { return }
+        var lines = try QuarantineLineReader()
+        var failure: (any Error)?
+        try reader.forEachLine(.quarantine, generation: generation, source: source, range: range) { offset, line in
+            do {
+                guard let record = lines.read(line, source, decisions[offset]) else {
+                    throw LakeError.damaged(
+                        path: reader.layout.commitLog(source),
+                        reason: "the quarantine line of offset \(offset) cannot be read")
+                }
+                return query.includes(record) ? try body(record) : true
+            } catch {
+                failure = error
+                return false
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// The offsets to look at. Broker times may step back, so a time bounds only from below, by the largest so far.
+    private func range(_ query: QuarantineQuery, _ source: TopicPartition) throws -> OffsetRange? {
+        guard let held = try reader.committedRange(source) else { return nil }
+        var start = max(held.start, query.offsets?.start ?? 0)
+        if let since = query.since {
+            let log = try CommitLog(reading: reader.layout.commitLog(source))
+            guard let first = try log.firstEntry(atBrokerTime: since) else { return nil }
+            start = max(start, first.range.start)
+        }
+        guard let range = OffsetRange(start: start, end: min(held.end, query.offsets?.end ?? .max)), !range.isEmpty
+        else { return nil }
+        return range
+    }
+
+    /// How many records of each rule are where, by rule.
+    package func summaries(_ query: QuarantineQuery) throws -> [QuarantineSummary] {
+        var found: [String: QuarantineSummary] = [:]
+        try forEach(query) { record in
+            var summary = found[record.rule] ?? QuarantineSummary(rule: record.rule)
+            summary.counts[record.state, default: 0] += 1
+            if summary.samples.count < QuarantineSummary.samplesMax {
+                summary.samples.append((record.source, record.offset))
+            }
+            summary.last = (record.source, record.offset)
+            found[record.rule] = summary
+            return true
+        }
+        return found.values.sorted { $0.rule < $1.rule }
+    }
+}
+
+/// Reads quarantine lines.
+struct QuarantineLineReader: ~Copyable {
+    private var parser: JSONFieldParser
+    private var raw: BronzeLineReader
+
+    init() throws(JSONError) {
+        // A line nests its payload, which may have 64 levels, one deeper.
+        let parser = try JSONFieldParser(
+            paths: ["rule", "reason", "detail", "event_id", "bronze_sha256", "logic_version"], depthMax: 65,
+            documentBytesMax: 256 << 20)
+        let raw = try BronzeLineReader()
+        self.parser = parser
+        self.raw = raw
+    }
+
+    /// - Returns: nil where it is not a quarantine line.
+    mutating func read(
+        _ line: ArraySlice<UInt8>, _ source: TopicPartition, _ decision: QuarantineDecision?
+    ) -> QuarantinedRecord? {
+        // The members that carry the payload have the same names as in a Bronze line.
+        guard line.withUnsafeBytes({ parser.parseObject($0) }) == nil, let record = raw.read(line),
+            let rule = text(0)
+        else { return nil }
+        return QuarantinedRecord(
+            source: source, offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, rule: rule,
+            reason: text(1) ?? "", detail: text(2) ?? "", eventID: text(3), bronzeSHA256: text(4) ?? "",
+            logicVersion: text(5) ?? "", state: Self.state(decision), redrivenTo: decision?.redrivenTo,
+            discardReason: decision?.kind == .discard ? decision?.reason ?? "" : "",
+            valueBytes: record.value?.count ?? 0, key: record.key, value: record.value)
+    }
+
+    private func text(_ index: Int) -> String? {
+        let field = parser.field(index)
+        return field.kind == .string ? String(decoding: field.text, as: UTF8.self) : nil
+    }
+
+    private static func state(_ decision: QuarantineDecision?) -> QuarantineState {
+        switch decision?.kind {
+        case nil, .failed: .open
+        case .redrive: .pending
+        case .redriven: .redriven
+        case .discard: .discarded
+        }
+    }
+}
