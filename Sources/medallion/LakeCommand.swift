@@ -6,7 +6,7 @@ import StreamJob
 /// `medallion lake`: looks into the lake and seals it.
 struct LakeCommand: Command {
     static let name = "lake"
-    static let summary = "Shows, checks, seals and tiers the lake: ls, stat, cat, verify, seal, tier."
+    static let summary = "Shows what the lake holds: ls, stat, cat; verify checks all; seal, tier, retain see to files."
     static let table = ArgumentTable(
         options: [
             .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
@@ -29,14 +29,18 @@ struct LakeCommand: Command {
             .init(name: "--raw", value: nil, help: "cat: only the payload of a Bronze line, byte for byte."),
             .init(
                 name: "--older-than", value: "DURATION",
-                help: "tier: only files whose hour ended so long ago, such as 90m, 12h or 30d (default 0)."),
+                help: "tier, retain: only files whose hour ended so long ago, such as 90m, 12h or 30d (tier: 0)."),
             .init(name: "--dry-run", value: nil, help: "tier: only tells what would be moved."),
+            .init(
+                name: "--max-bytes", value: "N",
+                help: "retain: the oldest files of the layer, until its sealed files have so many bytes."),
+            .init(name: "--apply", value: nil, help: "retain: removes; without it tells what would go."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
-        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify, seal or tier.")])
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls, stat, cat, verify, seal, tier or retain.")])
 
     private enum Action: String {
-        case ls, stat, cat, verify, seal, tier
+        case ls, stat, cat, verify, seal, tier, retain
     }
 
     private let action: Action
@@ -52,7 +56,7 @@ struct LakeCommand: Command {
 
     init(_ arguments: ParsedArguments) throws {
         guard let action = Action(rawValue: arguments.word(0) ?? "") else {
-            throw UsageError("ACTION is ls, stat, cat, verify, seal or tier")
+            throw UsageError("ACTION is ls, stat, cat, verify, seal, tier or retain")
         }
         self.action = action
         topic = arguments.value("--topic")
@@ -82,6 +86,7 @@ struct LakeCommand: Command {
         case .verify: try inspection(reader).verify()
         case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
         case .seal: try seal(reader)
+        case .retain: try LakeRetain(options: upkeep, layer: layer, isJSON: isJSON).run(reader, sources(reader))
         case .tier: try LakeTier(options: upkeep, isJSON: isJSON).run(reader, sources(reader))
         }
     }

@@ -41,6 +41,10 @@ struct LakeInspection {
             json.beginObject()
             json.key("files")
             json.integer(report.files)
+            json.key("files_tiered")
+            json.integer(report.filesTiered)
+            json.key("files_expired")
+            json.integer(report.filesExpired)
             json.key("lines")
             json.integer(report.lines)
             json.key("bytes")
@@ -97,10 +101,12 @@ struct LakeInspection {
                     for file in hour.files {
                         let key = Key(
                             hour: hour.hour, layer: file.name.layer.rawValue, generation: file.name.generation ?? 0)
+                        // What retention gave up is not held any more.
+                        guard let rawBytes = try reader.contentSize(of: file) else { continue }
                         rows[key, default: Row()].files += 1
                         rows[key, default: Row()].lines += file.lines
                         rows[key, default: Row()].bytes += file.bytes
-                        rows[key, default: Row()].rawBytes += try reader.contentSize(of: file)
+                        rows[key, default: Row()].rawBytes += rawBytes
                         if !file.isSealed { rows[key, default: Row()].isOpen = true }
                     }
                     for commit in hour.commits {

@@ -6,16 +6,33 @@ import Lake
 struct LakeUpkeepOptions {
     /// In milliseconds; nil unless given.
     let olderThan: Int64?
+    /// As it was written.
+    let olderThanText: String
+    let bytesMax: Int?
     let isDryRun: Bool
+    let applies: Bool
 
     /// - Parameter action: the word that the options must go with.
     init(_ arguments: ParsedArguments, action: String) throws(UsageError) {
-        for (option, actions) in [("--older-than", ["tier"]), ("--dry-run", ["tier"])] {
+        let table = [
+            ("--older-than", ["tier", "retain"]), ("--dry-run", ["tier"]), ("--max-bytes", ["retain"]),
+            ("--apply", ["retain"]),
+        ]
+        for (option, actions) in table {
             let isGiven = arguments.value(option) != nil || arguments.has(option)
             if isGiven && !actions.contains(action) {
                 throw UsageError("\(option) goes with \(actions.joined(separator: " and "))")
             }
         }
+        if action == "retain" {
+            guard arguments.value("--layer") != nil else { throw UsageError("retain needs --layer") }
+            guard (arguments.value("--older-than") == nil) != (arguments.value("--max-bytes") == nil) else {
+                throw UsageError("retain needs either --older-than or --max-bytes")
+            }
+        }
+        bytesMax = try arguments.integer("--max-bytes", in: 0...Int.max)
+        applies = arguments.has("--apply")
+        olderThanText = arguments.value("--older-than") ?? ""
         olderThan = try arguments.value("--older-than").map { text throws(UsageError) in
             guard let milliseconds = Self.milliseconds(text) else {
                 throw UsageError("--older-than \(text): not a duration such as 90m, 12h or 30d")

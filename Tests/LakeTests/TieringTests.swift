@@ -24,7 +24,7 @@ import Testing
 
         init() throws {
             server = try TieringTests.server.get()
-            fixture = try LakeFixture()
+            fixture = try LakeFixture(in: "/dev/shm")
             try LakeRun(layout: fixture.layout, step: 4).run()
             var configuration = ObjectStorageConfiguration(
                 endpoint: server.endpoint, bucket: S3Server.bucket, region: S3Server.region,
@@ -74,6 +74,17 @@ import Testing
                 }
             }
             return lines
+        }
+
+        /// Stores bytes behind the lake's back.
+        func put(_ key: String, _ bytes: [UInt8]) throws {
+            let folder = try TemporaryFolder()
+            try File.replace(folder.file("body"), with: bytes)
+            let file = try File(folder.file("body"), .read)
+            var hasher = try SHA256Hasher()
+            let digest = try bytes.withUnsafeBytes { try hasher.hash($0) }
+            try storage.put(
+                key, descriptor: file.descriptor, bytes: bytes.count, sha256: digest.withBytes { Array($0) })
         }
 
         func sealedFiles() throws -> [String: [UInt8]] {
@@ -133,6 +144,29 @@ import Testing
         let requests = try scene.server.requests().dropFirst(before)
         #expect(requests.count == 1)
         #expect(requests.allSatisfy { $0.method == "GET" && $0.status == 206 })
+    }
+
+    @Test func verifyReadsObjectsToo() throws {
+        let scene = try Scene()
+        let count = try scene.tier().count
+        func verify() throws -> (report: VerifyReport, findings: [VerifyFinding]) {
+            var findings: [VerifyFinding] = []
+            let report = try LakeVerifier(layout: scene.layout) { findings.append($0) }.run()
+            return (report, findings)
+        }
+        let sound = try verify()
+        #expect(sound.findings.isEmpty && sound.report.filesTiered == count)
+        let victim = try #require(try scene.objects().sorted { $0.key < $1.key }.first)
+        let bytes = try scene.storage.get(victim.key, start: 0, count: victim.value)
+        var spoilt = bytes
+        spoilt[spoilt.count / 2] ^= 1
+        try scene.put(victim.key, spoilt)
+        #expect(try verify().findings.contains { $0.place.contains("s3://") || $0.place.contains("bronze") })
+        try scene.storage.delete(victim.key)
+        #expect(try !verify().findings.isEmpty)
+        try scene.put(victim.key, bytes)
+        try scene.put((scene.layout.objects?.prefix ?? "") + "gold/stranger", [1])
+        #expect(try verify().findings.map(\.problem) == ["no log knows this object"])
     }
 
     @Test func onlyWhatIsOldEnoughGoes() throws {

@@ -122,6 +122,34 @@ package struct GenerationLog: Sendable {
         }
     }
 
+    /// Runs `body` while nobody can add to the list, if its length is still the one given.
+    ///
+    /// - Throws: ``LakeError/generation(_:)`` where it changed.
+    func unchanged(since size: Int, _ body: () throws(LakeError) -> Void) throws(LakeError) {
+        let lock = try LakeError.placed(path) {
+            try Folder.create(Folder.parent(of: path), isDurable: false)
+            return try heldLock()
+        }
+        guard self.size() == size else {
+            throw .generation("the list of generations has just changed; look at what would go once more")
+        }
+        try body()
+        withExtendedLifetime(lock) {}
+    }
+
+    /// Waits for the lock, ten seconds at most.
+    private func heldLock() throws -> File {
+        let lock = try File(path + ".lock", .readWrite)
+        let deadline = SystemClock.monotonicNanoseconds() + 10_000_000_000
+        while try !lock.tryLock() {
+            guard SystemClock.monotonicNanoseconds() < deadline else {
+                throw LakeError.generation("\(path).lock has been held for 10 seconds; is another process stuck?")
+            }
+            Pause.milliseconds(5)
+        }
+        return lock
+    }
+
     private func update<Result>(
         _ body: ([LakeGeneration]) throws(LakeError) -> (Result, LakeGeneration?)
     ) throws(LakeError) -> Result {
@@ -137,14 +165,8 @@ package struct GenerationLog: Sendable {
     ) throws(LakeError) -> Result {
         do {
             try Folder.create(Folder.parent(of: path), isDurable: false)
-            let lock = try File(path + ".lock", .readWrite)
-            let deadline = SystemClock.monotonicNanoseconds() + 10_000_000_000
-            while try !lock.tryLock() {
-                guard SystemClock.monotonicNanoseconds() < deadline else {
-                    throw LakeError.generation("\(path).lock has been held for 10 seconds; is another process stuck?")
-                }
-                Pause.milliseconds(5)
-            }
+            let lock = try heldLock()
+            defer { withExtendedLifetime(lock) {} }
             let file = try File(path, .readWrite)
             var size = try file.size()
             let bytes = try file.read(at: 0, count: size)

@@ -11,6 +11,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case damaged(path: String, reason: String)
     /// The object storage, which holds some sealed files, failed.
     case storage(ObjectStorageError)
+    /// What was asked for was given up by retention.
+    case expired(path: String, Expiry)
     /// Another process writes this topic partition.
     case locked(source: TopicPartition, path: String, holder: String)
     /// A commit that overlaps what is there.
@@ -36,6 +38,7 @@ package enum LakeError: Error, CustomStringConvertible {
         case .file(let error): "\(error)"
         case .zstd(let path, let error): "\(path): \(error)"
         case .storage(let error): "\(error)"
+        case .expired(let path, let expiry): "\(path) is gone: \(expiry)"
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
         case .locked(let source, let path, let holder):

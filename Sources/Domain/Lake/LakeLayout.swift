@@ -98,6 +98,11 @@ package struct LakeLayout: Sendable {
         return "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition)/\(date).log"
     }
 
+    /// Says what retention gave up of a topic partition.
+    package func retentionLog(_ source: TopicPartition) -> String {
+        "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition)/retention.log"
+    }
+
     /// The file whose lock says who moves or removes sealed files of a topic partition.
     package func upkeepLock(_ source: TopicPartition) -> String {
         "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition).lock"

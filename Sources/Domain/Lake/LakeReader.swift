@@ -92,9 +92,15 @@ package struct LakeReader: Sendable {
                 do throws(LakeError) {
                     guard try forEachLine(in: frames, layer, part.range, from: position, body) else { return }
                 } catch {
-                    guard case .file(let cause) = error, cause.isNotFound, attempts < 3 else { throw error }
-                    attempts += 1
-                    continue
+                    switch error {
+                    // Retention gives derived files up only where no generation in use has them; Bronze is never
+                    // left out silently.
+                    case .expired where layer != .bronze: break
+                    case .file(let cause) where cause.isNotFound && attempts < 3:
+                        attempts += 1
+                        continue
+                    default: throw error
+                    }
                 }
                 attempts = 0
                 position = frames.next

@@ -2,6 +2,7 @@ import Events
 import Files
 import Glibc
 import Hashing
+import ObjectStorage
 import Zstd
 
 /// Something in the lake that is not as its logs say.
@@ -14,6 +15,10 @@ package struct VerifyFinding: Sendable {
 /// What was looked at, and what was found.
 package struct VerifyReport: Sendable {
     package internal(set) var files = 0
+    /// Those of ``files`` that are in the object storage only.
+    package internal(set) var filesTiered = 0
+    /// Files that retention gave up; not looked at.
+    package internal(set) var filesExpired = 0
     package internal(set) var lines = 0
     /// Bytes in the files.
     package internal(set) var bytes = 0
@@ -138,6 +143,10 @@ package final class LakeVerifier {
                 return true
             }
         } catch {
+            if case .expired = error {
+                bronze.isExpired = true
+                return
+            }
             find("\(source) \(bronze.range)", "its Bronze cannot be read: \(error)")
         }
     }
@@ -150,9 +159,9 @@ package final class LakeVerifier {
 
     private func verify(_ file: InventoryFile, _ hour: InventoryHour, _ bronze: inout BronzeDigests) {
         let path = file.path(in: reader.layout)
-        totals.files += 1
         do {
-            let handle = try reader.bytes(of: file)
+            guard let handle = try open(file, &bronze) else { return }
+            totals.files += 1
             let size = try handle.size()
             if size < file.bytes || (file.isSealed && size != file.bytes) {
                 find(path, "has \(size) bytes where the log says \(file.bytes)")
@@ -198,6 +207,22 @@ package final class LakeVerifier {
         } catch {
             find(path, "\(error)")
         }
+    }
+
+    /// - Returns: nil where retention gave the file up.
+    private func open(_ file: InventoryFile, _ bronze: inout BronzeDigests) throws(LakeError) -> DataFileBytes? {
+        let path = file.path(in: reader.layout)
+        guard file.isSealed else { return try LakeError.placed(path) { try DataFileBytes(path: path) } }
+        let source = SealedFileSource(layout: reader.layout)
+        switch try source.place(of: file.name) {
+        case .expired:
+            totals.filesExpired += 1
+            if file.name.layer == .bronze { bronze.isExpired = true }
+            return nil
+        case .tiered: totals.filesTiered += 1
+        case .local, .missing: break
+        }
+        return try source.open(file.name)
     }
 
     /// - Returns: lines in the text.
@@ -246,6 +271,7 @@ package final class LakeVerifier {
         } catch {
             throw .file(error)
         }
+        try findOrphanObjects()
         let unknown = paths.filter { !known.contains($0) }
         guard !unknown.isEmpty else { return }
         // A writer may have made or sealed files since the logs were read.
@@ -258,6 +284,24 @@ package final class LakeVerifier {
         for path in unknown where !now.contains(path) && Folder.exists(path) {
             let written = isBeingWritten(path)
             if !written { find(path, "no log knows this file; what a crash left is removed at the next start") }
+        }
+    }
+
+    /// Objects of the lake that no log knows. One that a crash left before it was recorded has its file's key.
+    private func findOrphanObjects() throws(LakeError) {
+        guard let objects = reader.layout.objects else { return }
+        let root = reader.layout.root + "/"
+        do throws(ObjectStorageError) {
+            for layer in Layer.allCases {
+                try objects.storage.forEach(prefix: objects.prefix + layer.rawValue + "/") { object in
+                    if !known.contains(root + object.key.dropFirst(objects.prefix.count)) {
+                        find("s3://\(objects.storage.configuration.bucket)/\(object.key)", "no log knows this object")
+                    }
+                    return true
+                }
+            }
+        } catch {
+            throw .storage(error)
         }
     }
 

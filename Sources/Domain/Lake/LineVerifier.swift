@@ -7,6 +7,8 @@ import JSONScan
 /// The digests of an hour's raw values, by offset.
 struct BronzeDigests {
     let range: OffsetRange
+    /// Whether retention gave the Bronze up, or some of it: then a digest that is missing says nothing.
+    var isExpired = false
     private var digests: [Digest256?]
 
     init(range: OffsetRange) {
@@ -19,8 +21,12 @@ struct BronzeDigests {
         set { if range.contains(offset) { digests[Int(offset - range.start)] = newValue } }
     }
 
+    /// Whether it can be said what an offset's Bronze is, or that it is missing.
+    func isKnown(_ offset: Int64) -> Bool { !isExpired || self[offset] != nil }
+
     /// The runs of committed offsets that have no digest.
     func missing(committed: [OffsetRange]) -> [OffsetRange] {
+        guard !isExpired else { return [] }
         var runs: [OffsetRange] = []
         for part in committed {
             for offset in part.start..<part.end where self[offset] == nil {
@@ -80,10 +86,12 @@ struct LineVerifier: ~Copyable {
             if layer == .gold { verifyContent(line, offset, report) }
         case .quarantine:
             guard let start = Self.find(Self.digestName, in: line) else {
-                if bronze[offset] != Self.tombstone { report(offset, "names no SHA-256 of its record") }
+                if bronze.isKnown(offset), bronze[offset] != Self.tombstone {
+                    report(offset, "names no SHA-256 of its record")
+                }
                 return offset
             }
-            compare(line, digestAt: start, with: bronze[offset], offset, report)
+            if bronze.isKnown(offset) { compare(line, digestAt: start, with: bronze[offset], offset, report) }
         }
         return offset
     }
@@ -110,7 +118,7 @@ struct LineVerifier: ~Copyable {
             report(offset, "does not end with its lineage")
             return
         }
-        compare(line, digestAt: parents + start, with: bronze[offset], offset, report)
+        if bronze.isKnown(offset) { compare(line, digestAt: parents + start, with: bronze[offset], offset, report) }
         // Behind the digest: a quote and the end of the parent, of the list, of the lineage and of the line.
         guard parents + start + 64 + Self.lineageEnd.count != line.count else { return }
         let list = Array("[".utf8) + Array(line[parents..<line.count - 2])
@@ -127,18 +135,35 @@ struct LineVerifier: ~Copyable {
                 continue
             }
             let source = TopicPartition(topic: topic, partition: partition)
-            let found = otherDigest(source, parent)
             // A tombstone has no value to sum, and its place in the lineage is empty.
-            if (found == Self.tombstone ? "" : found?.hex) != digest {
+            let found: String?
+            switch otherDigest(source, parent) {
+            case .expired: continue
+            case .missing: found = nil
+            case .found(let other): found = other == Self.tombstone ? "" : other.hex
+            }
+            if found != digest {
                 report(offset, "its parent \(source) offset \(parent) is not in Bronze, or has another SHA-256")
             }
         }
     }
 
-    /// The digest of a record outside the hour; rare, so one frame is read for it.
-    private mutating func otherDigest(_ source: TopicPartition, _ offset: Int64) -> Digest256? {
-        guard let line = try? reader.bronze(source, offset: offset).line else { return nil }
-        return line.withUnsafeBytes { valueDigest($0) }
+    private enum OtherRecord {
+        case found(Digest256)
+        case missing
+        /// Retention gave it up.
+        case expired
+    }
+
+    /// A record outside the hour; rare, so one frame is read for it.
+    private mutating func otherDigest(_ source: TopicPartition, _ offset: Int64) -> OtherRecord {
+        do throws(LakeError) {
+            let line = try reader.bronze(source, offset: offset).line
+            return line.withUnsafeBytes { valueDigest($0) }.map { .found($0) } ?? .missing
+        } catch {
+            if case .expired = error { return .expired }
+            return .missing
+        }
     }
 
     private func compare(

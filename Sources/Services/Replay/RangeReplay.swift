@@ -74,7 +74,9 @@ package struct RangeReplay {
     }
 
     private func warm(_ processor: inout RecordProcessor, before start: Int64) throws {
-        guard let range = OffsetRange(start: max(0, start - processor.windowOffsets), end: start), !range.isEmpty
+        // What retention gave up lies outside of the window: a replay begins behind it.
+        let held = try reader.heldRange(source)?.start ?? 0
+        guard let range = OffsetRange(start: max(0, held, start - processor.windowOffsets), end: start), !range.isEmpty
         else { return }
         try forEachRecord(range) { record in
             processor.warm(

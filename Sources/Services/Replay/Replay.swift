@@ -73,7 +73,7 @@ package struct Replay: Sendable {
             let trial = try Self.generation(number: 0, parent: active.number, settings)
             var report = ReplayReport(
                 generation: nil, parent: active.number, logicVersion: trial.logicVersion,
-                ranges: try scope.ranges(in: reader))
+                ranges: try scope.ranges(in: reader, window: settings.duplicates))
             for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
                 let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
                 try replay.run(range) { chunk in report.difference = report.difference + chunk.difference }
@@ -87,7 +87,7 @@ package struct Replay: Sendable {
     /// A replay that fails gives its generation up; one that is killed leaves it to be pruned.
     package func run(_ scope: ReplayScope) async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
-        let ranges = try await lane.run { try scope.ranges(in: reader) }
+        let ranges = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
         var child = try await lane.run { [self] in try createChild() }
         do {
             var report = ReplayReport(

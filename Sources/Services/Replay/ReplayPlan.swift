@@ -1,6 +1,7 @@
 import Bytes
 package import Events
 package import Lake
+package import Transforms
 
 /// What part of the lake is to run through the present logic.
 package enum ReplayScope: Sendable, Equatable {
@@ -22,15 +23,33 @@ package struct ReplayError: Error, CustomStringConvertible {
 extension ReplayScope {
     /// The offsets of each topic partition, cut to what the lake holds.
     ///
-    /// - Throws: ``ReplayError`` where nothing is left.
-    package func ranges(in reader: LakeReader) throws -> [TopicPartition: OffsetRange] {
+    /// Where retention gave Bronze up, a replay begins where the whole duplicate window before is held.
+    ///
+    /// - Throws: ``ReplayError`` where nothing is left, or offsets were named that cannot be replayed any more.
+    package func ranges(
+        in reader: LakeReader, window: DuplicateWindow.Limits
+    ) throws -> [TopicPartition: OffsetRange] {
         var ranges: [TopicPartition: OffsetRange] = [:]
         for source in try reader.sources() {
-            guard let held = try reader.committedRange(source) else { continue }
+            guard let committed = try reader.committedRange(source),
+                let held = OffsetRange(
+                    start: min(
+                        try reader.replayableStart(
+                            source, windowOffsets: window.offsets, windowMilliseconds: window.milliseconds),
+                        committed.end), end: committed.end)
+            else { continue }
+            if case .offsets(source, let range) = self, range.start < held.start, held.start > committed.start,
+                let expiry = try reader.bronzeExpiry(source)
+            {
+                throw ReplayError(
+                    "\(source) \(range) cannot be replayed: \(expiry), and a replay reads the duplicate window before "
+                        + "its start; the first offset that can be replayed is \(held.start)")
+            }
             let wanted: OffsetRange?
             switch self {
             case .all: wanted = held
-            case .since(let time): wanted = OffsetRange(start: try Self.offset(at: time, source, reader), end: held.end)
+            case .since(let time):
+                wanted = OffsetRange(start: max(held.start, try Self.offset(at: time, source, reader)), end: held.end)
             case .offsets(let only, let range):
                 wanted =
                     only == source

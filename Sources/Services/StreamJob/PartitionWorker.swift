@@ -341,11 +341,13 @@ final class PartitionWorker {
     }
 
     private func warmDuplicateWindow() throws {
-        guard let next = writer.nextOffset,
-            let range = OffsetRange(start: max(0, next - processor.windowOffsets), end: next)
+        let reader = LakeReader(layout: layout)
+        // What retention gave up is older than the window.
+        guard let next = writer.nextOffset, let held = try reader.heldRange(source),
+            let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
         var lines = try BronzeLineReader()
-        try LakeReader(layout: layout).forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
+        try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
             if let record = lines.read(line) {
                 processor.warm(
                     offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,

@@ -7,6 +7,8 @@ package struct ListedFile: Sendable {
     package let file: SealedFile
     /// The offsets of the hour that it was made of.
     package let range: OffsetRange
+    /// The path of the commit log that names it.
+    package let log: String
 
     /// Later than every record in it, in milliseconds of broker time.
     package var endMilliseconds: Int64 { (name.hour.number + 1) * 3_600_000 }
@@ -30,7 +32,7 @@ extension LakeReader {
                     let name = DataFileName(
                         layer: file.layer, generation: file.generation, source: source, hour: seal.hour,
                         firstOffset: file.firstOffset)
-                    guard try body(ListedFile(name: name, file: file, range: seal.range)) else { return }
+                    guard try body(ListedFile(name: name, file: file, range: seal.range, log: path)) else { return }
                 }
             }
         }

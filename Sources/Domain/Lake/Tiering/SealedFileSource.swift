@@ -7,6 +7,8 @@ package enum SealedFilePlace: Sendable {
     case local(path: String)
     /// Only in the object storage.
     case tiered(TierEntry)
+    /// Given up by retention.
+    case expired(Expiry)
     /// Neither here nor recorded as being anywhere else.
     case missing(path: String)
 }
@@ -21,20 +23,28 @@ package struct SealedFileSource: Sendable {
     package func place(of name: DataFileName) throws(LakeError) -> SealedFilePlace {
         let path = layout.sealedFile(name)
         if Folder.exists(path) { return .local(path: path) }
+        if let expiry = try RetentionLog(layout: layout, source: name.source).expiry(of: name) {
+            return .expired(expiry)
+        }
         if let entry = try TierLog(layout: layout, source: name.source).entry(of: name) { return .tiered(entry) }
         return .missing(path: path)
     }
 
     /// Opens a file for reading.
     ///
-    /// - Throws: ``LakeError/file(_:)`` with ENOENT where it is missing.
+    /// - Throws: ``LakeError/file(_:)`` with ENOENT where it is missing, ``LakeError/expired(path:_:)`` where it was given
+    ///   up.
     package func open(_ name: DataFileName) throws(LakeError) -> DataFileBytes {
         let path = layout.sealedFile(name)
         do throws(FileError) {
             return try DataFileBytes(path: path)
         } catch {
-            guard error.isNotFound, case .tiered(let entry) = try place(of: name) else { throw .file(error) }
-            return try open(entry)
+            guard error.isNotFound else { throw .file(error) }
+            switch try place(of: name) {
+            case .tiered(let entry): return try open(entry)
+            case .expired(let expiry): throw .expired(path: path, expiry)
+            case .local, .missing: throw .file(error)
+            }
         }
     }
 

@@ -48,7 +48,10 @@ package struct Tiering {
         _ source: TopicPartition, until cutoff: Int64, isDryRun: Bool, report: (ListedFile, Outcome) -> Void
     ) throws(LakeError) {
         let lock = isDryRun ? nil : try UpkeepLock(source, in: layout)
+        let expiries = try RetentionLog(layout: layout, source: source).read()
         try reader.forEachSealedFile(source) { listed throws(LakeError) in
+            // What is given up waits for its removal.
+            guard !expiries.contains(where: { $0.covers(listed.name) }) else { return true }
             guard listed.endMilliseconds <= cutoff, Folder.exists(layout.sealedFile(listed.name)) else { return true }
             if isDryRun {
                 report(listed, .due)
