@@ -109,7 +109,7 @@ struct Findings: Decodable {
         for (id, hash) in present {
             #expect(
                 recorded[id] == hash,
-                "\(id) says something else than it did: give it the next version, and check in a lake of the new format"
+                "\(id) is new (record it with UPDATE_GOLDEN=1), or another than it was: then give it the next version"
             )
         }
     }
