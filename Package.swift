@@ -172,8 +172,10 @@ let package = Package(
                 "Embeddings", "Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
         tests(
-            "BrokerTests",
-            uses: ["Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes"]),
+            "BrokerTests", exclude: ["clients"],
+            uses: [
+                "medallion", "Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes",
+            ]),
         tests(
             "SimulatorTests",
             uses: [

@@ -14,17 +14,18 @@ struct BenchCommand: Command {
                 name: "--poison", value: "PERCENT",
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
-            .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300)."),
+            .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300); broker: 5000."),
             .init(name: "--seconds", value: "N", help: "freshness: how long (default 60; all: 20)."),
+            .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory: how long (default 10; all: 1)."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
-        positionals: [.init(name: "NAME", isRequired: false, help: "sse, embed, stream, freshness, memory, or all.")])
-    static let details = "freshness and memory start processes of their own, with temporary data and free ports."
+        positionals: [.init(name: "NAME", isRequired: false, help: "sse, embed, broker, stream, freshness, memory, or all.")])
+    static let details = "broker, freshness and memory start processes of their own, with temporary data and free ports."
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
-        case sse, embed, stream, freshness, memory
+        case sse, embed, broker, stream, freshness, memory
     }
 
     private let benchmarks: [Benchmark]
@@ -33,6 +34,8 @@ struct BenchCommand: Command {
     private let texts: Int
     private let rate: Double
     private let seconds: Int
+    private let gigabytes: Double
+    private let acknowledgedRate: Double
     private let minutes: Double
     private let recording: String?
     private let poison: Double
@@ -51,6 +54,8 @@ struct BenchCommand: Command {
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
         texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
+        gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
+        acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
         rate = try arguments.number("--rate", in: 1...100_000) ?? 300
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 20 : 60)
         minutes = try arguments.number("--minutes", in: 0.1...10_000) ?? (isShort ? 1 : 10)
@@ -68,6 +73,11 @@ struct BenchCommand: Command {
                     try await EmbedBench(
                         source: try source(), texts: texts,
                         modelDirectory: try Platform(context: context).modelDirectory()
+                    ).run()
+                case .broker:
+                    try await BrokerBench(
+                        gigabytes: gigabytes, rate: acknowledgedRate, seconds: min(seconds, 20),
+                        logger: context.logger.scoped("bench")
                     ).run()
                 case .stream:
                     try await StreamBench(

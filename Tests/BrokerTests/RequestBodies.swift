@@ -14,9 +14,28 @@ enum RequestBodies {
         case .findCoordinator: findCoordinator(&writer, version)
         case .createTopics: createTopics(&writer, version)
         case .initProducerID: initProducerID(&writer, version)
+        case .joinGroup, .syncGroup, .heartbeat, .leaveGroup, .describeGroups, .listGroups, .deleteGroups:
+            groups(&writer, api, version)
+        case .deleteTopics, .deleteRecords, .offsetForLeaderEpoch, .describeConfigs, .createPartitions,
+            .incrementalAlterConfigs, .describeCluster:
+            administration(&writer, api, version)
         case .apiVersions: break
         }
         return writer.take()
+    }
+
+    /// A whole request as it goes over the wire.
+    static func frame(_ api: APIKey, _ version: Int16, correlation: Int32, _ body: [UInt8]) -> [UInt8] {
+        var writer = WireWriter(isFlexible: version >= api.firstFlexibleVersion)
+        writer.int16(api.rawValue)
+        writer.int16(version)
+        writer.int32(correlation)
+        // The client id has a plain length in every version.
+        writer.int16(4)
+        for byte in Array("test".utf8) { writer.int8(Int8(byte)) }
+        writer.tags()
+        let content = writer.take() + body
+        return withUnsafeBytes(of: UInt32(content.count).bigEndian) { Array($0) } + content
     }
 
     static func produce(

@@ -12,8 +12,15 @@ struct WireTests {
         }
     }
 
-    private func decode(_ api: APIKey, _ version: Int16, _ body: [UInt8]) throws(WireError) {
+    /// - Returns: the bytes that were left.
+    private func decode(_ api: APIKey, _ version: Int16, _ body: [UInt8]) throws(WireError) -> Int {
         var reader = WireReader(body, isFlexible: version >= api.firstFlexibleVersion)
+        try Self.decode(api, version, &reader)
+        return reader.remaining
+    }
+
+    /// Decodes a request's body.
+    static func decode(_ api: APIKey, _ version: Int16, _ reader: inout WireReader) throws(WireError) {
         switch api {
         case .produce: _ = try ProduceRequest(&reader, version: version)
         case .fetch: _ = try FetchRequest(&reader, version: version)
@@ -24,20 +31,32 @@ struct WireTests {
         case .findCoordinator: _ = try FindCoordinatorRequest(&reader, version: version)
         case .createTopics: _ = try CreateTopicsRequest(&reader, version: version)
         case .initProducerID: _ = try InitProducerIDRequest(&reader, version: version)
+        case .joinGroup: _ = try JoinGroupRequest(&reader, version: version)
+        case .syncGroup: _ = try SyncGroupRequest(&reader, version: version)
+        case .heartbeat: _ = try HeartbeatRequest(&reader, version: version)
+        case .leaveGroup: _ = try LeaveGroupRequest(&reader, version: version)
+        case .describeGroups: _ = try DescribeGroupsRequest(&reader, version: version)
+        case .listGroups: _ = try ListGroupsRequest(&reader, version: version)
+        case .deleteGroups: _ = try DeleteGroupsRequest(&reader)
+        case .deleteTopics: _ = try DeleteTopicsRequest(&reader, version: version)
+        case .deleteRecords: _ = try DeleteRecordsRequest(&reader)
+        case .offsetForLeaderEpoch: _ = try OffsetForLeaderEpochRequest(&reader, version: version)
+        case .describeConfigs: _ = try DescribeConfigsRequest(&reader, version: version)
+        case .createPartitions: _ = try CreatePartitionsRequest(&reader)
+        case .incrementalAlterConfigs: _ = try AlterConfigsRequest(&reader)
+        case .describeCluster: _ = try DescribeClusterRequest(&reader, version: version)
         case .apiVersions: break
         }
     }
 
-    @Test("Every advertised version is decoded whole, and not when cut off or with bytes behind")
-    func everyVersion() {
+    @Test("Every advertised version is decoded whole, and not when cut off; bytes behind it are left alone")
+    func everyVersion() throws {
         for (api, version, body) in Self.requests() where api != .apiVersions {
-            #expect(throws: Never.self, "\(api.name) \(version)") { try decode(api, version, body) }
-            #expect(throws: WireError.self, "\(api.name) \(version) and a byte") {
-                try decode(api, version, body + [0])
-            }
+            #expect(try decode(api, version, body) == 0, "\(api.name) \(version)")
+            #expect(try decode(api, version, body + [0, 1, 2]) == 3, "\(api.name) \(version) and three bytes")
             for length in 0..<body.count {
                 #expect(throws: WireError.self, "\(api.name) \(version) cut to \(length)") {
-                    try decode(api, version, Array(body[..<length]))
+                    _ = try decode(api, version, Array(body[..<length]))
                 }
             }
         }
@@ -55,7 +74,7 @@ struct WireTests {
                 bytes[position] =
                     [0, 0x7f, 0x80, 0xff, UInt8.random(in: 0...255, using: &random)].randomElement(using: &random) ?? 0
             }
-            try? decode(api, version, bytes)
+            _ = try? decode(api, version, bytes)
             var reader = WireReader(bytes)
             _ = try? RequestHeader.decode(&reader)
         }
@@ -70,8 +89,8 @@ struct WireTests {
         writer.int32(-2)
         reader = WireReader(writer.take())
         #expect(throws: WireError.self) { try reader.nullableBytes() }
-        writer.int32(1_500_000)
-        reader = WireReader(writer.take() + [UInt8](repeating: 0, count: 1_500_000))
+        writer.int32(70_000)
+        reader = WireReader(writer.take() + [UInt8](repeating: 0, count: 70_000))
         #expect(throws: WireError.self) { try reader.array { reader throws(WireError) in try reader.int8() } }
         reader = WireReader([0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
         #expect(throws: WireError.self) { try reader.unsignedVarint() }

@@ -27,6 +27,14 @@ package struct ExpectedCounts: Decodable, Sendable {
 /// The checkout that the tests were built from.
 package enum PackageRoot {
     package static let path = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+
+    /// The `medallion` executable built beside the test bundle.
+    package static let executable: String = {
+        let beside = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+            .map { String($0[..<($0.lastIndex(of: "/") ?? $0.startIndex)]) + "/medallion" }
+        if let beside, FileManager.default.isExecutableFile(atPath: beside) { return beside }
+        return path + "/.build/debug/medallion"
+    }()
 }
 
 /// Runs scripts with the Python of the set-up, so that its wheels are there.

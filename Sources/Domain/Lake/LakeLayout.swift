@@ -87,6 +87,11 @@ package struct LakeLayout: Sendable {
         "\(root)/_commits/topic=\(source.topic)/partition=\(source.partition).lock"
     }
 
+    /// What was decided about a topic partition's quarantined records.
+    package func quarantineLog(_ source: TopicPartition) -> String {
+        "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
+    }
+
     /// Says which sealed files of one date are in the object storage.
     package func tierLog(_ source: TopicPartition, hour: LakeHour) -> String {
         let date = hour.path.prefix { $0 != "/" }
@@ -101,11 +106,6 @@ package struct LakeLayout: Sendable {
     /// The file whose lock says who moves or removes sealed files of a topic partition.
     package func upkeepLock(_ source: TopicPartition) -> String {
         "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition).lock"
-    }
-
-    /// What was decided about a topic partition's quarantined records.
-    package func quarantineLog(_ source: TopicPartition) -> String {
-        "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
     }
 
     /// The folder of a data file.

@@ -33,6 +33,8 @@ package struct BrokerConfiguration: Sendable {
     package var requestMemoryBytesMax = 256 << 20
     /// Connections at the same time.
     package var connectionsMax = 2_000
+    /// Bounds on consumer groups.
+    var groupLimits = GroupLimits()
     /// How often retention is looked at, in milliseconds.
     package var retentionCheckMilliseconds = 30_000
 
@@ -44,6 +46,27 @@ package struct BrokerConfiguration: Sendable {
     var logDefaults: LogSettings {
         LogSettings(
             segmentBytesMax: segmentBytesMax, timestampType: usesLogAppendTime ? .logAppendTime : .createTime)
+    }
+
+    /// The settings that administrators' tools ask a broker for, by Kafka's names; none can be changed while it runs.
+    var entries: [TopicConfigs.Entry] {
+        let values = [
+            ("auto.create.topics.enable", String(createsTopics)),
+            ("group.initial.rebalance.delay.ms", String(groupLimits.initialDelayMilliseconds)),
+            ("group.max.session.timeout.ms", String(groupLimits.sessionMilliseconds.upperBound)),
+            ("group.max.size", String(groupLimits.membersMax)),
+            ("group.min.session.timeout.ms", String(groupLimits.sessionMilliseconds.lowerBound)),
+            ("log.message.timestamp.type", logDefaults.timestampType.rawValue),
+            ("log.retention.bytes", "-1"),
+            ("log.retention.check.interval.ms", String(retentionCheckMilliseconds)),
+            ("log.retention.ms", "-1"),
+            ("log.segment.bytes", String(segmentBytesMax)),
+            ("max.connections", String(connectionsMax)),
+            ("message.max.bytes", String(batchBytesMax)),
+            ("num.partitions", String(partitionsDefault)),
+            ("socket.request.max.bytes", String(requestBytesMax)),
+        ]
+        return values.map { TopicConfigs.Entry(name: $0.0, value: $0.1, isDefault: true, isFixed: true) }
     }
 
     var hostForClients: String {

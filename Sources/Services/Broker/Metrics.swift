@@ -14,6 +14,9 @@ struct BrokerMetrics: Sendable {
     let connections: Gauge
     let malformedRequests: Counter
     let topics: Gauge
+    let groups: Gauge
+    let groupMembers: Gauge
+    let rebalances: Counter
     private let requests: [APIKey: Counter]
 
     init(_ registry: MetricsRegistry) {
@@ -34,6 +37,9 @@ struct BrokerMetrics: Sendable {
         malformedRequests = registry.counter(
             "broker_malformed_requests_total", help: "Requests that could not be decoded; their connection was closed.")
         topics = registry.gauge("broker_topics", help: "Topics.")
+        groups = registry.gauge("broker_groups", help: "Consumer groups known by their members.")
+        groupMembers = registry.gauge("broker_group_members", help: "Members of all consumer groups.")
+        rebalances = registry.counter("broker_group_rebalances_total", help: "Rebalances begun in consumer groups.")
         requests = Dictionary(
             uniqueKeysWithValues: APIKey.allCases.map { api in
                 let counter = registry.counter(

@@ -124,6 +124,12 @@ final class BenchDeployment: Sendable {
     }
 
     private func start(_ arguments: [String], _ settings: [String: String]) throws {
+        let child = try Self.spawn(arguments, settings)
+        children.withLock { $0.append(child) }
+    }
+
+    /// Starts this executable as a process of its own; returns its id.
+    static func spawn(_ arguments: [String], _ settings: [String: String]) throws -> Int32 {
         var environment = Environment.variables()
         // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
         let kept: Set = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_DIR", "PG_BIN_DIR", "COMMIT_INTERVAL_MS"]
@@ -131,10 +137,9 @@ final class BenchDeployment: Sendable {
         // A killed benchmark takes its children with it, where the system can do that.
         let guardian = "/usr/bin/setpriv"
         let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=TERM", "--"] : []
-        let child = try ChildProcess.spawn(
+        return try ChildProcess.spawn(
             command + [try Self.absolute("/proc/self/exe")] + arguments,
             environment: environment.map { "\($0.key)=\($0.value)" }, output: STDERR_FILENO)
-        children.withLock { $0.append(child) }
     }
 
     private static func absolute(_ path: String) throws -> String {

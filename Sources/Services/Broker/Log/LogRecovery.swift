@@ -56,9 +56,18 @@ enum LogRecovery {
         // Also after a clean scan: what was read may be in the page cache only, and is shown to readers from now on.
         try file.sync()
         try Folder.removeIfPresent(folder + "/" + SegmentFile.name(lastBase, suffix: SegmentSeal.suffix))
-        let published = PublishedLog(
+        var published = PublishedLog(
             startOffset: bases[0], sealed: sealed, active: file, activeEntries: scan.entries,
             activeTimestampMax: scan.timestampMax, endOffset: scan.nextOffset, endPosition: scan.end)
+        if let start = try LogStart.load(folder: folder) {
+            // Not beyond the end, where a power cut took records that had been deleted anyway.
+            published.startOffset = max(bases[0], min(start, scan.nextOffset))
+            for segment in published.dropBelowStart() {
+                for suffix in [".log", SegmentSeal.suffix] {
+                    try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset, suffix: suffix))
+                }
+            }
+        }
         return RecoveredLog(
             published: published, producers: scan.producers, bytesCut: size - scan.end, segmentsRescanned: rescanned)
     }

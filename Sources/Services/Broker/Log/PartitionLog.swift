@@ -33,6 +33,7 @@ final class PartitionLog: Sendable {
     private let disk: DiskCalls
     private let writer: Mutex<Writer>
     let published: Mutex<PublishedLog>
+    let openSealed = OpenSegments()
 
     /// Takes over what ``LogRecovery`` found.
     init(topicPartition: TopicPartition, folder: String, recovered: RecoveredLog, disk: DiskCalls) {
@@ -59,6 +60,8 @@ final class PartitionLog: Sendable {
         var newEntries: [IndexEntry] = []
         var undo: [(producerID: Int64, earlier: ProducerStates.Producer?)] = []
         var isUnsynced = false
+        /// The topic was deleted; its folder may belong to another of the same name by now.
+        var isClosed = false
         /// A rollback could not cut the file; nothing may be written before that is done.
         var mustCut = false
     }
@@ -73,6 +76,7 @@ final class PartitionLog: Sendable {
         _ batch: UnsafeRawBufferPointer, header: RecordBatchHeader, settings: LogSettings, now: Int64
     ) throws(FileError) -> AppendOutcome {
         try withWriter { writer throws(FileError) in
+            if writer.isClosed { return .refused(.unknownTopicOrPartition) }
             if writer.mustCut { try cut(&writer) }
             switch writer.producers.decide(header) {
             case .refuse(let code): return .refused(code)
@@ -220,11 +224,42 @@ final class PartitionLog: Sendable {
         published.withLock { $0.begin(next, after: seal) }
     }
 
-    /// Drops old segments from the front. Readers that are being sent one keep its file open until they are done.
+    /// Ends writing for good, because the topic was deleted.
+    func close() {
+        writer.withLock { $0.isClosed = true }
+    }
+
+    /// Drops old segments from the front. Where all records are too old, the segment that grows is closed and dropped
+    /// as well. Readers that are being sent one keep its file open until they are done.
     ///
     /// - Returns: how many were dropped.
     func retain(_ retention: LogRetention, now: Int64) throws(FileError) -> Int {
-        let dropped = published.withLock { $0.drop(retention, now: now) }
+        try withWriter { writer throws(FileError) in
+            guard let limit = retention.milliseconds, writer.position > 0, writer.timestampMax < now - limit else {
+                return
+            }
+            try roll(&writer)
+        }
+        return try remove(published.withLock { $0.drop(retention, now: now) })
+    }
+
+    /// Makes all records before `offset` unreadable, durable when this returns, and drops the segments that hold
+    /// nothing else. `offset` is at most the high watermark.
+    ///
+    /// - Returns: the first offset that is left.
+    func deleteRecords(before offset: Int64) throws(FileError) -> Int64 {
+        let start = published.withLock { $0.startOffset }
+        guard offset > start else { return start }
+        try LogStart.save(offset, folder: folder)
+        let dropped = published.withLock { published -> [SealedSegment] in
+            published.startOffset = offset
+            return published.dropBelowStart()
+        }
+        _ = try remove(dropped)
+        return offset
+    }
+
+    private func remove(_ dropped: [SealedSegment]) throws(FileError) -> Int {
         // Oldest first: what a crash leaves behind is a row without a hole.
         for segment in dropped {
             try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset))
@@ -269,6 +304,13 @@ struct PublishedLog: Sendable {
 
     /// Visible bytes of all segments.
     var byteCount: Int { sealed.reduce(endPosition) { $0 + $1.byteCount } }
+
+    /// Takes out the segments that hold nothing readable any more.
+    mutating func dropBelowStart() -> [SealedSegment] {
+        let count = sealed.partitionPoint { $0.endOffset > startOffset }
+        defer { sealed.removeFirst(count) }
+        return Array(sealed.prefix(count))
+    }
 
     /// Takes out the segments that `retention` no longer keeps.
     mutating func drop(_ retention: LogRetention, now: Int64) -> [SealedSegment] {

@@ -76,14 +76,16 @@ extension PartitionLog {
     /// The first offset whose record is not older than `time` (milliseconds since 1970); nil when all are older.
     func firstOffset(notBefore time: Int64) throws(FileError) -> TimedOffset? {
         let view = published.withLock { $0 }
-        let segment: Segment
-        if let sealed = view.sealed.first(where: { $0.timestampMax >= time && $0.endOffset > view.startOffset }) {
-            segment = try open(sealed)
-        } else if view.activeTimestampMax >= time, view.endPosition > 0 {
-            segment = active(view)
-        } else {
-            return nil
+        for sealed in view.sealed where sealed.timestampMax >= time && sealed.endOffset > view.startOffset {
+            if let found = try firstOffset(notBefore: time, in: try open(sealed), view) { return found }
         }
+        guard view.activeTimestampMax >= time, view.endPosition > 0 else { return nil }
+        return try firstOffset(notBefore: time, in: active(view), view)
+    }
+
+    private func firstOffset(
+        notBefore time: Int64, in segment: Segment, _ view: PublishedLog
+    ) throws(FileError) -> TimedOffset? {
         let entry = try segment.index.last { $0.timestampBefore < time }
         let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
         var found: (header: RecordBatchHeader, position: Int)?
@@ -97,7 +99,8 @@ extension PartitionLog {
             let offset = max(found.header.baseOffset, view.startOffset)
             return TimedOffset(offset: offset, timestamp: found.header.maxTimestamp)
         }
-        return try record(notBefore: time, in: found.header, at: found.position, of: segment.file)
+        return try record(
+            notBefore: time, from: view.startOffset, in: found.header, at: found.position, of: segment.file)
     }
 
     /// The last offset of the batch with the largest timestamp; nil for an empty log.
@@ -120,10 +123,9 @@ extension PartitionLog {
     }
 
     private func open(_ sealed: SealedSegment) throws(FileError) -> Segment {
-        // Opened for each read: 5 µs, and thousands of old segments hold no descriptors.
         let seal = folder + "/" + SegmentFile.name(sealed.baseOffset, suffix: SegmentSeal.suffix)
         return Segment(
-            file: try SegmentFile(folder: folder, baseOffset: sealed.baseOffset, isNew: false),
+            file: try openSealed.file(folder: folder, baseOffset: sealed.baseOffset),
             index: .seal(path: seal, count: sealed.entryCount), byteCount: sealed.byteCount)
     }
 
@@ -155,9 +157,9 @@ extension PartitionLog {
         return end
     }
 
-    /// Looks into an uncompressed batch for the first record not older than `time`.
+    /// Looks into an uncompressed batch for the first record from `start` on that is not older than `time`.
     private func record(
-        notBefore time: Int64, in header: RecordBatchHeader, at position: Int, of file: SegmentFile
+        notBefore time: Int64, from start: Int64, in header: RecordBatchHeader, at position: Int, of file: SegmentFile
     ) throws(FileError) -> TimedOffset {
         var failure: FileError?
         var result = TimedOffset(offset: header.baseOffset, timestamp: header.maxTimestamp)
@@ -179,7 +181,7 @@ extension PartitionLog {
                 let end = position + length
                 position += 1
                 guard let delta = batch.varint(at: &position) else { return }
-                if header.baseTimestamp &+ Int64(delta) >= time {
+                if header.baseOffset + Int64(index) >= start, header.baseTimestamp &+ Int64(delta) >= time {
                     result = TimedOffset(
                         offset: header.baseOffset + Int64(index), timestamp: header.baseTimestamp &+ Int64(delta))
                     return

@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import Synchronization
 
 /// The two calls through which record bytes become durable, replaceable so that tests can make the disk fail.
 struct DiskCalls: Sendable {
@@ -11,6 +12,28 @@ struct DiskCalls: Sendable {
     static let system = DiskCalls(
         write: { pwrite($0, $1.baseAddress, $1.count, off_t($2)) },
         sync: { fdatasync($0) })
+}
+
+/// Old segments that are being read just now: thousands of them hold no descriptors, and a reader that asks without
+/// ever reading the answers holds one per segment and not one per answer.
+final class OpenSegments: Sendable {
+    private struct Entry {
+        weak var file: SegmentFile?
+    }
+
+    private let entries = Mutex<[Int64: Entry]>([:])
+    /// Entries of closed files are thrown out above this number.
+    private static let entriesMax = 64
+
+    func file(folder: String, baseOffset: Int64) throws(FileError) -> SegmentFile {
+        if let open = entries.withLock({ $0[baseOffset]?.file }) { return open }
+        let file = try SegmentFile(folder: folder, baseOffset: baseOffset, isNew: false)
+        entries.withLock { entries in
+            if entries.count > Self.entriesMax { entries = entries.filter { $0.value.file != nil } }
+            entries[baseOffset] = Entry(file: file)
+        }
+        return file
+    }
 }
 
 /// An open log segment. Closed when its last user (the log, or a response being sent from it) lets go.

@@ -19,12 +19,20 @@ final class BrokerLoop: @unchecked Sendable {
     var waiters = FetchWaiters()
     /// Bytes that requests hold: frames half received, and batches not written yet.
     var requestBytes = 0
+    /// Consumer groups with members.
+    var groups: GroupCoordinator
+    /// Who waits for an answer that depends on other members.
+    var groupRequests: [GroupRequestToken: GroupRequest] = [:]
+    var groupToken = 0
+    /// A look at the groups' limits in time is scheduled.
+    var isTicking = false
     private var reports = ReportLimiter()
     private var isStopping = false
 
     init(loop: EventLoop, core: BrokerCore) {
         self.loop = loop
         self.core = core
+        groups = GroupCoordinator(limits: core.configuration.groupLimits)
     }
 
     func accept(_ connection: TCPConnection) {
@@ -39,6 +47,8 @@ final class BrokerLoop: @unchecked Sendable {
     func remove(_ session: ClientSession) {
         for id in session.waitingFetches { waiters.remove(id)?.timer.cancel() }
         session.waitingFetches = []
+        for token in session.waitingGroupRequests { groupRequests[token] = nil }
+        session.waitingGroupRequests = []
         sessions[ObjectIdentifier(session)] = nil
         core.metrics.connections.set(Double(sessions.count))
     }
@@ -61,6 +71,14 @@ final class BrokerLoop: @unchecked Sendable {
         loop.assertInLoop()
         for completion in completions { completion() }
         for log in grown { wakeFetches(of: log) }
+    }
+
+    /// Where requests hold more memory than they may together, the connection with the largest unfinished frame goes,
+    /// whoever it is that just asked for more.
+    func relieveMemory() {
+        guard requestBytes > core.configuration.requestMemoryBytesMax else { return }
+        let greediest = sessions.values.max { $0.heldBytes < $1.heldBytes }
+        greediest?.close("requests hold more memory than they may together; this one's unfinished frame the most")
     }
 
     /// Logs why a connection was closed, one line a second at most.
@@ -87,6 +105,12 @@ final class BrokerLoop: @unchecked Sendable {
             return answerAPIVersions(plain, error: .unsupportedVersion, session)
         }
         core.metrics.requests(header.api)?.increment()
+        try dispatch(header, &reader, session)
+    }
+
+    private func dispatch(
+        _ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession
+    ) throws(WireError) {
         switch header.api {
         case .produce: try produce(header, &reader, session)
         case .fetch: try fetch(header, &reader, session)
@@ -97,6 +121,20 @@ final class BrokerLoop: @unchecked Sendable {
         case .offsetFetch: try offsetFetch(header, &reader, session)
         case .findCoordinator: try findCoordinator(header, &reader, session)
         case .initProducerID: try initProducerID(header, &reader, session)
+        case .joinGroup: try joinGroup(header, &reader, session)
+        case .syncGroup: try syncGroup(header, &reader, session)
+        case .heartbeat: try heartbeat(header, &reader, session)
+        case .leaveGroup: try leaveGroup(header, &reader, session)
+        case .listGroups: try listGroups(header, &reader, session)
+        case .describeGroups: try describeGroups(header, &reader, session)
+        case .deleteGroups: try deleteGroups(header, &reader, session)
+        case .deleteTopics: try deleteTopics(header, &reader, session)
+        case .createPartitions: try createPartitions(header, &reader, session)
+        case .deleteRecords: try deleteRecords(header, &reader, session)
+        case .offsetForLeaderEpoch: try offsetForLeaderEpoch(header, &reader, session)
+        case .describeConfigs: try describeConfigs(header, &reader, session)
+        case .incrementalAlterConfigs: try incrementalAlterConfigs(header, &reader, session)
+        case .describeCluster: try describeCluster(header, &reader, session)
         case .apiVersions:
             // The client's name and version are of no use here; what follows them may grow in later versions.
             answerAPIVersions(header, error: .none, session)

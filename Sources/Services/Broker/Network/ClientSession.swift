@@ -25,6 +25,8 @@ final class ClientSession: @unchecked Sendable {
     private var mustFinish = false
     /// Fetches that wait for records.
     var waitingFetches: Set<Int> = []
+    /// Requests of group members that wait for other members.
+    var waitingGroupRequests: Set<GroupRequestToken> = []
 
     private struct Slot {
         var parts: [ResponsePart]?
@@ -36,6 +38,13 @@ final class ClientSession: @unchecked Sendable {
         self.connection = connection
         self.owner = owner
         assembler = FrameAssembler(bytesMax: owner.core.configuration.requestBytesMax)
+    }
+
+    /// The peer's address without its port.
+    var peerHost: String {
+        let host = connection.peer.prefix { $0 != ":" }
+        guard connection.peer.hasPrefix("[") else { return String(host) }
+        return String(connection.peer.dropFirst().prefix { $0 != "]" })
     }
 
     func start() {
@@ -52,6 +61,9 @@ final class ClientSession: @unchecked Sendable {
 
     // MARK: Input
 
+    /// Bytes of a frame that is not whole.
+    var heldBytes: Int { assembler.byteCount }
+
     private func read(_ bytes: UnsafeRawBufferPointer) -> Int {
         var total = 0
         while total < bytes.count, !isPaused, !connection.isClosed {
@@ -66,9 +78,7 @@ final class ClientSession: @unchecked Sendable {
                 if wasBetweenFrames, assembler.lengthExpected != nil {
                     connection.setDeadline(afterMilliseconds: Self.frameMilliseconds)
                 }
-                if owner.requestBytes > owner.core.configuration.requestMemoryBytesMax {
-                    close("requests hold more memory than they may together")
-                }
+                owner.relieveMemory()
                 return total
             case .refused(let reason):
                 close(reason)

@@ -49,12 +49,13 @@ extension BrokerLoop {
         let request = try OffsetCommitRequest(&reader, version: header.version)
         let slot = session.reserveSlot()
         let now = SystemClock.epochMilliseconds()
+        let refusal = checkGroup(request)
         var changes: [OffsetChange] = []
         let checked = request.topics.map { topic in
             OffsetCommitResponse.Topic(
                 name: topic.name,
                 partitions: topic.partitions.map { partition in
-                    let code = check(request, topic.name, partition)
+                    let code = refusal ?? check(topic.name, partition)
                     if code == .none {
                         changes.append(
                             OffsetChange(
@@ -76,12 +77,17 @@ extension BrokerLoop {
         if !core.storage.submit(.commit(changes, completion: completion)) { session.connection.close() }
     }
 
-    private func check(
-        _ request: OffsetCommitRequest, _ topic: String, _ partition: OffsetCommitRequest.Partition
-    ) -> ErrorCode {
-        if request.group.isEmpty || request.group.utf8.count > 1_000 { return .invalidGroupID }
-        // Only consumers that assign topic partitions themselves so far: they have no generation.
-        if request.generation >= 0 || !request.memberID.isEmpty { return .unknownMemberID }
+    /// Groups that may have committed offsets; more are refused, so that made-up names cannot fill the memory.
+    private static let groupsWithOffsetsMax = 100_000
+
+    private func checkGroup(_ request: OffsetCommitRequest) -> ErrorCode? {
+        guard GroupCoordinator.isValidID(request.group) else { return .invalidGroupID }
+        let code = checkCommit(request)
+        guard code == .none else { return code }
+        return core.tables.hasRoom(for: request.group, groupsMax: Self.groupsWithOffsetsMax) ? nil : .policyViolation
+    }
+
+    private func check(_ topic: String, _ partition: OffsetCommitRequest.Partition) -> ErrorCode {
         if (partition.metadata?.utf8.count ?? 0) > OffsetJournal.metadataBytesMax { return .offsetMetadataTooLarge }
         if core.tables.topic(topic)?.log(partition.index) == nil { return .unknownTopicOrPartition }
         return .none

@@ -7,58 +7,73 @@ enum APIKey: Int16, CaseIterable, Sendable {
     case offsetCommit = 8
     case offsetFetch = 9
     case findCoordinator = 10
+    case joinGroup = 11
+    case heartbeat = 12
+    case leaveGroup = 13
+    case syncGroup = 14
+    case describeGroups = 15
+    case listGroups = 16
     case apiVersions = 18
     case createTopics = 19
+    case deleteTopics = 20
+    case deleteRecords = 21
     case initProducerID = 22
+    case offsetForLeaderEpoch = 23
+    case describeConfigs = 32
+    case createPartitions = 37
+    case deleteGroups = 42
+    case incrementalAlterConfigs = 44
+    case describeCluster = 60
+
+    /// What the protocol guide says of an API, as far as it is implemented.
+    struct Traits: Sendable {
+        /// For logs and metrics.
+        let name: String
+        let versions: ClosedRange<Int16>
+        /// The first version with compact lengths and tagged fields.
+        let firstFlexibleVersion: Int16
+
+        init(_ name: String, _ versions: ClosedRange<Int16>, flexibleFrom firstFlexibleVersion: Int16) {
+            self.name = name
+            self.versions = versions
+            self.firstFlexibleVersion = firstFlexibleVersion
+        }
+    }
 
     /// Produce versions 0 to 2 carry older record formats, which are refused by an error code in the reply; librdkafka
     /// switches compression off for a broker that does not list version 0.
-    var versions: ClosedRange<Int16> {
+    var traits: Traits {
         switch self {
-        case .produce: 0...10
-        case .fetch: 4...12
-        case .listOffsets: 1...7
-        case .metadata: 0...12
-        case .offsetCommit: 2...8
-        case .offsetFetch: 1...7
-        case .findCoordinator: 0...4
-        case .apiVersions: 0...3
-        case .createTopics: 0...7
-        case .initProducerID: 0...4
+        case .produce: Traits("Produce", 0...10, flexibleFrom: 9)
+        case .fetch: Traits("Fetch", 4...12, flexibleFrom: 12)
+        case .listOffsets: Traits("ListOffsets", 1...7, flexibleFrom: 6)
+        case .metadata: Traits("Metadata", 0...12, flexibleFrom: 9)
+        case .offsetCommit: Traits("OffsetCommit", 2...8, flexibleFrom: 8)
+        case .offsetFetch: Traits("OffsetFetch", 1...7, flexibleFrom: 6)
+        case .findCoordinator: Traits("FindCoordinator", 0...4, flexibleFrom: 3)
+        case .joinGroup: Traits("JoinGroup", 0...9, flexibleFrom: 6)
+        case .heartbeat: Traits("Heartbeat", 0...4, flexibleFrom: 4)
+        case .leaveGroup: Traits("LeaveGroup", 0...5, flexibleFrom: 4)
+        case .syncGroup: Traits("SyncGroup", 0...5, flexibleFrom: 4)
+        case .describeGroups: Traits("DescribeGroups", 0...5, flexibleFrom: 5)
+        case .listGroups: Traits("ListGroups", 0...5, flexibleFrom: 3)
+        case .apiVersions: Traits("ApiVersions", 0...3, flexibleFrom: 3)
+        case .createTopics: Traits("CreateTopics", 0...7, flexibleFrom: 5)
+        case .deleteTopics: Traits("DeleteTopics", 0...6, flexibleFrom: 4)
+        case .deleteRecords: Traits("DeleteRecords", 0...2, flexibleFrom: 2)
+        case .initProducerID: Traits("InitProducerId", 0...4, flexibleFrom: 2)
+        case .offsetForLeaderEpoch: Traits("OffsetForLeaderEpoch", 0...4, flexibleFrom: 4)
+        case .describeConfigs: Traits("DescribeConfigs", 0...4, flexibleFrom: 4)
+        case .createPartitions: Traits("CreatePartitions", 0...3, flexibleFrom: 2)
+        case .deleteGroups: Traits("DeleteGroups", 0...2, flexibleFrom: 2)
+        case .incrementalAlterConfigs: Traits("IncrementalAlterConfigs", 0...1, flexibleFrom: 1)
+        case .describeCluster: Traits("DescribeCluster", 0...1, flexibleFrom: 0)
         }
     }
 
-    /// The first version with compact lengths and tagged fields.
-    var firstFlexibleVersion: Int16 {
-        switch self {
-        case .produce: 9
-        case .fetch: 12
-        case .listOffsets: 6
-        case .metadata: 9
-        case .offsetCommit: 8
-        case .offsetFetch: 6
-        case .findCoordinator: 3
-        case .apiVersions: 3
-        case .createTopics: 5
-        case .initProducerID: 2
-        }
-    }
-
-    /// For logs and metrics.
-    var name: String {
-        switch self {
-        case .produce: "Produce"
-        case .fetch: "Fetch"
-        case .listOffsets: "ListOffsets"
-        case .metadata: "Metadata"
-        case .offsetCommit: "OffsetCommit"
-        case .offsetFetch: "OffsetFetch"
-        case .findCoordinator: "FindCoordinator"
-        case .apiVersions: "ApiVersions"
-        case .createTopics: "CreateTopics"
-        case .initProducerID: "InitProducerId"
-        }
-    }
+    var versions: ClosedRange<Int16> { traits.versions }
+    var firstFlexibleVersion: Int16 { traits.firstFlexibleVersion }
+    var name: String { traits.name }
 }
 
 /// The head of a request.

@@ -10,8 +10,12 @@ enum ErrorCode: Int16, Sendable, Error {
     case coordinatorNotAvailable = 15
     case invalidTopic = 17
     case invalidRequiredAcks = 21
+    case illegalGeneration = 22
+    case inconsistentGroupProtocol = 23
     case invalidGroupID = 24
     case unknownMemberID = 25
+    case invalidSessionTimeout = 26
+    case rebalanceInProgress = 27
     case unsupportedVersion = 35
     case topicAlreadyExists = 36
     case invalidPartitions = 37
@@ -20,12 +24,18 @@ enum ErrorCode: Int16, Sendable, Error {
     case invalidConfig = 40
     case invalidRequest = 42
     case unsupportedForMessageFormat = 43
+    case policyViolation = 44
     case outOfOrderSequenceNumber = 45
     case duplicateSequenceNumber = 46
     case invalidProducerEpoch = 47
     case storageError = 56
+    case nonEmptyGroup = 68
+    case groupIDNotFound = 69
     case fetchSessionIDNotFound = 70
     case unknownLeaderEpoch = 76
+    case memberIDRequired = 79
+    case groupMaxSizeReached = 81
+    case fencedInstanceID = 82
     case invalidRecord = 87
     case unknownTopicID = 100
 }

@@ -42,7 +42,6 @@ struct FetchRequest: Sendable {
         }
         if version >= 11 { _ = try reader.string() }
         try reader.tags()
-        try reader.end()
     }
 
     private static func partition(_ reader: inout WireReader, _ version: Int16) throws(WireError) -> Partition {

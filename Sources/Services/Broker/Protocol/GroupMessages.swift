@@ -10,7 +10,6 @@ struct FindCoordinatorRequest: Sendable {
         if version >= 1 { keyType = try reader.int8() }
         if version >= 4 { keys = try reader.array { reader throws(WireError) in try reader.string() } }
         try reader.tags()
-        try reader.end()
     }
 }
 
@@ -57,7 +56,6 @@ struct InitProducerIDRequest: Sendable {
             _ = try reader.int16()
         }
         try reader.tags()
-        try reader.end()
     }
 }
 
@@ -90,13 +88,14 @@ struct OffsetCommitRequest: Sendable {
     /// -1: from a consumer that assigns its topic partitions itself.
     var generation: Int32
     var memberID: String
+    var instanceID: String?
     var topics: [Topic]
 
     init(_ reader: inout WireReader, version: Int16) throws(WireError) {
         group = try reader.string()
         generation = try reader.int32()
         memberID = try reader.string()
-        if version >= 7 { _ = try reader.nullableString() }  // group instance id
+        if version >= 7 { instanceID = try reader.nullableString() }
         if version <= 4 { _ = try reader.int64() }  // retention: offsets are kept as long as the group
         topics = try reader.array { reader throws(WireError) in
             let name = try reader.string()
@@ -111,7 +110,6 @@ struct OffsetCommitRequest: Sendable {
             return Topic(name: name, partitions: partitions)
         }
         try reader.tags()
-        try reader.end()
     }
 }
 
@@ -153,7 +151,6 @@ struct OffsetFetchRequest: Sendable {
         }
         if version >= 7 { _ = try reader.bool() }  // require stable: without transactions every offset is
         try reader.tags()
-        try reader.end()
     }
 }
 

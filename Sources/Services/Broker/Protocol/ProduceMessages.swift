@@ -29,7 +29,6 @@ struct ProduceRequest: Sendable {
             return Topic(name: name, partitions: partitions)
         }
         try reader.tags()
-        try reader.end()
     }
 }
 

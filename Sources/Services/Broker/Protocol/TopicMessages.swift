@@ -26,7 +26,6 @@ struct MetadataRequest: Sendable {
         if (8...10).contains(version) { _ = try reader.bool() }
         if version >= 8 { _ = try reader.bool() }
         try reader.tags()
-        try reader.end()
     }
 }
 
@@ -46,7 +45,7 @@ struct MetadataResponse: Sendable {
     /// The one broker's number.
     static let nodeID: Int32 = 1
     /// "Not asked for" (KIP-430).
-    private static let noOperations = Int32.min
+    static let noOperations = Int32.min
 
     func encode(_ writer: inout WireWriter, version: Int16) {
         if version >= 3 { writer.int32(0) }
@@ -122,7 +121,6 @@ struct CreateTopicsRequest: Sendable {
         _ = try reader.int32()  // timeout
         if version >= 1 { validatesOnly = try reader.bool() }
         try reader.tags()
-        try reader.end()
     }
 }
 
@@ -151,7 +149,7 @@ struct CreateTopicsResponse: Sendable {
                     writer.string(config.name)
                     writer.nullableString(config.value)
                     writer.bool(false)
-                    writer.int8(config.isDefault ? 5 : 1)  // DEFAULT_CONFIG or TOPIC_CONFIG
+                    writer.int8(config.source)
                     writer.bool(false)
                     writer.tags()
                 }
@@ -195,7 +193,6 @@ struct ListOffsetsRequest: Sendable {
             return Topic(name: name, partitions: partitions)
         }
         try reader.tags()
-        try reader.end()
     }
 }
 

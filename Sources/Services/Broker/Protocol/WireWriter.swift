@@ -55,6 +55,12 @@ struct WireWriter {
     /// The length of a bytes field whose content follows by other means.
     mutating func bytesLength(_ count: Int?) { length(count, wide: true) }
 
+    /// A bytes field with its content.
+    mutating func bytesField(_ content: [UInt8]) {
+        length(content.count, wide: true)
+        bytes.append(contentsOf: content)
+    }
+
     mutating func array<Elements: Collection>(
         _ elements: Elements, _ write: (inout WireWriter, Elements.Element) -> Void
     ) {

@@ -8,12 +8,12 @@ import Telemetry
 struct StorageState: ~Copyable {
     let configuration: BrokerConfiguration
     let tables: StorageTables
-    private var catalog: TopicCatalog
-    private var journal: OffsetJournal
+    var catalog: TopicCatalog
+    var journal: OffsetJournal
     private var producerIDs: ProducerIDs
     /// Held as long as the broker runs.
     private let lock: File
-    private let disk: DiskCalls
+    let disk: DiskCalls
     private var offsetReports = ReportLimiter()
 
     /// Opens the broker's folder and recovers every log in it.
@@ -27,6 +27,7 @@ struct StorageState: ~Copyable {
                 hint: "stop that one, or set BROKER_DIR to another folder")
         }
         let catalog = try TopicCatalog.open(folder: folder)
+        try Self.removeDeleted(in: folder, logger: logger)
         let journal = try OffsetJournal(folder: folder, disk: disk)
         if journal.bytesCut > 0 {
             logger.warning("cut an unfinished entry off the offset journal", ["bytes": "\(journal.bytesCut)"])
@@ -114,10 +115,15 @@ struct StorageState: ~Copyable {
         }
     }
 
+    /// How long a log remembers an idempotent producer that it does not hear of, in milliseconds: Kafka's default.
+    private static let producerMilliseconds: Int64 = 86_400_000
+
     /// Drops what the topics' retention settings no longer keep.
     func retain(now: Int64, logger: Logger) {
-        for topic in tables.topics() where !topic.configs.retention.isForever {
+        for topic in tables.topics() {
             for log in topic.logs {
+                log.forgetProducers(before: now - Self.producerMilliseconds)
+                guard !topic.configs.retention.isForever else { continue }
                 do {
                     let count = try log.retain(topic.configs.retention, now: now)
                     if count > 0 {
@@ -163,10 +169,23 @@ final class StorageTables: Sendable {
         }
     }
 
+    func remove(_ topic: Topic) {
+        table.withLock { table in
+            table.byName[topic.name] = nil
+            table.nameByID[topic.id] = nil
+        }
+    }
+
     func topic(_ name: String) -> Topic? { table.withLock { $0.byName[name] } }
     func topic(_ id: TopicID) -> Topic? { table.withLock { table in table.nameByID[id].flatMap { table.byName[$0] } } }
     func topics() -> [Topic] { table.withLock { Array($0.byName.values) } }
     var clusterID: String { table.withLock { $0.clusterID } }
+
+    func groupsWithOffsets() -> [String] { offsets.withLock { Array($0.keys) } }
+
+    func hasRoom(for group: String, groupsMax: Int) -> Bool {
+        offsets.withLock { $0.count < groupsMax || $0[group] != nil }
+    }
 
     func committed(_ group: String) -> [TopicPartition: CommittedOffset] {
         offsets.withLock { $0[group] ?? [:] }

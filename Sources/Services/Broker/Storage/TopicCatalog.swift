@@ -120,6 +120,9 @@ struct TopicCatalog: Equatable, Sendable {
         try File.replace(folder + "/" + Self.fileName, with: encoded())
     }
 
+    /// At the end of the name of a log's folder that is about to be removed.
+    static let deletedSuffix = ".deleted"
+
     /// `<topic>-<partition>`
     static func logFolder(_ topic: String, _ partition: Int) -> String { "\(topic)-\(partition)" }
 

@@ -6,6 +6,10 @@ struct TopicConfigs: Equatable, Sendable {
         var value: String
         /// Not set for this topic.
         var isDefault: Bool
+        /// Only one value is possible.
+        var isFixed = false
+        /// DEFAULT_CONFIG or DYNAMIC_TOPIC_CONFIG of the protocol's sources.
+        var source: Int8 { isDefault ? 5 : 1 }
     }
 
     /// What was set, by name, in Kafka's spelling.
@@ -69,7 +73,7 @@ struct TopicConfigs: Equatable, Sendable {
     /// Bytes of a batch, where the topic says so itself.
     var batchBytesMax: Int? { values[Self.maxMessageBytes].flatMap { Int($0) } }
 
-    /// All settings with their values, for CreateTopics' answer.
+    /// All settings with their values, for the answers of CreateTopics and DescribeConfigs.
     func entries(defaults: LogSettings, batchBytesMax: Int) -> [Entry] {
         var all = Self.fixed
         all[Self.timestampType] = defaults.timestampType.rawValue
@@ -78,7 +82,9 @@ struct TopicConfigs: Equatable, Sendable {
         all[Self.retentionBytes] = "-1"
         all[Self.maxMessageBytes] = String(batchBytesMax)
         return all.keys.sorted().map { name in
-            Entry(name: name, value: values[name] ?? all[name] ?? "", isDefault: values[name] == nil)
+            Entry(
+                name: name, value: values[name] ?? all[name] ?? "", isDefault: values[name] == nil,
+                isFixed: Self.fixed[name] != nil)
         }
     }
 }
