@@ -163,7 +163,8 @@ let package = Package(
                 "Files",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
-        tests("LakeTests", uses: ["Events", "Lake", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes"]),
+        tests(
+            "LakeTests", uses: ["medallion", "Events", "Lake", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes"]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
         tests(

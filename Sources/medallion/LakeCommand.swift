@@ -6,7 +6,7 @@ import StreamJob
 /// `medallion lake`: looks into the lake and seals it.
 struct LakeCommand: Command {
     static let name = "lake"
-    static let summary = "Shows what the lake holds: ls, stat, cat; verify checks all; seal, tier, retain see to files."
+    static let summary = "Shows, checks, seals, tiers and trims the lake: ls, stat, cat, verify, seal, tier, retain."
     static let table = ArgumentTable(
         options: [
             .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),

@@ -123,13 +123,18 @@ extension LakeReader {
         if let current { try body(current) }
     }
 
+    /// The bytes of a file, wherever they are.
+    func bytes(of file: InventoryFile) throws(LakeError) -> DataFileBytes {
+        if file.isSealed { return try SealedFileSource(layout: layout).open(file.name) }
+        do throws(FileError) { return try DataFileBytes(path: file.path(in: layout)) } catch { throw .file(error) }
+    }
+
     /// Bytes of text in a file, by its frames' headers; nil where retention gave it up.
     package func contentSize(of file: InventoryFile) throws(LakeError) -> Int? {
         let path = file.path(in: layout)
-        let source = SealedFileSource(layout: layout)
-        if file.isSealed, case .expired = try source.place(of: file.name) { return nil }
+        if file.isSealed, case .expired = try SealedFileSource(layout: layout).place(of: file.name) { return nil }
         return try LakeError.placed(path) {
-            let handle = file.isSealed ? try source.open(file.name) : try DataFileBytes(path: path)
+            let handle = try bytes(of: file)
             var size = 0
             for span in file.spans {
                 let header = try handle.read(at: span.start, count: min(18, span.end - span.start))

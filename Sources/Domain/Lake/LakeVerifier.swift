@@ -211,18 +211,17 @@ package final class LakeVerifier {
 
     /// - Returns: nil where retention gave the file up.
     private func open(_ file: InventoryFile, _ bronze: inout BronzeDigests) throws(LakeError) -> DataFileBytes? {
-        let path = file.path(in: reader.layout)
-        guard file.isSealed else { return try LakeError.placed(path) { try DataFileBytes(path: path) } }
-        let source = SealedFileSource(layout: reader.layout)
-        switch try source.place(of: file.name) {
-        case .expired:
-            totals.filesExpired += 1
-            if file.name.layer == .bronze { bronze.isExpired = true }
-            return nil
-        case .tiered: totals.filesTiered += 1
-        case .local, .missing: break
+        if file.isSealed {
+            switch try SealedFileSource(layout: reader.layout).place(of: file.name) {
+            case .expired:
+                totals.filesExpired += 1
+                if file.name.layer == .bronze { bronze.isExpired = true }
+                return nil
+            case .tiered: totals.filesTiered += 1
+            case .local, .missing: break
+            }
         }
-        return try source.open(file.name)
+        return try reader.bytes(of: file)
     }
 
     /// - Returns: lines in the text.
