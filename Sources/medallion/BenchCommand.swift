@@ -21,12 +21,9 @@ struct BenchCommand: Command {
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
         positionals: [
-
             .init(name: "NAME", isRequired: false, help: "sse, embed, broker, stream, freshness, memory, or all.")
-
         ])
     static let details =
-
         "broker, freshness and memory start processes of their own, with temporary data and free ports."
 
     /// In the order of `bench all`, which is also from short to long.

@@ -41,7 +41,9 @@ final class Platform: Sendable {
     /// - Parameter role: names the client in the brokers' logs.
     func kafka(_ role: String) -> KafkaConfiguration {
         let logger = context.logger.scoped("kafka")
-        return KafkaConfiguration(brokers: brokers, clientID: "medallion-\(role)") { line in
+        return KafkaConfiguration(
+            brokers: brokers, clientID: "\(settings.kafkaClientID)-\(role)", extra: settings.kafkaProperties
+        ) { line in
             // librdkafka repeats what it retries anyway; syslog levels: 3 is error, 4 warning.
             if line.severity <= 3 {
                 logger.warning(line.message, ["facility": line.facility, "client": role])

@@ -163,6 +163,23 @@ struct KafkaTests {
         #expect(lines.withLock { $0 }.contains { $0.severity == 7 && $0.message.contains("127.0.0.1:1") })
     }
 
+    @Test(
+        "TLS and every SASL mechanism are known to this librdkafka; what cannot work is named",
+        arguments: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+    func security(_ mechanism: String) throws {
+        var configuration = KafkaConfiguration(brokers: "127.0.0.1:1")
+        configuration.extra = [
+            "security.protocol": "sasl_ssl", "sasl.mechanisms": mechanism, "sasl.username": "u", "sasl.password": "p",
+        ]
+        _ = try KafkaAdmin(configuration)
+        configuration.extra["ssl.ca.location"] = "/no/such/file.pem"
+        let error = #expect(throws: KafkaError.self) { _ = try KafkaAdmin(configuration) }
+        #expect(error?.description.contains("ssl.ca.location") == true)
+        configuration.extra = ["no.such.property": "1"]
+        let unknown = #expect(throws: KafkaError.self) { _ = try KafkaAdmin(configuration) }
+        #expect(unknown?.description.contains("no.such.property") == true)
+    }
+
     @Test("metadata and watermarks; a topic that does not exist is named")
     func metadata() throws {
         cluster.createTopic("t", partitions: 3)

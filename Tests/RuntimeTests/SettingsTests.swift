@@ -45,6 +45,10 @@ import Testing
             "DEMO_SECONDS": "60", "RECORDING": "r.sse", "LAKE_S3_BUCKET": "b", "LAKE_S3_ENDPOINT": "https://h:1",
             "LAKE_S3_REGION": "r", "LAKE_S3_PREFIX": "p/", "LAKE_S3_ACCESS_KEY_ID": "key",
             "LAKE_S3_SECRET_ACCESS_KEY": "secret", "LAKE_S3_SECRET_ACCESS_KEY_FILE": "/s",
+            "KAFKA_CLIENT_ID": "c", "KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_SSL_CA_LOCATION": "/ca",
+            "KAFKA_SSL_CERTIFICATE_LOCATION": "/crt", "KAFKA_SSL_KEY_LOCATION": "/key",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p",
+            "KAFKA_PROPERTIES": "linger.ms=7",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
         let settings = try Settings(environment: environment)
@@ -58,6 +62,31 @@ import Testing
         #expect(settings.allowedNamespaces == [0, -1])
         #expect(settings.lakeDirectory == "/l")
         #expect(settings.brokerListen.description == "[::1]:0")
+    }
+
+    @Test func accessToKafkaBecomesPropertiesAndIsNotShown() throws {
+        var environment = [
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "me",
+            "KAFKA_SASL_PASSWORD": "hidden", "KAFKA_SSL_CA_LOCATION": "/ca.pem",
+            "KAFKA_PROPERTIES": "sasl.oauthbearer.config=a=hidden,b=2; ssl.ca.location=/other.pem;",
+        ]
+        #expect(try Settings(environment: environment).kafkaProperties.isEmpty, "nothing for the embedded broker")
+        environment["KAFKA_BROKERS"] = "kafka:9093"
+        let settings = try Settings(environment: environment)
+        #expect(
+            settings.kafkaProperties == [
+                "security.protocol": "sasl_ssl", "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "me",
+                "sasl.password": "hidden", "ssl.ca.location": "/other.pem",
+                "sasl.oauthbearer.config": "a=hidden,b=2",
+            ])
+        #expect(!settings.report.contains { $0.value.contains("hidden") })
+        let plain = try Settings(environment: ["KAFKA_BROKERS": "k:1", "KAFKA_SASL_PASSWORD": "x"])
+        #expect(plain.kafkaProperties == ["security.protocol": "plaintext"])
+        let error = #expect(throws: SettingsError.self) {
+            _ = try Settings(environment: ["KAFKA_PROPERTIES": "password: hidden"])
+        }
+        #expect(error?.description.contains("KAFKA_PROPERTIES") == true)
+        #expect(error?.description.contains("hidden") == false)
     }
 
     @Test func keysOfTheObjectStorageAreNeverShown() throws {

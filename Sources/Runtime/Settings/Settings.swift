@@ -45,6 +45,18 @@ package struct Settings: Sendable {
     /// The consumer group, whose offsets are informational.
     package internal(set) var kafkaGroup = ""
 
+    /// What clients are called in the brokers' logs.
+    package internal(set) var kafkaClientID = ""
+    var kafkaSecurity = KafkaSecurity.plaintext
+    var kafkaAuthorities = ""
+    var kafkaCertificate = ""
+    var kafkaKey = ""
+    var kafkaMechanism = KafkaMechanism.scramSHA256
+    var kafkaUser = ""
+    /// A secret: never print it.
+    var kafkaPassword = ""
+    var kafkaExtra: [String: String] = [:]
+
     /// The folder that holds everything embedded.
     package internal(set) var dataDirectory = ""
     var lakeDirectoryText = ""
