@@ -64,6 +64,7 @@ let package = Package(
         module("Clients", "Files", uses: ["Bytes"]),
         module("Clients", "Hashing", uses: ["COpenSSL", "CIsal", "Bytes"]),
         module("Clients", "Zstd", uses: ["CZstd", "Bytes"]),
+        module("Clients", "Gzip", uses: ["CIsal"]),
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "Bytes"]),
@@ -74,6 +75,8 @@ let package = Package(
         module("Clients", "EventLoop", uses: ["CEvent", "Bytes"]),
         // The one client on top of a client: the broker shares the event loop, so libevent is wrapped once.
         module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
+        // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
+        module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "JSONScan", "Bytes"]),
         module("Clients", "Inference", uses: ["COpenVINO", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
@@ -110,7 +113,8 @@ let package = Package(
         module(
             "Services", "SearchAPI",
             uses: services + [
-                "HTTPServer", "Retrieval", "VectorIndex", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing",
+                "HTTPServer", "HTTPEndpoints", "Retrieval", "VectorIndex", "Embeddings", "Lake", "Postgres", "JSONScan",
+                "Hashing", "Kafka", "Gzip",
             ],
             resources: [.embedInCode("Page")]),
         module(
@@ -150,8 +154,8 @@ let package = Package(
             uses: [
                 "Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
-        tests("HTTPTests", uses: ["EventLoop", "HTTPServer", "HTTPClient", "Bytes"]),
         tests("ObjectStorageTests", uses: ["ObjectStorage", "Files", "Hashing", "Bytes"]),
+        tests("HTTPTests", uses: ["EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Bytes"]),
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests(
@@ -193,8 +197,8 @@ let package = Package(
         tests(
             "SearchAPITests",
             uses: [
-                "SearchAPI", "HTTPServer", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing", "Files",
-                "ServiceLifecycle", "Telemetry", "Bytes",
+                "SearchAPI", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing",
+                "Files", "Processes", "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(

@@ -30,7 +30,7 @@ struct Pipeline {
         if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()
         services.append(platform.indexerService())
-        services.append(platform.apiService(health: health, pipeline: { monitor.status }))
+        services.append(platform.apiService(health: health, pipeline: { monitor.status }, stages: { monitor.stages }))
         services.append(
             DeferredService(name: "stream") {
                 let job = StreamJob(

@@ -31,6 +31,7 @@ final class PipelineMonitor: Service {
         var producer: Producer?
         var eventsBehind: Int64?
         var indexVersion: Int64?
+        var stages: [PipelineStage] = []
     }
 
     init(platform: Platform, kind: PipelineStatus.SourceKind, name: String) {
@@ -52,17 +53,23 @@ final class PipelineMonitor: Service {
             eventsBehind: behind)
     }
 
+    /// The stages, as of the last look.
+    var stages: [PipelineStage] { state.withLock { $0.stages } }
+
     func run(stop: StopSignal) async throws {
         let logger = platform.context.logger
         let figures = Figures(platform.context.metrics)
         let probe = LagProbe(platform: platform)
         var last = figures.sample()
         var looks = 0
+        var window = StageWindow(platform.context.metrics)
         while await !stop.pause(milliseconds: Self.intervalMilliseconds) {
             let lag = try? await lane.run { try probe.look() }
             state.withLock { state in
                 state.eventsBehind = lag?.eventsBehind
                 state.indexVersion = lag?.indexVersion
+                state.stages = window.look(
+                    receivedAt: state.producer?.status.lastEventArrivalMilliseconds, eventsBehind: lag?.eventsBehind)
             }
             looks += 1
             if platform.context.isTerminal {

@@ -1,4 +1,5 @@
 import Embeddings
+import Glibc
 import HTTPServer
 import Indexer
 import Kafka
@@ -28,7 +29,8 @@ extension Platform {
     ///   - health: where other parts register what they know.
     ///   - pipeline: where events come from; nil where this process does not know.
     func apiService(
-        health: HealthRegistry = HealthRegistry(), pipeline: @escaping @Sendable () -> PipelineStatus?
+        health: HealthRegistry = HealthRegistry(), pipeline: @escaping @Sendable () -> PipelineStatus?,
+        stages: @escaping @Sendable () -> [PipelineStage] = { [] }
     ) -> any Service {
         DeferredService(name: "api") { [self] in
             let configuration = try database("api")
@@ -39,16 +41,41 @@ extension Platform {
             options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.isAnswerEnabled
             options.version = Medallion.version
+            options.readyEventsBehindMax = Int64(settings.readyLagMax)
             registerChecks(in: health)
-            let api = SearchAPI(
-                configuration: options,
-                dependencies: SearchAPIDependencies(
-                    makeStore: { SearchStore(configuration: configuration) },
-                    makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
-                    embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
-                    metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline))
-            return SearchServer(api: api, host: settings.apiListen.host, port: settings.apiListen.port)
+            var dependencies = SearchAPIDependencies(
+                makeStore: { SearchStore(configuration: configuration) },
+                makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
+                embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
+                metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
+            dependencies.stages = stages
+            dependencies.events = eventHub(configuration)
+            return SearchServer(
+                api: SearchAPI(configuration: options, dependencies: dependencies), configuration: serverConfiguration()
+            )
         }
+    }
+
+    private func serverConfiguration() -> HTTPServerConfiguration {
+        var configuration = HTTPServerConfiguration(host: settings.apiListen.host, port: settings.apiListen.port)
+        configuration.loops = settings.apiLoops > 0 ? settings.apiLoops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        configuration.connectionsMax = max(1, settings.apiConnectionsMax / configuration.loops)
+        configuration.corsOrigins = settings.apiCORSOrigins
+        return configuration
+    }
+
+    /// Follows the Gold topic for `/stream`.
+    private func eventHub(_ database: PostgresConfiguration) -> EventHub {
+        let source = settings.kafkaTopic
+        let shared = SharedStore(database)
+        return EventHub(
+            topic: GoldEventTopic(configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source),
+            indexed: {
+                let (generation, offsets) = try shared.run {
+                    try $0.reached(topic: source, timeoutMilliseconds: 2_000)
+                }
+                return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
+            }, metrics: context.metrics, logger: context.logger.scoped("stream-api"))
     }
 
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
@@ -69,6 +96,27 @@ extension Platform {
                 return HealthReport(
                     isLow ? .degraded : .ok, isLow ? "little space is left" : "", detail: [("free_bytes", "\(free)")])
             }
+        }
+    }
+}
+
+/// One connection to the index for a caller that asks now and then. Blocks: for lanes.
+final class SharedStore: Sendable {
+    private let configuration: PostgresConfiguration
+    private let store = Mutex<SearchStore?>(nil)
+
+    init(_ configuration: PostgresConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// Runs `body` with the connection, which is made anew after a failure.
+    func run<T: Sendable>(_ body: (SearchStore) throws -> T) throws -> T {
+        try store.withLock { store in
+            let current = store ?? SearchStore(configuration: configuration)
+            store = nil
+            let result = try body(current)
+            store = current
+            return result
         }
     }
 }

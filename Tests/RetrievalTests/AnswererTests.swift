@@ -109,24 +109,3 @@ import Testing
         }
     }
 }
-
-@Suite struct RequestRulesTests {
-    @Test func faultsNameTheBound() {
-        #expect(RequestRules.faults(query: " \n", at: ["body", "query"]).map(\.type) == ["string_too_short"])
-        let long = String(repeating: "x", count: SearchLimits.queryCharactersMax + 1) + "\0"
-        let faults = RequestRules.faults(query: long, at: ["body", "query"])
-        #expect(faults.map(\.type) == ["string_too_long", "string_pattern_mismatch"])
-        #expect(faults.allSatisfy { ($0.inputJSON?.count ?? 0) < 200 })
-        #expect(RequestRules.faults(0, in: 1...100, at: ["body", "top_k"]).map(\.type) == ["greater_than_equal"])
-        #expect(RequestRules.faults(101, in: 1...100, at: ["body", "top_k"]).map(\.type) == ["less_than_equal"])
-        #expect(RequestRules.faults(100, in: 1...100, at: []).isEmpty)
-    }
-
-    @Test func anEmptyTimeRangeIsAFault() {
-        var filters = SearchFilters()
-        (filters.fromMilliseconds, filters.toMilliseconds) = (5, 5)
-        #expect(RequestRules.faults(range: filters, at: ["body"]).map(\.type) == ["range_empty"])
-        filters.toMilliseconds = 6
-        #expect(RequestRules.faults(range: filters, at: ["body"]).isEmpty)
-    }
-}

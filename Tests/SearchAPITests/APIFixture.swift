@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import HTTPServer
 import JSONScan
 import Retrieval
 import SearchAPI
@@ -27,7 +28,7 @@ struct APIFixture {
 
     init(
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000,
-        lanes: Int = 2, isAnswerEnabled: Bool = true
+        lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil
     ) {
         let (index, embedded) = (self.index, self.embedded)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in
@@ -39,17 +40,20 @@ struct APIFixture {
         configuration.requestTimeoutMilliseconds = timeoutMilliseconds
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
-        api = SearchAPI(
-            configuration: configuration,
-            dependencies: SearchAPIDependencies(
-                makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
-                embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),
-                logger: Logger("api", level: .error),
-                pipeline: {
-                    PipelineStatus(
-                        kind: .recording, name: "recentchange.jsonl.zst",
-                        receivedAtMilliseconds: SystemClock.epochMilliseconds(), eventsBehind: 3)
-                }))
+        var dependencies = SearchAPIDependencies(
+            makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
+            embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),
+            logger: Logger("api", level: .error),
+            pipeline: {
+                PipelineStatus(
+                    kind: .recording, name: "recentchange.jsonl.zst",
+                    receivedAtMilliseconds: SystemClock.epochMilliseconds(), eventsBehind: 3)
+            })
+        dependencies.events = events
+        dependencies.stages = {
+            [PipelineStage(name: "event"), PipelineStage(name: "searchable", count: 7, ratePerSecond: 1.25, lag: 3)]
+        }
+        api = SearchAPI(configuration: configuration, dependencies: dependencies)
     }
 
     /// A few edits about different things, in several scripts, one of them hostile.
@@ -68,22 +72,60 @@ struct APIFixture {
     }
 
     func post(_ route: Route, _ body: String) async -> (status: Int, body: JSONValue) {
-        await ask(route, APIRequest(body: Array(body.utf8)))
+        await json(HTTPRequest(method: .post, target: route.rawValue, body: Array(body.utf8)))
     }
 
     func get(
         _ route: Route, _ query: [(name: String, value: String)] = [], path: [String: String] = [:]
     ) async -> (status: Int, body: JSONValue) {
-        await ask(route, APIRequest(query: query, pathParameters: path))
+        await json(Self.request(route, query, path: path))
     }
 
-    private func ask(_ route: Route, _ request: APIRequest) async -> (status: Int, body: JSONValue) {
-        let reply = await api.handle(route, request)
-        #expect(reply.contentType == "application/json")
-        let body = try? JSONValue.parse(reply.body)
-        #expect(body != nil, "not JSON: \(String(decoding: reply.body, as: UTF8.self))")
-        return (reply.status, body ?? .null)
+    /// Serves a request through the router in memory.
+    func reply(_ request: HTTPRequest) async -> HTTPResponse {
+        await api.router().respond(to: request, shapeFault: SearchAPI.faultShaper)
     }
+
+    static func request(
+        _ route: Route, _ query: [(name: String, value: String)] = [], path: [String: String] = [:]
+    ) -> HTTPRequest {
+        var target = route.rawValue
+        for (name, value) in path { target = target.replacing("{\(name)}", with: encoded(value)) }
+        let pairs = query.map { "\(encoded($0.name))=\(encoded($0.value))" }
+        return HTTPRequest(target: target + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&")))
+    }
+
+    private static func encoded(_ text: String) -> String {
+        text.utf8.map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "%0\(digits)" : "%\(digits)"
+        }.joined()
+    }
+
+    private func json(_ request: HTTPRequest) async -> (status: Int, body: JSONValue) {
+        let response = await reply(request)
+        #expect(response.headers["Content-Type"] == "application/json")
+        let body = try? JSONValue.parse(response.body)
+        #expect(body != nil, "not JSON: \(String(decoding: response.body, as: UTF8.self))")
+        return (response.status, body ?? .null)
+    }
+}
+
+/// The paths that the tests ask for.
+enum Route: String {
+    case search = "/search"
+    case answer = "/answer"
+    case recent = "/events/recent"
+    case trace = "/trace/{doc_id}"
+    case health = "/health"
+    case ready = "/ready"
+    case live = "/live"
+    case status = "/pipeline/status"
+    case metrics = "/metrics"
+    case page = "/"
+    case docs = "/docs"
+    case document = "/openapi.json"
+    case pageFile = "/page/{file}"
 }
 
 extension JSONValue {

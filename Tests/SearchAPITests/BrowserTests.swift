@@ -1,4 +1,5 @@
 import Foundation
+import HTTPServer
 import SearchAPI
 import ServiceLifecycle
 import Testing
@@ -11,7 +12,7 @@ import Testing
 
     /// The page's document tree as markup, after `milliseconds` on `hash`.
     private func dump(_ fixture: APIFixture, hash: String, milliseconds: Int) async throws -> String {
-        let server = SearchServer(api: fixture.api, host: "127.0.0.1", port: 0, drainSeconds: 0)
+        let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(), drainSeconds: 0)
         let stop = StopSignal()
         try await server.prepare(stop: stop)
         let running = Task { try await server.run(stop: stop) }

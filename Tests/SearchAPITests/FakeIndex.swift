@@ -179,11 +179,14 @@ final class FakeStore: RetrievalStore {
     }
 
     func recent(
-        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int
+        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
+        timeoutMilliseconds: Int
     ) throws -> [RecentDocument] {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
-            state.documents.reversed().filter { $0.indexVersion > afterIndexVersion ?? -1 && passes($0.row, filters) }
+            state.documents.reversed()
+                .filter { $0.indexVersion > afterIndexVersion ?? -1 && $0.indexVersion <= upToIndexVersion ?? .max }
+                .filter { passes($0.row, filters) }
                 .prefix(limit).map {
                     RecentDocument(
                         document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds

@@ -1,3 +1,5 @@
+import HTTPEndpoints
+import HTTPServer
 import JSONScan
 import Retrieval
 import SearchAPI
@@ -110,8 +112,8 @@ import Testing
     @Test func metricsCountRequests() async {
         let fixture = APIFixture()
         _ = await fixture.post(.search, "{}")
-        let reply = await fixture.api.handle(.metrics, APIRequest())
-        #expect(reply.contentType.hasPrefix("text/plain; version=0.0.4"))
+        let reply = await fixture.reply(APIFixture.request(.metrics))
+        #expect(reply.headers["Content-Type"]?.hasPrefix("text/plain; version=0.0.4") == true)
         let text = String(decoding: reply.body, as: UTF8.self)
         #expect(text.contains(#"medallion_api_requests_total{route="/search",status="422"} 1"#))
     }
@@ -120,15 +122,15 @@ import Testing
 @Suite struct PageTests {
     @Test func everyFileIsServedUnderAStrictPolicy() async {
         let fixture = APIFixture()
-        let page = await fixture.api.handle(.page, APIRequest())
-        #expect(page.contentType == "text/html; charset=utf-8")
+        let page = await fixture.reply(APIFixture.request(.page))
+        #expect(page.headers["Content-Type"] == "text/html; charset=utf-8")
         let html = String(decoding: page.body, as: UTF8.self)
         #expect(html.contains("<title>Medallion</title>"))
         #expect(!html.contains("http://") || html.contains("http://www.w3.org/2000/svg"))
-        for file in ["page.css", "page.js", "dom.js", "feed.js", "query.js", "trace.js"] {
-            let reply = await fixture.api.handle(.pageFile, APIRequest(pathParameters: ["file": file]))
+        for file in ["page.css", "page.js", "dom.js", "feed.js", "query.js", "trace.js", "docs.css", "docs.js"] {
+            let reply = await fixture.reply(APIFixture.request(.pageFile, path: ["file": file]))
             #expect(reply.status == 200 && !reply.body.isEmpty)
-            let policy = reply.headers.first { $0.name == "Content-Security-Policy" }?.value ?? ""
+            let policy = reply.headers["Content-Security-Policy"] ?? ""
             #expect(policy.contains("default-src 'none'") && !policy.contains("unsafe"))
             // Text from outside never becomes markup.
             let text = String(decoding: reply.body, as: UTF8.self)
@@ -136,7 +138,7 @@ import Testing
                 #expect(!text.contains(word), "\(file) uses \(word)")
             }
         }
-        let missing = await fixture.api.handle(.pageFile, APIRequest(pathParameters: ["file": "../secret"]))
+        let missing = await fixture.reply(APIFixture.request(.pageFile, path: ["file": "../secret"]))
         #expect(missing.status == 404)
     }
 }

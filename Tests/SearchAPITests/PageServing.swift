@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import HTTPServer
 import SearchAPI
 import ServiceLifecycle
 import Testing
@@ -12,7 +13,7 @@ import Testing
     @Test(.enabled(if: port != nil, "for people: set PAGE_PORT")) func serve() async throws {
         let fixture = APIFixture()
         fixture.fill()
-        let server = SearchServer(api: fixture.api, host: "127.0.0.1", port: Self.port ?? 0)
+        let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(port: Self.port ?? 0))
         fixture.health.register("broker", isRequired: true) { HealthReport(.ok, "embedded, 127.0.0.1:19092") }
         fixture.health.register("stream", isRequired: false) { HealthReport(.degraded, "1,204 events behind") }
         fixture.health.register("lake", isRequired: false) { HealthReport(.ok, "last commit 90 ms ago") }

@@ -59,7 +59,7 @@ import Testing
     @Test func overASocket() async throws {
         let fixture = APIFixture()
         fixture.fill()
-        let server = SearchServer(api: fixture.api, host: "127.0.0.1", port: 0, drainSeconds: 1)
+        let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(), drainSeconds: 1)
         let stop = StopSignal()
         try await server.prepare(stop: stop)
         let port = try #require(server.port)

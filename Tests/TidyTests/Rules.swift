@@ -166,6 +166,7 @@ enum Rules {
     static let extraArrows: Set<String> = [
         "HTTPServer → EventLoop",  // libevent is wrapped once; the broker shares the loop
         "ObjectStorage → HTTPClient",  // S3 is HTTP with a signature that libcurl computes; it is wrapped once
+        "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         "Simulator → Producer",  // its recorder reads the stream with the producer's parser
         "Replay → StreamJob", "Replay → Indexer",  // a replay is both, over a range

@@ -122,7 +122,7 @@ import Testing
             #expect(Set(found.nearest) == wanted, "\(filters)")
             #expect(Set(found.best) == wanted, "\(filters)")
             let recent = try store.recent(
-                limit: 100, filters: filters, afterIndexVersion: nil, timeoutMilliseconds: limit)
+                limit: 100, filters: filters, afterIndexVersion: nil, upToIndexVersion: nil, timeoutMilliseconds: limit)
             #expect(Set(recent.map(\.document.docID)) == wanted, "\(filters)")
         }
     }
@@ -188,13 +188,19 @@ import Testing
             timeoutMilliseconds: limit)
         let store = fixture.store
         let all = try store.recent(
-            limit: 2, filters: SearchFilters(), afterIndexVersion: nil, timeoutMilliseconds: limit)
+            limit: 2, filters: SearchFilters(), afterIndexVersion: nil, upToIndexVersion: nil,
+            timeoutMilliseconds: limit)
         #expect(all.map(\.document.docID) == ["doc-3", "doc-2"])
         #expect(all.first?.indexVersion == second.indexVersion)
         #expect((all.first?.indexedAtMilliseconds ?? 0) > 0)
         let later = try store.recent(
-            limit: 10, filters: SearchFilters(), afterIndexVersion: first.indexVersion, timeoutMilliseconds: limit)
+            limit: 10, filters: SearchFilters(), afterIndexVersion: first.indexVersion, upToIndexVersion: nil,
+            timeoutMilliseconds: limit)
         #expect(later.count == 2)
+        let earlier = try store.recent(
+            limit: 10, filters: SearchFilters(), afterIndexVersion: nil, upToIndexVersion: first.indexVersion,
+            timeoutMilliseconds: limit)
+        #expect(!earlier.isEmpty && earlier.allSatisfy { $0.indexVersion <= first.indexVersion })
     }
 
     /// Every statement is prepared against the migrated schema.

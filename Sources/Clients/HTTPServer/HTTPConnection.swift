@@ -165,7 +165,12 @@ final class HTTPConnection: @unchecked Sendable {
     private func refuse(_ fault: HTTPFault) {
         isKeptAlive = false
         // What is known of the request: its head, when the fault lies in the body.
-        request = head.map { HTTPRequest(head: $0, body: [], peer: tcp.peer) }
+        var known = head.map { HTTPRequest(head: $0, body: [], peer: tcp.peer) }
+        if context.configuration.hasRequestIDs {
+            let id = context.requestIDs.id(for: known)
+            known?.id = id
+        }
+        request = known
         minorVersion = head?.minorVersion ?? 1
         started()
         send(fault: fault)
@@ -188,6 +193,7 @@ final class HTTPConnection: @unchecked Sendable {
         body = []
         (isKeptAlive, minorVersion) = (head.isKeptAlive, head.minorVersion)
         if case .route(_, let parameters) = match, !parameters.isEmpty { request.pathParameters = parameters }
+        if context.configuration.hasRequestIDs { request.id = context.requestIDs.id(for: request) }
         self.request = request
         started()
         switch match {
@@ -198,7 +204,10 @@ final class HTTPConnection: @unchecked Sendable {
             case .async(let handler): run(handler, request)
             case .stream(let handler): run(handler, request)
             }
-        case .options(let allow): send(HTTPResponse(status: 204, headers: ["Allow": allow]))
+        case .options(let allow):
+            var response = HTTPResponse(status: 204, headers: ["Allow": allow])
+            context.cors?.allow(allow, request, &response.headers)
+            send(response)
         case .notFound, .methodNotAllowed: send(fault: matchFault ?? .notFound)
         }
     }
@@ -252,7 +261,7 @@ final class HTTPConnection: @unchecked Sendable {
             writeEncoded()
             tcp.write(response.body)
         }
-        finishExchange(status: response.status)
+        finishExchange(status: response.status, bytes: isBodyless ? 0 : response.body.count)
     }
 
     func encodeHead(status: Int, headers: HTTPHeaders, length: HTTPResponseEncoder.Length) {
@@ -261,15 +270,16 @@ final class HTTPConnection: @unchecked Sendable {
             if !isKeptAlive { .close } else if minorVersion == 0 { .keepAlive } else { .implied }
         context.encoder.encodeHead(
             status: status, headers: headers, length: length, persistence: persistence,
-            nowMilliseconds: EventLoop.coarseMilliseconds())
+            nowMilliseconds: EventLoop.coarseMilliseconds(), fixedLines: context.fixedLines,
+            requestID: request?.id ?? "", corsOrigin: context.cors?.origin(for: request))
     }
 
     func writeEncoded() {
         context.encoder.bytes.withUnsafeBytes { tcp.write(copying: $0) }
     }
 
-    func finishExchange(status: Int) {
-        observe(status: status)
+    func finishExchange(status: Int, bytes: Int = 0) {
+        observe(status: status, bytes: bytes)
         exchange += 1
         task = nil
         writer?.detach(.finished)
@@ -284,14 +294,15 @@ final class HTTPConnection: @unchecked Sendable {
         if tcp.bufferedInputBytes == 0 { awaitMore(hasPart: false) }
     }
 
-    private func observe(status: Int) {
+    private func observe(status: Int, bytes: Int = 0) {
         guard let observe = context.observe else { return }
         let pattern: String? = if case .route(let route, _) = match, request != nil { route.pattern } else { nil }
         observe(
             HTTPExchange(
                 method: request?.method ?? HTTPMethod("-"), pattern: pattern, path: request?.rawPath ?? "",
                 status: status, nanoseconds: SystemClock.monotonicNanoseconds() - startedNanoseconds,
-                requestBytes: request?.body.count ?? 0, peer: tcp.peer))
+                requestBytes: request?.body.count ?? 0, peer: tcp.peer, requestID: request?.id ?? "",
+                replyBytes: bytes))
     }
 
     /// Nothing more will be read; what is queued goes out first.

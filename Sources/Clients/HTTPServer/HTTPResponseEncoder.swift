@@ -33,7 +33,8 @@ struct HTTPResponseEncoder {
 
     /// Replaces the buffer's content by a reply's head.
     mutating func encodeHead(
-        status: Int, headers: HTTPHeaders, length: Length, persistence: Persistence, nowMilliseconds: Int64
+        status: Int, headers: HTTPHeaders, length: Length, persistence: Persistence, nowMilliseconds: Int64,
+        fixedLines: [UInt8] = [], requestID: String = "", corsOrigin: String? = nil
     ) {
         bytes.removeAll(keepingCapacity: true)
         append("HTTP/1.1 ")
@@ -43,6 +44,17 @@ struct HTTPResponseEncoder {
         append("\r\n")
         refreshDate(nowMilliseconds)
         bytes.append(contentsOf: dateLine)
+        bytes.append(contentsOf: fixedLines)
+        if !requestID.isEmpty {
+            append("X-Request-Id: ")
+            appendClean(requestID)
+            append("\r\n")
+        }
+        if let corsOrigin {
+            append("Access-Control-Allow-Origin: ")
+            appendClean(corsOrigin)
+            append("\r\nAccess-Control-Expose-Headers: X-Request-Id, Retry-After, ETag\r\nVary: Origin\r\n")
+        }
         for field in headers.fields where !Self.isOwn(field.name) {
             appendClean(field.name)
             append(": ")

@@ -64,6 +64,11 @@ package struct HTTPRouter: Sendable {
         add(Route(method: method, pattern: pattern, handler: .stream(handler)))
     }
 
+    /// Serves `method` on `pattern` by a handler of any kind.
+    package mutating func on(_ method: HTTPMethod, _ pattern: String, _ handler: Handler) {
+        add(Route(method: method, pattern: pattern, handler: handler))
+    }
+
     private mutating func add(_ route: Route) {
         precondition(route.pattern.hasPrefix("/"), "a pattern starts with /")
         var node = 0
@@ -145,7 +150,7 @@ package struct HTTPRouter: Sendable {
             .map { Substring($0) }
     }
 
-    /// Serves `request` without a socket, for tests; a stream route answers with 501.
+    /// Serves `request` without a socket, for tests; a stream is collected until it ends.
     package func respond(
         to request: HTTPRequest, shapeFault: HTTPFaultShaper = { fault, _ in fault.response }
     ) async -> HTTPResponse {
@@ -157,9 +162,11 @@ package struct HTTPRouter: Sendable {
                 switch route.handler {
                 case .sync(let handler): return try handler(request)
                 case .async(let handler): return try await handler(request)
-                case .stream:
-                    throw HTTPFault(
-                        status: 501, type: "not_implemented", loc: ["path"], message: "a stream needs a socket")
+                case .stream(let handler):
+                    let writer = HTTPStreamWriter.collecting()
+                    try await handler(request, writer)
+                    writer.finish()
+                    return writer.collected
                 }
             case .options(let allow): return HTTPResponse(status: 204, headers: ["Allow": allow])
             case .notFound: throw HTTPFault.notFound

@@ -42,6 +42,13 @@ package struct HTTPServerConfiguration: Sendable {
     /// slow readers and holds each stream under about 2 MB/s.
     package var streamSendBufferBytes: Int?
 
+    /// Sent with every reply.
+    package var fixedHeaders: HTTPHeaders = [:]
+    /// Whether requests get an id, the client's `X-Request-Id` where it is proper, which goes out with the reply.
+    package var hasRequestIDs = false
+    /// Origins whose pages may read replies (the Fetch standard's CORS protocol); `*` for all.
+    package var corsOrigins: [String] = []
+
     package init(host: String = "127.0.0.1", port: UInt16 = 0) {
         self.host = host
         self.port = port
@@ -61,6 +68,10 @@ package struct HTTPExchange: Sendable {
     /// The request's body, bytes.
     package let requestBytes: Int
     package let peer: String
+    /// Empty where requests get none.
+    package let requestID: String
+    /// The reply's body as it was queued, bytes; 0 for a stream.
+    package let replyBytes: Int
 }
 
 /// An HTTP/1.1 server: strict framing, keep-alive, pipelining in order, one event loop per thread.
@@ -180,6 +191,10 @@ final class HTTPLoopContext: @unchecked Sendable {
     private let count: HTTPConnectionCount
 
     var encoder = HTTPResponseEncoder()
+    var requestIDs = RequestIDs()
+    let cors: HTTPCORS?
+    /// The fixed headers as lines.
+    let fixedLines: [UInt8]
     private(set) var isDraining = false
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
 
@@ -194,6 +209,8 @@ final class HTTPLoopContext: @unchecked Sendable {
         self.shapeFault = shapeFault
         self.observe = observe
         self.count = count
+        cors = configuration.corsOrigins.isEmpty ? nil : HTTPCORS(origins: configuration.corsOrigins)
+        fixedLines = configuration.fixedHeaders.fields.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
         parserLimits = HTTPParserLimits(
             headBytesMax: configuration.headBytesMax, targetBytesMax: configuration.targetBytesMax,
             headerCountMax: configuration.headerCountMax)

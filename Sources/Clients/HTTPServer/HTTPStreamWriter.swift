@@ -14,7 +14,8 @@ package enum HTTPStreamError: Error, Sendable, Equatable {
 /// What is written by one caller arrives in its order. Bytes pass through a bounded queue: ``write(_:)`` waits for the
 /// reader, ``offer(_:)`` never waits and cuts a reader who lags too far behind.
 package final class HTTPStreamWriter: Sendable {
-    private let loop: EventLoop
+    /// Nil where the reply is collected in memory.
+    private let loop: EventLoop?
     private let limits: Limits
     private let state: Mutex<State>
 
@@ -45,6 +46,19 @@ package final class HTTPStreamWriter: Sendable {
         var end: HTTPStreamError?
         var waiters: [Int: CheckedContinuation<Void, any Error>] = [:]
         var nextWaiter = 0
+        /// Takes the reply where there is no connection.
+        var collected: HTTPResponse?
+
+        mutating func collect(_ commands: [Command]) {
+            for command in commands {
+                switch command {
+                case .start(let status, let headers): collected = HTTPResponse(status: status, headers: headers)
+                case .respond(let response): collected = response
+                case .bytes(let bytes): collected?.body += bytes
+                case .finish, .abort: break
+                }
+            }
+        }
     }
 
     init(loop: EventLoop, connection: HTTPConnection, limits: Limits) {
@@ -52,6 +66,18 @@ package final class HTTPStreamWriter: Sendable {
         self.limits = limits
         state = Mutex(State(connection: connection))
     }
+
+    private init() {
+        loop = nil
+        limits = Limits(bufferBytes: .max, cutBytes: .max)
+        state = Mutex(State(connection: nil, collected: HTTPResponse()))
+    }
+
+    /// A writer without a connection, whose reply is ``collected``; for tests of streams.
+    package static func collecting() -> HTTPStreamWriter { HTTPStreamWriter() }
+
+    /// What was written so far to a writer made by ``collecting()``.
+    package var collected: HTTPResponse { state.withLock { $0.collected ?? HTTPResponse() } }
 
     /// Whether nothing more can be written.
     package var isClosed: Bool { state.withLock { $0.end != nil } }
@@ -128,7 +154,8 @@ package final class HTTPStreamWriter: Sendable {
         }
     }
 
-    var isStarted: Bool { state.withLock { $0.isStarted } }
+    /// Whether the head is sent, so that it is too late for another reply.
+    package var isStarted: Bool { state.withLock { $0.isStarted } }
 
     /// - Returns: whether more than the bound is queued now; nil when the stream was cut.
     private func queue(_ bytes: [UInt8], cutBytes: Int?) throws -> Bool? {
@@ -162,13 +189,18 @@ package final class HTTPStreamWriter: Sendable {
             let wasOver = state.end != nil
             let commands = make(&state)
             // A stream that is over takes nothing more, but its own last command.
-            guard !wasOver, !commands.isEmpty, state.connection != nil else { return false }
+            guard !wasOver, !commands.isEmpty else { return false }
+            if state.collected != nil {
+                state.collect(commands)
+                return false
+            }
+            guard state.connection != nil else { return false }
             state.commands.append(contentsOf: commands)
             guard !state.isPosted else { return false }
             state.isPosted = true
             return true
         }
-        guard mustPost else { return }
+        guard mustPost, let loop else { return }
         if loop.isInLoop { deliver() } else { loop.execute { self.deliver() } }
     }
 

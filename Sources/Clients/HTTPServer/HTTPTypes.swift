@@ -91,6 +91,8 @@ package struct HTTPRequest: Sendable {
     package var body: [UInt8]
     /// The peer's address and port.
     package var peer: String
+    /// Names this request in logs and replies; empty where the server gives no ids.
+    package var id = ""
     /// The values of the route's `{names}`, percent-decoded.
     package var pathParameters: [String: String] = [:]
     /// The path before decoding, on which routes are matched, so that `%2F` does not split a segment.

@@ -190,8 +190,11 @@ package protocol RetrievalStore: CandidateSource {
     ///   - limit: at most so many.
     ///   - filters: as for a search.
     ///   - afterIndexVersion: only those of later index transactions; nil for all.
-    func recent(limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int) throws
-        -> [RecentDocument]
+    ///   - upToIndexVersion: only those of this index transaction and earlier ones; nil for all.
+    func recent(
+        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
+        timeoutMilliseconds: Int
+    ) throws -> [RecentDocument]
     /// One cheap read that also proves the index alive.
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
     /// Keeps an answer; a second one with the same id is an error.

@@ -75,21 +75,24 @@ struct RecentDocuments: PostgresStatement {
             JOIN passages p ON p.id = g.passage_id AND p.passage = 0
             LEFT JOIN index_versions v ON v.version = g.from_version
             WHERE g.generation = (SELECT generation FROM snapshot) AND g.to_version IS NULL
-                AND ($2::bigint IS NULL OR g.from_version > $2) AND \(SearchSQL.filters)
+                AND ($2::bigint IS NULL OR g.from_version > $2)
+                AND ($10::bigint IS NULL OR g.from_version <= $10) AND \(SearchSQL.filters)
             ORDER BY g.from_version DESC, g.source_offset DESC LIMIT \(limitMax)
         ) newest LIMIT $1
         """
     static let parameterTypes: [PostgresType] = [
-        .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text,
+        .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8,
     ]
     let limit: Int
     let afterIndexVersion: Int64?
+    let upToIndexVersion: Int64?
     let filters: SearchFilters
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(Int64(max(0, min(limit, Self.limitMax))))
         parameters.append(afterIndexVersion)
         FilterValues.bind(filters, into: &parameters)
+        parameters.append(upToIndexVersion)
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> RecentDocument {

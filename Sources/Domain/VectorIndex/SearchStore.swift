@@ -65,9 +65,11 @@ package final class SearchStore: RetrievalStore {
 
     /// See ``RetrievalStore``; at most 500.
     package func recent(
-        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, timeoutMilliseconds: Int
+        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
+        timeoutMilliseconds: Int
     ) throws -> [RecentDocument] {
-        let statement = RecentDocuments(limit: limit, afterIndexVersion: afterIndexVersion, filters: filters)
+        let statement = RecentDocuments(
+            limit: limit, afterIndexVersion: afterIndexVersion, upToIndexVersion: upToIndexVersion, filters: filters)
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
     }
 
@@ -80,6 +82,19 @@ package final class SearchStore: RetrievalStore {
             generation: row.generation, indexVersion: row.indexVersion,
             indexedAtMilliseconds: row.indexedAtMilliseconds,
             serverVersion: try connection.get(timeoutMilliseconds: timeoutMilliseconds).serverVersion)
+    }
+
+    /// The active generation and the next source offsets of `topic` that its index has reached.
+    package func reached(
+        topic: String, timeoutMilliseconds: Int
+    ) throws -> (generation: Int64, nextOffsets: [Int32: Int64]) {
+        let generation = try status(timeoutMilliseconds: timeoutMilliseconds).generation
+        var offsets: [Int32: Int64] = [:]
+        for checkpoint in try connection.run(ReadCheckpoints(), timeoutMilliseconds: timeoutMilliseconds)
+        where checkpoint.generation == generation && checkpoint.source.topic == topic {
+            offsets[checkpoint.source.partition] = checkpoint.nextOffset
+        }
+        return (generation, offsets)
     }
 
     /// Keeps an answer; a second one with the same id is an error (a unique violation).

@@ -96,6 +96,14 @@ package struct Settings: Sendable {
 
     /// Where the HTTP API listens.
     package internal(set) var apiListen = SettingAddress(host: "", port: 0)
+    /// Event loops of the API, one thread each; 0 = one per core.
+    package internal(set) var apiLoops = 0
+    /// Open connections of the API at once.
+    package internal(set) var apiConnectionsMax = 0
+    /// Origins whose pages may read the API; `*` for all.
+    package internal(set) var apiCORSOrigins: [String] = []
+    /// Events that the index may be behind while the API says that it is ready; 0 = any number.
+    package internal(set) var readyLagMax = 0
 
     /// The least level that is logged.
     package internal(set) var logLevel = SettingLogLevel.info

@@ -145,7 +145,19 @@ extension Settings {
     private static let api: [Setting] = [
         Setting(
             "API_LISTEN", .api, default: "127.0.0.1:8080", .address, \.apiListen,
-            "Where the HTTP API and the page listen; also where `medallion search`, `answer` and `trace` ask.")
+            "Where the HTTP API and the page listen; also where `medallion search`, `answer` and `trace` ask."),
+        Setting(
+            "API_LOOPS", .api, default: "0", .integer(0...256), \.apiLoops,
+            "Event loops of the API, one thread each. 0: one per core."),
+        Setting(
+            "API_MAX_CONNECTIONS", .api, default: "10000", .integer(1...1_000_000), \.apiConnectionsMax,
+            "Open connections at once; further ones wait to be accepted."),
+        Setting(
+            "API_CORS_ORIGINS", .api, default: "", .words, \.apiCORSOrigins,
+            "Origins such as `https://example.org` whose pages may read the API, or `*`. Empty: none but its own."),
+        Setting(
+            "READY_MAX_LAG", .api, default: "10000", .integer(0...1_000_000_000), \.readyLagMax,
+            "Events that the index may be behind while `/ready` says yes. 0: any number."),
     ]
 
     private static let logging: [Setting] = [

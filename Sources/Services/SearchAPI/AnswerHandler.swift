@@ -1,9 +1,38 @@
 import Bytes
+import HTTPServer
 import Retrieval
 
 extension SearchAPI {
-    /// `POST /answer`
-    func answer(_ request: AnswerRequest, deadline: Deadline) async throws -> APIReply {
+    /// `POST /answer` as JSON.
+    func answer(_ request: AnswerRequest, deadline: Deadline) async throws -> HTTPResponse {
+        .fresh(try await kept(request, deadline: deadline).reply(withText: true))
+    }
+
+    /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
+    /// client leaves, which cancels the task.
+    func streamAnswer(_ request: AnswerRequest, deadline: Deadline, to writer: HTTPStreamWriter) async throws {
+        let made = try await kept(request, deadline: deadline)
+        writer.start(headers: EventFrame.headers)
+        for sentence in made.answer.sentences {
+            for word in AnswerTokens.split(sentence.text + " ") {
+                var token = JSONWriter()
+                token.beginObject()
+                token.key("text")
+                token.string(word)
+                token.endObject()
+                try await writer.write(EventFrame.bytes(event: "token", data: token.bytes))
+            }
+        }
+        var citations = JSONWriter(capacity: 2_048)
+        citations.beginObject()
+        made.writeText(to: &citations)
+        citations.endObject()
+        try await writer.write(EventFrame.bytes(event: "citations", data: citations.bytes))
+        try await writer.write(EventFrame.bytes(event: "done", data: made.reply(withText: false)))
+    }
+
+    /// Finds and keeps an answer.
+    private func kept(_ request: AnswerRequest, deadline: Deadline) async throws -> MadeAnswer {
         guard configuration.isAnswerEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
         }
@@ -14,18 +43,19 @@ extension SearchAPI {
         let answer = ExtractiveAnswerer.answer(
             question: request.search.query, hits: result.ranking, sentences: sentences, maxTokens: request.maxTokens)
         if answer.isRefused { metrics.refusals.increment() }
-        let id = Self.newAnswerID()
-        let latency = SystemClock.monotonicNanoseconds() - start
-        let reply = Self.reply(id: id, request: request, answer: answer, result: result, latencyNanoseconds: latency)
+        let made = MadeAnswer(
+            id: Self.newAnswerID(), request: request, answer: answer, result: result,
+            latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
         let stored = StoredAnswer(
-            id: id, question: request.search.query, createdAtMilliseconds: SystemClock.epochMilliseconds(),
+            id: made.id, question: request.search.query, createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
-            requestJSON: Self.json(of: request), replyJSON: reply, retrievedJSON: Self.retrieved(result))
+            requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
+            retrievedJSON: Self.retrieved(result))
         // An answer that could not be kept cannot be traced: then there is no answer.
         try await stores.run(deadline: deadline) { store, timeout in
             try store.save(stored, timeoutMilliseconds: timeout)
         }
-        return .json(reply)
+        return made
     }
 
     /// The hits' sentences with their cosines to the question; without any where there are no vectors.
@@ -57,39 +87,6 @@ extension SearchAPI {
             Hex.append((0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) }, to: &id)
         }
         return String(decoding: id, as: UTF8.self)
-    }
-
-    private static func reply(
-        id: String, request: AnswerRequest, answer: Answer, result: SearchResult, latencyNanoseconds: Int64
-    ) -> [UInt8] {
-        var writer = JSONWriter(capacity: 4_096)
-        writer.beginObject()
-        writer.key("answer_id")
-        writer.string(id)
-        writer.key("sentences")
-        writer.beginArray()
-        for sentence in answer.sentences { writer.sentence(sentence) }
-        writer.endArray()
-        writer.key("citations")
-        writer.beginArray()
-        for citation in answer.citations {
-            writer.beginObject()
-            writer.key("n")
-            writer.integer(citation.number)
-            writer.hitMembers(citation.hit, query: request.search.query)
-            writer.endObject()
-        }
-        writer.endArray()
-        writer.key("refused")
-        writer.bool(answer.isRefused)
-        writer.indexState(result)
-        writer.key("latency_ms")
-        writer.milliseconds(nanoseconds: latencyNanoseconds)
-        if !result.missingArms.isEmpty { writer.missingArms(result.missingArms) }
-        writer.key("debug")
-        if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
-        writer.endObject()
-        return writer.bytes
     }
 
     private static func json(of request: AnswerRequest) -> [UInt8] {
@@ -148,6 +145,69 @@ extension SearchAPI {
         }
         writer.endArray()
         return writer.bytes
+    }
+}
+
+/// An answer and how it came about.
+private struct MadeAnswer {
+    let id: String
+    let request: AnswerRequest
+    let answer: Answer
+    let result: SearchResult
+    let latencyNanoseconds: Int64
+
+    /// - Parameter withText: whether sentences and citations are in it.
+    func reply(withText: Bool) -> [UInt8] {
+        var writer = JSONWriter(capacity: 4_096)
+        writer.beginObject()
+        writer.key("answer_id")
+        writer.string(id)
+        if withText { writeText(to: &writer) }
+        writer.key("refused")
+        writer.bool(answer.isRefused)
+        writer.indexState(result)
+        writer.key("latency_ms")
+        writer.milliseconds(nanoseconds: latencyNanoseconds)
+        if !result.missingArms.isEmpty { writer.missingArms(result.missingArms) }
+        writer.key("debug")
+        if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
+        writer.endObject()
+        return writer.bytes
+    }
+
+    func writeText(to writer: inout JSONWriter) {
+        writer.key("sentences")
+        writer.beginArray()
+        for sentence in answer.sentences { writer.sentence(sentence) }
+        writer.endArray()
+        writer.key("citations")
+        writer.beginArray()
+        for citation in answer.citations {
+            writer.beginObject()
+            writer.key("n")
+            writer.integer(citation.number)
+            writer.hitMembers(citation.hit, query: request.search.query)
+            writer.endObject()
+        }
+        writer.endArray()
+    }
+}
+
+/// The pieces in which an answer is streamed.
+enum AnswerTokens {
+    /// Words with the white space behind them; joined they are the text again.
+    static func split(_ text: String) -> [String] {
+        var words: [String] = []
+        var word = ""
+        for character in text {
+            word.append(character)
+            if character.isWhitespace {
+                words.append(word)
+                word = ""
+            }
+        }
+        if !word.isEmpty { words.append(word) }
+        return words
     }
 }
 

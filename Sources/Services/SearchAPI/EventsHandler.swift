@@ -1,4 +1,5 @@
 import Bytes
+import HTTPServer
 import Retrieval
 
 extension SearchAPI {
@@ -7,26 +8,23 @@ extension SearchAPI {
     static let recentDefault = 50
 
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
-    func recent(_ request: APIRequest, deadline: Deadline) async throws -> APIReply {
-        var parameters = QueryParameters(
-            request.query, known: ["limit", "after", "wiki", "lang", "type", "is_bot", "collection"])
-        let limit = parameters.integer("limit", in: 1...Self.recentMax) ?? Self.recentDefault
-        let after = parameters.integer("after", in: 0...Int.max)
-        var filters = SearchFilters()
-        filters.wikis = parameters.list("wiki")
-        filters.languages = parameters.list("lang")
-        filters.types = parameters.list("type")
-        filters.isBot = parameters.bool("is_bot")
-        filters.collection = parameters.list("collection").first
-        try parameters.check()
-        let wanted = filters
-        let (status, documents) = try await stores.run(deadline: deadline) { store, timeout in
+    func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
+        let skip = input.cursor?.skip ?? 0
+        let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
-            let documents = try store.recent(
-                limit: limit, filters: wanted, afterIndexVersion: after.map(Int64.init), timeoutMilliseconds: timeout)
-            return (status, documents)
+            let found = try store.recent(
+                limit: input.limit + skip + 1, filters: input.filters, afterIndexVersion: input.after.map(Int64.init),
+                upToIndexVersion: input.cursor?.indexVersion, timeoutMilliseconds: timeout)
+            return (status, found)
+        }
+        let documents = found.dropFirst(skip).prefix(input.limit)
+        var next: RecentCursor?
+        if found.count > skip + input.limit, let last = documents.last {
+            let same = documents.count { $0.indexVersion == last.indexVersion }
+            let before = last.indexVersion == input.cursor?.indexVersion ? skip : 0
+            next = RecentCursor(indexVersion: last.indexVersion, skip: min(before + same, RecentCursor.skipMax))
         }
         var writer = JSONWriter(capacity: 700 * (documents.count + 1))
         writer.beginObject()
@@ -40,12 +38,14 @@ extension SearchAPI {
         writer.integer(status.indexVersion)
         writer.key("indexed_at")
         writer.time(status.indexedAtMilliseconds)
+        writer.key("next_cursor")
+        writer.optional(next?.text)
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
         writer.pipeline(dependencies.pipeline())
         writer.endObject()
-        return .json(writer.bytes)
+        return .fresh(writer.bytes)
     }
 }
 

@@ -1,8 +1,9 @@
 import Bytes
+import HTTPServer
 
 extension SearchAPI {
     /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
-    func health() -> APIReply {
+    func health() -> HTTPResponse {
         let entries = dependencies.health.snapshot()
         let overall = HealthRegistry.overall(entries)
         var writer = JSONWriter(capacity: 2_048)
@@ -22,7 +23,45 @@ extension SearchAPI {
         for entry in entries { writer.entry(entry) }
         writer.endObject()
         writer.endObject()
-        return .json(writer.bytes, status: overall == .failed ? 503 : 200)
+        return .fresh(writer.bytes, status: overall == .failed ? 503 : 200)
+    }
+
+    /// `GET /ready`: whether this process should be asked. 503 when something that searching needs has failed or is not
+    /// known yet, or when the index is further behind than the limit.
+    func ready() -> HTTPResponse {
+        var reasons: [String] = []
+        for entry in dependencies.health.snapshot() where entry.isRequired {
+            let state = entry.last?.state ?? .unknown
+            if state == .failed || state == .unknown {
+                reasons.append("\(entry.name) is \(state.rawValue): \(entry.last?.message ?? "not looked at yet")")
+            }
+        }
+        let limit = configuration.readyEventsBehindMax
+        if let behind = dependencies.pipeline()?.eventsBehind, limit > 0, behind > limit {
+            reasons.append("the index is \(behind) events behind, more than \(limit) (READY_MAX_LAG)")
+        }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("ready")
+        writer.bool(reasons.isEmpty)
+        writer.key("reasons")
+        writer.beginArray()
+        for reason in reasons { writer.string(reason) }
+        writer.endArray()
+        writer.endObject()
+        return .fresh(writer.bytes, status: reasons.isEmpty ? 200 : 503)
+    }
+
+    /// `GET /live`: the process answers.
+    func live() -> HTTPResponse {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("live")
+        writer.bool(true)
+        writer.key("uptime_sec")
+        writer.integer((SystemClock.monotonicNanoseconds() - startedAtNanoseconds) / 1_000_000_000)
+        writer.endObject()
+        return .fresh(writer.bytes)
     }
 
     /// Checks of what the API itself talks to. The others are registered by whoever starts them.

@@ -1,4 +1,5 @@
 import Bytes
+import HTTPEndpoints
 package import ServiceLifecycle
 import Synchronization
 

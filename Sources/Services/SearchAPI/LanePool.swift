@@ -1,4 +1,5 @@
 import Bytes
+import HTTPEndpoints
 import ServiceLifecycle
 import Synchronization
 

@@ -22,37 +22,14 @@ struct APIMetrics: Sendable {
     }
 
     /// Counts a finished request.
-    func count(route: Route, status: Int, seconds: Double) {
+    func count(route: String, status: Int, seconds: Double) {
         registry.counter(
             "medallion_api_requests_total", help: "Requests by route and status.",
-            labels: [("route", route.rawValue), ("status", String(status))]
+            labels: [("route", route), ("status", String(status))]
         ).increment()
         registry.histogram(
             "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
-            labels: [("route", route.rawValue)]
+            labels: [("route", route)]
         ).observe(seconds)
-    }
-}
-
-/// The routes, as they are named in metrics and in `schemas/openapi.json`.
-package enum Route: String, Sendable, CaseIterable {
-    case search = "/search"
-    case answer = "/answer"
-    case recent = "/events/recent"
-    case trace = "/trace/{doc_id}"
-    case health = "/health"
-    case metrics = "/metrics"
-    case page = "/"
-    case pageFile = "/page/{file}"
-
-    /// `GET`, or `POST` for the routes with a body.
-    package var isPost: Bool { self == .search || self == .answer }
-
-    /// Whether it answers at once, out of memory, and may run on the event loop's thread.
-    package var isInline: Bool {
-        switch self {
-        case .health, .metrics, .page, .pageFile: true
-        case .search, .answer, .recent, .trace: false
-        }
     }
 }

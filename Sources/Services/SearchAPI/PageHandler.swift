@@ -1,4 +1,80 @@
 import Bytes
+import Gzip
+import HTTPEndpoints
+import HTTPServer
+
+/// A file of the page, out of the executable, with the validator that lets a client ask whether it changed.
+struct PageFile: Sendable {
+    let body: [UInt8]
+    let contentType: String
+    /// A strong entity tag: FNV-1a of the bytes.
+    let tag: String
+    /// The same compressed, once; nil where that does not pay.
+    let compressed: [UInt8]?
+
+    init(_ body: [UInt8], _ contentType: String) {
+        self.body = body
+        self.contentType = contentType
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in body { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        tag = "\"\(String(hash, radix: 16))\""
+        compressed = body.count >= Compression.bytesMin ? Gzip.compress(body) : nil
+    }
+
+    /// The reply to a request that may name a tag it knows already (RFC 9110, section 13.1.2).
+    func response(to request: HTTPRequest) -> HTTPResponse {
+        // Each coding has a tag of its own (RFC 9110, section 8.8.3.3).
+        let coded = Compression.isWanted(by: request) ? compressed : nil
+        let tag = coded == nil ? self.tag : self.tag.dropLast() + "-gzip\""
+        var headers: HTTPHeaders = [
+            "Content-Security-Policy": SearchAPI.contentSecurityPolicy, "Cache-Control": "no-cache", "ETag": tag,
+            "Vary": "Accept-Encoding",
+        ]
+        if let known = request.headers["if-none-match"], Self.names(tag, known) {
+            return HTTPResponse(status: 304, headers: headers)
+        }
+        headers.add("Content-Type", contentType)
+        if coded != nil { headers.add("Content-Encoding", "gzip") }
+        return HTTPResponse(headers: headers, body: coded ?? body)
+    }
+
+    private static func names(_ tag: String, _ field: String) -> Bool {
+        field.utf8.split(separator: UInt8(ascii: ",")).contains { part in
+            var name = Substring(part).drop { $0 == " " }
+            if name.hasPrefix("W/") { name = name.dropFirst(2) }
+            while name.last == " " { name.removeLast() }
+            return name == "*" || name == tag
+        }
+    }
+}
+
+/// The coding of replies, for clients that ask for it (RFC 9110, section 12.5.3).
+enum Compression {
+    /// Bodies below are sent as they are: the saving is less than a packet.
+    static let bytesMin = 1_024
+
+    static func isWanted(by request: HTTPRequest) -> Bool {
+        guard let field = request.headers["accept-encoding"] else { return false }
+        return field.utf8.split(separator: UInt8(ascii: ",")).contains { part in
+            let words = MediaType.essence(of: String(Substring(part)))
+            guard words == "gzip" || words == "*" else { return false }
+            // `q=0` in any spelling refuses it.
+            let parameter = String(Substring(part)).split(separator: ";").dropFirst().first ?? "q=1"
+            return (Double(parameter.drop { $0 == " " }.dropFirst(2)) ?? 1) > 0
+        }
+    }
+
+    /// Codes a reply where that is wanted and pays.
+    static func apply(to response: inout HTTPResponse, for request: HTTPRequest) {
+        guard response.body.count >= bytesMin, response.headers["content-encoding"] == nil,
+            response.headers["etag"] == nil
+        else { return }
+        response.headers.add("Vary", "Accept-Encoding")
+        guard isWanted(by: request), let coded = Gzip.compress(response.body) else { return }
+        response.body = coded
+        response.headers.add("Content-Encoding", "gzip")
+    }
+}
 
 extension SearchAPI {
     /// Only our own files, nothing inline, no frames, no forms that leave: hostile text in an event has nothing to call.
@@ -7,32 +83,24 @@ extension SearchAPI {
         base-uri 'none'; form-action 'none'; frame-ancestors 'none'
         """
 
-    /// The page, out of the executable.
-    static func page() -> APIReply {
-        asset(PackageResources.index_html, "text/html; charset=utf-8")
-    }
-
-    /// One of the page's files, out of the executable.
-    static func pageFile(_ name: String) throws(APIError) -> APIReply {
-        switch name {
-        case "page.css": return asset(PackageResources.page_css, "text/css; charset=utf-8")
-        case "page.js": return asset(PackageResources.page_js, script)
-        case "dom.js": return asset(PackageResources.dom_js, script)
-        case "feed.js": return asset(PackageResources.feed_js, script)
-        case "query.js": return asset(PackageResources.query_js, script)
-        case "trace.js": return asset(PackageResources.trace_js, script)
-        default: throw APIError(status: 404, type: "not_found", message: "there is nothing at this path")
-        }
-    }
+    static let page = PageFile(PackageResources.index_html, "text/html; charset=utf-8")
+    static let docsPage = PageFile(PackageResources.docs_html, "text/html; charset=utf-8")
 
     private static let script = "text/javascript; charset=utf-8"
+    private static let files: [String: PageFile] = [
+        "page.css": PageFile(PackageResources.page_css, "text/css; charset=utf-8"),
+        "page.js": PageFile(PackageResources.page_js, script), "dom.js": PageFile(PackageResources.dom_js, script),
+        "feed.js": PageFile(PackageResources.feed_js, script), "query.js": PageFile(PackageResources.query_js, script),
+        "trace.js": PageFile(PackageResources.trace_js, script),
+        "docs.css": PageFile(PackageResources.docs_css, "text/css; charset=utf-8"),
+        "docs.js": PageFile(PackageResources.docs_js, script),
+    ]
 
-    private static func asset(_ body: [UInt8], _ contentType: String) -> APIReply {
-        APIReply(
-            status: 200, contentType: contentType,
-            headers: [
-                ("Content-Security-Policy", contentSecurityPolicy), ("X-Content-Type-Options", "nosniff"),
-                ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-cache"),
-            ], body: body)
+    /// One of the page's files.
+    static func pageFile(_ name: String, _ request: HTTPRequest) throws(APIError) -> HTTPResponse {
+        guard let file = files[name] else {
+            throw APIError(status: 404, type: "not_found", message: "there is nothing at this path")
+        }
+        return file.response(to: request)
     }
 }

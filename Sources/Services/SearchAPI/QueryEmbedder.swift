@@ -1,4 +1,5 @@
 import Bytes
+import HTTPEndpoints
 import Synchronization
 
 /// Turns queries into vectors: the model behind a cache, with a time limit.

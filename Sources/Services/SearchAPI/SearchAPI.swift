@@ -1,4 +1,5 @@
 import Bytes
+import HTTPServer
 package import Retrieval
 package import ServiceLifecycle
 package import Telemetry
@@ -45,6 +46,10 @@ package struct SearchAPIDependencies: Sendable {
     package var logger: Logger
     /// Where events come from; nil in a process that does not know.
     package var pipeline: @Sendable () -> PipelineStatus?
+    /// The stages of the pipeline, in their order; empty in a process that does not know.
+    package var stages: @Sendable () -> [PipelineStage] = { [] }
+    /// Events as they become searchable; nil where nothing follows the Gold topic.
+    package var events: EventHub?
 
     /// Memberwise.
     package init(
@@ -74,11 +79,13 @@ package struct SearchAPIConfiguration: Sendable {
     package var traceLanes = 1
     /// Of the program, for `/health`.
     package var version = "dev"
+    /// Events that the index may be behind while `/ready` says yes (`READY_MAX_LAG`); 0 for any number.
+    package var readyEventsBehindMax: Int64 = 0
 
     package init() {}
 }
 
-/// The HTTP API's handlers, free of HTTP: a request in, a reply out. ``router()`` puts them on a server.
+/// The HTTP API: typed inputs in, replies out. ``endpoints()`` declares it, ``router()`` puts it on a server.
 package final class SearchAPI: Sendable {
     let configuration: SearchAPIConfiguration
     let dependencies: SearchAPIDependencies
@@ -96,74 +103,19 @@ package final class SearchAPI: Sendable {
             name: "trace", count: configuration.traceLanes, waitersMax: 32, make: dependencies.makeTraceSource)
     }
 
-    /// Serves one request; every failure is a reply.
-    package func handle(_ route: Route, _ request: APIRequest) async -> APIReply {
-        let start = SystemClock.monotonicNanoseconds()
-        let reply: APIReply
-        do {
-            reply = try await dispatch(route, request)
-        } catch let error as APIError {
-            if error.status >= 500 { log(error.description, route) }
-            reply = error.reply
-        } catch is CancellationError {
-            reply = APIError(status: 503, type: "cancelled", message: "the request was cancelled").reply
-        } catch {
-            // Everything the handlers call is a dependency (index, lake, model); their errors say what and why.
-            log("\(error)", route)
-            reply = APIError.unavailable("a dependency", Snippet.head(of: "\(error)", charactersMax: 500)).reply
-        }
-        let seconds = Double(SystemClock.monotonicNanoseconds() - start) / 1e9
-        metrics.count(route: route, status: reply.status, seconds: seconds)
-        return reply
-    }
-
-    private func dispatch(_ route: Route, _ request: APIRequest) async throws -> APIReply {
-        let deadline = Deadline(milliseconds: configuration.requestTimeoutMilliseconds)
-        switch route {
-        case .search: return try await search(BodyDecoder.search(request.body), deadline: deadline)
-        case .answer: return try await answer(BodyDecoder.answer(request.body), deadline: deadline)
-        case .recent: return try await recent(request, deadline: deadline)
-        case .trace: return try await trace(request, deadline: deadline)
-        case .health: return health()
-        case .metrics: return metricsText()
-        case .page: return Self.page()
-        case .pageFile: return try Self.pageFile(request.pathParameters["file"] ?? "")
-        }
-    }
-
-    /// Serves one request of a route that never waits (see ``Route/isInline``).
-    package func handleInline(_ route: Route, _ request: APIRequest) -> APIReply {
-        let start = SystemClock.monotonicNanoseconds()
-        let reply: APIReply
-        do {
-            reply =
-                switch route {
-                case .health: health()
-                case .metrics: metricsText()
-                case .pageFile: try Self.pageFile(request.pathParameters["file"] ?? "")
-                default: Self.page()
-                }
-        } catch {
-            reply = error.reply
-        }
-        let seconds = Double(SystemClock.monotonicNanoseconds() - start) / 1e9
-        metrics.count(route: route, status: reply.status, seconds: seconds)
-        return reply
-    }
-
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.
     package func runHealthChecks(stop: StopSignal) async {
         registerOwnChecks()
         await dependencies.health.run(stop: stop)
     }
 
-    private func metricsText() -> APIReply {
-        APIReply(
-            status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
-            headers: [("Cache-Control", "no-store")], body: dependencies.metrics.render())
+    func metricsText() -> HTTPResponse {
+        HTTPResponse(
+            headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
+            body: dependencies.metrics.render())
     }
 
-    private func log(_ message: String, _ route: Route) {
-        dependencies.logger.warning("request failed", ["route": route.rawValue, "error": message])
+    func log(_ message: String, _ route: String) {
+        dependencies.logger.warning("request failed", ["route": route, "error": message])
     }
 }

@@ -1,4 +1,5 @@
 import Bytes
+import HTTPServer
 import Retrieval
 
 /// What a search found.
@@ -15,7 +16,7 @@ struct SearchResult: Sendable {
 
 extension SearchAPI {
     /// `POST /search`
-    func search(_ request: SearchRequest, deadline: Deadline) async throws -> APIReply {
+    func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
         let start = SystemClock.monotonicNanoseconds()
         let result = try await find(request, deadline: deadline)
         let documents = ReciprocalRankFusion.bestPassagePerDocument(result.ranking)
@@ -42,7 +43,7 @@ extension SearchAPI {
         writer.optional(next?.text)
         if !result.missingArms.isEmpty { writer.missingArms(result.missingArms) }
         writer.endObject()
-        return .json(writer.bytes)
+        return .fresh(writer.bytes)
     }
 
     /// The fused ranking of a request.

@@ -1,7 +1,7 @@
 import Bytes
 import EventLoop
+import HTTPEndpoints
 package import HTTPServer
-import Retrieval
 package import ServiceLifecycle
 import Synchronization
 
@@ -9,57 +9,11 @@ extension SearchAPI {
     /// A request's body, bytes: the largest valid one (a query and three filters, all full) fits.
     package static let bodyBytesMax = 512 << 10
 
-    /// The routes on an HTTP router.
-    package func router() -> HTTPRouter {
-        var router = HTTPRouter()
-        for route in Route.allCases {
-            let method: HTTPMethod = route.isPost ? .post : .get
-            if route.isInline {
-                router.on(
-                    method, route.rawValue, sync: { [self] request in handleInline(route, .init(request)).response })
-            } else {
-                router.on(
-                    method, route.rawValue,
-                    async: { [self] request in
-                        // Ranking and quoting take milliseconds of computing: not on the event loop's thread.
-                        await withTaskExecutorPreference(globalConcurrentExecutor) {
-                            await handle(route, .init(request)).response
-                        }
-                    })
-            }
-        }
-        return router
-    }
+    /// The endpoints on an HTTP router.
+    package func router() -> HTTPRouter { endpoints().router() }
 
     /// Gives faults that the server finds itself the API's one error shape.
-    package static let faultShaper: HTTPFaultShaper = { fault, _ in
-        var faults: [FieldFault] = []
-        if !fault.loc.isEmpty {
-            faults.append(
-                FieldFault(type: fault.type, location: fault.loc.map(FieldFault.Step.name), message: fault.message))
-        }
-        let error = APIError(status: fault.status, type: fault.type, message: fault.message, faults: faults)
-        var response = error.reply.response
-        for field in fault.headers.fields { response.headers[field.name] = field.value }
-        return response
-    }
-}
-
-extension APIRequest {
-    init(_ request: HTTPRequest) {
-        self.init(
-            query: request.query.map { (name: $0.0, value: $0.1) }, body: request.body,
-            pathParameters: request.pathParameters)
-    }
-}
-
-extension APIReply {
-    /// The reply as HTTP.
-    var response: HTTPResponse {
-        var response = HTTPResponse(status: status, headers: ["Content-Type": contentType], body: body)
-        for header in headers { response.headers.add(header.name, header.value) }
-        return response
-    }
+    package static let faultShaper: HTTPFaultShaper = { fault, _ in APIError(fault).response }
 }
 
 /// The API as a service: binds its address, serves, and repeats the health checks.
@@ -73,18 +27,17 @@ package final class SearchServer: Service {
     private let bound = Mutex<UInt16?>(nil)
 
     /// - Parameters:
-    ///   - host: a numeric address or a name of this machine.
-    ///   - port: 0 for a free one.
-    ///   - loops: event loops, one thread each.
+    ///   - configuration: where to listen and what to allow; limits that follow from the API are set here.
     ///   - drainSeconds: how long requests that had begun may still take at a stop.
-    package init(api: SearchAPI, host: String, port: UInt16, loops: Int = 1, drainSeconds: Int = 5) {
+    package init(api: SearchAPI, configuration: HTTPServerConfiguration, drainSeconds: Int = 5) {
         self.api = api
         self.drainSeconds = drainSeconds
-        var configuration = HTTPServerConfiguration(host: host, port: port)
-        configuration.loops = loops
+        var configuration = configuration
         configuration.bodyBytesMax = SearchAPI.bodyBytesMax
         // The handlers keep REQUEST_TIMEOUT_SEC themselves, with better words; this is the net below.
         configuration.handlerMillisecondsMax = api.configuration.requestTimeoutMilliseconds + 5_000
+        configuration.hasRequestIDs = true
+        configuration.fixedHeaders = ["X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"]
         server = HTTPServer(configuration: configuration, router: api.router(), errorBody: SearchAPI.faultShaper)
     }
 
@@ -99,7 +52,10 @@ package final class SearchServer: Service {
     }
 
     package func run(stop: StopSignal) async throws {
-        await api.runHealthChecks(stop: stop)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.api.runHealthChecks(stop: stop) }
+            if let events = api.dependencies.events { group.addTask { await events.run(stop: stop) } }
+        }
         await stop.wait()
         let (server, drainSeconds) = (self.server, self.drainSeconds)
         try await Lane(name: "api-stop").run { server.stop(drainSeconds: drainSeconds) }

@@ -1,19 +1,12 @@
 import Bytes
-import Retrieval
+import HTTPEndpoints
+import HTTPServer
+import JSONScan
 
 extension SearchAPI {
     /// `GET /trace/{doc_id}`: from a document back to the raw event.
-    func trace(_ request: APIRequest, deadline: Deadline) async throws -> APIReply {
-        let docID = request.pathParameters["doc_id"] ?? ""
-        var faults = RequestRules.textFaults(
-            docID, at: ["path", "doc_id"], charactersMax: SearchLimits.filterCharactersMax)
-        if docID.isEmpty {
-            faults.append(FieldFault(type: "missing", location: ["path", "doc_id"], message: "is required"))
-        }
-        var parameters = QueryParameters(request.query, known: ["generation"])
-        let generation = parameters.integer("generation", in: 0...Int.max).map(Int64.init)
-        faults += parameters.faults
-        guard faults.isEmpty else { throw APIError.invalid(faults) }
+    func trace(_ input: TraceInput, deadline: Deadline) async throws -> HTTPResponse {
+        let (docID, generation) = (input.docID, input.generation.map(Int64.init))
         let found = try await traces.run(deadline: deadline) { source, timeout in
             try source.trace(docID: docID, generation: generation, timeoutMilliseconds: timeout)
         }
@@ -21,12 +14,12 @@ extension SearchAPI {
             throw APIError(
                 status: 404, type: "not_found", message: "no document with this doc_id is in the index",
                 faults: [
-                    FieldFault(
-                        type: "not_found", location: ["path", "doc_id"], message: "names no document",
-                        inputJSON: RequestRules.echo(docID))
+                    InputFault(
+                        type: "not_found", location: [.name("path"), .name("doc_id")], message: "names no document",
+                        input: .string(docID))
                 ])
         }
-        return .json(Self.body(of: found))
+        return .fresh(Self.body(of: found))
     }
 
     private static func body(of trace: Trace) -> [UInt8] {

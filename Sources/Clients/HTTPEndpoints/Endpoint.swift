@@ -1,0 +1,123 @@
+package import HTTPServer
+import JSONScan
+
+/// One reply that an endpoint may give.
+package struct EndpointReply: Sendable {
+    let status: Int
+    let summary: String
+    /// Schemas by media type; the first type is what a client without a preference gets.
+    let content: [(type: String, schema: Schema)]
+
+    package init(_ status: Int, _ summary: String, _ content: [(type: String, schema: Schema)] = []) {
+        self.status = status
+        self.summary = summary
+        self.content = content
+    }
+
+    /// A reply with a JSON body.
+    package static func json(_ status: Int, _ summary: String, _ schema: Schema) -> EndpointReply {
+        EndpointReply(status, summary, [(MediaType.json, schema)])
+    }
+
+    /// A fault, in ``EndpointError``'s shape.
+    package static func error(_ status: Int, _ summary: String) -> EndpointReply {
+        .json(status, summary, EndpointError.schema)
+    }
+}
+
+/// One endpoint's declaration: what it reads, what it replies, and the words of its documentation. Parsing, validation
+/// and the OpenAPI document come from it.
+package struct Endpoint<Input: Sendable>: Sendable {
+    package let method: HTTPMethod
+    /// With `{names}` in it, each a path parameter of `input`.
+    package let path: String
+    /// Unique among all endpoints.
+    package let id: String
+    package let summary: String
+    package let details: String
+    /// The heading that it is listed under.
+    package let tag: String
+    package let input: InputForm<Input>
+    /// The successful replies first. What the machinery itself may reply is added to the document.
+    package let replies: [EndpointReply]
+
+    package init(
+        _ method: HTTPMethod, _ path: String, id: String, tag: String, summary: String, details: String = "",
+        input: InputForm<Input>, replies: [EndpointReply]
+    ) {
+        self.method = method
+        self.path = path
+        self.id = id
+        self.tag = tag
+        self.summary = summary
+        self.details = details
+        self.input = input
+        self.replies = replies
+    }
+}
+
+/// An endpoint as the machinery and the document see it, whatever it reads.
+package struct EndpointDescription: Sendable {
+    package let method: HTTPMethod
+    package let path: String
+    package let id: String
+    package let tag: String
+    let summary: String
+    let details: String
+    let parameters: [(place: String, name: String, isRequired: Bool, isList: Bool, help: String, schema: Schema)]
+    let body: (schema: Schema, examples: [(name: String, value: JSONValue)])?
+    let replies: [EndpointReply]
+    /// Media types of the successful replies.
+    let offered: [String]
+
+    init<Input>(_ endpoint: Endpoint<Input>) {
+        method = endpoint.method
+        path = endpoint.path
+        id = endpoint.id
+        tag = endpoint.tag
+        summary = endpoint.summary
+        details = endpoint.details
+        let input = endpoint.input
+        parameters = input.parameters.map { parameter in
+            (
+                parameter.place.rawValue, parameter.name, parameter.isRequired, parameter.isList, parameter.help,
+                parameter.schema(input.initial)
+            )
+        }
+        body = input.body.map { (schema: $0.schema, examples: $0.examples) }
+        let successes = endpoint.replies.filter { $0.status < 300 }
+        offered = successes.flatMap { $0.content.map(\.type) }
+        replies = endpoint.replies
+    }
+}
+
+/// What surrounds every endpoint of a set.
+package struct EndpointSurroundings: Sendable {
+    /// Called before anything of the request is read; throws what refuses it.
+    package var admit: @Sendable (HTTPRequest, EndpointDescription) throws -> Void = { _, _ in }
+    /// Makes a handler's own error a reply.
+    package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, _, _ in
+        if let error = error as? EndpointError { return error.response }
+        return EndpointError(HTTPFault(wrapping: error)).response
+    }
+    /// Sees every whole reply before it goes out, with the time since the request was complete, nanoseconds.
+    package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse, Int64) -> Void = {
+        _, _, _, _ in
+    }
+    /// Replies that any endpoint may give because of the above, for the document.
+    package var replies: [EndpointReply] = []
+
+    package init() {}
+}
+
+extension HTTPFault {
+    init(wrapping error: any Error) {
+        if let fault = error as? HTTPFault {
+            self = fault
+        } else if error is CancellationError {
+            self.init(status: 503, type: "cancelled", message: "the request was given up before it was answered")
+        } else {
+            self.init(status: 500, type: "internal_error", message: "the request failed inside the server")
+        }
+    }
+}

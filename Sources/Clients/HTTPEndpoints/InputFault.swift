@@ -1,0 +1,200 @@
+package import Bytes
+package import HTTPServer
+package import JSONScan
+
+/// One step of the way to a wrong value.
+package enum InputStep: Sendable, Equatable {
+    case name(String)
+    case index(Int)
+}
+
+/// One thing wrong with one value of a request: an entry of FastAPI's 422 detail, which clients of such services know.
+package struct InputFault: Sendable, Equatable {
+    /// A word for programs such as `missing`, `string_too_long`.
+    package var type: String
+    /// `body`, `query`, `path` or `header`, then names and indices.
+    package var location: [InputStep]
+    /// A sentence for people.
+    package var message: String
+    /// What was given, cut; nil where nothing was.
+    package var input: JSONValue?
+
+    package init(type: String, location: [InputStep], message: String, input: JSONValue? = nil) {
+        self.type = type
+        self.location = location
+        self.message = message
+        self.input = input.map(Self.cut)
+    }
+
+    /// Characters of a value that a reply repeats.
+    private static let echoCharactersMax = 100
+
+    private static func cut(_ value: JSONValue) -> JSONValue {
+        switch value {
+        case .string(let text):
+            guard text.unicodeScalars.count > echoCharactersMax else { return value }
+            var head = String.UnicodeScalarView()
+            head.append(contentsOf: text.unicodeScalars.prefix(echoCharactersMax))
+            return .string(String(head) + "…")
+        case .array(let list): return .string("a list of \(list.count)")
+        case .object(let members): return .string("an object of \(members.count)")
+        case .null, .bool, .integer, .double: return value
+        }
+    }
+}
+
+/// Collects the faults of one request while its values are read.
+package struct InputReading: Sendable {
+    /// All that was found, in the order of reading.
+    package private(set) var faults: [InputFault] = []
+    private var path: [InputStep] = []
+    /// Faults that one reply lists at most: a body of a thousand wrong members needs no reply of a thousand faults.
+    package static let faultsMax = 32
+
+    package init() {}
+
+    /// Notes a fault of the value that is being read, or of one below it.
+    package mutating func fault(
+        _ type: String, _ message: String, at below: [InputStep] = [], input: JSONValue? = nil
+    ) {
+        guard faults.count < Self.faultsMax else { return }
+        faults.append(InputFault(type: type, location: path + below, message: message, input: input))
+    }
+
+    /// Notes faults that a rule outside of this module found.
+    package mutating func add(_ found: [InputFault]) {
+        faults.append(contentsOf: found.prefix(max(0, Self.faultsMax - faults.count)))
+    }
+
+    /// Runs `body` for a value one step further down.
+    package mutating func at<T>(_ step: InputStep, _ body: (inout InputReading) -> T) -> T {
+        path.append(step)
+        defer { path.removeLast() }
+        return body(&self)
+    }
+}
+
+/// A request that is not served, in one JSON shape for all:
+/// `{"error": {"type", "message", "detail": [{"type", "loc", "msg", "input"}]}}`.
+package struct EndpointError: Error, Sendable, CustomStringConvertible {
+    package var status: Int
+    /// A word for programs.
+    package var type: String
+    /// A sentence for people.
+    package var message: String
+    /// The values that are wrong; empty where none is.
+    package var faults: [InputFault]
+    /// Sent along, such as `Retry-After`.
+    package var headers: HTTPHeaders
+
+    package init(
+        status: Int, type: String, message: String, faults: [InputFault] = [], headers: HTTPHeaders = [:]
+    ) {
+        self.status = status
+        self.type = type
+        self.message = message
+        self.faults = faults
+        self.headers = headers
+    }
+
+    /// A fault that the server found itself.
+    package init(_ fault: HTTPFault) {
+        self.init(status: fault.status, type: fault.type, message: fault.message, headers: fault.headers)
+        if !fault.loc.isEmpty {
+            faults = [InputFault(type: fault.type, location: fault.loc.map(InputStep.name), message: fault.message)]
+        }
+    }
+
+    /// One or more values are wrong.
+    package static func invalid(_ faults: [InputFault]) -> EndpointError {
+        let count = faults.count == 1 ? "1 field is" : "\(faults.count) fields are"
+        return EndpointError(status: 422, type: "validation", message: "\(count) wrong; see detail", faults: faults)
+    }
+
+    package var description: String { "\(status) \(type): \(message)" }
+
+    /// The reply.
+    package var response: HTTPResponse {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("error")
+        writer.beginObject()
+        writer.key("type")
+        writer.string(type)
+        writer.key("message")
+        writer.string(message)
+        writer.key("detail")
+        writer.beginArray()
+        for fault in faults { writer.fault(fault) }
+        writer.endArray()
+        writer.endObject()
+        writer.endObject()
+        var response = HTTPResponse.json(writer.bytes, status: status)
+        response.headers.add("Cache-Control", "no-store")
+        for field in headers.fields { response.headers.add(field.name, field.value) }
+        return response
+    }
+
+    /// The schema of that reply.
+    package static let schema = Schema.object([
+        .init(
+            "error",
+            Schema.object([
+                .init("type", .string("A word for programs.")), .init("message", .string("A sentence for people.")),
+                .init(
+                    "detail",
+                    .array(
+                        of: Schema.object([
+                            .init("type", .string("Such as `missing`, `string_too_long`.")),
+                            .init(
+                                "loc", .array(of: .anyOf([.string(), .integer()])),
+                                "`body`, `query`, `path` or `header`, then names and indices."),
+                            .init("msg", .string()), .init("input", .anything("What was given, cut; null if nothing.")),
+                        ]).named("Fault"))),
+            ]))
+    ]).named("Error")
+}
+
+extension JSONWriter {
+    fileprivate mutating func fault(_ fault: InputFault) {
+        beginObject()
+        key("type")
+        string(fault.type)
+        key("loc")
+        beginArray()
+        for step in fault.location {
+            switch step {
+            case .name(let name): string(name)
+            case .index(let index): integer(index)
+            }
+        }
+        endArray()
+        key("msg")
+        string(fault.message)
+        key("input")
+        value(fault.input ?? .null)
+        endObject()
+    }
+
+    /// Writes a whole tree.
+    package mutating func value(_ value: JSONValue) {
+        switch value {
+        case .null: null()
+        case .bool(let flag): bool(flag)
+        case .integer(let number): integer(number)
+        case .double(let number): double(number)
+        case .string(let text): string(text)
+        case .array(let list):
+            beginArray()
+            for element in list { self.value(element) }
+            endArray()
+        case .object(let members):
+            beginObject()
+            for (name, member) in members {
+                key(dynamic: name)
+                self.value(member)
+            }
+            endObject()
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import Bytes
+package import JSONScan
+
+/// The OpenAPI 3.1 document of a set of endpoints.
+package struct OpenAPIDocument: Sendable {
+    /// Name, version and description of the API.
+    package struct Info: Sendable {
+        let title: String
+        let version: String
+        let description: String
+
+        package init(title: String, version: String, description: String) {
+            self.title = title
+            self.version = version
+            self.description = description
+        }
+    }
+
+    /// The whole document.
+    package let json: JSONValue
+
+    /// - Parameter securitySchemes: by name; each may be used by any operation. Empty where nothing asks for keys.
+    package init(_ set: EndpointSet, info: Info, securitySchemes: [(name: String, value: JSONValue)] = []) {
+        var components: [(name: String, schema: Schema)] = []
+        var paths: [(key: String, value: JSONValue)] = []
+        for description in set.descriptions {
+            let (operation, used) = Self.operation(description, common: set.surroundings.replies, securitySchemes)
+            for component in used where !components.contains(where: { $0.name == component.name }) {
+                components.append(component)
+            }
+            let member = (key: Self.lowercased(description.method.name), value: operation)
+            if let place = paths.firstIndex(where: { $0.key == description.path }) {
+                paths[place].value = .object((paths[place].value.object ?? []) + [member])
+            } else {
+                paths.append((key: description.path, value: .object([member])))
+            }
+        }
+        var parts: [(key: String, value: JSONValue)] = [
+            ("schemas", .object(components.sorted { $0.name < $1.name }.map { (key: $0.name, value: $0.schema.json) }))
+        ]
+        if !securitySchemes.isEmpty {
+            parts.append(("securitySchemes", .object(securitySchemes.map { (key: $0.name, value: $0.value) })))
+        }
+        json = .object([
+            ("openapi", .string("3.1.0")),
+            (
+                "info",
+                .object([
+                    ("title", .string(info.title)), ("version", .string(info.version)),
+                    ("description", .string(info.description)),
+                ])
+            ),
+            ("paths", .object(paths)), ("components", .object(parts)),
+        ])
+    }
+
+    private static func lowercased(_ name: String) -> String {
+        String(decoding: name.utf8.map { $0 &- UInt8(ascii: "A") < 26 ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+
+    private static func operation(
+        _ endpoint: EndpointDescription, common: [EndpointReply], _ security: [(name: String, value: JSONValue)]
+    ) -> (JSONValue, [(name: String, schema: Schema)]) {
+        var used: [(name: String, schema: Schema)] = []
+        func use(_ schema: Schema) -> JSONValue {
+            used += schema.components
+            return schema.json
+        }
+        var members: [(key: String, value: JSONValue)] = [
+            ("operationId", .string(endpoint.id)), ("tags", .array([.string(endpoint.tag)])),
+            ("summary", .string(endpoint.summary)),
+        ]
+        if !endpoint.details.isEmpty { members.append(("description", .string(endpoint.details))) }
+        if !endpoint.parameters.isEmpty {
+            members.append(
+                (
+                    "parameters",
+                    .array(
+                        endpoint.parameters.map { parameter in
+                            var fields: [(key: String, value: JSONValue)] = [
+                                ("name", .string(parameter.name)), ("in", .string(parameter.place)),
+                                ("required", .bool(parameter.isRequired)),
+                            ]
+                            if !parameter.help.isEmpty { fields.append(("description", .string(parameter.help))) }
+                            if parameter.isList, parameter.place == "query" {
+                                fields += [("style", .string("form")), ("explode", .bool(false))]
+                            }
+                            fields.append(("schema", use(Self.withoutNull(parameter.schema))))
+                            return .object(fields)
+                        })
+                ))
+        }
+        if let body = endpoint.body {
+            var media: [(key: String, value: JSONValue)] = [("schema", use(body.schema))]
+            if !body.examples.isEmpty {
+                let examples = body.examples.map { (key: $0.name, value: JSONValue.object([("value", $0.value)])) }
+                media.append(("examples", .object(examples)))
+            }
+            members.append(
+                (
+                    "requestBody",
+                    .object([
+                        ("required", .bool(true)), ("content", .object([(MediaType.json, .object(media))])),
+                    ])
+                ))
+        }
+        var replies: [(key: String, value: JSONValue)] = []
+        for reply in (endpoint.replies + own(endpoint) + common).sorted(by: { $0.status < $1.status })
+        where !replies.contains(where: { $0.key == "\(reply.status)" }) {
+            var fields: [(key: String, value: JSONValue)] = [("description", .string(reply.summary))]
+            if !reply.content.isEmpty {
+                let content = reply.content.map {
+                    (key: $0.type, value: JSONValue.object([("schema", use($0.schema))]))
+                }
+                fields.append(("content", .object(content)))
+            }
+            replies.append(("\(reply.status)", .object(fields)))
+        }
+        members.append(("responses", .object(replies)))
+        if !security.isEmpty {
+            // Any of them, or none where anonymous requests are let in.
+            members.append(
+                ("security", .array(security.map { .object([($0.name, .array([]))]) } + [.object([])])))
+        }
+        return (.object(members), used)
+    }
+
+    /// A parameter's text cannot be null.
+    private static func withoutNull(_ schema: Schema) -> Schema {
+        var schema = schema
+        if let types = schema["type"]?.array, let first = types.first, types.count == 2 { schema["type"] = first }
+        if let choices = schema["enum"]?.array { schema["enum"] = .array(choices.filter { !$0.isNull }) }
+        return schema
+    }
+
+    /// What the machinery replies by itself.
+    private static func own(_ endpoint: EndpointDescription) -> [EndpointReply] {
+        var replies: [EndpointReply] = [
+            .error(400, "The request cannot be read."),
+            .error(406, "`Accept` takes none of the reply's types."),
+            .error(422, "Values are wrong; `detail` names all of them."),
+        ]
+        if endpoint.body != nil {
+            replies += [
+                .error(413, "The body is too large."), .error(415, "The body is not `application/json`."),
+            ]
+        }
+        return replies
+    }
+}
+
+extension JSONValue {
+    /// Text with two spaces per level, for files that people compare.
+    package func indented(_ level: Int = 0) -> String {
+        let inner = String(repeating: " ", count: (level + 1) * 2)
+        let outer = String(repeating: " ", count: level * 2)
+        switch self {
+        case .array(let list) where !list.isEmpty:
+            return "[\n" + list.map { inner + $0.indented(level + 1) }.joined(separator: ",\n") + "\n\(outer)]"
+        case .object(let members) where !members.isEmpty:
+            let lines = members.map { inner + JSONValue.string($0.key).text + ": " + $0.value.indented(level + 1) }
+            return "{\n" + lines.joined(separator: ",\n") + "\n\(outer)}"
+        default: return text
+        }
+    }
+}
+
+extension JSONValue {
+    /// One line.
+    package var text: String {
+        var writer = JSONWriter()
+        writer.value(self)
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+}

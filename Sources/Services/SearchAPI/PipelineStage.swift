@@ -1,0 +1,83 @@
+import Bytes
+import HTTPServer
+package import Telemetry
+
+/// One stage of the pipeline, as `GET /pipeline/status` shows it.
+package struct PipelineStage: Sendable {
+    /// Of the chain event → received → broker → committed → embedded → searchable.
+    package var name: String
+    /// Events since the process started; nil where not known here.
+    package var count: Int64?
+    /// Over the last seconds.
+    package var ratePerSecond: Double?
+    /// Events that wait for this stage.
+    package var lag: Int64?
+    /// Of the stage's work over the last seconds, in seconds; nil where nothing passed.
+    package var latency: HistogramSnapshot?
+    /// Milliseconds since 1970.
+    package var lastEventMilliseconds: Int64?
+
+    package init(
+        name: String, count: Int64? = nil, ratePerSecond: Double? = nil, lag: Int64? = nil,
+        latency: HistogramSnapshot? = nil, lastEventMilliseconds: Int64? = nil
+    ) {
+        self.name = name
+        self.count = count
+        self.ratePerSecond = ratePerSecond
+        self.lag = lag
+        self.latency = latency
+        self.lastEventMilliseconds = lastEventMilliseconds
+    }
+}
+
+extension SearchAPI {
+    /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs.
+    func pipelineStatus() -> HTTPResponse {
+        let index = dependencies.health.snapshot().first { $0.name == "index" }?.last?.detail ?? []
+        func figure(_ name: String) -> Int64? { index.first { $0.name == name }.flatMap { Int64($0.value) } }
+        var writer = JSONWriter(capacity: 2_048)
+        writer.beginObject()
+        writer.key("now")
+        writer.time(SystemClock.epochMilliseconds())
+        writer.key("pipeline")
+        writer.pipeline(dependencies.pipeline())
+        writer.key("generation")
+        writer.optional(figure("generation"))
+        writer.key("index_version")
+        writer.optional(figure("index_version"))
+        writer.key("stages")
+        writer.beginArray()
+        for stage in dependencies.stages() { writer.stage(stage) }
+        writer.endArray()
+        writer.endObject()
+        return .fresh(writer.bytes)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func stage(_ stage: PipelineStage) {
+        beginObject()
+        key("name")
+        string(stage.name)
+        key("count")
+        optional(stage.count)
+        key("rate_per_sec")
+        optional(stage.ratePerSecond.map { ($0 * 10).rounded() / 10 })
+        key("lag")
+        optional(stage.lag)
+        key("latency_ms")
+        if let latency = stage.latency, latency.count > 0 {
+            beginObject()
+            for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
+                key(dynamic: name)
+                double(((latency.quantile(quantile) ?? 0) * 1e6).rounded() / 1e3)
+            }
+            endObject()
+        } else {
+            null()
+        }
+        key("last_event")
+        time(stage.lastEventMilliseconds)
+        endObject()
+    }
+}

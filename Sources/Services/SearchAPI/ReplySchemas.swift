@@ -1,0 +1,173 @@
+import HTTPEndpoints
+
+/// What the replies look like, beside the code that writes them; tests compare both.
+enum ReplySchemas {
+    static let scores = Schema.object([
+        .init("vector", .number().orNull, "Cosine similarity; null where the vector arm did not find it."),
+        .init("lexical", .number().orNull, "Text rank; null where the lexical arm did not find it."),
+        .init("fused", .number(), "Reciprocal rank fusion, k = 60."),
+    ]).named("Scores")
+
+    static let lineage = Schema.object(
+        [
+            .init("logic_version", .string()),
+            .init(
+                "parents",
+                .array(
+                    of: .object([
+                        .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
+                        .init("event_id", .string()), .init("bronze_sha256", .string(pattern: "^[0-9a-f]{64}$")),
+                    ]))),
+        ], "Where the document comes from."
+    ).named("Lineage")
+
+    private static let identity: [Schema.Property] = [
+        .init("doc_id", .string()), .init("version", .integer()), .init("passage", .integer()),
+        .init("title", .string()), .init("url", .string()),
+    ]
+
+    private static let columns: [Schema.Property] = [
+        .init("collection", .string()), .init("wiki", .string()), .init("lang", .string()), .init("type", .string()),
+        .init("user", .string()), .init("is_bot", .bool()), .init("lineage", lineage),
+    ]
+
+    private static let hitProperties: [Schema.Property] =
+        identity + [
+            .init("snippet", .string(), "Plain text, at most 240 characters."), .init("event_time", .time()),
+            .init("scores", scores),
+        ] + columns
+
+    static let hit = Schema.object(hitProperties).named("Hit")
+    static let citation = Schema.object([.init("n", .integer())] + hitProperties).named("Citation")
+
+    private static let missingArms = Schema.Property(
+        "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
+        isRequired: false)
+
+    static let search = Schema.object([
+        .init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer()),
+        .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
+        .init("next_cursor", .string().orNull), missingArms,
+    ]).named("SearchReply")
+
+    static let answer = Schema.object([
+        .init("answer_id", .string()),
+        .init(
+            "sentences",
+            .array(of: .object([.init("text", .string()), .init("citations", .array(of: .integer()))]))),
+        .init("citations", .array(of: citation)),
+        .init(
+            "refused", .bool(),
+            "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
+        .init("generation", .integer()), .init("index_version", .integer()), .init("latency_ms", .number()),
+        missingArms, .init("debug", .anyObject().orNull),
+    ]).named("AnswerReply")
+
+    static let answerStream = Schema.string(
+        "Server-sent events: `token` (`{\"text\"}`) for each word, then `citations` (`{\"sentences\", "
+            + "\"citations\"}`), then `done` (the rest of AnswerReply).")
+
+    static let pipeline = Schema.anyOf([
+        Schema.object([
+            .init("source", .choice(["live", "recording", "generated", "unknown"])), .init("name", .string()),
+            .init("received_at", .time().orNull),
+            .init("events_behind", .integer().orNull, "Source offsets that the index has not reached."),
+        ]).named("Pipeline"), Schema([(name: "type", value: .string("null"))]),
+    ])
+
+    static let event = Schema.object(
+        identity + [
+            .init("text", .string()), .init("event_time", .time()), .init("indexed_at", .time()),
+            .init("index_version", .integer()),
+        ] + columns
+    ).named("Event")
+
+    static let recent = Schema.object([
+        .init("events", .array(of: event)), .init("generation", .integer()),
+        .init("index_version", .integer(), "To be given as `after` next time."),
+        .init("indexed_at", .time().orNull), .init("next_cursor", .string().orNull, "Goes on to older events."),
+        .init("now", .time()), .init("pipeline", pipeline),
+    ]).named("RecentReply")
+
+    static let stream = Schema.string(
+        "Server-sent events without end: `event` with a Gold line (`schemas/gold.schema.json`) as data. The id is the "
+            + "vector of next source offsets, `partition:offset` with commas; sent back as `Last-Event-ID` it goes on "
+            + "without gap or repeat. A comment comes every 15 s.")
+
+    private static let location: [Schema.Property] = [
+        .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
+        .init("frame_length", .integer()), .init("line_offset", .integer().orNull),
+    ]
+
+    static let line = Schema.object([.init("record", .anyObject())] + location).named("LakeLine")
+
+    static let bronze = Schema.object(
+        [
+            .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
+            .init("timestamp_ms", .integer()), .init("timestamp", .time()), .init("sha256", .string()),
+            .init("lineage_sha256", .string()), .init("hash_ok", .bool()), .init("key", .string().orNull),
+            .init("key_base64", .string().orNull), .init("value", .string().orNull),
+            .init("value_base64", .string().orNull), .init("value_bytes", .integer().orNull),
+            .init(
+                "headers",
+                .array(
+                    of: .object([
+                        .init("name", .string()), .init("value", .string().orNull),
+                        .init("value_base64", .string().orNull),
+                    ]))),
+        ] + location
+    ).named("BronzeRecord")
+
+    static let trace = Schema.object([
+        .init("doc_id", .string()), .init("version", .integer()), .init("generation", .integer()),
+        .init("index_version", .integer()), .init("logic_version", .string()),
+        .init("complete", .bool(), "Every step was found and every hash is right."),
+        .init("problems", .array(of: .string())), .init("quality_flags", .array(of: .string())),
+        .init("rules", .array(of: .string())),
+        .init(
+            "passages",
+            .array(
+                of: .object([
+                    .init("passage", .integer()), .init("text", .string()), .init("text_hash", .string()),
+                    .init("model", .string().orNull), .init("from_version", .integer()),
+                ]))),
+        .init("gold", line.orNull), .init("silver", line.orNull), .init("bronze", .array(of: bronze)),
+    ]).named("TraceReply")
+
+    private static let states = Schema.choice(["ok", "degraded", "failed", "unknown"])
+
+    static let dependency = Schema.object([
+        .init("state", states), .init("required", .bool()), .init("message", .string()),
+        .init("latency_ms", .number().orNull), .init("checked_at", .time().orNull), .init("last_ok", .time().orNull),
+        .init("detail", .map(of: .string())),
+    ]).named("Dependency")
+
+    static let health = Schema.object([
+        .init("status", states), .init("version", .string()), .init("uptime_sec", .integer()), .init("now", .time()),
+        .init("pipeline", pipeline), .init("dependencies", .map(of: dependency)),
+    ]).named("HealthReply")
+
+    static let ready = Schema.object([
+        .init("ready", .bool()), .init("reasons", .array(of: .string()), "Why not; empty when ready."),
+    ]).named("ReadyReply")
+
+    static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")
+
+    static let stage = Schema.object([
+        .init("name", .string(), "Of the chain event → received → broker → committed → embedded → searchable."),
+        .init("count", .integer().orNull, "Events since the process started; null where not known here."),
+        .init("rate_per_sec", .number().orNull, "Over the last seconds."),
+        .init("lag", .integer().orNull, "Events that wait for this stage."),
+        .init(
+            "latency_ms",
+            Schema.object([
+                .init("p50", .number()), .init("p95", .number()), .init("p99", .number()),
+            ]).orNull, "Of the work of this stage, over the last seconds; null where nothing passed."),
+        .init("last_event", .time().orNull, "When the last event passed."),
+    ]).named("Stage")
+
+    static let status = Schema.object([
+        .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
+        .init("index_version", .integer().orNull), .init("stages", .array(of: stage)),
+    ]).named("PipelineStatusReply")
+}

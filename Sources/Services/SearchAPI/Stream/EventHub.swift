@@ -1,0 +1,257 @@
+import Bytes
+import HTTPEndpoints
+import HTTPServer
+package import ServiceLifecycle
+import Synchronization
+package import Telemetry
+
+/// Follows the Gold topic and gives every event, once it is searchable, to all clients of `GET /stream`.
+///
+/// One reader and one rendering serve all clients. Each client has a bounded queue; one that is too slow is cut, the
+/// others feel nothing. A client that comes back is served what it missed from memory, or from the topic where that
+/// does not reach back far enough. Drained means: nothing is read any more.
+package final class EventHub: Sendable {
+    private let topic: any EventTopic
+    private let indexed: @Sendable () throws -> IndexedUpTo
+    private let logger: Logger
+    private let lane = Lane(name: "stream-read")
+    private let catchUps: LanePool<any EventTopic>
+    private let state = Mutex(State())
+    private let events: Counter
+    private let cuts: Counter
+
+    private struct State {
+        var recent: RecentEvents?
+        var subscribers: [Int: Subscriber] = [:]
+        var lastNumber = 0
+        var isEnded = false
+    }
+
+    private struct Subscriber {
+        let filter: EventFilter
+        let writer: HTTPStreamWriter
+        /// What the client has seen, while that is more than this hub has given out somewhere (it may come from another
+        /// process); nil once it is not.
+        var seen: OffsetVector?
+    }
+
+    /// Between two looks at how far the index is.
+    private static let lookMilliseconds = 50
+    /// Documents that may wait for the index, before reading pauses.
+    private static let waitingMax = 20_000
+    /// Between two looks whether a client was let go.
+    private static let clientLookMilliseconds = 500
+    private static let looksPerHeartbeat = 30
+    /// Documents of one page of a catch-up.
+    static let pageMax = 1_000
+
+    /// - Parameter indexed: asks the index; called on lanes, may block for a moment.
+    package init(
+        topic: any EventTopic, indexed: @escaping @Sendable () throws -> IndexedUpTo, metrics: MetricsRegistry,
+        logger: Logger
+    ) {
+        self.topic = topic
+        self.indexed = indexed
+        self.logger = logger
+        catchUps = LanePool(name: "stream-catch-up", count: 2, waitersMax: 256) { topic }
+        events = metrics.counter(
+            "medallion_api_stream_events_total", help: "Events that became searchable and went to the stream.")
+        cuts = metrics.counter(
+            "medallion_api_stream_cut_total", help: "Clients of the stream that were cut because they read too slowly.")
+        metrics.gauge("medallion_api_stream_clients", help: "Clients that read the stream now.") { [weak self] in
+            Double(self?.state.withLock { $0.subscribers.count } ?? 0)
+        }
+    }
+
+    /// Follows the topic until stopped; a failure is tried again.
+    package func run(stop: StopSignal) async {
+        var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 5_000)
+        while !stop.isRequested {
+            do {
+                try await lane.run { [self] in try follow(stop: stop) }
+            } catch {
+                let wait = backoff.next()
+                logger.warning("the event stream is interrupted", ["error": "\(error)", "wait_ms": "\(wait)"])
+                if await stop.pause(milliseconds: wait) { break }
+            }
+        }
+        // Whoever serves a client looks whether it is still in the list.
+        state.withLock { state in
+            state.isEnded = true
+            state.subscribers = [:]
+        }
+    }
+
+    /// On the lane: reads and gives out until the stop or a failure.
+    private func follow(stop: StopSignal) throws {
+        // After a failure it goes on where it was; what is read twice is dropped by the order.
+        let known = state.withLock { $0.recent }
+        var last = try indexed()
+        let start = known.map { Self.end(of: $0) } ?? last.offsets
+        var order = EventOrder(from: start)
+        if known == nil { state.withLock { $0.recent = RecentEvents(from: start) } }
+        let reader = try topic.open(from: start)
+        var lookedAt = SystemClock.monotonicNanoseconds()
+        while !stop.isRequested {
+            if order.waitingCount < Self.waitingMax {
+                order.add(try reader.next(countMax: 1_000, timeoutMilliseconds: Self.lookMilliseconds))
+            } else {
+                Pause.milliseconds(Self.lookMilliseconds)
+            }
+            let now = SystemClock.monotonicNanoseconds()
+            if order.waitingCount > 0, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
+                last = try indexed()
+                lookedAt = now
+            }
+            let released = order.release(upTo: last)
+            if !released.isEmpty { give(released) }
+        }
+    }
+
+    private static func end(of recent: RecentEvents) -> OffsetVector {
+        recent.since(recent.start)?.last?.id ?? recent.start
+    }
+
+    private func give(_ released: [(event: TopicEvent, id: OffsetVector)]) {
+        events.increment(by: released.count)
+        let entries = released.map { event, id in
+            RecentEvents.Entry(
+                event: event, id: id, frame: EventFrame.bytes(event: "event", data: event.line, id: id.text))
+        }
+        let subscribers = state.withLock { state -> [Int: Subscriber] in
+            for entry in entries { state.recent?.append(entry) }
+            return state.subscribers
+        }
+        let all = entries.flatMap(\.frame)
+        for (number, subscriber) in subscribers {
+            let bytes: [UInt8]
+            if let seen = subscriber.seen {
+                bytes = frames(entries, ahead: seen, subscriber, number)
+            } else if subscriber.filter.takesAll {
+                bytes = all
+            } else {
+                bytes = entries.filter { subscriber.filter.takes($0.event) }.flatMap(\.frame)
+            }
+            guard !bytes.isEmpty, !subscriber.writer.offer(bytes) else { continue }
+            cuts.increment()
+            remove(number)
+        }
+    }
+
+    /// For a client that is ahead: without what it has, and with a vector of its own that never goes back.
+    private func frames(
+        _ entries: [RecentEvents.Entry], ahead seen: OffsetVector, _ subscriber: Subscriber, _ number: Int
+    ) -> [UInt8] {
+        var id = seen
+        var bytes: [UInt8] = []
+        for entry in entries where entry.event.offset >= id[entry.event.partition] {
+            id.raise(to: entry.id)
+            guard subscriber.filter.takes(entry.event) else { continue }
+            bytes += EventFrame.bytes(event: "event", data: entry.event.line, id: id.text)
+        }
+        let isCaughtUp = entries.last.map { $0.id.covers(id) } ?? false
+        state.withLock { $0.subscribers[number]?.seen = isCaughtUp ? nil : id }
+        return bytes
+    }
+
+    private func remove(_ number: Int) {
+        state.withLock { _ = $0.subscribers.removeValue(forKey: number) }
+    }
+
+    // MARK: Clients
+
+    /// Serves one client until it leaves, is cut, or the task is cancelled.
+    ///
+    /// - Parameter seen: where the client goes on; nil for events from now on.
+    func serve(_ filter: EventFilter, after seen: OffsetVector?, to writer: HTTPStreamWriter) async throws {
+        var position = seen
+        var isStarted = false
+        while true {
+            switch attach(filter, after: position, writer, isStarted: isStarted) {
+            case .attached(let number):
+                defer { remove(number) }
+                var looks = 0
+                while state.withLock({ $0.subscribers[number] != nil }), !writer.isClosed {
+                    if looks.isMultiple(of: Self.looksPerHeartbeat) { writer.offer(EventFrame.heartbeat) }
+                    looks += 1
+                    try await Task.sleep(for: .milliseconds(Self.clientLookMilliseconds))
+                }
+                return
+            case .notReady:
+                throw APIError.unavailable("the stream", "the Gold topic or the index cannot be read yet")
+            case .behind(let limit):
+                let from = position ?? limit
+                let (page, next) = try await page(from: from, to: limit)
+                if !isStarted { writer.start(headers: EventFrame.headers) }
+                isStarted = true
+                var id = from
+                for event in page {
+                    id[event.partition] = max(id[event.partition], event.offset + 1)
+                    guard filter.takes(event) else { continue }
+                    try await writer.write(EventFrame.bytes(event: "event", data: event.line, id: id.text))
+                }
+                position = next
+            }
+        }
+    }
+
+    private enum Attachment {
+        case attached(Int)
+        /// What the client has missed begins before what is kept, which begins there.
+        case behind(OffsetVector)
+        case notReady
+    }
+
+    /// Gives the client what it missed and adds it to the ones that are served, in one step.
+    private func attach(
+        _ filter: EventFilter, after seen: OffsetVector?, _ writer: HTTPStreamWriter, isStarted: Bool
+    ) -> Attachment {
+        state.withLock { state in
+            guard let recent = state.recent, !state.isEnded else { return .notReady }
+            var missed: [UInt8] = []
+            var ahead: OffsetVector?
+            if var id = seen {
+                guard let entries = recent.since(id) else { return .behind(recent.start) }
+                for entry in entries where entry.event.offset >= id[entry.event.partition] {
+                    id[entry.event.partition] = entry.event.offset + 1
+                    guard filter.takes(entry.event) else { continue }
+                    // The client may be ahead in another topic partition: its own vector, never one that goes back.
+                    missed += EventFrame.bytes(event: "event", data: entry.event.line, id: id.text)
+                }
+                if !Self.end(of: recent).covers(id) { ahead = id }
+            }
+            if !isStarted { writer.start(headers: EventFrame.headers) }
+            if !missed.isEmpty { writer.offer(missed) }
+            state.lastNumber += 1
+            state.subscribers[state.lastNumber] = Subscriber(filter: filter, writer: writer, seen: ahead)
+            return .attached(state.lastNumber)
+        }
+    }
+
+    /// Some events from the topic, from `start` up to `limit`, and where the next page starts.
+    private func page(from start: OffsetVector, to limit: OffsetVector) async throws -> ([TopicEvent], OffsetVector) {
+        let indexed = self.indexed
+        return try await catchUps.run(deadline: Deadline(milliseconds: 30_000)) { topic, timeout in
+            let active = try indexed().generation
+            let reader = try topic.open(from: start)
+            let end = SystemClock.monotonicNanoseconds() + Int64(timeout) * 1_000_000
+            var position = start
+            var page: [TopicEvent] = []
+            while page.count < Self.pageMax, SystemClock.monotonicNanoseconds() < end {
+                for event in try reader.next(countMax: Self.pageMax, timeoutMilliseconds: 200)
+                where event.generation == active && event.offset >= position[event.partition]
+                    && event.offset < limit[event.partition]
+                {
+                    position[event.partition] = event.offset + 1
+                    page.append(event)
+                }
+                if reader.hasReachedEnd {
+                    // All that the topic has below the limit was given.
+                    position.raise(to: limit)
+                    break
+                }
+            }
+            return (page, position)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import Bytes
+import Events
+import HTTPEndpoints
+import JSONScan
+package import Kafka
+
+/// The Gold topic on a broker.
+package final class GoldEventTopic: EventTopic {
+    private let configuration: KafkaConfiguration
+    private let topic: String
+    private let sourceTopic: String
+
+    package init(configuration: KafkaConfiguration, topic: String, sourceTopic: String) {
+        self.configuration = configuration
+        self.topic = topic
+        self.sourceTopic = sourceTopic
+    }
+
+    package func open(from start: OffsetVector) throws -> any EventReader {
+        try GoldEventReader(configuration, topic: topic, sourceTopic: sourceTopic, start: start)
+    }
+}
+
+/// Reads all topic partitions from the first document that may be new. Confined to one lane.
+private final class GoldEventReader: EventReader {
+    private let consumer: KafkaConsumer
+    private let sourceTopic: String
+    /// Topic partitions with records that were there at the start and are not read yet, with their end.
+    private var unread: [Int32: Int64] = [:]
+
+    /// Bound of what is fetched ahead.
+    private static let fetchAheadKilobytes = 8_192
+    private static let probeMilliseconds = 5_000
+    /// The first step back from the end; each further one is eight times as long.
+    private static let stepBack: Int64 = 256
+
+    init(_ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector) throws {
+        self.sourceTopic = sourceTopic
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        options.queueMaxKilobytes = Self.fetchAheadKilobytes
+        options.queueMinRecords = 5_000
+        options.reportsEnd = true
+        consumer = try KafkaConsumer(configuration, options: options)
+        let metadata = try KafkaAdmin(configuration).metadata(topic: topic, timeoutMilliseconds: 10_000)
+        let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
+        guard !partitions.isEmpty else {
+            throw APIError.unavailable("the stream", "the topic \(topic) does not exist yet")
+        }
+        var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        for partition in partitions {
+            let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
+            var place = marks.high
+            var step = Self.stepBack
+            // One record below what is wanted stands before all that is wanted: the topic is in source order, except
+            // that a stop may have repeated its end.
+            while place > marks.low {
+                place = max(marks.low, marks.high - step)
+                step *= 8
+                guard place > marks.low else { break }
+                if try isBelow(start[partition], topic, partition, place) { break }
+            }
+            assignments.append((topic, partition, .at(place)))
+            if place < marks.high { unread[partition] = marks.high }
+        }
+        try consumer.assign(assignments)
+    }
+
+    var hasReachedEnd: Bool { unread.isEmpty }
+
+    /// Whether the first record from `place` on is below `wanted`.
+    private func isBelow(_ wanted: Int64, _ topic: String, _ partition: Int32, _ place: Int64) throws -> Bool {
+        try consumer.assign([(topic: topic, partition: partition, offset: .at(place))])
+        let end = SystemClock.monotonicNanoseconds() + Int64(Self.probeMilliseconds) * 1_000_000
+        while SystemClock.monotonicNanoseconds() < end {
+            let answer = try consumer.next(maxRecords: 1, timeoutMilliseconds: 200) { batch -> Bool? in
+                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+                guard batch.count > 0 else { return nil }
+                return Self.nextOffset(of: batch[0]).map { $0 <= wanted }
+            }
+            if let answer { return answer }
+        }
+        return false
+    }
+
+    /// The source offset behind a document or a marker.
+    private static func nextOffset(of record: KafkaRecord) -> Int64? {
+        if let text = record.headerText(GoldTopic.sourceOffsetHeader) { return Int64(text).map { $0 + 1 } }
+        guard let value = record.value, let json = try? JSONValue.parse(value) else { return 0 }
+        return json["next_offset"]?.integer ?? 0
+    }
+
+    func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicEvent] {
+        try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
+            if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+            var events: [TopicEvent] = []
+            for index in 0..<batch.count {
+                let record = batch[index]
+                if let end = unread[record.partition], record.offset + 1 >= end { unread[record.partition] = nil }
+                if let event = event(record) { events.append(event) }
+            }
+            for end in batch.ends { unread[end.partition] = nil }
+            return events
+        }
+    }
+
+    /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).
+    private func event(_ record: KafkaRecord) -> TopicEvent? {
+        guard record.headerText(GoldTopic.kindHeader) == GoldTopic.documentKind,
+            record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic, let value = record.value,
+            let generation = record.headerText(GoldTopic.generationHeader).flatMap({ Int64($0) }),
+            let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }),
+            let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }),
+            let json = try? JSONValue.parse(value), let wiki = json["wiki"]?.string, let type = json["type"]?.string,
+            let isBot = json["is_bot"]?.bool, let text = json["text"]?.string
+        else { return nil }
+        return TopicEvent(
+            generation: generation, partition: partition, offset: offset, line: Array(value), wiki: wiki, type: type,
+            isBot: isBot, text: text)
+    }
+}
