@@ -195,7 +195,7 @@ let package = Package(
                 "CRDKafka", "Bytes",
             ]),
         tests(
-            "SearchAPITests",
+            "SearchAPITests", exclude: ["api_conformance.py"],
             uses: [
                 "SearchAPI", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events", "JSONScan", "Hashing",
                 "Files", "Processes", "ServiceLifecycle", "Telemetry", "Bytes",

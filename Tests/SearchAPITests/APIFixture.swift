@@ -28,7 +28,7 @@ struct APIFixture {
 
     init(
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000,
-        lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil
+        lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0
     ) {
         let (index, embedded) = (self.index, self.embedded)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in
@@ -40,6 +40,7 @@ struct APIFixture {
         configuration.requestTimeoutMilliseconds = timeoutMilliseconds
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
+        configuration.readyEventsBehindMax = readyLagMax
         var dependencies = SearchAPIDependencies(
             makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
             embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),

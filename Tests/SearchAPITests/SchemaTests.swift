@@ -47,7 +47,8 @@ import Testing
             ("AnswerReply", await fixture.post(.answer, #"{"query": "mercury"}"#).body),
             ("RecentReply", await fixture.get(.recent).body),
             ("TraceReply", await fixture.get(.trace, path: ["doc_id": "d-hostile"]).body),
-            ("HealthReply", await fixture.get(.health).body),
+            ("HealthReply", await fixture.get(.health).body), ("ReadyReply", await fixture.get(.ready).body),
+            ("LiveReply", await fixture.get(.live).body), ("PipelineStatusReply", await fixture.get(.status).body),
             ("Error", await fixture.post(.search, #"{"top_k": "x", "filters": {"wiki": [1]}}"#).body),
             ("Error", await fixture.get(.trace, path: ["doc_id": "none"]).body),
         ]

@@ -120,3 +120,81 @@ import Testing
         }
     }
 }
+
+/// Validators and codings of replies.
+@Suite struct RepresentationTests {
+    let fixture = APIFixture()
+
+    private func get(_ target: String, _ headers: HTTPHeaders) async -> HTTPResponse {
+        await fixture.reply(HTTPRequest(target: target, headers: headers))
+    }
+
+    @Test(arguments: ["/", "/docs", "/openapi.json", "/page/page.js", "/page/docs.css"])
+    func filesHaveTags(target: String) async throws {
+        let first = await get(target, [:])
+        let tag = try #require(first.headers["ETag"])
+        #expect(first.status == 200 && first.headers["Content-Encoding"] == nil)
+        for known in [tag, "\"x\", \(tag)", "W/\(tag)", "*"] {
+            let again = await get(target, ["If-None-Match": known])
+            #expect(again.status == 304 && again.body.isEmpty && again.headers["ETag"] == tag)
+        }
+        let other = await get(target, ["If-None-Match": "\"x\""])
+        #expect(other.status == 200)
+    }
+
+    @Test func repliesAreCodedForWhoAsks() async throws {
+        let plain = await get("/openapi.json", [:])
+        let coded = await get("/openapi.json", ["Accept-Encoding": "br;q=1, gzip;q=0.8"])
+        #expect(coded.headers["Content-Encoding"] == "gzip" && coded.headers["Vary"] == "Accept-Encoding")
+        #expect(coded.body.starts(with: [0x1F, 0x8B]) && coded.body.count < plain.body.count / 3)
+        #expect(coded.headers["ETag"] != plain.headers["ETag"], "each coding has its own tag")
+        for refusal in ["gzip;q=0", "identity", "gzip; q=0.0", "br"] {
+            let reply = await get("/openapi.json", ["Accept-Encoding": refusal])
+            #expect(reply.headers["Content-Encoding"] == nil && reply.body == plain.body, "\(refusal)")
+        }
+        fixture.fill()
+        let search = await fixture.reply(
+            HTTPRequest(
+                method: .post, target: "/search", headers: ["Accept-Encoding": "gzip"],
+                body: Array(#"{"query": "golden"}"#.utf8)))
+        #expect(search.headers["Content-Encoding"] == "gzip")
+        let small = await get("/live", ["Accept-Encoding": "gzip"])
+        #expect(small.headers["Content-Encoding"] == nil, "not worth it")
+    }
+
+    @Test func readinessFollowsDependenciesAndLag() async {
+        let fixture = APIFixture(readyLagMax: 2)
+        fixture.health.register("index", isRequired: true) { HealthReport(.ok) }
+        let (early, unknown) = await fixture.get(.ready)
+        #expect(early == 503 && unknown["ready"]?.bool == false && unknown["reasons"]?.array?.count == 2)
+        await fixture.health.checkAll()
+        let (behind, lagging) = await fixture.get(.ready)
+        #expect(behind == 503)
+        #expect(lagging["reasons"]?[0]?.string?.contains("3 events behind") == true)
+        let (live, _) = await fixture.get(.live)
+        #expect(live == 200)
+        self.fixture.health.register("index", isRequired: true) { HealthReport(.ok) }
+        await self.fixture.health.checkAll()
+        let (ready, _) = await self.fixture.get(.ready)
+        #expect(ready == 200, "no limit on the lag")
+        let (_, status) = await self.fixture.get(.status)
+        #expect(status["stages"]?.array?.map { $0["name"]?.string } == ["event", "searchable"])
+        #expect(status["stages"]?[1]?["lag"]?.integer == 3)
+    }
+
+    @Test func olderEventsFollowTheCursor() async {
+        for number in 0..<25 { fixture.index.add("e-\(number)", title: "T", comment: "c") }
+        var seen: [String] = []
+        var cursor: String?
+        repeat {
+            let (status, page) = await fixture.get(
+                .recent, [("limit", "7")] + (cursor.map { [("cursor", $0)] } ?? []))
+            #expect(status == 200)
+            seen += page["events"]?.array?.compactMap { $0["doc_id"]?.string } ?? []
+            // What comes meanwhile is newer and changes nothing behind the cursor.
+            fixture.index.add("later-\(seen.count)", title: "T", comment: "c")
+            cursor = page["next_cursor"]?.string
+        } while cursor != nil
+        #expect(seen == (0..<25).reversed().map { "e-\($0)" })
+    }
+}

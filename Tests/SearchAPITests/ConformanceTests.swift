@@ -1,0 +1,31 @@
+import Glibc
+import HTTPServer
+import PlatformTesting
+import SearchAPI
+import ServiceLifecycle
+import Testing
+
+/// Independent programs look at the API: a validator at its document, schemathesis at its replies.
+@Suite struct ConformanceTests {
+    private static let isLong = getenv("MEDALLION_LONG_TESTS").map { String(cString: $0) } == "1"
+
+    @Test func generatedRequestsAreAnsweredAsDocumented() async throws {
+        let fixture = APIFixture()
+        fixture.fill()
+        let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(), drainSeconds: 0)
+        let stop = StopSignal()
+        try await server.prepare(stop: stop)
+        let port = try #require(server.port)
+        let running = Task { try await server.run(stop: stop) }
+        let output = try await Lane(name: "schemathesis").run {
+            try PythonTool.run([
+                PackageRoot.path + "/Tests/SearchAPITests/api_conformance.py", "http://127.0.0.1:\(port)",
+                PackageRoot.path + "/schemas/openapi.json", Self.isLong ? "200" : "5",
+            ])
+        }
+        stop.request()
+        try await running.value
+        let text = String(decoding: output, as: UTF8.self)
+        #expect(text.hasSuffix(" requests, 0 kinds of failures\n"), "\(text)")
+    }
+}
