@@ -84,8 +84,8 @@ struct LakeRangeOptions {
 
     private func fulfils(_ line: ArraySlice<UInt8>) throws -> Bool {
         guard let condition else { return true }
-        var value: JSONValue? =  // A Bronze line nests its payload of up to 64 levels one deeper.
-            try line.withUnsafeBytes { try JSONValue.parse($0, maxDepth: 65) }
+        // A Bronze line nests its payload of up to 64 levels one deeper.
+        var value: JSONValue? = try line.withUnsafeBytes { try JSONValue.parse($0, maxDepth: 65) }
         for name in condition.path { value = value?[name] }
         guard let value else { return false }
         if let text = value.string { return text == condition.value }
