@@ -74,4 +74,17 @@ import Testing
         let all = try ask("GET /nothing HTTP/1.1\r\nHost: a\r\nOrigin: https://b.example") { $0.corsOrigins = ["*"] }
         #expect(all.status == 404 && all.headers["access-control-allow-origin"] == "*")
     }
+
+    /// Several loops share a port by SO_REUSEPORT; a second server must not come to share it too.
+    @Test func aTakenPortIsAnErrorWithSeveralLoopsToo() throws {
+        try withServer(configure: { $0.loops = 2 }) { port in
+            var configuration = HTTPServerConfiguration(port: port)
+            configuration.loops = 2
+            let second = HTTPServer(configuration: configuration, router: testRouter())
+            #expect(throws: (any Error).self) { try second.start() }
+            let socket = try RawSocket(port: port)
+            socket.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(RawReply(socket)?.status == 200)
+        }
+    }
 }

@@ -9,7 +9,11 @@ import Testing
 @Suite struct ConformanceTests {
     private static let isLong = getenv("MEDALLION_LONG_TESTS").map { String(cString: $0) } == "1"
 
-    @Test func generatedRequestsAreAnsweredAsDocumented() async throws {
+    /// Whether the set-up has installed what the script imports.
+    private static let hasTools = (try? PythonTool.run(["-c", "import schemathesis, openapi_spec_validator"])) != nil
+
+    @Test(.enabled(if: hasTools, "needs schemathesis and openapi-spec-validator in .deps/venv"))
+    func generatedRequestsAreAnsweredAsDocumented() async throws {
         let fixture = APIFixture()
         fixture.fill()
         let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(), drainSeconds: 0)

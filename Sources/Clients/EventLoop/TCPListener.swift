@@ -43,6 +43,15 @@ package final class TCPListener: @unchecked Sendable {
         loop.execute { self.begin() }
     }
 
+    /// Finds out whether somebody listens there: with SO_REUSEPORT a second process would bind without an error and take
+    /// a part of the connections.
+    ///
+    /// - Throws: when the address cannot be bound.
+    package static func checkIsFree(host: String, port: UInt16) throws(EventLoopError) {
+        let (descriptor, _) = try openListeningSocket(host: host, port: port, reusePort: false)
+        Glibc.close(descriptor)
+    }
+
     deinit {
         // The loop keeps a reference from `begin` to `end`, so this is a listener whose loop never ran.
         if !isOver { Glibc.close(descriptor) }

@@ -116,6 +116,9 @@ package final class HTTPServer: Sendable {
         var started = State()
         do throws(EventLoopError) {
             var port = configuration.port
+            if configuration.loops > 1, port != 0 {
+                try TCPListener.checkIsFree(host: configuration.host, port: port)
+            }
             for number in 0..<max(1, configuration.loops) {
                 let loop = try EventLoop(name: "http-\(number)")
                 started.loops.append(loop)
