@@ -158,6 +158,23 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 7, 3_000]) func agreesWithAListOfAllRecords(offsetsMax: Int64) {
+        var random = SeededGenerator(seed: UInt64(offsetsMax))
+        let limits = DuplicateWindow.Limits(offsets: offsetsMax, milliseconds: .max)
+        var window = DuplicateWindow(offsetsMax: offsetsMax)
+        var latest: [String: Int64] = [:]
+        var offset: Int64 = 0
+        for _ in 0..<20_000 {
+            // Gaps empty the window in part or whole.
+            offset += Int.random(in: 0..<200, using: &random) == 0 ? Int64.random(in: 1...2 * offsetsMax, using: &random) : 1
+            let id = "\(Int.random(in: 0..<Int(offsetsMax) * 2, using: &random))"
+            let expected = latest[id].map { offset - $0 <= offsetsMax } ?? false
+            #expect(isDuplicate(&window, id, offset, 0, limits: limits) == expected, "offset \(offset)")
+            latest[id] = offset
+        }
+        #expect(window.size == latest.values.count { offset - $0 <= offsetsMax })
+    }
+
     @Test func uuidsAndOtherIdsDoNotMeet() {
         var window = DuplicateWindow()
         #expect(!isDuplicate(&window, "6b1f3a52-0000-4000-8000-000000000001", 0, 0))

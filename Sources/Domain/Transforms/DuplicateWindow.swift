@@ -22,14 +22,9 @@ package struct DuplicateWindow: Sendable {
     }
 
     /// 128 bits of an event id: the value of a UUID, or a hash of anything else.
-    struct Identity: Hashable {
+    struct Identity: Equatable {
         let high: UInt64
         let low: UInt64
-
-        func hash(into hasher: inout Hasher) {
-            // The parts are random already.
-            hasher.combine(high ^ low)
-        }
     }
 
     private struct Entry {
@@ -59,11 +54,15 @@ package struct DuplicateWindow: Sendable {
 
     /// How many offsets back it remembers.
     package let offsetsMax: Int64
-    private var latest: [Identity: Seen] = [:]
-    // A ring of what is in `latest`, oldest first.
-    private var ring: [Entry?] = []
+    // The records of the window, oldest first from `head` on. No dictionary: with one it took three times the memory.
+    private var ring: [Entry] = []
     private var head = 0
     private var count = 0
+    // Where in the ring the latest record of each id stands, plus one; 0 is empty. Open addressing with linear probing;
+    // at most half full.
+    private var places: [UInt32] = []
+    // Ids come from outside: nobody can choose some that meet in one place.
+    private let seed = Identity(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max))
     // Of the redriven records in the window: the offset in the same topic partition that each stands for.
     private var origins: [Int64: Int64] = [:]
 
@@ -73,7 +72,7 @@ package struct DuplicateWindow: Sendable {
     }
 
     /// Ids remembered at present; at most ``offsetsMax`` and one.
-    package var size: Int { latest.count }
+    package private(set) var size = 0
 
     /// Takes a record in; offsets come in ascending order.
     ///
@@ -85,9 +84,20 @@ package struct DuplicateWindow: Sendable {
         eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64, origin: Int64? = nil
     ) -> Sighting {
         evict(before: offset)
+        if count == ring.count { grow() }
         let identity = Self.identity(of: eventID)
-        let earlier = latest.updateValue(Seen(offset: offset, milliseconds: brokerMilliseconds), forKey: identity)
-        append(Entry(identity: identity, offset: offset, milliseconds: brokerMilliseconds))
+        let index = (head + count) % ring.count
+        ring[index] = Entry(identity: identity, offset: offset, milliseconds: brokerMilliseconds)
+        count += 1
+        let place = place(of: identity)
+        var earlier: Seen?
+        if places[place] == 0 {
+            size += 1
+        } else {
+            let entry = ring[Int(places[place]) - 1]
+            earlier = Seen(offset: entry.offset, milliseconds: entry.milliseconds)
+        }
+        places[place] = UInt32(index + 1)
         if let origin, origin < offset { origins[offset] = origin }
         return Sighting(identity: identity, offset: offset, milliseconds: brokerMilliseconds, earlier: earlier)
     }
@@ -112,9 +122,10 @@ package struct DuplicateWindow: Sendable {
         let start = sighting.offset - limits.offsets
         var copies: [Seen] = []
         for index in 0..<count {
-            guard let entry = ring[(head + index) % ring.count], entry.identity == sighting.identity,
-                entry.offset >= start, entry.offset < sighting.offset
-            else { continue }
+            let entry = ring[(head + index) % ring.count]
+            guard entry.identity == sighting.identity, entry.offset >= start, entry.offset < sighting.offset else {
+                continue
+            }
             copies.append(Seen(offset: entry.offset, milliseconds: entry.milliseconds))
         }
         copies = copies.suffix(Self.copiesMax)
@@ -148,28 +159,59 @@ package struct DuplicateWindow: Sendable {
 
     /// Forgets what lies too many offsets back. Time alone evicts nothing: broker times may step back.
     private mutating func evict(before offset: Int64) {
-        while count > 0, let oldest = ring[head], offset - oldest.offset > offsetsMax {
-            if latest[oldest.identity]?.offset == oldest.offset { latest[oldest.identity] = nil }
+        while count > 0, offset - ring[head].offset > offsetsMax {
+            let oldest = ring[head]
+            let place = place(of: oldest.identity)
+            if Int(places[place]) == head + 1 { remove(place) }
             if !origins.isEmpty { origins[oldest.offset] = nil }
-            ring[head] = nil
             head = (head + 1) % ring.count
             count -= 1
         }
     }
 
-    private mutating func append(_ entry: Entry) {
-        if count == ring.count { grow() }
-        ring[(head + count) % ring.count] = entry
-        count += 1
+    /// Where the id stands in `places`, or the empty place where it belongs.
+    private func place(of identity: Identity) -> Int {
+        var place = home(of: identity)
+        while places[place] != 0, ring[Int(places[place]) - 1].identity != identity {
+            place = (place + 1) & (places.count - 1)
+        }
+        return place
+    }
+
+    private func home(of identity: Identity) -> Int {
+        let product = (identity.high ^ seed.high).multipliedFullWidth(by: identity.low ^ seed.low)
+        return Int(truncatingIfNeeded: product.high ^ product.low) & (places.count - 1)
+    }
+
+    /// Empties a place and moves up what probing would no longer find behind it (Knuth, TAOCP 3, 6.4, algorithm R).
+    private mutating func remove(_ place: Int) {
+        let mask = places.count - 1
+        var empty = place
+        var next = place
+        while true {
+            next = (next + 1) & mask
+            guard places[next] != 0 else { break }
+            let home = home(of: ring[Int(places[next]) - 1].identity)
+            if (next - home) & mask >= (next - empty) & mask {
+                places[empty] = places[next]
+                empty = next
+            }
+        }
+        places[empty] = 0
+        size -= 1
     }
 
     private mutating func grow() {
-        var larger: [Entry?] = []
-        larger.reserveCapacity(max(1_024, ring.count * 2))
+        let capacity = max(1_024, ring.count * 2)
+        var larger: [Entry] = []
+        larger.reserveCapacity(capacity)
         for index in 0..<count { larger.append(ring[(head + index) % ring.count]) }
-        while larger.count < max(1_024, ring.count * 2) { larger.append(nil) }
+        larger += repeatElement(
+            Entry(identity: Identity(high: 0, low: 0), offset: 0, milliseconds: 0), count: capacity - count)
         ring = larger
         head = 0
+        places = Array(repeating: 0, count: capacity * 2)
+        for index in 0..<count { places[place(of: ring[index].identity)] = UInt32(index + 1) }
     }
 
     static func identity(of text: UnsafeBufferPointer<UInt8>) -> Identity {

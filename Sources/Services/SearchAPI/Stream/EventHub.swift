@@ -85,9 +85,9 @@ package final class EventHub: Sendable {
     /// On the lane: reads and gives out until the stop or a failure.
     private func follow(stop: StopSignal) throws {
         // After a failure it goes on where it was; what is read twice is dropped by the order.
-        let known = state.withLock { $0.recent }
+        let known = state.withLock { $0.recent?.end }
         var last = try indexed()
-        let start = known.map { Self.end(of: $0) } ?? last.offsets
+        let start = known ?? last.offsets
         var order = EventOrder(from: start)
         if known == nil { state.withLock { $0.recent = RecentEvents(from: start) } }
         let reader = try topic.open(from: start)
@@ -108,29 +108,25 @@ package final class EventHub: Sendable {
         }
     }
 
-    private static func end(of recent: RecentEvents) -> OffsetVector {
-        recent.since(recent.start)?.last?.id ?? recent.start
-    }
-
     private func give(_ released: [(event: TopicEvent, id: OffsetVector)]) {
         events.increment(by: released.count)
-        let entries = released.map { event, id in
-            RecentEvents.Entry(
-                event: event, id: id, frame: EventFrame.bytes(event: "event", data: event.line, id: id.text))
-        }
         let subscribers = state.withLock { state -> [Int: Subscriber] in
-            for entry in entries { state.recent?.append(entry) }
+            for (event, id) in released { state.recent?.append(event, end: id) }
             return state.subscribers
         }
-        let all = entries.flatMap(\.frame)
+        // Rendered once for all clients, and not at all when there is none.
+        let frames =
+            subscribers.isEmpty
+            ? [] : released.map { EventFrame.bytes(event: "event", data: $0.event.line, id: $0.id.text) }
+        let all = Array(frames.joined())
         for (number, subscriber) in subscribers {
             let bytes: [UInt8]
             if let seen = subscriber.seen {
-                bytes = frames(entries, ahead: seen, subscriber, number)
+                bytes = ownFrames(released, ahead: seen, subscriber, number)
             } else if subscriber.filter.takesAll {
                 bytes = all
             } else {
-                bytes = entries.filter { subscriber.filter.takes($0.event) }.flatMap(\.frame)
+                bytes = zip(released, frames).flatMap { subscriber.filter.takes($0.event) ? $1 : [] }
             }
             guard !bytes.isEmpty, !subscriber.writer.offer(bytes) else { continue }
             cuts.increment()
@@ -139,17 +135,18 @@ package final class EventHub: Sendable {
     }
 
     /// For a client that is ahead: without what it has, and with a vector of its own that never goes back.
-    private func frames(
-        _ entries: [RecentEvents.Entry], ahead seen: OffsetVector, _ subscriber: Subscriber, _ number: Int
+    private func ownFrames(
+        _ released: [(event: TopicEvent, id: OffsetVector)], ahead seen: OffsetVector, _ subscriber: Subscriber,
+        _ number: Int
     ) -> [UInt8] {
         var id = seen
         var bytes: [UInt8] = []
-        for entry in entries where entry.event.offset >= id[entry.event.partition] {
+        for entry in released where entry.event.offset >= id[entry.event.partition] {
             id.raise(to: entry.id)
             guard subscriber.filter.takes(entry.event) else { continue }
             bytes += EventFrame.bytes(event: "event", data: entry.event.line, id: id.text)
         }
-        let isCaughtUp = entries.last.map { $0.id.covers(id) } ?? false
+        let isCaughtUp = released.last.map { $0.id.covers(id) } ?? false
         state.withLock { $0.subscribers[number]?.seen = isCaughtUp ? nil : id }
         return bytes
     }
@@ -211,14 +208,14 @@ package final class EventHub: Sendable {
             var missed: [UInt8] = []
             var ahead: OffsetVector?
             if var id = seen {
-                guard let entries = recent.since(id) else { return .behind(recent.start) }
-                for entry in entries where entry.event.offset >= id[entry.event.partition] {
-                    id[entry.event.partition] = entry.event.offset + 1
-                    guard filter.takes(entry.event) else { continue }
+                guard let events = recent.since(id) else { return .behind(recent.start) }
+                for event in events {
+                    id[event.partition] = event.offset + 1
+                    guard filter.takes(event) else { continue }
                     // The client may be ahead in another topic partition: its own vector, never one that goes back.
-                    missed += EventFrame.bytes(event: "event", data: entry.event.line, id: id.text)
+                    missed += EventFrame.bytes(event: "event", data: event.line, id: id.text)
                 }
-                if !Self.end(of: recent).covers(id) { ahead = id }
+                if !recent.end.covers(id) { ahead = id }
             }
             if !isStarted { writer.start(headers: EventFrame.headers) }
             if !missed.isEmpty { writer.offer(missed) }

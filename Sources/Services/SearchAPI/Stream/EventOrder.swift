@@ -42,43 +42,55 @@ struct EventOrder: Sendable {
 
 /// The last events that were given out, for clients that come back soon. Bounded by count and bytes.
 struct RecentEvents: Sendable {
-    struct Entry: Sendable {
-        let event: TopicEvent
-        let id: OffsetVector
-        let frame: [UInt8]
-    }
-
-    private var entries: [Entry] = []
+    /// A ring's slots from `first` on; those before are empty and go with the next tidying.
+    private var slots: [TopicEvent?] = []
     private var first = 0
     private var byteCount = 0
     /// Everything from here on is in it.
     private(set) var start: OffsetVector
+    /// The vector behind the last event.
+    private(set) var end: OffsetVector
     private let countMax: Int
     private let bytesMax: Int
 
-    init(from start: OffsetVector, countMax: Int = 20_000, bytesMax: Int = 32 << 20) {
+    /// What an event takes beside its texts: the slot and the heads of its arrays.
+    private static let slotBytes = 256
+
+    init(from start: OffsetVector, countMax: Int = 20_000, bytesMax: Int = 16 << 20) {
         self.start = start
+        end = start
         self.countMax = countMax
         self.bytesMax = bytesMax
     }
 
-    mutating func append(_ entry: Entry) {
-        entries.append(entry)
-        byteCount += entry.frame.count
-        while entries.count - first > countMax || (byteCount > bytesMax && entries.count - first > 1) {
-            byteCount -= entries[first].frame.count
-            start.raise(to: entries[first].id)
+    mutating func append(_ event: TopicEvent, end: OffsetVector) {
+        slots.append(event)
+        self.end = end
+        byteCount += Self.byteCount(of: event)
+        while slots.count - first > countMax || (byteCount > bytesMax && slots.count - first > 1) {
+            if let dropped = slots[first] {
+                byteCount -= Self.byteCount(of: dropped)
+                start[dropped.partition] = max(start[dropped.partition], dropped.offset + 1)
+            }
+            slots[first] = nil
             first += 1
         }
-        if first > 1_024, first * 2 > entries.count {
-            entries.removeFirst(first)
+        if first > 1_024, first * 2 > slots.count {
+            slots.removeFirst(first)
             first = 0
         }
     }
 
+    private static func byteCount(of event: TopicEvent) -> Int {
+        event.line.count + event.text.utf8.count + slotBytes
+    }
+
     /// What a client that has seen everything below `seen` has missed; nil where some of that is gone from here.
-    func since(_ seen: OffsetVector) -> ArraySlice<Entry>? {
+    func since(_ seen: OffsetVector) -> [TopicEvent]? {
         guard seen.covers(start) else { return nil }
-        return entries[first...]
+        return slots[first...].compactMap { event in
+            guard let event, event.offset >= seen[event.partition] else { return nil }
+            return event
+        }
     }
 }
