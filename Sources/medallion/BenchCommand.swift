@@ -8,7 +8,12 @@ struct BenchCommand: Command {
     static let table = ArgumentTable(
         options: [
             .init(name: "--recording", value: "FILE", help: "Events of a recording, repeated; else generated ones."),
-            .init(name: "--events", value: "N", help: "stream: events in the topic (default 500000; all: 200000)."),
+            .init(
+                name: "--events", value: "N",
+                help: "stream: events in the topic; lake: in each of two (default 500000; all: 200000)."),
+            .init(
+                name: "--endurance", value: "N",
+                help: "lake: records over which memory is watched (default 1000000; 0: none)."),
             .init(name: "--partitions", value: "N", help: "stream: topic partitions (default 2)."),
             .init(
                 name: "--poison", value: "PERCENT",
@@ -21,19 +26,20 @@ struct BenchCommand: Command {
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
         positionals: [
-            .init(name: "NAME", isRequired: false, help: "sse, embed, broker, stream, freshness, memory, or all.")
+            .init(name: "NAME", isRequired: false, help: "sse, embed, lake, broker, stream, freshness, memory, or all.")
         ])
     static let details =
         "broker, freshness and memory start processes of their own, with temporary data and free ports."
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
-        case sse, embed, broker, stream, freshness, memory
+        case sse, embed, lake, broker, stream, freshness, memory
     }
 
     private let benchmarks: [Benchmark]
     private let events: Int
     private let partitions: Int
+    private let enduranceEvents: Int
     private let texts: Int
     private let rate: Double
     private let seconds: Int
@@ -56,6 +62,7 @@ struct BenchCommand: Command {
         let isShort = benchmarks.count > 1
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
+        enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
         texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
         gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
         acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
@@ -76,6 +83,11 @@ struct BenchCommand: Command {
                     try await EmbedBench(
                         source: try source(), texts: texts,
                         modelDirectory: try Platform(context: context).modelDirectory()
+                    ).run()
+                case .lake:
+                    try await LakeBench(
+                        events: events, enduranceEvents: enduranceEvents, source: try source(),
+                        logger: context.logger.scoped("bench")
                     ).run()
                 case .broker:
                     try await BrokerBench(

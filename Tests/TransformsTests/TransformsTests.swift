@@ -166,7 +166,8 @@ import Testing
         var offset: Int64 = 0
         for _ in 0..<20_000 {
             // Gaps empty the window in part or whole.
-            offset += Int.random(in: 0..<200, using: &random) == 0 ? Int64.random(in: 1...2 * offsetsMax, using: &random) : 1
+            offset +=
+                Int.random(in: 0..<200, using: &random) == 0 ? Int64.random(in: 1...2 * offsetsMax, using: &random) : 1
             let id = "\(Int.random(in: 0..<Int(offsetsMax) * 2, using: &random))"
             let expected = latest[id].map { offset - $0 <= offsetsMax } ?? false
             #expect(isDuplicate(&window, id, offset, 0, limits: limits) == expected, "offset \(offset)")

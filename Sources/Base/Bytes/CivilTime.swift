@@ -77,16 +77,19 @@ package struct CivilTime: Equatable, Sendable {
     /// Appends `YYYY-MM-DDThh:mm:ss.mmmZ`.
     package static func appendRFC3339(_ epochMilliseconds: Int64, to bytes: inout [UInt8]) {
         let civil = CivilTime(epochMilliseconds: epochMilliseconds)
-        civil.appendDate(to: &bytes)
-        bytes.append(UInt8(ascii: "T"))
-        Decimal.append(Int64(civil.hour), width: 2, to: &bytes)
-        bytes.append(UInt8(ascii: ":"))
-        Decimal.append(Int64(civil.minute), width: 2, to: &bytes)
-        bytes.append(UInt8(ascii: ":"))
-        Decimal.append(Int64(civil.second), width: 2, to: &bytes)
-        bytes.append(UInt8(ascii: "."))
-        Decimal.append(Int64(civil.millisecond), width: 3, to: &bytes)
-        bytes.append(UInt8(ascii: "Z"))
+        bytes.appendRaw(upTo: 24) { start in
+            civil.writeDate(to: start)
+            start[10] = UInt8(ascii: "T")
+            Decimal.writeDigits(UInt64(civil.hour), width: 2, to: start + 11)
+            start[13] = UInt8(ascii: ":")
+            Decimal.writeDigits(UInt64(civil.minute), width: 2, to: start + 14)
+            start[16] = UInt8(ascii: ":")
+            Decimal.writeDigits(UInt64(civil.second), width: 2, to: start + 17)
+            start[19] = UInt8(ascii: ".")
+            Decimal.writeDigits(UInt64(civil.millisecond), width: 3, to: start + 20)
+            start[23] = UInt8(ascii: "Z")
+            return 24
+        }
     }
 
     /// `YYYY-MM-DDThh:mm:ss.mmmZ`
@@ -98,11 +101,18 @@ package struct CivilTime: Equatable, Sendable {
 
     /// Appends `YYYY-MM-DD`.
     package func appendDate(to bytes: inout [UInt8]) {
-        Decimal.append(Int64(year), width: 4, to: &bytes)
-        bytes.append(UInt8(ascii: "-"))
-        Decimal.append(Int64(month), width: 2, to: &bytes)
-        bytes.append(UInt8(ascii: "-"))
-        Decimal.append(Int64(day), width: 2, to: &bytes)
+        bytes.appendRaw(upTo: 10) { start in
+            writeDate(to: start)
+            return 10
+        }
+    }
+
+    private func writeDate(to start: UnsafeMutablePointer<UInt8>) {
+        Decimal.writeDigits(UInt64(year.magnitude), width: 4, to: start)
+        start[4] = UInt8(ascii: "-")
+        Decimal.writeDigits(UInt64(month), width: 2, to: start + 5)
+        start[7] = UInt8(ascii: "-")
+        Decimal.writeDigits(UInt64(day), width: 2, to: start + 8)
     }
 
     private static func daysIn(month: Int, year: Int) -> Int {

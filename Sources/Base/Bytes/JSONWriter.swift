@@ -125,9 +125,29 @@ package struct JSONWriter {
 package enum JSONText {
     /// Appends `utf8` as a JSON string with its quotes. Only `"`, `\` and control characters are escaped.
     package static func appendQuoted(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
+        appendQuoted("", utf8, to: &bytes)
+    }
+
+    /// Appends `prefix` as it is, and `utf8` as a JSON string.
+    package static func appendQuoted(
+        _ prefix: StaticString, _ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]
+    ) {
+        var index = plainCount(utf8, from: 0)
+        if index == utf8.count {
+            // Most strings need no escape: then all of it goes out at once.
+            let prefixCount = prefix.utf8CodeUnitCount
+            bytes.appendRaw(upTo: prefixCount + index + 2) { start in
+                start.update(from: prefix.utf8Start, count: prefixCount)
+                start[prefixCount] = UInt8(ascii: "\"")
+                if let source = utf8.baseAddress { (start + prefixCount + 1).update(from: source, count: index) }
+                start[prefixCount + 1 + index] = UInt8(ascii: "\"")
+                return prefixCount + index + 2
+            }
+            return
+        }
+        bytes.append(contentsOf: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
         bytes.append(UInt8(ascii: "\""))
         var start = 0
-        var index = plainCount(utf8, from: 0)
         while index < utf8.count {
             bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
             appendEscape(of: utf8[index], to: &bytes)

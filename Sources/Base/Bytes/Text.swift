@@ -44,46 +44,54 @@ package enum Hex {
 
 /// Integers as decimal digits.
 package enum Decimal {
-    // Digits go out from the largest on: reversing a slice of an array would copy it each time.
-    private static let powers: [UInt64] = (0..<20).map { exponent in
-        (0..<exponent).reduce(UInt64(1)) { power, _ in power * 10 }
-    }
-
     /// Appends the digits, with a minus sign where it is due.
     package static func append(_ value: Int64, to bytes: inout [UInt8]) {
-        if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        let magnitude = value.magnitude
+        bytes.appendRaw(upTo: 20) { write(value, to: $0) }
+    }
+
+    /// Writes the digits, with a minus sign where it is due: 20 bytes at most.
+    ///
+    /// - Returns: bytes written.
+    package static func write(_ value: Int64, to bytes: UnsafeMutablePointer<UInt8>) -> Int {
+        let sign = value < 0 ? 1 : 0
+        if value < 0 { bytes[0] = UInt8(ascii: "-") }
         var width = 1
-        while width < powers.count && magnitude >= powers[width] { width += 1 }
-        appendDigits(magnitude, width: width, to: &bytes)
+        var bound: UInt64 = 10
+        while width < 19 && value.magnitude >= bound {
+            width += 1
+            bound &*= 10
+        }
+        writeDigits(value.magnitude, width: width, to: bytes + sign)
+        return sign + width
     }
 
     /// Appends `value` with leading zeroes up to `width` digits, at most 20; for file names and dates.
     package static func append(_ value: Int64, width: Int, to bytes: inout [UInt8]) {
-        appendDigits(value.magnitude, width: width, to: &bytes)
+        bytes.appendRaw(upTo: width) { start in
+            writeDigits(value.magnitude, width: width, to: start)
+            return width
+        }
     }
 
-    private static func appendDigits(_ value: UInt64, width: Int, to bytes: inout [UInt8]) {
-        if width == 2 {
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / 10 % 10))
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
-            return
-        }
-        powers.withUnsafeBufferPointer { powers in
-            for index in stride(from: width - 1, through: 0, by: -1) {
-                bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / powers[index] % 10))
-            }
+    /// Writes the last `width` digits of `value`.
+    package static func writeDigits(_ value: UInt64, width: Int, to bytes: UnsafeMutablePointer<UInt8>) {
+        var rest = value
+        for index in stride(from: width - 1, through: 0, by: -1) {
+            bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
         }
     }
 }
 
 /// Base64 with padding, RFC 4648 section 4.
 package enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
     /// Appends the encoded text.
     package static func append(_ source: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
-        alphabet.withUnsafeBufferPointer { alphabet in
+        let digits = alphabet.utf8Start
+        bytes.appendRaw(upTo: (source.count + 2) / 3 * 4) { start in
+            var output = start
             var index = 0
             while index < source.count {
                 let left = source.count - index
@@ -91,15 +99,14 @@ package enum Base64 {
                 let second = left > 1 ? UInt32(source[index + 1]) : 0
                 let third = left > 2 ? UInt32(source[index + 2]) : 0
                 let group = first << 16 | second << 8 | third
-                // Four at once: every append has to look at the capacity.
-                let digits: InlineArray<4, UInt8> = [
-                    alphabet[Int(group >> 18)], alphabet[Int(group >> 12 & 63)],
-                    left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "="),
-                    left > 2 ? alphabet[Int(group & 63)] : UInt8(ascii: "="),
-                ]
-                withUnsafeBytes(of: digits) { bytes.append(contentsOf: $0) }
+                output[0] = digits[Int(group >> 18)]
+                output[1] = digits[Int(group >> 12 & 63)]
+                output[2] = left > 1 ? digits[Int(group >> 6 & 63)] : UInt8(ascii: "=")
+                output[3] = left > 2 ? digits[Int(group & 63)] : UInt8(ascii: "=")
+                output += 4
                 index += 3
             }
+            return output - start
         }
     }
 

@@ -8,14 +8,12 @@ package enum LineWriter {
 
     /// Appends `prefix` (such as `,"title":`) and the string, escaped.
     package static func string(_ prefix: StaticString, _ text: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
-        literal(prefix, to: &output)
-        JSONText.appendQuoted(text, to: &output)
+        JSONText.appendQuoted(prefix, text, to: &output)
     }
 
     /// Appends `prefix` and the UTF-8, escaped.
     package static func string(_ prefix: StaticString, _ text: [UInt8], to output: inout [UInt8]) {
-        literal(prefix, to: &output)
-        text.withUnsafeBufferPointer { JSONText.appendQuoted($0, to: &output) }
+        text.withUnsafeBufferPointer { JSONText.appendQuoted(prefix, $0, to: &output) }
     }
 
     /// Appends `prefix` and the string, escaped.
@@ -26,14 +24,20 @@ package enum LineWriter {
 
     /// Appends `prefix` and the number.
     package static func integer(_ prefix: StaticString, _ value: Int64, to output: inout [UInt8]) {
-        literal(prefix, to: &output)
-        Decimal.append(value, to: &output)
+        let count = prefix.utf8CodeUnitCount
+        output.appendRaw(upTo: count + 20) { start in
+            start.update(from: prefix.utf8Start, count: count)
+            return count + Decimal.write(value, to: start + count)
+        }
     }
 
     /// Appends `prefix` and the number, or `null`.
     package static func integerOrNull(_ prefix: StaticString, _ value: Int64?, to output: inout [UInt8]) {
-        literal(prefix, to: &output)
-        if let value { Decimal.append(value, to: &output) } else { literal("null", to: &output) }
+        guard let value else {
+            literal(prefix, to: &output)
+            return literal("null", to: &output)
+        }
+        integer(prefix, value, to: &output)
     }
 
     /// Appends `prefix` and `true` or `false`.

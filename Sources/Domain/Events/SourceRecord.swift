@@ -160,6 +160,6 @@ package enum RawLines {
 
     static func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         if bytes.allSatisfy({ $0 < 0x80 }) { return true }
-        return String(validating: bytes, as: UTF8.self) != nil
+        return (try? UTF8Span(validating: bytes.span)) != nil
     }
 }

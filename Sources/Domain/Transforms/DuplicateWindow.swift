@@ -1,4 +1,5 @@
-/// Remembers the event ids of one topic partition within a window of offsets and of broker time.
+/// Remembers the event ids of one topic partition within a window of offsets and of broker time: some 50 bytes for each
+/// offset of the window.
 ///
 /// A record is a duplicate if the latest earlier record with its event id lies within both bounds, whatever became of
 /// that one. The answer depends on the records alone, so a replay that first reads the window before its start gives the
@@ -33,6 +34,13 @@ package struct DuplicateWindow: Sendable {
         let milliseconds: Int64
     }
 
+    /// A look at the ring would be a miss in the processor's caches: with half of the hash here, few looks are needed.
+    private struct Place {
+        var hash: UInt32 = 0
+        /// Index in the ring plus one; 0 is empty.
+        var number: UInt32 = 0
+    }
+
     fileprivate struct Seen {
         var offset: Int64
         var milliseconds: Int64
@@ -58,9 +66,8 @@ package struct DuplicateWindow: Sendable {
     private var ring: [Entry] = []
     private var head = 0
     private var count = 0
-    // Where in the ring the latest record of each id stands, plus one; 0 is empty. Open addressing with linear probing;
-    // at most half full.
-    private var places: [UInt32] = []
+    // Where in the ring the latest record of each id stands. Open addressing with linear probing; at most half full.
+    private var places: [Place] = []
     // Ids come from outside: nobody can choose some that meet in one place.
     private let seed = Identity(high: .random(in: 1 ... .max), low: .random(in: 1 ... .max))
     // Of the redriven records in the window: the offset in the same topic partition that each stands for.
@@ -84,20 +91,21 @@ package struct DuplicateWindow: Sendable {
         eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64, origin: Int64? = nil
     ) -> Sighting {
         evict(before: offset)
-        if count == ring.count { grow() }
+        if ring.isEmpty { allocate() }
         let identity = Self.identity(of: eventID)
-        let index = (head + count) % ring.count
+        let index = ringIndex(count)
         ring[index] = Entry(identity: identity, offset: offset, milliseconds: brokerMilliseconds)
         count += 1
-        let place = place(of: identity)
+        let hash = hash(of: identity)
+        let place = place(of: identity, hash)
         var earlier: Seen?
-        if places[place] == 0 {
+        if places[place].number == 0 {
             size += 1
         } else {
-            let entry = ring[Int(places[place]) - 1]
+            let entry = ring[Int(places[place].number) - 1]
             earlier = Seen(offset: entry.offset, milliseconds: entry.milliseconds)
         }
-        places[place] = UInt32(index + 1)
+        places[place] = Place(hash: hash, number: UInt32(index + 1))
         if let origin, origin < offset { origins[offset] = origin }
         return Sighting(identity: identity, offset: offset, milliseconds: brokerMilliseconds, earlier: earlier)
     }
@@ -122,7 +130,7 @@ package struct DuplicateWindow: Sendable {
         let start = sighting.offset - limits.offsets
         var copies: [Seen] = []
         for index in 0..<count {
-            let entry = ring[(head + index) % ring.count]
+            let entry = ring[ringIndex(index)]
             guard entry.identity == sighting.identity, entry.offset >= start, entry.offset < sighting.offset else {
                 continue
             }
@@ -161,26 +169,34 @@ package struct DuplicateWindow: Sendable {
     private mutating func evict(before offset: Int64) {
         while count > 0, offset - ring[head].offset > offsetsMax {
             let oldest = ring[head]
-            let place = place(of: oldest.identity)
-            if Int(places[place]) == head + 1 { remove(place) }
+            let place = place(of: oldest.identity, hash(of: oldest.identity))
+            if Int(places[place].number) == head + 1 { remove(place) }
             if !origins.isEmpty { origins[oldest.offset] = nil }
-            head = (head + 1) % ring.count
+            head = ringIndex(1)
             count -= 1
         }
     }
 
+    /// Where the entry stands that is the `number`-th, from 0, of those remembered.
+    private func ringIndex(_ number: Int) -> Int {
+        let index = head + number
+        return index < ring.count ? index : index - ring.count
+    }
+
     /// Where the id stands in `places`, or the empty place where it belongs.
-    private func place(of identity: Identity) -> Int {
-        var place = home(of: identity)
-        while places[place] != 0, ring[Int(places[place]) - 1].identity != identity {
-            place = (place + 1) & (places.count - 1)
+    private func place(of identity: Identity, _ hash: UInt32) -> Int {
+        let mask = places.count - 1
+        var place = Int(hash) & mask
+        while places[place].number != 0 {
+            if places[place].hash == hash, ring[Int(places[place].number) - 1].identity == identity { break }
+            place = (place + 1) & mask
         }
         return place
     }
 
-    private func home(of identity: Identity) -> Int {
+    private func hash(of identity: Identity) -> UInt32 {
         let product = (identity.high ^ seed.high).multipliedFullWidth(by: identity.low ^ seed.low)
-        return Int(truncatingIfNeeded: product.high ^ product.low) & (places.count - 1)
+        return UInt32(truncatingIfNeeded: product.high ^ product.low)
     }
 
     /// Empties a place and moves up what probing would no longer find behind it (Knuth, TAOCP 3, 6.4, algorithm R).
@@ -190,28 +206,25 @@ package struct DuplicateWindow: Sendable {
         var next = place
         while true {
             next = (next + 1) & mask
-            guard places[next] != 0 else { break }
-            let home = home(of: ring[Int(places[next]) - 1].identity)
+            guard places[next].number != 0 else { break }
+            let home = Int(places[next].hash) & mask
             if (next - home) & mask >= (next - empty) & mask {
                 places[empty] = places[next]
                 empty = next
             }
         }
-        places[empty] = 0
+        places[empty] = Place()
         size -= 1
     }
 
-    private mutating func grow() {
-        let capacity = max(1_024, ring.count * 2)
-        var larger: [Entry] = []
-        larger.reserveCapacity(capacity)
-        for index in 0..<count { larger.append(ring[(head + index) % ring.count]) }
-        larger += repeatElement(
-            Entry(identity: Identity(high: 0, low: 0), offset: 0, milliseconds: 0), count: capacity - count)
-        ring = larger
-        head = 0
-        places = Array(repeating: 0, count: capacity * 2)
-        for index in 0..<count { places[place(of: ring[index].identity)] = UInt32(index + 1) }
+    /// All of the window at once, on first use: what it takes is known from the start, not after the busiest hour.
+    private mutating func allocate() {
+        let capacity = Int(offsetsMax) + 1
+        ring = Array(
+            repeating: Entry(identity: Identity(high: 0, low: 0), offset: 0, milliseconds: 0), count: capacity)
+        var placeCount = 16
+        while placeCount < 2 * capacity { placeCount *= 2 }
+        places = Array(repeating: Place(), count: placeCount)
     }
 
     static func identity(of text: UnsafeBufferPointer<UInt8>) -> Identity {
@@ -231,23 +244,33 @@ package struct DuplicateWindow: Sendable {
     /// The value of `8-4-4-4-12` hexadecimal digits in lower case, the only spelling that is its own canonical form.
     private static func uuid(_ text: UnsafeBufferPointer<UInt8>) -> Identity? {
         guard text.count == 36 else { return nil }
-        var high: UInt64 = 0
-        var low: UInt64 = 0
-        var digits = 0
-        for (index, byte) in text.enumerated() {
-            if index == 8 || index == 13 || index == 18 || index == 23 {
-                guard byte == UInt8(ascii: "-") else { return nil }
-                continue
-            }
-            let value: UInt8
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = byte - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = byte - UInt8(ascii: "a") + 10
-            default: return nil
-            }
-            if digits < 16 { high = high << 4 | UInt64(value) } else { low = low << 4 | UInt64(value) }
-            digits += 1
+        let bytes = UnsafeRawBufferPointer(text)
+        let dash = UInt8(ascii: "-")
+        guard bytes[8] == dash, bytes[13] == dash, bytes[18] == dash, bytes[23] == dash else { return nil }
+        func word(_ place: Int) -> UInt64 {
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self))
         }
-        return Identity(high: high, low: low)
+        func half(_ place: Int) -> UInt64 {
+            UInt64(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: place, as: UInt32.self)))
+        }
+        guard let first = value(ofDigits: word(0)), let second = value(ofDigits: half(9) << 32 | half(14)),
+            let third = value(ofDigits: half(19) << 32 | half(24)), let fourth = value(ofDigits: word(28))
+        else { return nil }
+        return Identity(high: first << 32 | second, low: third << 32 | fourth)
+    }
+
+    /// The 32 bits that eight hexadecimal digits in lower case stand for, the first digit in the highest byte; nil where
+    /// one is none. All eight at once.
+    private static func value(ofDigits digits: UInt64) -> UInt64? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // Digits are 0x30 to 0x39, letters 0x61 to 0x66.
+        let letters = digits >> 6 & ones
+        let values = (digits & ones &* 0x0F) &+ letters &* 9
+        guard values &+ ones &* 0x30 &+ letters &* 0x27 == digits, values & ones &* 0xF0 == 0,
+            (values &+ ones &* 6) >> 4 & ones == letters
+        else { return nil }
+        let bytes = (values | values >> 4) & 0x00FF_00FF_00FF_00FF
+        let pairs = (bytes | bytes >> 8) & 0x0000_FFFF_0000_FFFF
+        return (pairs | pairs >> 16) & 0xFFFF_FFFF
     }
 }

@@ -231,8 +231,8 @@ final class PartitionWorker {
     private func commit() throws {
         guard let start = batchStart, let range = OffsetRange(start: start, end: batchNext) else { return }
         let began = SystemClock.monotonicNanoseconds()
-        // The batch shares the processor's buffers and must be gone before they are used again, or they are copied.
-        let record = try commitWithRetries(makeBatch(range))
+        let record = try commitWithRetries(
+            processor.batch(range, hour: batchHour, brokerTimeMax: batchTimeMax))
         metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
         note(record)
         try publish(range)
@@ -240,21 +240,6 @@ final class PartitionWorker {
         batchBytes = 0
         processor.removeLines()
         try followGenerations()
-    }
-
-    private func makeBatch(_ range: OffsetRange) -> CommitBatch {
-        CommitBatch(
-            range: range, hour: batchHour, brokerTimeMax: batchTimeMax, lastSHA256: processor.lastSHA256,
-            duplicates: processor.duplicateCount, canaries: processor.canaryCount,
-            bronze: (processor.bronze, processor.bronzeCount),
-            generations: processor.generations.map { generation in
-                let lines = generation.lines
-                return GenerationLines(
-                    generation: generation.number, logicVersion: generation.transform.logicVersion,
-                    silver: (lines.silver, lines.silverCount), gold: (lines.gold, lines.goldCount),
-                    quarantine: (lines.quarantine, lines.quarantineCount),
-                    rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))
-            })
     }
 
     private func commitWithRetries(_ batch: CommitBatch) throws -> CommitRecord {

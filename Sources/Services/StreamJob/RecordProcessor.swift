@@ -263,6 +263,26 @@ package struct RecordProcessor: ~Copyable {
         return memchr(start, 0x0A, value.count) == nil && memchr(start, 0x0D, value.count) == nil
     }
 
+    /// What was made since the last ``removeLines()``, for one commit. It shares the buffers here, and must be gone
+    /// before they are used again, or they are copied.
+    ///
+    /// - Parameters:
+    ///   - range: offsets of the records, all of them.
+    ///   - brokerTimeMax: the largest broker time so far, in milliseconds.
+    package func batch(_ range: OffsetRange, hour: LakeHour, brokerTimeMax: Int64) -> CommitBatch {
+        CommitBatch(
+            range: range, hour: hour, brokerTimeMax: brokerTimeMax, lastSHA256: lastSHA256,
+            duplicates: duplicateCount, canaries: canaryCount, bronze: (bronze, bronzeCount),
+            generations: generations.map { generation in
+                let lines = generation.lines
+                return GenerationLines(
+                    generation: generation.number, logicVersion: generation.transform.logicVersion,
+                    silver: (lines.silver, lines.silverCount), gold: (lines.gold, lines.goldCount),
+                    quarantine: (lines.quarantine, lines.quarantineCount),
+                    rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))
+            })
+    }
+
     private static func rejection(_ error: JSONError, _ value: UnsafeRawBufferPointer) -> Rejection {
         switch error.kind {
         case .invalidUTF8: return Rejection(.invalidUTF8)

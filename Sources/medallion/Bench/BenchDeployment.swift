@@ -138,7 +138,7 @@ final class BenchDeployment: Sendable {
         let guardian = "/usr/bin/setpriv"
         let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=TERM", "--"] : []
         return try ChildProcess.spawn(
-            command + [try Self.absolute("/proc/self/exe")] + arguments,
+            command + [try ProcessPath.own()] + arguments,
             environment: environment.map { "\($0.key)=\($0.value)" }, output: STDERR_FILENO)
     }
 
