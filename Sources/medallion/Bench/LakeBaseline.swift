@@ -42,8 +42,13 @@ struct LakeBaseline: Sendable {
     func run(_ inputs: [LakeInput], topic: String, logicVersion: String, batch: Int, out: String) throws -> [Result] {
         try Folder.create(out, isDurable: false)
         let log = out + ".log"
-        let command =
-            [program, topic, logicVersion, inputs.first?.languagesPath ?? "", "\(batch)", out] + inputs.map(\.path)
+        let languages = out + ".languages"
+        try Array(inputs.map(\.languages).joined()).withUnsafeBytes { table in
+            let file = try File(languages, .readWrite)
+            try file.write(table, at: 0)
+            try file.truncate(to: table.count)
+        }
+        let command = [program, topic, logicVersion, languages, "\(batch)", out] + inputs.map(\.path)
         guard try Self.run(command, output: log) else {
             throw Failure("the C++ baseline failed: \(text(try File.contents(of: log, bytesMax: 1 << 20)))")
         }

@@ -10,7 +10,7 @@ import Zstd
 
 /// What is measured of a lake that is written: verification, size, single lines; and memory over a long run.
 extension LakeBench {
-    private static let singleLines = 200
+    private var singleLineCount: Int { max(10, min(200, events / 100)) }
     private static let memorySamples = 10
 
     /// Blocks. Seals the lake.
@@ -67,7 +67,7 @@ extension LakeBench {
         var processes = Sample()
         var readings = Sample()
         var bronze = try BronzeLineReader()
-        for index in 0..<Self.singleLines {
+        for index in 0..<singleLineCount {
             let source = sources[index % sources.count]
             let offset = Int64.random(in: 0..<Int64(events), using: &random)
             let began = SystemClock.monotonicNanoseconds()

@@ -15,7 +15,7 @@ import Transforms
 struct LakeInput: Sendable {
     let path: String
     /// The transform's language of each wiki that occurs, as lines `wiki code`.
-    let languagesPath: String
+    let languages: [UInt8]
     let count: Int
     /// Bytes of the values.
     let valueBytes: Int
@@ -27,7 +27,6 @@ struct LakeInput: Sendable {
     /// Takes `count` events of the source from `first` on. Broker times all lie in one lake hour.
     init(folder: String, name: String, source: any PlayableSource, first: Int, count: Int) throws {
         path = "\(folder)/\(name).records"
-        languagesPath = "\(folder)/\(name).languages"
         self.count = count
         let file = try File(path, .create)
         var piece: [UInt8] = []
@@ -55,7 +54,7 @@ struct LakeInput: Sendable {
         for wiki in wikis where !wiki.isEmpty && !wiki.contains(where: { $0 <= 0x20 }) {
             table += wiki + [0x20] + wiki.withUnsafeBufferPointer { WikiLanguage.code(wiki: $0) } + [0x0A]
         }
-        try table.withUnsafeBytes { try File(languagesPath, .create).write($0, at: 0) }
+        languages = table
     }
 
     /// The producer's key and headers beside the value.
