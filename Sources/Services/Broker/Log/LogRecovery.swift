@@ -60,7 +60,9 @@ enum LogRecovery {
             startOffset: bases[0], sealed: sealed, active: file, activeEntries: scan.entries,
             activeTimestampMax: scan.timestampMax, endOffset: scan.nextOffset, endPosition: scan.end)
         if let start = try LogStart.load(folder: folder) {
-            // Not beyond the end, where a power cut took records that had been deleted anyway.
+            // Not beyond the end, where a power cut took records that had been deleted anyway. Said anew, or the next
+            // start would hide the records that get these offsets now.
+            if start > scan.nextOffset { try LogStart.save(scan.nextOffset, folder: folder) }
             published.startOffset = max(bases[0], min(start, scan.nextOffset))
             for segment in published.dropBelowStart() {
                 for suffix in [".log", SegmentSeal.suffix] {
