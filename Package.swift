@@ -162,10 +162,8 @@ let package = Package(
             "StreamJobTests",
             exclude: ["GoldenLake", "expected_counts.py", "lake_format.py", "lake_reader.py", "lake_tools.py"],
             uses: [
-                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Events", "Transforms", "Lake",
-                "JSONScan", "Hashing",
-                "Files",
-                "ServiceLifecycle", "Telemetry", "Bytes",
+                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Settings", "Events", "Transforms",
+                "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
             "LakeTests", uses: ["medallion", "Events", "Lake", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes"]),
@@ -175,7 +173,7 @@ let package = Package(
             "VectorIndexTests",
             uses: [
                 "VectorIndex", "Retrieval", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
-                "Embeddings", "Broker", "Kafka", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
+                "Embeddings", "Broker", "Kafka", "Settings", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", exclude: ["clients"],

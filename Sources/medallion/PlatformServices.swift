@@ -16,10 +16,12 @@ extension Platform {
     /// The indexer, made once database and model are there.
     func indexerService() -> any Service {
         DeferredService(name: "indexer") { [self] in
-            Indexer(
-                configuration: IndexerConfiguration(
-                    kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer")),
-                embedder: try embedder(), metrics: context.metrics, logger: context.logger.scoped("indexer"))
+            var configuration = IndexerConfiguration(
+                kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
+            configuration.expiredOffsets = settings.expiredOffsets
+            return Indexer(
+                configuration: configuration, embedder: try embedder(), metrics: context.metrics,
+                logger: context.logger.scoped("indexer"))
         }
     }
 

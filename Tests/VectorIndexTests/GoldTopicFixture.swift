@@ -40,9 +40,14 @@ final class GoldTopicFixture {
             headers: headers.map { ($0.0, Array($0.1.utf8)) })
     }
 
-    func document(_ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil) throws {
+    /// - Parameter hash: the SHA-256 of the Bronze value that the document says it is made from.
+    func document(
+        _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil, hash: String = "00"
+    ) throws {
+        let line = Self.line(offset, partition: partition, text: text ?? "text \(offset)")
+            .replacing("\"bronze_sha256\":\"00\"", with: "\"bronze_sha256\":\"\(hash)\"")
         try send(
-            Array(Self.line(offset, partition: partition, text: text ?? "text \(offset)").utf8),
+            Array(line.utf8),
             key: "doc-\(partition)-\(offset)",
             headers: [
                 (GoldTopic.kindHeader, GoldTopic.documentKind), (GoldTopic.generationHeader, "\(generation)"),

@@ -219,6 +219,7 @@ import Testing
         try prepare(KeepGoldPosition.self)
         try prepare(ReadCheckpoints.self)
         try prepare(ReadGoldPositions.self)
+        try prepare(FindBronzeHash.self)
         try prepare(RefreshLexemes.self)
         try prepare(HybridSearch.self)
         try prepare(ExactHybridSearch.self)

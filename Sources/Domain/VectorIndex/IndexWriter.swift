@@ -70,6 +70,14 @@ package final class IndexWriter {
         return Dictionary(rows.map { ($0.gold, $0.nextOffset) }) { _, last in last }
     }
 
+    /// The SHA-256 of the Bronze value behind what the index holds of a source offset; nil where it holds nothing of it.
+    package func bronzeHash(
+        generation: Int64, source: TopicPartition, offset: Int64, timeoutMilliseconds: Int
+    ) throws(IndexError) -> String? {
+        let statement = FindBronzeHash(generation: generation, source: source, offset: offset)
+        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first
+    }
+
     /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.
     package func refreshLexemes(timeoutMilliseconds: Int) throws(IndexError) {
         _ = try connection.run(RefreshLexemes(), timeoutMilliseconds: timeoutMilliseconds)

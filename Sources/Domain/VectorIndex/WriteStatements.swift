@@ -145,6 +145,28 @@ struct KeepGoldPosition: PostgresStatement {
     }
 }
 
+/// The SHA-256 of the Bronze value that a generation's document of a source offset was made from.
+struct FindBronzeHash: PostgresStatement {
+    static let name = "find_bronze_hash"
+    static let sql = """
+        SELECT lineage->'parents'->0->>'bronze_sha256' FROM generation_passages
+        WHERE generation = $1 AND source_topic = $2 AND source_partition = $3 AND source_offset = $4
+            AND lineage->'parents'->0->>'bronze_sha256' IS NOT NULL
+        LIMIT 1
+        """
+    static let parameterTypes: [PostgresType] = [.int8, .text, .int4, .int8]
+    let generation: Int64
+    let source: TopicPartition
+    let offset: Int64
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(generation)
+        parameters.append(source.topic)
+        parameters.append(source.partition)
+        parameters.append(offset)
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}
+
 /// All checkpoints.
 struct ReadCheckpoints: PostgresStatement {
     static let name = "read_checkpoints"

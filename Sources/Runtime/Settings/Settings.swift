@@ -44,6 +44,8 @@ package struct Settings: Sendable {
     package internal(set) var kafkaTopicPartitions = 0
     /// The consumer group, whose offsets are informational.
     package internal(set) var kafkaGroup = ""
+    /// What to do about records that expired before they were read.
+    package internal(set) var expiredOffsets = ExpiredOffsets.stop
 
     /// What clients are called in the brokers' logs.
     package internal(set) var kafkaClientID = ""
@@ -162,6 +164,14 @@ package enum BrokerFsync: String, Sendable, CaseIterable {
     case always
     /// A few times a second; a power cut may lose acknowledged records.
     case interval
+}
+
+/// What to do when a topic no longer holds the records that are wanted next.
+package enum ExpiredOffsets: String, Sendable, CaseIterable {
+    /// Stop and say what is missing.
+    case stop
+    /// Go on with what is there, and record the gap.
+    case goOn = "continue"
 }
 
 /// Levels of the log, as `LOG_LEVEL` names them.

@@ -76,6 +76,10 @@ extension Settings {
         Setting(
             "KAFKA_GROUP", .broker, default: "medallion", .kafkaName, \.kafkaGroup,
             "The consumer group. Its offsets are informational: the lake's commit log is the truth."),
+        Setting(
+            "EXPIRED_OFFSETS", .broker, default: "stop", .choice, \.expiredOffsets,
+            "What stream job and indexer do when a topic no longer holds the records that they want next: stop and say "
+                + "which, or go on with the oldest there are and record the gap in the lake's commit log."),
     ]
 
     private static let storage: [Setting] = [

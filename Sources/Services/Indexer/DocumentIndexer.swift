@@ -114,6 +114,26 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
+    /// Holds a document that lies below its checkpoint against what the index has of its source offset.
+    ///
+    /// - Throws: ``IndexerError`` of kind `otherTopic` where it was made from another record.
+    func checkSameTopic(_ document: PendingDocument) async throws {
+        guard let found = document.document.lineage.parents.first?.bronzeSHA256 else { return }
+        let held = try await lookupLane.run { [self] in
+            try lookups.withLock { lookups in
+                try lookups.bronzeHash(
+                    generation: document.generation, source: document.source, offset: document.sourceOffset,
+                    timeoutMilliseconds: Self.timeoutMilliseconds)
+            }
+        }
+        guard let held, held != found else { return }
+        throw IndexerError(
+            .otherTopic,
+            "the index was made from another topic: offset \(document.sourceOffset) of \(document.source) has the SHA-256 "
+                + "\(found), but the index holds \(held) of it",
+            hint: "the source topic was made anew: index it into an empty database (POSTGRES_DSN, or PGDATA_DIR)")
+    }
+
     /// See ``IndexWriter/refreshLexemes(timeoutMilliseconds:)``.
     func refreshLexemes() async throws {
         try await lookupLane.run { [self] in

@@ -1,5 +1,6 @@
 import Events
 import Kafka
+import Settings
 import Telemetry
 import VectorIndex
 
@@ -10,6 +11,10 @@ struct GoldBatch: Sendable {
     /// Next offset per Gold topic partition after this batch.
     var positions: [TopicPartition: Int64] = [:]
     var skipped = 0
+    /// The last of the documents that were skipped, to be held against what the index has.
+    var lastSkipped: PendingDocument?
+    /// Source offsets whose Gold the topic no longer has.
+    var expiredOffsets: Int64 = 0
     var unreadable = 0
     var gapOffsets: Int64 = 0
     /// False when nothing arrived in time.
@@ -21,9 +26,12 @@ final class GoldReader {
     private let consumer: KafkaConsumer
     private let topic: String
     private let logger: Logger
+    private let policy: ExpiredOffsets
     private var tracker: CheckpointTracker
     /// Gold topic partitions where records may be missing between what the index has and the position read from.
     private var doubtful: Set<Int32>
+    /// Those whose first commit may lack documents in front, because reading began behind the log's first record.
+    private var cut: Set<Int32> = []
     private var lastFault = ""
     private var unreadableReports = ReportLimiter()
 
@@ -36,7 +44,7 @@ final class GoldReader {
     /// - Throws: ``KafkaError``; ``IndexerError`` of kind `noTopic` while the topic is absent.
     init(
         configuration: KafkaConfiguration, topic: String, checkpoints: [IndexCheckpoint],
-        positions: [TopicPartition: Int64], logger: Logger
+        positions: [TopicPartition: Int64], policy: ExpiredOffsets, logger: Logger
     ) throws {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
@@ -45,6 +53,7 @@ final class GoldReader {
         consumer = try KafkaConsumer(configuration, options: options)
         self.topic = topic
         self.logger = logger
+        self.policy = policy
         tracker = CheckpointTracker(checkpoints)
         doubtful = []
         let metadata = try KafkaAdmin(configuration).metadata(topic: topic, timeoutMilliseconds: 10_000)
@@ -88,14 +97,24 @@ final class GoldReader {
             switch record.headerText(GoldTopic.kindHeader) {
             case GoldTopic.documentKind:
                 let document = try Self.document(record)
-                if tracker.isNew(document) { batch.documents.append(document) } else { batch.skipped += 1 }
+                if tracker.isNew(document) {
+                    batch.documents.append(document)
+                } else {
+                    batch.skipped += 1
+                    batch.lastSkipped = document
+                }
             case GoldTopic.commitKind:
                 guard let value = record.value else { throw GoldLineError(field: "marker", reason: "is empty") }
-                let step = tracker.apply(try CommitMarker.decode(value))
+                let marker = try CommitMarker.decode(value)
+                let step = tracker.apply(marker)
                 batch.moves += step.moves
                 // From the first step on, reading is unbroken.
                 if step.gaps.isEmpty && !step.moves.isEmpty { doubtful.remove(record.partition) }
                 gaps = step.gaps
+                if cut.remove(record.partition) != nil, let move = step.moves.first {
+                    gaps = [Self.gap(of: move, startOffset: marker.startOffset)]
+                    doubtful.insert(record.partition)
+                }
                 for gap in gaps { batch.gapOffsets += gap.missing.count }
             case let kind:
                 throw GoldLineError(field: "headers", reason: "have kind \(kind ?? "absent")")
@@ -111,18 +130,37 @@ final class GoldReader {
                     ])
             }
         }
-        if let gap = gaps.first { try note(gap, of: record.partition) }
+        if let gap = gaps.first { try note(gap, of: record.partition, in: &batch) }
     }
 
     /// A gap in an unbroken reading is the lake's own (the source expired before it was consumed); after a jump it
     /// means that Gold was lost on the way.
-    private func note(_ gap: CheckpointTracker.Gap, of partition: Int32) throws(IndexerError) {
-        guard !doubtful.contains(partition) else {
+    private func note(
+        _ gap: CheckpointTracker.Gap, of partition: Int32, in batch: inout GoldBatch
+    ) throws(IndexerError) {
+        guard doubtful.contains(partition) else {
+            logger.warning("the lake has no record of some offsets", ["gap": "\(gap)"])
+            return
+        }
+        guard policy == .goOn else {
             throw IndexerError(
                 .gap, "the Gold topic no longer has \(gap), which the index lacks",
-                hint: "`medallion replay` writes the range from the lake")
+                hint: "set EXPIRED_OFFSETS=continue for one start to go on without them; `medallion replay` of the "
+                    + "range takes them from the lake into a new generation")
         }
-        logger.warning("the lake has no record of some offsets", ["gap": "\(gap)"])
+        doubtful.remove(partition)
+        batch.expiredOffsets += gap.missing.count
+        logger.error(
+            "Gold expired before it was indexed; going on without it, as EXPIRED_OFFSETS says; `medallion replay` "
+                + "takes it from the lake", ["gap": "\(gap)"])
+    }
+
+    /// What a commit may lack whose beginning was not read.
+    private static func gap(of move: CheckpointMove, startOffset: Int64) -> CheckpointTracker.Gap {
+        let start = move.expected ?? startOffset
+        return CheckpointTracker.Gap(
+            generation: move.generation, source: move.source,
+            missing: OffsetRange(start: start, end: move.next) ?? .empty(at: start))
     }
 
     private func check(_ errors: [KafkaError]) throws {
@@ -140,6 +178,7 @@ final class GoldReader {
         let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
         if let kept, kept >= marks.low, kept <= marks.high { return kept }
         if marks.low > 0 || kept != nil { doubtful.insert(partition) }
+        if marks.low > 0 { cut.insert(partition) }
         if let kept {
             logger.warning(
                 "the Gold topic no longer has the position that was kept; reading from its beginning",

@@ -4,6 +4,7 @@ import Events
 package import Kafka
 package import Postgres
 package import ServiceLifecycle
+package import Settings
 import Synchronization
 package import Telemetry
 import VectorIndex
@@ -17,6 +18,8 @@ package struct IndexerConfiguration: Sendable {
     /// Records taken from the topic at once. Small, for freshness: what arrives while one batch is embedded becomes
     /// the next one.
     package var batchRecordsMax = 64
+    /// What to do about Gold that expired before it was indexed.
+    package var expiredOffsets = ExpiredOffsets.stop
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -81,7 +84,8 @@ package final class Indexer: Service {
                 reader = nil
                 reader = try GoldReader(
                     configuration: configuration.kafka, topic: configuration.goldTopic,
-                    checkpoints: state.checkpoints, positions: state.goldPositions, logger: logger)
+                    checkpoints: state.checkpoints, positions: state.goldPositions,
+                    policy: configuration.expiredOffsets, logger: logger)
             }
         }
         var writing: Task<Void, any Error>?
@@ -126,6 +130,8 @@ package final class Indexer: Service {
         metrics.skipped.increment(by: batch.skipped)
         metrics.poison.increment(by: batch.unreadable)
         metrics.gapOffsets.increment(by: Int(clamping: batch.gapOffsets))
+        metrics.expiredOffsets.increment(by: Int(clamping: batch.expiredOffsets))
+        if let document = batch.lastSkipped { try await documents.checkSameTopic(document) }
         return batch
     }
 

@@ -9,6 +9,8 @@ package struct IndexerError: Error, CustomStringConvertible, Sendable {
     package enum Kind: String, Sendable {
         /// Gold that was never indexed is no longer in the topic.
         case gap
+        /// The index holds another source topic of the same name.
+        case otherTopic
         /// The embedder gave something unusable.
         case embedder
         /// The topic is not there yet.
@@ -34,8 +36,10 @@ package struct IndexerError: Error, CustomStringConvertible, Sendable {
     static func isRetriable(_ error: any Error) -> Bool {
         switch error {
         case let error as IndexError: error.isRetriable
-        case let error as KafkaError: error.isRetriable || error.kind == .unknownTopicOrPartition
-        case let error as IndexerError: error.kind != .gap
+        case let error as KafkaError:
+            // Where an offset is gone, the next session looks at the log's bounds and says what is missing.
+            error.isRetriable || error.kind == .unknownTopicOrPartition || error.kind == .offsetOutOfRange
+        case let error as IndexerError: error.kind != .gap && error.kind != .otherTopic
         case is EmbeddingError: true
         case let error as LaneError: error.isRetriable
         default: false

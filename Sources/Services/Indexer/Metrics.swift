@@ -17,6 +17,7 @@ package final class IndexerMetrics: Sendable {
     let transactions: Counter
     let failures: Counter
     let gapOffsets: Counter
+    let expiredOffsets: Counter
     let writeSeconds: Histogram
     /// From the broker's time of the event to the end of the transaction that made it searchable.
     package let freshnessSeconds: Histogram
@@ -39,6 +40,9 @@ package final class IndexerMetrics: Sendable {
             "medallion_index_failures_total", help: "Failures of the index or the embedder, tried again.")
         gapOffsets = registry.counter(
             "medallion_index_gap_offsets_total", help: "Source offsets that the lake itself has no record of.")
+        expiredOffsets = registry.counter(
+            "medallion_index_expired_offsets_total",
+            help: "Source offsets whose Gold the topic no longer held when it was wanted.")
         writeSeconds = registry.histogram(
             "medallion_index_write_seconds", help: "Time of an index transaction.")
         freshnessSeconds = registry.histogram(

@@ -16,6 +16,7 @@ package final class StreamJobMetrics: Sendable {
     let commitSeconds: Histogram
     let published: Counter
     let gapOffsets: Counter
+    let expiredOffsets: Counter
     let disordered: Counter
     let lateness: Histogram
     let topicPartitions: Gauge
@@ -40,6 +41,9 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_published_total", help: "Documents handed to the Gold topic's producer.")
         gapOffsets = registry.counter(
             "medallion_stream_gap_offsets_total", help: "Offsets that the broker never delivered.")
+        expiredOffsets = registry.counter(
+            "medallion_stream_expired_offsets_total",
+            help: "Offsets that the topic no longer held when they were wanted; EXPIRED_OFFSETS says what follows.")
         disordered = registry.counter(
             "medallion_stream_disordered_total",
             help: "Silver lines whose event time lies before the watermark; they are kept.")

@@ -60,19 +60,15 @@ final class PartitionWorker {
 
     /// Where to begin reading: the record before the checkpoint if it is still there, to compare its hash.
     func startOffset(_ marks: Watermarks) throws -> StartOffset {
-        guard let next = writer.nextOffset else { return .at(marks.low) }
-        guard next >= marks.low else {
-            throw StreamJobError(
-                "\(source): the log begins at offset \(marks.low), but the lake ends at \(next): offsets "
-                    + "\(next)..<\(marks.low) have expired. Raise the topic's retention; to go on without them, move "
-                    + "the lake away and start anew, or restore the topic")
+        let start = ReadingStart(nextOffset: writer.nextOffset, marks: marks)
+        if case .afterGap(_, let expired) = start { metrics.expiredOffsets.increment(by: Int(clamping: expired.count)) }
+        let offset = try start.offset(policy: options.expiredOffsets, source: source)
+        if case .afterGap(_, let expired) = start {
+            logger.error(
+                "records expired before they were read; going on without them, as EXPIRED_OFFSETS says",
+                ["topic_partition": "\(source)", "offsets": "\(expired)"])
         }
-        guard next <= marks.high else {
-            throw StreamJobError(
-                "\(source): the log ends at offset \(marks.high), before the lake's checkpoint \(next): the topic was "
-                    + "made anew or lost records. Use another LAKE_DIR for the new topic, or restore the old one")
-        }
-        return .at(next > marks.low ? next - 1 : next)
+        return .at(offset)
     }
 
     /// Publishes what the last run committed but did not get onto the Gold topic.
@@ -154,7 +150,8 @@ final class PartitionWorker {
         guard now - reportedAt >= 1_000_000_000, let next = writer.nextOffset else { return }
         reportedAt = now
         if let marks = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition) {
-            lag.set(Double(max(0, marks.high - next)))
+            // What has expired waits no more.
+            lag.set(Double(max(0, marks.high - max(next, marks.low))))
         }
         // Informational: a failure changes nothing, and is shown once in the log at debug level.
         do throws(KafkaError) {
@@ -171,9 +168,9 @@ final class PartitionWorker {
 
     private func handle(_ error: KafkaError) throws {
         if error.kind == .offsetOutOfRange {
-            throw StreamJobError(
-                "\(source): the broker no longer has offset \(batchNext): \(error). Raise the topic's retention; to go "
-                    + "on without the expired records, move the lake away and start anew")
+            // What is in hand may be gone from the topic, too. The next start looks at the log's bounds and decides.
+            try commit()
+            throw ReadingInterrupted(source: source, offset: batchNext, cause: error)
         }
         guard error.isRetriable || error.kind == .allBrokersDown || error.kind == .transport else { throw error }
         logger.warning("broker trouble, going on when it heals", ["error": "\(error)"])

@@ -25,6 +25,8 @@ package struct StreamJobOptions: Sendable {
     package var sizeCheckMilliseconds = 30_000
     /// Where sealed files may have moved to.
     package var objects: LakeObjects?
+    /// What to do about records that expired before they were read.
+    package var expiredOffsets = ExpiredOffsets.stop
 
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
@@ -50,6 +52,7 @@ package struct StreamJobOptions: Sendable {
             lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
             transform: try TransformSettings(settings))
         objects = try .named(by: settings)
+        expiredOffsets = settings.expiredOffsets
     }
 }
 
@@ -104,6 +107,7 @@ package final class StreamJob: Service {
         case let error as KafkaError:
             error.isRetriable || [.transport, .allBrokersDown, .timedOut].contains(error.kind)
         case let error as LakeError: error.isRetriable
+        case is ReadingInterrupted: true
         default: false
         }
     }

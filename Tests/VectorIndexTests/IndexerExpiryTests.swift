@@ -1,0 +1,89 @@
+import Embeddings
+import Events
+import Indexer
+import Kafka
+import PlatformTesting
+import ServiceLifecycle
+import Settings
+import Telemetry
+import Testing
+import VectorIndex
+
+/// A Gold topic that lost what the index wants next, or that belongs to another source by now.
+@Suite struct IndexerExpiryTests {
+    private let limit = IndexFixture.limit
+
+    private func indexer(
+        _ gold: GoldTopicFixture, _ fixture: IndexFixture, policy: ExpiredOffsets = .stop,
+        metrics: MetricsRegistry = MetricsRegistry()
+    ) -> Indexer {
+        var configuration = IndexerConfiguration(
+            kafka: gold.configuration, goldTopic: GoldTopicFixture.topic, database: fixture.configuration)
+        configuration.expiredOffsets = policy
+        return Indexer(
+            configuration: configuration, embedder: nil, metrics: metrics, logger: Logger("indexer", level: .error))
+    }
+
+    private func run(_ indexer: Indexer, _ fixture: IndexFixture, until next: Int64) async throws {
+        let stop = StopSignal()
+        let running = Task { try await indexer.run(stop: stop) }
+        let writer = fixture.writer
+        for _ in 0..<1_000 {
+            if try writer.checkpoints(timeoutMilliseconds: limit).first?.nextOffset == next { break }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        stop.request()
+        try await running.value
+        #expect(try writer.checkpoints(timeoutMilliseconds: limit).first?.nextOffset == next)
+    }
+
+    /// Commits of ten documents each: eleven records.
+    private func commits(_ range: Range<Int>, _ gold: GoldTopicFixture) throws {
+        for commit in range {
+            for offset in commit * 10..<commit * 10 + 10 { try gold.document(Int64(offset)) }
+            try gold.marker(Int64(commit * 10), Int64(commit * 10 + 10), handover: [1: 0])
+        }
+        gold.flush()
+    }
+
+    @Test(
+        "expired Gold stops the indexer, or is passed aloud, also where only a part of a commit is gone",
+        arguments: [(33, 10), (37, 20)])
+    func expiry(trimmed: Int, missing: Int) async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let fixture = try IndexFixture()
+        try commits(0..<2, gold)
+        try await run(indexer(gold, fixture), fixture, until: 20)
+        try commits(2..<5, gold)
+        #expect(
+            TopicTrim.delete(
+                brokers: gold.configuration.brokers, topic: GoldTopicFixture.topic, partition: 0,
+                before: Int64(trimmed)) == nil)
+        let stopping = indexer(gold, fixture)
+        await #expect { try await stopping.run(stop: StopSignal()) } throws: {
+            ($0 as? IndexerError)?.kind == .gap && "\($0)".contains("EXPIRED_OFFSETS")
+        }
+        let registry = MetricsRegistry()
+        try await run(indexer(gold, fixture, policy: .goOn, metrics: registry), fixture, until: 50)
+        let expired = registry.counter("medallion_index_expired_offsets_total", help: "").value
+        #expect(expired >= missing)
+        try commits(5..<6, gold)
+        try await run(indexer(gold, fixture), fixture, until: 60)
+    }
+
+    @Test("an index of another topic of the same name is noticed")
+    func otherTopic() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let fixture = try IndexFixture()
+        try commits(0..<2, gold)
+        try await run(indexer(gold, fixture), fixture, until: 20)
+        // The source and the lake begin anew; the stream job publishes from offset 0 again.
+        for offset in 0..<5 { try gold.document(Int64(offset), hash: "ff") }
+        try gold.marker(0, 5)
+        gold.flush()
+        let second = indexer(gold, fixture)
+        await #expect { try await second.run(stop: StopSignal()) } throws: {
+            ($0 as? IndexerError)?.kind == .otherTopic && "\($0)".contains("POSTGRES_DSN")
+        }
+    }
+}
