@@ -189,8 +189,8 @@ let package = Package(
         tests(
             "ProducerTests",
             uses: [
-                "Producer", "Simulator", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "Zstd",
-                "CRDKafka", "Bytes",
+                "Producer", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry",
+                "Zstd", "Files", "CRDKafka", "Bytes",
             ]),
         tests(
             "SearchAPITests", exclude: ["api_conformance.py"],
@@ -203,7 +203,7 @@ let package = Package(
             "PipelineTests", exclude: ["check_lake.py", "hand-written.jsonl"],
             uses: [
                 "medallion", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle", "HTTPClient", "Kafka",
-                "Postgres", "Files", "JSONScan", "Bytes",
+                "Postgres", "Events", "Lake", "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Transforms"]),
     ],

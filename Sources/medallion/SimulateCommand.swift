@@ -19,8 +19,16 @@ struct SimulateCommand: Command {
         .init(name: "--require-user-agent", value: nil, help: "403 without a descriptive User-Agent."),
         .init(name: "--close-at-end", value: nil, help: "Close the connection after the recording's last event."),
         .init(name: "--close-after", value: "SECONDS", help: "Close every connection after so long."),
+        .init(
+            name: "--bad-manners", value: "SEED",
+            help:
+                "Refuse, cut, drip, repeat and break lines oddly, in an order that the seed fixes; 0 for a random one."),
     ])
     static let details = """
+        With --bad-manners connections live for 5 seconds at most, or for what --close-after says. One after the other refuses
+        (503, 500, 429 with Retry-After, a page in place of a stream), ends at once, cuts or resets within an event, drips,
+        ends lines with CR or CRLF, begins with a byte order mark; and what was sent before comes again on a resume.
+
         GET \(Simulator.path) is the stream; POST /inject puts an event into it and tells when it was written.
         """
 
@@ -31,6 +39,7 @@ struct SimulateCommand: Command {
     private let pace: Pace
     private let arguments: ParsedArguments
     private let closesAfter: Int?
+    private let manners: BadManners?
 
     init(_ arguments: ParsedArguments) throws {
         let text = arguments.value("--listen") ?? "127.0.0.1:8090"
@@ -58,6 +67,9 @@ struct SimulateCommand: Command {
                 recording == nil ? .fixed(50) : .original(multiplier: 1)
             }
         closesAfter = try arguments.integer("--close-after", in: 1...86_400)
+        manners = try arguments.integer("--bad-manners", in: 0...Int.max).map { seed in
+            BadManners(seed: seed == 0 ? UInt64.random(in: 1...UInt64(Int64.max)) : UInt64(seed))
+        }
         self.arguments = arguments
     }
 
@@ -75,7 +87,13 @@ struct SimulateCommand: Command {
         var configuration = SimulatorConfiguration(host: listen.host, port: listen.port, pace: pace)
         configuration.requiresUserAgent = arguments.has("--require-user-agent")
         configuration.closesAtEnd = arguments.has("--close-at-end")
-        configuration.closesAfterSeconds = closesAfter
+        if var manners {
+            if let closesAfter { manners.lifeMilliseconds = closesAfter * 1_000 }
+            configuration.badManners = manners
+            context.logger.scoped("simulator").info("misbehaving on purpose", ["seed": String(manners.seed)])
+        } else {
+            configuration.closesAfterSeconds = closesAfter
+        }
         let simulator = Simulator(
             configuration: configuration, source: source, metrics: context.metrics,
             logger: context.logger.scoped("simulator"))

@@ -1,7 +1,9 @@
 import Bytes
+import Events
 import Files
 import Glibc
 import Kafka
+import Lake
 import Postgres
 import Processes
 import Simulator
@@ -36,6 +38,7 @@ final class CrashScene {
     var patienceSeconds: Int { 120 + payloads.count / 25 }
     private let roles: [CrashRole]
     private let perSecond: Int
+    private let simulatorArguments: [String]
     private let payloads: Set<[UInt8]>
     private var random: SeededGenerator
     private var running: [CrashRole: RunningProcess] = [:]
@@ -44,10 +47,12 @@ final class CrashScene {
     ///   - events: that the simulator has.
     ///   - perSecond: that it sends.
     ///   - roles: the processes; Postgres counts as one.
+    ///   - badManners: whether the simulator misbehaves, and every hundredth event is a line of a megabyte.
     init(
         _ deployment: Deployment, seed: UInt64, events: Int, perSecond: Int,
-        roles: [CrashRole] = CrashRole.allCases.filter { $0 != .up }
+        roles: [CrashRole] = CrashRole.allCases.filter { $0 != .up }, badManners: Bool = false
     ) throws {
+        simulatorArguments = badManners ? ["--bad-manners", "\(seed)", "--close-after", "1"] : []
         self.deployment = deployment
         self.seed = seed
         self.roles = roles
@@ -61,6 +66,7 @@ final class CrashScene {
         for index in 0..<events {
             var payload: [UInt8] = []
             generator.append(index, to: &payload)
+            if badManners && index % 100 == 50 { payload = Self.enlarged(payload) }
             payloads.insert(payload)
             bytes += payload + [0x0A]
         }
@@ -71,20 +77,52 @@ final class CrashScene {
 
     /// Starts everything, and waits until documents arrive.
     func start() throws {
-        try deployment.startSimulator(recording, ["--rate", "\(perSecond)"])
+        try deployment.startSimulator(recording, ["--rate", "\(perSecond)"] + simulatorArguments)
         // The indexer first, so that the database is its.
         for role in [CrashRole.broker, .index, .stream, .serve, .producer, .up] where roles.contains(role) {
             try launch(role)
             if role == .index { try deployment.wait(for: "the database") { deployment.dsn() != nil } }
         }
-        try deployment.wait(for: "the first documents") { try !deployment.api.search("edit").isEmpty }
+        if roles.contains(.serve) || roles.contains(.up) {
+            try deployment.wait(for: "the first documents") { try !deployment.api.search("edit").isEmpty }
+        }
+    }
+
+    /// Kills a part and starts it again after so many seconds.
+    func takeAway(_ role: CrashRole, seconds: UInt32) throws {
+        history.append("\(role.rawValue) for \(seconds) s")
+        try running[role]?.kill9()
+        sleep(seconds)
+        try launch(role)
+    }
+
+    /// What a part has said so far, all its runs.
+    func output(of role: CrashRole) -> String { running[role]?.output ?? "" }
+
+    /// Waits until the lake holds what the topic does.
+    func awaitLake() throws {
+        let reader = LakeReader(layout: LakeLayout(root: deployment.lakeFolder))
+        try deployment.wait(for: "the lake", seconds: patienceSeconds) {
+            try highs.allSatisfy { partition, high in
+                let source = TopicPartition(topic: Self.topic, partition: Int32(partition) ?? 0)
+                return try high == 0 || reader.committedRange(source)?.end == high
+            }
+        }
+    }
+
+    /// The event with most of a megabyte more, in characters of two and four bytes.
+    private static func enlarged(_ payload: [UInt8]) -> [UInt8] {
+        Array("{\"padding\":\"".utf8) + Array(String(repeating: "ü😀", count: 150_000).utf8) + Array("\",".utf8)
+            + payload.dropFirst()
     }
 
     /// Kills a part at a random moment and starts it again at another, so often; every part once before one twice.
-    func kill(times: Int) throws {
+    ///
+    /// - Parameter only: the one part to kill; nil for all.
+    func kill(times: Int, only: CrashRole? = nil) throws {
         var next: [CrashRole] = []
         for _ in 0..<times {
-            if next.isEmpty { next = roles.shuffled(using: &random) }
+            if next.isEmpty { next = only.map { [$0] } ?? roles.shuffled(using: &random) }
             let role = next.removeLast()
             pause(100...1_200)
             history.append(role.rawValue)
@@ -152,13 +190,19 @@ final class CrashScene {
         return highs.allSatisfy { partition, high in high == 0 || reached[partition] == high }
     }
 
-    private func launch(_ role: CrashRole) throws {
+    func launch(_ role: CrashRole) throws {
         let arguments: [String] =
             switch role {
             case .producer, .up: ["--url", deployment.streamURL]
             default: []
             }
-        running[role] = try deployment.start(role.rawValue, arguments)
+        let environment =
+            role == .producer
+            ? [
+                "LOG_FORMAT": "json", "RECONNECT_SLEEP_SEC": "0.05", "RECONNECT_MAX_SEC": "2",
+                "RECONNECT_REFUSED_SEC": "0.2",
+            ] : [:]
+        running[role] = try deployment.start(role.rawValue, arguments, environment: environment)
     }
 
     private func killNow(_ pid: Int32) -> Bool { Glibc.kill(pid, SIGKILL) == 0 }

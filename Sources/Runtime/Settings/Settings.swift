@@ -8,6 +8,10 @@ package struct Settings: Sendable {
     package internal(set) var wikimediaUserAgent = ""
     /// Seconds before the first reconnect; doubles with each failure.
     package internal(set) var reconnectSleepSeconds = 0.0
+    /// Seconds that the wait before a reconnect grows to.
+    package internal(set) var reconnectMaxSeconds = 0.0
+    /// Least seconds before a reconnect after the source refused us.
+    package internal(set) var reconnectRefusedSeconds = 0.0
     /// Seconds before a request or a silent stream is given up.
     package internal(set) var requestTimeoutSeconds = 0.0
     /// Events that the producer takes in a minute; 0 = no limit.

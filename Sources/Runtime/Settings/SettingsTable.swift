@@ -14,7 +14,15 @@ extension Settings {
             "Sent with every request to the stream. Wikimedia asks for a contact in it and refuses vague ones."),
         Setting(
             "RECONNECT_SLEEP_SEC", .source, default: "1", .seconds(0.01...300), \.reconnectSleepSeconds,
-            "Wait before the first reconnect; it doubles with each failure up to a minute, with jitter."),
+            "Wait before the first reconnect; it doubles with each failure, with jitter. A Retry-After of the source is "
+                + "honoured, up to an hour."),
+        Setting(
+            "RECONNECT_MAX_SEC", .source, default: "60", .seconds(0.01...3_600), \.reconnectMaxSeconds,
+            "What that wait grows to."),
+        Setting(
+            "RECONNECT_REFUSED_SEC", .source, default: "30", .seconds(0.01...3_600), \.reconnectRefusedSeconds,
+            "The least wait after the source refused us (401, 403, 404, no event stream), which only people can change."
+        ),
         Setting(
             "REQUEST_TIMEOUT_SEC", .source, default: "30", .seconds(0.1...600), \.requestTimeoutSeconds,
             "How long a request may take, and how long a stream may stay silent, before it is given up."),

@@ -54,6 +54,8 @@ package struct ProducerConfiguration: Sendable {
             kafka: KafkaConfiguration(brokers: brokers ?? settings.kafkaBrokers, clientID: "medallion-producer"),
             topic: settings.kafkaTopic, topicPartitions: settings.kafkaTopicPartitions)
         reconnectMilliseconds = Int(settings.reconnectSleepSeconds * 1_000)
+        reconnectMaxMilliseconds = max(reconnectMilliseconds, Int(settings.reconnectMaxSeconds * 1_000))
+        refusedMilliseconds = Int(settings.reconnectRefusedSeconds * 1_000)
         timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
         maxEventsPerMinute = settings.maxEventsPerMinute
     }

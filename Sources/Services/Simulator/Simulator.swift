@@ -21,6 +21,8 @@ package struct SimulatorConfiguration: Sendable {
     package var closesAfterSeconds: Int?
     /// Seconds of silence after which a comment keeps the connection alive.
     package var keepAliveSeconds = 15
+    /// What goes wrong on purpose; nil: nothing.
+    package var badManners: BadManners?
 
     package init(host: String = "127.0.0.1", port: UInt16 = 0, pace: Pace) {
         self.host = host
@@ -43,9 +45,12 @@ package final class Simulator: Service {
     private let configuration: SimulatorConfiguration
     private let source: any PlayableSource
     private let injections = InjectionLog()
+    private let manners = MannersLog()
     private let logger: Logger
     private let eventsSent: Counter
     private let clients: Gauge
+    private let requests: Counter
+    private let earlyRequests: Counter
     private let lane = Lane(name: "simulator")
     private let state = Mutex(State())
 
@@ -62,6 +67,10 @@ package final class Simulator: Service {
         self.source = source
         self.logger = logger
         eventsSent = metrics.counter("medallion_simulator_events_sent_total", help: "Events written to clients.")
+        requests = metrics.counter("medallion_simulator_requests_total", help: "Requests for the stream.")
+        earlyRequests = metrics.counter(
+            "medallion_simulator_early_requests_total",
+            help: "Requests that came before the time that a Retry-After had asked for.")
         clients = metrics.gauge("medallion_simulator_clients", help: "Clients that read the stream now.")
     }
 
@@ -117,6 +126,8 @@ package final class Simulator: Service {
                 status: 403, type: "forbidden", loc: ["header", "User-Agent"],
                 message: "set a User-Agent that says who you are and how to reach you")
         }
+        var bad = try misbehave(writer)
+        if writer.isStarted { return }
         let injected = injections.count
         var position = PlaybackPosition(next: 0, injected: injected)
         let lastID = request.headers["Last-Event-ID"]
@@ -128,19 +139,47 @@ package final class Simulator: Service {
                     status: 400, type: "bad_request", loc: ["header", "Last-Event-ID"], message: error.description)
             }
         }
+        if let manners = configuration.badManners, let again = bad?.repeats(manners) {
+            position.next = max(0, position.next - again)
+        }
         writer.start(
             status: 200, headers: ["Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"])
-        try await writer.write(Array(":ok\n\n".utf8))
+        try await send(Array(":ok\n\n".utf8), &bad, writer)
         clients.add(1)
         defer { clients.add(-1) }
         let feed = ClientFeed(
             source: source, pace: configuration.pace, position: position,
             origin: origin(of: position, isResumed: lastID != nil))
-        try await play(feed, to: writer)
+        try await play(feed, to: writer, bad)
     }
 
-    private func play(_ start: ClientFeed, to writer: HTTPStreamWriter) async throws {
+    /// Counts a request, and answers it where this connection refuses.
+    private func misbehave(_ writer: HTTPStreamWriter) throws -> BadConnection? {
+        let now = Self.now()
+        let (number, isEarly) = manners.open(now: now)
+        requests.increment()
+        if isEarly {
+            earlyRequests.increment()
+            logger.warning("a client came back before the time that Retry-After asked for")
+        }
+        guard let configured = configuration.badManners else { return nil }
+        let bad = BadConnection(configured, number: number, now: now)
+        if let reply = bad.refusal(configured) {
+            if reply.status == 429 { manners.close(until: now + Int64(configured.retryAfterSeconds) * 1_000) }
+            writer.respond(reply)
+        }
+        return bad
+    }
+
+    private func send(_ bytes: [UInt8], _ bad: inout BadConnection?, _ writer: HTTPStreamWriter) async throws {
+        guard var connection = bad else { return try await writer.write(bytes) }
+        try await connection.send(bytes, to: writer)
+        bad = connection
+    }
+
+    private func play(_ start: ClientFeed, to writer: HTTPStreamWriter, _ manners: BadConnection?) async throws {
         var feed = start
+        var bad = manners
         var scratch: [UInt8] = []
         let opened = Self.now()
         var lastWrite = opened
@@ -152,9 +191,12 @@ package final class Simulator: Service {
             feed.skipInjections(to: pending.first)
             let time = SystemClock.epochMilliseconds()
             let step = feed.advance(now: Self.now(), injections: pending.payloads, into: &bytes, scratch: &scratch)
+            if var connection = bad, connection.isOver(now: Self.now()) {
+                return try await connection.end(next: bytes, writer)
+            }
             if !bytes.isEmpty {
                 lastWrite = Self.now()
-                try await writer.write(bytes)
+                try await send(bytes, &bad, writer)
                 injections.noteWritten(from: pending.first, to: feed.position.injected, at: time)
                 eventsSent.increment(by: feed.position.next - before.next + pending.payloads.count)
             }
@@ -176,7 +218,7 @@ package final class Simulator: Service {
             }
             if Self.now() - lastWrite >= Int64(configuration.keepAliveSeconds) * 1_000 {
                 lastWrite = Self.now()
-                try await writer.write(Array(":\n\n".utf8))
+                try await send(Array(":\n\n".utf8), &bad, writer)
             }
         }
     }
