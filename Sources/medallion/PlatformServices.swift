@@ -19,6 +19,9 @@ extension Platform {
             var configuration = IndexerConfiguration(
                 kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
             configuration.expiredOffsets = settings.expiredOffsets
+            configuration.assignment = settings.assignment
+            configuration.groupID = "\(settings.kafkaGroup)-index"
+            configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
             return Indexer(
                 configuration: configuration, embedder: try embedder(), metrics: context.metrics,
                 logger: context.logger.scoped("indexer"))

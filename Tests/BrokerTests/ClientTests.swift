@@ -90,10 +90,10 @@ struct ClientTests {
             let broker = try TestBroker(folder: path) { $0.createsTopics = true }
             try produce(0..<30, to: broker)
             let consumer = try KafkaConsumer(configuration(broker), groupID: "group")
-            try consumer.commit([("events", 1, 7)])
+            try consumer.groupOffsets.commit([("events", 1, 7)])
             var succeeded = 0
             for _ in 0..<20 where succeeded == 0 {
-                let results = consumer.commitResults(timeoutMilliseconds: 500)
+                let results = consumer.groupOffsets.commitResults(timeoutMilliseconds: 500)
                 #expect(results.failures.isEmpty)
                 succeeded += results.succeeded
             }
@@ -101,7 +101,7 @@ struct ClientTests {
         }
         let broker = try TestBroker(folder: path)
         let consumer = try KafkaConsumer(configuration(broker), groupID: "group")
-        let committed = try consumer.committed(
+        let committed = try consumer.groupOffsets.committed(
             [("events", 0), ("events", 1)], timeoutMilliseconds: 10_000)
         #expect(committed.map(\.nextOffset) == [nil, 7])
     }

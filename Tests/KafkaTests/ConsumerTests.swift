@@ -148,16 +148,16 @@ struct ConsumerTests {
     func commits() throws {
         let consumer = try KafkaConsumer(configuration, groupID: "g")
         #expect(
-            try consumer.committed([("t", 0)], timeoutMilliseconds: 20_000).map(\.nextOffset) == [nil])
-        try consumer.commit([("t", 0, 12), ("t", 2, 7)])
-        var outcome = consumer.commitResults(timeoutMilliseconds: 20_000)
+            try consumer.groupOffsets.committed([("t", 0)], timeoutMilliseconds: 20_000).map(\.nextOffset) == [nil])
+        try consumer.groupOffsets.commit([("t", 0, 12), ("t", 2, 7)])
+        var outcome = consumer.groupOffsets.commitResults(timeoutMilliseconds: 20_000)
         #expect(outcome.succeeded == 1)
         #expect(outcome.failures.isEmpty)
-        let committed = try consumer.committed([("t", 0), ("t", 1), ("t", 2)], timeoutMilliseconds: 20_000)
+        let committed = try consumer.groupOffsets.committed([("t", 0), ("t", 1), ("t", 2)], timeoutMilliseconds: 20_000)
         #expect(committed.map(\.nextOffset) == [12, nil, 7])
         cluster.failNext(apiKey: 8, with: [RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED])
-        try consumer.commit([("t", 0, 13)])
-        outcome = consumer.commitResults(timeoutMilliseconds: 20_000)
+        try consumer.groupOffsets.commit([("t", 0, 13)])
+        outcome = consumer.groupOffsets.commitResults(timeoutMilliseconds: 20_000)
         #expect(outcome.succeeded == 0)
         #expect(outcome.failures.first?.kind == .authorization)
     }

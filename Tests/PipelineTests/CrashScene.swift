@@ -76,12 +76,17 @@ final class CrashScene {
     }
 
     /// Starts everything, and waits until documents arrive.
-    func start() throws {
+    ///
+    /// - Parameter more: starts what else is wanted, before the first event.
+    func start(_ more: () throws -> Void = {}) throws {
         try deployment.startSimulator(recording, ["--rate", "\(perSecond)"] + simulatorArguments)
         // The indexer first, so that the database is its.
         for role in [CrashRole.broker, .index, .stream, .serve, .producer, .up] where roles.contains(role) {
+            if role == .producer || role == .up { try more() }
             try launch(role)
-            if role == .index { try deployment.wait(for: "the database") { deployment.dsn() != nil } }
+            if role == .index || role == .serve {
+                try deployment.wait(for: "the database") { deployment.dsn() != nil }
+            }
         }
         if roles.contains(.serve) || roles.contains(.up) {
             try deployment.wait(for: "the first documents") { try !deployment.api.search("edit").isEmpty }
@@ -94,6 +99,11 @@ final class CrashScene {
         try running[role]?.kill9()
         sleep(seconds)
         try launch(role)
+    }
+
+    /// Asks one part to stop.
+    func end(_ role: CrashRole) throws {
+        #expect(try running.removeValue(forKey: role)?.stop() == .exited(0), "\(role.rawValue)")
     }
 
     /// What a part has said so far, all its runs.

@@ -13,6 +13,8 @@ final class Deployment: Sendable {
     let brokerPort: Int
     let apiPort: Int
     let simulatorPort: Int
+    /// Variables of every process, beside those that keep deployments apart.
+    private let shared: [String: String]
     private let processes = Mutex<[RunningProcess]>([])
 
     /// Built beside the test bundle.
@@ -24,7 +26,8 @@ final class Deployment: Sendable {
         return access(beside, X_OK) == 0 ? beside : PackageRoot.path + "/.build/debug/medallion"
     }()
 
-    init() throws {
+    init(environment: [String: String] = [:]) throws {
+        shared = environment
         folder = try TemporaryFolder()
         // Root's Postgres runs as another user, who has to pass.
         chmod(folder.path, 0o711)
@@ -34,9 +37,13 @@ final class Deployment: Sendable {
     }
 
     /// Runs a test over a deployment that is gone afterwards, whatever happens.
-    static func run(_ body: @escaping @Sendable (Deployment) async throws -> Void) async throws {
+    ///
+    /// - Parameter environment: of every process.
+    static func run(
+        environment: [String: String] = [:], _ body: @escaping @Sendable (Deployment) async throws -> Void
+    ) async throws {
         try await OwnThread.run {
-            let deployment = try Deployment()
+            let deployment = try Deployment(environment: environment)
             defer { deployment.tearDown() }
             do {
                 try await body(deployment)
@@ -153,7 +160,7 @@ final class Deployment: Sendable {
         for name in ["MODEL_DIR", "PG_BIN_DIR"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
-        return variables.merging(more) { $1 }
+        return variables.merging(shared) { $1 }.merging(more) { $1 }
     }
 
     /// Below the ports that the system gives to outgoing connections, so that nobody takes one while its process is

@@ -40,7 +40,7 @@ import Testing
             "DUPLICATE_WINDOW_OFFSETS": "7", "DUPLICATE_WINDOW_SEC": "8", "TRANSFORM_VERSION": "1",
             "KAFKA_BROKERS": "a:1,[::1]:2", "BROKER_LISTEN": "[::1]:0", "BROKER_FSYNC": "interval", "KAFKA_TOPIC": "t",
             "KAFKA_GOLD_TOPIC": "g", "KAFKA_TOPIC_PARTITIONS": "5", "KAFKA_GROUP": "grp",
-            "EXPIRED_OFFSETS": "continue", "DATA_DIR": "/d",
+            "KAFKA_ASSIGNMENT": "group", "KAFKA_SESSION_SEC": "11", "EXPIRED_OFFSETS": "continue", "DATA_DIR": "/d",
             "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
             "ANSWER_ENABLED": "off", "API_LISTEN": "h:9", "API_LOOPS": "3", "API_MAX_CONNECTIONS": "77",

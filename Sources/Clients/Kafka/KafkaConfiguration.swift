@@ -44,7 +44,10 @@ struct Conf: ~Copyable {
         "log_cb", "dr_cb", "dr_msg_cb", "error_cb", "consume_cb", "rebalance_cb", "offset_commit_cb",
     ]
 
-    init(_ configuration: KafkaConfiguration, properties: [(String, String)]) throws(KafkaError) {
+    /// - Parameter joinsGroup: whether the client subscribes, and hears of rebalances as events.
+    init(
+        _ configuration: KafkaConfiguration, properties: [(String, String)], joinsGroup: Bool = false
+    ) throws(KafkaError) {
         pointer = rd_kafka_conf_new()
         guard !configuration.brokers.isEmpty else {
             throw KafkaError(
@@ -74,7 +77,8 @@ struct Conf: ~Copyable {
         }
         rd_kafka_conf_set_events(
             pointer,
-            RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_OFFSET_COMMIT)
+            RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_OFFSET_COMMIT
+                | (joinsGroup ? RD_KAFKA_EVENT_REBALANCE : 0))
     }
 
     deinit {

@@ -51,7 +51,8 @@ package enum StartOffset: Sendable, Equatable {
 package final class KafkaConsumer: Sendable {
     private let client: Client
     private let options: ConsumerOptions
-    private let commitQueue: EventQueue
+    /// The offsets under the group's name.
+    package let groupOffsets: GroupOffsets
     private let state = Mutex(State())
 
     private struct State {
@@ -91,7 +92,7 @@ package final class KafkaConsumer: Sendable {
         let client = try Client(conf, type: RD_KAFKA_CONSUMER, configuration: configuration)
         self.client = client
         self.options = options
-        commitQueue = EventQueue(rd_kafka_queue_new(client.handle), client: client)
+        groupOffsets = GroupOffsets(client)
     }
 
     /// Replaces the assignment: reading starts at the given offsets. Does not block on the network; a topic partition
@@ -166,61 +167,6 @@ package final class KafkaConsumer: Sendable {
         if let error = rd_kafka_incremental_assign(client.handle, list.pointer) {
             throw KafkaError(consuming: error, operation: "seek", subject: subject)
         }
-    }
-
-    /// Sends offsets to the group's coordinator and returns at once; ``commitResults()`` tells how it went.
-    ///
-    /// - Parameter offsets: the next offset to read, per topic partition.
-    package func commit(_ offsets: [(topic: String, partition: Int32, nextOffset: Int64)]) throws(KafkaError) {
-        let list = TopicPartitionList(capacity: offsets.count)
-        for (topic, partition, nextOffset) in offsets {
-            list.add(topic: topic, partition: partition, offset: nextOffset)
-        }
-        let code = rd_kafka_commit_queue(client.handle, list.pointer, commitQueue.pointer, nil, nil)
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaError(code, operation: "commit offsets", subject: list.description)
-        }
-    }
-
-    /// The failures of commits that ended since the last call, waiting up to the timeout for the first result; and
-    /// the number of commits that succeeded.
-    package func commitResults(timeoutMilliseconds: Int = 0) -> (succeeded: Int, failures: [KafkaError]) {
-        var succeeded = 0
-        var failures: [KafkaError] = []
-        client.drain(commitQueue.pointer, timeoutMilliseconds: timeoutMilliseconds) { event, type in
-            guard type == RD_KAFKA_EVENT_OFFSET_COMMIT else { return true }
-            var failure = rd_kafka_event_error(event)
-            if let list = rd_kafka_event_topic_partition_list(event) {
-                for index in 0..<Int(list.pointee.cnt) where failure == RD_KAFKA_RESP_ERR_NO_ERROR {
-                    failure = list.pointee.elems[index].err
-                }
-            }
-            if failure == RD_KAFKA_RESP_ERR_NO_ERROR {
-                succeeded += 1
-            } else {
-                failures.append(KafkaError(failure, operation: "commit offsets", subject: "group"))
-            }
-            return true
-        }
-        return (succeeded, failures)
-    }
-
-    /// The group's committed next offsets; nil where there is none. Blocks up to the timeout.
-    package func committed(
-        _ topicPartitions: [(topic: String, partition: Int32)], timeoutMilliseconds: Int
-    ) throws(KafkaError) -> [(topic: String, partition: Int32, nextOffset: Int64?)] {
-        let list = TopicPartitionList(capacity: topicPartitions.count)
-        for (topic, partition) in topicPartitions {
-            list.add(topic: topic, partition: partition, offset: Int64(RD_KAFKA_OFFSET_INVALID))
-        }
-        let code = rd_kafka_committed(client.handle, list.pointer, Int32(clamping: timeoutMilliseconds))
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            throw KafkaError(code, operation: "read committed offsets", subject: list.description)
-        }
-        if let failure = list.errors.first {
-            throw KafkaError(failure, operation: "read committed offsets", subject: list.description)
-        }
-        return list.offsets
     }
 
     /// Asks the leader for the first and the next offset of a topic partition. Blocks up to the timeout.

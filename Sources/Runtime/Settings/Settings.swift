@@ -48,6 +48,10 @@ package struct Settings: Sendable {
     package internal(set) var kafkaTopicPartitions = 0
     /// The consumer group, whose offsets are informational.
     package internal(set) var kafkaGroup = ""
+    /// Who takes which topic partitions.
+    package internal(set) var assignment = TopicPartitionAssignment.all
+    /// Seconds of silence after which a group gives a process' topic partitions to others.
+    package internal(set) var kafkaSessionSeconds = 0.0
     /// What to do about records that expired before they were read.
     package internal(set) var expiredOffsets = ExpiredOffsets.stop
 
@@ -168,6 +172,14 @@ package enum BrokerFsync: String, Sendable, CaseIterable {
     case always
     /// A few times a second; a power cut may lose acknowledged records.
     case interval
+}
+
+/// Who takes which topic partitions of a stream job or an indexer.
+package enum TopicPartitionAssignment: String, Sendable, CaseIterable {
+    /// One process takes all.
+    case all
+    /// Processes share them as a consumer group.
+    case group
 }
 
 /// What to do when a topic no longer holds the records that are wanted next.

@@ -83,7 +83,15 @@ extension Settings {
             "Topic partitions of topics that do not exist yet."),
         Setting(
             "KAFKA_GROUP", .broker, default: "medallion", .kafkaName, \.kafkaGroup,
-            "The consumer group. Its offsets are informational: the lake's commit log is the truth."),
+            "The consumer group; the indexers' is the same with `-index`. Its offsets are informational: the lake's "
+                + "commit log is the truth."),
+        Setting(
+            "KAFKA_ASSIGNMENT", .broker, default: "all", .choice, \.assignment,
+            "Which topic partitions a stream job or an indexer takes: all, or those that the consumer group gives it, so "
+                + "that several processes share them."),
+        Setting(
+            "KAFKA_SESSION_SEC", .broker, default: "10", .seconds(1...1_800), \.kafkaSessionSeconds,
+            "How long a process of the group may be silent until the others take its topic partitions over."),
         Setting(
             "EXPIRED_OFFSETS", .broker, default: "stop", .choice, \.expiredOffsets,
             "What stream job and indexer do when a topic no longer holds the records that they want next: stop and say "

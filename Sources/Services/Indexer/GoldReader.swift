@@ -39,11 +39,16 @@ final class GoldReader {
     static let fetchAheadKilobytes = 16_384
     static let fetchAheadRecords = 20_000
 
-    /// Assigns all topic partitions.
+    private let admin: KafkaAdmin
+    /// The Gold topic's size at the start.
+    private let topicPartitions: Int
+
+    /// Assigns topic partitions.
     ///
+    /// - Parameter only: these; nil for all there are.
     /// - Throws: ``KafkaError``; ``IndexerError`` of kind `noTopic` while the topic is absent.
     init(
-        configuration: KafkaConfiguration, topic: String, checkpoints: [IndexCheckpoint],
+        configuration: KafkaConfiguration, topic: String, only: [Int32]? = nil, checkpoints: [IndexCheckpoint],
         positions: [TopicPartition: Int64], policy: ExpiredOffsets, logger: Logger
     ) throws {
         var options = ConsumerOptions()
@@ -56,13 +61,14 @@ final class GoldReader {
         self.policy = policy
         tracker = CheckpointTracker(checkpoints)
         doubtful = []
-        let metadata = try KafkaAdmin(configuration).metadata(topic: topic, timeoutMilliseconds: 10_000)
-        let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
+        admin = try KafkaAdmin(configuration)
+        let partitions = try Self.partitions(topic, admin)
+        topicPartitions = partitions.count
         guard !partitions.isEmpty else {
             throw IndexerError(.noTopic, "topic \(topic) does not exist yet", hint: "start the stream job")
         }
         var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
-        for partition in partitions {
+        for partition in only ?? partitions {
             let start = try start(partition, kept: positions[TopicPartition(topic: topic, partition: partition)])
             assignments.append((topic, partition, .at(start)))
         }
@@ -84,6 +90,16 @@ final class GoldReader {
             batch.moves = CheckpointTracker.joined(batch.moves)
             return batch
         }
+    }
+
+    /// Whether the Gold topic has more topic partitions than at the start; false where the broker does not tell.
+    func hasGrown() -> Bool {
+        ((try? Self.partitions(topic, admin).count) ?? 0) > topicPartitions
+    }
+
+    private static func partitions(_ topic: String, _ admin: KafkaAdmin) throws -> [Int32] {
+        try admin.metadata(topic: topic, timeoutMilliseconds: 10_000).topics.first { $0.name == topic }?.partitions
+            ?? []
     }
 
     /// Records that wait behind a position, as of the last fetch.

@@ -20,6 +20,14 @@ package struct IndexerConfiguration: Sendable {
     package var batchRecordsMax = 64
     /// What to do about Gold that expired before it was indexed.
     package var expiredOffsets = ExpiredOffsets.stop
+    /// Whether this process takes all topic partitions, or those that the group gives it.
+    package var assignment = TopicPartitionAssignment.all
+    /// The consumer group of indexers that share the Gold topic.
+    package var groupID = "medallion-index"
+    /// How long a process of the group may be silent until others take over.
+    package var sessionMilliseconds = 10_000
+    /// How often the number of topic partitions is asked for.
+    package var sizeCheckMilliseconds: Int64 = 30_000
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -57,25 +65,98 @@ package final class Indexer: Service {
     }
 
     package func run(stop: StopSignal) async throws {
+        if configuration.assignment == .group { return try await runShared(stop: stop) }
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         while !stop.isRequested {
             let before = metrics.transactions.value
             do {
-                try await session(stop: stop)
-                return
+                // Where the topic has grown it begins anew, with the new topic partitions.
+                try await session(only: nil, stop: stop)
             } catch {
                 guard IndexerError.isRetriable(error) else { throw error }
                 if metrics.transactions.value > before { backoff.reset() }
-                metrics.failures.increment()
-                let wait = backoff.next()
-                logger.warning("indexing is interrupted and tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
-                if await stop.pause(milliseconds: wait) { break }
+                if await pause(after: error, &backoff, stop: stop) { break }
             }
         }
     }
 
-    /// Reads and writes until the stop or a failure, from what the database says was written.
-    private func session(stop: StopSignal) async throws {
+    /// Takes the topic partitions that the group gives it, and begins anew whenever those change.
+    ///
+    /// A process that lost a topic partition without knowing it cannot move its checkpoints any more: they are compared
+    /// before they are set.
+    private func runShared(stop: StopSignal) async throws {
+        let lane = Lane(name: "index-group")
+        let member = try await lane.run { [configuration] in
+            try GroupMember(
+                configuration.kafka, groupID: configuration.groupID, topic: configuration.goldTopic,
+                sessionMilliseconds: configuration.sessionMilliseconds)
+        }
+        var mine: Set<Int32> = []
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
+        var failure: (any Error)?
+        while !stop.isRequested, failure == nil {
+            let before = metrics.transactions.value
+            let reading = Reading()
+            let partitions = mine.sorted()
+            metrics.held.set(Double(mine.count))
+            let session = Task { [self] in
+                defer { reading.hasEnded.request() }
+                if !partitions.isEmpty { try await self.session(only: partitions, stop: reading.stop) }
+            }
+            var news: GroupMember.News?
+            do {
+                repeat {
+                    news = try await lane.run { try member.next(timeoutMilliseconds: 200) }
+                } while news == nil && !stop.isRequested && (partitions.isEmpty || !reading.hasEnded.isRequested)
+            } catch {
+                failure = error
+            }
+            reading.stop.request()
+            let outcome = await session.result
+            if let news { mine = try await follow(news, from: mine, member, lane) }
+            guard case .failure(let error) = outcome else { continue }
+            if !IndexerError.isRetriable(error) { failure = failure ?? error }
+            if metrics.transactions.value > before { backoff.reset() }
+            if failure == nil, await pause(after: error, &backoff, stop: stop) { break }
+        }
+        metrics.held.set(0)
+        try await lane.run { member.leave() }
+        if let failure { throw failure }
+    }
+
+    /// One stretch of reading the same topic partitions.
+    private struct Reading {
+        let stop = StopSignal()
+        let hasEnded = StopSignal()
+    }
+
+    /// - Returns: the topic partitions that are this process' now.
+    private func follow(
+        _ news: GroupMember.News, from mine: Set<Int32>, _ member: GroupMember, _ lane: Lane
+    ) async throws -> Set<Int32> {
+        switch news {
+        case .assigned(let partitions):
+            logger.info("the group gives topic partitions", ["numbers": "\(partitions)"])
+            return mine.union(partitions)
+        case .revoked(let partitions, let isLost):
+            logger.info("the group takes topic partitions", ["numbers": "\(partitions)", "lost": "\(isLost)"])
+            try await lane.run { member.letGo() }
+            return mine.subtracting(partitions)
+        }
+    }
+
+    /// - Returns: whether a stop was asked for meanwhile.
+    private func pause(after error: any Error, _ backoff: inout Backoff, stop: StopSignal) async -> Bool {
+        metrics.failures.increment()
+        let wait = backoff.next()
+        logger.warning("indexing is interrupted and tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
+        return await stop.pause(milliseconds: wait)
+    }
+
+    /// Reads and writes until the stop, growth of the topic or a failure, from what the database says was written.
+    ///
+    /// - Parameter only: topic partitions to read; nil for all.
+    private func session(only: [Int32]?, stop: StopSignal) async throws {
         let state = try await documents.state()
         let configuration = configuration
         let logger = logger
@@ -83,11 +164,12 @@ package final class Indexer: Service {
             try reader.withLock { reader in
                 reader = nil
                 reader = try GoldReader(
-                    configuration: configuration.kafka, topic: configuration.goldTopic,
+                    configuration: configuration.kafka, topic: configuration.goldTopic, only: only,
                     checkpoints: state.checkpoints, positions: state.goldPositions,
                     policy: configuration.expiredOffsets, logger: logger)
             }
         }
+        var sizeAt = SystemClock.epochMilliseconds()
         var writing: Task<Void, any Error>?
         var lexemesAt = Int64.min
         do {
@@ -106,6 +188,13 @@ package final class Indexer: Service {
                 if now - Self.lexemesMilliseconds > lexemesAt {
                     lexemesAt = now
                     try await documents.refreshLexemes()
+                }
+                if only == nil, now - sizeAt > configuration.sizeCheckMilliseconds {
+                    sizeAt = now
+                    if try await readLane.run({ [self] in reader.withLock { $0?.hasGrown() ?? false } }) {
+                        logger.info("the Gold topic has more topic partitions", ["topic": configuration.goldTopic])
+                        break
+                    }
                 }
             }
         } catch {

@@ -18,6 +18,7 @@ package final class IndexerMetrics: Sendable {
     let failures: Counter
     let gapOffsets: Counter
     let expiredOffsets: Counter
+    let held: Gauge
     let writeSeconds: Histogram
     /// From the broker's time of the event to the end of the transaction that made it searchable.
     package let freshnessSeconds: Histogram
@@ -43,6 +44,9 @@ package final class IndexerMetrics: Sendable {
         expiredOffsets = registry.counter(
             "medallion_index_expired_offsets_total",
             help: "Source offsets whose Gold the topic no longer held when it was wanted.")
+        held = registry.gauge(
+            "medallion_index_topic_partitions_held",
+            help: "Topic partitions of the Gold topic that the group has given this process.")
         writeSeconds = registry.histogram(
             "medallion_index_write_seconds", help: "Time of an index transaction.")
         freshnessSeconds = registry.histogram(

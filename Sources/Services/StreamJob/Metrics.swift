@@ -20,6 +20,8 @@ package final class StreamJobMetrics: Sendable {
     let disordered: Counter
     let lateness: Histogram
     let topicPartitions: Gauge
+    let held: Gauge
+    let rebalances: Counter
     private let rules: [Rule: Counter]
 
     package init(_ registry: MetricsRegistry) {
@@ -52,6 +54,10 @@ package final class StreamJobMetrics: Sendable {
             buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800])
         topicPartitions = registry.gauge(
             "medallion_stream_topic_partitions", help: "Topic partitions of the source topic.")
+        held = registry.gauge(
+            "medallion_stream_topic_partitions_held", help: "Topic partitions that this process writes.")
+        rebalances = registry.counter(
+            "medallion_stream_rebalances_total", help: "How often the group took topic partitions from this process.")
         var rules: [Rule: Counter] = [:]
         for rule in Rule.allCases {
             rules[rule] =

@@ -125,8 +125,13 @@ final class PartitionWorker {
         }
     }
 
+    /// Where the next commit begins; nil in an empty lake.
+    var nextOffset: Int64? { writer.nextOffset }
+
     /// Reads until stopped; then commits what it holds.
-    func run(_ queue: PartitionQueue, consumer: KafkaConsumer) throws {
+    ///
+    /// - Parameter offsets: of the consumer group, in which the lake's progress is shown.
+    func run(_ queue: PartitionQueue, consumer: KafkaConsumer, offsets: GroupOffsets) throws {
         batchNext = writer.nextOffset ?? 0
         while !stop.isRequested {
             let wait = batchStart == nil ? 200 : max(1, options.commitIntervalMilliseconds - batchAgeMilliseconds)
@@ -137,15 +142,15 @@ final class PartitionWorker {
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
             // Without traffic there is no commit after which news would be looked for.
             if batchStart == nil { try followGenerations() }
-            report(to: consumer)
+            report(consumer, offsets)
         }
         try commit()
         reportedAt = 0
-        report(to: consumer)
+        report(consumer, offsets)
     }
 
     /// Once a second shows how far the lake is: the lag as a metric, the offset in the consumer group for tools to see.
-    private func report(to consumer: KafkaConsumer) {
+    private func report(_ consumer: KafkaConsumer, _ offsets: GroupOffsets) {
         let now = SystemClock.monotonicNanoseconds()
         guard now - reportedAt >= 1_000_000_000, let next = writer.nextOffset else { return }
         reportedAt = now
@@ -155,8 +160,8 @@ final class PartitionWorker {
         }
         // Informational: a failure changes nothing, and is shown once in the log at debug level.
         do throws(KafkaError) {
-            for failure in consumer.commitResults().failures { throw failure }
-            try consumer.commit([(topic: source.topic, partition: source.partition, nextOffset: next)])
+            for failure in offsets.commitResults().failures { throw failure }
+            try offsets.commit([(topic: source.topic, partition: source.partition, nextOffset: next)])
         } catch {
             logger.debug("group offset not committed", ["error": "\(error)"])
         }

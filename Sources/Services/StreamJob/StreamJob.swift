@@ -27,6 +27,10 @@ package struct StreamJobOptions: Sendable {
     package var objects: LakeObjects?
     /// What to do about records that expired before they were read.
     package var expiredOffsets = ExpiredOffsets.stop
+    /// Whether this process takes all topic partitions, or those that the group gives it.
+    package var assignment = TopicPartitionAssignment.all
+    /// How long a process of the group may be silent until others take over.
+    package var sessionMilliseconds = 10_000
 
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
@@ -53,6 +57,8 @@ package struct StreamJobOptions: Sendable {
             transform: try TransformSettings(settings))
         objects = try .named(by: settings)
         expiredOffsets = settings.expiredOffsets
+        assignment = settings.assignment
+        sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
     }
 }
 
@@ -69,10 +75,10 @@ package struct StreamJobError: Error, CustomStringConvertible {
 /// committed, and what was committed is acknowledged by the Gold topic or will be published again at the next start.
 package final class StreamJob: Service {
     package let name = "stream"
-    private let options: StreamJobOptions
-    private let registry: MetricsRegistry
-    private let metrics: StreamJobMetrics
-    private let logger: Logger
+    let options: StreamJobOptions
+    let registry: MetricsRegistry
+    let metrics: StreamJobMetrics
+    let logger: Logger
     private let state = Mutex<String?>(nil)
 
     package init(options: StreamJobOptions, registry: MetricsRegistry, logger: Logger) {
@@ -85,17 +91,25 @@ package final class StreamJob: Service {
     /// What it waits for or failed with; nil while all is well.
     package var trouble: String? { state.withLock { $0 } }
 
+    /// Shows what is waited for; nil: nothing.
+    func note(trouble: String?) {
+        state.withLock { $0 = trouble }
+    }
+
     package func run(stop: StopSignal) async throws {
         var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 10_000)
         while !stop.isRequested {
             do {
                 // After growth it starts again, with the new topic partitions.
-                guard try await runOnce(stop: stop) else { return }
+                switch options.assignment {
+                case .all: guard try await runOnce(stop: stop) else { return }
+                case .group: return try await runShared(stop: stop)
+                }
                 continue
             } catch {
                 guard !stop.isRequested else { return }
                 guard Self.isRetriable(error) else { throw error }
-                state.withLock { $0 = "\(error)" }
+                note(trouble: "\(error)")
                 logger.warning("stream job waits and starts again", ["error": "\(error)"])
             }
             if await stop.pause(milliseconds: backoff.next()) { return }
@@ -115,7 +129,7 @@ package final class StreamJob: Service {
     /// - Returns: whether it ended because there are more topic partitions than it knows.
     private func runOnce(stop: StopSignal) async throws -> Bool {
         let lane = Lane(name: "stream-setup")
-        let (producer, sources) = try await lane.run { [self] in try connect() }
+        let (producer, sources) = try await lane.run { [self] in (try makeProducer(), try prepareTopics()) }
         let publisher = GoldPublisher(producer: producer, topic: options.goldTopic, stop: stop)
         // A worker that fails ends its siblings, so that the whole job starts again or stops loudly.
         let local = StopSignal()
@@ -149,8 +163,10 @@ package final class StreamJob: Service {
         return hasGrown && !stop.isRequested
     }
 
-    /// Makes the topics where they are missing and opens the clients.
-    private func connect() throws -> (KafkaProducer, [TopicPartition]) {
+    /// Makes the topics where they are missing.
+    ///
+    /// - Returns: the source's topic partitions.
+    func prepareTopics() throws -> [TopicPartition] {
         try checkLogic()
         let admin = try KafkaAdmin(options.kafka)
         for topic in [options.topic, options.goldTopic] {
@@ -173,24 +189,27 @@ package final class StreamJob: Service {
                     + "its own number: add topic partitions to it", isRetriable: true)
         }
         try noteSize(partitions.count)
+        note(trouble: nil)
+        return partitions.map { TopicPartition(topic: options.topic, partition: $0) }
+    }
+
+    func makeProducer() throws -> KafkaProducer {
         var producerOptions = ProducerOptions()
         producerOptions.messageTimeoutMilliseconds = 0
         // Whether all arrived is asked of the queue as a whole.
         producerOptions.reportsOnlyFailures = true
         // Costs less than what it saves in copying and writing: 4 of 18 µs per event with the broker in this process.
         producerOptions.compression = "lz4"
-        let producer = try KafkaProducer(options.kafka, options: producerOptions)
-        state.withLock { $0 = nil }
-        return (producer, partitions.map { TopicPartition(topic: options.topic, partition: $0) })
+        return try KafkaProducer(options.kafka, options: producerOptions)
     }
 
-    private func size(of topic: String, _ admin: KafkaAdmin) throws -> [Int32] {
+    func size(of topic: String, _ admin: KafkaAdmin) throws -> [Int32] {
         try admin.metadata(topic: topic, timeoutMilliseconds: 10_000).topics.first { $0.name == topic }?.partitions
             ?? []
     }
 
     /// Records how many topic partitions there are, if that is news.
-    private func noteSize(_ count: Int) throws {
+    func noteSize(_ count: Int) throws {
         metrics.topicPartitions.set(Double(count))
         let layout = LakeLayout(root: options.lakeDirectory)
         let reader = LakeReader(layout: layout)
@@ -241,13 +260,27 @@ package final class StreamJob: Service {
         let worker = try PartitionWorker(
             source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
             publisher: publisher)
+        try work(worker, source, of: count, offsets: nil, stop: stop)
+    }
+
+    /// Publishes what is owed, then reads until stopped.
+    ///
+    /// - Parameters:
+    ///   - count: all topic partitions.
+    ///   - offsets: of the group, as its member; nil where this process is none.
+    func work(
+        _ worker: PartitionWorker, _ source: TopicPartition, of count: Int, offsets: GroupOffsets?, stop: StopSignal
+    ) throws {
+        metrics.held.add(1)
+        defer { metrics.held.add(-1) }
         let marker = try GoldPublisher.lastMarker(
             configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
         try worker.republish(after: marker)
         var consumerOptions = ConsumerOptions()
         // All topic partitions together may hold a quarter of a GiB of fetched records.
         consumerOptions.queueMaxKilobytes = max(16_384, 262_144 / count)
-        let consumer = try KafkaConsumer(options.kafka, groupID: options.groupID, options: consumerOptions)
+        let consumer = try KafkaConsumer(
+            options.kafka, groupID: offsets == nil ? options.groupID : nil, options: consumerOptions)
         let marks = try consumer.watermarks(
             topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000)
         let start = try worker.startOffset(marks)
@@ -256,6 +289,6 @@ package final class StreamJob: Service {
             throw StreamJobError("\(source): librdkafka gives no queue for it; restart the process")
         }
         logger.info("reading", ["topic_partition": "\(source)", "from": "\(start)"])
-        try worker.run(queue, consumer: consumer)
+        try worker.run(queue, consumer: consumer, offsets: offsets ?? consumer.groupOffsets)
     }
 }
