@@ -1,9 +1,8 @@
+import Broker
 import Kafka
 import PlatformTesting
 import Telemetry
 import Testing
-
-import Broker
 
 /// Membership in a group without reading.
 @Suite(.serialized, .timeLimit(.minutes(1)))

@@ -153,7 +153,8 @@ struct ConsumerTests {
         var outcome = consumer.groupOffsets.commitResults(timeoutMilliseconds: 20_000)
         #expect(outcome.succeeded == 1)
         #expect(outcome.failures.isEmpty)
-        let committed = try consumer.groupOffsets.committed([("t", 0), ("t", 1), ("t", 2)], timeoutMilliseconds: 20_000)
+        let committed = try consumer.groupOffsets.committed(
+            [("t", 0), ("t", 1), ("t", 2)], timeoutMilliseconds: 20_000)
         #expect(committed.map(\.nextOffset) == [12, nil, 7])
         cluster.failNext(apiKey: 8, with: [RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED])
         try consumer.groupOffsets.commit([("t", 0, 13)])
