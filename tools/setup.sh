@@ -13,7 +13,7 @@ packages=(
     pkg-config python3 python3-venv zstd
 )
 if [ "${1:-}" = "--tests" ]; then
-    packages+=(chromium chromium-driver curl jq kcat)
+    packages+=(chromium chromium-driver curl jq kcat openssl wrk)
 elif [ $# -gt 0 ]; then
     echo "usage: tools/setup.sh [--tests]" >&2
     exit 64

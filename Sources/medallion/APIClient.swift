@@ -3,17 +3,29 @@ import HTTPClient
 import JSONScan
 import ServiceLifecycle
 import Settings
+import Telemetry
 
 /// The HTTP API from the outside, for the commands that ask it. Blocks: for lanes.
 struct APIClient: Sendable {
     let base: String
-    private let client = HTTPClient()
+    private let client: HTTPClient
+    /// Sent with every request; empty for none.
+    private let key: String
     private let timeoutMilliseconds: Int
 
     /// - Parameter url: the API's address; `API_LISTEN` unless given.
     init(settings: Settings, url: String? = nil) {
-        base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? "http://\(settings.apiListen)"
+        base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? settings.apiURL
+        key = settings.apiKey
+        client = HTTPClient(Self.configuration(settings))
         timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000) + 1_000
+    }
+
+    /// Trusts the API's own certificate where it is at hand: it may be self-signed.
+    static func configuration(_ settings: Settings) -> HTTPClientConfiguration {
+        var configuration = HTTPClientConfiguration()
+        if !settings.apiTLSCertificate.isEmpty { configuration.certificateAuthorities = settings.apiTLSCertificate }
+        return configuration
     }
 
     /// - Throws: ``Failure`` with the server's words for a status other than 200, 69 where nobody answers.
@@ -30,6 +42,8 @@ struct APIClient: Sendable {
 
     /// The bytes of the reply's body, for `--json`.
     func bytes(_ request: HTTPClientRequest) throws -> [UInt8] {
+        var request = request
+        if !key.isEmpty { request.headers.append(("Authorization", "Bearer \(key)")) }
         let response: HTTPClientResponse
         do throws(HTTPClientError) {
             response = try client.request(request, timeoutMilliseconds: timeoutMilliseconds, shouldStop: { false })
@@ -47,10 +61,12 @@ struct APIClient: Sendable {
 
     private static func failure(_ response: HTTPClientResponse) -> Failure {
         let error = (try? JSONValue.parse(response.body))?["error"]
-        var text = error?["message"]?.string ?? "the API answered \(response.status)"
+        // A server of any kind may answer there, and what it says goes to a terminal.
+        var text = LogText.escaped(error?["message"]?.string ?? "the API answered \(response.status)")
+        if response.status == 401 { text += " (MEDALLION_API_KEY)" }
         for detail in error?["detail"]?.array ?? [] {
             let place = (detail["loc"]?.array ?? []).compactMap(\.string).joined(separator: ".")
-            text += "\n  \(place): \(detail["msg"]?.string ?? "")"
+            text += "\n  \(LogText.escaped(place)): \(LogText.escaped(detail["msg"]?.string ?? ""))"
         }
         return Failure(text, code: response.status >= 500 ? .dependencyUnavailable : .failure)
     }

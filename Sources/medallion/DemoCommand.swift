@@ -29,7 +29,7 @@ struct DemoCommand: Command {
         let source = try await chooseSource(context)
         let pipeline = Pipeline(platform: Platform(context: context), source: source)
         var services = try pipeline.services()
-        let url = "http://\(settings.apiListen)/"
+        let url = settings.apiURL + "/"
         context.logger.info("the page is at \(url)")
         if settings.demoSeconds > 0 {
             services.append(DemoCheck(settings: settings, seconds: settings.demoSeconds))

@@ -112,9 +112,9 @@ enum DoctorChecks {
     }
 
     private static func api(_ settings: Settings) -> DoctorResult {
-        let url = "http://\(settings.apiListen)/health"
+        let url = settings.apiURL + "/health"
         do {
-            let reply = try HTTPClient().request(
+            let reply = try HTTPClient(APIClient.configuration(settings)).request(
                 HTTPClientRequest(url: url), timeoutMilliseconds: 4_000, shouldStop: { false })
             let health = try JSONValue.parse(reply.body, maxDepth: 32)
             let bad = (health["dependencies"]?.object ?? []).filter { $0.value["state"]?.string != "ok" }

@@ -22,7 +22,10 @@ struct LakeCommand: Command {
                 name: "--where", value: "FIELD=VALUE",
                 help: "cat: only lines whose field, such as wiki or value.type, has the value."),
             .init(name: "--limit", value: "N", help: "cat: so many lines at most."),
-            .init(name: "--layer", value: "LAYER", help: "cat: bronze, silver, gold or quarantine (default bronze)."),
+            .init(name: "--files", value: nil, help: "ls: also every data file, where it is, and what is in it."),
+            .init(
+                name: "--layer", value: "LAYER",
+                help: "cat, retain: bronze, silver, gold or quarantine (default bronze); ls --files: only of this."),
             .init(
                 name: "--generation", value: "N",
                 help: "cat: of Silver, Gold and quarantine; the active one unless given."),
@@ -49,6 +52,8 @@ struct LakeCommand: Command {
     private let offset: Int64?
     private let range: LakeRangeOptions
     private let layer: Layer
+    private let isLayerGiven: Bool
+    private let showsFiles: Bool
     private let generation: Int64?
     private let isRaw: Bool
     private let isJSON: Bool
@@ -71,6 +76,9 @@ struct LakeCommand: Command {
             throw UsageError("--layer is bronze, silver, gold or quarantine")
         }
         self.layer = layer
+        isLayerGiven = arguments.value("--layer") != nil
+        showsFiles = arguments.has("--files")
+        if showsFiles && action != .ls { throw UsageError("--files goes with ls") }
         generation = try arguments.integer("--generation", in: 1...Int.max).map(Int64.init)
         isRaw = arguments.has("--raw")
         if isRaw && (action != .cat || layer != .bronze) { throw UsageError("--raw goes with cat of Bronze") }
@@ -81,7 +89,11 @@ struct LakeCommand: Command {
     func run(_ context: Context) async throws {
         let reader = LakeReader(layout: try LakeLayout(context.settings))
         switch action {
-        case .ls: try list(reader)
+        case .ls:
+            try LakeListing(
+                reader: reader, sources: sources(reader), showsFiles: showsFiles, layer: isLayerGiven ? layer : nil,
+                isJSON: isJSON
+            ).run()
         case .stat: try inspection(reader).stat()
         case .verify: try inspection(reader).verify()
         case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
@@ -98,28 +110,6 @@ struct LakeCommand: Command {
     private func sources(_ reader: LakeReader) throws -> [TopicPartition] {
         try reader.sources().filter { source in
             (topic == nil || source.topic == topic) && (partition == nil || source.partition == partition)
-        }
-    }
-
-    private func list(_ reader: LakeReader) throws {
-        for source in try sources(reader) {
-            guard let range = try reader.committedRange(source) else { continue }
-            if isJSON {
-                var json = JSONWriter()
-                json.beginObject()
-                json.key("topic")
-                json.string(source.topic)
-                json.key("partition")
-                json.integer(source.partition)
-                json.key("start_offset")
-                json.integer(range.start)
-                json.key("next_offset")
-                json.integer(range.end)
-                json.endObject()
-                Output.write(json.bytes + [0x0A])
-            } else {
-                Output.line("\(source)  offsets \(range)")
-            }
         }
     }
 
@@ -161,7 +151,20 @@ struct LakeCommand: Command {
         for source in try sources(reader) {
             var writer = try PartitionWriter.open(layout: reader.layout, source: source)
             try writer.seal()
-            Output.line("sealed \(source)")
+            if isJSON {
+                var json = JSONWriter()
+                json.beginObject()
+                json.key("topic")
+                json.string(source.topic)
+                json.key("partition")
+                json.integer(source.partition)
+                json.key("sealed_to")
+                json.integer(writer.nextOffset ?? 0)
+                json.endObject()
+                Output.write(json.bytes + [0x0A])
+            } else {
+                Output.line("sealed \(source) up to offset \(writer.nextOffset ?? 0)")
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ let allCommands: [any Command.Type] = [
     ReplayCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
+    KeysCommand.self,
     LakeCommand.self,
     DlqCommand.self,
     BrokerCommand.self,

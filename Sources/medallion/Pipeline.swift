@@ -30,7 +30,8 @@ struct Pipeline {
         if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()
         services.append(platform.indexerService())
-        services.append(platform.apiService(health: health, pipeline: { monitor.status }, stages: { monitor.stages }))
+        services.append(
+            try platform.apiService(health: health, pipeline: { monitor.status }, stages: { monitor.stages }))
         services.append(
             DeferredService(name: "stream") {
                 let job = StreamJob(

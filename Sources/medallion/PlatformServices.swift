@@ -1,4 +1,6 @@
+import Access
 import Embeddings
+import EventLoop
 import Glibc
 import HTTPServer
 import Indexer
@@ -33,11 +35,14 @@ extension Platform {
     /// - Parameters:
     ///   - health: where other parts register what they know.
     ///   - pipeline: where events come from; nil where this process does not know.
+    /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
     func apiService(
         health: HealthRegistry = HealthRegistry(), pipeline: @escaping @Sendable () -> PipelineStatus?,
         stages: @escaping @Sendable () -> [PipelineStage] = { [] }
-    ) -> any Service {
-        DeferredService(name: "api") { [self] in
+    ) throws -> any Service {
+        // Wrong files end the start before anything runs.
+        let server = try serverConfiguration()
+        return DeferredService(name: "api") { [self] in
             let configuration = try database("api")
             let lake = LakeLayout(
                 root: settings.lakeDirectory,
@@ -47,6 +52,10 @@ extension Platform {
             options.isAnswerEnabled = settings.isAnswerEnabled
             options.version = Medallion.version
             options.readyEventsBehindMax = Int64(settings.readyLagMax)
+            options.access.isAnonymousReadAllowed = settings.isAnonymousReadAllowed
+            options.access.keyRate = settings.apiKeyRate
+            options.access.addressRate = settings.apiAddressRate
+            options.accessLog = settings.apiAccessLog
             registerChecks(in: health)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },
@@ -55,18 +64,45 @@ extension Platform {
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
             dependencies.events = eventHub(configuration)
+            let keys = SharedKeyStore(configuration)
+            dependencies.readKeys = { try keys.list() }
             return SearchServer(
-                api: SearchAPI(configuration: options, dependencies: dependencies), configuration: serverConfiguration()
-            )
+                api: SearchAPI(configuration: options, dependencies: dependencies), configuration: server)
         }
     }
 
-    private func serverConfiguration() -> HTTPServerConfiguration {
+    private func serverConfiguration() throws -> HTTPServerConfiguration {
         var configuration = HTTPServerConfiguration(host: settings.apiListen.host, port: settings.apiListen.port)
         configuration.loops = settings.apiLoops > 0 ? settings.apiLoops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         configuration.connectionsMax = max(1, settings.apiConnectionsMax / configuration.loops)
         configuration.corsOrigins = settings.apiCORSOrigins
+        configuration.proxyTrust = ProxyTrust(
+            proxies: settings.apiTrustedProxies,
+            header: settings.apiForwardedHeader == .forwarded ? .forwarded : .xForwardedFor)
+        configuration.tls = try tls()
+        let logger = context.logger.scoped("api")
+        if !settings.apiListen.isLoopback {
+            if settings.isAnonymousReadAllowed {
+                logger.warning("whoever reaches API_LISTEN may read: API_ANONYMOUS_READ is true")
+            }
+            if configuration.tls == nil, settings.apiTrustedProxies.isEmpty {
+                logger.warning("keys and replies travel unencrypted: set API_TLS_CERTIFICATE, or put a proxy in front")
+            }
+        }
         return configuration
+    }
+
+    private func tls() throws -> TLSContext? {
+        let (certificate, key) = (settings.apiTLSCertificate, settings.apiTLSKey)
+        guard !certificate.isEmpty || !key.isEmpty else { return nil }
+        guard !certificate.isEmpty, !key.isEmpty else {
+            throw Failure("API_TLS_CERTIFICATE and API_TLS_KEY go together: set both or neither", code: .usage)
+        }
+        do throws(EventLoopError) {
+            return try TLSContext(certificatePath: certificate, keyPath: key)
+        } catch {
+            throw Failure("API_TLS_CERTIFICATE, API_TLS_KEY: \(error)", code: .usage)
+        }
     }
 
     /// Follows the Gold topic for `/stream`.
@@ -122,6 +158,24 @@ final class SharedStore: Sendable {
             let result = try body(current)
             store = current
             return result
+        }
+    }
+}
+
+/// The keys of the API for the one lane that reads them again and again. Blocks.
+private final class SharedKeyStore: Sendable {
+    private let configuration: PostgresConfiguration
+    private let store = Mutex<KeyStore?>(nil)
+
+    init(_ configuration: PostgresConfiguration) {
+        self.configuration = configuration
+    }
+
+    func list() throws -> [APIKey] {
+        try store.withLock { store in
+            let current = store ?? KeyStore(configuration: configuration)
+            store = current
+            return try current.list(timeoutMilliseconds: 2_000)
         }
     }
 }

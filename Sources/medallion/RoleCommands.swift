@@ -69,7 +69,8 @@ struct ServeCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
-        try await context.run(platform.databaseServices() + [platform.apiService(pipeline: { nil })])
+        let api = try platform.apiService(pipeline: { nil })
+        try await context.run(platform.databaseServices() + [api])
     }
 }
 

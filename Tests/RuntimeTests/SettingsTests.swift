@@ -51,7 +51,9 @@ import Testing
             "KAFKA_CLIENT_ID": "c", "KAFKA_SECURITY_PROTOCOL": "sasl_ssl", "KAFKA_SSL_CA_LOCATION": "/ca",
             "KAFKA_SSL_CERTIFICATE_LOCATION": "/crt", "KAFKA_SSL_KEY_LOCATION": "/key",
             "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p",
-            "KAFKA_PROPERTIES": "linger.ms=7",
+            "KAFKA_PROPERTIES": "linger.ms=7", "API_ANONYMOUS_READ": "False", "API_KEY_RATE": "1",
+            "API_ADDRESS_RATE": "2", "API_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "API_FORWARDED_HEADER": "forwarded",
+            "API_TLS_CERTIFICATE": "/tls", "API_TLS_KEY": "/tlskey", "API_ACCESS_LOG": "-", "MEDALLION_API_KEY": "mdl",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
         let settings = try Settings(environment: environment)
@@ -65,6 +67,22 @@ import Testing
         #expect(settings.allowedNamespaces == [0, -1])
         #expect(settings.lakeDirectory == "/l")
         #expect(settings.brokerListen.description == "[::1]:0")
+    }
+
+    @Test func anonymousReadFollowsTheAddressUnlessItIsSet() throws {
+        for (listen, word, isAllowed) in [
+            ("127.0.0.1:1", "", true), ("127.1.2.3:1", "auto", true), ("[::1]:1", "", true), ("localhost:1", "", true),
+            ("0.0.0.0:1", "", false), ("[::]:1", "auto", false), ("192.0.2.1:1", "", false), ("host:1", "", false),
+            ("127.0.0.1:1", "false", false), ("0.0.0.0:1", "true", true),
+        ] {
+            let settings = try Settings(environment: ["API_LISTEN": listen, "API_ANONYMOUS_READ": word])
+            #expect(settings.isAnonymousReadAllowed == isAllowed, "\(listen) \(word)")
+        }
+        let secure = try Settings(environment: ["API_LISTEN": "0.0.0.0:9", "API_TLS_CERTIFICATE": "/c"])
+        #expect(secure.apiURL == "https://127.0.0.1:9")
+        #expect(throws: SettingsError.self) { try Settings(environment: ["API_TRUSTED_PROXIES": "10.0.0.1/8"]) }
+        let shown = try Settings(environment: ["MEDALLION_API_KEY": "mdl_secret"]).report.map(\.value)
+        #expect(!shown.contains { $0.contains("mdl_secret") })
     }
 
     @Test func accessToKafkaBecomesPropertiesAndIsNotShown() throws {

@@ -1,3 +1,4 @@
+import Access
 import Bytes
 import Glibc
 import HTTPServer
@@ -28,7 +29,9 @@ struct APIFixture {
 
     init(
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000,
-        lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0
+        lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
+        access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
+        readKeys: (@Sendable () throws -> [APIKey])? = nil
     ) {
         let (index, embedded) = (self.index, self.embedded)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in
@@ -41,6 +44,8 @@ struct APIFixture {
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
         configuration.readyEventsBehindMax = readyLagMax
+        configuration.access = access
+        configuration.accessLog = accessLog
         var dependencies = SearchAPIDependencies(
             makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
             embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),
@@ -51,6 +56,7 @@ struct APIFixture {
                     receivedAtMilliseconds: SystemClock.epochMilliseconds(), eventsBehind: 3)
             })
         dependencies.events = events
+        dependencies.readKeys = readKeys
         dependencies.stages = {
             [PipelineStage(name: "event"), PipelineStage(name: "searchable", count: 7, ratePerSecond: 1.25, lag: 3)]
         }
@@ -110,6 +116,29 @@ struct APIFixture {
         #expect(body != nil, "not JSON: \(String(decoding: response.body, as: UTF8.self))")
         return (response.status, body ?? .null)
     }
+}
+
+/// Runs `body` against the API on a port of this machine.
+func withAPI<T: Sendable>(
+    _ fixture: APIFixture, configure: (inout HTTPServerConfiguration) -> Void = { _ in },
+    _ body: @escaping @Sendable (UInt16) async throws -> T
+) async throws -> T {
+    var configuration = HTTPServerConfiguration()
+    configure(&configuration)
+    let server = SearchServer(api: fixture.api, configuration: configuration, drainSeconds: 1)
+    let stop = StopSignal()
+    try await server.prepare(stop: stop)
+    let running = Task { try await server.run(stop: stop) }
+    let result: Result<T, any Error>
+    do {
+        guard let port = server.port else { throw FakeFailure() }
+        result = .success(try await body(port))
+    } catch {
+        result = .failure(error)
+    }
+    stop.request()
+    try await running.value
+    return try result.get()
 }
 
 /// The paths that the tests ask for.

@@ -73,4 +73,14 @@ import Testing
         #expect(markup.contains("stale · newest 1 min"))
         #expect(markup.contains("events arrive, the index lags"))
     }
+
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func aVisitorIsAskedForAKeyOnlyWhereOneIsNeeded() async throws
+    {
+        var access = AccessConfiguration()
+        access.isAnonymousReadAllowed = false
+        let closed = try await dump(APIFixture(access: access), hash: "", milliseconds: 2_000)
+        #expect(closed.contains("<form id=\"key-form\" class=\"banner key-form\" autocomplete=\"off\">"))
+        let open = try await dump(APIFixture(), hash: "", milliseconds: 2_000)
+        #expect(open.contains("<form id=\"key-form\" class=\"banner key-form\" autocomplete=\"off\" hidden=\"\">"))
+    }
 }

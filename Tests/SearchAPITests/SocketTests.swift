@@ -42,7 +42,7 @@ import Testing
         if one.status < 400 {
             #expect(reply[one.expected] != nil)
         } else {
-            #expect(reply["error"]?.keys == ["type", "message", "detail"])
+            #expect(reply["error"]?.keys.prefix(3) == ["type", "message", "detail"])
             #expect(reply["error"]?["type"]?.string == one.expected)
         }
     }

@@ -240,5 +240,8 @@ import Testing
         try prepare(PromoteGeneration.self)
         try prepare(ListGenerations.self)
         try prepare(CompareGenerations.self)
+        try prepare(CreateKey.self)
+        try prepare(ListKeys.self)
+        try prepare(RevokeKey.self)
     }
 }

@@ -45,6 +45,8 @@ struct OutputQueue {
     private(set) var count = 0
     /// Writes are gathered up to this size of one entry; an array larger than half of it is not copied.
     private static let gatheredBytesMax = 32_768
+    /// Bytes of one TLS record (RFC 8446, section 5.1).
+    private static let recordBytesMax = 16_384
 
     mutating func append(_ bytes: [UInt8]) {
         if bytes.count <= Self.gatheredBytesMax / 2, gather({ $0.append(contentsOf: bytes) }, adding: bytes.count) {
@@ -81,11 +83,14 @@ struct OutputQueue {
     }
 
     /// Sends until the socket is full, nothing is left, or about `budget` bytes are sent.
-    mutating func send(to descriptor: Int32, budget: Int) -> Progress {
+    ///
+    /// - Parameter tls: encrypts what goes out; nil where it goes as it is.
+    mutating func send(to descriptor: Int32, through tls: TLSSession?, budget: Int) -> Progress {
         var left = budget
         while first < entries.count {
             guard left > 0 else { return .paused }
-            let (length, result) = sendFirst(to: descriptor, budget: left)
+            let (length, result) =
+                if let tls { encryptFirst(through: tls) } else { sendFirst(to: descriptor, budget: left) }
             if result < 0 {
                 if errno == EINTR { continue }
                 if errno == EAGAIN || errno == EWOULDBLOCK { return .blocked }
@@ -115,6 +120,35 @@ struct OutputQueue {
             let result = sendfile(descriptor, region.descriptor, &position, min(region.length - sent, budget))
             return (region.length, result)
         }
+    }
+
+    /// As ``sendFirst(to:budget:)``, `errno` included.
+    private func encryptFirst(through tls: TLSSession) -> (length: Int, result: Int) {
+        switch entries[first] {
+        case .bytes(let bytes):
+            let outcome = bytes.withUnsafeBytes { tls.write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
+            return (bytes.count, Self.result(of: outcome))
+        case .file(let region):
+            // A write that was refused is repeated with the same bytes, which a file gives again.
+            let result = withUnsafeTemporaryAllocation(byteCount: Self.recordBytesMax, alignment: 16) { space in
+                let wanted = min(region.length - sent, space.count)
+                let count = pread(region.descriptor, space.baseAddress, wanted, off_t(region.offset) + off_t(sent))
+                guard count > 0 else { return count }
+                return Self.result(of: tls.write(UnsafeRawBufferPointer(rebasing: space[..<count])))
+            }
+            return (region.length, result)
+        }
+    }
+
+    private static func result(of outcome: TLSSession.Outcome) -> Int {
+        switch outcome {
+        case .bytes(let count): return count
+        // What it waits for to read, a reading event brings, after which the output is tried again.
+        case .blocked, .wantsWrite: errno = EAGAIN
+        case .ended: errno = EPIPE
+        case .failed(let code): errno = code
+        }
+        return -1
     }
 
     private mutating func dropFirst() {

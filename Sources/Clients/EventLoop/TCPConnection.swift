@@ -1,25 +1,6 @@
+package import Bytes
 import CEvent
 import Glibc
-
-/// Why a connection ended.
-package enum TCPCloseReason: Sendable, Equatable {
-    /// This side called `close` or finished.
-    case closed
-    /// The peer ended its side and nothing was left to send.
-    case peerFinished
-    /// A socket call failed with this `errno`, `ECONNRESET` or `EPIPE` mostly.
-    case failed(Int32)
-    /// The time set by `setDeadline` ran out.
-    case deadline
-    /// Queued output did not move for `outputStallMillisecondsMax`.
-    case stalled
-    /// More than `outputBytesMax` was queued.
-    case outputBound
-    /// `inputBytesMax` arrived and `onRead` consumed none of it.
-    case inputBound
-    /// The loop was stopped.
-    case loopStopped
-}
 
 /// One accepted TCP connection, confined to its loop.
 ///
@@ -30,7 +11,11 @@ package final class TCPConnection: @unchecked Sendable {
     package let loop: EventLoop
     /// The peer's address and port, for example `127.0.0.1:54012` or `[::1]:54012`.
     package let peer: String
+    /// The peer's address; nil where it could not be told.
+    package let peerAddress: IPAddress?
     private let descriptor: Int32
+    /// Nil where bytes go over the socket as they are.
+    private let tls: TLSSession?
     /// The listener's, which it reaches back to; dropped at the end like the rest.
     private var onEnd: (() -> Void)?
     /// The place in the loop's list; -1 outside of it. The loop's business.
@@ -52,6 +37,8 @@ package final class TCPConnection: @unchecked Sendable {
     private var writeEvent: OpaquePointer?
     private var isReadEventOn = false
     private var isWriteEventOn = false
+    /// TLS must write (a part of its handshake) before it can go on reading.
+    private var mustWriteToRead = false
     private var isReadingPaused = false
     private var isDelivering = false
     private var isDirty = false
@@ -86,10 +73,12 @@ package final class TCPConnection: @unchecked Sendable {
     package var outputStallMillisecondsMax = 30_000
 
     /// Takes over `descriptor`, which must be non-blocking; on the loop's thread.
-    init(loop: EventLoop, descriptor: Int32, peer: String, onEnd: @escaping () -> Void) {
+    init(loop: EventLoop, descriptor: Int32, tls: TLSSession?, peer: String, onEnd: @escaping () -> Void) {
         self.loop = loop
         self.descriptor = descriptor
+        self.tls = tls
         self.peer = peer
+        peerAddress = peer.lastIndex(of: ":").flatMap { IPAddress(peer[..<$0].filter { $0 != "[" && $0 != "]" }) }
         self.onEnd = onEnd
     }
 
@@ -106,7 +95,7 @@ package final class TCPConnection: @unchecked Sendable {
             descriptor, EV_WRITE | EV_PERSIST,
             { _, _, context in
                 guard let context else { return }
-                Unmanaged<TCPConnection>.fromOpaque(context).takeUnretainedValue().flush()
+                Unmanaged<TCPConnection>.fromOpaque(context).takeUnretainedValue().handleWritable()
             }, context)
         guard readEvent != nil, writeEvent != nil, loop.add(self) else {
             close(.loopStopped)
@@ -163,11 +152,7 @@ package final class TCPConnection: @unchecked Sendable {
         let mustKeep = input.count > 0 && phase == .open
         let space =
             mustKeep ? input.reserve(max(16_384, min(inputBytesMin, inputBytesMax) - input.count)) : loop.readSpace
-        let count = recv(descriptor, space.baseAddress, space.count, 0)
-        if count < 0 {
-            if errno != EAGAIN && errno != EINTR { close(.failed(errno)) }
-            return
-        }
+        guard let count = receive(into: space) else { return }
         if count == 0 { return handleEnd() }
         guard phase == .open else { return }
         if mustKeep {
@@ -180,6 +165,37 @@ package final class TCPConnection: @unchecked Sendable {
         }
         if phase == .open, input.count >= inputBytesMax, !isReadingPaused { return close(.inputBound) }
         if output.count > 0 { flush() }
+    }
+
+    /// Bytes from the socket, 0 at the peer's end; nil where there are none now or the connection failed.
+    private func receive(into space: UnsafeMutableRawBufferPointer) -> Int? {
+        // What is discarded needs no decryption.
+        guard let tls, phase == .open else {
+            let count = recv(descriptor, space.baseAddress, space.count, 0)
+            if count >= 0 { return count }
+            if errno != EAGAIN && errno != EINTR { close(.failed(errno)) }
+            return nil
+        }
+        switch tls.read(into: space) {
+        case .bytes(let count): return count
+        case .ended: return 0
+        case .blocked: return nil
+        case .wantsWrite:
+            mustWriteToRead = true
+            setWriteEvent(true)
+            return nil
+        case .failed(let code):
+            close(.failed(code))
+            return nil
+        }
+    }
+
+    private func handleWritable() {
+        if mustWriteToRead {
+            mustWriteToRead = false
+            handleReadable()
+        }
+        flush()
     }
 
     private func deliverBuffered() {
@@ -272,10 +288,10 @@ package final class TCPConnection: @unchecked Sendable {
     private func flush() {
         guard phase == .open || phase == .finishing else { return }
         let before = output.count
-        let progress = before == 0 ? .empty : output.send(to: descriptor, budget: Self.flushBytesMax)
+        let progress = before == 0 ? .empty : output.send(to: descriptor, through: tls, budget: Self.flushBytesMax)
         if output.count < before { lastProgressMilliseconds = EventLoop.coarseMilliseconds() }
         switch progress {
-        case .empty: setWriteEvent(false)
+        case .empty: setWriteEvent(mustWriteToRead)
         case .blocked, .paused:
             if !isWriteEventOn, output.count == before { lastProgressMilliseconds = EventLoop.coarseMilliseconds() }
             setWriteEvent(true)
@@ -331,6 +347,7 @@ package final class TCPConnection: @unchecked Sendable {
     private func startLingering() {
         guard !isPeerFinished, lingerMilliseconds > 0 else { return close(isPeerFinished ? .peerFinished : .closed) }
         phase = .lingering
+        tls?.sendEnd()
         shutdown(descriptor, Int32(SHUT_WR))
         deadlineMilliseconds = EventLoop.coarseMilliseconds() + Int64(lingerMilliseconds)
     }

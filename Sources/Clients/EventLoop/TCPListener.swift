@@ -11,6 +11,7 @@ package final class TCPListener: @unchecked Sendable {
     package let port: UInt16
     private let descriptor: Int32
     private let connectionsMax: Int
+    private let tls: TLSContext?
     private let onAccept: @Sendable (TCPConnection) -> Void
 
     private var event: OpaquePointer?
@@ -30,15 +31,17 @@ package final class TCPListener: @unchecked Sendable {
     ///   - port: 0 for a free one.
     ///   - reusePort: SO_REUSEPORT, for one listener per loop on one port.
     ///   - connectionsMax: further ones wait in the kernel's backlog.
+    ///   - tls: encrypts every connection; nil for none.
     package init(
         loop: EventLoop, host: String, port: UInt16, reusePort: Bool = false, connectionsMax: Int = 10_000,
-        onAccept: @escaping @Sendable (TCPConnection) -> Void
+        tls: TLSContext? = nil, onAccept: @escaping @Sendable (TCPConnection) -> Void
     ) throws(EventLoopError) {
         let (descriptor, boundPort) = try openListeningSocket(host: host, port: port, reusePort: reusePort)
         self.loop = loop
         self.descriptor = descriptor
         self.port = boundPort
         self.connectionsMax = connectionsMax
+        self.tls = tls
         self.onAccept = onAccept
         loop.execute { self.begin() }
     }
@@ -104,9 +107,14 @@ package final class TCPListener: @unchecked Sendable {
                 continue
             }
             setSocketOption(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+            let session = tls?.session(over: accepted)
+            guard tls == nil || session != nil else {
+                Glibc.close(accepted)
+                continue
+            }
             connections += 1
             let connection = TCPConnection(
-                loop: loop, descriptor: accepted, peer: numericAddress(of: &address, length: length),
+                loop: loop, descriptor: accepted, tls: session, peer: numericAddress(of: &address, length: length),
                 onEnd: { self.connectionEnded() })
             if connection.start() { onAccept(connection) }
         }

@@ -9,6 +9,8 @@ package struct File: ~Copyable {
         case readWrite
         /// Read and write; must not be there yet.
         case create
+        /// Write behind what is there, whoever else does, too; made when absent. For ``append(_:)``.
+        case append
     }
 
     /// As it was opened.
@@ -23,6 +25,7 @@ package struct File: ~Copyable {
             case .read: O_RDONLY
             case .readWrite: O_RDWR | O_CREAT
             case .create: O_RDWR | O_CREAT | O_EXCL
+            case .append: O_WRONLY | O_CREAT | O_APPEND
             }
         if mode != .read, let witness = FileWatch.witness, access(path, F_OK) != 0 {
             try witness.willMake(.create(path: path))
@@ -70,6 +73,22 @@ package struct File: ~Copyable {
         while done < bytes.count {
             let written = pwrite(
                 descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw FileError("write", path)
+            }
+            done += written
+        }
+    }
+
+    /// Writes all of `bytes` at the end of a file that was opened to append; also to a pipe. For logs of which nothing
+    /// depends: it is not shown to ``FileWatch``.
+    package func append(_ bytes: [UInt8]) throws(FileError) {
+        var done = 0
+        while done < bytes.count {
+            let written = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, $0.count - done)
+            }
             if written < 0 {
                 if errno == EINTR { continue }
                 throw FileError("write", path)

@@ -25,6 +25,18 @@ package struct EndpointReply: Sendable {
     }
 }
 
+/// Who may ask an endpoint. What a role is and who has it is the business of ``EndpointSurroundings/admit``.
+package enum EndpointAccess: Sendable, Equatable {
+    /// Anyone, and as often as they like: for probes.
+    case probe
+    /// Anyone.
+    case open
+    /// Callers with that role, or a higher one.
+    case role(String)
+    /// The same, and anyone where the deployment lets anonymous requests in.
+    case roleOrAnonymous(String)
+}
+
 /// One endpoint's declaration: what it reads, what it replies, and the words of its documentation. Parsing, validation
 /// and the OpenAPI document come from it.
 package struct Endpoint<Input: Sendable>: Sendable {
@@ -37,14 +49,16 @@ package struct Endpoint<Input: Sendable>: Sendable {
     package let details: String
     /// The heading that it is listed under.
     package let tag: String
+    package let access: EndpointAccess
     package let input: InputForm<Input>
     /// The successful replies first. What the machinery itself may reply is added to the document.
     package let replies: [EndpointReply]
 
     package init(
-        _ method: HTTPMethod, _ path: String, id: String, tag: String, summary: String, details: String = "",
-        input: InputForm<Input>, replies: [EndpointReply]
+        _ method: HTTPMethod, _ path: String, id: String, tag: String, access: EndpointAccess = .open, summary: String,
+        details: String = "", input: InputForm<Input>, replies: [EndpointReply]
     ) {
+        self.access = access
         self.method = method
         self.path = path
         self.id = id
@@ -62,6 +76,8 @@ package struct EndpointDescription: Sendable {
     package let path: String
     package let id: String
     package let tag: String
+    /// Who may ask it.
+    package let access: EndpointAccess
     let summary: String
     let details: String
     let parameters: [(place: String, name: String, isRequired: Bool, isList: Bool, help: String, schema: Schema)]
@@ -75,6 +91,7 @@ package struct EndpointDescription: Sendable {
         path = endpoint.path
         id = endpoint.id
         tag = endpoint.tag
+        access = endpoint.access
         summary = endpoint.summary
         details = endpoint.details
         let input = endpoint.input
@@ -96,16 +113,16 @@ package struct EndpointSurroundings: Sendable {
     /// Called before anything of the request is read; throws what refuses it.
     package var admit: @Sendable (HTTPRequest, EndpointDescription) throws -> Void = { _, _ in }
     /// Makes a handler's own error a reply.
-    package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, _, _ in
-        if let error = error as? EndpointError { return error.response }
-        return EndpointError(HTTPFault(wrapping: error)).response
+    package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, request, _ in
+        let error = error as? EndpointError ?? EndpointError(HTTPFault(wrapping: error))
+        return error.response(requestID: request.id)
     }
     /// Sees every whole reply before it goes out, with the time since the request was complete, nanoseconds.
     package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse, Int64) -> Void = {
         _, _, _, _ in
     }
-    /// Replies that any endpoint may give because of the above, for the document.
-    package var replies: [EndpointReply] = []
+    /// Replies that an endpoint of that access may give because of the above, for the document.
+    package var replies: @Sendable (EndpointAccess) -> [EndpointReply] = { _ in [] }
 
     package init() {}
 }

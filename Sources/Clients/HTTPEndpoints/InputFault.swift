@@ -75,7 +75,7 @@ package struct InputReading: Sendable {
 }
 
 /// A request that is not served, in one JSON shape for all:
-/// `{"error": {"type", "message", "detail": [{"type", "loc", "msg", "input"}]}}`.
+/// `{"error": {"type", "message", "detail": [{"type", "loc", "msg", "input"}], "request_id"}}`.
 package struct EndpointError: Error, Sendable, CustomStringConvertible {
     package var status: Int
     /// A word for programs.
@@ -113,8 +113,11 @@ package struct EndpointError: Error, Sendable, CustomStringConvertible {
 
     package var description: String { "\(status) \(type): \(message)" }
 
-    /// The reply.
-    package var response: HTTPResponse {
+    /// The reply, without a request's id.
+    package var response: HTTPResponse { response(requestID: "") }
+
+    /// The reply; with the request's id where there is one.
+    package func response(requestID: String) -> HTTPResponse {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("error")
@@ -127,6 +130,10 @@ package struct EndpointError: Error, Sendable, CustomStringConvertible {
         writer.beginArray()
         for fault in faults { writer.fault(fault) }
         writer.endArray()
+        if !requestID.isEmpty {
+            writer.key("request_id")
+            writer.string(requestID)
+        }
         writer.endObject()
         writer.endObject()
         var response = HTTPResponse.json(writer.bytes, status: status)
@@ -151,6 +158,7 @@ package struct EndpointError: Error, Sendable, CustomStringConvertible {
                                 "`body`, `query`, `path` or `header`, then names and indices."),
                             .init("msg", .string()), .init("input", .anything("What was given, cut; null if nothing.")),
                         ]).named("Fault"))),
+                .init("request_id", .string("As in `X-Request-Id`, for whoever reads the log."), isRequired: false),
             ]))
     ]).named("Error")
 }

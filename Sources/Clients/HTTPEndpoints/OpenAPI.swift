@@ -19,12 +19,13 @@ package struct OpenAPIDocument: Sendable {
     /// The whole document.
     package let json: JSONValue
 
-    /// - Parameter securitySchemes: by name; each may be used by any operation. Empty where nothing asks for keys.
+    /// - Parameter securitySchemes: by name; each gives the roles that endpoints ask for. Empty where none does.
     package init(_ set: EndpointSet, info: Info, securitySchemes: [(name: String, value: JSONValue)] = []) {
         var components: [(name: String, schema: Schema)] = []
         var paths: [(key: String, value: JSONValue)] = []
         for description in set.descriptions {
-            let (operation, used) = Self.operation(description, common: set.surroundings.replies, securitySchemes)
+            let (operation, used) = Self.operation(
+                description, common: set.surroundings.replies(description.access), securitySchemes)
             for component in used where !components.contains(where: { $0.name == component.name }) {
                 components.append(component)
             }
@@ -117,12 +118,22 @@ package struct OpenAPIDocument: Sendable {
             replies.append(("\(reply.status)", .object(fields)))
         }
         members.append(("responses", .object(replies)))
-        if !security.isEmpty {
-            // Any of them, or none where anonymous requests are let in.
-            members.append(
-                ("security", .array(security.map { .object([($0.name, .array([]))]) } + [.object([])])))
-        }
+        if !security.isEmpty { members.append(("security", requirement(endpoint.access, security))) }
         return (.object(members), used)
+    }
+
+    /// Any of the schemes, with the role that is needed (OpenAPI 3.1, Security Requirement Object); `{}` for none.
+    private static func requirement(
+        _ access: EndpointAccess, _ schemes: [(name: String, value: JSONValue)]
+    ) -> JSONValue {
+        func any(_ role: String) -> [JSONValue] {
+            schemes.map { .object([($0.name, .array([.string(role)]))]) }
+        }
+        switch access {
+        case .probe, .open: return .array([])
+        case .role(let role): return .array(any(role))
+        case .roleOrAnonymous(let role): return .array(any(role) + [.object([])])
+        }
     }
 
     /// A parameter's text cannot be null.

@@ -37,6 +37,8 @@ final class HTTPConnection: @unchecked Sendable {
     var task: Task<Void, Never>?
     var writer: HTTPStreamWriter?
     var streamStatus: Int?
+    /// Bytes given to the stream, without their coding.
+    var streamBytes = 0
     var isChunked = false
     private var isInRead = false
     private var isWaitingForDrain = false
@@ -165,7 +167,7 @@ final class HTTPConnection: @unchecked Sendable {
     private func refuse(_ fault: HTTPFault) {
         isKeptAlive = false
         // What is known of the request: its head, when the fault lies in the body.
-        var known = head.map { HTTPRequest(head: $0, body: [], peer: tcp.peer) }
+        var known = head.map { HTTPRequest(head: $0, body: [], peer: tcp.peer, client: client(of: $0)) }
         if context.configuration.hasRequestIDs {
             let id = context.requestIDs.id(for: known)
             known?.id = id
@@ -189,7 +191,7 @@ final class HTTPConnection: @unchecked Sendable {
 
     private func dispatch() {
         guard let head else { return }
-        var request = HTTPRequest(head: head, body: body, peer: tcp.peer)
+        var request = HTTPRequest(head: head, body: body, peer: tcp.peer, client: client(of: head))
         body = []
         (isKeptAlive, minorVersion) = (head.isKeptAlive, head.minorVersion)
         if case .route(_, let parameters) = match, !parameters.isEmpty { request.pathParameters = parameters }
@@ -210,6 +212,10 @@ final class HTTPConnection: @unchecked Sendable {
             send(response)
         case .notFound, .methodNotAllowed: send(fault: matchFault ?? .notFound)
         }
+    }
+
+    private func client(of head: HTTPRequestHead) -> IPAddress? {
+        tcp.peerAddress.map { context.configuration.proxyTrust.client(peer: $0, headers: head.headers) }
     }
 
     private func run(_ handler: @escaping HTTPRouter.AsyncHandler, _ request: HTTPRequest) {
@@ -286,6 +292,7 @@ final class HTTPConnection: @unchecked Sendable {
         writer = nil
         request = nil
         streamStatus = nil
+        streamBytes = 0
         guard isKeptAlive else { return end() }
         state = .reading
         guard !isInRead else { return }
@@ -302,7 +309,8 @@ final class HTTPConnection: @unchecked Sendable {
                 method: request?.method ?? HTTPMethod("-"), pattern: pattern, path: request?.rawPath ?? "",
                 status: status, nanoseconds: SystemClock.monotonicNanoseconds() - startedNanoseconds,
                 requestBytes: request?.body.count ?? 0, peer: tcp.peer, requestID: request?.id ?? "",
-                replyBytes: bytes))
+                replyBytes: bytes, client: request == nil ? tcp.peerAddress : request?.client,
+                headers: request?.headers ?? [:]))
     }
 
     /// Nothing more will be read; what is queued goes out first.
@@ -353,7 +361,7 @@ extension HTTPConnection {
     }
 
     private func closed() {
-        if state == .streaming, let streamStatus { observe(status: streamStatus) }
+        if state == .streaming, let streamStatus { observe(status: streamStatus, bytes: streamBytes) }
         state = .over
         exchange += 1
         task?.cancel()

@@ -58,6 +58,7 @@ extension HTTPConnection {
         context.loop.assertInLoop()
         // An empty chunk would be the last one.
         guard writer === self.writer, state == .streaming, !bytes.isEmpty else { return }
+        streamBytes += bytes.count
         if isChunked {
             context.encoder.encodeChunk(bytes)
             writeEncoded()
@@ -72,7 +73,7 @@ extension HTTPConnection {
         if streamStatus == nil { startStream(writer, status: 200, headers: [:]) }
         guard let status = streamStatus else { return }
         if isChunked { tcp.write(Array("0\r\n\r\n".utf8)) }
-        finishExchange(status: status)
+        finishExchange(status: status, bytes: streamBytes)
     }
 
     func abortStream(_ writer: HTTPStreamWriter) {

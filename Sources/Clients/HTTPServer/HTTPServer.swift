@@ -1,3 +1,4 @@
+package import Bytes
 package import EventLoop
 import Glibc
 import Synchronization
@@ -48,6 +49,10 @@ package struct HTTPServerConfiguration: Sendable {
     package var hasRequestIDs = false
     /// Origins whose pages may read replies (the Fetch standard's CORS protocol); `*` for all.
     package var corsOrigins: [String] = []
+    /// Encrypts every connection; nil for none.
+    package var tls: TLSContext?
+    /// Whose word about the client's address counts.
+    package var proxyTrust = ProxyTrust()
 
     package init(host: String = "127.0.0.1", port: UInt16 = 0) {
         self.host = host
@@ -70,8 +75,12 @@ package struct HTTPExchange: Sendable {
     package let peer: String
     /// Empty where requests get none.
     package let requestID: String
-    /// The reply's body as it was queued, bytes; 0 for a stream.
+    /// The reply's body as it was queued, bytes.
     package let replyBytes: Int
+    /// Who asked, see ``HTTPRequest/client``.
+    package let client: IPAddress?
+    /// The request's; none where its head could not be read.
+    package let headers: HTTPHeaders
 }
 
 /// An HTTP/1.1 server: strict framing, keep-alive, pipelining in order, one event loop per thread.
@@ -128,7 +137,7 @@ package final class HTTPServer: Sendable {
                 started.contexts.append(context)
                 let listener = try TCPListener(
                     loop: loop, host: configuration.host, port: port, reusePort: configuration.loops > 1,
-                    connectionsMax: configuration.connectionsMax
+                    connectionsMax: configuration.connectionsMax, tls: configuration.tls
                 ) { connection in
                     HTTPConnection.accept(connection, in: context)
                 }

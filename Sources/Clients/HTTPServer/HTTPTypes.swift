@@ -1,3 +1,5 @@
+package import Bytes
+
 /// A request method, a token of RFC 9110; any token is accepted, the router decides.
 package struct HTTPMethod: Hashable, Sendable, CustomStringConvertible {
     /// As on the wire, case-sensitive.
@@ -91,6 +93,8 @@ package struct HTTPRequest: Sendable {
     package var body: [UInt8]
     /// The peer's address and port.
     package var peer: String
+    /// Who asks: the peer, or whom a trusted proxy names; nil where the peer's address is not known.
+    package var client: IPAddress?
     /// Names this request in logs and replies; empty where the server gives no ids.
     package var id = ""
     /// The values of the route's `{names}`, percent-decoded.
@@ -101,8 +105,10 @@ package struct HTTPRequest: Sendable {
     /// A request without a socket, for tests of handlers and routers.
     /// - Parameter target: path and query, encoded; an origin-form target of RFC 9112.
     package init(
-        method: HTTPMethod = .get, target: String, headers: HTTPHeaders = [:], body: [UInt8] = [], peer: String = "-"
+        method: HTTPMethod = .get, target: String, headers: HTTPHeaders = [:], body: [UInt8] = [], peer: String = "-",
+        client: IPAddress? = nil
     ) {
+        self.client = client
         self.method = method
         rawTarget = target
         rawPath = String(target.prefix { $0 != "?" })
@@ -112,7 +118,8 @@ package struct HTTPRequest: Sendable {
         self.peer = peer
     }
 
-    init(head: HTTPRequestHead, body: [UInt8], peer: String) {
+    init(head: HTTPRequestHead, body: [UInt8], peer: String, client: IPAddress?) {
+        self.client = client
         method = head.method
         path = head.path
         rawPath = head.rawPath

@@ -1,3 +1,5 @@
+package import Bytes
+
 /// The deployment's configuration, read once from the environment through ``table``.
 ///
 /// The same table gives `--help`, docs/settings.md and the test that they agree. An empty variable counts as unset.
@@ -112,6 +114,24 @@ package struct Settings: Sendable {
     package internal(set) var apiConnectionsMax = 0
     /// Origins whose pages may read the API; `*` for all.
     package internal(set) var apiCORSOrigins: [String] = []
+    /// Whether requests without a key may read; see ``isAnonymousReadAllowed``.
+    var apiAnonymousRead = SettingAutomatic.auto
+    /// Requests a second of one key; 0 = any number.
+    package internal(set) var apiKeyRate = 0
+    /// Requests a second of one address without a valid key; 0 = any number.
+    package internal(set) var apiAddressRate = 0
+    /// Proxies whose word about the client's address counts.
+    package internal(set) var apiTrustedProxies: [IPAddressRange] = []
+    /// The header that they write.
+    package internal(set) var apiForwardedHeader = SettingForwardedHeader.xForwardedFor
+    /// The file with the API's certificate; empty = no TLS.
+    package internal(set) var apiTLSCertificate = ""
+    /// The file with its private key.
+    package internal(set) var apiTLSKey = ""
+    /// The file that gets a line per request; `-` = standard output, empty = none.
+    package internal(set) var apiAccessLog = ""
+    /// The key that commands which ask the API send. A secret: never print it.
+    package internal(set) var apiKey = ""
     /// Events that the index may be behind while the API says that it is ready; 0 = any number.
     package internal(set) var readyLagMax = 0
 
@@ -125,6 +145,22 @@ package struct Settings: Sendable {
     /// The recording that `medallion demo` plays; empty = the live stream or the generator.
     package internal(set) var recording = ""
 
+    /// Whether the API answers questions without a key.
+    package var isAnonymousReadAllowed: Bool {
+        switch apiAnonymousRead {
+        case .always: true
+        case .never: false
+        case .auto: apiListen.isLoopback
+        }
+    }
+    /// Where the API is asked from this machine.
+    package var apiURL: String {
+        // A server that listens everywhere is asked through the loopback interface.
+        var address = apiListen
+        if address.host == "0.0.0.0" { address.host = "127.0.0.1" }
+        if address.host == "::" { address.host = "::1" }
+        return (apiTLSCertificate.isEmpty ? "http://" : "https://") + address.description
+    }
     /// Where the lake is.
     package var lakeDirectory: String { lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : lakeDirectoryText }
     /// Where the embedded broker keeps its log.
@@ -188,6 +224,19 @@ package enum ExpiredOffsets: String, Sendable, CaseIterable {
     case stop
     /// Go on with what is there, and record the gap.
     case goOn = "continue"
+}
+
+/// A switch that may be left to the program.
+package enum SettingAutomatic: String, Sendable, CaseIterable {
+    case auto
+    case always = "true"
+    case never = "false"
+}
+
+/// Headers in which proxies name the client, as `API_FORWARDED_HEADER` names them.
+package enum SettingForwardedHeader: String, Sendable, CaseIterable {
+    case xForwardedFor = "x-forwarded-for"
+    case forwarded
 }
 
 /// Levels of the log, as `LOG_LEVEL` names them.

@@ -1,3 +1,4 @@
+import Access
 import Bytes
 package import HTTPEndpoints
 import HTTPServer
@@ -19,12 +20,14 @@ struct FileInput: Sendable {
 
 /// The platform's endpoints, each declared once.
 enum Contract {
+    private static let reading = EndpointAccess.roleOrAnonymous(Role.read.rawValue)
+
     private static let unavailable: [EndpointReply] = [
         .error(503, "A dependency is not available."), .error(504, "The time limit passed."),
     ]
 
     static let search = Endpoint(
-        .post, "/search", id: "search", tag: "Retrieval", summary: "Hybrid search",
+        .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
         details: "Pages follow `next_cursor`: they continue one ranking of one index version.",
         input: InputForm(
             SearchRequest(query: ""),
@@ -46,7 +49,8 @@ enum Contract {
         replies: [.json(200, "Hits, best first.", ReplySchemas.search)] + unavailable)
 
     static let answer = Endpoint(
-        .post, "/answer", id: "answer", tag: "Retrieval", summary: "An answer that quotes and cites, or a refusal",
+        .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
+        summary: "An answer that quotes and cites, or a refusal",
         details: "With `Accept: text/event-stream` the answer comes word by word.",
         input: InputForm(
             AnswerRequest(),
@@ -60,22 +64,24 @@ enum Contract {
         ] + unavailable)
 
     static let recent = Endpoint(
-        .get, "/events/recent", id: "recentEvents", tag: "Events",
+        .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
         summary: "Events that became searchable last, newest first", input: EventsInput.form,
         replies: [.json(200, "Events.", ReplySchemas.recent)] + unavailable)
 
     static let stream = Endpoint(
-        .get, "/stream", id: "streamEvents", tag: "Events", summary: "Events as they become searchable",
+        .get, "/stream", id: "streamEvents", tag: "Events", access: reading,
+        summary: "Events as they become searchable",
         details: "Server-sent events; `curl -N` shows them.", input: StreamInput.form,
         replies: [EndpointReply(200, "Events.", [(MediaType.events, ReplySchemas.stream)])] + unavailable)
 
     static let trace = Endpoint(
-        .get, "/trace/{doc_id}", id: "trace", tag: "Events", summary: "From a document back to its raw event",
+        .get, "/trace/{doc_id}", id: "trace", tag: "Events", access: reading,
+        summary: "From a document back to its raw event",
         input: TraceInput.form,
         replies: [.json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document.")] + unavailable)
 
     static let health = Endpoint(
-        .get, "/health", id: "health", tag: "Operation", summary: "Every dependency with its state",
+        .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",
         input: NoInput.form,
         replies: [
             .json(200, "Searches can be served.", ReplySchemas.health),
@@ -83,7 +89,7 @@ enum Contract {
         ])
 
     static let ready = Endpoint(
-        .get, "/ready", id: "ready", tag: "Operation", summary: "Whether this process should be asked",
+        .get, "/ready", id: "ready", tag: "Operation", access: .probe, summary: "Whether this process should be asked",
         input: NoInput.form,
         replies: [
             .json(200, "Ready.", ReplySchemas.ready),
@@ -91,17 +97,27 @@ enum Contract {
         ])
 
     static let live = Endpoint(
-        .get, "/live", id: "live", tag: "Operation", summary: "Whether the process answers", input: NoInput.form,
+        .get, "/live", id: "live", tag: "Operation", access: .probe, summary: "Whether the process answers",
+        input: NoInput.form,
         replies: [.json(200, "It does.", ReplySchemas.live)])
 
     static let status = Endpoint(
-        .get, "/pipeline/status", id: "pipelineStatus", tag: "Operation",
+        .get, "/pipeline/status", id: "pipelineStatus", tag: "Operation", access: reading,
         summary: "Every stage with its rate, lag and latency", input: NoInput.form,
         replies: [.json(200, "The stages that this process knows of.", ReplySchemas.status)])
 
     static let metrics = Endpoint(
-        .get, "/metrics", id: "metrics", tag: "Operation", summary: "Prometheus text, format 0.0.4",
+        .get, "/metrics", id: "metrics", tag: "Operation", access: reading, summary: "Prometheus text, format 0.0.4",
         input: NoInput.form, replies: [EndpointReply(200, "Metrics.", [("text/plain", .string())])])
+
+    static let keys = Endpoint(
+        .get, "/keys", id: "keys", tag: "Operation", access: .role(Role.admin.rawValue),
+        summary: "Which keys there are, without their secrets", details: "`medallion keys` makes and revokes them.",
+        input: NoInput.form,
+        replies: [
+            .json(200, "All keys, in the order of their making.", ReplySchemas.keys),
+            .error(503, "The keys are not known yet."),
+        ])
 
     static let document = Endpoint(
         .get, "/openapi.json", id: "openapi", tag: "Page", summary: "This document", input: NoInput.form,
@@ -144,13 +160,15 @@ extension SearchAPI {
             })
         set.add(Contract.recent, async: { [self] input, _ in try await recent(input, deadline: deadline()) })
         set.add(
-            Contract.stream, stream: { [self] input, _, _, writer in try await stream(input, to: writer) })
+            Contract.stream,
+            stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
         set.add(Contract.trace, async: { [self] input, _ in try await trace(input, deadline: deadline()) })
         set.add(Contract.health, inline: { [self] _, _ in health() })
         set.add(Contract.ready, inline: { [self] _, _ in ready() })
         set.add(Contract.live, inline: { [self] _, _ in live() })
         set.add(Contract.status, inline: { [self] _, _ in pipelineStatus() })
         set.add(Contract.metrics, inline: { [self] _, _ in metricsText() })
+        set.add(Contract.keys, inline: { [self] _, _ in try keys() })
         set.add(Contract.docs, inline: { _, request in Self.docsPage.response(to: request) })
         set.add(Contract.page, inline: { _, request in Self.page.response(to: request) })
         set.add(Contract.pageFile, inline: { input, request in try Self.pageFile(input.file, request) })
@@ -169,14 +187,37 @@ extension SearchAPI {
             info: .init(
                 title: "Medallion", version: "0.1.0",
                 description: "Search, answers and traces over a stream that keeps its index fresh. Every error has one "
-                    + "shape (Error). Times are RFC 3339 in UTC."))
+                    + "shape (Error). Times are RFC 3339 in UTC."),
+            securitySchemes: [
+                (
+                    "bearer",
+                    .object([
+                        ("type", .string("http")), ("scheme", .string("bearer")),
+                        (
+                            "description",
+                            .string("`Authorization: Bearer` with a key that `medallion keys create` made.")
+                        ),
+                    ])
+                ),
+                (
+                    "header",
+                    .object([
+                        ("type", .string("apiKey")), ("in", .string("header")), ("name", .string("X-API-Key")),
+                        ("description", .string("The same key in a header of its own.")),
+                    ])
+                ),
+            ])
     }
 
     private func deadline() -> Deadline { Deadline(milliseconds: configuration.requestTimeoutMilliseconds) }
 
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
-        surroundings.reply = { [self] error, _, endpoint in reply(to: error, endpoint.path) }
+        surroundings.admit = { [self] request, endpoint in try access.admit(request, endpoint.access) }
+        surroundings.replies = AccessGuard.replies
+        surroundings.reply = { [self] error, request, endpoint in
+            reply(to: error, endpoint.path, requestID: request.id)
+        }
         surroundings.finish = { [self] request, endpoint, response, nanoseconds in
             finish(request, endpoint.path, &response, nanoseconds)
         }
@@ -184,18 +225,21 @@ extension SearchAPI {
     }
 
     /// Every failure is a reply.
-    private func reply(to error: any Error, _ path: String) -> HTTPResponse {
-        if let error = error as? APIError {
-            if error.status >= 500 { log(error.description, path) }
-            return error.response
+    private func reply(to error: any Error, _ path: String, requestID: String) -> HTTPResponse {
+        let told: APIError
+        switch error {
+        case let error as APIError:
+            if error.status >= 500 { log(error.description, path, requestID: requestID) }
+            told = error
+        case let fault as HTTPFault: told = APIError(fault)
+        case is CancellationError:
+            told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
+        default:
+            // Everything the handlers call is a dependency (index, lake, model); their errors say what and why.
+            log("\(error)", path, requestID: requestID)
+            told = .unavailable("a dependency", Snippet.head(of: "\(error)", charactersMax: 500))
         }
-        if let fault = error as? HTTPFault { return APIError(fault).response }
-        if error is CancellationError {
-            return APIError(status: 503, type: "cancelled", message: "the request was cancelled").response
-        }
-        // Everything the handlers call is a dependency (index, lake, model); their errors say what and why.
-        log("\(error)", path)
-        return APIError.unavailable("a dependency", Snippet.head(of: "\(error)", charactersMax: 500)).response
+        return told.response(requestID: requestID)
     }
 
     /// What every whole reply goes through.

@@ -1,3 +1,4 @@
+import Access
 import HTTPEndpoints
 
 /// What the replies look like, beside the code that writes them; tests compare both.
@@ -152,6 +153,17 @@ enum ReplySchemas {
     ]).named("ReadyReply")
 
     static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")
+
+    static let keys = Schema.object([
+        .init(
+            "keys",
+            .array(
+                of: .object([
+                    .init("id", .string(), "A part of the key's text, and no secret."), .init("name", .string()),
+                    .init("role", .choice(Role.allCases.map(\.rawValue))), .init("created_at", .time()),
+                    .init("expires_at", .time().orNull), .init("revoked_at", .time().orNull),
+                ])))
+    ]).named("KeysReply")
 
     static let stage = Schema.object([
         .init("name", .string(), "Of the chain event → received → broker → committed → embedded → searchable."),

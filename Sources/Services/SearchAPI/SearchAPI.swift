@@ -1,3 +1,4 @@
+package import Access
 import Bytes
 import HTTPServer
 package import Retrieval
@@ -50,6 +51,8 @@ package struct SearchAPIDependencies: Sendable {
     package var stages: @Sendable () -> [PipelineStage] = { [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
+    /// Reads all keys; called on a lane. Nil where there are none.
+    package var readKeys: (@Sendable () throws -> [APIKey])?
 
     /// Memberwise.
     package init(
@@ -81,6 +84,10 @@ package struct SearchAPIConfiguration: Sendable {
     package var version = "dev"
     /// Events that the index may be behind while `/ready` says yes (`READY_MAX_LAG`); 0 for any number.
     package var readyEventsBehindMax: Int64 = 0
+    /// Who may ask, and how often.
+    package var access = AccessConfiguration()
+    /// The file that gets a JSON line per request; `-` for standard output, empty for none.
+    package var accessLog = ""
 
     package init() {}
 }
@@ -90,6 +97,7 @@ package final class SearchAPI: Sendable {
     let configuration: SearchAPIConfiguration
     let dependencies: SearchAPIDependencies
     let metrics: APIMetrics
+    let access: AccessGuard
     let stores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
@@ -98,6 +106,7 @@ package final class SearchAPI: Sendable {
         self.configuration = configuration
         self.dependencies = dependencies
         metrics = APIMetrics(dependencies.metrics)
+        access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
         stores = LanePool(name: "index", count: configuration.storeLanes, make: dependencies.makeStore)
         traces = LanePool(
             name: "trace", count: configuration.traceLanes, waitersMax: 32, make: dependencies.makeTraceSource)
@@ -115,7 +124,8 @@ package final class SearchAPI: Sendable {
             body: dependencies.metrics.render())
     }
 
-    func log(_ message: String, _ route: String) {
-        dependencies.logger.warning("request failed", ["route": route, "error": message])
+    func log(_ message: String, _ route: String, requestID: String) {
+        dependencies.logger.warning(
+            "request failed", ["route": route, "request_id": requestID, "error": message])
     }
 }

@@ -1,5 +1,5 @@
 // Shows /openapi.json: every endpoint with its schemas and examples, a form that sends a real request, its curl.
-import { el, byId } from "./dom.js";
+import { byId, el, saveKey, savedKey } from "./dom.js";
 
 const shown = (value) => JSON.stringify(value, null, 2);
 
@@ -151,4 +151,6 @@ async function load() {
     el("details", {}, el("summary", {}, el("code", {}, name)), el("pre", {}, shown(schema)))));
 }
 
+byId("key").value = savedKey();
+byId("key").addEventListener("input", () => saveKey(byId("key").value));
 load().catch((error) => { byId("operations").textContent = String(error); });

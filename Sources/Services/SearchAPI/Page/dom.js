@@ -69,13 +69,24 @@ export class APIFailure extends Error {
   }
 }
 
+/** The API key of this tab, for both pages; gone when the tab is closed. */
+const keyName = "medallion-api-key";
+export const savedKey = () => sessionStorage.getItem(keyName) ?? "";
+export function saveKey(key) {
+  if (key) sessionStorage.setItem(keyName, key);
+  else sessionStorage.removeItem(keyName);
+}
+
+/** What shows the request to be ours, if there is a key. */
+export const credentials = () => (savedKey() ? { Authorization: `Bearer ${savedKey()}` } : {});
+
 /** Asks the API; throws APIFailure or a plain Error with words for people. */
 export async function api(path, body = undefined, signal = undefined) {
   let response;
   try {
     response = await fetch(path, {
       method: body === undefined ? "GET" : "POST",
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      headers: { ...credentials(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ?? AbortSignal.timeout(35000),
       cache: "no-store",
@@ -90,6 +101,7 @@ export async function api(path, body = undefined, signal = undefined) {
   } catch {
     throw new Error(`the server answered ${response.status} with something that is not JSON`);
   }
+  if (response.status === 401) dispatchEvent(new CustomEvent("key-needed", { detail: reply.error?.message ?? "" }));
   if (!response.ok && !(path === "/health" && reply.dependencies)) throw new APIFailure(response.status, reply.error);
   return reply;
 }

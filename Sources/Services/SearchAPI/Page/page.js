@@ -1,4 +1,4 @@
-import { api, byId, el } from "./dom.js";
+import { api, byId, el, saveKey, savedKey } from "./dom.js";
 import { startFeed } from "./feed.js";
 import { ask, startQuery } from "./query.js";
 import { openTrace, startTrace } from "./trace.js";
@@ -43,6 +43,22 @@ function followHash() {
   else ask(match[1], text);
 }
 
+/** Where anonymous requests are not let in, the visitor is asked for a key, and what failed is tried again. */
+function startKey() {
+  addEventListener("key-needed", (event) => {
+    byId("key-form").hidden = false;
+    byId("key-why").textContent = savedKey() ? event.detail : "";
+  });
+  byId("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    saveKey(byId("key").value.trim());
+    byId("key").value = "";
+    byId("key-form").hidden = true;
+    followHash();
+  });
+}
+
+startKey();
 startTrace();
 startQuery();
 startFeed();

@@ -1,4 +1,4 @@
-import { api, byId, el, failure, foreign, marked } from "./dom.js";
+import { api, byId, el, failure, foreign, marked, savedKey } from "./dom.js";
 
 const panel = byId("trace");
 const body = byId("trace-body");
@@ -24,6 +24,8 @@ export async function openTrace(docID) {
   panel.hidden = false;
   const path = `/trace/${encodeURIComponent(docID)}`;
   byId("trace-json").href = path;
+  // A link sends no key.
+  byId("trace-json").hidden = savedKey() !== "";
   byId("trace-verdict").replaceChildren();
   body.replaceChildren(el("p", { class: "empty" }, "Reading the lake…"));
   byId("trace-close").focus();

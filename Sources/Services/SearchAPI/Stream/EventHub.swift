@@ -159,8 +159,13 @@ package final class EventHub: Sendable {
 
     /// Serves one client until it leaves, is cut, or the task is cancelled.
     ///
-    /// - Parameter seen: where the client goes on; nil for events from now on.
-    func serve(_ filter: EventFilter, after seen: OffsetVector?, to writer: HTTPStreamWriter) async throws {
+    /// - Parameters:
+    ///   - seen: where the client goes on; nil for events from now on.
+    ///   - isWelcome: asked now and then; a client that is not any more is cut.
+    func serve(
+        _ filter: EventFilter, after seen: OffsetVector?, to writer: HTTPStreamWriter,
+        isWelcome: @Sendable () -> Bool
+    ) async throws {
         var position = seen
         var isStarted = false
         while true {
@@ -168,7 +173,7 @@ package final class EventHub: Sendable {
             case .attached(let number):
                 defer { remove(number) }
                 var looks = 0
-                while state.withLock({ $0.subscribers[number] != nil }), !writer.isClosed {
+                while state.withLock({ $0.subscribers[number] != nil }), !writer.isClosed, isWelcome() {
                     if looks.isMultiple(of: Self.looksPerHeartbeat) { writer.offer(EventFrame.heartbeat) }
                     looks += 1
                     try await Task.sleep(for: .milliseconds(Self.clientLookMilliseconds))

@@ -1,0 +1,59 @@
+import Bytes
+
+extension Settings {
+    /// Who may ask the HTTP API, and how it is reached.
+    static let apiAccess: [Setting] = [
+        Setting(
+            "API_ANONYMOUS_READ", .api, default: "auto", .choice, \.apiAnonymousRead,
+            "Whether requests without a key may read. `auto`: only where `API_LISTEN` is an address of the loopback "
+                + "interface. `medallion keys create` makes keys."),
+        Setting(
+            "API_KEY_RATE", .api, default: "1000", .integer(0...1_000_000), \.apiKeyRate,
+            "Requests a second of one key; further ones get 429. Twice as many may come at once. 0: any number."),
+        Setting(
+            "API_ADDRESS_RATE", .api, default: "200", .integer(0...1_000_000), \.apiAddressRate,
+            "The same of one address (IPv6: one /64) without a valid key. 0: any number."),
+        Setting(
+            "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
+            "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. "
+                + "Empty: none."),
+        Setting(
+            "API_FORWARDED_HEADER", .api, default: "x-forwarded-for", .choice, \.apiForwardedHeader,
+            "The header in which they name it. Only this one is read, because most proxies pass the other on as the "
+                + "client wrote it."),
+        Setting(
+            "API_TLS_CERTIFICATE", .api, default: "", .text("file"), \.apiTLSCertificate,
+            "The API's certificate and those of the authorities in between (PEM), read again every minute. Empty: "
+                + "no TLS."),
+        Setting(
+            "API_TLS_KEY", .api, default: "", .text("file"), \.apiTLSKey, "Its private key (PEM), without a password."),
+        Setting(
+            "API_ACCESS_LOG", .api, default: "", .text("file, or `-` for standard output"), \.apiAccessLog,
+            "Gets a JSON line per request. It may be renamed at any time, for rotation. Empty: none."),
+        Setting(
+            "MEDALLION_API_KEY", .api, default: "", .text("key"), \.apiKey,
+            "The key that `medallion search`, `answer` and `trace` send. Never printed.", shown: Redaction.secret),
+    ]
+}
+
+extension SettingParser where Value == [IPAddressRange] {
+    /// Comma-separated addresses and ranges; may be empty.
+    static var addressRanges: Self {
+        Self(grammar: "`address[/bits][,address[/bits]…]`") { text in
+            var ranges: [IPAddressRange] = []
+            for word in text.split(separator: ",") {
+                let word = word.filter { $0 != " " }
+                guard let range = IPAddressRange(word) else {
+                    return .failure("has “\(word)”, which is neither an address nor a range such as 10.0.0.0/8")
+                }
+                ranges.append(range)
+            }
+            return .success(ranges)
+        }
+    }
+}
+
+extension SettingAddress {
+    /// Whether only this machine reaches it.
+    package var isLoopback: Bool { host == "localhost" || IPAddress(host)?.isLoopback == true }
+}
