@@ -83,10 +83,12 @@ final class CrashScene {
     /// Kills a part at a random moment and starts it again at another, so often; every part once before one twice.
     func kill(times: Int) throws {
         var next: [CrashRole] = []
+        // All the time that events come.
+        let pauseMax = max(1_200, 2_000 * payloads.count / perSecond / max(times, 1) - 800)
         for _ in 0..<times {
             if next.isEmpty { next = roles.shuffled(using: &random) }
             let role = next.removeLast()
-            pause(100...1_200)
+            pause(100...UInt32(pauseMax))
             history.append(role.rawValue)
             if role == .postgres {
                 // Not there while it is being started again.
