@@ -171,7 +171,10 @@ let package = Package(
                 "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
-            "LakeTests", uses: ["medallion", "Events", "Lake", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes"]),
+            "LakeTests",
+            uses: [
+                "medallion", "Events", "Lake", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes",
+            ]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
         tests(

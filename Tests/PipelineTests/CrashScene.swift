@@ -131,10 +131,12 @@ final class CrashScene {
     /// - Parameter only: the one part to kill; nil for all.
     func kill(times: Int, only: CrashRole? = nil) throws {
         var next: [CrashRole] = []
+        // All the time that events come.
+        let pauseMax = max(1_200, 2_000 * payloads.count / perSecond / max(times, 1) - 800)
         for _ in 0..<times {
             if next.isEmpty { next = only.map { [$0] } ?? roles.shuffled(using: &random) }
             let role = next.removeLast()
-            pause(100...1_200)
+            pause(100...UInt32(pauseMax))
             history.append(role.rawValue)
             if role == .postgres {
                 // Not there while it is being started again.

@@ -24,11 +24,11 @@ extension PipelineTests {
             }
         }
 
-        @Test(.enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(60)))
+        @Test(.enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(120)))
         func everyRoleIsKilledOverAndOver() async throws {
             let seed = LongTests.seed(20_266)
             try await Deployment.run { deployment in
-                try Self.run(CrashScene(deployment, seed: seed, events: 40_000, perSecond: 200), kills: 60)
+                try Self.run(CrashScene(deployment, seed: seed, events: 100_000, perSecond: 250), kills: 100)
             }
         }
 

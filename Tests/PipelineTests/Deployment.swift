@@ -17,8 +17,9 @@ final class Deployment: Sendable {
     private let shared: [String: String]
     private let processes = Mutex<[RunningProcess]>([])
 
-    /// Built beside the test bundle.
+    /// `MEDALLION_EXECUTABLE`, such as a release build for the long trials, or what was built beside the test bundle.
     static let executable: String = {
+        if let named = getenv("MEDALLION_EXECUTABLE") { return String(cString: named) }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let path = String(decoding: buffer.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -31,6 +31,7 @@ package struct FileError: Error, CustomStringConvertible, Equatable {
         case ENOSPC: "the disk is full: free some space; writing goes on by itself"
         case EDQUOT: "the disk quota is used up: raise it or free some space"
         case EACCES, EPERM: "check the owner and the permissions"
+        case ENOTDIR: "a part of the path is a file: choose another folder, or move that file away"
         case EROFS: "the file system is read-only: choose another folder or remount it"
         case EMFILE: "too many open files: raise `ulimit -n`"
         default: nil
