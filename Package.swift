@@ -99,13 +99,14 @@ let package = Package(
 
         // Services: things that run
         module("Services", "Broker", uses: services + ["EventLoop", "Files", "Hashing"]),
-        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka"]),
+        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka", "KafkaAccess"]),
         module(
             "Services", "Simulator",
             uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Producer"]),
         module(
             "Services", "StreamJob",
-            uses: services + ["Lake", "Transforms", "Kafka", "Hashing", "JSONScan", "Files", "ObjectStorage"]),
+            uses: services + ["Lake", "Transforms", "Kafka", "KafkaAccess", "Hashing", "JSONScan", "Files", "ObjectStorage"]),
+        module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
@@ -127,7 +128,7 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
+                "Quarantine", "KafkaAccess", "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms", "Lake", "Embeddings",
                 "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres", "HTTPClient", "EventLoop", "HTTPServer",
                 "HTTPEndpoints", "Files", "Hashing", "Zstd", "JSONScan", "Processes", "Bytes",
             ],
@@ -167,8 +168,8 @@ let package = Package(
             "StreamJobTests",
             exclude: ["GoldenLake", "expected_counts.py", "lake_format.py", "lake_reader.py", "lake_tools.py"],
             uses: [
-                "StreamJob", "Quarantine", "Replay", "Simulator", "Broker", "Kafka", "Settings", "Events", "Transforms",
-                "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle", "Telemetry", "Bytes",
+                "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings", "Events", "Transforms",
+                "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
             "LakeTests",
@@ -210,10 +211,10 @@ let package = Package(
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(
-            "PipelineTests", exclude: ["check_lake.py", "hand-written.jsonl"],
+            "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
                 "medallion", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle", "HTTPClient", "Kafka",
-                "Postgres", "Events", "Lake", "Files", "JSONScan", "Bytes",
+                "Postgres", "Events", "Lake", "Settings", "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Transforms"]),
     ],

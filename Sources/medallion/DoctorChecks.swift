@@ -12,20 +12,25 @@ import Settings
 
 /// One look at a dependency; blocks for some seconds at most.
 struct DoctorCheck: Sendable {
+    /// What `--only` calls it.
+    let name: String
     let run: @Sendable () -> DoctorResult
 }
 
 /// Everything `doctor` looks at. None of it changes anything.
 enum DoctorChecks {
+    /// What `--only` may name, the model included.
+    static let names = ["settings", "lake", "broker", "postgres", "api", "source", "model"]
+
     static func all(_ platform: Platform, isOffline: Bool) -> [DoctorCheck] {
         var checks = [
-            DoctorCheck { settings(platform.settings) },
-            DoctorCheck { folder("lake", platform.settings.lakeDirectory) },
-            DoctorCheck { broker(platform) },
-            DoctorCheck { database(platform) },
-            DoctorCheck { api(platform.settings) },
+            DoctorCheck(name: "settings") { settings(platform.settings) },
+            DoctorCheck(name: "lake") { folder("lake", platform.settings.lakeDirectory) },
+            DoctorCheck(name: "broker") { broker(platform) },
+            DoctorCheck(name: "postgres") { database(platform) },
+            DoctorCheck(name: "api") { api(platform.settings) },
         ]
-        if !isOffline { checks.append(DoctorCheck { source(platform.settings) }) }
+        if !isOffline { checks.append(DoctorCheck(name: "source") { source(platform.settings) }) }
         return checks
     }
 
@@ -61,7 +66,7 @@ enum DoctorChecks {
     private static func broker(_ platform: Platform) -> DoctorResult {
         let kind = platform.isBrokerEmbedded ? "embedded broker" : "broker"
         do {
-            let admin = try KafkaAdmin(KafkaConfiguration(brokers: platform.brokers, clientID: "medallion-doctor"))
+            let admin = try KafkaAdmin(platform.kafka("doctor"))
             let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
             let topics = [platform.settings.kafkaTopic, platform.settings.kafkaGoldTopic].map { name in
                 let found = metadata.topics.first { $0.name == name }

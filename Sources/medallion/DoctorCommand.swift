@@ -9,31 +9,39 @@ struct DoctorCommand: Command {
     static let table = ArgumentTable(options: [
         .init(name: "--json", value: nil, help: "One JSON object with an array of checks."),
         .init(name: "--offline", value: nil, help: "Leave out the live stream."),
+        .init(
+            name: "--only", value: "NAMES",
+            help: "Look at these alone: \(DoctorChecks.names.joined(separator: ", ")); several with commas."),
     ])
     static let details = "Exit code 0 when everything that is required works, else 69. Changes nothing."
 
     private let isJSON: Bool
     private let isOffline: Bool
+    private let only: Set<String>?
 
     init(_ arguments: ParsedArguments) throws {
         isJSON = arguments.has("--json")
         isOffline = arguments.has("--offline")
+        only = arguments.value("--only").map { Set($0.split(separator: ",").map { String($0) }) }
+        if let unknown = only?.subtracting(DoctorChecks.names).sorted().first {
+            throw UsageError("--only \(unknown): not one of \(DoctorChecks.names.joined(separator: ", "))")
+        }
     }
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         var results: [DoctorResult] = []
-        for check in DoctorChecks.all(platform, isOffline: isOffline) {
+        for check in DoctorChecks.all(platform, isOffline: isOffline) where only?.contains(check.name) ?? true {
             let result = try await Lane(name: "doctor").run { check.run() }
             results.append(result)
             if !isJSON { Output.print(result.text) }
         }
-        results.append(await DoctorChecks.model(platform))
-        if isJSON {
-            Output.write(Self.json(results))
-        } else {
-            Output.print(results.last?.text ?? "")
+        if only?.contains("model") ?? true {
+            let result = await DoctorChecks.model(platform)
+            results.append(result)
+            if !isJSON { Output.print(result.text) }
         }
+        if isJSON { Output.write(Self.json(results)) }
         let failed = results.filter { $0.state == .failed }
         guard failed.isEmpty else {
             throw Failure(

@@ -4,6 +4,7 @@ import Embeddings
 import Files
 import Glibc
 import Kafka
+import KafkaAccess
 import Postgres
 import ServiceLifecycle
 import Settings
@@ -19,6 +20,8 @@ final class Platform: Sendable {
         var brokers: String?
         var dsn: String?
         var embedder: LocalEmbedder?
+        /// Of the Kafka clients, by role.
+        var statistics: [String: ClientStatistics] = [:]
     }
 
     init(context: Context) {
@@ -41,7 +44,8 @@ final class Platform: Sendable {
     /// - Parameter role: names the client in the brokers' logs.
     func kafka(_ role: String) -> KafkaConfiguration {
         let logger = context.logger.scoped("kafka")
-        return KafkaConfiguration(
+        let statistics = statistics(of: role)
+        var configuration = KafkaConfiguration(
             brokers: brokers, clientID: "\(settings.kafkaClientID)-\(role)", extra: settings.kafkaProperties
         ) { line in
             // librdkafka repeats what it retries anyway; syslog levels: 3 is error, 4 warning.
@@ -50,6 +54,16 @@ final class Platform: Sendable {
             } else {
                 logger.debug(line.message, ["facility": line.facility, "client": role])
             }
+        }
+        configuration.statisticsHandler = { statistics.note($0) }
+        return configuration
+    }
+
+    private func statistics(of role: String) -> ClientStatistics {
+        state.withLock { state in
+            let known = state.statistics[role] ?? ClientStatistics(context.metrics, role: role)
+            state.statistics[role] = known
+            return known
         }
     }
 
@@ -80,13 +94,11 @@ final class Platform: Sendable {
     /// on other brokers the roles make what they need.
     func topicsService() -> any Service {
         ClosureService(name: "topics") { [self] _ in
-            let (settings, kafka) = (settings, kafka("topics"))
+            let (settings, kafka, logger) = (settings, kafka("topics"), context.logger.scoped("topics"))
             try await Lane(name: "topics").run {
                 let admin = try KafkaAdmin(kafka)
-                for topic in [settings.kafkaTopic, settings.kafkaGoldTopic] {
-                    try admin.createTopic(
-                        topic, partitions: settings.kafkaTopicPartitions,
-                        config: ["message.timestamp.type": "LogAppendTime"], timeoutMilliseconds: 10_000)
+                for plan in [TopicPlan(source: settings), TopicPlan(gold: settings)] {
+                    _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: 10_000)
                 }
             }
         } run: { stop in

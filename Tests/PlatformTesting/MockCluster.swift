@@ -54,6 +54,11 @@ package final class MockCluster: @unchecked Sendable {
         rd_kafka_mock_partition_set_leader(cluster, topic, partition, broker)
     }
 
+    /// Makes a broker the coordinator of a group.
+    package func setCoordinator(group: String, broker: Int32) {
+        rd_kafka_mock_coordinator_set(cluster, "group", group, broker)
+    }
+
     /// Makes the topic answer with an error, or (nil) work again.
     package func setTopicError(_ topic: String, _ error: rd_kafka_resp_err_t?) {
         rd_kafka_mock_topic_set_error(cluster, topic, error ?? RD_KAFKA_RESP_ERR_NO_ERROR)

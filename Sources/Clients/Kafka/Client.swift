@@ -44,6 +44,10 @@ final class Client: @unchecked Sendable {
             let type = rd_kafka_event_type(event)
             switch type {
             case RD_KAFKA_EVENT_LOG: log(event)
+            case RD_KAFKA_EVENT_STATS:
+                if let text = rd_kafka_event_stats(event) {
+                    configuration.statisticsHandler?(Array(String(cString: text).utf8))
+                }
             default: if !body(event, type) { return }
             }
             timeout = 0

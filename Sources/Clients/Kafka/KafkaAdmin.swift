@@ -18,7 +18,7 @@ package struct ClusterMetadata: Sendable {
 
 /// Creates topics and asks about them. Every call blocks up to its timeout; any thread may call.
 package final class KafkaAdmin: Sendable {
-    private let client: Client
+    let client: Client
 
     /// - Throws: ``KafkaError`` of kind `configuration` that names the property.
     package init(_ configuration: KafkaConfiguration) throws(KafkaError) {

@@ -11,6 +11,10 @@ package struct KafkaConfiguration: Sendable {
     /// Receives librdkafka's log lines, on whichever thread drains the client's events. Nil discards them.
     package var logHandler: (@Sendable (KafkaLogLine) -> Void)?
 
+    /// Receives librdkafka's statistics every five seconds: JSON as in its STATISTICS.md. On whichever thread drains the
+    /// client's events. Nil: none are made.
+    package var statisticsHandler: (@Sendable ([UInt8]) -> Void)?
+
     package init(
         brokers: String, clientID: String = "medallion", extra: [String: String] = [:],
         logHandler: (@Sendable (KafkaLogLine) -> Void)? = nil
@@ -62,6 +66,7 @@ struct Conf: ~Copyable {
         ]
         for (name, value) in common { try set(name, value) }
         for (name, value) in properties { try set(name, value) }
+        if configuration.statisticsHandler != nil { try set("statistics.interval.ms", "5000") }
         for (name, value) in configuration.extra.sorted(by: { $0.key < $1.key }) {
             guard !Self.managed.contains(name) else {
                 throw KafkaError(
@@ -78,7 +83,7 @@ struct Conf: ~Copyable {
         rd_kafka_conf_set_events(
             pointer,
             RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_OFFSET_COMMIT
-                | (joinsGroup ? RD_KAFKA_EVENT_REBALANCE : 0))
+                | RD_KAFKA_EVENT_STATS | (joinsGroup ? RD_KAFKA_EVENT_REBALANCE : 0))
     }
 
     deinit {

@@ -48,6 +48,14 @@ package struct Settings: Sendable {
     package internal(set) var kafkaGoldTopic = ""
     /// Topic partitions of topics that we create.
     package internal(set) var kafkaTopicPartitions = 0
+    /// Hours that records of the raw topic are kept; 0 = for ever.
+    package internal(set) var kafkaTopicRetentionHours = 0
+    /// Hours that records of the Gold topic are kept; 0 = for ever.
+    package internal(set) var kafkaGoldRetentionHours = 0
+    /// Copies of each topic partition; 0 = the broker's default.
+    package internal(set) var kafkaReplication = 0
+    /// How topics keep their records compressed.
+    package internal(set) var kafkaTopicCompression = TopicCompression.producer
     /// The consumer group, whose offsets are informational.
     package internal(set) var kafkaGroup = ""
     /// Who takes which topic partitions.
@@ -208,6 +216,13 @@ package enum BrokerFsync: String, Sendable, CaseIterable {
     case always
     /// A few times a second; a power cut may lose acknowledged records.
     case interval
+}
+
+/// How a topic keeps its records, as Kafka's `compression.type` names it.
+package enum TopicCompression: String, Sendable, CaseIterable {
+    /// As they come.
+    case producer
+    case uncompressed, gzip, snappy, lz4, zstd
 }
 
 /// Who takes which topic partitions of a stream job or an indexer.

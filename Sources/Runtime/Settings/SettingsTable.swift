@@ -82,6 +82,20 @@ extension Settings {
             "KAFKA_TOPIC_PARTITIONS", .broker, default: "3", .integer(1...1_024), \.kafkaTopicPartitions,
             "Topic partitions of topics that do not exist yet."),
         Setting(
+            "KAFKA_TOPIC_RETENTION_HOURS", .broker, default: "168", .integer(0...1_000_000), \.kafkaTopicRetentionHours,
+            "How long a raw topic that does not exist yet keeps its records; 0: for ever. A topic that is there stays as it "
+                + "is, and the log tells where it differs."),
+        Setting(
+            "KAFKA_GOLD_RETENTION_HOURS", .broker, default: "0", .integer(0...1_000_000), \.kafkaGoldRetentionHours,
+            "The same for the Gold topic, from which an empty index is filled; 0: for ever."),
+        Setting(
+            "KAFKA_TOPIC_COMPRESSION", .broker, default: "producer", .choice, \.kafkaTopicCompression,
+            "How topics that do not exist yet keep records: as they come, or compressed anew by the broker (the embedded "
+                + "one does not)."),
+        Setting(
+            "KAFKA_REPLICATION", .broker, default: "0", .integer(0...32), \.kafkaReplication,
+            "Copies of each topic partition of topics that do not exist yet; 0: the broker's default."),
+        Setting(
             "KAFKA_GROUP", .broker, default: "medallion", .kafkaName, \.kafkaGroup,
             "The consumer group; the indexers' is the same with `-index`. Its offsets are informational: the lake's "
                 + "commit log is the truth."),

@@ -7,6 +7,7 @@ struct ProducerMetrics: Sendable {
     let produced: Counter
     let acknowledged: Counter
     let deliveryFailures: Counter
+    let brokerFaults: Counter
     let oversized: Counter
     let refused: Counter
     let sourceErrors: Counter
@@ -28,6 +29,8 @@ struct ProducerMetrics: Sendable {
             "medallion_producer_events_acknowledged_total", help: "Events that the broker has acknowledged.")
         deliveryFailures = registry.counter(
             "medallion_producer_delivery_failures_total", help: "Failed deliveries; each is retried.")
+        brokerFaults = registry.counter(
+            "medallion_producer_broker_faults_total", help: "Faults of brokers that concerned the client as a whole.")
         oversized = registry.counter(
             "medallion_producer_events_oversized_total", help: "Events left out because they exceed the size limit.")
         refused = registry.counter(

@@ -1,5 +1,6 @@
 import Bytes
 import Kafka
+import KafkaAccess
 package import ServiceLifecycle
 package import Telemetry
 
@@ -287,32 +288,10 @@ private final class TopicSetup {
 
     /// The numbers of the topic's topic partitions; creates it where it is missing.
     func ensure(timeoutMilliseconds: Int) throws(KafkaError) -> [Int32] {
-        do throws(KafkaError) {
-            let partitions = try partitions(timeoutMilliseconds)
-            if !partitions.isEmpty {
-                if partitions.count != configuration.topicPartitions {
-                    logger.info(
-                        "the topic exists with another number of topic partitions; it is used as it is",
-                        ["topic": configuration.topic, "topic_partitions": String(partitions.count)])
-                }
-                return partitions
-            }
-        } catch  where error.kind == .unknownTopicOrPartition {}
-        let isNew = try admin.createTopic(
-            configuration.topic, partitions: configuration.topicPartitions,
-            replicationFactor: configuration.replicationFactor,
-            config: ["message.timestamp.type": "LogAppendTime"], timeoutMilliseconds: timeoutMilliseconds)
-        if isNew {
-            logger.info(
-                "created the topic",
-                ["topic": configuration.topic, "topic_partitions": String(configuration.topicPartitions)])
-        }
-        // A new topic takes a moment to be known to every broker.
-        return (0..<Int32(configuration.topicPartitions)).map { $0 }
-    }
-
-    private func partitions(_ timeoutMilliseconds: Int) throws(KafkaError) -> [Int32] {
-        try admin.metadata(topic: configuration.topic, timeoutMilliseconds: timeoutMilliseconds)
-            .topics.first { $0.name == configuration.topic }?.partitions ?? []
+        try admin.ensure(
+            TopicPlan(
+                name: configuration.topic, partitions: configuration.topicPartitions,
+                replicationFactor: configuration.replicationFactor, properties: configuration.topicProperties),
+            logger: logger, timeoutMilliseconds: timeoutMilliseconds)
     }
 }

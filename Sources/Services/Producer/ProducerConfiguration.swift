@@ -1,4 +1,5 @@
 package import Kafka
+import KafkaAccess
 package import Settings
 
 /// Everything that one producer needs to know. Times in milliseconds.
@@ -15,6 +16,8 @@ package struct ProducerConfiguration: Sendable {
     package var topicPartitions: Int
     /// Copies of each topic partition of a new topic; -1 is the broker's default.
     package var replicationFactor = -1
+    /// Properties of a new topic, in Kafka's spelling.
+    package var topicProperties = TopicPlan.brokerTime
     /// Wait before the first reconnect; it doubles up to `reconnectMaxMilliseconds`.
     package var reconnectMilliseconds = 1_000
     package var reconnectMaxMilliseconds = 60_000
@@ -53,6 +56,9 @@ package struct ProducerConfiguration: Sendable {
             url: url ?? settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent,
             kafka: KafkaConfiguration(brokers: brokers ?? settings.kafkaBrokers, clientID: "medallion-producer"),
             topic: settings.kafkaTopic, topicPartitions: settings.kafkaTopicPartitions)
+        let plan = TopicPlan(source: settings)
+        replicationFactor = plan.replicationFactor
+        topicProperties = plan.properties
         reconnectMilliseconds = Int(settings.reconnectSleepSeconds * 1_000)
         reconnectMaxMilliseconds = max(reconnectMilliseconds, Int(settings.reconnectMaxSeconds * 1_000))
         refusedMilliseconds = Int(settings.reconnectRefusedSeconds * 1_000)

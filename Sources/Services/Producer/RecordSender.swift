@@ -93,6 +93,7 @@ final class RecordSender {
     func pump(timeoutMilliseconds: Int) {
         for report in kafka.poll(timeoutMilliseconds: timeoutMilliseconds) { note(report) }
         for error in kafka.takeErrors() {
+            metrics.brokerFaults.increment()
             board.fail(error.description)
             if error.kind == .fatal {
                 needsNewClient = true

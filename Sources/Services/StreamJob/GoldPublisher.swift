@@ -173,7 +173,10 @@ package final class GoldPublisher: Sendable {
         }
     }
 
-    private func collectReports(timeoutMilliseconds: Int) throws {
+    /// Takes the reports that are there, waiting up to the timeout for the first.
+    ///
+    /// - Throws: a failed delivery.
+    func collectReports(timeoutMilliseconds: Int) throws {
         for report in producer.poll(timeoutMilliseconds: timeoutMilliseconds) {
             if let error = report.error { throw error }
         }

@@ -22,6 +22,9 @@ package final class StreamJobMetrics: Sendable {
     let topicPartitions: Gauge
     let held: Gauge
     let rebalances: Counter
+    let restarts: Counter
+    let brokerFaults: Counter
+    let groupFaults: Counter
     private let rules: [Rule: Counter]
 
     package init(_ registry: MetricsRegistry) {
@@ -58,6 +61,14 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_topic_partitions_held", help: "Topic partitions that this process writes.")
         rebalances = registry.counter(
             "medallion_stream_rebalances_total", help: "How often the group took topic partitions from this process.")
+        restarts = registry.counter(
+            "medallion_stream_restarts_total", help: "How often the stream job began anew after a fault.")
+        brokerFaults = registry.counter(
+            "medallion_stream_broker_faults_total",
+            help: "Faults of brokers that showed while reading the source topic.")
+        groupFaults = registry.counter(
+            "medallion_stream_group_commit_failures_total",
+            help: "Offsets that could not be committed to the consumer group; the lake's are the truth.")
         var rules: [Rule: Counter] = [:]
         for rule in Rule.allCases {
             rules[rule] =

@@ -141,7 +141,10 @@ final class PartitionWorker {
             }
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
             // Without traffic there is no commit after which news would be looked for.
-            if batchStart == nil { try followGenerations() }
+            if batchStart == nil {
+                try followGenerations()
+                try publisher.collectReports(timeoutMilliseconds: 0)
+            }
             report(consumer, offsets)
         }
         try commit()
@@ -163,6 +166,7 @@ final class PartitionWorker {
             for failure in offsets.commitResults().failures { throw failure }
             try offsets.commit([(topic: source.topic, partition: source.partition, nextOffset: next)])
         } catch {
+            metrics.groupFaults.increment()
             logger.debug("group offset not committed", ["error": "\(error)"])
         }
     }
@@ -172,6 +176,7 @@ final class PartitionWorker {
     }
 
     private func handle(_ error: KafkaError) throws {
+        metrics.brokerFaults.increment()
         if error.kind == .offsetOutOfRange {
             // What is in hand may be gone from the topic, too. The next start looks at the log's bounds and decides.
             try commit()

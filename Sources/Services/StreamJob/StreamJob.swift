@@ -1,5 +1,6 @@
 import Events
 package import Kafka
+import KafkaAccess
 package import Lake
 package import ServiceLifecycle
 package import Settings
@@ -14,6 +15,8 @@ package struct StreamJobOptions: Sendable {
     package var goldTopic: String
     /// Topic partitions for topics that are not there yet.
     package var topicPartitions: Int
+    /// The topics as they are to be made where they are missing.
+    package var plans: [TopicPlan]
     /// The consumer group under which offsets are committed for people and tools to see; the lake's are the truth.
     package var groupID: String
     package var lakeDirectory: String
@@ -41,6 +44,9 @@ package struct StreamJobOptions: Sendable {
         self.topic = topic
         self.goldTopic = goldTopic
         self.topicPartitions = topicPartitions
+        plans = [topic, goldTopic].map {
+            TopicPlan(name: $0, partitions: topicPartitions, properties: TopicPlan.brokerTime)
+        }
         self.groupID = groupID
         self.lakeDirectory = lakeDirectory
         self.commitIntervalMilliseconds = commitIntervalMilliseconds
@@ -55,6 +61,7 @@ package struct StreamJobOptions: Sendable {
             topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
             lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
             transform: try TransformSettings(settings))
+        plans = [TopicPlan(source: settings), TopicPlan(gold: settings)]
         objects = try .named(by: settings)
         expiredOffsets = settings.expiredOffsets
         assignment = settings.assignment
@@ -110,6 +117,7 @@ package final class StreamJob: Service {
                 guard !stop.isRequested else { return }
                 guard Self.isRetriable(error) else { throw error }
                 note(trouble: "\(error)")
+                metrics.restarts.increment()
                 logger.warning("stream job waits and starts again", ["error": "\(error)"])
             }
             if await stop.pause(milliseconds: backoff.next()) { return }
@@ -169,11 +177,7 @@ package final class StreamJob: Service {
     func prepareTopics() throws -> [TopicPartition] {
         try checkLogic()
         let admin = try KafkaAdmin(options.kafka)
-        for topic in [options.topic, options.goldTopic] {
-            try admin.createTopic(
-                topic, partitions: options.topicPartitions, config: ["message.timestamp.type": "LogAppendTime"],
-                timeoutMilliseconds: 10_000)
-        }
+        for plan in options.plans { _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: 10_000) }
         let partitions = try size(of: options.topic, admin)
         guard !partitions.isEmpty else {
             throw KafkaError(

@@ -1,0 +1,44 @@
+package import Kafka
+package import Settings
+package import Telemetry
+
+extension TopicPlan {
+    /// What every topic of the platform needs: lake hours follow the broker's clock.
+    package static let brokerTime = ["message.timestamp.type": "LogAppendTime"]
+
+    /// The topic of raw events as the settings declare it.
+    package init(source settings: Settings) {
+        self.init(settings.kafkaTopic, settings, retentionHours: settings.kafkaTopicRetentionHours)
+    }
+
+    /// The topic of Gold documents as the settings declare it.
+    package init(gold settings: Settings) {
+        self.init(settings.kafkaGoldTopic, settings, retentionHours: settings.kafkaGoldRetentionHours)
+    }
+
+    private init(_ name: String, _ settings: Settings, retentionHours: Int) {
+        var properties = Self.brokerTime
+        properties["retention.ms"] = retentionHours == 0 ? "-1" : String(retentionHours * 3_600_000)
+        properties["compression.type"] = settings.kafkaTopicCompression.rawValue
+        self.init(
+            name: name, partitions: settings.kafkaTopicPartitions,
+            replicationFactor: settings.kafkaReplication == 0 ? -1 : settings.kafkaReplication, properties: properties)
+    }
+}
+
+extension KafkaAdmin {
+    /// Makes a topic where it is missing, and tells where one that is there differs from its plan.
+    ///
+    /// - Returns: the numbers of its topic partitions.
+    package func ensure(_ plan: TopicPlan, logger: Logger, timeoutMilliseconds: Int) throws(KafkaError) -> [Int32] {
+        let state = try ensure(plan, timeoutMilliseconds: timeoutMilliseconds)
+        if state.isNew {
+            logger.info("made the topic", ["topic": plan.name, "topic_partitions": String(state.partitions.count)])
+        } else if !state.differences.isEmpty {
+            logger.warning(
+                "the topic is not as declared; it is used as it is",
+                ["topic": plan.name, "differs": state.differences.joined(separator: "; ")])
+        }
+        return state.partitions
+    }
+}

@@ -1,0 +1,91 @@
+import Files
+import JSONScan
+import PlatformTesting
+import Processes
+import Settings
+import Testing
+
+/// The compose file against the executable, and the smoke script against a deployment.
+@Suite struct InfraTests {
+    /// One service of infra/docker-compose.yml.
+    private struct Service {
+        let name: String
+        let image: String
+        let command: [String]
+        let environment: [String]
+        let health: [String]
+
+        var isOurs: Bool { image.hasPrefix("medallion:") }
+
+        init(_ name: String, _ value: JSONValue) {
+            func words(_ key: String) -> [String] { (value[key]?.array ?? []).compactMap(\.string) }
+            self.name = name
+            image = value["image"]?.string ?? ""
+            command = words("command")
+            environment = words("environment")
+            health = words("health")
+        }
+    }
+
+    private func compose() throws -> (services: [Service], secrets: [String]) {
+        let output = try PythonTool.run([
+            PackageRoot.path + "/Tests/PipelineTests/compose.py", PackageRoot.path + "/infra/docker-compose.yml",
+        ])
+        let json = try JSONValue.parse(output)
+        return (
+            (json["services"]?.object ?? []).map { Service($0.key, $0.value) },
+            (json["secrets"]?.array ?? []).compactMap(\.string)
+        )
+    }
+
+    @Test("every variable is a setting, every command exists, images are pinned, and there is no secret")
+    func compose() async throws {
+        let (services, secrets) = try self.compose()
+        #expect(secrets == [])
+        let known = Set(Settings.table.map(\.name))
+        let ours = services.filter(\.isOurs)
+        #expect(Set(ours.map(\.name)).isSuperset(of: ["migrate", "producer", "stream", "index", "serve"]))
+        for service in services where !service.isOurs {
+            #expect(service.image.contains(/:v?\d+\.\d+/), "\(service.name): \(service.image) is not pinned")
+            #expect(!service.health.isEmpty, "\(service.name) has no health check")
+        }
+        try await Deployment.run { deployment in
+            let overview = try deployment.command(["--help"])
+            for service in ours {
+                #expect(Set(service.environment).subtracting(known) == [], "\(service.name)")
+                let command = try #require(service.command.first)
+                #expect(overview.contains("\n  \(command) "), "\(service.name): \(command)")
+                let help = try deployment.command([command, "--help"])
+                for option in service.command.dropFirst() where option.hasPrefix("--") {
+                    #expect(help.contains("  \(option) "), "\(service.name): \(option)")
+                }
+                // Those that run on have a health check.
+                if !["migrate", "simulator"].contains(service.name) { #expect(!service.health.isEmpty) }
+                guard service.health.prefix(2) == ["CMD", "medallion"] else { continue }
+                // Takes its words, whatever it finds.
+                let check = try deployment.start(service.health[2], Array(service.health.dropFirst(3)), name: "check")
+                let ending = try check.awaitEnd(seconds: 60)
+                #expect(ending == .exited(0) || ending == .exited(69), "\(check.output)")
+            }
+        }
+    }
+}
+
+extension PipelineTests {
+    @Suite(.serialized) struct SmokeTests {
+        @Test(.timeLimit(.minutes(3))) func theSmokeScriptTriesADeployment() async throws {
+            try await Deployment.run { deployment in
+                try deployment.startSimulator(PlaybackTests.handWritten)
+                try deployment.start("up", ["--url", deployment.streamURL])
+                let log = deployment.file("smoke.log")
+                let smoke = try RunningProcess(
+                    name: "smoke", command: [PackageRoot.path + "/tools/smoke.sh"],
+                    environment: ["PATH": "/usr/bin:/bin", "SMOKE_URL": "http://127.0.0.1:\(deployment.apiPort)"],
+                    logPath: log)
+                let ending = try smoke.awaitEnd(seconds: 120)
+                #expect(ending == .exited(0), "\(smoke.output)")
+                #expect(smoke.output.contains("trace: complete") && smoke.output.contains("all is well"))
+            }
+        }
+    }
+}

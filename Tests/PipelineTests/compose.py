@@ -1,0 +1,31 @@
+"""Tells what a compose file asks of the executable: per service its command and its environment.
+
+Usage: compose.py FILE    Prints {"services": {NAME: {"image", "command", "environment", "health"}}, "secrets": [...]}
+"""
+
+import json
+import re
+import sys
+
+import yaml
+
+text = open(sys.argv[1], encoding="utf-8").read()
+compose = yaml.safe_load(text)
+services = {}
+for name, service in compose["services"].items():
+    environment = service.get("environment", {})
+    if isinstance(environment, list):
+        environment = dict(item.split("=", 1) for item in environment)
+    services[name] = {
+        "image": service.get("image", ""),
+        "command": [str(word) for word in service.get("command", [])],
+        "environment": sorted(environment),
+        "health": [str(word) for word in service.get("healthcheck", {}).get("test", [])],
+    }
+# A password that is written out instead of taken from the environment.
+secrets = [
+    line.strip()
+    for line in text.splitlines()
+    if re.search(r"^\s*\w*(PASSWORD|SECRET|_KEY)\w*: *[^$\s]", line) or re.search(r"://\w+:[^$@/]+@", line)
+]
+print(json.dumps({"services": services, "secrets": secrets}))
