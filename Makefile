@@ -8,7 +8,7 @@ export PATH := $(PATH):/opt/swift/usr/bin
 MEDALLION := .build/release/medallion
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo up bench test test-long fuzz lint format clean
+.PHONY: help setup setup-tests build demo up bench test test-long test-broker fuzz lint format clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -40,6 +40,10 @@ test: setup-tests ## Build and run every test
 test-long: setup-tests ## The same with the long trials in full
 	swift build --build-tests
 	MEDALLION_LONG_TESTS=1 swift test --skip-build --no-parallel
+
+test-broker: setup-tests ## The integration suite against KAFKA_BROKERS, be it Redpanda, Kafka or another
+	swift build --build-tests
+	swift test --skip-build --no-parallel --filter AnyBrokerTests
 
 fuzz: setup-tests ## Send the embedded broker damaged requests; FUZZ_SECONDS=n (600)
 	swift build --build-tests

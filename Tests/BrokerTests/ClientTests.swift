@@ -83,6 +83,33 @@ struct ClientTests {
         #expect(metadata.topics.map(\.name) == ["events"] && metadata.topics[0].partitions == [0, 1, 2])
     }
 
+    @Test("A topic is made as it is planned; one that is there stays, and its differences are told")
+    func plannedTopics() throws {
+        let broker = try TestBroker(folder: folder.file("b"))
+        let admin = try KafkaAdmin(configuration(broker))
+        var plan = TopicPlan(
+            name: "planned", partitions: 2,
+            properties: [
+                "retention.ms": "3600000", "message.timestamp.type": "LogAppendTime", "compression.type": "producer",
+            ])
+        let made = try admin.ensure(plan, timeoutMilliseconds: 10_000)
+        #expect(made == TopicState(partitions: [0, 1], isNew: true, differences: []))
+        #expect(try admin.ensure(plan, timeoutMilliseconds: 10_000).differences == [])
+        plan.partitions = 3
+        plan.properties["retention.ms"] = "-1"
+        let found = try admin.ensure(plan, timeoutMilliseconds: 10_000)
+        #expect(
+            found
+                == TopicState(
+                    partitions: [0, 1], isNew: false,
+                    differences: ["2 topic partitions, not 3", "retention.ms=3600000, not -1"]))
+        plan.name = "refused"
+        plan.properties["compression.type"] = "zstd"
+        let error = #expect(throws: KafkaError.self) { try admin.ensure(plan, timeoutMilliseconds: 10_000) }
+        #expect(error?.kind == .configuration)
+        #expect(error?.reason.contains("compression.type can only be producer") == true)
+    }
+
     @Test("Committed offsets are kept through a restart")
     func commits() throws {
         let path = folder.file("b")

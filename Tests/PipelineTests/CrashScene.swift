@@ -25,8 +25,6 @@ enum CrashRole: String, CaseIterable {
 ///
 /// Used by one test's thread only.
 final class CrashScene {
-    static let topic = "wikimedia.recentchange"
-
     let deployment: Deployment
     let seed: UInt64
     let recording: String
@@ -114,7 +112,7 @@ final class CrashScene {
         let reader = LakeReader(layout: LakeLayout(root: deployment.lakeFolder))
         try deployment.wait(for: "the lake", seconds: patienceSeconds) {
             try highs.allSatisfy { partition, high in
-                let source = TopicPartition(topic: Self.topic, partition: Int32(partition) ?? 0)
+                let source = TopicPartition(topic: deployment.topic, partition: Int32(partition) ?? 0)
                 return try high == 0 || reader.committedRange(source)?.end == high
             }
         }
@@ -161,17 +159,17 @@ final class CrashScene {
     func awaitTopic() throws {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
-        let configuration = KafkaConfiguration(brokers: deployment.brokers, clientID: "test")
+        let configuration = try deployment.kafka()
         let admin = try KafkaAdmin(configuration)
         var partitions: [Int32] = []
         try deployment.wait(for: "the topic") {
             partitions =
-                try admin.metadata(topic: Self.topic, timeoutMilliseconds: 5_000).topics
-                .first { $0.name == Self.topic }?.partitions ?? []
+                try admin.metadata(topic: deployment.topic, timeoutMilliseconds: 5_000).topics
+                .first { $0.name == deployment.topic }?.partitions ?? []
             return !partitions.isEmpty
         }
         let consumer = try KafkaConsumer(configuration, options: options)
-        try consumer.assign(partitions.map { (topic: Self.topic, partition: $0, offset: .beginning) })
+        try consumer.assign(partitions.map { (topic: deployment.topic, partition: $0, offset: .beginning) })
         var missing = payloads
         var idle = 0
         try deployment.wait(for: "all events in the topic", seconds: payloads.count / perSecond + 120) {
@@ -186,7 +184,7 @@ final class CrashScene {
         }
         for partition in partitions {
             highs["\(partition)"] = try admin.watermarks(
-                topic: Self.topic, partition: partition, timeoutMilliseconds: 5_000
+                topic: deployment.topic, partition: partition, timeoutMilliseconds: 5_000
             ).high
         }
     }
@@ -196,7 +194,7 @@ final class CrashScene {
         let connection = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 5_000)
         defer { connection.close() }
         let rows = try connection.script(
-            "SELECT partition, next_offset FROM index_checkpoints WHERE topic = '\(Self.topic)'",
+            "SELECT partition, next_offset FROM index_checkpoints WHERE topic = '\(deployment.topic)'",
             timeoutMilliseconds: 5_000)
         let reached = Dictionary(uniqueKeysWithValues: rows.map { ($0[0] ?? "", Int64($0[1] ?? "") ?? 0) })
         return highs.allSatisfy { partition, high in high == 0 || reached[partition] == high }

@@ -1,8 +1,10 @@
 import EmbeddedPostgres
 import Files
 import Glibc
+import Kafka
 import PlatformTesting
 import Processes
+import Settings
 import Synchronization
 
 /// The real executable as an operator runs it: processes over one data folder, on ports of their own.
@@ -59,7 +61,14 @@ final class Deployment: Sendable {
     func file(_ name: String) -> String { folder.file(name) }
     var dataFolder: String { folder.file("data") }
     var lakeFolder: String { dataFolder + "/lake" }
-    var brokers: String { "127.0.0.1:\(brokerPort)" }
+    /// The brokers of a broker given to the tests, else this deployment's own.
+    var brokers: String { shared["KAFKA_BROKERS"] ?? "127.0.0.1:\(brokerPort)" }
+    var topic: String { shared["KAFKA_TOPIC"] ?? "wikimedia.recentchange" }
+    /// As the processes reach the brokers.
+    func kafka() throws -> KafkaConfiguration {
+        KafkaConfiguration(
+            brokers: brokers, clientID: "test", extra: try Settings(environment: shared).kafkaProperties)
+    }
     var api: API { API(port: apiPort) }
     var streamURL: String { "http://127.0.0.1:\(simulatorPort)/v2/stream/recentchange" }
 
@@ -155,7 +164,7 @@ final class Deployment: Sendable {
 
     private func variables(_ more: [String: String]) -> [String: String] {
         var variables = [
-            "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": brokers,
+            "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": "127.0.0.1:\(brokerPort)",
             "API_LISTEN": "127.0.0.1:\(apiPort)",
         ]
         for name in ["MODEL_DIR", "PG_BIN_DIR"] {

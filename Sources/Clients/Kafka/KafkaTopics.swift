@@ -27,6 +27,12 @@ package struct TopicState: Sendable, Equatable {
     package var isNew: Bool
     /// Where it differs from the plan, in words for people; empty where it does not, or where the broker does not tell.
     package var differences: [String]
+
+    package init(partitions: [Int32], isNew: Bool, differences: [String]) {
+        self.partitions = partitions
+        self.isNew = isNew
+        self.differences = differences
+    }
 }
 
 extension KafkaAdmin {
