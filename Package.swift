@@ -54,6 +54,9 @@ let package = Package(
         cLibrary("CIsal", pkgConfig: "libisal"),
         cLibrary("CSpawn", pkgConfig: nil),
         .target(
+            name: "COpenVINOLoader", dependencies: ["COpenVINO"], path: "Sources/C/COpenVINOLoader",
+            cSettings: [.unsafeFlags(["-Wall", "-Werror"])]),
+        .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),
 
@@ -77,7 +80,7 @@ let package = Package(
         module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
         module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "JSONScan", "Bytes"]),
-        module("Clients", "Inference", uses: ["COpenVINO", "Bytes"]),
+        module("Clients", "Inference", uses: ["COpenVINO", "COpenVINOLoader", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
         module("Runtime", "Telemetry", uses: ["Bytes"]),
