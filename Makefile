@@ -41,9 +41,9 @@ test-long: setup-tests ## The same with the long trials in full
 	swift build --build-tests
 	MEDALLION_LONG_TESTS=1 swift test --skip-build --no-parallel
 
-fuzz: setup-tests ## Send the embedded broker damaged requests; FUZZ_SECONDS=n (600)
+fuzz: setup-tests ## Send the embedded broker and the HTTP server damaged requests; FUZZ_SECONDS=n (600 each)
 	swift build --build-tests
-	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} swift test --skip-build --no-parallel --filter BrokerTests.FuzzTests
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} swift test --skip-build --no-parallel --filter '(BrokerTests|HTTPTests).FuzzTests'
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
