@@ -21,7 +21,7 @@ import Testing
         defer { server.stop(drainSeconds: 0) }
         let end = SystemClock.monotonicNanoseconds() + (Self.seconds ?? 0) * 1_000_000_000
         var rounds = 0
-        while rounds < 1_500 || SystemClock.monotonicNanoseconds() < end {
+        while rounds < 5_000 || SystemClock.monotonicNanoseconds() < end {
             rounds += 1
             let socket = try RawSocket(port: port)
             let bytes = Self.conversation(&random)
