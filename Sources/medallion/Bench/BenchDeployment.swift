@@ -41,7 +41,7 @@ final class BenchDeployment: Sendable {
             ["up", "--url", simulator + Simulator.path],
             [
                 "DATA_DIR": folder.path + "/data", "API_LISTEN": "127.0.0.1:\(ports[1])",
-                "BROKER_LISTEN": "127.0.0.1:\(ports[2])", "LOG_LEVEL": "warning", "API_ADDRESS_RATE": "0",
+                "BROKER_LISTEN": "127.0.0.1:\(ports[2])", "LOG_LEVEL": "warning",
             ])
     }
 
