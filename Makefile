@@ -45,9 +45,9 @@ test-broker: setup-tests ## The integration suite against KAFKA_BROKERS, be it R
 	swift build --build-tests
 	swift test --skip-build --no-parallel --filter AnyBrokerTests
 
-fuzz: setup-tests ## Send the embedded broker damaged requests; FUZZ_SECONDS=n (600)
+fuzz: setup-tests ## Send the embedded broker and the HTTP server damaged requests; FUZZ_SECONDS=n (600 each)
 	swift build --build-tests
-	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} swift test --skip-build --no-parallel --filter BrokerTests.FuzzTests
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} swift test --skip-build --no-parallel --filter '(BrokerTests|HTTPTests).FuzzTests'
 
 lint: ## Check the formatting
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests

@@ -76,19 +76,20 @@ install_wheels() {
     echo "$wanted" >.deps/venv/installed
 }
 
-# Lets the linker and the loader find OpenVINO at a path that does not name the Python version.
+# Lets the compiler find OpenVINO's headers, and the program its library, at paths that do not name a version.
 link_openvino() {
     local folder library
     folder=$(cd .deps && echo venv/lib/python3.*/site-packages/openvino)
     [ -d ".deps/$folder/include" ] || fail "the openvino wheel is not in .deps/venv; remove .deps/venv and try again"
     [ "$(readlink .deps/openvino || true)" = "$folder" ] || ln -sfn "$folder" .deps/openvino
     library=$(cd .deps/openvino/libs && echo libopenvino_c.so.*)
+    [ "$(readlink .deps/openvino/libs/libopenvino_c.so || true)" = "$library" ] ||
+        ln -sfn "$library" .deps/openvino/libs/libopenvino_c.so
     mkdir -p .deps/pkgconfig
     local text="prefix=\${pcfiledir}/../openvino
 Name: openvino_c
 Description: OpenVINO's C API, from the Python wheel
 Version: ${library##*.}
-Libs: -L\${prefix}/libs -l:$library
 Cflags: -I\${prefix}/include"
     is_current .deps/pkgconfig/openvino_c.pc "$text" || echo "$text" >.deps/pkgconfig/openvino_c.pc
 }

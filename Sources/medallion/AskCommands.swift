@@ -29,15 +29,12 @@ struct Question: Sendable {
         let topK = try arguments.integer("--top-k", in: 1...1_000)
         var json = JSONWriter()
         json.beginObject()
-        json.key("query")
-        json.string(arguments.words.joined(separator: " "))
+        json.string("query", arguments.words.joined(separator: " "))
         if let topK {
-            json.key("top_k")
-            json.integer(topK)
+            json.integer("top_k", topK)
         }
         if let mode = arguments.value("--mode") {
-            json.key("mode")
-            json.string(mode)
+            json.string("mode", mode)
         }
         json.key("filters")
         json.beginObject()
@@ -50,8 +47,7 @@ struct Question: Sendable {
         }
         if let bots = arguments.value("--bots") {
             guard bots == "yes" || bots == "no" else { throw UsageError("--bots \(bots): neither yes nor no") }
-            json.key("is_bot")
-            json.bool(bots == "yes")
+            json.bool("is_bot", bots == "yes")
         }
         for name in ["from", "to"] {
             guard let time = arguments.value("--\(name)") else { continue }

@@ -20,20 +20,26 @@ struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300); broker: 5000."),
-            .init(name: "--seconds", value: "N", help: "freshness: how long (default 60; all: 20)."),
+            .init(
+                name: "--seconds", value: "N",
+                help: "freshness: how long (default 60; all: 20); clients: 20; http: of a round, 5."),
+            .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory: how long (default 10; all: 1)."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
         positionals: [
-            .init(name: "NAME", isRequired: false, help: "sse, embed, lake, broker, stream, freshness, memory, or all.")
+            .init(
+                name: "NAME", isRequired: false,
+                help: "sse, embed, lake, http, broker, stream, clients, freshness, memory, or all.")
         ])
     static let details =
-        "broker, freshness and memory start processes of their own, with temporary data and free ports."
+        "broker, clients, freshness and memory start processes of their own, with temporary data and free ports; http needs wrk and "
+        + "what `make setup-tests` installs."
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
-        case sse, embed, lake, broker, stream, freshness, memory
+        case sse, embed, lake, http, broker, stream, clients, freshness, memory
     }
 
     private let benchmarks: [Benchmark]
@@ -46,6 +52,9 @@ struct BenchCommand: Command {
     private let gigabytes: Double
     private let acknowledgedRate: Double
     private let minutes: Double
+    private let clientSeconds: Int
+    private let roundSeconds: Int
+    private let loops: Int
     private let recording: String?
     private let poison: Double
     private let isJSON: Bool
@@ -68,6 +77,9 @@ struct BenchCommand: Command {
         acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
         rate = try arguments.number("--rate", in: 1...100_000) ?? 300
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 20 : 60)
+        clientSeconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 10 : 20)
+        roundSeconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 2 : 5)
+        loops = try arguments.integer("--loops", in: 1...64) ?? 1
         minutes = try arguments.number("--minutes", in: 0.1...10_000) ?? (isShort ? 1 : 10)
         recording = arguments.value("--recording")
         poison = try arguments.number("--poison", in: 0...100) ?? 0
@@ -76,40 +88,49 @@ struct BenchCommand: Command {
 
     func run(_ context: Context) async throws {
         for benchmark in benchmarks {
-            let report =
-                switch benchmark {
-                case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
-                case .embed:
-                    try await EmbedBench(
-                        source: try source(), texts: texts,
-                        modelDirectory: try Platform(context: context).modelDirectory()
-                    ).run()
-                case .lake:
-                    try await LakeBench(
-                        events: events, enduranceEvents: enduranceEvents, source: try source(),
-                        logger: context.logger.scoped("bench")
-                    ).run()
-                case .broker:
-                    try await BrokerBench(
-                        gigabytes: gigabytes, rate: acknowledgedRate, seconds: min(seconds, 20),
-                        logger: context.logger.scoped("bench")
-                    ).run()
-                case .stream:
-                    try await StreamBench(
-                        events: events, poison: poison, source: try source(), partitions: partitions,
-                        commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
-                        logger: context.logger.scoped("bench")
-                    ).run()
-                case .freshness:
-                    try await FreshnessBench(
-                        seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
-                    ).run()
-                case .memory:
-                    try await MemoryBench(
-                        minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
-                    ).run()
-                }
-            report.print(asJSON: isJSON)
+            do {
+                try await run(benchmark, context).print(asJSON: isJSON)
+            } catch let failure as Failure where benchmarks.count > 1 && failure.code == .dependencyUnavailable {
+                context.logger.warning("bench \(benchmark.rawValue) is left out", ["reason": failure.description])
+            }
+        }
+    }
+
+    private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
+        switch benchmark {
+        case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
+        case .embed:
+            try await EmbedBench(
+                source: try source(), texts: texts,
+                modelDirectory: try Platform(context: context).modelDirectory()
+            ).run()
+        case .lake:
+            try await LakeBench(
+                events: events, enduranceEvents: enduranceEvents, source: try source(),
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .http: try await HTTPBench(loops: loops, seconds: roundSeconds, rounds: 3).run()
+        case .clients:
+            try await ClientsBench(seconds: clientSeconds, logger: context.logger.scoped("bench")).run()
+        case .broker:
+            try await BrokerBench(
+                gigabytes: gigabytes, rate: acknowledgedRate, seconds: min(seconds, 20),
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .stream:
+            try await StreamBench(
+                events: events, poison: poison, source: try source(), partitions: partitions,
+                commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .freshness:
+            try await FreshnessBench(
+                seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+            ).run()
+        case .memory:
+            try await MemoryBench(
+                minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+            ).run()
         }
     }
 

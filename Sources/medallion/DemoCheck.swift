@@ -84,10 +84,8 @@ struct DemoCheck: Service {
     private static func body(_ query: String, topK: Int) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
-        json.key("query")
-        json.string(query)
-        json.key("top_k")
-        json.integer(topK)
+        json.string("query", query)
+        json.integer("top_k", topK)
         json.endObject()
         return json.bytes
     }

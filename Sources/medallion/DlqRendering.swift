@@ -38,8 +38,7 @@ enum DlqRendering {
         }
         var json = JSONWriter()
         json.beginObject()
-        json.key("rule")
-        json.string(summary.rule)
+        json.string("rule", summary.rule)
         for state in QuarantineState.allCases {
             json.key(dynamic: state.rawValue)
             json.integer(summary.counts[state] ?? 0)
@@ -56,12 +55,9 @@ enum DlqRendering {
 
     private static func place(_ source: TopicPartition, _ offset: Int64, to json: inout JSONWriter) {
         json.beginObject()
-        json.key("topic")
-        json.string(source.topic)
-        json.key("partition")
-        json.integer(source.partition)
-        json.key("offset")
-        json.integer(offset)
+        json.string("topic", source.topic)
+        json.integer("partition", source.partition)
+        json.integer("offset", offset)
         json.endObject()
     }
 
@@ -109,22 +105,15 @@ enum DlqRendering {
         }
         var json = JSONWriter()
         json.beginObject()
-        json.key("topic")
-        json.string(entry.source.topic)
-        json.key("partition")
-        json.integer(entry.source.partition)
-        json.key("offset")
-        json.integer(entry.offset)
-        json.key("rule")
-        json.string(entry.rule)
-        json.key("outcome")
-        json.string(word)
+        json.string("topic", entry.source.topic)
+        json.integer("partition", entry.source.partition)
+        json.integer("offset", entry.offset)
+        json.string("rule", entry.rule)
+        json.string("outcome", word)
         if case .redriven(let offset) = entry.outcome {
-            json.key("redriven_to")
-            json.integer(offset)
+            json.integer("redriven_to", offset)
         } else if !detail.isEmpty {
-            json.key("detail")
-            json.string(detail)
+            json.string("detail", detail)
         }
         json.endObject()
         Output.write(json.bytes + [0x0A])
@@ -149,33 +138,24 @@ enum DlqRendering {
     private static func json(_ record: QuarantinedRecord, withValue: Bool) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
-        json.key("topic")
-        json.string(record.source.topic)
-        json.key("partition")
-        json.integer(record.source.partition)
-        json.key("offset")
-        json.integer(record.offset)
-        json.key("time")
-        json.string(CivilTime.rfc3339(record.timestampMilliseconds))
+        json.string("topic", record.source.topic)
+        json.integer("partition", record.source.partition)
+        json.integer("offset", record.offset)
+        json.string("time", CivilTime.rfc3339(record.timestampMilliseconds))
         for (name, value) in [("rule", record.rule), ("reason", record.reason), ("detail", record.detail)] {
             json.key(dynamic: name)
             json.string(value)
         }
         json.key("event_id")
         if let id = record.eventID { json.string(id) } else { json.null() }
-        json.key("bronze_sha256")
-        json.string(record.bronzeSHA256)
-        json.key("value_bytes")
-        json.integer(record.valueBytes)
-        json.key("state")
-        json.string(record.state.rawValue)
+        json.string("bronze_sha256", record.bronzeSHA256)
+        json.integer("value_bytes", record.valueBytes)
+        json.string("state", record.state.rawValue)
         json.key("redriven_to")
         if let offset = record.redrivenTo { json.integer(offset) } else { json.null() }
         if withValue {
-            json.key("discard_reason")
-            json.string(record.discardReason)
-            json.key("logic_version")
-            json.string(record.logicVersion)
+            json.string("discard_reason", record.discardReason)
+            json.string("logic_version", record.logicVersion)
             json.key("value_base64")
             if let value = record.value {
                 var text: [UInt8] = []

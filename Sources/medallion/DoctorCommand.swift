@@ -56,14 +56,10 @@ struct DoctorCommand: Command {
         json.beginArray()
         for result in results {
             json.beginObject()
-            json.key("name")
-            json.string(result.name)
-            json.key("state")
-            json.string(result.state.rawValue)
-            json.key("detail")
-            json.string(result.detail)
-            json.key("hint")
-            json.string(result.hint)
+            json.string("name", result.name)
+            json.string("state", result.state.rawValue)
+            json.string("detail", result.detail)
+            json.string("hint", result.hint)
             json.endObject()
         }
         json.endArray()

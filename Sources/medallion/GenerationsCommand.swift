@@ -50,16 +50,13 @@ struct GenerationsCommand: Command {
     private func printJSON(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
         var json = JSONWriter()
         json.beginObject()
-        json.key("generation")
-        json.integer(lake?.number ?? index?.generation ?? 0)
-        json.key("is_active")
-        json.bool(index?.isActive == true)
+        json.integer("generation", lake?.number ?? index?.generation ?? 0)
+        json.bool("is_active", index?.isActive == true)
         json.key("lake_state")
         if let lake { json.string(lake.state.rawValue) } else { json.null() }
         json.key("index_state")
         if let index { json.string(index.state.rawValue) } else { json.null() }
-        json.key("logic_version")
-        json.string(lake?.logicVersion ?? index?.logicVersion ?? "")
+        json.string("logic_version", lake?.logicVersion ?? index?.logicVersion ?? "")
         json.key("parent")
         if let parent = lake?.parent { json.integer(parent) } else { json.null() }
         json.key("documents")
@@ -68,12 +65,9 @@ struct GenerationsCommand: Command {
         json.beginArray()
         for checkpoint in index?.checkpoints ?? [] {
             json.beginObject()
-            json.key("topic")
-            json.string(checkpoint.source.topic)
-            json.key("partition")
-            json.integer(checkpoint.source.partition)
-            json.key("next_offset")
-            json.integer(checkpoint.nextOffset)
+            json.string("topic", checkpoint.source.topic)
+            json.integer("partition", checkpoint.source.partition)
+            json.integer("next_offset", checkpoint.nextOffset)
             json.endObject()
         }
         json.endArray()

@@ -124,15 +124,11 @@ struct KeysCommand: Command {
             var json = JSONWriter()
             json.beginObject()
             if let text {
-                json.key("key")
-                json.string(text)
+                json.string("key", text)
             }
-            json.key("id")
-            json.string(key.id)
-            json.key("name")
-            json.string(key.name)
-            json.key("role")
-            json.string(key.role.rawValue)
+            json.string("id", key.id)
+            json.string("name", key.name)
+            json.string("role", key.role.rawValue)
             for (name, time) in times(of: key) {
                 json.key(dynamic: name + "_at")
                 if let time { json.string(CivilTime.rfc3339(time)) } else { json.null() }

@@ -154,12 +154,9 @@ struct LakeCommand: Command {
             if isJSON {
                 var json = JSONWriter()
                 json.beginObject()
-                json.key("topic")
-                json.string(source.topic)
-                json.key("partition")
-                json.integer(source.partition)
-                json.key("sealed_to")
-                json.integer(writer.nextOffset ?? 0)
+                json.string("topic", source.topic)
+                json.integer("partition", source.partition)
+                json.integer("sealed_to", writer.nextOffset ?? 0)
                 json.endObject()
                 Output.write(json.bytes + [0x0A])
             } else {

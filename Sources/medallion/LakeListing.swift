@@ -45,10 +45,8 @@ struct LakeListing {
             return
         }
         var json = head(source)
-        json.key("start_offset")
-        json.integer(range.start)
-        json.key("next_offset")
-        json.integer(range.end)
+        json.integer("start_offset", range.start)
+        json.integer("next_offset", range.end)
         json.endObject()
         Output.write(json.bytes + [0x0A])
     }
@@ -61,24 +59,16 @@ struct LakeListing {
             return
         }
         var json = head(hour.source)
-        json.key("layer")
-        json.string(file.name.layer.rawValue)
+        json.string("layer", file.name.layer.rawValue)
         json.key("generation")
         if let generation = file.name.generation { json.integer(generation) } else { json.null() }
-        json.key("hour")
-        json.string(CivilTime.rfc3339(hour.hour.number * 3_600_000))
-        json.key("state")
-        json.string(place.state)
-        json.key("start_offset")
-        json.integer(hour.range.start)
-        json.key("next_offset")
-        json.integer(hour.range.end)
-        json.key("lines")
-        json.integer(file.lines)
-        json.key("bytes")
-        json.integer(file.bytes)
-        json.key("path")
-        json.string(place.path)
+        json.string("hour", CivilTime.rfc3339(hour.hour.number * 3_600_000))
+        json.string("state", place.state)
+        json.integer("start_offset", hour.range.start)
+        json.integer("next_offset", hour.range.end)
+        json.integer("lines", file.lines)
+        json.integer("bytes", file.bytes)
+        json.string("path", place.path)
         json.endObject()
         Output.write(json.bytes + [0x0A])
     }
@@ -86,10 +76,8 @@ struct LakeListing {
     private func head(_ source: TopicPartition) -> JSONWriter {
         var json = JSONWriter()
         json.beginObject()
-        json.key("topic")
-        json.string(source.topic)
-        json.key("partition")
-        json.integer(source.partition)
+        json.string("topic", source.topic)
+        json.integer("partition", source.partition)
         return json
     }
 }

@@ -77,14 +77,10 @@ struct LakeTier {
         if isJSON {
             var json = JSONWriter()
             json.beginObject()
-            json.key("files")
-            json.integer(files)
-            json.key("bytes")
-            json.integer(bytes)
-            json.key("refused")
-            json.integer(refused)
-            json.key("dry_run")
-            json.bool(options.isDryRun)
+            json.integer("files", files)
+            json.integer("bytes", bytes)
+            json.integer("refused", refused)
+            json.bool("dry_run", options.isDryRun)
             json.endObject()
             Output.write(json.bytes + [0x0A])
         } else {
@@ -107,20 +103,15 @@ struct LakeTier {
         }
         var json = JSONWriter()
         json.beginObject()
-        json.key("file")
-        json.string(path)
-        json.key("bytes")
-        json.integer(listed.file.bytes)
+        json.string("file", path)
+        json.integer("bytes", listed.file.bytes)
         switch outcome {
         case .due: break
         case .moved(let entry):
-            json.key("url")
-            json.string(entry.url)
-            json.key("sha256")
-            json.string(entry.sha256)
+            json.string("url", entry.url)
+            json.string("sha256", entry.sha256)
         case .refused(let error):
-            json.key("refused")
-            json.string("\(error)")
+            json.string("refused", "\(error)")
         }
         json.endObject()
         Output.write(json.bytes + [0x0A])

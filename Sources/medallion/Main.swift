@@ -38,6 +38,7 @@ struct Medallion {
 
     static func main() async {
         LocalEmbedder.prepareProcess()
+        ProcessLimits.raiseOpenFiles()
         exit(await run(Array(CommandLine.arguments.dropFirst())).rawValue)
     }
 

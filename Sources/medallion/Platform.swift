@@ -214,36 +214,10 @@ final class Platform: Sendable {
     /// `MODEL_DIR`, else `.deps/model` in the working folder or beside the program, or in a folder above either.
     func modelDirectory() throws -> String {
         if !settings.modelDirectory.isEmpty { return settings.modelDirectory }
-        for root in Self.searchRoots() where access(root + "/.deps/model/model.xml", R_OK) == 0 {
-            return root + "/.deps/model"
-        }
+        if let file = Installation.path(".deps/model/model.xml") { return Folder.parent(of: file) }
         throw Failure(
             "no embedding model was found in .deps/model beside the program or the working folder: run `make setup`, set "
                 + "MODEL_DIR, or set EMBED_ENABLED=false", code: .dependencyUnavailable)
-    }
-
-    private static func searchRoots() -> [String] {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        var starts: [String] = []
-        if getcwd(&buffer, buffer.count) != nil { starts.append(text(of: buffer)) }
-        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        if length > 0 {
-            buffer[length] = 0
-            starts.append(Folder.parent(of: text(of: buffer)))
-        }
-        var roots: [String] = []
-        for start in starts {
-            var folder = start
-            while folder.count > 1 {
-                roots.append(folder)
-                folder = Folder.parent(of: folder)
-            }
-        }
-        return roots
-    }
-
-    private static func text(of buffer: [CChar]) -> String {
-        String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
 

@@ -80,6 +80,10 @@ import Testing
             let settings = try Settings(environment: ["API_LISTEN": listen, "API_ANONYMOUS_READ": word])
             #expect(settings.isAnonymousReadAllowed == isAllowed, "\(listen) \(word)")
         }
+        #expect(try Settings(environment: [:]).apiAddressRate == 0)
+        #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).apiAddressRate == 200)
+        #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
+        #expect(throws: SettingsError.self) { try Settings(environment: ["API_ADDRESS_RATE": "some"]) }
         let secure = try Settings(environment: ["API_LISTEN": "0.0.0.0:9", "API_TLS_CERTIFICATE": "/c"])
         #expect(secure.apiURL == "https://127.0.0.1:9")
         #expect(throws: SettingsError.self) { try Settings(environment: ["API_TRUSTED_PROXIES": "10.0.0.1/8"]) }

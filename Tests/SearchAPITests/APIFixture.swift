@@ -118,6 +118,16 @@ struct APIFixture {
     }
 }
 
+/// Waits until something is so, at most twenty seconds.
+func eventually(_ isSo: () async throws -> Bool) async throws {
+    for _ in 0..<4_000 {
+        if try await isSo() { return }
+        try await Task.sleep(for: .milliseconds(5))
+    }
+    Issue.record("it did not come to be")
+    throw FakeFailure()
+}
+
 /// Runs `body` against the API on a port of this machine.
 func withAPI<T: Sendable>(
     _ fixture: APIFixture, configure: (inout HTTPServerConfiguration) -> Void = { _ in },

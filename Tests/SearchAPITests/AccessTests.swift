@@ -261,15 +261,13 @@ final class TestKeys: Sendable {
         try await withAPI(fixture) { port in
             #expect(try await get(port, "/events/recent", [("X-API-Key", key)]).status == 200)
             #expect(try await get(port, "/events/recent", []).status == 401)
-            while topic.state.withLock({ $0.opened }) == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            try await eventually { topic.state.withLock { $0.opened } > 0 }
             async let stream = get(port, "/stream", [("X-API-Key", key)])
-            while !String(decoding: metrics.render(), as: UTF8.self).contains("medallion_api_stream_clients 1\n") {
-                try await Task.sleep(for: .milliseconds(5))
+            try await eventually {
+                String(decoding: metrics.render(), as: UTF8.self).contains("medallion_api_stream_clients 1\n")
             }
             keys.revoke(key)
-            while try await get(port, "/events/recent", [("X-API-Key", key)]).status == 200 {
-                try await Task.sleep(for: .milliseconds(50))
-            }
+            try await eventually { try await get(port, "/events/recent", [("X-API-Key", key)]).status == 401 }
             // It ends by the server's doing: the client would wait for ten seconds and fail.
             #expect(try await stream.status == 200)
         }
@@ -315,7 +313,7 @@ final class TestKeys: Sendable {
             try await Task.sleep(for: .milliseconds(300))
             #expect(!Folder.exists(path))
             try Folder.create(folder.file("logs"))
-            while !Folder.exists(path) { try await Task.sleep(for: .milliseconds(20)) }
+            try await eventually { Folder.exists(path) }
             try Folder.rename(path, to: path + ".1")
             for _ in 0..<5 { #expect(try await get(port, "/live", []).status == 200) }
         }

@@ -14,21 +14,21 @@ import Testing
 
     @Test(.enabled(if: hasTools, "needs schemathesis and openapi-spec-validator in .deps/venv"))
     func generatedRequestsAreAnsweredAsDocumented() async throws {
-        let fixture = APIFixture()
+        let keys = TestKeys()
+        // The highest role reaches every operation.
+        let key = try keys.make(.admin)
+        var access = AccessConfiguration()
+        access.isAnonymousReadAllowed = false
+        let fixture = APIFixture(access: access, readKeys: keys.read)
         fixture.fill()
-        let server = SearchServer(api: fixture.api, configuration: HTTPServerConfiguration(), drainSeconds: 0)
-        let stop = StopSignal()
-        try await server.prepare(stop: stop)
-        let port = try #require(server.port)
-        let running = Task { try await server.run(stop: stop) }
-        let output = try await Lane(name: "schemathesis").run {
-            try PythonTool.run([
-                PackageRoot.path + "/Tests/SearchAPITests/api_conformance.py", "http://127.0.0.1:\(port)",
-                PackageRoot.path + "/schemas/openapi.json", Self.isLong ? "200" : "5",
-            ])
+        let output = try await withAPI(fixture) { port in
+            try await Lane(name: "schemathesis").run {
+                try PythonTool.run([
+                    PackageRoot.path + "/Tests/SearchAPITests/api_conformance.py", "http://127.0.0.1:\(port)",
+                    PackageRoot.path + "/schemas/openapi.json", Self.isLong ? "200" : "5", key,
+                ])
+            }
         }
-        stop.request()
-        try await running.value
         let text = String(decoding: output, as: UTF8.self)
         #expect(text.hasSuffix(" requests, 0 kinds of failures\n"), "\(text)")
     }

@@ -15,13 +15,17 @@ final class FakeTopic: EventTopic {
 
     let state = Mutex(State())
 
-    func add(_ partition: Int32, _ offset: Int64, generation: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false) {
-        let line = #"{"doc_id":"\#(partition)-\#(offset)","generation":\#(generation),"text":"Text \#(offset)"}"#
+    func add(
+        _ partition: Int32, _ offset: Int64, generation: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
+        text: String? = nil
+    ) {
+        let text = text ?? "Text \(offset)"
+        let line = #"{"doc_id":"\#(partition)-\#(offset)","generation":\#(generation),"text":"\#(text)"}"#
         state.withLock {
             $0.events.append(
                 TopicEvent(
                     generation: generation, partition: partition, offset: offset, line: Array(line.utf8), wiki: wiki,
-                    type: offset.isMultiple(of: 2) ? "edit" : "new", isBot: isBot, text: "Text \(offset)"))
+                    type: offset.isMultiple(of: 2) ? "edit" : "new", isBot: isBot, text: text))
         }
     }
 

@@ -1,3 +1,4 @@
+import BrokerTesting
 import Embeddings
 import Events
 import Indexer

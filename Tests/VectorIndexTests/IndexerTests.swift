@@ -1,3 +1,4 @@
+import BrokerTesting
 import Bytes
 import Embeddings
 import Events

@@ -97,6 +97,30 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    /// Writes a member whose value is a string.
+    package mutating func string(_ key: StaticString, _ value: String) {
+        self.key(key)
+        string(value)
+    }
+
+    /// Writes a member whose value is a whole number.
+    package mutating func integer(_ key: StaticString, _ value: some BinaryInteger) {
+        self.key(key)
+        integer(value)
+    }
+
+    /// Writes a member whose value is a number.
+    package mutating func double(_ key: StaticString, _ value: Double) {
+        self.key(key)
+        double(value)
+    }
+
+    /// Writes a member whose value is true or false.
+    package mutating func bool(_ key: StaticString, _ value: Bool) {
+        self.key(key)
+        bool(value)
+    }
+
     /// Writes one complete JSON value that is already text.
     package mutating func raw(_ json: some Sequence<UInt8>) {
         separate()

@@ -1,4 +1,5 @@
 import COpenVINO
+import COpenVINOLoader
 import Glibc
 
 /// The arithmetic a model runs in.
@@ -39,6 +40,10 @@ package final class EmbeddingModel {
         precision: InferencePrecision = .automatic
     ) throws(InferenceError) {
         prepareInference()
+        if let fault = copenvino_fault() {
+            throw InferenceError(
+                operation: "start OpenVINO", path: path, reason: String(cString: fault), hint: "run `make setup`")
+        }
         var core: OpaquePointer?
         try check(ov_core_create(&core), "start OpenVINO", path)
         guard let core else { throw InferenceError(operation: "start OpenVINO", path: path, reason: "no core") }

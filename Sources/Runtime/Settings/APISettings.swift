@@ -11,8 +11,9 @@ extension Settings {
             "API_KEY_RATE", .api, default: "1000", .integer(0...1_000_000), \.apiKeyRate,
             "Requests a second of one key; further ones get 429. Twice as many may come at once. 0: any number."),
         Setting(
-            "API_ADDRESS_RATE", .api, default: "200", .integer(0...1_000_000), \.apiAddressRate,
-            "The same of one address (IPv6: one /64) without a valid key. 0: any number."),
+            "API_ADDRESS_RATE", .api, default: "auto", .integerOrAuto(0...1_000_000), \.apiAddressRateGiven,
+            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 200, and any number "
+                + "where `API_LISTEN` is an address of the loopback interface."),
         Setting(
             "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
             "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. "
@@ -49,6 +50,16 @@ extension SettingParser where Value == [IPAddressRange] {
                 ranges.append(range)
             }
             return .success(ranges)
+        }
+    }
+}
+
+extension SettingParser where Value == Int? {
+    /// A whole number, or `auto` for nil.
+    static func integerOrAuto(_ range: ClosedRange<Int>) -> Self {
+        let number = SettingParser<Int>.integer(range)
+        return Self(grammar: "`auto`, \(number.grammar)") { text in
+            text.lowercased() == "auto" ? .success(nil) : number.parse(text).map { $0 }
         }
     }
 }

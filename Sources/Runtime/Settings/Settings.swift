@@ -126,8 +126,8 @@ package struct Settings: Sendable {
     var apiAnonymousRead = SettingAutomatic.auto
     /// Requests a second of one key; 0 = any number.
     package internal(set) var apiKeyRate = 0
-    /// Requests a second of one address without a valid key; 0 = any number.
-    package internal(set) var apiAddressRate = 0
+    /// See ``apiAddressRate``.
+    var apiAddressRateGiven: Int?
     /// Proxies whose word about the client's address counts.
     package internal(set) var apiTrustedProxies: [IPAddressRange] = []
     /// The header that they write.
@@ -161,6 +161,8 @@ package struct Settings: Sendable {
         case .auto: apiListen.isLoopback
         }
     }
+    /// Requests a second of one address without a valid key; 0 = any number.
+    package var apiAddressRate: Int { apiAddressRateGiven ?? (apiListen.isLoopback ? 0 : 200) }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.

@@ -14,6 +14,7 @@ import Telemetry
 final class BenchDeployment: Sendable {
     let simulator: String
     let api: String
+    let apiPort: UInt16
     private let folder: ScratchFolder
     private let children = Mutex<[Int32]>([])
     private let logger: Logger
@@ -24,6 +25,7 @@ final class BenchDeployment: Sendable {
         let ports = try FreePorts.take(3)
         simulator = "http://127.0.0.1:\(ports[0])"
         api = "http://127.0.0.1:\(ports[1])"
+        apiPort = ports[1]
         folder = try ScratchFolder()
         // The embedded Postgres drops root's privileges and must still reach its folder.
         chmod(folder.path, 0o755)
@@ -45,6 +47,14 @@ final class BenchDeployment: Sendable {
 
     /// Process id of `medallion up`.
     var upProcess: Int32 { children.withLock { $0.last ?? 0 } }
+
+    /// User and system time of all roles and their database.
+    func processorSeconds() -> Double { ProcessTable.processorSeconds(of: [upProcess] + postgresProcesses()) }
+
+    /// Ends the source of events; the platform goes on.
+    func stopSource() {
+        if let simulator = children.withLock({ $0.first }) { kill(simulator, SIGTERM) }
+    }
 
     /// Process ids of the embedded Postgres and its children; empty where it cannot be told.
     func postgresProcesses() -> [Int32] {

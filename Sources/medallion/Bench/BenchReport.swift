@@ -25,18 +25,14 @@ struct BenchReport: Sendable {
         if asJSON {
             var json = JSONWriter()
             json.beginObject()
-            json.key("benchmark")
-            json.string(title)
+            json.string("benchmark", title)
             json.key("figures")
             json.beginArray()
             for figure in figures {
                 json.beginObject()
-                json.key("name")
-                json.string(figure.name)
-                json.key("value")
-                json.double(figure.value)
-                json.key("unit")
-                json.string(figure.unit)
+                json.string("name", figure.name)
+                json.double("value", figure.value)
+                json.string("unit", figure.unit)
                 json.endObject()
             }
             json.endArray()

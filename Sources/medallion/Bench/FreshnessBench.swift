@@ -164,10 +164,8 @@ struct FreshnessBench {
     ) -> String? {
         var json = JSONWriter()
         json.beginObject()
-        json.key("query")
-        json.string(query)
-        json.key("mode")
-        json.string(mode)
+        json.string("query", query)
+        json.string("mode", mode)
         json.endObject()
         let request = HTTPClientRequest(
             method: "POST", url: deployment.api + "/search", headers: [("Content-Type", "application/json")],
@@ -247,10 +245,8 @@ struct BenchEdit {
             json.key(dynamic: name)
             json.string(value)
         }
-        json.key("namespace")
-        json.integer(0)
-        json.key("bot")
-        json.bool(false)
+        json.integer("namespace", 0)
+        json.bool("bot", false)
         json.key("meta")
         json.beginObject()
         for (name, value) in [

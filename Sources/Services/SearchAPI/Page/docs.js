@@ -100,10 +100,11 @@ function operation(path, method, op, doc) {
   const made = () => request(method, path, inputs, body, accept);
   const refresh = () => { command.textContent = curl(made()); };
   for (const node of [...inputs.map((one) => one.field), body, accept]) node?.addEventListener("input", refresh);
+  const role = (op.security ?? []).flatMap(Object.values).flat()[0];
   let running = null;
   const details = el("details", {},
     el("summary", {}, el("span", { class: "method" }, method.toUpperCase()), el("span", { class: "path" }, path),
-      el("span", { class: "faint" }, op.summary)),
+      el("span", { class: "faint" }, op.summary), role ? el("span", { class: "faint" }, ` · role ${role}`) : null),
     op.description ? el("p", {}, op.description) : null,
     inputs.length ? el("h3", {}, "Parameters") : null,
     inputs.length ? el("table", {}, inputs.map(({ parameter, field }) => el("tr", {},

@@ -1,25 +1,19 @@
 import Broker
 import Bytes
-import Embeddings
 import Events
-import Files
-import Glibc
-import Indexer
-import Kafka
+package import Kafka
 import PlatformTesting
-import ServiceLifecycle
-import Synchronization
 import Telemetry
 
 /// A broker with a Gold topic, and a writer of what the stream job would write.
-final class GoldTopicFixture {
-    static let topic = "wikimedia.gold"
-    let configuration: KafkaConfiguration
+package final class GoldTopicFixture {
+    package static let topic = "wikimedia.gold"
+    package let configuration: KafkaConfiguration
     private let folder: TemporaryFolder
     private let server: BrokerServer
     private let producer: KafkaProducer
 
-    init(partitions: Int = 2) throws {
+    package init(partitions: Int = 2) throws {
         folder = try TemporaryFolder()
         var broker = BrokerConfiguration(directory: folder.file("broker"))
         broker.port = 0
@@ -34,14 +28,14 @@ final class GoldTopicFixture {
 
     deinit { server.stop() }
 
-    func send(_ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32) throws {
+    package func send(_ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32) throws {
         try producer.send(
             topic: Self.topic, partition: partition, key: Array(key.utf8), value: bytes,
             headers: headers.map { ($0.0, Array($0.1.utf8)) })
     }
 
     /// - Parameter hash: the SHA-256 of the Bronze value that the document says it is made from.
-    func document(
+    package func document(
         _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil, hash: String = "00"
     ) throws {
         let line = Self.line(offset, partition: partition, text: text ?? "text \(offset)")
@@ -57,7 +51,7 @@ final class GoldTopicFixture {
             ], partition: partition)
     }
 
-    func marker(
+    package func marker(
         _ start: Int64, _ next: Int64, partition: Int32 = 0, generations: [Int64] = [1], handover: [Int64: Int64] = [:]
     ) throws {
         let handovers = handover.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
@@ -70,9 +64,9 @@ final class GoldTopicFixture {
             partition: partition)
     }
 
-    func flush() { _ = producer.flush(timeoutMilliseconds: 10_000) }
+    package func flush() { _ = producer.flush(timeoutMilliseconds: 10_000) }
 
-    static func line(_ offset: Int64, partition: Int32, text: String) -> String {
+    package static func line(_ offset: Int64, partition: Int32, text: String) -> String {
         """
         {"doc_id":"doc-\(partition)-\(offset)","version":1,"collection":"wikimedia.recentchange","attributes":{},\
         "type":"edit","namespace":0,"user":"User","is_bot":false,"text":"\(text)",\
@@ -81,36 +75,5 @@ final class GoldTopicFixture {
         "lineage":{"logic_version":"l","parents":[{"topic":"source","partition":\(partition),"offset":\(offset),\
         "event_id":"doc-\(partition)-\(offset)","bronze_sha256":"00"}]}}
         """
-    }
-}
-
-/// Vectors that depend only on the text, and a count of the texts that it was given.
-final class CountingEmbedder: TextEmbedder {
-    let dimensions = 384
-    let modelName = "counting"
-    private let texts = Mutex<[String]>([])
-    /// Calls that fail before the first success.
-    private let failures: Mutex<Int>
-
-    init(failures: Int = 0) {
-        self.failures = Mutex(failures)
-    }
-
-    var embedded: [String] { texts.withLock { $0 } }
-
-    func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
-        let fails = failures.withLock { left in
-            defer { left = max(0, left - 1) }
-            return left > 0
-        }
-        if fails {
-            throw KafkaError(
-                kind: .timedOut, operation: "embed", subject: "test", reason: "on purpose", isRetriable: true)
-        }
-        self.texts.withLock { $0 += texts }
-        return texts.map { text in
-            var generator = SeededGenerator(seed: text.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) })
-            return IndexFixture.vector(&generator)
-        }
     }
 }
