@@ -59,7 +59,7 @@ struct BenchQuery: Sendable {
         for number in 1...topK {
             json.beginObject()
             json.key("doc_id")
-            json.string("5fa5fd08-19b7-4aeb-92c5-\(String(repeating: "0", count: 12 - "\(number)".count))\(number)")
+            json.string("5fa5fd08-19b7-4aeb-92c5-\(String(1_000_000_000_000 + number).dropFirst())")
             json.key("title")
             json.string("Golden Gate Bridge \(number)")
             json.key("url")
