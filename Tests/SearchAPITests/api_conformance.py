@@ -9,10 +9,13 @@ last how many there are.
 
 import json
 import sys
+from urllib.parse import parse_qsl, urlsplit
 
+import jsonschema
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
@@ -37,6 +40,29 @@ checks = CHECKS.get_by_names(wanted)
 problems = {}
 count = 0
 
+def is_valid_as_sent(operation, sent):
+    """Whether a request is within the document once it is text: a list that "became" the number 0.0 is sent as the list of
+    the one string "0.0", and an empty object as nothing at all, which the generator takes for violations."""
+    declared = served["paths"][operation.path][operation.method]
+    if "requestBody" in declared or "{" in operation.path:
+        return False
+    known = {one["name"]: one["schema"] for one in declared.get("parameters", []) if one["in"] == "query"}
+    pairs = parse_qsl(urlsplit(sent).query, keep_blank_values=True)
+    if len({name for name, _ in pairs}) < len(pairs):
+        return False
+    for name, text in pairs:
+        if name not in known:
+            return False
+        kind = known[name].get("type")
+        try:
+            value = {"array": lambda: text.split(","), "integer": lambda: int(text), "number": lambda: float(text)}.get(
+                kind, lambda: {"true": True, "false": False}.get(text, text))()
+            jsonschema.validate(value, known[name])
+        except (ValueError, jsonschema.ValidationError):
+            return False
+    return True
+
+
 for result in schema.get_all_operations():
     operation = result.ok()
     strategy = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
@@ -57,9 +83,19 @@ for result in schema.get_all_operations():
                 case.validate_response(response, checks=checks)
             except FailureGroup as failures:
                 for failure in failures.exceptions:
-                    problems.setdefault((operation.label, failure.title), str(failure)[:1500] + case.as_curl_command())
+                    # 414 refuses too, though the check does not know it.
+                    is_fine = response.status_code == 414 or is_valid_as_sent(operation, response.request.url)
+                    if "Schema-violating" in failure.title and is_fine:
+                        continue
+                    problems.setdefault((operation.label, failure.title), str(failure)[:1500] + "\n" + case.as_curl_command())
 
-        ask()
+        try:
+            ask()
+        except Unsatisfiable:
+            # Some operations' parameters are text that may be anything, so there is nothing to violate.
+            if strategy is modes[0]:
+                raise
+            print(f"{operation.label}: no request that violates the document was found", file=sys.stderr)
 
 for (label, title), text in problems.items():
     print(f"{label}: {title}\n{text}\n")

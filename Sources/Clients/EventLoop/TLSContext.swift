@@ -115,7 +115,7 @@ final class TLSSession {
     /// does not see it.
     func read(into space: UnsafeMutableRawBufferPointer) -> Outcome {
         var count = 0
-        ERR_clear_error()
+        prepare()
         let result = SSL_read_ex(session, space.baseAddress, space.count, &count)
         return outcome(result, count)
     }
@@ -123,15 +123,21 @@ final class TLSSession {
     /// Encrypts and sends a first part of `bytes`, a record of 16 KiB at most.
     func write(_ bytes: UnsafeRawBufferPointer) -> Outcome {
         var count = 0
-        ERR_clear_error()
+        prepare()
         let result = SSL_write_ex(session, bytes.baseAddress, bytes.count, &count)
         return outcome(result, count)
     }
 
     /// Tells the peer that nothing more comes, if the socket takes that at once.
     func sendEnd() {
-        ERR_clear_error()
+        prepare()
         SSL_shutdown(session)
+    }
+
+    /// What a call before this one left would be taken for its outcome (SSL_get_error(3)).
+    private func prepare() {
+        ERR_clear_error()
+        errno = 0
     }
 
     private func outcome(_ result: Int32, _ count: Int) -> Outcome {

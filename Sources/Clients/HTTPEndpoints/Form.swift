@@ -258,9 +258,13 @@ extension Form {
                     return nil
                 }
                 guard isShort(values.count, &reading) else { return nil }
-                return values.enumerated().compactMap { index, value in
-                    reading.at(.index(index)) { element.read(value, &$0) }
+                var elements: [Element] = []
+                elements.reserveCapacity(values.count)
+                for index in values.indices {
+                    let element = reading.at(.index(index)) { element.read(values[index], &$0) }
+                    if let element { elements.append(element) }
                 }
+                return elements
             },
             readTexts: { texts, reading in
                 let parts = texts.flatMap { text in

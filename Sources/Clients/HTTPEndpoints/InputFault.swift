@@ -61,11 +61,6 @@ package struct InputReading: Sendable {
         faults.append(InputFault(type: type, location: path + below, message: message, input: input))
     }
 
-    /// Notes faults that a rule outside of this module found.
-    package mutating func add(_ found: [InputFault]) {
-        faults.append(contentsOf: found.prefix(max(0, Self.faultsMax - faults.count)))
-    }
-
     /// Runs `body` for a value one step further down.
     package mutating func at<T>(_ step: InputStep, _ body: (inout InputReading) -> T) -> T {
         path.append(step)

@@ -173,6 +173,6 @@ package struct InputForm<Root: Sendable>: Sendable {
 
     /// `application/json` with any parameters; bytes are compared, because most requests say exactly that.
     private static func isJSON(_ type: String) -> Bool {
-        MediaType.essence(of: type) == "application/json"
+        type == MediaType.json || MediaType.essence(of: type) == MediaType.json
     }
 }

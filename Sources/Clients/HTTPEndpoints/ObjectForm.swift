@@ -51,9 +51,10 @@ extension Form {
             fields.map { Schema.Property($0.name, $0.schema(initial), isRequired: $0.isRequired) }, help)
         let places = Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($0.element.name, $0.offset) })
         let known = fields.map(\.name).sorted().joined(separator: ", ")
-        let hasRequired = fields.contains(where: \.isRequired)
-        // A bit per member that was seen.
+        // A bit per member: which were seen, and which must be.
         precondition(fields.count <= 64, "an object form has at most 64 fields")
+        let required = fields.indices.reduce(0 as UInt64) { fields[$1].isRequired ? $0 | 1 << $1 : $0 }
+        let (names, takes) = (fields.map(\.name), fields.map(\.take))
         return Form(
             schema: schema, json: { _ in .object([]) },
             read: { value, reading in
@@ -75,11 +76,11 @@ extension Form {
                         continue
                     }
                     seen |= 1 << place
-                    reading.at(.name(key)) { fields[place].take(member, &result, &$0) }
+                    reading.at(.name(key)) { takes[place](member, &result, &$0) }
                 }
-                if hasRequired {
-                    for (place, field) in fields.enumerated() where field.isRequired && seen & 1 << place == 0 {
-                        reading.fault("missing", "is required", at: [.name(field.name)])
+                if seen & required != required {
+                    for place in names.indices where required & ~seen & 1 << place != 0 {
+                        reading.fault("missing", "is required", at: [.name(names[place])])
                     }
                 }
                 if reading.faults.count == before { check?(result, &reading) }

@@ -151,6 +151,9 @@ package struct OpenAPIDocument: Sendable {
             .error(406, "`Accept` takes none of the reply's types."),
             .error(422, "Values are wrong; `detail` names all of them."),
         ]
+        if endpoint.parameters.contains(where: { $0.place == "query" }) {
+            replies.append(.error(414, "Path and query together are too long."))
+        }
         if endpoint.body != nil {
             replies += [
                 .error(413, "The body is too large."), .error(415, "The body is not `application/json`."),

@@ -1,3 +1,4 @@
+import Bytes
 import CZstd
 
 /// The size of a frame's content, as its header tells it; nil where it does not.
@@ -47,15 +48,12 @@ package struct Decompressor: ~Copyable {
             guard contentBytes <= UInt64(bytesMax - output.count) else {
                 throw ZstdError("decompress", reason: "more than \(bytesMax) bytes come out")
             }
-            let start = output.count
-            // An array is appended in one piece; other sequences element by element in a debug build.
-            output.append(contentsOf: [UInt8](repeating: 0, count: Int(contentBytes)))
-            let written = output.withUnsafeMutableBytes { buffer in
-                ZSTD_decompressDCtx(
-                    context, buffer.baseAddress.map { $0 + start }, Int(contentBytes), rest.baseAddress, frameBytes)
+            var code = 0
+            output.appendRaw(upTo: Int(contentBytes)) { start in
+                code = ZSTD_decompressDCtx(context, start, Int(contentBytes), rest.baseAddress, frameBytes)
+                return ZSTD_isError(code) == 0 ? code : 0
             }
-            guard ZSTD_isError(written) == 0 else { throw ZstdError("decompress a frame", code: written) }
-            output.removeLast(Int(contentBytes) - written)
+            guard ZSTD_isError(code) == 0 else { throw ZstdError("decompress a frame", code: code) }
             rest = UnsafeRawBufferPointer(rebasing: rest[frameBytes...])
         }
         return output

@@ -281,8 +281,9 @@ package final class StreamJob: Service {
             configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
         try worker.republish(after: marker)
         var consumerOptions = ConsumerOptions()
-        // All topic partitions together may hold a quarter of a GiB of fetched records.
-        consumerOptions.queueMaxKilobytes = max(16_384, 262_144 / count)
+        // Some 100 ms of work, and all topic partitions together a quarter of a GiB: what is fetched further ahead only
+        // takes fresh memory, whose first touch costs more than the parsing of what is in it.
+        consumerOptions.queueMaxKilobytes = max(1_024, min(16_384, 262_144 / count))
         let consumer = try KafkaConsumer(
             options.kafka, groupID: offsets == nil ? options.groupID : nil, options: consumerOptions)
         let marks = try consumer.watermarks(

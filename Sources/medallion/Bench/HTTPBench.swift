@@ -85,7 +85,7 @@ struct HTTPBench {
     private func report(_ typed: Side, _ foreign: Side, _ plain: Side, _ bound: Side) -> BenchReport {
         func ratio(_ left: Sample, _ right: Sample) -> Double { left.quantile(0.5) / max(right.quantile(0.5), 1e-9) }
         var report = BenchReport(
-            title: "http: \(loops) event loops, \(loops) uvicorn workers, wrk with \(Self.connections) connections, "
+            title: "http: event loops and uvicorn workers: \(loops) each, wrk with \(Self.connections) connections, "
                 + "median of \(rounds) rounds of \(seconds) s in turns")
         report.figures += typed.figures("validated POST, typed router")
         report.figures += foreign.figures("validated POST, FastAPI on uvicorn")
