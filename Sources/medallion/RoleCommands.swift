@@ -14,7 +14,7 @@ struct BrokerCommand: Command {
         guard context.settings.kafkaBrokers.isEmpty else {
             throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
         }
-        try await context.run([Platform(context: context).brokerService()])
+        try await context.run(context.metricsServices() + [Platform(context: context).brokerService()])
     }
 }
 
@@ -39,9 +39,10 @@ struct ProducerCommand: Command {
         let platform = Platform(context: context)
         var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
         configuration.kafka = platform.kafka("producer")
-        try await context.run([
-            Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
-        ])
+        try await context.run(
+            context.metricsServices() + [
+                Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
+            ])
     }
 }
 
@@ -55,7 +56,8 @@ struct IndexCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
-        try await context.run(platform.databaseServices() + [platform.indexerService()])
+        try await context.run(
+            context.metricsServices() + platform.databaseServices() + [platform.indexerService()])
     }
 }
 

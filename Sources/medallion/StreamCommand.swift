@@ -12,6 +12,6 @@ struct StreamCommand: Command {
         let job = StreamJob(
             options: try StreamJobOptions(context.settings, kafka: Platform(context: context).kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
-        try await context.run([job])
+        try await context.run(context.metricsServices() + [job])
     }
 }

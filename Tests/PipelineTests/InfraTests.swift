@@ -61,9 +61,11 @@ import Testing
                 }
                 // Those that run on have a health check.
                 if !["migrate", "simulator"].contains(service.name) { #expect(!service.health.isEmpty) }
-                guard service.health.prefix(2) == ["CMD", "medallion"] else { continue }
+                guard let words = service.health.last?.split(separator: " ").map({ String($0) }),
+                    words.first == "medallion", let end = words.firstIndex(of: ">/dev/null")
+                else { continue }
                 // Takes its words, whatever it finds.
-                let check = try deployment.start(service.health[2], Array(service.health.dropFirst(3)), name: "check")
+                let check = try deployment.start(words[1], Array(words[2..<end]), name: "check")
                 let ending = try check.awaitEnd(seconds: 60)
                 #expect(ending == .exited(0) || ending == .exited(69), "\(check.output)")
             }

@@ -41,8 +41,8 @@ struct MetricsReference {
     var markdown: String {
         var lines = [
             "# Metrics", "",
-            "`GET /metrics` of `medallion up` and `medallion serve`, in Prometheus' text format. A histogram has the series",
-            "`_bucket`, `_sum` and `_count`, in seconds. Alerts and a dashboard are in `monitoring/`; what to do about an alert",
+            "`GET /metrics` of `medallion up` and `medallion serve`, and of the other roles at `METRICS_LISTEN`, in Prometheus' text",
+            "format. A histogram has the series `_bucket`, `_sum` and `_count`, in seconds. Alerts and a dashboard are in `monitoring/`; what to do about an alert",
             "is in [operations.md](operations.md). Written from the sources: `UPDATE_GOLDEN=1 swift test --filter Metrics`.",
         ]
         let sections = Dictionary(grouping: metrics.values) { $0.modules.sorted().first ?? "" }

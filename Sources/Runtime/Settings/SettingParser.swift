@@ -140,6 +140,15 @@ extension SettingParser where Value == SettingAddress {
     }
 }
 
+extension SettingParser where Value == SettingAddress? {
+    static var optionalAddress: Self {
+        Self(grammar: "`host:port`, port 0…65535 (0: any free one)") { text in
+            if text.isEmpty { return .success(nil) }
+            return SettingAddress(text).map { .success($0) } ?? .failure("is not host:port")
+        }
+    }
+}
+
 extension SettingParser where Value: RawRepresentable & CaseIterable & Sendable, Value.RawValue == String {
     static var choice: Self {
         let words = Value.allCases.map { $0.rawValue }

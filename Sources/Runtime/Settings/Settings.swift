@@ -143,6 +143,9 @@ package struct Settings: Sendable {
     /// Events that the index may be behind while the API says that it is ready; 0 = any number.
     package internal(set) var readyLagMax = 0
 
+    /// Where roles without an API serve `/metrics`; nil = nowhere.
+    package internal(set) var metricsListen: SettingAddress?
+
     /// The least level that is logged.
     package internal(set) var logLevel = SettingLogLevel.info
     /// How a log line looks.

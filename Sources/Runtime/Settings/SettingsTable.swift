@@ -196,6 +196,10 @@ extension Settings {
 
     private static let logging: [Setting] = [
         Setting(
+            "METRICS_LISTEN", .logging, default: "", .optionalAddress, \.metricsListen,
+            "Where `broker`, `producer`, `stream` and `index` serve `/metrics` when each is a process of its own; one address "
+                + "per process. Empty: nowhere. `up` and `serve` have it at `API_LISTEN`."),
+        Setting(
             "LOG_LEVEL", .logging, default: "info", .choice, \.logLevel, "The least level that is logged."),
         Setting(
             "LOG_FORMAT", .logging, default: "text", .choice, \.logFormat,
