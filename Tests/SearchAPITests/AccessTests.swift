@@ -273,6 +273,35 @@ final class TestKeys: Sendable {
         }
     }
 
+    /// While the table of keys cannot be read, the ones known last go on; what changes meanwhile counts once it can.
+    @Test func knownKeysOutliveTheirDatabase() async throws {
+        let (first, second) = (try keys.make(.read), try keys.make(.read))
+        let isGone = Mutex(false)
+        let reads = Mutex(0)
+        var access = AccessConfiguration()
+        access.isAnonymousReadAllowed = false
+        let keys = self.keys
+        let fixture = APIFixture(
+            access: access,
+            readKeys: {
+                reads.withLock { $0 += 1 }
+                if isGone.withLock({ $0 }) { throw FakeFailure() }
+                return keys.read()
+            })
+        try await withAPI(fixture) { port in
+            isGone.withLock { $0 = true }
+            keys.revoke(second)
+            let before = reads.withLock { $0 }
+            try await eventually { reads.withLock { $0 } >= before + 2 }
+            for key in [first, second] {
+                #expect(try await get(port, "/events/recent", [("X-API-Key", key)]).status == 200)
+            }
+            isGone.withLock { $0 = false }
+            try await eventually { try await get(port, "/events/recent", [("X-API-Key", second)]).status == 401 }
+            #expect(try await get(port, "/events/recent", [("X-API-Key", first)]).status == 200)
+        }
+    }
+
     @Test func everyRequestIsLoggedWithoutSecrets() async throws {
         let key = try keys.make(.read)
         let folder = try TemporaryFolder()
