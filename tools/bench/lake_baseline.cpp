@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -69,7 +70,7 @@ struct Hasher {
 
 void append_integer(int64_t value, string &out) {
     char text[24];
-    out.append(text, size_t(std::snprintf(text, sizeof text, "%lld", static_cast<long long>(value))));
+    out.append(text, size_t(std::to_chars(text, text + sizeof text, value).ptr - text));
 }
 
 void append_quoted(string_view text, string &out) {
@@ -159,12 +160,18 @@ void append_time(int64_t milliseconds, string &out) {
     const int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const int64_t month_index = (5 * day_of_year + 2) / 153;
     const int month = int(month_index < 10 ? month_index + 3 : month_index - 9);
-    char text[40];
-    out.append(text, size_t(std::snprintf(
-                         text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-                         int(year_of_era + era * 400 + (month <= 2)), month,
-                         int(day_of_year - (153 * month_index + 2) / 5 + 1), int(rest / 3600), int(rest / 60 % 60),
-                         int(rest % 60), int(milliseconds % 1000))));
+    char text[] = "0000-00-00T00:00:00.000Z";
+    auto write = [&](int at, int width, int64_t value) {
+        for (int i = at + width - 1; i >= at; --i, value /= 10) text[i] = char('0' + value % 10);
+    };
+    write(0, 4, year_of_era + era * 400 + (month <= 2));
+    write(5, 2, month);
+    write(8, 2, day_of_year - (153 * month_index + 2) / 5 + 1);
+    write(11, 2, rest / 3600);
+    write(14, 2, rest / 60 % 60);
+    write(17, 2, rest % 60);
+    write(20, 3, milliseconds % 1000);
+    out.append(text, 24);
 }
 
 void append_folded(char c, string &out, size_t start) {

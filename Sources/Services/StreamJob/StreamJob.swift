@@ -281,9 +281,10 @@ package final class StreamJob: Service {
             configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
         try worker.republish(after: marker)
         var consumerOptions = ConsumerOptions()
-        // Some 100 ms of work, and all topic partitions together a quarter of a GiB: what is fetched further ahead only
-        // takes fresh memory, whose first touch costs more than the parsing of what is in it.
-        consumerOptions.queueMaxKilobytes = max(1_024, min(16_384, 262_144 / count))
+        // All topic partitions together a quarter of a GiB, and no more than half a second of work: what is fetched further
+        // ahead only takes fresh memory, whose first touch costs more than the parsing of what is in it. No less either:
+        // librdkafka asks a full queue only now and then whether it has room again.
+        consumerOptions.queueMaxKilobytes = max(1_024, min(49_152, 262_144 / count))
         let consumer = try KafkaConsumer(
             options.kafka, groupID: offsets == nil ? options.groupID : nil, options: consumerOptions)
         let marks = try consumer.watermarks(
