@@ -8,6 +8,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableExperimentalFeature("Lifetimes"),
     .unsafeFlags(["-warnings-as-errors"]),
+    // Every test runs a debug build, which checks at run time that nobody writes what another is just using; the compiler
+    // proves most of it anyway. In a release build the checks would cost some per cent of every request and event.
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 /// A C library from a Debian package or a wheel; its headers appear nowhere else.
