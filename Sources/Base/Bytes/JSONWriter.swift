@@ -31,11 +31,16 @@ package struct JSONWriter {
 
     /// Writes a member's name, which must need no escaping (names are the program's own).
     package mutating func key(_ name: StaticString) {
-        separate()
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
+        let count = name.utf8CodeUnitCount
+        let comma = needsComma ? 1 : 0
+        bytes.appendRaw(upTo: count + 4) { start in
+            start[0] = UInt8(ascii: ",")
+            start[comma] = UInt8(ascii: "\"")
+            (start + comma + 1).update(from: name.utf8Start, count: count)
+            start[comma + count + 1] = UInt8(ascii: "\"")
+            start[comma + count + 2] = UInt8(ascii: ":")
+            return comma + count + 3
+        }
         needsComma = false
     }
 

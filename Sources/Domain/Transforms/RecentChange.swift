@@ -21,7 +21,7 @@ struct RecentChange {
     let lengthNew: Int64?
     let revisionOld: Int64?
     let revisionNew: Int64?
-    let flags: [Rule]
+    let flags: QualityFlags
 
     /// What the change added, in bytes; a new page has no old length, which counts as 0.
     var delta: Int64? {
@@ -93,10 +93,10 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
         let namespace = try integer(source, .namespace)
         try checkObject(source, .length)
         try checkObject(source, .revision)
-        var flags: [Rule] = []
-        if namespace == nil { flags.append(.namespaceMissing) }
-        if !isKnownType(type) { flags.append(.unknownType) }
-        if title.isEmpty { flags.append(.emptyTitle) }
+        var flags: QualityFlags = []
+        if namespace == nil { flags.insert(.namespaceMissing) }
+        if !isKnownType(type) { flags.insert(.unknownType) }
+        if title.isEmpty { flags.insert(.emptyTitle) }
         return RecentChange(
             eventID: eventID, eventTimeMilliseconds: eventTime, wiki: wiki, domain: domain, type: type,
             namespace: namespace, title: title, pageURL: try optionalText(source, .uri), user: user, isBot: isBot,

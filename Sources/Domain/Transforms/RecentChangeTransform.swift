@@ -9,15 +9,33 @@ package struct DerivedLines: Sendable {
     package var silverCount = 0
     package var goldCount = 0
     package var quarantineCount = 0
-    /// Records by the rule they broke, be it for quarantine or as a flag.
-    package var rules: [Rule: RuleCount] = [:]
+    private var rejected: [Rule: RuleCount] = [:]
+    /// By the combination of flags, so that counting takes no look-up.
+    private var flagged = [RuleCount](repeating: RuleCount(), count: QualityFlags.combinations)
     /// Event times of the Silver lines in their order, in milliseconds since 1970.
     package var eventTimes: [Int64] = []
 
     /// Records in quarantine by the rule they broke.
-    package var rejects: [Rule: Int] { rules.filter { $0.key.severity == .reject }.mapValues(\.count) }
+    package var rejects: [Rule: Int] { rejected.mapValues(\.count) }
+
+    /// Records by the rule they broke, be it for quarantine or as a flag.
+    package var rules: [Rule: RuleCount] {
+        var rules = rejected
+        for (number, count) in flagged.enumerated() where count.count > 0 {
+            QualityFlags(rawValue: UInt8(number)).forEach { rules[$0, default: RuleCount()].add(count) }
+        }
+        return rules
+    }
 
     package init() {}
+
+    mutating func count(_ flags: QualityFlags, offset: Int64) {
+        if !flags.isEmpty { flagged[Int(flags.rawValue)].add(offset: offset) }
+    }
+
+    mutating func count(_ rejection: Rejection, offset: Int64) {
+        rejected[rejection.rule, default: RuleCount()].add(offset: offset)
+    }
 
     /// Forgets the lines and keeps the storage.
     package mutating func removeAll() {
@@ -25,7 +43,8 @@ package struct DerivedLines: Sendable {
         gold.removeAll(keepingCapacity: true)
         quarantine.removeAll(keepingCapacity: true)
         (silverCount, goldCount, quarantineCount) = (0, 0, 0)
-        rules.removeAll(keepingCapacity: true)
+        rejected.removeAll(keepingCapacity: true)
+        for number in flagged.indices { flagged[number] = RuleCount() }
         eventTimes.removeAll(keepingCapacity: true)
     }
 }
@@ -78,7 +97,7 @@ package struct RecentChangeTransform {
         appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
         output.eventTimes.append(change.eventTimeMilliseconds)
-        for flag in change.flags { output.rules[flag, default: RuleCount()].add(offset: record.offset) }
+        output.count(change.flags, offset: record.offset)
         guard becomesGold(change) else { return }
         let start = output.gold.count
         try appendGold(change, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
@@ -99,7 +118,7 @@ package struct RecentChangeTransform {
             bronzeSHA256: bronzeSHA256, logicVersion: logicVersion,
             embedsValue: embedsValue, to: &output.quarantine)
         output.quarantineCount += 1
-        output.rules[rejection.rule, default: RuleCount()].add(offset: record.offset)
+        output.count(rejection, offset: record.offset)
     }
 
     private func becomesGold(_ change: RecentChange) -> Bool {
@@ -177,10 +196,12 @@ package struct RecentChangeTransform {
         LineWriter.literal("}\n", to: &output)
     }
 
-    private func appendFlags(_ flags: [Rule], to output: inout [UInt8]) {
+    private func appendFlags(_ flags: QualityFlags, to output: inout [UInt8]) {
         LineWriter.literal(",\"quality_flags\":[", to: &output)
-        for (index, flag) in flags.enumerated() {
-            LineWriter.string(index == 0 ? "" : ",", flag.rawValue, to: &output)
+        var separator: StaticString = ""
+        flags.forEach { rule in
+            LineWriter.string(separator, rule.rawValue, to: &output)
+            separator = ","
         }
         LineWriter.literal("]", to: &output)
     }

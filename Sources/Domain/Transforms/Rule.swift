@@ -68,6 +68,25 @@ extension Rule.Declaration {
     fileprivate static func flag(_ reason: String) -> Self { Self(severity: .flag, reason: reason) }
 }
 
+/// The flags of one record: rules of severity ``Rule/Severity/flag`` that it broke. A set of bits, because most records of
+/// some sources have one, and an array each would be an allocation each.
+struct QualityFlags: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    static let namespaceMissing = QualityFlags(rawValue: 1)
+    static let unknownType = QualityFlags(rawValue: 2)
+    static let emptyTitle = QualityFlags(rawValue: 4)
+    /// As many different values there are.
+    static var combinations: Int { 8 }
+
+    /// Calls `body` with the rules in the order of the table.
+    func forEach(_ body: (Rule) -> Void) {
+        if contains(.namespaceMissing) { body(.namespaceMissing) }
+        if contains(.unknownType) { body(.unknownType) }
+        if contains(.emptyTitle) { body(.emptyTitle) }
+    }
+}
+
 /// How often a rule was broken, and by which record last: a sample to look at.
 package struct RuleCount: Sendable, Equatable {
     package var count = 0
@@ -76,10 +95,16 @@ package struct RuleCount: Sendable, Equatable {
 
     package init() {}
 
-    /// Counts one record.
+    /// Counts one record; offsets come in ascending order.
     package mutating func add(offset: Int64) {
         count += 1
         sampleOffset = offset
+    }
+
+    /// Counts the records of another count.
+    mutating func add(_ other: RuleCount) {
+        count += other.count
+        sampleOffset = max(sampleOffset, other.sampleOffset)
     }
 }
 
