@@ -184,6 +184,8 @@ private struct OrderInput: Sendable {
             (nil, 0), ("*/*", 0), ("text/event-stream", 1), ("application/json, text/event-stream", 0),
             ("application/json;q=0.5, text/event-stream;q=0.8", 1), ("text/*", 1), ("image/png", nil),
             ("text/event-stream;q=0, */*", 0), ("garbage", 0), ("*/*;q=0", nil),
+            // Numbers to Swift, and no qualities (RFC 9110, section 12.4.2).
+            ("application/json;q=nan", nil), ("application/json;q=inf", 0), ("*/*;q=1e999", 0), ("*/*;q=-1e999", nil),
         ] as [(String?, Int?)]) func acceptIsNegotiated(accept: String?, place: Int?)
     {
         #expect(MediaType.choose(accept, from: [MediaType.json, MediaType.events]) == place)

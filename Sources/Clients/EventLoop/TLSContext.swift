@@ -50,8 +50,8 @@ package final class TLSContext: Sendable {
 
     /// The server's side of one connection over `descriptor`, which stays the caller's; nil without memory.
     func session(over descriptor: Int32) -> TLSSession? {
-        let session = SSL_new(current.withLock { $0 }.pointer)
-        guard let session else { return nil }
+        // Under the lock, which keeps the context alive until the session counts as one of its references.
+        guard let session = current.withLock({ SSL_new($0.pointer) }) else { return nil }
         guard SSL_set_fd(session, descriptor) == 1 else {
             SSL_free(session)
             return nil
@@ -63,8 +63,8 @@ package final class TLSContext: Sendable {
 
 /// An `SSL_CTX` that is not changed any more.
 ///
-/// `@unchecked Sendable`, because the pointer is a constant, OpenSSL counts the references of connections itself, and
-/// lets threads make connections from one context at once (openssl-threads(7)).
+/// `@unchecked Sendable`, because the pointer is a constant that is used only under the lock of the one ``TLSContext`` that
+/// holds it, and OpenSSL counts the references of connections itself (openssl-threads(7)).
 private final class LoadedContext: @unchecked Sendable {
     let pointer: OpaquePointer
 

@@ -42,12 +42,13 @@ package enum MediaType {
             guard let first = parts.first else { return nil }
             essence = MediaType.essence(of: String(Substring(first)))
             guard essence.utf8.contains(UInt8(ascii: "/")) else { return nil }
-            var quality = 1_000
+            var quality = 1.0
             for part in parts.dropFirst() {
                 let parameter = MediaType.essence(of: String(Substring(part)))
-                if parameter.hasPrefix("q=") { quality = Int((Double(parameter.dropFirst(2)) ?? 0) * 1_000) }
+                if parameter.hasPrefix("q=") { quality = Double(parameter.dropFirst(2)) ?? 0 }
             }
-            self.quality = min(max(quality, 0), 1_000)
+            // Swift reads "nan", "inf" and 1e999 as numbers, too, which no integer holds.
+            self.quality = quality.isNaN ? 0 : Int(min(max(quality, 0), 1) * 1_000)
         }
 
         var specificity: Int { essence == "*/*" ? 0 : essence.hasSuffix("/*") ? 1 : 2 }
