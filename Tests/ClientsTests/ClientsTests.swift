@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import Glibc
 import Hashing
 import JSONScan
 import PlatformTesting
@@ -149,12 +150,29 @@ import Zstd
         let folder = try TemporaryFolder()
         let path = folder.file("lock")
         do {
-            let first = try File(path, .readWrite)
+            var first = try File(path, .readWrite)
             #expect(try first.tryLock())
-            let second = try File(path, .readWrite)
+            var second = try File(path, .readWrite)
             #expect(try !second.tryLock())
         }
-        #expect(try File(path, .readWrite).tryLock())
+        var third = try File(path, .readWrite)
+        #expect(try third.tryLock())
+    }
+
+    /// As a child has it between its start and its program's, when another thread closes the file.
+    @Test func aLockIsGoneThoughACopyOfTheDescriptorIsStillOpen() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("lock")
+        var copy: Int32 = -1
+        do {
+            var first = try File(path, .readWrite)
+            #expect(try first.tryLock())
+            copy = dup(first.descriptor)
+        }
+        #expect(copy >= 0)
+        defer { close(copy) }
+        var second = try File(path, .readWrite)
+        #expect(try second.tryLock())
     }
 
     @Test func errorsNameOperationPathAndReason() {

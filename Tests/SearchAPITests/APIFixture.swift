@@ -28,7 +28,7 @@ struct APIFixture {
     }
 
     init(
-        hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 5_000,
+        hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 30_000,
         lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
         readKeys: (@Sendable () throws -> [APIKey])? = nil

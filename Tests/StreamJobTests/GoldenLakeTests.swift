@@ -98,10 +98,12 @@ struct GoldenLake {
             let value = try Self.payload(Int(offset))
             try key.withUnsafeBytes { key in
                 func run(_ value: UnsafeRawBufferPointer?) throws {
-                    try processor.process(
-                        SourceRecord(
-                            topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: time,
-                            key: key, headers: headers, origin: headers.origin, value: value))
+                    _ = try headers.json.withUnsafeBytes { json in
+                        try processor.process(
+                            SourceRecord(
+                                topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: time,
+                                key: key, headers: json, origin: headers.origin, value: value))
+                    }
                 }
                 if let value { try value.withUnsafeBytes { try run($0) } } else { try run(nil) }
             }

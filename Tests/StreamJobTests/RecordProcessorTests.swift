@@ -57,10 +57,12 @@ struct ProcessorDriver: ~Copyable {
     private mutating func process(
         _ value: UnsafeRawBufferPointer?, key: UnsafeRawBufferPointer?
     ) throws -> RecordOutcome {
-        try processor.process(
-            SourceRecord(
-                topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: Self.brokerTime,
-                key: key, headers: headers, origin: headers.origin, value: value))
+        try headers.json.withUnsafeBytes { json in
+            try processor.process(
+                SourceRecord(
+                    topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: Self.brokerTime,
+                    key: key, headers: json, origin: headers.origin, value: value))
+        }
     }
 
     func lines(_ text: [UInt8]) throws -> [JSONValue] {
@@ -114,6 +116,43 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(parent["bronze_sha256"]?.string == digest)
         let text = try Array((gold["text"]?.string ?? "").utf8).withUnsafeBytes { try hasher.hash($0).hex }
         #expect(gold["text_hash"]?.string == text)
+    }
+
+    /// Room for a line is reserved by the lengths of its texts: here each byte of each takes the longest escape there is.
+    @Test func aLineOfNothingButTheLongestEscapesHasRoom() throws {
+        let controls = String(repeating: #"\u0001"#, count: 300)
+        let raw = String(repeating: "\u{1}", count: 300)
+        var driver = try ProcessorDriver(template: "{wiki}\u{1}{domain}\u{1}{type}") { settings in
+            settings = TransformSettings(
+                codeVersion: settings.codeVersion, template: settings.template, types: [raw])
+        }
+        driver.key = Array(raw.utf8)
+        driver.addHeader(raw, raw)
+        driver.addHeader(RedriveOrigin.header, "another.topic/3/17")
+        let meta =
+            #"{"id":"\#(controls)","dt":"2026-11-21T06:30:00Z","domain":"\#(controls)","uri":"\#(controls)"}"#
+        let text = "\"\(controls)\""
+        _ = try driver.feed(
+            change([
+                "meta": meta, "type": text, "title": text, "comment": text, "user": text, "wiki": text,
+            ]))
+        let silver = try #require(try driver.silver.first)
+        for name in ["event_id", "wiki", "domain", "type", "title", "page_url", "user", "comment"] {
+            #expect(silver[name]?.string == raw, "\(name)")
+        }
+        let parents = try #require(silver["lineage"]?["parents"]?.array)
+        #expect(parents.map { $0["event_id"]?.string } == [raw, raw])
+        #expect(parents.map { $0["topic"]?.string } == [ProcessorDriver.source.topic, "another.topic"])
+        let gold = try #require(try driver.gold.first)
+        #expect(gold["text"]?.string == String(repeating: "\u{1}", count: 902))
+        #expect(gold["url"]?.string == raw)
+        #expect(gold["lineage"]?["parents"]?.array?.count == 2)
+        let bronze = try #require(try driver.lines(driver.processor.bronze).first)
+        #expect(bronze["key"]?.string == raw)
+        #expect(bronze["headers"]?.array?.first?.array?.first?.string == raw)
+        // And the same in quarantine.
+        _ = try driver.feed(change(id: controls + "x", ["title": nil]))
+        #expect(try driver.quarantine.first?["event_id"]?.string == raw + "x")
     }
 
     @Test func theContentHashCoversTheLineWithoutLineage() throws {

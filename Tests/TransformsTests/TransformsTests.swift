@@ -32,7 +32,7 @@ import Testing
     func commentsReadPlain(comment: String, plain: String) {
         var output: [UInt8] = []
         var comment = comment
-        comment.withUTF8 { PlainComment.append($0, to: &output) }
+        comment.withUTF8 { PlainText.append(comment: $0, to: &output) }
         #expect(String(decoding: output, as: UTF8.self) == plain)
     }
 }

@@ -74,22 +74,30 @@ package struct CivilTime: Equatable, Sendable {
         return text.withUTF8 { utf8 in epochMilliseconds(rfc3339: utf8) }
     }
 
+    /// Bytes of `YYYY-MM-DDThh:mm:ss.mmmZ`.
+    package static let rfc3339Count = 24
+
     /// Appends `YYYY-MM-DDThh:mm:ss.mmmZ`.
     package static func appendRFC3339(_ epochMilliseconds: Int64, to bytes: inout [UInt8]) {
-        let civil = CivilTime(epochMilliseconds: epochMilliseconds)
-        bytes.appendRaw(upTo: 24) { start in
-            civil.writeDate(to: start)
-            start[10] = UInt8(ascii: "T")
-            Decimal.writeDigits(UInt64(civil.hour), width: 2, to: start + 11)
-            start[13] = UInt8(ascii: ":")
-            Decimal.writeDigits(UInt64(civil.minute), width: 2, to: start + 14)
-            start[16] = UInt8(ascii: ":")
-            Decimal.writeDigits(UInt64(civil.second), width: 2, to: start + 17)
-            start[19] = UInt8(ascii: ".")
-            Decimal.writeDigits(UInt64(civil.millisecond), width: 3, to: start + 20)
-            start[23] = UInt8(ascii: "Z")
-            return 24
+        bytes.appendRaw(upTo: rfc3339Count) { start in
+            writeRFC3339(epochMilliseconds, to: start)
+            return rfc3339Count
         }
+    }
+
+    /// Writes `YYYY-MM-DDThh:mm:ss.mmmZ`: ``rfc3339Count`` bytes.
+    package static func writeRFC3339(_ epochMilliseconds: Int64, to start: UnsafeMutablePointer<UInt8>) {
+        let civil = CivilTime(epochMilliseconds: epochMilliseconds)
+        civil.writeDate(to: start)
+        start[10] = UInt8(ascii: "T")
+        Decimal.writeDigits(UInt64(civil.hour), width: 2, to: start + 11)
+        start[13] = UInt8(ascii: ":")
+        Decimal.writeDigits(UInt64(civil.minute), width: 2, to: start + 14)
+        start[16] = UInt8(ascii: ":")
+        Decimal.writeDigits(UInt64(civil.second), width: 2, to: start + 17)
+        start[19] = UInt8(ascii: ".")
+        Decimal.writeDigits(UInt64(civil.millisecond), width: 3, to: start + 20)
+        start[23] = UInt8(ascii: "Z")
     }
 
     /// `YYYY-MM-DDThh:mm:ss.mmmZ`

@@ -152,80 +152,84 @@ package struct JSONWriter {
 
 /// The text of JSON strings.
 package enum JSONText {
+    /// Bytes that one byte of a string takes at most: a control character becomes `\\u00xx`.
+    package static let bytesPerByteMax = 6
+
     /// Appends `utf8` as a JSON string with its quotes. Only `"`, `\` and control characters are escaped.
     package static func appendQuoted(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
-        appendQuoted("", utf8, to: &bytes)
+        bytes.appendRaw(upTo: bytesPerByteMax * utf8.count + 2) { writeQuoted(utf8, to: $0) }
     }
 
-    /// Appends `prefix` as it is, and `utf8` as a JSON string.
-    package static func appendQuoted(
-        _ prefix: StaticString, _ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]
-    ) {
-        var index = plainCount(utf8, from: 0)
-        if index == utf8.count {
-            // Most strings need no escape: then all of it goes out at once.
-            let prefixCount = prefix.utf8CodeUnitCount
-            bytes.appendRaw(upTo: prefixCount + index + 2) { start in
-                start.update(from: prefix.utf8Start, count: prefixCount)
-                start[prefixCount] = UInt8(ascii: "\"")
-                if let source = utf8.baseAddress { (start + prefixCount + 1).update(from: source, count: index) }
-                start[prefixCount + 1 + index] = UInt8(ascii: "\"")
-                return prefixCount + index + 2
-            }
-            return
-        }
-        bytes.append(contentsOf: UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
-        bytes.append(UInt8(ascii: "\""))
-        var start = 0
-        while index < utf8.count {
-            bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
-            appendEscape(of: utf8[index], to: &bytes)
-            start = index + 1
-            index = plainCount(utf8, from: start)
-        }
-        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
-        bytes.append(UInt8(ascii: "\""))
-    }
-
-    /// The place of the first byte from `start` on that needs an escape; the count where there is none.
-    private static func plainCount(_ utf8: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
-        var index = start
-        if let base = UnsafeRawPointer(utf8.baseAddress) {
-            // Eight bytes at a time; each test leaves the high bit of a byte that it is true for, and is exact as long as
-            // only "any" is asked (https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
-            let ones: UInt64 = 0x0101_0101_0101_0101
+    /// Writes `utf8` as a JSON string with its quotes: at most ``bytesPerByteMax`` for each byte, and two.
+    ///
+    /// - Returns: bytes written.
+    package static func writeQuoted(
+        _ utf8: UnsafeBufferPointer<UInt8>, to start: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        start[0] = UInt8(ascii: "\"")
+        var output = start + 1
+        if let source = utf8.baseAddress {
+            var index = 0
+            // Eight bytes at a time are copied and looked at.
             while index + 8 <= utf8.count {
-                let word = base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-                let quote = word ^ (ones &* 0x22)
-                let backslash = word ^ (ones &* 0x5C)
-                let special =
-                    ((word &- ones &* 0x20) & ~word) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
-                if special & (ones &* 0x80) != 0 { break }
-                index += 8
+                let word = UnsafeRawPointer(source + index).loadUnaligned(as: UInt64.self)
+                UnsafeMutableRawPointer(output).storeBytes(of: word, as: UInt64.self)
+                let special = specialBytes(of: UInt64(littleEndian: word))
+                if special == 0 {
+                    index += 8
+                    output += 8
+                } else {
+                    let plain = special.trailingZeroBitCount >> 3
+                    index += plain
+                    output += plain
+                    output += writeEscape(of: source[index], to: output)
+                    index += 1
+                }
+            }
+            while index < utf8.count {
+                let byte = source[index]
+                if byte < 0x20 || byte == 0x22 || byte == 0x5C {
+                    output += writeEscape(of: byte, to: output)
+                } else {
+                    output[0] = byte
+                    output += 1
+                }
+                index += 1
             }
         }
-        while index < utf8.count {
-            let byte = utf8[index]
-            if byte < 0x20 || byte == 0x22 || byte == 0x5C { return index }
-            index += 1
-        }
-        return index
+        output[0] = UInt8(ascii: "\"")
+        return output + 1 - start
     }
 
-    /// Appends the escape of one byte below 0x20, a quote or a backslash.
-    package static func appendEscape(of byte: UInt8, to bytes: inout [UInt8]) {
-        bytes.append(UInt8(ascii: "\\"))
+    /// The high bit of bytes that need an escape: exact up to the first of them, which is in the lowest byte that is set
+    /// (https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
+    private static func specialBytes(of word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let quote = word ^ (ones &* 0x22)
+        let backslash = word ^ (ones &* 0x5C)
+        let special =
+            ((word &- ones &* 0x20) & ~word) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
+        return special & (ones &* 0x80)
+    }
+
+    /// Writes the escape of one byte below 0x20, a quote or a backslash.
+    private static func writeEscape(of byte: UInt8, to output: UnsafeMutablePointer<UInt8>) -> Int {
+        output[0] = UInt8(ascii: "\\")
         switch byte {
-        case 0x22, 0x5C: bytes.append(byte)
-        case 0x08: bytes.append(UInt8(ascii: "b"))
-        case 0x09: bytes.append(UInt8(ascii: "t"))
-        case 0x0A: bytes.append(UInt8(ascii: "n"))
-        case 0x0C: bytes.append(UInt8(ascii: "f"))
-        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case 0x22, 0x5C: output[1] = byte
+        case 0x08: output[1] = UInt8(ascii: "b")
+        case 0x09: output[1] = UInt8(ascii: "t")
+        case 0x0A: output[1] = UInt8(ascii: "n")
+        case 0x0C: output[1] = UInt8(ascii: "f")
+        case 0x0D: output[1] = UInt8(ascii: "r")
         default:
-            bytes.append(contentsOf: "u00".utf8)
-            bytes.append(Hex.digits[Int(byte >> 4)])
-            bytes.append(Hex.digits[Int(byte & 15)])
+            output[1] = UInt8(ascii: "u")
+            output[2] = UInt8(ascii: "0")
+            output[3] = UInt8(ascii: "0")
+            output[4] = Hex.digits[Int(byte >> 4)]
+            output[5] = Hex.digits[Int(byte & 15)]
+            return 6
         }
+        return 2
     }
 }

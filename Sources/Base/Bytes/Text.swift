@@ -44,12 +44,20 @@ package enum Hex {
 
 /// Integers as decimal digits.
 package enum Decimal {
+    /// Bytes of the longest number, a minus sign and 19 digits.
+    package static let digitsMax = 20
+
+    private static let pairs: StaticString = """
+        00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657\
+        585960616263646566676869707172737475767778798081828384858687888990919293949596979899
+        """
+
     /// Appends the digits, with a minus sign where it is due.
     package static func append(_ value: Int64, to bytes: inout [UInt8]) {
-        bytes.appendRaw(upTo: 20) { write(value, to: $0) }
+        bytes.appendRaw(upTo: digitsMax) { write(value, to: $0) }
     }
 
-    /// Writes the digits, with a minus sign where it is due: 20 bytes at most.
+    /// Writes the digits, with a minus sign where it is due: ``digitsMax`` bytes at most.
     ///
     /// - Returns: bytes written.
     package static func write(_ value: Int64, to bytes: UnsafeMutablePointer<UInt8>) -> Int {
@@ -76,10 +84,15 @@ package enum Decimal {
     /// Writes the last `width` digits of `value`.
     package static func writeDigits(_ value: UInt64, width: Int, to bytes: UnsafeMutablePointer<UInt8>) {
         var rest = value
-        for index in stride(from: width - 1, through: 0, by: -1) {
-            bytes[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
+        var index = width
+        while index >= 2 {
+            index -= 2
+            let pair = pairs.utf8Start + 2 * Int(truncatingIfNeeded: rest % 100)
+            bytes[index] = pair[0]
+            bytes[index + 1] = pair[1]
+            rest /= 100
         }
+        if index == 1 { bytes[0] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10) }
     }
 }
 
@@ -87,27 +100,41 @@ package enum Decimal {
 package enum Base64 {
     private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
+    /// Bytes of the encoded text of so many bytes.
+    package static func count(_ sourceCount: Int) -> Int { (sourceCount + 2) / 3 * 4 }
+
     /// Appends the encoded text.
     package static func append(_ source: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+        bytes.appendRaw(upTo: count(source.count)) { write(source, to: $0) }
+    }
+
+    /// Writes the encoded text.
+    ///
+    /// - Returns: bytes written.
+    package static func write(_ source: UnsafeRawBufferPointer, to start: UnsafeMutablePointer<UInt8>) -> Int {
+        guard let input = source.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
         let digits = alphabet.utf8Start
-        bytes.appendRaw(upTo: (source.count + 2) / 3 * 4) { start in
-            var output = start
-            var index = 0
-            while index < source.count {
-                let left = source.count - index
-                let first = UInt32(source[index])
-                let second = left > 1 ? UInt32(source[index + 1]) : 0
-                let third = left > 2 ? UInt32(source[index + 2]) : 0
-                let group = first << 16 | second << 8 | third
-                output[0] = digits[Int(group >> 18)]
-                output[1] = digits[Int(group >> 12 & 63)]
-                output[2] = left > 1 ? digits[Int(group >> 6 & 63)] : UInt8(ascii: "=")
-                output[3] = left > 2 ? digits[Int(group & 63)] : UInt8(ascii: "=")
-                output += 4
-                index += 3
-            }
-            return output - start
+        var output = start
+        var index = 0
+        while index + 3 <= source.count {
+            let group = UInt32(input[index]) << 16 | UInt32(input[index + 1]) << 8 | UInt32(input[index + 2])
+            output[0] = digits[Int(group >> 18)]
+            output[1] = digits[Int(group >> 12 & 63)]
+            output[2] = digits[Int(group >> 6 & 63)]
+            output[3] = digits[Int(group & 63)]
+            output += 4
+            index += 3
         }
+        let left = source.count - index
+        if left > 0 {
+            let group = UInt32(input[index]) << 16 | (left > 1 ? UInt32(input[index + 1]) << 8 : 0)
+            output[0] = digits[Int(group >> 18)]
+            output[1] = digits[Int(group >> 12 & 63)]
+            output[2] = left > 1 ? digits[Int(group >> 6 & 63)] : UInt8(ascii: "=")
+            output[3] = UInt8(ascii: "=")
+            output += 4
+        }
+        return output - start
     }
 
     /// The encoded text.

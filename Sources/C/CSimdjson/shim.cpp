@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -17,11 +19,20 @@ struct Node {
     std::string name;
     int slot = -1;
     std::vector<std::unique_ptr<Node>> children;
+    // The children whose names are so long, or this long and longer in the last place.
+    std::array<std::vector<const Node *>, 16> by_length;
+
+    Node *add(std::string_view key) {
+        children.push_back(std::make_unique<Node>());
+        Node *node = children.back().get();
+        node->name = std::string(key);
+        by_length[std::min(key.size(), by_length.size() - 1)].push_back(node);
+        return node;
+    }
 
     const Node *child(std::string_view key) const {
-        for (const auto &candidate : children) {
-            if (candidate->name.size() == key.size() && std::memcmp(candidate->name.data(), key.data(), key.size()) == 0)
-                return candidate.get();
+        for (const Node *candidate : by_length[std::min(key.size(), by_length.size() - 1)]) {
+            if (candidate->name == key) return candidate;
         }
         return nullptr;
     }
@@ -154,11 +165,7 @@ int csj_parser_add_path(csj_parser *parser, const char *path, size_t length) {
             const size_t dot = rest.find('.');
             const std::string_view name = rest.substr(0, dot);
             Node *next = const_cast<Node *>(node->child(name));
-            if (next == nullptr) {
-                node->children.push_back(std::make_unique<Node>());
-                next = node->children.back().get();
-                next->name = std::string(name);
-            }
+            if (next == nullptr) next = node->add(name);
             node = next;
             if (dot == std::string_view::npos) break;
             rest.remove_prefix(dot + 1);

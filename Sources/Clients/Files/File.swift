@@ -17,6 +17,7 @@ package struct File: ~Copyable {
     package let path: String
     /// The system's number, valid for this value's life.
     package let descriptor: Int32
+    private var holdsLock = false
 
     /// - Throws: ``FileError`` with the system's reason.
     package init(_ path: String, _ mode: Mode) throws(FileError) {
@@ -36,7 +37,12 @@ package struct File: ~Copyable {
         self.descriptor = descriptor
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A child that another thread is just starting has this open file, too, until it runs its program: closing alone
+        // would leave the lock with it for that while.
+        if holdsLock { flock(descriptor, LOCK_UN) }
+        close(descriptor)
+    }
 
     /// The file's length in bytes.
     package func size() throws(FileError) -> Int {
@@ -112,8 +118,11 @@ package struct File: ~Copyable {
     /// Takes the exclusive lock without waiting; it lasts as long as the file is open, and no longer than the process.
     ///
     /// - Returns: false when another open file holds it.
-    package func tryLock() throws(FileError) -> Bool {
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+    package mutating func tryLock() throws(FileError) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
+            holdsLock = true
+            return true
+        }
         guard errno == EWOULDBLOCK else { throw FileError("lock", path) }
         return false
     }

@@ -20,8 +20,14 @@ package struct FieldValue {
 }
 
 /// The fields of the event at hand, by their index in a list of paths; so that rules know no parser.
-package protocol FieldSource: ~Copyable {
-    func value(at index: Int) -> FieldValue
+package struct EventFields {
+    private let values: UnsafeBufferPointer<FieldValue>
+
+    /// - Parameter values: lent for the time of the call that is handed the fields.
+    package init(_ values: UnsafeBufferPointer<FieldValue>) { self.values = values }
+
+    /// The field of the path at `index`.
+    package func value(at index: Int) -> FieldValue { values[index] }
 }
 
 /// Computes SHA-256; so that rules know no library.

@@ -18,27 +18,34 @@ package struct RecordHeaderText: Sendable {
     /// Forgets the headers and keeps the storage.
     package mutating func removeAll() {
         json.removeAll(keepingCapacity: true)
-        LineWriter.literal("[]", to: &json)
+        json.append(contentsOf: Self.empty)
         if !originText.isEmpty { originText.removeAll(keepingCapacity: true) }
         if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
     }
 
     /// Adds one header behind the others; a value may be null. A name that is not valid UTF-8 is repaired.
     package mutating func add(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer?) {
-        json.removeLast()
-        LineWriter.literal(json.count == 1 ? "[" : ",[", to: &json)
-        if RawLines.isValidUTF8(name) {
-            JSONText.appendQuoted(name, to: &json)
-        } else {
-            LineWriter.string("", String(decoding: name, as: UTF8.self), to: &json)
+        guard RawLines.isValidUTF8(name) else {
+            let repaired = Array(String(decoding: name, as: UTF8.self).utf8)
+            return repaired.withUnsafeBufferPointer { add(validName: $0, value) }
         }
-        if let value {
-            LineWriter.literal(",\"", to: &json)
-            Base64.append(value, to: &json)
-            LineWriter.literal("\"]]", to: &json)
-            noteOrigin(name, value)
-        } else {
-            LineWriter.literal(",null]]", to: &json)
+        add(validName: name, value)
+        if let value { noteOrigin(name, value) }
+    }
+
+    private mutating func add(validName name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer?) {
+        json.removeLast()
+        let isFirst = json.count == 1
+        let room = JSONText.bytesPerByteMax * name.count + Base64.count(value?.count ?? 0) + 16
+        json.appendLine(upTo: room) { writer in
+            writer.string(isFirst ? "[" : ",[", name)
+            if let value {
+                writer.literal(",\"")
+                writer.base64(value)
+                writer.literal("\"]]")
+            } else {
+                writer.literal(",null]]")
+            }
         }
     }
 
@@ -60,7 +67,8 @@ package struct SourceRecord {
     /// The broker's time in milliseconds since 1970.
     package let timestampMilliseconds: Int64
     package let key: UnsafeRawBufferPointer?
-    package let headers: RecordHeaderText
+    /// The headers as ``RecordHeaderText/json``; nil for none.
+    package let headers: UnsafeRawBufferPointer?
     /// The quarantined record that this one stands for; nil for the ordinary record.
     package let origin: RedriveOrigin?
     /// nil for a tombstone.
@@ -68,7 +76,7 @@ package struct SourceRecord {
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
-        headers: RecordHeaderText = RecordHeaderText(), origin: RedriveOrigin? = nil, value: UnsafeRawBufferPointer?
+        headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -83,19 +91,27 @@ package struct SourceRecord {
 
 /// Writes Bronze and quarantine lines (`schemas/bronze.schema.json`, `schemas/quarantine.schema.json`).
 package enum RawLines {
+    /// Room for the names and numbers of any line here, that is for all but texts and values.
+    private static let frameBytes = 512
+
     /// Appends the Bronze line of `record` with its line feed.
     ///
     /// - Parameter embedsValue: the value is one JSON object on one line and goes in byte for byte; else as base64.
     package static func appendBronze(_ record: borrowing SourceRecord, embedsValue: Bool, to output: inout [UInt8]) {
-        LineWriter.string("{\"topic\":", record.topic, to: &output)
-        LineWriter.integer(",\"partition\":", Int64(record.partition), to: &output)
-        LineWriter.integer(",\"offset\":", record.offset, to: &output)
-        LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
-        if let key = record.key { appendKey(key, to: &output) }
-        LineWriter.literal(",\"headers\":", to: &output)
-        output.append(contentsOf: record.headers.json)
-        appendValue(record.value, embedded: embedsValue, to: &output)
-        LineWriter.literal("}\n", to: &output)
+        let room =
+            frameBytes + JSONText.bytesPerByteMax * record.topic.utf8.count + (record.headers?.count ?? 0)
+            + sourceRoom(record, embedsValue: embedsValue)
+        output.appendLine(upTo: room) { writer in
+            writer.string("{\"topic\":", record.topic)
+            appendPlace(record, to: &writer)
+            if let headers = record.headers {
+                writer.bytes(",\"headers\":", headers)
+            } else {
+                writer.literal(",\"headers\":[]")
+            }
+            appendValue(record.value, embedded: embedsValue, to: &writer)
+            writer.literal("}\n")
+        }
     }
 
     /// Appends the quarantine line of a record that broke a rule, with its line feed.
@@ -109,57 +125,79 @@ package enum RawLines {
         eventID: UnsafeBufferPointer<UInt8>?,
         bronzeSHA256: [UInt8]?, logicVersion: String, embedsValue: Bool, to output: inout [UInt8]
     ) {
-        LineWriter.string("{\"rule\":", rule, to: &output)
-        LineWriter.string(",\"reason\":", reason, to: &output)
-        LineWriter.string(",\"detail\":", detail, to: &output)
-        LineWriter.string(",\"topic\":", record.topic, to: &output)
-        LineWriter.integer(",\"partition\":", Int64(record.partition), to: &output)
-        LineWriter.integer(",\"offset\":", record.offset, to: &output)
-        LineWriter.integer(",\"timestamp_ms\":", record.timestampMilliseconds, to: &output)
-        if let key = record.key { appendKey(key, to: &output) }
-        if let eventID {
-            LineWriter.string(",\"event_id\":", eventID, to: &output)
-        } else {
-            LineWriter.literal(",\"event_id\":null", to: &output)
+        let texts =
+            rule.utf8.count + reason.utf8.count + detail.utf8.count + record.topic.utf8.count + (eventID?.count ?? 0)
+            + (bronzeSHA256?.count ?? 0) + logicVersion.utf8.count
+        let room =
+            frameBytes + JSONText.bytesPerByteMax * texts + sourceRoom(record, embedsValue: embedsValue)
+        output.appendLine(upTo: room) { writer in
+            writer.string("{\"rule\":", rule)
+            writer.string(",\"reason\":", reason)
+            writer.string(",\"detail\":", detail)
+            writer.string(",\"topic\":", record.topic)
+            appendPlace(record, to: &writer)
+            if let eventID {
+                writer.string(",\"event_id\":", eventID)
+            } else {
+                writer.literal(",\"event_id\":null")
+            }
+            if let bronzeSHA256 {
+                writer.string(",\"bronze_sha256\":", bronzeSHA256)
+            } else {
+                writer.literal(",\"bronze_sha256\":null")
+            }
+            writer.string(",\"logic_version\":", logicVersion)
+            appendValue(record.value, embedded: embedsValue, to: &writer)
+            writer.literal("}\n")
         }
-        if let bronzeSHA256 {
-            LineWriter.string(",\"bronze_sha256\":", bronzeSHA256, to: &output)
+    }
+
+    /// Room for key and value.
+    private static func sourceRoom(_ record: borrowing SourceRecord, embedsValue: Bool) -> Int {
+        let value = record.value?.count ?? 0
+        return JSONText.bytesPerByteMax * (record.key?.count ?? 0) + (embedsValue ? value : Base64.count(value))
+    }
+
+    private static func appendPlace(_ record: borrowing SourceRecord, to writer: inout LineWriter) {
+        writer.integer(",\"partition\":", Int64(record.partition))
+        writer.integer(",\"offset\":", record.offset)
+        writer.integer(",\"timestamp_ms\":", record.timestampMilliseconds)
+        guard let key = record.key else { return }
+        let text = key.bindMemory(to: UInt8.self)
+        if isValidUTF8(text) {
+            writer.string(",\"key\":", text)
         } else {
-            LineWriter.literal(",\"bronze_sha256\":null", to: &output)
+            writer.literal(",\"key_base64\":\"")
+            writer.base64(key)
+            writer.literal("\"")
         }
-        LineWriter.string(",\"logic_version\":", logicVersion, to: &output)
-        appendValue(record.value, embedded: embedsValue, to: &output)
-        LineWriter.literal("}\n", to: &output)
     }
 
     /// The value comes last, so that a reader can find its bytes from the line's end.
-    private static func appendValue(
-        _ value: UnsafeRawBufferPointer?, embedded: Bool, to output: inout [UInt8]
-    ) {
+    private static func appendValue(_ value: UnsafeRawBufferPointer?, embedded: Bool, to writer: inout LineWriter) {
         guard let value else { return }
         if embedded {
-            LineWriter.literal(",\"value\":", to: &output)
-            output.append(contentsOf: value)
+            writer.bytes(",\"value\":", value)
         } else {
-            LineWriter.literal(",\"value_base64\":\"", to: &output)
-            Base64.append(value, to: &output)
-            LineWriter.literal("\"", to: &output)
-        }
-    }
-
-    private static func appendKey(_ key: UnsafeRawBufferPointer, to output: inout [UInt8]) {
-        let text = key.bindMemory(to: UInt8.self)
-        if isValidUTF8(text) {
-            LineWriter.string(",\"key\":", text, to: &output)
-        } else {
-            LineWriter.literal(",\"key_base64\":\"", to: &output)
-            Base64.append(key, to: &output)
-            LineWriter.literal("\"", to: &output)
+            writer.literal(",\"value_base64\":\"")
+            writer.base64(value)
+            writer.literal("\"")
         }
     }
 
     static func isValidUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        if bytes.allSatisfy({ $0 < 0x80 }) { return true }
+        if isASCII(bytes) { return true }
         return (try? UTF8Span(validating: bytes.span)) != nil
+    }
+
+    private static func isASCII(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let start = UnsafeRawPointer(bytes.baseAddress) else { return true }
+        var index = 0
+        while index + 8 <= bytes.count {
+            let word = start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if word & 0x8080_8080_8080_8080 != 0 { return false }
+            index += 8
+        }
+        return bytes[index...].allSatisfy { $0 < 0x80 }
     }
 }

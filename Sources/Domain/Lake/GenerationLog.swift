@@ -139,7 +139,7 @@ package struct GenerationLog: Sendable {
 
     /// Waits for the lock, ten seconds at most.
     private func heldLock() throws -> File {
-        let lock = try File(path + ".lock", .readWrite)
+        var lock = try File(path + ".lock", .readWrite)
         let deadline = SystemClock.monotonicNanoseconds() + 10_000_000_000
         while try !lock.tryLock() {
             guard SystemClock.monotonicNanoseconds() < deadline else {

@@ -317,7 +317,7 @@ package final class LakeVerifier {
         guard let sources = try? reader.sources() else { return false }
         return sources.contains { source in
             guard path.contains("/topic=\(source.topic)/partition=\(source.partition)/") else { return false }
-            guard let lock = try? File(reader.layout.lock(source), .read) else { return false }
+            guard var lock = try? File(reader.layout.lock(source), .read) else { return false }
             return (try? lock.tryLock()) == false
         }
     }

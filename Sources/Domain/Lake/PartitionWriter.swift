@@ -78,7 +78,7 @@ package struct PartitionWriter: ~Copyable {
         let logPath = layout.commitLog(source)
         try LakeError.placed(lockPath) { try Folder.create(Folder.parent(of: logPath), isDurable: false) }
         let lock = try LakeError.placed(lockPath) {
-            let lock = try File(lockPath, .readWrite)
+            var lock = try File(lockPath, .readWrite)
             guard try lock.tryLock() else {
                 let holder = String(decoding: try lock.read(at: 0, count: 64), as: UTF8.self)
                 throw LakeError.locked(source: source, path: lockPath, holder: holder)

@@ -72,7 +72,7 @@ package struct QuarantineLog: Sendable {
     /// - Throws: ``LakeError/quarantine(_:)`` where another process has held the log for ten seconds; what `body` throws.
     package func update<Result>(_ body: (inout Session) throws -> Result) throws -> Result {
         try LakeError.placed(path) { [path] in try Folder.create(Folder.parent(of: path)) }
-        let lock = try LakeError.placed(path) { [path] in try File(path + ".lock", .readWrite) }
+        var lock = try LakeError.placed(path) { [path] in try File(path + ".lock", .readWrite) }
         let deadline = SystemClock.monotonicNanoseconds() + Self.lockSecondsMax * 1_000_000_000
         while try !LakeError.placed(path, { try lock.tryLock() }) {
             guard SystemClock.monotonicNanoseconds() < deadline else {

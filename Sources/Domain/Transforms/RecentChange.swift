@@ -67,13 +67,13 @@ package enum RecentChangeField: Int, CaseIterable {
 }
 
 /// Checks a parsed event against the rules and gives it its types.
-struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
+enum RecentChangeReader {
     /// 2001-01-15T00:00:00Z, the first day of Wikipedia.
-    static var earliestMilliseconds: Int64 { 979_516_800_000 }
-    static var futureMillisecondsMax: Int64 { 86_400_000 }
+    private static let earliestMilliseconds: Int64 = 979_516_800_000
+    private static let futureMillisecondsMax: Int64 = 86_400_000
 
     /// - Parameter brokerMilliseconds: when the broker received the event.
-    static func read(_ source: borrowing Source, brokerMilliseconds: Int64) throws(Rejection) -> RecentChange {
+    static func read(_ source: EventFields, brokerMilliseconds: Int64) throws(Rejection) -> RecentChange {
         let eventID = try text(source, .id)
         guard !eventID.isEmpty else { throw Rejection(.missingField, RecentChangeField.id.path) }
         try checkSchema(try text(source, .schema))
@@ -117,7 +117,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func text(
-        _ source: borrowing Source, _ field: RecentChangeField
+        _ source: EventFields, _ field: RecentChangeField
     ) throws(Rejection) -> UnsafeBufferPointer<UInt8> {
         let value = source.value(at: field.rawValue)
         switch value.kind {
@@ -128,7 +128,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func optionalText(
-        _ source: borrowing Source, _ field: RecentChangeField
+        _ source: EventFields, _ field: RecentChangeField
     ) throws(Rejection) -> UnsafeBufferPointer<UInt8> {
         let value = source.value(at: field.rawValue)
         switch value.kind {
@@ -139,7 +139,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func integer(
-        _ source: borrowing Source, _ field: RecentChangeField
+        _ source: EventFields, _ field: RecentChangeField
     ) throws(Rejection) -> Int64? {
         let value = source.value(at: field.rawValue)
         switch value.kind {
@@ -150,7 +150,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
     }
 
     private static func bool(
-        _ source: borrowing Source, _ field: RecentChangeField, required: Bool
+        _ source: EventFields, _ field: RecentChangeField, required: Bool
     ) throws(Rejection) -> Bool {
         let value = source.value(at: field.rawValue)
         switch value.kind {
@@ -162,7 +162,7 @@ struct RecentChangeReader<Source: FieldSource & ~Copyable>: ~Copyable {
         }
     }
 
-    private static func checkObject(_ source: borrowing Source, _ field: RecentChangeField) throws(Rejection) {
+    private static func checkObject(_ source: EventFields, _ field: RecentChangeField) throws(Rejection) {
         switch source.value(at: field.rawValue).kind {
         case .object, .absent, .null: return
         default: throw Rejection(.wrongType, field.path)

@@ -58,9 +58,7 @@ package struct RecentChangeTransform {
     private let collection: String
     private var text: [UInt8] = []
     private var digest: [UInt8] = []
-    // The wiki of the last change and its language: changes of one wiki come in runs.
-    private var lastWiki: [UInt8] = []
-    private var lastLanguage: [UInt8] = []
+    private var languages = WikiLanguageCache()
 
     /// - Parameter collection: the name under which Gold documents are found, such as the topic's.
     package init(
@@ -79,14 +77,14 @@ package struct RecentChangeTransform {
     ///   - bronzeSHA256: hexadecimal digest of the raw value.
     ///   - embedsValue: whether the value may stand verbatim in a line.
     ///   - goldLine: lent the Gold line without its line feed, and the document's id, if one was made.
-    package mutating func apply<Source: FieldSource & ~Copyable>(
-        _ record: borrowing SourceRecord, fields: borrowing Source, bronzeSHA256: [UInt8], embedsValue: Bool,
+    package mutating func apply(
+        _ record: borrowing SourceRecord, fields: EventFields, bronzeSHA256: [UInt8], embedsValue: Bool,
         hasher: inout some ContentHasher & ~Copyable, output: inout DerivedLines,
         goldLine: (_ documentID: UnsafeBufferPointer<UInt8>, _ line: UnsafeRawBufferPointer) -> Void
     ) throws {
         let change: RecentChange
         do throws(Rejection) {
-            change = try RecentChangeReader<Source>.read(fields, brokerMilliseconds: record.timestampMilliseconds)
+            change = try RecentChangeReader.read(fields, brokerMilliseconds: record.timestampMilliseconds)
         } catch {
             let id = fields.value(at: RecentChangeField.id.rawValue)
             reject(
@@ -94,13 +92,17 @@ package struct RecentChangeTransform {
                 embedsValue: embedsValue, output: &output)
             return
         }
-        appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
+        let silver = appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
         output.eventTimes.append(change.eventTimeMilliseconds)
         output.count(change.flags, offset: record.offset)
         guard becomesGold(change) else { return }
         let start = output.gold.count
-        try appendGold(change, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
+        try output.silver.withUnsafeBytes { lines in
+            try appendGold(
+                change, silver: UnsafeRawBufferPointer(rebasing: lines[silver.start...]), silver.members,
+                hasher: &hasher, to: &output.gold)
+        }
         output.goldCount += 1
         output.gold.withUnsafeBytes { buffer in
             goldLine(change.eventID, UnsafeRawBufferPointer(rebasing: buffer[start..<buffer.count - 1]))
@@ -131,100 +133,144 @@ package struct RecentChangeTransform {
         return true
     }
 
-    private func appendSilver(
-        _ change: RecentChange, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8], to output: inout [UInt8]
-    ) {
-        LineWriter.string("{\"event_id\":", change.eventID, to: &output)
-        LineWriter.time(",\"event_time\":", change.eventTimeMilliseconds, to: &output)
-        LineWriter.string(",\"wiki\":", change.wiki, to: &output)
-        LineWriter.string(",\"domain\":", change.domain, to: &output)
-        LineWriter.string(",\"type\":", change.type, to: &output)
-        LineWriter.integerOrNull(",\"namespace\":", change.namespace, to: &output)
-        LineWriter.string(",\"title\":", change.title, to: &output)
-        LineWriter.string(",\"page_url\":", change.pageURL, to: &output)
-        LineWriter.string(",\"user\":", change.user, to: &output)
-        LineWriter.bool(",\"is_bot\":", change.isBot, to: &output)
-        LineWriter.bool(",\"is_minor\":", change.isMinor, to: &output)
-        LineWriter.string(",\"comment\":", change.comment, to: &output)
-        LineWriter.integerOrNull(",\"length_old\":", change.lengthOld, to: &output)
-        LineWriter.integerOrNull(",\"length_new\":", change.lengthNew, to: &output)
-        LineWriter.integerOrNull(",\"delta\":", change.delta, to: &output)
-        LineWriter.integerOrNull(",\"revision_old\":", change.revisionOld, to: &output)
-        LineWriter.integerOrNull(",\"revision_new\":", change.revisionNew, to: &output)
-        appendFlags(change.flags, to: &output)
-        appendLineage(change.eventID, record, bronzeSHA256: bronzeSHA256, to: &output)
-        LineWriter.literal("}\n", to: &output)
+    /// Where the members that Gold repeats stand in a Silver line, each with its quotes.
+    private struct SharedMembers {
+        var (eventID, eventTime, wiki, type) = (0..<0, 0..<0, 0..<0, 0..<0)
+        var (title, pageURL, user) = (0..<0, 0..<0, 0..<0)
+        /// `quality_flags` with its name and the comma before it.
+        var flags = 0..<0
+        /// `lineage` with its name, the comma before it, and the line's end.
+        var lineage = 0..<0
     }
 
+    /// Room for the names, numbers and times of a Silver or Gold line, that is for all but its texts.
+    private static let frameBytes = 1_024
+
+    /// Room for the texts that both lines may hold, in Silver's case some of them three times.
+    private func room(_ change: RecentChange, _ record: borrowing SourceRecord) -> Int {
+        let texts =
+            3 * (change.eventID.count + record.topic.utf8.count + collection.utf8.count + logicVersion.utf8.count)
+            + change.wiki.count + change.domain.count + change.type.count + change.title.count
+            + change.pageURL.count + change.user.count + change.comment.count
+            + (record.origin.map { $0.topic.utf8.count + $0.bronzeSHA256.utf8.count } ?? 0)
+        return Self.frameBytes + JSONText.bytesPerByteMax * texts
+    }
+
+    /// - Returns: where the line begins, and where in it stands what Gold repeats.
+    private func appendSilver(
+        _ change: RecentChange, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8], to output: inout [UInt8]
+    ) -> (start: Int, members: SharedMembers) {
+        let start = output.count
+        var members = SharedMembers()
+        output.appendLine(upTo: room(change, record) + bronzeSHA256.count) { writer in
+            let eventID = writer.string("{\"event_id\":", change.eventID)
+            let eventTime = writer.time(",\"event_time\":", change.eventTimeMilliseconds)
+            let wiki = writer.string(",\"wiki\":", change.wiki)
+            writer.string(",\"domain\":", change.domain)
+            let type = writer.string(",\"type\":", change.type)
+            writer.integerOrNull(",\"namespace\":", change.namespace)
+            let title = writer.string(",\"title\":", change.title)
+            let pageURL = writer.string(",\"page_url\":", change.pageURL)
+            let user = writer.string(",\"user\":", change.user)
+            writer.bool(",\"is_bot\":", change.isBot)
+            writer.bool(",\"is_minor\":", change.isMinor)
+            writer.string(",\"comment\":", change.comment)
+            writer.integerOrNull(",\"length_old\":", change.lengthOld)
+            writer.integerOrNull(",\"length_new\":", change.lengthNew)
+            writer.integerOrNull(",\"delta\":", change.delta)
+            writer.integerOrNull(",\"revision_old\":", change.revisionOld)
+            writer.integerOrNull(",\"revision_new\":", change.revisionNew)
+            let flags = appendFlags(change.flags, to: &writer)
+            let lineage = appendLineage(eventID, record, bronzeSHA256: bronzeSHA256, to: &writer)
+            members = SharedMembers(
+                eventID: eventID, eventTime: eventTime, wiki: wiki, type: type, title: title, pageURL: pageURL,
+                user: user, flags: flags, lineage: lineage)
+        }
+        return (start, members)
+    }
+
+    /// - Parameters:
+    ///   - silver: the Silver line of the same change.
+    ///   - members: where in it stands what is repeated.
     private mutating func appendGold(
-        _ change: RecentChange, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8],
+        _ change: RecentChange, silver: UnsafeRawBufferPointer, _ members: SharedMembers,
         hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
     ) throws {
         renderText(change)
-        if !lastWiki.elementsEqual(change.wiki) || lastLanguage.isEmpty {
-            lastWiki.removeAll(keepingCapacity: true)
-            lastWiki.append(contentsOf: change.wiki)
-            lastLanguage = WikiLanguage.code(wiki: change.wiki)
-        }
-        let start = output.count
-        LineWriter.string("{\"doc_id\":", change.eventID, to: &output)
-        LineWriter.string(",\"version\":1,\"collection\":", collection, to: &output)
-        LineWriter.literal(",\"attributes\":{}", to: &output)
-        LineWriter.string(",\"type\":", change.type, to: &output)
-        LineWriter.integerOrNull(",\"namespace\":", change.namespace, to: &output)
-        LineWriter.string(",\"user\":", change.user, to: &output)
-        LineWriter.bool(",\"is_bot\":", change.isBot, to: &output)
-        LineWriter.string(",\"text\":", text, to: &output)
-        LineWriter.time(",\"event_time\":", change.eventTimeMilliseconds, to: &output)
-        LineWriter.string(",\"title\":", change.title, to: &output)
-        LineWriter.string(",\"url\":", change.pageURL, to: &output)
-        LineWriter.string(",\"lang\":", lastLanguage, to: &output)
-        LineWriter.string(",\"wiki\":", change.wiki, to: &output)
-        appendFlags(change.flags, to: &output)
-        LineWriter.literal(",\"text_hash\":\"", to: &output)
-        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &output) }
-        LineWriter.literal("\"", to: &output)
-        // The content hash covers the line so far as an object of its own: all but itself and lineage.
-        output.append(UInt8(ascii: "}"))
         digest.removeAll(keepingCapacity: true)
-        try output.withUnsafeBytes { buffer in
-            try hasher.appendHexDigest(of: UnsafeRawBufferPointer(rebasing: buffer[start...]), to: &digest)
+        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
+        let room =
+            Self.frameBytes + silver.count + 2 * digest.count
+            + JSONText.bytesPerByteMax * (collection.utf8.count + text.count)
+        try output.appendLine(upTo: room) { writer in
+            func repeated(_ prefix: StaticString, _ member: Range<Int>) {
+                writer.bytes(prefix, UnsafeRawBufferPointer(rebasing: silver[member]))
+            }
+            repeated("{\"doc_id\":", members.eventID)
+            writer.string(",\"version\":1,\"collection\":", collection)
+            writer.literal(",\"attributes\":{}")
+            repeated(",\"type\":", members.type)
+            writer.integerOrNull(",\"namespace\":", change.namespace)
+            repeated(",\"user\":", members.user)
+            writer.bool(",\"is_bot\":", change.isBot)
+            writer.string(",\"text\":", text)
+            repeated(",\"event_time\":", members.eventTime)
+            repeated(",\"title\":", members.title)
+            repeated(",\"url\":", members.pageURL)
+            writer.string(",\"lang\":", languages.code(wiki: change.wiki))
+            repeated(",\"wiki\":", members.wiki)
+            repeated("", members.flags)
+            writer.literal(",\"text_hash\":\"")
+            writer.bytes(digest)
+            // The content hash covers the line so far as an object of its own: all but itself and lineage.
+            writer.literal("\"}")
+            digest.removeAll(keepingCapacity: true)
+            try hasher.appendHexDigest(of: writer.written, to: &digest)
+            writer.removeLast()
+            writer.literal(",\"content_hash\":\"")
+            writer.bytes(digest)
+            writer.literal("\"")
+            repeated("", members.lineage)
         }
-        output.removeLast()
-        LineWriter.string(",\"content_hash\":", digest, to: &output)
-        appendLineage(change.eventID, record, bronzeSHA256: bronzeSHA256, to: &output)
-        LineWriter.literal("}\n", to: &output)
     }
 
-    private func appendFlags(_ flags: QualityFlags, to output: inout [UInt8]) {
-        LineWriter.literal(",\"quality_flags\":[", to: &output)
+    /// - Returns: where it stands, with the comma before it.
+    private func appendFlags(_ flags: QualityFlags, to writer: inout LineWriter) -> Range<Int> {
+        let start = writer.count
+        writer.literal(",\"quality_flags\":[")
         var separator: StaticString = ""
         flags.forEach { rule in
-            LineWriter.string(separator, rule.rawValue, to: &output)
+            writer.string(separator, rule.rawValue)
             separator = ","
         }
-        LineWriter.literal("]", to: &output)
+        writer.literal("]")
+        return start..<writer.count
     }
 
+    /// Appends the last member and the line's end.
+    ///
+    /// - Parameter eventID: where the id stands in the line, with its quotes.
+    /// - Returns: where it stands, with the comma before it.
     private func appendLineage(
-        _ eventID: UnsafeBufferPointer<UInt8>, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8],
-        to output: inout [UInt8]
-    ) {
-        LineWriter.string(",\"lineage\":{\"logic_version\":", logicVersion, to: &output)
-        LineWriter.string(",\"parents\":[{\"topic\":", record.topic, to: &output)
-        LineWriter.integer(",\"partition\":", Int64(record.partition), to: &output)
-        LineWriter.integer(",\"offset\":", record.offset, to: &output)
-        LineWriter.string(",\"event_id\":", eventID, to: &output)
-        LineWriter.string(",\"bronze_sha256\":", bronzeSHA256, to: &output)
+        _ eventID: Range<Int>, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8], to writer: inout LineWriter
+    ) -> Range<Int> {
+        let start = writer.count
+        writer.string(",\"lineage\":{\"logic_version\":", logicVersion)
+        writer.string(",\"parents\":[{\"topic\":", record.topic)
+        writer.integer(",\"partition\":", Int64(record.partition))
+        writer.integer(",\"offset\":", record.offset)
+        writer.bytes(",\"event_id\":", UnsafeRawBufferPointer(rebasing: writer.written[eventID]))
+        writer.string(",\"bronze_sha256\":", bronzeSHA256)
         if settings.codeVersion.followsRedrives, let origin = record.origin {
             // The record's own event id: that of the quarantined one may be what was wrong with it.
-            LineWriter.string("},{\"topic\":", origin.topic, to: &output)
-            LineWriter.integer(",\"partition\":", Int64(origin.partition), to: &output)
-            LineWriter.integer(",\"offset\":", origin.offset, to: &output)
-            LineWriter.string(",\"event_id\":", eventID, to: &output)
-            LineWriter.string(",\"bronze_sha256\":", origin.bronzeSHA256, to: &output)
+            writer.string("},{\"topic\":", origin.topic)
+            writer.integer(",\"partition\":", Int64(origin.partition))
+            writer.integer(",\"offset\":", origin.offset)
+            writer.bytes(",\"event_id\":", UnsafeRawBufferPointer(rebasing: writer.written[eventID]))
+            writer.string(",\"bronze_sha256\":", origin.bronzeSHA256)
         }
-        LineWriter.literal("}]}", to: &output)
+        writer.literal("}]}}\n")
+        return start..<writer.count
     }
 
     /// Renders the template into ``text``, cut after the allowed number of Unicode scalars.
@@ -235,9 +281,9 @@ package struct RecentChangeTransform {
         text.removeAll(keepingCapacity: true)
         settings.template.render(to: &text) { field, output in
             switch field {
-            case .title: appendFolded(change.title, to: &output)
-            case .comment: PlainComment.append(change.comment, to: &output)
-            case .user: appendFolded(change.user, to: &output)
+            case .title: PlainText.append(change.title, to: &output)
+            case .comment: PlainText.append(comment: change.comment, to: &output)
+            case .user: PlainText.append(change.user, to: &output)
             case .wiki: output.append(contentsOf: change.wiki)
             case .domain: output.append(contentsOf: change.domain)
             case .type: output.append(contentsOf: change.type)
@@ -249,11 +295,6 @@ package struct RecentChangeTransform {
         }
         swap(&text, &self.text)
         cutText(afterScalars: settings.contentCharactersMax)
-    }
-
-    private func appendFolded(_ value: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
-        let start = output.count
-        for byte in value { PlainComment.appendFolded(byte, to: &output, from: start) }
     }
 
     private mutating func cutText(afterScalars limit: Int) {

@@ -7,10 +7,12 @@ package struct TextTemplate: Sendable, Equatable {
         case title, comment, user, wiki, domain, type, delta
     }
 
-    enum Part: Sendable, Equatable {
-        case literal([UInt8])
+    /// A template is a flat list of these: followed for each document, it must not take references to be counted.
+    private enum Step: Sendable, Equatable {
+        /// Bytes of `literals`.
+        case literal(Range<Int>)
         case field(Field)
-        case optional([Part])
+        case beginOptional, endOptional
     }
 
     /// Why a template was refused.
@@ -23,54 +25,61 @@ package struct TextTemplate: Sendable, Equatable {
 
     /// The template as it was written.
     package let source: String
-    let parts: [Part]
+    private let steps: [Step]
+    private let literals: [UInt8]
 
     /// - Throws: ``Fault`` naming the unknown field or the unbalanced bracket and its position.
     package init(_ source: String) throws(Fault) {
         self.source = source
         var reader = Reader(characters: Array(source))
-        parts = try reader.parts(isNested: false)
+        try reader.read()
+        steps = reader.steps
+        literals = reader.literals
     }
 
     private struct Reader {
         let characters: [Character]
         var position = 0
+        var steps: [Step] = []
+        var literals: [UInt8] = []
 
-        mutating func parts(isNested: Bool) throws(Fault) -> [Part] {
-            var parts: [Part] = []
-            var literal = ""
-            func flush(_ literal: inout String) {
-                if !literal.isEmpty { parts.append(.literal(Array(literal.utf8))) }
-                literal = ""
-            }
+        mutating func read() throws(Fault) {
+            var isInOptional = false
             while position < characters.count {
                 let character = characters[position]
                 position += 1
                 switch character {
                 case "\\" where position < characters.count:
-                    literal.append(characters[position])
+                    append(literal: characters[position])
                     position += 1
                 case "{":
-                    flush(&literal)
-                    parts.append(.field(try field()))
-                case "[" where !isNested:
-                    flush(&literal)
-                    parts.append(.optional(try self.parts(isNested: true)))
+                    steps.append(.field(try field()))
+                case "[" where !isInOptional:
+                    isInOptional = true
+                    steps.append(.beginOptional)
                 case "[":
                     throw Fault(
                         description: "a [ inside […] at character \(position): write \\[ for the bracket itself")
-                case "]" where isNested:
-                    flush(&literal)
-                    return parts
+                case "]" where isInOptional:
+                    isInOptional = false
+                    steps.append(.endOptional)
                 case "]", "}":
                     throw Fault(description: "a \(character) without its opening at character \(position)")
                 default:
-                    literal.append(character)
+                    append(literal: character)
                 }
             }
-            guard !isNested else { throw Fault(description: "a [ is not closed") }
-            flush(&literal)
-            return parts
+            guard !isInOptional else { throw Fault(description: "a [ is not closed") }
+        }
+
+        mutating func append(literal character: Character) {
+            var start = literals.count
+            literals.append(contentsOf: character.utf8)
+            if case .literal(let before) = steps.last {
+                start = before.lowerBound
+                steps.removeLast()
+            }
+            steps.append(.literal(start..<literals.count))
         }
 
         mutating func field() throws(Fault) -> Field {
@@ -91,83 +100,108 @@ package struct TextTemplate: Sendable, Equatable {
     ///
     /// - Parameter value: appends a field's text, and appends nothing for an empty one.
     func render(to output: inout [UInt8], _ value: (Field, inout [UInt8]) -> Void) {
-        _ = render(parts, to: &output, value)
-    }
-
-    /// - Returns: false when a field came out empty.
-    private func render(
-        _ parts: [Part], to output: inout [UInt8], _ value: (Field, inout [UInt8]) -> Void
-    ) -> Bool {
-        var isComplete = true
-        for part in parts {
-            switch part {
-            case .literal(let bytes): output.append(contentsOf: bytes)
-            case .field(let field):
-                let start = output.count
-                value(field, &output)
-                if output.count == start { isComplete = false }
-            case .optional(let inner):
-                let start = output.count
-                if !render(inner, to: &output, value) { output.removeLast(output.count - start) }
+        literals.withUnsafeBufferPointer { literals in
+            var optionalStart = 0
+            var isComplete = true
+            for step in steps {
+                switch step {
+                case .literal(let range):
+                    output.append(contentsOf: UnsafeBufferPointer(rebasing: literals[range]))
+                case .field(let field):
+                    let start = output.count
+                    value(field, &output)
+                    if output.count == start { isComplete = false }
+                case .beginOptional:
+                    optionalStart = output.count
+                    isComplete = true
+                case .endOptional:
+                    if !isComplete { output.removeLast(output.count - optionalStart) }
+                }
             }
         }
-        return isComplete
     }
 }
 
-/// An edit summary as people read it: section marks and link brackets taken out, white space made single.
-enum PlainComment {
-    /// Appends the plain form of `comment`.
+/// Texts of a change as people read them: on one line, with runs of white space made single.
+enum PlainText {
+    /// Appends `text` with each run of ASCII white space and control characters folded to one space, none at the start.
+    static func append(_ text: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
+        output.appendRaw(upTo: text.count) { start in
+            var line = Line(start: start)
+            for byte in text { line.append(byte) }
+            return line.count
+        }
+    }
+
+    /// Appends the plain form of an edit summary: section marks and link brackets taken out.
     ///
     /// `/* History */ typo` becomes `History: typo`; `[[Rhine|the river]]` becomes `the river`.
-    static func append(_ comment: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
-        let start = output.count
-        var index = 0
-        var isInSection = false
-        // Where the text of the innermost open link began, to drop its target when a `|` follows.
-        var linkStart: Int?
-        func isAt(_ first: Unicode.Scalar, _ second: Unicode.Scalar) -> Bool {
-            index + 1 < comment.count && comment[index] == UInt8(ascii: first)
-                && comment[index + 1] == UInt8(ascii: second)
+    static func append(comment: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
+        // What a section's end puts in is no longer than its mark, so the text never grows.
+        output.appendRaw(upTo: comment.count) { start in
+            var line = Line(start: start)
+            var index = 0
+            var isInSection = false
+            // Where the text of the innermost open link began, to drop its target when a `|` follows.
+            var linkStart: Int?
+            while index < comment.count {
+                let byte = comment[index]
+                let next = index + 1 < comment.count ? comment[index + 1] : 0
+                switch (byte, next) {
+                case (UInt8(ascii: "/"), UInt8(ascii: "*")):
+                    isInSection = true
+                    index += 2
+                case (UInt8(ascii: "*"), UInt8(ascii: "/")) where isInSection:
+                    isInSection = false
+                    index += 2
+                    line.trim()
+                    let hasMore = comment[index...].contains { $0 > 0x20 }
+                    if hasMore && line.count > 0 {
+                        line.append(UInt8(ascii: ":"))
+                        line.append(0x20)
+                    }
+                case (UInt8(ascii: "["), UInt8(ascii: "[")):
+                    linkStart = line.count
+                    index += 2
+                case (UInt8(ascii: "]"), UInt8(ascii: "]")):
+                    linkStart = nil
+                    index += 2
+                case (UInt8(ascii: "|"), _) where linkStart != nil:
+                    line.cut(to: linkStart ?? 0)
+                    linkStart = nil
+                    index += 1
+                default:
+                    line.append(byte)
+                    index += 1
+                }
+            }
+            line.trim()
+            return line.count
         }
-        while index < comment.count {
-            if isAt("/", "*") {
-                isInSection = true
-                index += 2
-            } else if isInSection && isAt("*", "/") {
-                isInSection = false
-                index += 2
-                trimSpaces(&output, from: start)
-                let hasMore = comment[index...].contains { $0 > 0x20 }
-                if hasMore && output.count > start { output.append(contentsOf: ": ".utf8) }
-            } else if isAt("[", "[") {
-                linkStart = output.count
-                index += 2
-            } else if isAt("]", "]") {
-                linkStart = nil
-                index += 2
-            } else if comment[index] == UInt8(ascii: "|"), let begin = linkStart {
-                output.removeLast(output.count - begin)
-                linkStart = nil
-                index += 1
-            } else {
-                appendFolded(comment[index], to: &output, from: start)
-                index += 1
+    }
+
+    /// A text that is being written into room for all of it.
+    private struct Line {
+        let start: UnsafeMutablePointer<UInt8>
+        private(set) var count = 0
+
+        init(start: UnsafeMutablePointer<UInt8>) { self.start = start }
+
+        /// Appends one byte, with runs of ASCII white space and control characters folded to one space.
+        mutating func append(_ byte: UInt8) {
+            if byte > 0x20 && byte != 0x7F {
+                start[count] = byte
+                count += 1
+            } else if count > 0 && start[count - 1] != 0x20 {
+                start[count] = 0x20
+                count += 1
             }
         }
-        trimSpaces(&output, from: start)
-    }
 
-    /// Appends one byte, with runs of ASCII white space and control characters folded to one space.
-    static func appendFolded(_ byte: UInt8, to output: inout [UInt8], from start: Int) {
-        if byte <= 0x20 || byte == 0x7F {
-            if output.count > start && output[output.count - 1] != 0x20 { output.append(0x20) }
-        } else {
-            output.append(byte)
+        mutating func cut(to place: Int) { count = min(count, place) }
+
+        mutating func trim() {
+            while count > 0 && start[count - 1] == 0x20 { count -= 1 }
         }
-    }
-
-    private static func trimSpaces(_ output: inout [UInt8], from start: Int) {
-        while output.count > start && output[output.count - 1] == 0x20 { output.removeLast() }
     }
 }

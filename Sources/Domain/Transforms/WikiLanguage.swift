@@ -43,3 +43,30 @@ package enum WikiLanguage {
         return table
     }()
 }
+
+/// The languages of the wikis that were asked for last: most changes are of some dozen wikis, and the table's answer costs
+/// an allocation.
+struct WikiLanguageCache {
+    private struct Entry {
+        var wiki: [UInt8] = []
+        var language: [UInt8] = []
+    }
+
+    private static let size = 256
+    /// Names of wikis are shorter; what is longer is not kept.
+    private static let nameBytesMax = 64
+    private var entries = [Entry](repeating: Entry(), count: size)
+
+    init() {}
+
+    /// What ``WikiLanguage/code(wiki:)`` says.
+    mutating func code(wiki: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        guard wiki.count <= Self.nameBytesMax else { return WikiLanguage.code(wiki: wiki) }
+        var place = 0
+        for byte in wiki { place = (place &* 31 &+ Int(byte)) & (Self.size - 1) }
+        if entries[place].language.isEmpty || !entries[place].wiki.elementsEqual(wiki) {
+            entries[place] = Entry(wiki: Array(wiki), language: WikiLanguage.code(wiki: wiki))
+        }
+        return entries[place].language
+    }
+}

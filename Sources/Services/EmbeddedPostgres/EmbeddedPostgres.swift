@@ -162,7 +162,11 @@ private final class OwnedDescriptor: Sendable {
         self.descriptor = descriptor
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone would leave the lock for a moment with a child that is just being started.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
 
 /// The server's log, which it only ever appends to.

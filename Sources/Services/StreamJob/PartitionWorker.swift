@@ -209,10 +209,12 @@ final class PartitionWorker {
         headers.removeAll()
         record.forEachHeader { headers.add($0, $1) }
         let value = record.value
-        try processor.process(
-            SourceRecord(
-                topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
-                key: record.key, headers: headers, origin: headers.origin, value: value))
+        try headers.json.withUnsafeBytes { json in
+            _ = try processor.process(
+                SourceRecord(
+                    topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
+                    key: record.key, headers: json, origin: headers.origin, value: value))
+        }
         batchNext = offset + 1
         batchTimeMax = max(batchTimeMax, time)
         batchBytes += value?.count ?? 0

@@ -39,7 +39,7 @@ package struct RecordProcessor: ~Copyable {
         fileprivate var leavesOut = false
 
         fileprivate mutating func apply(
-            _ record: borrowing SourceRecord, fields: borrowing JSONFieldParser, bronzeSHA256: [UInt8],
+            _ record: borrowing SourceRecord, fields: EventFields, bronzeSHA256: [UInt8],
             embedsValue: Bool, hasher: inout LibraryHasher,
             goldLine: (UnsafeBufferPointer<UInt8>, UnsafeRawBufferPointer) -> Void
         ) throws {
@@ -64,6 +64,8 @@ package struct RecordProcessor: ~Copyable {
     private let topic: String
     private let partition: Int32
     private var parser: JSONFieldParser
+    // Those of the record at hand, by the numbers of ``RecentChangeField``.
+    private var fields = [FieldValue](repeating: FieldValue(kind: .absent), count: RecentChangeField.allCases.count)
     private var hasher: LibraryHasher
     private var duplicates: DuplicateWindow
     private var digest: [UInt8] = []
@@ -178,6 +180,7 @@ package struct RecordProcessor: ~Copyable {
         guard parser.field(RecentChangeField.meta.rawValue).kind == .object else {
             return reject(record, Rejection(.missingMeta), eventID: id, embedsValue: embedsValue)
         }
+        for index in fields.indices { fields[index] = FieldValue(parser.field(index)) }
         for index in generations.indices where !generations[index].leavesOut {
             try derive(index, record, embedsValue: embedsValue)
         }
@@ -213,15 +216,17 @@ package struct RecordProcessor: ~Copyable {
             swap(&entries, &gold)
             swap(&ids, &goldIDs)
         }
-        try generations[index].apply(
-            record, fields: parser, bronzeSHA256: digest, embedsValue: embedsValue, hasher: &hasher
-        ) { documentID, line in
-            let idStart = ids.count
-            ids.append(contentsOf: documentID)
-            entries.append(
-                GoldEntry(
-                    generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
-                    documentID: idStart..<ids.count, line: start..<start + line.count))
+        try fields.withUnsafeBufferPointer { fields in
+            try generations[index].apply(
+                record, fields: EventFields(fields), bronzeSHA256: digest, embedsValue: embedsValue, hasher: &hasher
+            ) { documentID, line in
+                let idStart = ids.count
+                ids.append(contentsOf: documentID)
+                entries.append(
+                    GoldEntry(
+                        generationIndex: index, sourceOffset: offset, sourceTimestampMilliseconds: timestamp,
+                        documentID: idStart..<ids.count, line: start..<start + line.count))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
+import Events
 import Hashing
-package import JSONScan
+import JSONScan
 package import Settings
 package import Transforms
 
@@ -18,19 +18,18 @@ package struct LibraryHasher: ~Copyable, ContentHasher {
     }
 }
 
-extension JSONFieldParser: FieldSource {
-    /// The field at an index of ``RecentChangeField``'s paths, in the rules' words.
-    package func value(at index: Int) -> FieldValue {
-        let field = field(index)
+extension FieldValue {
+    /// A parsed field in the rules' words.
+    init(_ field: JSONField) {
         switch field.kind {
-        case .absent: return FieldValue(kind: .absent)
-        case .null: return FieldValue(kind: .null)
-        case .bool: return FieldValue(kind: .bool, integer: field.integer)
-        case .integer: return FieldValue(kind: .integer, integer: field.integer)
-        case .unsigned, .double: return FieldValue(kind: .double)
-        case .string: return FieldValue(kind: .string, text: field.text)
-        case .array: return FieldValue(kind: .array)
-        case .object: return FieldValue(kind: .object)
+        case .absent: self.init(kind: .absent)
+        case .null: self.init(kind: .null)
+        case .bool: self.init(kind: .bool, integer: field.integer)
+        case .integer: self.init(kind: .integer, integer: field.integer)
+        case .unsigned, .double: self.init(kind: .double)
+        case .string: self.init(kind: .string, text: field.text)
+        case .array: self.init(kind: .array)
+        case .object: self.init(kind: .object)
         }
     }
 }

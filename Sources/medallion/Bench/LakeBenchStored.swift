@@ -105,7 +105,6 @@ extension LakeBench {
         let source = TopicPartition(topic: Self.topic, partition: 0)
         var loop = try WriterLoop.open(layout: layout, source: source, generation: generation)
         var payload: [UInt8] = []
-        let headers = RecordHeaderText()
         var samples: [Double] = []
         let step = max(1, enduranceEvents / Self.memorySamples)
         for index in 0..<enduranceEvents {
@@ -115,7 +114,7 @@ extension LakeBench {
                 try loop.take(
                     SourceRecord(
                         topic: source.topic, partition: 0, offset: Int64(index),
-                        timestampMilliseconds: LakeInput.broker(index), key: nil, headers: headers, value: value))
+                        timestampMilliseconds: LakeInput.broker(index), key: nil, value: value))
             }
             if (index + 1).isMultiple(of: step) { samples.append(ProcessMemory.residentMegabytes()) }
         }

@@ -116,11 +116,13 @@ struct LakeInput: Sendable {
                     piece(header + 8 + nameCount, contentCount))
                 header += 8 + nameCount + contentCount
             }
-            try body(
-                SourceRecord(
-                    topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
-                    key: piece(key, keyCount), headers: headers, origin: headers.origin,
-                    value: piece(value, valueCount)))
+            try headers.json.withUnsafeBytes { json in
+                try body(
+                    SourceRecord(
+                        topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
+                        key: piece(key, keyCount), headers: json, origin: headers.origin,
+                        value: piece(value, valueCount)))
+            }
             offset += 1
             at = value + valueCount
         }

@@ -12,7 +12,7 @@ struct UpkeepLock: ~Copyable {
         let path = layout.upkeepLock(source)
         file = try LakeError.placed(path) {
             try Folder.create(Folder.parent(of: path), isDurable: false)
-            let file = try File(path, .readWrite)
+            var file = try File(path, .readWrite)
             guard try file.tryLock() else {
                 let holder = String(decoding: try file.read(at: 0, count: 64), as: UTF8.self)
                 throw LakeError.locked(source: source, path: path, holder: holder)

@@ -20,7 +20,7 @@ struct StorageState: ~Copyable {
     init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger, disk: DiskCalls) throws {
         let folder = configuration.directory
         try Folder.create(folder)
-        let lock = try File(folder + "/broker.lock", .readWrite)
+        var lock = try File(folder + "/broker.lock", .readWrite)
         guard try lock.tryLock() else {
             throw BrokerError(
                 operation: "open broker folder", subject: folder, reason: "another broker is using it",
