@@ -20,7 +20,7 @@ setup-tests: ## The same, with what only the tests need
 	@tools/setup.sh --tests
 
 build: setup ## Build the release executable
-	swift build -c release --product medallion
+	swift build -c release --product medallion --static-swift-stdlib
 
 demo: build ## Show everything at http://127.0.0.1:8080; RECORDING=file, DEMO_SECONDS=n
 	@$(MEDALLION) demo

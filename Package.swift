@@ -48,8 +48,9 @@ let package = Package(
     targets: [
         // C
         cLibrary("CRDKafka", pkgConfig: "rdkafka"),
-        cLibrary("CPostgres", pkgConfig: "libpq"),
-        cLibrary("CCurl", pkgConfig: "libcurl"),
+        // Headers alone, as OpenVINO's: CLateLibraries opens the libraries.
+        cLibrary("CPostgres", pkgConfig: nil),
+        cLibrary("CCurl", pkgConfig: nil),
         cLibrary("CZstd", pkgConfig: "libzstd"),
         cLibrary("CEvent", pkgConfig: "libevent_openssl"),
         cLibrary("COpenVINO", pkgConfig: "openvino_c"),
@@ -57,7 +58,8 @@ let package = Package(
         cLibrary("CIsal", pkgConfig: "libisal"),
         cLibrary("CSpawn", pkgConfig: nil),
         .target(
-            name: "COpenVINOLoader", dependencies: ["COpenVINO"], path: "Sources/C/COpenVINOLoader",
+            name: "CLateLibraries", dependencies: ["COpenVINO", "CCurl", "CPostgres"],
+            path: "Sources/C/CLateLibraries",
             cSettings: [.unsafeFlags(["-Wall", "-Werror"])]),
         .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
@@ -73,9 +75,9 @@ let package = Package(
         module("Clients", "Gzip", uses: ["CIsal"]),
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
-        module("Clients", "Postgres", uses: ["CPostgres", "Bytes"]),
+        module("Clients", "Postgres", uses: ["CPostgres", "CLateLibraries", "Bytes"]),
         module("Clients", "Processes", uses: ["CSpawn"]),
-        module("Clients", "HTTPClient", uses: ["CCurl", "Bytes"]),
+        module("Clients", "HTTPClient", uses: ["CCurl", "CLateLibraries", "Bytes"]),
         // S3 is HTTP with a signature, which libcurl computes; it is wrapped once.
         module("Clients", "ObjectStorage", uses: ["HTTPClient", "Bytes"]),
         module("Clients", "EventLoop", uses: ["CEvent", "COpenSSL", "Bytes"]),
@@ -83,7 +85,7 @@ let package = Package(
         module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
         module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "JSONScan", "Bytes"]),
-        module("Clients", "Inference", uses: ["COpenVINO", "COpenVINOLoader", "Bytes"]),
+        module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
         module("Runtime", "Telemetry", uses: ["Bytes"]),

@@ -1,5 +1,6 @@
 import Bytes
 import CCurl
+import CLateLibraries
 import Synchronization
 
 /// What all requests of a client share.
@@ -149,7 +150,8 @@ package final class HTTPClient: @unchecked Sendable {
             return handle
         }
         guard let handle else {
-            throw HTTPClientError(kind: .library, subject: request.subject, detail: "no handle: out of memory")
+            let fault = libcurl_fault().map { "\(String(cString: $0)): install libcurl4" }
+            throw HTTPClientError(kind: .library, subject: request.subject, detail: fault ?? "no handle: out of memory")
         }
         return handle
     }

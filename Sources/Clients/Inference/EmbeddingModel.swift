@@ -1,5 +1,5 @@
+import CLateLibraries
 import COpenVINO
-import COpenVINOLoader
 import Glibc
 
 /// The arithmetic a model runs in.
@@ -40,7 +40,7 @@ package final class EmbeddingModel {
         precision: InferencePrecision = .automatic
     ) throws(InferenceError) {
         prepareInference()
-        if let fault = copenvino_fault() {
+        if let fault = openvino_fault() {
             throw InferenceError(
                 operation: "start OpenVINO", path: path, reason: String(cString: fault), hint: "run `make setup`")
         }

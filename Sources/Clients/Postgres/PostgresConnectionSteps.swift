@@ -1,3 +1,4 @@
+import CLateLibraries
 import CPostgres
 import Glibc
 
@@ -54,6 +55,11 @@ enum ConnectionSteps {
     /// `host:port/database` of a DSN, without its secrets.
     static func describe(dsn: String) throws(PostgresError) -> String {
         // libpq's own message may quote the DSN, password and all: it is not passed on.
+        if let fault = libpq_fault() {
+            throw PostgresError(
+                kind: .usage, operation: "connect", server: "(no client library)", message: String(cString: fault),
+                hint: "install libpq5")
+        }
         guard let options = PQconninfoParse(dsn, nil) else {
             throw PostgresError(
                 kind: .usage, operation: "connect", server: "(unreadable DSN)",

@@ -1,41 +1,12 @@
-#include "copenvino_loader.h"
+#include "late.h"
+#include "late_libraries.h"
 
-#include <dlfcn.h>
 #include <openvino/c/openvino.h>
-#include <pthread.h>
-#include <stddef.h>
-#include <stdio.h>
 
-static void *library;
-static char fault[512];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+// Found by the program's own run path, see Package.swift, or where the system keeps libraries.
+LATE_LIBRARY(openvino_fault, "libopenvino_c.so")
 
-static void load(void) {
-    // Found by the program's own run path, see Package.swift, or where the system keeps libraries.
-    library = dlopen("libopenvino_c.so", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        const char *reason = dlerror();
-        snprintf(fault, sizeof fault, "%s", reason == NULL ? "unknown" : reason);
-    }
-}
-
-const char *copenvino_fault(void) {
-    pthread_once(&once, load);
-    return library == NULL ? fault : NULL;
-}
-
-static void *find(const char *name) { return copenvino_fault() == NULL ? dlsym(library, name) : NULL; }
-
-// Each function of the API that is used: looks itself up once, and goes there. Two threads may both look; they find the
-// same. Without the library, calls fail and functions that free have nothing to free.
-#define FORWARD(result, name, absent, parameters, arguments)                             \
-    result name parameters {                                                             \
-        static _Atomic(void *) address;                                                  \
-        void *found = address;                                                           \
-        if (found == NULL) address = found = find(#name);                                \
-        if (found == NULL) absent;                                                       \
-        return ((result(*) parameters)found)arguments;                                   \
-    }
+// Without the library, calls fail and functions that free have nothing to free.
 #define CALL(name, parameters, arguments) FORWARD(ov_status_e, name, return GENERAL_ERROR, parameters, arguments)
 #define FREE(name, type) FORWARD(void, name, return, (type * value), (value))
 #define TEXT(name, parameters, arguments) FORWARD(const char *, name, return NULL, parameters, arguments)
