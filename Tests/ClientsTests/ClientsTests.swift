@@ -13,6 +13,19 @@ import Zstd
         #expect(bytes.withUnsafeBytes { crc32c($0) } == 0xE306_9283)
     }
 
+    @Test func theSumsOfTwoRunsGiveThatOfBoth() {
+        var random = SeededGenerator(seed: 3)
+        for count in [0, 1, 4_095, 4_096, 4_097, 20_000] {
+            let bytes = (0..<count + 100).map { _ in UInt8.random(in: 0...255, using: &random) }
+            for place in [0, 1, 100] {
+                let first = bytes[..<place].withUnsafeBytes { crc32c($0) }
+                let second = bytes[place...].withUnsafeBytes { crc32c($0) }
+                let both = crc32c(first, followedBy: second, secondCount: bytes.count - place)
+                #expect(both == bytes.withUnsafeBytes { crc32c($0) })
+            }
+        }
+    }
+
     @Test func crcOfTwoPartsEqualsTheWhole() {
         let bytes = Array("a fairly long text that is cut in two".utf8)
         let whole = bytes.withUnsafeBytes { crc32c($0) }

@@ -34,7 +34,7 @@ import Testing
         let witness = RecordingWitness()
         let acknowledged = Mutex<[(changes: Int, state: LakeRun.Acknowledged)]>([])
         try FileWatch.$witness.withValue(witness) {
-            var run = LakeRun(layout: fixture.layout, step: step)
+            var run = LakeRun(layout: fixture.layout, step: step, logBytesMin: 0)
             run.acknowledged = { state in
                 acknowledged.withLock { $0.append((changes: witness.changes.count, state: state)) }
             }
@@ -71,7 +71,7 @@ import Testing
         var model = DiskModel(ignoring: sites)
         for change in trace.changes.prefix(count) { model.apply(change) }
         try materialise(model, loss)
-        let run = LakeRun(layout: fixture.layout, step: 3)
+        let run = LakeRun(layout: fixture.layout, step: 3, logBytesMin: 0)
         try run.checkKept(trace.acknowledged(after: count))
         try run.run()
         try LakeRun.check(fixture, against: files)
@@ -83,7 +83,7 @@ import Testing
         for place in trace.changes.indices {
             for code in isLong ? [ENOSPC, EIO] : [place % 2 == 0 ? ENOSPC : EIO] {
                 try clear()
-                let run = LakeRun(layout: fixture.layout, step: 4)
+                let run = LakeRun(layout: fixture.layout, step: 4, logBytesMin: 0)
                 do {
                     try FileWatch.$witness.withValue(RecordingWitness(.fails(at: place, code: code))) {
                         do { try run.run() } catch { try run.run() }
@@ -143,7 +143,7 @@ import Testing
         var model = model
         for change in second.changes.prefix(place) { model.apply(change) }
         try materialise(model, loss)
-        let run = LakeRun(layout: fixture.layout, step: 3)
+        let run = LakeRun(layout: fixture.layout, step: 3, logBytesMin: 0)
         try run.checkKept(second.acknowledged(after: place))
         try run.run()
         try LakeRun.check(fixture, against: files)

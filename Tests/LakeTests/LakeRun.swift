@@ -26,6 +26,8 @@ struct LakeRun {
     let layout: LakeLayout
     /// Offsets in one commit; sealed bytes must not depend on it.
     let step: Int64
+    /// From which size on the commit log is compacted.
+    var logBytesMin = PartitionWriter.logBytesMin
     /// Called after each thing that was acknowledged.
     var acknowledged: (Acknowledged) -> Void = { _ in }
 
@@ -38,7 +40,7 @@ struct LakeRun {
         known.generations = try log.read().count
         known.active = try log.active()?.number
         note()
-        var writer = try PartitionWriter.open(layout: layout, source: LakeFixture.source)
+        var writer = try PartitionWriter.open(layout: layout, source: LakeFixture.source, logBytesMin: logBytesMin)
         try writer.handOver(to: 1, at: 0)
         known.nextOffset = writer.nextOffset ?? 0
         while let next = writer.nextOffset, next < Self.end {
@@ -85,7 +87,7 @@ struct LakeRun {
             throw Violation(description: "generation \(found) is active, \(active) was promoted")
         }
         if kept.active != nil, try log.active() == nil { throw Violation(description: "no generation is active") }
-        let writer = try PartitionWriter.open(layout: layout, source: LakeFixture.source)
+        let writer = try PartitionWriter.open(layout: layout, source: LakeFixture.source, logBytesMin: logBytesMin)
         let next: Int64 = writer.nextOffset ?? 0
         guard next >= kept.nextOffset else {
             throw Violation(description: "the lake ends at \(next), but \(kept.nextOffset) was acknowledged")

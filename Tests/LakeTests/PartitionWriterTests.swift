@@ -1,9 +1,10 @@
 import Bytes
 import Events
 import Files
-import Lake
 import PlatformTesting
 import Testing
+
+@testable import Lake
 
 @Suite struct PartitionWriterTests {
     private let hour = LakeFixture.hourMilliseconds
@@ -48,6 +49,129 @@ import Testing
             #expect(line.isSealed == (offset < 200))
         }
         #expect(throws: LakeError.self) { try fixture.reader.bronze(LakeFixture.source, offset: 250) }
+    }
+
+    /// What an entry says of its offsets, summed over the hour; times are looked up by entry.
+    private struct HourSums: Equatable {
+        var range: OffsetRange?
+        var bronzeLines = 0
+        var goldLines = 0
+        var duplicates = 0
+        var rejects = 0
+        var gaps: [OffsetRange] = []
+    }
+
+    private func sums(_ fixture: LakeFixture) throws -> [HourSums] {
+        var hours: [HourSums] = []
+        try fixture.reader.forEachHour(LakeFixture.source) { hour in
+            var sums = HourSums(range: hour.range)
+            for commit in hour.commits {
+                sums.bronzeLines += commit.bronze.lines
+                sums.goldLines += commit.parts.reduce(0) { $0 + $1.gold.lines }
+                sums.duplicates += commit.duplicates
+                sums.rejects += commit.parts.reduce(0) { $0 + $1.rejects.values.reduce(0, +) }
+                if let gap = commit.gap { sums.gaps.append(gap) }
+            }
+            hours.append(sums)
+        }
+        return hours
+    }
+
+    @Test func entriesOfSealedFilesAreMergedAndNothingElseChanges() throws {
+        let minute = CommitLog.mergedMilliseconds
+        func fill(_ fixture: LakeFixture, logBytesMin: Int, reopensEvery: Int) throws {
+            _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+            var commits = 0
+            while true {
+                var writer = try PartitionWriter.open(
+                    layout: fixture.layout, source: LakeFixture.source, logBytesMin: logBytesMin)
+                if writer.nextOffset == nil { try writer.handOver(to: 1, at: 0) }
+                repeat {
+                    // Six commits a minute, one offset is missing in the second hour, and a generation begins in the third.
+                    var start = writer.nextOffset ?? 0
+                    if start >= 600 { return }
+                    if start == 250 { start = 251 }
+                    if start >= 450 { try writer.handOver(to: 2, at: start) }
+                    let stop = (start / 5 + 1) * 5
+                    var batch = try LakeFixture.batch(
+                        start, stop, time: start / 200 * hour + start % 200 / 5 * minute / 6, writer: writer,
+                        generations: start >= 450 ? [1, 2] : [1])
+                    batch.duplicates = 1
+                    for index in batch.generations.indices { batch.generations[index].rejects = ["wrong_type": 1] }
+                    try writer.commit(batch)
+                    commits += 1
+                } while commits % reopensEvery != 0
+            }
+        }
+        let plain = try LakeFixture()
+        try fill(plain, logBytesMin: .max, reopensEvery: 1_000)
+        let merged = try LakeFixture()
+        try fill(merged, logBytesMin: 0, reopensEvery: 7)
+
+        let path = merged.layout.commitLog(LakeFixture.source)
+        let log = try CommitLog(reading: path)
+        // The third hour is open: its 40 commits stay.
+        #expect(log.size * 5 < (try CommitLog(reading: plain.layout.commitLog(LakeFixture.source))).size * 3)
+        #expect(try Folder.list(Folder.parent(of: path)).allSatisfy { !$0.contains("compacting") })
+        #expect(try sums(merged) == (try sums(plain)))
+        #expect(try sums(merged).flatMap(\.gaps) == [try #require(OffsetRange(start: 250, end: 251))])
+        var entries = 0
+        var time: Int64 = -minute
+        try log.forEach { record in
+            guard record.kind == .commit, record.range.end <= 400 else { return true }
+            entries += 1
+            #expect(record.brokerTimeMax / minute > time / minute || record.gap != nil)
+            time = record.brokerTimeMax
+            return true
+        }
+        // Two hours of 40 commits over seven minutes, and one more where the gap is.
+        #expect(entries == 15)
+        #expect(try log.handover(of: 2) == 450)
+        let first = try #require(try log.firstEntry(atBrokerTime: hour + 3 * minute))
+        #expect(first.range.contains(200 + 3 * 6 * 5))
+
+        let all = try #require(OffsetRange(start: 0, end: 600))
+        for (layer, generation) in [(Layer.bronze, Int64?.none), (.silver, 1), (.gold, 1), (.quarantine, 1)] {
+            #expect(try lines(merged, layer, generation, all) == (try lines(plain, layer, generation, all)))
+        }
+        for offset in stride(from: Int64(0), to: 600, by: 7) where offset != 250 {
+            let line = try merged.reader.bronze(LakeFixture.source, offset: offset)
+            #expect(String(decoding: line.line, as: UTF8.self) == LakeFixture.bronze(offset))
+        }
+        #expect(
+            try merged.contents().filter { $0.key.hasSuffix(".jsonl.zst") }
+                == (try plain.contents().filter { $0.key.hasSuffix(".jsonl.zst") }))
+        var problems: [String] = []
+        _ = try LakeVerifier(layout: merged.layout) { problems.append($0.problem) }.run()
+        #expect(problems == [])
+    }
+
+    /// The old log stays as it was and goes on being the log.
+    @Test func aCompactionThatFailsChangesNothing() throws {
+        let fixture = try LakeFixture()
+        var writer = try PartitionWriter.open(layout: fixture.layout, source: LakeFixture.source, logBytesMin: 0)
+        try writer.handOver(to: 1, at: 0)
+        for offset in Int64(0)..<20 {
+            try writer.commit(try LakeFixture.batch(offset, offset + 1, time: offset, writer: writer))
+        }
+        // A folder stands where the new log would be written.
+        let path = fixture.layout.commitLog(LakeFixture.source)
+        try Folder.create(path + ".compacting")
+        let next = try LakeFixture.batch(20, 21, time: hour + 20, writer: writer)
+        #expect(throws: LakeError.self) { try writer.commit(next) }
+        try writer.commit(next)
+        #expect(writer.nextOffset == 21)
+        #expect(try fixture.reader.committedRange(LakeFixture.source)?.end == 21)
+        try Folder.removeTree(path + ".compacting")
+        try writer.commit(try LakeFixture.batch(21, 22, time: 2 * hour + 21, writer: writer))
+        let all = try #require(OffsetRange(start: 0, end: 22))
+        #expect(try lines(fixture, .bronze, nil, all) == Array(0..<22))
+        var commits = 0
+        try CommitLog(reading: path).forEach { record in
+            if record.kind == .commit { commits += 1 }
+            return true
+        }
+        #expect(commits == 3)
     }
 
     @Test func sealedBytesDependOnTheRecordsAlone() throws {

@@ -13,8 +13,8 @@ package struct File: ~Copyable {
         case append
     }
 
-    /// As it was opened.
-    package let path: String
+    /// As it was opened or renamed.
+    package private(set) var path: String
     /// The system's number, valid for this value's life.
     package let descriptor: Int32
     private var holdsLock = false
@@ -113,6 +113,12 @@ package struct File: ~Copyable {
     package func sync(file: StaticString = #fileID, line: UInt = #line) throws(FileError) {
         try FileWatch.witness?.willMake(.sync(path: path, site: "\(file):\(line)"))
         guard fdatasync(descriptor) == 0 else { throw FileError("fdatasync", path) }
+    }
+
+    /// Gives the file another name, over what is there; the new name is durable with the folder's ``Folder/sync(_:file:line:)``.
+    package mutating func rename(to target: String) throws(FileError) {
+        try Folder.rename(path, to: target)
+        path = target
     }
 
     /// Takes the exclusive lock without waiting; it lasts as long as the file is open, and no longer than the process.

@@ -13,6 +13,25 @@ package func crc32c(_ bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32
     return ~crc32_iscsi(mutable, Int32(bytes.count), ~seed)
 }
 
+/// The CRC-32C of two runs of bytes, one behind the other, from that of each.
+///
+/// The register is linear: what the first run left in it moves on over as many zeroes as the second has bytes.
+///
+/// - Parameter secondCount: bytes of the second run.
+package func crc32c(_ first: UInt32, followedBy second: UInt32, secondCount: Int) -> UInt32 {
+    var register = first
+    var left = secondCount
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4_096) { zeroes in
+        zeroes.initialize(repeating: 0)
+        while left > 0 {
+            let count = min(left, zeroes.count)
+            register = crc32_iscsi(zeroes.baseAddress, Int32(count), register)
+            left -= count
+        }
+    }
+    return register ^ second
+}
+
 /// A SHA-256 value of 32 bytes.
 package struct Digest256: Equatable, Hashable, Sendable {
     // Four words and not an array: no allocation, and equality is four compares.

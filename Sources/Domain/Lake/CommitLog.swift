@@ -3,12 +3,18 @@ import Files
 
 /// Appends to and reads one commit log.
 ///
-/// Entries are ordered by next offset and by the offset that names their files, so an offset is found by bisection on the file, whatever its size.
+/// Entries are ordered by next offset and by the offset that names their files, so an offset is found by bisection on the
+/// file, whatever its size. Those of sealed files are merged now and then: see ``compact(from:)``. A log that is open for
+/// reading stays what it was.
 package struct CommitLog: ~Copyable {
     package let path: String
-    private let file: File
+    var file: File
     /// Bytes of whole entries.
-    package private(set) var size: Int
+    package internal(set) var size: Int
+    /// After ``compact(from:)``: whether the log's name surely leads to the new file after a crash.
+    var isNameDurable = true
+    /// The size after the last compaction by this process.
+    var compactedSize = 0
 
     private static let windowBytes = 1 << 16
     /// The longest entry: a seal of a full hour in 1 MiB frames takes some 20 bytes a frame.
@@ -28,6 +34,7 @@ package struct CommitLog: ~Copyable {
     static func writing(_ path: String, in layout: LakeLayout) throws(LakeError) -> CommitLog {
         let file = try LakeError.placed(path) {
             try Folder.create(Folder.parent(of: path), isDurable: false)
+            try removeLeftOver(path)
             let file = try File(path, .readWrite)
             try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
             return file
@@ -60,6 +67,7 @@ package struct CommitLog: ~Copyable {
 
     /// Appends an entry and makes it durable.
     package mutating func append(_ record: CommitRecord) throws(LakeError) {
+        try makeNameDurable()
         let line = LogLine.encode(record.json)
         var failure: FileError?
         line.withUnsafeBytes { bytes in
@@ -174,7 +182,7 @@ package struct CommitLog: ~Copyable {
         return size
     }
 
-    private func entry(startingAt start: Int) throws(LakeError) -> (record: CommitRecord, end: Int) {
+    func entry(startingAt start: Int) throws(LakeError) -> (record: CommitRecord, end: Int) {
         var count = 2_048
         while true {
             let window = try read(at: start, count: min(count, size - start))
@@ -236,7 +244,7 @@ package struct CommitLog: ~Copyable {
         return 0
     }
 
-    private func read(at offset: Int, count: Int) throws(LakeError) -> [UInt8] {
+    func read(at offset: Int, count: Int) throws(LakeError) -> [UInt8] {
         do throws(FileError) { return try file.read(at: offset, count: count) } catch { throw .file(error) }
     }
 }

@@ -56,8 +56,13 @@ package struct CommitBatch: Sendable {
 /// A commit appends one frame to each layer's open file, makes them durable, then appends the commit record and makes
 /// that durable. What a crash leaves behind the last record is cut off at the next start. Not thread-safe.
 package struct PartitionWriter: ~Copyable {
+    /// From this size on the commit log's entries about sealed files are merged.
+    package static let logBytesMin = 1 << 20
+
+    /// What it writes.
     package let source: TopicPartition
     private let layout: LakeLayout
+    private let logBytesMin: Int
     private let lock: File
     private var log: CommitLog
     private var compressor: Compressor
@@ -73,7 +78,9 @@ package struct PartitionWriter: ~Copyable {
     package private(set) var handovers: [Int64: Int64] = [:]
 
     /// Takes the lock, and brings the files to where the commit log says they are.
-    package static func open(layout: LakeLayout, source: TopicPartition) throws(LakeError) -> PartitionWriter {
+    package static func open(
+        layout: LakeLayout, source: TopicPartition, logBytesMin: Int = logBytesMin
+    ) throws(LakeError) -> PartitionWriter {
         let lockPath = layout.lock(source)
         let logPath = layout.commitLog(source)
         try LakeError.placed(lockPath) { try Folder.create(Folder.parent(of: logPath), isDurable: false) }
@@ -90,15 +97,16 @@ package struct PartitionWriter: ~Copyable {
         let compressor = try LakeError.placed(lockPath) { try Compressor() }
         let log = try CommitLog.writing(logPath, in: layout)
         var writer = PartitionWriter(
-            layout: layout, source: source, lock: lock, log: log, compressor: compressor)
+            layout: layout, source: source, logBytesMin: logBytesMin, lock: lock, log: log, compressor: compressor)
         try writer.recover()
         return writer
     }
 
     private init(
-        layout: LakeLayout, source: TopicPartition, lock: consuming File, log: consuming CommitLog,
+        layout: LakeLayout, source: TopicPartition, logBytesMin: Int, lock: consuming File, log: consuming CommitLog,
         compressor: consuming Compressor
     ) {
+        self.logBytesMin = logBytesMin
         self.layout = layout
         self.source = source
         self.lock = lock
@@ -222,6 +230,8 @@ package struct PartitionWriter: ~Copyable {
             hour.markSealed()
         }
         try hour.removeOpenFiles()
+        // Now every entry is about sealed files.
+        try log.compact(from: logBytesMin)
     }
 
     /// Reads the state from the log's last hour and makes the files fit it.

@@ -84,11 +84,14 @@ final class PartitionWorker {
         let reader = LakeReader(layout: layout)
         var failure: (any Error)?
         try log.forEach(from: first.start) { [publisher, source] record throws(LakeError) in
-            guard record.kind == .commit else { return true }
+            // An entry of the log may be many commits, of which the first were published.
+            guard record.kind == .commit,
+                let range = OffsetRange(start: max(record.range.start, start), end: record.range.end)
+            else { return true }
             do {
                 for part in record.parts {
                     try reader.forEachLine(
-                        .gold, generation: part.generation, source: source, range: record.range
+                        .gold, generation: part.generation, source: source, range: range
                     ) { offset, line throws(LakeError) in
                         do { try Self.publish(line, part.generation, offset, source, publisher) } catch {
                             failure = error
@@ -98,7 +101,7 @@ final class PartitionWorker {
                     if let failure { throw failure }
                 }
                 try publisher.publishMarker(
-                    generations: record.parts.map(\.generation), handovers: writer.handovers, range: record.range,
+                    generations: record.parts.map(\.generation), handovers: writer.handovers, range: range,
                     source: source)
             } catch {
                 failure = error
