@@ -49,11 +49,11 @@ final class StreamFixture: Sendable {
 
     func job(
         lake: String, commitIntervalMilliseconds: Int = 20, template: String = TextTemplate.standard,
-        duplicates: DuplicateWindow.Limits = .init()
+        duplicates: DuplicateWindow.Limits = .init(), goldTopic: String = "wikimedia.gold"
     ) throws -> StreamJob {
         StreamJob(
             options: StreamJobOptions(
-                kafka: kafka, topic: topic, goldTopic: "wikimedia.gold", topicPartitions: partitions, groupID: "test",
+                kafka: kafka, topic: topic, goldTopic: goldTopic, topicPartitions: partitions, groupID: "test",
                 lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
                 transform: TransformSettings(template: try TextTemplate(template), duplicates: duplicates)),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
@@ -93,12 +93,14 @@ final class StreamFixture: Sendable {
         return lines
     }
 
-    /// The Gold topic's records of one topic partition.
-    func goldTopic(_ partition: Int32) throws -> [(kind: String, offset: Int64?, value: String)] {
+    /// A Gold topic's records of one topic partition.
+    func goldTopic(
+        _ partition: Int32, of topic: String = "wikimedia.gold"
+    ) throws -> [(kind: String, offset: Int64?, value: String)] {
         let consumer = try KafkaConsumer(kafka)
-        let marks = try consumer.watermarks(topic: "wikimedia.gold", partition: partition, timeoutMilliseconds: 10_000)
-        try consumer.assign([(topic: "wikimedia.gold", partition: partition, offset: .beginning)])
-        let queue = try #require(consumer.queue(topic: "wikimedia.gold", partition: partition))
+        let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
+        try consumer.assign([(topic: topic, partition: partition, offset: .beginning)])
+        let queue = try #require(consumer.queue(topic: topic, partition: partition))
         var records: [(kind: String, offset: Int64?, value: String)] = []
         for _ in 0..<100 where records.count < Int(marks.high) {
             queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
@@ -186,32 +188,49 @@ final class StreamFixture: Sendable {
         try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 50)
         // As if the process had died between commit and publication: a Gold topic that lacks everything.
         try KafkaAdmin(fixture.kafka).createTopic("other.gold", partitions: 2, timeoutMilliseconds: 10_000)
-        let job = StreamJob(
-            options: StreamJobOptions(
-                kafka: fixture.kafka, topic: fixture.topic, goldTopic: "other.gold", topicPartitions: 2,
-                groupID: "test", lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
-                transform: TransformSettings(template: try TextTemplate(TextTemplate.standard))),
-            registry: MetricsRegistry(), logger: Logger("stream", level: .error))
+        let job = try fixture.job(lake: "lake", goldTopic: "other.gold")
         try fixture.produce(payloads(10, from: 100))
         try await fixture.run(job, lake: "lake", until: 55)
-        let consumer = try KafkaConsumer(fixture.kafka)
         let gold = try fixture.lines("lake", .gold, generation: 1)
-        var documents = 0
-        for partition in 0..<Int32(2) {
-            let marks = try consumer.watermarks(topic: "other.gold", partition: partition, timeoutMilliseconds: 10_000)
-            try consumer.assign([(topic: "other.gold", partition: partition, offset: .beginning)])
-            let queue = try #require(consumer.queue(topic: "other.gold", partition: partition))
-            var seen: Int64 = 0
-            for _ in 0..<100 where seen < marks.high {
-                queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
-                    for index in 0..<batch.count {
-                        seen = batch[index].offset + 1
-                        if batch[index].headerText(GoldTopic.kindHeader) == GoldTopic.documentKind { documents += 1 }
-                    }
-                }
-            }
+        let published = try (0..<Int32(2)).flatMap { try fixture.goldTopic($0, of: "other.gold") }
+        #expect(published.filter { $0.kind == GoldTopic.documentKind }.map(\.value).sorted() == gold.sorted())
+    }
+
+    /// The last marker may lie in the middle of an entry that many commits were merged to.
+    @Test func publishingAgainBeginsAtTheLastMarkerThoughItsCommitWasMerged() async throws {
+        let fixture = try StreamFixture()
+        for first in stride(from: 0, to: 100, by: 20) {
+            try fixture.produce(payloads(20, from: first))
+            try await fixture.run(
+                try fixture.job(lake: "lake", commitIntervalMilliseconds: 1), lake: "lake", until: Int64(first / 2 + 10)
+            )
         }
-        #expect(documents == gold.count)
+        try KafkaAdmin(fixture.kafka).createTopic("other.gold", partitions: 2, timeoutMilliseconds: 10_000)
+        let publisher = GoldPublisher(
+            producer: try KafkaProducer(fixture.kafka), topic: "other.gold", stop: StopSignal())
+        for partition in 0..<2 {
+            var writer = try PartitionWriter.open(
+                layout: fixture.layout("lake"), source: fixture.source(partition), logBytesMin: 0)
+            try writer.seal()
+            let log = try CommitLog(reading: fixture.layout("lake").commitLog(fixture.source(partition)))
+            let entry = try #require(try log.firstEntry(beyond: 25))
+            #expect(entry.record.range.start < 25)
+            try publisher.publishMarker(
+                generations: [1], handovers: [:], range: try #require(OffsetRange(start: 0, end: 25)),
+                source: fixture.source(partition))
+        }
+        try publisher.flush(timeoutMilliseconds: 10_000)
+        try fixture.produce(payloads(10, from: 100))
+        try await fixture.run(try fixture.job(lake: "lake", goldTopic: "other.gold"), lake: "lake", until: 55)
+        for partition in 0..<Int32(2) {
+            let records = try fixture.goldTopic(partition, of: "other.gold")
+            let documents = records.filter { $0.kind == GoldTopic.documentKind }.compactMap(\.offset)
+            #expect(!documents.isEmpty)
+            #expect(documents.allSatisfy { $0 >= 25 })
+            let markers = records.filter { $0.kind == GoldTopic.commitKind }.map(\.value)
+            #expect(markers.dropFirst().first?.contains(#""start_offset":25"#) == true)
+            #expect(markers.last?.contains(#""next_offset":55"#) == true)
+        }
     }
 
     @Test func otherLogicThanTheActiveGenerationsIsRefused() async throws {
