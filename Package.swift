@@ -60,7 +60,8 @@ let package = Package(
         .target(
             name: "CLateLibraries", dependencies: ["COpenVINO", "CCurl", "CPostgres"],
             path: "Sources/C/CLateLibraries",
-            cSettings: [.unsafeFlags(["-Wall", "-Werror"])]),
+            // Hidden, so that they do not stand in for the real ones in other libraries.
+            cSettings: [.unsafeFlags(["-Wall", "-Werror", "-fvisibility=hidden"])]),
         .target(
             name: "CSimdjson", path: "Sources/C/CSimdjson", cxxSettings: [.unsafeFlags(["-O3", "-Wall", "-Werror"])],
             linkerSettings: [.linkedLibrary("simdjson"), .linkedLibrary("stdc++")]),

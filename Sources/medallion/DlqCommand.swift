@@ -90,7 +90,7 @@ struct DlqCommand: Command {
     }
 
     private func work(_ context: Context, _ platform: Platform) throws {
-        let layout = LakeLayout(root: context.settings.lakeDirectory)
+        let layout = try LakeLayout(context.settings)
         let quarantine = try QuarantineReader(layout: layout, generation: selection.generation)
         var query = selection.query
         // The same offset is there once in each topic partition.

@@ -130,6 +130,8 @@ enum DoctorChecks {
                 "\($0.key) \($0.value["state"]?.string ?? "?"): \($0.value["message"]?.string ?? "")"
             }
             return DoctorResult("API", .warning, detail, hint: words.joined(separator: "; "))
+        } catch let error as HTTPClientError where error.kind == .library {
+            return DoctorResult("API", .failed, "\(error)", hint: "run `make setup`")
         } catch {
             return DoctorResult(
                 "API", .idle, "nothing answers at \(url)", hint: "`medallion up` or `medallion serve` starts it")

@@ -77,7 +77,9 @@ struct LakeRetain {
         guard isJSON else {
             switch verdict {
             case .goes: Output.line("\(path)  offsets \(listed.range)  \(listed.file.bytes) bytes")
-            case .stays(let reason): Output.line("stays: \(path), and what follows it: \(reason)")
+            case .stays(let reason):
+                let rest = listed.name.layer == .bronze ? ", and what follows it" : ""
+                Output.line("stays: \(path)\(rest): \(reason)")
             }
             return
         }

@@ -157,9 +157,15 @@ struct KafkaTests {
         let configuration = KafkaConfiguration(
             brokers: "127.0.0.1:1", extra: ["debug": "broker"],
             logHandler: { line in lines.withLock { $0.append(line) } })
-        let admin = try KafkaAdmin(configuration)
-        let error = #expect(throws: KafkaError.self) { _ = try admin.metadata(timeoutMilliseconds: 300) }
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        let consumer = try KafkaConsumer(configuration, options: options)
+        try consumer.assign([(topic: "any", partition: 0, offset: .beginning)])
+        let error = #expect(throws: KafkaError.self) {
+            _ = try consumer.watermarks(topic: "any", partition: 0, timeoutMilliseconds: 300)
+        }
         #expect(error?.isRetriable == true)
+        try consumer.next(maxRecords: 1, timeoutMilliseconds: 300) { _ in }
         #expect(lines.withLock { $0 }.contains { $0.severity == 7 && $0.message.contains("127.0.0.1:1") })
     }
 

@@ -1,5 +1,6 @@
 import Bytes
 import CRDKafka
+import Events
 import Glibc
 import Kafka
 import PlatformTesting
@@ -119,6 +120,36 @@ struct ProducerTests {
         let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
         try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
         #expect(try content().ids == Array(1...2_000), "seed \(seed)")
+    }
+
+    @Test("records that were redriven since hide neither where the source was left, nor lead back to the past")
+    func redriven() async throws {
+        var configuration = configuration
+        // So that later records know of earlier ones that were acknowledged.
+        configuration.queueMaxRecords = 20
+        try await run(configuration, source: ScriptedSource(eventCount: 300, script: [.play], seed: 1)) {
+            $0.acknowledgedPosition >= 300
+        }
+        // More than are looked at first, in every topic partition, some with the headers of long ago.
+        let producer = try KafkaProducer(configuration.kafka)
+        for index in 0..<400 * Self.partitions {
+            var headers = [(RedriveOrigin.header, Array("\(Self.topic)/0/1".utf8))]
+            if index.isMultiple(of: 2) { headers.append((RecordHeaders.acknowledged, Array("5 5".utf8))) }
+            try producer.send(
+                topic: Self.topic, partition: Int32(index % Self.partitions), key: nil, value: Array("{}".utf8),
+                headers: headers)
+        }
+        #expect(producer.flush(timeoutMilliseconds: 10_000).allSatisfy { $0.error == nil })
+        // And one that nobody can count on from.
+        try producer.send(
+            topic: Self.topic, partition: 0, key: nil, value: Array("{}".utf8),
+            headers: [(RecordHeaders.position, Array("9223372036854775806".utf8))])
+        #expect(producer.flush(timeoutMilliseconds: 10_000).allSatisfy { $0.error == nil })
+        let source = ScriptedSource(eventCount: 400, script: [.play], seed: 1)
+        try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
+        let resumed = try #require(source.seen.lastEventIDs.first)
+        #expect(resumed ?? 0 > 200)
+        #expect(try content().ids == Array(1...400))
     }
 
     @Test("while the broker is away reading stops, memory is bounded, and nothing is lost")

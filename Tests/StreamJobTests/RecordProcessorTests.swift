@@ -18,6 +18,7 @@ struct ProcessorDriver: ~Copyable {
     var offset: Int64 = 0
     var key: [UInt8]?
     var headers = RecordHeaderText()
+    var time = Self.brokerTime
 
     init(
         template: String = TextTemplate.standard, window: DuplicateWindow.Limits = .init(),
@@ -60,7 +61,7 @@ struct ProcessorDriver: ~Copyable {
         try headers.json.withUnsafeBytes { json in
             try processor.process(
                 SourceRecord(
-                    topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: Self.brokerTime,
+                    topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: time,
                     key: key, headers: json, origin: headers.origin, value: value))
         }
     }
@@ -153,6 +154,26 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         // And the same in quarantine.
         _ = try driver.feed(change(id: controls + "x", ["title": nil]))
         #expect(try driver.quarantine.first?["event_id"]?.string == raw + "x")
+    }
+
+    /// On a topic with CreateTime every producer chooses its records' times.
+    @Test func timesWithWhichNobodyCanReckonStopNothing() throws {
+        var driver = try ProcessorDriver()
+        for time in [Int64.max, Int64.min, -1, Int64.max - 1, 0] {
+            driver.time = time
+            _ = try driver.feed(change())
+            _ = try driver.feed(change(id: "other \(time)"))
+            driver.processor.warm(
+                offset: driver.offset, timestampMilliseconds: time, origin: nil, value: Array(change().utf8))
+            driver.offset += 1
+            _ = LakeHour(containing: SourceRecord.brokerMilliseconds(time))
+        }
+        let times = try driver.lines(driver.processor.bronze).map { $0["timestamp_ms"]?.integer }
+        #expect(times.first == .max)
+        #expect(times.contains(.min))
+        // In 1970 the event lies in the future.
+        #expect(try driver.quarantine.allSatisfy { $0["rule"]?.string == "absurd_time" })
+        #expect(try !driver.silver.isEmpty)
     }
 
     @Test func theContentHashCoversTheLineWithoutLineage() throws {

@@ -118,12 +118,23 @@ import VectorIndex
         try gold.send([], key: "bad", headers: [], partition: 0)
         try gold.send(
             Array("{}".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)], partition: 0)
+        // Numbers with which nobody can reckon.
+        let marker = #"{"topic":"wikimedia.recentchange","partition":0,"generations":[1],"#
+        for rest in [
+            #""start_offset":10,"next_offset":20,"handover":{"1":-9223372036854775808}}"#,
+            #""start_offset":-9223372036854775808,"next_offset":20,"handover":{}}"#,
+            #""start_offset":0,"next_offset":9223372036854775807,"handover":{}}"#,
+        ] {
+            try gold.send(
+                Array((marker + rest).utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)],
+                partition: 0)
+        }
         try gold.document(3)
         try gold.marker(0, 4)
         gold.flush()
         try await index(gold, into: fixture, embedder: nil, metrics: metrics, until: [checkpoint(4)])
         #expect(try fixture.generations.list(timeoutMilliseconds: limit).map(\.documents) == [2])
-        #expect(String(decoding: metrics.render(), as: UTF8.self).contains("medallion_index_unreadable_total 3"))
+        #expect(String(decoding: metrics.render(), as: UTF8.self).contains("medallion_index_unreadable_total 6"))
     }
 
     @Test func aCandidateGenerationBeginsAtItsHandover() async throws {

@@ -178,7 +178,7 @@ int csj_parser_add_path(csj_parser *parser, const char *path, size_t length) {
 }
 
 int csj_parse_object(csj_parser *parser, const uint8_t *bytes, size_t length, csj_value *values) {
-    for (int slot = 0; slot < parser->slots; ++slot) values[slot].kind = CSJ_ABSENT;
+    for (int slot = 0; slot < parser->slots; ++slot) values[slot] = csj_value{};
     const int prepared = parser->prepare(bytes, length);
     if (prepared != CSJ_OK) return prepared;
     dom::element document;

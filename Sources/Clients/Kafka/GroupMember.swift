@@ -22,6 +22,11 @@ package final class GroupMember: Sendable {
     /// The offsets of the group, committed as this member.
     package let offsets: GroupOffsets
     private let hasLeft = Mutex(false)
+    private struct Faults {
+        var unread: [KafkaError] = []
+        var last = ""
+    }
+    private let faults = Mutex(Faults())
 
     /// Subscribes.
     ///
@@ -75,11 +80,27 @@ package final class GroupMember: Sendable {
             }
             return true
         }
-        if news == nil, let error = client.takeErrors().first(where: { $0.kind == .authorization || $0.kind == .fatal })
-        {
-            throw error
+        guard news == nil else { return news }
+        for error in client.takeErrors() {
+            if error.kind == .authorization || error.kind == .fatal { throw error }
+            faults.withLock { faults in
+                guard "\(error)" != faults.last, faults.unread.count < Self.faultsMax else { return }
+                faults.last = "\(error)"
+                faults.unread.append(error)
+            }
         }
-        return news
+        return nil
+    }
+
+    private static let faultsMax = 16
+
+    /// What has gone wrong since the last call and heals by itself, such as an absent topic or a broker that is away;
+    /// what keeps coming is told once.
+    package func takeFaults() -> [KafkaError] {
+        faults.withLock { faults in
+            defer { faults.unread = [] }
+            return faults.unread
+        }
     }
 
     /// Tells the group that nothing of what was revoked is held any more.

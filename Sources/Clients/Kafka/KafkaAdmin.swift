@@ -22,6 +22,11 @@ package final class KafkaAdmin: Sendable {
 
     /// - Throws: ``KafkaError`` of kind `configuration` that names the property.
     package init(_ configuration: KafkaConfiguration) throws(KafkaError) {
+        var configuration = configuration
+        // Between its calls nobody empties its queue: what came every few seconds would stay there for ever. What goes
+        // wrong is the result of a call.
+        configuration.statisticsHandler = nil
+        configuration.logHandler = nil
         // As a consumer, because a producer's questions about a topic make some brokers create it.
         let conf = try Conf(configuration, properties: [("allow.auto.create.topics", "false")])
         client = try Client(conf, type: RD_KAFKA_CONSUMER, configuration: configuration)

@@ -64,7 +64,8 @@ package struct SourceRecord {
     package let topic: String
     package let partition: Int32
     package let offset: Int64
-    /// The broker's time in milliseconds since 1970.
+    /// The record's time as the broker delivered it, in milliseconds since 1970. On a topic with CreateTime any producer
+    /// chooses it: to reckon with, there is ``brokerMilliseconds``.
     package let timestampMilliseconds: Int64
     package let key: UnsafeRawBufferPointer?
     /// The headers as ``RecordHeaderText/json``; nil for none.
@@ -86,6 +87,16 @@ package struct SourceRecord {
         self.headers = headers
         self.origin = origin
         self.value = value
+    }
+}
+
+extension SourceRecord {
+    /// The record's time, as hours, rules and windows take it.
+    package var brokerMilliseconds: Int64 { Self.brokerMilliseconds(timestampMilliseconds) }
+
+    /// A record's time between 1970 and the end of the year 9999, so that sums and differences of times have room.
+    package static func brokerMilliseconds(_ timestampMilliseconds: Int64) -> Int64 {
+        min(max(timestampMilliseconds, 0), 253_402_300_799_999)
     }
 }
 

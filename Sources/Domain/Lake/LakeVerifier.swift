@@ -212,17 +212,23 @@ package final class LakeVerifier {
 
     /// - Returns: nil where retention gave the file up.
     private func open(_ file: InventoryFile, _ bronze: inout BronzeDigests) throws(LakeError) -> DataFileBytes? {
+        var isExpired = false
         if file.isSealed {
             switch try SealedFileSource(layout: reader.layout).place(of: file.name) {
-            case .expired:
-                totals.filesExpired += 1
-                if file.name.layer == .bronze { bronze.isExpired = true }
-                return nil
+            case .expired: isExpired = true
             case .tiered: totals.filesTiered += 1
             case .local, .missing: break
             }
         }
-        return try reader.bytes(of: file)
+        if !isExpired {
+            do throws(LakeError) { return try reader.bytes(of: file) } catch {
+                // Retention may have come in between.
+                guard case .expired = error else { throw error }
+            }
+        }
+        totals.filesExpired += 1
+        if file.name.layer == .bronze { bronze.isExpired = true }
+        return nil
     }
 
     /// - Returns: lines in the text.

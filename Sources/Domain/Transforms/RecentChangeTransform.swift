@@ -84,7 +84,7 @@ package struct RecentChangeTransform {
     ) throws {
         let change: RecentChange
         do throws(Rejection) {
-            change = try RecentChangeReader.read(fields, brokerMilliseconds: record.timestampMilliseconds)
+            change = try RecentChangeReader.read(fields, brokerMilliseconds: record.brokerMilliseconds)
         } catch {
             let id = fields.value(at: RecentChangeField.id.rawValue)
             reject(

@@ -140,11 +140,12 @@ struct CommitMarker: Sendable, Equatable {
         }
         guard let topic = json["topic"]?.string, let partition = json["partition"]?.integer,
             let narrow = Int32(exactly: partition), let start = json["start_offset"]?.integer,
-            let next = json["next_offset"]?.integer, start <= next, let generations = json["generations"]?.array
+            let next = json["next_offset"]?.integer, start >= 0, start <= next, next < .max,
+            let generations = json["generations"]?.array
         else { throw GoldLineError(field: "marker", reason: "lacks a field") }
         var handovers: [Int64: Int64] = [:]
         for (name, value) in json["handover"]?.object ?? [] {
-            guard let generation = Int64(name), let offset = value.integer else {
+            guard let generation = Int64(name), let offset = value.integer, offset >= 0, offset < .max else {
                 throw GoldLineError(field: "handover", reason: "is not offsets by generation")
             }
             handovers[generation] = offset

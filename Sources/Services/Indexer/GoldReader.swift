@@ -33,6 +33,8 @@ final class GoldReader {
     /// Those whose first commit may lack documents in front, because reading began behind the log's first record.
     private var cut: Set<Int32> = []
     private var lastFault = ""
+    /// Those that came together with records.
+    private var errors: [KafkaError] = []
     private var unreadableReports = ReportLimiter()
 
     /// Bound of what is fetched ahead per topic partition; the index takes about 1,000 documents/s.
@@ -79,8 +81,12 @@ final class GoldReader {
     ///
     /// - Throws: ``IndexerError`` of kind `gap`; ``KafkaError`` when a topic partition delivers nothing any more.
     func next(recordsMax: Int, timeoutMilliseconds: Int) throws -> GoldBatch {
-        try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
-            try check(records.errors)
+        let waiting = errors
+        errors = []
+        try check(waiting)
+        return try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
+            // What came before an error is taken first: it may be what the topic has no more.
+            if records.count > 0 { errors = records.errors } else { try check(records.errors) }
             var batch = GoldBatch()
             for index in 0..<records.count {
                 let record = records[index]
@@ -208,8 +214,8 @@ final class GoldReader {
 
     private static func document(_ record: KafkaRecord) throws(GoldLineError) -> PendingDocument {
         func number(_ name: String) throws(GoldLineError) -> Int64 {
-            guard let value = record.headerText(name).flatMap({ Int64($0) }) else {
-                throw GoldLineError(field: name, reason: "is not a number among the headers")
+            guard let value = record.headerText(name).flatMap({ Int64($0) }), value >= 0, value < .max else {
+                throw GoldLineError(field: name, reason: "is not a number that counts among the headers")
             }
             return value
         }
@@ -224,7 +230,9 @@ final class GoldReader {
             generation: try number(GoldTopic.generationHeader),
             source: TopicPartition(topic: topic, partition: partition),
             sourceOffset: try number(GoldTopic.sourceOffsetHeader),
-            sourceTimestampMilliseconds: record.headerText(GoldTopic.sourceTimestampHeader).flatMap { Int64($0) },
+            sourceTimestampMilliseconds: record.headerText(GoldTopic.sourceTimestampHeader).flatMap { Int64($0) }.map {
+                SourceRecord.brokerMilliseconds($0)
+            },
             document: try GoldLine.decode(value))
     }
 }

@@ -107,6 +107,7 @@ package final class Indexer: Service {
             do {
                 repeat {
                     news = try await lane.run { try member.next(timeoutMilliseconds: 200) }
+                    for fault in member.takeFaults() { logger.warning("trouble with the group", ["error": "\(fault)"]) }
                 } while news == nil && !stop.isRequested && (partitions.isEmpty || !reading.hasEnded.isRequested)
             } catch {
                 failure = error

@@ -1,4 +1,5 @@
 import Bytes
+import Events
 package import Kafka
 
 /// Finds out from the topic itself where to resume.
@@ -19,16 +20,36 @@ package enum PositionRecovery {
         package var hasBrokerTimes = true
     }
 
-    /// Records looked at per topic partition. One would do, but for records that were sent a second time or by others.
+    /// Records looked at per topic partition at first. One would do, but for records that were sent a second time or by
+    /// others.
     static let recordsPerTopicPartition: Int64 = 100
+    /// As far as is looked back where others, such as `medallion dlq redrive`, wrote last.
+    private static let recordsPerTopicPartitionMax: Int64 = 40_000
+    /// Numbers above are nobody's: so many events never come, and from there on counting would overflow.
+    private static let numberMax: Int64 = 1 << 62
 
-    /// Reads the end of every topic partition. Blocks up to the timeout.
+    /// Reads the end of every topic partition, and more of it while no record tells a position. Blocks up to the timeout.
     ///
     /// - Throws: ``KafkaError``; retriable where time ran out.
     package static func run(
         _ kafka: KafkaConfiguration, topic: String, partitions: [Int32], timeoutMilliseconds: Int
     ) throws -> Result {
         let deadline = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(timeoutMilliseconds)
+        var depth = recordsPerTopicPartition
+        while true {
+            let (result, hasMore) = try read(
+                kafka, topic, partitions, depth: depth, timeoutMilliseconds: timeoutMilliseconds, deadline: deadline)
+            guard result.acknowledged == nil, hasMore, depth < recordsPerTopicPartitionMax else { return result }
+            depth *= 20
+        }
+    }
+
+    /// - Parameter deadline: in milliseconds of the monotonic clock.
+    /// - Returns: also whether there are older records.
+    private static func read(
+        _ kafka: KafkaConfiguration, _ topic: String, _ partitions: [Int32], depth: Int64, timeoutMilliseconds: Int,
+        deadline: Int64
+    ) throws -> (result: Result, hasMore: Bool) {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
         options.queueMinRecords = 1_000
@@ -38,14 +59,17 @@ package enum PositionRecovery {
         var result = Result()
         var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
         var open: [Int32: Int64] = [:]
+        var hasMore = false
         for partition in partitions {
             let marks = try consumer.watermarks(
                 topic: topic, partition: partition, timeoutMilliseconds: timeoutMilliseconds)
             guard marks.high > marks.low else { continue }
             open[partition] = marks.high
-            assignments.append((topic, partition, .at(max(marks.low, marks.high - recordsPerTopicPartition))))
+            let start = max(marks.low, marks.high - depth)
+            if start > marks.low { hasMore = true }
+            assignments.append((topic, partition, .at(start)))
         }
-        guard !open.isEmpty else { return result }
+        guard !open.isEmpty else { return (result, hasMore) }
         try consumer.assign(assignments)
         while !open.isEmpty {
             let left = deadline - SystemClock.monotonicNanoseconds() / 1_000_000
@@ -65,15 +89,18 @@ package enum PositionRecovery {
                 for end in batch.ends where end.offset >= open[end.partition] ?? .max { open[end.partition] = nil }
             }
         }
-        return result
+        return (result, hasMore)
     }
 
     private static func note(_ record: KafkaRecord, in result: inout Result) {
         result.recordCount += 1
         if record.timestamp.type != .logAppendTime { result.hasBrokerTimes = false }
-        if let number = record.headerText(RecordHeaders.position).flatMap({ Int64($0) }), number > 0, number < .max {
+        if let number = record.headerText(RecordHeaders.position).flatMap({ Int64($0) }), number > 0, number < numberMax
+        {
             result.nextNumber = max(result.nextNumber, number + 1)
         }
+        // What a redriven record carries was true when it was first sent.
+        guard record.header(RedriveOrigin.header) == nil else { return }
         guard let position = record.header(RecordHeaders.acknowledged).flatMap({ decode($0) }) else { return }
         result.nextNumber = max(result.nextNumber, position.number + 1)
         if position.number > result.acknowledged?.number ?? -1 { result.acknowledged = position }
@@ -93,7 +120,7 @@ package enum PositionRecovery {
     package static func decode(_ bytes: some Collection<UInt8>) -> StreamPosition? {
         let parts = bytes.split(separator: UInt8(ascii: " "), maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let number = Int64(String(decoding: parts[0], as: UTF8.self)), number >= 0,
-            number < .max
+            number < numberMax
         else { return nil }
         return StreamPosition(number: number, id: Array(parts[1]))
     }

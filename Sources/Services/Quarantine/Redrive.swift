@@ -221,10 +221,11 @@ package struct QuarantineDesk {
                     reason: "not acknowledged in \(Self.deliveryMilliseconds) ms", isRetriable: true))
         }
         for (index, record) in batch.enumerated() {
+            let headers = try headers(record)
             do throws(KafkaError) {
                 try producer.send(
                     topic: record.source.topic, partition: record.source.partition, key: record.key,
-                    value: correction ?? record.value, headers: headers(record), token: Int64(index))
+                    value: correction ?? record.value, headers: headers, token: Int64(index))
             } catch {
                 results[index] = .failure(error)
             }
@@ -236,10 +237,15 @@ package struct QuarantineDesk {
         return results
     }
 
-    /// Those that it came with (the producer finds its position by them), and where it was redriven from.
-    private func headers(_ record: QuarantinedRecord) -> [(String, [UInt8])] {
-        // The hour's Bronze may have been given up; the quarantine line has all but the headers.
-        let line = try? quarantine.reader.bronze(record.source, offset: record.offset).line
+    /// Those that it came with, and where it was redriven from.
+    private func headers(_ record: QuarantinedRecord) throws(LakeError) -> [(String, [UInt8])] {
+        var line: [UInt8]?
+        do throws(LakeError) {
+            line = try quarantine.reader.bronze(record.source, offset: record.offset).line
+        } catch {
+            // The hour's Bronze may have been given up; the quarantine line has all but the headers.
+            guard case .expired = error else { throw error }
+        }
         var headers = line.map { BronzeLineReader.headers(of: $0[...]) } ?? []
         headers.removeAll { $0.name == RedriveOrigin.header || $0.name == RedriveOrigin.hashHeader }
         let origin = RedriveOrigin(

@@ -95,7 +95,7 @@ package struct RangeReplay {
         _ range: OffsetRange, _ processor: inout RecordProcessor, _ hour: inout LakeHour, into chunk: inout Chunk
     ) throws {
         try forEachRecord(range) { record in
-            hour = max(hour, LakeHour(containing: record.timestampMilliseconds))
+            hour = max(hour, LakeHour(containing: SourceRecord.brokerMilliseconds(record.timestampMilliseconds)))
             try process(record, &processor)
             if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
             let last = chunk.hours.count - 1

@@ -87,9 +87,12 @@ package struct Replay: Sendable {
     /// A replay that fails gives its generation up; one that is killed leaves it to be pruned.
     package func run(_ scope: ReplayScope) async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
-        let ranges = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
+        // A range that cannot be replayed is refused before a generation is made of it ...
+        _ = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
         var child = try await lane.run { [self] in try createChild() }
         do {
+            // ... and only from here on does retention leave Bronze alone.
+            let ranges = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
             var report = ReplayReport(
                 generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
             child.handovers = try await handovers(to: child.number, reader: reader)

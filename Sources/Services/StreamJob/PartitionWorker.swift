@@ -139,8 +139,9 @@ final class PartitionWorker {
         while !stop.isRequested {
             let wait = batchStart == nil ? 200 : max(1, options.commitIntervalMilliseconds - batchAgeMilliseconds)
             try queue.next(maxRecords: 8_192, timeoutMilliseconds: wait) { batch in
-                for error in batch.errors { try handle(error) }
+                // What came before an error is taken first: it may be what the topic has no more.
                 for index in 0..<batch.count { try take(batch[index]) }
+                for error in batch.errors { try handle(error) }
             }
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
             // Without traffic there is no commit after which news would be looked for.
@@ -190,7 +191,8 @@ final class PartitionWorker {
     }
 
     private func take(_ record: KafkaRecord) throws {
-        let (offset, time) = (record.offset, record.timestampMilliseconds)
+        let offset = record.offset
+        let time = SourceRecord.brokerMilliseconds(record.timestampMilliseconds)
         let expected = batchStart == nil ? writer.nextOffset : batchNext
         if let expected, offset < expected {
             try checkSameTopic(record)
@@ -215,7 +217,8 @@ final class PartitionWorker {
         try headers.json.withUnsafeBytes { json in
             _ = try processor.process(
                 SourceRecord(
-                    topic: source.topic, partition: source.partition, offset: offset, timestampMilliseconds: time,
+                    topic: source.topic, partition: source.partition, offset: offset,
+                    timestampMilliseconds: record.timestampMilliseconds,
                     key: record.key, headers: json, origin: headers.origin, value: value))
         }
         batchNext = offset + 1

@@ -140,7 +140,8 @@ package struct RecordProcessor: ~Copyable {
         let error = value.withUnsafeBytes { parser.parseObject($0) }
         guard error == nil, let id = eventID() else { return }
         _ = duplicates.note(
-            eventID: id, offset: offset, brokerMilliseconds: timestampMilliseconds, origin: windowOrigin(origin))
+            eventID: id, offset: offset, brokerMilliseconds: SourceRecord.brokerMilliseconds(timestampMilliseconds),
+            origin: windowOrigin(origin))
     }
 
     /// The window is of one topic partition: a record of another one is not in it.
@@ -190,7 +191,7 @@ package struct RecordProcessor: ~Copyable {
     /// Each generation decides by its own bounds, so that what it is fed equals what a replay makes of the same offsets.
     private mutating func findDuplicates(_ id: UnsafeBufferPointer<UInt8>, _ record: borrowing SourceRecord) {
         let sighting = duplicates.note(
-            eventID: id, offset: record.offset, brokerMilliseconds: record.timestampMilliseconds,
+            eventID: id, offset: record.offset, brokerMilliseconds: record.brokerMilliseconds,
             origin: windowOrigin(record.origin))
         guard sighting.isRepeated else { return keepAll() }
         for index in generations.indices {
@@ -206,7 +207,7 @@ package struct RecordProcessor: ~Copyable {
 
     private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
         let start = generations[index].lines.gold.count
-        let (offset, timestamp) = (record.offset, record.timestampMilliseconds)
+        let (offset, timestamp) = (record.offset, record.brokerMilliseconds)
         // Out of self for the time of the call, so that the closure may fill them; the storage is kept.
         var entries: [GoldEntry] = []
         var ids: [UInt8] = []

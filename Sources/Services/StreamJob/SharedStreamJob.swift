@@ -45,7 +45,9 @@ extension StreamJob {
         var failure: (any Error)?
         do {
             while !stop.isRequested {
-                switch try await lane.run({ try member.next(timeoutMilliseconds: 200) }) {
+                let news = try await lane.run { try member.next(timeoutMilliseconds: 200) }
+                for fault in member.takeFaults() { logger.warning("trouble with the group", ["error": "\(fault)"]) }
+                switch news {
                 case .assigned(let partitions):
                     let all = try await lane.run { [self] in try countTopicPartitions() }
                     logger.info("the group gives topic partitions", ["numbers": "\(partitions)", "of": "\(all)"])
@@ -71,7 +73,9 @@ extension StreamJob {
     }
 
     private func countTopicPartitions() throws -> Int {
-        let count = try size(of: options.topic, KafkaAdmin(options.kafka)).count
+        let admin = try KafkaAdmin(options.kafka)
+        let count = try size(of: options.topic, admin).count
+        try checkGoldTopic(holds: count, admin)
         try noteSize(count)
         return max(count, 1)
     }
@@ -116,18 +120,19 @@ extension StreamJob {
     private func takeOver(
         _ source: TopicPartition, _ publisher: GoldPublisher, stop: StopSignal
     ) throws -> PartitionWorker? {
+        var isTroubled = false
+        defer { if isTroubled { note(trouble: nil) } }
         for attempt in 0... {
             do {
-                let worker = try PartitionWorker(
+                return try PartitionWorker(
                     source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
                     publisher: publisher)
-                if attempt > 0 { note(trouble: nil) }
-                return worker
             } catch LakeError.locked(let source, let path, let holder) {
                 // The one who lost it mostly needs a moment for its last commit.
                 if attempt > 0, attempt.isMultiple(of: 50) {
                     let trouble = "\(source) belongs to this process now, but \(holder) still holds \(path)"
                     note(trouble: trouble)
+                    isTroubled = true
                     logger.warning("\(trouble); if that process hangs, end it")
                 }
             }

@@ -184,17 +184,21 @@ package final class StreamJob: Service {
                 kind: .unknownTopicOrPartition, operation: "start", subject: options.topic,
                 reason: "the broker tells no partitions", isRetriable: true)
         }
-        let gold = try size(of: options.goldTopic, admin)
-        guard gold.count >= partitions.count else {
-            throw KafkaError(
-                kind: .unknownTopicOrPartition, operation: "start", subject: options.goldTopic,
-                reason:
-                    "it has \(gold.count) topic partitions, \(options.topic) has \(partitions.count), and each goes to "
-                    + "its own number: add topic partitions to it", isRetriable: true)
-        }
+        try checkGoldTopic(holds: partitions.count, admin)
         try noteSize(partitions.count)
         note(trouble: nil)
         return partitions.map { TopicPartition(topic: options.topic, partition: $0) }
+    }
+
+    /// - Throws: a retriable ``KafkaError`` while the Gold topic has fewer topic partitions than the source.
+    func checkGoldTopic(holds count: Int, _ admin: KafkaAdmin) throws {
+        let gold = try size(of: options.goldTopic, admin)
+        guard gold.count < count else { return }
+        throw KafkaError(
+            kind: .unknownTopicOrPartition, operation: "start", subject: options.goldTopic,
+            reason:
+                "it has \(gold.count) topic partitions, \(options.topic) has \(count), and each goes to its own "
+                + "number: add topic partitions to it", isRetriable: true)
     }
 
     func makeProducer() throws -> KafkaProducer {

@@ -168,8 +168,8 @@ package struct Retention {
             }
             return try isInDuplicateWindow(listed) ? "the duplicate window needs it after a restart" : nil
         case .quarantine:
-            guard let replaying, replaying.number == listed.name.generation else { return nil }
-            return "a replay makes generation \(replaying.number)"
+            let making = generations.first { $0.state == .created && $0.number == listed.name.generation }
+            return making.map { "a replay makes generation \($0.number)" }
         case .silver, .gold:
             for user in generations where user.isFed {
                 if try isNeeded(listed, by: user.number, generations) {
@@ -204,7 +204,9 @@ package struct Retention {
     /// Removes what the log gives up and does not say to be removed.
     private func finish(_ source: TopicPartition, now: Int64) throws(LakeError) {
         let log = RetentionLog(layout: layout, source: source)
-        for expiry in try unfinished(source) {
+        let unfinished = try unfinished(source)
+        if !unfinished.isEmpty { try log.makeDurable() }
+        for expiry in unfinished {
             try reader.forEachSealedFile(source) { listed throws(LakeError) in
                 if expiry.covers(listed.name) { try remove(listed.name) }
                 return true
@@ -224,12 +226,18 @@ package struct Retention {
                     "\(entry.url) is to be removed; set LAKE_S3_BUCKET and the other LAKE_S3_ settings to it")
             }
             try LakeError.placed(entry.url) { try objects.storage.delete(entry.key) }
+        } else if let objects = layout.objects {
+            // A copy that a crash kept from being recorded.
+            let key = objects.key(of: name, in: layout)
+            try LakeError.placed(key) { try objects.storage.delete(key) }
         }
         let path = layout.sealedFile(name)
-        guard Folder.exists(path) else { return }
+        let folder = layout.folder(of: name)
+        guard Folder.exists(folder) else { return }
         try LakeError.placed(path) {
-            try Folder.remove(path)
-            try Folder.sync(layout.folder(of: name))
+            try Folder.removeIfPresent(path)
+            // Also where it is gone: whoever removed it may have been killed before that was durable.
+            try Folder.sync(folder)
         }
     }
 }

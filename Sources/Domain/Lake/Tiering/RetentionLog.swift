@@ -93,6 +93,9 @@ struct RetentionLog {
         try read().last { $0.covers(name) }
     }
 
+    /// Makes the entries durable: those of a process that was killed may not be.
+    func makeDurable() throws(LakeError) { try log.makeDurable(in: layout) }
+
     func append(_ expiry: Expiry) throws(LakeError) {
         try log.append(expiry.json, in: layout)
     }

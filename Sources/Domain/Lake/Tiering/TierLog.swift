@@ -84,6 +84,11 @@ struct TierLog {
         try RecordLog(path: layout.tierLog(source, hour: entry.name.hour)).append(entry.json, in: layout)
     }
 
+    /// Makes the entries of an hour's log durable: those of a process that was killed may not be.
+    func makeDurable(hour: LakeHour) throws(LakeError) {
+        try RecordLog(path: layout.tierLog(source, hour: hour)).makeDurable(in: layout)
+    }
+
     private func entries(hour: LakeHour) throws(LakeError) -> [TierEntry] {
         let log = RecordLog(path: layout.tierLog(source, hour: hour))
         var entries: [TierEntry] = []
@@ -117,8 +122,24 @@ struct RecordLog {
             let bytes = try file.read(at: 0, count: try file.size())
             let end = try parse(bytes).end
             if end < bytes.count { try file.truncate(to: end) }
-            try LogLine.encode(record).withUnsafeBytes { line in try file.write(line, at: end) }
-            try file.sync()
+            do {
+                try LogLine.encode(record).withUnsafeBytes { line in try file.write(line, at: end) }
+                try file.sync()
+            } catch {
+                // Nobody may act upon an entry that was not acknowledged.
+                try? file.truncate(to: end)
+                throw error
+            }
+            try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
+        }
+    }
+
+    /// Makes what is there durable. Whoever acts upon entries that an earlier process wrote calls it first: that one may
+    /// have been killed between its write and its sync.
+    func makeDurable(in layout: LakeLayout) throws(LakeError) {
+        guard Folder.exists(path) else { return }
+        try LakeError.placed(path) {
+            try File(path, .readWrite).sync()
             try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
         }
     }

@@ -74,6 +74,7 @@ package struct Tiering {
         if let entry = try log.entry(of: listed.name), entry.bucket == objects.storage.configuration.bucket,
             try hash(of: entry) == entry.sha256
         {
+            try log.makeDurable(hour: listed.name.hour)
             try removeLocal(listed.name)
             return entry
         }

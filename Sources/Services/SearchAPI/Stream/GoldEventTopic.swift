@@ -85,7 +85,9 @@ private final class GoldEventReader: EventReader {
 
     /// The source offset behind a document or a marker.
     private static func nextOffset(of record: KafkaRecord) -> Int64? {
-        if let text = record.headerText(GoldTopic.sourceOffsetHeader) { return Int64(text).map { $0 + 1 } }
+        if let text = record.headerText(GoldTopic.sourceOffsetHeader) {
+            return Int64(text).map { $0 < .max ? $0 + 1 : $0 }
+        }
         guard let value = record.value, let json = try? JSONValue.parse(value) else { return 0 }
         return json["next_offset"]?.integer ?? 0
     }
