@@ -91,6 +91,49 @@ import Testing
         }
     }
 
+    /// Reads the stream until it has shown so many ids; gives them as lines.
+    private func read(
+        _ port: UInt16, key: String, after id: String? = nil, into ids: SeenIDs, until count: Int
+    ) async throws -> StreamEnd {
+        let headers = [("X-API-Key", key)] + (id.map { [("Last-Event-ID", $0)] } ?? [])
+        return try await Lane(name: "reader").run { () -> StreamEnd in
+            var rest: [UInt8] = []
+            return try HTTPClient().stream(
+                HTTPClientRequest(url: "http://127.0.0.1:\(port)/stream", headers: headers),
+                connectTimeoutMilliseconds: 5_000, stallTimeoutMilliseconds: 30_000,
+                shouldStop: { ids.lines.withLock { $0.count >= count } }, onHead: { status, _ in status == 200 },
+                onBytes: { bytes in
+                    rest += bytes
+                    while let end = rest.firstIndex(of: 0x0A) {
+                        let line = String(decoding: rest[..<end], as: UTF8.self)
+                        if line.hasPrefix("id: ") { ids.lines.withLock { $0.append(line) } }
+                        rest.removeFirst(end + 1)
+                    }
+                })
+        }
+    }
+
+    /// Many times what a slow client's queue may hold, at once: after the client was away, and while it listens.
+    @Test func muchAtOnceCutsNobody() async throws {
+        let key = try keys.make(.read)
+        let filler = String(repeating: "x", count: 1_000)
+        try await withAPI(fixture()) { port in
+            try await eventually { topic.state.withLock { $0.opened } > 0 }
+            for offset in Int64(0)..<1_000 { topic.add(0, offset, text: filler) }
+            topic.index([0: 1_000])
+            try await waitFor("medallion_api_stream_events_total 1000")
+            let ids = SeenIDs()
+            async let reading = read(port, key: key, after: "0:10", into: ids, until: 1_990)
+            try await eventually { ids.lines.withLock { $0.count } == 990 }
+            try await waitFor("medallion_api_stream_clients 1")
+            for offset in Int64(1_000)..<2_000 { topic.add(0, offset, text: filler) }
+            topic.index([0: 2_000])
+            #expect(try await reading == .stopped)
+            #expect(ids.lines.withLock { $0 } == (11...2_000).map { "id: 0:\($0)" })
+            try await waitFor("medallion_api_stream_cut_total 0")
+        }
+    }
+
     /// One client asks for the stream and reads nothing: it is cut at its bound, while the other gets every event.
     @Test func aSlowReaderIsCutAndOthersGetEverything() async throws {
         let key = try keys.make(.read)
@@ -101,36 +144,27 @@ import Testing
             let slow = try SilentReader(
                 port: port, request: "GET /stream HTTP/1.1\r\nHost: a\r\nX-API-Key: \(key)\r\n\r\n")
             try await waitFor("medallion_api_stream_clients 1")
-            let ids = Mutex<[String]>([])
-            async let reading = Lane(name: "reader").run { () -> StreamEnd in
-                var rest: [UInt8] = []
-                return try HTTPClient().stream(
-                    HTTPClientRequest(url: "http://127.0.0.1:\(port)/stream", headers: [("X-API-Key", key)]),
-                    connectTimeoutMilliseconds: 5_000, stallTimeoutMilliseconds: 30_000,
-                    shouldStop: { ids.withLock { $0.count >= count } }, onHead: { status, _ in status == 200 },
-                    onBytes: { bytes in
-                        rest += bytes
-                        while let end = rest.firstIndex(of: 0x0A) {
-                            let line = String(decoding: rest[..<end], as: UTF8.self)
-                            if line.hasPrefix("id: ") { ids.withLock { $0.append(line) } }
-                            rest.removeFirst(end + 1)
-                        }
-                    })
-            }
+            let ids = SeenIDs()
+            async let reading = read(port, key: key, into: ids, until: count)
             try await waitFor("medallion_api_stream_clients 2")
             // The good reader is never behind by more than a few events, however slow the machine is.
             for offset in 0..<count {
                 topic.add(0, Int64(offset), text: filler)
                 guard offset % 10 == 9 else { continue }
                 topic.index([0: Int64(offset + 1)])
-                try await eventually { ids.withLock { $0.count } > offset }
+                try await eventually { ids.lines.withLock { $0.count } > offset }
             }
             #expect(try await reading == .stopped)
-            #expect(ids.withLock { $0 } == (1...count).map { "id: 0:\($0)" })
+            #expect(ids.lines.withLock { $0 } == (1...count).map { "id: 0:\($0)" })
             try await waitFor("medallion_api_stream_cut_total 1")
             #expect(slow.isCut(), "its connection is over, too")
         }
     }
+}
+
+/// The id lines of a stream, in their order.
+private final class SeenIDs: Sendable {
+    let lines = Mutex<[String]>([])
 }
 
 /// A client that asks and does not read.

@@ -78,7 +78,10 @@ package final class TCPConnection: @unchecked Sendable {
         self.descriptor = descriptor
         self.tls = tls
         self.peer = peer
-        peerAddress = peer.lastIndex(of: ":").flatMap { IPAddress(peer[..<$0].filter { $0 != "[" && $0 != "]" }) }
+        // A link-local address names its interface behind a percent sign.
+        peerAddress = peer.lastIndex(of: ":").flatMap {
+            IPAddress(String(peer[..<$0].filter { $0 != "[" && $0 != "]" }.prefix { $0 != "%" }))
+        }
         self.onEnd = onEnd
     }
 

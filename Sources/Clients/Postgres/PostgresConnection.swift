@@ -1,4 +1,6 @@
 import CPostgres
+import Dispatch
+import Synchronization
 
 /// One session with a Postgres server, over libpq.
 ///
@@ -119,7 +121,9 @@ package final class PostgresConnection {
                 close()
                 throw PostgresError(
                     kind: .usage, operation: operation, server: server, message: "COPY is not possible in a script")
-            default: failure = failure ?? serverError(result, operation: operation)
+            default:
+                failure = failure ?? serverError(result, operation: operation)
+                if handle == nil, let failure { throw failure }
             }
         }
         if let failure { throw failure }
@@ -234,6 +238,7 @@ extension PostgresConnection {
                     default:
                         failure = failure ?? serverError(result, operation: entry.name)
                         PQclear(result)
+                        if handle == nil, let failure { throw failure }
                     }
                 }
             }
@@ -256,6 +261,11 @@ extension PostgresConnection {
         _ connection: OpaquePointer, operation: String, deadline: Deadline
     ) throws(PostgresError) -> OpaquePointer? {
         while true {
+            // An error that was libpq's own has closed it: `connection` is no more.
+            guard handle != nil else {
+                throw PostgresError(
+                    kind: .closed, operation: operation, server: server, message: "the connection has failed")
+            }
             let unsent = PQflush(connection)
             guard unsent >= 0 else { throw broken(operation) }
             if PQisBusy(connection) == 0 {
@@ -296,15 +306,35 @@ extension PostgresConnection {
     }
 
     private func timedOut(_ operation: String, deadline: Deadline) -> PostgresError {
-        if let handle, let cancel = PQgetCancel(handle) {
-            var text = [CChar](repeating: 0, count: 256)
-            PQcancel(cancel, &text, Int32(text.count))
-            PQfreeCancel(cancel)
-        }
+        if let handle, let cancel = PQgetCancel(handle) { Cancellations.send(cancel) }
         close()
         return PostgresError(
             kind: .timeout, operation: operation, server: server,
             message: "no result within \(deadline.timeoutMilliseconds) ms; cancelled")
+    }
+
+    /// Requests to cancel, each on a thread of its own: libpq connects and waits for the server's end of it without a
+    /// limit, and whoever is late already must not wait for that.
+    private enum Cancellations {
+        private static let max = 8
+        private static let count = Atomic(0)
+
+        /// Takes over `cancel`. While too many wait for servers that do not answer, closing the connection must do.
+        static func send(_ cancel: OpaquePointer) {
+            guard count.wrappingAdd(1, ordering: .relaxed).newValue <= max else {
+                count.wrappingSubtract(1, ordering: .relaxed)
+                return PQfreeCancel(cancel)
+            }
+            // A cancel object belongs to no connection and to nobody else (libpq, "Canceling Queries in Progress").
+            let address = UInt(bitPattern: cancel)
+            DispatchQueue.global(qos: .utility).async {
+                defer { count.wrappingSubtract(1, ordering: .relaxed) }
+                guard let cancel = OpaquePointer(bitPattern: address) else { return }
+                var text = [CChar](repeating: 0, count: 256)
+                PQcancel(cancel, &text, Int32(text.count))
+                PQfreeCancel(cancel)
+            }
+        }
     }
 
     private func serverError(_ result: OpaquePointer, operation: String) -> PostgresError {

@@ -1,3 +1,4 @@
+import Bytes
 import JSONScan
 import Synchronization
 package import Telemetry
@@ -18,6 +19,8 @@ package final class ClientStatistics: Sendable {
 
     /// Clients that are remembered; they come and go with topic partitions and faults.
     private static let clientsMax = 512
+    /// Three times the interval in which a client tells.
+    private static let silenceNanosecondsMax: Int64 = 15_000_000_000
 
     private struct Seen {
         var retries: Int64 = 0
@@ -26,6 +29,8 @@ package final class ClientStatistics: Sendable {
         var rebalances: Int64 = 0
         /// Records that wait to be sent or acknowledged.
         var queued: Int64 = 0
+        /// When it was told, by the monotonic clock.
+        var atNanoseconds: Int64
         /// The address of the group's coordinator; empty where there is none.
         var coordinator = ""
         /// The leader's id by topic and number.
@@ -60,7 +65,7 @@ package final class ClientStatistics: Sendable {
     /// Takes in one message of statistics; one that cannot be read changes nothing.
     package func note(_ json: [UInt8]) {
         guard let value = try? JSONValue.parse(json), let name = value["name"]?.string else { return }
-        var now = Seen()
+        var now = Seen(atNanoseconds: SystemClock.monotonicNanoseconds())
         var slowest: Int64 = 0
         for (_, broker) in value["brokers"]?.object ?? [] {
             if broker["name"]?.string == "GroupCoordinator" { now.coordinator = broker["nodename"]?.string ?? "" }
@@ -87,10 +92,16 @@ package final class ClientStatistics: Sendable {
 
     private func add(_ now: Seen, of name: String) {
         let (before, isFirst, waiting) = state.withLock { [now] state in
-            if state.count >= Self.clientsMax, state[name] == nil { state.removeAll() }
+            // A client that has not been heard of for three intervals is gone, and what it had in its queue with it.
+            state = state.filter { now.atNanoseconds - $0.value.atNanoseconds < Self.silenceNanosecondsMax }
+            if state.count >= Self.clientsMax, state[name] == nil,
+                let oldest = state.min(by: { $0.value.atNanoseconds < $1.value.atNanoseconds })
+            {
+                state[oldest.key] = nil
+            }
             let before = state[name]
             state[name] = now
-            return (before ?? Seen(), before == nil, state.values.reduce(0) { $0 + $1.queued })
+            return (before ?? Seen(atNanoseconds: 0), before == nil, state.values.reduce(0) { $0 + $1.queued })
         }
         queued.set(Double(waiting))
         retries.increment(by: Int(clamping: max(0, now.retries - before.retries)))

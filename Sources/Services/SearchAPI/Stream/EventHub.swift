@@ -23,6 +23,8 @@ package final class EventHub: Sendable {
     private struct State {
         var recent: RecentEvents?
         var subscribers: [Int: Subscriber] = [:]
+        /// Clients that were sent back to catch up, since so much came at once, and from where.
+        var sentBack: [Int: OffsetVector] = [:]
         var lastNumber = 0
         var isEnded = false
     }
@@ -44,6 +46,10 @@ package final class EventHub: Sendable {
     private static let looksPerHeartbeat = 30
     /// Documents of one page of a catch-up.
     static let pageMax = 1_000
+    /// Bytes that are offered to a client at once: much less than what cuts one that is slow.
+    private static let offerBytesMax = 64 * 1_024
+    /// Documents that a client is given at a time while it catches up from memory.
+    private static let missedMax = 200
 
     /// - Parameter indexed: asks the index; called on lanes, may block for a moment.
     package init(
@@ -79,6 +85,7 @@ package final class EventHub: Sendable {
         state.withLock { state in
             state.isEnded = true
             state.subscribers = [:]
+            state.sentBack = [:]
         }
     }
 
@@ -110,9 +117,10 @@ package final class EventHub: Sendable {
 
     private func give(_ released: [(event: TopicEvent, id: OffsetVector)]) {
         events.increment(by: released.count)
-        let subscribers = state.withLock { state -> [Int: Subscriber] in
+        let (subscribers, before) = state.withLock { state in
+            let before = state.recent?.end ?? OffsetVector()
             for (event, id) in released { state.recent?.append(event, end: id) }
-            return state.subscribers
+            return (state.subscribers, before)
         }
         // Rendered once for all clients, and not at all when there is none.
         let frames =
@@ -128,7 +136,12 @@ package final class EventHub: Sendable {
             } else {
                 bytes = zip(released, frames).flatMap { subscriber.filter.takes($0.event) ? $1 : [] }
             }
-            guard !bytes.isEmpty, !subscriber.writer.offer(bytes) else { continue }
+            guard !bytes.isEmpty else { continue }
+            if bytes.count > Self.offerBytesMax {
+                sendBack(number, to: subscriber.seen ?? before)
+                continue
+            }
+            guard !subscriber.writer.offer(bytes) else { continue }
             cuts.increment()
             remove(number)
         }
@@ -152,7 +165,19 @@ package final class EventHub: Sendable {
     }
 
     private func remove(_ number: Int) {
-        state.withLock { _ = $0.subscribers.removeValue(forKey: number) }
+        state.withLock { state in
+            state.subscribers[number] = nil
+            state.sentBack[number] = nil
+        }
+    }
+
+    /// More came at once than a client's queue takes, after a pause of the index for example: the client is not slow, and
+    /// takes it at its own pace.
+    private func sendBack(_ number: Int, to position: OffsetVector) {
+        state.withLock { state in
+            guard state.subscribers.removeValue(forKey: number) != nil else { return }
+            state.sentBack[number] = position
+        }
     }
 
     // MARK: Clients
@@ -169,38 +194,60 @@ package final class EventHub: Sendable {
         var position = seen
         var isStarted = false
         while true {
+            try Task.checkCancellation()
+            guard !writer.isClosed, isWelcome() else { return }
             switch attach(filter, after: position, writer, isStarted: isStarted) {
             case .attached(let number):
                 defer { remove(number) }
+                isStarted = true
                 var looks = 0
                 while state.withLock({ $0.subscribers[number] != nil }), !writer.isClosed, isWelcome() {
                     if looks.isMultiple(of: Self.looksPerHeartbeat) { writer.offer(EventFrame.heartbeat) }
                     looks += 1
                     try await Task.sleep(for: .milliseconds(Self.clientLookMilliseconds))
                 }
-                return
+                guard let back = state.withLock({ $0.sentBack[number] }) else { return }
+                position = back
+            case .missed(let events):
+                if !isStarted { writer.start(headers: EventFrame.headers) }
+                isStarted = true
+                position = try await write(events, from: position ?? OffsetVector(), filter, writer)
             case .notReady:
+                // The end came while a client was catching up: it goes on elsewhere.
+                if isStarted { return }
                 throw APIError.unavailable("the stream", "the Gold topic or the index cannot be read yet")
             case .behind(let limit):
                 let from = position ?? limit
                 let (page, next) = try await page(from: from, to: limit)
                 if !isStarted { writer.start(headers: EventFrame.headers) }
                 isStarted = true
-                var id = from
-                for event in page {
-                    id[event.partition] = max(id[event.partition], event.offset + 1)
-                    guard filter.takes(event) else { continue }
-                    try await writer.write(EventFrame.bytes(event: "event", data: event.line, id: id.text))
-                }
+                _ = try await write(page, from: from, filter, writer)
                 position = next
             }
         }
+    }
+
+    /// Writes events at the client's pace.
+    ///
+    /// - Returns: where the client is then.
+    private func write(
+        _ events: [TopicEvent], from position: OffsetVector, _ filter: EventFilter, _ writer: HTTPStreamWriter
+    ) async throws -> OffsetVector {
+        var id = position
+        for event in events {
+            id[event.partition] = max(id[event.partition], event.offset + 1)
+            guard filter.takes(event) else { continue }
+            try await writer.write(EventFrame.bytes(event: "event", data: event.line, id: id.text))
+        }
+        return id
     }
 
     private enum Attachment {
         case attached(Int)
         /// What the client has missed begins before what is kept, which begins there.
         case behind(OffsetVector)
+        /// The first of what the client has missed, which is too much to be offered at once.
+        case missed([TopicEvent])
         case notReady
     }
 
@@ -212,8 +259,12 @@ package final class EventHub: Sendable {
             guard let recent = state.recent, !state.isEnded else { return .notReady }
             var missed: [UInt8] = []
             var ahead: OffsetVector?
-            if var id = seen {
+            if var id = seen?.limited(by: recent.end) {
                 guard let events = recent.since(id) else { return .behind(recent.start) }
+                let bytes = events.prefix(Self.missedMax).reduce(0) { $0 + $1.line.count }
+                if events.count > Self.missedMax || bytes > Self.offerBytesMax / 2 {
+                    return .missed(Array(events.prefix(Self.missedMax)))
+                }
                 for event in events {
                     id[event.partition] = event.offset + 1
                     guard filter.takes(event) else { continue }
@@ -241,9 +292,12 @@ package final class EventHub: Sendable {
             var page: [TopicEvent] = []
             while page.count < Self.pageMax, SystemClock.monotonicNanoseconds() < end {
                 for event in try reader.next(countMax: Self.pageMax, timeoutMilliseconds: 200)
-                where event.generation == active && event.offset >= position[event.partition]
-                    && event.offset < limit[event.partition]
-                {
+                where event.offset >= position[event.partition] && event.offset < limit[event.partition] {
+                    guard event.generation == active else {
+                        // Not behind it: the active generation's document of the same record may follow.
+                        position[event.partition] = event.offset
+                        continue
+                    }
                     position[event.partition] = event.offset + 1
                     page.append(event)
                 }

@@ -27,6 +27,11 @@ private final class GoldEventReader: EventReader {
     private let sourceTopic: String
     /// Topic partitions with records that were there at the start and are not read yet, with their end.
     private var unread: [Int32: Int64] = [:]
+    private let admin: KafkaAdmin
+    private let topic: String
+    private let topicPartitions: Int
+    private var sizeCheckedAt = SystemClock.monotonicNanoseconds()
+    private static let sizeCheckNanoseconds: Int64 = 30_000_000_000
 
     /// Bound of what is fetched ahead.
     private static let fetchAheadKilobytes = 8_192
@@ -42,8 +47,11 @@ private final class GoldEventReader: EventReader {
         options.queueMinRecords = 5_000
         options.reportsEnd = true
         consumer = try KafkaConsumer(configuration, options: options)
-        let metadata = try KafkaAdmin(configuration).metadata(topic: topic, timeoutMilliseconds: 10_000)
+        self.topic = topic
+        admin = try KafkaAdmin(configuration)
+        let metadata = try admin.metadata(topic: topic, timeoutMilliseconds: 10_000)
         let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
+        topicPartitions = partitions.count
         guard !partitions.isEmpty else {
             throw APIError.unavailable("the stream", "the topic \(topic) does not exist yet")
         }
@@ -92,8 +100,22 @@ private final class GoldEventReader: EventReader {
         return json["next_offset"]?.integer ?? 0
     }
 
+    /// - Throws: when the topic has more topic partitions than at the start: whoever reads begins anew where it is.
+    private func checkSize() throws {
+        let now = SystemClock.monotonicNanoseconds()
+        guard now - sizeCheckedAt > Self.sizeCheckNanoseconds else { return }
+        sizeCheckedAt = now
+        // A broker that does not tell is no reason to stop reading.
+        guard let found = try? admin.metadata(topic: topic, timeoutMilliseconds: 2_000) else { return }
+        let count = found.topics.first { $0.name == topic }?.partitions.count ?? 0
+        guard count <= topicPartitions else {
+            throw APIError.unavailable("the stream", "\(topic) has grown to \(count) topic partitions")
+        }
+    }
+
     func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicEvent] {
-        try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
+        try checkSize()
+        return try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
             if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
             var events: [TopicEvent] = []
             for index in 0..<batch.count {

@@ -40,6 +40,15 @@ package struct OffsetVector: Sendable, Equatable {
     /// Whether everything below `other` is below this too.
     package func covers(_ other: OffsetVector) -> Bool { other.offsets.allSatisfy { self[$0.key] >= $0.value } }
 
+    /// Without topic partitions whose numbers lie far beyond those of `other`: a client may name what is not there, and
+    /// each of its events would carry it. A topic that has just grown has room.
+    func limited(by other: OffsetVector) -> OffsetVector {
+        let last = (other.offsets.keys.max() ?? 0) + Self.partitionsAhead
+        return OffsetVector(offsets.filter { $0.key <= last })
+    }
+
+    private static let partitionsAhead: Int32 = 64
+
     /// Moves every offset up to that of `other`.
     package mutating func raise(to other: OffsetVector) {
         for (partition, offset) in other.offsets where offset > self[partition] { offsets[partition] = offset }
