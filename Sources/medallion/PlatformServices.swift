@@ -24,6 +24,7 @@ extension Platform {
             configuration.assignment = settings.assignment
             configuration.groupID = "\(settings.kafkaGroup)-index"
             configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
+            configuration.answerRetentionDays = settings.answerRetentionDays
             return Indexer(
                 configuration: configuration, embedder: try embedder(), metrics: context.metrics,
                 logger: context.logger.scoped("indexer"))

@@ -176,6 +176,13 @@ import Testing
         #expect(try store.answer(id: "a-2", timeoutMilliseconds: limit) == nil)
         let again = #expect(throws: IndexError.self) { try store.save(answer, timeoutMilliseconds: limit) }
         #expect(again?.underlying?.isUniqueViolation == true)
+        let writer = fixture.writer
+        #expect(
+            try writer.removeAnswers(beforeMilliseconds: answer.createdAtMilliseconds, timeoutMilliseconds: limit) == 0)
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == answer)
+        let after = answer.createdAtMilliseconds + 1
+        #expect(try writer.removeAnswers(beforeMilliseconds: after, timeoutMilliseconds: limit) == 1)
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == nil)
     }
 
     @Test func recentFollowsIndexVersions() throws {

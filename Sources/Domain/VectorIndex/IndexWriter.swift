@@ -78,6 +78,15 @@ package final class IndexWriter {
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first
     }
 
+    /// Removes answers that were given before a moment, in milliseconds since 1970; some thousands at most.
+    ///
+    /// - Returns: how many.
+    @discardableResult
+    package func removeAnswers(beforeMilliseconds: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        let statement = RemoveOldAnswers(beforeMilliseconds: beforeMilliseconds)
+        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    }
+
     /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.
     package func refreshLexemes(timeoutMilliseconds: Int) throws(IndexError) {
         _ = try connection.run(RefreshLexemes(), timeoutMilliseconds: timeoutMilliseconds)

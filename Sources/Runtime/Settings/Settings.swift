@@ -113,6 +113,8 @@ package struct Settings: Sendable {
     package internal(set) var modelDirectory = ""
     /// Whether `/answer` answers.
     package internal(set) var isAnswerEnabled = false
+    /// Days that given answers are kept; 0 = for ever.
+    package internal(set) var answerRetentionDays = 0
 
     /// Where the HTTP API listens.
     package internal(set) var apiListen = SettingAddress(host: "", port: 0)

@@ -174,6 +174,9 @@ extension Settings {
             "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),
         Setting(
             "ANSWER_ENABLED", .models, default: "true", .bool, \.isAnswerEnabled, "Whether `/answer` answers."),
+        Setting(
+            "ANSWER_RETENTION_DAYS", .models, default: "30", .integer(0...36_500), \.answerRetentionDays,
+            "How long given answers can be traced; the indexer removes older ones. 0: for ever."),
     ]
 
     private static let api: [Setting] = [

@@ -134,10 +134,17 @@ package final class DocumentIndexer: Sendable {
             hint: "the source topic was made anew: index it into an empty database (POSTGRES_DSN, or PGDATA_DIR)")
     }
 
-    /// See ``IndexWriter/refreshLexemes(timeoutMilliseconds:)``.
-    func refreshLexemes() async throws {
+    /// What is due once a minute.
+    ///
+    /// - Parameter answersFrom: answers from before that moment, in milliseconds since 1970, go; nil for none.
+    func tidy(answersFrom: Int64?) async throws {
         try await lookupLane.run { [self] in
-            try lookups.withLock { try $0.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds) }
+            try lookups.withLock { writer in
+                try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
+                guard let answersFrom else { return }
+                try writer.removeAnswers(
+                    beforeMilliseconds: answersFrom, timeoutMilliseconds: Self.timeoutMilliseconds)
+            }
         }
     }
 

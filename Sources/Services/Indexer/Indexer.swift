@@ -28,6 +28,8 @@ package struct IndexerConfiguration: Sendable {
     package var sessionMilliseconds = 10_000
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds: Int64 = 30_000
+    /// How long given answers are kept; 0 for ever.
+    package var answerRetentionDays = 0
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -188,7 +190,8 @@ package final class Indexer: Service {
                 let now = SystemClock.epochMilliseconds()
                 if now - Self.lexemesMilliseconds > lexemesAt {
                     lexemesAt = now
-                    try await documents.refreshLexemes()
+                    let days = configuration.answerRetentionDays
+                    try await documents.tidy(answersFrom: days == 0 ? nil : now - Int64(days) * 86_400_000)
                 }
                 if only == nil, now - sizeAt > configuration.sizeCheckMilliseconds {
                     sizeAt = now

@@ -68,7 +68,7 @@ extension SearchAPI {
     func registerOwnChecks() {
         dependencies.health.register("index", isRequired: true) { [self] in
             let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
-            let status = try await stores.run(deadline: deadline) { store, timeout in
+            let status = try await healthStores.run(deadline: deadline) { store, timeout in
                 try store.status(timeoutMilliseconds: timeout)
             }
             return HealthReport(

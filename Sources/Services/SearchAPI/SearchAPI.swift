@@ -99,6 +99,8 @@ package final class SearchAPI: Sendable {
     let metrics: APIMetrics
     let access: AccessGuard
     let stores: LanePool<any RetrievalStore>
+    /// Of its own, so that the index does not count as gone while long searches hold the others.
+    let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
 
@@ -108,6 +110,7 @@ package final class SearchAPI: Sendable {
         metrics = APIMetrics(dependencies.metrics)
         access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
         stores = LanePool(name: "index", count: configuration.storeLanes, make: dependencies.makeStore)
+        healthStores = LanePool(name: "index-health", count: 1, waitersMax: 4, make: dependencies.makeStore)
         traces = LanePool(
             name: "trace", count: configuration.traceLanes, waitersMax: 32, make: dependencies.makeTraceSource)
     }
