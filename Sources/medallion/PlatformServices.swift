@@ -57,6 +57,7 @@ extension Platform {
             options.access.keyRate = settings.apiKeyRate
             options.access.addressRate = settings.apiAddressRate
             options.accessLog = settings.apiAccessLog
+            options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
             registerChecks(in: health)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },

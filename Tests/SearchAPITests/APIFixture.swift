@@ -29,6 +29,7 @@ struct APIFixture {
 
     init(
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 30_000,
+        streamsMax: Int = 8_000,
         lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
         readKeys: (@Sendable () throws -> [APIKey])? = nil
@@ -41,6 +42,7 @@ struct APIFixture {
         }
         var configuration = SearchAPIConfiguration()
         configuration.requestTimeoutMilliseconds = timeoutMilliseconds
+        configuration.streamsMax = streamsMax
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
         configuration.readyEventsBehindMax = readyLagMax

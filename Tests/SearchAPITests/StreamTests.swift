@@ -156,6 +156,20 @@ import Testing
         #expect(reply.status == 422)
     }
 
+    @Test func thereIsABoundOfStreams() async {
+        let fixture = APIFixture(streamsMax: 2, events: hub)
+        let stop = StopSignal()
+        let running = Task { await hub.run(stop: stop) }
+        while topic.state.withLock({ $0.opened }) == 0 { sleepMilliseconds(1) }
+        let first = (0..<2).map { _ in Task { await fixture.reply(HTTPRequest(target: "/stream")) } }
+        for _ in 0..<10_000 where clients < 2 { try? await Task.sleep(for: .milliseconds(1)) }
+        let third = await fixture.reply(HTTPRequest(target: "/stream"))
+        #expect(third.status == 503)
+        stop.request()
+        await running.value
+        for task in first { #expect(await task.value.status == 200) }
+    }
+
     @Test func withoutAHubTheStreamSaysSo() async {
         let reply = await APIFixture().reply(HTTPRequest(target: "/stream"))
         #expect(reply.status == 503)

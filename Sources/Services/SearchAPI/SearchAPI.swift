@@ -3,6 +3,7 @@ import Bytes
 import HTTPServer
 package import Retrieval
 package import ServiceLifecycle
+import Synchronization
 package import Telemetry
 
 /// Where events come from, as the feed shows it.
@@ -80,6 +81,8 @@ package struct SearchAPIConfiguration: Sendable {
     /// Connections to the index, and so queries at once.
     package var storeLanes = 4
     package var traceLanes = 1
+    /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
+    package var streamsMax = 8_000
     /// Of the program, for `/health`.
     package var version = "dev"
     /// Events that the index may be behind while `/ready` says yes (`READY_MAX_LAG`); 0 for any number.
@@ -102,6 +105,7 @@ package final class SearchAPI: Sendable {
     /// Of its own, so that the index does not count as gone while long searches hold the others.
     let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
+    let openStreams = Atomic(0)
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
