@@ -22,6 +22,24 @@ import Testing
         return fixture
     }
 
+    /// One record from ahead of its time must not make all before it look old.
+    @Test func theDuplicateWindowEndsAtThePresent() throws {
+        let fixture = try LakeFixture()
+        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        let now = SystemClock.epochMilliseconds()
+        var writer = try fixture.open()
+        try writer.handOver(to: 1, at: 0)
+        for (start, end, time) in [(0, 10, now), (10, 11, now + 10 * Self.hour), (11, 20, now)]
+            as [(Int64, Int64, Int64)]
+        {
+            try writer.commit(try LakeFixture.batch(start, end, time: time, writer: writer))
+        }
+        try writer.seal()
+        let plan = try retention(fixture.layout, offsets: 100).plan(.bronze, [Self.source], .bytesMax(0))
+        #expect(!plan.isEmpty)
+        #expect(plan.allSatisfy { $0.verdict != .goes })
+    }
+
     private func offsets(
         _ reader: LakeReader, _ layer: Layer, _ generation: Int64?, from start: Int64 = 0
     ) throws -> [Int64] {

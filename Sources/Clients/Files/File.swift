@@ -37,6 +37,16 @@ package struct File: ~Copyable {
         self.descriptor = descriptor
     }
 
+    /// A copy of a descriptor that is open already, such as standard output, which may be no file but a socket.
+    ///
+    /// - Parameter name: for errors.
+    package init(copyOf descriptor: Int32, name: String) throws(FileError) {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw FileError("dup", name) }
+        path = name
+        self.descriptor = copy
+    }
+
     deinit {
         // A child that another thread is just starting has this open file, too, until it runs its program: closing alone
         // would leave the lock with it for that while.

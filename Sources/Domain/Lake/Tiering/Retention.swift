@@ -195,8 +195,10 @@ package struct Retention {
 
     private func isInDuplicateWindow(_ listed: ListedFile) throws(LakeError) -> Bool {
         guard let last = try CommitLog(reading: layout.commitLog(listed.name.source)).last() else { return true }
+        // The largest broker time may lie ahead of the present: a broker's clock may have been wrong for a while.
+        let present = min(last.brokerTimeMax, SystemClock.epochMilliseconds())
         return listed.range.end > last.range.end - windowOffsets
-            && listed.endMilliseconds > last.brokerTimeMax - windowMilliseconds
+            && listed.endMilliseconds > present - windowMilliseconds
     }
 
     // MARK: - Removal

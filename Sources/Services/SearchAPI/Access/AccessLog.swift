@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import Glibc
 import HTTPServer
 import ServiceLifecycle
 import Synchronization
@@ -12,7 +13,8 @@ import Telemetry
 /// the buffer cannot take is counted and left out. The file is opened for each write, so it may be renamed at any time.
 /// Drained means: all lines are written.
 final class AccessLog: Sendable {
-    private let path: String
+    /// Nil for standard output.
+    private let path: String?
     private let logger: Logger
     private let waiting = Mutex<[UInt8]>([])
     private let lost: Counter
@@ -25,7 +27,7 @@ final class AccessLog: Sendable {
 
     /// - Parameter path: a file; `-` for standard output.
     init(path: String, metrics: MetricsRegistry, logger: Logger) {
-        self.path = path == "-" ? "/dev/stdout" : path
+        self.path = path == "-" ? nil : path
         self.logger = logger
         lost = metrics.counter(
             "medallion_api_access_log_lost_total",
@@ -104,8 +106,12 @@ final class AccessLog: Sendable {
     private func write() throws {
         let lines = waiting.withLock { $0 }
         guard !lines.isEmpty else { return }
-        let file = try File(path, .append)
-        try file.append(lines)
+        if let path {
+            try File(path, .append).append(lines)
+        } else {
+            // It may be a socket, as under systemd, which cannot be opened by a name.
+            try File(copyOf: STDOUT_FILENO, name: "standard output").append(lines)
+        }
         waiting.withLock { $0.removeFirst(lines.count) }
     }
 }
