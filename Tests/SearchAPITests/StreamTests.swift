@@ -156,6 +156,14 @@ import Testing
         #expect(reply.status == 422)
     }
 
+    @Test func anIdKeepsWhatATopicMayHave() {
+        let known = OffsetVector([0: 5, 2: 7])
+        #expect(OffsetVector([0: 1, 5: 2, 900: 3]).limited(by: known) == OffsetVector([0: 1, 5: 2]))
+        // Numbers of topic partitions come from records' headers.
+        let seen = OffsetVector([0: 1, .max: 2])
+        #expect(seen.limited(by: OffsetVector([.max: 1])) == seen)
+    }
+
     @Test func thereIsABoundOfStreams() async {
         let fixture = APIFixture(streamsMax: 2, events: hub)
         let stop = StopSignal()

@@ -152,7 +152,7 @@ package struct JSONWriter {
 
 /// The text of JSON strings.
 package enum JSONText {
-    /// Bytes that one byte of a string takes at most: a control character becomes `\\u00xx`.
+    /// Bytes that one byte of a string takes at most: a control character becomes `\u00xx`.
     package static let bytesPerByteMax = 6
 
     /// Appends `utf8` as a JSON string with its quotes. Only `"`, `\` and control characters are escaped.

@@ -220,12 +220,13 @@ package struct QuarantineDesk {
                     kind: .timedOut, operation: "redrive", subject: "\(record.source) offset \(record.offset)",
                     reason: "not acknowledged in \(Self.deliveryMilliseconds) ms", isRetriable: true))
         }
+        // All of them before the first is sent: Bronze that cannot be read must not leave half a batch on its way.
+        let allHeaders = try batch.map { record in try headers(record) }
         for (index, record) in batch.enumerated() {
-            let headers = try headers(record)
             do throws(KafkaError) {
                 try producer.send(
                     topic: record.source.topic, partition: record.source.partition, key: record.key,
-                    value: correction ?? record.value, headers: headers, token: Int64(index))
+                    value: correction ?? record.value, headers: allHeaders[index], token: Int64(index))
             } catch {
                 results[index] = .failure(error)
             }

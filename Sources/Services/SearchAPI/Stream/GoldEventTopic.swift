@@ -133,8 +133,9 @@ private final class GoldEventReader: EventReader {
         guard record.headerText(GoldTopic.kindHeader) == GoldTopic.documentKind,
             record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic, let value = record.value,
             let generation = record.headerText(GoldTopic.generationHeader).flatMap({ Int64($0) }),
-            let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }),
-            let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }),
+            let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }), partition >= 0,
+            let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
+            offset < .max,
             let json = try? JSONValue.parse(value), let wiki = json["wiki"]?.string, let type = json["type"]?.string,
             let isBot = json["is_bot"]?.bool, let text = json["text"]?.string
         else { return nil }

@@ -42,12 +42,12 @@ package struct OffsetVector: Sendable, Equatable {
 
     /// Without topic partitions whose numbers lie far beyond those of `other`: a client may name what is not there, and
     /// each of its events would carry it. A topic that has just grown has room.
-    func limited(by other: OffsetVector) -> OffsetVector {
-        let last = (other.offsets.keys.max() ?? 0) + Self.partitionsAhead
-        return OffsetVector(offsets.filter { $0.key <= last })
+    package func limited(by other: OffsetVector) -> OffsetVector {
+        let last = Int(other.offsets.keys.max() ?? 0) + Self.partitionsAhead
+        return OffsetVector(offsets.filter { Int($0.key) <= last })
     }
 
-    private static let partitionsAhead: Int32 = 64
+    private static let partitionsAhead = 64
 
     /// Moves every offset up to that of `other`.
     package mutating func raise(to other: OffsetVector) {
