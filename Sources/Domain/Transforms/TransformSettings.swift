@@ -10,9 +10,12 @@ package struct TransformSettings: Sendable, Equatable {
         case first = 1
         /// Redriven records have two parents, and are no duplicates of the record that they stand for.
         case second = 2
+        /// Every text is bounded, so that what the rules accept can be stored; what a restarted connector repeats is a
+        /// duplicate however long the interruption was.
+        case third = 3
 
         /// What new generations are made by.
-        package static let current = CodeVersion.second
+        package static let current = CodeVersion.third
 
         /// Whether a record's ``RedriveOrigin`` counts.
         package var followsRedrives: Bool { self != .first }

@@ -57,7 +57,7 @@ extension Settings {
             "DUPLICATE_WINDOW_SEC", .logic, default: "3600", .integer(0...31_536_000), \.duplicateWindowSeconds,
             "How far back such a record may lie in broker time, in seconds. Part of the logic version."),
         Setting(
-            "TRANSFORM_VERSION", .logic, default: "2", .integer(1...2), \.transformVersion,
+            "TRANSFORM_VERSION", .logic, default: "3", .integer(1...3), \.transformVersion,
             "Version of the transform's code. 1 knows no redriven records; it keeps a lake going that an older release "
                 + "made. Part of the logic version."),
     ]
