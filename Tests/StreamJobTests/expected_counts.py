@@ -14,6 +14,11 @@ OPTIONAL_TEXT = ["meta.uri", "comment"]
 OPTIONAL_INTEGER = ["namespace", "length.old", "length.new", "revision.old", "revision.new"]
 EARLIEST = datetime.datetime(2001, 1, 15, tzinfo=datetime.timezone.utc)
 BROKER_TIME = datetime.datetime(2027, 1, 1, tzinfo=datetime.timezone.utc)
+# Bytes of UTF-8, in the order in which the rules look.
+BYTES_MAX = [
+    ("meta.id", 255), ("wiki", 255), ("meta.domain", 255), ("type", 255), ("title", 1024), ("user", 1024),
+    ("meta.uri", 4096), ("comment", 65536),
+]
 ABSENT = object()
 
 
@@ -106,6 +111,12 @@ def broken_rule(raw, seen):
         value = get(event, path)
         if value not in (ABSENT, None) and (isinstance(value, bool) or not isinstance(value, int)):
             return "wrong_type", event
+    for path, bytes_max in BYTES_MAX:
+        value = get(event, path)
+        if isinstance(value, str) and len(value.encode("utf-8", "surrogatepass")) > bytes_max:
+            return "text_too_long", event
+        if path == "meta.id" and "\0" in value:
+            return "null_character", event
     return None, event
 
 

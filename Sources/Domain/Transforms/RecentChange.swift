@@ -72,8 +72,12 @@ enum RecentChangeReader {
     private static let earliestMilliseconds: Int64 = 979_516_800_000
     private static let futureMillisecondsMax: Int64 = 86_400_000
 
-    /// - Parameter brokerMilliseconds: when the broker received the event.
-    static func read(_ source: EventFields, brokerMilliseconds: Int64) throws(Rejection) -> RecentChange {
+    /// - Parameters:
+    ///   - brokerMilliseconds: when the broker received the event.
+    ///   - boundsTexts: whether ``TextBounds`` hold.
+    static func read(
+        _ source: EventFields, brokerMilliseconds: Int64, boundsTexts: Bool
+    ) throws(Rejection) -> RecentChange {
         let eventID = try text(source, .id)
         guard !eventID.isEmpty else { throw Rejection(.missingField, RecentChangeField.id.path) }
         try checkSchema(try text(source, .schema))
@@ -97,13 +101,15 @@ enum RecentChangeReader {
         if namespace == nil { flags.insert(.namespaceMissing) }
         if !isKnownType(type) { flags.insert(.unknownType) }
         if title.isEmpty { flags.insert(.emptyTitle) }
-        return RecentChange(
+        let change = RecentChange(
             eventID: eventID, eventTimeMilliseconds: eventTime, wiki: wiki, domain: domain, type: type,
             namespace: namespace, title: title, pageURL: try optionalText(source, .uri), user: user, isBot: isBot,
             isMinor: try bool(source, .minor, required: false), comment: try optionalText(source, .comment),
             lengthOld: try integer(source, .lengthOld), lengthNew: try integer(source, .lengthNew),
             revisionOld: try integer(source, .revisionOld), revisionNew: try integer(source, .revisionNew),
             flags: flags)
+        if boundsTexts { try TextBounds.check(change) }
+        return change
     }
 
     private static func checkSchema(_ schema: UnsafeBufferPointer<UInt8>) throws(Rejection) {

@@ -84,7 +84,8 @@ package struct RecentChangeTransform {
     ) throws {
         let change: RecentChange
         do throws(Rejection) {
-            change = try RecentChangeReader.read(fields, brokerMilliseconds: record.brokerMilliseconds)
+            change = try RecentChangeReader.read(
+                fields, brokerMilliseconds: record.brokerMilliseconds, boundsTexts: settings.codeVersion.boundsTexts)
         } catch {
             let id = fields.value(at: RecentChangeField.id.rawValue)
             reject(

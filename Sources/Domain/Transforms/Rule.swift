@@ -13,6 +13,8 @@ package enum Rule: String, CaseIterable, Sendable {
     case unknownSchema = "unknown_schema"
     case invalidTime = "invalid_time"
     case absurdTime = "absurd_time"
+    case textTooLong = "text_too_long"
+    case nullCharacter = "null_character"
     case namespaceMissing = "namespace_missing"
     case unknownType = "unknown_type"
     case emptyTitle = "empty_title"
@@ -56,6 +58,8 @@ package enum Rule: String, CaseIterable, Sendable {
         case .invalidTime: .reject("`meta.dt` is not an RFC 3339 time")
         case .absurdTime:
             .reject("`meta.dt` lies before 2001-01-15 or more than a day after the broker received it")
+        case .textTooLong: .reject("a text is longer than its field may be")
+        case .nullCharacter: .reject("`meta.id` holds U+0000, which the index cannot hold")
         case .namespaceMissing: .flag("the event does not tell its namespace")
         case .unknownType: .flag("`type` is none of edit, new, log, categorize, external")
         case .emptyTitle: .flag("the title is empty")

@@ -19,6 +19,9 @@ package struct TransformSettings: Sendable, Equatable {
 
         /// Whether a record's ``RedriveOrigin`` counts.
         package var followsRedrives: Bool { self != .first }
+
+        /// Whether the texts of a change are bounded by ``TextBounds``.
+        package var boundsTexts: Bool { rawValue >= Self.third.rawValue }
     }
 
     /// Which behaviour of the code.
