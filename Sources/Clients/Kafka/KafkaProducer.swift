@@ -13,6 +13,10 @@ package struct ProducerOptions: Sendable {
     package var messageTimeoutMilliseconds = 300_000
     /// Largest record, in bytes.
     package var messageMaxBytes = 4_194_304
+    /// What librdkafka allows at most; then only the broker's limit counts.
+    package static let messageMaxBytesLimit = 1_000_000_000
+    /// Bytes of records in one batch; a larger record goes alone.
+    package var batchMaxBytes = 1_000_000
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     package var compression = "none"
     /// Whether only failed deliveries are reported; for callers that do not ask what became of a single record.
@@ -110,6 +114,7 @@ package final class KafkaProducer: Sendable {
                 ("linger.ms", String(options.lingerMilliseconds)),
                 ("message.timeout.ms", String(options.messageTimeoutMilliseconds)),
                 ("message.max.bytes", String(options.messageMaxBytes)),
+                ("batch.size", String(options.batchMaxBytes)),
                 ("compression.codec", options.compression),
                 ("delivery.report.only.error", options.reportsOnlyFailures ? "true" : "false"),
                 // The Java clients' choice of a topic partition for a key.

@@ -85,10 +85,14 @@ package struct GoldDocument: Sendable, Equatable {
 
 /// The headers and keys of records on a `<source>.gold` topic, shared by its writer and its readers.
 package enum GoldTopic {
-    /// `document` or `commit`.
+    /// `document`, `commit` or `refused`.
     package static let kindHeader = "kind"
     package static let documentKind = "document"
     package static let commitKind = "commit"
+    /// Stands for a document that is too large for the topic: its value has `doc_id` (the beginning), `bytes`, `reason`.
+    package static let refusedKind = "refused"
+    /// On a document that goes to the topic again behind its commit's marker, because the broker refused its batch.
+    package static let lateHeader = "late"
     package static let generationHeader = "generation"
     package static let sourceTopicHeader = "source_topic"
     package static let sourcePartitionHeader = "source_partition"

@@ -14,6 +14,19 @@ package struct TopicPartition: Hashable, Comparable, Sendable, CustomStringConve
 
     /// `topic[partition]`, as Kafka's tools print it.
     package var description: String { "\(topic)[\(partition)]" }
+
+    /// Whether Kafka takes it as a topic's name: at most 249 of letters, digits, `.`, `_`, `-`.
+    package static func isTopicName(_ name: some StringProtocol) -> Bool {
+        !name.isEmpty && name.utf8.count <= 249
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
 }
 
 /// The offsets from `start` up to, but not including, `end`.

@@ -31,7 +31,7 @@ package struct RedriveOrigin: Sendable, Equatable {
     /// record counts as an ordinary one: anybody can send headers.
     package init?(text: [UInt8], sha256: [UInt8]) {
         let parts = String(decoding: text, as: UTF8.self).split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 3, Self.isTopicName(parts[0]), let partition = Int32(parts[1]), partition >= 0,
+        guard parts.count == 3, TopicPartition.isTopicName(parts[0]), let partition = Int32(parts[1]), partition >= 0,
             let offset = Int64(parts[2]), offset >= 0, Self.isDigest(sha256)
         else { return nil }
         self.init(
@@ -43,19 +43,6 @@ package struct RedriveOrigin: Sendable, Equatable {
 
     /// The value of the header ``header``.
     package var text: String { "\(topic)/\(partition)/\(offset)" }
-
-    /// Kafka's topic names: at most 249 of letters, digits, `.`, `_`, `-`.
-    private static func isTopicName(_ name: Substring) -> Bool {
-        !name.isEmpty && name.utf8.count <= 249
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-                    true
-                default: false
-                }
-            }
-    }
 
     private static func isDigest(_ text: [UInt8]) -> Bool {
         text.isEmpty

@@ -88,6 +88,8 @@ package struct QuarantineDesk {
         if correction != nil { try checkSingle(query) }
         var options = ProducerOptions()
         options.messageTimeoutMilliseconds = Self.deliveryMilliseconds
+        // What the topic took once: whether it takes it again, with its headers, is the broker's to say.
+        options.messageMaxBytes = ProducerOptions.messageMaxBytesLimit
         let producer = try KafkaProducer(kafka, options: options)
         return try work(query) { batch, session in
             let now = SystemClock.epochMilliseconds()
@@ -222,7 +224,8 @@ package struct QuarantineDesk {
         }
         // All of them before the first is sent: Bronze that cannot be read must not leave half a batch on its way.
         let allHeaders = try batch.map { record in try headers(record) }
-        for (index, record) in batch.enumerated() {
+        func send(_ index: Int) {
+            let record = batch[index]
             do throws(KafkaError) {
                 try producer.send(
                     topic: record.source.topic, partition: record.source.partition, key: record.key,
@@ -231,9 +234,19 @@ package struct QuarantineDesk {
                 results[index] = .failure(error)
             }
         }
-        for report in producer.flush(timeoutMilliseconds: Self.deliveryMilliseconds + 5_000) {
-            guard results.indices.contains(Int(report.token)) else { continue }
-            results[Int(report.token)] = report.error.map { .failure($0) } ?? .success(report.offset)
+        func collect() {
+            for report in producer.flush(timeoutMilliseconds: Self.deliveryMilliseconds + 5_000) {
+                guard results.indices.contains(Int(report.token)) else { continue }
+                results[Int(report.token)] = report.error.map { .failure($0) } ?? .success(report.offset)
+            }
+        }
+        for index in batch.indices { send(index) }
+        collect()
+        // That a batch is too large says little about each of its records: once more, each alone.
+        for index in batch.indices where batch.count > 1 {
+            guard case .failure(let error) = results[index], error.kind == .messageTooLarge else { continue }
+            send(index)
+            collect()
         }
         return results
     }

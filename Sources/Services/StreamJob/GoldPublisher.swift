@@ -7,17 +7,33 @@ package import ServiceLifecycle
 /// Publishes commits to the Gold topic: their documents, then a marker with the commit's next offset.
 ///
 /// The commit log is the outbox: what a crash kept from the topic is published again at the next start, so receivers
-/// see documents at least once and in order, and count source offsets.
+/// see documents at least once and in order, and count source offsets. A document that is too large for the topic is
+/// named there by a notice, which tells the indexer what the index lacks; the lake has its line.
 package final class GoldPublisher: Sendable {
     private let producer: KafkaProducer
     private let topic: String
     private let stop: StopSignal
+    private let recordBytesMax: Int
+    private let refusals: GoldRefusals?
 
-    /// - Parameter producer: idempotent, so that order holds over its own retries.
-    package init(producer: KafkaProducer, topic: String, stop: StopSignal) {
+    /// Room for headers and frame of a document's record.
+    package static let frameBytes = 1_024
+    /// The largest record that brokers take unless they are told otherwise (`message.max.bytes`).
+    package static let recordBytesMaxDefault = 1_048_588
+
+    /// - Parameters:
+    ///   - producer: idempotent, so that order holds over its own retries.
+    ///   - recordBytesMax: the largest record that the topic takes.
+    ///   - refusals: what follows where the broker refuses a record for its size all the same; nil: that ends the work.
+    package init(
+        producer: KafkaProducer, topic: String, stop: StopSignal,
+        recordBytesMax: Int = GoldPublisher.recordBytesMaxDefault, refusals: GoldRefusals? = nil
+    ) {
         self.producer = producer
         self.topic = topic
         self.stop = stop
+        self.recordBytesMax = recordBytesMax
+        self.refusals = refusals
     }
 
     /// One document on its way.
@@ -29,10 +45,38 @@ package final class GoldPublisher: Sendable {
         let line: UnsafeRawBufferPointer
     }
 
-    /// Queues one document, waiting while the queue is full.
+    /// Queues one document, waiting while the queue is full; where it is too large, a notice in its place.
     package func publish(_ document: Document, source: TopicPartition) throws {
-        try send(key: document.id, value: document.line, partition: source.partition, headerCount: 6) { headers in
-            headers.add(GoldTopic.kindHeader, GoldTopic.documentKind)
+        let bytes = document.id.count + document.line.count + Self.frameBytes
+        guard bytes <= recordBytesMax else {
+            return try refuse(
+                document, source, "a record of \(bytes) bytes, but the topic takes \(recordBytesMax)")
+        }
+        do {
+            try send(document, GoldTopic.documentKind, key: document.id, value: document.line, source: source)
+        } catch let error as KafkaError where error.kind == .messageTooLarge {
+            try refuse(document, source, error.reason)
+        }
+    }
+
+    private func refuse(_ document: Document, _ source: TopicPartition, _ reason: String) throws {
+        refusals?.note(
+            topic: topic, source: "\(source)", offset: document.sourceOffset, generation: document.generation,
+            reason: reason)
+        let notice = GoldRefusals.notice(id: document.id, bytes: document.line.count, reason: reason)
+        try Array(GoldTopic.refusedKind.utf8).withUnsafeBytes { key in
+            try notice.withUnsafeBytes { value in
+                try send(document, GoldTopic.refusedKind, key: key, value: value, source: source)
+            }
+        }
+    }
+
+    private func send(
+        _ document: Document, _ kind: String, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
+        source: TopicPartition
+    ) throws {
+        try send(key: key, value: value, partition: source.partition, headerCount: 6) { headers in
+            headers.add(GoldTopic.kindHeader, kind)
             headers.add(GoldTopic.generationHeader, decimal: document.generation)
             headers.add(GoldTopic.sourceTopicHeader, source.topic)
             headers.add(GoldTopic.sourcePartitionHeader, decimal: Int64(source.partition))
@@ -86,9 +130,7 @@ package final class GoldPublisher: Sendable {
     ///
     /// - Throws: a failed delivery, or `timedOut` when records are left after the time.
     package func flush(timeoutMilliseconds: Int) throws {
-        for report in producer.flush(timeoutMilliseconds: timeoutMilliseconds) {
-            if let error = report.error { throw error }
-        }
+        for report in producer.flush(timeoutMilliseconds: timeoutMilliseconds) { try settle(report) }
         guard producer.pendingCount == 0 else {
             throw KafkaError(
                 kind: .timedOut, operation: "publish", subject: topic,
@@ -177,8 +219,13 @@ package final class GoldPublisher: Sendable {
     ///
     /// - Throws: a failed delivery.
     func collectReports(timeoutMilliseconds: Int) throws {
-        for report in producer.poll(timeoutMilliseconds: timeoutMilliseconds) {
-            if let error = report.error { throw error }
-        }
+        for report in producer.poll(timeoutMilliseconds: timeoutMilliseconds) { try settle(report) }
+    }
+
+    /// - Throws: a failed delivery that cannot be settled by sending the record alone.
+    private func settle(_ report: DeliveryReport) throws {
+        guard let error = report.error else { return }
+        guard error.kind == .messageTooLarge, let refusals, let record = report.undelivered else { throw error }
+        try refusals.sendAlone(record, topic: topic, partition: report.partition)
     }
 }

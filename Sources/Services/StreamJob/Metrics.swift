@@ -15,6 +15,7 @@ package final class StreamJobMetrics: Sendable {
     let commitFailures: Counter
     let commitSeconds: Histogram
     let published: Counter
+    let goldRefused: Counter
     let gapOffsets: Counter
     let expiredOffsets: Counter
     let disordered: Counter
@@ -44,6 +45,9 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_commit_seconds", help: "Time a commit took, flushes included.")
         published = registry.counter(
             "medallion_stream_published_total", help: "Documents handed to the Gold topic's producer.")
+        goldRefused = registry.counter(
+            "medallion_stream_gold_refused_total",
+            help: "Gold documents too large for the Gold topic; the lake has them, a notice stands in their place.")
         gapOffsets = registry.counter(
             "medallion_stream_gap_offsets_total", help: "Offsets that the broker never delivered.")
         expiredOffsets = registry.counter(

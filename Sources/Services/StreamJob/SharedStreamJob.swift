@@ -109,7 +109,7 @@ extension StreamJob {
     /// Takes the lock, works, and lets go of it when everything is on the Gold topic.
     private func own(_ source: TopicPartition, of count: Int, _ member: GroupMember, stop: StopSignal) throws {
         // Of its own, so that its records can be waited for while other topic partitions go on.
-        let publisher = GoldPublisher(producer: try makeProducer(), topic: options.goldTopic, stop: stop)
+        let publisher = try makePublisher(stop: stop)
         guard let worker = try takeOver(source, publisher, stop: stop) else { return }
         try refuseOtherLake(source, worker, member)
         try work(worker, source, of: count, offsets: member.offsets, stop: stop)

@@ -137,8 +137,10 @@ package final class StreamJob: Service {
     /// - Returns: whether it ended because there are more topic partitions than it knows.
     private func runOnce(stop: StopSignal) async throws -> Bool {
         let lane = Lane(name: "stream-setup")
-        let (producer, sources) = try await lane.run { [self] in (try makeProducer(), try prepareTopics()) }
-        let publisher = GoldPublisher(producer: producer, topic: options.goldTopic, stop: stop)
+        let (sources, publisher) = try await lane.run { [self] in
+            let sources = try prepareTopics()
+            return (sources, try makePublisher(stop: stop))
+        }
         // A worker that fails ends its siblings, so that the whole job starts again or stops loudly.
         let local = StopSignal()
         let forward = Task {
@@ -201,8 +203,28 @@ package final class StreamJob: Service {
                 + "number: add topic partitions to it", isRetriable: true)
     }
 
-    func makeProducer() throws -> KafkaProducer {
+    /// - Parameter stop: ends waiting for room in the queue.
+    func makePublisher(stop: StopSignal) throws -> GoldPublisher {
+        let recordBytesMax = try goldRecordBytesMax()
+        return GoldPublisher(
+            producer: try makeProducer(recordBytesMax: recordBytesMax), topic: options.goldTopic, stop: stop,
+            recordBytesMax: recordBytesMax,
+            refusals: GoldRefusals(configuration: options.kafka, count: metrics.goldRefused, logger: logger))
+    }
+
+    /// The largest record that the Gold topic takes, as it says itself; not every broker tells, nor tells everybody.
+    private func goldRecordBytesMax() throws -> Int {
+        let admin = try KafkaAdmin(options.kafka)
+        let found = try? admin.properties(ofTopic: options.goldTopic, timeoutMilliseconds: 3_000)
+        let bytes = found?["max.message.bytes"].flatMap { Int($0) } ?? GoldPublisher.recordBytesMaxDefault
+        return min(max(bytes, 1_000), ProducerOptions.messageMaxBytesLimit)
+    }
+
+    private func makeProducer(recordBytesMax: Int) throws -> KafkaProducer {
         var producerOptions = ProducerOptions()
+        producerOptions.messageMaxBytes = recordBytesMax
+        // A batch must fit as a record must.
+        producerOptions.batchMaxBytes = min(producerOptions.batchMaxBytes, recordBytesMax)
         producerOptions.messageTimeoutMilliseconds = 0
         // Whether all arrived is asked of the queue as a whole.
         producerOptions.reportsOnlyFailures = true
