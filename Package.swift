@@ -200,7 +200,7 @@ let package = Package(
             uses: [
                 "VectorIndex", "Retrieval", "Access", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
-                "Telemetry", "Files", "Bytes",
+                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", exclude: ["clients"],

@@ -5,6 +5,7 @@ import Lake
 import Quarantine
 import ServiceLifecycle
 import Transforms
+import VectorIndex
 
 /// `medallion dlq`: what is in quarantine and why, and the ways out of it.
 struct DlqCommand: Command {
@@ -12,9 +13,12 @@ struct DlqCommand: Command {
     static let summary = "Shows quarantined records, publishes them to their topic again, or gives them up."
     static let table = ArgumentTable(
         options: DlqSelection.options + [
+            .init(
+                name: "--index", value: nil,
+                help: "ls, show: documents that the index lacks because it or the Gold topic refused them."),
             .init(name: "--summary", value: nil, help: "ls: only the counts and samples of each rule."),
             .init(name: "--limit", value: "N", help: "ls: at most so many records (default 100; 0: all)."),
-            .init(name: "--raw", value: nil, help: "show: only the value, byte for byte."),
+            .init(name: "--raw", value: nil, help: "show: only the value (with --index the Gold line), byte for byte."),
             .init(
                 name: "--value", value: "FILE",
                 help: "redrive: publish this corrected value instead; `-` reads standard input."),
@@ -34,6 +38,7 @@ struct DlqCommand: Command {
           medallion dlq redrive --partition 0 --offset 1000 --value fixed.json
           medallion dlq redrive --rule unknown_schema --dry-run
           medallion dlq discard --rule truncated_json --reason "cut by the proxy, INC-7"
+          medallion dlq ls --index --json
         """
 
     private enum Action: String {
@@ -44,6 +49,7 @@ struct DlqCommand: Command {
 
     private let action: Action
     private let selection: DlqSelection
+    private let isIndex: Bool
     private let isSummary: Bool
     private let limit: Int
     private let isRaw: Bool
@@ -59,6 +65,7 @@ struct DlqCommand: Command {
         }
         self.action = action
         selection = try DlqSelection(arguments)
+        isIndex = arguments.has("--index")
         isSummary = arguments.has("--summary")
         limit = try arguments.integer("--limit", in: 0...Int.max) ?? 100
         isRaw = arguments.has("--raw")
@@ -80,13 +87,21 @@ struct DlqCommand: Command {
         }
         if !reason.isEmpty && action != .discard { throw UsageError("--reason goes with discard") }
         if isRaw && action != .show { throw UsageError("--raw goes with show") }
+        if isIndex && ((action != .ls && action != .show) || isSummary) {
+            throw UsageError("--index goes with ls and show, without --summary")
+        }
+        if isIndex && (selection.query.rule != nil || !selection.query.states.isEmpty) {
+            throw UsageError("--rule and --state are of quarantined records: they do not go with --index")
+        }
         if isSummary && action != .ls { throw UsageError("--summary goes with ls") }
     }
 
     func run(_ context: Context) async throws {
         if action == .rules { return DlqRendering.rules(asJSON: isJSON) }
         let platform = Platform(context: context)
-        try await Lane(name: "dlq").run { try work(context, platform) }
+        try await Lane(name: "dlq").run {
+            if isIndex { try listIndex(platform) } else { try work(context, platform) }
+        }
     }
 
     private func work(_ context: Context, _ platform: Platform) throws {
@@ -110,6 +125,31 @@ struct DlqCommand: Command {
             }
         case .show: try show(quarantine, query)
         case .redrive, .discard: try change(quarantine, query, platform)
+        }
+    }
+
+    /// Lists or shows what the index lacks.
+    private func listIndex(_ platform: Platform) throws {
+        var query = selection.indexQuery
+        if action == .show {
+            query.partition = query.partition ?? 0
+            query.topic = query.topic ?? platform.settings.kafkaTopic
+            query.withLines = true
+        } else {
+            query.limit = limit == 0 ? .max : limit
+        }
+        var isFound = false
+        let store = RefusedDocumentStore(configuration: try platform.database("dlq"))
+        try store.forEach(query, timeoutMilliseconds: 60_000) { row in
+            isFound = true
+            switch action {
+            case .show where isRaw: Output.write(row.document.line ?? [])
+            case .show: DlqRendering.refused(row, asJSON: isJSON)
+            default: DlqRendering.line(row, asJSON: isJSON)
+            }
+        }
+        if action == .show, !isFound {
+            throw Failure("the index lacks no such document; see medallion dlq ls --index")
         }
     }
 

@@ -2,6 +2,7 @@ import Bytes
 import Events
 import Quarantine
 import Transforms
+import VectorIndex
 
 /// Which quarantined records a command line means.
 struct DlqSelection: Sendable {
@@ -15,11 +16,25 @@ struct DlqSelection: Sendable {
         .init(name: "--since", value: "TIME", help: "Only from this broker time on (RFC 3339)."),
         .init(name: "--until", value: "TIME", help: "Only before this broker time."),
         .init(name: "--state", value: "STATE", help: "Only open, pending, redriven or discarded records."),
-        .init(name: "--generation", value: "N", help: "Whose quarantine; the active generation's unless given."),
+        .init(
+            name: "--generation", value: "N",
+            help: "Whose quarantine; the active generation's unless given (--index: all)."),
     ]
 
     let query: QuarantineQuery
     let generation: Int64?
+    /// The same choice among the documents that the index lacks, whose times are those of their refusal.
+    var indexQuery: RefusedDocumentQuery {
+        var result = RefusedDocumentQuery()
+        result.generation = generation
+        result.topic = query.topic
+        result.partition = query.partition
+        result.offsets = query.offsets
+        result.since = query.since
+        result.until = query.until
+        return result
+    }
+
     /// Whether one offset is named.
     let isSingle: Bool
     /// Whether nothing but perhaps topic and topic partition restricts it.

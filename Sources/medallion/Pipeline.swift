@@ -26,6 +26,7 @@ struct Pipeline {
             try StreamJobOptions(context.settings, kafka: platform.kafka("stream"))
         }
         _ = try options()  // A wrong setting ends the start before anything runs.
+        try platform.checkModelSettings()
         var services: [any Service] = []
         if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()

@@ -10,6 +10,7 @@ import ServiceLifecycle
 import Settings
 import Synchronization
 import Telemetry
+import VectorIndex
 
 /// The addresses and the model that roles of one process share; some are known only once embedded parts run.
 final class Platform: Sendable {
@@ -193,11 +194,23 @@ final class Platform: Sendable {
 
     // MARK: Model
 
+    /// Refuses settings of the model that the index cannot hold; before anything starts.
+    ///
+    /// - Throws: ``Failure`` (64) that names the variable.
+    func checkModelSettings() throws {
+        let (wanted, held) = (settings.embeddingDimensions, IndexedPassage.dimensions)
+        guard settings.isEmbeddingEnabled, wanted != held else { return }
+        throw Failure(
+            "EMBED_DIMS=\(wanted), but the index holds vectors of \(held) dimensions (passages.embedding): use a model of "
+                + "\(held) dimensions with EMBED_DIMS=\(held), or set EMBED_ENABLED=false", code: .usage)
+    }
+
     /// The embedding model, loaded once per process; nil where `EMBED_ENABLED` is false.
     ///
     /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
     func embedder() throws -> LocalEmbedder? {
         guard settings.isEmbeddingEnabled else { return nil }
+        try checkModelSettings()
         return try state.withLock { state in
             if let known = state.embedder { return known }
             let embedder = try LocalEmbedder(modelDirectory: try modelDirectory())
@@ -205,6 +218,13 @@ final class Platform: Sendable {
                 throw Failure(
                     "EMBED_DIMS=\(settings.embeddingDimensions), but the model \(embedder.modelName) has "
                         + "\(embedder.dimensions) dimensions", code: .usage)
+            }
+            // It is part of a key of the index; an empty one means that nothing is embedded.
+            let nameBytes = embedder.modelName.utf8.count
+            guard (1...255).contains(nameBytes), !embedder.modelName.utf8.contains(0) else {
+                throw Failure(
+                    "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
+                    code: .usage)
             }
             state.embedder = embedder
             return embedder

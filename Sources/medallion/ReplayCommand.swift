@@ -80,11 +80,13 @@ struct ReplayCommand: Command {
                 layout: LakeLayout(context.settings), settings: settings, scope: scope)
         } else {
             let platform = Platform(context: context)
+            try platform.checkModelSettings()
             let database = try platform.database("replay")
             let embedder = try platform.embedder()
             report = try await Replay(
                 layout: LakeLayout(context.settings), settings: settings, database: database,
-                index: DocumentIndexer(configuration: database, embedder: embedder),
+                index: DocumentIndexer(
+                    configuration: database, embedder: embedder, logger: context.logger.scoped("replay")),
                 logger: context.logger.scoped("replay")
             ).run(scope)
         }

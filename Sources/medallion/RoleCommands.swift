@@ -56,6 +56,7 @@ struct IndexCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
+        try platform.checkModelSettings()
         try await context.run(
             context.metricsServices() + platform.databaseServices() + [platform.indexerService()])
     }
@@ -71,6 +72,7 @@ struct ServeCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
+        try platform.checkModelSettings()
         let api = try platform.apiService(pipeline: { nil })
         try await context.run(platform.databaseServices() + [api])
     }

@@ -58,6 +58,17 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
         }
     }
 
+    /// True when the server refused the data themselves, which no repeat and no other server would change: a value that its
+    /// type cannot hold, a broken constraint, a row or an index entry past a fixed bound.
+    package var isDataRefusal: Bool {
+        guard kind == .server, let sqlState else { return false }
+        return Self.dataClasses.contains { sqlState.hasPrefix($0) }
+    }
+
+    /// Cardinality violation, data exception, integrity constraint violation, WITH CHECK OPTION violation, program limit
+    /// exceeded.
+    private static let dataClasses = ["21", "22", "23", "44", "54"]
+
     /// True when the row or table was there already (unique_violation).
     package var isUniqueViolation: Bool { sqlState == "23505" }
 

@@ -6,7 +6,9 @@ package struct IndexedPassage: Sendable, Equatable {
     /// From 0 within the document.
     package var number: Int32
     package var text: String
-    /// L2-normalised, 384 numbers. Nil: the vector of another row with the same text hash, number and model is copied;
+    /// Numbers of a vector: those of the column `passages.embedding`.
+    package static let dimensions = 384
+    /// L2-normalised, ``dimensions`` numbers. Nil: the vector of another row with the same text hash, number and model is copied;
     /// or none is wanted, where the document's model is empty.
     package var embedding: [Float]?
 
@@ -27,10 +29,12 @@ package struct IndexedDocument: Sendable, Equatable {
     /// Name of the embedding model; empty where nothing is embedded.
     package var model: String
     package var passages: [IndexedPassage]
+    /// The Gold line that it was read from, to be kept should Postgres refuse the document.
+    package var line: [UInt8]
 
     package init(
         generation: Int64, document: GoldDocument, source: TopicPartition, sourceOffset: Int64, model: String,
-        passages: [IndexedPassage]
+        passages: [IndexedPassage], line: [UInt8] = []
     ) {
         self.generation = generation
         self.document = document
@@ -38,6 +42,7 @@ package struct IndexedDocument: Sendable, Equatable {
         self.sourceOffset = sourceOffset
         self.model = model
         self.passages = passages
+        self.line = line
     }
 }
 
@@ -77,6 +82,8 @@ package struct IndexWriteResult: Sendable, Equatable {
     package var indexVersion: Int64
     /// Passages that became visible by it; the others were there already, or newer ones were.
     package var passagesAdded: Int
+    /// Documents that Postgres refused, and that were kept aside by it.
+    package var refused: [RefusedDocument] = []
 }
 
 /// Text as Postgres can hold it.

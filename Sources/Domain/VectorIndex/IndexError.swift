@@ -59,5 +59,8 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
         }
     }
 
+    /// Whether Postgres refused the rows themselves: trying again cannot help, leaving one of them out can.
+    var isRefusal: Bool { kind == .database && underlying?.isDataRefusal == true }
+
     package var description: String { "index: \(message)" + (hint.map { "; hint: \($0)" } ?? "") }
 }

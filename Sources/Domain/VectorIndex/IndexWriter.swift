@@ -17,34 +17,104 @@ package final class IndexWriter {
     /// Writes documents, moves checkpoints and keeps positions, all or nothing.
     ///
     /// Documents that are there already change nothing, so that a repeat does no harm. In order, the last wins among
-    /// those of equal version.
+    /// those of equal version. A document that Postgres refuses for what it holds is kept aside with the reason, and the
+    /// others are written as if it were not there.
     ///
     /// - Parameters:
     ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
+    ///   - refused: documents that were refused on their way here, to be kept aside, too.
     /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a shared vector is missing.
     package func write(
         _ documents: [IndexedDocument], moving moves: [CheckpointMove] = [],
-        goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], timeoutMilliseconds: Int
+        goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         var batch = PostgresBatch()
         let begin = batch.add(BeginIndexTransaction())
+        let puts = Self.add(documents[...], to: &batch)
+        Self.add(moves, goldPositions, refused, to: &batch)
+        do throws(IndexError) {
+            return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+                results throws(PostgresError) in
+                IndexWriteResult(
+                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.affected(puts, results))
+            }
+        } catch  where error.isRefusal && !documents.isEmpty {
+            // In one transaction as before: what is good, what is not with its reason, and the steps of the checkpoints.
+            return try connection.transaction(timeoutMilliseconds: timeoutMilliseconds) {
+                connection throws(PostgresError) in
+                let version = try connection.run(BeginIndexTransaction(), timeoutMilliseconds: timeoutMilliseconds)
+                var result = IndexWriteResult(indexVersion: version.first ?? 0, passagesAdded: 0)
+                try Self.put(documents[...], on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
+                var batch = PostgresBatch()
+                Self.add(moves, goldPositions, refused + result.refused, to: &batch)
+                _ = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
+                return result
+            }
+        }
+    }
+
+    /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
+    private static func put(
+        _ documents: ArraySlice<IndexedDocument>, on connection: PostgresConnection, timeoutMilliseconds: Int,
+        into result: inout IndexWriteResult
+    ) throws(PostgresError) {
+        guard let first = documents.first else { return }
+        var batch = PostgresBatch()
+        let puts = add(documents, to: &batch)
+        try connection.script(
+            "SAVEPOINT documents", operation: "savepoint", timeoutMilliseconds: timeoutMilliseconds)
+        do throws(PostgresError) {
+            let results = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
+            try connection.script(
+                "RELEASE SAVEPOINT documents", operation: "release savepoint",
+                timeoutMilliseconds: timeoutMilliseconds)
+            result.passagesAdded += try affected(puts, results)
+        } catch  where error.isDataRefusal {
+            try connection.script(
+                "ROLLBACK TO SAVEPOINT documents; RELEASE SAVEPOINT documents", operation: "roll back to savepoint",
+                timeoutMilliseconds: timeoutMilliseconds)
+            guard documents.count > 1 else {
+                result.refused.append(RefusedDocument(first, error))
+                return
+            }
+            let middle = documents.startIndex + documents.count / 2
+            for half in [documents[..<middle], documents[middle...]] {
+                try put(half, on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
+            }
+        }
+    }
+
+    private static func add(
+        _ documents: ArraySlice<IndexedDocument>, to batch: inout PostgresBatch
+    ) -> [PostgresSlot<PutPassage>] {
         var puts: [PostgresSlot<PutPassage>] = []
         for document in documents {
             for passage in document.passages {
                 puts.append(batch.add(PutPassage(document: document, passage: passage)))
             }
         }
+        return puts
+    }
+
+    private static func add(
+        _ moves: [CheckpointMove], _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)],
+        _ refused: [RefusedDocument], to batch: inout PostgresBatch
+    ) {
+        for document in refused { batch.add(KeepRefusedDocument(document: document)) }
         for move in moves { batch.add(MoveCheckpoint(move: move)) }
         for position in goldPositions {
             batch.add(KeepGoldPosition(gold: position.gold, nextOffset: position.nextOffset))
         }
-        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { results throws(PostgresError) in
-            var added = 0
-            for put in puts { added += try results.affected(put) }
-            return IndexWriteResult(
-                indexVersion: try results.rows(begin).first ?? 0, passagesAdded: added)
-        }
+    }
+
+    private static func affected(
+        _ puts: [PostgresSlot<PutPassage>], _ results: PostgresResults
+    ) throws(PostgresError) -> Int {
+        var added = 0
+        for put in puts { added += try results.affected(put) }
+        return added
     }
 
     /// Which passages of some texts have vectors of a model: their numbers by text hash.

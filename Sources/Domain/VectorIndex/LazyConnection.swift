@@ -32,6 +32,20 @@ final class LazyConnection {
         }
     }
 
+    /// Runs `body` in a transaction, which it takes back when it throws.
+    func transaction<R>(
+        timeoutMilliseconds: Int, _ body: (PostgresConnection) throws(PostgresError) -> R
+    ) throws(IndexError) -> R {
+        let connection = try get(timeoutMilliseconds: timeoutMilliseconds)
+        do {
+            return try connection.transaction(timeoutMilliseconds: timeoutMilliseconds) { try body(connection) }
+        } catch let error as PostgresError {
+            throw IndexError(error)
+        } catch {
+            throw IndexError(.database, "\(error)")
+        }
+    }
+
     /// Runs a batch and gives its results to `body`.
     func run<R>(
         _ batch: PostgresBatch, timeoutMilliseconds: Int, _ body: (PostgresResults) throws(PostgresError) -> R

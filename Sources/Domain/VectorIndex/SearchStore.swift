@@ -111,7 +111,9 @@ package final class SearchStore: RetrievalStore {
     package func document(
         id: String, generation: Int64? = nil, timeoutMilliseconds: Int
     ) throws(IndexError) -> [TraceRow] {
-        try connection.run(
+        // Postgres' text cannot hold U+0000, so no document has such an id.
+        guard !id.utf8.contains(0) else { return [] }
+        return try connection.run(
             ReadDocument(docID: id, generation: generation), timeoutMilliseconds: timeoutMilliseconds)
     }
 

@@ -85,7 +85,8 @@ struct PutPassage: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) {
         let gold = document.document
         parameters.append(document.generation)
-        parameters.append(IndexText.clean(gold.docID))
+        // As it is: one with U+0000 is refused, since two ids must not become one.
+        parameters.append(gold.docID)
         parameters.append(passage.number)
         parameters.append(gold.contentHash)
         parameters.append(gold.textHash)

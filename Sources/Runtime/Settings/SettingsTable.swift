@@ -58,8 +58,8 @@ extension Settings {
             "How far back such a record may lie in broker time, in seconds. Part of the logic version."),
         Setting(
             "TRANSFORM_VERSION", .logic, default: "3", .integer(1...3), \.transformVersion,
-            "Version of the transform's code. 1 knows no redriven records; it keeps a lake going that an older release "
-                + "made. Part of the logic version."),
+            "Version of the transform's code. 1 knows no redriven records, 1 and 2 bound no texts; they keep a lake going that "
+                + "an older release made. Part of the logic version."),
     ]
 
     private static let broker: [Setting] = [
@@ -168,7 +168,8 @@ extension Settings {
             "Whether documents are embedded. Without, search is lexical only."),
         Setting(
             "EMBED_DIMS", .models, default: "384", .integer(1...4_096), \.embeddingDimensions,
-            "Dimensions of the embedding; must fit the model and the index."),
+            "Dimensions of the embedding: those of the model and of the index's column, which has 384. Another number ends the "
+                + "start of whatever embeds or searches."),
         Setting(
             "MODEL_DIR", .models, default: "", .text("folder"), \.modelDirectory,
             "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),

@@ -3,6 +3,7 @@ package import Events
 package import Postgres
 import ServiceLifecycle
 import Synchronization
+package import Telemetry
 package import VectorIndex
 
 /// Embeds what has no vector yet and writes documents with their checkpoints; shared by the indexer and by replays.
@@ -18,6 +19,8 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector which was there.
         package var reused = 0
+        /// Documents that Postgres refused.
+        package var refused = 0
     }
 
     /// Documents with their passages and, where new, their vectors.
@@ -29,8 +32,12 @@ package final class DocumentIndexer: Sendable {
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
     static let timeoutMilliseconds = 60_000
+    /// Passages of one transaction, but for a document that has more: at 1 ms each a fraction of that limit.
+    package static let transactionPassagesMax = 5_000
 
     private let embedder: (any TextEmbedder)?
+    private let logger: Logger?
+    private let refusalReports = Mutex(ReportLimiter())
     private let lookupLane: Lane
     private let writeLane: Lane
     private let lookups: Mutex<IndexWriter>
@@ -39,8 +46,10 @@ package final class DocumentIndexer: Sendable {
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - embedder: nil indexes words only.
-    package init(configuration: PostgresConfiguration, embedder: (any TextEmbedder)?) {
+    ///   - logger: told of documents that Postgres refuses.
+    package init(configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, logger: Logger? = nil) {
         self.embedder = embedder
+        self.logger = logger
         lookupLane = Lane(name: "index-lookup")
         writeLane = Lane(name: "index-write")
         lookups = Mutex(IndexWriter(configuration: configuration))
@@ -62,7 +71,8 @@ package final class DocumentIndexer: Sendable {
             return Prepared(
                 documents: documents.map { withPassages($0, passages: [$0.document.text], model: "") })
         }
-        let hashes = Array(Set(documents.map(\.document.textHash)))
+        // Postgres' text cannot hold U+0000; a document with such a hash is refused when it is written.
+        let hashes = Array(Set(documents.map(\.document.textHash).filter { !$0.utf8.contains(0) }))
         let model = embedder.modelName
         let known = try await lookupLane.run { [self] in
             try lookups.withLock { lookups in
@@ -76,29 +86,68 @@ package final class DocumentIndexer: Sendable {
         return try await fill(indexed, known: known)
     }
 
-    /// Writes prepared documents and moves checkpoints in one transaction.
+    /// Writes prepared documents and moves checkpoints in one transaction; where the documents are very long, in several,
+    /// of which the last moves the checkpoints.
+    ///
+    /// - Parameter refused: documents that were refused on their way here, to be kept aside.
     package func write(
         _ prepared: Prepared, moving moves: [CheckpointMove],
-        goldPositions: [(gold: TopicPartition, nextOffset: Int64)]
+        goldPositions: [(gold: TopicPartition, nextOffset: Int64)], refused: [RefusedDocument] = []
     ) async throws -> Outcome {
         var prepared = prepared
         while true {
             do {
-                let documents = prepared.documents
-                let result = try await writeLane.run { [self] in
-                    try writer.withLock { writer in
-                        try writer.write(
-                            documents, moving: moves, goldPositions: goldPositions,
-                            timeoutMilliseconds: Self.timeoutMilliseconds)
+                var outcome = Outcome(embedded: prepared.embedded, reused: prepared.reused)
+                let parts = Self.parts(prepared.documents)
+                for (number, documents) in parts.enumerated() {
+                    let isLast = number == parts.count - 1
+                    let result = try await writeLane.run { [self] in
+                        try writer.withLock { writer in
+                            try writer.write(
+                                documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
+                                refused: isLast ? refused : [], timeoutMilliseconds: Self.timeoutMilliseconds)
+                        }
                     }
+                    outcome.indexVersion = result.indexVersion
+                    outcome.passagesAdded += result.passagesAdded
+                    outcome.refused += result.refused.count
+                    report(result.refused)
                 }
-                return Outcome(
-                    indexVersion: result.indexVersion, passagesAdded: result.passagesAdded,
-                    embedded: prepared.embedded, reused: prepared.reused)
+                report(refused)
+                return outcome
             } catch let error as IndexError where error.kind == .vectorGone && prepared.reused > 0 {
                 // What was to be shared has been removed meanwhile: embed all of it.
                 prepared = try await fill(prepared.documents, known: [:])
             }
+        }
+    }
+
+    /// Documents in their order, cut so that the passages of each part fit a transaction; one part at least.
+    package static func parts(_ documents: [IndexedDocument]) -> [[IndexedDocument]] {
+        var parts: [[IndexedDocument]] = [[]]
+        var passages = 0
+        for document in documents {
+            if passages > 0, passages + document.passages.count > transactionPassagesMax {
+                parts.append([])
+                passages = 0
+            }
+            parts[parts.count - 1].append(document)
+            passages += document.passages.count
+        }
+        return parts
+    }
+
+    private func report(_ refused: [RefusedDocument]) {
+        guard let logger else { return }
+        for document in refused {
+            guard let count = refusalReports.withLock({ $0.admit() }) else { continue }
+            logger.error(
+                "a document was refused and is left out of the index; `medallion dlq ls --index` lists all such",
+                [
+                    "generation": "\(document.generation)", "topic_partition": "\(document.source)",
+                    "offset": "\(document.sourceOffset)", "code": document.code, "why": document.reason,
+                    "documents": "\(count)",
+                ])
         }
     }
 
@@ -154,7 +203,7 @@ package final class DocumentIndexer: Sendable {
             sourceOffset: pending.sourceOffset, model: model,
             passages: passages.enumerated().map { number, text in
                 IndexedPassage(number: Int32(truncatingIfNeeded: number), text: text, embedding: nil)
-            })
+            }, line: pending.line)
     }
 
     /// Gives every passage that shares no known vector its own; equal texts are embedded once.

@@ -109,16 +109,19 @@ package struct PendingDocument: Sendable, Equatable {
     /// Broker time of the Bronze record, milliseconds since 1970; nil where unknown.
     package var sourceTimestampMilliseconds: Int64?
     package var document: GoldDocument
+    /// The Gold line, as it was read.
+    package var line: [UInt8]
 
     package init(
         generation: Int64, source: TopicPartition, sourceOffset: Int64, sourceTimestampMilliseconds: Int64? = nil,
-        document: GoldDocument
+        document: GoldDocument, line: [UInt8] = []
     ) {
         self.generation = generation
         self.source = source
         self.sourceOffset = sourceOffset
         self.sourceTimestampMilliseconds = sourceTimestampMilliseconds
         self.document = document
+        self.line = line
     }
 }
 
@@ -138,7 +141,8 @@ struct CommitMarker: Sendable, Equatable {
         } catch {
             throw GoldLineError(field: "marker", reason: "is not JSON: \(error.description)")
         }
-        guard let topic = json["topic"]?.string, let partition = json["partition"]?.integer,
+        guard let topic = json["topic"]?.string, TopicPartition.isTopicName(topic),
+            let partition = json["partition"]?.integer,
             let narrow = Int32(exactly: partition), let start = json["start_offset"]?.integer,
             let next = json["next_offset"]?.integer, start >= 0, start <= next, next < .max,
             let generations = json["generations"]?.array

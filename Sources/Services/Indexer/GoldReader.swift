@@ -1,4 +1,5 @@
 import Events
+import JSONScan
 import Kafka
 import Settings
 import Telemetry
@@ -7,6 +8,8 @@ import VectorIndex
 /// What was read from the Gold topic in one go.
 struct GoldBatch: Sendable {
     var documents: [PendingDocument] = []
+    /// Documents that the topic was too small for.
+    var refused: [RefusedDocument] = []
     var moves: [CheckpointMove] = []
     /// Next offset per Gold topic partition after this batch.
     var positions: [TopicPartition: Int64] = [:]
@@ -119,12 +122,14 @@ final class GoldReader {
             switch record.headerText(GoldTopic.kindHeader) {
             case GoldTopic.documentKind:
                 let document = try Self.document(record)
-                if tracker.isNew(document) {
+                if tracker.isNew(document) || record.headerText(GoldTopic.lateHeader) != nil {
                     batch.documents.append(document)
                 } else {
                     batch.skipped += 1
                     batch.lastSkipped = document
                 }
+            case GoldTopic.refusedKind:
+                batch.refused.append(try Self.refused(record))
             case GoldTopic.commitKind:
                 guard let value = record.value else { throw GoldLineError(field: "marker", reason: "is empty") }
                 let marker = try CommitMarker.decode(value)
@@ -212,27 +217,48 @@ final class GoldReader {
         return marks.low
     }
 
-    private static func document(_ record: KafkaRecord) throws(GoldLineError) -> PendingDocument {
-        func number(_ name: String) throws(GoldLineError) -> Int64 {
-            guard let value = record.headerText(name).flatMap({ Int64($0) }), value >= 0, value < .max else {
-                throw GoldLineError(field: name, reason: "is not a number that counts among the headers")
+    /// Where a record about a document comes from, by its headers.
+    private struct Place {
+        let generation: Int64
+        let source: TopicPartition
+        let offset: Int64
+
+        init(_ record: KafkaRecord) throws(GoldLineError) {
+            func number(_ name: String) throws(GoldLineError) -> Int64 {
+                guard let value = record.headerText(name).flatMap({ Int64($0) }), value >= 0, value < .max else {
+                    throw GoldLineError(field: name, reason: "is not a number that counts among the headers")
+                }
+                return value
             }
-            return value
+            guard let topic = record.headerText(GoldTopic.sourceTopicHeader), TopicPartition.isTopicName(topic) else {
+                throw GoldLineError(field: GoldTopic.sourceTopicHeader, reason: "is no topic's name among the headers")
+            }
+            guard let partition = Int32(exactly: try number(GoldTopic.sourcePartitionHeader)) else {
+                throw GoldLineError(field: GoldTopic.sourcePartitionHeader, reason: "is out of range")
+            }
+            generation = try number(GoldTopic.generationHeader)
+            source = TopicPartition(topic: topic, partition: partition)
+            offset = try number(GoldTopic.sourceOffsetHeader)
         }
-        guard let topic = record.headerText(GoldTopic.sourceTopicHeader) else {
-            throw GoldLineError(field: GoldTopic.sourceTopicHeader, reason: "is absent among the headers")
-        }
-        guard let partition = Int32(exactly: try number(GoldTopic.sourcePartitionHeader)) else {
-            throw GoldLineError(field: GoldTopic.sourcePartitionHeader, reason: "is out of range")
-        }
+    }
+
+    private static func refused(_ record: KafkaRecord) throws(GoldLineError) -> RefusedDocument {
+        let place = try Place(record)
+        let json = record.value.flatMap { try? JSONValue.parse($0) }
+        return RefusedDocument(
+            generation: place.generation, source: place.source, sourceOffset: place.offset,
+            docID: json?["doc_id"]?.string ?? "", code: RefusedDocument.tooLarge,
+            reason: json?["reason"]?.string ?? "", line: nil)
+    }
+
+    private static func document(_ record: KafkaRecord) throws(GoldLineError) -> PendingDocument {
+        let place = try Place(record)
         guard let value = record.value else { throw GoldLineError(field: "line", reason: "is empty") }
         return PendingDocument(
-            generation: try number(GoldTopic.generationHeader),
-            source: TopicPartition(topic: topic, partition: partition),
-            sourceOffset: try number(GoldTopic.sourceOffsetHeader),
+            generation: place.generation, source: place.source, sourceOffset: place.offset,
             sourceTimestampMilliseconds: record.headerText(GoldTopic.sourceTimestampHeader).flatMap { Int64($0) }.map {
                 SourceRecord.brokerMilliseconds($0)
             },
-            document: try GoldLine.decode(value))
+            document: try GoldLine.decode(value), line: Array(value))
     }
 }

@@ -61,7 +61,7 @@ package final class Indexer: Service {
         configuration: IndexerConfiguration, embedder: (any TextEmbedder)?, metrics: MetricsRegistry, logger: Logger
     ) {
         self.configuration = configuration
-        documents = DocumentIndexer(configuration: configuration.database, embedder: embedder)
+        documents = DocumentIndexer(configuration: configuration.database, embedder: embedder, logger: logger)
         self.metrics = IndexerMetrics(metrics)
         self.logger = logger
     }
@@ -230,16 +230,18 @@ package final class Indexer: Service {
 
     private func write(_ batch: GoldBatch, _ prepared: DocumentIndexer.Prepared) async throws {
         // Records that change nothing (repeats) need no transaction; their positions come with the next one.
-        guard !prepared.documents.isEmpty || !batch.moves.isEmpty else { return }
+        guard !prepared.documents.isEmpty || !batch.moves.isEmpty || !batch.refused.isEmpty else { return }
         let started = SystemClock.monotonicNanoseconds()
         let positions = batch.positions.map { (gold: $0.key, nextOffset: $0.value) }
-        let outcome = try await documents.write(prepared, moving: batch.moves, goldPositions: positions)
+        let outcome = try await documents.write(
+            prepared, moving: batch.moves, goldPositions: positions, refused: batch.refused)
         metrics.writeSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
         metrics.transactions.increment()
         metrics.documents.increment(by: prepared.documents.count)
         metrics.passages.increment(by: outcome.passagesAdded)
         metrics.embedded.increment(by: outcome.embedded)
         metrics.reused.increment(by: outcome.reused)
+        metrics.refused.increment(by: outcome.refused + batch.refused.count)
         let now = SystemClock.epochMilliseconds()
         for document in batch.documents {
             guard let received = document.sourceTimestampMilliseconds else { continue }

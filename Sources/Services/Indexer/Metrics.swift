@@ -14,6 +14,8 @@ package final class IndexerMetrics: Sendable {
     package let reused: Counter
     let skipped: Counter
     let poison: Counter
+    /// Documents kept aside because Postgres or the Gold topic refused them.
+    package let refused: Counter
     let transactions: Counter
     let failures: Counter
     let gapOffsets: Counter
@@ -36,6 +38,9 @@ package final class IndexerMetrics: Sendable {
             "medallion_index_skipped_total", help: "Documents below the checkpoint, delivered again and skipped.")
         poison = registry.counter(
             "medallion_index_unreadable_total", help: "Records of the Gold topic that could not be read.")
+        refused = registry.counter(
+            "medallion_index_refused_documents_total",
+            help: "Documents that Postgres or the Gold topic refused; `medallion dlq ls --index` lists them.")
         transactions = registry.counter("medallion_index_transactions_total", help: "Index transactions.")
         failures = registry.counter(
             "medallion_index_failures_total", help: "Failures of the index or the embedder, tried again.")

@@ -17,7 +17,7 @@ extension DocumentIndexer: ReplayIndex {
             let documents = try lines[start..<end].map { entry in
                 PendingDocument(
                     generation: generation, source: source, sourceOffset: entry.offset,
-                    document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) })
+                    document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) }, line: entry.line)
             }
             embedded += try await index(documents).embedded
             start = end
