@@ -56,6 +56,7 @@ import Transforms
             transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
         // The mock cluster tells no properties of topics.
         options.plans = [Self.topic, Self.gold].map { TopicPlan(name: $0, partitions: 2) }
+        options.goldRecordBytesMax = GoldPublisher.recordBytesMaxDefault
         options.assignment = assignment
         options.sessionMilliseconds = 6_000
         return StreamJob(options: options, registry: registry, logger: Logger("stream", level: .error))
@@ -222,16 +223,15 @@ import Transforms
         let stop = StopSignal()
         let running = Task { try await first.run(stop: stop) }
         defer { stop.request() }
-        try await wait(for: "the first events") { try lakeHolds(10) }
-        try produce(20..<40, producer)
-        flush(producer)
-        try await wait(for: "all events") { try lakeHolds(20) }
         // Sent alone each, those of a refused batch come behind what was sent meanwhile, marked as late; the second refusal
         // may meet such a one, which is then named by a notice.
-        let expected = Set(Int64(0)..<20)
-        try await wait(for: "their Gold") {
-            try (0..<2).allSatisfy { Set(try goldRecords($0).compactMap(\.offset)) == expected }
+        func holdsGold(_ count: Int64) throws -> Bool {
+            try (0..<2).allSatisfy { Set(try goldRecords($0).compactMap(\.offset)) == Set(0..<count) }
         }
+        try await wait(for: "the first events' Gold") { try holdsGold(10) }
+        try produce(20..<40, producer)
+        flush(producer)
+        try await wait(for: "all Gold") { try holdsGold(20) }
         stop.request()
         try await running.value
         let records = try (0..<2).flatMap { try goldRecords($0) }

@@ -30,6 +30,8 @@ package struct StreamJobOptions: Sendable {
     package var objects: LakeObjects?
     /// What to do about records that expired before they were read.
     package var expiredOffsets = ExpiredOffsets.stop
+    /// The largest record of the Gold topic; nil asks the broker.
+    package var goldRecordBytesMax: Int?
     /// Whether this process takes all topic partitions, or those that the group gives it.
     package var assignment = TopicPartitionAssignment.all
     /// How long a process of the group may be silent until others take over.
@@ -87,6 +89,8 @@ package final class StreamJob: Service {
     let metrics: StreamJobMetrics
     let logger: Logger
     private let state = Mutex<String?>(nil)
+    /// The largest record that the Gold topic takes, as of the last start.
+    private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
 
     package init(options: StreamJobOptions, registry: MetricsRegistry, logger: Logger) {
         self.options = options
@@ -187,6 +191,7 @@ package final class StreamJob: Service {
                 reason: "the broker tells no partitions", isRetriable: true)
         }
         try checkGoldTopic(holds: partitions.count, admin)
+        noteGoldLimit(admin)
         try noteSize(partitions.count)
         note(trouble: nil)
         return partitions.map { TopicPartition(topic: options.topic, partition: $0) }
@@ -205,19 +210,22 @@ package final class StreamJob: Service {
 
     /// - Parameter stop: ends waiting for room in the queue.
     func makePublisher(stop: StopSignal) throws -> GoldPublisher {
-        let recordBytesMax = try goldRecordBytesMax()
+        let recordBytesMax = goldRecordBytesMax.withLock { $0 }
         return GoldPublisher(
             producer: try makeProducer(recordBytesMax: recordBytesMax), topic: options.goldTopic, stop: stop,
             recordBytesMax: recordBytesMax,
             refusals: GoldRefusals(configuration: options.kafka, count: metrics.goldRefused, logger: logger))
     }
 
-    /// The largest record that the Gold topic takes, as it says itself; not every broker tells, nor tells everybody.
-    private func goldRecordBytesMax() throws -> Int {
-        let admin = try KafkaAdmin(options.kafka)
-        let found = try? admin.properties(ofTopic: options.goldTopic, timeoutMilliseconds: 3_000)
-        let bytes = found?["max.message.bytes"].flatMap { Int($0) } ?? GoldPublisher.recordBytesMaxDefault
-        return min(max(bytes, 1_000), ProducerOptions.messageMaxBytesLimit)
+    /// Asks how large a record of the Gold topic may be; not every broker tells, nor tells everybody.
+    private func noteGoldLimit(_ admin: KafkaAdmin) {
+        var found = options.goldRecordBytesMax
+        if found == nil {
+            let properties = try? admin.properties(ofTopic: options.goldTopic, timeoutMilliseconds: 3_000)
+            found = properties?["max.message.bytes"].flatMap { Int($0) }
+        }
+        let bytes = found ?? GoldPublisher.recordBytesMaxDefault
+        goldRecordBytesMax.withLock { $0 = min(max(bytes, 1_000), ProducerOptions.messageMaxBytesLimit) }
     }
 
     private func makeProducer(recordBytesMax: Int) throws -> KafkaProducer {
