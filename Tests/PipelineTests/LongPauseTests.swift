@@ -8,7 +8,7 @@ extension PipelineTests {
     /// back by half a minute and sends again what it had sent.
     @Suite(.serialized) struct LongPauseTests {
         @Test(.timeLimit(.minutes(4))) func nothingIsDoubledAfterALongPause() async throws {
-            let window = 2
+            let window: Int64 = 2
             try await Deployment.run(environment: ["DUPLICATE_WINDOW_SEC": "\(window)"]) { deployment in
                 let scene = try CrashScene(
                     deployment, seed: 6, events: 700, perSecond: 150, roles: [.broker, .producer, .stream],

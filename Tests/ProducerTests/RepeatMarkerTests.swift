@@ -90,7 +90,8 @@ import Testing
         #expect(!marker.mayRepeat(Self.times(130_001, nil), marginMilliseconds: 30_000))
     }
 
-    @Test("ids that cannot be compared are counted", arguments: ["17", "[]", "[1,2]", "[{\"x\":1}]", "a b", "[", "\u{0}"])
+    @Test(
+        "ids that cannot be compared are counted", arguments: ["17", "[]", "[1,2]", "[{\"x\":1}]", "a b", "[", "\u{0}"])
     func opaque(id: String) {
         var marker = Self.marker(knowing: [Array(id.utf8)], sentBehind: 7)
         for _ in 0..<7 + RepeatMarker.slackEvents {

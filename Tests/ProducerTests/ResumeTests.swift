@@ -110,9 +110,11 @@ private final class FixedSource: EventSource {
         #expect(second.counter("medallion_producer_events_marked_total", help: "").value == 61)
     }
 
-    @Test("the end of a topic that nobody can read keeps no producer from starting", arguments: [
-        SpoilingProxy.Damage.sum, .codec, .recordLength,
-    ])
+    @Test(
+        "the end of a topic that nobody can read keeps no producer from starting",
+        arguments: [
+            SpoilingProxy.Damage.sum, .codec, .recordLength,
+        ])
     func unreadableEnd(damage: SpoilingProxy.Damage) throws {
         let folder = try TemporaryFolder()
         var broker = BrokerConfiguration(directory: folder.file("broker"))

@@ -140,7 +140,8 @@ private func counter(_ name: String, _ registry: MetricsRegistry) -> Int { regis
 
 /// Batches that a broker gives and no client can read.
 @Suite(.serialized, .timeLimit(.minutes(4))) struct UnreadableTests {
-    @Test("such a batch stops the job aloud, or becomes a gap with its reason", arguments: SpoilingProxy.Damage.allCases)
+    @Test(
+        "such a batch stops the job aloud, or becomes a gap with its reason", arguments: SpoilingProxy.Damage.allCases)
     func unreadable(damage: SpoilingProxy.Damage) async throws {
         let fixture = try SpoiledFixture()
         try fixture.produce(0..<4, 4..<9, 9..<12, 12..<15)
@@ -223,30 +224,34 @@ private func counter(_ name: String, _ registry: MetricsRegistry) -> Int { regis
         #expect(try fixture.gaps.isEmpty)
     }
 
-    @Test("the end of a large batch is found, also where nothing tells its begin", arguments: [
-        SpoilingProxy.Damage.codec, .recordLength,
-    ])
+    @Test(
+        "the end of a large batch is found, also where nothing tells its begin",
+        arguments: [
+            SpoilingProxy.Damage.codec, .recordLength,
+        ])
     func theEndOfABatch(damage: SpoilingProxy.Damage) throws {
         let fixture = try SpoiledFixture()
         try fixture.produce(0..<2, 2..<152, 152..<153)
-        fixture.proxy.spoil(SpoiledFixture.topic, at: 100, damage)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 130, damage)
         let probe = LogProbe(fixture.kafka, fixture.source) { false }
         #expect(try probe.look(at: 0) == .readable(0))
         #expect(try probe.look(at: 153) == .end(153))
-        let finding = try probe.examine(from: 100)
-        let spoiled = try #require(fixture.proxy.spoiled.first { ($0.key..<$0.value).contains(100) })
+        let finding = try probe.examine(from: 130)
+        let spoiled = try #require(fixture.proxy.spoiled.first { ($0.key..<$0.value).contains(130) })
         guard case .unreadable(let range, _) = finding else {
             Issue.record("\(finding)")
             return
         }
-        #expect(range == OffsetRange(start: 100, end: spoiled.value))
+        #expect(range == OffsetRange(start: 130, end: spoiled.value))
         #expect(try probe.examine(from: 0) == .readable)
         #expect(try probe.examine(from: 153) == .end(next: 153, logEnd: 153))
     }
 
-    @Test("a marker that cannot be read is one that is not there", arguments: [
-        SpoilingProxy.Damage.sum, .codec, .recordLength,
-    ])
+    @Test(
+        "a marker that cannot be read is one that is not there",
+        arguments: [
+            SpoilingProxy.Damage.sum, .codec, .recordLength,
+        ])
     func theLastMarker(damage: SpoilingProxy.Damage) async throws {
         let fixture = try SpoiledFixture()
         try fixture.produce(0..<3)

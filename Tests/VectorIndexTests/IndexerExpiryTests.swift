@@ -74,7 +74,8 @@ import VectorIndex
     }
 
     @Test(
-        "Gold that nobody can read stops the indexer, or is passed aloud as lost", arguments: SpoilingProxy.Damage.allCases)
+        "Gold that nobody can read stops the indexer, or is passed aloud as lost",
+        arguments: SpoilingProxy.Damage.allCases)
     func unreadable(damage: SpoilingProxy.Damage) async throws {
         let gold = try GoldTopicFixture(partitions: 1, spoils: true)
         let fixture = try IndexFixture()

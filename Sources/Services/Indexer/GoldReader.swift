@@ -127,7 +127,8 @@ final class GoldReader {
             guard policy == .goOn else {
                 throw IndexerError(
                     .unreadable, "offsets \(range) of \(gold) cannot be read: \(reason)",
-                    hint: "set EXPIRED_OFFSETS=continue for one start to go on behind them; `medallion replay` takes what "
+                    hint:
+                        "set EXPIRED_OFFSETS=continue for one start to go on behind them; `medallion replay` takes what "
                         + "is missing then from the lake into a new generation")
             }
             logger.error(
@@ -144,7 +145,9 @@ final class GoldReader {
                 reason: "nothing came from offset \(position) on, but the broker has records", isRetriable: true)
         case .end(let next, let end):
             guard next < end else { return }
-            stall(gold, "an open transaction holds up everything from offset \(next) on; the log ends at \(end)", in: &batch)
+            stall(
+                gold, "an open transaction holds up everything from offset \(next) on; the log ends at \(end)",
+                in: &batch)
         case .silent:
             stall(gold, "the broker gives nothing from offset \(position) on, though its log goes on", in: &batch)
         }
@@ -152,7 +155,8 @@ final class GoldReader {
 
     private func stall(_ gold: TopicPartition, _ trouble: String, in batch: inout GoldBatch) {
         batch.stalls[gold] = trouble
-        logger.error("the Gold topic is ahead, but nothing of it comes", ["topic_partition": "\(gold)", "why": trouble])
+        logger.error(
+            "the Gold topic is ahead, but nothing of it comes", ["topic_partition": "\(gold)", "why": trouble])
     }
 
     /// Whether the Gold topic has more topic partitions than at the start; false where the broker does not tell.

@@ -2,7 +2,7 @@ import Bytes
 package import Embeddings
 import Events
 package import Kafka
-package import KafkaAccess
+import KafkaAccess
 package import Postgres
 package import ServiceLifecycle
 package import Settings

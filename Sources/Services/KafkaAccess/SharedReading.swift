@@ -1,5 +1,5 @@
 import Bytes
-package import Events
+import Events
 package import Kafka
 
 /// Follows topic partitions that share one queue, and notices those in which reading cannot go on.
@@ -69,11 +69,11 @@ package struct SharedReading {
         for (partition, position) in positions where !told.contains(partition) {
             let end = consumer.lastSeenWatermarks(topic: topic, partition: partition)?.high
             let place = max(position, emptyUpTo[partition] ?? 0)
-            if watches[partition, default: StallWatch(limitMilliseconds: stallMilliseconds)].look(
-                position: place, end: end, now: now)
-            {
+            var watch = watches[partition] ?? StallWatch(limitMilliseconds: stallMilliseconds)
+            if watch.look(position: place, end: end, now: now) {
                 doubts.append(Doubt(partition: partition, isTold: false))
             }
+            watches[partition] = watch
         }
         return doubts
     }

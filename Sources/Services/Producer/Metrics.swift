@@ -40,7 +40,9 @@ struct ProducerMetrics: Sendable {
             help: "Events left out because the broker refuses records of their size.")
         blank = registry.counter(
             "medallion_producer_events_blank_total",
-            help: "Events left out because their data is empty or blank, as some servers send to keep a connection alive.")
+            help:
+                "Events left out because their data is empty or blank, as some servers send to keep a connection alive."
+        )
         marked = registry.counter(
             "medallion_producer_events_marked_total",
             help: "Events sent with the mark that they may be repeats, after a start or a reconnect.")

@@ -92,7 +92,9 @@ package struct Replay: Sendable {
         var child = try await lane.run { [self] in try createChild() }
         do {
             // ... and only from here on does retention leave Bronze alone.
-            let ranges = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicateReach) }
+            let ranges = try await lane.run { [settings] in
+                try scope.ranges(in: reader, window: settings.duplicateReach)
+            }
             var report = ReplayReport(
                 generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
             child.handovers = try await handovers(to: child.number, reader: reader)

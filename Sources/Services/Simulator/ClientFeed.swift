@@ -47,7 +47,8 @@ struct ClientFeed: Sendable {
         let start = bytes.count
         for payload in injections {
             position.injected += 1
-            appendFrame(payload[...], dataCentre: 0, timestamp: SystemClock.epochMilliseconds(), to: &bytes)
+            appendFrame(
+                payload[...], dataCentre: 0, timestamp: SystemClock.epochMilliseconds(), isInjected: true, to: &bytes)
         }
         while bytes.count - start < Self.batchBytes {
             if let count = source.count, position.next >= count {
@@ -79,9 +80,10 @@ struct ClientFeed: Sendable {
     private func due(_ index: Int) -> Int64 { pace.due(index, of: source) }
 
     private mutating func appendFrame(
-        _ payload: ArraySlice<UInt8>, dataCentre: Int, timestamp: Int64, to bytes: inout [UInt8]
+        _ payload: ArraySlice<UInt8>, dataCentre: Int, timestamp: Int64, isInjected: Bool = false,
+        to bytes: inout [UInt8]
     ) {
-        times?[dataCentre] = timestamp
+        if !isInjected { times?[dataCentre] = timestamp }
         let times = times
         SSEFrames.append(
             id: { bytes in

@@ -49,7 +49,8 @@ final class PartitionWorker {
         self.stop = stop
         self.publisher = publisher
         reading = SourceReading(
-            source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop, tell: tell)
+            source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
+            tell: tell)
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)

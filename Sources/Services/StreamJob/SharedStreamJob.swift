@@ -99,7 +99,7 @@ extension StreamJob {
             } catch is CancellationError {
                 // Stopped before it began, or while it waited for something.
                 worker.outcome.set(.success(()))
-            } catch where worker.stop.isRequested && Self.isRetriable(error) {
+            } catch  where worker.stop.isRequested && Self.isRetriable(error) {
                 // Whoever takes the topic partition over begins at the last commit.
                 logger.warning("ended with a fault", ["topic_partition": "\(source)", "error": "\(error)"])
                 worker.outcome.set(.success(()))

@@ -130,7 +130,8 @@ struct SourceReading {
         case .silent:
             if let fault { throw interrupted(fault.description) }
             noteTrouble(
-                "\(source): the broker gives nothing from offset \(position) on, though its log goes on; look at the broker")
+                "\(source): the broker gives nothing from offset \(position) on, though its log goes on; look at the broker"
+            )
         }
     }
 

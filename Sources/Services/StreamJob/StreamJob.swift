@@ -1,6 +1,6 @@
 import Events
 package import Kafka
-package import KafkaAccess
+import KafkaAccess
 package import Lake
 package import ServiceLifecycle
 package import Settings

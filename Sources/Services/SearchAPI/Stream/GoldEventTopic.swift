@@ -3,7 +3,7 @@ import Events
 import HTTPEndpoints
 import JSONScan
 package import Kafka
-package import KafkaAccess
+import KafkaAccess
 
 /// The Gold topic on a broker.
 package final class GoldEventTopic: EventTopic {
@@ -14,14 +14,14 @@ package final class GoldEventTopic: EventTopic {
     private let onUnreadable: @Sendable (_ words: String, _ offsets: Int64) -> Void
 
     /// - Parameters:
-    ///   - stallMilliseconds: how long the log may be ahead while nothing comes.
+    ///   - stallMilliseconds: how long the log may be ahead while nothing comes; nil for ``StallWatch/limitMilliseconds``.
     ///   - onUnreadable: told of offsets that the topic holds but nobody can read; the stream goes on behind them.
     package init(
         configuration: KafkaConfiguration, topic: String, sourceTopic: String,
-        stallMilliseconds: Int64 = StallWatch.limitMilliseconds,
+        stallMilliseconds: Int64? = nil,
         onUnreadable: @escaping @Sendable (_ words: String, _ offsets: Int64) -> Void = { _, _ in }
     ) {
-        self.stallMilliseconds = stallMilliseconds
+        self.stallMilliseconds = stallMilliseconds ?? StallWatch.limitMilliseconds
         self.onUnreadable = onUnreadable
         self.configuration = configuration
         self.topic = topic
