@@ -31,6 +31,10 @@ import Testing
         return marker
     }
 
+    private static func isMarked(_ marker: inout RepeatMarker, _ id: [UInt8], margin: Int64) -> Bool {
+        marker.mayRepeat(id, marginMilliseconds: margin)
+    }
+
     @Test("a time is passed with the margin, each data centre for itself")
     func byTime() {
         var marker = Self.marker(knowing: [Self.times(100_000, 50_000), Self.times(99_000, 52_000)])
@@ -73,9 +77,9 @@ import Testing
     @Test("a data centre without traffic does not keep the producer busy for ever")
     func idle() {
         var marker = Self.marker(knowing: [Self.offsets(10, 4)])
-        #expect(marker.mayRepeat(Self.offsets(10, 4), marginMilliseconds: 0))
+        #expect(Self.isMarked(&marker, Self.offsets(10, 4), margin: 0))
         for offset in 11..<Int64(11 + RepeatMarker.idleEvents) {
-            #expect(!marker.mayRepeat(Self.offsets(offset, 4), marginMilliseconds: 0))
+            #expect(!Self.isMarked(&marker, Self.offsets(offset, 4), margin: 0))
         }
         #expect(!marker.isWatching)
     }
@@ -83,11 +87,11 @@ import Testing
     @Test("an interruption while old events come again begins anew from the highest position")
     func twice() {
         var marker = Self.marker(knowing: [Self.times(100_000, nil)])
-        #expect(marker.mayRepeat(Self.times(70_000, nil), marginMilliseconds: 30_000))
+        #expect(Self.isMarked(&marker, Self.times(70_000, nil), margin: 30_000))
         marker.note(known: Self.times(70_000, nil))
         marker.begin(sentBehind: 0)
-        #expect(marker.mayRepeat(Self.times(99_000, nil), marginMilliseconds: 30_000))
-        #expect(!marker.mayRepeat(Self.times(130_001, nil), marginMilliseconds: 30_000))
+        #expect(Self.isMarked(&marker, Self.times(99_000, nil), margin: 30_000))
+        #expect(!Self.isMarked(&marker, Self.times(130_001, nil), margin: 30_000))
     }
 
     @Test(
@@ -95,21 +99,21 @@ import Testing
     func opaque(id: String) {
         var marker = Self.marker(knowing: [Array(id.utf8)], sentBehind: 7)
         for _ in 0..<7 + RepeatMarker.slackEvents {
-            #expect(marker.mayRepeat(Array("other".utf8), marginMilliseconds: 0))
+            #expect(Self.isMarked(&marker, Array("other".utf8), margin: 0))
         }
         #expect(!marker.isWatching)
-        #expect(!marker.mayRepeat(Array("other".utf8), marginMilliseconds: 0))
+        #expect(!Self.isMarked(&marker, Array("other".utf8), margin: 0))
     }
 
     @Test("positions of another form than before stay marked, whatever they say")
     func mixed() {
         var marker = Self.marker(knowing: [Self.offsets(10, 4)])
         for time in [Int64(1), 1 << 40, .max, 0] {
-            #expect(marker.mayRepeat(Self.times(time, nil), marginMilliseconds: 30_000))
+            #expect(Self.isMarked(&marker, Self.times(time, nil), margin: 30_000))
         }
         // A hostile time does not overflow.
         var other = Self.marker(knowing: [Self.times(.max, 1)])
-        #expect(other.mayRepeat(Self.times(.max, 1), marginMilliseconds: .max / 2))
+        #expect(Self.isMarked(&other, Self.times(.max, 1), margin: .max / 2))
     }
 
     @Test("a source that never gave an id has nothing to repeat")
