@@ -108,7 +108,7 @@ let package = Package(
 
         // Services: things that run
         module("Services", "Broker", uses: services + ["EventLoop", "Files", "Hashing"]),
-        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka", "KafkaAccess"]),
+        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
             "Services", "Simulator",
             uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Producer"]),
@@ -122,12 +122,12 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "JSONScan"]),
+            uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
             "Services", "SearchAPI",
             uses: services + [
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "VectorIndex", "Access", "Embeddings", "Lake",
-                "Postgres", "JSONScan", "Hashing", "Kafka", "Gzip", "Files",
+                "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
             resources: [.embedInCode("Page")]),
         module(
@@ -217,7 +217,7 @@ let package = Package(
             "ProducerTests",
             uses: [
                 "Producer", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry",
-                "Zstd", "Files", "CRDKafka", "Bytes",
+                "Zstd", "Files", "CRDKafka", "Events", "Bytes",
             ]),
         tests(
             "SearchAPITests", exclude: ["api_conformance.py", "stream_clients.py"],

@@ -40,7 +40,7 @@ struct LakeRetain {
     private func duplicateWindow(_ reader: LakeReader) throws -> DuplicateWindow.Limits {
         var (offsets, milliseconds): (Int64, Int64) = (0, 0)
         for generation in try GenerationLog(layout: reader.layout).read() where generation.isFed {
-            let limits = try TransformSettings(stored: generation.settings).duplicates
+            let limits = try TransformSettings(stored: generation.settings).duplicateReach
             offsets = max(offsets, limits.offsets)
             milliseconds = max(milliseconds, limits.milliseconds)
         }

@@ -16,7 +16,9 @@ import VectorIndex
 
 extension Platform {
     /// The indexer, made once database and model are there.
-    func indexerService() -> any Service {
+    ///
+    /// - Parameter health: where it shows what it waits for; nil where nobody asks.
+    func indexerService(health: HealthRegistry? = nil) -> any Service {
         DeferredService(name: "indexer") { [self] in
             var configuration = IndexerConfiguration(
                 kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
@@ -25,9 +27,13 @@ extension Platform {
             configuration.groupID = "\(settings.kafkaGroup)-index"
             configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
             configuration.answerRetentionDays = settings.answerRetentionDays
-            return Indexer(
+            let indexer = Indexer(
                 configuration: configuration, embedder: try embedder(), metrics: context.metrics,
                 logger: context.logger.scoped("indexer"))
+            health?.register("indexer", isRequired: false) {
+                indexer.trouble.map { HealthReport(.failed, $0) } ?? HealthReport(.ok)
+            }
+            return indexer
         }
     }
 
@@ -111,14 +117,23 @@ extension Platform {
     private func eventHub(_ database: PostgresConfiguration) -> EventHub {
         let source = settings.kafkaTopic
         let shared = SharedStore(database)
+        let logger = context.logger.scoped("stream-api")
+        let unreadable = context.metrics.counter(
+            "medallion_api_stream_unreadable_offsets_total",
+            help: "Offsets of the Gold topic that nobody can read and the stream left out; once for each reader.")
         return EventHub(
-            topic: GoldEventTopic(configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source),
+            topic: GoldEventTopic(
+                configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source,
+                onUnreadable: { words, offsets in
+                    unreadable.increment(by: Int(clamping: offsets))
+                    logger.error("records of the Gold topic cannot be read; the stream goes on", ["what": words])
+                }),
             indexed: {
                 let (generation, offsets) = try shared.run {
                     try $0.reached(topic: source, timeoutMilliseconds: 2_000)
                 }
                 return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
-            }, metrics: context.metrics, logger: context.logger.scoped("stream-api"))
+            }, metrics: context.metrics, logger: logger)
     }
 
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.

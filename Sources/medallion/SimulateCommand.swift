@@ -17,6 +17,9 @@ struct SimulateCommand: Command {
         .init(name: "--rate", value: "N", help: "N events a second (invented events: default 50)."),
         .init(name: "--full-speed", value: nil, help: "As fast as clients read."),
         .init(name: "--require-user-agent", value: nil, help: "403 without a descriptive User-Agent."),
+        .init(
+            name: "--time-ids", value: nil,
+            help: "Ids hold times in place of offsets, as those of stream.wikimedia.org do: a resume repeats events."),
         .init(name: "--close-at-end", value: nil, help: "Close the connection after the recording's last event."),
         .init(name: "--close-after", value: "SECONDS", help: "Close every connection after so long."),
         .init(
@@ -86,6 +89,7 @@ struct SimulateCommand: Command {
         }
         var configuration = SimulatorConfiguration(host: listen.host, port: listen.port, pace: pace)
         configuration.requiresUserAgent = arguments.has("--require-user-agent")
+        configuration.givesTimes = arguments.has("--time-ids")
         configuration.closesAtEnd = arguments.has("--close-at-end")
         if var manners {
             if let closesAfter { manners.lifeMilliseconds = closesAfter * 1_000 }

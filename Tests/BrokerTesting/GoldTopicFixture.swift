@@ -2,7 +2,7 @@ import Broker
 import Bytes
 import Events
 package import Kafka
-import PlatformTesting
+package import PlatformTesting
 import Telemetry
 
 /// A broker with a Gold topic, and a writer of what the stream job would write.
@@ -12,21 +12,30 @@ package final class GoldTopicFixture {
     private let folder: TemporaryFolder
     private let server: BrokerServer
     private let producer: KafkaProducer
+    /// What readers come through; nil where they are led to the broker itself.
+    package let proxy: SpoilingProxy?
 
-    package init(partitions: Int = 2) throws {
+    /// - Parameter spoils: whether readers come through a ``SpoilingProxy``.
+    package init(partitions: Int = 2, spoils: Bool = false) throws {
         folder = try TemporaryFolder()
         var broker = BrokerConfiguration(directory: folder.file("broker"))
         broker.port = 0
+        if spoils { broker.advertisedHost = SpoilingProxy.host }
         server = try BrokerServer(
             configuration: broker, metrics: MetricsRegistry(), logger: Logger("broker", level: .error))
         let port = try server.start()
-        configuration = KafkaConfiguration(brokers: "127.0.0.1:\(port)", clientID: "test")
+        proxy = spoils ? try SpoilingProxy(port: port) : nil
+        configuration = KafkaConfiguration(
+            brokers: "\(spoils ? SpoilingProxy.host : "127.0.0.1"):\(port)", clientID: "test")
         try KafkaAdmin(configuration).createTopic(
             Self.topic, partitions: partitions, timeoutMilliseconds: 10_000)
         producer = try KafkaProducer(configuration)
     }
 
-    deinit { server.stop() }
+    deinit {
+        proxy?.stop()
+        server.stop()
+    }
 
     package func send(_ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32) throws {
         try producer.send(

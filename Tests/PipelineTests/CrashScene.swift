@@ -45,12 +45,15 @@ final class CrashScene {
     ///   - events: that the simulator has.
     ///   - perSecond: that it sends.
     ///   - roles: the processes; Postgres counts as one.
+    ///   - timeIDs: whether the simulator's ids are times, so that a resume goes back.
     ///   - badManners: whether the simulator misbehaves, and every hundredth event is a line of a megabyte.
     init(
         _ deployment: Deployment, seed: UInt64, events: Int, perSecond: Int,
-        roles: [CrashRole] = CrashRole.allCases.filter { $0 != .up }, badManners: Bool = false
+        roles: [CrashRole] = CrashRole.allCases.filter { $0 != .up }, badManners: Bool = false,
+        timeIDs: Bool = false
     ) throws {
-        simulatorArguments = badManners ? ["--bad-manners", "\(seed)", "--close-after", "1"] : []
+        simulatorArguments =
+            (badManners ? ["--bad-manners", "\(seed)", "--close-after", "1"] : []) + (timeIDs ? ["--time-ids"] : [])
         self.deployment = deployment
         self.seed = seed
         self.roles = roles

@@ -3,8 +3,10 @@ import Bytes
 import Glibc
 import HTTPServer
 import JSONScan
+import PlatformTesting
 import SearchAPI
 import ServiceLifecycle
+import Synchronization
 import Telemetry
 import Testing
 
@@ -66,6 +68,38 @@ import Testing
             }
             #expect(trial > 0 || events.contains { $0.generation == 2 }, "the hub chooses the generation")
         }
+    }
+
+    /// The stream shows what can be read, and says how much it cannot.
+    @Test(arguments: SpoilingProxy.Damage.allCases)
+    func whatCannotBeReadIsLeftOut(damage: SpoilingProxy.Damage) async throws {
+        let gold = try GoldTopicFixture(partitions: 1, spoils: true)
+        for range in [Int64(0)..<3, 3..<6, 6..<9] {
+            for offset in range { try gold.document(offset) }
+            gold.flush()
+        }
+        let proxy = try #require(gold.proxy)
+        proxy.spoil(GoldTopicFixture.topic, at: 3, damage)
+        let told = Mutex<Int64>(0)
+        let topic = GoldEventTopic(
+            configuration: gold.configuration, topic: GoldTopicFixture.topic, sourceTopic: "source",
+            stallMilliseconds: 400
+        ) { words, offsets in
+            #expect(words.contains("cannot be read"))
+            told.withLock { $0 += offsets }
+        }
+        let offsets = try await Lane(name: "read").run {
+            let reader = try topic.open(from: OffsetVector())
+            var offsets: [Int64] = []
+            for _ in 0..<400 where !reader.hasReachedEnd {
+                offsets += try reader.next(countMax: 500, timeoutMilliseconds: 50).map(\.offset)
+            }
+            #expect(reader.hasReachedEnd)
+            return offsets
+        }
+        let end = try #require(proxy.spoiled[3])
+        #expect(offsets == (0..<9).filter { !(3..<end).contains($0) })
+        #expect(told.withLock { $0 } == end - 3)
     }
 
     @Test func aTopicThatIsNotThereIsSaidToBe() async throws {

@@ -65,6 +65,37 @@ import Transforms
         }
     }
 
+    /// What a producer sends again after a pause that is longer than the window is left out, also by a job that began anew
+    /// meanwhile, and by a replay from any place.
+    @Test func repeatsAfterALongPauseAreDuplicates() async throws {
+        let fixture = try StreamFixture()
+        // A window of no time at all: any pause is longer.
+        let window = DuplicateWindow.Limits(offsets: 60, milliseconds: 0)
+        let events = (0..<50).map { Optional(Array(change(id: "id-\($0)").utf8)) }
+        try fixture.produce(events, to: 0)
+        try await fixture.run(try fixture.job(lake: "lake", duplicates: window), lake: "lake", until: 50, of: 0)
+        try await Task.sleep(for: .milliseconds(20))
+        try fixture.produce(events, to: 0, mayRepeat: true)
+        try await fixture.run(try fixture.job(lake: "lake", duplicates: window), lake: "lake", until: 100, of: 0)
+        try await fixture.run(try fixture.job(lake: "other", duplicates: window), lake: "other", until: 100, of: 0)
+        #expect(try fixture.lines("lake", .silver, generation: 1).count == 50)
+        #expect(
+            try fixture.lines("lake", .silver, generation: 1) == fixture.lines("other", .silver, generation: 1))
+        #expect(try fixture.lines("lake", .gold, generation: 1).count == 50)
+        let generation = try #require(try GenerationLog(layout: fixture.layout("lake")).active())
+        for start in [Int64(0), 49, 50, 75] {
+            #expect(
+                try fixture.replayed("lake", generation, from: start, to: 100)
+                    == fixture.held("lake", 1, from: start, to: 100), "from \(start)")
+        }
+        // Ten offsets more than the window holds: these are events that came twice.
+        try fixture.produce(Array(events.prefix(10)), to: 0)
+        try fixture.produce((0..<70).map { Optional(Array(change(id: "more-\($0)").utf8)) }, to: 0)
+        try fixture.produce(Array(events.prefix(10)), to: 0, mayRepeat: true)
+        try await fixture.run(try fixture.job(lake: "lake", duplicates: window), lake: "lake", until: 190, of: 0)
+        #expect(try fixture.lines("lake", .silver, generation: 1).count == 50 + 10 + 70 + 10)
+    }
+
     /// The watermark follows event time, never ahead of the broker; what lies before it is counted and kept.
     @Test func latenessIsMeasured() throws {
         let registry = MetricsRegistry()

@@ -62,7 +62,7 @@ struct ProcessorDriver: ~Copyable {
             try processor.process(
                 SourceRecord(
                     topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: time,
-                    key: key, headers: json, origin: headers.origin, value: value))
+                    key: key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat, value: value))
         }
     }
 
@@ -164,7 +164,8 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
             _ = try driver.feed(change())
             _ = try driver.feed(change(id: "other \(time)"))
             driver.processor.warm(
-                offset: driver.offset, timestampMilliseconds: time, origin: nil, value: Array(change().utf8))
+                offset: driver.offset, timestampMilliseconds: time, origin: nil, mayRepeat: false,
+                value: Array(change().utf8))
             driver.offset += 1
             _ = LakeHour(containing: SourceRecord.brokerMilliseconds(time))
         }
@@ -242,6 +243,48 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(driver.processor.canaryCount == 1)
         #expect(try driver.silver.count == 4)
         #expect(driver.processor.bronzeCount == 6)
+    }
+
+    /// A repeat is told by its header, by the third version of the code on; the mark of a redriven record is what it is.
+    @Test(arguments: TransformSettings.CodeVersion.allCases)
+    func aMarkedRecordIsHeldToTheBoundInOffsetsAlone(version: TransformSettings.CodeVersion) throws {
+        func driver() throws -> ProcessorDriver {
+            try ProcessorDriver(window: DuplicateWindow.Limits(offsets: 3, milliseconds: 1_000)) {
+                $0.codeVersion = version
+            }
+        }
+        let isKnown = version == .third
+        var marked = try driver()
+        _ = try marked.feed(change(id: "a"))
+        marked.time += 3_600_000
+        marked.addHeader(RepeatMark.header, "1")
+        _ = try marked.feed(change(id: "a"))
+        #expect(marked.processor.duplicateCount == (isKnown ? 1 : 0))
+        // What a start reads back from Bronze decides the same.
+        var lines = try BronzeLineReader()
+        let bronze = marked.processor.bronze
+        let records = bronze.split(separator: 0x0A).compactMap { lines.read($0) }
+        #expect(records.map(\.mayRepeat) == [false, true])
+        var warmed = try driver()
+        for record in records {
+            warmed.processor.warm(
+                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
+                mayRepeat: record.mayRepeat, value: record.value)
+        }
+        warmed.offset = 2
+        warmed.time += 7_200_000
+        warmed.addHeader(RepeatMark.header, "1")
+        _ = try warmed.feed(change(id: "a"))
+        #expect(warmed.processor.duplicateCount == (isKnown ? 1 : 0))
+        // Redriven after an hour, though another copy had come through.
+        var redriven = try driver()
+        _ = try redriven.feed(change(id: "b", ["title": nil]))
+        redriven.time += 2_000
+        _ = try redriven.feed(change(id: "b"))
+        redriven.time += 3_600_000
+        redriven.addHeader(RedriveOrigin.header, "wikimedia.recentchange/0/0")
+        _ = try redriven.feed(change(id: "b"))
+        #expect(try redriven.silver.count == (isKnown ? 1 : 2))
     }
 
     @Test func filtersDecideAboutGoldAlone() throws {

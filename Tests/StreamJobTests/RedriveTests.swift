@@ -180,12 +180,14 @@ extension QuarantineQuery {
 
 extension StreamFixture {
     /// Sends payloads to one topic partition.
-    func produce(_ payloads: [[UInt8]?], to partition: Int32) throws {
+    /// - Parameter mayRepeat: whether they carry the mark of repeats.
+    func produce(_ payloads: [[UInt8]?], to partition: Int32, mayRepeat: Bool = false) throws {
         let producer = try KafkaProducer(kafka)
         for (index, payload) in payloads.enumerated() {
             try producer.send(
                 topic: topic, partition: partition, key: Array("k\(index)".utf8), value: payload,
-                headers: [("sse_id", Array("[\(index)]".utf8))])
+                headers: [("sse_id", Array("[\(index)]".utf8))]
+                    + (mayRepeat ? [(RepeatMark.header, RepeatMark.value)] : []))
         }
         #expect(producer.flush(timeoutMilliseconds: 20_000).allSatisfy { $0.error == nil })
     }

@@ -40,12 +40,15 @@ import Testing
 @Suite struct DuplicateWindowTests {
     private func isDuplicate(
         _ window: inout DuplicateWindow, _ id: String, _ offset: Int64, _ time: Int64, origin: Int64? = nil,
-        limits: DuplicateWindow.Limits = .init(), followsRedrives: Bool = true
+        mayRepeat: Bool = false, limits: DuplicateWindow.Limits = .init(), followsRedrives: Bool = true,
+        followsMarks: Bool = true
     ) -> Bool {
         var id = id
         return id.withUTF8 { id in
-            let sighting = window.note(eventID: id, offset: offset, brokerMilliseconds: time, origin: origin)
-            return window.isDuplicate(sighting, limits: limits, followsRedrives: followsRedrives)
+            let sighting = window.note(
+                eventID: id, offset: offset, brokerMilliseconds: time, origin: origin, mayRepeat: mayRepeat)
+            return window.isDuplicate(
+                sighting, limits: limits, followsRedrives: followsRedrives, followsMarks: followsMarks)
         }
     }
 
@@ -84,7 +87,7 @@ import Testing
     func aWindowReadBeforeAnyPlaceDecidesAsOneThatSawAll(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let limits = DuplicateWindow.Limits(offsets: 40, milliseconds: 300)
-        var records: [(id: String, offset: Int64, time: Int64, origin: Int64?)] = []
+        var records: [(id: String, offset: Int64, time: Int64, origin: Int64?, mayRepeat: Bool)] = []
         var (offset, time): (Int64, Int64) = (0, 0)
         for _ in 0..<800 {
             offset += Int64.random(in: 1...3, using: &generator)
@@ -95,12 +98,14 @@ import Testing
             records.append(
                 (
                     id ?? "id\(Int.random(in: 0..<25, using: &generator))", offset, time,
-                    isRedriven ? named?.offset : nil
+                    isRedriven ? named?.offset : nil, Int.random(in: 0..<5, using: &generator) == 0
                 ))
         }
         func decide(_ window: inout DuplicateWindow, _ index: Int) -> Bool {
             let record = records[index]
-            return isDuplicate(&window, record.id, record.offset, record.time, origin: record.origin, limits: limits)
+            return isDuplicate(
+                &window, record.id, record.offset, record.time, origin: record.origin, mayRepeat: record.mayRepeat,
+                limits: limits)
         }
         var whole = DuplicateWindow(offsetsMax: limits.offsets)
         let decisions = records.indices.map { index in
@@ -122,6 +127,31 @@ import Testing
         }
     }
 
+    @Test func theBoundInTimeIsNotForWhatMayBeARepeat() {
+        let limits = DuplicateWindow.Limits(offsets: 10, milliseconds: 100)
+        var window = DuplicateWindow(offsetsMax: 1_000)
+        #expect(!isDuplicate(&window, "a", 0, 0, limits: limits))
+        // A day later, and at the bound in offsets.
+        #expect(isDuplicate(&window, "a", 10, 86_400_000, mayRepeat: true, limits: limits))
+        // One without the mark is measured against the latest copy, whatever became of that one.
+        #expect(isDuplicate(&window, "a", 11, 86_400_100, limits: limits))
+        #expect(!isDuplicate(&window, "a", 12, 86_400_201, limits: limits))
+        // The bound in offsets holds for all, and a mark without an earlier copy says nothing.
+        #expect(!isDuplicate(&window, "a", 23, 86_400_201, mayRepeat: true, limits: limits))
+        #expect(!isDuplicate(&window, "b", 24, 86_400_201, mayRepeat: true, limits: limits))
+        // Older logic does not know the mark.
+        #expect(!isDuplicate(&window, "b", 25, 99_000_000, mayRepeat: true, limits: limits, followsMarks: false))
+        // A broker's clock that stepped back, and times at both ends.
+        #expect(isDuplicate(&window, "b", 26, 0, limits: limits))
+        #expect(isDuplicate(&window, "b", 27, 253_402_300_799_999, mayRepeat: true, limits: limits))
+        // A redriven copy meets what came through, however long ago; not the record that it stands for.
+        #expect(!isDuplicate(&window, "c", 30, 0, limits: limits))
+        #expect(!isDuplicate(&window, "c", 31, 86_400_000, limits: limits))
+        #expect(isDuplicate(&window, "c", 32, 172_800_000, origin: 31, mayRepeat: true, limits: limits))
+        #expect(!isDuplicate(&window, "d", 33, 0, limits: limits))
+        #expect(!isDuplicate(&window, "d", 34, 172_800_000, origin: 33, mayRepeat: true, limits: limits))
+    }
+
     /// Holds the window against a plain list of all records, over random ids, times and gaps.
     @Test(arguments: [UInt64(1), 17, 4_711])
     func itAgreesWithAPlainList(seed: UInt64) {
@@ -135,9 +165,11 @@ import Testing
             offset += Int64.random(in: 1...3, using: &generator)
             time += Int64.random(in: -5...20, using: &generator)
             let id = "id\(Int.random(in: 0..<40, using: &generator))"
-            let expected = last[id].map { offset - $0.offset <= 50 && time - $0.time <= 300 } ?? false
+            let mayRepeat = Int.random(in: 0..<4, using: &generator) == 0
+            let expected = last[id].map { offset - $0.offset <= 50 && (mayRepeat || time - $0.time <= 300) } ?? false
             #expect(
-                isDuplicate(&window, id, offset, time, limits: limits) == expected, "seed \(seed), offset \(offset)")
+                isDuplicate(&window, id, offset, time, mayRepeat: mayRepeat, limits: limits) == expected,
+                "seed \(seed), offset \(offset)")
             last[id] = (offset, time)
             #expect(window.size <= 51)
         }

@@ -21,6 +21,7 @@ import VectorIndex
         var configuration = IndexerConfiguration(
             kafka: gold.configuration, goldTopic: GoldTopicFixture.topic, database: fixture.configuration)
         configuration.expiredOffsets = policy
+        configuration.stallMilliseconds = 400
         return Indexer(
             configuration: configuration, embedder: nil, metrics: metrics, logger: Logger("indexer", level: .error))
     }
@@ -70,6 +71,39 @@ import VectorIndex
         #expect(expired >= missing)
         try commits(5..<6, gold)
         try await run(indexer(gold, fixture), fixture, until: 60)
+    }
+
+    @Test(
+        "Gold that nobody can read stops the indexer, or is passed aloud as lost",
+        arguments: SpoilingProxy.Damage.allCases)
+    func unreadable(damage: SpoilingProxy.Damage) async throws {
+        let gold = try GoldTopicFixture(partitions: 1, spoils: true)
+        let fixture = try IndexFixture()
+        let proxy = try #require(gold.proxy)
+        try commits(0..<2, gold)
+        for offset in Int64(20)..<24 { try gold.document(offset) }
+        gold.flush()
+        for offset in Int64(24)..<30 { try gold.document(offset) }
+        try gold.marker(20, 30, handover: [1: 0])
+        gold.flush()
+        try commits(3..<4, gold)
+        // Documents 20 to 23, or the first of them.
+        proxy.spoil(GoldTopicFixture.topic, at: 22, damage)
+        let stopping = indexer(gold, fixture)
+        await #expect { try await stopping.run(stop: StopSignal()) } throws: {
+            ($0 as? IndexerError)?.kind == .unreadable && "\($0)".contains("EXPIRED_OFFSETS=continue")
+        }
+        // What came before is in the index.
+        #expect(try fixture.writer.checkpoints(timeoutMilliseconds: limit).first?.nextOffset == 20)
+        let registry = MetricsRegistry()
+        try await run(indexer(gold, fixture, policy: .goOn, metrics: registry), fixture, until: 40)
+        let end = try #require(proxy.spoiled[22])
+        #expect(
+            registry.counter("medallion_index_unreadable_offsets_total", help: "").value == Int(end - 22))
+        // A commit whose beginning was not read counts as lost.
+        #expect(registry.counter("medallion_index_expired_offsets_total", help: "").value == 10)
+        try commits(4..<5, gold)
+        try await run(indexer(gold, fixture), fixture, until: 50)
     }
 
     @Test("an index of another topic of the same name is noticed")

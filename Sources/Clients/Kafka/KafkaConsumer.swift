@@ -51,6 +51,8 @@ package enum StartOffset: Sendable, Equatable {
 package final class KafkaConsumer: Sendable {
     private let client: Client
     private let options: ConsumerOptions
+    /// What it was made with.
+    package var configuration: KafkaConfiguration { client.configuration }
     /// The offsets under the group's name.
     package let groupOffsets: GroupOffsets
     private let state = Mutex(State())

@@ -123,14 +123,18 @@ package struct RecordBatch: ~Copyable {
     package let errors: [KafkaError]
     /// Topic partitions whose end was reached, with their next offset; only with ``ConsumerOptions/reportsEnd``.
     package let ends: [(topic: String, partition: Int32, offset: Int64)]
+    /// Where bytes of the log could not be read: for each topic partition the first place. Neither the records nor the
+    /// errors of that topic partition behind it are to be relied on; see ``UnreadablePlace``.
+    package let unreadable: [UnreadablePlace]
 
     init(
         messages: UnsafeMutableBufferPointer<UnsafeMutablePointer<rd_kafka_message_t>?>, errors: [KafkaError],
-        ends: [(topic: String, partition: Int32, offset: Int64)]
+        ends: [(topic: String, partition: Int32, offset: Int64)], unreadable: [UnreadablePlace]
     ) {
         self.messages = messages
         self.errors = errors
         self.ends = ends
+        self.unreadable = unreadable
     }
 
     /// The number of records.

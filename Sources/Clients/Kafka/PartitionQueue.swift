@@ -40,6 +40,7 @@ package final class PartitionQueue: Sendable {
             let total = fill(messages, timeoutMilliseconds: timeoutMilliseconds)
             var errors = queue.client.drainErrors()
             var ends: [(topic: String, partition: Int32, offset: Int64)] = []
+            var unreadable: [UnreadablePlace] = []
             var kept = 0
             for index in 0..<total {
                 guard let message = messages[index] else { continue }
@@ -47,7 +48,7 @@ package final class PartitionQueue: Sendable {
                     messages[kept] = message
                     kept += 1
                 } else {
-                    note(message, &errors, &ends)
+                    note(message, behind: kept, &errors, &ends, &unreadable)
                     rd_kafka_message_destroy(message)
                 }
             }
@@ -55,7 +56,7 @@ package final class PartitionQueue: Sendable {
             defer {
                 for message in records { rd_kafka_message_destroy(message) }
             }
-            return try body(RecordBatch(messages: records, errors: errors, ends: ends))
+            return try body(RecordBatch(messages: records, errors: errors, ends: ends, unreadable: unreadable))
         }
     }
 
@@ -84,8 +85,8 @@ package final class PartitionQueue: Sendable {
     }
 
     private func note(
-        _ message: UnsafeMutablePointer<rd_kafka_message_t>, _ errors: inout [KafkaError],
-        _ ends: inout [(topic: String, partition: Int32, offset: Int64)]
+        _ message: UnsafeMutablePointer<rd_kafka_message_t>, behind recordCount: Int, _ errors: inout [KafkaError],
+        _ ends: inout [(topic: String, partition: Int32, offset: Int64)], _ unreadable: inout [UnreadablePlace]
     ) {
         let record = message.pointee
         let topic = record.rkt.map { String(cString: rd_kafka_topic_name($0)) }
@@ -93,9 +94,20 @@ package final class PartitionQueue: Sendable {
             ends.append((topic ?? "", record.partition, record.offset))
             return
         }
-        let error = KafkaError(
+        var error = KafkaError(
             record.err, operation: "fetch", subject: topic.map { "\($0)[\(record.partition)]" } ?? subject,
             reason: rd_kafka_message_errstr(message).map { String(cString: $0) })
+        if let topic, UnreadablePlace.isTold(by: record.err) {
+            error.kind = .corrupt
+            error.hint = ""
+            // What librdkafka makes of the bytes behind the first such place is a guess.
+            if !unreadable.contains(where: { $0.topic == topic && $0.partition == record.partition }) {
+                unreadable.append(
+                    UnreadablePlace(
+                        topic: topic, partition: record.partition, baseOffset: record.offset < 0 ? nil : record.offset,
+                        recordsBefore: recordCount, error: error))
+            }
+        }
         queue.client.remember(error)
         errors.append(error)
     }

@@ -7,6 +7,8 @@ package struct RecordHeaderText: Sendable {
     private static let empty = Array("[]".utf8)
     private var originText: [UInt8] = []
     private var originSHA256: [UInt8] = []
+    /// Whether the producer says that the record may be a copy of an earlier one; see ``RepeatMark``.
+    package private(set) var mayRepeat = false
 
     package init() {}
 
@@ -21,6 +23,7 @@ package struct RecordHeaderText: Sendable {
         json.append(contentsOf: Self.empty)
         if !originText.isEmpty { originText.removeAll(keepingCapacity: true) }
         if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
+        mayRepeat = false
     }
 
     /// Adds one header behind the others; a value may be null. A name that is not valid UTF-8 is repaired.
@@ -30,7 +33,7 @@ package struct RecordHeaderText: Sendable {
             return repaired.withUnsafeBufferPointer { add(validName: $0, value) }
         }
         add(validName: name, value)
-        if let value { noteOrigin(name, value) }
+        if let value { note(name, value) }
     }
 
     private mutating func add(validName name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer?) {
@@ -50,11 +53,13 @@ package struct RecordHeaderText: Sendable {
     }
 
     /// A later header of the same name wins.
-    private mutating func noteOrigin(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer) {
+    private mutating func note(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeRawBufferPointer) {
         if name.count == RedriveOrigin.headerBytes.count, name.elementsEqual(RedriveOrigin.headerBytes) {
             originText = Array(value)
         } else if name.count == RedriveOrigin.hashHeaderBytes.count, name.elementsEqual(RedriveOrigin.hashHeaderBytes) {
             originSHA256 = Array(value)
+        } else if name.count == RepeatMark.headerBytes.count, name.elementsEqual(RepeatMark.headerBytes) {
+            mayRepeat = true
         }
     }
 }
@@ -72,12 +77,15 @@ package struct SourceRecord {
     package let headers: UnsafeRawBufferPointer?
     /// The quarantined record that this one stands for; nil for the ordinary record.
     package let origin: RedriveOrigin?
+    /// Whether it may be a copy of a record from before an interruption of its producer; see ``RepeatMark``.
+    package let mayRepeat: Bool
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
-        headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, value: UnsafeRawBufferPointer?
+        headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, mayRepeat: Bool = false,
+        value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -86,6 +94,7 @@ package struct SourceRecord {
         self.key = key
         self.headers = headers
         self.origin = origin
+        self.mayRepeat = mayRepeat
         self.value = value
     }
 }

@@ -11,6 +11,8 @@ package struct BronzeLineReader: ~Copyable {
         package let key: [UInt8]?
         /// The quarantined record that this one stands for, by its headers; nil for the ordinary record.
         package let origin: RedriveOrigin?
+        /// Whether its headers say that it may be a copy of an earlier record; see ``RepeatMark``.
+        package let mayRepeat: Bool
         /// The value as the broker delivered it, byte for byte; nil for a tombstone.
         package let value: [UInt8]?
     }
@@ -18,6 +20,7 @@ package struct BronzeLineReader: ~Copyable {
     private static let valueName = Array(",\"value\":".utf8)
     private static let headersName = Array(",\"headers\":".utf8)
     private static let originHeader = Array(RedriveOrigin.header.utf8)
+    private static let repeatHeader = Array(RepeatMark.header.utf8)
     private var parser: JSONFieldParser
 
     /// - Throws: ``JSONError`` when out of memory.
@@ -43,9 +46,10 @@ package struct BronzeLineReader: ~Copyable {
         } else if parser.field(5).kind == .string {
             value = Base64.bytes(parser.field(5).text)
         }
+        let (origin, mayRepeat) = Self.marks(line)
         return Record(
-            offset: parser.field(0).integer, timestampMilliseconds: parser.field(1).integer, key: key,
-            origin: Self.origin(line), value: value)
+            offset: parser.field(0).integer, timestampMilliseconds: parser.field(1).integer, key: key, origin: origin,
+            mayRepeat: mayRepeat, value: value)
     }
 
     /// The record's headers in their order; a header without a value has nil. None where the line is not a Bronze line.
@@ -58,15 +62,18 @@ package struct BronzeLineReader: ~Copyable {
         }
     }
 
-    /// Parses the headers only where the name occurs in them, which is rare.
-    private static func origin(_ line: ArraySlice<UInt8>) -> RedriveOrigin? {
-        guard let text = headerText(line), contains(text, originHeader) else { return nil }
+    /// What the headers say about the record's place among others. Parses them only where one of the names occurs, which
+    /// is rare.
+    private static func marks(_ line: ArraySlice<UInt8>) -> (origin: RedriveOrigin?, mayRepeat: Bool) {
+        guard let text = headerText(line), contains(text, originHeader) || contains(text, repeatHeader) else {
+            return (nil, false)
+        }
         var headers = RecordHeaderText()
         for (name, value) in Self.headers(of: line) {
             guard let value else { continue }
             Array(name.utf8).withUnsafeBufferPointer { name in value.withUnsafeBytes { headers.add(name, $0) } }
         }
-        return headers.origin
+        return (headers.origin, headers.mayRepeat)
     }
 
     /// The array of the headers. A quote inside a string is escaped, so the first occurrence of the member's name is

@@ -105,6 +105,7 @@ extension CommitRecord {
         else { return nil }
         var both = next
         both.gap = gap
+        both.gapReason = gapReason
         both.range = range
         both.duplicates += duplicates
         both.canaries += canaries

@@ -62,6 +62,8 @@ package struct CommitRecord: Equatable, Sendable {
     package var range: OffsetRange
     /// Offsets before `range` that the broker never delivered.
     package var gap: OffsetRange?
+    /// Why there is a gap, in words for people; nil where nobody knows.
+    package var gapReason: String?
     package var hour: LakeHour
     /// The largest broker time so far in the topic partition, in milliseconds.
     package var brokerTimeMax: Int64
@@ -128,6 +130,10 @@ extension CommitRecord {
         if let gap {
             json.key("gap_start")
             json.integer(gap.start)
+            if let gapReason {
+                json.key("gap_reason")
+                json.string(gapReason)
+            }
         }
         json.key("hour")
         json.integer(hour.number)
@@ -237,6 +243,7 @@ extension CommitRecord {
         self.init(
             kind: kind, range: range, hour: LakeHour(number: hour), brokerTimeMax: timeMax, firstOffset: firstOffset)
         gap = value["gap_start"]?.integer.flatMap { OffsetRange(start: $0, end: start) }
+        gapReason = value["gap_reason"]?.string
         switch kind {
         case .commit:
             guard let bronze = Self.byteRange(value["bronze"]), let sha = value["last_sha256"]?.string,

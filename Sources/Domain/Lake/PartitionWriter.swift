@@ -35,6 +35,8 @@ package struct CommitBatch: Sendable {
     package var canaries: Int
     package var bronze: (text: [UInt8], lines: Int)
     package var generations: [GenerationLines]
+    /// Why offsets before ``range`` are missing, if any are.
+    package var gapReason: String?
 
     package init(
         range: OffsetRange, hour: LakeHour, brokerTimeMax: Int64, lastSHA256: String, duplicates: Int, canaries: Int,
@@ -163,6 +165,7 @@ package struct PartitionWriter: ~Copyable {
             kind: .commit, range: batch.range, hour: hour.hour, brokerTimeMax: max(brokerTimeMax, batch.brokerTimeMax),
             firstOffset: hour.firstOffset)
         record.gap = gap
+        record.gapReason = gap == nil ? nil : batch.gapReason
         record.duplicates = batch.duplicates
         record.canaries = batch.canaries
         record.lastSHA256 = batch.lastSHA256

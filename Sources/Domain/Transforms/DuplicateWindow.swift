@@ -2,7 +2,8 @@
 /// offset of the window.
 ///
 /// A record is a duplicate if the latest earlier record with its event id lies within both bounds, whatever became of
-/// that one. The answer depends on the records alone, so a replay that first reads the window before its start gives the
+/// that one. For a record that may be a repeat (``RepeatMark``) only the bound in offsets counts: its producer may have
+/// been away for longer than any bound in time. The answer depends on the records alone, so a replay that first reads the window before its start gives the
 /// same. Each generation asks with bounds of its own; the window holds as many offsets as the widest of them.
 ///
 /// A redriven record is measured against the copies that came through: neither the record that it stands for, nor what
@@ -30,8 +31,7 @@ package struct DuplicateWindow: Sendable {
 
     private struct Entry {
         let identity: Identity
-        let offset: Int64
-        let milliseconds: Int64
+        let record: Seen
     }
 
     /// A look at the ring would be a miss in the processor's caches: with half of the hash here, few looks are needed.
@@ -41,16 +41,26 @@ package struct DuplicateWindow: Sendable {
         var number: UInt32 = 0
     }
 
+    /// A record as the window remembers it.
     fileprivate struct Seen {
-        var offset: Int64
-        var milliseconds: Int64
+        let offset: Int64
+        /// The broker time in milliseconds, doubled, and one more where the record may be a repeat: a member of its own
+        /// would make each entry a quarter larger.
+        private let stamp: Int64
+
+        init(offset: Int64, milliseconds: Int64, mayRepeat: Bool) {
+            self.offset = offset
+            stamp = milliseconds << 1 | (mayRepeat ? 1 : 0)
+        }
+
+        var milliseconds: Int64 { stamp >> 1 }
+        var mayRepeat: Bool { stamp & 1 != 0 }
     }
 
     /// A record that was noted, and what it met.
     package struct Sighting {
         let identity: Identity
-        let offset: Int64
-        let milliseconds: Int64
+        fileprivate let record: Seen
         fileprivate let earlier: Seen?
 
         /// Whether its event id is among the ids that the window remembers; if not, it is a duplicate under no bounds.
@@ -87,14 +97,17 @@ package struct DuplicateWindow: Sendable {
     ///   - eventID: UTF-8 of the event's id.
     ///   - brokerMilliseconds: the record's broker time.
     ///   - origin: the offset in the same topic partition that the record was redriven from.
+    ///   - mayRepeat: whether it may be a copy from before an interruption.
     package mutating func note(
-        eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64, origin: Int64? = nil
+        eventID: UnsafeBufferPointer<UInt8>, offset: Int64, brokerMilliseconds: Int64, origin: Int64? = nil,
+        mayRepeat: Bool = false
     ) -> Sighting {
         evict(before: offset)
         if ring.isEmpty { allocate() }
         let identity = Self.identity(of: eventID)
         let index = ringIndex(count)
-        ring[index] = Entry(identity: identity, offset: offset, milliseconds: brokerMilliseconds)
+        let record = Seen(offset: offset, milliseconds: brokerMilliseconds, mayRepeat: mayRepeat)
+        ring[index] = Entry(identity: identity, record: record)
         count += 1
         let hash = hash(of: identity)
         let place = place(of: identity, hash)
@@ -102,39 +115,52 @@ package struct DuplicateWindow: Sendable {
         if places[place].number == 0 {
             size += 1
         } else {
-            let entry = ring[Int(places[place].number) - 1]
-            earlier = Seen(offset: entry.offset, milliseconds: entry.milliseconds)
+            earlier = ring[Int(places[place].number) - 1].record
         }
         places[place] = Place(hash: hash, number: UInt32(index + 1))
         if let origin, origin < offset { origins[offset] = origin }
-        return Sighting(identity: identity, offset: offset, milliseconds: brokerMilliseconds, earlier: earlier)
+        return Sighting(identity: identity, record: record, earlier: earlier)
     }
 
     /// Whether the record noted last is a duplicate under these bounds.
     ///
-    /// - Parameter followsRedrives: false for logic that knows no redriven records.
-    package func isDuplicate(_ sighting: Sighting, limits: Limits, followsRedrives: Bool) -> Bool {
+    /// - Parameters:
+    ///   - followsRedrives: false for logic that knows no redriven records.
+    ///   - followsMarks: false for logic that holds every record to both bounds.
+    package func isDuplicate(
+        _ sighting: Sighting, limits: Limits, followsRedrives: Bool, followsMarks: Bool
+    ) -> Bool {
         guard let earlier = sighting.earlier else { return false }
-        guard followsRedrives, origins[sighting.offset] != nil else {
-            return Self.reaches(sighting.offset, sighting.milliseconds, earlier, limits)
+        let bounds = Bounds(limits: limits, followsMarks: followsMarks)
+        guard followsRedrives, origins[sighting.record.offset] != nil else {
+            return bounds.reach(from: sighting.record, to: earlier)
         }
-        return isDuplicateOfWhatCameThrough(sighting, limits)
+        return isDuplicateOfWhatCameThrough(sighting, bounds)
     }
 
-    private static func reaches(_ offset: Int64, _ milliseconds: Int64, _ earlier: Seen, _ limits: Limits) -> Bool {
-        offset - earlier.offset <= limits.offsets && milliseconds - earlier.milliseconds <= limits.milliseconds
+    /// How far one logic looks back.
+    private struct Bounds {
+        let limits: Limits
+        let followsMarks: Bool
+
+        func reach(from record: Seen, to earlier: Seen) -> Bool {
+            guard record.offset - earlier.offset <= limits.offsets else { return false }
+            return followsMarks && record.mayRepeat
+                || record.milliseconds - earlier.milliseconds <= limits.milliseconds
+        }
     }
 
     /// Only what lies within the bounds before the record counts, so that a replay from there on sees no less.
-    private func isDuplicateOfWhatCameThrough(_ sighting: Sighting, _ limits: Limits) -> Bool {
-        let start = sighting.offset - limits.offsets
+    private func isDuplicateOfWhatCameThrough(_ sighting: Sighting, _ bounds: Bounds) -> Bool {
+        let record = sighting.record
+        let start = record.offset - bounds.limits.offsets
         var copies: [Seen] = []
         for index in 0..<count {
             let entry = ring[ringIndex(index)]
-            guard entry.identity == sighting.identity, entry.offset >= start, entry.offset < sighting.offset else {
-                continue
-            }
-            copies.append(Seen(offset: entry.offset, milliseconds: entry.milliseconds))
+            guard entry.identity == sighting.identity, entry.record.offset >= start,
+                entry.record.offset < record.offset
+            else { continue }
+            copies.append(entry.record)
         }
         copies = copies.suffix(Self.copiesMax)
         var cameThrough: [Seen] = []
@@ -142,36 +168,34 @@ package struct DuplicateWindow: Sendable {
         for copy in copies {
             let isDuplicate =
                 if origins[copy.offset] != nil {
-                    meets(cameThrough, copy.offset, copy.milliseconds, limits, from: start)
+                    meets(cameThrough, copy, bounds, from: start)
                 } else {
-                    previous.map { Self.reaches(copy.offset, copy.milliseconds, $0, limits) } ?? false
+                    previous.map { bounds.reach(from: copy, to: $0) } ?? false
                 }
             if !isDuplicate { cameThrough.append(copy) }
             previous = copy
         }
-        return meets(cameThrough, sighting.offset, sighting.milliseconds, limits, from: start)
+        return meets(cameThrough, record, bounds, from: start)
     }
 
-    /// Whether one of `others` within the bounds is not among what the redriven record at `offset` stands for.
-    private func meets(
-        _ others: [Seen], _ offset: Int64, _ milliseconds: Int64, _ limits: Limits, from start: Int64
-    ) -> Bool {
+    /// Whether one of `others` within the bounds is not among what the redriven `record` stands for.
+    private func meets(_ others: [Seen], _ record: Seen, _ bounds: Bounds, from start: Int64) -> Bool {
         var named: Set<Int64> = []
-        var place = offset
+        var place = record.offset
         while place >= start, let origin = origins[place] {
             named.insert(origin)
             place = origin
         }
-        return others.contains { !named.contains($0.offset) && Self.reaches(offset, milliseconds, $0, limits) }
+        return others.contains { !named.contains($0.offset) && bounds.reach(from: record, to: $0) }
     }
 
     /// Forgets what lies too many offsets back. Time alone evicts nothing: broker times may step back.
     private mutating func evict(before offset: Int64) {
-        while count > 0, offset - ring[head].offset > offsetsMax {
+        while count > 0, offset - ring[head].record.offset > offsetsMax {
             let oldest = ring[head]
             let place = place(of: oldest.identity, hash(of: oldest.identity))
             if Int(places[place].number) == head + 1 { remove(place) }
-            if !origins.isEmpty { origins[oldest.offset] = nil }
+            if !origins.isEmpty { origins[oldest.record.offset] = nil }
             head = ringIndex(1)
             count -= 1
         }
@@ -221,7 +245,9 @@ package struct DuplicateWindow: Sendable {
     private mutating func allocate() {
         let capacity = Int(offsetsMax) + 1
         ring = Array(
-            repeating: Entry(identity: Identity(high: 0, low: 0), offset: 0, milliseconds: 0), count: capacity)
+            repeating: Entry(
+                identity: Identity(high: 0, low: 0), record: Seen(offset: 0, milliseconds: 0, mayRepeat: false)),
+            count: capacity)
         var placeCount = 16
         while placeCount < 2 * capacity { placeCount *= 2 }
         places = Array(repeating: Place(), count: placeCount)

@@ -22,6 +22,8 @@ package struct TransformSettings: Sendable, Equatable {
 
         /// Whether the texts of a change are bounded by ``TextBounds``.
         package var boundsTexts: Bool { rawValue >= Self.third.rawValue }
+        /// Whether a record's ``RepeatMark`` counts.
+        package var followsRepeatMarks: Bool { rawValue >= Self.third.rawValue }
     }
 
     /// Which behaviour of the code.
@@ -54,6 +56,14 @@ package struct TransformSettings: Sendable, Equatable {
         self.contentCharactersMax = contentCharactersMax
         self.types = Array(Set(types)).sorted()
         self.duplicates = duplicates
+    }
+
+    /// How far before a record an earlier one can decide what becomes of it: what retention keeps of Bronze, and what a
+    /// replay reads before its start. Without a bound in time where marked records are not held to it.
+    package var duplicateReach: DuplicateWindow.Limits {
+        guard codeVersion.followsRepeatMarks else { return duplicates }
+        // Half, so that times can be added.
+        return DuplicateWindow.Limits(offsets: duplicates.offsets, milliseconds: .max / 2)
     }
 
     /// The settings as JSON with fixed order: what is stored with a generation and what the fingerprint covers.

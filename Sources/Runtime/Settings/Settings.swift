@@ -240,7 +240,7 @@ package enum TopicPartitionAssignment: String, Sendable, CaseIterable {
     case group
 }
 
-/// What to do when a topic no longer holds the records that are wanted next.
+/// What to do when a topic no longer holds the records that are wanted next, or holds them in a form that nobody can read.
 package enum ExpiredOffsets: String, Sendable, CaseIterable {
     /// Stop and say what is missing.
     case stop

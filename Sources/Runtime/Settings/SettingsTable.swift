@@ -55,7 +55,8 @@ extension Settings {
                 + "the memory, some 100 bytes each per topic partition. Part of the logic version."),
         Setting(
             "DUPLICATE_WINDOW_SEC", .logic, default: "3600", .integer(0...31_536_000), \.duplicateWindowSeconds,
-            "How far back such a record may lie in broker time, in seconds. Part of the logic version."),
+            "How far back such a record may lie in broker time, in seconds. From TRANSFORM_VERSION 3 on not for records that "
+                + "the producer may have sent before an interruption. Part of the logic version."),
         Setting(
             "TRANSFORM_VERSION", .logic, default: "3", .integer(1...3), \.transformVersion,
             "Version of the transform's code. 1 knows no redriven records, 1 and 2 bound no texts; they keep a lake going that "
@@ -108,8 +109,9 @@ extension Settings {
             "How long a process of the group may be silent until the others take its topic partitions over."),
         Setting(
             "EXPIRED_OFFSETS", .broker, default: "stop", .choice, \.expiredOffsets,
-            "What stream job and indexer do when a topic no longer holds the records that they want next: stop and say "
-                + "which, or go on with the oldest there are and record the gap in the lake's commit log."),
+            "What stream job and indexer do when a topic no longer holds the records that they want next, or holds them in "
+                + "a form that nobody can read: stop and say which, or go on with the next that can be read and record "
+                + "the gap in the lake's commit log."),
     ]
 
     private static let storage: [Setting] = [

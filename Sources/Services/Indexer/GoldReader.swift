@@ -1,6 +1,7 @@
 import Events
 import JSONScan
 import Kafka
+import KafkaAccess
 import Settings
 import Telemetry
 import VectorIndex
@@ -19,6 +20,10 @@ struct GoldBatch: Sendable {
     /// Source offsets whose Gold the topic no longer has.
     var expiredOffsets: Int64 = 0
     var unreadable = 0
+    /// Offsets of the Gold topic that it holds but nobody can read.
+    var unreadableOffsets: Int64 = 0
+    /// Topic partitions that were looked at because their log is ahead and nothing comes; what is known of each.
+    var stalls: [TopicPartition: String] = [:]
     var gapOffsets: Int64 = 0
     /// False when nothing arrived in time.
     var hasRecords: Bool { !positions.isEmpty }
@@ -44,17 +49,23 @@ final class GoldReader {
     static let fetchAheadKilobytes = 16_384
     static let fetchAheadRecords = 20_000
 
+    private var reading: SharedReading
+    private var isDrained = false
+    private let isStopped: @Sendable () -> Bool
     private let admin: KafkaAdmin
     /// The Gold topic's size at the start.
     private let topicPartitions: Int
 
     /// Assigns topic partitions.
     ///
-    /// - Parameter only: these; nil for all there are.
+    /// - Parameters:
+    ///   - only: these; nil for all there are.
+    ///   - isStopped: asked while the topic's log is examined, which may take a minute.
     /// - Throws: ``KafkaError``; ``IndexerError`` of kind `noTopic` while the topic is absent.
     init(
         configuration: KafkaConfiguration, topic: String, only: [Int32]? = nil, checkpoints: [IndexCheckpoint],
-        positions: [TopicPartition: Int64], policy: ExpiredOffsets, logger: Logger
+        positions: [TopicPartition: Int64], policy: ExpiredOffsets, logger: Logger,
+        stallMilliseconds: Int64 = StallWatch.limitMilliseconds, isStopped: @escaping @Sendable () -> Bool = { false }
     ) throws {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
@@ -64,6 +75,8 @@ final class GoldReader {
         self.topic = topic
         self.logger = logger
         self.policy = policy
+        self.isStopped = isStopped
+        reading = SharedReading(topic: topic, starts: [:])
         tracker = CheckpointTracker(checkpoints)
         doubtful = []
         admin = try KafkaAdmin(configuration)
@@ -73,32 +86,80 @@ final class GoldReader {
             throw IndexerError(.noTopic, "topic \(topic) does not exist yet", hint: "start the stream job")
         }
         var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        var starts: [Int32: Int64] = [:]
         for partition in only ?? partitions {
             let start = try start(partition, kept: positions[TopicPartition(topic: topic, partition: partition)])
             assignments.append((topic, partition, .at(start)))
+            starts[partition] = start
         }
+        reading = SharedReading(topic: topic, starts: starts, stallMilliseconds: stallMilliseconds)
         try consumer.assign(assignments)
     }
 
     /// Waits up to the timeout for records and takes what is there, `recordsMax` at most.
     ///
-    /// - Throws: ``IndexerError`` of kind `gap`; ``KafkaError`` when a topic partition delivers nothing any more.
+    /// - Throws: ``IndexerError`` of kind `gap` or `unreadable`; ``KafkaError`` when a topic partition delivers nothing any
+    ///   more.
     func next(recordsMax: Int, timeoutMilliseconds: Int) throws -> GoldBatch {
         let waiting = errors
         errors = []
         try check(waiting)
-        return try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
+        var batch = GoldBatch()
+        for doubt in reading.doubts(consumer, isDrained: isDrained) { try settle(doubt, in: &batch) }
+        try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
             // What came before an error is taken first: it may be what the topic has no more.
-            if records.count > 0 { errors = records.errors } else { try check(records.errors) }
-            var batch = GoldBatch()
-            for index in 0..<records.count {
-                let record = records[index]
+            let faults = SharedReading.faults(of: records)
+            if records.count > 0 { errors = faults } else { try check(faults) }
+            isDrained = records.count < recordsMax
+            try reading.take(records) { record in
                 try take(record, into: &batch)
                 batch.positions[TopicPartition(topic: topic, partition: record.partition)] = record.offset + 1
             }
-            batch.moves = CheckpointTracker.joined(batch.moves)
-            return batch
         }
+        batch.moves = CheckpointTracker.joined(batch.moves)
+        return batch
+    }
+
+    /// Passes by what cannot be read, if the settings say so. Its documents then count as lost on the way, up to the first
+    /// marker behind.
+    private func settle(_ doubt: SharedReading.Doubt, in batch: inout GoldBatch) throws {
+        let gold = TopicPartition(topic: topic, partition: doubt.partition)
+        let position = reading.positions[doubt.partition] ?? 0
+        switch try reading.settle(doubt, consumer, isStopped: isStopped) {
+        case .unreadable(let range, let reason):
+            guard policy == .goOn else {
+                throw IndexerError(
+                    .unreadable, "offsets \(range) of \(gold) cannot be read: \(reason)",
+                    hint:
+                        "set EXPIRED_OFFSETS=continue for one start to go on behind them; `medallion replay` takes what "
+                        + "is missing then from the lake into a new generation")
+            }
+            logger.error(
+                "records of the Gold topic cannot be read; going on without them, as EXPIRED_OFFSETS says",
+                ["topic_partition": "\(gold)", "offsets": "\(range)", "reason": reason])
+            batch.unreadableOffsets += range.count
+            doubtful.insert(doubt.partition)
+            cut.insert(doubt.partition)
+            try reading.resume(doubt.partition, consumer)
+        case _ where doubt.isTold: try reading.resume(doubt.partition, consumer)
+        case .readable:
+            throw KafkaError(
+                kind: .other, operation: "fetch", subject: "\(gold)",
+                reason: "nothing came from offset \(position) on, but the broker has records", isRetriable: true)
+        case .end(let next, let end):
+            guard next < end else { return }
+            stall(
+                gold, "an open transaction holds up everything from offset \(next) on; the log ends at \(end)",
+                in: &batch)
+        case .silent:
+            stall(gold, "the broker gives nothing from offset \(position) on, though its log goes on", in: &batch)
+        }
+    }
+
+    private func stall(_ gold: TopicPartition, _ trouble: String, in batch: inout GoldBatch) {
+        batch.stalls[gold] = trouble
+        logger.error(
+            "the Gold topic is ahead, but nothing of it comes", ["topic_partition": "\(gold)", "why": trouble])
     }
 
     /// Whether the Gold topic has more topic partitions than at the start; false where the broker does not tell.

@@ -2,6 +2,7 @@ import Bytes
 package import Embeddings
 import Events
 package import Kafka
+import KafkaAccess
 package import Postgres
 package import ServiceLifecycle
 package import Settings
@@ -26,6 +27,8 @@ package struct IndexerConfiguration: Sendable {
     package var groupID = "medallion-index"
     /// How long a process of the group may be silent until others take over.
     package var sessionMilliseconds = 10_000
+    /// How long a log may be ahead while nothing comes, until somebody looks for the reason.
+    package var stallMilliseconds = StallWatch.limitMilliseconds
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds: Int64 = 30_000
     /// How long given answers are kept; 0 for ever.
@@ -52,6 +55,8 @@ package final class Indexer: Service {
     private let logger: Logger
     private let readLane = Lane(name: "index-read")
     private let reader = Mutex<GoldReader?>(nil)
+    /// What is known of topic partitions that give nothing though their log is ahead.
+    private let stalls = Mutex<[TopicPartition: String]>([:])
 
     /// Time between two looks at the planner's statistics.
     private static let lexemesMilliseconds: Int64 = 60_000
@@ -64,6 +69,12 @@ package final class Indexer: Service {
         documents = DocumentIndexer(configuration: configuration.database, embedder: embedder, logger: logger)
         self.metrics = IndexerMetrics(metrics)
         self.logger = logger
+    }
+
+    /// What it waits for at the broker; nil while all is well.
+    package var trouble: String? {
+        let stalls = stalls.withLock { $0 }.sorted { $0.key < $1.key }
+        return stalls.isEmpty ? nil : stalls.map { "\($0.key): \($0.value)" }.joined(separator: "; ")
     }
 
     package func run(stop: StopSignal) async throws {
@@ -169,7 +180,8 @@ package final class Indexer: Service {
                 reader = try GoldReader(
                     configuration: configuration.kafka, topic: configuration.goldTopic, only: only,
                     checkpoints: state.checkpoints, positions: state.goldPositions,
-                    policy: configuration.expiredOffsets, logger: logger)
+                    policy: configuration.expiredOffsets, logger: logger,
+                    stallMilliseconds: configuration.stallMilliseconds, isStopped: { stop.isRequested })
             }
         }
         var sizeAt = SystemClock.epochMilliseconds()
@@ -222,10 +234,23 @@ package final class Indexer: Service {
         }
         metrics.skipped.increment(by: batch.skipped)
         metrics.poison.increment(by: batch.unreadable)
+        metrics.unreadableOffsets.increment(by: Int(clamping: batch.unreadableOffsets))
+        note(batch)
         metrics.gapOffsets.increment(by: Int(clamping: batch.gapOffsets))
         metrics.expiredOffsets.increment(by: Int(clamping: batch.expiredOffsets))
         if let document = batch.lastSkipped { try await documents.checkSameTopic(document) }
         return batch
+    }
+
+    /// Shows which topic partitions stall, and that those from which something came do no more.
+    private func note(_ batch: GoldBatch) {
+        let ended = stalls.withLock { stalls in
+            let ended = batch.positions.keys.filter { stalls.removeValue(forKey: $0) != nil }
+            stalls.merge(batch.stalls) { $1 }
+            return ended
+        }
+        for gold in batch.stalls.keys { metrics.stalled(gold).set(1) }
+        for gold in ended { metrics.stalled(gold).set(0) }
     }
 
     private func write(_ batch: GoldBatch, _ prepared: DocumentIndexer.Prepared) async throws {

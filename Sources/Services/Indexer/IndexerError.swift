@@ -9,6 +9,8 @@ package struct IndexerError: Error, CustomStringConvertible, Sendable {
     package enum Kind: String, Sendable {
         /// Gold that was never indexed is no longer in the topic.
         case gap
+        /// Gold that was never indexed is in the topic, but cannot be read.
+        case unreadable
         /// The index holds another source topic of the same name.
         case otherTopic
         /// The embedder gave something unusable.
@@ -39,7 +41,7 @@ package struct IndexerError: Error, CustomStringConvertible, Sendable {
         case let error as KafkaError:
             // Where an offset is gone, the next session looks at the log's bounds and says what is missing.
             error.isRetriable || error.kind == .unknownTopicOrPartition || error.kind == .offsetOutOfRange
-        case let error as IndexerError: error.kind != .gap && error.kind != .otherTopic
+        case let error as IndexerError: ![.gap, .unreadable, .otherTopic].contains(error.kind)
         case is EmbeddingError: true
         case let error as LaneError: error.isRetriable
         default: false

@@ -20,6 +20,7 @@ package final class IndexerMetrics: Sendable {
     let failures: Counter
     let gapOffsets: Counter
     let expiredOffsets: Counter
+    let unreadableOffsets: Counter
     let held: Gauge
     let writeSeconds: Histogram
     /// From the broker's time of the event to the end of the transaction that made it searchable.
@@ -49,6 +50,9 @@ package final class IndexerMetrics: Sendable {
         expiredOffsets = registry.counter(
             "medallion_index_expired_offsets_total",
             help: "Source offsets whose Gold the topic no longer held when it was wanted.")
+        unreadableOffsets = registry.counter(
+            "medallion_index_unreadable_offsets_total",
+            help: "Offsets of the Gold topic that it holds but nobody can read.")
         held = registry.gauge(
             "medallion_index_topic_partitions_held",
             help: "Topic partitions of the Gold topic that the group has given this process.")
@@ -62,6 +66,14 @@ package final class IndexerMetrics: Sendable {
     func lag(_ gold: TopicPartition) -> Gauge {
         registry.gauge(
             "medallion_index_lag_records", help: "Gold records that wait to be indexed.",
+            labels: [("topic", gold.topic), ("partition", String(gold.partition))])
+    }
+
+    /// Whether the Gold topic partition gives nothing though its log is ahead.
+    func stalled(_ gold: TopicPartition) -> Gauge {
+        registry.gauge(
+            "medallion_index_stalled",
+            help: "1 while the log of the Gold topic partition is ahead and nothing of it comes, else 0.",
             labels: [("topic", gold.topic), ("partition", String(gold.partition))])
     }
 

@@ -10,6 +10,8 @@ struct ProducerMetrics: Sendable {
     let brokerFaults: Counter
     let oversized: Counter
     let refused: Counter
+    let blank: Counter
+    let marked: Counter
     let sourceErrors: Counter
     let withoutKey: Counter
     let queueFull: Counter
@@ -36,6 +38,14 @@ struct ProducerMetrics: Sendable {
         refused = registry.counter(
             "medallion_producer_events_refused_total",
             help: "Events left out because the broker refuses records of their size.")
+        blank = registry.counter(
+            "medallion_producer_events_blank_total",
+            help:
+                "Events left out because their data is empty or blank, as some servers send to keep a connection alive."
+        )
+        marked = registry.counter(
+            "medallion_producer_events_marked_total",
+            help: "Events sent with the mark that they may be repeats, after a start or a reconnect.")
         sourceErrors = registry.counter(
             "medallion_producer_source_errors_total", help: "Events of type error that the source sent about itself.")
         withoutKey = registry.counter(

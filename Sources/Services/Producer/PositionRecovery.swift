@@ -1,6 +1,7 @@
 import Bytes
 import Events
 package import Kafka
+import KafkaAccess
 
 /// Finds out from the topic itself where to resume.
 ///
@@ -14,6 +15,8 @@ package enum PositionRecovery {
         package var acknowledged: StreamPosition?
         /// Above every number that was seen.
         package var nextNumber: Int64 = 1
+        /// What was sent before, as far as the records say.
+        var sent = RepeatMarker()
         /// Records that were read.
         package var recordCount = 0
         /// Whether the broker sets the records' times, as the lake expects.
@@ -28,71 +31,147 @@ package enum PositionRecovery {
     /// Numbers above are nobody's: so many events never come, and from there on counting would overflow.
     private static let numberMax: Int64 = 1 << 62
 
-    /// Reads the end of every topic partition, and more of it while no record tells a position. Blocks up to the timeout.
+    /// Reads the end of every topic partition, and more of it while no record of a producer shows there. Blocks up to the
+    /// timeout.
     ///
-    /// - Throws: ``KafkaError``; retriable where time ran out.
+    /// - Throws: ``KafkaError``; retriable where time ran out. `CancellationError` when stopped.
     package static func run(
-        _ kafka: KafkaConfiguration, topic: String, partitions: [Int32], timeoutMilliseconds: Int
+        _ kafka: KafkaConfiguration, topic: String, partitions: [Int32], timeoutMilliseconds: Int,
+        isStopped: @escaping @Sendable () -> Bool = { false }
     ) throws -> Result {
         let deadline = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(timeoutMilliseconds)
         var depth = recordsPerTopicPartition
         while true {
-            let (result, hasMore) = try read(
-                kafka, topic, partitions, depth: depth, timeoutMilliseconds: timeoutMilliseconds, deadline: deadline)
-            guard result.acknowledged == nil, hasMore, depth < recordsPerTopicPartitionMax else { return result }
+            let tail = try Tail(
+                kafka, topic, partitions, depth: depth, timeoutMilliseconds: timeoutMilliseconds, isStopped: isStopped)
+            try tail.read(until: deadline)
+            // Others may have written last in some of them.
+            guard tail.hasMoreToTell, depth < recordsPerTopicPartitionMax else { return tail.result }
             depth *= 20
         }
     }
 
-    /// - Parameter deadline: in milliseconds of the monotonic clock.
-    /// - Returns: also whether there are older records.
-    private static func read(
-        _ kafka: KafkaConfiguration, _ topic: String, _ partitions: [Int32], depth: Int64, timeoutMilliseconds: Int,
-        deadline: Int64
-    ) throws -> (result: Result, hasMore: Bool) {
-        var options = ConsumerOptions()
-        options.hasQueuePerTopicPartition = false
-        options.queueMinRecords = 1_000
-        options.queueMaxKilobytes = 8_192
-        options.reportsEnd = true
-        let consumer = try KafkaConsumer(kafka, options: options)
-        var result = Result()
-        var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
-        var open: [Int32: Int64] = [:]
-        var hasMore = false
-        for partition in partitions {
-            let marks = try consumer.watermarks(
-                topic: topic, partition: partition, timeoutMilliseconds: timeoutMilliseconds)
-            guard marks.high > marks.low else { continue }
-            open[partition] = marks.high
-            let start = max(marks.low, marks.high - depth)
-            if start > marks.low { hasMore = true }
-            assignments.append((topic, partition, .at(start)))
-        }
-        guard !open.isEmpty else { return (result, hasMore) }
-        try consumer.assign(assignments)
-        while !open.isEmpty {
-            let left = deadline - SystemClock.monotonicNanoseconds() / 1_000_000
-            guard left > 0 else {
-                throw KafkaError(
-                    kind: .timedOut, operation: "read the resume position", subject: topic,
-                    reason: "topic partitions \(open.keys.sorted()) did not answer in \(timeoutMilliseconds) ms",
-                    isRetriable: true)
+    /// The last records of all topic partitions.
+    private final class Tail {
+        private(set) var result = Result()
+        private let kafka: KafkaConfiguration
+        private let topic: String
+        private let timeoutMilliseconds: Int
+        private let isStopped: @Sendable () -> Bool
+        private let consumer: KafkaConsumer
+        /// Topic partitions that are not read to their end yet, with that end.
+        private var open: [Int32: Int64] = [:]
+        private var positions: [Int32: Int64] = [:]
+        /// Those with older records.
+        private var cut: Set<Int32> = []
+        /// Those in which a producer's record was seen.
+        private var own: Set<Int32> = []
+
+        /// Looked into when nothing came for so long.
+        private static let idleMilliseconds: Int64 = 3_000
+
+        init(
+            _ kafka: KafkaConfiguration, _ topic: String, _ partitions: [Int32], depth: Int64,
+            timeoutMilliseconds: Int, isStopped: @escaping @Sendable () -> Bool
+        ) throws {
+            self.kafka = kafka
+            self.topic = topic
+            self.timeoutMilliseconds = timeoutMilliseconds
+            self.isStopped = isStopped
+            var options = ConsumerOptions()
+            options.hasQueuePerTopicPartition = false
+            options.queueMinRecords = 1_000
+            options.queueMaxKilobytes = 8_192
+            options.reportsEnd = true
+            consumer = try KafkaConsumer(kafka, options: options)
+            for partition in partitions {
+                let marks = try consumer.watermarks(
+                    topic: topic, partition: partition, timeoutMilliseconds: timeoutMilliseconds)
+                guard marks.high > marks.low else { continue }
+                open[partition] = marks.high
+                let start = max(marks.low, marks.high - depth)
+                positions[partition] = start
+                if start > marks.low { cut.insert(partition) }
             }
-            try consumer.next(maxRecords: 1_000, timeoutMilliseconds: Int(min(left, 1_000))) { batch in
-                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
-                for index in 0..<batch.count {
-                    let record = batch[index]
-                    note(record, in: &result)
-                    if let high = open[record.partition], record.offset >= high - 1 { open[record.partition] = nil }
+            guard !open.isEmpty else { return }
+            try consumer.assign(positions.map { (topic: topic, partition: $0.key, offset: .at($0.value)) })
+        }
+
+        /// Whether older records may hold what these do not.
+        var hasMoreToTell: Bool { !cut.subtracting(own).isEmpty }
+
+        /// - Parameter deadline: in milliseconds of the monotonic clock.
+        func read(until deadline: Int64) throws {
+            var deadline = deadline
+            var heardAt = SystemClock.monotonicNanoseconds() / 1_000_000
+            while !open.isEmpty {
+                if isStopped() { throw CancellationError() }
+                let now = SystemClock.monotonicNanoseconds() / 1_000_000
+                guard now < deadline else {
+                    throw KafkaError(
+                        kind: .timedOut, operation: "read the resume position", subject: topic,
+                        reason: "topic partitions \(open.keys.sorted()) did not answer in \(timeoutMilliseconds) ms",
+                        isRetriable: true)
                 }
-                for end in batch.ends where end.offset >= open[end.partition] ?? .max { open[end.partition] = nil }
+                var places: [UnreadablePlace] = []
+                let count = try consumer.next(
+                    maxRecords: 1_000, timeoutMilliseconds: Int(min(deadline - now, 500))
+                ) { batch in
+                    places = batch.unreadable
+                    try take(batch)
+                    return batch.count
+                }
+                if count > 0 { heardAt = now }
+                var doubtful = places.map(\.partition).filter { open[$0] != nil }
+                if now - heardAt > Self.idleMilliseconds { doubtful = open.keys.sorted() }
+                guard !doubtful.isEmpty else { continue }
+                let began = SystemClock.monotonicNanoseconds() / 1_000_000
+                for partition in doubtful { try pass(partition) }
+                heardAt = SystemClock.monotonicNanoseconds() / 1_000_000
+                // It has limits of its own, and must not be for nothing.
+                deadline += heardAt - began
             }
         }
-        return (result, hasMore)
+
+        private func take(_ batch: borrowing RecordBatch) throws {
+            let places = batch.unreadable
+            func isReadable(_ partition: Int32, _ index: Int) -> Bool {
+                places.allSatisfy { $0.partition != partition || index < $0.recordsBefore }
+            }
+            let error = batch.errors.first { error in
+                !error.isRetriable && places.allSatisfy { "\($0.topic)[\($0.partition)]" != error.subject }
+            }
+            if let error { throw error }
+            for index in 0..<batch.count {
+                let record = batch[index]
+                guard isReadable(record.partition, index) else { continue }
+                positions[record.partition] = record.offset + 1
+                if PositionRecovery.note(record, in: &result) { own.insert(record.partition) }
+                if let high = open[record.partition], record.offset >= high - 1 { open[record.partition] = nil }
+            }
+            for end in batch.ends where end.offset >= open[end.partition] ?? .max { open[end.partition] = nil }
+        }
+
+        /// Goes on behind what cannot be read. A position that is lost with it means that more events are fetched again.
+        private func pass(_ partition: Int32) throws {
+            let source = TopicPartition(topic: topic, partition: partition)
+            let position = positions[partition] ?? 0
+            let high = open[partition] ?? position
+            switch try LogProbe(kafka, source, isStopped: isStopped).examine(from: position) {
+            case .unreadable(let range, _): positions[partition] = range.end
+            case .end: positions[partition] = high
+            case .readable, .silent: break
+            }
+            guard let next = positions[partition], next < high else {
+                open[partition] = nil
+                return
+            }
+            try consumer.seek(topic: topic, partition: partition, to: .at(next), timeoutMilliseconds: 10_000)
+        }
     }
 
-    private static func note(_ record: KafkaRecord, in result: inout Result) {
+    /// - Returns: whether it is a record that a producer sent for the first time, with its position.
+    private static func note(_ record: KafkaRecord, in result: inout Result) -> Bool {
         result.recordCount += 1
         if record.timestamp.type != .logAppendTime { result.hasBrokerTimes = false }
         if let number = record.headerText(RecordHeaders.position).flatMap({ Int64($0) }), number > 0, number < numberMax
@@ -100,10 +179,12 @@ package enum PositionRecovery {
             result.nextNumber = max(result.nextNumber, number + 1)
         }
         // What a redriven record carries was true when it was first sent.
-        guard record.header(RedriveOrigin.header) == nil else { return }
-        guard let position = record.header(RecordHeaders.acknowledged).flatMap({ decode($0) }) else { return }
+        guard record.header(RedriveOrigin.header) == nil else { return false }
+        guard let position = record.header(RecordHeaders.acknowledged).flatMap({ decode($0) }) else { return false }
         result.nextNumber = max(result.nextNumber, position.number + 1)
         if position.number > result.acknowledged?.number ?? -1 { result.acknowledged = position }
+        if let id = record.header(RecordHeaders.sseID) { result.sent.note(known: Array(id)) }
+        return true
     }
 
     /// The header's form of a position.

@@ -54,6 +54,10 @@ private final class ProducerRun {
     private let board: StatusBoard
     private let stop: StopSignal
     private var parser: EventStreamParser
+    private var repeats = RepeatMarker()
+    private var recentIDs = RecentIDs()
+    /// How many events may have been sent behind the position that is resumed from.
+    private var sentBehind: Int64 = 0
     private var policy: ReconnectPolicy
     private var rateLimit: RateLimit?
     /// Asked of the last reply.
@@ -82,6 +86,8 @@ private final class ProducerRun {
         let recovered = try recover(topic)
         if let position = recovered.acknowledged {
             parser = EventStreamParser(eventBytesMax: configuration.eventBytesMax, lastEventID: position.id)
+            repeats = recovered.sent
+            sentBehind = recovered.nextNumber - 1 - position.number
             logger.info(
                 "resuming",
                 ["position": String(position.number), "sse_id": String(decoding: position.id, as: UTF8.self)])
@@ -114,8 +120,10 @@ private final class ProducerRun {
             do {
                 let partitions = try topic.ensure(timeoutMilliseconds: 5_000)
                 return try PositionRecovery.run(
-                    configuration.kafka, topic: configuration.topic, partitions: partitions, timeoutMilliseconds: 15_000
-                )
+                    configuration.kafka, topic: configuration.topic, partitions: partitions,
+                    timeoutMilliseconds: 15_000, isStopped: { [stop] in stop.isRequested })
+            } catch is CancellationError {
+                throw StopRequested()
             } catch let error as KafkaError {
                 if error.kind == .configuration { throw error }
                 board.fail(error.description)
@@ -128,6 +136,9 @@ private final class ProducerRun {
     /// One connection and the wait after it.
     private func connect(_ sender: RecordSender) throws {
         parser.reset()
+        repeats.note(known: parser.lastEventID)
+        for id in recentIDs.ids { repeats.note(known: id) }
+        if !parser.lastEventID.isEmpty { repeats.begin(sentBehind: sentBehind) }
         retryAfterMilliseconds = nil
         board.update { $0.phase = .connecting }
         let connection = Connection()
@@ -250,6 +261,11 @@ private final class ProducerRun {
         sender.pump(timeoutMilliseconds: 0)
     }
 
+    /// Whether there is nothing in it but blanks.
+    private static func isBlank(_ data: UnsafeRawBufferPointer) -> Bool {
+        data.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D }
+    }
+
     private func handle(_ event: ServerSentEvent, _ sender: RecordSender, _ arrival: Int64) throws {
         if event.type.elementsEqual("error".utf8) {
             metrics.sourceErrors.increment()
@@ -259,13 +275,24 @@ private final class ProducerRun {
             return
         }
         metrics.received.increment()
+        guard !Self.isBlank(event.data) else {
+            // What some servers send to keep a connection alive.
+            metrics.blank.increment()
+            return
+        }
+        let mayRepeat =
+            repeats.isWatching
+            && repeats.mayRepeat(event.id, marginMilliseconds: configuration.rewindMilliseconds)
+        if mayRepeat { metrics.marked.increment() }
+        if sentBehind > 0 { sentBehind -= 1 }
         while let wait = rateLimit?.take(now: Self.now()), wait > 0 {
             try sender.waitPumping(milliseconds: min(wait, 1_000))
         }
         let scan = PayloadScan(event.data)
         if scan.key == nil { metrics.withoutKey.increment() }
         if let time = scan.eventTimeMilliseconds { metrics.lag.set(Double(arrival - time) / 1_000) }
-        try sender.send(event, key: scan.key, arrivalMilliseconds: arrival)
+        try sender.send(event, key: scan.key, mayRepeat: mayRepeat, arrivalMilliseconds: arrival)
+        recentIDs.add(event.id)
         board.update { status in
             status.phase = .streaming
             status.lastEventArrivalMilliseconds = arrival

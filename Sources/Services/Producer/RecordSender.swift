@@ -1,4 +1,5 @@
 import Bytes
+import Events
 import Kafka
 import ServiceLifecycle
 import Telemetry
@@ -66,8 +67,9 @@ final class RecordSender {
 
     /// Sends one event, waiting for room as long as it takes.
     ///
+    /// - Parameter mayRepeat: whether it may have been sent before; see ``RepeatMark``.
     /// - Throws: ``StopRequested``; the event is not sent then.
-    func send(_ event: ServerSentEvent, key: [UInt8]?, arrivalMilliseconds: Int64) throws {
+    func send(_ event: ServerSentEvent, key: [UInt8]?, mayRepeat: Bool, arrivalMilliseconds: Int64) throws {
         try settle()
         let number = tracker.upcomingNumber
         var headers = [
@@ -75,6 +77,7 @@ final class RecordSender {
             (RecordHeaders.position, Self.decimal(number)), (RecordHeaders.acknowledged, acknowledgedHeader.bytes),
         ]
         if !event.id.isEmpty { headers.append((RecordHeaders.sseID, event.id)) }
+        if mayRepeat { headers.append((RepeatMark.header, RepeatMark.value)) }
         let isQueued: Bool
         if let key {
             isQueued = try key.withUnsafeBytes { try enqueue(number, key: $0, value: event.data, headers: headers) }
@@ -253,8 +256,10 @@ final class RecordSender {
 
     /// Queues a failed record once more; false where it was not taken.
     private func sendAgain(_ item: Failed) -> Bool {
-        var headers = item.record.headers.filter { $0.0 != RecordHeaders.acknowledged }
+        var headers = item.record.headers.filter { $0.0 != RecordHeaders.acknowledged && $0.0 != RepeatMark.header }
         headers.append((RecordHeaders.acknowledged, acknowledgedHeader.bytes))
+        // It may be in the topic already, if only its acknowledgement was lost; and that may be long ago.
+        headers.append((RepeatMark.header, RepeatMark.value))
         do throws(KafkaError) {
             try kafka.send(
                 topic: configuration.topic, key: item.record.key, value: item.record.value, headers: headers,

@@ -81,7 +81,7 @@ package struct RangeReplay {
         try forEachRecord(range) { record in
             processor.warm(
                 offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
-                value: record.value)
+                mayRepeat: record.mayRepeat, value: record.value)
         }
     }
 
@@ -112,7 +112,8 @@ package struct RangeReplay {
             try processor.process(
                 SourceRecord(
                     topic: source.topic, partition: source.partition, offset: record.offset,
-                    timestampMilliseconds: record.timestampMilliseconds, key: key, origin: record.origin, value: value))
+                    timestampMilliseconds: record.timestampMilliseconds, key: key, origin: record.origin,
+                    mayRepeat: record.mayRepeat, value: value))
         }
         func withBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
             guard let bytes else { return try body(nil) }

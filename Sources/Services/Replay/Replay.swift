@@ -73,7 +73,7 @@ package struct Replay: Sendable {
             let trial = try Self.generation(number: 0, parent: active.number, settings)
             var report = ReplayReport(
                 generation: nil, parent: active.number, logicVersion: trial.logicVersion,
-                ranges: try scope.ranges(in: reader, window: settings.duplicates))
+                ranges: try scope.ranges(in: reader, window: settings.duplicateReach))
             for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
                 let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
                 try replay.run(range) { chunk in report.difference = report.difference + chunk.difference }
@@ -88,11 +88,13 @@ package struct Replay: Sendable {
     package func run(_ scope: ReplayScope) async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
         // A range that cannot be replayed is refused before a generation is made of it ...
-        _ = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
+        _ = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicateReach) }
         var child = try await lane.run { [self] in try createChild() }
         do {
             // ... and only from here on does retention leave Bronze alone.
-            let ranges = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicates) }
+            let ranges = try await lane.run { [settings] in
+                try scope.ranges(in: reader, window: settings.duplicateReach)
+            }
             var report = ReplayReport(
                 generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
             child.handovers = try await handovers(to: child.number, reader: reader)

@@ -18,6 +18,8 @@ struct ClientFeed: Sendable {
     private let pace: Pace
     /// When event 0 was due, in milliseconds of the caller's clock.
     private let origin: Int64
+    /// The time of the last event of each data centre, where ids are times.
+    private var times: [Int64?]?
     /// Whether there is a cut frame that the client has not got.
     private var owesTail: Bool
     /// Whether the client got the cut frame that ends the recording; the connection then breaks, as it did.
@@ -26,7 +28,11 @@ struct ClientFeed: Sendable {
     /// Bytes of one turn, more or less one event.
     static let batchBytes = 256 * 1_024
 
-    init(source: any PlayableSource, pace: Pace, position: PlaybackPosition, origin: Int64) {
+    /// - Parameter givesTimes: whether ids hold times alone.
+    init(
+        source: any PlayableSource, pace: Pace, position: PlaybackPosition, origin: Int64, givesTimes: Bool = false
+    ) {
+        times = givesTimes ? [nil, nil] : nil
         self.source = source
         self.pace = pace
         self.position = position
@@ -41,7 +47,8 @@ struct ClientFeed: Sendable {
         let start = bytes.count
         for payload in injections {
             position.injected += 1
-            appendFrame(payload[...], dataCentre: 0, timestamp: SystemClock.epochMilliseconds(), to: &bytes)
+            appendFrame(
+                payload[...], dataCentre: 0, timestamp: SystemClock.epochMilliseconds(), isInjected: true, to: &bytes)
         }
         while bytes.count - start < Self.batchBytes {
             if let count = source.count, position.next >= count {
@@ -72,9 +79,20 @@ struct ClientFeed: Sendable {
 
     private func due(_ index: Int) -> Int64 { pace.due(index, of: source) }
 
-    private func appendFrame(_ payload: ArraySlice<UInt8>, dataCentre: Int, timestamp: Int64, to bytes: inout [UInt8]) {
+    private mutating func appendFrame(
+        _ payload: ArraySlice<UInt8>, dataCentre: Int, timestamp: Int64, isInjected: Bool = false,
+        to bytes: inout [UInt8]
+    ) {
+        if !isInjected { times?[dataCentre] = timestamp }
+        let times = times
         SSEFrames.append(
-            id: { bytes in position.appendID(dataCentre: dataCentre, timestamp: timestamp, to: &bytes) },
+            id: { bytes in
+                if let times {
+                    position.appendID(times: times, to: &bytes)
+                } else {
+                    position.appendID(dataCentre: dataCentre, timestamp: timestamp, to: &bytes)
+                }
+            },
             payload: payload, to: &bytes)
     }
 }

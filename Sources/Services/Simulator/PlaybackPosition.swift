@@ -28,6 +28,30 @@ package struct PlaybackPosition: Sendable, Equatable {
             }
             bytes.append(UInt8(ascii: "}"))
         }
+        appendInjections(to: &bytes)
+    }
+
+    /// Appends an SSE id of times alone, as stream.wikimedia.org gives them: whoever comes back with it gets again what
+    /// lies at that time.
+    ///
+    /// - Parameter times: of the last event of each data centre, in milliseconds since 1970; nil before the first.
+    func appendID(times: [Int64?], to bytes: inout [UInt8]) {
+        for (member, time) in times.enumerated() {
+            // The names end with `"offset":`, which a time has in place of an offset.
+            let name = member == 0 ? Self.eqiad : Self.codfw
+            bytes.append(contentsOf: time == nil ? name[...] : name.dropLast(Self.offsetKeyCount))
+            if let time {
+                bytes.append(contentsOf: Self.timestampKey.dropFirst())
+                Decimal.append(time, to: &bytes)
+            } else {
+                bytes.append(contentsOf: Self.none)
+            }
+            bytes.append(UInt8(ascii: "}"))
+        }
+        appendInjections(to: &bytes)
+    }
+
+    private func appendInjections(to bytes: inout [UInt8]) {
         if injected > 0 {
             bytes.append(contentsOf: Self.injections)
             Decimal.append(Int64(injected - 1), to: &bytes)
@@ -36,6 +60,7 @@ package struct PlaybackPosition: Sendable, Equatable {
         bytes.append(UInt8(ascii: "]"))
     }
 
+    private static let offsetKeyCount = #""offset":"#.utf8.count
     private static let eqiad = Array(#"[{"topic":"eqiad.mediawiki.recentchange","partition":0,"offset":"#.utf8)
     private static let codfw = Array(#",{"topic":"codfw.mediawiki.recentchange","partition":0,"offset":"#.utf8)
     private static let injections = Array(#",{"topic":"simulator.injected","partition":0,"offset":"#.utf8)

@@ -23,6 +23,8 @@ package struct SimulatorConfiguration: Sendable {
     package var keepAliveSeconds = 15
     /// What goes wrong on purpose; nil: nothing.
     package var badManners: BadManners?
+    /// Whether ids hold times in place of offsets, as those of stream.wikimedia.org do.
+    package var givesTimes = false
 
     package init(host: String = "127.0.0.1", port: UInt16 = 0, pace: Pace) {
         self.host = host
@@ -149,7 +151,7 @@ package final class Simulator: Service {
         defer { clients.add(-1) }
         let feed = ClientFeed(
             source: source, pace: configuration.pace, position: position,
-            origin: origin(of: position, isResumed: lastID != nil))
+            origin: origin(of: position, isResumed: lastID != nil), givesTimes: configuration.givesTimes)
         try await play(feed, to: writer, bad)
     }
 

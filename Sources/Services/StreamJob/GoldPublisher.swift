@@ -2,6 +2,7 @@ import Bytes
 package import Events
 import JSONScan
 package import Kafka
+import KafkaAccess
 package import ServiceLifecycle
 
 /// Publishes commits to the Gold topic: their documents, then a marker with the commit's next offset.
@@ -141,7 +142,8 @@ package final class GoldPublisher: Sendable {
 
     /// The next offset of the last marker on the topic partition of `source`; nil where there is none.
     ///
-    /// Reads the end of the log, and more of it until a marker shows.
+    /// Reads the end of the log, and more of it until a marker shows. One that cannot be read is one that is not there: a
+    /// little more is published again.
     package static func lastMarker(
         configuration: KafkaConfiguration, topic: String, source: TopicPartition, stop: StopSignal
     ) throws -> Int64? {
@@ -170,12 +172,16 @@ package final class GoldPublisher: Sendable {
         guard let queue = consumer.queue(topic: topic, partition: source.partition) else { return nil }
         var marker: Int64?
         var position = start
+        let gold = TopicPartition(topic: topic, partition: source.partition)
         var idleSince = SystemClock.monotonicNanoseconds()
         while position < end {
             if stop.isRequested { throw CancellationError() }
+            var isUnreadable = false
             try queue.next(maxRecords: 10_000, timeoutMilliseconds: 200) { batch in
-                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
-                for index in 0..<batch.count {
+                let place = batch.unreadable.first
+                isUnreadable = place != nil
+                if place == nil, let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+                for index in 0..<(place?.recordsBefore ?? batch.count) {
                     let record = batch[index]
                     position = record.offset + 1
                     guard record.headerText(GoldTopic.kindHeader) == GoldTopic.commitKind, let value = record.value,
@@ -188,13 +194,34 @@ package final class GoldPublisher: Sendable {
                 // Control records and compaction leave holes: the end may come without the last offset.
                 if let reached = batch.ends.first { position = max(position, reached.offset) }
             }
-            if SystemClock.monotonicNanoseconds() - idleSince > 30_000_000_000 {
-                throw KafkaError(
-                    kind: .timedOut, operation: "find the last commit marker", subject: "\(topic)[\(source.partition)]",
-                    reason: "no records for 30 s at offset \(position), the log ends at \(end)", isRetriable: true)
-            }
+            let idle = SystemClock.monotonicNanoseconds() - idleSince
+            guard isUnreadable || idle > idleNanosecondsMax else { continue }
+            position = try next(readableFrom: position, gold, consumer.configuration, stop: stop) ?? end
+            guard position < end else { break }
+            try consumer.seek(
+                topic: topic, partition: source.partition, to: .at(position), timeoutMilliseconds: 10_000)
+            idleSince = SystemClock.monotonicNanoseconds()
         }
         return marker
+    }
+
+    /// How long a log may give nothing until somebody looks for the reason.
+    private static let idleNanosecondsMax: Int64 = 10_000_000_000
+
+    /// From where on records of a log can be read; nil where there are none.
+    private static func next(
+        readableFrom position: Int64, _ log: TopicPartition, _ configuration: KafkaConfiguration, stop: StopSignal
+    ) throws -> Int64? {
+        switch try LogProbe(configuration, log, isStopped: { stop.isRequested }).examine(from: position) {
+        case .unreadable(let range, _): return range.end
+        case .end: return nil
+        case .readable: return position
+        case .silent:
+            throw KafkaError(
+                kind: .timedOut, operation: "find the last commit marker", subject: "\(log)",
+                reason: "the broker gives nothing from offset \(position) on, though its log goes on",
+                isRetriable: true)
+        }
     }
 
     private func send(

@@ -18,6 +18,7 @@ package final class StreamJobMetrics: Sendable {
     let goldRefused: Counter
     let gapOffsets: Counter
     let expiredOffsets: Counter
+    let unreadableOffsets: Counter
     let disordered: Counter
     let lateness: Histogram
     let topicPartitions: Gauge
@@ -53,6 +54,9 @@ package final class StreamJobMetrics: Sendable {
         expiredOffsets = registry.counter(
             "medallion_stream_expired_offsets_total",
             help: "Offsets that the topic no longer held when they were wanted; EXPIRED_OFFSETS says what follows.")
+        unreadableOffsets = registry.counter(
+            "medallion_stream_unreadable_offsets_total",
+            help: "Offsets that the topic holds but nobody can read; EXPIRED_OFFSETS says what follows.")
         disordered = registry.counter(
             "medallion_stream_disordered_total",
             help: "Silver lines whose event time lies before the watermark; they are kept.")

@@ -27,6 +27,7 @@ final class PartitionWorker {
     private var eventTime: EventTimeProgress
     private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
+    private var reading: SourceReading
 
     // The batch that waits for its commit.
     private var batchStart: Int64?
@@ -36,9 +37,10 @@ final class PartitionWorker {
     private var batchSince: Int64 = 0
     private var batchBytes = 0
 
+    /// - Parameter tell: shows people what this topic partition waits for; nil: nothing.
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
-        logger: Logger, stop: StopSignal, publisher: GoldPublisher
+        logger: Logger, stop: StopSignal, publisher: GoldPublisher, tell: @escaping (String?) -> Void
     ) throws {
         self.source = source
         self.options = options
@@ -46,6 +48,9 @@ final class PartitionWorker {
         self.logger = logger
         self.stop = stop
         self.publisher = publisher
+        reading = SourceReading(
+            source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
+            tell: tell)
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
         writer = try PartitionWriter.open(layout: layout, source: source)
@@ -63,7 +68,9 @@ final class PartitionWorker {
         let start = ReadingStart(nextOffset: writer.nextOffset, marks: marks)
         if case .afterGap(_, let expired) = start { metrics.expiredOffsets.increment(by: Int(clamping: expired.count)) }
         let offset = try start.offset(policy: options.expiredOffsets, source: source)
+        reading.position = offset
         if case .afterGap(_, let expired) = start {
+            reading.noteGap(from: expired.start, "expired before it was read")
             logger.error(
                 "records expired before they were read; going on without them, as EXPIRED_OFFSETS says",
                 ["topic_partition": "\(source)", "offsets": "\(expired)"])
@@ -138,10 +145,20 @@ final class PartitionWorker {
         batchNext = writer.nextOffset ?? 0
         while !stop.isRequested {
             let wait = batchStart == nil ? 200 : max(1, options.commitIntervalMilliseconds - batchAgeMilliseconds)
+            var place: UnreadablePlace?
+            var count = 0
             try queue.next(maxRecords: 8_192, timeoutMilliseconds: wait) { batch in
+                place = batch.unreadable.first
+                count = place?.recordsBefore ?? batch.count
                 // What came before an error is taken first: it may be what the topic has no more.
-                for index in 0..<batch.count { try take(batch[index]) }
-                for error in batch.errors { try handle(error) }
+                for index in 0..<count { try take(batch[index]) }
+                if place == nil { for error in batch.errors { try handle(error) } }
+            }
+            if count > 0 { reading.noteProgress() }
+            if place != nil || count == 0 && reading.isStalled(consumer) {
+                if place != nil { metrics.brokerFaults.increment() }
+                try commit()
+                try reading.settle(consumer, lakeEnd: writer.nextOffset, after: place?.error)
             }
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
             // Without traffic there is no commit after which news would be looked for.
@@ -163,7 +180,8 @@ final class PartitionWorker {
         reportedAt = now
         if let marks = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition) {
             // What has expired waits no more.
-            lag.set(Double(max(0, marks.high - max(next, marks.low))))
+            let passed = reading.gapStart == nil ? next : reading.position
+            lag.set(Double(max(0, marks.high - max(next, passed, marks.low))))
         }
         // Informational: a failure changes nothing, and is shown once in the log at debug level.
         do throws(KafkaError) {
@@ -184,7 +202,7 @@ final class PartitionWorker {
         if error.kind == .offsetOutOfRange {
             // What is in hand may be gone from the topic, too. The next start looks at the log's bounds and decides.
             try commit()
-            throw ReadingInterrupted(source: source, offset: batchNext, cause: error)
+            throw ReadingInterrupted(source: source, offset: batchNext, cause: error.description)
         }
         guard error.isRetriable || error.kind == .allBrokersDown || error.kind == .transport else { throw error }
         logger.warning("broker trouble, going on when it heals", ["error": "\(error)"])
@@ -192,6 +210,7 @@ final class PartitionWorker {
 
     private func take(_ record: KafkaRecord) throws {
         let offset = record.offset
+        reading.position = offset + 1
         let time = SourceRecord.brokerMilliseconds(record.timestampMilliseconds)
         let expected = batchStart == nil ? writer.nextOffset : batchNext
         if let expected, offset < expected {
@@ -205,7 +224,7 @@ final class PartitionWorker {
             try commit()
         }
         if batchStart == nil {
-            if writer.nextOffset == nil { try handOverAll(at: offset) }
+            if writer.nextOffset == nil { try handOverAll(at: reading.gapStart ?? offset) }
             batchStart = offset
             batchSince = SystemClock.monotonicNanoseconds()
             batchTimeMax = writer.brokerTimeMax
@@ -219,7 +238,8 @@ final class PartitionWorker {
                 SourceRecord(
                     topic: source.topic, partition: source.partition, offset: offset,
                     timestampMilliseconds: record.timestampMilliseconds,
-                    key: record.key, headers: json, origin: headers.origin, value: value))
+                    key: record.key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat,
+                    value: value))
         }
         batchNext = offset + 1
         batchTimeMax = max(batchTimeMax, time)
@@ -247,7 +267,8 @@ final class PartitionWorker {
         guard let start = batchStart, let range = OffsetRange(start: start, end: batchNext) else { return }
         let began = SystemClock.monotonicNanoseconds()
         let record = try commitWithRetries(
-            processor.batch(range, hour: batchHour, brokerTimeMax: batchTimeMax))
+            processor.batch(range, hour: batchHour, brokerTimeMax: batchTimeMax, gapReason: reading.gapReason))
+        reading.forgetGap()
         metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
         note(record)
         try publish(range)
@@ -351,7 +372,7 @@ final class PartitionWorker {
             if let record = lines.read(line) {
                 processor.warm(
                     offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
-                    value: record.value)
+                    mayRepeat: record.mayRepeat, value: record.value)
             }
             return true
         }

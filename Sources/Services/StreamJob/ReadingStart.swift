@@ -50,11 +50,12 @@ package enum ReadingStart: Equatable, Sendable {
     }
 }
 
-/// The broker no longer has the offset that was to be read next. A new start finds out what became of it.
+/// What was to be read next did not come: the broker no longer has it, or gave something else. A new start finds out what
+/// became of it.
 struct ReadingInterrupted: Error, CustomStringConvertible {
     let source: TopicPartition
     let offset: Int64
-    let cause: KafkaError
+    let cause: String
 
     var description: String { "\(source): reading at offset \(offset) was interrupted: \(cause)" }
 }

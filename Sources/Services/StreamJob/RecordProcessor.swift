@@ -101,7 +101,7 @@ package struct RecordProcessor: ~Copyable {
     package var windowOffsets: Int64 { duplicates.offsetsMax }
 
     /// Writes `generation` from the next record on. If that makes ``windowOffsets`` grow, the window is empty, and what
-    /// lies before the next record must be read into it by ``warm(offset:timestampMilliseconds:origin:value:)``.
+    /// lies before the next record must be read into it by ``warm(offset:timestampMilliseconds:origin:mayRepeat:value:)``.
     ///
     /// - Throws: ``TransformSettingsError`` where this binary cannot run its logic.
     package mutating func add(_ generation: LakeGeneration) throws {
@@ -134,15 +134,18 @@ package struct RecordProcessor: ~Copyable {
 
     /// Takes a record's event id into the duplicate window, as a replay or a start does with what lies before.
     package mutating func warm(
-        offset: Int64, timestampMilliseconds: Int64, origin: RedriveOrigin?, value: [UInt8]?
+        offset: Int64, timestampMilliseconds: Int64, origin: RedriveOrigin?, mayRepeat: Bool, value: [UInt8]?
     ) {
         guard let value else { return }
         let error = value.withUnsafeBytes { parser.parseObject($0) }
         guard error == nil, let id = eventID() else { return }
         _ = duplicates.note(
             eventID: id, offset: offset, brokerMilliseconds: SourceRecord.brokerMilliseconds(timestampMilliseconds),
-            origin: windowOrigin(origin))
+            origin: windowOrigin(origin), mayRepeat: Self.mayRepeat(mayRepeat, origin))
     }
+
+    /// A redriven record stands for one that was sent before, whatever its headers say.
+    private static func mayRepeat(_ isMarked: Bool, _ origin: RedriveOrigin?) -> Bool { isMarked || origin != nil }
 
     /// The window is of one topic partition: a record of another one is not in it.
     private func windowOrigin(_ origin: RedriveOrigin?) -> Int64? {
@@ -192,12 +195,13 @@ package struct RecordProcessor: ~Copyable {
     private mutating func findDuplicates(_ id: UnsafeBufferPointer<UInt8>, _ record: borrowing SourceRecord) {
         let sighting = duplicates.note(
             eventID: id, offset: record.offset, brokerMilliseconds: record.brokerMilliseconds,
-            origin: windowOrigin(record.origin))
+            origin: windowOrigin(record.origin), mayRepeat: Self.mayRepeat(record.mayRepeat, record.origin))
         guard sighting.isRepeated else { return keepAll() }
         for index in generations.indices {
             let settings = generations[index].transform.settings
             generations[index].leavesOut = duplicates.isDuplicate(
-                sighting, limits: settings.duplicates, followsRedrives: settings.codeVersion.followsRedrives)
+                sighting, limits: settings.duplicates, followsRedrives: settings.codeVersion.followsRedrives,
+                followsMarks: settings.codeVersion.followsRepeatMarks)
         }
     }
 
@@ -275,8 +279,11 @@ package struct RecordProcessor: ~Copyable {
     /// - Parameters:
     ///   - range: offsets of the records, all of them.
     ///   - brokerTimeMax: the largest broker time so far, in milliseconds.
-    package func batch(_ range: OffsetRange, hour: LakeHour, brokerTimeMax: Int64) -> CommitBatch {
-        CommitBatch(
+    ///   - gapReason: why offsets before `range` are missing, if any are.
+    package func batch(
+        _ range: OffsetRange, hour: LakeHour, brokerTimeMax: Int64, gapReason: String? = nil
+    ) -> CommitBatch {
+        var batch = CommitBatch(
             range: range, hour: hour, brokerTimeMax: brokerTimeMax, lastSHA256: lastSHA256,
             duplicates: duplicateCount, canaries: canaryCount, bronze: (bronze, bronzeCount),
             generations: generations.map { generation in
@@ -287,6 +294,8 @@ package struct RecordProcessor: ~Copyable {
                     quarantine: (lines.quarantine, lines.quarantineCount),
                     rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))
             })
+        batch.gapReason = gapReason
+        return batch
     }
 
     private static func rejection(_ error: JSONError, _ value: UnsafeRawBufferPointer) -> Rejection {

@@ -97,7 +97,11 @@ extension StreamJob {
                 }
                 worker.outcome.set(.success(()))
             } catch is CancellationError {
-                // Stopped before it began.
+                // Stopped before it began, or while it waited for something.
+                worker.outcome.set(.success(()))
+            } catch  where worker.stop.isRequested && Self.isRetriable(error) {
+                // Whoever takes the topic partition over begins at the last commit.
+                logger.warning("ended with a fault", ["topic_partition": "\(source)", "error": "\(error)"])
                 worker.outcome.set(.success(()))
             } catch {
                 worker.outcome.set(.failure(error))
@@ -126,7 +130,7 @@ extension StreamJob {
             do {
                 return try PartitionWorker(
                     source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-                    publisher: publisher)
+                    publisher: publisher, tell: { [self] in note(trouble: $0, of: source) })
             } catch LakeError.locked(let source, let path, let holder) {
                 // The one who lost it mostly needs a moment for its last commit.
                 if attempt > 0, attempt.isMultiple(of: 50) {

@@ -28,10 +28,12 @@ package struct StreamJobOptions: Sendable {
     package var sizeCheckMilliseconds = 30_000
     /// Where sealed files may have moved to.
     package var objects: LakeObjects?
-    /// What to do about records that expired before they were read.
+    /// What to do about records that expired before they were read, or that cannot be read.
     package var expiredOffsets = ExpiredOffsets.stop
     /// The largest record of the Gold topic; nil asks the broker.
     package var goldRecordBytesMax: Int?
+    /// How long a log may be ahead while nothing comes, until somebody looks for the reason.
+    package var stallMilliseconds = StallWatch.limitMilliseconds
     /// Whether this process takes all topic partitions, or those that the group gives it.
     package var assignment = TopicPartitionAssignment.all
     /// How long a process of the group may be silent until others take over.
@@ -91,6 +93,12 @@ package final class StreamJob: Service {
     private let state = Mutex<String?>(nil)
     /// The largest record that the Gold topic takes, as of the last start.
     private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
+    private let state = Mutex(Trouble())
+
+    private struct Trouble {
+        var job: String?
+        var sources: [TopicPartition: String] = [:]
+    }
 
     package init(options: StreamJobOptions, registry: MetricsRegistry, logger: Logger) {
         self.options = options
@@ -100,11 +108,21 @@ package final class StreamJob: Service {
     }
 
     /// What it waits for or failed with; nil while all is well.
-    package var trouble: String? { state.withLock { $0 } }
+    package var trouble: String? {
+        state.withLock { state in
+            let all = [state.job].compactMap { $0 } + state.sources.sorted { $0.key < $1.key }.map(\.value)
+            return all.isEmpty ? nil : all.prefix(10).joined(separator: "; ")
+        }
+    }
 
     /// Shows what is waited for; nil: nothing.
     func note(trouble: String?) {
-        state.withLock { $0 = trouble }
+        state.withLock { $0.job = trouble }
+    }
+
+    /// Shows what one topic partition waits for; nil: nothing.
+    func note(trouble: String?, of source: TopicPartition) {
+        state.withLock { $0.sources[source] = trouble }
     }
 
     package func run(stop: StopSignal) async throws {
@@ -128,7 +146,7 @@ package final class StreamJob: Service {
         }
     }
 
-    private static func isRetriable(_ error: any Error) -> Bool {
+    static func isRetriable(_ error: any Error) -> Bool {
         switch error {
         case let error as KafkaError:
             error.isRetriable || [.transport, .allBrokersDown, .timedOut].contains(error.kind)
@@ -164,6 +182,9 @@ package final class StreamJob: Service {
                         try await Lane(name: "stream-\(source.partition)").run { [self] in
                             try work(source, of: sources.count, publisher: publisher, stop: local)
                         }
+                        return false
+                    } catch is CancellationError where local.isRequested {
+                        // Asked to end in the middle of something that is begun anew at the next start.
                         return false
                     } catch {
                         local.request()
@@ -297,7 +318,7 @@ package final class StreamJob: Service {
     ) throws {
         let worker = try PartitionWorker(
             source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-            publisher: publisher)
+            publisher: publisher, tell: { [self] in note(trouble: $0, of: source) })
         try work(worker, source, of: count, offsets: nil, stop: stop)
     }
 
@@ -310,7 +331,10 @@ package final class StreamJob: Service {
         _ worker: PartitionWorker, _ source: TopicPartition, of count: Int, offsets: GroupOffsets?, stop: StopSignal
     ) throws {
         metrics.held.add(1)
-        defer { metrics.held.add(-1) }
+        defer {
+            metrics.held.add(-1)
+            note(trouble: nil, of: source)
+        }
         let marker = try GoldPublisher.lastMarker(
             configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
         try worker.republish(after: marker)

@@ -3,21 +3,35 @@ import Events
 import HTTPEndpoints
 import JSONScan
 package import Kafka
+import KafkaAccess
 
 /// The Gold topic on a broker.
 package final class GoldEventTopic: EventTopic {
     private let configuration: KafkaConfiguration
     private let topic: String
     private let sourceTopic: String
+    private let stallMilliseconds: Int64
+    private let onUnreadable: @Sendable (_ words: String, _ offsets: Int64) -> Void
 
-    package init(configuration: KafkaConfiguration, topic: String, sourceTopic: String) {
+    /// - Parameters:
+    ///   - stallMilliseconds: how long the log may be ahead while nothing comes; nil for ``StallWatch/limitMilliseconds``.
+    ///   - onUnreadable: told of offsets that the topic holds but nobody can read; the stream goes on behind them.
+    package init(
+        configuration: KafkaConfiguration, topic: String, sourceTopic: String,
+        stallMilliseconds: Int64? = nil,
+        onUnreadable: @escaping @Sendable (_ words: String, _ offsets: Int64) -> Void = { _, _ in }
+    ) {
+        self.stallMilliseconds = stallMilliseconds ?? StallWatch.limitMilliseconds
+        self.onUnreadable = onUnreadable
         self.configuration = configuration
         self.topic = topic
         self.sourceTopic = sourceTopic
     }
 
     package func open(from start: OffsetVector) throws -> any EventReader {
-        try GoldEventReader(configuration, topic: topic, sourceTopic: sourceTopic, start: start)
+        try GoldEventReader(
+            configuration, topic: topic, sourceTopic: sourceTopic, start: start,
+            stallMilliseconds: stallMilliseconds, onUnreadable: onUnreadable)
     }
 }
 
@@ -30,6 +44,9 @@ private final class GoldEventReader: EventReader {
     private let admin: KafkaAdmin
     private let topic: String
     private let topicPartitions: Int
+    private var reading: SharedReading
+    private var isDrained = false
+    private let onUnreadable: (String, Int64) -> Void
     private var sizeCheckedAt = SystemClock.monotonicNanoseconds()
     private static let sizeCheckNanoseconds: Int64 = 30_000_000_000
 
@@ -39,8 +56,13 @@ private final class GoldEventReader: EventReader {
     /// The first step back from the end; each further one is eight times as long.
     private static let stepBack: Int64 = 256
 
-    init(_ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector) throws {
+    init(
+        _ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector,
+        stallMilliseconds: Int64, onUnreadable: @escaping (String, Int64) -> Void
+    ) throws {
         self.sourceTopic = sourceTopic
+        self.onUnreadable = onUnreadable
+        reading = SharedReading(topic: topic, starts: [:])
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
         options.queueMaxKilobytes = Self.fetchAheadKilobytes
@@ -56,6 +78,7 @@ private final class GoldEventReader: EventReader {
             throw APIError.unavailable("the stream", "the topic \(topic) does not exist yet")
         }
         var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        var starts: [Int32: Int64] = [:]
         for partition in partitions {
             let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
             var place = marks.high
@@ -69,8 +92,10 @@ private final class GoldEventReader: EventReader {
                 if try isBelow(start[partition], topic, partition, place) { break }
             }
             assignments.append((topic, partition, .at(place)))
+            starts[partition] = place
             if place < marks.high { unread[partition] = marks.high }
         }
+        reading = SharedReading(topic: topic, starts: starts, stallMilliseconds: stallMilliseconds)
         try consumer.assign(assignments)
     }
 
@@ -82,6 +107,8 @@ private final class GoldEventReader: EventReader {
         let end = SystemClock.monotonicNanoseconds() + Int64(Self.probeMilliseconds) * 1_000_000
         while SystemClock.monotonicNanoseconds() < end {
             let answer = try consumer.next(maxRecords: 1, timeoutMilliseconds: 200) { batch -> Bool? in
+                // Unknown; an earlier place decides.
+                if let place = batch.unreadable.first, place.recordsBefore == 0 { return false }
                 if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
                 guard batch.count > 0 else { return nil }
                 return Self.nextOffset(of: batch[0]).map { $0 <= wanted }
@@ -115,17 +142,30 @@ private final class GoldEventReader: EventReader {
 
     func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicEvent] {
         try checkSize()
+        for doubt in reading.doubts(consumer, isDrained: isDrained) { try settle(doubt) }
         return try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
-            if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+            if let error = SharedReading.faults(of: batch).first(where: { !$0.isRetriable }) { throw error }
             var events: [TopicEvent] = []
-            for index in 0..<batch.count {
-                let record = batch[index]
+            isDrained = batch.count < countMax
+            reading.take(batch) { record in
                 if let end = unread[record.partition], record.offset + 1 >= end { unread[record.partition] = nil }
                 if let event = event(record) { events.append(event) }
             }
             for end in batch.ends { unread[end.partition] = nil }
             return events
         }
+    }
+
+    /// The stream is a view: it shows what can be read, whatever the settings say about the rest.
+    private func settle(_ doubt: SharedReading.Doubt) throws {
+        let partition = doubt.partition
+        if case .unreadable(let range, let reason) = try reading.settle(doubt, consumer, isStopped: { false }) {
+            onUnreadable("offsets \(range) of \(topic)[\(partition)] cannot be read: \(reason)", range.count)
+            if let end = unread[partition], range.end >= end { unread[partition] = nil }
+        } else if !doubt.isTold {
+            return
+        }
+        try reading.resume(partition, consumer)
     }
 
     /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).

@@ -1,0 +1,13 @@
+/// The header of a record that may be a copy of an earlier one, however long ago that was sent.
+///
+/// A producer that resumes after an interruption goes back a little and sends some events again. It marks them, since the
+/// interruption may be longer than the duplicate window's bound in time. Headers are part of a Bronze line, so what
+/// follows from the mark stays a function of Bronze. Anybody can send the header: all it does is to widen the search for
+/// an earlier record with the same event id to the window's bound in offsets.
+package enum RepeatMark {
+    /// The header's name. Any value counts; a header without a value does not.
+    package static let header = "may_repeat"
+    /// What the producer sends as its value.
+    package static let value: [UInt8] = [UInt8(ascii: "1")]
+    static let headerBytes = Array(header.utf8)
+}

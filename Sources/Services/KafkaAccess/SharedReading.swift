@@ -1,0 +1,105 @@
+import Bytes
+import Events
+package import Kafka
+
+/// Follows topic partitions that share one queue, and notices those in which reading cannot go on.
+///
+/// What becomes of such a place is for the reader to decide: ``settle(_:_:isStopped:)`` says what lies there, ``resume(_:_:)``
+/// goes on behind it. A value of one thread.
+package struct SharedReading {
+    /// A topic partition to be looked at.
+    package struct Doubt: Sendable {
+        package let partition: Int32
+        /// Whether bytes came that cannot be read; else nothing came for long, though the log is ahead.
+        package let isTold: Bool
+    }
+
+    private static let lookMilliseconds: Int64 = 200
+    private let topic: String
+    /// The offset that is to be read next, by topic partition.
+    package private(set) var positions: [Int32: Int64]
+    private var told: Set<Int32> = []
+    private var watches: [Int32: StallWatch] = [:]
+    /// Up to here there is nothing to read: what lies there belongs to transactions.
+    private var emptyUpTo: [Int32: Int64] = [:]
+    private var lookedAt: Int64 = 0
+    private let stallMilliseconds: Int64
+
+    /// - Parameters:
+    ///   - starts: where reading begins, by topic partition.
+    ///   - stallMilliseconds: how long a log may be ahead while nothing comes.
+    package init(
+        topic: String, starts: [Int32: Int64], stallMilliseconds: Int64 = StallWatch.limitMilliseconds
+    ) {
+        self.stallMilliseconds = stallMilliseconds
+        self.topic = topic
+        positions = starts
+    }
+
+    /// Hands over the records that lie before any place that cannot be read.
+    package mutating func take(_ batch: borrowing RecordBatch, _ body: (KafkaRecord) throws -> Void) rethrows {
+        let places = batch.unreadable
+        for place in places { told.insert(place.partition) }
+        for index in 0..<batch.count {
+            let record = batch[index]
+            let partition = record.partition
+            guard places.allSatisfy({ $0.partition != partition || index < $0.recordsBefore }) else { continue }
+            positions[partition] = record.offset + 1
+            try body(record)
+        }
+    }
+
+    /// The faults of a read but for those of topic partitions with a place that cannot be read.
+    package static func faults(of batch: borrowing RecordBatch) -> [KafkaError] {
+        let places = batch.unreadable
+        guard !places.isEmpty else { return batch.errors }
+        return batch.errors.filter { error in
+            places.allSatisfy { "\($0.topic)[\($0.partition)]" != error.subject }
+        }
+    }
+
+    /// The topic partitions that have to be looked at before the next read.
+    ///
+    /// - Parameter isDrained: whether the last read took all that was there.
+    package mutating func doubts(_ consumer: KafkaConsumer, isDrained: Bool) -> [Doubt] {
+        var doubts = told.sorted().map { Doubt(partition: $0, isTold: true) }
+        let now = SystemClock.monotonicNanoseconds() / 1_000_000
+        guard isDrained, now - lookedAt >= Self.lookMilliseconds else { return doubts }
+        lookedAt = now
+        for (partition, position) in positions where !told.contains(partition) {
+            let end = consumer.lastSeenWatermarks(topic: topic, partition: partition)?.high
+            let place = max(position, emptyUpTo[partition] ?? 0)
+            var watch = watches[partition] ?? StallWatch(limitMilliseconds: stallMilliseconds)
+            if watch.look(position: place, end: end, now: now) {
+                doubts.append(Doubt(partition: partition, isTold: false))
+            }
+            watches[partition] = watch
+        }
+        return doubts
+    }
+
+    /// Finds out what lies where reading cannot go on. Where it cannot be read, the position then lies behind it.
+    ///
+    /// - Throws: ``KafkaError``, mostly retriable; `CancellationError` when stopped.
+    package mutating func settle(
+        _ doubt: Doubt, _ consumer: KafkaConsumer, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> LogProbe.Finding {
+        let source = TopicPartition(topic: topic, partition: doubt.partition)
+        let position = positions[doubt.partition] ?? 0
+        let finding = try LogProbe(consumer.configuration, source, isStopped: isStopped).examine(from: position)
+        switch finding {
+        case .unreadable(let range, _): positions[doubt.partition] = range.end
+        case .end(let next, _): emptyUpTo[doubt.partition] = next
+        case .readable, .silent: break
+        }
+        return finding
+    }
+
+    /// Reads on at the position; what was fetched already is dropped.
+    package mutating func resume(_ partition: Int32, _ consumer: KafkaConsumer) throws(KafkaError) {
+        told.remove(partition)
+        watches[partition] = nil
+        try consumer.seek(
+            topic: topic, partition: partition, to: .at(positions[partition] ?? 0), timeoutMilliseconds: 10_000)
+    }
+}

@@ -1,0 +1,332 @@
+import Bytes
+import Events
+import Files
+import Kafka
+import KafkaAccess
+import Lake
+import PlatformTesting
+import ServiceLifecycle
+import Settings
+import StreamJob
+import Synchronization
+import Telemetry
+import Testing
+import Transforms
+
+@testable import Broker
+
+/// A broker behind a proxy that spoils batches, with a source topic of one topic partition.
+private final class SpoiledFixture: Sendable {
+    static let topic = "wikimedia.recentchange"
+    static let gold = "wikimedia.gold"
+    let folder: TemporaryFolder
+    let proxy: SpoilingProxy
+    let kafka: KafkaConfiguration
+    let source = TopicPartition(topic: topic, partition: 0)
+    private let port: UInt16
+    private let broker: Mutex<BrokerServer>
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let (server, port) = try Self.start(folder.file("broker"), port: 0)
+        broker = Mutex(server)
+        self.port = port
+        proxy = try SpoilingProxy(port: port)
+        kafka = KafkaConfiguration(brokers: "\(SpoilingProxy.host):\(port)", clientID: "test")
+        try KafkaAdmin(kafka).createTopic(Self.topic, partitions: 1, timeoutMilliseconds: 10_000)
+    }
+
+    deinit {
+        proxy.stop()
+        broker.withLock { $0.stop() }
+    }
+
+    private static func start(_ folder: String, port: UInt16) throws -> (server: BrokerServer, port: UInt16) {
+        var configuration = BrokerConfiguration(directory: folder)
+        configuration.port = port
+        configuration.advertisedHost = SpoilingProxy.host
+        let server = try BrokerServer(
+            configuration: configuration, metrics: MetricsRegistry(), logger: Logger("broker", level: .error))
+        return (server, try server.start())
+    }
+
+    /// Gives every topic a second topic partition, as only a broker that is down lets one do.
+    func grow() throws {
+        try broker.withLock { broker in
+            broker.stop()
+            let folder = folder.file("broker")
+            var catalog = try TopicCatalog.open(folder: folder)
+            for index in catalog.topics.indices {
+                catalog.topics[index].partitionCount = 2
+                try Folder.create(folder + "/" + TopicCatalog.logFolder(catalog.topics[index].name, 1))
+            }
+            try catalog.save(folder: folder)
+            broker = try Self.start(folder, port: port).server
+        }
+    }
+
+    /// Each range becomes a batch of its own, or a few.
+    func produce(_ ranges: Range<Int>..., to partition: Int32 = 0) throws {
+        var options = ProducerOptions()
+        options.lingerMilliseconds = 50
+        let producer = try KafkaProducer(kafka, options: options)
+        for range in ranges {
+            for number in range {
+                let event = change(id: "event-\(number)", ["title": "\"Page \(number)\""])
+                try producer.send(
+                    topic: Self.topic, partition: partition, key: Array("k\(number)".utf8), value: Array(event.utf8))
+            }
+            #expect(producer.flush(timeoutMilliseconds: 20_000).allSatisfy { $0.error == nil })
+        }
+    }
+
+    func job(
+        _ policy: ExpiredOffsets, registry: MetricsRegistry = MetricsRegistry(),
+        sizeCheckMilliseconds: Int = 30_000
+    ) throws -> StreamJob {
+        var options = StreamJobOptions(
+            kafka: kafka, topic: Self.topic, goldTopic: Self.gold, topicPartitions: 1, groupID: "test",
+            lakeDirectory: folder.file("lake"), commitIntervalMilliseconds: 20,
+            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+        options.expiredOffsets = policy
+        options.stallMilliseconds = 400
+        options.sizeCheckMilliseconds = sizeCheckMilliseconds
+        return StreamJob(options: options, registry: registry, logger: Logger("stream", level: .error))
+    }
+
+    var layout: LakeLayout { LakeLayout(root: folder.file("lake")) }
+
+    func end() throws -> Int64 { try LakeReader(layout: layout).committedRange(source)?.end ?? 0 }
+
+    func run(_ job: StreamJob, until next: Int64) async throws {
+        let stop = StopSignal()
+        let running = Task { try await job.run(stop: stop) }
+        defer { stop.request() }
+        for _ in 0..<2_000 where try end() < next {
+            if await stop.pause(milliseconds: 10) { break }
+        }
+        stop.request()
+        try await running.value
+        #expect(try end() == next)
+    }
+
+    var gaps: [(range: OffsetRange, reason: String?)] {
+        get throws {
+            var gaps: [(range: OffsetRange, reason: String?)] = []
+            try CommitLog(reading: layout.commitLog(source)).forEach { record in
+                if let gap = record.gap { gaps.append((gap, record.gapReason)) }
+                return true
+            }
+            return gaps
+        }
+    }
+
+    /// The offsets in Bronze.
+    var bronze: [Int64] {
+        get throws {
+            let reader = LakeReader(layout: layout)
+            guard let range = try reader.committedRange(source) else { return [] }
+            var offsets: [Int64] = []
+            try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { offset, _ in
+                offsets.append(offset)
+                return true
+            }
+            return offsets
+        }
+    }
+}
+
+private func counter(_ name: String, _ registry: MetricsRegistry) -> Int { registry.counter(name, help: "").value }
+
+/// Batches that a broker gives and no client can read.
+@Suite(.serialized, .timeLimit(.minutes(4))) struct UnreadableTests {
+    @Test(
+        "such a batch stops the job aloud, or becomes a gap with its reason", arguments: SpoilingProxy.Damage.allCases)
+    func unreadable(damage: SpoilingProxy.Damage) async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<4, 4..<9, 9..<12, 12..<15)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 4, damage)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 12, damage)
+        let registry = MetricsRegistry()
+        let stopping = try fixture.job(.stop, registry: registry)
+        await #expect { try await stopping.run(stop: StopSignal()) } throws: { error in
+            let words = "\(error)"
+            return words.contains("offsets [4, ") && words.contains("cannot be read")
+                && words.contains("EXPIRED_OFFSETS=continue")
+        }
+        // What came before is committed; and so it is at every start.
+        #expect(try fixture.end() == 4)
+        let first = try #require(fixture.proxy.spoiled[4])
+        #expect(counter("medallion_stream_unreadable_offsets_total", registry) == Int(first - 4))
+        let second = try fixture.job(.stop)
+        await #expect(throws: StreamJobError.self) { try await second.run(stop: StopSignal()) }
+        let lastFirst = try #require(fixture.proxy.spoiled.keys.max().map { max($0, 12) })
+        // Nothing lies behind the last one: its gap waits for the next record.
+        try await fixture.run(try fixture.job(.goOn, registry: registry), until: lastFirst)
+        let last = fixture.proxy.spoiled[lastFirst] ?? 15
+        try fixture.produce(15..<18)
+        try await fixture.run(try fixture.job(.goOn, registry: registry), until: 18)
+        let gaps = try fixture.gaps
+        #expect(
+            gaps.map(\.range) == [
+                try #require(OffsetRange(start: 4, end: first)), try #require(OffsetRange(start: lastFirst, end: last)),
+            ])
+        #expect(gaps.allSatisfy { $0.reason?.hasPrefix("unreadable: ") == true })
+        #expect(try fixture.bronze == (0..<18).filter { !(4..<first).contains($0) && !(lastFirst..<last).contains($0) })
+        #expect(try LakeVerifier(layout: fixture.layout) { Issue.record("\($0)") }.run().findings == 0)
+        // From here on all is as ever.
+        try fixture.produce(18..<20)
+        try await fixture.run(try fixture.job(.stop), until: 20)
+    }
+
+    @Test("a lake may begin with such a batch, and two may follow one another")
+    func theFirstRecords() async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<1, 1..<2, 2..<3, 3..<4)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 0, .codec)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 1, .recordLength)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 2, .sum)
+        let job = try fixture.job(.stop)
+        await #expect(throws: StreamJobError.self) { try await job.run(stop: StopSignal()) }
+        try await fixture.run(try fixture.job(.goOn), until: 4)
+        #expect(try fixture.gaps.map(\.range) == [try #require(OffsetRange(start: 0, end: 3))])
+        #expect(try fixture.bronze == [3])
+        #expect(try LakeVerifier(layout: fixture.layout) { Issue.record("\($0)") }.run().findings == 0)
+    }
+
+    @Test("bytes that can be read the second time stop nothing")
+    func aPassingFault() async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<3, 3..<6)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 3, .sum)
+        let job = try fixture.job(.stop)
+        let stop = StopSignal()
+        let running = Task { try await job.run(stop: stop) }
+        defer { stop.request() }
+        for _ in 0..<2_000 where fixture.proxy.spoiled.isEmpty { _ = await stop.pause(milliseconds: 1) }
+        fixture.proxy.heal()
+        // Whether it saw the place healed or not is a matter of luck; what it says is not.
+        for _ in 0..<1_000 where try fixture.end() < 6 && job.trouble == nil { _ = await stop.pause(milliseconds: 10) }
+        stop.request()
+        do { try await running.value } catch is StreamJobError {}
+        try await fixture.run(try fixture.job(.stop), until: 6)
+        #expect(try fixture.gaps.isEmpty)
+    }
+
+    @Test("a record that the lake holds may rot in the topic")
+    func theRecordBeforeTheCheckpoint() async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<1, 1..<2)
+        try await fixture.run(try fixture.job(.stop), until: 2)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 1, .codec)
+        try fixture.produce(2..<4)
+        try await fixture.run(try fixture.job(.stop), until: 4)
+        #expect(try fixture.gaps.isEmpty)
+    }
+
+    @Test(
+        "the end of a large batch is found, also where nothing tells its begin",
+        arguments: [
+            SpoilingProxy.Damage.codec, .recordLength,
+        ])
+    func theEndOfABatch(damage: SpoilingProxy.Damage) throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<2, 2..<152, 152..<153)
+        fixture.proxy.spoil(SpoiledFixture.topic, at: 130, damage)
+        let probe = LogProbe(fixture.kafka, fixture.source) { false }
+        #expect(try probe.look(at: 0) == .readable(0))
+        #expect(try probe.look(at: 153) == .end(153))
+        let finding = try probe.examine(from: 130)
+        let spoiled = try #require(fixture.proxy.spoiled.first { ($0.key..<$0.value).contains(130) })
+        guard case .unreadable(let range, _) = finding else {
+            Issue.record("\(finding)")
+            return
+        }
+        #expect(range == OffsetRange(start: 130, end: spoiled.value))
+        #expect(try probe.examine(from: 0) == .readable)
+        #expect(try probe.examine(from: 153) == .end(next: 153, logEnd: 153))
+    }
+
+    @Test(
+        "a marker that cannot be read is one that is not there",
+        arguments: [
+            SpoilingProxy.Damage.sum, .codec, .recordLength,
+        ])
+    func theLastMarker(damage: SpoilingProxy.Damage) async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<3)
+        try await fixture.run(try fixture.job(.stop), until: 3)
+        let marker = { [fixture] in
+            try GoldPublisher.lastMarker(
+                configuration: fixture.kafka, topic: SpoiledFixture.gold, source: fixture.source, stop: StopSignal())
+        }
+        #expect(try marker() == 3)
+        try fixture.produce(3..<6)
+        try await fixture.run(try fixture.job(.stop), until: 6)
+        let end = try KafkaAdmin(fixture.kafka).watermarks(
+            topic: SpoiledFixture.gold, partition: 0, timeoutMilliseconds: 10_000
+        ).high
+        fixture.proxy.spoil(SpoiledFixture.gold, at: end - 1, damage)
+        #expect(try marker() ?? 0 < 6)
+        // The job starts all the same, and publishes again what lacks its marker.
+        try fixture.produce(6..<7)
+        try await fixture.run(try fixture.job(.stop), until: 7)
+        #expect(try marker() == 7)
+    }
+
+    /// A worker that is asked to end in the middle of a wait ends, and the job begins anew.
+    @Test("a topic that grows while a worker looks for its last marker does not end the role")
+    func growthDuringAWait() async throws {
+        let fixture = try SpoiledFixture()
+        try fixture.produce(0..<3)
+        try await fixture.run(try fixture.job(.stop), until: 3)
+        fixture.proxy.hold(SpoiledFixture.gold)
+        let job = try fixture.job(.stop, sizeCheckMilliseconds: 50)
+        let stop = StopSignal()
+        let running = Task { try await job.run(stop: stop) }
+        defer { stop.request() }
+        for _ in 0..<2_000 where fixture.proxy.heldCount == 0 { _ = await stop.pause(milliseconds: 5) }
+        #expect(fixture.proxy.heldCount > 0)
+        try fixture.grow()
+        try fixture.produce(0..<2, to: 1)
+        _ = await stop.pause(milliseconds: 300)
+        fixture.proxy.hold(nil)
+        let second = TopicPartition(topic: SpoiledFixture.topic, partition: 1)
+        let reader = LakeReader(layout: fixture.layout)
+        for _ in 0..<2_000 where try reader.committedRange(second)?.end ?? 0 < 2 {
+            _ = await stop.pause(milliseconds: 10)
+        }
+        #expect(try reader.committedRange(second)?.end == 2)
+        stop.request()
+        try await running.value
+    }
+
+    @Test("a log that is ahead while nothing comes is noticed by time, not by looks after a pause")
+    func theWatch() {
+        var watch = StallWatch()
+        var now: Int64 = 1_000
+        func look(_ position: Int64, _ end: Int64?, after milliseconds: Int64) -> Bool {
+            now += milliseconds
+            return watch.look(position: position, end: end, now: now)
+        }
+        // Nothing to read, for a day.
+        for _ in 0..<24 { #expect(!look(5, 5, after: 3_600_000)) }
+        #expect(!look(5, nil, after: 100_000))
+        // Ahead since now; it is noticed within 30 s of looks.
+        var waited: Int64 = 0
+        while !look(5, 6, after: 200) { waited += 200 }
+        #expect((10_000...20_000).contains(waited))
+        // And again.
+        waited = 0
+        while !look(5, 6, after: 200) { waited += 200 }
+        #expect((10_000...20_000).contains(waited))
+        // Progress forgets all.
+        for _ in 0..<70 { #expect(!look(5, 9, after: 200)) }
+        #expect(!look(6, 9, after: 200))
+        for _ in 0..<70 { #expect(!look(6, 9, after: 200)) }
+        // A process that was stopped for an hour has looked once.
+        watch = StallWatch()
+        #expect(!look(6, 9, after: 200))
+        for _ in 0..<10 { #expect(!look(6, 9, after: 3_600_000)) }
+    }
+}
