@@ -280,7 +280,7 @@ package final class LakeVerifier {
             throw .file(error)
         }
         try findOrphanObjects()
-        let unknown = paths.filter { !known.contains($0) }
+        let unknown = try GenerationVerifier.withoutUnfinished(paths.filter { !known.contains($0) }, reader.layout)
         guard !unknown.isEmpty else { return }
         // A writer may have made or sealed files since the logs were read.
         var now = known

@@ -171,8 +171,9 @@ package struct GenerationSteps {
     /// - Returns: a sentence about each difference that remains.
     @discardableResult
     package func heal() throws -> [String] {
-        // A lake that is not here, or has no generation yet, says nothing about the database.
-        guard try !log.read().isEmpty else { return [] }
+        // Most starts find nothing, and need no lock. A lake that is not here, or has no generation yet, says nothing
+        // about the database.
+        guard try !differences().isEmpty else { return [] }
         return try log.withSteps { try bringTogether() }
     }
 

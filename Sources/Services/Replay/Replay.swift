@@ -189,7 +189,7 @@ package struct Replay: Sendable {
 
     /// - Parameter mayWrite: whether to do it in place of a stream job. Not before one that runs had time for it: one that
     ///   starts in the moment in which this holds the topic partition has to wait.
-    private static func handover(
+    static func handover(
         to child: Int64, _ source: TopicPartition, _ layout: LakeLayout, mayWrite: Bool
     ) throws -> Int64? {
         let path = layout.commitLog(source)
@@ -265,7 +265,7 @@ package struct Replay: Sendable {
     }
 
     /// - Throws: where waiting for the parent's index is in vain.
-    private static func checkWaiting(for child: LakeGeneration, _ layout: LakeLayout, _ error: IndexError) throws {
+    static func checkWaiting(for child: LakeGeneration, _ layout: LakeLayout, _ error: IndexError) throws {
         let log = GenerationLog(layout: layout)
         var watch = GenerationWatch(log: log, number: child.number)
         try watch.check()
