@@ -81,8 +81,8 @@ import Testing
         }
         try expectRefusal("does not become pruned") { try log.update(2, expecting: [.active]) { $0.state = .pruned } }
         try expectRefusal("is active; promote another one first") { try log.prune(2) }
-        try expectRefusal("does not become previous") {
-            try log.update(2, expecting: [.created, .active, .candidate]) { $0.state = .candidate }
+        try expectRefusal("is active and does not become candidate") {
+            try log.update(2, expecting: GenerationState.allCases) { $0.state = .candidate }
         }
         try log.promote(1)
         #expect(try states == [.active, .previous])

@@ -5,6 +5,7 @@ import Hashing
 import Lake
 import PlatformTesting
 import ServiceLifecycle
+import StreamJob
 import Testing
 import Transforms
 
@@ -93,6 +94,14 @@ import Transforms
         #expect(chunks.first?.hours.flatMap(\.quarantine).map(\.offset) == [0, 1, far, 2 * far])
         let gap = try #require(OffsetRange(start: 2, end: far))
         #expect(try self.chunks(generation, gap).map(\.range) == [gap])
+    }
+
+    /// `lake verify` tells a replay of nothing from one whose log is missing.
+    @Test func aReplayWithoutARecordHasALog() throws {
+        _ = try lake([(0, [[0xFF]])])
+        let writer = try ReplayWriter(layout: layout, source: source, generation: 2)
+        try writer.finish(end: 9)
+        #expect(Folder.exists(layout.commitLog(source, replay: 2)))
     }
 
     // MARK: - The queue

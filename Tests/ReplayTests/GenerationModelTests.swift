@@ -18,7 +18,7 @@ import Testing
         for seed in Self.seeds {
             let world = try World(place, seed: seed)
             do {
-                for _ in 0..<110 { try world.step() }
+                for _ in 0..<90 { try world.step() }
                 try world.settle()
             } catch {
                 Issue.record("seed \(seed): \(error)\n\(world.history.suffix(60).joined(separator: "\n"))")

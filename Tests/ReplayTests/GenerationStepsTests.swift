@@ -75,7 +75,7 @@ import VectorIndex
                 if fate.count <= step { break }
             }
         }
-        #expect(interrupted > 15)
+        #expect(interrupted > 8)
     }
 
     // MARK: - What is refused

@@ -48,7 +48,7 @@ final class Place {
     func emptyDatabase() throws {
         try connection.script(
             """
-            TRUNCATE passages, generation_passages, index_versions, index_checkpoints, gold_positions;
+            DELETE FROM passages; DELETE FROM generation_passages; DELETE FROM index_checkpoints;
             DELETE FROM active_generation; DELETE FROM generations;
             INSERT INTO generations VALUES (1, NULL, 'active', '', '', now());
             INSERT INTO active_generation VALUES (true, 1, now())

@@ -91,7 +91,6 @@ final class World {
         case ..<99: checkpoints = nil
         default: if !runs.isEmpty { note("kill of the replay of \(runs.removeFirst().child.number)") }
         }
-        try check()
     }
 
     func note(_ text: String) { history.append(text) }
@@ -117,6 +116,7 @@ final class World {
         case .success: note(fate.isDead ? "\(name), then killed" : name)
         case .failure(let error): note(fate.isDead ? "\(name): killed" : "\(name): \(error)")
         }
+        try check()
         guard !fate.isDead else {
             counts["\(name.prefix { $0 != " " }) killed", default: 0] += 1
             return nil

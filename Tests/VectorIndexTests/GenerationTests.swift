@@ -71,6 +71,13 @@ import VectorIndex
         try generations.promote(1, timeoutMilliseconds: limit)
         #expect(try found("changed") == (1, 0))
         #expect(try found("title") == (1, 30))
+        try expectRefusedStates(generations)
+        let unknown = #expect(throws: IndexError.self) { try generations.promote(9, timeoutMilliseconds: limit) }
+        #expect(unknown?.kind == .generation)
+    }
+
+    /// Generation 1 is active, 2 was; at the end 2 is pruned.
+    private func expectRefusedStates(_ generations: GenerationStore) throws {
         #expect(try generations.states(timeoutMilliseconds: limit) == [1: .active, 2: .previous])
         // The active one is neither pruned nor made active by this, whatever is expected.
         for next in [GenerationState.pruned, .previous, .active] {
@@ -87,8 +94,6 @@ import VectorIndex
         try generations.setState(.pruned, of: 2, expecting: [.created, .previous], timeoutMilliseconds: limit)
         let pruned = #expect(throws: IndexError.self) { try generations.promote(2, timeoutMilliseconds: limit) }
         #expect(pruned?.kind == .generation)
-        let unknown = #expect(throws: IndexError.self) { try generations.promote(9, timeoutMilliseconds: limit) }
-        #expect(unknown?.kind == .generation)
     }
 
     /// A handover that the parent has not reached, or that lacks a topic partition, copies nothing.
