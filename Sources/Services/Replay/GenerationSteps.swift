@@ -188,7 +188,7 @@ package struct GenerationSteps {
     private func bringTogether() throws -> [String] {
         let states = try database.states(timeoutMilliseconds: Self.statementMilliseconds)
         for known in try log.read() {
-            guard let state = states[known.number] else { continue }
+            guard let state = states[known.number], state != known.state else { continue }
             if known.state == .pruned, [.created, .candidate, .previous].contains(state) {
                 try setInIndex(.pruned, known.number, from: state)
             } else if state == .pruned, known.state != .active {
