@@ -203,6 +203,12 @@ let package = Package(
                 "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Files", "Bytes",
             ]),
         tests(
+            "ReplayTests",
+            uses: [
+                "Replay", "StreamJob", "Lake", "VectorIndex", "Postgres", "PostgresTesting", "Events", "Transforms",
+                "ServiceLifecycle", "Hashing", "Files", "Bytes",
+            ]),
+        tests(
             "BrokerTests", exclude: ["clients"],
             uses: [
                 "medallion", "Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes",

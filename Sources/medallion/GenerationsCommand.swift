@@ -27,13 +27,10 @@ struct GenerationsCommand: Command {
         if let prune { try await promotion.prune(prune) }
         let generations = try await promotion.list()
         for (lake, index) in generations { isJSON ? printJSON(lake, index) : printLine(lake, index) }
-        let inLake = generations.first { $0.lake?.state == .active }?.lake?.number
-        let inIndex = generations.first { $0.index?.isActive == true }?.index?.generation
-        if let inLake, let inIndex, inLake != inIndex {
+        for difference in try await promotion.differences() {
             context.logger.warning(
-                "the lake and the index disagree about the active generation: a promotion was cut short, or the index is new;"
-                    + " `medallion promote` with the one to serve mends it",
-                ["lake": "\(inLake)", "index": "\(inIndex)"])
+                "\(difference): a step was cut short, or the index is new or older; the next start of a role that has both, "
+                    + "or `medallion promote` with the one to serve, mends what it can")
         }
     }
 

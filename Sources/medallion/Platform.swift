@@ -6,6 +6,7 @@ import Glibc
 import Kafka
 import KafkaAccess
 import Postgres
+import Replay
 import ServiceLifecycle
 import Settings
 import Synchronization
@@ -189,7 +190,20 @@ final class Platform: Sendable {
             context.logger.scoped("migrate").info(
                 "applied \(applied.count) migrations", ["names": applied.joined(separator: ", ")])
         }
+        await healGenerations(configuration)
         return applied
+    }
+
+    /// Brings lake and index together where a process was killed between the two steps of a change of generations. What
+    /// remains is an operator's: searches go on meanwhile.
+    private func healGenerations(_ configuration: PostgresConfiguration) async {
+        let logger = context.logger.scoped("generations")
+        do {
+            let promotion = Promotion(lakeDirectory: settings.lakeDirectory, database: configuration)
+            for difference in try await promotion.heal() { logger.warning("\(difference)") }
+        } catch {
+            logger.warning("the lake's generations were not held against the index's", ["error": "\(error)"])
+        }
     }
 
     // MARK: Model

@@ -50,6 +50,10 @@ struct DiskModel {
     private struct Content {
         var durable: [UInt8] = []
         var pending: [ContentChange] = []
+        /// What a failed sync left: later syncs do not make it durable, and yet it may be on the disk.
+        var doubtful: [ContentChange] = []
+        /// What processes see.
+        var cached: [UInt8] = []
 
         func after(_ changes: [ContentChange]) -> [UInt8] {
             var content = durable
@@ -104,6 +108,13 @@ struct DiskModel {
         }
     }
 
+    /// A sync that failed: the system takes what it could not write for written.
+    mutating func failSync(_ path: String) {
+        guard case .file(let number) = live[path] else { return }
+        contents[number].doubtful += contents[number].pending
+        contents[number].pending = []
+    }
+
     private mutating func name(_ change: NameChange) {
         for (path, entry) in change { live[path] = entry }
         pending.append(change)
@@ -112,6 +123,7 @@ struct DiskModel {
     private mutating func append(_ change: ContentChange, _ path: String) {
         guard case .file(let number) = live[path] else { return }
         contents[number].pending.append(change)
+        change.apply(to: &contents[number].cached)
     }
 
     /// What a crash now leaves: the content of every file, by path, and the folders.
@@ -146,7 +158,7 @@ struct DiskModel {
         }
         for folder in left.folders { model.live[folder] = .folder }
         for (path, bytes) in left.files {
-            model.contents.append(Content(durable: bytes))
+            model.contents.append(Content(durable: bytes, cached: bytes))
             model.live[path] = .file(model.contents.count - 1)
         }
         model.durable = model.live
@@ -170,11 +182,11 @@ struct DiskModel {
 
     private func content(_ content: Content, _ loss: Loss, _ random: inout SeededGenerator) -> [UInt8] {
         switch loss {
-        case .nothing, .names: return content.after(content.pending)
+        case .nothing, .names: return content.cached
         case .everything, .bytes: return content.durable
         case .some:
             var kept: [ContentChange] = []
-            for change in content.pending where Bool.random(using: &random) {
+            for change in content.doubtful + content.pending where Bool.random(using: &random) {
                 if case .write(let bytes, let offset) = change, Int.random(in: 0..<3, using: &random) == 0 {
                     let torn = Int.random(in: 0...bytes.count, using: &random)
                     kept.append(.write(bytes: Array(bytes[..<torn]), offset: offset))

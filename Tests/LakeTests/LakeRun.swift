@@ -49,9 +49,12 @@ struct LakeRun {
                 known.generations = 2
                 note()
                 try writer.handOver(to: 2, at: next)
-                if var child = try log.read().last, child.handovers.isEmpty {
-                    child.handovers[LakeFixture.source] = writer.handovers[2]
-                    try log.put(child)
+                if let child = try log.read().last, child.state == .created {
+                    let handover = writer.handovers[2]
+                    try log.update(2, expecting: [.created]) { child in
+                        child.handovers[LakeFixture.source] = handover
+                        child.state = .candidate
+                    }
                 }
             }
             let ends = [next + step - next % step, Self.childFrom] + Self.hourEnds

@@ -20,10 +20,9 @@ import Zstd
         try writer.handOver(to: 1, at: 0)
         for start in stride(from: Int64(0), to: 30, by: 5) {
             if start == 10 {
-                var child = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+                _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
                 try writer.handOver(to: 2, at: start)
-                child.handovers[LakeFixture.source] = start
-                try log.put(child)
+                try log.update(2, expecting: [.created]) { $0.handovers[LakeFixture.source] = start }
             }
             try writer.commit(
                 try LakeFixture.batch(

@@ -278,15 +278,14 @@ import Testing
         let source = LakeFixture.source
         let log = GenerationLog(layout: fixture.layout)
         _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
-        var child = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+        _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
         var writer = try fixture.open()
         try writer.commit(try LakeFixture.batch(0, 40, time: 1, writer: writer))
         try writer.handOver(to: 2, at: 0)
         try writer.commit(try LakeFixture.batch(40, 60, time: 1, writer: writer, generations: [1, 2]))
         let handover = writer.handovers[2]
         let offset: Int64 = try #require(handover)
-        child.handovers[source] = offset
-        try log.put(child)
+        try log.update(2, expecting: [.created]) { $0.handovers[source] = offset }
         var generations: [Int64: String] = [:]
         let all = try #require(OffsetRange(start: 0, end: 60))
         try fixture.reader.forEachLine(.gold, generation: 2, source: source, range: all) { offset, line in
@@ -307,6 +306,8 @@ import Testing
         let log = GenerationLog(layout: fixture.layout)
         _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
         _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: #"{"a":"\"x\""}"#)
+        #expect(throws: LakeError.self) { try log.promote(2) }
+        try log.update(2, expecting: [.created]) { $0.state = .candidate }
         try log.promote(2)
         #expect(try log.active()?.number == 2)
         #expect(try log.read().map(\.state) == [.previous, .active])

@@ -125,6 +125,26 @@ final class Deployment: Sendable {
         return output
     }
 
+    /// Runs a command that is to be refused.
+    ///
+    /// - Returns: what it printed.
+    /// - Throws: where it ends with 0.
+    func refusal(_ arguments: [String], environment: [String: String] = [:], seconds: Int = 60) throws -> String {
+        let log = folder.file("refusal.log")
+        try Folder.removeIfPresent(log)
+        let process = try RunningProcess(
+            name: arguments.joined(separator: " "), command: [Self.executable] + arguments,
+            environment: variables(environment), logPath: log)
+        let ending = try process.awaitEnd(seconds: seconds)
+        guard !ending.isSuccess else { throw PipelineFailure("\(process.name) was not refused: \(process.output)") }
+        return process.output
+    }
+
+    /// Takes a process, which has ended as it should have, out of those whose end is a failure.
+    func forget(_ process: RunningProcess) {
+        processes.withLock { $0.removeAll { $0 === process } }
+    }
+
     /// Asks again and again; fails at once when a process that should run has ended.
     func wait(for what: String, seconds: Int = 90, _ condition: () throws -> Bool) throws {
         let deadline = time(nil) + seconds

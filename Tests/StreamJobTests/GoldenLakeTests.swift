@@ -144,7 +144,6 @@ struct GoldenLake {
     }
 
     private func replay(_ child: LakeGeneration, _ log: GenerationLog) throws {
-        var child = child
         guard let range = OffsetRange(start: 3, end: Self.handover) else { return }
         let writer = try ReplayWriter(layout: layout, source: Self.source, generation: 2)
         let replay = RangeReplay(
@@ -158,10 +157,11 @@ struct GoldenLake {
             }
         }
         try writer.finish(end: range.end)
-        child.replayed = [Self.source: range]
-        child.handovers = [Self.source: Self.handover]
-        child.state = .candidate
-        try log.put(child)
+        try log.update(child.number, expecting: [.created]) { child in
+            child.replayed = [Self.source: range]
+            child.handovers = [Self.source: Self.handover]
+            child.state = .candidate
+        }
     }
 
     func lines(_ layer: Layer, _ generation: Int64?) throws -> [String] {

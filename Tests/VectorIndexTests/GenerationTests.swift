@@ -1,4 +1,6 @@
 import Events
+import Postgres
+import PostgresTesting
 import Retrieval
 import Testing
 import VectorIndex
@@ -63,19 +65,35 @@ import VectorIndex
         let list = try generations.list(timeoutMilliseconds: limit)
         #expect(list.map(\.documents) == [30, 29])
         #expect(list.map(\.isActive) == [false, true])
-        #expect(list.map(\.state) == [.fed, .fed])
+        #expect(list.map(\.state) == [.previous, .active])
         #expect(list.last?.checkpoints.map(\.nextOffset) == [30])
 
         try generations.promote(1, timeoutMilliseconds: limit)
         #expect(try found("changed") == (1, 0))
         #expect(try found("title") == (1, 30))
-        let active = #expect(throws: IndexError.self) {
-            try generations.setState(.retired, of: 1, timeoutMilliseconds: limit)
-        }
-        #expect(active?.kind == .generation)
-        try generations.setState(.retired, of: 2, timeoutMilliseconds: limit)
+        try expectRefusedStates(generations)
         let unknown = #expect(throws: IndexError.self) { try generations.promote(9, timeoutMilliseconds: limit) }
         #expect(unknown?.kind == .generation)
+    }
+
+    /// Generation 1 is active, 2 was; at the end 2 is pruned.
+    private func expectRefusedStates(_ generations: GenerationStore) throws {
+        #expect(try generations.states(timeoutMilliseconds: limit) == [1: .active, 2: .previous])
+        // The active one is neither pruned nor made active by this, whatever is expected.
+        for next in [GenerationState.pruned, .previous, .active] {
+            let active = #expect(throws: IndexError.self) {
+                try generations.setState(
+                    next, of: 1, expecting: GenerationState.allCases, timeoutMilliseconds: limit)
+            }
+            #expect(active?.kind == .generation)
+        }
+        let other = #expect(throws: IndexError.self) {
+            try generations.setState(.pruned, of: 2, expecting: [.created], timeoutMilliseconds: limit)
+        }
+        #expect(other?.description.contains("generation 2 is previous in the index, not created") == true)
+        try generations.setState(.pruned, of: 2, expecting: [.created, .previous], timeoutMilliseconds: limit)
+        let pruned = #expect(throws: IndexError.self) { try generations.promote(2, timeoutMilliseconds: limit) }
+        #expect(pruned?.kind == .generation)
     }
 
     /// A handover that the parent has not reached, or that lacks a topic partition, copies nothing.
@@ -90,5 +108,40 @@ import VectorIndex
                 child: child, parent: 1, outside: [], handover: [:], timeoutMilliseconds: limit)
         }
         #expect(lacking?.kind == .generation)
+    }
+
+    /// What was pruned while its replay ran does not come back, and nothing of the step is left.
+    @Test func aPrunedGenerationIsNotFinished() throws {
+        let fixture = try IndexFixture()
+        let generations = fixture.generations
+        let child = try generations.create(parent: 1, logicVersion: "new", note: "test", timeoutMilliseconds: limit)
+        try generations.setState(.pruned, of: child, expecting: [.created], timeoutMilliseconds: limit)
+        let error = #expect(throws: IndexError.self) {
+            try generations.finish(generation: child, handover: [source: 5], timeoutMilliseconds: limit)
+        }
+        #expect(error?.kind == .generation)
+        #expect(try generations.states(timeoutMilliseconds: limit) == [1: .active, child: .pruned])
+        #expect(try fixture.writer.checkpoints(timeoutMilliseconds: limit) == [])
+    }
+
+    /// A database that knew `building`, `fed` and `retired` says the same in the words of the lake's list.
+    @Test func theWordsOfBeforeAreTranslated() throws {
+        let connection = try SharedPostgres.connect()
+        let before = Migration.all.filter { $0.name < "V0005" }
+        try Migrator(connection: connection).migrate(before)
+        try connection.script(
+            """
+            INSERT INTO generations VALUES (2, 1, 'fed', 'b', '', now()), (3, 2, 'retired', 'c', '', now()),
+                (4, 2, 'fed', 'd', '', now()), (5, 2, 'building', 'e', '', now());
+            UPDATE active_generation SET generation = 2
+            """, timeoutMilliseconds: limit)
+        try Migrator(connection: connection).migrate()
+        let rows = try connection.script(
+            "SELECT state FROM generations ORDER BY generation", timeoutMilliseconds: limit)
+        #expect(rows.map { $0[0] } == ["previous", "active", "pruned", "candidate", "created"])
+        let second = #expect(throws: PostgresError.self) {
+            try connection.script("UPDATE generations SET state = 'active'", timeoutMilliseconds: limit)
+        }
+        #expect(second?.sqlState == "23505")
     }
 }

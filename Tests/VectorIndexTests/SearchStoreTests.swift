@@ -243,6 +243,7 @@ import Testing
         try prepare(CopyParentRows.self)
         try prepare(StartCheckpoint.self)
         try prepare(SetGenerationState.self)
+        try prepare(ReadGenerationStates.self)
         try prepare(SetLogicVersion.self)
         try prepare(PromoteGeneration.self)
         try prepare(ListGenerations.self)

@@ -147,10 +147,12 @@ extension LakeReader {
         }
     }
 
-    /// The topic partitions and generations that were replayed.
+    /// The topic partitions and generations that were replayed; of a replay that runs or broke off those that it came to.
     package func replays() throws(LakeError) -> [(source: TopicPartition, generation: Int64)] {
         try GenerationLog(layout: layout).read().flatMap { generation in
-            generation.replayed.keys.sorted().map { (source: $0, generation: generation.number) }
+            generation.replayed.filter { !$0.value.isEmpty }.keys.sorted().filter { source in
+                generation.state.isComplete || Folder.exists(layout.commitLog(source, replay: generation.number))
+            }.map { (source: $0, generation: generation.number) }
         }
     }
 }

@@ -33,7 +33,7 @@ package struct VerifyReport: Sendable {
 /// Reads only; may run beside a writer, whose newest commits it leaves out. An hour's Bronze digests (32 bytes a record)
 /// and log entries are in memory at a time.
 package final class LakeVerifier {
-    private let reader: LakeReader
+    let reader: LakeReader
     private let report: (VerifyFinding) -> Void
     private var totals = VerifyReport()
     private var known: Set<String> = []
@@ -56,6 +56,7 @@ package final class LakeVerifier {
         }
         var replays: [(source: TopicPartition, generation: Int64)] = []
         do throws(LakeError) { replays = try reader.replays() } catch { find(reader.layout.generationLog, "\(error)") }
+        verifyGenerationList()
         for source in sources {
             verifyLog(reader.layout.commitLog(source))
             verifyHours(source, replay: nil)
@@ -132,6 +133,7 @@ package final class LakeVerifier {
         }
         // A replay has no Bronze of its own.
         if hour.replay == nil { reportMissing(bronze, hour) }
+        verifyGenerations(hour)
     }
 
     /// The Bronze digests that a replay's lines are compared with.
@@ -278,7 +280,7 @@ package final class LakeVerifier {
             throw .file(error)
         }
         try findOrphanObjects()
-        let unknown = paths.filter { !known.contains($0) }
+        let unknown = try GenerationVerifier.withoutUnfinished(paths.filter { !known.contains($0) }, reader.layout)
         guard !unknown.isEmpty else { return }
         // A writer may have made or sealed files since the logs were read.
         var now = known

@@ -1,6 +1,5 @@
 import Bytes
 package import Events
-import Files
 import JSONScan
 
 /// What was decided about one quarantined record (`schemas/quarantine_log.schema.json`).
@@ -54,35 +53,34 @@ package struct QuarantineDecision: Sendable, Equatable {
 /// It belongs to no generation: a record was redriven or not, whatever each logic thinks of it.
 package struct QuarantineLog: Sendable {
     package let path: String
+    private let above: String
     /// Some two million decisions; read as a whole.
     private static let bytesMax = 512 << 20
     private static let lockSecondsMax: Int64 = 10
 
-    package init(layout: LakeLayout, source: TopicPartition) { path = layout.quarantineLog(source) }
+    package init(layout: LakeLayout, source: TopicPartition) {
+        path = layout.quarantineLog(source)
+        above = layout.above
+    }
+
+    private var log: RecordLog { RecordLog(path: path, bytesMax: Self.bytesMax) }
 
     /// The last decision on each offset.
     package func read() throws(LakeError) -> [Int64: QuarantineDecision] {
-        guard Folder.exists(path) else { return [:] }
-        let bytes = try LakeError.placed(path) { [path] in try File.contents(of: path, bytesMax: Self.bytesMax) }
-        return try parse(bytes)
+        try Self.decisions(log.read(), path: path)
     }
 
     /// Lets `body` read and decide while no other process does; its appends are durable when they return.
     ///
     /// - Throws: ``LakeError/quarantine(_:)`` where another process has held the log for ten seconds; what `body` throws.
     package func update<Result>(_ body: (inout Session) throws -> Result) throws -> Result {
-        try LakeError.placed(path) { [path] in try Folder.create(Folder.parent(of: path)) }
-        var lock = try LakeError.placed(path) { [path] in try File(path + ".lock", .readWrite) }
-        let deadline = SystemClock.monotonicNanoseconds() + Self.lockSecondsMax * 1_000_000_000
-        while try !LakeError.placed(path, { try lock.tryLock() }) {
-            guard SystemClock.monotonicNanoseconds() < deadline else {
-                throw LakeError.quarantine(
-                    "\(path).lock has been held for \(Self.lockSecondsMax) seconds by another `medallion dlq`; wait for "
-                        + "it to end")
-            }
-            Pause.milliseconds(10)
-        }
-        var session = try Session(self)
+        let lock = try HeldLock(
+            path + ".lock", secondsMax: Self.lockSecondsMax,
+            refusal: .quarantine(
+                "\(path).lock has been held for \(Self.lockSecondsMax) seconds by another `medallion dlq`; wait for it to end"
+            ))
+        defer { withExtendedLifetime(lock) {} }
+        var session = try Session(try RecordAppender.open(log, upTo: above), path: path)
         return try body(&session)
     }
 
@@ -90,63 +88,29 @@ package struct QuarantineLog: Sendable {
     package struct Session: ~Copyable {
         /// The last decision on each offset, this session's appends included.
         package private(set) var decisions: [Int64: QuarantineDecision]
-        private let path: String
-        private let file: File
-        private var size: Int
+        private var appender: RecordAppender
 
-        fileprivate init(_ log: QuarantineLog) throws(LakeError) {
-            let path = log.path
-            let isNew = !Folder.exists(path)
-            let file = try LakeError.placed(path) { try File(path, .readWrite) }
-            let bytes = try LakeError.placed(path) {
-                if isNew { try Folder.sync(Folder.parent(of: path)) }
-                return try file.read(at: 0, count: try file.size())
-            }
-            // A torn last line was never acknowledged.
-            let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
-            if whole < bytes.count {
-                try LakeError.placed(path) {
-                    try file.truncate(to: whole)
-                    try file.sync()
-                }
-            }
-            let decisions = try log.parse(Array(bytes[..<whole]))
-            self.path = path
-            self.file = file
-            self.decisions = decisions
-            size = whole
+        fileprivate init(_ appender: consuming RecordAppender, path: String) throws(LakeError) {
+            decisions = try QuarantineLog.decisions(appender.records, path: path)
+            self.appender = appender
         }
 
-        /// Appends decisions and makes them durable, all with one flush.
+        /// Appends decisions and makes them durable, all with one flush. Where that fails, none of them was taken.
         package mutating func append(_ new: [QuarantineDecision]) throws(LakeError) {
-            guard !new.isEmpty else { return }
-            var lines: [UInt8] = []
-            for decision in new { lines.append(contentsOf: LogLine.encode(decision.json)) }
-            var failure: FileError?
-            lines.withUnsafeBytes { bytes in
-                do throws(FileError) {
-                    try file.write(bytes, at: size)
-                    try file.sync()
-                } catch { failure = error }
-            }
-            if let failure {
-                try? file.truncate(to: size)
-                throw .file(failure)
-            }
-            size += lines.count
+            try appender.append(new.map(\.json))
             for decision in new { decisions[decision.offset] = decision }
         }
     }
 
-    fileprivate func parse(_ bytes: [UInt8]) throws(LakeError) -> [Int64: QuarantineDecision] {
+    private static func decisions(
+        _ records: [JSONValue], path: String
+    ) throws(LakeError) -> [Int64: QuarantineDecision] {
         var decisions: [Int64: QuarantineDecision] = [:]
-        var start = 0
-        while let end = bytes[start...].firstIndex(of: 0x0A) {
-            guard let value = LogLine.decode(bytes[start..<end]), let decision = QuarantineDecision(value) else {
-                throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
+        for record in records {
+            guard let decision = QuarantineDecision(record) else {
+                throw .damaged(path: path, reason: "an entry lacks a field")
             }
             decisions[decision.offset] = decision
-            start = end + 1
         }
         return decisions
     }

@@ -59,6 +59,8 @@ package final class ReplayWriter {
     /// Seals the last hour and records the range up to `end`.
     package func finish(end: Int64) throws(LakeError) {
         try finishHour(end: end)
+        // A range without a record has a log, too: one that is missing is damage.
+        if !Folder.exists(logPath) { _ = try CommitLog.writing(logPath, in: layout) }
     }
 
     private func finishHour(end: Int64) throws(LakeError) {

@@ -1,6 +1,5 @@
 import Bytes
 import Events
-import Files
 import JSONScan
 
 /// How many topic partitions a source topic had, and how far the lake was when that was noticed; an entry of the log of
@@ -63,9 +62,7 @@ package struct TopicSize: Sendable, Equatable {
 extension GenerationLog {
     /// The sizes that a topic had, in the order in which they were noticed.
     package func sizes(of topic: String) throws(LakeError) -> [TopicSize] {
-        guard Folder.exists(path) else { return [] }
-        let bytes = try LakeError.placed(path) { [path] in try File.contents(of: path, bytesMax: 64 << 20) }
-        return Self.sizes(of: topic, in: bytes)
+        Self.sizes(of: topic, in: try records())
     }
 
     /// Records a topic's size unless it is the one that was recorded last.
@@ -74,15 +71,13 @@ extension GenerationLog {
     package func note(_ size: TopicSize) throws(LakeError) -> TopicSize? {
         // Most starts find what is there already, and need no lock.
         if try sizes(of: size.topic).last?.partitions == size.partitions { return nil }
-        return try edit { bytes throws(LakeError) in
-            let last = Self.sizes(of: size.topic, in: bytes).last
+        return try edit { records throws(LakeError) in
+            let last = Self.sizes(of: size.topic, in: records).last
             return last?.partitions == size.partitions ? (nil, nil) : (last, size.json)
         }
     }
 
-    private static func sizes(of topic: String, in bytes: [UInt8]) -> [TopicSize] {
-        bytes.split(separator: 0x0A).compactMap { line in
-            LogLine.decode(line).flatMap { TopicSize.isOne($0) ? TopicSize($0) : nil }
-        }.filter { $0.topic == topic }
+    private static func sizes(of topic: String, in records: [JSONValue]) -> [TopicSize] {
+        records.compactMap { TopicSize.isOne($0) ? TopicSize($0) : nil }.filter { $0.topic == topic }
     }
 }

@@ -6,7 +6,7 @@ struct CreateGeneration: PostgresStatement {
     static let name = "create_generation"
     static let sql = """
         INSERT INTO generations (generation, parent, state, logic_version, note, created_at)
-        SELECT greatest(max(generation) + 1, $4), $1, 'building', $2, $3, clock_timestamp() FROM generations
+        SELECT greatest(max(generation) + 1, $4), $1, 'created', $2, $3, clock_timestamp() FROM generations
         RETURNING generation
         """
     static let parameterTypes: [PostgresType] = [.int8, .text, .text, .int8]
@@ -114,19 +114,43 @@ struct StartCheckpoint: PostgresStatement {
     }
 }
 
-/// Changes a generation's state.
+/// Changes a generation's state if it is in one of those expected; else fails the transaction (SQLSTATE MD002).
 struct SetGenerationState: PostgresStatement {
     static let name = "set_generation_state"
-    static let sql = """
-        UPDATE generations SET state = $2 WHERE generation = $1 AND ($2 = 'fed' OR NOT EXISTS (
-            SELECT FROM active_generation a WHERE a.generation = $1))
-        """
-    static let parameterTypes: [PostgresType] = [.int8, .text]
+    static let sql = "SELECT medallion_set_generation_state($1, $2, $3)"
+    static let parameterTypes: [PostgresType] = [.int8, .textArray, .text]
     let generation: Int64
-    let state: GenerationState
+    let expected: [GenerationState]
+    let next: GenerationState
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(generation)
-        parameters.append(state.rawValue)
+        parameters.append(expected.map(\.rawValue))
+        parameters.append(next.rawValue)
+    }
+}
+
+/// The states of all generations.
+struct ReadGenerationStates: PostgresStatement {
+    static let name = "read_generation_states"
+    static let sql = "SELECT generation, state FROM generations ORDER BY generation"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> (
+        generation: Int64, state: GenerationState
+    ) {
+        (try row.int64(0), try GenerationState(row: row, column: 1, operation: name))
+    }
+}
+
+extension GenerationState {
+    /// - Throws: ``PostgresError`` where the column holds a word of another version.
+    init(row: borrowing PostgresRow, column: Int, operation: String) throws(PostgresError) {
+        guard let state = GenerationState(rawValue: try row.text(column)) else {
+            throw PostgresError(
+                kind: .decode, operation: operation, server: "index", message: "an unknown state of a generation",
+                hint: "run `medallion migrate`, or use the newer program that wrote it")
+        }
+        self = state
     }
 }
 
@@ -171,13 +195,9 @@ struct ListGenerations: PostgresStatement {
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> GenerationSummary {
-        guard let state = GenerationState(rawValue: try row.text(2)) else {
-            throw PostgresError(
-                kind: .decode, operation: name, server: "index", message: "an unknown state of a generation",
-                hint: "run `medallion migrate`")
-        }
-        return GenerationSummary(
-            generation: try row.int64(0), parent: try row.int64OrNil(1), state: state,
+        GenerationSummary(
+            generation: try row.int64(0), parent: try row.int64OrNil(1),
+            state: try GenerationState(row: row, column: 2, operation: name),
             logicVersion: try row.text(3), note: try row.text(4),
             createdAtMilliseconds: try row.timestampMilliseconds(5), isActive: try row.bool(6),
             passages: try row.int64(7), documents: try row.int64(8), checkpoints: [])

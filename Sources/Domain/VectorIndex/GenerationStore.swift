@@ -1,16 +1,6 @@
 package import Events
 package import Postgres
 
-/// What stage a generation is in.
-package enum GenerationState: String, Sendable, CaseIterable {
-    /// A replay writes it.
-    case building
-    /// Complete, and kept so by the stream job: can be active.
-    case fed
-    /// Fed no longer.
-    case retired
-}
-
 /// A generation and what it holds.
 package struct GenerationSummary: Sendable, Equatable {
     package var generation: Int64
@@ -58,7 +48,7 @@ package final class GenerationStore {
         connection = LazyConnection(configuration)
     }
 
-    /// Makes the next generation, in state `building`; returns its number.
+    /// Makes the next generation, in state `created`; returns its number.
     ///
     /// - Parameter atLeast: the smallest number that it may have, such as the next one of the lake.
     package func create(
@@ -106,34 +96,38 @@ package final class GenerationStore {
         }
     }
 
-    /// Declares a replay done: the generation is complete below the handover, and `fed` from now on. Checkpoints that
+    /// Declares a replay done: the generation is complete below the handover, and a candidate from now on. Checkpoints that
     /// the indexer has not begun yet are begun at the handover.
+    ///
+    /// - Throws: `generation` where it is not being made any more, such as one that was pruned; then nothing changes.
     package func finish(
         generation: Int64, handover: [TopicPartition: Int64], timeoutMilliseconds: Int
     ) throws(IndexError) {
         var batch = PostgresBatch()
+        batch.add(SetGenerationState(generation: generation, expected: [.created], next: .candidate))
         for (source, offset) in handover.sorted(by: { $0.key < $1.key }) {
             batch.add(
                 StartCheckpoint(
                     checkpoint: IndexCheckpoint(generation: generation, source: source, nextOffset: offset)))
         }
-        let slot = batch.add(SetGenerationState(generation: generation, state: .fed))
-        let changed = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-            results throws(PostgresError) in try results.affected(slot)
-        }
-        if changed == 0 { throw IndexError(.generation, "there is no generation \(generation)") }
+        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
     }
 
-    /// Changes the state; the active generation stays `fed`.
+    /// Changes the state if it is one of those expected. The active generation changes by promotion alone.
+    ///
+    /// - Throws: `generation` where it is in another state, or there is none such.
     package func setState(
-        _ state: GenerationState, of generation: Int64, timeoutMilliseconds: Int
+        _ state: GenerationState, of generation: Int64, expecting expected: [GenerationState], timeoutMilliseconds: Int
     ) throws(IndexError) {
-        var batch = PostgresBatch()
-        let slot = batch.add(SetGenerationState(generation: generation, state: state))
-        let changed = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-            results throws(PostgresError) in try results.affected(slot)
-        }
-        if changed == 0 { throw IndexError(.generation, "generation \(generation) is active, or there is none such") }
+        _ = try connection.run(
+            SetGenerationState(generation: generation, expected: expected, next: state),
+            timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// The states of all generations by number.
+    package func states(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: GenerationState] {
+        let rows = try connection.run(ReadGenerationStates(), timeoutMilliseconds: timeoutMilliseconds)
+        return Dictionary(rows.map { ($0.generation, $0.state) }) { _, last in last }
     }
 
     /// Sets the fingerprint of the logic that makes a generation.
@@ -148,7 +142,7 @@ package final class GenerationStore {
     /// Makes a generation the active one, in one step; the same move to an older one is the rollback.
     ///
     /// - Returns: the index version of the move.
-    /// - Throws: `generation` when it is not fed; `generationBehind` when a checkpoint has not reached the active one's.
+    /// - Throws: `generation` when it is not complete, or was given up; `generationBehind` when a checkpoint has not reached the active one's.
     @discardableResult
     package func promote(_ generation: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
         let rows = try connection.run(

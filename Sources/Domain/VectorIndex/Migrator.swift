@@ -20,6 +20,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0002__create_index_functions", PackageResources.V0002__create_index_functions_sql),
         Migration("V0003__create_api_keys", PackageResources.V0003__create_api_keys_sql),
         Migration("V0004__create_refused_documents", PackageResources.V0004__create_refused_documents_sql),
+        Migration("V0005__share_generation_states", PackageResources.V0005__share_generation_states_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
     ]

@@ -15,42 +15,38 @@ package struct Promotion: Sendable {
         self.database = database
     }
 
-    /// Makes `generation` the active one. The row in Postgres is the truth; the lake's log follows it.
-    ///
-    /// - Throws: ``IndexError`` where it is not complete, or its index has not reached the active one's checkpoints.
-    package func promote(_ generation: Int64) async throws {
-        try await lane.run { [self] in
-            let log = GenerationLog(layout: layout)
-            guard let known = try log.read().first(where: { $0.number == generation }), known.isFed else {
-                throw ReplayError("the lake feeds no generation \(generation); `medallion generations` lists them")
-            }
-            try GenerationStore(configuration: database).promote(
-                generation, timeoutMilliseconds: Self.statementMilliseconds)
-            try log.promote(generation)
-        }
+    private func steps() -> GenerationSteps {
+        GenerationSteps(log: GenerationLog(layout: layout), database: GenerationStore(configuration: database))
     }
 
-    /// Stops feeding a generation that is not active.
+    /// Makes `generation` the active one. The database leads; the lake's list follows.
+    ///
+    /// - Throws: ``ReplayError`` or ``IndexError`` where it is not complete, or its index has not reached the active one's
+    ///   checkpoints.
+    package func promote(_ generation: Int64) async throws {
+        try await lane.run { [self] in try steps().promote(generation) }
+    }
+
+    /// Stops feeding a generation that is not active, for good. A replay that makes it ends at its next step.
     package func prune(_ generation: Int64) async throws {
-        try await lane.run { [self] in
-            let log = GenerationLog(layout: layout)
-            guard var known = try log.read().first(where: { $0.number == generation }) else {
-                throw ReplayError("the lake has no generation \(generation); `medallion generations` lists them")
-            }
-            try GenerationStore(configuration: database).setState(
-                .retired, of: generation, timeoutMilliseconds: Self.statementMilliseconds)
-            guard known.state != .active else {
-                throw ReplayError("generation \(generation) is active; promote another one first")
-            }
-            known.state = .pruned
-            try log.put(known)
-        }
+        try await lane.run { [self] in try steps().prune(generation) }
+    }
+
+    /// Brings lake and index together where a process was killed between the two steps of a change; for starts.
+    ///
+    /// - Returns: a sentence about each difference that remains.
+    package func heal() async throws -> [String] {
+        try await lane.run { [self] in try steps().heal() }
+    }
+
+    /// What lake and index say differently, one sentence each. Changes nothing.
+    package func differences() async throws -> [String] {
+        try await lane.run { [self] in try steps().differences() }
     }
 
     /// The generations as the lake and as the index know them, by number.
     ///
-    /// Changes nothing. Where a crash came between the two steps of a promotion the two disagree about which one is
-    /// active, and promoting once more mends it.
+    /// Changes nothing.
     package func list() async throws -> [(lake: LakeGeneration?, index: GenerationSummary?)] {
         try await lane.run { [self] in
             let log = GenerationLog(layout: layout)

@@ -9,19 +9,27 @@ import Transforms
 ///
 /// First reads the duplicate window before the range, so that a replay from the middle decides as the stream job did.
 package struct RangeReplay {
-    /// The lines of a run of offsets.
-    package struct Chunk {
-        package let range: OffsetRange
+    /// The lines of a run of offsets, some thousand records or some megabytes.
+    package struct Chunk: Sendable {
+        package fileprivate(set) var range: OffsetRange
         /// The lines by hour, in order.
         package var hours: [Hour] = []
         package var difference = ReplayDifference()
+        /// Bytes of the lines.
+        package fileprivate(set) var bytes = 0
+        fileprivate var records = 0
+
+        init(range: OffsetRange, bytes: Int = 0) {
+            self.range = range
+            self.bytes = bytes
+        }
 
         /// All Gold lines, in order.
         package var gold: [Line] { hours.flatMap(\.gold) }
     }
 
     /// The lines of one lake hour.
-    package struct Hour {
+    package struct Hour: Sendable {
         package let hour: LakeHour
         package let firstOffset: Int64
         package var silver: [Line] = []
@@ -30,13 +38,15 @@ package struct RangeReplay {
     }
 
     /// One derived line.
-    package struct Line {
+    package struct Line: Sendable {
         package let offset: Int64
         package let bytes: [UInt8]
     }
 
-    /// Offsets per chunk; bounds the memory.
-    static let chunkOffsets: Int64 = 10_000
+    /// A chunk ends with the record that brings it to so many ...
+    static let chunkRecordsMax = 10_000
+    /// ... or to so many bytes of lines, as the stream job's commits do: rejected records may be large.
+    package static let chunkBytesMax = 4 << 20
 
     private let reader: LakeReader
     private let source: TopicPartition
@@ -53,24 +63,28 @@ package struct RangeReplay {
         self.parent = parent
     }
 
-    /// Calls `body` with each chunk, in order.
+    /// Calls `body` with each chunk, in order. A gap in the offsets, however wide, lies within one.
     ///
     /// - Throws: ``LakeError``, and what `body` throws.
     package func run(_ range: OffsetRange, _ body: (Chunk) throws -> Void) throws {
+        guard !range.isEmpty else { return }
         var processor = try RecordProcessor(source: source, writesBronze: false)
         try processor.add(generation)
         try warm(&processor, before: range.start)
         var hour = try startHour(range.start)
-        var start = range.start
-        while start < range.end {
-            let end = min(start + Self.chunkOffsets, range.end)
-            guard let part = OffsetRange(start: start, end: end) else { return }
-            var chunk = Chunk(range: part)
-            try derive(part, &processor, &hour, into: &chunk)
+        var chunk = Chunk(range: .empty(at: range.start))
+        try forEachRecord(range) { record in
+            try derive(record, &processor, &hour, into: &chunk)
+            guard chunk.records >= Self.chunkRecordsMax || chunk.bytes >= Self.chunkBytesMax else { return }
+            chunk.range.end = record.offset + 1
             try compare(&chunk)
             try body(chunk)
-            start = end
+            chunk = Chunk(range: .empty(at: record.offset + 1))
         }
+        guard chunk.range.start < range.end else { return }
+        chunk.range.end = range.end
+        try compare(&chunk)
+        try body(chunk)
     }
 
     private func warm(_ processor: inout RecordProcessor, before start: Int64) throws {
@@ -92,19 +106,20 @@ package struct RangeReplay {
     }
 
     private func derive(
-        _ range: OffsetRange, _ processor: inout RecordProcessor, _ hour: inout LakeHour, into chunk: inout Chunk
+        _ record: BronzeLineReader.Record, _ processor: inout RecordProcessor, _ hour: inout LakeHour,
+        into chunk: inout Chunk
     ) throws {
-        try forEachRecord(range) { record in
-            hour = max(hour, LakeHour(containing: SourceRecord.brokerMilliseconds(record.timestampMilliseconds)))
-            try process(record, &processor)
-            if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
-            let last = chunk.hours.count - 1
-            let lines = processor.generations[0].lines
-            append(lines.silver, record.offset, to: &chunk.hours[last].silver)
-            append(lines.gold, record.offset, to: &chunk.hours[last].gold)
-            append(lines.quarantine, record.offset, to: &chunk.hours[last].quarantine)
-            processor.removeLines()
-        }
+        hour = max(hour, LakeHour(containing: SourceRecord.brokerMilliseconds(record.timestampMilliseconds)))
+        try process(record, &processor)
+        if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
+        let last = chunk.hours.count - 1
+        let lines = processor.generations[0].lines
+        append(lines.silver, record.offset, to: &chunk.hours[last].silver)
+        append(lines.gold, record.offset, to: &chunk.hours[last].gold)
+        append(lines.quarantine, record.offset, to: &chunk.hours[last].quarantine)
+        chunk.records += 1
+        chunk.bytes += lines.silver.count + lines.gold.count + lines.quarantine.count
+        processor.removeLines()
     }
 
     private func process(_ record: BronzeLineReader.Record, _ processor: inout RecordProcessor) throws {

@@ -47,6 +47,8 @@ package struct Replay: Sendable {
 
     /// How long the stream job may take to hand a topic partition over.
     package static let handoverSecondsMax = 60
+    /// How long a stream job that runs may take to do so, before this does it where none runs.
+    private static let jobPatienceNanoseconds: Int64 = 1_000_000_000
     /// How long the index may take to catch up with the handover.
     package static let catchUpSecondsMax = 900
     private static let statementMilliseconds = 120_000
@@ -84,37 +86,44 @@ package struct Replay: Sendable {
 
     /// Makes the child generation complete, in lake and index; promotion is a step of its own.
     ///
-    /// A replay that fails gives its generation up; one that is killed leaves it to be pruned.
+    /// A replay that fails gives its generation up; one that is killed leaves it to be pruned. One whose generation is
+    /// pruned meanwhile notices at its next step, at the latest when it would declare it complete, and fails.
     package func run(_ scope: ReplayScope) async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
         // A range that cannot be replayed is refused before a generation is made of it ...
         _ = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicateReach) }
-        var child = try await lane.run { [self] in try createChild() }
+        let child = try await lane.run { [self] in try createChild() }
         do {
-            // ... and only from here on does retention leave Bronze alone.
-            let ranges = try await lane.run { [settings] in
-                try scope.ranges(in: reader, window: settings.duplicateReach)
-            }
-            var report = ReplayReport(
-                generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
-            child.handovers = try await handovers(to: child.number, reader: reader)
-            for (source, range) in ranges {
-                let end = min(range.end, child.handovers[source] ?? range.end)
-                child.replayed[source] = OffsetRange(start: min(range.start, end), end: end)
-            }
-            report.ranges = child.replayed
-            try await lane.run { [layout, child] in try GenerationLog(layout: layout).put(child) }
-            for (source, range) in child.replayed.sorted(by: { $0.key < $1.key }) {
-                try await replay(child, source, range, into: &report)
-            }
-            report.inherited = try await inherit(child)
-            child.state = .candidate
-            try await lane.run { [layout, child] in try GenerationLog(layout: layout).put(child) }
-            return report
+            return try await make(child, of: scope, reader)
         } catch {
             await giveUp(child)
             throw error
         }
+    }
+
+    private func make(
+        _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader
+    ) async throws -> ReplayReport {
+        // ... and only from here on does retention leave Bronze alone.
+        let ranges = try await lane.run { [settings] in
+            try scope.ranges(in: reader, window: settings.duplicateReach)
+        }
+        var report = ReplayReport(
+            generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
+        let handovers = try await handovers(to: child.number, reader: reader)
+        for (source, range) in ranges {
+            let end = min(range.end, handovers[source] ?? range.end)
+            report.ranges[source] = OffsetRange(start: min(range.start, end), end: end)
+        }
+        try await lane.run { [self, report] in
+            try steps().record(child.number, replayed: report.ranges, handovers: handovers)
+        }
+        for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
+            try await replay(child, source, range, into: &report)
+        }
+        report.inherited = try await inherit(child, replayed: report.ranges, handovers: handovers)
+        try await lane.run { [self] in try steps().finish(child.number) }
+        return report
     }
 
     // MARK: - Steps
@@ -135,51 +144,61 @@ package struct Replay: Sendable {
             settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .created)
     }
 
+    private func steps() -> GenerationSteps {
+        GenerationSteps(log: GenerationLog(layout: layout), database: GenerationStore(configuration: database))
+    }
+
     private func createChild() throws -> LakeGeneration {
-        let log = GenerationLog(layout: layout)
-        let active = try Self.active(layout)
-        let wanted = try Self.generation(number: 0, parent: active.number, settings)
-        let next = (try log.read().map(\.number).max() ?? 0) + 1
-        let number = try GenerationStore(configuration: database).create(
-            parent: active.number, logicVersion: wanted.logicVersion, note: "replay", atLeast: next,
-            timeoutMilliseconds: Self.statementMilliseconds)
+        let wanted = try Self.generation(number: 0, parent: 0, settings)
+        let child = try steps().create(
+            logicVersion: wanted.logicVersion, settings: wanted.settings, note: "replay")
         logger.info(
-            "replaying into generation \(number)",
-            ["parent": String(active.number), "logic_version": wanted.logicVersion])
-        return try log.createChild(
-            of: active.number, number: number, logicVersion: wanted.logicVersion, settings: wanted.settings)
+            "replaying into generation \(child.number)",
+            ["parent": String(child.parent ?? 0), "logic_version": child.logicVersion])
+        return child
     }
 
     /// Waits until the stream job feeds the child everywhere; where no job runs, records the handover itself.
     private func handovers(to child: Int64, reader: LakeReader) async throws -> [TopicPartition: Int64] {
         var handovers: [TopicPartition: Int64] = [:]
-        let sources = try await lane.run { try reader.sources() }
-        for source in sources {
-            let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.handoverSecondsMax) * 1_000_000_000
-            while handovers[source] == nil {
-                let found = try await lane.run { [layout] in try Self.handover(to: child, source, layout) }
-                if let found {
-                    handovers[source] = found
-                } else {
-                    guard SystemClock.monotonicNanoseconds() < deadline else {
-                        throw ReplayError(
-                            "the stream job has not handed \(source) over to generation \(child) in "
-                                + "\(Self.handoverSecondsMax) s; is it stuck? Its log and /health tell")
-                    }
-                    try await Task.sleep(nanoseconds: 50_000_000)
+        var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child)
+        var waiting = try await lane.run { try reader.sources() }
+        let began = SystemClock.monotonicNanoseconds()
+        while true {
+            let waited = SystemClock.monotonicNanoseconds() - began
+            let mayWrite = waited >= Self.jobPatienceNanoseconds
+            let found = try await lane.run { [layout, watch, waiting] in
+                var watch = watch
+                try watch.check()
+                var found: [TopicPartition: Int64] = [:]
+                for source in waiting {
+                    found[source] = try Self.handover(to: child, source, layout, mayWrite: mayWrite)
                 }
+                return (watch, found)
             }
+            watch = found.0
+            handovers.merge(found.1) { $1 }
+            waiting.removeAll { handovers[$0] != nil }
+            guard let source = waiting.first else { return handovers }
+            guard waited < Int64(Self.handoverSecondsMax) * 1_000_000_000 else {
+                throw ReplayError(
+                    "the stream job has not handed \(source) over to generation \(child) in "
+                        + "\(Self.handoverSecondsMax) s; is it stuck? Its log and /health tell")
+            }
+            try await Task.sleep(nanoseconds: 50_000_000)
         }
-        return handovers
     }
 
-    private static func handover(
-        to child: Int64, _ source: TopicPartition, _ layout: LakeLayout
+    /// - Parameter mayWrite: whether to do it in place of a stream job. Not before one that runs had time for it: one that
+    ///   starts in the moment in which this holds the topic partition has to wait.
+    static func handover(
+        to child: Int64, _ source: TopicPartition, _ layout: LakeLayout, mayWrite: Bool
     ) throws -> Int64? {
         let path = layout.commitLog(source)
         guard Folder.exists(path) else { return 0 }
         let log = try CommitLog(reading: path)
         if let offset = try log.handover(of: child) { return offset }
+        guard mayWrite else { return nil }
         do {
             var writer = try PartitionWriter.open(layout: layout, source: source)
             guard let next = writer.nextOffset else { return 0 }
@@ -200,7 +219,9 @@ package struct Replay: Sendable {
             defer { chunks.finish() }
             let writer = try ReplayWriter(layout: layout, source: source, generation: child.number)
             let replay = RangeReplay(reader: reader, source: source, generation: child, parent: child.parent ?? 0)
+            var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child.number)
             try replay.run(range) { chunk in
+                try watch.check()
                 for hour in chunk.hours {
                     try writer.begin(hour.hour, firstOffset: hour.firstOffset)
                     for line in hour.silver { try writer.append(.silver, line: line.bytes) }
@@ -225,37 +246,42 @@ package struct Replay: Sendable {
     }
 
     /// Lets the child see what its parent shows outside of the replayed ranges, once the index has come that far.
-    private func inherit(_ child: LakeGeneration) async throws -> Int {
-        let outside = child.replayed.map { (source: $0.key, offsets: $0.value) }
+    private func inherit(
+        _ child: LakeGeneration, replayed: [TopicPartition: OffsetRange], handovers: [TopicPartition: Int64]
+    ) async throws -> Int {
+        let outside = replayed.map { (source: $0.key, offsets: $0.value) }
         let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.catchUpSecondsMax) * 1_000_000_000
         while true {
             do {
                 return try await lane.run { [database] in
-                    let store = GenerationStore(configuration: database)
-                    let copied = try store.copyParentRows(
-                        child: child.number, parent: child.parent ?? 0, outside: outside, handover: child.handovers,
+                    try GenerationStore(configuration: database).copyParentRows(
+                        child: child.number, parent: child.parent ?? 0, outside: outside, handover: handovers,
                         timeoutMilliseconds: Self.statementMilliseconds)
-                    try store.finish(
-                        generation: child.number, handover: child.handovers,
-                        timeoutMilliseconds: Self.statementMilliseconds)
-                    return copied
                 }
             } catch let error as IndexError where error.kind == .generationBehind {
                 guard SystemClock.monotonicNanoseconds() < deadline else { throw error }
+                try await lane.run { [layout] in try Self.checkWaiting(for: child, layout, error) }
                 try await Task.sleep(nanoseconds: 200_000_000)
             }
         }
     }
 
+    /// - Throws: where waiting for the parent's index is in vain.
+    static func checkWaiting(for child: LakeGeneration, _ layout: LakeLayout, _ error: IndexError) throws {
+        let log = GenerationLog(layout: layout)
+        var watch = GenerationWatch(log: log, number: child.number)
+        try watch.check()
+        guard let parent = child.parent, try log.read().first(where: { $0.number == parent })?.isFed == false else {
+            return
+        }
+        throw ReplayError(
+            "generation \(parent), of which generation \(child.number) takes over what is not replayed, was pruned before "
+                + "its index was complete (\(error)); start the replay again")
+    }
+
     private func giveUp(_ child: LakeGeneration) async {
-        var child = child
-        child.state = .pruned
         do {
-            try await lane.run { [layout, database, child] in
-                try GenerationLog(layout: layout).put(child)
-                try GenerationStore(configuration: database).setState(
-                    .retired, of: child.number, timeoutMilliseconds: Self.statementMilliseconds)
-            }
+            try await lane.run { [self] in try steps().giveUp(child.number) }
         } catch {
             logger.warning(
                 "generation \(child.number) could not be given up; `medallion generations --prune \(child.number)` does",

@@ -18,6 +18,33 @@ package struct ReplayError: Error, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
+
+    static func noGeneration(_ path: String) -> ReplayError {
+        ReplayError("\(path) lists no active generation; run the stream job first")
+    }
+
+    /// The replay goes on with a generation that is not its own any more.
+    static func notBeingMade(_ number: Int64, _ state: GenerationState?) -> ReplayError {
+        switch state {
+        case .pruned:
+            ReplayError("generation \(number) was pruned while its replay ran; start the replay again for another one")
+        case let state:
+            ReplayError(
+                "generation \(number) is \(state?.rawValue ?? "unknown to the lake"), not being made; "
+                    + "`medallion generations` lists them")
+        }
+    }
+
+    /// What is asked to be served is not complete.
+    static func notComplete(_ number: Int64, _ state: GenerationState) -> ReplayError {
+        switch state {
+        case .pruned: ReplayError("generation \(number) was pruned: it is not fed any more and lacks what came since")
+        default:
+            ReplayError(
+                "generation \(number) is not complete: its replay still runs, or was killed; then "
+                    + "`medallion generations --prune \(number)` and replay again")
+        }
+    }
 }
 
 extension ReplayScope {

@@ -1,5 +1,6 @@
 import Bytes
 import Events
+import Files
 import JSONScan
 import Kafka
 import Lake
@@ -21,7 +22,7 @@ final class PartitionWorker {
     private let generationLog: GenerationLog
     private var writer: PartitionWriter
     private var processor: RecordProcessor
-    private var generationLogSize = -1
+    private var generationStamp: FileStamp?
     private let lag: Gauge
     private var samples: RuleSamples
     private var eventTime: EventTimeProgress
@@ -53,7 +54,9 @@ final class PartitionWorker {
             tell: tell)
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
-        writer = try PartitionWriter.open(layout: layout, source: source)
+        // In a group the caller waits for the one who lost it, as long as that takes.
+        writer = try .open(
+            layout: layout, source: source, waitingMilliseconds: options.assignment == .all ? 5_000 : 0)
         processor = try RecordProcessor(source: source, writesBronze: true)
         samples = RuleSamples(registry, source: source)
         eventTime = EventTimeProgress(registry, metrics, source: source)
@@ -332,11 +335,21 @@ final class PartitionWorker {
 
     /// Feeds new generations from the next commit on, and gives pruned ones up. Cheap when nothing changed.
     private func followGenerations() throws {
-        let size = generationLog.size()
-        guard size != generationLogSize else { return }
-        generationLogSize = size
+        let stamp = generationLog.stamp()
+        guard stamp == nil || stamp != generationStamp else { return }
         let known = try generationLog.read()
-        for generation in known where generation.isFed {
+        guard !known.isEmpty else {
+            throw StreamJobError("\(generationLog.path) lists no generation any more: put it back")
+        }
+        let changes = GenerationChanges(
+            known: known, source: source, handovers: writer.handovers,
+            feeding: processor.generations.map(\.number), nextOffset: writer.nextOffset)
+        for number in changes.stopped {
+            writer.stopFeeding(number)
+            processor.remove(number)
+        }
+        for text in changes.complaints { logger.error(text, ["topic_partition": "\(source)"]) }
+        for generation in changes.fed {
             if let next = writer.nextOffset { try writer.handOver(to: generation.number, at: next) }
             guard !processor.generations.contains(where: { $0.number == generation.number }) else { continue }
             let window = processor.windowOffsets
@@ -350,10 +363,7 @@ final class PartitionWorker {
                     "from": String(writer.nextOffset ?? 0),
                 ])
         }
-        for generation in known where !generation.isFed {
-            writer.stopFeeding(generation.number)
-            processor.remove(generation.number)
-        }
+        generationStamp = stamp
     }
 
     /// In an empty lake every generation is fed from the first record.

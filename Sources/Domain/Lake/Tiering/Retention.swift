@@ -87,7 +87,7 @@ package struct Retention {
             withExtendedLifetime(lock) {}
         }
         let generationLog = GenerationLog(layout: layout)
-        let known = generationLog.size()
+        let known = generationLog.stamp()
         let plan = try plan(layer, sources, rule)
         for source in sources {
             let going = plan.filter { $0.verdict == .goes && $0.listed.name.source == source }.map(\.listed)

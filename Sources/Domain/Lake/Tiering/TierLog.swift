@@ -1,6 +1,5 @@
 import Bytes
 import Events
-import Files
 import JSONScan
 
 /// What a tier log says of one sealed file: where its verified copy is.
@@ -99,64 +98,5 @@ struct TierLog {
             entries.append(entry)
         }
         return entries
-    }
-}
-
-/// A small log of checksummed lines that is read as a whole. Appends are for the holder of the upkeep lock.
-struct RecordLog {
-    let path: String
-    private static let bytesMax = 64 << 20
-
-    /// All records. A last line that is not whole was never acknowledged.
-    func read() throws(LakeError) -> [JSONValue] {
-        guard Folder.exists(path) else { return [] }
-        let bytes = try LakeError.placed(path) { try File.contents(of: path, bytesMax: Self.bytesMax) }
-        return try parse(bytes).records
-    }
-
-    /// Appends a record and makes it durable, with its name.
-    func append(_ record: [UInt8], in layout: LakeLayout) throws(LakeError) {
-        try LakeError.placed(path) {
-            try Folder.create(Folder.parent(of: path), isDurable: false)
-            let file = try File(path, .readWrite)
-            let bytes = try file.read(at: 0, count: try file.size())
-            let end = try parse(bytes).end
-            if end < bytes.count { try file.truncate(to: end) }
-            do {
-                try LogLine.encode(record).withUnsafeBytes { line in try file.write(line, at: end) }
-                try file.sync()
-            } catch {
-                // Nobody may act upon an entry that was not acknowledged.
-                try? file.truncate(to: end)
-                throw error
-            }
-            try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
-        }
-    }
-
-    /// Makes what is there durable. Whoever acts upon entries that an earlier process wrote calls it first: that one may
-    /// have been killed between its write and its sync.
-    func makeDurable(in layout: LakeLayout) throws(LakeError) {
-        guard Folder.exists(path) else { return }
-        try LakeError.placed(path) {
-            try File(path, .readWrite).sync()
-            try Folder.syncNames(from: Folder.parent(of: path), upTo: layout.above)
-        }
-    }
-
-    /// The records, and where the last whole line ends.
-    private func parse(_ bytes: [UInt8]) throws(LakeError) -> (records: [JSONValue], end: Int) {
-        var records: [JSONValue] = []
-        var start = 0
-        while let feed = bytes[start...].firstIndex(of: 0x0A) {
-            guard let value = LogLine.decode(bytes[start..<feed]) else {
-                // Of a torn append the line feed may have come to the disk first.
-                if feed == bytes.count - 1 { break }
-                throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
-            }
-            records.append(value)
-            start = feed + 1
-        }
-        return (records, start)
     }
 }
