@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.3
 import PackageDescription
 
 // One helper per kind of target, so that settings are declared once and the layering reads as a table.

@@ -58,6 +58,8 @@ remove_machine() {
 if [ -z "${BARE_MACHINE_INSIDE:-}" ]; then
     if [ -z "$root" ]; then
         root=$(mktemp -d "${TMPDIR:-/var/tmp}/medallion-bare.XXXXXX")
+        # It becomes the folder / of an ordinary user.
+        chmod 0755 "$root"
     else
         [ -e "$root/etc/debian_version" ] || fail "$root holds no machine"
         root=$(cd "$root" && pwd -P)
@@ -88,15 +90,15 @@ make_machine() {
     fi
     # How things are fetched: proxies, retries, certificates.
     apt-config dump | grep -E '^Acquire::(https?|Retries|ForceIPv)' | grep -v ' "";$' >"$root/etc/apt/apt.conf.d/80fetching" || true
-    chroot "$root" useradd --create-home --shell /bin/bash --groups sudo person
+    chroot "$root" useradd --create-home --home-dir /srv/person --shell /bin/bash --groups sudo person
     {
         echo 'person ALL=(ALL) NOPASSWD: ALL'
         echo 'Defaults env_keep += "http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY"'
     } >"$root/etc/sudoers.d/person"
     chmod 0440 "$root/etc/sudoers.d/person"
-    mkdir -p "$root/home/person/medallion" "$root/opt/swift"
-    git archive HEAD | tar -x -C "$root/home/person/medallion"
-    chroot "$root" chown -R person: /home/person
+    mkdir -p "$root/srv/person/medallion" "$root/opt/swift"
+    git archive HEAD | tar -x -C "$root/srv/person/medallion"
+    chroot "$root" chown -R person: /srv/person
 }
 
 copy_surroundings() {
@@ -111,7 +113,7 @@ copy_surroundings() {
 # Sets environment: what says how to reach the network. Folders of this machine are not there, so no variable names one.
 collect_environment() {
     local name value
-    environment=(HOME=/home/person USER=person LOGNAME=person LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin)
+    environment=(HOME=/srv/person USER=person LOGNAME=person LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin)
     for name in $(compgen -e); do
         value=${!name}
         case "$name" in
