@@ -54,7 +54,8 @@ extension PipelineTests {
                 }
             }
             try File.replace(found + "/_commits/d", with: [1])
-            #expect(try LakeComparison.differences(found: found, expected: expected) == (lines: [], equalFiles: 3))
+            let none = try LakeComparison.differences(found: found, expected: expected)
+            #expect(none.lines == [] && none.equalFiles == 3)
             try File.replace(found + "/bronze/a", with: Array("bronze/x".utf8))
             try Folder.remove(found + "/gold/generation=1/b")
             try Folder.create(found + "/gold/generation=2", isDurable: false)

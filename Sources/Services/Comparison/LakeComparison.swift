@@ -1,7 +1,5 @@
-import Bytes
-package import Events
-import Files
-import Glibc
+import Events
+package import Files
 package import Lake
 
 /// What one lake holds that another one should hold, too.

@@ -100,7 +100,7 @@ struct EnduranceBench {
         } catch let failure as Failure {
             check.note(failure.description)
         }
-        for role in [EnduranceRole.producer, .serve, .stream] {
+        for role in [EnduranceRole.producer, .stream] {
             if let ending = scene.end(role), !ending.isSuccess {
                 check.note("\(role.rawValue) \(ending) when asked to stop")
             }
@@ -109,7 +109,7 @@ struct EnduranceBench {
             let (isSuccess, output) = try scene.runCommand(["lake", "seal"], environment)
             if !isSuccess { check.note("lake seal: \(output.suffix(400))") }
         }
-        // The indexer has the database: it ends last.
+        // The indexer or the server has the database: they end last.
         let (dsn, undisturbed) = (scene.dsn() ?? "", variables["POSTGRES_DSN"] ?? "")
         if spoil == .index { try spoil?.inIndex(dsn: dsn) }
         if spoil == .lake { try spoil?.inLake(scene.lakeFolder) }
@@ -118,7 +118,7 @@ struct EnduranceBench {
         try check.lakes(reference: reference)
         try check.indexes(dsn: dsn, reference: undisturbed)
         try check.generations(generations.complete(), dsn: dsn)
-        for role in [EnduranceRole.index, .broker] { _ = scene.end(role) }
+        for role in [EnduranceRole.serve, .index, .broker] { _ = scene.end(role) }
     }
 
     /// A second stream job and indexer over the same topic, into an empty lake and an empty database, run to the end.

@@ -15,6 +15,7 @@ struct EnduranceEvents {
     init(path: String, count: Int, rate: Double, seed: UInt64) throws {
         self.path = path
         self.count = count
+        self.count = count
         // From 2026-03-14, so that the same seed gives the same bytes.
         let generator = EventGenerator(seed: seed, startMilliseconds: 1_773_480_360_000, eventsPerSecond: rate)
         var hasher = try SHA256Hasher()
@@ -77,14 +78,14 @@ final class EndurancePoison {
         let now = EnduranceScene.now()
         guard now >= due else { return }
         due = now + Self.gapMilliseconds
-        do throws(KafkaError) {
+        do {
             try send()
-        } catch  where error.kind == .fatal {
+        } catch let error as KafkaError where error.kind == .fatal {
             // What this one has under way is reported as failed.
             producer.purge()
             take(producer.flush(timeoutMilliseconds: 1_000))
             producer = try KafkaProducer(configuration)
-        } catch  where error.isRetriable || error.kind == .messageTooLarge {
+        } catch let error as KafkaError where error.isRetriable {
             return
         }
     }
@@ -95,7 +96,7 @@ final class EndurancePoison {
     /// What nobody has said anything about.
     var pendingCount: Int { underWay.count }
 
-    private func send() throws(KafkaError) {
+    private func send() throws {
         let kinds = Poison.allCases.filter { $0 != .oversized }
         let kind = number % Self.oversizedEvery == 7 ? Poison.oversized : kinds[number % kinds.count]
         var event: [UInt8] = []
@@ -106,7 +107,7 @@ final class EndurancePoison {
         let token = Int64(number)
         // Before it is sent: a report may come at once.
         underWay[token] = .some(digest)
-        do throws(KafkaError) {
+        do {
             try Self.send(producer, topic, key, payload, token)
         } catch {
             underWay.removeValue(forKey: token)
@@ -118,14 +119,14 @@ final class EndurancePoison {
 
     private static func send(
         _ producer: KafkaProducer, _ topic: String, _ key: [UInt8], _ payload: [UInt8]?, _ token: Int64
-    ) throws(KafkaError) {
-        try key.withUnsafeBytes { key throws(KafkaError) in
+    ) throws {
+        try key.withUnsafeBytes { key in
             guard let payload else {
                 try producer.send(
                     topic: topic, key: key, value: nil, headerCount: 0, token: token, addHeaders: { _ in })
                 return
             }
-            try payload.withUnsafeBytes { value throws(KafkaError) in
+            try payload.withUnsafeBytes { value in
                 try producer.send(
                     topic: topic, key: key, value: value, headerCount: 0, token: token, addHeaders: { _ in })
             }

@@ -117,7 +117,7 @@ final class EnduranceGenerations {
             return ["generations", "--prune", "\(half.number)"]
         }
         guard let source = try reader.sources().randomElement(using: &random),
-            let range = try reader.committedRange(source)
+            let range = try reader.committedRange(source), !range.isEmpty
         else { return ["replay", "--all", "--json"] }
         guard range.end - range.start > Self.offsetsMax || Bool.random(using: &random) else {
             return ["replay", "--all", "--json"]

@@ -31,8 +31,7 @@ final class EnduranceScene {
     private let streamURL: String
     private let simulatorListen: String
     private var states: [EnduranceRole: State] = [:]
-    /// Every child that is not reaped.
-    private let children = Mutex<Set<Int32>>([])
+    private let children = EnduranceChildren()
 
     private enum State {
         case running(Int32)
@@ -60,8 +59,8 @@ final class EnduranceScene {
             "EMBED_ENABLED": isEmbedding ? "true" : "false", "RECONNECT_SLEEP_SEC": "0.05", "RECONNECT_MAX_SEC": "2",
             "RECONNECT_REFUSED_SEC": "0.2", "LOG_LEVEL": "info",
         ]
-        _ = StopRequests.listen { [weak self] _, signal in
-            self?.killAll()
+        _ = StopRequests.listen { [children] _, signal in
+            children.killAll()
             exit(128 + signal)
         }
     }
@@ -95,14 +94,14 @@ final class EnduranceScene {
         defer { close(log) }
         let child = try BenchDeployment.spawn(
             arguments, settings.merging(environment) { $1 }, output: log, deathSignal: "KILL")
-        children.withLock { _ = $0.insert(child) }
+        children.insert(child)
         return child
     }
 
     /// How a child ended; nil while it runs. Asked again after that it is an error of the caller.
     func ending(of child: Int32) -> ChildProcess.Ending? {
         guard ProcessTable.isZombie(child) else { return nil }
-        children.withLock { _ = $0.remove(child) }
+        children.remove(child)
         return ChildProcess.reap(child)
     }
 
@@ -236,7 +235,7 @@ final class EnduranceScene {
 
     /// Kills what runs; the folder goes where `keeps` is false.
     func tearDown(keepsLogs: Bool) {
-        killAll()
+        children.killAll()
         for child in postgresProcesses.prefix(1) { kill(child, SIGQUIT) }
         Pause.milliseconds(500)
         disk?.unmount()
@@ -247,10 +246,17 @@ final class EnduranceScene {
         }
     }
 
-    private func killAll() {
-        children.withLock { for child in $0 { kill(child, SIGKILL) } }
-    }
-
     /// Milliseconds of the monotonic clock.
     static func now() -> Int64 { SystemClock.monotonicNanoseconds() / 1_000_000 }
+}
+
+/// Every child that is not reaped.
+private final class EnduranceChildren: Sendable {
+    private let processes = Mutex<Set<Int32>>([])
+
+    func insert(_ process: Int32) { processes.withLock { _ = $0.insert(process) } }
+
+    func remove(_ process: Int32) { processes.withLock { _ = $0.remove(process) } }
+
+    func killAll() { processes.withLock { for process in $0 { kill(process, SIGKILL) } } }
 }
