@@ -39,9 +39,9 @@ import Testing
     ///
     /// - Parameter sources: by path.
     static func findings(page: String, sources: [String: String]) -> [String] {
-        let joined = sources.mapValues { joined($0) }
+        let texts = sources.mapValues { Self.joined($0) }
         return messages(in: page).compactMap { parts in
-            let holders = joined.filter { holds($0.value, parts) }
+            let holders = texts.filter { holds($0.value, parts) }
             if holders.isEmpty { return "no source says “\(parts.joined(separator: "…"))”" }
             let isNamed = holders.values.contains { $0.contains(Self.page) }
             return isNamed ? nil : "\(holders.keys.sorted()) do not name \(Self.page) beside “\(parts[0])”"
