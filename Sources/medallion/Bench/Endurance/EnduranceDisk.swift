@@ -11,9 +11,9 @@ struct EnduranceDisk {
         case lake, broker, postgres
     }
 
-    private static let unshare = "/usr/bin/unshare"
-    private static let mount = "/usr/bin/mount"
-    private static let umount = "/usr/bin/umount"
+    private static let unshareProgram = "/usr/bin/unshare"
+    private static let mountProgram = "/usr/bin/mount"
+    private static let umountProgram = "/usr/bin/umount"
     private static let bytes = 6 << 30
 
     private let root: String
@@ -22,11 +22,11 @@ struct EnduranceDisk {
     static func enterOwnNamespace() {
         guard isPossible, !isInOwnNamespace, let program = try? ProcessPath.own() else { return }
         let command =
-            [unshare, "--mount", "--propagation", "private", "--", program] + CommandLine.arguments.dropFirst()
+            [unshareProgram, "--mount", "--propagation", "private", "--", program] + CommandLine.arguments.dropFirst()
         var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
         arguments.append(nil)
         // Returns only where it fails, and then the disks are left out.
-        execv(unshare, arguments)
+        execv(unshareProgram, arguments)
         for argument in arguments { free(argument) }
     }
 
@@ -37,7 +37,7 @@ struct EnduranceDisk {
         for part in Part.allCases {
             try Folder.create(disk.path(part), isDurable: false)
             let options = "size=\(bytes),mode=0755"
-            guard run([mount, "-t", "tmpfs", "-o", options, "tmpfs", disk.path(part)]) else { return nil }
+            guard run([mountProgram, "-t", "tmpfs", "-o", options, "tmpfs", disk.path(part)]) else { return nil }
         }
         return disk
     }
@@ -55,17 +55,18 @@ struct EnduranceDisk {
 
     /// Before the folder is removed.
     func unmount() {
-        for part in Part.allCases { _ = Self.run([Self.umount, "--lazy", path(part)]) }
+        for part in Part.allCases { _ = Self.run([Self.umountProgram, "--lazy", path(part)]) }
     }
 
     private func path(_ part: Part) -> String { root + "/" + part.rawValue }
 
     private func resize(_ part: Part, to bytes: Int) -> Bool {
-        Self.run([Self.mount, "-o", "remount,size=\(bytes)", path(part)])
+        Self.run([Self.mountProgram, "-o", "remount,size=\(bytes)", path(part)])
     }
 
     private static var isPossible: Bool {
-        geteuid() == 0 && [unshare, mount, umount].allSatisfy { access($0, X_OK) == 0 }
+        let programs: [String] = [unshareProgram, mountProgram, umountProgram]
+        return geteuid() == 0 && programs.allSatisfy { access($0, X_OK) == 0 }
     }
 
     /// Whether the parent is in another one.

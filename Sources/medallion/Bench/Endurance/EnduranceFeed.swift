@@ -15,7 +15,6 @@ struct EnduranceEvents {
     init(path: String, count: Int, rate: Double, seed: UInt64) throws {
         self.path = path
         self.count = count
-        self.count = count
         // From 2026-03-14, so that the same seed gives the same bytes.
         let generator = EventGenerator(seed: seed, startMilliseconds: 1_773_480_360_000, eventsPerSecond: rate)
         var hasher = try SHA256Hasher()
