@@ -113,11 +113,11 @@ struct EnduranceBench {
         let (dsn, undisturbed) = (scene.dsn() ?? "", variables["POSTGRES_DSN"] ?? "")
         if spoil == .index { try spoil?.inIndex(dsn: dsn) }
         if spoil == .lake { try spoil?.inLake(scene.lakeFolder) }
-        try check.bronze(events, poison, highs: highs)
-        try check.explanation(dsn: dsn)
-        try check.lakes(reference: reference)
-        try check.indexes(dsn: dsn, reference: undisturbed)
-        try check.generations(generations.complete(), dsn: dsn)
+        check.attempt("Bronze") { try $0.bronze(events, poison, highs: highs) }
+        check.attempt("what became of Bronze") { try $0.explanation(dsn: dsn) }
+        check.attempt("the lake") { try $0.lakes(reference: reference) }
+        check.attempt("the index") { try $0.indexes(dsn: dsn, reference: undisturbed) }
+        check.attempt("the generations") { try $0.generations(generations.complete(), dsn: dsn) }
         for role in [EnduranceRole.serve, .index, .broker] { _ = scene.end(role) }
     }
 

@@ -23,6 +23,15 @@ struct EnduranceCheck {
 
     mutating func note(_ finding: String) { findings.append(finding) }
 
+    /// Makes a check; one that cannot be made is a finding, and does not keep the others from being made.
+    mutating func attempt(_ what: String, _ body: (inout EnduranceCheck) throws -> Void) {
+        do {
+            try body(&self)
+        } catch {
+            note("\(what) cannot be checked: \(error)")
+        }
+    }
+
     /// Bronze holds every offset once, everything that the broker acknowledged where it said, and every event.
     ///
     /// - Parameter highs: the end of each topic partition.
