@@ -100,11 +100,7 @@ struct EnduranceBench {
         } catch let failure as Failure {
             check.note(failure.description)
         }
-        for role in [EnduranceRole.producer, .stream] {
-            if let ending = scene.end(role), !ending.isSuccess {
-                check.note("\(role.rawValue) \(ending) when asked to stop")
-            }
-        }
+        if let ending = scene.end(.stream), !ending.isSuccess { check.note("stream \(ending) when asked to stop") }
         for environment in [[:], variables] {
             let (isSuccess, output) = try scene.runCommand(["lake", "seal"], environment)
             if !isSuccess { check.note("lake seal: \(output.suffix(400))") }
