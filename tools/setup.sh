@@ -30,14 +30,14 @@ toolchain_packages=(
 toolchain_packages_elsewhere=(binutils g++ git libncurses6 libxml2 tzdata zlib1g-dev)
 
 # Measured on Debian 12 with two cores; they are said before the wait.
-debian_megabytes=190
-wheels_megabytes=300
-wheels_disk_megabytes=1200
+debian_megabytes=90
+wheels_megabytes=330
+wheels_disk_megabytes=900
 free_megabytes_needed=4000
 
 if [ "${1:-}" = "--tests" ]; then
     packages+=(chromium chromium-driver curl jq kcat openssl wrk)
-    debian_megabytes=350
+    debian_megabytes=290
 elif [ $# -gt 0 ]; then
     echo "usage: tools/setup.sh [--tests]" >&2
     exit 64
@@ -132,7 +132,7 @@ announce() {
     [ ${#parts[@]} -gt 0 ] || return 0
     size=$(printf '%s, ' "${parts[@]}")
     say "to be downloaded, once: ${size%, }"
-    say "that takes about $(((seconds + 59) / 60)) minutes on a fast line; the build after it, about 6 on two cores, is once, too"
+    say "that takes $seconds s or so on a fast line (100 Mbit/s: twice that); the build after it takes 5 minutes on two cores"
     free=$(df -Pm . | awk 'NR == 2 { print $4 }')
     $wheels_are_there || [ "${free:-$free_megabytes_needed}" -ge "$free_megabytes_needed" ] ||
         fail "$free MB are free in $PWD, but set-up and build need $free_megabytes_needed MB: make room, or clone to a larger disk"
