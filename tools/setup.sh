@@ -114,25 +114,28 @@ has_model() { is_current .deps/model/converted "$(model_stamp)" && [ -s .deps/mo
 
 # What is about to be downloaded, how much that is, and about how long it takes; nothing where nothing is missing.
 announce() {
-    local parts=() seconds=0 size free
+    local parts=() megabytes=0 seconds=0 size free minutes
     if [ ${#missing[@]} -gt 0 ]; then
         # Exact where apt has its lists already; they do not say everything where one package is in none of them.
         size=$(apt-get install -q -y --no-install-recommends --print-uris "${missing[@]}" 2>/dev/null |
             awk '/^\047/ { bytes += $3 } END { printf "%d", (bytes + 999999) / 1000000 }') || size=0
-        if [ "${size:-0}" -gt 0 ]; then size="$size MB"; else size="up to $debian_megabytes MB"; fi
-        parts+=("${#missing[@]} Debian packages and what they need ($size)")
-        seconds=$((seconds + 60))
+        [ "${size:-0}" -gt 0 ] || size=$debian_megabytes
+        parts+=("${#missing[@]} Debian packages and what they need ($size MB)")
+        megabytes=$size seconds=30
     fi
     if ! $wheels_are_there; then
         parts+=("Python wheels ($wheels_megabytes MB; $wheels_disk_megabytes MB on disk)")
-        seconds=$((seconds + 75))
+        megabytes=$((megabytes + wheels_megabytes)) seconds=$((seconds + 40))
     fi
-    [ ${#parts[@]} -gt 0 ] || $model_is_there || parts+=("nothing, but the embedding model is converted")
-    $model_is_there || seconds=$((seconds + 15))
+    if ! $model_is_there; then
+        parts+=("the embedding model is converted (nothing to download)")
+        seconds=$((seconds + 15))
+    fi
     [ ${#parts[@]} -gt 0 ] || return 0
     size=$(printf '%s, ' "${parts[@]}")
-    say "to be downloaded, once: ${size%, }"
-    say "that takes $seconds s or so on a fast line (100 Mbit/s: twice that); the build after it takes 5 minutes on two cores"
+    minutes=$(((seconds + megabytes * 8 / 100 + 59) / 60))
+    say "missing: ${size%, }"
+    say "this takes about $minutes min at 100 Mbit/s, once; the first build takes another 5 min on two cores"
     free=$(df -Pm . | awk 'NR == 2 { print $4 }')
     $wheels_are_there || [ "${free:-$free_megabytes_needed}" -ge "$free_megabytes_needed" ] ||
         fail "$free MB are free in $PWD, but set-up and build need $free_megabytes_needed MB: make room, or clone to a larger disk"
