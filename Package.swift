@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.3
 import PackageDescription
 
 // One helper per kind of target, so that settings are declared once and the layering reads as a table.
@@ -119,6 +119,8 @@ let package = Package(
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
+        // Whether two lakes or indexes hold the same; for endurance runs and tests.
+        module("Services", "Comparison", uses: ["Lake", "Postgres", "Files", "Events", "Bytes"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
@@ -139,8 +141,9 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "ServiceLifecycle", "Telemetry", "Settings", "Events", "Transforms",
-                "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres", "HTTPClient",
+                "Quarantine", "KafkaAccess", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Events",
+                "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
+                "HTTPClient",
                 "EventLoop", "HTTPServer",
                 "HTTPEndpoints", "Files", "Hashing", "Zstd", "JSONScan", "Processes", "Bytes",
             ],
@@ -236,8 +239,9 @@ let package = Package(
         tests(
             "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
-                "medallion", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle", "HTTPClient", "Kafka",
-                "Postgres", "Events", "Lake", "Settings", "Files", "JSONScan", "Bytes",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle",
+                "HTTPClient",
+                "Kafka", "Postgres", "Events", "Lake", "Settings", "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Transforms"]),
     ],

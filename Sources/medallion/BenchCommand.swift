@@ -19,27 +19,41 @@ struct BenchCommand: Command {
                 name: "--poison", value: "PERCENT",
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
-            .init(name: "--rate", value: "N", help: "freshness, memory: events a second (default 300); broker: 5000."),
+            .init(
+                name: "--rate", value: "N",
+                help: "freshness, memory: events a second (default 300); endure: 150; broker: 5000."),
             .init(
                 name: "--seconds", value: "N",
                 help: "freshness: how long (default 60; all: 20); clients: 20; http: of a round, 5."),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
-            .init(name: "--minutes", value: "N", help: "memory: how long (default 10; all: 1)."),
+            .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
+            .init(name: "--seed", value: "N", help: "endure: repeats what was done (default: random)."),
+            .init(name: "--no-embedding", value: nil, help: "endure: without the model, and so without vectors."),
+            .init(
+                name: "--spoil", value: "WHAT",
+                help: "endure: damages lake or index before the checks, to see that they notice."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
         positionals: [
             .init(
                 name: "NAME", isRequired: false,
-                help: "sse, embed, lake, http, broker, stream, clients, freshness, memory, or all.")
+                help: "sse, embed, lake, http, broker, stream, clients, freshness, memory, all of these, or endure.")
         ])
-    static let details =
-        "broker, clients, freshness and memory start processes of their own, with temporary data and free ports; http needs wrk and "
-        + "what `make setup-tests` installs."
+    static let details = """
+        broker, clients, freshness, memory and endure start processes of their own, with temporary data and free ports; http
+        needs wrk and what `make setup-tests` installs.
+
+        endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
+        sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
+        code 1 where anything was lost, doubled or changed.
+        """
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
         case sse, embed, lake, http, broker, stream, clients, freshness, memory
+        /// Not one of all: it breaks things.
+        case endure
     }
 
     private let benchmarks: [Benchmark]
@@ -57,6 +71,10 @@ struct BenchCommand: Command {
     private let loops: Int
     private let recording: String?
     private let poison: Double
+    private let enduranceRate: Double
+    private let seed: UInt64?
+    private let isEmbedding: Bool
+    private let spoil: EnduranceSpoil?
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
@@ -66,7 +84,7 @@ struct BenchCommand: Command {
         } else {
             let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
             guard word == "all" else { throw UsageError("NAME is one of \(names), all") }
-            benchmarks = Benchmark.allCases
+            benchmarks = Benchmark.allCases.filter { $0 != .endure }
         }
         let isShort = benchmarks.count > 1
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
@@ -84,12 +102,23 @@ struct BenchCommand: Command {
         recording = arguments.value("--recording")
         poison = try arguments.number("--poison", in: 0...100) ?? 0
         isJSON = arguments.has("--json")
+        enduranceRate = try arguments.number("--rate", in: 1...100_000) ?? 150
+        seed = try arguments.integer("--seed", in: 0...Int.max).map { UInt64($0) }
+        isEmbedding = !arguments.has("--no-embedding")
+        spoil = try arguments.value("--spoil").map { word in
+            guard let spoil = EnduranceSpoil(rawValue: word) else { throw UsageError("--spoil is lake or index") }
+            return spoil
+        }
     }
 
     func run(_ context: Context) async throws {
         for benchmark in benchmarks {
             do {
-                try await run(benchmark, context).print(asJSON: isJSON)
+                let report = try await run(benchmark, context)
+                report.print(asJSON: isJSON)
+                if !report.findings.isEmpty {
+                    throw Failure("\(report.findings.count) things are wrong, listed above")
+                }
             } catch let failure as Failure where benchmarks.count > 1 && failure.code == .dependencyUnavailable {
                 context.logger.warning("bench \(benchmark.rawValue) is left out", ["reason": failure.description])
             }
@@ -126,6 +155,11 @@ struct BenchCommand: Command {
         case .freshness:
             try await FreshnessBench(
                 seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+            ).run()
+        case .endure:
+            try await EnduranceBench(
+                minutes: minutes, rate: enduranceRate, seed: seed ?? UInt64.random(in: 1...999_999),
+                isEmbedding: isEmbedding, spoil: spoil, logger: context.logger.scoped("bench")
             ).run()
         case .memory:
             try await MemoryBench(

@@ -1,6 +1,5 @@
 import Bytes
 import Files
-import HTTPClient
 import SearchAPI
 import ServiceLifecycle
 import Settings
@@ -56,9 +55,10 @@ struct DemoCommand: Command {
         }
         // The seed goes on from run to run: with the same one, the same ids would come again and be dropped.
         let seed = UInt64(SystemClock.epochMilliseconds())
-        context.logger.info(
-            "source: invented events at \(rate)/s, seed \(seed), since the live stream does not answer",
-            ["reason": refusal])
+        context.logger.warning(
+            "source: invented events at \(rate)/s, seed \(seed), since the live stream \(refusal)",
+            ["url": settings.wikimediaSSEURL])
+        context.logger.warning("for real events: \(refusal.remedy)", ["more": "docs/troubleshooting.md"])
         let generated = GeneratedSource(
             generator: EventGenerator(
                 seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate))
@@ -69,35 +69,5 @@ struct DemoCommand: Command {
         Simulator(
             configuration: SimulatorConfiguration(pace: .fixed(rate)), source: source, metrics: context.metrics,
             logger: context.logger.scoped("simulator"))
-    }
-}
-
-/// Asks a stream for its first bytes.
-struct LiveProbe: Sendable {
-    let url: String
-    let userAgent: String
-    /// How long the stream may take.
-    static let timeoutMilliseconds = 4_000
-
-    /// Why the stream cannot be used; nil when it sent something. Blocks for at most twice the limit.
-    func refusal() -> String? {
-        let client = HTTPClient(HTTPClientConfiguration(userAgent: userAgent))
-        var status = 0
-        var hasBytes = false
-        do {
-            _ = try client.stream(
-                HTTPClientRequest(url: url, headers: [("Accept", "text/event-stream")]),
-                connectTimeoutMilliseconds: Self.timeoutMilliseconds,
-                stallTimeoutMilliseconds: Self.timeoutMilliseconds, shouldStop: { hasBytes },
-                onHead: { code, _ in
-                    status = code
-                    return code == 200
-                },
-                onBytes: { bytes in hasBytes = hasBytes || !bytes.isEmpty })
-        } catch {
-            if !hasBytes { return "\(error)" }
-        }
-        if hasBytes { return nil }
-        return status == 200 ? "it sends nothing" : "it answers \(status)"
     }
 }

@@ -144,8 +144,8 @@ enum DoctorChecks {
             return DoctorResult("live stream", .ok, settings.wikimediaSSEURL)
         }
         return DoctorResult(
-            "live stream", .warning, "\(settings.wikimediaSSEURL): \(refusal)",
-            hint: "`medallion demo` works without it; behind a proxy set https_proxy")
+            "live stream", .warning, "\(settings.wikimediaSSEURL) \(refusal)",
+            hint: "\(refusal.remedy); `medallion demo` works without it (docs/troubleshooting.md)")
     }
 
     /// Loads the model and embeds a sentence.

@@ -251,7 +251,7 @@ final class Platform: Sendable {
         if let file = Installation.path(".deps/model/model.xml") { return Folder.parent(of: file) }
         throw Failure(
             "no embedding model was found in .deps/model beside the program or the working folder: run `make setup`, set "
-                + "MODEL_DIR, or set EMBED_ENABLED=false", code: .dependencyUnavailable)
+                + "MODEL_DIR, or set EMBED_ENABLED=false; see docs/troubleshooting.md", code: .dependencyUnavailable)
     }
 }
 

@@ -1,4 +1,4 @@
-import Bytes
+import Comparison
 import Files
 import Postgres
 import Processes
@@ -41,69 +41,24 @@ final class Reference {
         #expect(try index.stop() == .exited(0))
     }
 
-    /// Every file equal, byte for byte, once sealed. Commit logs and generations are about how, not what.
+    /// Every file equal, byte for byte, once sealed.
     func compareLakes() throws {
         try deployment.command(["lake", "seal"])
         try deployment.command(["lake", "seal"], environment: ["LAKE_DIR": lake])
-        func files(_ root: String) throws -> [String] { try Folder.allFiles(root).filter { !$0.hasPrefix("_") } }
-        let expected = try files(lake)
-        #expect(try files(deployment.lakeFolder) == expected)
-        #expect(expected.contains { $0.hasPrefix("gold/") })
-        for file in expected {
-            let isEqual =
-                try File.contents(of: deployment.lakeFolder + "/" + file) == File.contents(of: lake + "/" + file)
-            #expect(isEqual, "\(file)")
-        }
+        let (differences, equalFiles) = try LakeComparison.differences(found: deployment.lakeFolder, expected: lake)
+        #expect(differences == [])
+        #expect(equalFiles > 0)
+        #expect(try Folder.allFiles(lake).contains { $0.hasPrefix("gold/") })
     }
 
-    /// Every row equal but for its numbers; vectors at cosine ≥ 0.9999, because the shape of a batch moves bf16.
+    /// Every row equal but for its numbers, and vectors nearly so.
     func compareIndexes() throws {
-        let found = try rows(deployment.dsn() ?? "")
-        let expected = try rows(dsn)
-        #expect(found.count == expected.count)
-        #expect(found.count > 100)
-        var worst = 1.0
-        for (row, other) in zip(found, expected) {
-            guard row.dropLast() == other.dropLast() else {
-                throw PipelineFailure("a row of the index is \(row.dropLast()), undisturbed \(other.dropLast())")
-            }
-            guard row.last != other.last else { continue }
-            worst = min(worst, Self.cosine(Self.vector(row.last), Self.vector(other.last)))
-        }
-        #expect(worst >= 0.9999)
-    }
-
-    private func rows(_ dsn: String) throws -> [[String]] {
-        let connection = try connect(dsn)
-        defer { connection.close() }
-        return try connection.script(
-            """
-            SELECT p.doc_id, p.passage, p.content_hash, p.text_hash, p.model, p.collection, p.wiki, p.lang, p.type,
-                p.namespace, p.user_name, p.is_bot, p.event_time, p.title, p.url, p.quality_flags, p.attributes, p.text,
-                g.generation, g.version, g.logic_version, g.lineage, g.source_topic, g.source_partition, g.source_offset,
-                g.to_version IS NULL, encode(halfvec_send(p.embedding), 'hex')
-            FROM generation_passages g FULL JOIN passages p ON p.id = g.passage_id
-            ORDER BY p.doc_id, p.passage, p.content_hash, p.model, g.generation
-            """, timeoutMilliseconds: 60_000
-        ).map { row in row.map { $0 ?? "NULL" } }
+        let result = try IndexComparison.compare(found: .init(dsn: deployment.dsn() ?? ""), expected: .init(dsn: dsn))
+        #expect(result.lines == [])
+        #expect(result.rows > 100)
     }
 
     private func connect(_ dsn: String) throws -> PostgresConnection {
         try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 5_000)
-    }
-
-    /// A halfvec as it is sent: two bytes of length, two unused, then IEEE 754 binary16 numbers, all big-endian.
-    private static func vector(_ hex: String?) -> [Double] {
-        let digits = Array((hex ?? "").utf8).map { $0 < 0x3A ? UInt16($0) - 0x30 : UInt16($0) - 0x57 }
-        return stride(from: 8, to: digits.count - 3, by: 4).map { position in
-            let bits = digits[position..<position + 4].reduce(0) { $0 << 4 | $1 }
-            return Double(Float16(bitPattern: bits))
-        }
-    }
-
-    private static func cosine(_ left: [Double], _ right: [Double]) -> Double {
-        guard left.count == right.count, !left.isEmpty else { return 0 }
-        func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
-        return dot(left, right) / (dot(left, left) * dot(right, right)).squareRoot()
     }
 }

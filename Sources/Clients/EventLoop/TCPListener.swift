@@ -197,7 +197,9 @@ private func openListeningSocket(
 
 private func bindHint(_ code: Int32) -> String {
     switch code {
-    case EADDRINUSE: "another process listens there; stop it, or set another port (the setting ends in _LISTEN)"
+    case EADDRINUSE:
+        "another process listens there; stop it, or set another port by the setting that ends in _LISTEN; see "
+            + "docs/troubleshooting.md"
     case EACCES: "ports below 1024 need privileges; choose another port"
     case EADDRNOTAVAIL: "this machine has no such address"
     default: ""

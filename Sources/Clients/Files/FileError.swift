@@ -28,7 +28,7 @@ package struct FileError: Error, CustomStringConvertible, Equatable {
     /// What an operator can do about it.
     package var hint: String? {
         switch code {
-        case ENOSPC: "the disk is full: free some space; writing goes on by itself"
+        case ENOSPC: "the disk is full: free some space; writing goes on by itself (docs/troubleshooting.md)"
         case EDQUOT: "the disk quota is used up: raise it or free some space"
         case EACCES, EPERM: "check the owner and the permissions"
         case ENOTDIR: "a part of the path is a file: choose another folder, or move that file away"

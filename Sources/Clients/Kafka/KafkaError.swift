@@ -153,7 +153,8 @@ package struct KafkaError: Error, Sendable, CustomStringConvertible {
 
     private static func hint(for kind: Kind) -> String {
         switch kind {
-        case .transport, .allBrokersDown: "is a broker running and reachable at KAFKA_BROKERS?"
+        case .transport, .allBrokersDown:
+            "is a broker running and reachable at KAFKA_BROKERS? See docs/troubleshooting.md"
         case .unknownTopicOrPartition: "was the topic deleted, or created with fewer topic partitions?"
         case .offsetOutOfRange: "the log's start moved past this offset, or the topic was created anew"
         case .messageTooLarge: "raise message.max.bytes here and at the broker"

@@ -98,7 +98,7 @@ enum ConnectionSteps {
                 throw PostgresError(
                     kind: .timeout, operation: "connect", server: server,
                     message: "no connection within \(deadline.timeoutMilliseconds) ms",
-                    hint: "is the server running and reachable?")
+                    hint: "is the server running and reachable? See docs/troubleshooting.md")
             }
             phase = PQconnectPoll(connection)
         }
@@ -107,7 +107,7 @@ enum ConnectionSteps {
             PQfinish(connection)
             throw PostgresError(
                 kind: .connect, operation: "connect", server: server, message: message,
-                hint: "is the server running, and are user, password and database right?")
+                hint: "is the server running, and are user, password and database right? See docs/troubleshooting.md")
         }
         return connection
     }

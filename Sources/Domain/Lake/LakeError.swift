@@ -42,7 +42,8 @@ package enum LakeError: Error, CustomStringConvertible {
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
         case .locked(let source, let path, let holder):
-            "\(source) is being written by another process (\(holder)), which holds \(path); stop that one first"
+            "\(source) is being written by another process (\(holder)), which holds \(path); stop that one first "
+                + "(docs/troubleshooting.md)"
         case .overlap(let source, let nextOffset, let range):
             "\(source): a commit of \(range) overlaps what is there up to \(nextOffset); nothing was written"
         case .notFound(let what): what

@@ -157,7 +157,8 @@ private final class OwnedDescriptor: Sendable {
             close(descriptor)
             throw EmbeddedPostgresError(
                 "start", path, "another process runs the embedded Postgres of this folder",
-                hint: "stop it, or give this one another DATA_DIR, or its server by POSTGRES_DSN")
+                hint: "stop it, or give this one another DATA_DIR, or its server by POSTGRES_DSN; see "
+                    + "docs/troubleshooting.md")
         }
         self.descriptor = descriptor
     }

@@ -26,7 +26,8 @@ package struct PostgresPrograms: Sendable, Equatable {
         }
         throw EmbeddedPostgresError(
             "programs", ".deps", "no Postgres was found beside the program or in the working folder",
-            hint: "run `make setup`, or set PG_BIN_DIR, or use a server of your own by POSTGRES_DSN")
+            hint: "run `make setup`, or set PG_BIN_DIR, or use a server of your own by POSTGRES_DSN; see "
+                + "docs/troubleshooting.md")
     }
 
     var server: String { folder + "/postgres" }

@@ -229,7 +229,7 @@ private final class ProducerRun {
             SourceError(
                 cause: .forbidden,
                 message: "the source refused us (\(head.status)) with the User-Agent \"\(configuration.userAgent)\"; "
-                    + "set WIKIMEDIA_USER_AGENT to a descriptive one with a contact")
+                    + "set WIKIMEDIA_USER_AGENT to a descriptive one with a contact (docs/troubleshooting.md)")
         case 429: SourceError(cause: .tooManyRequests, message: "the source asks for fewer connections (429)")
         case 500...599: SourceError(cause: .serverError, message: "the source is in trouble (\(head.status))")
         default:

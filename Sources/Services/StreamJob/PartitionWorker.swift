@@ -261,7 +261,8 @@ final class PartitionWorker {
         guard found == writer.lastSHA256 else {
             throw StreamJobError(
                 "\(source): offset \(record.offset) is not the record that the lake holds (SHA-256 \(found), expected "
-                    + "\(writer.lastSHA256)): the topic was made anew. Use another LAKE_DIR for the new topic")
+                    + "\(writer.lastSHA256)): the topic was made anew. Use another LAKE_DIR for the new topic "
+                    + "(docs/troubleshooting.md)")
         }
     }
 

@@ -40,12 +40,13 @@ package enum ReadingStart: Equatable, Sendable {
             throw StreamJobError(
                 "\(source): the log begins at offset \(offset), but the lake ends at \(expired.start): \(expired.count) "
                     + "offsets have expired. Restore the topic, or set EXPIRED_OFFSETS=continue for one start: it goes on "
-                    + "at \(offset), and the commit log records the gap. And raise the topic's retention")
+                    + "at \(offset), and the commit log records the gap. And raise the topic's retention "
+                    + "(docs/troubleshooting.md)")
         case .beyondEnd(let wanted, let end):
             throw StreamJobError(
                 "\(source): the log ends at offset \(end), before the lake's checkpoint \(wanted): the topic was made "
                     + "anew or lost records. Restore the old topic, or take new places for the new one: LAKE_DIR, "
-                    + "KAFKA_GOLD_TOPIC and a database")
+                    + "KAFKA_GOLD_TOPIC and a database (docs/troubleshooting.md)")
         }
     }
 }

@@ -309,7 +309,7 @@ package final class StreamJob: Service {
             throw StreamJobError(
                 "the settings give logic \(logicVersion), but the active generation \(active.number) was made by "
                     + "\(active.logicVersion) with \(active.settings). Put the settings back, or make a generation of "
-                    + "the new logic with `medallion replay` and then `medallion promote`")
+                    + "the new logic with `medallion replay` and then `medallion promote` (docs/troubleshooting.md)")
         }
     }
 

@@ -139,17 +139,23 @@ final class BenchDeployment: Sendable {
     }
 
     /// Starts this executable as a process of its own; returns its id.
-    static func spawn(_ arguments: [String], _ settings: [String: String]) throws -> Int32 {
+    ///
+    /// - Parameters:
+    ///   - output: descriptor for what it prints and logs.
+    ///   - deathSignal: what it gets when the thread that calls this has ended.
+    static func spawn(
+        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO, deathSignal: String = "TERM"
+    ) throws -> Int32 {
         var environment = Environment.variables()
         // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
         let kept: Set = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "MODEL_DIR", "PG_BIN_DIR", "COMMIT_INTERVAL_MS"]
         environment = environment.filter { kept.contains($0.key) }.merging(settings) { $1 }
         // A killed benchmark takes its children with it, where the system can do that.
         let guardian = "/usr/bin/setpriv"
-        let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=TERM", "--"] : []
+        let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=\(deathSignal)", "--"] : []
         return try ChildProcess.spawn(
             command + [try ProcessPath.own()] + arguments,
-            environment: environment.map { "\($0.key)=\($0.value)" }, output: STDERR_FILENO)
+            environment: environment.map { "\($0.key)=\($0.value)" }, output: output)
     }
 
     private static func absolute(_ path: String) throws -> String {
@@ -180,6 +186,34 @@ enum FreePorts {
             guard status == 0 else { throw FileError("bind", "127.0.0.1") }
             return UInt16(bigEndian: address.sin_port)
         }
+    }
+}
+
+extension FreePorts {
+    /// Below the ports that the system gives to outgoing connections, so that nobody takes one while its process is
+    /// down for a moment.
+    static func takeBelowOutgoing(_ count: Int) throws -> [UInt16] {
+        var sockets: [Int32] = []
+        defer { for socket in sockets { close(socket) } }
+        var ports: [UInt16] = []
+        for _ in 0..<1_000 where ports.count < count {
+            let port = UInt16.random(in: 20_000..<32_000)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard descriptor >= 0 else { throw FileError("open", "a socket") }
+            sockets.append(descriptor)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = in_port_t(port).bigEndian
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            let status = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            if status == 0 && !ports.contains(port) { ports.append(port) }
+        }
+        guard ports.count == count else { throw Failure("no free ports below 32,000") }
+        return ports
     }
 }
 

@@ -20,6 +20,8 @@ struct BenchFigure: Sendable {
 struct BenchReport: Sendable {
     let title: String
     var figures: [BenchFigure] = []
+    /// What must not be; the command then ends with code 1.
+    var findings: [String] = []
 
     func print(asJSON: Bool) {
         if asJSON {
@@ -36,6 +38,10 @@ struct BenchReport: Sendable {
                 json.endObject()
             }
             json.endArray()
+            json.key("findings")
+            json.beginArray()
+            for finding in findings { json.string(finding) }
+            json.endArray()
             json.endObject()
             Output.write(json.bytes + [0x0A])
             return
@@ -47,6 +53,7 @@ struct BenchReport: Sendable {
             let target = figure.target.map { "   (\($0))" } ?? ""
             Output.line("  \(figure.name)\(padding)\(Self.text(figure.value)) \(figure.unit)\(target)")
         }
+        for finding in findings { Output.line("  WRONG: \(finding)") }
     }
 
     /// Three significant digits where it matters, whole numbers where it is large.

@@ -24,7 +24,7 @@ struct StorageState: ~Copyable {
         guard try lock.tryLock() else {
             throw BrokerError(
                 operation: "open broker folder", subject: folder, reason: "another broker is using it",
-                hint: "stop that one, or set BROKER_DIR to another folder")
+                hint: "stop that one, or set BROKER_DIR to another folder; see docs/troubleshooting.md")
         }
         let catalog = try TopicCatalog.open(folder: folder)
         try Self.removeDeleted(in: folder, logger: logger)
