@@ -9,7 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-    libcurl4-openssl-dev libevent-dev libisal-dev libjemalloc-dev libpq-dev librdkafka-dev libsimdjson-dev libssl-dev libzstd-dev
+    libcurl4-openssl-dev libevent-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev librdkafka-dev libsimdjson-dev libsnappy-dev
+    libssl-dev libzstd-dev
     pkg-config python3 python3-venv zstd
 )
 if [ "${1:-}" = "--tests" ]; then
