@@ -72,6 +72,8 @@ package struct DiskModel {
     private var live: [String: Entry] = [:]
     private var durable: [String: Entry] = [:]
     private var pending: [NameChange] = []
+    /// All folders that were ever made.
+    private var folders: Set<String> = []
     /// The callers whose syncs do nothing, for the proof that each is needed.
     package let ignoredSites: Set<String>
 
@@ -90,7 +92,9 @@ package struct DiskModel {
             guard !ignoredSites.contains(site), case .file(let number) = live[path] else { return }
             contents[number].durable = contents[number].after(contents[number].pending)
             contents[number].pending = []
-        case .makeFolder(let path): name([(path, .folder)])
+        case .makeFolder(let path):
+            folders.insert(path)
+            name([(path, .folder)])
         case .syncFolder(let path, let site):
             guard !ignoredSites.contains(site) else { return }
             var left: [NameChange] = []
@@ -104,6 +108,7 @@ package struct DiskModel {
             }
             pending = left
         case .rename(let path, let target):
+            if live[path] == .folder { folders.insert(target) }
             var change: NameChange = [(path, nil), (target, live[path])]
             // What lies in a folder goes with it.
             for (child, entry) in live where child.hasPrefix(path + "/") {
@@ -159,6 +164,7 @@ package struct DiskModel {
     package func rebooted(_ loss: Loss) -> DiskModel {
         let left = crashed(loss)
         var model = DiskModel(ignoring: ignoredSites)
+        model.folders = folders
         if case .nothing = loss {
             // A killed process loses nothing, but gains no durability either.
             model.contents = contents
@@ -177,7 +183,7 @@ package struct DiskModel {
     private func isReachable(_ path: String, _ names: [String: Entry]) -> Bool {
         let parent = Folder.parent(of: path)
         // Folders above the first one that the run made are not in the model: they were there.
-        guard live[parent] != nil || durable[parent] != nil else { return true }
+        guard folders.contains(parent) else { return true }
         return names[parent] == .folder && isReachable(parent, names)
     }
 

@@ -58,7 +58,10 @@ struct LogRecovery {
                     entryCount: seal.entries.count))
         }
         let (file, scan, bytesCut) = try openActive(segments.last ?? firstBase, producers, leftovers)
-        for base in leftovers { try Folder.removeIfPresent(path(base)) }
+        // The process before may have been killed between making a name and making it durable.
+        try Folder.sync(folder)
+        // Where one stays, the next start finds it as this one did.
+        for base in leftovers { try? Folder.removeIfPresent(path(base)) }
         var published = PublishedLog(
             startOffset: firstBase, sealed: sealed, active: file, activeEntries: scan.entries,
             activeTimestampMax: scan.timestampMax, endOffset: scan.nextOffset, endPosition: scan.end)
@@ -86,18 +89,18 @@ struct LogRecovery {
     }
 
     /// Removes what nothing can be read from: segments below the log's start, of which a crash may have kept any, and
-    /// what belongs to no segment.
+    /// what belongs to no segment. What cannot be removed is in nobody's way.
     private func removeDead(_ bases: inout [Int64], _ start: Int64?) throws(FileError) {
         if let start {
             let count = zip(bases, bases.dropFirst()).prefix { $1 <= start }.count
-            for base in bases.prefix(count) { try Folder.removeIfPresent(path(base)) }
+            for base in bases.prefix(count) { try? Folder.removeIfPresent(path(base)) }
             bases.removeFirst(count)
         }
         let live = Set(bases.map { SegmentFile.name($0, suffix: "") })
         for name in try Folder.list(folder) {
             let isOurs = name.hasSuffix(SegmentSeal.suffix) || name.hasSuffix(SyncFailureMark.suffix)
             let isDead = isOurs && !live.contains(String(name.prefix { $0 != "." }))
-            if isDead || name.hasSuffix(".tmp") { try Folder.removeIfPresent(folder + "/" + name) }
+            if isDead || name.hasSuffix(".tmp") { try? Folder.removeIfPresent(folder + "/" + name) }
         }
     }
 
@@ -136,7 +139,7 @@ struct LogRecovery {
         // Also after a clean scan: what was read may be in the page cache only, and is shown to readers from now on.
         try file.sync()
         if mustRewrite { SyncFailureMark.clear(beside: file) }
-        try Folder.removeIfPresent(path(base, SegmentSeal.suffix))
+        try? Folder.removeIfPresent(path(base, SegmentSeal.suffix))
         return (file, scan, size - scan.end)
     }
 

@@ -30,6 +30,8 @@ struct StorageState: ~Copyable {
                 hint: "stop that one, or set BROKER_DIR to another folder")
         }
         let catalog = try TopicCatalog.open(folder: folder)
+        // What was read counts from now on; the process before may have been killed before its name was durable.
+        try Folder.sync(folder)
         try Self.removeDeleted(in: folder, logger: logger)
         let journal = try OffsetJournal(folder: folder, disk: disk)
         if journal.bytesCut > 0 {

@@ -5,7 +5,7 @@ import Telemetry
 /// What administrators change after a topic's creation.
 extension StorageState {
     /// Deletes a topic: when this returns it is gone for good. What cannot be removed from the disk now is removed at
-    /// the next start.
+    /// the next start, or before a topic of that name is made.
     mutating func deleteTopic(_ topic: Topic, logger: Logger) throws(FileError) {
         var smaller = catalog
         smaller.topics.removeAll { $0.id == topic.id }
@@ -80,8 +80,12 @@ extension StorageState {
     /// Removes what deleted topics left behind because the process ended meanwhile.
     static func removeDeleted(in folder: String, logger: Logger) throws(FileError) {
         for name in try Folder.list(folder) where name.hasSuffix(TopicCatalog.deletedSuffix) {
-            try Folder.removeTree(folder + "/" + name)
-            logger.info("removed the records of a deleted topic", ["folder": name])
+            do throws(FileError) {
+                try Folder.removeTree(folder + "/" + name)
+                logger.info("removed the records of a deleted topic", ["folder": name])
+            } catch {
+                logger.warning("cannot remove the records of a deleted topic", ["error": "\(error)"])
+            }
         }
     }
 }
