@@ -49,6 +49,8 @@ struct LogWriter {
         if let damage { throw damage }
         try removeLeftover()
         if mustCut { try cut() }
+        // As long as the disk does not take what readers have seen, there is to be no more of it.
+        if mustRewrite { try sync() }
     }
 
     mutating func removeLeftover() throws(FileError) {

@@ -259,7 +259,8 @@ final class StorageTables: Sendable {
         offsets.withLock { offsets in
             let known = offsets.table[group]
             if known == nil, offsets.table.count >= limits.groupsWithOffsetsMax { return false }
-            guard offsets.byteCount + limits.offsetBytesMax / 16 > limits.offsetBytesMax else { return true }
+            let added = changes.reduce(0) { $0 + OffsetJournal.byteCount(of: $1) }
+            guard offsets.byteCount + added > limits.offsetBytesMax else { return true }
             let growth = changes.reduce(0) { sum, change in
                 var old = change
                 old.committed = known?[change.topicPartition]
