@@ -86,7 +86,7 @@ import Testing
     func faults(_ length: Int) throws {
         let undisturbed = try trace(1) { try $0.play() }
         var random = SeededGenerator(seed: UInt64(length))
-        for place in stride(from: 0, to: undisturbed.events.count, by: length == 1 || isLong ? 1 : 3) {
+        for place in stride(from: 0, to: undisturbed.events.count, by: length == 1 || isLong ? 1 : 5) {
             try clear()
             let code = [ENOSPC, EIO, EMFILE][place % 3]
             var context = String("\(length) faults (\(code)) at \(undisturbed.events[place])".prefix(300))
@@ -144,7 +144,7 @@ import Testing
         }
         let undisturbed = try trace(1, durability: durability, script)
         var random = SeededGenerator(seed: 5)
-        for place in stride(from: 0, to: undisturbed.events.count, by: isLong ? 1 : 2) {
+        for place in stride(from: 0, to: undisturbed.events.count, by: isLong ? 1 : 3) {
             try clear()
             do {
                 let witness = FaultWitness(failing: place..<place + 1, code: EIO)

@@ -122,15 +122,20 @@ struct LogRecovery {
         return (segments, leftovers)
     }
 
+    /// The end of the growing segment that each start writes anew.
+    private static let alwaysRewrittenBytes = 1 << 20
+
     private func openActive(
         _ base: Int64, _ producers: ProducerStates, _ leftovers: [Int64]
     ) throws -> (file: SegmentFile, scan: Scan, bytesCut: Int) {
         let file = try SegmentFile(folder: folder, baseOffset: base, isNew: false, disk: disk)
         let size = try file.size()
         let mustRewrite = SyncFailureMark.isSet(beside: file)
-        // The process before was killed after a failed sync: what is read now may be in memory only. Written first and
-        // looked at then, because nothing can drop it in between.
-        if mustRewrite, size > 0 { try file.rewrite(0..<size) }
+        // The process before may have been killed after a failed sync: what is read now is then in memory only, and the next
+        // sync succeeds without it. With the mark that is known; between the failure and the mark lies the end of one
+        // round. Written first and looked at then, because nothing can drop it in between.
+        let suspect = mustRewrite ? 0 : max(0, size - Self.alwaysRewrittenBytes)
+        if size > 0 { try file.rewrite(suspect..<size) }
         let scan = try scan(file, from: producers)
         if let next = leftovers.last, next > scan.nextOffset {
             throw Self.unsound(file, scan, size, next: next)

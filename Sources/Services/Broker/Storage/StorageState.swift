@@ -1,6 +1,7 @@
 import Bytes
 import Events
 import Files
+import Glibc
 import Synchronization
 import Telemetry
 
@@ -23,6 +24,9 @@ struct StorageState: ~Copyable {
     init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger, disk: DiskCalls) throws {
         let folder = configuration.directory
         try Folder.create(folder)
+        // Also of a folder that was found: its name may not have been made durable. A parent that may not be read was
+        // made by somebody else.
+        do throws(FileError) { try Folder.sync(Folder.parent(of: folder)) } catch where error.code == EACCES {}
         var lock = try File(folder + "/broker.lock", .readWrite)
         guard try lock.tryLock() else {
             throw BrokerError(
