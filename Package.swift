@@ -53,7 +53,7 @@ let package = Package(
         cLibrary("CCurl", pkgConfig: nil),
         cLibrary("CZstd", pkgConfig: "libzstd"),
         cLibrary("CSnappy", pkgConfig: "snappy"),
-        cLibrary("CLZ4", pkgConfig: "liblz4"),
+        cLibrary("CLZFrame", pkgConfig: "liblz4"),
         cLibrary("CEvent", pkgConfig: "libevent_openssl"),
         cLibrary("COpenVINO", pkgConfig: "openvino_c"),
         cLibrary("COpenSSL", pkgConfig: "openssl"),
@@ -76,7 +76,7 @@ let package = Package(
         module("Clients", "Hashing", uses: ["COpenSSL", "CIsal", "Bytes"]),
         module("Clients", "Zstd", uses: ["CZstd", "Bytes"]),
         module("Clients", "Gzip", uses: ["CIsal"]),
-        module("Clients", "Codecs", uses: ["CZstd", "CIsal", "CSnappy", "CLZ4"]),
+        module("Clients", "Codecs", uses: ["CZstd", "CIsal", "CSnappy", "CLZFrame"]),
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "CLateLibraries", "Bytes"]),
@@ -154,7 +154,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "PlatformTesting", dependencies: ["CRDKafka", "CSnappy", "CLZ4", "Bytes", "Files", "Zstd", "Gzip"],
+            name: "PlatformTesting",
+            dependencies: ["CRDKafka", "CSnappy", "CLZFrame", "Bytes", "Files", "Zstd", "Gzip"],
             path: "Tests/PlatformTesting", exclude: ["s3_server.py"],
             swiftSettings: strict),
         .target(

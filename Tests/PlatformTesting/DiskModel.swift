@@ -50,8 +50,8 @@ package struct DiskModel {
     private struct Content {
         var durable: [UInt8] = []
         var pending: [ContentChange] = []
-        /// What processes see: also what a failed sync has lost for the disk.
-        var live: [UInt8] = []
+        /// What processes see, where that is more than `durable` and `pending`: what a failed sync lost for the disk.
+        var live: [UInt8]?
 
         func after(_ changes: [ContentChange]) -> [UInt8] {
             var content = durable
@@ -124,6 +124,7 @@ package struct DiskModel {
     /// now on, so that the next sync succeeds without them. Here all of them are lost; processes go on seeing them.
     package mutating func failSync(_ path: String) {
         guard case .file(let number) = live[path] else { return }
+        contents[number].live = contents[number].live ?? contents[number].after(contents[number].pending)
         contents[number].pending.removeAll {
             if case .write = $0 { true } else { false }
         }
@@ -137,7 +138,11 @@ package struct DiskModel {
     private mutating func append(_ change: ContentChange, _ path: String) {
         guard case .file(let number) = live[path] else { return }
         contents[number].pending.append(change)
-        change.apply(to: &contents[number].live)
+        if var live = contents[number].live {
+            contents[number].live = nil
+            change.apply(to: &live)
+            contents[number].live = live
+        }
     }
 
     /// What a crash now leaves: the content of every file, by path, and the folders.
@@ -173,7 +178,7 @@ package struct DiskModel {
         }
         for folder in left.folders { model.live[folder] = .folder }
         for (path, bytes) in left.files {
-            model.contents.append(Content(durable: bytes, live: bytes))
+            model.contents.append(Content(durable: bytes))
             model.live[path] = .file(model.contents.count - 1)
         }
         model.durable = model.live
@@ -197,7 +202,7 @@ package struct DiskModel {
 
     private func content(_ content: Content, _ loss: Loss, _ random: inout SeededGenerator) -> [UInt8] {
         switch loss {
-        case .nothing: return content.live
+        case .nothing: return content.live ?? content.after(content.pending)
         case .names: return content.after(content.pending)
         case .everything, .bytes: return content.durable
         case .some:

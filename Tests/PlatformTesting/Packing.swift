@@ -1,4 +1,4 @@
-import CLZ4
+import CLZFrame
 import CSnappy
 import Gzip
 import Zstd

@@ -1,5 +1,5 @@
 import CIsal
-import CLZ4
+import CLZFrame
 import CSnappy
 import CZstd
 

@@ -26,7 +26,11 @@ struct StorageState: ~Copyable {
         try Folder.create(folder)
         // Also of a folder that was found: its name may not have been made durable. A parent that may not be read was
         // made by somebody else.
-        do throws(FileError) { try Folder.sync(Folder.parent(of: folder)) } catch where error.code == EACCES {}
+        do throws(FileError) {
+            try Folder.sync(Folder.parent(of: folder))
+        } catch {
+            guard error.code == EACCES else { throw error }
+        }
         var lock = try File(folder + "/broker.lock", .readWrite)
         guard try lock.tryLock() else {
             throw BrokerError(
