@@ -52,6 +52,8 @@ let package = Package(
         cLibrary("CPostgres", pkgConfig: nil),
         cLibrary("CCurl", pkgConfig: nil),
         cLibrary("CZstd", pkgConfig: "libzstd"),
+        cLibrary("CSnappy", pkgConfig: "snappy"),
+        cLibrary("CLZFrame", pkgConfig: "liblz4"),
         cLibrary("CEvent", pkgConfig: "libevent_openssl"),
         cLibrary("COpenVINO", pkgConfig: "openvino_c"),
         cLibrary("COpenSSL", pkgConfig: "openssl"),
@@ -74,6 +76,7 @@ let package = Package(
         module("Clients", "Hashing", uses: ["COpenSSL", "CIsal", "Bytes"]),
         module("Clients", "Zstd", uses: ["CZstd", "Bytes"]),
         module("Clients", "Gzip", uses: ["CIsal"]),
+        module("Clients", "Codecs", uses: ["CZstd", "CIsal", "CSnappy", "CLZFrame"]),
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "CLateLibraries", "Bytes"]),
@@ -107,7 +110,7 @@ let package = Package(
         module("Domain", "Retrieval", uses: ["Events", "Bytes"]),
 
         // Services: things that run
-        module("Services", "Broker", uses: services + ["EventLoop", "Files", "Hashing"]),
+        module("Services", "Broker", uses: services + ["EventLoop", "Codecs", "Files", "Hashing"]),
         module("Services", "Producer", uses: services + ["HTTPClient", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
             "Services", "Simulator",
@@ -154,7 +157,8 @@ let package = Package(
 
         // Tests
         .target(
-            name: "PlatformTesting", dependencies: ["CRDKafka", "Bytes", "Files", "Zstd"],
+            name: "PlatformTesting",
+            dependencies: ["CRDKafka", "CSnappy", "CLZFrame", "Bytes", "Files", "Zstd", "Gzip"],
             path: "Tests/PlatformTesting", exclude: ["s3_server.py"],
             swiftSettings: strict),
         .target(
@@ -168,7 +172,7 @@ let package = Package(
             dependencies: ["PlatformTesting", "Broker", "Kafka", "Events", "Telemetry", "Bytes"],
             path: "Tests/BrokerTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
-        tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "JSONScan", "Bytes"]),
+        tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(
             "PostgresTests",
@@ -214,7 +218,8 @@ let package = Package(
         tests(
             "BrokerTests", exclude: ["clients"],
             uses: [
-                "medallion", "Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Files", "Hashing", "Bytes",
+                "medallion", "Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Codecs", "Files",
+                "Hashing", "Bytes",
             ]),
         tests(
             "SimulatorTests",

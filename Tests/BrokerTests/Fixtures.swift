@@ -1,4 +1,6 @@
 import Bytes
+import Codecs
+import Dispatch
 import Events
 import Files
 import Glibc
@@ -45,6 +47,47 @@ enum TestBatch {
         return resummed(batch)
     }
 
+    /// A batch with the records of `make` compressed.
+    static func packed(
+        _ values: [String], _ codec: PayloadDecompressor.Codec, producerID: Int64 = -1, epoch: Int16 = -1,
+        sequence: Int32 = -1, timestamp: Int64 = 1_600_000_000_000
+    ) throws -> [UInt8] {
+        let plain = make(values, producerID: producerID, epoch: epoch, sequence: sequence, timestamp: timestamp)
+        let records = Array(plain[RecordBatchHeader.byteCount...])
+        let payload =
+            switch codec {
+            case .gzip: Packing.gzip(records)
+            case .snappy: Packing.snappy(records)
+            case .lz4: Packing.lz4(records)
+            case .zstd: try Packing.zstd(records)
+            }
+        return with(payload: payload, attributes: codec.rawValue, plain)
+    }
+
+    /// A batch with other bytes in the place of its records.
+    static func with(payload: [UInt8], attributes: Int16 = 0, count: Int32? = nil, _ batch: [UInt8]) -> [UInt8] {
+        var batch = Array(batch[..<RecordBatchHeader.byteCount]) + payload
+        batch.withUnsafeMutableBytes { bytes in
+            bytes.setBigEndian(Int32(bytes.count - 12), at: 8)
+            bytes.setBigEndian(attributes, at: 21)
+            if let count {
+                bytes.setBigEndian(count - 1, at: 23)
+                bytes.setBigEndian(count, at: 57)
+            }
+        }
+        return resummed(batch)
+    }
+
+    /// The bytes of one record.
+    static func record(_ fields: [Int], _ tail: [UInt8] = []) -> [UInt8] {
+        var body: [UInt8] = [0]
+        for field in fields { appendVarint(field, to: &body) }
+        body += tail
+        var record: [UInt8] = []
+        appendVarint(body.count, to: &record)
+        return record + body
+    }
+
     /// The batch with its sum made right again.
     static func resummed(_ batch: [UInt8]) -> [UInt8] {
         var batch = batch
@@ -61,6 +104,25 @@ enum TestBatch {
             rest >>= 7
         }
         bytes.append(UInt8(rest))
+    }
+
+    static func validated(
+        _ bytes: UnsafeRawBufferPointer, bytesMax: Int = 1 << 20
+    ) -> Result<RecordBatchHeader, ErrorCode> {
+        var validator = BatchValidator()
+        var budget = 128 << 20
+        do throws(ErrorCode) {
+            return .success(try validator.validate(bytes, bytesMax: bytesMax, budget: &budget))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    static func validatedCode(_ batch: [UInt8]) -> ErrorCode {
+        switch batch.withUnsafeBytes({ validated($0) }) {
+        case .success: .none
+        case .failure(let code): code
+        }
     }
 
     static func header(_ batch: [UInt8]) -> RecordBatchHeader? {
@@ -93,6 +155,25 @@ enum TestBatch {
     }
 }
 
+extension UnsafeRawBufferPointer {
+    /// A zigzag varint of up to 10 bytes; nil when it is cut off or too long. Moves `position` past it.
+    @inline(__always)
+    func varint(at position: inout Int) -> Int? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while position < count, shift < 64 {
+            let byte = self[position]
+            position += 1
+            value |= UInt64(byte & 0x7f) << shift
+            if byte & 0x80 == 0 {
+                return Int(truncatingIfNeeded: (value >> 1) ^ (0 &- (value & 1)))
+            }
+            shift += 7
+        }
+        return nil
+    }
+}
+
 extension PartitionLog {
     /// Appends, and does with it what a round does.
     @discardableResult
@@ -110,9 +191,19 @@ extension PartitionLog {
         -> AppendOutcome
     {
         try batch.withUnsafeBytes { bytes in
-            let header = try RecordBatch.validate(produced: bytes, bytesMax: 1 << 20)
+            let header = try TestBatch.validated(bytes).get()
             return try append(bytes, header: header, settings: settings, now: now)
         }
+    }
+
+    func firstOffset(notBefore time: Int64) throws -> TimedOffset? {
+        var validator = BatchValidator()
+        return try firstOffset(notBefore: time, &validator)
+    }
+
+    func offsetOfLargestTimestamp() throws -> TimedOffset? {
+        var validator = BatchValidator()
+        return try offsetOfLargestTimestamp(&validator)
     }
 
     /// Everything a reader sees from `offset` on.
@@ -162,6 +253,16 @@ final class FaultyDisk: Sendable {
         /// Bytes that may still be written before writes fail with ENOSPC; nil for no limit.
         var writableBytes: Int?
         var syncFails = false
+        /// Syncs wait for ``FaultyDisk/go()``.
+        var syncWaits = false
+    }
+
+    private let gate = DispatchSemaphore(value: 0)
+
+    /// Lets the syncs go on that wait, and those that follow.
+    func go() {
+        faults.withLock { $0.syncWaits = false }
+        gate.signal()
     }
 
     let faults = Mutex(Faults())
@@ -182,6 +283,10 @@ final class FaultyDisk: Sendable {
                 return pwrite(descriptor, bytes.baseAddress, count, off_t(offset))
             },
             sync: { [self] descriptor in
+                if faults.withLock({ $0.syncWaits }) {
+                    gate.wait()
+                    gate.signal()
+                }
                 guard !faults.withLock({ $0.syncFails }) else {
                     errno = EIO
                     return -1

@@ -1,6 +1,8 @@
 import Bytes
+import Codecs
 import Files
 import Glibc
+import Kafka
 import PlatformTesting
 import Testing
 
@@ -78,41 +80,76 @@ struct FuzzTests {
         }
     }
 
-    @Test("Damaged record batches are taken or refused, and what is taken can be read back", arguments: [0, 1])
-    func batches(_ salt: UInt64) throws {
-        var random = SeededGenerator(seed: seed &+ salt)
-        let folder = try TemporaryFolder()
-        let log = try TestLog.open(folder.file("log"))
-        let corpus = [
-            TestBatch.make(["a"]), TestBatch.make(["one", "two", "three"], producerID: 5, epoch: 0, sequence: 0),
-            TestBatch.make(Array(repeating: "x", count: 40), attributes: 1),
+    /// Sound batches of every kind: what damage makes of them is often still one.
+    private static func batchCorpus() throws -> [[UInt8]] {
+        let values = (0..<40).map { "a value that repeats, \($0 % 7)" }
+        let packed = try PayloadDecompressor.Codec.allCases.map { try TestBatch.packed(values, $0) }
+        let records = Array(TestBatch.make(values)[RecordBatchHeader.byteCount...])
+        return packed + [
+            TestBatch.make(["a"]), TestBatch.make(values),
+            TestBatch.with(
+                payload: Packing.javaSnappy(records, blockBytes: 300), attributes: 2, TestBatch.make(values)),
         ]
-        rounds(3_000) { _ in
+    }
+
+    @Test("Of damaged record batches, what the broker acknowledges a client reads back, each record of it")
+    func batches() throws {
+        var random = SeededGenerator(seed: seed)
+        let folder = try TemporaryFolder()
+        let broker = try TestBroker(folder: folder.file("b")) {
+            $0.durability = .interval(milliseconds: 100)
+            $0.createsTopics = true
+        }
+        let kafka = KafkaConfiguration(brokers: broker.address, clientID: "fuzz")
+        _ = try KafkaAdmin(kafka).createTopic("t", partitions: 1, timeoutMilliseconds: 20_000)
+        let socket = try BrokerSocket(port: broker.port)
+        let corpus = try Self.batchCorpus()
+        var (taken, refused) = (0, 0)
+        try rounds(4_000) { _ in
             var bytes = Damage.apply(to: corpus, &random)
-            if bytes.count >= RecordBatchHeader.byteCount, Bool.random(using: &random) {
+            if bytes.count >= RecordBatchHeader.byteCount, Int.random(in: 0..<10, using: &random) > 0 {
                 // Damage behind sound sums is what a faulty client library makes.
                 bytes.withUnsafeMutableBytes { $0.setBigEndian(Int32($0.count - 12), at: 8) }
                 bytes = TestBatch.resummed(bytes)
             }
-            // The produce handler asks for as much.
-            guard TestBatch.header(bytes)?.byteCount == bytes.count else { return }
-            _ = try? log.write(bytes)
+            var writer = WireWriter(isFlexible: false)
+            RequestBodies.produce(&writer, 8, acks: -1, topic: "t", partition: 0, records: bytes)
+            socket.send(RequestBodies.frame(.produce, 8, correlation: 1, writer.take()))
+            let code = try Self.produceCode(try #require(socket.answer()))
+            if code == 0 { taken += 1 } else { refused += 1 }
         }
-        let end = log.published.withLock { $0.endOffset }
+        #expect(taken > 20 && refused > 20)
+        try expectReadable(kafka)
+    }
+
+    /// The error of an answer to a Produce of version 8 for one topic partition.
+    private static func produceCode(_ answer: [UInt8]) throws -> Int16 {
+        var reader = WireReader(answer)
+        _ = (try reader.int32(), try reader.int32(), try reader.string(), try reader.int32(), try reader.int32())
+        return try reader.int16()
+    }
+
+    /// Reads every offset of the topic `t` as the platform does.
+    private func expectReadable(_ kafka: KafkaConfiguration) throws {
+        let end = try KafkaAdmin(kafka).watermarks(topic: "t", partition: 0, timeoutMilliseconds: 20_000).high
+        let consumer = try KafkaConsumer(kafka)
+        try consumer.assign([("t", 0, .beginning)])
+        let queue = try #require(consumer.queue(topic: "t", partition: 0))
         var next: Int64 = 0
-        while next < end {
-            let region = try #require(try log.read(from: next, bytesMax: 1 << 20, atLeastOne: true).region)
-            let bytes = try region.bytes()
-            var position = 0
-            while position < bytes.count {
-                let header = try #require(TestBatch.header(Array(bytes[position...])))
-                #expect(header.baseOffset == next, "seed \(seed)")
-                next = header.lastOffset + 1
-                position += header.byteCount
+        var (emptyReads, faults) = (0, [String]())
+        while next < end, emptyReads < 40, faults.isEmpty {
+            queue.next(maxRecords: 5_000, timeoutMilliseconds: 250) { batch in
+                emptyReads = batch.count == 0 ? emptyReads + 1 : 0
+                for index in 0..<batch.count {
+                    if batch[index].offset != next {
+                        faults.append("offset \(batch[index].offset) follows \(next - 1)")
+                    }
+                    next = batch[index].offset + 1
+                }
+                faults += batch.errors.map { "\($0)" }
             }
         }
-        let again = try TestLog.open(folder.file("log"))
-        #expect(again.published.withLock { $0.endOffset } == end, "seed \(seed)")
+        #expect(next == end && faults.isEmpty, "seed \(seed): \(faults.prefix(3))")
     }
 }
 

@@ -1,3 +1,4 @@
+import Bytes
 import Files
 import Glibc
 import Kafka
@@ -117,5 +118,184 @@ struct HostileTests {
         }
         #expect(codes == [0, 81, 81])
         try expectService(broker)
+    }
+
+    private func produce(_ batch: [UInt8], acks: Int16) -> [UInt8] {
+        var writer = WireWriter(isFlexible: false)
+        RequestBodies.produce(&writer, 8, acks: acks, topic: "t", partition: 0, records: batch)
+        return RequestBodies.frame(.produce, 8, correlation: 1, writer.take())
+    }
+
+    /// A broker whose disk waits, with the topic `t`.
+    private func stalled(_ disk: FaultyDisk, requestMemory: Int) throws -> TestBroker {
+        let broker = try TestBroker(folder: folder.file("b"), disk: disk.calls) {
+            $0.requestMemoryBytesMax = requestMemory
+        }
+        _ = try KafkaAdmin(KafkaConfiguration(brokers: broker.address))
+            .createTopic("t", partitions: 1, timeoutMilliseconds: 20_000)
+        disk.faults.withLock { $0.syncWaits = true }
+        return broker
+    }
+
+    /// Memory that the broker's requests hold, as its metric tells it.
+    private func requestBytes(_ broker: TestBroker) -> Int {
+        let lines = String(decoding: broker.metrics.render(), as: UTF8.self).split(separator: "\n")
+        let line = lines.first { $0.hasPrefix("broker_request_bytes ") }
+        return line.flatMap { Double($0.dropFirst(21)) }.map { Int($0) } ?? -1
+    }
+
+    /// Sends as much of `frame`, again and again, as the broker takes; true once `total` bytes are gone.
+    ///
+    /// - Parameter idleMax: how often nothing may be taken, every 5 ms.
+    private func pump(
+        _ frame: [UInt8], _ socket: BrokerSocket, _ sent: inout Int, total: Int, idleMax: Int = 40
+    ) -> Bool {
+        var idle = 0
+        while sent < total, idle < idleMax {
+            let rest = Array(frame[(sent % frame.count)...])
+            let count = socket.sendWithoutWaiting(rest)
+            sent += count
+            idle = count == 0 ? idle + 1 : 0
+            if count == 0 { usleep(5_000) }
+        }
+        return sent >= total
+    }
+
+    @Test("Producers that want no answer are held back as those that do: 320 MB against a disk that waits")
+    func withoutAcknowledgement() throws {
+        let disk = FaultyDisk()
+        let broker = try stalled(disk, requestMemory: 32 << 20)
+        defer { disk.go() }
+        let frame = produce(TestBatch.make([String(repeating: "x", count: 4_000_000)]), acks: 0)
+        let total = 80 * frame.count
+        let resident = try residentBytes()
+        let sockets = try (0..<2).map { _ in try BrokerSocket(port: broker.port) }
+        var sent = [0, 0]
+        for index in 0..<2 { _ = pump(frame, sockets[index], &sent[index], total: total / 2) }
+        // Beside what the broker holds, what is on its way in the sockets.
+        #expect(sent[0] + sent[1] < 32 << 20 + 40 << 20, "\(sent) bytes of \(total) were taken")
+        #expect(requestBytes(broker) <= 32 << 20)
+        #expect(try residentBytes() < resident + 96 << 20)
+        disk.go()
+        // With the disk back, everything arrives, with no more memory than before.
+        var peak = 0
+        for index in 0..<2 {
+            while sent[index] < total / 2 {
+                _ = pump(frame, sockets[index], &sent[index], total: min(total / 2, sent[index] + 8 << 20))
+                peak = max(peak, try residentBytes())
+            }
+        }
+        #expect(peak < resident + 128 << 20)
+        let kafka = KafkaConfiguration(brokers: broker.address)
+        var end: Int64 = 0
+        for _ in 0..<200 where end < 80 {
+            end = try KafkaAdmin(kafka).watermarks(topic: "t", partition: 0, timeoutMilliseconds: 20_000).high
+            if end < 80 { usleep(50_000) }
+        }
+        #expect(end == 80)
+    }
+
+    @Test("Frames of connections that were closed count until they are written")
+    func closedConnections() throws {
+        let disk = FaultyDisk()
+        let broker = try stalled(disk, requestMemory: 32 << 20)
+        defer { disk.go() }
+        let frame = produce(TestBatch.make([String(repeating: "x", count: 4_000_000)]), acks: -1)
+        let resident = try residentBytes()
+        for _ in 0..<60 {
+            let socket = try BrokerSocket(port: broker.port)
+            var sent = 0
+            _ = pump(frame, socket, &sent, total: frame.count, idleMax: 5)
+        }
+        #expect(requestBytes(broker) <= 32 << 20)
+        #expect(try residentBytes() < resident + 96 << 20)
+        disk.go()
+        try expectService(broker)
+        #expect(requestBytes(broker) < 1 << 20, "what was written counts no more")
+    }
+
+    @Test("Requests that wait for the storage thread count, with what was decoded of them")
+    func waitingTasks() throws {
+        let disk = FaultyDisk()
+        let broker = try stalled(disk, requestMemory: 16 << 20)
+        defer { disk.go() }
+        // Keeps the storage thread busy.
+        let first = try BrokerSocket(port: broker.port)
+        first.send(produce(TestBatch.make(["x"]), acks: -1))
+        var writer = WireWriter(isFlexible: false)
+        // 30,000 offsets for topics that do not exist but one; small on the wire, larger when decoded.
+        writer.string("group")
+        writer.int32(-1)
+        writer.string("")
+        writer.int64(-1)
+        writer.array([0]) { writer, _ in
+            writer.string("t")
+            writer.array(Array(0..<30_000)) { writer, _ in
+                writer.int32(0)
+                writer.int64(1)
+                writer.nullableString(nil)
+            }
+        }
+        let frame = RequestBodies.frame(.offsetCommit, 2, correlation: 5, writer.take())
+        let resident = try residentBytes()
+        var sent = 0
+        for _ in 0..<40 {
+            let socket = try BrokerSocket(port: broker.port)
+            var own = 0
+            _ = pump(frame, socket, &own, total: 2 * frame.count, idleMax: 5)
+            sent += own
+        }
+        #expect(sent > 0)
+        #expect(requestBytes(broker) <= 16 << 20)
+        #expect(try residentBytes() < resident + 128 << 20)
+        disk.go()
+        #expect(first.answer() != nil)
+        try expectService(broker)
+    }
+
+    @Test("Ids of members count in what groups may hold, and notes of committed offsets have a bound of their own")
+    func idsAndNotes() throws {
+        var limits = GroupLimits()
+        limits.bytesMax = 4 << 20
+        limits.offsetBytesMax = 1 << 20
+        var groups = GroupCoordinator(limits: limits)
+        let long = String(repeating: "i", count: 32_000)
+        var members = 0
+        for number in 0..<1_000 {
+            let join = GroupJoin(
+                instanceID: "\(long)\(number)", clientID: long, sessionMilliseconds: 10_000, rebalanceMilliseconds: 10,
+                protocols: [GroupProtocol(name: "range", metadata: [])])
+            guard groups.refusal(of: join, group: "g\(number)") == nil else { break }
+            groups.with("g\(number)") { group in
+                group.join(join, newID: GroupCoordinator.newMemberID(long), token: number, initialDelay: 0, now: 0)
+            }
+            members += 1
+        }
+        #expect((40...70).contains(members), "64 kB each in 4 MiB")
+        #expect(groups.byteCount <= limits.bytesMax)
+        for number in 0..<members { groups.forget("g\(number)") }
+        #expect(groups.byteCount == 0)
+        // One character may be any number of bytes.
+        let wide = "e" + String(repeating: "\u{301}", count: 10_000)
+        #expect(GroupCoordinator.newMemberID(wide).utf8.count <= GroupCoordinator.newMemberIDBytesMax)
+
+        let tables = StorageTables()
+        var journal = try OffsetJournal(folder: folder.path)
+        let note = String(repeating: "n", count: 4_000)
+        func change(_ number: Int, _ note: String) -> OffsetChange {
+            OffsetChange(
+                group: "g\(number)", topicPartition: TestLog.name,
+                committed: CommittedOffset(offset: 1, leaderEpoch: 0, metadata: note, commitTime: 0))
+        }
+        var committed = 0
+        for number in 0..<1_000 where tables.hasRoom(for: "g\(number)", [change(number, note)], limits) {
+            try journal.append([change(number, note)])
+            tables.set(offsets: journal)
+            committed += 1
+        }
+        #expect((240...264).contains(committed))
+        // Who is there goes on, but not with more.
+        #expect(tables.hasRoom(for: "g0", [change(0, note)], limits))
+        #expect(!tables.hasRoom(for: "g0", [change(0, note + note)], limits))
     }
 }

@@ -89,7 +89,7 @@ struct LogStartTests {
         _ = try log.retain(LogRetention(milliseconds: 100, bytes: nil), now: 1_140)
         var view = log.published.withLock { $0 }
         #expect(view.startOffset == 80 && view.endOffset == 80 && view.byteCount == 0)
-        #expect(try Folder.list(folder.file("log")) == [SegmentFile.name(80)])
+        #expect(try Folder.list(folder.file("log")) == [SegmentFile.name(80), "log-start.meta"])
         // An empty log has nothing more to drop.
         #expect(try log.retain(LogRetention(milliseconds: 100, bytes: nil), now: 9_999) == 0)
         let again = try reopened()

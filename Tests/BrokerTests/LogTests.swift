@@ -1,4 +1,5 @@
 import Bytes
+import Codecs
 import Files
 import PlatformTesting
 import Testing
@@ -192,6 +193,132 @@ struct LogTests {
         let log = try TestLog.open(folder.file("log"), settings)
         try log.write(TestBatch.make(["a", "b", "c"], timestamp: 5_000), settings: settings)
         #expect(try log.firstOffset(notBefore: 5_001) == TimedOffset(offset: 1, timestamp: 5_001))
+    }
+
+    @Test("With the client's times, the record is found inside its compressed batch too, behind the log's start")
+    func byClientTimeCompressed() throws {
+        let settings = LogSettings(timestampType: .createTime)
+        for codec in PayloadDecompressor.Codec.allCases {
+            let log = try TestLog.open(folder.file("log-\(codec)"), settings)
+            let values = (0..<20).map { "a value that repeats, \($0)" }
+            try log.write(try TestBatch.packed(values, codec, timestamp: 5_000), settings: settings)
+            try log.write(try TestBatch.packed(values, codec, timestamp: 4_000), settings: settings)
+            #expect(try log.firstOffset(notBefore: 5_007) == TimedOffset(offset: 7, timestamp: 5_007))
+            #expect(try log.offsetOfLargestTimestamp() == TimedOffset(offset: 19, timestamp: 5_019))
+            _ = try log.deleteRecords(before: 19)
+            #expect(try log.firstOffset(notBefore: 4_000) == TimedOffset(offset: 19, timestamp: 5_019))
+            _ = try log.deleteRecords(before: 20)
+            #expect(try log.firstOffset(notBefore: 4_010) == TimedOffset(offset: 30, timestamp: 4_010))
+            #expect(try log.firstOffset(notBefore: 5_000) == nil)
+        }
+    }
+
+    @Test("The largest time of a batch is that of its records, whatever its header says")
+    func largestTimeOfTheRecords() throws {
+        let settings = LogSettings(timestampType: .createTime)
+        let log = try TestLog.open(folder.file("log"), settings)
+        var batch = TestBatch.make(["a", "b", "c"], timestamp: 5_000)
+        batch.withUnsafeMutableBytes { $0.setBigEndian(Int64(9_000), at: RecordBatchHeader.maxTimestampPosition) }
+        try log.write(TestBatch.resummed(batch), settings: settings)
+        #expect(try log.offsetOfLargestTimestamp() == TimedOffset(offset: 2, timestamp: 5_002))
+        #expect(try log.firstOffset(notBefore: 6_000) == nil)
+        let stored = try #require(try log.read(from: 0, bytesMax: 1_000, atLeastOne: true).region).bytes()
+        #expect(TestBatch.validatedCode(stored) == .none)
+        #expect(TestBatch.header(stored)?.maxTimestamp == 5_002)
+    }
+
+    /// Batches whose headers claim more offsets than they have records: older versions took them.
+    @Test("Offsets that jump by billions stay findable, in new segments and in old ones")
+    func jumps() throws {
+        let path = folder.file("log")
+        let log = try TestLog.open(path)
+        var bases: [Int64] = []
+        for index in 0..<8 {
+            let batch = TestBatch.make(["v\(index)"])
+            var header = try #require(TestBatch.header(batch))
+            if index % 2 == 1 { header.lastOffsetDelta = .max - 1 }
+            bases.append(log.nextOffset)
+            let outcome = try batch.withUnsafeBytes {
+                try log.append($0, header: header, settings: LogSettings(indexIntervalBytes: 1), now: 1)
+            }
+            guard case .accepted(let base, let last, _) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(base == bases[index] && last == base + Int64(header.lastOffsetDelta))
+            log.publish()
+        }
+        try log.flush()
+        let view = log.published.withLock { $0 }
+        for segment in view.sealed { #expect(segment.endOffset - segment.baseOffset <= Int64(Int32.max) + 1) }
+        #expect(view.activeEntries.allSatisfy { $0.relativeOffset <= UInt32(Int32.max) })
+        #expect(view.sealed.count >= 3)
+        for base in bases {
+            let region = try #require(try log.read(from: base, bytesMax: 1, atLeastOne: true).region)
+            let header = try #require(TestBatch.header(try region.bytes()))
+            #expect(header.baseOffset == base)
+        }
+        // An index that is not in order, as older versions wrote one for such a segment, is not believed.
+        let entries = [5, 3].enumerated().map {
+            IndexEntry(relativeOffset: UInt32($1), position: UInt32($0 * 100), timestampBefore: 0)
+        }
+        let seal = SegmentSeal(
+            baseOffset: 0, endOffset: 9, byteCount: 200, timestampMax: 0, entries: entries, producers: ProducerStates())
+        #expect(SegmentSeal(decoding: seal.encoded()) == nil)
+    }
+
+    @Test("An empty segment that a failed roll left is dropped, and what was acknowledged behind it stays")
+    func leftOfAFailedRoll() throws {
+        for (name, rolls) in [("once", [1]), ("twice", [1, 3])] {
+            let path = folder.file(name)
+            var log = try TestLog.open(path)
+            for offset in 0..<5 {
+                if rolls.contains(offset) {
+                    // What `roll` leaves where its last step fails, and the removal as well.
+                    let view = log.published.withLock { $0 }
+                    let seal = SegmentSeal(
+                        baseOffset: 0, endOffset: Int64(offset), byteCount: view.endPosition, timestampMax: 0,
+                        entries: view.activeEntries, producers: ProducerStates())
+                    try File.replace(path + "/" + SegmentFile.name(0, suffix: ".seal"), with: seal.encoded())
+                    _ = try SegmentFile(folder: path, baseOffset: Int64(offset), isNew: true)
+                }
+                try log.write(TestBatch.make(["v\(offset)"]))
+            }
+            for _ in 0..<2 {
+                log = try TestLog.open(path)
+                #expect(try log.everything().map(\.value) == (0..<5).map { "v\($0)" })
+            }
+            try log.write(TestBatch.make(["v5"]))
+            #expect(try TestLog.open(path).everything().count == 6)
+            #expect(try Folder.list(path).filter { $0.hasSuffix(".log") } == [SegmentFile.name(0)])
+        }
+        // Damage in the middle of a log is still told from that.
+        let path = folder.file("damaged")
+        let log = try TestLog.open(path)
+        for offset in 0..<5 { try log.write(TestBatch.make(["v\(offset)"])) }
+        _ = try SegmentFile(folder: path, baseOffset: 5, isNew: true)
+        let segment = path + "/" + SegmentFile.name(0)
+        try File.replace(segment, with: Array(try File.contents(of: segment).dropLast()))
+        #expect(throws: BrokerError.self) { try TestLog.open(path) }
+    }
+
+    @Test("After a start, a retry of what was in flight is known, however old the client's times")
+    func idempotenceOverAStart() throws {
+        let settings = LogSettings(timestampType: .createTime)
+        let path = folder.file("log")
+        let batch = TestBatch.make(["a"], producerID: 7, epoch: 0, sequence: 0, timestamp: 1_000)
+        try TestLog.open(path, settings).write(batch, settings: settings)
+        let now = SystemClock.epochMilliseconds()
+        let log = try TestLog.open(path, settings)
+        log.forgetProducers(before: now - 86_400_000)
+        #expect(try log.write(batch, settings: settings) == .accepted(baseOffset: 0, lastOffset: 0, appendTime: -1))
+        #expect(try log.everything().map(\.value) == ["a"])
+        // A time in the far future does not make it known for ever.
+        let late = TestBatch.make(["b"], producerID: 8, epoch: 0, sequence: 0, timestamp: .max / 2)
+        try log.write(late, settings: settings)
+        let again = try TestLog.open(path, settings)
+        again.forgetProducers(before: SystemClock.epochMilliseconds() + 1_000)
+        #expect(again.producers.producers.isEmpty)
     }
 
     @Test("Retention drops whole old segments and moves the start")

@@ -2,6 +2,7 @@
 #pragma once
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 // One gzip member (RFC 1952) of `count` bytes at level 1; 0 where it does not fit into `capacity` or memory is out.
@@ -28,4 +29,26 @@ static inline size_t medallion_gzip(const uint8_t *bytes, size_t count, uint8_t 
   free(level);
   free(stream);
   return written;
+}
+
+// Memory for `medallion_gunzip`, to be used again and again; NULL where memory is out.
+static inline void *medallion_gunzip_state(void) { return malloc(sizeof(struct inflate_state)); }
+static inline void medallion_gunzip_free(void *state) { free(state); }
+
+// Unpacks the one gzip member that `bytes` holds to its last byte, its sum checked; -1 where it is none or does not
+// fit into `capacity`, which should be larger than what comes out.
+static inline ptrdiff_t medallion_gunzip(void *memory, const uint8_t *bytes, size_t count, uint8_t *out,
+                                         size_t capacity) {
+  if (count > UINT32_MAX || capacity > UINT32_MAX) return -1;
+  struct inflate_state *state = (struct inflate_state *)memory;
+  isal_inflate_init(state);
+  state->crc_flag = ISAL_GZIP;
+  state->next_in = (uint8_t *)bytes;
+  state->avail_in = (uint32_t)count;
+  state->next_out = out;
+  state->avail_out = (uint32_t)capacity;
+  if (isal_inflate(state) != ISAL_DECOMP_OK || state->block_state != ISAL_BLOCK_FINISH) return -1;
+  // Whole bytes that were read ahead lie behind the member as much as those that were not.
+  if (state->avail_in != 0 || state->read_in_length >= 8) return -1;
+  return (ptrdiff_t)state->total_out;
 }

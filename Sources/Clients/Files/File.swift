@@ -61,6 +61,13 @@ package struct File: ~Copyable {
         return Int(status.st_size)
     }
 
+    /// Whether `path` still names this file: not once it is gone, or another was renamed over it.
+    package var bearsItsName: Bool {
+        var (own, named) = (stat(), stat())
+        return fstat(descriptor, &own) == 0 && lstat(path, &named) == 0 && own.st_dev == named.st_dev
+            && own.st_ino == named.st_ino
+    }
+
     /// Reads up to `count` bytes at `offset`; fewer at the end of the file.
     package func read(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
         var failure: FileError?

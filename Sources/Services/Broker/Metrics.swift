@@ -12,6 +12,7 @@ struct BrokerMetrics: Sendable {
     let appendCycleSeconds: Histogram
     let diskFailures: Counter
     let connections: Gauge
+    let requestBytes: Gauge
     let malformedRequests: Counter
     let topics: Gauge
     let groups: Gauge
@@ -34,6 +35,8 @@ struct BrokerMetrics: Sendable {
             "broker_append_round_seconds", help: "Duration of writing, syncing and publishing one round of batches.")
         diskFailures = registry.counter("broker_disk_failures_total", help: "Failed writes and syncs of the log.")
         connections = registry.gauge("broker_connections", help: "Open client connections.")
+        requestBytes = registry.gauge(
+            "broker_request_bytes", help: "Memory that requests hold which are half received or not answered yet.")
         malformedRequests = registry.counter(
             "broker_malformed_requests_total", help: "Requests that could not be decoded; their connection was closed.")
         topics = registry.gauge("broker_topics", help: "Topics.")

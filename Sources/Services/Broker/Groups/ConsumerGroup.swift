@@ -46,7 +46,12 @@ struct ConsumerGroup: Sendable {
     /// In the order of joining.
     var orderedMembers: [GroupMember] { members.values.sorted { $0.number < $1.number } }
 
-    var byteCount: Int { members.values.reduce(0) { $0 + $1.byteCount } }
+    /// What the group keeps in memory, about.
+    var byteCount: Int {
+        let own = 512 + id.utf8.count + (protocolType?.utf8.count ?? 0) + (protocolName?.utf8.count ?? 0)
+        let pending = pendingMembers.keys.reduce(0) { $0 + 128 + $1.utf8.count }
+        return members.values.reduce(own + pending) { $0 + $1.byteCount }
+    }
 
     mutating func takeNumber() -> Int {
         defer { nextNumber += 1 }

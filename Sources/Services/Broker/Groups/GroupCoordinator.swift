@@ -5,8 +5,12 @@ struct GroupLimits: Sendable {
     var groupsMax = 10_000
     /// Members of one group, with those who were given an id and have not come back.
     var membersMax = 1_000
-    /// Bytes of protocol metadata and assignments in all groups together.
+    /// Memory of all groups with members together: ids, protocol metadata, assignments.
     var bytesMax = 64 << 20
+    /// Groups that may have committed offsets.
+    var groupsWithOffsetsMax = 100_000
+    /// Bytes of all committed offsets in a journal without anything outdated; in memory they take about twice that.
+    var offsetBytesMax = 128 << 20
     /// How long an empty group waits for more members than the first, in milliseconds: several consumers that start
     /// together then share one rebalance.
     var initialDelayMilliseconds: Int64 = 200
@@ -34,14 +38,25 @@ struct GroupCoordinator: Sendable {
             let digits = String(value, radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits
         }
-        return "\(prefix.prefix(100))-\(hex(random.high))\(hex(random.low))"
+        var start = ""
+        // In bytes: one character may have any number of them.
+        for scalar in prefix.unicodeScalars {
+            guard start.utf8.count + UTF8.width(scalar) <= prefixBytesMax else { break }
+            start.unicodeScalars.append(scalar)
+        }
+        return "\(start)-\(hex(random.high))\(hex(random.low))"
     }
+
+    private static let prefixBytesMax = 100
+    /// Bytes of the longest id that ``newMemberID(_:)`` makes.
+    static let newMemberIDBytesMax = prefixBytesMax + 33
 
     /// Why a join cannot even be looked at; nil when it can.
     mutating func refusal(of join: GroupJoin, group id: String) -> ErrorCode? {
         guard Self.isValidID(id) else { return .invalidGroupID }
         guard limits.sessionMilliseconds.contains(join.sessionMilliseconds) else { return .invalidSessionTimeout }
-        let size = join.protocols.reduce(0) { $0 + $1.metadata.count + $1.name.utf8.count }
+        let size = join.byteCount
+        if byteCount + size > limits.bytesMax { forgetEmptyGroups() }
         guard byteCount + size <= limits.bytesMax else { return .groupMaxSizeReached }
         if let group = groups[id] {
             let isKnown = group.members[join.memberID] != nil || group.pendingMembers[join.memberID] != nil
@@ -55,8 +70,9 @@ struct GroupCoordinator: Sendable {
 
     /// Runs `body` on a group, which is made if need be.
     mutating func with<Result>(_ id: String, _ body: (inout ConsumerGroup) -> Result) -> Result {
-        var group = groups.removeValue(forKey: id) ?? ConsumerGroup(id: id)
-        byteCount -= group.byteCount
+        let known = groups.removeValue(forKey: id)
+        byteCount -= known?.byteCount ?? 0
+        var group = known ?? ConsumerGroup(id: id)
         let result = body(&group)
         byteCount += group.byteCount
         groups[id] = group

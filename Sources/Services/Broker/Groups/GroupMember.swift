@@ -31,9 +31,14 @@ struct GroupMember: Sendable {
 
     func metadata(of name: String?) -> [UInt8] { protocols.first { $0.name == name }?.metadata ?? [] }
 
-    /// What the member keeps in memory besides its fixed part.
+    /// What the member keeps in memory, about.
     var byteCount: Int {
-        protocols.reduce(assignment.count) { $0 + $1.metadata.count + $1.name.utf8.count }
+        Self.byteCount(ids: [id, instanceID ?? "", clientID, clientHost], protocols, assignment)
+    }
+
+    fileprivate static func byteCount(ids: [String], _ protocols: [GroupProtocol], _ assignment: [UInt8]) -> Int {
+        let texts = ids.reduce(0) { $0 + $1.utf8.count }
+        return protocols.reduce(512 + texts + assignment.count) { $0 + 64 + $1.metadata.count + $1.name.utf8.count }
     }
 }
 
@@ -52,6 +57,12 @@ struct GroupJoin: Sendable {
     var mustJoinTwice = false
     /// The client understands "you lead, but assign nothing" (KIP-814).
     var knowsSkippedAssignment = false
+
+    /// What the member would keep in memory, about.
+    var byteCount: Int {
+        let ids = [memberID, instanceID ?? "", clientID, clientHost, protocolType]
+        return GroupCoordinator.newMemberIDBytesMax + GroupMember.byteCount(ids: ids, protocols, [])
+    }
 }
 
 /// The answer to a JoinGroup.

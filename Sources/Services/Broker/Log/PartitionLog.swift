@@ -31,7 +31,7 @@ final class PartitionLog: Sendable {
     let topicPartition: TopicPartition
     let folder: String
     private let disk: DiskCalls
-    private let writer: Mutex<Writer>
+    private let writer: Mutex<LogWriter>
     let published: Mutex<PublishedLog>
     let openSealed = OpenSegments()
 
@@ -41,35 +41,13 @@ final class PartitionLog: Sendable {
         self.folder = folder
         self.disk = disk
         published = Mutex(recovered.published)
-        writer = Mutex(
-            Writer(
-                file: recovered.published.active, nextOffset: recovered.published.endOffset,
-                position: recovered.published.endPosition, timestampMax: recovered.published.activeTimestampMax,
-                producers: recovered.producers))
-    }
-
-    private struct Writer {
-        var file: SegmentFile
-        var nextOffset: Int64
-        /// Length of the active segment, staged bytes included.
-        var position: Int
-        var timestampMax: Int64
-        var producers: ProducerStates
-        var staged: [UInt8] = []
-        /// Since the last publication.
-        var newEntries: [IndexEntry] = []
-        var undo: [(producerID: Int64, earlier: ProducerStates.Producer?)] = []
-        var isUnsynced = false
-        /// The topic was deleted; its folder may belong to another of the same name by now.
-        var isClosed = false
-        /// A rollback could not cut the file; nothing may be written before that is done.
-        var mustCut = false
+        writer = Mutex(LogWriter(recovered))
     }
 
     /// Staged bytes beyond which they are flushed at once.
     private static let stagedBytesMax = 8 << 20
 
-    /// Stages a batch that ``RecordBatch/validate(produced:bytesMax:)`` accepted.
+    /// Stages a batch that ``BatchValidator`` accepted.
     ///
     /// - Throws: when the disk failed; the caller then rolls back.
     func append(
@@ -77,7 +55,7 @@ final class PartitionLog: Sendable {
     ) throws(FileError) -> AppendOutcome {
         try withWriter { writer throws(FileError) in
             if writer.isClosed { return .refused(.unknownTopicOrPartition) }
-            if writer.mustCut { try cut(&writer) }
+            try writer.settle()
             switch writer.producers.decide(header) {
             case .refuse(let code): return .refused(code)
             case .duplicate(let known):
@@ -85,18 +63,19 @@ final class PartitionLog: Sendable {
                     baseOffset: known.baseOffset, lastOffset: known.lastOffset, appendTime: known.appendTime)
             case .append: break
             }
-            if writer.position > 0, writer.position + batch.count > settings.segmentBytesMax {
-                try roll(&writer)
-            }
+            // Index entries hold offsets as 32-bit distances from the segment's first.
+            let reach = writer.nextOffset - writer.file.baseOffset + Int64(header.lastOffsetDelta)
+            let isFull = writer.position + batch.count > settings.segmentBytesMax || reach > Int64(Int32.max)
+            if writer.position > 0, isFull { try roll(&writer) }
             return try stage(batch, header, settings, now, &writer)
         }
     }
 
     private func stage(
         _ batch: UnsafeRawBufferPointer, _ header: RecordBatchHeader, _ settings: LogSettings, _ now: Int64,
-        _ writer: inout Writer
+        _ writer: inout LogWriter
     ) throws(FileError) -> AppendOutcome {
-        if writer.staged.count + batch.count > Self.stagedBytesMax { try flush(&writer) }
+        if writer.staged.count + batch.count > Self.stagedBytesMax { try writer.flush() }
         var header = header
         header.baseOffset = writer.nextOffset
         if settings.timestampType == .logAppendTime { header.maxTimestamp = now }
@@ -105,15 +84,14 @@ final class PartitionLog: Sendable {
         writer.staged.withUnsafeMutableBytes { staged in
             RecordBatch.stamp(
                 UnsafeMutableRawBufferPointer(rebasing: staged[start...]), baseOffset: header.baseOffset,
-                leaderEpoch: Self.leaderEpoch, timestampType: settings.timestampType, now: now)
+                leaderEpoch: Self.leaderEpoch, timestampType: settings.timestampType,
+                maxTimestamp: header.maxTimestamp)
         }
         let lastEntryPosition =
             writer.newEntries.last?.position ?? published.withLock { $0.activeEntries.last?.position }
-        if lastEntryPosition.map({ writer.position - Int($0) >= settings.indexIntervalBytes }) ?? true {
-            writer.newEntries.append(
-                IndexEntry(
-                    relativeOffset: UInt32(truncatingIfNeeded: header.baseOffset - writer.file.baseOffset),
-                    position: UInt32(truncatingIfNeeded: writer.position), timestampBefore: writer.timestampMax))
+        let isDue = lastEntryPosition.map { writer.position - Int($0) >= settings.indexIntervalBytes } ?? true
+        if isDue, let entry = IndexEntry(header, in: writer.file, at: writer.position, after: writer.timestampMax) {
+            writer.newEntries.append(entry)
         }
         writer.position += batch.count
         writer.nextOffset = header.lastOffset + 1
@@ -128,32 +106,12 @@ final class PartitionLog: Sendable {
 
     /// Gives the staged bytes to the kernel.
     func flush() throws(FileError) {
-        try withWriter { writer throws(FileError) in try flush(&writer) }
-    }
-
-    private func flush(_ writer: inout Writer) throws(FileError) {
-        guard !writer.staged.isEmpty else { return }
-        var failure: FileError?
-        writer.staged.withUnsafeBytes { bytes in
-            do throws(FileError) {
-                try writer.file.write(bytes, at: writer.position - bytes.count)
-            } catch { failure = error }
-        }
-        if let failure { throw failure }
-        writer.isUnsynced = true
-        // A large buffer is not kept for the next trickle.
-        writer.staged.removeAll(keepingCapacity: writer.staged.count <= 1 << 20)
+        try withWriter { writer throws(FileError) in try writer.flush() }
     }
 
     /// Makes durable what was flushed; does nothing when nothing was since the last time.
     func sync() throws(FileError) {
-        try withWriter { writer throws(FileError) in try sync(&writer) }
-    }
-
-    private func sync(_ writer: inout Writer) throws(FileError) {
-        guard writer.isUnsynced else { return }
-        try writer.file.sync()
-        writer.isUnsynced = false
+        try withWriter { writer throws(FileError) in try writer.sync() }
     }
 
     /// Shows readers everything that was flushed.
@@ -165,7 +123,7 @@ final class PartitionLog: Sendable {
         return published.withLock { $0.endOffset }
     }
 
-    private func publish(_ writer: inout Writer) {
+    private func publish(_ writer: inout LogWriter) {
         published.withLock { published in
             published.activeEntries.append(contentsOf: writer.newEntries)
             published.endOffset = writer.nextOffset
@@ -183,30 +141,15 @@ final class PartitionLog: Sendable {
     /// - Throws: when the file could not be cut; the next append tries again first.
     func rollBack() throws(FileError) {
         try withWriter { writer throws(FileError) in
-            for (producerID, earlier) in writer.undo.reversed() { writer.producers.restore(producerID, earlier) }
-            writer.undo = []
-            writer.newEntries = []
-            writer.staged = []
-            writer.isUnsynced = false
-            published.withLock { published in
-                writer.nextOffset = published.endOffset
-                writer.position = published.endPosition
-                writer.timestampMax = published.activeTimestampMax
-            }
-            writer.mustCut = true
-            try cut(&writer)
+            let published = published.withLock { $0 }
+            try writer.rollBack(to: published)
         }
     }
 
-    private func cut(_ writer: inout Writer) throws(FileError) {
-        try writer.file.truncate(to: writer.position)
-        writer.mustCut = false
-    }
-
     /// Closes the active segment with its seal and begins the next one.
-    private func roll(_ writer: inout Writer) throws(FileError) {
-        try flush(&writer)
-        try sync(&writer)
+    private func roll(_ writer: inout LogWriter) throws(FileError) {
+        try writer.flush()
+        try writer.sync()
         publish(&writer)
         let old = published.withLock { $0 }
         let seal = SegmentSeal(
@@ -214,13 +157,20 @@ final class PartitionLog: Sendable {
             timestampMax: old.activeTimestampMax, entries: old.activeEntries, producers: writer.producers)
         try File.replace(
             folder + "/" + SegmentFile.name(seal.baseOffset, suffix: SegmentSeal.suffix), with: seal.encoded())
+        let path = folder + "/" + SegmentFile.name(old.endOffset)
         // An empty file of that name can only be left from an attempt that failed here.
-        try Folder.removeIfPresent(folder + "/" + SegmentFile.name(old.endOffset))
-        let next = try SegmentFile(folder: folder, baseOffset: old.endOffset, isNew: true, disk: disk)
-        try Folder.sync(folder)
-        writer.file = next
-        writer.position = 0
-        writer.timestampMax = Int64.min
+        try Folder.removeIfPresent(path)
+        let next: SegmentFile
+        do throws(FileError) {
+            next = try SegmentFile(folder: folder, baseOffset: old.endOffset, isNew: true, disk: disk)
+            try Folder.sync(folder)
+        } catch {
+            // What comes now goes into the old segment, to offsets behind that name: no start may find it there.
+            writer.leftover = path
+            try? writer.removeLeftover()
+            throw error
+        }
+        writer.begin(next)
         published.withLock { $0.begin(next, after: seal) }
     }
 
@@ -238,9 +188,14 @@ final class PartitionLog: Sendable {
             guard let limit = retention.milliseconds, writer.position > 0, writer.timestampMax < now - limit else {
                 return
             }
+            try writer.settle()
             try roll(&writer)
         }
-        return try remove(published.withLock { $0.drop(retention, now: now) })
+        let view = published.withLock { $0 }
+        let start = view.start(keeping: retention, now: now)
+        let count = start > view.startOffset ? try moveStart(to: start) : 0
+        try removeDropped()
+        return count
     }
 
     /// Makes all records before `offset` unreadable, durable when this returns, and drops the segments that hold
@@ -250,22 +205,33 @@ final class PartitionLog: Sendable {
     func deleteRecords(before offset: Int64) throws(FileError) -> Int64 {
         let start = published.withLock { $0.startOffset }
         guard offset > start else { return start }
+        _ = try moveStart(to: offset)
+        // The records are gone, whatever becomes of the files: those are tried again, and by the next start.
+        try? removeDropped()
+        return offset
+    }
+
+    /// The start is durable before the first file goes, so that a crash that keeps any of them leaves no hole.
+    ///
+    /// - Returns: how many segments hold nothing readable any more.
+    private func moveStart(to offset: Int64) throws(FileError) -> Int {
         try LogStart.save(offset, folder: folder)
         let dropped = published.withLock { published -> [SealedSegment] in
             published.startOffset = offset
             return published.dropBelowStart()
         }
-        _ = try remove(dropped)
-        return offset
+        writer.withLock { $0.dropped += dropped.map(\.baseOffset) }
+        return dropped.count
     }
 
-    private func remove(_ dropped: [SealedSegment]) throws(FileError) -> Int {
-        // Oldest first: what a crash leaves behind is a row without a hole.
-        for segment in dropped {
-            try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset))
-            try Folder.removeIfPresent(folder + "/" + SegmentFile.name(segment.baseOffset, suffix: SegmentSeal.suffix))
+    private func removeDropped() throws(FileError) {
+        try withWriter { writer throws(FileError) in
+            while let base = writer.dropped.first {
+                try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base))
+                try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base, suffix: SegmentSeal.suffix))
+                writer.dropped.removeFirst()
+            }
         }
-        return dropped.count
     }
 
     /// Forgets producers not heard of since `time` (milliseconds since 1970).
@@ -281,62 +247,8 @@ final class PartitionLog: Sendable {
 
     /// `Mutex.withLock` with typed throws, whatever the toolchain infers.
     private func withWriter<Result: Sendable>(
-        _ body: (inout Writer) throws(FileError) -> Result
+        _ body: (inout LogWriter) throws(FileError) -> Result
     ) throws(FileError) -> Result {
         try writer.withLock { writer throws(FileError) -> Result in try body(&writer) }
-    }
-}
-
-/// What readers see of a log; a value, copied out in moments.
-struct PublishedLog: Sendable {
-    /// The first offset that may be read.
-    var startOffset: Int64
-    /// Oldest first.
-    var sealed: [SealedSegment]
-    var active: SegmentFile
-    var activeEntries: [IndexEntry]
-    /// The largest broker time in the active segment (milliseconds since 1970), Int64.min when it is empty.
-    var activeTimestampMax: Int64
-    /// The offset after the last visible record: the high watermark.
-    var endOffset: Int64
-    /// Where in the active segment the visible records end.
-    var endPosition: Int
-
-    /// Visible bytes of all segments.
-    var byteCount: Int { sealed.reduce(endPosition) { $0 + $1.byteCount } }
-
-    /// Takes out the segments that hold nothing readable any more.
-    mutating func dropBelowStart() -> [SealedSegment] {
-        let count = sealed.partitionPoint { $0.endOffset > startOffset }
-        defer { sealed.removeFirst(count) }
-        return Array(sealed.prefix(count))
-    }
-
-    /// Takes out the segments that `retention` no longer keeps.
-    mutating func drop(_ retention: LogRetention, now: Int64) -> [SealedSegment] {
-        var bytesLeft = Int64(byteCount)
-        var count = 0
-        for segment in sealed {
-            let isOld = retention.milliseconds.map { segment.timestampMax < now - $0 } ?? false
-            let isTooMuch = retention.bytes.map { bytesLeft - Int64(segment.byteCount) >= $0 } ?? false
-            guard isOld || isTooMuch else { break }
-            bytesLeft -= Int64(segment.byteCount)
-            count += 1
-        }
-        let dropped = Array(sealed.prefix(count))
-        sealed.removeFirst(count)
-        startOffset = max(startOffset, sealed.first?.baseOffset ?? active.baseOffset)
-        return dropped
-    }
-
-    mutating func begin(_ next: SegmentFile, after seal: SegmentSeal) {
-        sealed.append(
-            SealedSegment(
-                baseOffset: seal.baseOffset, endOffset: seal.endOffset, byteCount: seal.byteCount,
-                timestampMax: seal.timestampMax, entryCount: seal.entries.count))
-        active = next
-        activeEntries = []
-        activeTimestampMax = Int64.min
-        endPosition = 0
     }
 }

@@ -40,7 +40,7 @@ extension PartitionLog {
         }
         if offset == view.endOffset { return result }
         let segment = try segment(holding: offset, in: view)
-        let relative = UInt32(truncatingIfNeeded: offset - segment.file.baseOffset)
+        let relative = IndexEntry.relative(offset, to: segment.file.baseOffset)
         let entry = try segment.index.last { $0.relativeOffset <= relative }
         let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
         var first: (position: Int, byteCount: Int)?
@@ -67,48 +67,61 @@ extension PartitionLog {
         let view = published.withLock { $0 }
         guard offset < view.endOffset else { return 0 }
         guard offset >= view.active.baseOffset else { return view.byteCount }
-        let relative = UInt32(truncatingIfNeeded: offset - view.active.baseOffset)
+        let relative = IndexEntry.relative(offset, to: view.active.baseOffset)
         let after = view.activeEntries.partitionPoint { $0.relativeOffset > relative }
         let position = after == 0 ? 0 : Int(view.activeEntries[after - 1].position)
         return max(1, view.endPosition - position)
     }
 
     /// The first offset whose record is not older than `time` (milliseconds since 1970); nil when all are older.
-    func firstOffset(notBefore time: Int64) throws(FileError) -> TimedOffset? {
+    ///
+    /// - Parameter validator: unpacks the batch that holds it.
+    func firstOffset(
+        notBefore time: Int64, _ validator: inout BatchValidator
+    ) throws(FileError) -> TimedOffset? {
         let view = published.withLock { $0 }
         for sealed in view.sealed where sealed.timestampMax >= time && sealed.endOffset > view.startOffset {
-            if let found = try firstOffset(notBefore: time, in: try open(sealed), view) { return found }
+            if let found = try firstOffset(notBefore: time, in: try open(sealed), view, &validator) { return found }
         }
         guard view.activeTimestampMax >= time, view.endPosition > 0 else { return nil }
-        return try firstOffset(notBefore: time, in: active(view), view)
+        return try firstOffset(notBefore: time, in: active(view), view, &validator)
     }
 
     private func firstOffset(
-        notBefore time: Int64, in segment: Segment, _ view: PublishedLog
+        notBefore time: Int64, in segment: Segment, _ view: PublishedLog, _ validator: inout BatchValidator
     ) throws(FileError) -> TimedOffset? {
         let entry = try segment.index.last { $0.timestampBefore < time }
         let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
-        var found: (header: RecordBatchHeader, position: Int)?
-        try scanner.headers(from: Int(entry?.position ?? 0)) { header, position in
-            guard header.maxTimestamp >= time, header.lastOffset >= view.startOffset else { return true }
-            found = (header, position)
-            return false
+        var next = Int(entry?.position ?? 0)
+        while next < segment.byteCount {
+            var candidate: (header: RecordBatchHeader, position: Int)?
+            try scanner.headers(from: next) { header, position in
+                guard header.maxTimestamp >= time, header.lastOffset >= view.startOffset else { return true }
+                candidate = (header, position)
+                return false
+            }
+            guard let (header, position) = candidate else { return nil }
+            if header.isLogAppendTime {
+                let offset = max(header.baseOffset, view.startOffset)
+                return TimedOffset(offset: offset, timestamp: header.maxTimestamp)
+            }
+            let bytes = try segment.file.bytes(at: position, count: header.byteCount)
+            let found = bytes.withUnsafeBytes { batch in
+                validator.firstRecord(notBefore: time, from: view.startOffset, in: batch, header)
+            }
+            if let found { return found }
+            // The batch's late records lie before the log's start.
+            next = position + header.byteCount
         }
-        guard let found else { return nil }
-        if found.header.isLogAppendTime || found.header.compression != 0 {
-            let offset = max(found.header.baseOffset, view.startOffset)
-            return TimedOffset(offset: offset, timestamp: found.header.maxTimestamp)
-        }
-        return try record(
-            notBefore: time, from: view.startOffset, in: found.header, at: found.position, of: segment.file)
+        return nil
     }
 
-    /// The last offset of the batch with the largest timestamp; nil for an empty log.
-    func offsetOfLargestTimestamp() throws(FileError) -> TimedOffset? {
+    /// The first record with the largest timestamp; nil for an empty log.
+    func offsetOfLargestTimestamp(_ validator: inout BatchValidator) throws(FileError) -> TimedOffset? {
         let view = published.withLock { $0 }
         let largest = view.sealed.map(\.timestampMax).reduce(view.activeTimestampMax, max)
-        guard largest > Int64.min, let first = try firstOffset(notBefore: largest) else { return nil }
-        return TimedOffset(offset: first.offset, timestamp: largest)
+        guard largest > Int64.min else { return nil }
+        return try firstOffset(notBefore: largest, &validator)
     }
 
     private struct Segment {
@@ -155,40 +168,5 @@ extension PartitionLog {
             return true
         }
         return end
-    }
-
-    /// Looks into an uncompressed batch for the first record from `start` on that is not older than `time`.
-    private func record(
-        notBefore time: Int64, from start: Int64, in header: RecordBatchHeader, at position: Int, of file: SegmentFile
-    ) throws(FileError) -> TimedOffset {
-        var failure: FileError?
-        var result = TimedOffset(offset: header.baseOffset, timestamp: header.maxTimestamp)
-        let bytes = [UInt8](unsafeUninitializedCapacity: header.byteCount) { buffer, count in
-            do throws(FileError) {
-                count = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: position)
-            } catch {
-                failure = error
-                count = 0
-            }
-        }
-        if let failure { throw failure }
-        bytes.withUnsafeBytes { batch in
-            var position = RecordBatchHeader.byteCount
-            for index in 0..<Int(header.recordCount) {
-                guard let length = batch.varint(at: &position), length > 0, length <= batch.count - position else {
-                    return
-                }
-                let end = position + length
-                position += 1
-                guard let delta = batch.varint(at: &position) else { return }
-                if header.baseOffset + Int64(index) >= start, header.baseTimestamp &+ Int64(delta) >= time {
-                    result = TimedOffset(
-                        offset: header.baseOffset + Int64(index), timestamp: header.baseTimestamp &+ Int64(delta))
-                    return
-                }
-                position = end
-            }
-        }
-        return result
     }
 }

@@ -84,6 +84,18 @@ struct ProducerStates: Sendable {
         producers = producers.filter { $0.value.lastSeen >= time }
     }
 
+    /// Counts all as heard of at `time`, in milliseconds since 1970.
+    ///
+    /// After a start: a log with the clients' times does not tell when the broker heard of somebody, and while it was
+    /// down it could not hear of anybody.
+    mutating func hear(at time: Int64) {
+        producers = producers.mapValues { producer in
+            var producer = producer
+            producer.lastSeen = time
+            return producer
+        }
+    }
+
     private mutating func forgetOldest() {
         // A tenth at a time, so that the sort is paid once per ten thousand new producers.
         let byAge = producers.sorted { $0.value.lastSeen < $1.value.lastSeen }

@@ -71,71 +71,31 @@ enum TimestampType: String, Sendable, CaseIterable {
 }
 
 enum RecordBatch {
-    /// Checks a batch as a client sent it; `bytes` starts with it and may go on.
-    ///
-    /// - Returns: its header.
-    /// - Throws: the error code to answer with.
-    static func validate(produced bytes: UnsafeRawBufferPointer, bytesMax: Int) throws(ErrorCode) -> RecordBatchHeader {
-        // The magic byte has been at the same place in all formats.
-        guard bytes.count > RecordBatchHeader.magicPosition else { throw .corruptMessage }
-        guard bytes[RecordBatchHeader.magicPosition] == 2 else { throw .unsupportedForMessageFormat }
-        guard let header = RecordBatchHeader(bytes) else { throw .corruptMessage }
-        guard header.batchLength >= 49, header.byteCount <= bytes.count else { throw .corruptMessage }
-        guard header.byteCount <= bytesMax else { throw .messageTooLarge }
-        let batch = UnsafeRawBufferPointer(rebasing: bytes[..<header.byteCount])
-        guard sum(of: batch) == header.sum else { throw .corruptMessage }
-        guard header.recordCount > 0, header.lastOffsetDelta == header.recordCount - 1 else { throw .invalidRecord }
-        guard !header.isControl, !header.isTransactional, header.compression <= 4 else { throw .invalidRecord }
-        if header.producerID >= 0 {
-            guard header.producerEpoch >= 0, header.baseSequence >= 0 else { throw .invalidRecord }
-        }
-        if header.compression == 0 {
-            guard hasSoundRecords(batch, count: Int(header.recordCount)) else { throw .invalidRecord }
-        }
-        return header
-    }
-
     /// The CRC-32C of a whole batch.
     static func sum(of batch: UnsafeRawBufferPointer) -> UInt32 {
         crc32c(UnsafeRawBufferPointer(rebasing: batch[RecordBatchHeader.attributesPosition...]))
     }
 
-    /// Makes a batch the log's own: its offset, leader epoch, and with LogAppendTime its time, then a new sum.
+    /// Makes a batch the log's own: its offset, leader epoch and largest time, with LogAppendTime as the type of its
+    /// times where the topic wants that, then a new sum where one is due.
+    ///
+    /// - Parameter maxTimestamp: the broker's time with LogAppendTime, else the largest of the records', whatever the
+    ///   client's header said: searches by time go by it.
     static func stamp(
         _ batch: UnsafeMutableRawBufferPointer, baseOffset: Int64, leaderEpoch: Int32, timestampType: TimestampType,
-        now: Int64
+        maxTimestamp: Int64
     ) {
         batch.setBigEndian(baseOffset, at: 0)
         batch.setBigEndian(leaderEpoch, at: RecordBatchHeader.leaderEpochPosition)
         let position = RecordBatchHeader.attributesPosition
         let attributes: Int16 = UnsafeRawBufferPointer(batch).bigEndian(at: position)
-        switch timestampType {
-        case .logAppendTime:
-            batch.setBigEndian(attributes | 0x08, at: position)
-            batch.setBigEndian(now, at: RecordBatchHeader.maxTimestampPosition)
-        case .createTime:
-            guard attributes & 0x08 != 0 else { return }
-            batch.setBigEndian(attributes & ~0x08, at: position)
-        }
+        let wanted = timestampType == .logAppendTime ? attributes | 0x08 : attributes & ~0x08
+        let timePosition = RecordBatchHeader.maxTimestampPosition
+        let time: Int64 = UnsafeRawBufferPointer(batch).bigEndian(at: timePosition)
+        guard wanted != attributes || time != maxTimestamp else { return }
+        batch.setBigEndian(wanted, at: position)
+        batch.setBigEndian(maxTimestamp, at: timePosition)
         batch.setBigEndian(sum(of: UnsafeRawBufferPointer(batch)), at: RecordBatchHeader.sumPosition)
-    }
-
-    /// Whether the uncompressed records fill the batch exactly, with offset deltas 0, 1, 2…; a client that reads the
-    /// log must never meet a frame that its length fields do not describe.
-    private static func hasSoundRecords(_ batch: UnsafeRawBufferPointer, count: Int) -> Bool {
-        var position = RecordBatchHeader.byteCount
-        for index in 0..<count {
-            guard let length = batch.varint(at: &position), length > 0, length <= batch.count - position else {
-                return false
-            }
-            let end = position + length
-            position += 1  // the record's attributes, unused
-            guard batch.varint(at: &position) != nil, let delta = batch.varint(at: &position), delta == index,
-                position <= end
-            else { return false }
-            position = end
-        }
-        return position == batch.count
     }
 }
 
@@ -144,23 +104,6 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     func bigEndian<Value: FixedWidthInteger>(at position: Int) -> Value {
         Value(bigEndian: loadUnaligned(fromByteOffset: position, as: Value.self))
-    }
-
-    /// A zigzag varint of up to 10 bytes; nil when it is cut off or too long. Moves `position` past it.
-    @inline(__always)
-    func varint(at position: inout Int) -> Int? {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while position < count, shift < 64 {
-            let byte = self[position]
-            position += 1
-            value |= UInt64(byte & 0x7f) << shift
-            if byte & 0x80 == 0 {
-                return Int(truncatingIfNeeded: (value >> 1) ^ (0 &- (value & 1)))
-            }
-            shift += 7
-        }
-        return nil
     }
 }
 

@@ -50,6 +50,7 @@ final class SegmentFile: Sendable {
         self.baseOffset = baseOffset
         self.disk = disk
         path = folder + "/" + Self.name(baseOffset)
+        if isNew { try FileWatch.witness?.willMake(.create(path: path)) }
         descriptor = open(path, O_RDWR | O_CLOEXEC | (isNew ? O_CREAT | O_EXCL : 0), 0o640)
         guard descriptor >= 0 else { throw FileError("open", path) }
     }
@@ -92,7 +93,23 @@ final class SegmentFile: Sendable {
         return done
     }
 
+    /// Up to `count` bytes from `position` on; fewer at the end of the file.
+    func bytes(at position: Int, count: Int) throws(FileError) -> [UInt8] {
+        var failure: FileError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            do throws(FileError) {
+                initialized = try read(into: UnsafeMutableRawBufferPointer(buffer), at: position)
+            } catch {
+                failure = error
+                initialized = 0
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
     func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(FileError) {
+        try FileWatch.witness?.willMake(.write(path: path, bytes: Array(bytes), offset: position))
         var done = 0
         while done < bytes.count {
             let written = disk.write(descriptor, UnsafeRawBufferPointer(rebasing: bytes[done...]), position + done)
@@ -105,12 +122,30 @@ final class SegmentFile: Sendable {
         }
     }
 
+    /// Writes the bytes in `range` over themselves, so that the next sync covers them.
+    func rewrite(_ range: Range<Int>) throws(FileError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(range.count, 1 << 20), alignment: 16)
+        defer { buffer.deallocate() }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let piece = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[..<min(buffer.count, range.upperBound - position)])
+            guard try read(into: piece, at: position) == piece.count else {
+                throw FileError("read", path, code: EIO)
+            }
+            try write(UnsafeRawBufferPointer(piece), at: position)
+            position += piece.count
+        }
+    }
+
     func truncate(to size: Int) throws(FileError) {
+        try FileWatch.witness?.willMake(.truncate(path: path, size: size))
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw FileError("truncate", path) }
     }
 
     /// Content and length durable.
-    func sync() throws(FileError) {
+    func sync(file: StaticString = #fileID, line: UInt = #line) throws(FileError) {
+        try FileWatch.witness?.willMake(.sync(path: path, site: "\(file):\(line)"))
         guard disk.sync(descriptor) == 0 else { throw FileError("fdatasync", path) }
     }
 }

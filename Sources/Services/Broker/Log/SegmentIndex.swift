@@ -13,6 +13,19 @@ struct IndexEntry: Equatable, Sendable {
     static let byteCount = 16
 }
 
+extension IndexEntry {
+    /// The entry of a batch; nil where its offset or place is too far from the segment's beginning to be told: it is then
+    /// found from the entry before.
+    init?(_ header: RecordBatchHeader, in file: SegmentFile, at position: Int, after timestampMax: Int64) {
+        guard let relative = UInt32(exactly: header.baseOffset - file.baseOffset), let place = UInt32(exactly: position)
+        else { return nil }
+        self.init(relativeOffset: relative, position: place, timestampBefore: timestampMax)
+    }
+
+    /// What to look for to find `offset` in a segment that begins with `base`.
+    static func relative(_ offset: Int64, to base: Int64) -> UInt32 { UInt32(clamping: offset - base) }
+}
+
 /// What is written beside a segment when the next one begins, so that a start need not read the segment again: its
 /// sparse index, its bounds, and the producers known at its end.
 ///
@@ -62,7 +75,7 @@ struct SegmentSeal: Equatable, Sendable {
         self.producers = producers
     }
 
-    /// Reads a seal; nil when it is cut off, damaged, or of another kind.
+    /// Reads a seal; nil when it is cut off, damaged, of another kind, or its index is not in order.
     init?(decoding bytes: [UInt8]) {
         guard LittleEndianReader.hasSoundSum(bytes) else { return nil }
         var reader = LittleEndianReader(bytes, to: bytes.count - 4)
@@ -76,6 +89,8 @@ struct SegmentSeal: Equatable, Sendable {
             guard let relative: UInt32 = reader.next(), let position: UInt32 = reader.next(),
                 let before: Int64 = reader.next()
             else { return nil }
+            // A look-up halves the row. Offsets beyond 32 bits once made a row that is not one.
+            if let last = entries.last, last.relativeOffset >= relative || last.position >= position { return nil }
             entries.append(IndexEntry(relativeOffset: relative, position: position, timestampBefore: before))
         }
         guard let producers = ProducerStates(decoding: &reader), reader.remaining == 0 else { return nil }

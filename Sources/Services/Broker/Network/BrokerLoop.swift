@@ -17,8 +17,13 @@ final class BrokerLoop: @unchecked Sendable {
     private let portBox = Mutex<UInt16>(0)
     private var sessions: [ObjectIdentifier: ClientSession] = [:]
     var waiters = FetchWaiters()
-    /// Bytes that requests hold: frames half received, and batches not written yet.
-    var requestBytes = 0
+    /// Bytes that requests hold: frames half received, requests that wait for something, and the storage thread's jobs,
+    /// also of connections that are closed by now.
+    var requestBytes = 0 {
+        didSet { core.metrics.requestBytes.set(Double(requestBytes)) }
+    }
+    /// Checks the batches of Produce requests.
+    var validator = BatchValidator()
     /// Consumer groups with members.
     var groups: GroupCoordinator
     /// Who waits for an answer that depends on other members.
@@ -77,8 +82,47 @@ final class BrokerLoop: @unchecked Sendable {
     /// whoever it is that just asked for more.
     func relieveMemory() {
         guard requestBytes > core.configuration.requestMemoryBytesMax else { return }
-        let greediest = sessions.values.max { $0.heldBytes < $1.heldBytes }
-        greediest?.close("requests hold more memory than they may together; this one's unfinished frame the most")
+        guard let greediest = sessions.values.max(by: { $0.heldBytes < $1.heldBytes }), greediest.heldBytes > 0 else {
+            return
+        }
+        greediest.close("requests hold more memory than they may together; this one's unfinished frame the most")
+    }
+
+    // MARK: The storage thread's jobs
+
+    /// Gives the storage thread a job. What the request holds counts until the job calls ``release(_:)``, whatever
+    /// becomes of the connection meanwhile.
+    func submit(_ job: StorageThread.Job, holding bytes: Int, _ session: ClientSession) {
+        guard requestBytes == 0 || requestBytes + bytes <= core.configuration.requestMemoryBytesMax else {
+            return session.close("requests hold more memory than they may together, and this one would need more")
+        }
+        requestBytes += bytes
+        if !core.storage.submit(job) {
+            release(bytes)
+            session.connection.close()
+        }
+    }
+
+    func release(_ bytes: Int) {
+        loop.assertInLoop()
+        requestBytes -= bytes
+    }
+
+    /// Runs `work` on the storage thread and answers with what it returns, which is called on the loop.
+    func change(
+        _ header: RequestHeader, _ reader: WireReader, _ session: ClientSession,
+        _ work: @escaping @Sendable (inout StorageState) -> @Sendable (inout WireWriter) -> Void
+    ) {
+        let slot = session.reserveSlot()
+        let bytes = reader.memoryBytes
+        let task: StorageThread.Task = { [self] state in
+            let encode = work(&state)
+            loop.execute { [self] in
+                release(bytes)
+                answer(slot, header, session, encode)
+            }
+        }
+        submit(.task(task), holding: bytes, session)
     }
 
     /// Logs why a connection was closed, one line a second at most.

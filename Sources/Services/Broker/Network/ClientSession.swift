@@ -22,6 +22,10 @@ final class ClientSession: @unchecked Sendable {
     /// Number of the first slot; numbers go up by one per answered request.
     private var firstSlot = 0
     private var isPaused = false
+    /// Produce requests that want no answer and are not written yet.
+    private var unanswered = 0
+    /// Bytes of answers that wait for those before them.
+    private var readyBytes = 0
     private var mustFinish = false
     /// Fetches that wait for records.
     var waitingFetches: Set<Int> = []
@@ -30,8 +34,10 @@ final class ClientSession: @unchecked Sendable {
 
     private struct Slot {
         var parts: [ResponsePart]?
-        /// Memory that the request holds until it is answered.
+        /// Memory that the request holds until it is answered; 0 where a job of the storage thread counts for it.
         var requestBytes: Int
+        /// Bytes of `parts` that are in memory.
+        var readyBytes = 0
     }
 
     init(connection: TCPConnection, owner: BrokerLoop) {
@@ -105,12 +111,24 @@ final class ClientSession: @unchecked Sendable {
     private func updatePause() {
         guard !connection.isClosed else { return }
         let isMemoryScarce = owner.requestBytes > owner.core.configuration.requestMemoryBytesMax / 2
+        let inFlight = slots.count + unanswered
         let mustPause =
-            slots.count >= Self.requestsInFlightMax || connection.queuedOutputBytes > Self.queuedOutputBytesMax
-            || (isMemoryScarce && !slots.isEmpty)
+            inFlight >= Self.requestsInFlightMax
+            || connection.queuedOutputBytes + readyBytes > Self.queuedOutputBytesMax
+            || (isMemoryScarce && inFlight > 0)
         guard mustPause != isPaused else { return }
         isPaused = mustPause
         if mustPause { connection.pauseReading() } else { connection.resumeReading() }
+    }
+
+    /// A request that wants no answer waits to be written: it counts like one that does.
+    func beginUnanswered() {
+        unanswered += 1
+    }
+
+    func endUnanswered() {
+        unanswered -= 1
+        updatePause()
     }
 
     // MARK: Output
@@ -131,7 +149,11 @@ final class ClientSession: @unchecked Sendable {
         head.int32(Int32(clamping: parts.reduce(headBytes) { $0 + $1.byteCount }))
         head.int32(header.correlationID)
         head.tags()
+        var ready = 0
+        for case .bytes(let bytes) in parts { ready += bytes.count }
         slots[slot - firstSlot].parts = [.bytes(head.take())] + parts
+        slots[slot - firstSlot].readyBytes = ready
+        readyBytes += ready
         sendReady()
     }
 
@@ -139,6 +161,7 @@ final class ClientSession: @unchecked Sendable {
         var sent = 0
         while sent < slots.count, let parts = slots[sent].parts {
             owner.requestBytes -= slots[sent].requestBytes
+            readyBytes -= slots[sent].readyBytes
             for part in parts { send(part) }
             sent += 1
         }

@@ -8,7 +8,7 @@ extension BrokerLoop {
 
     func fetch(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let request = try FetchRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
+        let slot = session.reserveSlot(requestBytes: reader.memoryBytes)
         if request.sessionID != 0 {
             // No sessions here: the client starts over with a full fetch.
             let response = FetchResponse(error: .fetchSessionIDNotFound, topics: [])

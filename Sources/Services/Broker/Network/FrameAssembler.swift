@@ -38,6 +38,10 @@ struct FrameAssembler {
         }
         guard let length = lengthExpected else { return .needsMore }
         let count = min(length - frame.count, bytes.count - consumed)
+        if frame.count + count > frame.capacity {
+            // Doubled, as an array does it, but never beyond the frame: what counts is what is taken.
+            frame.reserveCapacity(min(length, max(2 * frame.capacity, frame.count + count)))
+        }
         frame.append(contentsOf: bytes[consumed..<consumed + count])
         consumed += count
         guard frame.count == length else { return .needsMore }

@@ -36,7 +36,6 @@ extension BrokerLoop {
         _ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession
     ) throws(WireError) {
         let request = try DeleteGroupsRequest(&reader)
-        let slot = session.reserveSlot()
         var results: [(group: String, error: ErrorCode)] = []
         for id in request.groups {
             let hasOffsets = !core.tables.committed(id).isEmpty
@@ -51,20 +50,19 @@ extension BrokerLoop {
         }
         let checked = results
         let logger = core.logger
-        let isAccepted = core.storage.submit(
-            .task { [self] state in
-                var results = checked
-                do throws(FileError) {
-                    try state.forgetOffsets { group, _ in checked.contains { $0.group == group && $0.error == .none } }
-                } catch {
-                    logger.error("cannot forget the offsets of deleted groups", ["error": "\(error)"])
-                    for index in results.indices where results[index].error == .none {
-                        results[index].error = .coordinatorNotAvailable
-                    }
+        change(header, reader, session) { state in
+            var results = checked
+            let doomed = Set(checked.filter { $0.error == .none }.map(\.group))
+            do throws(FileError) {
+                try state.forgetOffsets { group, _ in doomed.contains(group) }
+            } catch {
+                logger.error("cannot forget the offsets of deleted groups", ["error": "\(error)"])
+                for index in results.indices where results[index].error == .none {
+                    results[index].error = .coordinatorNotAvailable
                 }
-                let response = DeleteGroupsResponse(results: results)
-                loop.execute { [self] in answer(slot, header, session) { response.encode(&$0) } }
-            })
-        if !isAccepted { session.connection.close() }
+            }
+            let response = DeleteGroupsResponse(results: results)
+            return { response.encode(&$0) }
+        }
     }
 }

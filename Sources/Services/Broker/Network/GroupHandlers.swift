@@ -19,26 +19,23 @@ extension BrokerLoop {
         _ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession
     ) throws(WireError) {
         let request = try InitProducerIDRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
         guard request.transactionalID == nil else {
-            return answer(slot, header, session) {
+            return answer(session.reserveSlot(), header, session) {
                 InitProducerIDResponse(error: .invalidRequest, producerID: -1).encode(&$0)
             }
         }
         let logger = core.logger
-        let isAccepted = core.storage.submit(
-            .task { [self] state in
-                let response: InitProducerIDResponse
-                do throws(FileError) {
-                    response = InitProducerIDResponse(error: .none, producerID: try state.takeProducerID())
-                } catch {
-                    logger.error("cannot reserve producer ids", ["error": "\(error)"])
-                    // The one of the retriable errors that clients expect here.
-                    response = InitProducerIDResponse(error: .coordinatorNotAvailable, producerID: -1)
-                }
-                loop.execute { [self] in answer(slot, header, session) { response.encode(&$0) } }
-            })
-        if !isAccepted { session.connection.close() }
+        change(header, reader, session) { state in
+            let response: InitProducerIDResponse
+            do throws(FileError) {
+                response = InitProducerIDResponse(error: .none, producerID: try state.takeProducerID())
+            } catch {
+                logger.error("cannot reserve producer ids", ["error": "\(error)"])
+                // The one of the retriable errors that clients expect here.
+                response = InitProducerIDResponse(error: .coordinatorNotAvailable, producerID: -1)
+            }
+            return { response.encode(&$0) }
+        }
     }
 
     // MARK: Offsets
@@ -49,42 +46,47 @@ extension BrokerLoop {
         let request = try OffsetCommitRequest(&reader, version: header.version)
         let slot = session.reserveSlot()
         let now = SystemClock.epochMilliseconds()
-        let refusal = checkGroup(request)
+        var refusal = checkGroup(request)
+        let wanted = request.topics.flatMap { topic -> [OffsetChange] in
+            let id = core.tables.topic(topic.name)?.id
+            return topic.partitions.map { partition in
+                OffsetChange(
+                    group: request.group,
+                    topicPartition: TopicPartition(topic: topic.name, partition: partition.index),
+                    committed: CommittedOffset(
+                        offset: partition.offset, leaderEpoch: partition.leaderEpoch,
+                        metadata: partition.metadata ?? "", commitTime: now), topicID: id)
+            }
+        }
+        if refusal == nil, !core.tables.hasRoom(for: request.group, wanted, groups.limits) {
+            refusal = .policyViolation
+        }
         var changes: [OffsetChange] = []
         let checked = request.topics.map { topic in
             OffsetCommitResponse.Topic(
-                name: topic.name,
-                partitions: topic.partitions.map { partition in
-                    let code = refusal ?? check(topic.name, partition)
-                    if code == .none {
-                        changes.append(
-                            OffsetChange(
-                                group: request.group,
-                                topicPartition: TopicPartition(topic: topic.name, partition: partition.index),
-                                committed: CommittedOffset(
-                                    offset: partition.offset, leaderEpoch: partition.leaderEpoch,
-                                    metadata: partition.metadata ?? "", commitTime: now)))
-                    }
-                    return (partition.index, code)
-                })
+                name: topic.name, partitions: topic.partitions.map { ($0.index, refusal ?? check(topic.name, $0)) })
         }
-        let completion: @Sendable (Bool) -> Void = { [self] isWritten in
+        for (change, code) in zip(wanted, checked.flatMap(\.partitions).map(\.error)) where code == .none {
+            changes.append(change)
+        }
+        let respond: @Sendable ([ErrorCode]) -> Void = { [self] codes in
             var response = OffsetCommitResponse(topics: checked)
-            if !isWritten { response.failAll(with: .coordinatorNotAvailable) }
+            response.fill(with: codes)
             answer(slot, header, session) { response.encode(&$0, version: header.version) }
         }
-        guard !changes.isEmpty else { return completion(true) }
-        if !core.storage.submit(.commit(changes, completion: completion)) { session.connection.close() }
+        guard !changes.isEmpty else { return respond([]) }
+        let bytes = reader.memoryBytes
+        let job = CommitJob(changes: changes) { [self] codes in
+            release(bytes)
+            respond(codes)
+        }
+        submit(.commit(job), holding: bytes, session)
     }
-
-    /// Groups that may have committed offsets; more are refused, so that made-up names cannot fill the memory.
-    private static let groupsWithOffsetsMax = 100_000
 
     private func checkGroup(_ request: OffsetCommitRequest) -> ErrorCode? {
         guard GroupCoordinator.isValidID(request.group) else { return .invalidGroupID }
         let code = checkCommit(request)
-        guard code == .none else { return code }
-        return core.tables.hasRoom(for: request.group, groupsMax: Self.groupsWithOffsetsMax) ? nil : .policyViolation
+        return code == .none ? nil : code
     }
 
     private func check(_ topic: String, _ partition: OffsetCommitRequest.Partition) -> ErrorCode {
@@ -121,11 +123,12 @@ extension BrokerLoop {
 }
 
 extension OffsetCommitResponse {
-    /// Turns every success into `code`.
-    mutating func failAll(with code: ErrorCode) {
+    /// Puts what became of the changes in the place of the successes, in order.
+    mutating func fill(with codes: [ErrorCode]) {
+        var rest = codes[...]
         for topic in topics.indices {
             for partition in topics[topic].partitions.indices where topics[topic].partitions[partition].error == .none {
-                topics[topic].partitions[partition].error = code
+                if let code = rest.popFirst() { topics[topic].partitions[partition].error = code }
             }
         }
     }

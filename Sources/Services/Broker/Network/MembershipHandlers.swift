@@ -16,7 +16,7 @@ extension BrokerLoop {
 
     func joinGroup(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let request = try JoinGroupRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
+        let slot = session.reserveSlot(requestBytes: reader.memoryBytes)
         let clientID = header.clientID ?? ""
         let join = GroupJoin(
             memberID: request.memberID, instanceID: request.instanceID, clientID: clientID,
@@ -39,7 +39,7 @@ extension BrokerLoop {
 
     func syncGroup(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let request = try SyncGroupRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
+        let slot = session.reserveSlot(requestBytes: reader.memoryBytes)
         let size = request.assignments.reduce(0) { $0 + $1.assignment.count }
         var refusal: ErrorCode? = groups.groups[request.group] == nil ? .unknownMemberID : nil
         if groups.byteCount + size > groups.limits.bytesMax { refusal = .groupMaxSizeReached }

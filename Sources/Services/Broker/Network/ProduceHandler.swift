@@ -7,6 +7,7 @@ extension BrokerLoop {
 
     func produce(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let request = try ProduceRequest(&reader, version: header.version)
+        var budget = Self.unpackedBytesMax
         var batches: [AppendBatch] = []
         var logs: [PartitionLog?] = []
         let pending = request.topics.map { topic in
@@ -14,13 +15,13 @@ extension BrokerLoop {
             return topic.partitions.map { partition -> Pending in
                 logs.append(known?.log(partition.index))
                 if let (code, message) = Self.refusal(of: request) { return .error(code, message) }
-                return check(partition, known, reader.bytes, &batches)
+                return check(partition, known, reader.bytes, &budget, &batches)
             }
         }
         let wantsAnswer = request.acks != 0
         let touched = logs
-        let slot = wantsAnswer ? session.reserveSlot(requestBytes: reader.bytes.count) : nil
-        let completion: @Sendable ([AppendOutcome]) -> Void = { [self] outcomes in
+        let slot = wantsAnswer ? session.reserveSlot() : nil
+        let respond: @Sendable ([AppendOutcome]) -> Void = { [self] outcomes in
             let response = Self.response(request, pending, outcomes, touched)
             if let slot {
                 answer(slot, header, session) { response.encode(&$0, version: header.version) }
@@ -29,10 +30,19 @@ extension BrokerLoop {
                 session.close("Produce with acks=0 failed: \(code)")
             }
         }
-        guard !batches.isEmpty else { return completion([]) }
-        let job = AppendJob(frame: reader.bytes, batches: batches, completion: completion)
-        if !core.storage.submit(.append(job)) { session.connection.close() }
+        guard !batches.isEmpty else { return respond([]) }
+        let bytes = reader.memoryBytes
+        if !wantsAnswer { session.beginUnanswered() }
+        let job = AppendJob(frame: reader.bytes, batches: batches) { [self] outcomes in
+            release(bytes)
+            if !wantsAnswer { session.endUnanswered() }
+            respond(outcomes)
+        }
+        submit(.append(job), holding: bytes, session)
     }
+
+    /// Bytes that all batches of one request may unpack to.
+    private static let unpackedBytesMax = 256 << 20
 
     private static func refusal(of request: ProduceRequest) -> (ErrorCode, String?)? {
         if request.transactionalID != nil { return (.invalidRequest, "this broker has no transactions") }
@@ -41,7 +51,8 @@ extension BrokerLoop {
     }
 
     private func check(
-        _ partition: ProduceRequest.Partition, _ topic: Topic?, _ frame: [UInt8], _ batches: inout [AppendBatch]
+        _ partition: ProduceRequest.Partition, _ topic: Topic?, _ frame: [UInt8], _ budget: inout Int,
+        _ batches: inout [AppendBatch]
     ) -> Pending {
         guard let topic, let log = topic.log(partition.index) else { return .error(.unknownTopicOrPartition, nil) }
         guard let range = partition.records, !range.isEmpty else {
@@ -51,7 +62,7 @@ extension BrokerLoop {
         let checked = frame.withUnsafeBytes { bytes -> Result<RecordBatchHeader, ErrorCode> in
             let records = UnsafeRawBufferPointer(rebasing: bytes[range])
             do throws(ErrorCode) {
-                return .success(try RecordBatch.validate(produced: records, bytesMax: bytesMax))
+                return .success(try validator.validate(records, bytesMax: bytesMax, budget: &budget))
             } catch {
                 return .failure(error)
             }

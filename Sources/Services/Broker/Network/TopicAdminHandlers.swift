@@ -3,20 +3,6 @@ import Files
 
 /// What administrators change and ask beyond creating topics. Changes run on the storage thread.
 extension BrokerLoop {
-    /// Runs `work` on the storage thread and answers with what it returns.
-    private func change(
-        _ header: RequestHeader, _ session: ClientSession,
-        _ work: @escaping @Sendable (inout StorageState) -> @Sendable (inout WireWriter) -> Void
-    ) {
-        let slot = session.reserveSlot()
-        let isAccepted = core.storage.submit(
-            .task { [self] state in
-                let encode = work(&state)
-                loop.execute { [self] in answer(slot, header, session, encode) }
-            })
-        if !isAccepted { session.connection.close() }
-    }
-
     // MARK: Topics
 
     func deleteTopics(
@@ -24,7 +10,7 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try DeleteTopicsRequest(&reader, version: header.version)
         let core = core
-        change(header, session) { state in
+        change(header, reader, session) { state in
             let topics = request.topics.map { name, id in
                 var answer = DeleteTopicsResponse.Topic(name: name, id: id)
                 guard let topic = name.map(core.tables.topic) ?? core.tables.topic(id) else {
@@ -53,7 +39,7 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try CreatePartitionsRequest(&reader)
         let core = core
-        change(header, session) { state in
+        change(header, reader, session) { state in
             let topics = request.topics.map { topic -> (name: String, refusal: AdminRefusal?) in
                 (topic.name, Self.addPartitions(topic, onlyValidates: request.validatesOnly, core, &state))
             }
@@ -96,7 +82,7 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try DeleteRecordsRequest(&reader)
         let core = core
-        change(header, session) { _ in
+        change(header, reader, session) { _ in
             let topics = request.topics.map { name, partitions in
                 let topic = core.tables.topic(name)
                 return (
@@ -197,7 +183,7 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try AlterConfigsRequest(&reader)
         let core = core
-        change(header, session) { state in
+        change(header, reader, session) { state in
             let results = request.resources.map { resource, changes -> (ConfigResource, AdminRefusal?) in
                 do throws(AdminRefusal) {
                     try Self.alter(resource, changes, onlyValidates: request.validatesOnly, core, &state)
@@ -235,7 +221,7 @@ extension BrokerLoop {
         }
         if onlyValidates { return }
         do throws(FileError) {
-            try state.alter(topic, configs)
+            try state.alter(topic, configs, logger: core.logger)
             core.logger.info("changed the settings of a topic", ["topic": topic.name])
         } catch {
             core.logger.error("cannot change a topic's settings", ["topic": topic.name, "error": "\(error)"])

@@ -6,37 +6,32 @@ extension BrokerLoop {
     func metadata(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let core = core
         let request = try MetadataRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
         let missing = (request.topics ?? []).compactMap { topic -> String? in
             guard let name = topic.name, Topic.isValidName(name), core.tables.topic(name) == nil else { return nil }
             return name
         }
         guard core.configuration.createsTopics, request.allowsAutoCreation, !missing.isEmpty else {
-            return answerMetadata(request, slot, header, session)
+            return answer(session.reserveSlot(), header, session) {
+                response(to: request).encode(&$0, version: header.version)
+            }
         }
-        let isAccepted = core.storage.submit(
-            .task { [self] state in
-                for name in Set(missing).sorted() {
-                    _ = Self.create(
-                        name, core.configuration.partitionsDefault, TopicConfigs(), core, &state)
-                }
-                loop.execute { [self] in answerMetadata(request, slot, header, session) }
-            })
-        if !isAccepted { session.connection.close() }
+        change(header, reader, session) { [self] state in
+            for name in Set(missing).sorted() {
+                _ = Self.create(name, core.configuration.partitionsDefault, TopicConfigs(), core, &state)
+            }
+            return { [self] in response(to: request).encode(&$0, version: header.version) }
+        }
     }
 
-    private func answerMetadata(
-        _ request: MetadataRequest, _ slot: Int, _ header: RequestHeader, _ session: ClientSession
-    ) {
+    private func response(to request: MetadataRequest) -> MetadataResponse {
         let topics: [MetadataResponse.Topic]
         if let wanted = request.topics {
             topics = wanted.map(describe)
         } else {
             topics = core.tables.topics().sorted { $0.name < $1.name }.map(describe)
         }
-        let response = MetadataResponse(
+        return MetadataResponse(
             host: core.configuration.hostForClients, port: port, clusterID: core.tables.clusterID, topics: topics)
-        answer(slot, header, session) { response.encode(&$0, version: header.version) }
     }
 
     private func describe(_ wanted: MetadataRequest.Topic) -> MetadataResponse.Topic {
@@ -63,24 +58,17 @@ extension BrokerLoop {
         _ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession
     ) throws(WireError) {
         let request = try CreateTopicsRequest(&reader, version: header.version)
-        let slot = session.reserveSlot()
         let core = core
         let names = request.topics.map(\.name)
-        let isAccepted = core.storage.submit(
-            .task { [self] state in
-                let topics = request.topics.map { topic -> CreateTopicsResponse.Topic in
-                    guard names.count(where: { $0 == topic.name }) == 1 else {
-                        return Self.failure(topic.name, .invalidRequest, "named twice in one request")
-                    }
-                    return Self.create(topic, onlyValidates: request.validatesOnly, core, &state)
+        change(header, reader, session) { state in
+            let topics = request.topics.map { topic -> CreateTopicsResponse.Topic in
+                guard names.count(where: { $0 == topic.name }) == 1 else {
+                    return Self.failure(topic.name, .invalidRequest, "named twice in one request")
                 }
-                loop.execute { [self] in
-                    answer(slot, header, session) {
-                        CreateTopicsResponse(topics: topics).encode(&$0, version: header.version)
-                    }
-                }
-            })
-        if !isAccepted { session.connection.close() }
+                return Self.create(topic, onlyValidates: request.validatesOnly, core, &state)
+            }
+            return { CreateTopicsResponse(topics: topics).encode(&$0, version: header.version) }
+        }
     }
 
     private static func create(
@@ -177,8 +165,8 @@ extension BrokerLoop {
             case ListOffsetsRequest.latest: answer.offset = log.published.withLock { $0.endOffset }
             case ListOffsetsRequest.earliest: answer.offset = log.published.withLock { $0.startOffset }
             case ListOffsetsRequest.largestTimestamp:
-                set(&answer, try log.offsetOfLargestTimestamp())
-            default: set(&answer, try log.firstOffset(notBefore: partition.timestamp))
+                set(&answer, try log.offsetOfLargestTimestamp(&validator))
+            default: set(&answer, try log.firstOffset(notBefore: partition.timestamp, &validator))
             }
         } catch {
             core.logger.error("cannot read a log", ["log": log.topicPartition.description, "error": "\(error)"])

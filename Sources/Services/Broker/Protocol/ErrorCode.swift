@@ -32,7 +32,8 @@ enum ErrorCode: Int16, Sendable, Error {
     case nonEmptyGroup = 68
     case groupIDNotFound = 69
     case fetchSessionIDNotFound = 70
-    case unknownLeaderEpoch = 76
+    case unknownLeaderEpoch = 75
+    case unsupportedCompressionType = 76
     case memberIDRequired = 79
     case groupMaxSizeReached = 81
     case fencedInstanceID = 82

@@ -17,7 +17,8 @@ struct WireReader {
     /// Whether this version of this API uses compact lengths and tagged fields (KIP-482).
     var isFlexible: Bool
     /// Elements of all arrays together that a request may still have: small on the wire, they are larger in memory.
-    private var elementsLeft = 65_536
+    private var elementsLeft = Self.elementsMax
+    private static let elementsMax = 65_536
 
     init(_ bytes: [UInt8], isFlexible: Bool = false) {
         self.bytes = bytes
@@ -26,6 +27,9 @@ struct WireReader {
     }
 
     var remaining: Int { bytes.count - position }
+
+    /// Memory that the request takes, its frame and what was decoded of it, rather too high than too low.
+    var memoryBytes: Int { 512 + bytes.count + (Self.elementsMax - elementsLeft) * 128 }
 
     private func failure(_ reason: String) -> WireError {
         WireError(reason: reason, position: position)

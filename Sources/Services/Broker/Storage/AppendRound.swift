@@ -27,10 +27,13 @@ struct AppendRound {
     }
 
     /// Stages a request's batches, in order.
-    mutating func stage(_ job: AppendJob) -> [Ticket] {
+    ///
+    /// - Parameter isUnsure: a start might not find the topics as they are here, so nothing may be acknowledged.
+    mutating func stage(_ job: AppendJob, isUnsure: Bool) -> [Ticket] {
         let now = SystemClock.epochMilliseconds()
         return job.frame.withUnsafeBytes { frame in
             job.batches.map { batch in
+                if isUnsure { return Ticket(log: batch.log, outcome: .refused(.storageError)) }
                 let bytes = UnsafeRawBufferPointer(rebasing: frame[batch.range])
                 return Ticket(log: batch.log, outcome: stage(batch, bytes, now))
             }
@@ -70,7 +73,8 @@ struct AppendRound {
         }
     }
 
-    /// - Parameter isPublished: readers have seen the batches, so a failure can only be reported.
+    /// - Parameter isPublished: readers have seen the batches, so they stay; after a failure the next round with a sync
+    ///   has them written anew first.
     mutating func sync(isPublished: Bool) {
         let logs = isPublished ? unsynced : touched
         guard !logs.isEmpty else { return }
@@ -86,10 +90,17 @@ struct AppendRound {
             }
         }
         helpers.run(jobs)
-        for (log, error) in failures.withLock({ $0 }) {
-            if isPublished { report(log, error) } else { fail(log, error) }
-        }
         unsynced = [:]
+        for (log, error) in failures.withLock({ $0 }) {
+            if isPublished {
+                unsynced[ObjectIdentifier(log)] = log
+                report(
+                    error, log,
+                    "records that were acknowledged are not on the disk yet; they are written and synced again")
+            } else {
+                fail(log, error)
+            }
+        }
         metrics.syncSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
     }
 
@@ -118,7 +129,7 @@ struct AppendRound {
 
     private mutating func fail(_ log: PartitionLog, _ error: FileError) {
         failed.insert(ObjectIdentifier(log))
-        report(log, error)
+        report(error, log, "records were not written; their producers are told to try again")
         do {
             try log.rollBack()
         } catch {
@@ -126,11 +137,11 @@ struct AppendRound {
         }
     }
 
-    private mutating func report(_ log: PartitionLog, _ error: FileError) {
+    private mutating func report(_ error: FileError, _ log: PartitionLog, _ what: String) {
         metrics.diskFailures.increment()
         guard let failures = reports.admit() else { return }
         logger.error(
-            "records were not written; their producers are told to try again",
+            what,
             ["log": log.topicPartition.description, "error": "\(error)", "failures": "\(failures)"])
     }
 }

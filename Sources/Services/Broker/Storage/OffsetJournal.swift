@@ -18,12 +18,19 @@ struct OffsetChange: Equatable, Sendable {
     var topicPartition: TopicPartition
     /// nil: forgotten.
     var committed: CommittedOffset?
+    /// The topic that the request was checked against; another of the same name may stand there when the change is
+    /// written. Not kept.
+    var topicID: TopicID?
 }
 
 /// The committed offsets of all groups, kept in a file that only grows until most of it is outdated and it is
 /// written anew. Used by the storage thread alone.
 ///
 /// `offsets.journal` is a row of entries: length of the body (UInt32), the body, its CRC-32C, all little-endian.
+///
+/// After any failure the file is not trusted: a half-written entry hides what follows it, a failed sync may have lost
+/// pages that the kernel takes for clean, and after a failed replacement nobody knows which file bears the name. The
+/// table is then written into a new file before anything else counts.
 struct OffsetJournal: ~Copyable {
     typealias Table = [String: [TopicPartition: CommittedOffset]]
 
@@ -36,68 +43,94 @@ struct OffsetJournal: ~Copyable {
     private let disk: DiskCalls
     private var file: File
     private(set) var table: Table = [:]
-    private var byteCount = 0
+    /// Bytes that the table takes in a journal with nothing outdated; in memory it takes about twice that.
+    private(set) var liveBytes = 0
+    private var byteCount: Int
     private var isUnsynced = false
+    private var mustReplace = false
     /// Bytes of a torn tail that the start cut off.
     let bytesCut: Int
 
-    /// Reads the journal, cutting off an entry that was being written when the process was killed.
+    /// Reads the journal, without an entry that was being written when the process was killed, and writes it anew: what
+    /// was read may be in the page cache alone, even after a sync that seemed to succeed.
     init(folder: String, disk: DiskCalls = .system) throws(FileError) {
         let path = folder + "/" + Self.fileName
-        let isNew = !Folder.exists(path)
         let file = try File(path, .readWrite)
-        if isNew { try Folder.sync(folder) }
         let bytes = try file.read(at: 0, count: try file.size())
-        var table: Table = [:]
-        let end = Self.replay(bytes) { Self.apply($0, to: &table) }
-        if end < bytes.count {
-            try file.truncate(to: end)
-            try file.sync()
-        }
         self.path = path
         self.disk = disk
         self.file = file
-        self.table = table
+        var changes: [OffsetChange] = []
+        let end = Self.replay(bytes) { changes.append($0) }
         byteCount = end
         bytesCut = bytes.count - end
+        for change in changes { _ = apply(change) }
+        // A disk that is full still lets consumers go on from where they are.
+        do throws(FileError) { try replace() } catch { mustReplace = true }
     }
 
     /// Writes changes to the file and then to the table; ``sync()`` makes them durable. On failure nothing changed.
     mutating func append(_ changes: [OffsetChange]) throws(FileError) {
-        var entries = LittleEndianBytes()
-        for change in changes { Self.encode(change, to: &entries) }
-        try write(entries.bytes)
-        for change in changes { Self.apply(change, to: &table) }
+        let earlier = changes.map { apply($0) }
+        do throws(FileError) {
+            if mustReplace { try replace() } else { try write(changes) }
+        } catch {
+            undo(earlier)
+            throw error
+        }
     }
 
-    private mutating func write(_ bytes: [UInt8]) throws(FileError) {
-        var failure: FileError?
-        bytes.withUnsafeBytes { buffer in
-            do throws(FileError) {
-                try file.write(buffer, at: byteCount)
-            } catch {
-                failure = error
-            }
+    /// Writes changes and makes them durable. On failure nothing changed.
+    mutating func commit(_ changes: [OffsetChange]) throws(FileError) {
+        let earlier = changes.map { before($0) }
+        try append(changes)
+        do throws(FileError) {
+            try sync()
+        } catch {
+            undo(earlier)
+            throw error
         }
-        if let failure {
-            // Half an entry would hide what is written after it.
-            try file.truncate(to: byteCount)
-            throw failure
+    }
+
+    private mutating func write(_ changes: [OffsetChange]) throws(FileError) {
+        var entries = LittleEndianBytes()
+        for change in changes { Self.encode(change, to: &entries) }
+        do throws(FileError) {
+            try write(entries.bytes)
+        } catch {
+            // Half an entry would hide what is written after it; on a full disk a cut is possible, a new file is not.
+            do throws(FileError) { try file.truncate(to: byteCount) } catch { mustReplace = true }
+            throw error
         }
-        byteCount += bytes.count
+        byteCount += entries.bytes.count
         isUnsynced = true
     }
 
-    mutating func sync() throws(FileError) {
-        guard isUnsynced else { return }
-        guard disk.sync(file.descriptor) == 0 else { throw FileError("fdatasync", path) }
-        isUnsynced = false
-        try rewriteIfWorthwhile()
+    private func write(_ bytes: [UInt8]) throws(FileError) {
+        var failure: FileError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(FileError) { try file.write(buffer, at: byteCount) } catch { failure = error }
+        }
+        if let failure { throw failure }
     }
 
-    /// Writes the journal anew when three quarters of it are outdated.
-    private mutating func rewriteIfWorthwhile() throws(FileError) {
-        guard byteCount > Self.rewriteBytesMin else { return }
+    mutating func sync() throws(FileError) {
+        if mustReplace { return try replace() }
+        guard isUnsynced else { return }
+        do throws(FileError) {
+            try FileWatch.witness?.willMake(.sync(path: path, site: "Broker/OffsetJournal"))
+            guard disk.sync(file.descriptor) == 0 else { throw FileError("fdatasync", path) }
+        } catch {
+            mustReplace = true
+            throw error
+        }
+        isUnsynced = false
+        // What was synced is durable whether or not this succeeds; the next change tries again.
+        if byteCount > Self.rewriteBytesMin, liveBytes < byteCount / 4 { try? replace() }
+    }
+
+    /// Writes the table into a new file, durable when this returns.
+    private mutating func replace() throws(FileError) {
         var live = LittleEndianBytes()
         for (group, offsets) in table {
             for (topicPartition, committed) in offsets {
@@ -105,15 +138,48 @@ struct OffsetJournal: ~Copyable {
                     OffsetChange(group: group, topicPartition: topicPartition, committed: committed), to: &live)
             }
         }
-        guard live.bytes.count < byteCount / 4 else { return }
-        try File.replace(path, with: live.bytes)
-        file = try File(path, .readWrite)
+        do throws(FileError) {
+            try File.replace(path, with: live.bytes)
+            file = try File(path, .readWrite)
+        } catch {
+            // As long as the old file bears the name it is as good as it was.
+            if !file.bearsItsName { mustReplace = true }
+            throw error
+        }
         byteCount = live.bytes.count
+        isUnsynced = false
+        mustReplace = false
     }
 
-    private static func apply(_ change: OffsetChange, to table: inout Table) {
+    // MARK: Table
+
+    /// The change that would undo `change`.
+    private func before(_ change: OffsetChange) -> OffsetChange {
+        var earlier = change
+        earlier.committed = table[change.group]?[change.topicPartition]
+        return earlier
+    }
+
+    /// - Returns: the change that undoes it.
+    private mutating func apply(_ change: OffsetChange) -> OffsetChange {
+        let earlier = before(change)
+        if earlier.committed != nil { liveBytes -= Self.byteCount(of: earlier) }
+        if change.committed != nil { liveBytes += Self.byteCount(of: change) }
         table[change.group, default: [:]][change.topicPartition] = change.committed
         if table[change.group]?.isEmpty == true { table[change.group] = nil }
+        return earlier
+    }
+
+    private mutating func undo(_ earlier: [OffsetChange]) {
+        for change in earlier.reversed() { _ = apply(change) }
+    }
+
+    // MARK: Entries
+
+    /// Bytes of an entry that commits an offset.
+    static func byteCount(of change: OffsetChange) -> Int {
+        let texts = change.group.utf8.count + change.topicPartition.topic.utf8.count
+        return 39 + texts + (change.committed?.metadata.utf8.count ?? 0)
     }
 
     private static func encode(_ change: OffsetChange, to bytes: inout LittleEndianBytes) {

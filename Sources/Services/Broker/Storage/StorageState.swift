@@ -1,6 +1,7 @@
 import Bytes
 import Events
 import Files
+import Glibc
 import Synchronization
 import Telemetry
 
@@ -15,11 +16,21 @@ struct StorageState: ~Copyable {
     private let lock: File
     let disk: DiskCalls
     private var offsetReports = ReportLimiter()
+    /// A failed change of the catalog may have reached the disk: until the present one is saved again, nothing that
+    /// belongs to a topic may be acknowledged.
+    private(set) var isUnsure = false
 
     /// Opens the broker's folder and recovers every log in it.
     init(configuration: BrokerConfiguration, tables: StorageTables, logger: Logger, disk: DiskCalls) throws {
         let folder = configuration.directory
         try Folder.create(folder)
+        // Also of a folder that was found: its name may not have been made durable. A parent that may not be read was
+        // made by somebody else.
+        do throws(FileError) {
+            try Folder.sync(Folder.parent(of: folder))
+        } catch {
+            guard error.code == EACCES else { throw error }
+        }
         var lock = try File(folder + "/broker.lock", .readWrite)
         guard try lock.tryLock() else {
             throw BrokerError(
@@ -27,6 +38,8 @@ struct StorageState: ~Copyable {
                 hint: "stop that one, or set BROKER_DIR to another folder; see docs/troubleshooting.md")
         }
         let catalog = try TopicCatalog.open(folder: folder)
+        // What was read counts from now on; the process before may have been killed before its name was durable.
+        try Folder.sync(folder)
         try Self.removeDeleted(in: folder, logger: logger)
         let journal = try OffsetJournal(folder: folder, disk: disk)
         if journal.bytesCut > 0 {
@@ -45,7 +58,15 @@ struct StorageState: ~Copyable {
         self.lock = lock
         self.disk = disk
         tables.set(topics: topics, clusterID: catalog.clusterID)
-        tables.offsets.withLock { $0 = self.journal.table }
+        // The process may have ended between a topic's end and that of its offsets.
+        do throws(FileError) {
+            try forgetOffsets { [tables] _, topicPartition in tables.topic(topicPartition.topic) == nil }
+        } catch {
+            logger.warning(
+                "cannot forget the offsets of deleted topics now; they are forgotten before a topic of such a name is made",
+                ["error": "\(error)"])
+        }
+        tables.set(offsets: self.journal)
     }
 
     private static func open(
@@ -80,6 +101,8 @@ struct StorageState: ~Copyable {
         -> Topic
     {
         guard tables.topic(name) == nil else { throw ErrorCode.topicAlreadyExists }
+        // An earlier topic of this name may be gone, and its offsets not, where the disk failed.
+        try forgetOffsets { _, topicPartition in topicPartition.topic == name }
         // Only an interrupted creation can have left folders of these names: the catalog does not know the topic.
         for partition in 0..<partitionCount {
             let folder = configuration.directory + "/" + TopicCatalog.logFolder(name, partition)
@@ -90,29 +113,73 @@ struct StorageState: ~Copyable {
         let topic = try Self.open(entry, configuration, logger, disk)
         var grown = catalog
         grown.topics.append(entry)
-        try grown.save(folder: configuration.directory)
-        catalog = grown
+        try replaceCatalog(with: grown, logger)
         tables.add(topic)
         return topic
     }
 
+    /// Puts another catalog in the place of the present one, durable when this returns.
+    mutating func replaceCatalog(with next: TopicCatalog, _ logger: Logger) throws(FileError) {
+        do throws(FileError) {
+            try next.save(folder: configuration.directory)
+            catalog = next
+            isUnsure = false
+        } catch {
+            // The failure may have come after the rename: then a start would find the other one.
+            isUnsure = true
+            settle(logger)
+            throw error
+        }
+    }
+
+    /// Makes sure of the present catalog after a failed change; until that is done, each round tries it.
+    mutating func settle(_ logger: Logger) {
+        guard isUnsure else { return }
+        do throws(FileError) {
+            try catalog.save(folder: configuration.directory)
+            isUnsure = false
+        } catch {
+            guard let failures = offsetReports.admit() else { return }
+            logger.error(
+                "cannot make sure which topics there are; producers and committing consumers are told to try again",
+                ["error": "\(error)", "failures": "\(failures)"])
+        }
+    }
+
     mutating func takeProducerID() throws(FileError) -> Int64 { try producerIDs.take() }
 
-    /// Commits offsets; false when the disk failed.
-    mutating func commit(_ changes: [OffsetChange], mustSync: Bool, logger: Logger) -> Bool {
-        do {
-            if !changes.isEmpty { try journal.append(changes) }
-            if mustSync { try journal.sync() }
-            if !changes.isEmpty { tables.offsets.withLock { $0 = self.journal.table } }
-            return true
-        } catch {
-            if let failures = offsetReports.admit() {
-                logger.error(
-                    "committed offsets were not written; their consumers are told to try again",
-                    ["error": "\(error)", "failures": "\(failures)"])
+    /// Commits offsets.
+    ///
+    /// - Returns: one code per change.
+    mutating func commit(_ changes: [OffsetChange], mustSync: Bool, logger: Logger) -> [ErrorCode] {
+        // The topic that a request was checked against may have been deleted meanwhile, and another of its name made.
+        let isCurrent = changes.map { $0.topicID == nil || tables.topic($0.topicPartition.topic)?.id == $0.topicID }
+        let current = zip(changes, isCurrent).filter(\.1).map(\.0)
+        var code = isUnsure ? ErrorCode.coordinatorNotAvailable : .none
+        do throws(FileError) {
+            if code == .none, !current.isEmpty {
+                if configuration.durability == .always {
+                    try journal.commit(current)
+                } else {
+                    try journal.append(current)
+                }
+                tables.set(offsets: journal)
             }
-            return false
+        } catch {
+            code = .coordinatorNotAvailable
+            report(error, "committed offsets were not written; their consumers are told to try again", logger)
         }
+        do throws(FileError) {
+            if mustSync { try journal.sync() }
+        } catch {
+            report(error, "committed offsets are not on the disk yet; they are written anew and synced", logger)
+        }
+        return isCurrent.map { $0 ? code : .unknownTopicOrPartition }
+    }
+
+    private mutating func report(_ error: FileError, _ what: String, _ logger: Logger) {
+        guard let failures = offsetReports.admit() else { return }
+        logger.error("\(what)", ["error": "\(error)", "failures": "\(failures)"])
     }
 
     /// How long a log remembers an idempotent producer that it does not hear of, in milliseconds: Kafka's default.
@@ -152,7 +219,13 @@ final class StorageTables: Sendable {
     }
 
     private let table = Mutex(Topics())
-    let offsets = Mutex<OffsetJournal.Table>([:])
+    private let offsets = Mutex(Offsets())
+
+    private struct Offsets {
+        var table: OffsetJournal.Table = [:]
+        /// ``OffsetJournal/liveBytes``
+        var byteCount = 0
+    }
 
     func set(topics: [String: Topic], clusterID: String) {
         table.withLock { table in
@@ -181,13 +254,32 @@ final class StorageTables: Sendable {
     func topics() -> [Topic] { table.withLock { Array($0.byName.values) } }
     var clusterID: String { table.withLock { $0.clusterID } }
 
-    func groupsWithOffsets() -> [String] { offsets.withLock { Array($0.keys) } }
+    func set(offsets journal: borrowing OffsetJournal) {
+        let (table, byteCount) = (journal.table, journal.liveBytes)
+        offsets.withLock { $0 = Offsets(table: table, byteCount: byteCount) }
+    }
 
-    func hasRoom(for group: String, groupsMax: Int) -> Bool {
-        offsets.withLock { $0.count < groupsMax || $0[group] != nil }
+    func groupsWithOffsets() -> [String] { offsets.withLock { Array($0.table.keys) } }
+
+    /// Whether a group may commit `changes`: another group, or more bytes, only below the limits, so that made-up
+    /// names and notes cannot fill the memory.
+    func hasRoom(for group: String, _ changes: [OffsetChange], _ limits: GroupLimits) -> Bool {
+        offsets.withLock { offsets in
+            let known = offsets.table[group]
+            if known == nil, offsets.table.count >= limits.groupsWithOffsetsMax { return false }
+            let added = changes.reduce(0) { $0 + OffsetJournal.byteCount(of: $1) }
+            guard offsets.byteCount + added > limits.offsetBytesMax else { return true }
+            let growth = changes.reduce(0) { sum, change in
+                var old = change
+                old.committed = known?[change.topicPartition]
+                let before = old.committed == nil ? 0 : OffsetJournal.byteCount(of: old)
+                return sum + OffsetJournal.byteCount(of: change) - before
+            }
+            return growth <= 0 || offsets.byteCount + growth <= limits.offsetBytesMax
+        }
     }
 
     func committed(_ group: String) -> [TopicPartition: CommittedOffset] {
-        offsets.withLock { $0[group] ?? [:] }
+        offsets.withLock { $0.table[group] ?? [:] }
     }
 }

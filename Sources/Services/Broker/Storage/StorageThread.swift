@@ -6,24 +6,6 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// One batch to be appended.
-struct AppendBatch: Sendable {
-    let log: PartitionLog
-    let settings: LogSettings
-    /// Where it lies in the request's frame.
-    let range: Range<Int>
-    let header: RecordBatchHeader
-}
-
-/// The batches of one Produce request. The frame stays alive until they are written.
-struct AppendJob: Sendable {
-    let frame: [UInt8]
-    let batches: [AppendBatch]
-    /// Called once everything accepted is durable, as the durability setting understands it; see
-    /// ``StorageThread/deliver``. One outcome per batch.
-    let completion: @Sendable ([AppendOutcome]) -> Void
-}
-
 /// The only thread that changes what is on disk.
 ///
 /// It works in rounds: takes all jobs that wait, stages and flushes their batches, makes each touched log durable by
@@ -35,8 +17,7 @@ final class StorageThread: Sendable {
 
     enum Job: Sendable {
         case append(AppendJob)
-        /// Commits offsets; the completion gets false when the disk failed.
-        case commit([OffsetChange], completion: @Sendable (Bool) -> Void)
+        case commit(CommitJob)
         case task(Task)
     }
 
@@ -83,8 +64,8 @@ final class StorageThread: Sendable {
         }
     }
 
-    /// Adds a job; false when the thread is stopping. The number of jobs is bounded by what connections may have in
-    /// flight.
+    /// Adds a job; false when the thread is stopping. What waits here is bounded by the bytes that all requests may hold
+    /// together: each counts until its job is done (``BrokerLoop/hold(_:)``).
     @discardableResult
     func submit(_ job: Job) -> Bool {
         let (isAccepted, isFirst) = inbox.withLock { inbox -> (Bool, Bool) in
@@ -112,7 +93,7 @@ final class StorageThread: Sendable {
     private func run(_ state: inout StorageState) {
         let helpers = SyncHelpers(threadCount: Self.syncHelperCount)
         defer { helpers.close() }
-        var round = AppendRound(metrics: metrics, logger: logger, helpers: helpers)
+        var rounds = StorageRounds(durability: durability, metrics: metrics, logger: logger, helpers: helpers)
         var nextSync = SystemClock.monotonicNanoseconds()
         while true {
             if case .interval(let milliseconds) = durability {
@@ -130,44 +111,10 @@ final class StorageThread: Sendable {
                 mustSync = isStopping || now >= nextSync
                 if mustSync { nextSync = now + Int64(milliseconds) * 1_000_000 }
             }
-            let publishesFirst = durability != .always
-            process(jobs, &state, &round, publishesFirst: publishesFirst, mustSync: mustSync)
+            let (completions, grown) = rounds.run(jobs, &state, mustSync: mustSync)
+            if !completions.isEmpty || !grown.isEmpty { deliver(completions, grown) }
             if isStopping, inbox.withLock({ $0.jobs.isEmpty }) { return }
         }
-    }
-
-    private func process(
-        _ jobs: [Job], _ state: inout StorageState, _ round: inout AppendRound, publishesFirst: Bool, mustSync: Bool
-    ) {
-        var appends: [(job: AppendJob, tickets: [AppendRound.Ticket])] = []
-        var commits: [(changes: [OffsetChange], completion: @Sendable (Bool) -> Void)] = []
-        let started = SystemClock.monotonicNanoseconds()
-        for job in jobs {
-            switch job {
-            case .append(let append): appends.append((append, round.stage(append)))
-            case .commit(let changes, let completion): commits.append((changes, completion))
-            case .task(let task): task(&state)
-            }
-        }
-        round.flush()
-        if mustSync, !publishesFirst { round.sync(isPublished: false) }
-        let grown = round.publish()
-        if mustSync, publishesFirst { round.sync(isPublished: true) }
-        let isCommitted = state.commit(commits.flatMap(\.changes), mustSync: mustSync, logger: logger)
-        var completions: [@Sendable () -> Void] = []
-        completions.reserveCapacity(appends.count + commits.count)
-        for (job, tickets) in appends {
-            let outcomes = tickets.map { round.outcome($0) }
-            completions.append { job.completion(outcomes) }
-        }
-        for commit in commits {
-            completions.append { commit.completion(isCommitted) }
-        }
-        round.finish()
-        if !appends.isEmpty {
-            metrics.appendCycleSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
-        }
-        if !completions.isEmpty || !grown.isEmpty { deliver(completions, grown) }
     }
 }
 

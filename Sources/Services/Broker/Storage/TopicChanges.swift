@@ -5,12 +5,11 @@ import Telemetry
 /// What administrators change after a topic's creation.
 extension StorageState {
     /// Deletes a topic: when this returns it is gone for good. What cannot be removed from the disk now is removed at
-    /// the next start.
+    /// the next start, or before a topic of that name is made.
     mutating func deleteTopic(_ topic: Topic, logger: Logger) throws(FileError) {
         var smaller = catalog
         smaller.topics.removeAll { $0.id == topic.id }
-        try smaller.save(folder: configuration.directory)
-        catalog = smaller
+        try replaceCatalog(with: smaller, logger)
         tables.remove(topic)
         for log in topic.logs { log.close() }
         for partition in topic.logs.indices {
@@ -37,9 +36,8 @@ extension StorageState {
             }
         }
         guard !changes.isEmpty else { return }
-        try journal.append(changes)
-        try journal.sync()
-        tables.offsets.withLock { $0 = self.journal.table }
+        try journal.commit(changes)
+        tables.set(offsets: journal)
     }
 
     /// Adds topic partitions behind those that are there, `count` in all.
@@ -48,25 +46,24 @@ extension StorageState {
         for partition in topic.logs.count..<count {
             topic.logs.append(try openNewLog(topic, partition))
         }
-        try update(topic)
+        try update(topic, logger)
     }
 
     /// Gives a topic other settings.
-    mutating func alter(_ topic: Topic, _ configs: TopicConfigs) throws(FileError) {
+    mutating func alter(_ topic: Topic, _ configs: TopicConfigs, logger: Logger) throws(FileError) {
         var topic = topic
         topic.configs = configs
         topic.settings = configs.logSettings(defaults: configuration.logDefaults)
-        try update(topic)
+        try update(topic, logger)
     }
 
-    private mutating func update(_ topic: Topic) throws(FileError) {
+    private mutating func update(_ topic: Topic, _ logger: Logger) throws(FileError) {
         var changed = catalog
         for index in changed.topics.indices where changed.topics[index].id == topic.id {
             changed.topics[index].partitionCount = topic.logs.count
             changed.topics[index].configs = topic.configs
         }
-        try changed.save(folder: configuration.directory)
-        catalog = changed
+        try replaceCatalog(with: changed, logger)
         tables.add(topic)
     }
 
@@ -83,8 +80,12 @@ extension StorageState {
     /// Removes what deleted topics left behind because the process ended meanwhile.
     static func removeDeleted(in folder: String, logger: Logger) throws(FileError) {
         for name in try Folder.list(folder) where name.hasSuffix(TopicCatalog.deletedSuffix) {
-            try Folder.removeTree(folder + "/" + name)
-            logger.info("removed the records of a deleted topic", ["folder": name])
+            do throws(FileError) {
+                try Folder.removeTree(folder + "/" + name)
+                logger.info("removed the records of a deleted topic", ["folder": name])
+            } catch {
+                logger.warning("cannot remove the records of a deleted topic", ["error": "\(error)"])
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 import Bytes
-import Files
+package import Files
 import Synchronization
 
 /// What a disk may hold after a power loss: everything that was synced, and any part of what was not.
@@ -7,9 +7,9 @@ import Synchronization
 /// The model follows the changes of one run. Per file it knows the durable content and the writes and cuts since; per
 /// folder the durable names and the changes since. A crash keeps any subset of either; the last write that is kept may be
 /// torn. A rename is kept or lost as a whole (rename(2) is atomic); what lies in a folder whose name is lost is lost.
-struct DiskModel {
+package struct DiskModel {
     /// What a crash keeps of what was not synced.
-    enum Loss: CustomStringConvertible {
+    package enum Loss: CustomStringConvertible, Sendable {
         /// A killed process: the page cache survives.
         case nothing
         case everything
@@ -18,7 +18,7 @@ struct DiskModel {
         /// Any subset.
         case some(seed: UInt64)
 
-        var description: String {
+        package var description: String {
             switch self {
             case .nothing: "nothing is lost"
             case .everything: "all that was not synced is lost"
@@ -74,12 +74,16 @@ struct DiskModel {
     private var live: [String: Entry] = [:]
     private var durable: [String: Entry] = [:]
     private var pending: [NameChange] = []
+    /// All folders that were ever made.
+    private var folders: Set<String> = []
     /// The callers whose syncs do nothing, for the proof that each is needed.
-    let ignoredSites: Set<String>
+    package let ignoredSites: Set<String>
 
-    init(ignoring ignoredSites: Set<String> = []) { self.ignoredSites = ignoredSites }
+    /// - Parameter ignoredSites: see ``ignoredSites``.
+    package init(ignoring ignoredSites: Set<String> = []) { self.ignoredSites = ignoredSites }
 
-    mutating func apply(_ change: FileChange) {
+    /// Follows a change that was made.
+    package mutating func apply(_ change: FileChange) {
         switch change {
         case .create(let path):
             contents.append(Content())
@@ -90,26 +94,36 @@ struct DiskModel {
             guard !ignoredSites.contains(site), case .file(let number) = live[path] else { return }
             contents[number].durable = contents[number].after(contents[number].pending)
             contents[number].pending = []
-        case .makeFolder(let path): name([(path, .folder)])
+        case .makeFolder(let path):
+            folders.insert(path)
+            name([(path, .folder)])
         case .syncFolder(let path, let site):
             guard !ignoredSites.contains(site) else { return }
             var left: [NameChange] = []
             for change in pending {
                 // A rename across folders is durable with the first of the two that is synced.
-                if change.contains(where: { Folder.parent(of: $0.path) == path }) {
+                if change.prefix(2).contains(where: { Folder.parent(of: $0.path) == path }) {
                     for (path, entry) in change { durable[path] = entry }
                 } else {
                     left.append(change)
                 }
             }
             pending = left
-        case .rename(let path, let target): name([(path, nil), (target, live[path])])
+        case .rename(let path, let target):
+            if live[path] == .folder { folders.insert(target) }
+            var change: NameChange = [(path, nil), (target, live[path])]
+            // What lies in a folder goes with it.
+            for (child, entry) in live where child.hasPrefix(path + "/") {
+                change.append((child, nil))
+                change.append((target + child.dropFirst(path.count), entry))
+            }
+            name(change)
         case .remove(let path), .removeFolder(let path): name([(path, nil)])
         }
     }
 
     /// A sync that failed: the system takes what it could not write for written.
-    mutating func failSync(_ path: String) {
+    package mutating func failSync(_ path: String) {
         guard case .file(let number) = live[path] else { return }
         contents[number].doubtful += contents[number].pending
         contents[number].pending = []
@@ -127,7 +141,7 @@ struct DiskModel {
     }
 
     /// What a crash now leaves: the content of every file, by path, and the folders.
-    func crashed(_ loss: Loss) -> (files: [String: [UInt8]], folders: [String]) {
+    package func crashed(_ loss: Loss) -> (files: [String: [UInt8]], folders: [String]) {
         var random = SeededGenerator(seed: 0)
         if case .some(let seed) = loss { random = SeededGenerator(seed: seed) }
         var names = durable
@@ -147,9 +161,10 @@ struct DiskModel {
     }
 
     /// The model of a disk that holds what a crash left.
-    func rebooted(_ loss: Loss) -> DiskModel {
+    package func rebooted(_ loss: Loss) -> DiskModel {
         let left = crashed(loss)
         var model = DiskModel(ignoring: ignoredSites)
+        model.folders = folders
         if case .nothing = loss {
             // A killed process loses nothing, but gains no durability either.
             model.contents = contents
@@ -168,7 +183,7 @@ struct DiskModel {
     private func isReachable(_ path: String, _ names: [String: Entry]) -> Bool {
         let parent = Folder.parent(of: path)
         // Folders above the first one that the run made are not in the model: they were there.
-        guard live[parent] != nil || durable[parent] != nil else { return true }
+        guard folders.contains(parent) else { return true }
         return names[parent] == .folder && isReachable(parent, names)
     }
 
@@ -200,9 +215,9 @@ struct DiskModel {
 }
 
 /// Records what a run changes, and fails or ends it at a given change.
-final class RecordingWitness: FileWitness {
+package final class RecordingWitness: FileWitness {
     /// What happens at the chosen change.
-    enum Fault: Sendable {
+    package enum Fault: Sendable {
         case none
         /// The change fails once, with this error; the ones after it are made.
         case fails(at: Int, code: Int32)
@@ -212,11 +227,14 @@ final class RecordingWitness: FileWitness {
     private let log = Mutex<[FileChange]>([])
     private let count = Mutex(0)
 
-    init(_ fault: Fault = .none) { self.fault = fault }
+    /// - Parameter fault: what is to fail.
+    package init(_ fault: Fault = .none) { self.fault = fault }
 
-    var changes: [FileChange] { log.withLock { $0 } }
+    /// What was made so far.
+    package var changes: [FileChange] { log.withLock { $0 } }
 
-    func willMake(_ change: FileChange) throws(FileError) {
+    /// See `FileWitness`.
+    package func willMake(_ change: FileChange) throws(FileError) {
         let number = count.withLock { count in
             defer { count += 1 }
             return count
@@ -225,5 +243,67 @@ final class RecordingWitness: FileWitness {
             throw FileError("injected fault in", "\(change)", code: code)
         }
         log.withLock { $0.append(change) }
+    }
+}
+
+/// What happened to the disk in a run with a fault.
+package enum DiskEvent: Sendable {
+    case made(FileChange)
+    /// The caller was told an error; but for a sync, nothing was done.
+    case failed(FileChange)
+}
+
+extension DiskModel {
+    /// Follows a change that was made or failed.
+    package mutating func apply(_ event: DiskEvent) {
+        switch event {
+        case .made(let change): apply(change)
+        case .failed(.sync(let path, _)): failSync(path)
+        case .failed: break
+        }
+    }
+
+    /// Puts onto the real disk what a crash leaves, into a folder that is emptied first.
+    package func materialise(_ loss: Loss, in folder: String) throws {
+        for name in try Folder.list(folder) {
+            let path = folder + "/" + name
+            if Folder.isFolder(path) { try Folder.removeTree(path) } else { try Folder.remove(path) }
+        }
+        let left = crashed(loss)
+        for path in left.folders where !Folder.exists(path) { try Folder.create(path) }
+        for (path, bytes) in left.files {
+            let file = try File(path, .create)
+            try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        }
+    }
+}
+
+/// Records what a run does to the disk, and fails some changes in a row.
+package final class FaultWitness: FileWitness {
+    private let places: Range<Int>
+    private let code: Int32
+    private let log = Mutex<[DiskEvent]>([])
+
+    /// - Parameters:
+    ///   - places: the changes that fail, counted from 0.
+    ///   - code: the error that they fail with.
+    package init(failing places: Range<Int> = 0..<0, code: Int32 = 0) {
+        self.places = places
+        self.code = code
+    }
+
+    /// What happened so far.
+    package var events: [DiskEvent] { log.withLock { $0 } }
+    /// The number of changes so far.
+    package var count: Int { log.withLock { $0.count } }
+
+    /// See `FileWitness`.
+    package func willMake(_ change: FileChange) throws(FileError) {
+        let fails = log.withLock { log -> Bool in
+            let fails = places.contains(log.count)
+            log.append(fails ? .failed(change) : .made(change))
+            return fails
+        }
+        if fails { throw FileError("injected fault in", "\(change)".prefix(200).description, code: code) }
     }
 }
