@@ -60,9 +60,13 @@ package struct RangeReplay {
         var processor = try RecordProcessor(source: source, writesBronze: false)
         try processor.add(generation)
         try warm(&processor, before: range.start)
-        var hour = try startHour(range.start)
+        var hour = HourOfOffset(reader: reader, source: source)
         var start = range.start
         while start < range.end {
+            // Over a gap at once, however wide.
+            if let run = try reader.committedRun(source, from: start), run.range.start < range.end {
+                start = run.range.start
+            }
             let end = min(start + Self.chunkOffsets, range.end)
             guard let part = OffsetRange(start: start, end: end) else { return }
             var chunk = Chunk(range: part)
@@ -70,6 +74,28 @@ package struct RangeReplay {
             try compare(&chunk)
             try body(chunk)
             start = end
+        }
+    }
+
+    /// The lake hours of records that are asked for in the order of their offsets: the commit log has them, since what made
+    /// them was not the records' times alone.
+    struct HourOfOffset {
+        let reader: LakeReader
+        let source: TopicPartition
+        private var known: (range: OffsetRange, hour: LakeHour)?
+
+        init(reader: LakeReader, source: TopicPartition) {
+            self.reader = reader
+            self.source = source
+        }
+
+        mutating func hour(of offset: Int64) throws(LakeError) -> LakeHour {
+            if let known, known.range.contains(offset) { return known.hour }
+            guard let run = try reader.committedRun(source, from: offset), run.range.contains(offset) else {
+                throw .notFound("no commit of \(source) covers offset \(offset)")
+            }
+            known = run
+            return run.hour
         }
     }
 
@@ -85,17 +111,11 @@ package struct RangeReplay {
         }
     }
 
-    /// The hour that the lake was in when it took the record in.
-    private func startHour(_ offset: Int64) throws -> LakeHour {
-        let log = try CommitLog(reading: reader.layout.commitLog(source))
-        return try log.firstEntry(beyond: offset)?.record.hour ?? LakeHour(number: 0)
-    }
-
     private func derive(
-        _ range: OffsetRange, _ processor: inout RecordProcessor, _ hour: inout LakeHour, into chunk: inout Chunk
+        _ range: OffsetRange, _ processor: inout RecordProcessor, _ hours: inout HourOfOffset, into chunk: inout Chunk
     ) throws {
         try forEachRecord(range) { record in
-            hour = max(hour, LakeHour(containing: SourceRecord.brokerMilliseconds(record.timestampMilliseconds)))
+            let hour = try hours.hour(of: record.offset)
             try process(record, &processor)
             if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
             let last = chunk.hours.count - 1
