@@ -31,7 +31,7 @@ import Testing
                         time: hour * LakeFixture.hourMilliseconds + start, writer: writer))
                 commits += 1
                 // A verification must come to its end.
-                if commits > 400 { Pause.milliseconds(10) }
+                if commits > 200 { Pause.milliseconds(10) }
             }
             _ = try Retention(layout: fixture.layout, windowOffsets: 0, windowMilliseconds: 0).apply(
                 .bronze, [LakeFixture.source], .bytesMax(40_000), reason: "test", now: 1)
@@ -43,7 +43,7 @@ import Testing
         _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         let stop = StopSignal()
         let seed = UInt64(ProcessInfo.processInfo.environment["TEST_SEED"] ?? "") ?? 5
-        let rounds = Self.isLong ? 400 : 40
+        let rounds = Self.isLong ? 400 : 20
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await Lane(name: "writer").run {

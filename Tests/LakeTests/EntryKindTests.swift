@@ -14,7 +14,7 @@ import Testing
 
     /// Two sealed hours and a growing one.
     init() throws {
-        fixture = try LakeFixture()
+        fixture = try LakeFixture.inMemory()
         _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         try fill(to: 50)
     }

@@ -91,7 +91,7 @@ import Zstd
     }
 
     @Test(arguments: [false, true]) func aLakeOfFormatTwoIsReadAndContinuedInTheMiddleOfAnHour(isFirst: Bool) throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try fill(fixture, to: 150)
         let middle = try fixture.contents()
         try fill(fixture, to: 210)
@@ -119,7 +119,7 @@ import Zstd
 
     /// A crash between the entry that tells the format and any of the renames.
     @Test func anUpgradeThatIsInterruptedIsFinished() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try fill(fixture, to: 50)
         let present = try fixture.contents()
         try fill(fixture, to: 110)
@@ -142,7 +142,7 @@ import Zstd
     /// those, and of the present format, with the log once without and once with the seal.
     @Test(arguments: [false, true], [0, 1, 2, 3, 4]) func aHalfSealIsUndoneOrFinished(isFormer: Bool, count: Int) throws
     {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try fill(fixture, to: 100)
         let growing = try fixture.contents()
         do {
@@ -198,7 +198,7 @@ import Zstd
 
     /// The first lines of an hour whose first commit a crash prevented, after which the topic no longer has them.
     @Test func linesThatWereNeverCommittedGoAtTheNextStart() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try fill(fixture, to: 100)
         let before = try fixture.contents()
         try fill(fixture, to: 120)

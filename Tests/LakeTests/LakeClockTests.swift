@@ -84,7 +84,7 @@ import Testing
     }
 
     @Test func oneRecordOfTheFarFutureMovesNothing() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         let first = Self.now / hour
         for (index, time) in [Self.now, Self.farMilliseconds, Self.now + 5, Self.now + hour].enumerated() {
@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test func theFirstRecordOfAllMayBeTheOneThatIsWrong() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         var writer = try open(fixture, now: Self.now)
         let places = [try take(Self.farMilliseconds, &writer), try take(Self.now + hour, &writer)]
         #expect(places.map(\.hour.number) == [Self.now / hour, Self.now / hour + 1])
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test func aLakeThatStoodStillInTheYear9999GoesOnByItself() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try frozen(fixture)
         let first = Self.now / hour
         for index in Int64(0)..<4 {
@@ -166,7 +166,7 @@ import Testing
     /// time at all.
     @Test func timeBeginsAnewWhereItWasRight() throws {
         for time in [Int64(0), Self.now - 100 * hour] {
-            let fixture = try LakeFixture()
+            let fixture = try LakeFixture.inMemory()
             try frozen(fixture)
             var writer = try open(fixture, now: Self.now)
             let place = try take(time, &writer)
@@ -177,7 +177,7 @@ import Testing
 
     /// The clock is wrong once more, and right again.
     @Test func timeMayBeginAnewMoreThanOnce() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         try frozen(fixture)
         for round in Int64(1)...3 {
             let now = Self.now + round * 10 * hour
@@ -211,7 +211,7 @@ import Testing
     private static let wide: Int64 = 1 << 40
 
     @Test func aGapOfAnyWidthCostsNothing() throws {
-        let fixture = try LakeFixture()
+        let fixture = try LakeFixture.inMemory()
         _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         do {
             var writer = try fixture.open()

@@ -103,11 +103,12 @@ struct LakeRun {
     /// What `zstdcat` over a pattern shows of the lake as it is: every committed line once, in order. Only behind them, in the
     /// newest file, there may be more, and half a frame at the end.
     static func checkByPattern(_ fixture: LakeFixture, committed: Int64) throws {
+        let contents = try fixture.contents()
         for (layer, generation) in [
             (Layer.bronze, Int64?.none), (.silver, 1), (.gold, 1), (.quarantine, 1), (.silver, 2), (.gold, 2),
         ] {
             let folder = "/\(layer.rawValue)/" + (generation.map { "generation=\($0)/" } ?? "")
-            let files = try fixture.contents().filter {
+            let files = contents.filter {
                 $0.key.hasPrefix(folder) && $0.key.hasSuffix(".jsonl.zst")
             }.sorted { $0.key.suffix(30) < $1.key.suffix(30) }
             var offsets: [Int64] = []

@@ -149,7 +149,7 @@ extension LakeVerifier {
             let place = PathPlace(path)
             // Nobody takes a file that is being sealed for a data file, and the next start removes what a crash left.
             if path.hasSuffix(".sealing"), now.files.contains(path.dropLast(8) + ".jsonl.zst") { continue }
-            if let generation = place.generation, now.unread.contains(generation) { continue }
+            if let generation = place.generation, place.offset != nil, now.unread.contains(generation) { continue }
             if let source = place.source, let end = now.ends[source], let layer = place.layer,
                 let offset = place.offset, offset >= end
             {
@@ -169,13 +169,13 @@ extension LakeVerifier {
 
     private func present() throws(LakeError) -> Present {
         var now = Present()
-        for generation in try GenerationLog(layout: reader.layout).read() where !generation.isRead {
+        // What cannot be read is a finding of its own.
+        for generation in (try? GenerationLog(layout: reader.layout).read()) ?? [] where !generation.isRead {
             now.unread.insert(generation.number)
         }
         for source in try reader.sources() {
-            now.ends[source] = try reader.committedRange(source)?.end ?? 0
+            do throws(LakeError) { now.ends[source] = try reader.committedRange(source)?.end ?? 0 } catch {}
             for replay in [nil] + (try reader.replays(source)).map(Optional.some) {
-                // A log that cannot be read is a finding of its own.
                 try? reader.forEachHour(source, replay: replay) { hour throws(LakeError) in
                     for file in hour.files { now.files.insert(file.path(in: reader.layout)) }
                 }
