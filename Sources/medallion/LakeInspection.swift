@@ -87,11 +87,13 @@ struct LakeInspection {
             let replays = try reader.replays().filter { $0.source == source }.map { Optional($0.generation) }
             for replay in [nil] + replays {
                 try reader.forEachHour(source, replay: replay) { hour throws(LakeError) in
-                    for file in hour.files {
+                    // Beside a writer it may be sealed already.
+                    let opened = reader.open(hour)
+                    for file in opened.hour.files {
                         let key = Key(
                             hour: hour.hour, layer: file.name.layer.rawValue, generation: file.name.generation ?? 0)
                         // What retention gave up is not held any more.
-                        guard let rawBytes = try reader.contentSize(of: file) else { continue }
+                        guard let rawBytes = try opened.contentSize(of: file) else { continue }
                         rows[key, default: Row()].files += 1
                         rows[key, default: Row()].lines += file.lines
                         rows[key, default: Row()].bytes += file.bytes

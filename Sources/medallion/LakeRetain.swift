@@ -73,7 +73,7 @@ struct LakeRetain {
     }
 
     private func tell(_ listed: ListedFile, _ verdict: Retention.Verdict, _ layout: LakeLayout) {
-        let path = layout.sealedFile(listed.name)
+        let path = layout.dataFile(listed.name)
         guard isJSON else {
             switch verdict {
             case .goes: Output.line("\(path)  offsets \(listed.range)  \(listed.file.bytes) bytes")

@@ -92,7 +92,7 @@ struct LakeTier {
     }
 
     private func tell(_ listed: ListedFile, _ outcome: Tiering.Outcome, _ layout: LakeLayout) {
-        let path = layout.sealedFile(listed.name)
+        let path = layout.dataFile(listed.name)
         guard isJSON else {
             switch outcome {
             case .due: Output.line("\(path)  \(listed.file.bytes) bytes")

@@ -61,6 +61,12 @@ import Testing
         }
     }
 
+    /// Nobody has repaired anything yet.
+    private func checkByPattern(_ kept: LakeRun.Acknowledged) throws {
+        guard Folder.exists(fixture.layout.root) else { return }
+        try LakeRun.checkByPattern(fixture, committed: kept.nextOffset)
+    }
+
     /// Ends the traced run after `count` changes, loses what `loss` says, and lets another run finish.
     ///
     /// - Throws: where that is not as if nothing had happened.
@@ -71,6 +77,7 @@ import Testing
         var model = DiskModel(ignoring: sites)
         for change in trace.changes.prefix(count) { model.apply(change) }
         try materialise(model, loss)
+        try checkByPattern(trace.acknowledged(after: count))
         let run = LakeRun(layout: fixture.layout, step: 3, logBytesMin: 0)
         try run.checkKept(trace.acknowledged(after: count))
         try run.run()
@@ -83,7 +90,8 @@ import Testing
         for place in trace.changes.indices {
             for code in isLong ? [ENOSPC, EIO] : [place % 2 == 0 ? ENOSPC : EIO] {
                 try clear()
-                let run = LakeRun(layout: fixture.layout, step: 4, logBytesMin: 0)
+                var run = LakeRun(layout: fixture.layout, step: 4, logBytesMin: 0)
+                run.failed = { [fixture] in try LakeRun.checkByPattern(fixture, committed: $0.nextOffset) }
                 do {
                     try FileWatch.$witness.withValue(RecordingWitness(.fails(at: place, code: code))) {
                         do { try run.run() } catch { try run.run() }
@@ -143,6 +151,7 @@ import Testing
         var model = model
         for change in second.changes.prefix(place) { model.apply(change) }
         try materialise(model, loss)
+        try checkByPattern(second.acknowledged(after: place))
         let run = LakeRun(layout: fixture.layout, step: 3, logBytesMin: 0)
         try run.checkKept(second.acknowledged(after: place))
         try run.run()

@@ -245,14 +245,14 @@ import Testing
     @Test func anOpeningWriterWaitsForAMoment() throws {
         var held: PartitionWriter? = try fixture.open()
         let error = #expect(throws: LakeError.self) {
-            _ = try PartitionWriter.open(layout: fixture.layout, source: source, waitingMilliseconds: 60)
+            _ = try PartitionWriter.open(layout: fixture.layout, source: source, lockWaitMilliseconds: 60)
         }
         guard case .locked = error else {
             Issue.record("\(error.map { "\($0)" } ?? "nothing was thrown")")
             return
         }
         held = nil
-        _ = try PartitionWriter.open(layout: fixture.layout, source: source, waitingMilliseconds: 60)
+        _ = try PartitionWriter.open(layout: fixture.layout, source: source, lockWaitMilliseconds: 60)
         _ = consume held
     }
 }

@@ -17,6 +17,11 @@ struct LakeFixture {
         layout = LakeLayout(root: folder.file("lake"))
     }
 
+    /// For trials that ask nothing of the disk, where there is such a place.
+    static func inMemory() throws -> LakeFixture {
+        try LakeFixture(in: Folder.exists("/dev/shm") ? "/dev/shm" : "/tmp")
+    }
+
     var reader: LakeReader { LakeReader(layout: layout) }
 
     func open() throws -> PartitionWriter { try PartitionWriter.open(layout: layout, source: Self.source) }

@@ -3,6 +3,7 @@ import Events
 import Files
 import Foundation
 import Synchronization
+import Zstd
 
 @testable import Lake
 
@@ -30,6 +31,8 @@ struct LakeRun {
     var logBytesMin = PartitionWriter.logBytesMin
     /// Called after each thing that was acknowledged.
     var acknowledged: (Acknowledged) -> Void = { _ in }
+    /// Called where a commit failed, before it is tried again.
+    var failed: (Acknowledged) throws -> Void = { _ in }
 
     /// Goes on from whatever is there to the end, and seals.
     func run() throws {
@@ -64,7 +67,10 @@ struct LakeRun {
                 next, end, time: hour * LakeFixture.hourMilliseconds + next, writer: writer,
                 generations: next >= Self.childFrom ? [1, 2] : [1])
             // As the stream job does: a failed commit is tried again, anything else starts anew.
-            do { try writer.commit(batch) } catch { try writer.commit(batch) }
+            do { try writer.commit(batch) } catch {
+                try failed(known)
+                try writer.commit(batch)
+            }
             known.nextOffset = end
             note()
             if end == 16 {
@@ -97,6 +103,57 @@ struct LakeRun {
         }
     }
 
+    /// What `zstdcat` over a pattern shows of the lake as it is: every committed line once, in order. Only behind them, in the
+    /// newest file, there may be more, and half a frame at the end.
+    static func checkByPattern(_ fixture: LakeFixture, committed: Int64) throws {
+        let contents = try fixture.contents()
+        for (layer, generation) in [
+            (Layer.bronze, Int64?.none), (.silver, 1), (.gold, 1), (.quarantine, 1), (.silver, 2), (.gold, 2),
+        ] {
+            let folder = "/\(layer.rawValue)/" + (generation.map { "generation=\($0)/" } ?? "")
+            let files = contents.filter {
+                $0.key.hasPrefix(folder) && $0.key.hasSuffix(".jsonl.zst")
+            }.sorted { $0.key.suffix(30) < $1.key.suffix(30) }
+            var offsets: [Int64] = []
+            for (index, file) in files.enumerated() {
+                let (found, isWhole) = try zstdcat(file.value, layer)
+                guard isWhole || index == files.count - 1 else {
+                    throw Violation(description: "\(file.key) ends in the middle, and is not the newest")
+                }
+                offsets += found
+            }
+            guard zip(offsets, offsets.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                throw Violation(description: "whoever reads \(folder) by pattern finds offsets \(offsets)")
+            }
+            let start = generation == 2 ? childFrom : 0
+            let expected = (start..<max(start, end)).filter { isExpected($0, layer) }
+            guard expected.starts(with: offsets), offsets.count >= expected.filter({ $0 < committed }).count else {
+                throw Violation(
+                    description: "whoever reads \(folder) by pattern finds offsets \(offsets), \(committed) is next")
+            }
+        }
+    }
+
+    private static func isExpected(_ offset: Int64, _ layer: Layer) -> Bool {
+        switch layer {
+        case .bronze: true
+        case .gold: offset % 10 != 9 && offset % 3 != 0
+        case .silver: offset % 10 != 9
+        case .quarantine: offset % 10 == 9
+        }
+    }
+
+    /// The offsets of the lines that can be decompressed, and whether the file ends with a frame.
+    private static func zstdcat(_ bytes: [UInt8], _ layer: Layer) throws -> (offsets: [Int64], isWhole: Bool) {
+        var stream = try StreamDecompressor()
+        var text: [UInt8] = []
+        var isWhole = true
+        do { try bytes.withUnsafeBytes { try stream.feed($0) { text += $0 } } } catch { isWhole = false }
+        let whole = text.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        isWhole = isWhole && stream.isAtFrameEnd && whole == text.count
+        return (text[..<whole].split(separator: 0x0A).compactMap { LineScan.offset(of: $0, layer: layer) }, isWhole)
+    }
+
     /// Files that a finished lake holds, without the logs, whose entries depend on the commit sizes.
     static func dataFiles(_ fixture: LakeFixture) throws -> [String: [UInt8]] {
         try fixture.contents().filter { !$0.key.hasPrefix("/_") }
@@ -120,14 +177,7 @@ struct LakeRun {
                 offsets.append(offset)
                 return true
             }
-            let expected = (0..<end).filter { offset in
-                switch layer {
-                case .bronze: true
-                case .gold: offset % 10 != 9 && offset % 3 != 0
-                case .silver, .quarantine: offset % 10 != 9
-                }
-            }
-            guard offsets == Array(expected) else {
+            guard offsets == (0..<end).filter({ isExpected($0, layer) }) else {
                 throw Violation(description: "\(layer) of \(generation ?? 0) reads offsets \(offsets)")
             }
         }

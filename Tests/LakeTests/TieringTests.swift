@@ -207,7 +207,7 @@ import Testing
     @Test func aFileThatIsNotWhatItsSealSaysIsRefused() throws {
         let scene = try Scene()
         let victim = try #require(try scene.tier(isDryRun: true).first?.0.name)
-        let path = scene.layout.sealedFile(victim)
+        let path = scene.layout.dataFile(victim)
         var bytes = try File.contents(of: path)
         bytes[bytes.count / 2] ^= 4
         try File.replace(path, with: bytes)

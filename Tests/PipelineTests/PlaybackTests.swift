@@ -136,7 +136,7 @@ extension PipelineTests {
             #expect(try up.stop() == .exited(0))
             try deployment.command(["lake", "seal"])
             let files = try Folder.allFiles(deployment.lakeFolder)
-            #expect(files.filter { $0.hasSuffix(".open.jsonl.zst") } == [])
+            #expect(files.filter { $0.hasSuffix(".sealing") } == [])
             try expect(
                 LakeReport(lake: deployment.lakeFolder, recording: recording), ExpectedCounts.of(path: recording))
         }

@@ -1,4 +1,5 @@
 import Bytes
+import Foundation
 import Settings
 import Testing
 
@@ -8,7 +9,7 @@ import Testing
         #expect(settings.wikimediaSSEURL == "https://stream.wikimedia.org/v2/stream/recentchange")
         #expect(settings.brokerListen == SettingAddress(host: "127.0.0.1", port: 19_092))
         #expect(settings.kafkaTopicPartitions == 3)
-        #expect(settings.lakeDirectory == ".medallion/lake")
+        #expect(settings.lakeDirectory == FileManager.default.currentDirectoryPath + "/.medallion/lake")
         #expect(settings.brokerFsync == .always)
         #expect(settings.commitIntervalMilliseconds == 100)
         #expect(settings.wikiFilter.isEmpty && settings.allowedNamespaces.isEmpty)
@@ -45,6 +46,7 @@ import Testing
             "KAFKA_ASSIGNMENT": "group",
             "KAFKA_SESSION_SEC": "11", "EXPIRED_OFFSETS": "continue", "DATA_DIR": "/d",
             "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
+            "LAKE_CLOCK_AHEAD_MAX_SEC": "60",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
             "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6",
             "API_LISTEN": "h:9", "API_LOOPS": "3", "API_MAX_CONNECTIONS": "77",
@@ -71,6 +73,27 @@ import Testing
         #expect(settings.allowedNamespaces == [0, -1])
         #expect(settings.lakeDirectory == "/l")
         #expect(settings.brokerListen.description == "[::1]:0")
+    }
+
+    /// Files are told from others by their paths, and names are made durable by walking them up.
+    @Test func foldersBeginAtTheRoot() throws {
+        let here = FileManager.default.currentDirectoryPath
+        for (text, path) in [
+            ("lake", "\(here)/lake"), ("./lake/", "\(here)/lake"), (".//a///b//", "\(here)/a/b"), (".", here),
+            ("../x", "\(here)/../x"), ("/", "/"), ("//l//", "/l"), ("/a/./b/", "/a/b"), (".hidden", "\(here)/.hidden"),
+        ] {
+            let settings = try Settings(environment: [
+                "DATA_DIR": text, "LAKE_DIR": text, "BROKER_DIR": text, "PGDATA_DIR": text,
+            ])
+            let folders = [
+                settings.dataDirectory, settings.lakeDirectory, settings.brokerDirectory, settings.postgresDirectory,
+            ]
+            #expect(folders == [path, path, path, path], "\(text)")
+        }
+        let settings = try Settings(environment: ["DATA_DIR": "data/"])
+        #expect(settings.lakeDirectory == "\(here)/data/lake")
+        #expect(settings.brokerDirectory == "\(here)/data/broker")
+        #expect(settings.postgresDirectory == "\(here)/data/postgres")
     }
 
     @Test func anonymousReadFollowsTheAddressUnlessItIsSet() throws {

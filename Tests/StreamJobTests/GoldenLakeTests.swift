@@ -18,8 +18,9 @@ import Transforms
 /// Generation 1 was made by the first code version, generation 2 by the second; the last record is a redriven one. It is
 /// checked in once for each version of the format, and all of them must stay readable.
 struct GoldenLake {
-    /// Versions of the format: 2 sums the bytes of each frame in the commit log.
-    static let versions = [1, 2]
+    /// Versions of the format: 2 sums the bytes of each frame in the commit log; in 3 the growing file has its final name,
+    /// and the log may hold rewrites and entries of other kinds.
+    static let versions = [1, 2, 3]
     static func path(version: Int) -> String {
         PackageRoot.path + "/Tests/StreamJobTests/GoldenLake/version=\(version)"
     }
@@ -50,7 +51,8 @@ struct GoldenLake {
             template: try TextTemplate(generation == 1 ? TextTemplate.standard : "{title} [{comment}]"))
     }
 
-    func make() throws {
+    /// - Parameter version: before 3 there are no rewrites.
+    func make(version: Int) throws {
         var hasher = try LibraryHasher()
         let log = GenerationLog(layout: layout)
         func text(_ settings: TransformSettings) -> String { String(decoding: settings.canonicalJSON, as: UTF8.self) }
@@ -85,6 +87,37 @@ struct GoldenLake {
             done.redrivenTo = 23
             try session.append([decision(.redrive, 7), done, decision(.discard, 8), decision(.redrive, 9)])
         }
+        if version >= 3 { try rewrite() }
+    }
+
+    /// Takes a discarded record out of the first hour's quarantine, and adds a remark that only a later version knows.
+    private func rewrite() throws {
+        let path = layout.commitLog(Self.source)
+        let seal = try #require(try CommitLog(reading: path).seal(ofFiles: 0))
+        let file = try #require(seal.sealed.first { $0.layer == .quarantine && $0.generation == 1 })
+        let name = DataFileName(
+            layer: .quarantine, generation: 1, source: Self.source, hour: seal.hour, firstOffset: 0)
+        let kept = try lines(.quarantine, 1, to: seal.range.end).filter { !$0.contains(",\"offset\":8,") }
+        #expect(kept.count == file.lines - 1)
+        var writer = try SealedFileWriter(layout: layout, name: name)
+        for line in kept { try writer.append(line: Array(line.utf8)[...]) }
+        var record = CommitRecord(
+            kind: .rewrite, range: .empty(at: seal.range.end), hour: seal.hour, brokerTimeMax: seal.brokerTimeMax,
+            firstOffset: 0)
+        record.rewrite = FileRewrite(
+            reason: "erasure", request: "request 17 of 2026-11-21", oldContentSHA256: file.contentSHA256,
+            file: try writer.finish())
+        let remark =
+            #"{"kind":"remark","optional":true,"start_offset":\#(seal.range.end),"next_offset":\#(seal.range.end),"#
+            + #""hour":\#(seal.hour.number),"broker_time_max_ms":\#(seal.brokerTimeMax),"first_offset":0,"text":"later"}"#
+        var bytes: [UInt8] = []
+        for line in try File.contents(of: path).split(separator: 0x0A) {
+            bytes += line + [0x0A]
+            if LogLine.decode(line)?["kind"]?.string == "seal" {
+                bytes += LogLine.encode(record.json) + LogLine.encode(Array(remark.utf8))
+            }
+        }
+        try File.replace(path, with: bytes)
     }
 
     private func commit(
@@ -164,8 +197,8 @@ struct GoldenLake {
         }
     }
 
-    func lines(_ layer: Layer, _ generation: Int64?) throws -> [String] {
-        guard let range = OffsetRange(start: 0, end: Int64(Self.records)) else { return [] }
+    func lines(_ layer: Layer, _ generation: Int64?, to end: Int64 = Int64(records)) throws -> [String] {
+        guard let range = OffsetRange(start: 0, end: end) else { return [] }
         var lines: [String] = []
         try LakeReader(layout: layout).forEachLine(
             layer, generation: generation, source: Self.source, range: range
@@ -191,7 +224,7 @@ struct GoldenLake {
             !Folder.exists(path)
         {
             try Folder.create(path)
-            try GoldenLake(layout: LakeLayout(root: path)).make()
+            try GoldenLake(layout: LakeLayout(root: path)).make(version: version)
             for file in try FileManager.default.subpathsOfDirectory(atPath: path) where file.hasSuffix(".lock") {
                 try Folder.remove(path + "/" + file)
             }
@@ -205,7 +238,7 @@ struct GoldenLake {
         let folder = try TemporaryFolder()
         let golden = try copy(version: version, to: folder)
         let present = GoldenLake(layout: LakeLayout(root: folder.file("present")))
-        try present.make()
+        try present.make(version: version)
         for (layer, generation) in Self.views {
             let lines = try golden.lines(layer, generation)
             #expect(!lines.isEmpty)
@@ -252,6 +285,9 @@ struct GoldenLake {
             try writer.seal()
         }
         #expect(try Self.views.map { try golden.lines($0.0, $0.1) } == before)
+        // Whatever the format was, every line is now in a file of the present one.
+        let files = try FileManager.default.subpathsOfDirectory(atPath: golden.layout.root)
+        #expect(files.allSatisfy { !$0.hasSuffix(".open.jsonl.zst") && !$0.hasSuffix(".sealing") })
     }
 
     @Test(arguments: GoldenLake.versions) func itIsVerified(version: Int) throws {

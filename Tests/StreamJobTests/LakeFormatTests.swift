@@ -123,7 +123,7 @@ struct Findings: Decodable {
             kinds.insert(record.kind.rawValue)
             return true
         }
-        #expect(kinds == ["commit", "handover", "seal"])
+        #expect(kinds == ["commit", "handover", "seal", "format", "rewrite"])
         let folder = try TemporaryFolder()
         try File.replace(folder.file("_generations.log"), with: File.contents(of: examples + "/generation.jsonl"))
         let generations = try GenerationLog(layout: LakeLayout(root: folder.path)).read()

@@ -162,6 +162,24 @@ final class StreamFixture: Sendable {
         }
     }
 
+    @Test func aJobStartsThoughAToolHoldsALockForAMoment() async throws {
+        let fixture = try StreamFixture()
+        try fixture.produce((0..<4).map { Array(change(id: "lock-\($0)").utf8) })
+        let path = fixture.layout("lake").lock(fixture.source(1))
+        try Folder.create(Folder.parent(of: path))
+        let held = StopSignal()
+        async let holding: Void = Lane(name: "holder").run {
+            var lock = try File(path, .readWrite)
+            #expect(try lock.tryLock())
+            held.request()
+            Pause.milliseconds(300)
+        }
+        await held.wait()
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 2)
+        try await holding
+        #expect(try fixture.lines("lake", .bronze, generation: nil).count == 4)
+    }
+
     @Test func sealedFilesOfADisturbedAndAnUndisturbedJobHaveTheSameBytes() async throws {
         let fixture = try StreamFixture()
         try fixture.produce(payloads(100))

@@ -21,6 +21,8 @@ import duckdb
 import jsonschema
 import zstandard
 
+import lake_reader
+
 # A payload in quarantine under one of these does not fit the schema of events; under the others it may.
 SHAPE_RULES = {"missing_meta", "missing_field", "wrong_type", "unknown_schema", "invalid_time"}
 LAYERS = ["bronze", "silver", "gold", "quarantine"]
@@ -210,7 +212,16 @@ def lake(folder, root, page):
     schema = Schema(folder, "commit")
     lines = collections.Counter()
     for path in sorted(glob.glob(f"{root}/_commits/**/*.log", recursive=True)):
-        for record in check_log(schema, path):
+        records = check_log(schema, path)
+        for record in records:
+            if record["kind"] == "rewrite":
+                seal = next(
+                    entry for entry in records
+                    if entry["kind"] == "seal" and entry["first_offset"] == record["first_offset"])
+                before = sum(file["lines"] for file in seal["files"])
+                lake_reader.supersede(seal["files"], record)
+                lines[record["file"]["layer"]] += sum(file["lines"] for file in seal["files"]) - before
+        for record in records:
             if record["kind"] == "seal":
                 check_seal(root, path, record)
                 if "/_commits/generation=" in path:  # What a replay wrote has no commits.

@@ -34,6 +34,22 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
+KINDS = {"commit", "handover", "seal", "format", "rewrite"}
+FORMAT = 3
+
+
+def entries(path):
+    """The entries of a commit log. A kind that this reader does not know is passed over where it says so, else refused."""
+    for entry in records(path):
+        if entry["kind"] not in KINDS:
+            if entry.get("optional") is not True:
+                raise ValueError(f"{path}: an entry is of the kind {entry['kind']}, which a newer version wrote")
+            continue
+        if entry["kind"] == "format" and entry["format"] > FORMAT:
+            raise ValueError(f"{path}: the lake has format {entry['format']} from there on")
+        yield entry
+
+
 def records(path):
     """The records of a log; what stands behind the last line feed was never committed."""
     if not os.path.exists(path):
@@ -52,6 +68,18 @@ def frame(path, start, end):
         file.seek(start)
         data = file.read(end - start)
     return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+
+
+def supersede(files, entry):
+    """Puts a rewritten file in the place of the one that it supersedes."""
+    new = entry["file"]
+    for index, old in enumerate(files):
+        if [old[key] for key in ("layer", "generation", "first_offset")] == [
+            new[key] for key in ("layer", "generation", "first_offset")
+        ] and old["content_sha256"] == entry["old_content_sha256"]:
+            files[index] = new
+            return
+    raise ValueError(f"a rewrite supersedes no file: {entry}")
 
 
 def offset_of(layer, line):
@@ -123,9 +151,12 @@ class Lake:
         return [part for part in found if part[0][0] < part[0][1]]
 
     def lines_of_log(self, layer, topic, partition, generation, log):
-        entries = records(log)
-        seals = {entry["first_offset"]: entry for entry in entries if entry["kind"] == "seal"}
-        for entry in entries:
+        found = list(entries(log))
+        seals = {entry["first_offset"]: entry for entry in found if entry["kind"] == "seal"}
+        for entry in found:
+            if entry["kind"] == "rewrite":
+                supersede(seals[entry["first_offset"]]["files"], entry)
+        for entry in found:
             if entry["kind"] == "commit" and entry["first_offset"] not in seals:
                 yield from self.open_lines(layer, topic, partition, generation, entry)
             elif entry["kind"] == "seal":
@@ -148,7 +179,9 @@ class Lake:
         start, end, count = written[:3]  # And from version 2 on a checksum of the bytes.
         if start == end:
             return
-        path = self.path(layer, topic, partition, generation, entry["hour"], first_offset, ".open.jsonl.zst")
+        path = self.path(layer, topic, partition, generation, entry["hour"], first_offset, ".jsonl.zst")
+        former = path.replace(".jsonl.zst", ".open.jsonl.zst")  # Formats 1 and 2.
+        path = former if os.path.exists(former) else path
         lines = frame(path, start, end).split(b"\n")[:-1]
         if len(lines) != count:
             raise ValueError(f"{path}: {len(lines)} lines at byte {start}, the commit counts {count}")
@@ -160,6 +193,8 @@ class Lake:
             if (file["layer"], file["generation"]) != (layer, generation):
                 continue
             path = self.path(layer, topic, partition, generation, entry["hour"], file["first_offset"], ".jsonl.zst")
+            sealing = path.replace(".jsonl.zst", ".sealing")  # Until it is renamed over the growing file.
+            path = sealing if os.path.exists(sealing) else path
             ends = [start for _, start in file["frames"][1:]] + [file["bytes"]]
             for (first, start), end in zip(file["frames"], ends):
                 lines = frame(path, start, end).split(b"\n")[:-1]

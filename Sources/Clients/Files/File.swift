@@ -68,6 +68,13 @@ package struct File: ~Copyable {
             && own.st_ino == named.st_ino
     }
 
+    /// What file this is, and how long.
+    package func state() throws(FileError) -> FileState {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileError("stat", path) }
+        return FileState(size: Int(status.st_size), device: UInt64(status.st_dev), node: UInt64(status.st_ino))
+    }
+
     /// Reads up to `count` bytes at `offset`; fewer at the end of the file.
     package func read(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
         var failure: FileError?
@@ -179,6 +186,15 @@ package struct File: ~Copyable {
     }
 }
 
+/// Tells whether a path leads to the same file as before, and whether that has grown.
+package struct FileState: Equatable, Sendable {
+    /// Bytes.
+    package let size: Int
+    package let device: UInt64
+    /// The number of the file on its device.
+    package let node: UInt64
+}
+
 /// Operations on names: folders and what is in them.
 package enum Folder {
     /// Makes the names of a folder and of those above it durable, up to and with those in `root`.
@@ -188,9 +204,13 @@ package enum Folder {
     package static func syncNames(
         from path: String, upTo root: String, file: StaticString = #fileID, line: UInt = #line
     ) throws(FileError) {
-        try sync(path, file: file, line: line)
-        if path != root, path.hasPrefix(root) {
-            try syncNames(from: parent(of: path), upTo: root, file: file, line: line)
+        var folder = path
+        while true {
+            try sync(folder, file: file, line: line)
+            let above = parent(of: folder)
+            // Of a relative path the topmost is `.`, the folder that holds its first name.
+            if folder == root || above == folder { return }
+            folder = above
         }
     }
 
@@ -275,8 +295,16 @@ package enum Folder {
         guard rmdir(path) == 0 else { throw FileError("rmdir", path) }
     }
 
-    /// The folder that holds `path`.
+    /// The path without slashes at its end, but for the root's own.
+    package static func withoutTrailingSlashes(_ path: String) -> String {
+        var path = path[...]
+        while path.count > 1, path.last == "/" { path.removeLast() }
+        return String(path)
+    }
+
+    /// The folder that holds `path`; `.` of a name alone.
     package static func parent(of path: String) -> String {
+        let path = withoutTrailingSlashes(path)
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }

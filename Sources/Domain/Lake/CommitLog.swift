@@ -9,12 +9,16 @@ import Files
 package struct CommitLog: ~Copyable {
     package let path: String
     var file: File
+    /// Of a log that is read: what file it was when it was opened, and how long.
+    let openedState: FileState?
     /// Bytes of whole entries.
     package internal(set) var size: Int
     /// After ``compact(from:)``: whether the log's name surely leads to the new file after a crash.
     var isNameDurable = true
     /// The size after the last compaction by this process.
     var compactedSize = 0
+    /// Whether something may stand behind ``size`` that a failed append left and that could not be cut off.
+    var isCutDue = false
 
     private static let windowBytes = 1 << 16
     /// The longest entry: a seal of a full hour in 1 MiB frames takes some 20 bytes a frame.
@@ -23,7 +27,9 @@ package struct CommitLog: ~Copyable {
     /// Opens a log for reading what is there at present; an entry that is being appended is not seen.
     package init(reading path: String) throws(LakeError) {
         let file = try LakeError.placed(path) { try File(path, .read) }
-        let size = try LakeError.placed(path) { try Self.wholeEnd(of: file) }
+        let state = try LakeError.placed(path) { try file.state() }
+        let size = try LakeError.placed(path) { try Self.wholeEnd(of: file, size: state.size) }
+        openedState = state
         self.path = path
         self.file = file
         self.size = size
@@ -44,18 +50,20 @@ package struct CommitLog: ~Copyable {
         let size = try LakeError.placed(path) { try file.size() }
         var log = CommitLog(path: path, file: file, size: size)
         try log.cutTornTail()
+        try log.cutLoneFormat()
         return log
     }
 
     private init(path: String, file: consuming File, size: Int) {
+        openedState = nil
         self.path = path
         self.file = file
         self.size = size
     }
 
     /// Where the last line that has its line feed ends.
-    private static func wholeEnd(of file: borrowing File) throws(FileError) -> Int {
-        var end = try file.size()
+    private static func wholeEnd(of file: borrowing File, size: Int) throws(FileError) -> Int {
+        var end = size
         while end > 0 {
             let start = max(0, end - windowBytes)
             let window = try file.read(at: start, count: end - start)
@@ -66,21 +74,32 @@ package struct CommitLog: ~Copyable {
     }
 
     /// Appends an entry and makes it durable.
-    package mutating func append(_ record: CommitRecord) throws(LakeError) {
+    ///
+    /// - Parameter format: an entry that goes before it, by the same write.
+    package mutating func append(
+        _ record: CommitRecord, behind format: CommitRecord? = nil
+    ) throws(LakeError) {
         try makeNameDurable()
-        let line = LogLine.encode(record.json)
+        var line = LogLine.encode(record.json)
+        if let format { line = LogLine.encode(format.json) + line }
         var failure: FileError?
         line.withUnsafeBytes { bytes in
             do throws(FileError) {
+                if isCutDue { try file.truncate(to: size) }
+                isCutDue = true
                 try file.write(bytes, at: size)
                 try file.sync()
+                isCutDue = false
             } catch {
                 failure = error
             }
         }
         if let failure {
             // What half an entry may have left is cut off, so that a later append does not follow it.
-            try? file.truncate(to: size)
+            do throws(FileError) {
+                try file.truncate(to: size)
+                isCutDue = false
+            } catch {}
             throw .file(failure)
         }
         size += line.count
@@ -88,8 +107,17 @@ package struct CommitLog: ~Copyable {
 
     /// The last entry, or nil in an empty log.
     package func last() throws(LakeError) -> CommitRecord? {
-        guard size > 0 else { return nil }
-        return try entry(endingAt: size).record
+        try last(before: size)
+    }
+
+    private func last(before end: Int) throws(LakeError) -> CommitRecord? {
+        var end = end
+        while end > 0 {
+            let (record, start) = try entry(endingAt: end)
+            if record.kind != .unknown { return record }
+            end = start
+        }
+        return nil
     }
 
     /// The first entry whose next offset lies beyond `offset`, with its place; nil where there is none.
@@ -105,8 +133,32 @@ package struct CommitLog: ~Copyable {
     }
 
     /// The first entry at which the largest broker time had come to `milliseconds`; nil while it has not.
+    ///
+    /// Where that time fell back later, since it had lain beyond what the clock allowed, it counts as what it fell back to.
     package func firstEntry(atBrokerTime milliseconds: Int64) throws(LakeError) -> CommitRecord? {
-        try bisect { $0.brokerTimeMax >= milliseconds }?.record
+        var found: CommitRecord?
+        var end = size
+        var newest = try last()
+        while let reset = newest?.timeReset, let anew = try firstEntry(beyond: reset), anew.start < end {
+            if milliseconds > anew.record.brokerTimeMax {
+                return try bisect(in: anew.start..<end) { $0.brokerTimeMax >= milliseconds }?.record ?? found
+            }
+            found = anew.record
+            end = anew.start
+            newest = try last(before: end)
+        }
+        return try bisect(in: 0..<end) { $0.brokerTimeMax >= milliseconds }?.record ?? found
+    }
+
+    /// The largest broker time that had been reached and does not lie beyond `limit`; 0 where there is none.
+    func brokerTimeMax(upTo limit: Int64) throws(LakeError) -> Int64 {
+        guard let newest = try last() else { return 0 }
+        var start = 0
+        if let reset = newest.timeReset, let anew = try firstEntry(beyond: reset) { start = anew.start }
+        guard let beyond = try bisect(in: start..<size, { $0.brokerTimeMax > limit }) else {
+            return newest.brokerTimeMax
+        }
+        return beyond.start > start ? try entry(endingAt: beyond.start).record.brokerTimeMax : 0
     }
 
     /// From which offset a generation is fed; nil where the log has no handover to it.
@@ -125,13 +177,27 @@ package struct CommitLog: ~Copyable {
         return nil
     }
 
-    /// The seal of the files named by `firstOffset`, or nil while they are open.
+    /// The seal of the files named by `firstOffset`, with what was rewritten since; nil while they are growing.
     package func seal(ofFiles firstOffset: Int64) throws(LakeError) -> CommitRecord? {
         var end = try firstEntry(ofFilesFrom: firstOffset + 1)?.start ?? size
+        var rewrites: [FileRewrite] = []
         while end > 0 {
             let (record, start) = try entry(endingAt: end)
-            if record.kind != .handover {
-                return record.kind == .seal && record.firstOffset == firstOffset ? record : nil
+            switch record.kind {
+            case .handover, .format, .unknown: break
+            case .rewrite:
+                if let rewrite = record.rewrite { rewrites.append(rewrite) }
+            case .commit: return nil
+            case .seal:
+                guard record.firstOffset == firstOffset else { return nil }
+                var seal = record
+                for rewrite in rewrites.reversed() {
+                    guard let next = seal.superseded(by: rewrite) else {
+                        throw .damaged(path: path, reason: "a rewrite of \(seal.range) supersedes no file of its seal")
+                    }
+                    seal = next
+                }
+                return seal
             }
             end = start
         }
@@ -145,27 +211,30 @@ package struct CommitLog: ~Copyable {
         var position = start
         while position < size {
             let (record, end) = try entry(startingAt: position)
-            guard try body(record) else { return }
+            if record.kind != .unknown { guard try body(record) else { return } }
             position = end
         }
     }
 
-    /// The first entry that fulfils a condition which, once true, stays true.
+    /// The first entry that fulfils a condition which, once true, stays true; one of an unknown kind is passed over.
+    ///
+    /// - Parameter bytes: whole entries to look at; nil for all.
     private func bisect(
-        _ condition: (CommitRecord) -> Bool
+        in bytes: Range<Int>? = nil, _ condition: (CommitRecord) -> Bool
     ) throws(LakeError) -> (record: CommitRecord, start: Int, end: Int)? {
         // Invariant: entries that start before `low` fail, those that start at or after `high` fulfil it.
-        var low = 0
-        var high = size
+        let behind = bytes?.upperBound ?? size
+        var low = bytes?.lowerBound ?? 0
+        var high = behind
         while high - low > Self.windowBytes {
             let start = try entryStart(atOrAfter: low + (high - low) / 2)
             guard start < high else { break }
             let (record, end) = try entry(startingAt: start)
             if condition(record) { high = start } else { low = end }
         }
-        while low < size {
+        while low < behind {
             let (record, end) = try entry(startingAt: low)
-            if condition(record) { return (record, low, end) }
+            if condition(record), record.kind != .unknown { return (record, low, end) }
             low = end
         }
         return nil
@@ -213,8 +282,14 @@ package struct CommitLog: ~Copyable {
     }
 
     private func decode(_ line: ArraySlice<UInt8>, at start: Int) throws(LakeError) -> CommitRecord {
-        guard let value = LogLine.decode(line), let record = CommitRecord(value) else {
+        guard let value = LogLine.decode(line) else {
             throw .damaged(path: path, reason: "the entry at byte \(start) does not match its checksum")
+        }
+        if let refusal = CommitRecord.refusal(of: value) {
+            throw .unsupported(path: path, what: "the entry at byte \(start) \(refusal)")
+        }
+        guard let record = CommitRecord(value) else {
+            throw .damaged(path: path, reason: "the entry at byte \(start) lacks a member")
         }
         return record
     }
@@ -222,8 +297,8 @@ package struct CommitLog: ~Copyable {
     /// Cuts off a last line that is not whole: the rest of an append that a crash interrupted.
     private mutating func cutTornTail() throws(LakeError) {
         guard size > 0 else { return }
-        var wholeEnd = try LakeError.placed(path) { try Self.wholeEnd(of: file) }
-        if wholeEnd == size, (try? entry(endingAt: size)) == nil {
+        var wholeEnd = try LakeError.placed(path) { try Self.wholeEnd(of: file, size: size) }
+        if wholeEnd == size, try !isLastEntryWhole() {
             // The line feed came to the disk before the rest. The entry before it must be whole.
             wholeEnd = try lineStart(before: size)
             if wholeEnd > 0 { _ = try entry(endingAt: wholeEnd) }
@@ -232,6 +307,27 @@ package struct CommitLog: ~Copyable {
         // Need not be durable: a crash brings back what the next start cuts off again.
         do throws(FileError) { try file.truncate(to: wholeEnd) } catch { throw .file(error) }
         size = wholeEnd
+    }
+
+    /// - Throws: where the entry is whole and of a newer version.
+    private func isLastEntryWhole() throws(LakeError) -> Bool {
+        do throws(LakeError) {
+            _ = try entry(endingAt: size)
+            return true
+        } catch {
+            if case .unsupported = error { throw error }
+            return false
+        }
+    }
+
+    /// Cuts off a format entry that no commit followed: the rest of an append that a crash tore.
+    private mutating func cutLoneFormat() throws(LakeError) {
+        guard size > 0 else { return }
+        let (record, start) = try entry(endingAt: size)
+        guard record.kind == .format else { return }
+        if start > 0, try entry(endingAt: start).record.firstOffset == record.firstOffset { return }
+        do throws(FileError) { try file.truncate(to: start) } catch { throw .file(error) }
+        size = start
     }
 
     private func lineStart(before end: Int) throws(LakeError) -> Int {

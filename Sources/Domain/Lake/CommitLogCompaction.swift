@@ -35,7 +35,7 @@ extension CommitLog {
             }
             // From here on this is the log. Nothing may be appended before its name is durable.
             file = target
-            (size, compactedSize, isNameDurable) = (newSize, newSize, false)
+            (size, compactedSize, isNameDurable, isCutDue) = (newSize, newSize, false, false)
         } catch {
             try? Folder.removeIfPresent(temporary)
             throw error
@@ -99,7 +99,7 @@ extension CommitRecord {
     /// One entry that says what both say; nil where no one entry can.
     fileprivate func merged(with next: CommitRecord) -> CommitRecord? {
         guard kind == .commit, next.kind == .commit, next.gap == nil, next.range.start == range.end,
-            next.firstOffset == firstOffset, next.hour == hour,
+            next.firstOffset == firstOffset, next.hour == hour, next.timeReset == timeReset,
             next.brokerTimeMax / CommitLog.mergedMilliseconds == brokerTimeMax / CommitLog.mergedMilliseconds,
             next.parts.count == parts.count, let range = OffsetRange(start: range.start, end: next.range.end)
         else { return nil }
@@ -109,6 +109,7 @@ extension CommitRecord {
         both.range = range
         both.duplicates += duplicates
         both.canaries += canaries
+        both.timesAhead += timesAhead
         guard let bronze = bronze.merged(with: next.bronze) else { return nil }
         both.bronze = bronze
         for (index, part) in parts.enumerated() {

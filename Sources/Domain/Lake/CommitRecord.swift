@@ -1,6 +1,4 @@
-import Bytes
 package import Events
-package import JSONScan
 
 /// A run of bytes in a data file and the lines it holds.
 package struct ByteRange: Equatable, Sendable {
@@ -54,7 +52,16 @@ package struct CommitRecord: Equatable, Sendable {
         case handover
         /// The hour's files were sealed.
         case seal
+        /// In which format the files of the hour are written.
+        case format
+        /// A sealed file was superseded. It stands behind the seal of its hour, before the next hour's entries.
+        case rewrite
+        /// A kind of a newer version that says of itself that it may be skipped.
+        case unknown
     }
+
+    /// The format of the lake that this version writes. An hour without a format entry has format 1 or 2.
+    package static let formatVersion: Int64 = 3
 
     /// What the entry is about.
     package var kind: Kind
@@ -65,13 +72,18 @@ package struct CommitRecord: Equatable, Sendable {
     /// Why there is a gap, in words for people; nil where nobody knows.
     package var gapReason: String?
     package var hour: LakeHour
-    /// The largest broker time so far in the topic partition, in milliseconds.
+    /// The largest broker time so far in the topic partition, in milliseconds; times too far ahead do not count.
     package var brokerTimeMax: Int64
+    /// The offset at which ``brokerTimeMax`` fell back the last time, because it lay beyond what the clock allowed; nil
+    /// where it never did. Between two such offsets it never falls.
+    package var timeReset: Int64?
     /// The first Bronze offset of the hour, which names the files.
     package var firstOffset: Int64
     package var bronze: ByteRange
     package var duplicates: Int
     package var canaries: Int
+    /// Records whose broker time lay too far ahead to move the hour.
+    package var timesAhead: Int
     /// SHA-256 of the last record's value; empty for a tombstone. Compared at start to notice a topic made anew.
     package var lastSHA256: String
     package var parts: [GenerationPart]
@@ -79,6 +91,10 @@ package struct CommitRecord: Equatable, Sendable {
     package var handover: Int64?
     /// Of a seal: what was sealed.
     package var sealed: [SealedFile]
+    /// Of a format entry: the format.
+    package var format: Int64?
+    /// Of a rewrite: what was rewritten, and why.
+    package var rewrite: FileRewrite?
 
     package init(kind: Kind, range: OffsetRange, hour: LakeHour, brokerTimeMax: Int64, firstOffset: Int64) {
         self.kind = kind
@@ -89,9 +105,29 @@ package struct CommitRecord: Equatable, Sendable {
         bronze = ByteRange(start: 0, end: 0, lines: 0, checksum: 0)
         duplicates = 0
         canaries = 0
+        timesAhead = 0
         lastSHA256 = ""
         parts = []
         sealed = []
+    }
+}
+
+/// Says that a sealed file was replaced by one with fewer lines or other bytes.
+package struct FileRewrite: Equatable, Sendable {
+    /// Such as `erasure`.
+    package var reason: String
+    /// The request that led to it, in the words of the one who made it.
+    package var request: String
+    /// The superseded file's ``SealedFile/contentSHA256``.
+    package var oldContentSHA256: String
+    /// What takes its place, under the same name.
+    package var file: SealedFile
+
+    package init(reason: String, request: String, oldContentSHA256: String, file: SealedFile) {
+        self.reason = reason
+        self.request = request
+        self.oldContentSHA256 = oldContentSHA256
+        self.file = file
     }
 }
 
@@ -108,6 +144,8 @@ package struct SealedFile: Equatable, Sendable {
     package var checksum: UInt32?
     /// For each frame the source offset of its first line and where it begins in the file.
     package var frames: [(offset: Int64, start: Int)]
+    /// Of a file that was rewritten: the lines that it had when its hour was sealed. Not part of the entry.
+    package var linesSealed: Int?
 
     package static func == (left: SealedFile, right: SealedFile) -> Bool {
         left.layer == right.layer && left.generation == right.generation && left.firstOffset == right.firstOffset
@@ -117,198 +155,19 @@ package struct SealedFile: Equatable, Sendable {
 }
 
 extension CommitRecord {
-    /// The record as one JSON object with fixed order.
-    package var json: [UInt8] {
-        var json = JSONWriter(capacity: 768)
-        json.beginObject()
-        json.key("kind")
-        json.string(kind.rawValue)
-        json.key("start_offset")
-        json.integer(range.start)
-        json.key("next_offset")
-        json.integer(range.end)
-        if let gap {
-            json.key("gap_start")
-            json.integer(gap.start)
-            if let gapReason {
-                json.key("gap_reason")
-                json.string(gapReason)
-            }
-        }
-        json.key("hour")
-        json.integer(hour.number)
-        json.key("broker_time_max_ms")
-        json.integer(brokerTimeMax)
-        json.key("first_offset")
-        json.integer(firstOffset)
-        switch kind {
-        case .commit: writeCommit(to: &json)
-        case .handover:
-            json.key("generation")
-            json.integer(handover ?? 0)
-        case .seal: writeSeal(to: &json)
-        }
-        json.endObject()
-        return json.bytes
-    }
-
-    private func writeCommit(to json: inout JSONWriter) {
-        json.key("bronze")
-        Self.write(bronze, to: &json)
-        json.key("duplicates")
-        json.integer(duplicates)
-        json.key("canaries")
-        json.integer(canaries)
-        json.key("last_sha256")
-        json.string(lastSHA256)
-        json.key("generations")
-        json.beginArray()
-        for part in parts {
-            json.beginObject()
-            json.key("generation")
-            json.integer(part.generation)
-            json.key("logic_version")
-            json.string(part.logicVersion)
-            json.key("first_offset")
-            json.integer(part.firstOffset)
-            json.key("silver")
-            Self.write(part.silver, to: &json)
-            json.key("gold")
-            Self.write(part.gold, to: &json)
-            json.key("quarantine")
-            Self.write(part.quarantine, to: &json)
-            json.key("rejects")
-            json.beginObject()
-            for (rule, count) in part.rejects.sorted(by: { $0.key < $1.key }) {
-                json.key(dynamic: rule)
-                json.integer(count)
-            }
-            json.endObject()
-            json.endObject()
-        }
-        json.endArray()
-    }
-
-    private func writeSeal(to json: inout JSONWriter) {
-        json.key("files")
-        json.beginArray()
-        for file in sealed {
-            json.beginObject()
-            json.key("layer")
-            json.string(file.layer.rawValue)
-            json.key("generation")
-            if let generation = file.generation { json.integer(generation) } else { json.null() }
-            json.key("first_offset")
-            json.integer(file.firstOffset)
-            json.key("bytes")
-            json.integer(file.bytes)
-            json.key("lines")
-            json.integer(file.lines)
-            json.key("content_sha256")
-            json.string(file.contentSHA256)
-            if let checksum = file.checksum {
-                json.key("crc32c")
-                json.integer(checksum)
-            }
-            json.key("frames")
-            json.beginArray()
-            for frame in file.frames {
-                json.beginArray()
-                json.integer(frame.offset)
-                json.integer(frame.start)
-                json.endArray()
-            }
-            json.endArray()
-            json.endObject()
-        }
-        json.endArray()
-    }
-
-    private static func write(_ range: ByteRange, to json: inout JSONWriter) {
-        json.beginArray()
-        json.integer(range.start)
-        json.integer(range.end)
-        json.integer(range.lines)
-        if let checksum = range.checksum { json.integer(checksum) }
-        json.endArray()
-    }
-
-    /// Reads a record; nil where a field is missing or of another type.
-    package init?(_ value: JSONValue) {
-        guard let kind = value["kind"]?.string.flatMap(Kind.init), let start = value["start_offset"]?.integer,
-            let end = value["next_offset"]?.integer, let range = OffsetRange(start: start, end: end),
-            let hour = value["hour"]?.integer, let timeMax = value["broker_time_max_ms"]?.integer,
-            let firstOffset = value["first_offset"]?.integer
+    /// The seal as a rewrite leaves it.
+    ///
+    /// - Returns: nil where this seal names no such file with the superseded hash.
+    func superseded(by rewrite: FileRewrite) -> CommitRecord? {
+        guard
+            let index = sealed.firstIndex(where: {
+                $0.layer == rewrite.file.layer && $0.generation == rewrite.file.generation
+                    && $0.firstOffset == rewrite.file.firstOffset && $0.contentSHA256 == rewrite.oldContentSHA256
+            })
         else { return nil }
-        self.init(
-            kind: kind, range: range, hour: LakeHour(number: hour), brokerTimeMax: timeMax, firstOffset: firstOffset)
-        gap = value["gap_start"]?.integer.flatMap { OffsetRange(start: $0, end: start) }
-        gapReason = value["gap_reason"]?.string
-        switch kind {
-        case .commit:
-            guard let bronze = Self.byteRange(value["bronze"]), let sha = value["last_sha256"]?.string,
-                let generations = value["generations"]?.array
-            else { return nil }
-            self.bronze = bronze
-            lastSHA256 = sha
-            duplicates = Int(value["duplicates"]?.integer ?? 0)
-            canaries = Int(value["canaries"]?.integer ?? 0)
-            for generation in generations {
-                guard let part = Self.part(generation) else { return nil }
-                parts.append(part)
-            }
-        case .handover:
-            guard let generation = value["generation"]?.integer else { return nil }
-            handover = generation
-        case .seal:
-            for file in value["files"]?.array ?? [] {
-                guard let sealedFile = Self.sealedFile(file) else { return nil }
-                sealed.append(sealedFile)
-            }
-        }
-    }
-
-    private static func part(_ value: JSONValue) -> GenerationPart? {
-        guard let generation = value["generation"]?.integer, let logicVersion = value["logic_version"]?.string,
-            let firstOffset = value["first_offset"]?.integer, let silver = byteRange(value["silver"]),
-            let gold = byteRange(value["gold"]), let quarantine = byteRange(value["quarantine"])
-        else { return nil }
-        var rejects: [String: Int] = [:]
-        for (rule, count) in value["rejects"]?.object ?? [] { rejects[rule] = Int(count.integer ?? 0) }
-        return GenerationPart(
-            generation: generation, logicVersion: logicVersion, firstOffset: firstOffset, silver: silver, gold: gold,
-            quarantine: quarantine, rejects: rejects)
-    }
-
-    private static func sealedFile(_ value: JSONValue) -> SealedFile? {
-        guard let layer = value["layer"]?.string.flatMap(Layer.init), let firstOffset = value["first_offset"]?.integer,
-            let bytes = value["bytes"]?.integer, let lines = value["lines"]?.integer,
-            let sha = value["content_sha256"]?.string, let checksum = Self.checksum(value["crc32c"]),
-            let frames = value["frames"]?.array
-        else { return nil }
-        var index: [(offset: Int64, start: Int)] = []
-        for frame in frames {
-            guard let pair = frame.array, pair.count == 2, let offset = pair[0].integer, let start = pair[1].integer
-            else { return nil }
-            index.append((offset, Int(start)))
-        }
-        return SealedFile(
-            layer: layer, generation: value["generation"]?.integer, firstOffset: firstOffset, bytes: Int(bytes),
-            lines: Int(lines), contentSHA256: sha, checksum: checksum, frames: index)
-    }
-
-    private static func byteRange(_ value: JSONValue?) -> ByteRange? {
-        guard let parts = value?.array, parts.count == 3 || parts.count == 4, let start = parts[0].integer,
-            let end = parts[1].integer, let lines = parts[2].integer,
-            let checksum = checksum(parts.count == 4 ? parts[3] : nil)
-        else { return nil }
-        return ByteRange(start: Int(start), end: Int(end), lines: Int(lines), checksum: checksum)
-    }
-
-    /// The sum, or nil within where version 1 has none; nil where it is something else.
-    private static func checksum(_ value: JSONValue?) -> UInt32?? {
-        guard let value else { return .some(nil) }
-        guard let sum = value.integer.flatMap({ UInt32(exactly: $0) }) else { return nil }
-        return .some(sum)
+        var seal = self
+        seal.sealed[index] = rewrite.file
+        seal.sealed[index].linesSealed = sealed[index].linesSealed ?? sealed[index].lines
+        return seal
     }
 }

@@ -1,4 +1,5 @@
 import Files
+import Hashing
 import Zstd
 
 /// Reads frames of data files.
@@ -8,10 +9,18 @@ enum FrameReader {
     private static let lineBytesMax = 256 << 20
 
     /// The text of the frames between two positions of a file.
-    static func text(of file: DataFileBytes, start: Int, end: Int) throws(LakeError) -> [UInt8] {
+    ///
+    /// - Parameter checksum: CRC-32C of the bytes, where it is known.
+    static func text(
+        of file: DataFileBytes, start: Int, end: Int, checksum: UInt32? = nil
+    ) throws(LakeError) -> [UInt8] {
         let bytes = try file.read(at: start, count: end - start)
         guard bytes.count == end - start else {
             throw .damaged(path: file.place, reason: "it ends at byte \(start + bytes.count), before byte \(end)")
+        }
+        if let checksum, bytes.withUnsafeBytes({ crc32c($0) }) != checksum {
+            throw .damaged(
+                path: file.place, reason: "bytes \(start) to \(end) do not match the CRC-32C of the commit log")
         }
         return try LakeError.placed(file.place) {
             var decompressor = try Decompressor()

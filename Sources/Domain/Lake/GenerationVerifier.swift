@@ -39,19 +39,6 @@ struct GenerationVerifier {
         }
     }
 
-    /// Files without those of generations that no replay has completed: one that runs has not recorded its last hour yet, and
-    /// one that was killed or pruned leaves files that nobody refers to.
-    static func withoutUnfinished(_ paths: [String], _ layout: LakeLayout) throws(LakeError) -> [String] {
-        guard !paths.isEmpty else { return paths }
-        let folders = try GenerationLog(layout: layout).read().filter { !$0.state.isComplete }.map {
-            "/generation=\($0.number)/"
-        }
-        return paths.filter { path in
-            let place = path.dropFirst(layout.root.count)
-            return !folders.contains { place.contains($0) }
-        }
-    }
-
     /// The rest of a torn append to the list, which readers leave out and the next change takes away.
     func tornTail() throws(LakeError) -> (place: String, problem: String)? {
         guard Folder.exists(log.path) else { return nil }

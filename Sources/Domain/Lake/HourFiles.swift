@@ -12,6 +12,8 @@ struct HourFiles {
         var committed = 0
         /// Bytes written, of which those behind `committed` wait for the commit record.
         var written = 0
+        /// Whether anything may stand behind `committed` that no commit record counts.
+        var isUncommitted = false
         var file: File?
 
         init(name: DataFileName) { self.name = name }
@@ -23,6 +25,8 @@ struct HourFiles {
     private(set) var firstOffset: Int64 = 0
     private(set) var isOpen = false
     private(set) var isSealed = false
+    /// Whether the log says in which format the hour's files are written.
+    private(set) var isFormatNoted = false
     private var files: [OpenFile] = []
 
     init(layout: LakeLayout, source: TopicPartition) {
@@ -36,6 +40,7 @@ struct HourFiles {
         self.firstOffset = firstOffset
         isOpen = true
         isSealed = false
+        isFormatNoted = false
         files = []
     }
 
@@ -49,8 +54,10 @@ struct HourFiles {
         _ layer: Layer, _ generation: Int64?, _ frame: [UInt8], lines: Int, first: Int64
     ) throws(LakeError) -> ByteRange {
         let open = openFile(layer, generation, first: first)
+        if open.isUncommitted, open.written == open.committed { try cut(open) }
         let start = open.written
         if !frame.isEmpty {
+            open.isUncommitted = true
             try prepare(open)
             var failure: FileError?
             frame.withUnsafeBytes { bytes in
@@ -79,17 +86,38 @@ struct HourFiles {
         }
     }
 
-    /// The commit record is durable: what was written counts.
-    func confirm() {
-        for open in files { open.committed = open.written }
+    /// The commit record is durable: what was written counts, and the log tells the hour's format.
+    mutating func confirm() {
+        for open in files {
+            open.committed = open.written
+            open.isUncommitted = false
+        }
+        isFormatNoted = true
     }
 
     /// The commit failed: takes back what was written. A failure here is repaired by the next start or append.
     func cutBack() {
-        for open in files where open.written > open.committed {
-            try? open.file?.truncate(to: open.committed)
+        for open in files where open.isUncommitted {
             open.written = open.committed
+            try? cut(open)
         }
+    }
+
+    /// Takes away what no commit record counts. A file of which nothing counts goes: whoever reads by pattern would find
+    /// it.
+    private func cut(_ open: OpenFile) throws(LakeError) {
+        let path = layout.dataFile(open.name)
+        do throws(FileError) {
+            if open.committed == 0 {
+                open.file = nil
+                try Folder.removeIfPresent(path)
+            } else {
+                try open.file?.truncate(to: open.committed)
+            }
+        } catch {
+            throw .file(error)
+        }
+        open.isUncommitted = false
     }
 
     /// Takes in what a commit record of the log says.
@@ -106,18 +134,30 @@ struct HourFiles {
         isSealed = true
     }
 
-    /// After a start: cuts open files to what is committed, undoes a half seal, and finishes a whole one.
+    /// The log says that the hour's files have the present format.
+    mutating func noteFormat() {
+        isFormatNoted = true
+    }
+
+    /// After a start: cuts growing files to what is committed, undoes a half seal, and finishes one that the log has.
     mutating func repair() throws(LakeError) {
         if isSealed {
-            try removeOpenFiles()
+            try finishSeal()
             return
         }
         do throws(FileError) {
             for open in files {
                 try Folder.removeIfPresent(layout.sealingFile(open.name))
-                try Folder.removeIfPresent(layout.sealedFile(open.name))
-                let path = layout.openFile(open.name)
-                guard open.committed > 0 || Folder.exists(path) else { continue }
+                let path = layout.dataFile(open.name)
+                // Formats 1 and 2 gave it another name, and left a half seal under this one. Need not be durable: a crash
+                // brings back what the next start does again, and sealing makes the folder's names durable.
+                if Folder.exists(layout.formerOpenFile(open.name)) {
+                    try Folder.rename(layout.formerOpenFile(open.name), to: path)
+                }
+                guard open.committed > 0 else {
+                    try Folder.removeIfPresent(path)
+                    continue
+                }
                 let file = try File(path, .readWrite)
                 let size = try file.size()
                 guard size >= open.committed else {
@@ -132,36 +172,43 @@ struct HourFiles {
         }
     }
 
-    /// Writes the sealed form of every file that has lines.
+    /// Writes the sealed form of every file that has lines, under the temporary name.
     func writeSealedFiles() throws(LakeError) -> [SealedFile] {
         var sealed: [SealedFile] = []
         for open in files where open.committed > 0 {
+            if open.isUncommitted { try cut(open) }
             var writer = try SealedFileWriter(layout: layout, name: open.name)
-            try FrameReader.forEachLine(path: layout.openFile(open.name), end: open.committed) {
+            try FrameReader.forEachLine(path: layout.dataFile(open.name), end: open.committed) {
                 line throws(LakeError) in
                 try writer.append(line: line)
             }
-            sealed.append(try writer.finish())
+            sealed.append(try writer.prepare())
         }
         return sealed
     }
 
-    /// Removes the open files of a sealed hour, durably: one that came back would double its lines for every reader that
-    /// takes files by pattern, and no later start looks at this hour again.
-    mutating func removeOpenFiles() throws(LakeError) {
+    /// Puts the sealed files in the growing ones' place, each by one rename, durably: no later start looks at this hour
+    /// again.
+    mutating func finishSeal() throws(LakeError) {
         do throws(FileError) {
             for open in files {
                 open.file = nil
-                try Folder.removeIfPresent(layout.openFile(open.name))
+                let sealing = layout.sealingFile(open.name)
+                if Folder.exists(sealing) { try Folder.rename(sealing, to: layout.dataFile(open.name)) }
+                // Formats 1 and 2 removed it last.
+                try Folder.removeIfPresent(layout.formerOpenFile(open.name))
             }
-            for folder in Set(files.map { layout.folder(of: $0.name) }).sorted() where Folder.exists(folder) {
-                try Folder.sync(folder)
-            }
+            try Self.sync(Set(files.map { layout.folder(of: $0.name) }))
         } catch {
             throw .file(error)
         }
         files = []
         isOpen = false
+    }
+
+    /// Makes the names in folders durable.
+    static func sync(_ folders: Set<String>) throws(FileError) {
+        for folder in folders.sorted() where Folder.exists(folder) { try Folder.sync(folder) }
     }
 
     private mutating func note(_ layer: Layer, _ generation: Int64?, _ range: ByteRange, first: Int64) {
@@ -185,7 +232,7 @@ struct HourFiles {
         guard open.file == nil else { return }
         do throws(FileError) {
             try Folder.create(layout.folder(of: open.name), isDurable: false)
-            let file = try File(layout.openFile(open.name), .readWrite)
+            let file = try File(layout.dataFile(open.name), .readWrite)
             try file.truncate(to: open.committed)
             open.file = consume file
         } catch {

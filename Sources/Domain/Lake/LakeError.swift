@@ -9,6 +9,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case zstd(path: String, ZstdError)
     /// A file of the lake is not what its commit log says.
     case damaged(path: String, reason: String)
+    /// Something in the lake was written by a newer version, which must be understood to go on.
+    case unsupported(path: String, what: String)
     /// The object storage, which holds some sealed files, failed.
     case storage(ObjectStorageError)
     /// What was asked for was given up by retention.
@@ -41,6 +43,9 @@ package enum LakeError: Error, CustomStringConvertible {
         case .expired(let path, let expiry): "\(path) is gone: \(expiry)"
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
+        case .unsupported(let path, let what):
+            "\(path): \(what), which this version of Medallion does not know: a newer one wrote it; use that one or a "
+                + "newer one"
         case .locked(let source, let path, let holder):
             "\(source) is being written by another process (\(holder)), which holds \(path); stop that one first "
                 + "(docs/troubleshooting.md)"

@@ -28,7 +28,8 @@ package struct InventoryFile: Sendable {
 
     /// Where the file lies.
     package func path(in layout: LakeLayout) -> String {
-        isSealed ? layout.sealedFile(name) : layout.openFile(name)
+        let former = layout.formerOpenFile(name)
+        return isSealed || !Folder.exists(former) ? layout.dataFile(name) : former
     }
 }
 
@@ -108,7 +109,7 @@ extension LakeReader {
         var current: InventoryHour?
         let log = try CommitLog(reading: layout.commitLog(source, replay: replay))
         try log.forEach { record throws(LakeError) in
-            guard record.kind != .handover else { return true }
+            guard [.commit, .seal, .rewrite].contains(record.kind) else { return true }
             if let hour = current, hour.firstOffset != record.firstOffset {
                 try body(hour)
                 current = nil
@@ -116,35 +117,78 @@ extension LakeReader {
             var hour =
                 current
                 ?? InventoryHour(source: source, replay: replay, hour: record.hour, firstOffset: record.firstOffset)
-            if record.kind == .seal { hour.seal = record } else { hour.commits.append(record) }
+            switch record.kind {
+            case .commit: hour.commits.append(record)
+            case .seal: hour.seal = record
+            default:
+                guard let rewrite = record.rewrite, let seal = hour.seal?.superseded(by: rewrite) else {
+                    throw .damaged(
+                        path: log.path, reason: "a rewrite of \(hour.range) supersedes no file of its seal")
+                }
+                hour.seal = seal
+            }
             current = hour
             return true
         }
         if let current { try body(current) }
     }
 
-    /// The bytes of a file, wherever they are.
-    func bytes(of file: InventoryFile) throws(LakeError) -> DataFileBytes {
-        if file.isSealed { return try SealedFileSource(layout: layout).open(file.name) }
-        do throws(FileError) { return try DataFileBytes(path: file.path(in: layout)) } catch { throw .file(error) }
+    /// An hour whose files are open. A growing hour is one state: had it been sealed before all of its files were open, it
+    /// is the sealed one.
+    package struct OpenHour {
+        /// As the log had it when the files were open.
+        package let hour: InventoryHour
+        private let reader: LakeReader
+        private let growing: [DataFileName: Result<DataFileBytes, LakeError>]
+
+        init(_ hour: InventoryHour, reader: LakeReader, growing: [DataFileName: Result<DataFileBytes, LakeError>]) {
+            self.hour = hour
+            self.reader = reader
+            self.growing = growing
+        }
+
+        /// The bytes of one of the hour's files, wherever they are.
+        package func bytes(of file: InventoryFile) throws(LakeError) -> DataFileBytes {
+            if let opened = growing[file.name] { return try opened.get() }
+            return try SealedFileSource(layout: reader.layout).open(file.name)
+        }
+
+        /// Bytes of text in a file, by its frames' headers; nil where retention gave it up.
+        package func contentSize(of file: InventoryFile) throws(LakeError) -> Int? {
+            let layout = reader.layout
+            if file.isSealed, case .expired = try SealedFileSource(layout: layout).place(of: file.name) { return nil }
+            return try LakeError.placed(layout.dataFile(file.name)) {
+                let handle = try bytes(of: file)
+                var size = 0
+                for span in file.spans {
+                    let header = try handle.read(at: span.start, count: min(18, span.end - span.start))
+                    guard let content = header.withUnsafeBytes({ zstdContentSize(ofFrame: $0) }) else {
+                        throw LakeError.damaged(path: handle.place, reason: "no frame begins at byte \(span.start)")
+                    }
+                    size += content
+                }
+                return size
+            }
+        }
     }
 
-    /// Bytes of text in a file, by its frames' headers; nil where retention gave it up.
-    package func contentSize(of file: InventoryFile) throws(LakeError) -> Int? {
-        let path = file.path(in: layout)
-        if file.isSealed, case .expired = try SealedFileSource(layout: layout).place(of: file.name) { return nil }
-        return try LakeError.placed(path) {
-            let handle = try bytes(of: file)
-            var size = 0
-            for span in file.spans {
-                let header = try handle.read(at: span.start, count: min(18, span.end - span.start))
-                guard let content = header.withUnsafeBytes({ zstdContentSize(ofFrame: $0) }) else {
-                    throw LakeError.damaged(path: path, reason: "no frame begins at byte \(span.start)")
-                }
-                size += content
+    /// Opens an hour's files.
+    package func open(_ hour: InventoryHour) -> OpenHour {
+        guard hour.seal == nil else { return OpenHour(hour, reader: self, growing: [:]) }
+        var growing: [DataFileName: Result<DataFileBytes, LakeError>] = [:]
+        for file in hour.files {
+            do throws(LakeError) { growing[file.name] = .success(try self.growing(file.name)) } catch {
+                growing[file.name] = .failure(error)
             }
-            return size
         }
+        // The seal comes into the log before the first file is replaced: without one, what was opened is what grows.
+        let path = layout.commitLog(hour.source, replay: hour.replay)
+        guard let seal = try? CommitLog(reading: path).seal(ofFiles: hour.firstOffset) else {
+            return OpenHour(hour, reader: self, growing: growing)
+        }
+        var sealed = hour
+        sealed.seal = seal
+        return OpenHour(sealed, reader: self, growing: [:])
     }
 
     /// The topic partitions and generations that were replayed; of a replay that runs or broke off those that it came to.

@@ -62,9 +62,9 @@ package struct LakeLayout: Sendable {
     /// Where sealed files may have moved to; nil where no object storage is set.
     package let objects: LakeObjects?
 
-    /// - Parameter root: the lake's folder, without a trailing slash.
+    /// - Parameter root: the lake's folder.
     package init(root: String, objects: LakeObjects? = nil) {
-        self.root = root
+        self.root = Folder.withoutTrailingSlashes(root)
         self.objects = objects
     }
 
@@ -114,17 +114,18 @@ package struct LakeLayout: Sendable {
         return "\(root)/\(layer)/topic=\(name.source.topic)/partition=\(name.source.partition)/\(name.hour.path)"
     }
 
-    /// The growing file.
-    package func openFile(_ name: DataFileName) -> String {
-        folder(of: name) + "/" + stem(name) + ".open.jsonl.zst"
-    }
-
-    /// The file that never changes again.
-    package func sealedFile(_ name: DataFileName) -> String {
+    /// The data file, from its first line on: while it grows and when it is sealed.
+    package func dataFile(_ name: DataFileName) -> String {
         folder(of: name) + "/" + stem(name) + ".jsonl.zst"
     }
 
-    /// Where a sealed file is prepared; its name ends so that no reader's glob takes it.
+    /// The growing file as formats 1 and 2 name it. Where there is one, ``dataFile(_:)`` is what an old seal left half done.
+    package func formerOpenFile(_ name: DataFileName) -> String {
+        folder(of: name) + "/" + stem(name) + ".open.jsonl.zst"
+    }
+
+    /// Where a sealed file is prepared; its name ends so that no reader's glob takes it. Once the seal is in the commit
+    /// log, this is the sealed file, until it is renamed over the growing one.
     package func sealingFile(_ name: DataFileName) -> String {
         folder(of: name) + "/" + stem(name) + ".sealing"
     }

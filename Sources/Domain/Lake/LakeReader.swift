@@ -86,49 +86,89 @@ package struct LakeReader: Sendable {
         }
         for part in parts {
             var position = part.range.start
-            // An open file may be sealed between the look into the log and the look into the file: then look again.
             var attempts = 0
             while position < part.range.end, let frames = try frames(from: position, layer, part, source: source) {
-                do throws(LakeError) {
-                    guard try forEachLine(in: frames, layer, part.range, from: position, body) else { return }
-                } catch {
-                    switch error {
-                    // Retention gives derived files up only where no generation in use has them; Bronze is never
-                    // left out silently.
-                    case .expired where layer != .bronze: break
-                    case .file(let cause) where cause.isNotFound && attempts < 3:
-                        attempts += 1
-                        continue
-                    default: throw error
+                var file: DataFileBytes?
+                var failure: LakeError?
+                for span in frames.spans {
+                    let text: [UInt8]
+                    // Only the reading is done again, never the lending of lines.
+                    do throws(LakeError) {
+                        let opened: DataFileBytes
+                        if let file { opened = file } else { opened = try open(frames) }
+                        file = opened
+                        text = try self.text(of: opened, frames, span)
+                    } catch {
+                        failure = error
+                        break
                     }
+                    guard try lend(text, of: frames, layer, part.range, &position, body) else { return }
                 }
-                attempts = 0
-                position = frames.next
+                switch failure {
+                case nil: attempts = 0
+                // Retention gives derived files up only where no generation in use has them; Bronze is never left out
+                // silently.
+                case .some(.expired) where layer != .bronze: attempts = 0
+                case .some(let error):
+                    guard attempts < Self.attemptsMax, isWorthAnotherLook(frames, error) else { throw error }
+                    attempts += 1
+                    continue
+                }
+                position = max(position, frames.next)
             }
         }
     }
 
+    /// Lends the lines of a frame's text that are wanted.
+    ///
+    /// - Parameter position: the first offset that is wanted; behind each line it is the next.
     /// - Returns: false when `body` wants no more.
-    private func forEachLine(
-        in frames: Frames, _ layer: Layer, _ range: OffsetRange, from position: Int64,
+    private func lend(
+        _ text: [UInt8], of frames: Frames, _ layer: Layer, _ range: OffsetRange, _ position: inout Int64,
         _ body: (Int64, ArraySlice<UInt8>) throws(LakeError) -> Bool
     ) throws(LakeError) -> Bool {
-        guard !frames.spans.isEmpty else { return true }
-        let file = try open(frames)
-        for span in frames.spans {
-            let text = try FrameReader.text(of: file, start: span.start, end: span.end)
-            var goesOn = true
-            try LineScan.forEachLine(text) { line throws(LakeError) in
-                guard let offset = LineScan.offset(of: line, layer: layer) else {
-                    throw .damaged(path: frames.path, reason: "a line tells no source offset")
-                }
-                guard offset >= position, range.contains(offset) else { return true }
-                goesOn = try body(offset, line)
-                return goesOn
+        var goesOn = true
+        var next = position
+        try LineScan.forEachLine(text) { line throws(LakeError) in
+            guard let offset = LineScan.offset(of: line, layer: layer) else {
+                throw .damaged(path: frames.path, reason: "a line tells no source offset")
             }
-            guard goesOn else { return false }
+            guard offset >= next, range.contains(offset) else { return true }
+            next = offset + 1
+            goesOn = try body(offset, line)
+            return goesOn
         }
-        return true
+        position = next
+        return goesOn
+    }
+
+    /// The next run of committed offsets of one lake hour that does not end before `offset`, cut to begin there; nil behind
+    /// the log's end. Offsets that were never delivered lie between two runs, and are passed over at once.
+    package func committedRun(
+        _ source: TopicPartition, from offset: Int64
+    ) throws(LakeError) -> (range: OffsetRange, hour: LakeHour)? {
+        let path = layout.commitLog(source)
+        guard Folder.exists(path) else { return nil }
+        let log = try CommitLog(reading: path)
+        guard let first = try log.firstEntry(beyond: offset) else { return nil }
+        var run: (range: OffsetRange, hour: LakeHour)?
+        var entries = 0
+        try log.forEach(from: first.start) { record in
+            guard record.kind == .commit else { return true }
+            entries += 1
+            guard let known = run else {
+                run = (record.range, record.hour)
+                return true
+            }
+            guard record.range.start == known.range.end, record.hour == known.hour, entries < Self.runEntriesMax,
+                let longer = OffsetRange(start: known.range.start, end: record.range.end)
+            else { return false }
+            run = (longer, known.hour)
+            return true
+        }
+        guard var found = run else { return nil }
+        found.range.start = max(offset, found.range.start)
+        return found
     }
 
     // MARK: - Where a generation's lines lie
@@ -177,23 +217,74 @@ package struct LakeReader: Sendable {
 
     // MARK: - Frames
 
+    /// How often a file is looked for anew that a seal, a rewrite or an upgrade moved meanwhile.
+    private static let attemptsMax = 3
+    /// Bounds the look ahead of ``committedRun(_:from:)``.
+    private static let runEntriesMax = 4_096
+
     private struct Frames {
         var path: String
         var spans: [(start: Int, end: Int)]
         /// The first offset behind them.
         var next: Int64
-        /// The sealed file's name; nil while the file is open.
-        var sealed: DataFileName?
-        var isSealed: Bool { sealed != nil }
+        var log: String
+        /// The offset that names the hour's files.
+        var hourOffset: Int64
+        var name: DataFileName?
+        /// nil while the file is growing.
+        var sealed: SealedFile?
+        /// Of a growing file: CRC-32C of the bytes; nil in entries of version 1.
+        var checksum: UInt32?
     }
 
-    /// A sealed file may be in the object storage; an open one is here.
+    /// A sealed file may be in the object storage; a growing one is here.
     private func open(_ frames: Frames) throws(LakeError) -> DataFileBytes {
-        if let name = frames.sealed { return try SealedFileSource(layout: layout).open(name) }
-        do throws(FileError) { return try DataFileBytes(path: frames.path) } catch { throw .file(error) }
+        guard let name = frames.name else { throw .notFound("\(frames.path) names no file") }
+        guard let sealed = frames.sealed else { return try growing(name) }
+        let file = try SealedFileSource(layout: layout).open(name)
+        let size = try file.size()
+        guard size == sealed.bytes else {
+            throw .damaged(path: file.place, reason: "it has \(size) bytes where the log says \(sealed.bytes)")
+        }
+        return file
     }
 
-    /// The frames with the lines of `position` and what follows: one commit's of an open file, or those of a sealed
+    /// Opens a growing file. Formats 1 and 2 named it otherwise; looking there first never takes a half seal of theirs for
+    /// it, and never misses it while it gets its present name.
+    func growing(_ name: DataFileName) throws(LakeError) -> DataFileBytes {
+        do throws(FileError) {
+            return try DataFileBytes(path: layout.formerOpenFile(name))
+        } catch {
+            guard error.isNotFound else { throw .file(error) }
+        }
+        do throws(FileError) { return try DataFileBytes(path: layout.dataFile(name)) } catch { throw .file(error) }
+    }
+
+    private func text(
+        of file: DataFileBytes, _ frames: Frames, _ span: (start: Int, end: Int)
+    ) throws(LakeError) -> [UInt8] {
+        let text = try FrameReader.text(of: file, start: span.start, end: span.end, checksum: frames.checksum)
+        // Without a sum only the log says that it was still the growing file that was opened.
+        if frames.sealed == nil, frames.checksum == nil, hasMoved(frames) {
+            throw .damaged(path: file.place, reason: "it was sealed while it was opened")
+        }
+        return text
+    }
+
+    /// Whether a failure to read may come from a file that changed its form since the log was read: a growing file is
+    /// sealed, a sealed one rewritten, or moved away.
+    private func isWorthAnotherLook(_ frames: Frames, _ error: LakeError) -> Bool {
+        if case .file(let cause) = error, cause.isNotFound { return true }
+        return hasMoved(frames)
+    }
+
+    private func hasMoved(_ frames: Frames) -> Bool {
+        guard let seal = try? CommitLog(reading: frames.log).seal(ofFiles: frames.hourOffset) else { return false }
+        guard let sealed = frames.sealed else { return true }
+        return !seal.sealed.contains(sealed)
+    }
+
+    /// The frames with the lines of `position` and what follows: one commit's of a growing file, or those of a sealed
     /// file up to the segment's end. nil behind the log's end.
     private func frames(
         from position: Int64, _ layer: Layer, _ part: Segment, source: TopicPartition
@@ -203,25 +294,15 @@ package struct LakeReader: Sendable {
         guard let entry = try log.firstEntry(beyond: position) else { return nil }
         let record = entry.record
         if let seal = try log.seal(ofFiles: record.firstOffset) {
-            let next = min(seal.range.end, part.range.end)
-            guard let file = seal.sealed.first(where: { $0.layer == layer && $0.generation == part.generation }) else {
-                return Frames(path: part.log, spans: [], next: seal.range.end)
-            }
-            let name = DataFileName(
-                layer: layer, generation: part.generation, source: source, hour: seal.hour,
-                firstOffset: file.firstOffset)
-            var spans: [(start: Int, end: Int)] = []
-            for (index, frame) in file.frames.enumerated() {
-                let nextFrame = index + 1 < file.frames.count ? file.frames[index + 1] : (Int64.max, file.bytes)
-                if nextFrame.0 > position && frame.offset < next { spans.append((frame.start, nextFrame.1)) }
-            }
-            return Frames(path: layout.sealedFile(name), spans: spans, next: seal.range.end, sealed: name)
+            return sealedFrames(seal, from: position, layer, part, source: source)
         }
         var range = record.bronze
         var firstOffset = record.firstOffset
         if let generation = part.generation {
             guard let written = record.parts.first(where: { $0.generation == generation }) else {
-                return Frames(path: part.log, spans: [], next: max(record.range.end, position + 1))
+                return Frames(
+                    path: part.log, spans: [], next: max(record.range.end, position + 1), log: part.log,
+                    hourOffset: record.firstOffset)
             }
             range = written.range(layer)
             firstOffset = written.firstOffset
@@ -229,8 +310,27 @@ package struct LakeReader: Sendable {
         let name = DataFileName(
             layer: layer, generation: part.generation, source: source, hour: record.hour, firstOffset: firstOffset)
         return Frames(
-            path: layout.openFile(name), spans: range.isEmpty ? [] : [(range.start, range.end)],
-            next: record.range.end)
+            path: layout.dataFile(name), spans: range.isEmpty ? [] : [(range.start, range.end)],
+            next: record.range.end, log: part.log, hourOffset: record.firstOffset, name: name, checksum: range.checksum)
+    }
+
+    private func sealedFrames(
+        _ seal: CommitRecord, from position: Int64, _ layer: Layer, _ part: Segment, source: TopicPartition
+    ) -> Frames {
+        let next = min(seal.range.end, part.range.end)
+        guard let file = seal.sealed.first(where: { $0.layer == layer && $0.generation == part.generation }) else {
+            return Frames(path: part.log, spans: [], next: seal.range.end, log: part.log, hourOffset: seal.firstOffset)
+        }
+        let name = DataFileName(
+            layer: layer, generation: part.generation, source: source, hour: seal.hour, firstOffset: file.firstOffset)
+        var spans: [(start: Int, end: Int)] = []
+        for (index, frame) in file.frames.enumerated() {
+            let nextFrame = index + 1 < file.frames.count ? file.frames[index + 1] : (Int64.max, file.bytes)
+            if nextFrame.0 > position && frame.offset < next { spans.append((frame.start, nextFrame.1)) }
+        }
+        return Frames(
+            path: layout.dataFile(name), spans: spans, next: seal.range.end, log: part.log,
+            hourOffset: seal.firstOffset, name: name, sealed: file)
     }
 
     private func find(
@@ -238,31 +338,46 @@ package struct LakeReader: Sendable {
     ) throws(LakeError) -> LocatedLine? {
         guard let range = OffsetRange(start: offset, end: offset + 1) else { return nil }
         let part = Segment(range: range, generation: generation, log: log)
-        // An open file may be sealed between the look into the log and the look into the file: then look once more.
-        for attempt in 0..<2 {
+        var attempts = 0
+        while let frames = try frames(from: offset, layer, part, source: source), !frames.spans.isEmpty {
             do throws(LakeError) {
-                guard let frames = try frames(from: offset, layer, part, source: source) else { return nil }
-                guard !frames.spans.isEmpty else { return nil }
-                let file = try open(frames)
-                for span in frames.spans {
-                    let text = try FrameReader.text(of: file, start: span.start, end: span.end)
-                    var found: [UInt8]?
-                    LineScan.forEachLine(text) { line in
-                        if LineScan.offset(of: line, layer: layer) == offset { found = Array(line) }
-                        return found == nil
-                    }
-                    if let found {
-                        return LocatedLine(
-                            line: found, path: file.place, frameStart: span.start, frameEnd: span.end,
-                            isSealed: frames.isSealed)
-                    }
-                }
-                return nil
+                return try find(offset, in: frames, layer)
             } catch {
-                if case .file(let cause) = error, cause.isNotFound, attempt == 0 { continue }
-                throw error
+                guard attempts < Self.attemptsMax, isWorthAnotherLook(frames, error) else { throw error }
+                attempts += 1
             }
         }
         return nil
+    }
+
+    private func find(_ offset: Int64, in frames: Frames, _ layer: Layer) throws(LakeError) -> LocatedLine? {
+        let file = try open(frames)
+        for span in frames.spans {
+            let text = try text(of: file, frames, span)
+            var found: [UInt8]?
+            LineScan.forEachLine(text) { line in
+                if LineScan.offset(of: line, layer: layer) == offset { found = Array(line) }
+                return found == nil
+            }
+            if let found {
+                return LocatedLine(
+                    line: found, path: file.place, frameStart: span.start, frameEnd: span.end,
+                    isSealed: frames.sealed != nil)
+            }
+        }
+        return nil
+    }
+
+    /// Whether Bronze of these offsets lies in a file that was rewritten, so that lines may be gone for good.
+    func hasRewrittenBronze(_ source: TopicPartition, in range: OffsetRange) throws(LakeError) -> Bool {
+        let log = try CommitLog(reading: layout.commitLog(source))
+        var position = range.start
+        while position < range.end, let entry = try log.firstEntry(beyond: position),
+            let seal = try log.seal(ofFiles: entry.record.firstOffset)
+        {
+            if seal.sealed.contains(where: { $0.layer == .bronze && $0.linesSealed != nil }) { return true }
+            position = max(seal.range.end, position + 1)
+        }
+        return false
     }
 }

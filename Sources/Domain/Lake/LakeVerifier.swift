@@ -1,15 +1,17 @@
+import Bytes
 import Events
 import Files
-import Glibc
-import Hashing
-import ObjectStorage
-import Zstd
 
 /// Something in the lake that is not as its logs say.
 package struct VerifyFinding: Sendable {
     /// File, and byte or offset in it.
     package let place: String
     package let problem: String
+
+    init(_ place: String, _ problem: String) {
+        self.place = place
+        self.problem = problem
+    }
 }
 
 /// What was looked at, and what was found.
@@ -30,14 +32,15 @@ package struct VerifyReport: Sendable {
 
 /// Checks a lake from end to end: logs, checksums of bytes and of content, offsets, lineage, files too few and too many.
 ///
-/// Reads only; may run beside a writer, whose newest commits it leaves out. An hour's Bronze digests (32 bytes a record)
-/// and log entries are in memory at a time.
+/// Reads only and takes no lock; may run beside whatever writes, seals, tiers or removes, whose newest work it leaves out.
+/// An hour's Bronze digests (40 bytes a record) and log entries are in memory at a time.
 package final class LakeVerifier {
     let reader: LakeReader
     private let report: (VerifyFinding) -> Void
-    private var totals = VerifyReport()
-    private var known: Set<String> = []
-    private var lines: LineVerifier
+    var totals = VerifyReport()
+    /// Data files that the logs told of.
+    var known: Set<String> = []
+    var lines: LineVerifier
 
     /// - Parameter report: lent every finding as it is made.
     package init(layout: LakeLayout, report: @escaping (VerifyFinding) -> Void) throws {
@@ -71,37 +74,28 @@ package final class LakeVerifier {
 
     func find(_ place: String, _ problem: String) {
         totals.findings += 1
-        report(VerifyFinding(place: place, problem: problem))
+        report(VerifyFinding(place, problem))
     }
 
     // MARK: - Logs
 
+    /// How long to wait for a log that a writer may be about to change, in milliseconds; then it counts as it is.
+    private static let pausesMilliseconds = [10, 30, 100, 300, 600]
+
     /// Every entry's checksum, and that entries follow one another.
+    ///
+    /// Half an entry at the end may be one that is being appended, and a log may be cut or replaced while it is read. Only
+    /// what is there to stay is a finding.
     private func verifyLog(_ path: String) {
-        do {
-            let log = try CommitLog(reading: path)
-            var next: Int64?
-            var last: CommitRecord?
-            try log.forEach { record throws(LakeError) in
-                totals.logEntries += 1
-                let place = "\(path), entry \(record.range)"
-                if record.kind == .commit, let expected = next, (record.gap?.start ?? record.range.start) != expected {
-                    find(place, "does not follow the entry before, which ends at \(expected)")
-                }
-                // A replay's entries tell no broker time: 0 throughout.
-                if let last, record.firstOffset < last.firstOffset || record.brokerTimeMax < last.brokerTimeMax {
-                    find(place, "names an earlier file or broker time than the entry before")
-                }
-                if record.kind != .seal || next == nil { next = record.range.end }
-                last = record
-                return true
+        var pauses = Self.pausesMilliseconds[...]
+        while true {
+            let look = LogLook(path)
+            if look.findings.isEmpty || pauses.isEmpty || !(look.isTorn || look.hasChanged(path)) {
+                totals.logEntries += look.entries
+                for finding in look.findings { find(finding.place, finding.problem) }
+                return
             }
-            let size = try LakeError.placed(path) { try File(path, .read).size() }
-            if size > log.size {
-                find("\(path), byte \(log.size)", "\(size - log.size) bytes behind the last whole entry")
-            }
-        } catch {
-            find(path, "\(error)")
+            Pause.milliseconds(pauses.removeFirst())
         }
     }
 
@@ -115,21 +109,19 @@ package final class LakeVerifier {
         }
     }
 
-    private func verify(_ hour: InventoryHour) {
-        var hour = hour
+    private func verify(_ found: InventoryHour) {
         // A writer may seal it meanwhile: then it is looked at in its sealed form.
-        if hour.seal == nil, hour.files.contains(where: { !Folder.exists($0.path(in: reader.layout)) }),
-            let log = try? CommitLog(reading: reader.layout.commitLog(hour.source, replay: hour.replay)),
-            let seal = try? log.seal(ofFiles: hour.firstOffset)
-        {
-            hour.seal = seal
-        }
+        let opened = reader.open(found)
+        let hour = opened.hour
         var bronze = BronzeDigests(range: hour.range)
-        if hour.replay != nil { load(&bronze, hour.source) }
+        if hour.replay == nil {
+            bronze.isRewritten = hour.seal?.sealed.contains { $0.layer == .bronze && $0.linesSealed != nil } ?? false
+        } else {
+            load(&bronze, hour.source)
+        }
         for file in hour.files {
-            // Its other form is there for as long as a seal takes; the look at unknown files allows for that.
             known.insert(file.path(in: reader.layout))
-            verify(file, hour, &bronze)
+            verify(file, opened, &bronze)
         }
         // A replay has no Bronze of its own.
         if hour.replay == nil { reportMissing(bronze, hour) }
@@ -139,9 +131,10 @@ package final class LakeVerifier {
     /// The Bronze digests that a replay's lines are compared with.
     private func load(_ bronze: inout BronzeDigests, _ source: TopicPartition) {
         do throws(LakeError) {
+            bronze.isRewritten = try reader.hasRewrittenBronze(source, in: bronze.range)
             try reader.forEachLine(.bronze, generation: nil, source: source, range: bronze.range) { offset, line in
                 line.withUnsafeBytes { bytes in
-                    if let digest = lines.valueDigest(bytes) { bronze[offset] = digest }
+                    if let digest = lines.valueDigest(bytes) { bronze.note(digest, at: offset) }
                 }
                 return true
             }
@@ -155,178 +148,66 @@ package final class LakeVerifier {
     }
 
     private func reportMissing(_ bronze: BronzeDigests, _ hour: InventoryHour) {
-        for missing in bronze.missing(committed: hour.commits.map(\.range)) {
-            find("\(hour.source), offsets \(missing)", "no Bronze line")
+        guard !bronze.isExpired else { return }
+        let missing = bronze.missing(committed: hour.commits.map(\.range))
+        guard let rewritten = hour.seal?.sealed.first(where: { $0.layer == .bronze && $0.linesSealed != nil }) else {
+            for run in missing { find("\(hour.source), offsets \(run)", "no Bronze line") }
+            return
+        }
+        // What was rewritten has lost lines on purpose, as many as the log says.
+        let (gone, expected) = (missing.reduce(0) { $0 + $1.count }, (rewritten.linesSealed ?? 0) - rewritten.lines)
+        if gone != Int64(expected) {
+            find(
+                "\(hour.source), offsets \(hour.range)", "\(gone) Bronze lines are gone where rewrites took \(expected)"
+            )
         }
     }
+}
 
-    private func verify(_ file: InventoryFile, _ hour: InventoryHour, _ bronze: inout BronzeDigests) {
-        let path = file.path(in: reader.layout)
+/// One look through a commit log.
+private struct LogLook {
+    private(set) var entries = 0
+    private(set) var findings: [VerifyFinding] = []
+    /// Whether there is half an entry at the end.
+    private(set) var isTorn = false
+    private var opened: FileState?
+
+    init(_ path: String) {
         do {
-            guard let handle = try open(file, &bronze) else { return }
-            totals.files += 1
-            let size = try handle.size()
-            if size < file.bytes || (file.isSealed && size != file.bytes) {
-                find(path, "has \(size) bytes where the log says \(file.bytes)")
-            }
-            var sum: UInt32 = 0
-            var hasher = try SHA256Hasher()
-            try hasher.begin()
-            var decompressor = try Decompressor()
-            var count = 0
-            for span in file.spans {
-                let place = "\(path), byte \(span.start)"
-                let bytes = try handle.read(at: span.start, count: span.end - span.start)
-                totals.bytes += bytes.count
-                let spanSum = bytes.withUnsafeBytes { crc32c($0, seed: file.isSealed ? sum : 0) }
-                if let expected = span.checksum, spanSum != expected {
-                    find(place, "its bytes do not match the CRC-32C of the commit log")
+            let log = try CommitLog(reading: path)
+            opened = log.openedState
+            var next: Int64?
+            var last: CommitRecord?
+            try log.forEach { record throws(LakeError) in
+                entries += 1
+                let place = "\(path), entry \(record.range)"
+                if record.kind == .commit, let expected = next, (record.gap?.start ?? record.range.start) != expected {
+                    findings.append(.init(place, "does not follow the entry before, which ends at \(expected)"))
                 }
-                sum = spanSum
-                let text: [UInt8]
-                do {
-                    text = try bytes.withUnsafeBytes { try decompressor.decompress($0) }
-                } catch {
-                    find(place, "\(error)")
-                    decompressor = try Decompressor()
-                    continue
-                }
-                totals.rawBytes += text.count
-                if file.isSealed { try text.withUnsafeBytes { try hasher.update($0) } }
-                let found = verify(text, file, span, place, hour, &bronze)
-                if let expected = span.lines, found != expected {
-                    find(place, "holds \(found) lines where the log says \(expected)")
-                }
-                count += found
-            }
-            totals.lines += count
-            if let expected = file.checksum, sum != expected {
-                find(path, "its bytes do not match the CRC-32C of the seal")
-            }
-            if let expected = file.contentSHA256, try hasher.finish().hex != expected {
-                find(path, "its text does not match the SHA-256 of the seal")
-            }
-            if count != file.lines { find(path, "holds \(count) lines where the log says \(file.lines)") }
-        } catch {
-            find(path, "\(error)")
-        }
-    }
-
-    /// - Returns: nil where retention gave the file up.
-    private func open(_ file: InventoryFile, _ bronze: inout BronzeDigests) throws(LakeError) -> DataFileBytes? {
-        var isExpired = false
-        if file.isSealed {
-            switch try SealedFileSource(layout: reader.layout).place(of: file.name) {
-            case .expired: isExpired = true
-            case .tiered: totals.filesTiered += 1
-            case .local, .missing: break
-            }
-        }
-        if !isExpired {
-            do throws(LakeError) { return try reader.bytes(of: file) } catch {
-                // Retention may have come in between.
-                guard case .expired = error else { throw error }
-            }
-        }
-        totals.filesExpired += 1
-        if file.name.layer == .bronze { bronze.isExpired = true }
-        return nil
-    }
-
-    /// - Returns: lines in the text.
-    private func verify(
-        _ text: [UInt8], _ file: InventoryFile, _ span: InventoryFile.Span, _ place: String, _ hour: InventoryHour,
-        _ bronze: inout BronzeDigests
-    ) -> Int {
-        var count = 0
-        var last: Int64?
-        text.withUnsafeBytes { text in
-            var start = 0
-            while start < text.count {
-                let rest = UnsafeRawBufferPointer(rebasing: text[start...])
-                guard let base = rest.baseAddress, let feed = memchr(base, 0x0A, rest.count) else {
-                    find(place, "ends within a line")
-                    return
-                }
-                let length = base.distance(to: UnsafeRawPointer(feed))
-                let line = UnsafeRawBufferPointer(rebasing: rest[..<length])
-                let offset = lines.verify(line, layer: file.name.layer, bronze: &bronze) { offset, problem in
-                    find("\(place), \(file.name.source) offset \(offset.map(String.init) ?? "?")", problem)
-                }
-                if let offset {
-                    if count == 0, let first = span.firstOffset, first != offset {
-                        find(place, "begins with offset \(offset) where the frame index says \(first)")
+                // A replay's entries tell no broker time: 0 throughout.
+                if let last {
+                    let isReset = record.timeReset != last.timeReset && record.timeReset == record.range.start
+                    if record.firstOffset < last.firstOffset || record.brokerTimeMax < last.brokerTimeMax && !isReset {
+                        findings.append(.init(place, "names an earlier file or broker time than the entry before"))
                     }
-                    if let last, offset <= last { find(place, "offset \(offset) stands behind \(last)") }
-                    last = offset
                 }
-                count += 1
-                start += length + 1
+                if record.kind != .seal || next == nil { next = record.range.end }
+                last = record
+                return true
             }
-        }
-        return count
-    }
-
-    // MARK: - Files that no log knows
-
-    private func findOrphans() throws(LakeError) {
-        var paths: [String] = []
-        do throws(FileError) {
-            for layer in Layer.allCases {
-                let folder = reader.layout.root + "/" + layer.rawValue
-                if Folder.exists(folder) { try collect(folder, into: &paths) }
+            if let opened, opened.size > log.size {
+                isTorn = true
+                findings.append(
+                    .init("\(path), byte \(log.size)", "\(opened.size - log.size) bytes behind the last whole entry"))
             }
         } catch {
-            throw .file(error)
-        }
-        try findOrphanObjects()
-        let unknown = try GenerationVerifier.withoutUnfinished(paths.filter { !known.contains($0) }, reader.layout)
-        guard !unknown.isEmpty else { return }
-        // A writer may have made or sealed files since the logs were read.
-        var now = known
-        for source in try reader.sources() {
-            try? reader.forEachHour(source) { hour throws(LakeError) in
-                for file in hour.files { now.insert(file.path(in: reader.layout)) }
-            }
-        }
-        for path in unknown where !now.contains(path) && Folder.exists(path) {
-            let written = isBeingWritten(path)
-            if !written { find(path, "no log knows this file; what a crash left is removed at the next start") }
+            findings.append(.init(path, "\(error)"))
         }
     }
 
-    /// Objects of the lake that no log knows. One that a crash left before it was recorded has its file's key.
-    private func findOrphanObjects() throws(LakeError) {
-        guard let objects = reader.layout.objects else { return }
-        let root = reader.layout.root + "/"
-        do throws(ObjectStorageError) {
-            for layer in Layer.allCases {
-                try objects.storage.forEach(prefix: objects.prefix + layer.rawValue + "/") { object in
-                    if !known.contains(root + object.key.dropFirst(objects.prefix.count)) {
-                        find("s3://\(objects.storage.configuration.bucket)/\(object.key)", "no log knows this object")
-                    }
-                    return true
-                }
-            }
-        } catch {
-            throw .storage(error)
-        }
-    }
-
-    private func collect(_ folder: String, into paths: inout [String]) throws(FileError) {
-        for name in try Folder.list(folder) {
-            let path = folder + "/" + name
-            if Folder.isFolder(path) { try collect(path, into: &paths) } else { paths.append(path) }
-        }
-    }
-
-    /// Whether a writer holds the topic partition that a path belongs to: it may be sealing, or before a first commit.
-    private func isBeingWritten(_ path: String) -> Bool {
-        guard let sources = try? reader.sources() else { return false }
-        return sources.contains { source in
-            guard path.contains("/topic=\(source.topic)/partition=\(source.partition)/") else { return false }
-            guard var lock = try? File(reader.layout.lock(source), .read) else { return false }
-            return (try? lock.tryLock()) == false
-        }
+    /// Whether somebody has changed the log since.
+    func hasChanged(_ path: String) -> Bool {
+        let now = try? File(path, .read).state()
+        return now != opened
     }
 }

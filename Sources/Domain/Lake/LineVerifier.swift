@@ -4,38 +4,70 @@ import Glibc
 import Hashing
 import JSONScan
 
-/// The digests of an hour's raw values, by offset.
+/// The digests of an hour's raw values, by offset. Takes memory for its records alone, however wide the gaps between.
 struct BronzeDigests {
     let range: OffsetRange
     /// Whether retention gave the Bronze up, or some of it: then a digest that is missing says nothing.
     var isExpired = false
-    private var digests: [Digest256?]
+    /// Whether some of it was rewritten; the same then.
+    var isRewritten = false
+    /// In order.
+    private var offsets: [Int64] = []
+    private var digests: [Digest256] = []
 
-    init(range: OffsetRange) {
-        self.range = range
-        digests = [Digest256?](repeating: nil, count: Int(clamping: range.count))
-    }
+    init(range: OffsetRange) { self.range = range }
 
     subscript(offset: Int64) -> Digest256? {
-        get { range.contains(offset) ? digests[Int(offset - range.start)] : nil }
-        set { if range.contains(offset) { digests[Int(offset - range.start)] = newValue } }
+        let index = place(of: offset)
+        return index < offsets.count && offsets[index] == offset ? digests[index] : nil
+    }
+
+    /// Keeps a record's digest; the first one stays.
+    mutating func note(_ digest: Digest256, at offset: Int64) {
+        guard range.contains(offset) else { return }
+        let index = place(of: offset)
+        // Lines come in order but in a damaged file.
+        guard index == offsets.count || offsets[index] != offset else { return }
+        offsets.insert(offset, at: index)
+        digests.insert(digest, at: index)
+    }
+
+    /// Where an offset is, or would be.
+    private func place(of offset: Int64) -> Int {
+        guard let last = offsets.last, offset <= last else { return offsets.count }
+        var (low, high) = (0, offsets.count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if offsets[middle] < offset { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// Whether it can be said what an offset's Bronze is, or that it is missing.
-    func isKnown(_ offset: Int64) -> Bool { !isExpired || self[offset] != nil }
+    func isKnown(_ offset: Int64) -> Bool { !(isExpired || isRewritten) || self[offset] != nil }
 
     /// The runs of committed offsets that have no digest.
+    ///
+    /// - Parameter committed: in order.
     func missing(committed: [OffsetRange]) -> [OffsetRange] {
-        guard !isExpired else { return [] }
         var runs: [OffsetRange] = []
-        for part in committed {
-            for offset in part.start..<part.end where self[offset] == nil {
-                if let last = runs.last, last.end == offset {
-                    runs[runs.count - 1].end += 1
-                } else if let run = OffsetRange(start: offset, end: offset + 1) {
-                    runs.append(run)
-                }
+        func add(_ start: Int64, _ end: Int64) {
+            guard start < end else { return }
+            if let last = runs.last, last.end == start {
+                runs[runs.count - 1].end = end
+            } else if let run = OffsetRange(start: start, end: end) {
+                runs.append(run)
             }
+        }
+        for part in committed {
+            var next = part.start
+            var index = place(of: part.start)
+            while index < offsets.count, offsets[index] < part.end {
+                add(next, offsets[index])
+                next = offsets[index] + 1
+                index += 1
+            }
+            add(next, part.end)
         }
         return runs
     }
@@ -80,7 +112,7 @@ struct LineVerifier: ~Copyable {
                 report(offset, "has a payload that cannot be read")
                 return offset
             }
-            bronze[offset] = digest
+            bronze.note(digest, at: offset)
         case .silver, .gold:
             verifyLineage(line, offset, bronze, report)
             if layer == .gold { verifyContent(line, offset, report) }
@@ -151,7 +183,7 @@ struct LineVerifier: ~Copyable {
     private enum OtherRecord {
         case found(Digest256)
         case missing
-        /// Retention gave it up.
+        /// Retention gave it up, or the file that held it was rewritten.
         case expired
     }
 
@@ -162,6 +194,11 @@ struct LineVerifier: ~Copyable {
             return line.withUnsafeBytes { valueDigest($0) }.map { .found($0) } ?? .missing
         } catch {
             if case .expired = error { return .expired }
+            if let range = OffsetRange(start: offset, end: offset + 1),
+                let isRewritten = try? reader.hasRewrittenBronze(source, in: range), isRewritten
+            {
+                return .expired
+            }
             return .missing
         }
     }

@@ -1,3 +1,4 @@
+import Bytes
 package import Events
 import Files
 import Glibc
@@ -30,6 +31,10 @@ package struct CommitBatch: Sendable {
     package var range: OffsetRange
     package var hour: LakeHour
     package var brokerTimeMax: Int64
+    /// Whether ``brokerTimeMax`` lies before what was reached, because that lay too far ahead (``HourPlace/isReset``).
+    package var resetsTime = false
+    /// Records whose broker time lay too far ahead to count.
+    package var timesAhead = 0
     package var lastSHA256: String
     package var duplicates: Int
     package var canaries: Int
@@ -64,33 +69,46 @@ package struct PartitionWriter: ~Copyable {
     /// What it writes.
     package let source: TopicPartition
     private let layout: LakeLayout
+    private static let lockPollMilliseconds = 20
     private let logBytesMin: Int
     private let lock: File
+    private var clock: LakeClock
     private var log: CommitLog
     private var compressor: Compressor
     private var compressed: [UInt8] = []
     private var hour: HourFiles
     /// Where the next commit must begin; nil in an empty lake.
     package private(set) var nextOffset: Int64?
-    /// The largest broker time so far, in milliseconds.
+    /// The largest broker time so far that counts, in milliseconds.
     package private(set) var brokerTimeMax: Int64 = 0
+    private var timeReset: Int64?
     /// SHA-256 of the value at `nextOffset - 1`; empty where there is none.
     package private(set) var lastSHA256 = ""
     /// The generations that are written, with the offset each is fed from.
     package private(set) var handovers: [Int64: Int64] = [:]
 
     /// Takes the lock, and brings the files to where the commit log says they are.
+    ///
+    /// - Parameters:
+    ///   - clock: what bounds how far broker times may run ahead.
+    ///   - lockWaitMilliseconds: how long to wait for the lock where another process holds it.
+    /// - Throws: ``LakeError/locked(source:path:holder:)`` where it does so to the end.
     package static func open(
-        layout: LakeLayout, source: TopicPartition, logBytesMin: Int = logBytesMin
+        layout: LakeLayout, source: TopicPartition, logBytesMin: Int = logBytesMin, clock: LakeClock = LakeClock(),
+        lockWaitMilliseconds: Int = 0
     ) throws(LakeError) -> PartitionWriter {
         let lockPath = layout.lock(source)
         let logPath = layout.commitLog(source)
         try LakeError.placed(lockPath) { try Folder.create(Folder.parent(of: logPath), isDurable: false) }
         let lock = try LakeError.placed(lockPath) {
             var lock = try File(lockPath, .readWrite)
-            guard try lock.tryLock() else {
-                let holder = String(decoding: try lock.read(at: 0, count: 64), as: UTF8.self)
-                throw LakeError.locked(source: source, path: lockPath, holder: holder)
+            let deadline = SystemClock.monotonicNanoseconds() + Int64(lockWaitMilliseconds) * 1_000_000
+            while try !lock.tryLock() {
+                guard SystemClock.monotonicNanoseconds() < deadline else {
+                    let holder = String(decoding: try lock.read(at: 0, count: 64), as: UTF8.self)
+                    throw LakeError.locked(source: source, path: lockPath, holder: holder)
+                }
+                Pause.milliseconds(lockPollMilliseconds)
             }
             try lock.truncate(to: 0)
             try Array("pid \(getpid())".utf8).withUnsafeBytes { bytes in try lock.write(bytes, at: 0) }
@@ -99,15 +117,17 @@ package struct PartitionWriter: ~Copyable {
         let compressor = try LakeError.placed(lockPath) { try Compressor() }
         let log = try CommitLog.writing(logPath, in: layout)
         var writer = PartitionWriter(
-            layout: layout, source: source, logBytesMin: logBytesMin, lock: lock, log: log, compressor: compressor)
+            layout: layout, source: source, logBytesMin: logBytesMin, clock: clock, lock: lock, log: log,
+            compressor: compressor)
         try writer.recover()
         return writer
     }
 
     private init(
-        layout: LakeLayout, source: TopicPartition, logBytesMin: Int, lock: consuming File, log: consuming CommitLog,
-        compressor: consuming Compressor
+        layout: LakeLayout, source: TopicPartition, logBytesMin: Int, clock: LakeClock, lock: consuming File,
+        log: consuming CommitLog, compressor: consuming Compressor
     ) {
+        self.clock = clock
         self.logBytesMin = logBytesMin
         self.layout = layout
         self.source = source
@@ -122,6 +142,20 @@ package struct PartitionWriter: ~Copyable {
         LakeHour(containing: max(brokerTimeMax, brokerMilliseconds))
     }
 
+    /// Where a record belongs, whose broker time may lie too far ahead to count.
+    ///
+    /// - Parameter maximum: the largest broker time before it that counted, of what was committed and what waits for it.
+    package mutating func place(_ brokerMilliseconds: Int64, after maximum: Int64) throws(LakeError) -> HourPlace {
+        switch clock.verdict(on: brokerMilliseconds, after: maximum) {
+        case .ordinary: return HourPlace(time: max(brokerMilliseconds, maximum), isAhead: false, isReset: false)
+        // An empty lake has no time of its own.
+        case .ahead(let now): return HourPlace(time: maximum > 0 ? maximum : now, isAhead: true, isReset: false)
+        case .reset(let limit):
+            let before = try log.brokerTimeMax(upTo: limit)
+            return HourPlace(time: max(brokerMilliseconds, before), isAhead: false, isReset: true)
+        }
+    }
+
     /// Records that `generation` is written from the next commit on, and makes that durable.
     ///
     /// - Parameter offset: where the next commit begins; given for an empty lake, which does not know.
@@ -132,6 +166,7 @@ package struct PartitionWriter: ~Copyable {
         var record = CommitRecord(
             kind: .handover, range: range, hour: hour.hour, brokerTimeMax: brokerTimeMax, firstOffset: hour.firstOffset)
         record.handover = generation
+        record.timeReset = timeReset
         try log.append(record)
         handovers[generation] = place
         nextOffset = place
@@ -157,13 +192,16 @@ package struct PartitionWriter: ~Copyable {
         case .refusedOverlap:
             throw .overlap(source: source, nextOffset: nextOffset ?? 0, range: batch.range)
         }
-        if !hour.isOpen || batch.hour > hour.hour {
+        if !hour.isOpen || batch.hour > hour.hour || batch.resetsTime {
             try sealIfOpen()
             hour.begin(batch.hour, firstOffset: batch.range.start)
         }
         var record = CommitRecord(
-            kind: .commit, range: batch.range, hour: hour.hour, brokerTimeMax: max(brokerTimeMax, batch.brokerTimeMax),
+            kind: .commit, range: batch.range, hour: hour.hour,
+            brokerTimeMax: batch.resetsTime ? batch.brokerTimeMax : max(brokerTimeMax, batch.brokerTimeMax),
             firstOffset: hour.firstOffset)
+        record.timeReset = batch.resetsTime ? batch.range.start : timeReset
+        record.timesAhead = batch.timesAhead
         record.gap = gap
         record.gapReason = gap == nil ? nil : batch.gapReason
         record.duplicates = batch.duplicates
@@ -175,7 +213,7 @@ package struct PartitionWriter: ~Copyable {
                 record.parts.append(try append(lines, first: batch.range.start))
             }
             try hour.sync()
-            try log.append(record)
+            try log.append(record, behind: hour.isFormatNoted ? nil : formatRecord(at: nextOffset ?? batch.range.start))
         } catch {
             hour.cutBack()
             throw error
@@ -183,7 +221,19 @@ package struct PartitionWriter: ~Copyable {
         hour.confirm()
         nextOffset = batch.range.end
         brokerTimeMax = record.brokerTimeMax
+        timeReset = record.timeReset
         lastSHA256 = batch.lastSHA256
+        return record
+    }
+
+    /// Says that the hour's files have the present format. A version that knows only an earlier one does not know this
+    /// kind of entry, and so never touches the files.
+    private func formatRecord(at offset: Int64) -> CommitRecord {
+        var record = CommitRecord(
+            kind: .format, range: .empty(at: offset), hour: hour.hour, brokerTimeMax: brokerTimeMax,
+            firstOffset: hour.firstOffset)
+        record.timeReset = timeReset
+        record.format = CommitRecord.formatVersion
         return record
     }
 
@@ -226,13 +276,14 @@ package struct PartitionWriter: ~Copyable {
         else { return }
         var record = CommitRecord(
             kind: .seal, range: range, hour: hour.hour, brokerTimeMax: brokerTimeMax, firstOffset: hour.firstOffset)
+        record.timeReset = timeReset
         if !hour.isSealed {
             record.sealed = try hour.writeSealedFiles()
             try log.append(record)
-            // From here on only the open files are left to remove, however often that has to be tried.
+            // From here on only the renames are left to do, however often that has to be tried.
             hour.markSealed()
         }
-        try hour.removeOpenFiles()
+        try hour.finishSeal()
         // Now every entry is about sealed files.
         try log.compact(from: logBytesMin)
     }
@@ -242,10 +293,12 @@ package struct PartitionWriter: ~Copyable {
         guard let last = try log.last() else { return }
         nextOffset = last.range.end
         brokerTimeMax = last.brokerTimeMax
+        timeReset = last.timeReset
         guard let first = try log.firstEntry(ofFilesFrom: last.firstOffset) else { return }
         var files = HourFiles(layout: layout, source: source)
         var handedOver: [Int64: Int64] = [:]
         var sha = ""
+        var isFormatNoted = false
         try log.forEach(from: first.start) { record throws(LakeError) in
             switch record.kind {
             case .commit:
@@ -257,12 +310,22 @@ package struct PartitionWriter: ~Copyable {
                 for part in record.parts { handedOver[part.generation] = before[part.generation] ?? record.range.start }
             case .handover: handedOver[record.handover ?? 0] = record.range.end
             case .seal: files.markSealed()
+            case .format: isFormatNoted = true
+            case .rewrite, .unknown: break
             }
             return true
         }
+        if isFormatNoted { files.noteFormat() }
         hour = files
         lastSHA256 = sha
         handovers = handedOver
+        // Before the first file has its new name: an earlier version would take that for a half seal.
+        if hour.isOpen, !hour.isSealed, !hour.isFormatNoted {
+            try log.append(formatRecord(at: last.range.end))
+            hour.noteFormat()
+        }
         try hour.repair()
+        let leftOver = UncommittedFiles(layout: layout, source: source, nextOffset: last.range.end)
+        do throws(FileError) { try leftOver.remove(from: last.hour) } catch { throw .file(error) }
     }
 }

@@ -54,14 +54,31 @@ package struct SealedFileWriter: ~Copyable {
         if pending.count >= Self.frameBytes { try flush() }
     }
 
-    /// Makes the file durable under its final name.
+    /// Makes the file durable under its final name; for files that no growing one precedes.
     package consuming func finish() throws(LakeError) -> SealedFile {
+        let (layout, name) = (layout, name)
+        let sealed = try write()
+        try LakeError.placed(layout.sealingFile(name)) {
+            try Folder.rename(layout.sealingFile(name), to: layout.dataFile(name))
+            try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
+        }
+        return sealed
+    }
+
+    /// Makes the file durable under its temporary name.
+    consuming func prepare() throws(LakeError) -> SealedFile {
+        let (layout, name) = (layout, name)
+        let sealed = try write()
+        // The seal will be true of this name: it must outlast whatever the seal outlasts.
+        try LakeError.placed(layout.sealingFile(name)) { try Folder.sync(layout.folder(of: name)) }
+        return sealed
+    }
+
+    private consuming func write() throws(LakeError) -> SealedFile {
         if !pending.isEmpty { try flush() }
         do {
             try file.sync()
             let digest = try hasher.finish()
-            try Folder.rename(layout.sealingFile(name), to: layout.sealedFile(name))
-            try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
             return SealedFile(
                 layer: name.layer, generation: name.generation, firstOffset: name.firstOffset, bytes: size,
                 lines: lines, contentSHA256: digest.hex, checksum: checksum, frames: frames)
@@ -72,7 +89,7 @@ package struct SealedFileWriter: ~Copyable {
 
     private mutating func flush() throws(LakeError) {
         guard let offset = pendingOffset else {
-            throw .damaged(path: layout.openFile(name), reason: "a line tells no source offset")
+            throw .damaged(path: layout.dataFile(name), reason: "a line tells no source offset")
         }
         compressed.removeAll(keepingCapacity: true)
         frames.append((offset, size))

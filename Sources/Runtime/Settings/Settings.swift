@@ -77,13 +77,14 @@ package struct Settings: Sendable {
     var kafkaPassword = ""
     var kafkaExtra: [String: String] = [:]
 
-    /// The folder that holds everything embedded.
-    package internal(set) var dataDirectory = ""
+    var dataDirectoryText = ""
     var lakeDirectoryText = ""
     var brokerDirectoryText = ""
     var postgresDirectoryText = ""
     /// The longest time an event waits for its commit to the lake, in milliseconds.
     package internal(set) var commitIntervalMilliseconds = 0
+    /// How far a broker time may lie ahead of the machine's clock and still move the lake's hour, in seconds.
+    package internal(set) var lakeClockAheadMaxSeconds = 0
 
     /// The bucket of tiered files; empty = none.
     package internal(set) var lakeS3Bucket = ""
@@ -176,15 +177,20 @@ package struct Settings: Sendable {
         if address.host == "::" { address.host = "::1" }
         return (apiTLSCertificate.isEmpty ? "http://" : "https://") + address.description
     }
+    /// The folder that holds everything embedded. Absolute, as all folders here: files are told from others by their paths,
+    /// and made durable by walking them up.
+    package var dataDirectory: String { AbsolutePath.of(dataDirectoryText) }
     /// Where the lake is.
-    package var lakeDirectory: String { lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : lakeDirectoryText }
+    package var lakeDirectory: String {
+        lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : AbsolutePath.of(lakeDirectoryText)
+    }
     /// Where the embedded broker keeps its log.
     package var brokerDirectory: String {
-        brokerDirectoryText.isEmpty ? dataDirectory + "/broker" : brokerDirectoryText
+        brokerDirectoryText.isEmpty ? dataDirectory + "/broker" : AbsolutePath.of(brokerDirectoryText)
     }
     /// Where the embedded Postgres keeps its cluster.
     package var postgresDirectory: String {
-        postgresDirectoryText.isEmpty ? dataDirectory + "/postgres" : postgresDirectoryText
+        postgresDirectoryText.isEmpty ? dataDirectory + "/postgres" : AbsolutePath.of(postgresDirectoryText)
     }
 
     /// Values of variables that were set, by name, redacted; the others have their defaults.

@@ -116,8 +116,9 @@ extension Settings {
 
     private static let storage: [Setting] = [
         Setting(
-            "DATA_DIR", .storage, default: ".medallion", .text("folder"), \.dataDirectory,
-            "The folder that holds everything embedded."),
+            "DATA_DIR", .storage, default: ".medallion", .text("folder"), \.dataDirectoryText,
+            "The folder that holds everything embedded. A relative path of this and the folders below begins where the "
+                + "process was started."),
         Setting(
             "LAKE_DIR", .storage, default: "", .text("folder"), \.lakeDirectoryText,
             "The lake's folder. Empty: `$DATA_DIR/lake`."),
@@ -130,6 +131,10 @@ extension Settings {
         Setting(
             "COMMIT_INTERVAL_MS", .storage, default: "100", .integer(1...60_000), \.commitIntervalMilliseconds,
             "The longest time an event waits for its commit to the lake, in milliseconds."),
+        Setting(
+            "LAKE_CLOCK_AHEAD_MAX_SEC", .storage, default: "3600", .integer(1...31_536_000), \.lakeClockAheadMaxSeconds,
+            "How far a record's broker time may lie ahead of the machine's clock, in seconds, and still move the lake's "
+                + "hour. A record beyond is kept as any other, in the present hour, and counted."),
         Setting(
             "LAKE_S3_BUCKET", .storage, default: "", .text("bucket"), \.lakeS3Bucket,
             "The S3-compatible bucket that `medallion lake tier` moves sealed files to, and that everything reads them "

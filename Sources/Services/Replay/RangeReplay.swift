@@ -71,7 +71,7 @@ package struct RangeReplay {
         var processor = try RecordProcessor(source: source, writesBronze: false)
         try processor.add(generation)
         try warm(&processor, before: range.start)
-        var hour = try startHour(range.start)
+        var hour = HourOfOffset(reader: reader, source: source)
         var chunk = Chunk(range: .empty(at: range.start))
         try forEachRecord(range) { record in
             try derive(record, &processor, &hour, into: &chunk)
@@ -87,6 +87,28 @@ package struct RangeReplay {
         try body(chunk)
     }
 
+    /// The lake hours of records that are asked for in the order of their offsets: the commit log has them, since what made
+    /// them was not the records' times alone.
+    struct HourOfOffset {
+        let reader: LakeReader
+        let source: TopicPartition
+        private var known: (range: OffsetRange, hour: LakeHour)?
+
+        init(reader: LakeReader, source: TopicPartition) {
+            self.reader = reader
+            self.source = source
+        }
+
+        mutating func hour(of offset: Int64) throws(LakeError) -> LakeHour {
+            if let known, known.range.contains(offset) { return known.hour }
+            guard let run = try reader.committedRun(source, from: offset), run.range.contains(offset) else {
+                throw .notFound("no commit of \(source) covers offset \(offset)")
+            }
+            known = run
+            return run.hour
+        }
+    }
+
     private func warm(_ processor: inout RecordProcessor, before start: Int64) throws {
         // What retention gave up lies outside of the window: a replay begins behind it.
         let held = try reader.heldRange(source)?.start ?? 0
@@ -99,17 +121,11 @@ package struct RangeReplay {
         }
     }
 
-    /// The hour that the lake was in when it took the record in.
-    private func startHour(_ offset: Int64) throws -> LakeHour {
-        let log = try CommitLog(reading: reader.layout.commitLog(source))
-        return try log.firstEntry(beyond: offset)?.record.hour ?? LakeHour(number: 0)
-    }
-
     private func derive(
-        _ record: BronzeLineReader.Record, _ processor: inout RecordProcessor, _ hour: inout LakeHour,
+        _ record: BronzeLineReader.Record, _ processor: inout RecordProcessor, _ hours: inout HourOfOffset,
         into chunk: inout Chunk
     ) throws {
-        hour = max(hour, LakeHour(containing: SourceRecord.brokerMilliseconds(record.timestampMilliseconds)))
+        let hour = try hours.hour(of: record.offset)
         try process(record, &processor)
         if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
         let last = chunk.hours.count - 1

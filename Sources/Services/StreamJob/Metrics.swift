@@ -11,6 +11,7 @@ package final class StreamJobMetrics: Sendable {
     let duplicates: Counter
     let canaries: Counter
     let skipped: Counter
+    let timesAhead: Counter
     let commits: Counter
     let commitFailures: Counter
     let commitSeconds: Histogram
@@ -39,6 +40,9 @@ package final class StreamJobMetrics: Sendable {
         canaries = registry.counter("medallion_stream_canaries_total", help: "Canary events left out.")
         skipped = registry.counter(
             "medallion_stream_skipped_total", help: "Records delivered again below the checkpoint and skipped.")
+        timesAhead = registry.counter(
+            "medallion_stream_times_ahead_total",
+            help: "Records whose broker time lay too far ahead of this machine's clock to move the lake's hour.")
         commits = registry.counter("medallion_stream_commits_total", help: "Commits to the lake.")
         commitFailures = registry.counter(
             "medallion_stream_commit_failures_total", help: "Commits that failed and are tried again.")

@@ -29,12 +29,16 @@ final class PartitionWorker {
     private var headers = RecordHeaderText()
     private var reportedAt: Int64 = 0
     private var reading: SourceReading
+    private var aheadReports = ReportLimiter()
+    private static let lockWaitMilliseconds = 5_000
 
     // The batch that waits for its commit.
     private var batchStart: Int64?
     private var batchNext: Int64 = 0
     private var batchTimeMax: Int64 = 0
     private var batchHour = LakeHour(number: 0)
+    private var batchResetsTime = false
+    private var batchTimesAhead = 0
     private var batchSince: Int64 = 0
     private var batchBytes = 0
 
@@ -54,9 +58,10 @@ final class PartitionWorker {
             tell: tell)
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
-        // In a group the caller waits for the one who lost it, as long as that takes.
-        writer = try .open(
-            layout: layout, source: source, waitingMilliseconds: options.assignment == .all ? 5_000 : 0)
+        // A tool may hold the lock for a moment. Members of a group look again by themselves.
+        writer = try PartitionWriter.open(
+            layout: layout, source: source, clock: options.clock,
+            lockWaitMilliseconds: options.assignment == .all ? Self.lockWaitMilliseconds : 0)
         processor = try RecordProcessor(source: source, writesBronze: true)
         samples = RuleSamples(registry, source: source)
         eventTime = EventTimeProgress(registry, metrics, source: source)
@@ -221,18 +226,23 @@ final class PartitionWorker {
             metrics.skipped.increment()
             return
         }
-        let hour = LakeHour(containing: max(writer.brokerTimeMax, batchTimeMax, time))
+        let place = try writer.place(time, after: batchStart == nil ? writer.brokerTimeMax : batchTimeMax)
+        let hour = place.hour
         // A commit holds one run of offsets within one hour.
-        if batchStart != nil, hour != batchHour || offset != batchNext || batchBytes >= options.commitBytesMax {
+        if batchStart != nil,
+            hour != batchHour || place.isReset || offset != batchNext || batchBytes >= options.commitBytesMax
+        {
             try commit()
         }
         if batchStart == nil {
             if writer.nextOffset == nil { try handOverAll(at: reading.gapStart ?? offset) }
             batchStart = offset
             batchSince = SystemClock.monotonicNanoseconds()
-            batchTimeMax = writer.brokerTimeMax
             batchHour = hour
+            batchResetsTime = place.isReset
+            batchTimesAhead = 0
         }
+        if place.isAhead || place.isReset { note(place, of: record) }
         headers.removeAll()
         record.forEachHeader { headers.add($0, $1) }
         let value = record.value
@@ -245,8 +255,29 @@ final class PartitionWorker {
                     value: value))
         }
         batchNext = offset + 1
-        batchTimeMax = max(batchTimeMax, time)
+        batchTimeMax = place.time
         batchBytes += value?.count ?? 0
+    }
+
+    /// Says that a broker's clock, or this machine's, is wrong.
+    private func note(_ place: HourPlace, of record: KafkaRecord) {
+        if place.isReset {
+            logger.warning(
+                "the lake's hour lay too far ahead of this machine's clock; it is sealed, and the record begins an hour "
+                    + "of its own",
+                ["topic_partition": "\(source)", "offset": String(record.offset), "hour": "\(place.hour)"])
+            return
+        }
+        batchTimesAhead += 1
+        metrics.timesAhead.increment()
+        guard let count = aheadReports.admit() else { return }
+        logger.warning(
+            "broker times lie too far ahead of this machine's clock and do not move the lake's hour; are both clocks "
+                + "right? LAKE_CLOCK_AHEAD_MAX_SEC is the bound",
+            [
+                "topic_partition": "\(source)", "offset": String(record.offset),
+                "broker_time_ms": String(record.timestampMilliseconds), "records": String(count),
+            ])
     }
 
     /// The record before the checkpoint must be the one that was committed; else the topic was made anew.
@@ -270,8 +301,11 @@ final class PartitionWorker {
     private func commit() throws {
         guard let start = batchStart, let range = OffsetRange(start: start, end: batchNext) else { return }
         let began = SystemClock.monotonicNanoseconds()
-        let record = try commitWithRetries(
-            processor.batch(range, hour: batchHour, brokerTimeMax: batchTimeMax, gapReason: reading.gapReason))
+        var batch = processor.batch(
+            range, hour: batchHour, brokerTimeMax: batchTimeMax, gapReason: reading.gapReason)
+        batch.resetsTime = batchResetsTime
+        batch.timesAhead = batchTimesAhead
+        let record = try commitWithRetries(batch)
         reading.forgetGap()
         metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
         note(record)

@@ -28,6 +28,8 @@ package struct StreamJobOptions: Sendable {
     package var sizeCheckMilliseconds = 30_000
     /// Where sealed files may have moved to.
     package var objects: LakeObjects?
+    /// What bounds how far broker times may run ahead.
+    package var clock = LakeClock()
     /// What to do about records that expired before they were read, or that cannot be read.
     package var expiredOffsets = ExpiredOffsets.stop
     /// The largest record of the Gold topic; nil asks the broker.
@@ -67,6 +69,7 @@ package struct StreamJobOptions: Sendable {
             transform: try TransformSettings(settings))
         plans = [TopicPlan(source: settings), TopicPlan(gold: settings)]
         objects = try .named(by: settings)
+        clock = LakeClock(aheadMaxMilliseconds: Int64(settings.lakeClockAheadMaxSeconds) * 1_000)
         expiredOffsets = settings.expiredOffsets
         assignment = settings.assignment
         sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)

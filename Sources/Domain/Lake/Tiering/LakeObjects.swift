@@ -13,6 +13,6 @@ package struct LakeObjects: Sendable {
 
     /// The key of a sealed file: its path below the lake's root, so that tools find the same folders.
     package func key(of name: DataFileName, in layout: LakeLayout) -> String {
-        prefix + layout.sealedFile(name).dropFirst(layout.root.count + 1)
+        prefix + layout.dataFile(name).dropFirst(layout.root.count + 1)
     }
 }

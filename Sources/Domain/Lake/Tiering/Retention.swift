@@ -47,8 +47,8 @@ package struct Retention {
         for source in sources { files += try held(layer, source) }
         // Oldest first over all topic partitions; within one, offsets follow hours.
         files.sort {
-            ($0.name.hour, $0.name.source, $0.name.generation ?? 0, $0.range.start)
-                < ($1.name.hour, $1.name.source, $1.name.generation ?? 0, $1.range.start)
+            ($0.ageHour, $0.name.source, $0.name.generation ?? 0, $0.range.start)
+                < ($1.ageHour, $1.name.source, $1.name.generation ?? 0, $1.range.start)
         }
         var bytes = files.reduce(0) { $0 + $1.file.bytes }
         var blocked: Set<TopicPartition> = []
@@ -160,6 +160,9 @@ package struct Retention {
 
     /// Why a file must stay; nil where nothing needs it.
     private func need(of listed: ListedFile, _ generations: [LakeGeneration]) throws(LakeError) -> String? {
+        if Folder.exists(layout.sealingFile(listed.name)) {
+            return "its seal is not finished; the next start of its stream job, or `medallion lake seal`, does that"
+        }
         let replaying = generations.first { $0.state == .created }
         switch listed.name.layer {
         case .bronze:
@@ -233,7 +236,7 @@ package struct Retention {
             let key = objects.key(of: name, in: layout)
             try LakeError.placed(key) { try objects.storage.delete(key) }
         }
-        let path = layout.sealedFile(name)
+        let path = layout.dataFile(name)
         let folder = layout.folder(of: name)
         guard Folder.exists(folder) else { return }
         try LakeError.placed(path) {

@@ -21,7 +21,8 @@ package struct SealedFileSource: Sendable {
 
     /// Where a file is now. A local file goes only after its copy is recorded, so looking in this order never misses one.
     package func place(of name: DataFileName) throws(LakeError) -> SealedFilePlace {
-        let path = layout.sealedFile(name)
+        let path = layout.dataFile(name)
+        if Folder.exists(layout.sealingFile(name)) { return .local(path: layout.sealingFile(name)) }
         if Folder.exists(path) { return .local(path: path) }
         if let expiry = try RetentionLog(layout: layout, source: name.source).expiry(of: name) {
             return .expired(expiry)
@@ -30,12 +31,19 @@ package struct SealedFileSource: Sendable {
         return .missing(path: path)
     }
 
-    /// Opens a file for reading.
+    /// Opens a file for reading, whose seal is in the commit log.
+    ///
+    /// It has its temporary name until it is renamed over the growing file; looking there first never takes that one for it.
     ///
     /// - Throws: ``LakeError/file(_:)`` with ENOENT where it is missing, ``LakeError/expired(path:_:)`` where it was given
     ///   up.
     package func open(_ name: DataFileName) throws(LakeError) -> DataFileBytes {
-        let path = layout.sealedFile(name)
+        let path = layout.dataFile(name)
+        do throws(FileError) {
+            return try DataFileBytes(path: layout.sealingFile(name))
+        } catch {
+            guard error.isNotFound else { throw .file(error) }
+        }
         do throws(FileError) {
             return try DataFileBytes(path: path)
         } catch {
@@ -52,12 +60,12 @@ package struct SealedFileSource: Sendable {
     package func open(_ entry: TierEntry) throws(LakeError) -> DataFileBytes {
         guard let objects = layout.objects else {
             throw .notFound(
-                "\(layout.sealedFile(entry.name)) was moved to \(entry.url); set LAKE_S3_BUCKET and the other LAKE_S3_ "
+                "\(layout.dataFile(entry.name)) was moved to \(entry.url); set LAKE_S3_BUCKET and the other LAKE_S3_ "
                     + "settings to read it")
         }
         guard objects.storage.configuration.bucket == entry.bucket else {
             throw .notFound(
-                "\(layout.sealedFile(entry.name)) was moved to \(entry.url), but LAKE_S3_BUCKET is "
+                "\(layout.dataFile(entry.name)) was moved to \(entry.url), but LAKE_S3_BUCKET is "
                     + objects.storage.configuration.bucket)
         }
         return DataFileBytes(entry, storage: objects.storage)

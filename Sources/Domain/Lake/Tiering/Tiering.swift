@@ -52,7 +52,10 @@ package struct Tiering {
         try reader.forEachSealedFile(source) { listed throws(LakeError) in
             // What is given up waits for its removal.
             guard !expiries.contains(where: { $0.covers(listed.name) }) else { return true }
-            guard listed.endMilliseconds <= cutoff, Folder.exists(layout.sealedFile(listed.name)) else { return true }
+            // Until its seal is finished, the growing file has its name; the topic partition's writer does that.
+            guard listed.endMilliseconds <= cutoff, !Folder.exists(layout.sealingFile(listed.name)),
+                Folder.exists(layout.dataFile(listed.name))
+            else { return true }
             if isDryRun {
                 report(listed, .due)
                 return true
@@ -94,7 +97,7 @@ package struct Tiering {
 
     /// Checks the file against its seal and stores it.
     private func upload(_ listed: ListedFile) throws(LakeError) -> TierEntry {
-        let path = layout.sealedFile(listed.name)
+        let path = layout.dataFile(listed.name)
         let key = objects.key(of: listed.name, in: layout)
         return try LakeError.placed(path) {
             let file = try File(path, .read)
@@ -168,8 +171,8 @@ package struct Tiering {
     }
 
     private func removeLocal(_ name: DataFileName) throws(LakeError) {
-        try LakeError.placed(layout.sealedFile(name)) {
-            try Folder.removeIfPresent(layout.sealedFile(name))
+        try LakeError.placed(layout.dataFile(name)) {
+            try Folder.removeIfPresent(layout.dataFile(name))
             try Folder.sync(layout.folder(of: name))
         }
     }
