@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import PlatformTesting
 import Processes
 import Testing
 
@@ -11,7 +12,7 @@ extension PipelineTests {
         @Test(.timeLimit(.minutes(10))) func everyRoleIsKilled() async throws {
             let seed = LongTests.seed(20_264)
             try await Deployment.run { deployment in
-                try Self.run(CrashScene(deployment, seed: seed, events: 2_500, perSecond: 160), kills: 6)
+                try Self.run(CrashScene(deployment, seed: seed, events: 1_000, perSecond: 160), kills: 6)
             }
         }
 
@@ -19,7 +20,7 @@ extension PipelineTests {
         @Test(.timeLimit(.minutes(10))) func allInOneIsKilled() async throws {
             let seed = LongTests.seed(20_265)
             try await Deployment.run { deployment in
-                let scene = try CrashScene(deployment, seed: seed, events: 900, perSecond: 150, roles: [.up])
+                let scene = try CrashScene(deployment, seed: seed, events: 500, perSecond: 150, roles: [.up])
                 try Self.run(scene, kills: 2)
             }
         }
