@@ -165,7 +165,7 @@ final class Deployment: Sendable {
     private func variables(_ more: [String: String]) -> [String: String] {
         var variables = [
             "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": "127.0.0.1:\(brokerPort)",
-            "API_LISTEN": "127.0.0.1:\(apiPort)",
+            "API_LISTEN": "127.0.0.1:\(apiPort)", "TMPDIR": folder.path,
         ]
         for name in ["MODEL_DIR", "PG_BIN_DIR"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }

@@ -78,7 +78,7 @@ private struct JudgedCollection {
         let isWhole = LongTests.areWanted
         let collection = try JudgedCollection(step: isWhole ? 1 : 4)
         #expect(collection.documents.count == (isWhole ? 1_460 : 365))
-        #expect(collection.queries.count == (isWhole ? 76 : 73))
+        #expect(collection.queries.count == (isWhole ? 76 : 72))
         let fixture = try IndexFixture()
         let embedder = try LocalEmbedder(modelDirectory: Self.model)
         for start in stride(from: 0, to: collection.documents.count, by: 365) {
@@ -112,9 +112,10 @@ private struct JudgedCollection {
         let scores = rankings.mapValues { collection.ndcg($0) }
         let summary = SearchMode.allCases.map { "\($0.rawValue) \(scores[$0] ?? 0)" }.joined(separator: ", ")
         print("CISI nDCG@10: \(summary)")
+        // The quarter's are a little below what it gave (0.381, 0.205, 0.330) when the whole met its references.
         let floors: [SearchMode: Double] =
             isWhole
-            ? [.vector: 0.41, .lexical: 0.25, .hybrid: 0.40] : [.vector: 0.9, .lexical: 0.9, .hybrid: 0.9]
+            ? [.vector: 0.41, .lexical: 0.25, .hybrid: 0.40] : [.vector: 0.37, .lexical: 0.19, .hybrid: 0.31]
         for (mode, floor) in floors { #expect(scores[mode] ?? 0 >= floor, "\(mode)") }
     }
 }
