@@ -317,9 +317,17 @@ def report(groups):
                 print("    " + issue[:4000].replace("\n", "\n    "))
     for group in groups:
         if group.fault:
-            print(f"\nFAILED the group {group.name} {group.fault}. The end of its log:")
-            tail = group.log.read_bytes()[-6000:].decode(errors="replace").splitlines()[-40:]
-            print("\n".join("    " + line[:400] for line in tail))
+            print(f"\nFAILED the group {group.name} {group.fault}. From its log:")
+            print("\n".join("    " + line[:400] for line in last_words(group)))
+
+
+def last_words(group):
+    """The end of a group's log; after a crash, what Swift says of it, up to the first registers."""
+    lines = group.log.read_bytes()[-200_000:].decode(errors="replace").splitlines()
+    for number, line in enumerate(lines):
+        if "Fatal error" in line or "Program crashed" in line:
+            return lines[max(0, number - 5):number + 35]
+    return lines[-40:]
 
 
 def count(groups, elapsed):

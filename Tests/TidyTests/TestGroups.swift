@@ -21,6 +21,14 @@ import Testing
         #expect(Set(folders.filter { $0.hasSuffix("Tests") }.map(String.init)) == Set(declared))
     }
 
+    /// The runner starts Swift Testing alone, so that a test of the other kind would never run.
+    @Test func allTestsAreSwiftTestings() throws {
+        for file in try Repository.swiftFiles(in: "Tests")
+        where Rules.imports(in: file).contains(where: { $0.1 == "XCTest" }) {
+            Issue.record("\(file.path) imports XCTest")
+        }
+    }
+
     @Test func aTargetInTwoGroupsOrInNoneIsSeen() {
         #expect(Self.grouped("# A: b\na: X Y\na: Z\nb: X # and Y\n") == ["X", "Y", "Z", "X"])
     }
