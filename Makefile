@@ -31,15 +31,16 @@ up: build ## Run all roles on the live stream
 bench: build ## Measure speed and memory
 	@$(MEDALLION) bench
 
-# One test at a time: many block their thread on purpose (servers, child processes, C calls), and a second one beside
-# them would wait for a thread of the pool instead of for what it tests.
-test: setup-tests ## Build and run every test
+# In each process one test at a time: many block their thread on purpose (servers, child processes, C calls), and a second
+# one beside them would wait for a thread of the pool instead of for what it tests. Three processes at once, because most
+# of the time a test waits for somebody; Tests/groups.txt says which runs what.
+test: setup-tests ## Build and run every test; FILTER=regex for some, such as LakeTests.CrashPointTests
 	swift build --build-tests
-	swift test --skip-build --no-parallel
+	@.deps/venv/bin/python tools/run_tests.py
 
-test-long: setup-tests ## The same with the long trials in full
+test-long: setup-tests ## The same with the long trials in full, which takes hours
 	swift build --build-tests
-	MEDALLION_LONG_TESTS=1 swift test --skip-build --no-parallel
+	@MEDALLION_LONG_TESTS=1 .deps/venv/bin/python tools/run_tests.py --minutes 600
 
 test-broker: setup-tests ## The integration suite against KAFKA_BROKERS, be it Redpanda, Kafka or another
 	swift build --build-tests

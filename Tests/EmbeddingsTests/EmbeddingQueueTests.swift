@@ -57,10 +57,12 @@ import Testing
             EmbeddingWorker(request: try forBatches.makeRequest(), priority: .batch, queue: queue)
         }
         let long = [Int32](repeating: 2000, count: 200)
-        let batch = job(1, sequences: [[Int32]](repeating: long, count: 200)) { queue.add($0, priority: .batch) }
+        // Some micro-batches for either worker.
+        let count = 80
+        let batch = job(1, sequences: [[Int32]](repeating: long, count: count)) { queue.add($0, priority: .batch) }
         let query = Mutex<EmbeddingJob?>(nil)
         let answer = job(2, sequences: [[101, 2000, 102]]) { job in query.withLock { $0 = job } }
-        while queue.queuedTexts < 200 || query.withLock({ $0 == nil }) { await Task.yield() }
+        while queue.queuedTexts < count || query.withLock({ $0 == nil }) { await Task.yield() }
         for worker in batchWorkers + [queryWorker] { try worker.start() }
         let batchTexts = { @Sendable in batchWorkers.reduce(0) { $0 + $1.statistics.texts } }
         // A thread of its own, because other tests may keep every thread of the pool busy.
@@ -74,12 +76,12 @@ import Testing
         }
         thread.start()
         #expect(try await answer.value.count == 1)
-        #expect(try await batch.value.count == 200)
+        #expect(try await batch.value.count == count)
         while textsDoneBefore.withLock({ $0 }) == .max { await Task.yield() }
-        #expect(textsDoneBefore.withLock { $0 } < 200)
+        #expect(textsDoneBefore.withLock { $0 } < count)
         // Both workers had a share, and together computed every text once.
         #expect(batchWorkers.allSatisfy { $0.statistics.texts > 0 })
-        #expect(batchTexts() == 200)
+        #expect(batchTexts() == count)
         queue.stop()
         for worker in batchWorkers + [queryWorker] { worker.join(timeoutSeconds: 10) }
     }

@@ -12,7 +12,7 @@ struct LakeFixture {
     let folder: TemporaryFolder
     let layout: LakeLayout
 
-    init(in parent: String = "/tmp") throws {
+    init(in parent: String = TemporaryFolder.parent) throws {
         folder = try TemporaryFolder(in: parent)
         layout = LakeLayout(root: folder.file("lake"))
     }

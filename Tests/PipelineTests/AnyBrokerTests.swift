@@ -1,5 +1,6 @@
 import Glibc
 import Kafka
+import PlatformTesting
 import Processes
 import Testing
 

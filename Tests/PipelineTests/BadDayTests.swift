@@ -1,5 +1,6 @@
 import Files
 import JSONScan
+import PlatformTesting
 import Testing
 
 extension PipelineTests {

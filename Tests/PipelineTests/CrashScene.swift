@@ -40,6 +40,8 @@ final class CrashScene {
     private let payloads: Set<[UInt8]>
     private var random: SeededGenerator
     private var running: [CrashRole: RunningProcess] = [:]
+    /// How long the log of a part was at its last start.
+    private var logBytes: [CrashRole: Int] = [:]
 
     /// - Parameters:
     ///   - events: that the simulator has.
@@ -182,8 +184,9 @@ final class CrashScene {
                 }
                 return batch.count
             }
-            idle = count == 0 ? idle + 1 : 0
-            return missing.isEmpty && idle >= 2
+            // One who was killed at the end comes back and sends again what nobody acknowledged to him.
+            idle = count == 0 && isProducing() ? idle + 1 : 0
+            return missing.isEmpty && idle >= 3
         }
         for partition in partitions {
             highs["\(partition)"] = try admin.watermarks(
@@ -203,6 +206,15 @@ final class CrashScene {
         return highs.allSatisfy { partition, high in high == 0 || reached[partition] == high }
     }
 
+    /// Whether who reads the source has reached it since his last start.
+    private func isProducing() -> Bool {
+        [CrashRole.producer, .up].allSatisfy { role in
+            guard let process = running[role] else { return true }
+            let words = String(decoding: process.output.utf8.dropFirst(logBytes[role] ?? 0), as: UTF8.self)
+            return words.contains("producer: connected") || words.contains("\"message\":\"connected\"")
+        }
+    }
+
     func launch(_ role: CrashRole) throws {
         let arguments: [String] =
             switch role {
@@ -215,6 +227,7 @@ final class CrashScene {
                 "LOG_FORMAT": "json", "RECONNECT_SLEEP_SEC": "0.05", "RECONNECT_MAX_SEC": "2",
                 "RECONNECT_REFUSED_SEC": "0.2",
             ] : [:]
+        logBytes[role] = output(of: role).utf8.count
         running[role] = try deployment.start(role.rawValue, arguments, environment: environment)
     }
 

@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import PlatformTesting
 import Processes
 import Testing
 
@@ -11,16 +12,7 @@ extension PipelineTests {
         @Test(.timeLimit(.minutes(10))) func everyRoleIsKilled() async throws {
             let seed = LongTests.seed(20_264)
             try await Deployment.run { deployment in
-                try Self.run(CrashScene(deployment, seed: seed, events: 2_500, perSecond: 160), kills: 6)
-            }
-        }
-
-        /// The one process that runs everything. `TEST_SEED` replays another run.
-        @Test(.timeLimit(.minutes(10))) func allInOneIsKilled() async throws {
-            let seed = LongTests.seed(20_265)
-            try await Deployment.run { deployment in
-                let scene = try CrashScene(deployment, seed: seed, events: 900, perSecond: 150, roles: [.up])
-                try Self.run(scene, kills: 2)
+                try Self.run(CrashScene(deployment, seed: seed, events: 1_000, perSecond: 160), kills: 6)
             }
         }
 
@@ -32,16 +24,7 @@ extension PipelineTests {
             }
         }
 
-        @Test(.enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(60)))
-        func allInOneIsKilledOverAndOver() async throws {
-            let seed = LongTests.seed(20_267)
-            try await Deployment.run { deployment in
-                let scene = try CrashScene(deployment, seed: seed, events: 20_000, perSecond: 150, roles: [.up])
-                try Self.run(scene, kills: 15)
-            }
-        }
-
-        private static func run(_ scene: CrashScene, kills: Int) throws {
+        fileprivate static func run(_ scene: CrashScene, kills: Int) throws {
             do {
                 try scene.start()
                 try scene.kill(times: kills)
@@ -62,6 +45,27 @@ extension PipelineTests {
                 }
             } catch {
                 throw PipelineFailure("seed \(scene.seed), kills \(scene.history.joined(separator: ", ")): \(error)")
+            }
+        }
+    }
+
+    /// The same of the one process that runs everything.
+    @Suite(.serialized) struct AllInOneCrashTests {
+        /// `TEST_SEED` replays another run.
+        @Test(.timeLimit(.minutes(10))) func allInOneIsKilled() async throws {
+            let seed = LongTests.seed(20_265)
+            try await Deployment.run { deployment in
+                let scene = try CrashScene(deployment, seed: seed, events: 500, perSecond: 150, roles: [.up])
+                try CrashTests.run(scene, kills: 2)
+            }
+        }
+
+        @Test(.enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(60)))
+        func allInOneIsKilledOverAndOver() async throws {
+            let seed = LongTests.seed(20_267)
+            try await Deployment.run { deployment in
+                let scene = try CrashScene(deployment, seed: seed, events: 20_000, perSecond: 150, roles: [.up])
+                try CrashTests.run(scene, kills: 15)
             }
         }
     }

@@ -34,9 +34,9 @@ final class Deployment: Sendable {
         folder = try TemporaryFolder()
         // Root's Postgres runs as another user, who has to pass.
         chmod(folder.path, 0o711)
-        brokerPort = try Self.freePort()
-        apiPort = try Self.freePort()
-        simulatorPort = try Self.freePort()
+        brokerPort = try TestPorts.free()
+        apiPort = try TestPorts.free()
+        simulatorPort = try TestPorts.free()
     }
 
     /// Runs a test over a deployment that is gone afterwards, whatever happens.
@@ -185,34 +185,12 @@ final class Deployment: Sendable {
     private func variables(_ more: [String: String]) -> [String: String] {
         var variables = [
             "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": "127.0.0.1:\(brokerPort)",
-            "API_LISTEN": "127.0.0.1:\(apiPort)",
+            "API_LISTEN": "127.0.0.1:\(apiPort)", "TMPDIR": folder.path,
         ]
         for name in ["MODEL_DIR", "PG_BIN_DIR"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }
         }
         return variables.merging(shared) { $1 }.merging(more) { $1 }
-    }
-
-    /// Below the ports that the system gives to outgoing connections, so that nobody takes one while its process is
-    /// down for a moment.
-    private static func freePort() throws -> Int {
-        for _ in 0..<200 {
-            let port = Int.random(in: 20_000..<32_000)
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            guard descriptor >= 0 else { continue }
-            defer { close(descriptor) }
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = in_port_t(UInt16(port)).bigEndian
-            address.sin_addr = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
-            let status = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                    bind(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            if status == 0 { return port }
-        }
-        throw PipelineFailure("no free port")
     }
 }
 

@@ -1,6 +1,7 @@
 import Bytes
 import Files
 import Glibc
+import PlatformTesting
 import Processes
 import Testing
 

@@ -18,6 +18,8 @@ struct HTTPSourceTests {
         var configuration = ProducerConfiguration(
             url: "http://127.0.0.1:\(port)/stream", userAgent: "medallion-tests (nobody@example.org)",
             kafka: KafkaConfiguration(brokers: cluster.brokers), topic: Self.topic, topicPartitions: 2)
+        // The mock cluster tells none, however long it is asked.
+        configuration.topicProperties = [:]
         configuration.reconnectMilliseconds = 10
         configuration.reconnectMaxMilliseconds = 50
         configuration.refusedMilliseconds = 20

@@ -25,6 +25,8 @@ struct ProducerTests {
         var configuration = ProducerConfiguration(
             url: "http://127.0.0.1/stream", userAgent: "tests (nobody)",
             kafka: KafkaConfiguration(brokers: cluster.brokers), topic: Self.topic, topicPartitions: Self.partitions)
+        // The mock cluster tells none, however long it is asked.
+        configuration.topicProperties = [:]
         configuration.reconnectMilliseconds = 10
         configuration.reconnectMaxMilliseconds = 50
         configuration.refusedMilliseconds = 20

@@ -120,9 +120,9 @@ struct APIFixture {
     }
 }
 
-/// Waits until something is so, at most twenty seconds.
+/// Waits until something is so, at most a minute.
 func eventually(_ isSo: () async throws -> Bool) async throws {
-    for _ in 0..<4_000 {
+    for _ in 0..<12_000 {
         if try await isSo() { return }
         try await Task.sleep(for: .milliseconds(5))
     }

@@ -7,7 +7,7 @@ import Testing
 /// Independent programs look at the API: a validator at its document, schemathesis at its replies.
 @Suite struct ConformanceTests {
     /// Requests made for each operation, always the same ones.
-    private static let examples = "200"
+    private static let examples = LongTests.areWanted ? "200" : "50"
 
     /// Whether the set-up has installed what the script imports.
     private static let hasTools = (try? PythonTool.run(["-c", "import schemathesis, openapi_spec_validator"])) != nil

@@ -50,7 +50,7 @@ import Testing
         while topic.state.withLock({ $0.opened }) == 0 { sleepMilliseconds(1) }
         if first > 0 { await wait(for: first) }
         let asked = requests.map { request in Task { await fixture.reply(request) } }
-        for _ in 0..<10_000 where clients < requests.count { try? await Task.sleep(for: .milliseconds(1)) }
+        try? await eventually { clients >= requests.count }
         feed()
         await wait(for: count)
         stop.request()
@@ -69,9 +69,7 @@ import Testing
 
     /// Events given out by the hub, whoever takes them.
     private func wait(for count: Int) async {
-        for _ in 0..<20_000 where figure("medallion_api_stream_events_total") < count {
-            try? await Task.sleep(for: .milliseconds(1))
-        }
+        try? await eventually { figure("medallion_api_stream_events_total") >= count }
     }
 
     @Test func eventsComeWhenTheyAreSearchableAndFiltersNarrow() async {
@@ -170,7 +168,7 @@ import Testing
         let running = Task { await hub.run(stop: stop) }
         while topic.state.withLock({ $0.opened }) == 0 { sleepMilliseconds(1) }
         let first = (0..<2).map { _ in Task { await fixture.reply(HTTPRequest(target: "/stream")) } }
-        for _ in 0..<10_000 where clients < 2 { try? await Task.sleep(for: .milliseconds(1)) }
+        try? await eventually { clients >= 2 }
         let third = await fixture.reply(HTTPRequest(target: "/stream"))
         #expect(third.status == 503)
         stop.request()

@@ -41,6 +41,9 @@ import Transforms
             brokers: cluster.brokers, clientID: "test",
             extra: [
                 "statistics.interval.ms": "100",
+                // Quick to look again after a fault, so that the test waits for the fault and not for the client.
+                "reconnect.backoff.max.ms": "500", "fetch.wait.max.ms": "50", "fetch.error.backoff.ms": "50",
+                "topic.metadata.refresh.fast.interval.ms": "50", "heartbeat.interval.ms": "500",
                 // The mock cluster takes a batch whose predecessor it refused, which no broker does for an idempotent
                 // producer.
                 "max.in.flight.requests.per.connection": "1",
@@ -84,7 +87,7 @@ import Transforms
     }
 
     private func wait(for what: String, _ condition: () throws -> Bool) async throws {
-        for _ in 0..<1_500 {
+        for _ in 0..<6_000 {
             if try condition() { return }
             try await Task.sleep(for: .milliseconds(10))
         }

@@ -92,9 +92,7 @@ import Transforms
         defer { stop.request() }
         let reader = LakeReader(layout: fixture.layout("lake"))
         func wait(for next: Int64) async throws {
-            for _ in 0..<2_000 where try reader.committedRange(fixture.source(0))?.end ?? 0 < next {
-                try await Task.sleep(for: .milliseconds(10))
-            }
+            try await waitUntil { try reader.committedRange(fixture.source(0))?.end ?? 0 >= next }
         }
         try await wait(for: 20)
         // The topic is made anew and has less than what is wanted.

@@ -68,7 +68,7 @@ final class StreamFixture: Sendable {
         let stop = StopSignal()
         async let running: Void = job.run(stop: stop)
         let reader = LakeReader(layout: layout(lake))
-        for _ in 0..<3_000 {
+        for _ in 0..<12_000 {
             let done = try (only.map { $0..<$0 + 1 } ?? 0..<partitions).allSatisfy {
                 try reader.committedRange(source($0))?.end ?? 0 >= count
             }

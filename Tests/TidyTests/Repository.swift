@@ -105,9 +105,10 @@ enum CodeMask {
         mutating func code(until closing: UInt8?) {
             var depth = 0
             while position < source.count {
-                if starts(with: "//") {
+                let isSlash = source[position] == UInt8(ascii: "/")
+                if isSlash && starts(with: "//") {
                     while position < source.count && source[position] != 0x0A { blank() }
-                } else if starts(with: "/*") {
+                } else if isSlash && starts(with: "/*") {
                     while position < source.count && !starts(with: "*/") { blank() }
                     blank(2)
                 } else if let hashes = literalStart() {
@@ -143,6 +144,11 @@ enum CodeMask {
             let closing = (isLong ? "\"\"\"" : "\"") + pounds
             blank(isLong ? 3 : 1)
             while position < source.count {
+                // Of a literal, nearly every byte is neither a quote nor a backslash.
+                guard source[position] == UInt8(ascii: "\"") || source[position] == UInt8(ascii: "\\") else {
+                    blank()
+                    continue
+                }
                 if starts(with: closing) {
                     blank(closing.utf8.count)
                     return

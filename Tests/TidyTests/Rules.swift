@@ -45,8 +45,11 @@ enum Rules {
     static func functionLengths(in file: SourceFile) -> [Finding] {
         let start =
             /^\s*(?:@[A-Za-z]+(?:\([^)]*\))?\s+)*(?:[a-z]+(?:\([a-z]+\))?\s+)*(?:func\s|init[?(<]|deinit\b|subscript[(<])/
+        // Nearly every line is neither, and this is quicker told.
+        let openers = ["func", "init", "deinit", "subscript"]
         var result: [Finding] = []
-        for (index, line) in file.code.enumerated() where line.contains(start) {
+        for (index, line) in file.code.enumerated()
+        where openers.contains(where: { line.contains($0) }) && line.contains(start) {
             guard let end = bodyEnd(from: index, in: file.code) else { continue }
             let count = end - index + 1
             if count > functionLineMax {
@@ -114,7 +117,9 @@ enum Rules {
         for file in files {
             var end = -1
             for (index, line) in file.code.enumerated() {
-                if index > end, line.contains(/^\s*(?:package |public |private |fileprivate )?protocol\s/) {
+                if index > end, line.contains("protocol"),
+                    line.contains(/^\s*(?:package |public |private |fileprivate )?protocol\s/)
+                {
                     end = bodyEnd(from: index, in: file.code) ?? index
                 } else if index < end, let name = memberName(line) {
                     names.insert(name)

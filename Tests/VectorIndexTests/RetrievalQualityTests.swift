@@ -15,11 +15,13 @@ private struct JudgedCollection {
     /// Relevant documents of a query.
     var relevant: [Int: Set<Int>] = [:]
 
-    init() throws {
-        documents = Self.entries(try Recordings.bytes("cisi/CISI.ALL"))
+    /// - Parameter step: how many documents there are for each that is taken.
+    init(step: Int) throws {
+        documents = Self.entries(try Recordings.bytes("cisi/CISI.ALL")).filter { $0.number % step == 1 % step }
         for line in Self.latin1(try Recordings.bytes("cisi/CISI.REL")).split(separator: "\n") {
             let fields = line.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
-            if fields.count >= 2 { relevant[fields[0], default: []].insert(fields[1]) }
+            guard fields.count >= 2, fields[1] % step == 1 % step else { continue }
+            relevant[fields[0], default: []].insert(fields[1])
         }
         let judged = relevant
         queries = Self.entries(try Recordings.bytes("cisi/CISI.QRY")).filter { judged[$0.number] != nil }
@@ -71,8 +73,12 @@ private struct JudgedCollection {
     /// 0.422. The floors leave room for bf16 and for the index being approximate.
     @Test(.enabled(if: Recordings.folder != nil, .init(rawValue: Recordings.absence)))
     func theArmsRankAJudgedCollectionAsWellAsTheReference() async throws {
-        let collection = try JudgedCollection()
-        #expect(collection.documents.count == 1_460 && collection.queries.count == 76)
+        // Most of the time goes to the embeddings, so that a quarter of the documents has to do, and of the judgements
+        // those on them; the long trial takes all.
+        let isWhole = LongTests.areWanted
+        let collection = try JudgedCollection(step: isWhole ? 1 : 4)
+        #expect(collection.documents.count == (isWhole ? 1_460 : 365))
+        #expect(collection.queries.count == (isWhole ? 76 : 72))
         let fixture = try IndexFixture()
         let embedder = try LocalEmbedder(modelDirectory: Self.model)
         for start in stride(from: 0, to: collection.documents.count, by: 365) {
@@ -106,8 +112,10 @@ private struct JudgedCollection {
         let scores = rankings.mapValues { collection.ndcg($0) }
         let summary = SearchMode.allCases.map { "\($0.rawValue) \(scores[$0] ?? 0)" }.joined(separator: ", ")
         print("CISI nDCG@10: \(summary)")
-        #expect(scores[.vector] ?? 0 >= 0.41)
-        #expect(scores[.lexical] ?? 0 >= 0.25)
-        #expect(scores[.hybrid] ?? 0 >= 0.40)
+        // The quarter's are a little below what it gave (0.381, 0.205, 0.330) when the whole met its references.
+        let floors: [SearchMode: Double] =
+            isWhole
+            ? [.vector: 0.41, .lexical: 0.25, .hybrid: 0.40] : [.vector: 0.37, .lexical: 0.19, .hybrid: 0.31]
+        for (mode, floor) in floors { #expect(scores[mode] ?? 0 >= floor, "\(mode)") }
     }
 }

@@ -13,18 +13,41 @@ struct LakeBaseline: Sendable {
     private let program: String
     private let folder: String
 
-    /// Compiles the program into `folder`. Blocks for some seconds.
+    /// Compiles the program into `folder`, unless an earlier run of this executable left it beside that. Blocks for some
+    /// seconds.
     init(folder: String) throws {
         self.folder = folder
-        program = folder + "/lake_baseline"
         let source = try Self.source()
+        let executable = try ProcessPath.own()
+        let kept = Folder.parent(of: executable) + "/lake_baseline"
+        if [source, executable].allSatisfy({ Self.isNewer(kept, than: $0) }) {
+            program = kept
+            return
+        }
+        let made = folder + "/lake_baseline"
+        try Self.compile(source, to: made, log: folder + "/compiler.log")
+        // Renamed whole, so that another run never finds half of it; where there is no room, it serves this run alone.
+        let isKept =
+            (try? Self.run(["cp", "--preserve=mode", made, "\(kept).\(getpid())"], output: "/dev/null")) == true
+            && rename("\(kept).\(getpid())", kept) == 0
+        program = isKept ? kept : made
+    }
+
+    private static func isNewer(_ program: String, than other: String) -> Bool {
+        var made = stat()
+        var written = stat()
+        guard access(program, X_OK) == 0, stat(program, &made) == 0, stat(other, &written) == 0 else { return false }
+        return made.st_mtim.tv_sec > written.st_mtim.tv_sec
+    }
+
+    private static func compile(_ source: String, to program: String, log: String) throws {
         let libraries = ["-lsimdjson", "-lzstd", "-lcrypto", "-lpthread"]
         for compiler in ["clang++", "c++"] {
             let command = [compiler, "-O3", "-std=c++17", source, "-o", program] + libraries
-            if try Self.run(command, output: folder + "/compiler.log") { return }
+            if try run(command, output: log) { return }
         }
-        let log = try File.contents(of: folder + "/compiler.log", bytesMax: 1 << 20)
-        throw Failure("\(source) does not compile; a C++ compiler is part of `make setup`. It says: \(text(log))")
+        let words = text(try File.contents(of: log, bytesMax: 1 << 20))
+        throw Failure("\(source) does not compile; a C++ compiler is part of `make setup`. It says: \(words)")
     }
 
     /// In the repository that this program was built in, or the working folder.
@@ -50,11 +73,11 @@ struct LakeBaseline: Sendable {
         }
         let command = [program, topic, logicVersion, languages, "\(batch)", out] + inputs.map(\.path)
         guard try Self.run(command, output: log) else {
-            throw Failure("the C++ baseline failed: \(text(try File.contents(of: log, bytesMax: 1 << 20)))")
+            throw Failure("the C++ baseline failed: \(Self.text(try File.contents(of: log, bytesMax: 1 << 20)))")
         }
         return try File.contents(of: log, bytesMax: 1 << 20).split(separator: 0x0A).map { line in
             let fields = String(decoding: line, as: UTF8.self).split(separator: " ").compactMap { Double($0) }
-            guard fields.count == 10 else { throw Failure("the C++ baseline printed \(text(Array(line)))") }
+            guard fields.count == 10 else { throw Failure("the C++ baseline printed \(Self.text(Array(line)))") }
             return Result(
                 records: Int(fields[0]), silver: Int(fields[1]), gold: Int(fields[2]), rejected: Int(fields[3]),
                 duplicates: Int(fields[4]), seconds: fields[5], processorSeconds: fields[6], linesSeconds: fields[7],
@@ -62,7 +85,7 @@ struct LakeBaseline: Sendable {
         }
     }
 
-    private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes.suffix(1_000), as: UTF8.self) }
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes.suffix(1_000), as: UTF8.self) }
 
     private static func run(_ command: [String], output: String) throws -> Bool {
         let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

@@ -6,6 +6,7 @@ Prints one JSON object: the client, its version, and per feature "ok" or what we
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,9 +26,18 @@ PATIENCE = 60  # seconds that anything may take on a busy machine
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Below the ports that the system gives to outgoing connections, so that nobody takes it while the broker is down, and
+    among this test process's own where it has some; see TestPorts.swift."""
+    first, last = (int(number) for number in os.environ.get("TEST_PORTS", "20000-31999").split("-"))
+    for _ in range(200):
+        port = random.randint(first, last)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
 
 
 class Broker:
@@ -35,7 +45,7 @@ class Broker:
 
     def __init__(self, executable):
         self.executable = executable
-        self.folder = tempfile.TemporaryDirectory(prefix="medallion-clients-")
+        self.folder = tempfile.TemporaryDirectory(prefix="medallion-clients-", dir=os.environ.get("TEST_FOLDER"))
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.process = None
