@@ -65,7 +65,7 @@ final class StorageThread: Sendable {
     }
 
     /// Adds a job; false when the thread is stopping. What waits here is bounded by the bytes that all requests may hold
-    /// together: each counts until its job is done (``BrokerLoop/hold(_:)``).
+    /// together: each counts until its job is done (``BrokerLoop/submit(_:holding:_:)``).
     @discardableResult
     func submit(_ job: Job) -> Bool {
         let (isAccepted, isFirst) = inbox.withLock { inbox -> (Bool, Bool) in
