@@ -227,6 +227,8 @@ import Testing
         try prepare(ReadCheckpoints.self)
         try prepare(ReadGoldPositions.self)
         try prepare(FindBronzeHash.self)
+        try prepare(KeepRefusedDocument.self)
+        try prepare(ListRefusedDocuments.self)
         try prepare(RefreshLexemes.self)
         try prepare(HybridSearch.self)
         try prepare(ExactHybridSearch.self)
