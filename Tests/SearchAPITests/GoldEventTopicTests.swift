@@ -97,7 +97,8 @@ import Testing
             #expect(reader.hasReachedEnd)
             return offsets
         }
-        let end = try #require(proxy.spoiled[3])
+        // Of a record whose length lies, those behind can be read.
+        let end = try damage == .recordLength ? 4 : #require(proxy.spoiled[3])
         #expect(offsets == (0..<9).filter { !(3..<end).contains($0) })
         #expect(told.withLock { $0 } == end - 3)
     }

@@ -174,8 +174,8 @@ enum Rules {
         "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         "Simulator → Producer",  // its recorder reads the stream with the producer's parser
-        // The declared topics and the clients' statistics, the same for all who use a broker.
-        "Producer → KafkaAccess", "StreamJob → KafkaAccess",
+        // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
+        "Producer → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "SearchAPI → KafkaAccess",
         "Replay → StreamJob", "Replay → Indexer",  // a replay is both, over a range
     ]
 

@@ -97,7 +97,8 @@ import VectorIndex
         #expect(try fixture.writer.checkpoints(timeoutMilliseconds: limit).first?.nextOffset == 20)
         let registry = MetricsRegistry()
         try await run(indexer(gold, fixture, policy: .goOn, metrics: registry), fixture, until: 40)
-        let end = try #require(proxy.spoiled[22])
+        // Of a record whose length lies, those behind can be read.
+        let end = try damage == .recordLength ? 23 : #require(proxy.spoiled[22])
         #expect(
             registry.counter("medallion_index_unreadable_offsets_total", help: "").value == Int(end - 22))
         // A commit whose beginning was not read counts as lost.

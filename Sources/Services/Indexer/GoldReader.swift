@@ -31,7 +31,8 @@ struct GoldBatch: Sendable {
 
 /// Reads a Gold topic from where the index stopped. Blocks, and belongs to one lane.
 final class GoldReader {
-    private let consumer: KafkaConsumer
+    private var consumer: KafkaConsumer
+    private let options: ConsumerOptions
     private let topic: String
     private let logger: Logger
     private let policy: ExpiredOffsets
@@ -71,6 +72,7 @@ final class GoldReader {
         options.hasQueuePerTopicPartition = false
         options.queueMaxKilobytes = Self.fetchAheadKilobytes
         options.queueMinRecords = Self.fetchAheadRecords
+        self.options = options
         consumer = try KafkaConsumer(configuration, options: options)
         self.topic = topic
         self.logger = logger
@@ -140,8 +142,8 @@ final class GoldReader {
             batch.unreadableOffsets += range.count
             doubtful.insert(doubt.partition)
             cut.insert(doubt.partition)
-            try reading.resume(doubt.partition, consumer)
-        case _ where doubt.isTold: try reading.resume(doubt.partition, consumer)
+            consumer = try reading.resume(after: consumer, options: options)
+        case _ where doubt.isTold: consumer = try reading.resume(after: consumer, options: options)
         case .readable:
             throw KafkaError(
                 kind: .other, operation: "fetch", subject: "\(gold)",

@@ -4,7 +4,7 @@ package import Kafka
 
 /// Follows topic partitions that share one queue, and notices those in which reading cannot go on.
 ///
-/// What becomes of such a place is for the reader to decide: ``settle(_:_:isStopped:)`` says what lies there, ``resume(_:_:)``
+/// What becomes of such a place is for the reader to decide: ``settle(_:_:isStopped:)`` says what lies there, ``resume(after:options:)``
 /// goes on behind it. A value of one thread.
 package struct SharedReading {
     /// A topic partition to be looked at.
@@ -95,11 +95,17 @@ package struct SharedReading {
         return finding
     }
 
-    /// Reads on at the position; what was fetched already is dropped.
-    package mutating func resume(_ partition: Int32, _ consumer: KafkaConsumer) throws(KafkaError) {
-        told.remove(partition)
-        watches[partition] = nil
-        try consumer.seek(
-            topic: topic, partition: partition, to: .at(positions[partition] ?? 0), timeoutMilliseconds: 10_000)
+    /// A client that reads on at the positions, in place of `consumer`, whose queue may hold more about the old places:
+    /// librdkafka does not take its errors back.
+    package mutating func resume(
+        after consumer: KafkaConsumer, options: ConsumerOptions
+    ) throws(KafkaError) -> KafkaConsumer {
+        told = []
+        watches = [:]
+        let fresh = try KafkaConsumer(consumer.configuration, options: options)
+        var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        for (partition, position) in positions { assignments.append((topic, partition, .at(position))) }
+        try fresh.assign(assignments)
+        return fresh
     }
 }

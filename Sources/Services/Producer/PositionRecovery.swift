@@ -58,7 +58,8 @@ package enum PositionRecovery {
         private let topic: String
         private let timeoutMilliseconds: Int
         private let isStopped: @Sendable () -> Bool
-        private let consumer: KafkaConsumer
+        private var consumer: KafkaConsumer
+        private let options: ConsumerOptions
         /// Topic partitions that are not read to their end yet, with that end.
         private var open: [Int32: Int64] = [:]
         private var positions: [Int32: Int64] = [:]
@@ -83,6 +84,7 @@ package enum PositionRecovery {
             options.queueMinRecords = 1_000
             options.queueMaxKilobytes = 8_192
             options.reportsEnd = true
+            self.options = options
             consumer = try KafkaConsumer(kafka, options: options)
             for partition in partitions {
                 let marks = try consumer.watermarks(
@@ -94,7 +96,13 @@ package enum PositionRecovery {
                 if start > marks.low { cut.insert(partition) }
             }
             guard !open.isEmpty else { return }
-            try consumer.assign(positions.map { (topic: topic, partition: $0.key, offset: .at($0.value)) })
+            try assign()
+        }
+
+        private func assign() throws(KafkaError) {
+            var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+            for partition in open.keys { assignments.append((topic, partition, .at(positions[partition] ?? 0))) }
+            try consumer.assign(assignments)
         }
 
         /// Whether older records may hold what these do not.
@@ -127,6 +135,9 @@ package enum PositionRecovery {
                 guard !doubtful.isEmpty else { continue }
                 let began = SystemClock.monotonicNanoseconds() / 1_000_000
                 for partition in doubtful { try pass(partition) }
+                // With another client: this one's queue may hold more about the old places.
+                consumer = try KafkaConsumer(kafka, options: options)
+                try assign()
                 heardAt = SystemClock.monotonicNanoseconds() / 1_000_000
                 // It has limits of its own, and must not be for nothing.
                 deadline += heardAt - began
@@ -162,11 +173,7 @@ package enum PositionRecovery {
             case .end: positions[partition] = high
             case .readable, .silent: break
             }
-            guard let next = positions[partition], next < high else {
-                open[partition] = nil
-                return
-            }
-            try consumer.seek(topic: topic, partition: partition, to: .at(next), timeoutMilliseconds: 10_000)
+            if positions[partition] ?? high >= high { open[partition] = nil }
         }
     }
 

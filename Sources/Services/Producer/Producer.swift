@@ -138,7 +138,7 @@ private final class ProducerRun {
         parser.reset()
         repeats.note(known: parser.lastEventID)
         for id in recentIDs.ids { repeats.note(known: id) }
-        if !parser.lastEventID.isEmpty { repeats.begin(sentBehind: sentBehind) }
+        repeats.begin(sentBehind: sentBehind)
         retryAfterMilliseconds = nil
         board.update { $0.phase = .connecting }
         let connection = Connection()

@@ -156,7 +156,7 @@ package final class GoldPublisher: Sendable {
         while marks.high > marks.low {
             let start = max(marks.low, marks.high - depth)
             let marker = try scan(
-                consumer, topic: topic, source: source, from: start, to: marks.high, stop: stop)
+                consumer, options, topic: topic, source: source, from: start, to: marks.high, stop: stop)
             if let marker { return marker }
             if start == marks.low { return nil }
             depth *= 20
@@ -165,11 +165,12 @@ package final class GoldPublisher: Sendable {
     }
 
     private static func scan(
-        _ consumer: KafkaConsumer, topic: String, source: TopicPartition, from start: Int64, to end: Int64,
-        stop: StopSignal
+        _ consumer: KafkaConsumer, _ options: ConsumerOptions, topic: String, source: TopicPartition,
+        from start: Int64, to end: Int64, stop: StopSignal
     ) throws -> Int64? {
+        var consumer = consumer
         try consumer.assign([(topic: topic, partition: source.partition, offset: .at(start))])
-        guard let queue = consumer.queue(topic: topic, partition: source.partition) else { return nil }
+        guard var queue = consumer.queue(topic: topic, partition: source.partition) else { return nil }
         var marker: Int64?
         var position = start
         let gold = TopicPartition(topic: topic, partition: source.partition)
@@ -198,8 +199,11 @@ package final class GoldPublisher: Sendable {
             guard isUnreadable || idle > idleNanosecondsMax else { continue }
             position = try next(readableFrom: position, gold, consumer.configuration, stop: stop) ?? end
             guard position < end else { break }
-            try consumer.seek(
-                topic: topic, partition: source.partition, to: .at(position), timeoutMilliseconds: 10_000)
+            // With another client: this one's queue may hold more about the old place.
+            consumer = try KafkaConsumer(consumer.configuration, options: options)
+            try consumer.assign([(topic: topic, partition: source.partition, offset: .at(position))])
+            guard let fresh = consumer.queue(topic: topic, partition: source.partition) else { break }
+            queue = fresh
             idleSince = SystemClock.monotonicNanoseconds()
         }
         return marker

@@ -149,7 +149,8 @@ final class PartitionWorker {
     /// Reads until stopped; then commits what it holds.
     ///
     /// - Parameter offsets: of the consumer group, in which the lake's progress is shown.
-    func run(_ queue: PartitionQueue, consumer: KafkaConsumer, offsets: GroupOffsets) throws {
+    /// - Returns: where to go on with another client, behind what this one cannot read; nil when stopped.
+    func run(_ queue: PartitionQueue, consumer: KafkaConsumer, offsets: GroupOffsets) throws -> Int64? {
         batchNext = writer.nextOffset ?? 0
         while !stop.isRequested {
             let wait = batchStart == nil ? 200 : max(1, options.commitIntervalMilliseconds - batchAgeMilliseconds)
@@ -166,7 +167,7 @@ final class PartitionWorker {
             if place != nil || count == 0 && reading.isStalled(consumer) {
                 if place != nil { metrics.brokerFaults.increment() }
                 try commit()
-                try reading.settle(consumer, lakeEnd: writer.nextOffset, after: place?.error)
+                if try reading.settle(lakeEnd: writer.nextOffset, after: place?.error) { return reading.position }
             }
             if batchStart != nil, batchAgeMilliseconds >= options.commitIntervalMilliseconds { try commit() }
             // Without traffic there is no commit after which news would be looked for.
@@ -179,6 +180,7 @@ final class PartitionWorker {
         try commit()
         reportedAt = 0
         report(consumer, offsets)
+        return nil
     }
 
     /// Once a second shows how far the lake is: the lag as a metric, the offset in the consumer group for tools to see.

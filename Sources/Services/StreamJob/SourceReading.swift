@@ -82,7 +82,7 @@ struct SourceReading {
 
     /// To be called after a read that brought nothing.
     ///
-    /// - Returns: whether the log has been ahead for so long that the place must be looked at with ``settle(_:lakeEnd:after:)``.
+    /// - Returns: whether the log has been ahead for so long that the place must be looked at with ``settle(lakeEnd:after:)``.
     mutating func isStalled(_ consumer: KafkaConsumer) -> Bool {
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         let seen = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition)?.high
@@ -110,15 +110,19 @@ struct SourceReading {
     /// - Parameters:
     ///   - lakeEnd: the next offset that the lake wants; nil for an empty lake.
     ///   - fault: what was said about the place; nil where nothing came at all.
+    /// - Returns: whether the place was passed by. Then reading goes on at ``position`` with a new client: what the old one
+    ///   still has in its queue is about the old place, and librdkafka does not take its errors back.
     /// - Throws: ``StreamJobError`` with the way out where the role is to stop; ``ReadingInterrupted`` where a new start
     ///   helps.
-    mutating func settle(_ consumer: KafkaConsumer, lakeEnd: Int64?, after fault: KafkaError?) throws {
+    mutating func settle(lakeEnd: Int64?, after fault: KafkaError?) throws -> Bool {
         let finding: LogProbe.Finding
         do { finding = try probe.examine(from: position) } catch let error as KafkaError {
             throw interrupted(error.description)
         }
         switch finding {
-        case .unreadable(let range, let reason): try pass(range, reason, consumer, lakeEnd)
+        case .unreadable(let range, let reason):
+            try pass(range, reason, lakeEnd)
+            return true
         case .readable: throw interrupted(fault?.description ?? "nothing came, but the broker has records")
         case .end(let next, let end):
             if let fault { throw interrupted(fault.description) }
@@ -133,6 +137,7 @@ struct SourceReading {
                 "\(source): the broker gives nothing from offset \(position) on, though its log goes on; look at the broker"
             )
         }
+        return false
     }
 
     private func interrupted(_ cause: String) -> ReadingInterrupted {
@@ -140,7 +145,7 @@ struct SourceReading {
     }
 
     private mutating func pass(
-        _ range: OffsetRange, _ reason: String, _ consumer: KafkaConsumer, _ lakeEnd: Int64?
+        _ range: OffsetRange, _ reason: String, _ lakeEnd: Int64?
     ) throws {
         if let lost = OffsetRange(start: max(range.start, lakeEnd ?? range.start), end: range.end), !lost.isEmpty {
             metrics.unreadableOffsets.increment(by: Int(clamping: lost.count))
@@ -159,10 +164,6 @@ struct SourceReading {
                 "records that the lake holds can no longer be read from the topic",
                 ["topic_partition": "\(source)", "offsets": "\(range)", "reason": reason])
         }
-        do throws(KafkaError) {
-            try consumer.seek(
-                topic: source.topic, partition: source.partition, to: .at(range.end), timeoutMilliseconds: 10_000)
-        } catch { throw interrupted(error.description) }
         position = range.end
         watch = StallWatch(limitMilliseconds: options.stallMilliseconds)
         if isTroubled { noteTrouble(nil) }

@@ -346,16 +346,21 @@ package final class StreamJob: Service {
         // ahead only takes fresh memory, whose first touch costs more than the parsing of what is in it. No less either:
         // librdkafka asks a full queue only now and then whether it has room again.
         consumerOptions.queueMaxKilobytes = max(1_024, min(49_152, 262_144 / count))
-        let consumer = try KafkaConsumer(
-            options.kafka, groupID: offsets == nil ? options.groupID : nil, options: consumerOptions)
-        let marks = try consumer.watermarks(
-            topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000)
-        let start = try worker.startOffset(marks)
-        try consumer.assign([(topic: source.topic, partition: source.partition, offset: start)])
-        guard let queue = consumer.queue(topic: source.topic, partition: source.partition) else {
-            throw StreamJobError("\(source): librdkafka gives no queue for it; restart the process")
-        }
-        logger.info("reading", ["topic_partition": "\(source)", "from": "\(start)"])
-        try worker.run(queue, consumer: consumer, offsets: offsets ?? consumer.groupOffsets)
+        var start: StartOffset?
+        repeat {
+            let consumer = try KafkaConsumer(
+                options.kafka, groupID: offsets == nil ? options.groupID : nil, options: consumerOptions)
+            let place =
+                try start
+                ?? worker.startOffset(
+                    consumer.watermarks(
+                        topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000))
+            try consumer.assign([(topic: source.topic, partition: source.partition, offset: place)])
+            guard let queue = consumer.queue(topic: source.topic, partition: source.partition) else {
+                throw StreamJobError("\(source): librdkafka gives no queue for it; restart the process")
+            }
+            logger.info("reading", ["topic_partition": "\(source)", "from": "\(place)"])
+            start = try worker.run(queue, consumer: consumer, offsets: offsets ?? consumer.groupOffsets).map { .at($0) }
+        } while start != nil
     }
 }

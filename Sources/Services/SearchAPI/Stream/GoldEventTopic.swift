@@ -37,7 +37,8 @@ package final class GoldEventTopic: EventTopic {
 
 /// Reads all topic partitions from the first document that may be new. Confined to one lane.
 private final class GoldEventReader: EventReader {
-    private let consumer: KafkaConsumer
+    private var consumer: KafkaConsumer
+    private let options: ConsumerOptions
     private let sourceTopic: String
     /// Topic partitions with records that were there at the start and are not read yet, with their end.
     private var unread: [Int32: Int64] = [:]
@@ -68,6 +69,7 @@ private final class GoldEventReader: EventReader {
         options.queueMaxKilobytes = Self.fetchAheadKilobytes
         options.queueMinRecords = 5_000
         options.reportsEnd = true
+        self.options = options
         consumer = try KafkaConsumer(configuration, options: options)
         self.topic = topic
         admin = try KafkaAdmin(configuration)
@@ -165,7 +167,7 @@ private final class GoldEventReader: EventReader {
         } else if !doubt.isTold {
             return
         }
-        try reading.resume(partition, consumer)
+        consumer = try reading.resume(after: consumer, options: options)
     }
 
     /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).
