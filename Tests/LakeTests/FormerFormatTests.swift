@@ -187,6 +187,12 @@ import Zstd
             }
             var findings: [String] = []
             _ = try LakeVerifier(layout: fixture.layout) { findings.append("\($0.place): \($0.problem)") }.run()
+            if !isFormer, hasSeal, count == 0 {
+                // Nobody takes the growing file for the sealed one.
+                let plan = try Retention(layout: fixture.layout, windowOffsets: 0, windowMilliseconds: 0).plan(
+                    .bronze, [LakeFixture.source], .bytesMax(0))
+                #expect(plan.count == 1 && plan.allSatisfy { "\($0.verdict)".contains("its seal is not finished") })
+            }
             // Format 2 shows lines twice in these states, which is said.
             #expect(findings.isEmpty || isFormer, "\(findings)")
             try fill(fixture, to: 110)

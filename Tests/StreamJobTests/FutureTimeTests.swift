@@ -114,3 +114,44 @@ import Transforms
         #expect(try LakeVerifier(layout: layout) { Issue.record("\($0)") }.run().findings == 0)
     }
 }
+
+/// Offsets that a broker skipped by the thousand million.
+@Suite struct WideGapTests {
+    @Test func aReplayPassesOverAGapInOneStep() throws {
+        let folder = try TemporaryFolder()
+        let layout = LakeLayout(root: folder.file("lake"))
+        let source = TopicPartition(topic: "t", partition: 0)
+        let settings = TransformSettings(template: try TextTemplate(TextTemplate.standard))
+        var hasher = try LibraryHasher()
+        let generation = try GenerationLog(layout: layout).createFirst(
+            logicVersion: try settings.logicVersion(hasher: &hasher),
+            settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+        let wide: Int64 = 1 << 31
+        do {
+            var writer = try PartitionWriter.open(layout: layout, source: source)
+            for (start, end) in [(0, 5), (wide, wide + 5)] as [(Int64, Int64)] {
+                var bronze = ""
+                for offset in start..<end {
+                    bronze += #"{"topic":"t","partition":0,"offset":\#(offset),"timestamp_ms":5,"headers":[],"#
+                    bronze += #""value":{}}"# + "\n"
+                }
+                let range = try #require(OffsetRange(start: start, end: end))
+                try writer.commit(
+                    CommitBatch(
+                        range: range, hour: LakeHour(number: 0), brokerTimeMax: 5, lastSHA256: "", duplicates: 0,
+                        canaries: 0, bronze: (Array(bronze.utf8), 5), generations: []))
+            }
+        }
+        let range = try #require(OffsetRange(start: 2, end: wide + 5))
+        var offsets: [Int64] = []
+        var chunks = 0
+        let replay = RangeReplay(
+            reader: LakeReader(layout: layout), source: source, generation: generation, parent: generation.number)
+        try replay.run(range) { chunk in
+            chunks += 1
+            for hour in chunk.hours { offsets += hour.quarantine.map(\.offset) }
+        }
+        #expect(offsets == [2, 3, 4] + (wide..<wide + 5))
+        #expect(chunks == 2)
+    }
+}

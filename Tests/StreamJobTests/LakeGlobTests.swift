@@ -141,7 +141,7 @@ import Testing
                 try await Lane(name: "writer").run {
                     var writer = try PartitionWriter.open(layout: layout, source: Self.source, logBytesMin: 0)
                     // Some hundred files are enough for every tool to open one that is just being sealed.
-                    for round in Int64(1)..<1_600 where !stop.isRequested {
+                    for round in Int64(1)..<800 where !stop.isRequested {
                         try Self.commit(round * 4 - 3..<round * 4 + 1, hour: 1 + round / 4, &writer)
                         usleep(2_000)
                     }

@@ -192,7 +192,8 @@ package struct PartitionWriter: ~Copyable {
         case .refusedOverlap:
             throw .overlap(source: source, nextOffset: nextOffset ?? 0, range: batch.range)
         }
-        if !hour.isOpen || batch.hour > hour.hour || batch.resetsTime {
+        // A seal whose renames failed is finished first: nothing may follow in its files.
+        if !hour.isOpen || hour.isSealed || batch.hour > hour.hour || batch.resetsTime {
             try sealIfOpen()
             hour.begin(batch.hour, firstOffset: batch.range.start)
         }
