@@ -65,7 +65,7 @@ import Transforms
     }
 
     @Test func aFloodOfLargePoisonIsCutByBytes() throws {
-        let value = [UInt8](repeating: 0xFF, count: 1 << 20)
+        let value = [UInt8](repeating: 0xFF, count: 1 << 19)
         let generation = try lake((0..<3).map { (start: Int64($0) * 5, values: [[UInt8]](repeating: value, count: 5)) })
         let range = try #require(OffsetRange(start: 0, end: 15))
         let chunks = try chunks(generation, range)
@@ -79,7 +79,7 @@ import Transforms
             #expect(chunk.bytes >= held && chunk.bytes <= held + 100)
             #expect(chunk.bytes < RangeReplay.chunkBytesMax + largest + 100)
         }
-        #expect(chunks.count >= 4)
+        #expect(chunks.count >= 2)
         #expect(chunks.map(\.range.start) == [0] + chunks.dropLast().map(\.range.end))
         #expect(chunks.last?.range.end == 15)
     }

@@ -55,7 +55,7 @@ import VectorIndex
         let place = try Place(try Place.database())
         var interrupted = 0
         for kill in [true, false] {
-            for step in 0..<100 {
+            for step in stride(from: 0, to: 100, by: kill ? 1 : 2) {
                 try place.beginAnew()
                 try operation.prepare(place)
                 let fate = Fate(kill ? .dies(at: step) : .fails(at: step))
