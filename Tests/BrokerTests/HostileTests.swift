@@ -239,7 +239,7 @@ struct HostileTests {
         let frame = RequestBodies.frame(.offsetCommit, 2, correlation: 5, writer.take())
         let resident = try residentBytes()
         var sent = 0
-        for _ in 0..<40 {
+        for _ in 0..<20 {
             let socket = try BrokerSocket(port: broker.port)
             var own = 0
             _ = pump(frame, socket, &own, total: 2 * frame.count, idleMax: 5)
