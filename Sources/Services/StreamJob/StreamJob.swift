@@ -93,7 +93,6 @@ package final class StreamJob: Service {
     let registry: MetricsRegistry
     let metrics: StreamJobMetrics
     let logger: Logger
-    private let state = Mutex<String?>(nil)
     /// The largest record that the Gold topic takes, as of the last start.
     private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
     private let state = Mutex(Trouble())
