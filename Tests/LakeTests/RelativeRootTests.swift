@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import PlatformTesting
 import Testing
 
 @testable import Lake
