@@ -96,12 +96,12 @@ import Testing
     /// Half an entry at the end of a log that nobody is writing is there to stay.
     @Test func aTornLogIsFoundWhereNobodyWrites() throws {
         let fixture = try LakeFixture()
+        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         do {
             var writer = try fixture.open()
             try writer.handOver(to: 1, at: 0)
             try writer.commit(try LakeFixture.batch(0, 5, time: 5, writer: writer))
         }
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         let log = fixture.layout.commitLog(LakeFixture.source)
         try File.replace(log, with: File.contents(of: log) + Array(#"{"crc32c":"0"#.utf8))
         #expect(try Self.verify(fixture).contains { $0.hasSuffix("12 bytes behind the last whole entry") })
@@ -110,10 +110,10 @@ import Testing
     /// A commit log that is longer than it was when it was opened is one that somebody writes.
     @Test func anEntryThatIsAppendedMeanwhileIsNoDamage() async throws {
         let fixture = try LakeFixture()
+        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         var writer = try fixture.open()
         try writer.handOver(to: 1, at: 0)
         try writer.commit(try LakeFixture.batch(0, 5, time: 5, writer: writer))
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
         let log = fixture.layout.commitLog(LakeFixture.source)
         let whole = try File.contents(of: log)
         let entry = try #require(whole.dropLast().lastIndex(of: 0x0A)) + 1

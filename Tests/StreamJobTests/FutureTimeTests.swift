@@ -152,6 +152,6 @@ import Transforms
             for hour in chunk.hours { offsets += hour.quarantine.map(\.offset) }
         }
         #expect(offsets == [2, 3, 4] + (wide..<wide + 5))
-        #expect(chunks == 2)
+        #expect(chunks == 1)
     }
 }

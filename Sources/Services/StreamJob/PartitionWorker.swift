@@ -1,7 +1,6 @@
 import Bytes
 import Events
 import Files
-import JSONScan
 import Kafka
 import Lake
 import ServiceLifecycle
@@ -89,58 +88,8 @@ final class PartitionWorker {
     /// Publishes what the last run committed but did not get onto the Gold topic.
     func republish(after marker: Int64?) throws {
         guard let end = writer.nextOffset else { return }
-        let held = try LakeReader(layout: layout).committedRange(source)
-        let start = marker ?? held?.start ?? 0
-        guard start < end else { return }
-        let log = try CommitLog(reading: layout.commitLog(source))
-        guard let first = try log.firstEntry(beyond: start) else { return }
-        logger.info(
-            "publishing commits again", ["topic_partition": "\(source)", "from": String(start), "to": String(end)])
-        let reader = LakeReader(layout: layout)
-        var failure: (any Error)?
-        try log.forEach(from: first.start) { [publisher, source] record throws(LakeError) in
-            // An entry of the log may be many commits, of which the first were published.
-            guard record.kind == .commit,
-                let range = OffsetRange(start: max(record.range.start, start), end: record.range.end)
-            else { return true }
-            do {
-                for part in record.parts {
-                    try reader.forEachLine(
-                        .gold, generation: part.generation, source: source, range: range
-                    ) { offset, line throws(LakeError) in
-                        do { try Self.publish(line, part.generation, offset, source, publisher) } catch {
-                            failure = error
-                        }
-                        return failure == nil
-                    }
-                    if let failure { throw failure }
-                }
-                try publisher.publishMarker(
-                    generations: record.parts.map(\.generation), handovers: writer.handovers, range: range,
-                    source: source)
-            } catch {
-                failure = error
-            }
-            return failure == nil
-        }
-        if let failure { throw failure }
-    }
-
-    private static func publish(
-        _ line: ArraySlice<UInt8>, _ generation: Int64, _ offset: Int64, _ source: TopicPartition,
-        _ publisher: GoldPublisher
-    ) throws {
-        let document = try line.withUnsafeBytes { try JSONValue.parse($0) }
-        let id = Array((document["doc_id"]?.string ?? "").utf8)
-        try id.withUnsafeBytes { idBytes in
-            try line.withUnsafeBytes { lineBytes in
-                try publisher.publish(
-                    GoldPublisher.Document(
-                        generation: generation, sourceOffset: offset, sourceTimestampMilliseconds: nil, id: idBytes,
-                        line: lineBytes),
-                    source: source)
-            }
-        }
+        try CommittedGold(layout: layout, source: source, logger: logger).publish(
+            after: marker, before: end, handovers: writer.handovers, to: publisher)
     }
 
     /// Where the next commit begins; nil in an empty lake.

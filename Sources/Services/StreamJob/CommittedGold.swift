@@ -1,0 +1,69 @@
+import Events
+import JSONScan
+import Lake
+import Telemetry
+
+/// The Gold of one topic partition as its commits hold it, from which the Gold topic can be filled again: the commit log is
+/// the outbox.
+struct CommittedGold {
+    let layout: LakeLayout
+    let source: TopicPartition
+    let logger: Logger
+
+    /// Publishes the documents and markers of all commits from `marker` up to `end`.
+    ///
+    /// - Parameters:
+    ///   - marker: the next offset of the last marker on the Gold topic; nil where it has none.
+    ///   - handovers: from which offset on each generation is fed.
+    func publish(
+        after marker: Int64?, before end: Int64, handovers: [Int64: Int64], to publisher: GoldPublisher
+    ) throws {
+        let reader = LakeReader(layout: layout)
+        let start = try marker ?? reader.committedRange(source)?.start ?? 0
+        guard start < end else { return }
+        let log = try CommitLog(reading: layout.commitLog(source))
+        guard let first = try log.firstEntry(beyond: start) else { return }
+        logger.info(
+            "publishing commits again", ["topic_partition": "\(source)", "from": String(start), "to": String(end)])
+        var failure: (any Error)?
+        try log.forEach(from: first.start) { [source] record throws(LakeError) in
+            // An entry of the log may be many commits, of which the first were published.
+            guard record.kind == .commit,
+                let range = OffsetRange(start: max(record.range.start, start), end: record.range.end)
+            else { return true }
+            do {
+                for part in record.parts {
+                    try reader.forEachLine(
+                        .gold, generation: part.generation, source: source, range: range
+                    ) { offset, line throws(LakeError) in
+                        do { try publish(line, part.generation, offset, to: publisher) } catch { failure = error }
+                        return failure == nil
+                    }
+                    if let failure { throw failure }
+                }
+                try publisher.publishMarker(
+                    generations: record.parts.map(\.generation), handovers: handovers, range: range, source: source)
+            } catch {
+                failure = error
+            }
+            return failure == nil
+        }
+        if let failure { throw failure }
+    }
+
+    private func publish(
+        _ line: ArraySlice<UInt8>, _ generation: Int64, _ offset: Int64, to publisher: GoldPublisher
+    ) throws {
+        let document = try line.withUnsafeBytes { try JSONValue.parse($0) }
+        let id = Array((document["doc_id"]?.string ?? "").utf8)
+        try id.withUnsafeBytes { idBytes in
+            try line.withUnsafeBytes { lineBytes in
+                try publisher.publish(
+                    GoldPublisher.Document(
+                        generation: generation, sourceOffset: offset, sourceTimestampMilliseconds: nil, id: idBytes,
+                        line: lineBytes),
+                    source: source)
+            }
+        }
+    }
+}
