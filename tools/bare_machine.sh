@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
     --keep) keep=true ;;
     --root) root=${2:?--root needs a folder} keep=true && shift ;;
     --) shift && commands=("$@") && break ;;
-    *) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '5,9p' >&2 && exit 64 ;;
+    *) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '6,10p' >&2 && exit 64 ;;
     esac
     shift
 done
@@ -41,6 +41,8 @@ command -v swift >/dev/null || fail "there is no Swift toolchain in PATH or /opt
 # …/usr/bin/swift → …, what an unpacked toolchain is.
 toolchain=$(readlink -f "$(command -v swift)")
 toolchain=${toolchain%/usr/bin/*}
+[ -n "$toolchain" ] ||
+    fail "$(command -v swift) belongs to this machine as a whole and cannot be lent; unpack a toolchain in /opt/swift and put it first in PATH"
 [ -d "$toolchain/usr/lib/swift" ] || fail "$toolchain is not an unpacked toolchain"
 
 remove_machine() {

@@ -74,7 +74,7 @@ insist_on_swift() {
     local lacking
     look_at_swift
     ! $swift_runs || return 0
-    lacking=$(ldd "$(readlink -f "$(command -v swift)")" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | xargs)
+    lacking=$(ldd "$(readlink -f "$(command -v swift)")" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | xargs || true)
     fail "$(command -v swift) does not run: ${lacking:+these libraries are missing: $lacking. }$(swift --version 2>&1 | tail -n 1)"
 }
 

@@ -32,7 +32,7 @@ struct BenchCommand: Command {
             .init(name: "--no-embedding", value: nil, help: "endure: without the model, and so without vectors."),
             .init(
                 name: "--spoil", value: "WHAT",
-                help: "endure: damages lake or index before the checks, to see that they notice."),
+                help: "endure: damages lake or index, or ends a role (crash), to see that it is noticed."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
         ],
         positionals: [
@@ -106,7 +106,9 @@ struct BenchCommand: Command {
         seed = try arguments.integer("--seed", in: 0...Int.max).map { UInt64($0) }
         isEmbedding = !arguments.has("--no-embedding")
         spoil = try arguments.value("--spoil").map { word in
-            guard let spoil = EnduranceSpoil(rawValue: word) else { throw UsageError("--spoil is lake or index") }
+            guard let spoil = EnduranceSpoil(rawValue: word) else {
+                throw UsageError("--spoil is lake, index or crash")
+            }
             return spoil
         }
     }

@@ -18,7 +18,7 @@ struct DlqSelection: Sendable {
         .init(name: "--state", value: "STATE", help: "Only open, pending, redriven or discarded records."),
         .init(
             name: "--generation", value: "N",
-            help: "Whose quarantine; the active generation's unless given (--index: all)."),
+            help: "Whose quarantine; the active generation's unless given (--index: all but pruned ones)."),
     ]
 
     let query: QuarantineQuery

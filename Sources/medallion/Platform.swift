@@ -200,7 +200,14 @@ final class Platform: Sendable {
         let logger = context.logger.scoped("generations")
         do {
             let promotion = Promotion(lakeDirectory: settings.lakeDirectory, database: configuration)
-            for difference in try await promotion.heal() { logger.warning("\(difference)") }
+            for difference in try await promotion.heal() {
+                logger.warning(
+                    "\(difference)",
+                    [
+                        "lake": settings.lakeDirectory,
+                        "database": isDatabaseEmbedded ? settings.postgresDirectory : "POSTGRES_DSN",
+                    ])
+            }
         } catch {
             logger.warning("the lake's generations were not held against the index's", ["error": "\(error)"])
         }

@@ -198,12 +198,14 @@ extension PartitionLog {
 
     func firstOffset(notBefore time: Int64) throws -> TimedOffset? {
         var validator = BatchValidator()
-        return try firstOffset(notBefore: time, &validator)
+        var budget = OffsetSearch.bytesMax
+        return try firstOffset(notBefore: time, &validator, budget: &budget)
     }
 
     func offsetOfLargestTimestamp() throws -> TimedOffset? {
         var validator = BatchValidator()
-        return try offsetOfLargestTimestamp(&validator)
+        var budget = OffsetSearch.bytesMax
+        return try offsetOfLargestTimestamp(&validator, budget: &budget)
     }
 
     /// Everything a reader sees from `offset` on.
@@ -255,6 +257,8 @@ final class FaultyDisk: Sendable {
         var syncFails = false
         /// Syncs wait for ``FaultyDisk/go()``.
         var syncWaits = false
+        /// Syncs that worked.
+        var syncs = 0
     }
 
     private let gate = DispatchSemaphore(value: 0)
@@ -291,7 +295,9 @@ final class FaultyDisk: Sendable {
                     errno = EIO
                     return -1
                 }
-                return fdatasync(descriptor)
+                let code = fdatasync(descriptor)
+                if code == 0 { faults.withLock { $0.syncs += 1 } }
+                return code
             })
     }
 }

@@ -98,6 +98,73 @@ struct HostileTests {
         try expectService(broker)
     }
 
+    @Test("A whole request has room made for it by the greediest unfinished frame, not by its own connection")
+    func unfinishedFramesGoFirst() throws {
+        let bytesMax = 8 << 20
+        let broker = try TestBroker(folder: folder.file("b")) { $0.requestMemoryBytesMax = bytesMax }
+        _ = try KafkaAdmin(KafkaConfiguration(brokers: broker.address))
+            .createTopic("t", partitions: 1, timeoutMilliseconds: 20_000)
+        let sizes = [4 << 20, (4 << 20) - 1_000]
+        let unfinished = try sizes.map { size -> BrokerSocket in
+            let socket = try BrokerSocket(port: broker.port)
+            socket.send([0x05, 0, 0, 0] + [UInt8](repeating: 0, count: size))
+            return socket
+        }
+        for _ in 0..<1_000 where requestBytes(broker) != bytesMax - 1_000 { usleep(5_000) }
+        #expect(requestBytes(broker) == bytesMax - 1_000)
+        let honest = try BrokerSocket(port: broker.port)
+        honest.send(produce(TestBatch.make([String(repeating: "x", count: 2_000)]), acks: -1))
+        var answer = WireReader(try #require(honest.answer()))
+        _ = try answer.int32()
+        _ = try answer.int32()
+        _ = try answer.string()
+        _ = try answer.int32()
+        _ = try answer.int32()
+        let code = try answer.int16()
+        #expect(code == 0)
+        #expect(requestBytes(broker) == sizes[1], "the other one fits and stays")
+        #expect(unfinished[0].isClosedByPeer())
+    }
+
+    @Test("A small Produce request makes the broker unpack no more than the largest batch may have")
+    func smallBombs() throws {
+        #expect(BrokerLoop.unpackedBytesMax(requestBytes: 20_000) == BatchValidator.unpackedBytesMax)
+        #expect(BrokerLoop.unpackedBytesMax(requestBytes: 8 << 20) == 128 << 20)
+        #expect(BrokerLoop.unpackedBytesMax(requestBytes: 100 << 20) == 256 << 20)
+        let broker = try TestBroker(folder: folder.file("b"))
+        _ = try KafkaAdmin(KafkaConfiguration(brokers: broker.address))
+            .createTopic("t", partitions: 1, timeoutMilliseconds: 20_000)
+        let zeros = [UInt8](repeating: 0, count: 40 << 20)
+        let bomb = TestBatch.with(payload: try Packing.zstd(zeros), attributes: 4, TestBatch.make(["a"]))
+        var writer = WireWriter(isFlexible: false)
+        writer.nullableString(nil)
+        writer.int16(-1)
+        writer.int32(1_000)
+        writer.array([0]) { writer, _ in
+            writer.string("t")
+            writer.array([bomb, bomb]) { writer, batch in
+                writer.int32(0)
+                writer.bytesField(batch)
+            }
+        }
+        let socket = try BrokerSocket(port: broker.port)
+        socket.send(RequestBodies.frame(.produce, 3, correlation: 1, writer.take()))
+        var answer = WireReader(try #require(socket.answer()))
+        _ = try answer.int32()
+        let codes = try answer.array { reader throws(WireError) -> [Int16] in
+            _ = try reader.string()
+            return try reader.array { reader throws(WireError) -> Int16 in
+                _ = try reader.int32()
+                let code = try reader.int16()
+                _ = try reader.int64()
+                _ = try reader.int64()
+                return code
+            }
+        }
+        // The first is unpacked and has no sound record; the second is not unpacked any more.
+        #expect(codes == [[ErrorCode.invalidRecord.rawValue, ErrorCode.messageTooLarge.rawValue]])
+    }
+
     @Test("Arrays that claim more than there is, and groups with more metadata than there may be, are refused")
     func hugeArrays() throws {
         let broker = try TestBroker(folder: folder.file("b")) { $0.groupLimits.bytesMax = 1 << 20 }

@@ -1,6 +1,7 @@
 import Bytes
 import Files
 import PlatformTesting
+import Telemetry
 import Testing
 
 @testable import Broker
@@ -45,6 +46,50 @@ struct LogFaultTests {
         #expect(try log.everything().map(\.value) == ["kept"])
         try log.write(TestBatch.make(["new"]))
         #expect(try log.everything().map(\.value) == ["kept", "new"])
+    }
+
+    @Test("With an interval between syncs, a write that fails in the round of a sync takes no log off what is due")
+    func failedWriteInARoundWithASync() throws {
+        let disk = FaultyDisk()
+        let log = try TestLog.open(folder.file("log"), disk: disk.calls)
+        var round = AppendRound(
+            metrics: BrokerMetrics(MetricsRegistry()),
+            logger: Logger("broker", sink: LogSink(format: .text, output: { _ in })),
+            helpers: SyncHelpers(threadCount: 0))
+        /// A round of the storage thread; returns how many syncs it made.
+        func run(_ value: String?, mustSync: Bool) throws -> Int {
+            let before = disk.faults.withLock { $0.syncs }
+            if let value {
+                let batch = TestBatch.make([value])
+                let header = try #require(TestBatch.header(batch))
+                let append = AppendBatch(log: log, settings: LogSettings(), range: 0..<batch.count, header: header)
+                _ = round.stage(AppendJob(frame: batch, batches: [append]) { _ in }, isUnsure: false)
+            }
+            round.flush()
+            _ = round.publish()
+            if mustSync { round.sync(isPublished: true) }
+            round.finish()
+            return disk.faults.withLock { $0.syncs } - before
+        }
+        #expect(try run("a", mustSync: false) == 0)
+        disk.faults.withLock { $0.writableBytes = 0 }
+        #expect(try run("b", mustSync: true) == 1, "a is due, whatever becomes of b")
+        #expect(try log.everything().map(\.value) == ["a"])
+        #expect(try run(nil, mustSync: true) == 0, "nothing is due any more")
+        // A sync that fails as well leaves it due.
+        disk.faults.withLock { $0.writableBytes = nil }
+        #expect(try run("c", mustSync: false) == 0)
+        disk.faults.withLock {
+            $0.writableBytes = 0
+            $0.syncFails = true
+        }
+        #expect(try run("d", mustSync: true) == 0)
+        disk.faults.withLock {
+            $0.writableBytes = nil
+            $0.syncFails = false
+        }
+        #expect(try run(nil, mustSync: true) == 1)
+        #expect(try log.everything().map(\.value) == ["a", "c"])
     }
 
     /// A model of what must hold: all that was published is there after a crash, in order; what else is there is what

@@ -1,5 +1,6 @@
 import Files
 import PlatformTesting
+import Synchronization
 import Testing
 
 @testable import Broker
@@ -75,6 +76,37 @@ struct LogStartTests {
         try shorter.write(TestBatch.make(["a", "b", "c", "d", "e", "f"]), settings: Self.smallSegments)
         #expect(try reopened().everything(from: first).map(\.value) == ["a", "b", "c", "d", "e", "f"])
         #expect(try reopened().published.withLock { $0.startOffset } == first)
+    }
+
+    /// Fails the first removal of a segment.
+    private final class RemovalFault: FileWitness {
+        private let isDone = Mutex(false)
+
+        func willMake(_ change: FileChange) throws(FileError) {
+            guard case .remove(let path) = change, path.hasSuffix(".log") else { return }
+            let wasDone = isDone.withLock { isDone -> Bool in
+                defer { isDone = true }
+                return isDone
+            }
+            if !wasDone { throw FileError("injected fault in unlink", path, code: 5) }
+        }
+    }
+
+    @Test("a segment that cannot be removed keeps none of the others, and is removed next time")
+    func failedRemoval() throws {
+        let log = try log(40)
+        let view = log.published.withLock { $0 }
+        #expect(view.sealed.count > 3)
+        let everything = LogRetention(milliseconds: nil, bytes: 0)
+        func segments() throws -> [String] {
+            try Folder.list(folder.file("log")).filter { $0.hasSuffix(".log") }
+        }
+        #expect(throws: FileError.self) {
+            try FileWatch.$witness.withValue(RemovalFault()) { _ = try log.retain(everything, now: 0) }
+        }
+        #expect(try segments() == [view.sealed[0].baseOffset, view.active.baseOffset].map { SegmentFile.name($0) })
+        #expect(try log.retain(everything, now: 0) == 0)
+        #expect(try segments() == [SegmentFile.name(view.active.baseOffset)])
     }
 
     @Test("retention by time drops the segment that grows, too, and the log goes on behind it after a start")

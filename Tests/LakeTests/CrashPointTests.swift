@@ -122,6 +122,27 @@ import Testing
         }
     }
 
+    /// A power loss may take the middle of the last append to the commit log, and leave its end.
+    @Test func aHoleInTheLastAppendHeals() throws {
+        let (trace, files) = try undisturbed()
+        let commitLog = fixture.layout.commitLog(LakeFixture.source)
+        let places = trace.changes.indices.filter { place in
+            if case .write(let path, _, _) = trace.changes[place] { return path == commitLog }
+            return false
+        }
+        #expect(places.count > 10)
+        for place in places {
+            for seed in 0..<UInt64(isLong ? 50 : 2) {
+                let loss = DiskModel.Loss.holes(seed: UInt64(place) * 1_000 + seed)
+                do {
+                    try crash(trace, after: place + 1, loss, files: files)
+                } catch {
+                    Issue.record("a crash after \(place + 1) changes, \(loss): \(error)")
+                }
+            }
+        }
+    }
+
     /// A killed process leaves in the page cache what the next one takes for durable.
     @Test func aPowerLossAfterAKillLeavesWhatWasAcknowledged() throws {
         let (first, files) = try undisturbed()

@@ -72,6 +72,26 @@ import Testing
         }
     }
 
+    /// Somebody else's folder that may be searched but not read holds the lake's; the lake's own must be readable.
+    @Test func aParentThatMayNotBeReadIsNoHindrance() async throws {
+        try await asOrdinaryUser { fixture in
+            try Folder.create(fixture.layout.root)
+            #expect(chmod(fixture.folder.path, 0o111) == 0)
+            defer { _ = chmod(fixture.folder.path, 0o755) }
+            do {
+                var writer = try fixture.open()
+                _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+                try writer.handOver(to: 1, at: 0)
+                try writer.commit(try LakeFixture.batch(0, 20, time: 5, writer: writer))
+                try writer.seal()
+            }
+            #expect(try Self.verify(fixture) == [])
+            #expect(chmod(fixture.layout.root, 0o311) == 0)
+            defer { _ = chmod(fixture.layout.root, 0o755) }
+            _ = Self.refusal(fixture.layout.root) { _ = try fixture.open() }
+        }
+    }
+
     @Test func aFileInThePlaceOfAFolderIsNamed() async throws {
         try await asOrdinaryUser { fixture in
             _ = try File(fixture.layout.root, .create)

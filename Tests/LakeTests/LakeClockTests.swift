@@ -35,8 +35,9 @@ import Testing
         }
     }
 
-    /// The machine's clock may be the one that is wrong: then the lake's time goes on.
-    @Test func aMachineThatIsBehindDoesNotStopTheHours() {
+    /// The machine's clock may be the one that is wrong: then the lake's time goes on, as long as it moves in steps that are
+    /// within the bound.
+    @Test func aMachineThatIsBehindLetsTimeGoOnInSmallSteps() {
         var clock = clock(1_000)
         let verdicts = [hour, hour + 1].map { clock.verdict(on: Self.now + $0, after: Self.now) }
         #expect(verdicts == [.ordinary, .ahead(now: 1_000)])
@@ -160,6 +161,22 @@ import Testing
         let later = try Retention(layout: fixture.layout, windowOffsets: 0, windowMilliseconds: 0).plan(
             .bronze, [LakeFixture.source], .endedBy(Self.now + hour))
         #expect(later.map(\.listed.range.start) == [0, 1, 2, 3, 4, 8])
+    }
+
+    /// A kill before the commit that begins time anew leaves a file of an hour before the log's last one.
+    @Test func whatAKilledResetLeftIsRemoved() throws {
+        let fixture = try LakeFixture.inMemory()
+        try frozen(fixture)
+        let source = LakeFixture.source
+        let folder =
+            "\(fixture.layout.root)/bronze/topic=\(source.topic)/partition=\(source.partition)/"
+            + LakeHour(containing: Self.now).path
+        let orphan = folder + "/00000000000000000008.jsonl.zst"
+        try Folder.create(folder)
+        _ = try File(orphan, .create)
+        _ = try open(fixture, now: Self.now)
+        #expect(!Folder.exists(orphan))
+        #expect(try findings(fixture) == [])
     }
 
     /// The hour that the record begins follows the last one that was right, even if the record itself is older or has no

@@ -13,7 +13,10 @@ import Testing
 @Suite struct RecordLogTests {
     /// The logs, each with numbered entries.
     enum Log: CaseIterable {
-        case generations, quarantine, retention, tier
+        case generations, quarantine, retention, tier, commits
+
+        /// Those that are read as a whole.
+        static let small: [Log] = [.generations, .quarantine, .retention, .tier]
 
         func path(_ layout: LakeLayout) -> String {
             switch self {
@@ -21,6 +24,7 @@ import Testing
             case .quarantine: layout.quarantineLog(LakeFixture.source)
             case .retention: layout.retentionLog(LakeFixture.source)
             case .tier: layout.tierLog(LakeFixture.source, hour: LakeHour(number: 0))
+            case .commits: layout.commitLog(LakeFixture.source)
             }
         }
 
@@ -47,6 +51,13 @@ import Testing
                     TierEntry(
                         name: Self.name(number), bucket: "b", key: "k", bytes: 1, sha256: "", contentSHA256: "",
                         atMilliseconds: 1))
+            case .commits:
+                var record = CommitRecord(
+                    kind: .handover, range: .empty(at: number), hour: LakeHour(number: 0), brokerTimeMax: 0,
+                    firstOffset: 0)
+                record.handover = number + 1
+                var log = try CommitLog.writing(path(layout), in: layout)
+                try log.append(record)
             }
         }
 
@@ -59,7 +70,17 @@ import Testing
                 try (0..<5).filter {
                     try TierLog(layout: layout, source: LakeFixture.source).entry(of: Self.name($0)) != nil
                 }
+            case .commits: try Self.handovers(CommitLog(reading: path(layout)))
             }
+        }
+
+        private static func handovers(_ log: borrowing CommitLog) throws -> [Int64] {
+            var offsets: [Int64] = []
+            try log.forEach { record in
+                offsets.append(record.range.end)
+                return true
+            }
+            return offsets
         }
 
         private static func name(_ number: Int64) -> DataFileName {
@@ -111,7 +132,7 @@ import Testing
         #expect(try log.read(fixture.layout) == [3])
     }
 
-    @Test(arguments: Log.allCases) func anAlteredEntryIsDamage(log: Log) throws {
+    @Test(arguments: Log.small) func anAlteredEntryIsDamage(log: Log) throws {
         for number in 0..<Int64(2) { try log.append(number, fixture.layout) }
         let path = log.path(fixture.layout)
         let before = try File.contents(of: path)
@@ -124,6 +145,19 @@ import Testing
             #expect(throws: LakeError.self, "byte \(place)") { try log.append(2, fixture.layout) }
             #expect(try File.contents(of: path) == bytes)
         }
+    }
+
+    /// The last entry was acknowledged, and its files hold what it says: it is not cut off.
+    @Test func anAlteredLastCommitIsDamage() throws {
+        let path = Log.commits.path(fixture.layout)
+        for number in 0..<Int64(2) { try Log.commits.append(number, fixture.layout) }
+        var bytes = try File.contents(of: path)
+        let last = try #require(bytes.dropLast().lastIndex(of: 0x0A))
+        bytes[last + 40] ^= 1
+        try File.replace(path, with: bytes)
+        #expect(throws: LakeError.self) { try Log.commits.read(fixture.layout) }
+        #expect(throws: LakeError.self) { try Log.commits.append(2, fixture.layout) }
+        #expect(try File.contents(of: path) == bytes)
     }
 
     // MARK: - Failed syncs, then a power cut
@@ -181,7 +215,7 @@ import Testing
         return acknowledged
     }
 
-    @Test(arguments: Log.allCases) func whatFailedHasNotHappenedAfterAPowerCut(log: Log) throws {
+    @Test(arguments: Log.small) func whatFailedHasNotHappenedAfterAPowerCut(log: Log) throws {
         let undisturbed = FaultWitness(at: -1, code: 0)
         #expect(try appendThree(log, undisturbed) == [0, 1, 2])
         let seeds = ProcessInfo.processInfo.environment["MEDALLION_LONG_TESTS"] != nil ? 200 : 8
@@ -213,6 +247,43 @@ import Testing
             }
         }
         #expect(failures > 10)
+    }
+
+    @Test func whatCouldNotBePutInPlaceLeavesNothingBeside() throws {
+        let path = fixture.folder.file("file")
+        for place in 0..<5 {
+            FileWatch.$witness.withValue(FaultWitness(at: place, code: ENOSPC)) {
+                #expect(throws: FileError.self, "fault at change \(place)") { try File.replace(path, with: [1, 2]) }
+            }
+            #expect(!Folder.exists(path + ".tmp"), "fault at change \(place)")
+        }
+        #expect(try File.contents(of: path) == [1, 2])
+    }
+
+    /// Of many decisions at once, a power loss leaves the first ones, wherever it tears.
+    @Test func aBatchIsTornAtItsEndAlone() throws {
+        let layout = fixture.layout
+        let witness = FaultWitness(at: -1, code: 0)
+        try FileWatch.$witness.withValue(witness) {
+            try QuarantineLog(layout: layout, source: LakeFixture.source).update { session in
+                try session.append(
+                    (0..<Int64(4)).map {
+                        QuarantineDecision(
+                            kind: .discard, offset: $0, timeMilliseconds: 1, rule: "r", bronzeSHA256: "")
+                    })
+            }
+        }
+        var model = DiskModel()
+        for (change, _) in witness.changes {
+            model.apply(change)
+            for seed in 0..<UInt64(8) {
+                try materialise(model, .holes(seed: seed))
+                let found = Result { try Log.quarantine.read(layout) }
+                let offsets = try? found.get()
+                #expect(offsets.map { $0 == Array(0..<Int64($0.count)) } == true, "\(change), seed \(seed): \(found)")
+            }
+        }
+        #expect(try Log.quarantine.read(layout) == [0, 1, 2, 3])
     }
 
     /// Entries of a process that was killed before its sync are durable before anybody acts upon them, also where the

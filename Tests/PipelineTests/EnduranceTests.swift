@@ -13,15 +13,38 @@ extension PipelineTests {
         func twoMinutesOfEverything() async throws {
             let (ending, output) = try await Self.endure(minutes: 2, [])
             #expect(ending == .exited(0), "\(output)")
-            for line in ["killed: ", "paused: ", "replay done", "acknowledged poison found", "files equal"] {
-                #expect(output.contains(line), "\(line) is missing in \(output)")
+            for name in [
+                "events of the source", "killed: ", "paused: ", "replay done", "records in Bronze",
+                "acknowledged poison found", "Silver lines", "Gold lines", "in quarantine", "duplicates",
+                "documents in the index", "files equal", "rows compared", "complete generations", "searches answered",
+            ] {
+                let figures = Self.figures(name, in: output)
+                #expect(!figures.isEmpty && figures.allSatisfy { $0 > 0 }, "\(name): \(figures) in \(output)")
             }
+        }
+
+        /// The figures whose names begin so.
+        private static func figures(_ name: String, in output: String) -> [Double] {
+            output.split(separator: "\n").filter { $0.hasPrefix("  " + name) }.map { line in
+                let parts: [Substring] = line.split(separator: "  ")
+                let value: Substring = parts.dropFirst().first?.split(separator: " ").first ?? ""
+                return Double(value.replacing(",", with: "")) ?? 0
+            }
+        }
+
+        @Test func figuresAreRead() {
+            let output = "title\n  killed: broker   9.0 \n  killed: index  0.0    (x)\n  Gold lines    6,322    (y)\n"
+            #expect(Self.figures("killed: ", in: output) == [9, 0])
+            #expect(Self.figures("Gold lines", in: output) == [6_322])
+            #expect(Self.figures("absent", in: output) == [])
         }
 
         /// A trial that cannot fail proves nothing.
         @Test(
             .enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(30)),
-            arguments: [("lake", "gold/generation=1/"), ("index", "missing: ")])
+            arguments: [
+                ("lake", "gold/generation=1/"), ("index", "missing: "), ("crash", "serve was ended by signal 4"),
+            ])
         func damageIsNoticed(spoilt: String, finding: String) async throws {
             let (ending, output) = try await Self.endure(minutes: 0.2, ["--spoil", spoilt])
             #expect(ending == .exited(1))

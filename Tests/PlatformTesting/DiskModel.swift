@@ -17,6 +17,8 @@ package struct DiskModel {
         case bytes, names
         /// Any subset.
         case some(seed: UInt64)
+        /// Names and sizes survive, and of each write all but a stretch somewhere: a page that had not come to the disk.
+        case holes(seed: UInt64)
 
         package var description: String {
             switch self {
@@ -25,6 +27,7 @@ package struct DiskModel {
             case .bytes: "bytes that were not synced are lost"
             case .names: "names that were not synced are lost"
             case .some(let seed): "seed \(seed)"
+            case .holes(let seed): "holes, seed \(seed)"
             }
         }
     }
@@ -143,7 +146,10 @@ package struct DiskModel {
     /// What a crash now leaves: the content of every file, by path, and the folders.
     package func crashed(_ loss: Loss) -> (files: [String: [UInt8]], folders: [String]) {
         var random = SeededGenerator(seed: 0)
-        if case .some(let seed) = loss { random = SeededGenerator(seed: seed) }
+        switch loss {
+        case .some(let seed), .holes(let seed): random = SeededGenerator(seed: seed)
+        case .nothing, .everything, .bytes, .names: break
+        }
         var names = durable
         for change in pending where keepsName(loss, &random) {
             for (path, entry) in change { names[path] = entry }
@@ -189,7 +195,7 @@ package struct DiskModel {
 
     private func keepsName(_ loss: Loss, _ random: inout SeededGenerator) -> Bool {
         switch loss {
-        case .nothing, .bytes: true
+        case .nothing, .bytes, .holes: true
         case .everything, .names: false
         case .some: Bool.random(using: &random)
         }
@@ -210,7 +216,21 @@ package struct DiskModel {
                 }
             }
             return content.after(kept)
+        case .holes:
+            let changes = content.doubtful + content.pending
+            return content.after(changes.flatMap { Self.withHole($0, &random) })
         }
+    }
+
+    /// A write without a stretch in it, where what was there before stays: nothing of a file that grew.
+    private static func withHole(_ change: ContentChange, _ random: inout SeededGenerator) -> [ContentChange] {
+        guard case .write(let bytes, let offset) = change, !bytes.isEmpty else { return [change] }
+        let start = Int.random(in: 0..<bytes.count, using: &random)
+        let end = Int.random(in: start + 1...bytes.count, using: &random)
+        return [
+            .write(bytes: Array(bytes[..<start]), offset: offset),
+            .write(bytes: Array(bytes[end...]), offset: offset + end),
+        ]
     }
 }
 

@@ -113,4 +113,8 @@ struct FatedDatabase: GenerationDatabase {
     func states(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: GenerationState] {
         try fate.call { () throws(IndexError) in try store.states(timeoutMilliseconds: timeoutMilliseconds) }
     }
+
+    func logicVersions(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: String] {
+        try store.logicVersions(timeoutMilliseconds: timeoutMilliseconds)
+    }
 }

@@ -26,7 +26,7 @@ extension World {
     /// Lets all come to rest, and holds everything against what an undisturbed run has.
     func settle() throws {
         note("settling")
-        guard try place.steps().heal() == [] else {
+        guard try place.steps().healBeforeMaking() == [] else {
             throw Violation(description: "differences remain: \(try place.steps().differences())")
         }
         runs = []

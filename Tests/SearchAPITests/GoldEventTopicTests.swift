@@ -1,5 +1,6 @@
 import BrokerTesting
 import Bytes
+import Events
 import Glibc
 import HTTPServer
 import JSONScan
@@ -67,6 +68,41 @@ import Testing
                 #expect(first.allSatisfy { $0.wiki == "enwiki" && $0.type == "edit" && !$0.isBot })
             }
             #expect(trial > 0 || events.contains { $0.generation == 2 }, "the hub chooses the generation")
+        }
+    }
+
+    /// Neither a document that comes late nor a record of others says that all before it is older.
+    @Test(arguments: [true, false])
+    func aRecordOutOfOrderIsNoPlaceToBegin(isLate: Bool) async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        for offset in 100..<400 as Range<Int64> { try gold.document(offset) }
+        // The first look back from the end meets this one.
+        if isLate {
+            try gold.send(
+                Array(GoldTopicFixture.line(5, partition: 0, text: "late").utf8), key: "doc-0-5",
+                headers: [
+                    (GoldTopic.kindHeader, GoldTopic.documentKind), (GoldTopic.generationHeader, "1"),
+                    (GoldTopic.sourceTopicHeader, "source"), (GoldTopic.sourcePartitionHeader, "0"),
+                    (GoldTopic.sourceOffsetHeader, "5"), (GoldTopic.lateHeader, "1"),
+                ], partition: 0)
+        } else {
+            try gold.send(Array("not JSON".utf8), key: "x", headers: [("kind", "other")], partition: 0)
+        }
+        for offset in 400..<655 as Range<Int64> { try gold.document(offset) }
+        gold.flush()
+        let events = try await read(gold, from: OffsetVector([0: 250]))
+        #expect(events.map(\.offset).filter { $0 >= 250 } == Array(250..<655))
+    }
+
+    @Test func aStopEndsTheSearchForThePlaceToBegin() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        for offset in 0..<300 as Range<Int64> { try gold.document(offset) }
+        gold.flush()
+        let topic = topic(gold)
+        await #expect(throws: CancellationError.self) {
+            try await Lane(name: "read").run {
+                _ = try topic.open(from: OffsetVector([0: 290]), isStopped: { true })
+            }
         }
     }
 

@@ -28,6 +28,21 @@ import Testing
         }
     }
 
+    @Test func poisonSpoilsGeneratedEvents() throws {
+        for index in 0..<50 {
+            var event: [UInt8] = []
+            generator.append(index, to: &event)
+            // A canary has no title.
+            guard try JSONValue.parse(event)["title"] != nil else { continue }
+            for poison in Poison.allCases { #expect(poison.payload(of: event) != event, "\(poison), event \(index)") }
+            let long = try JSONValue.parse(Poison.longText.payload(of: event) ?? [])
+            let titleBytes = long["title"]?.string?.utf8.count ?? 0
+            #expect(titleBytes > 2_048)
+            let null = try JSONValue.parse(Poison.nullInID.payload(of: event) ?? [])
+            #expect(null["meta"]?["id"]?.string?.utf8.first == 0)
+        }
+    }
+
     @Test func theMixIsThatOfRealStreams() throws {
         var types: [String: Int] = [:]
         var wikis: Set<String> = []

@@ -1,17 +1,18 @@
 import Bytes
 import CRDKafka
 import Events
-import Kafka
 import KafkaAccess
 import Lake
 import PlatformTesting
 import ServiceLifecycle
 import Settings
-import StreamJob
 import Synchronization
 import Telemetry
 import Testing
 import Transforms
+
+@testable import Kafka
+@testable import StreamJob
 
 /// Faults of a cluster of three brokers between producer, stream job and Gold topic, with librdkafka's mock cluster:
 /// nothing is lost, nothing is doubled in the lake, and metrics show each.
@@ -242,6 +243,41 @@ import Transforms
         #expect(notices <= 1)
         #expect(count("medallion_stream_gold_refused_total") == notices)
         #expect(records.contains { $0.isLate })
+    }
+
+    @Test("a record that was refused together with others waits for a broker that is away, and no marker passes it")
+    func aRefusedRecordOutlastsAnOutage() async throws {
+        let refusals = GoldRefusals(
+            configuration: kafka, count: registry.counter("medallion_stream_gold_refused_total", help: ""),
+            logger: Logger("stream", level: .error), deliveryMilliseconds: 50)
+        let record = UndeliveredRecord(
+            key: Array("doc".utf8), value: Array("{}".utf8),
+            headers: [
+                (GoldTopic.kindHeader, Array(GoldTopic.documentKind.utf8)),
+                (GoldTopic.sourceOffsetHeader, Array("7".utf8)),
+            ])
+        let stop = StopSignal()
+        @Sendable func send() async throws {
+            try await Lane(name: "send").run {
+                try refusals.sendAlone(record, topic: Self.gold, partition: 0, stop: stop)
+            }
+        }
+        cluster.setBroker(1, isUp: false)
+        async let sending: Void = send()
+        try await wait(for: "the record to be on its way") { refusals.isSettling(0) }
+        // Ten times as long as one wait for it.
+        _ = await stop.pause(milliseconds: 500)
+        #expect(refusals.isSettling(0))
+        #expect(!refusals.isSettling(1))
+        cluster.setBroker(1, isUp: true)
+        try await sending
+        #expect(!refusals.isSettling(0))
+        #expect(try goldRecords(0).contains { $0.offset == 7 && $0.isLate })
+        // A stop ends the wait, and says where the document is.
+        cluster.setBroker(1, isUp: false)
+        stop.request()
+        await #expect { try await send() } throws: { "\($0)".contains("medallion replay") }
+        #expect(refusals.isSettling(0))
     }
 
     /// Everything about documents in a topic partition of the Gold topic.

@@ -138,6 +138,28 @@ struct Findings: Decodable {
         #expect(decisions.mapValues(\.kind) == [6: .failed, 8: .redriven, 9: .discard])
     }
 
+    /// A schema that lacks one would make a valid line invalid; one too many would promise what never comes.
+    @Test func theSchemasNameTheRulesThatReject() throws {
+        let rules = Rule.allCases.filter { $0.severity == .reject }.map(\.rawValue)
+        #expect(!rules.isEmpty)
+        for (name, path) in [
+            (
+                "commit",
+                [
+                    "$defs", "commit", "properties", "generations", "items", "properties", "rejects", "propertyNames",
+                    "enum",
+                ]
+            ),
+            ("quarantine", ["properties", "rule", "enum"]),
+        ] {
+            let text = try File.contents(of: PackageRoot.path + "/schemas/\(name).schema.json")
+            var value: JSONValue? = try JSONValue.parse(text)
+            for member in path { value = value?[member] }
+            #expect(value?.array?.compactMap(\.string) == rules, "\(name)")
+        }
+        #expect(Set(Poison.allCases.map(\.rule)).isSubset(of: rules))
+    }
+
     private func generated(_ count: Int, from first: Int = 0) -> [[UInt8]] {
         let generator = EventGenerator(seed: 42, startMilliseconds: 1_795_000_000_000, eventsPerSecond: 300)
         return (first..<first + count).map { index in
@@ -159,9 +181,12 @@ extension StreamFixture {
         [0x7B, 0x22, 0xFF, 0xFE, 0x22, 0x3A, 0x31, 0x7D], Array(#"{"a":1e999}"#.utf8), Array(#"{"a":"\ud800"}"#.utf8),
         Array((String(repeating: #"{"a":"#, count: 300) + "1" + String(repeating: "}", count: 300)).utf8),
         Array("{\"meta\":\n{}}".utf8), Array(change(id: "odd-1", ["bot": "1"]).utf8),
-        Array(change(id: "odd-2", ["$schema": #""/other/1.0.0""#]).utf8),
+        Array(change(id: "odd-2", ["$schema": #""/other/1.0.0""#]).utf8), Poison.longText.payload(of: oddEvent(4)),
+        Poison.nullInID.payload(of: oddEvent(5)),
         Array(change(id: "odd-3", ["title": #""\u0000\u001f\u2028 \"\\""#, "namespace": nil]).utf8),
     ]
+
+    private static func oddEvent(_ number: Int) -> [UInt8] { Array(change(id: "odd-\(number)").utf8) }
 
     /// Sends ``odd`` to each topic partition, with keys and headers that are as odd.
     func produceOdd() throws {

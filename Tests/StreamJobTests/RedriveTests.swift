@@ -14,19 +14,21 @@ import Transforms
 @Suite(.serialized) struct RedriveTests {
     private static func event(_ index: Int) -> [UInt8] { Array(change(id: "poisoned-\(index)").utf8) }
 
-    /// Ten kinds of poison among good events; each is caught by its rule, redriven with its correction, and becomes
+    /// Every kind of poison among good events; each is caught by its rule, redriven with its correction, and becomes
     /// Silver and Gold with two parents. What a replay from the middle and a second stream job make is the same.
     @Test func everyPoisonIsCaughtAndRecovered() async throws {
         let fixture = try StreamFixture()
+        let kinds = Poison.allCases.count
+        let (caughtEnd, end) = (Int64(10 + kinds), Int64(10 + 2 * kinds))
         for index in 0..<10 { try fixture.produce([Array(change(id: "good-\(index)").utf8)], to: 0) }
         for (index, poison) in Poison.allCases.enumerated() {
             try fixture.produce([poison.payload(of: Self.event(index))], to: 0)
         }
-        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 20, of: 0)
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: caughtEnd, of: 0)
         let quarantine = try QuarantineReader(layout: fixture.layout("lake"))
         let caught = try fixture.records(quarantine)
         #expect(caught.map(\.rule) == Poison.allCases.map(\.rule))
-        #expect(caught.map(\.offset) == (10..<20).map { Int64($0) })
+        #expect(caught.map(\.offset) == Array(10..<caughtEnd))
         #expect(caught.allSatisfy { $0.state == .open })
         #expect(caught.map(\.value) == Poison.allCases.enumerated().map { $1.payload(of: Self.event($0)) })
 
@@ -36,45 +38,45 @@ import Transforms
                 .one(record.offset), correction: Self.event(index), kafka: fixture.kafka)
             #expect(report.redriven == 1)
         }
-        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 30, of: 0)
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: end, of: 0)
         try expectRecovery(fixture, caught)
         let after = try fixture.records(quarantine)
-        #expect(after.map(\.state) == Array(repeating: .redriven, count: 10))
-        #expect(after.map(\.redrivenTo) == (20..<30).map { Int64($0) })
+        #expect(after.map(\.state) == Array(repeating: .redriven, count: kinds))
+        #expect(after.map(\.redrivenTo) == (caughtEnd..<end).map { Optional($0) })
 
         // Once more is refused; forced, the second copy meets the first.
         #expect(try desk.redrive(.one(10), correction: Self.event(0), kafka: fixture.kafka).refused == 1)
         let forced = QuarantineDesk(quarantine, forces: true, isDryRun: false)
         #expect(try forced.redrive(.one(10), correction: Self.event(0), kafka: fixture.kafka).redriven == 1)
-        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 31, of: 0)
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: end + 1, of: 0)
         try expectRecovery(fixture, caught)
 
-        try await fixture.run(try fixture.job(lake: "other"), lake: "other", until: 31, of: 0)
+        try await fixture.run(try fixture.job(lake: "other"), lake: "other", until: end + 1, of: 0)
         for (layer, generation) in [(Layer.bronze, nil), (.silver, 1), (.gold, 1), (.quarantine, Int64?(1))] {
             #expect(
                 try fixture.lines("lake", layer, generation: generation)
                     == fixture.lines("other", layer, generation: generation))
         }
         let generation = try #require(try GenerationLog(layout: fixture.layout("lake")).active())
-        for start in [Int64(15), 25] {
+        for start in [Int64(15), caughtEnd + 5] {
             #expect(
-                try fixture.replayed("lake", generation, from: start, to: 31)
-                    == fixture.held("lake", 1, from: start, to: 31))
+                try fixture.replayed("lake", generation, from: start, to: end + 1)
+                    == fixture.held("lake", 1, from: start, to: end + 1))
         }
     }
 
     private func expectRecovery(_ fixture: StreamFixture, _ caught: [QuarantinedRecord]) throws {
         for layer in [Layer.silver, .gold] {
             let lines = try fixture.lines("lake", layer, generation: 1).map { try JSONValue.parse(Array($0.utf8)) }
-            #expect(lines.count == 20)
+            #expect(lines.count == 10 + caught.count)
             for (index, record) in caught.enumerated() {
                 let parents = try #require(lines[10 + index]["lineage"]?["parents"]?.array)
-                #expect(parents.map { $0["offset"]?.integer } == [20 + Int64(index), record.offset])
+                #expect(parents.map { $0["offset"]?.integer } == [Int64(10 + caught.count + index), record.offset])
                 #expect(parents.map { $0["event_id"]?.string } == ["poisoned-\(index)", "poisoned-\(index)"])
                 #expect(parents.last?["bronze_sha256"]?.string == record.bronzeSHA256)
             }
         }
-        #expect(try fixture.lines("lake", .quarantine, generation: 1).count == 10)
+        #expect(try fixture.lines("lake", .quarantine, generation: 1).count == caught.count)
     }
 
     /// A redrive of the raw value after the cause was mended elsewhere, in bulk; and what is given up.

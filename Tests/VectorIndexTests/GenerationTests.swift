@@ -76,6 +76,51 @@ import VectorIndex
         #expect(unknown?.kind == .generation)
     }
 
+    /// A child lacks what its parent lacks, but for what was replayed; what a pruned one lacked is listed where it is asked for.
+    @Test func refusedDocumentsFollowTheirGenerations() throws {
+        let fixture = try IndexFixture()
+        let other = TopicPartition(topic: source.topic, partition: 1)
+        func refused(_ source: TopicPartition, _ offset: Int64) -> RefusedDocument {
+            RefusedDocument(
+                generation: 1, source: source, sourceOffset: offset, docID: "d", code: "54000", reason: "too long",
+                line: Array("line \(offset)".utf8))
+        }
+        let documents = [0, 9, 10, 19, 20, 27, 28].map { refused(source, $0) } + [refused(other, 15)]
+        _ = try fixture.writer.write(
+            [],
+            moving: [
+                CheckpointMove(generation: 1, source: source, expected: nil, next: 30),
+                CheckpointMove(generation: 1, source: other, expected: nil, next: 20),
+            ], refused: documents, timeoutMilliseconds: limit)
+        let generations = fixture.generations
+        let child = try generations.create(parent: 1, logicVersion: "new", note: "test", timeoutMilliseconds: limit)
+        let range = try #require(OffsetRange(start: 10, end: 20))
+        // A repeat does no harm.
+        for _ in 0..<2 {
+            let copied = try generations.copyParentRows(
+                child: child, parent: 1, outside: [(source, range)], handover: [source: 28, other: 20],
+                timeoutMilliseconds: limit)
+            #expect(copied == 0)
+        }
+        func listed(_ generation: Int64?) throws -> [RefusedDocument] {
+            var query = RefusedDocumentQuery()
+            query.generation = generation
+            query.withLines = true
+            var found: [RefusedDocument] = []
+            try RefusedDocumentStore(configuration: fixture.configuration).forEach(
+                query, timeoutMilliseconds: limit
+            ) { found.append($0.document) }
+            return found
+        }
+        var expected = [0, 9, 20, 27].map { refused(source, $0) } + [refused(other, 15)]
+        for index in expected.indices { expected[index].generation = child }
+        #expect(try listed(child) == expected)
+        #expect(try listed(nil) == documents + expected)
+        try generations.setState(.pruned, of: child, expecting: [.created], timeoutMilliseconds: limit)
+        #expect(try listed(nil) == documents)
+        #expect(try listed(child) == expected)
+    }
+
     /// Generation 1 is active, 2 was; at the end 2 is pruned.
     private func expectRefusedStates(_ generations: GenerationStore) throws {
         #expect(try generations.states(timeoutMilliseconds: limit) == [1: .active, 2: .previous])

@@ -1,7 +1,8 @@
 import Bytes
 
 /// Valid events whose texts are whatever a stranger may put there: at their bound, one byte over, huge, incompressible, of
-/// every script, with escaped U+0000 and lone surrogates. A whole run follows from its seed.
+/// every script, with escaped U+0000 and lone surrogates; and whose numbers lie at the ends of 64 bits. A whole run follows
+/// from its seed.
 struct HostileEvents {
     /// One event as it goes to the topic.
     struct Event {
@@ -28,7 +29,14 @@ struct HostileEvents {
         { "'\($0)' & !\($0):*AB | (\($0) " },
     ]
 
+    /// Numbers that a narrower column, or a difference of two, cannot hold.
+    private static let extremes = [
+        Int64.min, Int64.min + 1, Int64(Int32.min) - 1, -1, Int64(Int32.max) + 1, Int64.max - 1, Int64.max,
+    ]
+
     private var random: SeededGenerator
+    /// Of the numbers, so that the texts of a seed stay what they are.
+    private var integers: SeededGenerator
     private var number = 0
     /// The longest titles.
     let titleBytesMax: Int
@@ -37,6 +45,7 @@ struct HostileEvents {
 
     init(seed: UInt64, titleBytesMax: Int = 60_000) {
         random = SeededGenerator(seed: seed)
+        integers = SeededGenerator(seed: seed &+ 1_000)
         self.titleBytesMax = titleBytesMax
     }
 
@@ -55,16 +64,26 @@ struct HostileEvents {
             #""uri":""# + json(text(4_096, isWorst(2), 40_000), isWorst(2), &isText) + #"""#,
         ]
         let type = isWorst(3) && Bool.random(using: &random) ? json(text(255, true, 9_000), true, &isText) : "edit"
+        let usual = Int64.random(in: -2...9, using: &random)
+        let namespace = integer(usual)
+        let length = #""length":{"old":\#(integer(1_000)),"new":\#(integer(1_200))}"#
+        let revision = #""revision":{"old":\#(integer(1)),"new":\#(integer(2))}"#
         let members = [
             #""$schema":"/mediawiki/recentchange/1.0.1""#, #""meta":{"# + meta.joined(separator: ",") + "}",
-            #""type":""# + type + #"""#, #""namespace":"# + "\(Int.random(in: -2...9, using: &random))",
+            #""type":""# + type + #"""#, #""namespace":\#(namespace)"#,
             #""title":""# + json(text(1_024, isWorst(4), titleBytesMax), isWorst(4), &isText) + #"""#,
             #""comment":""# + json(text(65_536, isWorst(5), 200_000), isWorst(5), &isText) + #"""#,
             #""user":""# + json(text(1_024, isWorst(6), 60_000), isWorst(6), &isText) + #"""#,
             #""wiki":""# + json(text(255, isWorst(7), 20_000), isWorst(7), &isText) + #"""#,
-            #""bot":false"#,
+            #""bot":false"#, length, revision,
         ]
         return Event(payload: Array(("{" + members.joined(separator: ",") + "}").utf8), id: isText ? id : nil)
+    }
+
+    /// What is usual, or now and then one of the extremes.
+    private mutating func integer(_ usual: Int64) -> Int64 {
+        guard Int.random(in: 0..<6, using: &integers) == 0 else { return usual }
+        return Self.extremes[Int.random(in: 0..<Self.extremes.count, using: &integers)]
     }
 
     /// - Parameters:

@@ -107,6 +107,33 @@ import VectorIndex
         try await run(indexer(gold, fixture), fixture, until: 50)
     }
 
+    @Test("a Gold topic that stalls shows in the gauge and in the health, until it goes on")
+    func theStall() async throws {
+        let gold = try GoldTopicFixture(partitions: 1, spoils: true)
+        let fixture = try IndexFixture()
+        let proxy = try #require(gold.proxy)
+        try commits(0..<2, gold)
+        // Before the first fetch: nothing but a question tells that there is something.
+        proxy.hold(GoldTopicFixture.topic)
+        let registry = MetricsRegistry()
+        let stalled = registry.gauge(
+            "medallion_index_stalled", help: "", labels: [("topic", GoldTopicFixture.topic), ("partition", "0")])
+        let reading = indexer(gold, fixture, metrics: registry)
+        let stop = StopSignal()
+        let running = Task { try await reading.run(stop: stop) }
+        defer { stop.request() }
+        for _ in 0..<3_000 where stalled.value != 1 { _ = await stop.pause(milliseconds: 10) }
+        #expect(stalled.value == 1)
+        #expect(reading.trouble?.contains("gives nothing from offset 0 on") == true)
+        proxy.hold(nil)
+        for _ in 0..<3_000 where stalled.value != 0 { _ = await stop.pause(milliseconds: 10) }
+        #expect(stalled.value == 0)
+        #expect(reading.trouble == nil)
+        stop.request()
+        try await running.value
+        try await run(indexer(gold, fixture), fixture, until: 20)
+    }
+
     @Test("an index of another topic of the same name is noticed")
     func otherTopic() async throws {
         let gold = try GoldTopicFixture(partitions: 1)

@@ -170,19 +170,31 @@ package struct File: ~Copyable {
     /// Writes a file so that after a crash either the old or the new content is there: temporary file, fsync, rename,
     /// fsync of the folder.
     package static func replace(_ path: String, with bytes: [UInt8]) throws(FileError) {
+        _ = try put(bytes, at: path)
+        try Folder.sync(Folder.parent(of: path))
+    }
+
+    /// Puts a new file with this content, which is durable, in the place of what is at `path`; nothing is left of one that
+    /// failed. Its name is durable only when the folder is synced.
+    ///
+    /// - Returns: the new file, open to read and write.
+    package static func put(_ bytes: [UInt8], at path: String) throws(FileError) -> File {
         let temporary = path + ".tmp"
         try Folder.removeIfPresent(temporary)
-        do {
-            let file = try File(temporary, .create)
+        var file = try File(temporary, .create)
+        do throws(FileError) {
             var failure: FileError?
             bytes.withUnsafeBytes { buffer in
                 do throws(FileError) { try file.write(buffer, at: 0) } catch { failure = error }
             }
             if let failure { throw failure }
             try file.sync()
+            try file.rename(to: path)
+            return file
+        } catch {
+            try? Folder.removeIfPresent(temporary)
+            throw error
         }
-        try Folder.rename(temporary, to: path)
-        try Folder.sync(Folder.parent(of: path))
     }
 }
 
@@ -200,13 +212,18 @@ package enum Folder {
     /// Makes the names of a folder and of those above it durable, up to and with those in `root`.
     ///
     /// For a folder that may have been found rather than made: whoever made it may have been killed before its name was
-    /// durable.
+    /// durable. `root` itself may be a folder of somebody else's that may be searched but not read; whoever made the folder
+    /// in it answers for that name.
     package static func syncNames(
         from path: String, upTo root: String, file: StaticString = #fileID, line: UInt = #line
     ) throws(FileError) {
         var folder = path
         while true {
-            try sync(folder, file: file, line: line)
+            do throws(FileError) {
+                try sync(folder, file: file, line: line)
+            } catch {
+                guard error.code == EACCES, folder == root, folder != path else { throw error }
+            }
             let above = parent(of: folder)
             // Of a relative path the topmost is `.`, the folder that holds its first name.
             if folder == root || above == folder { return }

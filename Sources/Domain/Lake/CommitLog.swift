@@ -28,11 +28,13 @@ package struct CommitLog: ~Copyable {
     package init(reading path: String) throws(LakeError) {
         let file = try LakeError.placed(path) { try File(path, .read) }
         let state = try LakeError.placed(path) { try file.state() }
-        let size = try LakeError.placed(path) { try Self.wholeEnd(of: file, size: state.size) }
+        let size = try LakeError.placed(path) { try Self.entriesEnd(of: file, size: state.size) }
         openedState = state
         self.path = path
         self.file = file
         self.size = size
+        // What cannot be read is refused where somebody reads it.
+        if let end = try? endWithoutLoneFormat() { self.size = end }
     }
 
     /// Opens a log for appending and makes its name durable, and the names of the folders up to the lake's root. A torn
@@ -73,19 +75,44 @@ package struct CommitLog: ~Copyable {
         return 0
     }
 
+    /// Where the last line ends that was appended as a whole.
+    ///
+    /// Behind it is the rest of an append that a crash tore, which was never acknowledged; the line feed may have come to the
+    /// disk before the rest. A line that has a whole one's shape was altered later: that is damage.
+    private static func entriesEnd(of file: borrowing File, size: Int) throws(FileError) -> Int {
+        let end = try wholeEnd(of: file, size: size)
+        guard end > 0, end == size else { return end }
+        let start = try wholeEnd(of: file, size: end - 1)
+        let line = try file.read(at: start, count: end - 1 - start)
+        return LogLine.decode(line[...]) != nil || LogLine.looksWhole(line[...]) ? end : start
+    }
+
     /// Appends an entry and makes it durable.
     ///
-    /// - Parameter format: an entry that goes before it, by the same write.
+    /// - Parameter format: an entry that goes before it; where it fails, neither was appended.
     package mutating func append(
         _ record: CommitRecord, behind format: CommitRecord? = nil
     ) throws(LakeError) {
         try makeNameDurable()
-        var line = LogLine.encode(record.json)
-        if let format { line = LogLine.encode(format.json) + line }
+        let before = size
+        do throws(LakeError) {
+            // Each is durable before the next one follows: of a write of both, a power loss might tear the first alone.
+            if let format { try appendLine(LogLine.encode(format.json)) }
+            try appendLine(LogLine.encode(record.json))
+        } catch {
+            // What was left is cut off, so that a later append does not follow it.
+            size = before
+            isCutDue = true
+            try? cutBack()
+            throw error
+        }
+    }
+
+    private mutating func appendLine(_ line: [UInt8]) throws(LakeError) {
         var failure: FileError?
         line.withUnsafeBytes { bytes in
             do throws(FileError) {
-                if isCutDue { try file.truncate(to: size) }
+                if isCutDue { try cutBack() }
                 isCutDue = true
                 try file.write(bytes, at: size)
                 try file.sync()
@@ -94,15 +121,15 @@ package struct CommitLog: ~Copyable {
                 failure = error
             }
         }
-        if let failure {
-            // What half an entry may have left is cut off, so that a later append does not follow it.
-            do throws(FileError) {
-                try file.truncate(to: size)
-                isCutDue = false
-            } catch {}
-            throw .file(failure)
-        }
+        if let failure { throw .file(failure) }
         size += line.count
+    }
+
+    /// Cuts off what stands behind ``size``. Durably, since a later append could be torn into it, and look whole.
+    private mutating func cutBack() throws(FileError) {
+        try file.truncate(to: size)
+        try file.sync()
+        isCutDue = false
     }
 
     /// The last entry, or nil in an empty log.
@@ -296,48 +323,28 @@ package struct CommitLog: ~Copyable {
 
     /// Cuts off a last line that is not whole: the rest of an append that a crash interrupted.
     private mutating func cutTornTail() throws(LakeError) {
-        guard size > 0 else { return }
-        var wholeEnd = try LakeError.placed(path) { try Self.wholeEnd(of: file, size: size) }
-        if wholeEnd == size, try !isLastEntryWhole() {
-            // The line feed came to the disk before the rest. The entry before it must be whole.
-            wholeEnd = try lineStart(before: size)
-            if wholeEnd > 0 { _ = try entry(endingAt: wholeEnd) }
-        }
-        guard wholeEnd < size else { return }
-        // Need not be durable: a crash brings back what the next start cuts off again.
-        do throws(FileError) { try file.truncate(to: wholeEnd) } catch { throw .file(error) }
-        size = wholeEnd
+        let end = try LakeError.placed(path) { try Self.entriesEnd(of: file, size: size) }
+        try cut(to: end)
     }
 
-    /// - Throws: where the entry is whole and of a newer version.
-    private func isLastEntryWhole() throws(LakeError) -> Bool {
-        do throws(LakeError) {
-            _ = try entry(endingAt: size)
-            return true
-        } catch {
-            if case .unsupported = error { throw error }
-            return false
-        }
-    }
-
-    /// Cuts off a format entry that no commit followed: the rest of an append that a crash tore.
+    /// Cuts off a format entry that no commit followed.
     private mutating func cutLoneFormat() throws(LakeError) {
-        guard size > 0 else { return }
-        let (record, start) = try entry(endingAt: size)
-        guard record.kind == .format else { return }
-        if start > 0, try entry(endingAt: start).record.firstOffset == record.firstOffset { return }
-        do throws(FileError) { try file.truncate(to: start) } catch { throw .file(error) }
-        size = start
+        try cut(to: try endWithoutLoneFormat())
     }
 
-    private func lineStart(before end: Int) throws(LakeError) -> Int {
-        var upper = end - 1
-        while upper > 0 {
-            let start = max(0, upper - Self.windowBytes)
-            if let feed = try read(at: start, count: upper - start).lastIndex(of: 0x0A) { return start + feed + 1 }
-            upper = start
-        }
-        return 0
+    private mutating func cut(to end: Int) throws(LakeError) {
+        guard end < size else { return }
+        size = end
+        do throws(FileError) { try cutBack() } catch { throw .file(error) }
+    }
+
+    /// Where the entries end, without a format entry at the end that no commit followed: a crash came between the two.
+    private func endWithoutLoneFormat() throws(LakeError) -> Int {
+        guard size > 0 else { return size }
+        let (record, start) = try entry(endingAt: size)
+        guard record.kind == .format else { return size }
+        if start > 0, try entry(endingAt: start).record.firstOffset == record.firstOffset { return size }
+        return start
     }
 
     func read(at offset: Int, count: Int) throws(LakeError) -> [UInt8] {

@@ -32,6 +32,9 @@ package struct LakeClock: Sendable {
         case reset(limit: Int64)
     }
 
+    /// The latest time that counts, by the machine's clock as it is now.
+    func limit() -> Int64 { now() + aheadMaxMilliseconds }
+
     /// - Parameters:
     ///   - time: a record's broker time in milliseconds.
     ///   - maximum: the largest one before it that counted.

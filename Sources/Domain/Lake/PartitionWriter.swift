@@ -327,6 +327,8 @@ package struct PartitionWriter: ~Copyable {
         }
         try hour.repair()
         let leftOver = UncommittedFiles(layout: layout, source: source, nextOffset: last.range.end)
-        do throws(FileError) { try leftOver.remove(from: last.hour) } catch { throw .file(error) }
+        // Where time was about to begin anew, the hour that was being begun may be any.
+        let from = last.brokerTimeMax > clock.limit() ? LakeHour(number: 0) : last.hour
+        do throws(FileError) { try leftOver.remove(from: from) } catch { throw .file(error) }
     }
 }

@@ -95,7 +95,7 @@ package struct QuarantineLog: Sendable {
             self.appender = appender
         }
 
-        /// Appends decisions and makes them durable, all with one flush. Where that fails, none of them was taken.
+        /// Appends decisions and makes them durable, one by one. Where that fails, none of them was taken.
         package mutating func append(_ new: [QuarantineDecision]) throws(LakeError) {
             try appender.append(new.map(\.json))
             for decision in new { decisions[decision.offset] = decision }

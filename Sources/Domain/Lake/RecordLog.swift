@@ -77,22 +77,7 @@ struct RecordLog {
     /// Puts a new file with this content, which is durable, in the log's place. Its name is durable only when the folder is
     /// synced.
     static func replace(_ path: String, with bytes: [UInt8]) throws(FileError) -> File {
-        let temporary = path + ".tmp"
-        try Folder.removeIfPresent(temporary)
-        var file = try File(temporary, .create)
-        do throws(FileError) {
-            var failure: FileError?
-            bytes.withUnsafeBytes { buffer in
-                do throws(FileError) { try file.write(buffer, at: 0) } catch { failure = error }
-            }
-            if let failure { throw failure }
-            try file.sync()
-            try file.rename(to: path)
-            return file
-        } catch {
-            try? Folder.removeIfPresent(temporary)
-            throw error
-        }
+        try File.put(bytes, at: path)
     }
 }
 
@@ -135,28 +120,34 @@ struct RecordAppender: ~Copyable {
         self.size = size
     }
 
-    /// Appends records and makes them durable, all with one flush, or leaves the log as it was.
+    /// Appends records and makes them durable, or leaves the log as it was. A crash leaves the first of them, or none.
+    ///
+    /// Each is durable before the next one follows: of one write of many lines, a power loss might tear one in the middle,
+    /// and nobody could tell that from damage.
     mutating func append(_ records: [[UInt8]]) throws(LakeError) {
         guard !records.isEmpty else { return }
-        var lines: [UInt8] = []
-        for record in records { lines.append(contentsOf: LogLine.encode(record)) }
-        var failure: FileError?
         if !isNameDurable {
             do throws(FileError) { try putBack() } catch { throw .file(error) }
         }
-        lines.withUnsafeBytes { bytes in
-            do throws(FileError) {
-                try file.write(bytes, at: size)
-                try file.sync()
-            } catch {
-                failure = error
+        let before = size
+        for record in records {
+            let line = LogLine.encode(record)
+            var failure: FileError?
+            line.withUnsafeBytes { bytes in
+                do throws(FileError) {
+                    try file.write(bytes, at: size)
+                    try file.sync()
+                } catch {
+                    failure = error
+                }
             }
+            if let failure {
+                size = before
+                takeBack()
+                throw .file(failure)
+            }
+            size += line.count
         }
-        if let failure {
-            takeBack()
-            throw .file(failure)
-        }
-        size += lines.count
     }
 
     private mutating func takeBack() {

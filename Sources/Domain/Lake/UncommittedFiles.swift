@@ -14,7 +14,7 @@ struct UncommittedFiles {
         self.nextOffset = nextOffset
     }
 
-    /// Removes them. Begins at the date of `hour`: the hour that was being begun is no earlier one.
+    /// Removes them. Begins at the date of `hour`: the hour that was being begun must be no earlier one.
     ///
     /// A crash leaves files of one hour. Where there are more, the log is older than the files (somebody put an old copy
     /// there), and they are left for somebody to look at.

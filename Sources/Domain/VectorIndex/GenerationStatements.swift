@@ -97,6 +97,31 @@ struct CopyParentRows: PostgresStatement {
     }
 }
 
+/// Gives a child what its parent's index lacks, where the child shows what its parent shows.
+struct CopyParentRefusals: PostgresStatement {
+    static let name = "copy_parent_refusals"
+    static let sql = """
+        INSERT INTO refused_documents (generation, source_topic, source_partition, source_offset, doc_id, code, reason,
+            gold_line, refused_at)
+        SELECT $1, d.source_topic, d.source_partition, d.source_offset, d.doc_id, d.code, d.reason, d.gold_line,
+            d.refused_at
+        FROM refused_documents d
+        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
+            ON h.topic = d.source_topic AND h.partition = d.source_partition
+        WHERE d.generation = $2 AND d.source_offset < h.next_offset
+            AND NOT EXISTS (
+                SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
+                    AS r(topic, partition, start_offset, end_offset)
+                WHERE r.topic = d.source_topic AND r.partition = d.source_partition
+                    AND d.source_offset >= r.start_offset AND d.source_offset < r.end_offset)
+        ON CONFLICT DO NOTHING
+        """
+    static let parameterTypes = CopyParentRows.parameterTypes
+    let rows: CopyParentRows
+
+    func bind(into parameters: inout PostgresParameters) { rows.bind(into: &parameters) }
+}
+
 /// Starts a generation's checkpoint where there is none yet.
 struct StartCheckpoint: PostgresStatement {
     static let name = "start_checkpoint"

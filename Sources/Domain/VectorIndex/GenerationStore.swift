@@ -62,7 +62,8 @@ package final class GenerationStore {
     }
 
     /// Makes visible to `child` what `parent` shows with source offsets below the handover, except in the ranges that
-    /// the replay writes. Only the narrow rows are copied; a repeat does no harm.
+    /// the replay writes; what the parent's index lacks there, the child's lacks, too. Only the narrow rows are copied; a
+    /// repeat does no harm.
     ///
     /// - Parameters:
     ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
@@ -90,7 +91,9 @@ package final class GenerationStore {
             }
         }
         var batch = PostgresBatch()
-        let slot = batch.add(CopyParentRows(child: child, parent: parent, handover: handover, ranges: ranges))
+        let rows = CopyParentRows(child: child, parent: parent, handover: handover, ranges: ranges)
+        let slot = batch.add(rows)
+        batch.add(CopyParentRefusals(rows: rows))
         return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
             results throws(PostgresError) in try results.affected(slot)
         }

@@ -59,6 +59,7 @@ package struct RefusedDocumentRow: Sendable {
 
 /// Which refused documents are meant; what is nil restricts nothing.
 package struct RefusedDocumentQuery: Sendable {
+    /// Nil for all that were not pruned.
     package var generation: Int64?
     package var topic: String?
     package var partition: Int32?
@@ -146,6 +147,8 @@ struct ListRefusedDocuments: PostgresStatement {
             AND ($3::bigint IS NULL OR source_partition = $3) AND ($4::bigint IS NULL OR source_offset >= $4)
             AND ($5::bigint IS NULL OR source_offset < $5) AND ($6::timestamptz IS NULL OR refused_at >= $6)
             AND ($7::timestamptz IS NULL OR refused_at < $7)
+            AND ($1::bigint IS NOT NULL OR NOT EXISTS (
+                SELECT FROM generations n WHERE n.generation = r.generation AND n.state = 'pruned'))
             AND NOT EXISTS (
                 SELECT FROM generation_passages g
                 WHERE g.generation = r.generation AND g.source_topic = r.source_topic

@@ -19,8 +19,19 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector which was there.
         package var reused = 0
+        /// What Postgres refused.
+        package var refusedDocuments: [RefusedDocument] = []
+
         /// Documents that Postgres refused.
-        package var refused = 0
+        package var refused: Int { refusedDocuments.count }
+
+        /// Whether it is one of those that Postgres refused.
+        func hasRefused(_ document: PendingDocument) -> Bool {
+            refusedDocuments.contains {
+                $0.sourceOffset == document.sourceOffset && $0.generation == document.generation
+                    && $0.source == document.source
+            }
+        }
     }
 
     /// Documents with their passages and, where new, their vectors.
@@ -110,7 +121,7 @@ package final class DocumentIndexer: Sendable {
                     }
                     outcome.indexVersion = result.indexVersion
                     outcome.passagesAdded += result.passagesAdded
-                    outcome.refused += result.refused.count
+                    outcome.refusedDocuments += result.refused
                     report(result.refused)
                 }
                 report(refused)
@@ -206,6 +217,27 @@ package final class DocumentIndexer: Sendable {
             }, line: pending.line)
     }
 
+    /// The largest number of a vector's column, whose numbers have 16 bits.
+    private static let vectorNumberMax: Float = 65_504
+
+    /// Postgres would refuse the document for a vector that the column cannot hold, though it is the embedder that is wrong.
+    ///
+    /// - Throws: ``IndexerError`` of kind `embedder`.
+    private static func check(_ vector: [Float]) throws(IndexerError) {
+        let hint = "look at the model: MODEL_DIR, EMBED_DIMS; nothing is indexed until it is right"
+        guard vector.count == IndexedPassage.dimensions else {
+            throw IndexerError(
+                .embedder,
+                "the embedder gave a vector of \(vector.count) numbers, the index holds \(IndexedPassage.dimensions)",
+                hint: hint)
+        }
+        // False for what is no number, too.
+        guard vector.allSatisfy({ $0.magnitude <= vectorNumberMax }) else {
+            throw IndexerError(
+                .embedder, "the embedder gave a vector with a number that is none, or too large", hint: hint)
+        }
+    }
+
     /// Gives every passage that shares no known vector its own; equal texts are embedded once.
     private func fill(_ documents: [IndexedDocument], known: [String: Set<Int32>]) async throws -> Prepared {
         guard let embedder else { return Prepared(documents: documents) }
@@ -228,6 +260,7 @@ package final class DocumentIndexer: Sendable {
         guard vectors.count == texts.count else {
             throw IndexerError(.embedder, "\(vectors.count) vectors for \(texts.count) texts")
         }
+        for vector in vectors { try Self.check(vector) }
         for (text, vector) in zip(texts, vectors) {
             for (document, passage) in places[text] ?? [] {
                 prepared.documents[document].passages[passage].embedding = vector

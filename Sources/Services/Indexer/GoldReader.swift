@@ -24,6 +24,8 @@ struct GoldBatch: Sendable {
     var unreadableOffsets: Int64 = 0
     /// Topic partitions that were looked at because their log is ahead and nothing comes; what is known of each.
     var stalls: [TopicPartition: String] = [:]
+    /// Those that were looked at and do not stall.
+    var settled: Set<TopicPartition> = []
     var gapOffsets: Int64 = 0
     /// False when nothing arrived in time.
     var hasRecords: Bool { !positions.isEmpty }
@@ -107,7 +109,7 @@ final class GoldReader {
         errors = []
         try check(waiting)
         var batch = GoldBatch()
-        for doubt in reading.doubts(consumer, isDrained: isDrained) { try settle(doubt, in: &batch) }
+        for doubt in reading.doubts(consumer, admin, isDrained: isDrained) { try settle(doubt, in: &batch) }
         try consumer.next(maxRecords: recordsMax, timeoutMilliseconds: timeoutMilliseconds) { records in
             // What came before an error is taken first: it may be what the topic has no more.
             let faults = SharedReading.faults(of: records)
@@ -142,6 +144,10 @@ final class GoldReader {
             batch.unreadableOffsets += range.count
             doubtful.insert(doubt.partition)
             cut.insert(doubt.partition)
+            batch.settled.insert(gold)
+            consumer = try reading.resume(after: consumer, options: options)
+        case .readable where doubt.isTold:
+            batch.settled.insert(gold)
             consumer = try reading.resume(after: consumer, options: options)
         case _ where doubt.isTold: consumer = try reading.resume(after: consumer, options: options)
         case .readable:
@@ -149,7 +155,10 @@ final class GoldReader {
                 kind: .other, operation: "fetch", subject: "\(gold)",
                 reason: "nothing came from offset \(position) on, but the broker has records", isRetriable: true)
         case .end(let next, let end):
-            guard next < end else { return }
+            guard next < end else {
+                batch.settled.insert(gold)
+                return
+            }
             stall(
                 gold, "an open transaction holds up everything from offset \(next) on; the log ends at \(end)",
                 in: &batch)

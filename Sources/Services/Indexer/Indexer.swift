@@ -171,6 +171,7 @@ package final class Indexer: Service {
     ///
     /// - Parameter only: topic partitions to read; nil for all.
     private func session(only: [Int32]?, stop: StopSignal) async throws {
+        defer { forgetStalls() }
         let state = try await documents.state()
         let configuration = configuration
         let logger = logger
@@ -242,14 +243,25 @@ package final class Indexer: Service {
         return batch
     }
 
-    /// Shows which topic partitions stall, and that those from which something came do no more.
+    /// Shows which topic partitions stall, and that those do no more from which something came or that were looked at.
     private func note(_ batch: GoldBatch) {
+        let settled = batch.settled.union(batch.positions.keys)
+        let begun = batch.stalls.filter { !settled.contains($0.key) }
         let ended = stalls.withLock { stalls in
-            let ended = batch.positions.keys.filter { stalls.removeValue(forKey: $0) != nil }
-            stalls.merge(batch.stalls) { $1 }
+            let ended = settled.filter { stalls.removeValue(forKey: $0) != nil }
+            stalls.merge(begun) { $1 }
             return ended
         }
-        for gold in batch.stalls.keys { metrics.stalled(gold).set(1) }
+        for gold in begun.keys { metrics.stalled(gold).set(1) }
+        for gold in ended { metrics.stalled(gold).set(0) }
+    }
+
+    /// Nothing is known of topic partitions that are not read.
+    private func forgetStalls() {
+        let ended = stalls.withLock { stalls in
+            defer { stalls = [:] }
+            return Array(stalls.keys)
+        }
         for gold in ended { metrics.stalled(gold).set(0) }
     }
 
@@ -262,13 +274,13 @@ package final class Indexer: Service {
             prepared, moving: batch.moves, goldPositions: positions, refused: batch.refused)
         metrics.writeSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
         metrics.transactions.increment()
-        metrics.documents.increment(by: prepared.documents.count)
+        metrics.documents.increment(by: prepared.documents.count - outcome.refused)
         metrics.passages.increment(by: outcome.passagesAdded)
         metrics.embedded.increment(by: outcome.embedded)
         metrics.reused.increment(by: outcome.reused)
         metrics.refused.increment(by: outcome.refused + batch.refused.count)
         let now = SystemClock.epochMilliseconds()
-        for document in batch.documents {
+        for document in batch.documents where !outcome.hasRefused(document) {
             guard let received = document.sourceTimestampMilliseconds else { continue }
             metrics.freshnessSeconds.observe(Double(max(0, now - received)) / 1_000)
         }

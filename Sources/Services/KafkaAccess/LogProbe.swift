@@ -37,22 +37,20 @@ package struct LogProbe: Sendable {
     private let kafka: KafkaConfiguration
     private let source: TopicPartition
     private let lookMilliseconds: Int64
+    private let looksMax: Int
     private let isStopped: @Sendable () -> Bool
 
-    /// Batches that end early are looked for one offset at a time up to here, then in growing steps: nothing tells where
-    /// such a batch begins.
-    private static let singleSteps: Int64 = 64
-    private static let looksMax = 2_000
     private static let milliseconds: Int64 = 120_000
     /// A reply may be cut off once, when the log grows while it is sent.
     private static let earlyEndsMin = 3
 
     /// - Parameters:
     ///   - lookMilliseconds: how long one look waits.
+    ///   - looksMax: how many looks one examination makes.
     ///   - isStopped: asked between steps; then the call throws `CancellationError`.
     package init(
         _ kafka: KafkaConfiguration, _ source: TopicPartition, lookMilliseconds: Int64 = 5_000,
-        isStopped: @escaping @Sendable () -> Bool
+        looksMax: Int = 2_000, isStopped: @escaping @Sendable () -> Bool
     ) {
         var kafka = kafka
         kafka.logHandler = nil
@@ -63,93 +61,26 @@ package struct LogProbe: Sendable {
         self.kafka = kafka
         self.source = source
         self.lookMilliseconds = lookMilliseconds
+        self.looksMax = looksMax
         self.isStopped = isStopped
     }
 
-    /// Looks at what lies from `start` on.
+    /// Looks at what lies from `start` on. Of a long run of unreadable batches it finds as much as its bounds allow; the rest
+    /// is found from there.
     ///
     /// - Throws: ``KafkaError``; retriable where the broker does not answer or time ran out.
     package func examine(from start: Int64) throws -> Finding {
         let marks = try KafkaAdmin(plain).watermarks(
             topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000)
-        var budget = Budget()
-        var next = max(start, marks.low)
-        guard next < marks.high else { return .end(next: next, logEnd: marks.high) }
-        var reasons: [String] = []
-        while next < marks.high {
-            let sight = try look(at: next, &budget)
-            if case .unreadable(let base, let reason) = sight {
-                if reasons.count < 3, !reasons.contains(reason) { reasons.append(reason) }
-                next = try end(ofBatchAt: next, base: base, before: marks.high, &budget)
-                continue
-            }
-            if !reasons.isEmpty {
-                if sight == .silent { throw outOfTime(next) }
-                break
-            }
-            return switch sight {
-            case .readable, .unreadable: .readable
-            case .end(let offset): .end(next: offset, logEnd: marks.high)
-            case .silent: .silent
-            }
-        }
-        let range = OffsetRange(start: start, end: next) ?? .empty(at: start)
-        return .unreadable(range, reason: reasons.joined(separator: "; "))
-    }
-
-    private struct Budget {
-        var looks = 0
-        let deadline = SystemClock.monotonicNanoseconds() / 1_000_000 + LogProbe.milliseconds
-    }
-
-    /// The first offset behind the batch that `start` lies in, `high` at most.
-    private func end(ofBatchAt start: Int64, base: Int64?, before high: Int64, _ budget: inout Budget) throws -> Int64 {
-        var (inside, outside) = (start, high)
-        var step: Int64 = 1
-        while inside + step < outside {
-            let place = inside + step
-            if let begin = try beginOfOther(than: start, base: base, at: place, &budget) {
-                outside = begin
-                break
-            }
-            inside = place
-            if base != nil || place - start >= Self.singleSteps { step *= 2 }
-        }
-        while outside - inside > 1 {
-            let middle = inside + (outside - inside) / 2
-            if let begin = try beginOfOther(than: start, base: base, at: middle, &budget) {
-                outside = begin
-            } else {
-                inside = middle
-            }
-        }
-        return outside
-    }
-
-    /// Where at or before `place` something else than the batch at `start` begins; nil where `place` lies in that one.
-    private func beginOfOther(
-        than start: Int64, base: Int64?, at place: Int64, _ budget: inout Budget
-    ) throws -> Int64? {
-        switch try look(at: place, &budget) {
-        case .readable, .end: return place
-        case .silent: throw outOfTime(place)
-        case .unreadable(let other?, _): return base != nil && other <= start ? nil : min(max(other, start + 1), place)
-        case .unreadable(nil, _): return base == nil ? nil : place
-        }
-    }
-
-    private func outOfTime(_ offset: Int64) -> KafkaError {
-        KafkaError(
+        let deadline = SystemClock.monotonicNanoseconds() / 1_000_000 + Self.milliseconds
+        var search = UnreadableSearch(
+            log: OffsetRange(start: marks.low, end: marks.high) ?? .empty(at: marks.high), looksMax: looksMax,
+            isOutOfTime: { SystemClock.monotonicNanoseconds() / 1_000_000 >= deadline },
+            look: { offset in try look(at: offset) })
+        if let finding = try search.run(from: start) { return finding }
+        throw KafkaError(
             kind: .timedOut, operation: "find the next readable record", subject: "\(source)",
-            reason: "the broker gave nothing at offset \(offset) in time", isRetriable: true)
-    }
-
-    private func look(at offset: Int64, _ budget: inout Budget) throws -> Sight {
-        budget.looks += 1
-        guard budget.looks <= Self.looksMax, SystemClock.monotonicNanoseconds() / 1_000_000 < budget.deadline else {
-            throw outOfTime(offset)
-        }
-        return try look(at: offset)
+            reason: "there was no time to look at offset \(start)", isRetriable: true)
     }
 
     /// What the broker gives from `offset` on, which must lie within the log.
@@ -180,7 +111,9 @@ package struct LogProbe: Sendable {
 
     private static func sight(_ batch: borrowing RecordBatch) throws -> Sight? {
         if let place = batch.unreadable.first, place.recordsBefore == 0 {
-            return .unreadable(base: place.baseOffset, reason: place.error.reason)
+            // An error that the broker itself sent bears the offset that was asked for, not that of a batch.
+            let isFromBroker = place.error.code > 0
+            return .unreadable(base: isFromBroker ? nil : place.baseOffset, reason: place.error.reason)
         }
         if batch.count > 0 { return .readable(batch[0].offset) }
         if let end = batch.ends.first { return .end(end.offset) }

@@ -23,6 +23,10 @@ package struct SharedReading {
     /// Up to here there is nothing to read: what lies there belongs to transactions.
     private var emptyUpTo: [Int32: Int64] = [:]
     private var lookedAt: Int64 = 0
+    /// Ends of logs that were asked for because no fetch told that they are ahead, and when.
+    private var asked: [Int32: (end: Int64?, at: Int64)] = [:]
+    private var askedInVainAt: Int64?
+    private var contradictions = Contradictions()
     private let stallMilliseconds: Int64
 
     /// - Parameters:
@@ -60,15 +64,18 @@ package struct SharedReading {
 
     /// The topic partitions that have to be looked at before the next read.
     ///
-    /// - Parameter isDrained: whether the last read took all that was there.
-    package mutating func doubts(_ consumer: KafkaConsumer, isDrained: Bool) -> [Doubt] {
+    /// - Parameters:
+    ///   - admin: asks for the ends of logs over a connection that no fetch holds up.
+    ///   - isDrained: whether the last read took all that was there.
+    package mutating func doubts(_ consumer: KafkaConsumer, _ admin: KafkaAdmin, isDrained: Bool) -> [Doubt] {
         var doubts = told.sorted().map { Doubt(partition: $0, isTold: true) }
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         guard isDrained, now - lookedAt >= Self.lookMilliseconds else { return doubts }
         lookedAt = now
+        ask(admin, consumer, now)
         for (partition, position) in positions where !told.contains(partition) {
-            let end = consumer.lastSeenWatermarks(topic: topic, partition: partition)?.high
             let place = max(position, emptyUpTo[partition] ?? 0)
+            let end = knownEnd(of: partition, consumer)
             var watch = watches[partition] ?? StallWatch(limitMilliseconds: stallMilliseconds)
             if watch.look(position: place, end: end, now: now) {
                 doubts.append(Doubt(partition: partition, isTold: false))
@@ -76,6 +83,28 @@ package struct SharedReading {
             watches[partition] = watch
         }
         return doubts
+    }
+
+    /// The log's end as far as it is known.
+    private func knownEnd(of partition: Int32, _ consumer: KafkaConsumer) -> Int64? {
+        let seen = consumer.lastSeenWatermarks(topic: topic, partition: partition)?.high
+        return [seen, asked[partition]?.end].compactMap { $0 }.max()
+    }
+
+    /// Asks for the end of one log of which no fetch tells that it is ahead: fetches may fail.
+    private mutating func ask(_ admin: KafkaAdmin, _ consumer: KafkaConsumer, _ now: Int64) {
+        let pause = min(StallWatch.askMilliseconds, stallMilliseconds)
+        func isDue(_ before: Int64?) -> Bool { before.map { now - $0 > pause } ?? true }
+        // A leader that does not answer must not hold up the other topic partitions time and again.
+        guard isDue(askedInVainAt) else { return }
+        let due = positions.filter { partition, position in
+            let seen = consumer.lastSeenWatermarks(topic: topic, partition: partition)?.high
+            return !told.contains(partition) && isDue(asked[partition]?.at) && seen ?? 0 <= position
+        }
+        guard let partition = due.keys.min(by: { asked[$0]?.at ?? .min < asked[$1]?.at ?? .min }) else { return }
+        let marks = try? admin.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
+        asked[partition] = (marks?.high, now)
+        askedInVainAt = marks == nil ? now : nil
     }
 
     /// Finds out what lies where reading cannot go on. Where it cannot be read, the position then lies behind it.
@@ -92,6 +121,8 @@ package struct SharedReading {
         case .end(let next, _): emptyUpTo[doubt.partition] = next
         case .readable, .silent: break
         }
+        if case .unreadable = finding { return finding }
+        if doubt.isTold { try contradictions.note(source, at: position) }
         return finding
     }
 

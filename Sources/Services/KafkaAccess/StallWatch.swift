@@ -1,3 +1,5 @@
+package import Kafka
+
 /// Notices a log whose end is ahead of a reader without anything coming.
 ///
 /// Counts the time in which the reader looked and got nothing, in steps of a second at most: a process that was stopped
@@ -6,6 +8,8 @@ package struct StallWatch: Sendable {
     /// How long a log may be ahead without progress, in milliseconds. With the pause between two looks at its end and the
     /// time to examine the place it stays below 30 s.
     package static let limitMilliseconds: Int64 = 15_000
+    /// Pause between two questions for the log's end while nothing comes; each fetch tells it, too, unless fetches fail.
+    package static let askMilliseconds: Int64 = 5_000
     private static let stepMilliseconds: Int64 = 1_000
 
     private let limitMilliseconds: Int64
@@ -36,5 +40,21 @@ package struct StallWatch: Sendable {
         guard waitedMilliseconds >= limitMilliseconds else { return false }
         waitedMilliseconds = 0
         return true
+    }
+}
+
+extension KafkaConsumer {
+    /// Asks for a log's end, for the time in which no fetch tells it; nil where nobody does.
+    ///
+    /// A fetch without an answer holds up what is asked behind it on the same connection, so that where the client itself
+    /// learns nothing another one asks. Blocks for two seconds at most.
+    package func askedLogEnd(topic: String, partition: Int32) -> Int64? {
+        let own = try? watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
+        if let own { return own.high }
+        var plain = configuration
+        plain.logHandler = nil
+        plain.statisticsHandler = nil
+        let other = try? KafkaAdmin(plain).watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
+        return other?.high
     }
 }

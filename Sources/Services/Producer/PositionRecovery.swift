@@ -67,6 +67,7 @@ package enum PositionRecovery {
         private var cut: Set<Int32> = []
         /// Those in which a producer's record was seen.
         private var own: Set<Int32> = []
+        private var contradictions = Contradictions()
 
         /// Looked into when nothing came for so long.
         private static let idleMilliseconds: Int64 = 3_000
@@ -130,11 +131,12 @@ package enum PositionRecovery {
                     return batch.count
                 }
                 if count > 0 { heardAt = now }
-                var doubtful = places.map(\.partition).filter { open[$0] != nil }
+                let told = Set(places.map(\.partition)).filter { open[$0] != nil }
+                var doubtful = told.sorted()
                 if now - heardAt > Self.idleMilliseconds { doubtful = open.keys.sorted() }
                 guard !doubtful.isEmpty else { continue }
                 let began = SystemClock.monotonicNanoseconds() / 1_000_000
-                for partition in doubtful { try pass(partition) }
+                for partition in doubtful { try pass(partition, isTold: told.contains(partition)) }
                 // With another client: this one's queue may hold more about the old places.
                 consumer = try KafkaConsumer(kafka, options: options)
                 try assign()
@@ -164,14 +166,14 @@ package enum PositionRecovery {
         }
 
         /// Goes on behind what cannot be read. A position that is lost with it means that more events are fetched again.
-        private func pass(_ partition: Int32) throws {
+        private func pass(_ partition: Int32, isTold: Bool) throws {
             let source = TopicPartition(topic: topic, partition: partition)
             let position = positions[partition] ?? 0
             let high = open[partition] ?? position
             switch try LogProbe(kafka, source, isStopped: isStopped).examine(from: position) {
             case .unreadable(let range, _): positions[partition] = range.end
             case .end: positions[partition] = high
-            case .readable, .silent: break
+            case .readable, .silent: if isTold { try contradictions.note(source, at: position) }
             }
             if positions[partition] ?? high >= high { open[partition] = nil }
         }

@@ -20,9 +20,17 @@ package protocol GenerationDatabase {
     func promote(_ generation: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64
     /// The states of all generations.
     func states(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: GenerationState]
+    /// The fingerprints of the logics that make them; empty where none was noted.
+    func logicVersions(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: String]
 }
 
-extension GenerationStore: GenerationDatabase {}
+extension GenerationStore: GenerationDatabase {
+    /// See ``GenerationDatabase``. Counts what they hold besides, so it is asked only where something differs.
+    package func logicVersions(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: String] {
+        let summaries = try list(timeoutMilliseconds: timeoutMilliseconds)
+        return Dictionary(summaries.map { ($0.generation, $0.logicVersion) }) { _, last in last }
+    }
+}
 
 /// The changes of generations, each of which is two steps: the database's, then that of the lake's list.
 ///
@@ -37,11 +45,12 @@ extension GenerationStore: GenerationDatabase {}
 /// | `candidate`, `previous` | `active` | the promotion was done: the list says `active`, and of the other one `previous` |
 /// | not `pruned` | `pruned` | it was given up: the list says so |
 /// | `pruned` | `created`, `candidate`, `previous` | the same in the database: what is given up stays so |
-/// | nothing | `created` | the replay never began: given up in the database |
+/// | nothing | `created` | the replay never began: the next one gives it up in the database |
 /// | `candidate` | `previous`, or the reverse | a database of before, which could not tell: the list's word holds |
 ///
-/// Anything else, such as an index that was made anew, is reported and left to an operator. Blocking, and confined to one
-/// thread as the database's connection is.
+/// Anything else, such as an index that was made anew, is reported and left to an operator. So is everything where list and
+/// database do not look like one another's (``estrangement(_:_:)``): somebody may have started a lake of another place
+/// beside this database. Blocking, and confined to one thread as the database's connection is.
 package struct GenerationSteps {
     private let log: GenerationLog
     private let database: any GenerationDatabase
@@ -57,7 +66,7 @@ package struct GenerationSteps {
 
     /// Makes a child of the active generation.
     package func create(logicVersion: String, settings: String, note: String) throws -> LakeGeneration {
-        try healedSteps {
+        try healedSteps(isMaking: true) {
             guard let active = try log.active() else { throw ReplayError.noGeneration(log.path) }
             let number = try database.create(
                 parent: active.number, logicVersion: logicVersion, note: note, atLeast: try log.nextNumber(),
@@ -174,20 +183,31 @@ package struct GenerationSteps {
         // Most starts find nothing, and need no lock. A lake that is not here, or has no generation yet, says nothing
         // about the database.
         guard try !differences().isEmpty else { return [] }
-        return try log.withSteps { try bringTogether() }
+        return try log.withSteps { try bringTogether(isMaking: false) }
     }
 
-    private func healedSteps<Result>(_ body: () throws -> Result) throws -> Result {
+    /// As ``heal()``, and gives up what the list does not know, as a replay's first step does.
+    func healBeforeMaking() throws -> [String] {
+        try log.withSteps { try bringTogether(isMaking: true) }
+    }
+
+    private func healedSteps<Result>(isMaking: Bool = false, _ body: () throws -> Result) throws -> Result {
         try log.withSteps {
-            if try !log.read().isEmpty { try bringTogether() }
+            if try !log.read().isEmpty { try bringTogether(isMaking: isMaking) }
             return try body()
         }
     }
 
+    /// - Parameter isMaking: whether a replay is about to begin in this lake. Only then is something given up that the list
+    ///   does not know: at a start it may be the replay of another lake, which runs.
     @discardableResult
-    private func bringTogether() throws -> [String] {
+    private func bringTogether(isMaking: Bool) throws -> [String] {
         let states = try database.states(timeoutMilliseconds: Self.statementMilliseconds)
-        for known in try log.read() {
+        let before = try log.read()
+        let found = Self.differences(before, states)
+        guard !found.isEmpty else { return [] }
+        if let reason = try estrangement(before, states) { return found + [reason] }
+        for known in before {
             guard let state = states[known.number], state != known.state else { continue }
             if known.state == .pruned, [.created, .candidate, .previous].contains(state) {
                 try setInIndex(.pruned, known.number, from: state)
@@ -205,10 +225,52 @@ package struct GenerationSteps {
             }
             try setInIndex(known.state, known.number, from: state)
         }
-        for (number, state) in states where state == .created && !lake.contains(where: { $0.number == number }) {
+        for (number, state) in states
+        where isMaking && state == .created && !lake.contains(where: { $0.number == number }) {
             try setInIndex(.pruned, number, from: state)
         }
         return try differences()
+    }
+
+    /// Why list and database do not look like one another's, with what to do; nil where they do.
+    ///
+    /// They do where what both know was made by the same logic, neither lacks what the other holds, and the active
+    /// generation is the same or a promotion was cut in two. A number that only the list gives up, or only the database is
+    /// making, says nothing.
+    private func estrangement(
+        _ lake: [LakeGeneration], _ states: [Int64: GenerationState]
+    ) throws -> String? {
+        guard let reason = try difference(of: lake, from: states) else { return nil }
+        return "the lake \(Folder.parent(of: log.path)) and the index do not look like one another's (\(reason)), so "
+            + "neither was changed: check LAKE_DIR and POSTGRES_DSN; where both are right, `medallion promote` says "
+            + "which generation is to be active"
+    }
+
+    private func difference(of lake: [LakeGeneration], from states: [Int64: GenerationState]) throws -> String? {
+        let list = Dictionary(lake.map { ($0.number, $0.state) }) { _, last in last }
+        for (number, state) in list.sorted(by: { $0.key < $1.key }) where state != .pruned && states[number] == nil {
+            return "the index has no generation \(number)"
+        }
+        for (number, state) in states.sorted(by: { $0.key < $1.key }) where state.isComplete && list[number] == nil {
+            return "the lake has no generation \(number)"
+        }
+        guard let served = states.first(where: { $0.value == .active })?.key else {
+            return "no generation of the index is active"
+        }
+        if let active = list.first(where: { $0.value == .active })?.key, active != served {
+            let isCutPromotion = list[served] != .pruned && states[active]?.isComplete == true
+            if !isCutPromotion { return "\(active) is active in the lake, \(served) in the index" }
+        } else if list[served] == .pruned {
+            return "\(served) is pruned in the lake and active in the index"
+        }
+        let versions = try database.logicVersions(timeoutMilliseconds: Self.statementMilliseconds)
+        for known in lake {
+            // The first generation's row is made before anybody knows its logic.
+            let logic = known.logicVersion
+            guard let version = versions[known.number], !version.isEmpty, version != logic else { continue }
+            return "generation \(known.number) is of logic \(logic) in the lake and of \(version) in the index"
+        }
+        return nil
     }
 
     /// The list says of the generation that is served that it is, if that is a promotion that was cut short. Where the index
@@ -231,7 +293,10 @@ package struct GenerationSteps {
     /// What list and database say differently, one sentence each.
     package func differences() throws -> [String] {
         let states = try database.states(timeoutMilliseconds: Self.statementMilliseconds)
-        let lake = try log.read()
+        return Self.differences(try log.read(), states)
+    }
+
+    private static func differences(_ lake: [LakeGeneration], _ states: [Int64: GenerationState]) -> [String] {
         guard !lake.isEmpty else { return [] }
         var sentences: [String] = []
         for known in lake where states[known.number] != known.state {

@@ -179,7 +179,13 @@ package struct Replay: Sendable {
             watch = found.0
             handovers.merge(found.1) { $1 }
             waiting.removeAll { handovers[$0] != nil }
-            guard let source = waiting.first else { return handovers }
+            guard let source = waiting.first else {
+                // The topic may have grown meanwhile.
+                let grown = try await lane.run { try reader.sources() }.filter { handovers[$0] == nil }
+                if grown.isEmpty { return handovers }
+                waiting = grown
+                continue
+            }
             guard waited < Int64(Self.handoverSecondsMax) * 1_000_000_000 else {
                 throw ReplayError(
                     "the stream job has not handed \(source) over to generation \(child) in "
@@ -200,13 +206,19 @@ package struct Replay: Sendable {
         if let offset = try log.handover(of: child) { return offset }
         guard mayWrite else { return nil }
         do {
-            var writer = try PartitionWriter.open(layout: layout, source: source)
-            guard let next = writer.nextOffset else { return 0 }
-            try writer.handOver(to: child, at: next)
-            return next
+            return try recordHandover(to: child, source, layout)
         } catch LakeError.locked {
             return nil
         }
+    }
+
+    private static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64 {
+        var writer = try PartitionWriter.open(layout: layout, source: source)
+        guard let next = writer.nextOffset else { return 0 }
+        try writer.handOver(to: child, at: next)
+        // The stream job may have recorded one since the log was read; that one holds.
+        let handovers = writer.handovers
+        return handovers[child] ?? next
     }
 
     private func replay(

@@ -1,6 +1,7 @@
 /// Ways in which a source's events go wrong, made from a good event: what quarantine is tested and measured with.
 package enum Poison: String, CaseIterable, Sendable {
     case brokenUTF8, notJSON, array, missingMeta, wrongType, absurdTime, oversized, null, tooDeep, unknownSchema
+    case longText, nullInID
 
     /// The name of the rule that catches it.
     package var rule: String {
@@ -15,15 +16,19 @@ package enum Poison: String, CaseIterable, Sendable {
         case .null: "null_payload"
         case .tooDeep: "too_deep"
         case .unknownSchema: "unknown_schema"
+        case .longText: "text_too_long"
+        case .nullInID: "null_character"
         }
     }
 
     private static let oversizedBytes = 2 << 20
     private static let depth = 200
+    /// A title may have 1 KiB.
+    private static let titleBytes = 2 << 10
 
     /// The spoilt payload; nil is a tombstone.
     ///
-    /// - Parameter event: a recent change as compact JSON, with `meta.dt`, `$schema` and `bot`.
+    /// - Parameter event: a recent change as compact JSON, with `meta.id`, `meta.dt`, `$schema`, `title` and `bot`.
     package func payload(of event: [UInt8]) -> [UInt8]? {
         switch self {
         case .brokenUTF8: Self.insert([0xFF, 0xFE], behind: #""title":""#, in: event)
@@ -43,6 +48,10 @@ package enum Poison: String, CaseIterable, Sendable {
                     + [UInt8](repeating: UInt8(ascii: "]"), count: Self.depth) + Array(",".utf8), behind: "{", in: event
             )
         case .unknownSchema: Self.insert(Array("other/".utf8), behind: #""$schema":"/mediawiki/"#, in: event)
+        case .longText:
+            Self.insert(
+                [UInt8](repeating: UInt8(ascii: "t"), count: Self.titleBytes), behind: #""title":""#, in: event)
+        case .nullInID: Self.insert(Array(#"\u0000"#.utf8), behind: #""id":""#, in: event)
         }
     }
 

@@ -25,14 +25,22 @@ struct CommittedGold {
         guard let first = try log.firstEntry(beyond: start) else { return }
         logger.info(
             "publishing commits again", ["topic_partition": "\(source)", "from": String(start), "to": String(end)])
+        // A list that was put back from a copy may lack a generation that the log names: nobody is served it, and its lines
+        // cannot be placed.
+        let listed = Set(try GenerationLog(layout: layout).read().map(\.number))
+        let known = handovers.filter { listed.contains($0.key) }
+        var unlisted: Set<Int64> = []
         var failure: (any Error)?
         try log.forEach(from: first.start) { [source] record throws(LakeError) in
             // An entry of the log may be many commits, of which the first were published.
             guard record.kind == .commit,
                 let range = OffsetRange(start: max(record.range.start, start), end: record.range.end)
             else { return true }
+            for part in record.parts where !listed.contains(part.generation) { unlisted.insert(part.generation) }
+            let parts = record.parts.filter { listed.contains($0.generation) }
+            if parts.isEmpty, !record.parts.isEmpty { return true }
             do {
-                for part in record.parts {
+                for part in parts {
                     try reader.forEachLine(
                         .gold, generation: part.generation, source: source, range: range
                     ) { offset, line throws(LakeError) in
@@ -42,13 +50,21 @@ struct CommittedGold {
                     if let failure { throw failure }
                 }
                 try publisher.publishMarker(
-                    generations: record.parts.map(\.generation), handovers: handovers, range: range, source: source)
+                    generations: parts.map(\.generation), handovers: known, range: range, source: source)
             } catch {
                 failure = error
             }
             return failure == nil
         }
         if let failure { throw failure }
+        if !unlisted.isEmpty {
+            logger.warning(
+                "commits name generations that the lake's list lacks; their documents were left out",
+                [
+                    "topic_partition": "\(source)",
+                    "generations": unlisted.sorted().map(String.init).joined(separator: ", "),
+                ])
+        }
     }
 
     private func publish(

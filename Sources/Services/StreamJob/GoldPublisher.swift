@@ -116,6 +116,10 @@ package final class GoldPublisher: Sendable {
         }
         json.endObject()
         json.endObject()
+        // Another worker's thread may be at it. What a stop or a crash keeps back with the marker is published again.
+        while let refusals, refusals.isSettling(source.partition) {
+            if stop.sleep(milliseconds: 20) { throw CancellationError() }
+        }
         let key = Array(GoldTopic.commitKey.utf8)
         try key.withUnsafeBytes { keyBytes in
             try json.bytes.withUnsafeBytes { value in
@@ -175,6 +179,7 @@ package final class GoldPublisher: Sendable {
         var position = start
         let gold = TopicPartition(topic: topic, partition: source.partition)
         var idleSince = SystemClock.monotonicNanoseconds()
+        var contradictions = Contradictions()
         while position < end {
             if stop.isRequested { throw CancellationError() }
             var isUnreadable = false
@@ -197,8 +202,10 @@ package final class GoldPublisher: Sendable {
             }
             let idle = SystemClock.monotonicNanoseconds() - idleSince
             guard isUnreadable || idle > idleNanosecondsMax else { continue }
+            let place = position
             position = try next(readableFrom: position, gold, consumer.configuration, stop: stop) ?? end
             guard position < end else { break }
+            if isUnreadable, position == place { try contradictions.note(gold, at: place) }
             // With another client: this one's queue may hold more about the old place.
             consumer = try KafkaConsumer(consumer.configuration, options: options)
             try consumer.assign([(topic: topic, partition: source.partition, offset: .at(position))])
@@ -257,6 +264,6 @@ package final class GoldPublisher: Sendable {
     private func settle(_ report: DeliveryReport) throws {
         guard let error = report.error else { return }
         guard error.kind == .messageTooLarge, let refusals, let record = report.undelivered else { throw error }
-        try refusals.sendAlone(record, topic: topic, partition: report.partition)
+        try refusals.sendAlone(record, topic: topic, partition: report.partition, stop: stop)
     }
 }

@@ -1,6 +1,7 @@
 import Bytes
 import Events
 package import Kafka
+import ServiceLifecycle
 import Synchronization
 package import Telemetry
 
@@ -8,9 +9,10 @@ package import Telemetry
 ///
 /// What is known to be too large never gets as far as the broker. Where a broker refuses a batch all the same, because the
 /// topic's limit was lowered meanwhile, that says little about each record of it: each goes once more, alone, by a client
-/// of its own, and only a document that is refused again is left out.
+/// of its own, and only a document that is refused again is left out. It is tried for as long as the job runs: the marker of
+/// its commit may be on the topic already, and then no start publishes it again.
 package final class GoldRefusals: Sendable {
-    private static let deliveryMilliseconds = 10_000
+    private static let lookMilliseconds = 100
     private static let idCharactersMax = 255
 
     private let configuration: KafkaConfiguration
@@ -19,9 +21,17 @@ package final class GoldRefusals: Sendable {
     private let reports = Mutex(ReportLimiter())
     /// Made when first needed, which is hardly ever.
     private let client = Mutex<KafkaProducer?>(nil)
+    private let deliveryMilliseconds: Int
+    /// Records that are on their way alone, by topic partition of the Gold topic; those that did not come through stay.
+    private let unsettled = Mutex<[Int32: Int]>([:])
 
-    /// - Parameter count: of documents that were left out.
-    package init(configuration: KafkaConfiguration, count: Counter, logger: Logger) {
+    /// - Parameters:
+    ///   - count: of documents that were left out.
+    ///   - deliveryMilliseconds: how long a record may take until that is told of, and how long a stop waits for it.
+    package init(
+        configuration: KafkaConfiguration, count: Counter, logger: Logger, deliveryMilliseconds: Int = 10_000
+    ) {
+        self.deliveryMilliseconds = deliveryMilliseconds
         self.configuration = configuration
         self.count = count
         self.logger = logger
@@ -52,10 +62,12 @@ package final class GoldRefusals: Sendable {
         return json.bytes
     }
 
-    /// Sends a refused record in a batch of its own, or a notice where that is refused, too.
+    /// Sends a refused record in a batch of its own, or a notice where that is refused, too. Blocks until one of them came
+    /// through.
     ///
-    /// - Throws: ``KafkaError`` where neither comes through.
-    func sendAlone(_ record: UndeliveredRecord, topic: String, partition: Int32) throws {
+    /// - Throws: ``KafkaError`` where neither did until a stop was asked for, or where trying again is no use.
+    func sendAlone(_ record: UndeliveredRecord, topic: String, partition: Int32, stop: StopSignal) throws {
+        unsettled.withLock { $0[partition, default: 0] += 1 }
         try client.withLock { client in
             let producer = try client ?? makeClient()
             client = producer
@@ -63,7 +75,7 @@ package final class GoldRefusals: Sendable {
             var record = record
             // The marker of its commit may be there already.
             if isDocument { record.headers.append((GoldTopic.lateHeader, [UInt8(ascii: "1")])) }
-            guard let refusal = try deliver(record, topic, partition, producer) else { return }
+            guard let refusal = try deliver(record, topic, partition, producer, stop) else { return }
             guard isDocument else { throw refusal }
             note(
                 topic: topic, source: "\(Self.header(GoldTopic.sourceTopicHeader, of: record))[\(partition)]",
@@ -76,20 +88,26 @@ package final class GoldRefusals: Sendable {
             record.value = notice
             record.headers.removeAll { $0.0 == GoldTopic.kindHeader }
             record.headers.append((GoldTopic.kindHeader, Array(GoldTopic.refusedKind.utf8)))
-            if let refusal = try deliver(record, topic, partition, producer) { throw refusal }
+            if let refusal = try deliver(record, topic, partition, producer, stop) { throw refusal }
         }
+        unsettled.withLock { $0[partition, default: 1] -= 1 }
     }
+
+    /// Whether a record of the Gold topic partition is on its way alone, or did not come through. No marker may pass it.
+    func isSettling(_ partition: Int32) -> Bool { unsettled.withLock { $0[partition] ?? 0 > 0 } }
 
     private func makeClient() throws -> KafkaProducer {
         var options = ProducerOptions()
         options.messageMaxBytes = ProducerOptions.messageMaxBytesLimit
         options.lingerMilliseconds = 0
+        options.messageTimeoutMilliseconds = 0
         return try KafkaProducer(configuration, options: options)
     }
 
     /// - Returns: the broker's error where it refuses the record for its size.
     private func deliver(
-        _ record: UndeliveredRecord, _ topic: String, _ partition: Int32, _ producer: KafkaProducer
+        _ record: UndeliveredRecord, _ topic: String, _ partition: Int32, _ producer: KafkaProducer,
+        _ stop: StopSignal
     ) throws -> KafkaError? {
         do throws(KafkaError) {
             try producer.send(
@@ -98,19 +116,39 @@ package final class GoldRefusals: Sendable {
             guard error.kind == .messageTooLarge else { throw error }
             return error
         }
-        let reports = producer.flush(timeoutMilliseconds: Self.deliveryMilliseconds)
-        if let error = reports.compactMap(\.error).last {
-            guard error.kind == .messageTooLarge else { throw error }
-            return error
+        // The client itself tries again without end.
+        var deadline = SystemClock.monotonicNanoseconds() + Int64(deliveryMilliseconds) * 1_000_000
+        var isStopping = false
+        while true {
+            let reports = producer.flush(timeoutMilliseconds: Self.lookMilliseconds)
+            if let error = reports.compactMap(\.error).last {
+                guard error.kind == .messageTooLarge else { throw error }
+                return error
+            }
+            if producer.pendingCount == 0 { return nil }
+            let now = SystemClock.monotonicNanoseconds()
+            if !isStopping, stop.isRequested {
+                isStopping = true
+                deadline = now + Int64(deliveryMilliseconds) * 1_000_000
+            }
+            guard now >= deadline else { continue }
+            if isStopping { break }
+            logger.warning(
+                "a record that the Gold topic refused together with others is not acknowledged yet; waiting for it",
+                ["topic": topic, "partition": "\(partition)"])
+            deadline = .max
         }
-        guard producer.pendingCount == 0 else {
-            producer.purge()
-            throw KafkaError(
-                kind: .timedOut, operation: "publish", subject: topic,
-                reason: "a record is not acknowledged after \(Self.deliveryMilliseconds) ms",
-                hint: "it is published again at the next start", isRetriable: true)
-        }
-        return nil
+        producer.purge()
+        let error = KafkaError(
+            kind: .timedOut, operation: "publish", subject: topic,
+            reason: "a record that was refused together with others was not acknowledged before the stop",
+            hint: "the lake has the document; `medallion replay` of its offset puts it into a new generation",
+            isRetriable: true)
+        // Whoever asked for the stop wants no errors any more.
+        logger.error(
+            "a document may be missing from the index",
+            ["error": "\(error)", "offset": Self.header(GoldTopic.sourceOffsetHeader, of: record)])
+        throw error
     }
 
     private static func header(_ name: String, of record: UndeliveredRecord) -> String {

@@ -132,6 +132,9 @@ final class PartitionWorker {
         return nil
     }
 
+    /// To be called when no more is read: it waits for nothing any more.
+    func endReading() { reading.end() }
+
     /// Once a second shows how far the lake is: the lag as a metric, the offset in the consumer group for tools to see.
     private func report(_ consumer: KafkaConsumer, _ offsets: GroupOffsets) {
         let now = SystemClock.monotonicNanoseconds()

@@ -10,8 +10,6 @@ import Telemetry
 ///
 /// Not thread-safe; used on the worker's thread.
 struct SourceReading {
-    /// Pause between two questions for the log's end while nothing comes; each fetch tells it, too, unless fetches fail.
-    private static let endMilliseconds: Int64 = 5_000
     /// The longest reason that goes into a commit log, in bytes.
     private static let reasonBytesMax = 500
 
@@ -74,6 +72,9 @@ struct SourceReading {
         if isTroubled { noteTrouble(nil) }
     }
 
+    /// To be called when the worker ends: of a topic partition that is not read nobody knows that it stalls.
+    mutating func end() { noteTrouble(nil) }
+
     private mutating func noteTrouble(_ trouble: String?) {
         isTroubled = trouble != nil
         stalled.set(isTroubled ? 1 : 0)
@@ -86,12 +87,10 @@ struct SourceReading {
     mutating func isStalled(_ consumer: KafkaConsumer) -> Bool {
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         let seen = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition)?.high
-        if seen ?? 0 <= position, now - endAskedAt > Self.endMilliseconds {
+        if seen ?? 0 <= position, now - endAskedAt > min(StallWatch.askMilliseconds, options.stallMilliseconds) {
             endAskedAt = now
             // A broker that does not answer is noticed by others; here it only means that nothing is known.
-            logEnd = try? consumer.watermarks(
-                topic: source.topic, partition: source.partition, timeoutMilliseconds: 1_000
-            ).high
+            logEnd = consumer.askedLogEnd(topic: source.topic, partition: source.partition)
         }
         let end = max(seen ?? 0, logEnd ?? 0)
         guard watch.look(position: max(position, emptyUpTo), end: end, now: now) else { return false }

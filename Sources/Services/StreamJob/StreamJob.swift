@@ -161,12 +161,12 @@ package final class StreamJob: Service {
     /// - Returns: whether it ended because there are more topic partitions than it knows.
     private func runOnce(stop: StopSignal) async throws -> Bool {
         let lane = Lane(name: "stream-setup")
-        let (sources, publisher) = try await lane.run { [self] in
-            let sources = try prepareTopics()
-            return (sources, try makePublisher(stop: stop))
-        }
         // A worker that fails ends its siblings, so that the whole job starts again or stops loudly.
         let local = StopSignal()
+        let (sources, publisher) = try await lane.run { [self] in
+            let sources = try prepareTopics()
+            return (sources, try makePublisher(stop: local))
+        }
         let forward = Task {
             await stop.wait()
             local.request()
@@ -231,7 +231,7 @@ package final class StreamJob: Service {
                 + "number: add topic partitions to it", isRetriable: true)
     }
 
-    /// - Parameter stop: ends waiting for room in the queue.
+    /// - Parameter stop: ends waiting for room in the queue, and for records that the topic refused.
     func makePublisher(stop: StopSignal) throws -> GoldPublisher {
         let recordBytesMax = goldRecordBytesMax.withLock { $0 }
         return GoldPublisher(
@@ -335,7 +335,7 @@ package final class StreamJob: Service {
         metrics.held.add(1)
         defer {
             metrics.held.add(-1)
-            note(trouble: nil, of: source)
+            worker.endReading()
         }
         let marker = try GoldPublisher.lastMarker(
             configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)

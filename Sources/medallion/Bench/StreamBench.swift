@@ -104,7 +104,7 @@ struct StreamBench {
         let (clean, poisoned) = (seconds[0].quantile(0.5), seconds[1].quantile(0.5))
         return BenchReport(
             title:
-                "stream with \(poison) % poison of ten kinds against none, medians of \(Self.roundsOfComparison) runs "
+                "stream with \(poison) % poison of every kind against none, medians of \(Self.roundsOfComparison) runs "
                 + "each in turn, \(partitions) topic partitions",
             figures: [
                 BenchFigure("events", Double(events), ""),

@@ -56,6 +56,7 @@ struct BatchValidator: ~Copyable {
             throw .unsupportedCompressionType
         }
         let bytesMax = min(Self.unpackedBytesMax, budget)
+        guard bytesMax > 0 else { throw .messageTooLarge }
         var unpacked = 0
         do throws(PayloadDecompressor.Failure) {
             let result = try decompressor.decompress(payload, codec, bytesMax: bytesMax) { records in
@@ -77,19 +78,29 @@ struct BatchValidator: ~Copyable {
 
     /// The first record from `start` on that is not older than `time` (milliseconds since 1970), in a batch from the
     /// log; nil where there is none, or the batch cannot be unpacked.
+    ///
+    /// - Parameter budget: bytes that may still be unpacked; where that is too little, the batch's first offset stands
+    ///   for the record.
     mutating func firstRecord(
-        notBefore time: Int64, from start: Int64, in batch: UnsafeRawBufferPointer, _ header: RecordBatchHeader
+        notBefore time: Int64, from start: Int64, in batch: UnsafeRawBufferPointer, _ header: RecordBatchHeader,
+        budget: inout Int
     ) -> TimedOffset? {
-        var budget = Self.unpackedBytesMax
-        return try? withRecords(of: batch, header, budget: &budget) { records -> TimedOffset? in
-            var walk = RecordWalk(records)
-            for index in 0..<Int(header.recordCount) {
-                guard let delta = walk.next(offsetDelta: index) else { return nil }
-                let record = TimedOffset(
-                    offset: header.baseOffset + Int64(index), timestamp: header.baseTimestamp &+ delta)
-                if record.offset >= start, record.timestamp >= time { return record }
+        do throws(ErrorCode) {
+            return try withRecords(of: batch, header, budget: &budget) { records -> TimedOffset? in
+                var walk = RecordWalk(records)
+                for index in 0..<Int(header.recordCount) {
+                    guard let delta = walk.next(offsetDelta: index) else { return nil }
+                    let record = TimedOffset(
+                        offset: header.baseOffset + Int64(index), timestamp: header.baseTimestamp &+ delta)
+                    if record.offset >= start, record.timestamp >= time { return record }
+                }
+                return nil
             }
-            return nil
+        } catch {
+            switch error {
+            case .messageTooLarge, .unknownServerError: return TimedOffset(batch: header, from: start)
+            default: return nil
+            }
         }
     }
 }

@@ -224,13 +224,24 @@ final class PartitionLog: Sendable {
         return dropped.count
     }
 
+    /// Removes the files of the segments that hold nothing readable any more; one that stays keeps no other.
+    ///
+    /// - Throws: the first failure; what could not be removed is tried again next time.
     private func removeDropped() throws(FileError) {
         try withWriter { writer throws(FileError) in
-            while let base = writer.dropped.first {
-                try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base))
-                try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base, suffix: SegmentSeal.suffix))
-                writer.dropped.removeFirst()
+            var failure: FileError?
+            var left: [Int64] = []
+            for base in writer.dropped {
+                do throws(FileError) {
+                    try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base))
+                    try Folder.removeIfPresent(folder + "/" + SegmentFile.name(base, suffix: SegmentSeal.suffix))
+                } catch {
+                    left.append(base)
+                    if failure == nil { failure = error }
+                }
             }
+            writer.dropped = left
+            if let failure { throw failure }
         }
     }
 

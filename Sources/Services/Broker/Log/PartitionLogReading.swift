@@ -24,6 +24,16 @@ struct TimedOffset: Equatable, Sendable {
     var offset: Int64
     /// Milliseconds since 1970.
     var timestamp: Int64
+
+    init(offset: Int64, timestamp: Int64) {
+        self.offset = offset
+        self.timestamp = timestamp
+    }
+
+    /// Stands for a record somewhere in a batch: never later than it, and of a time that is in the batch.
+    init(batch header: RecordBatchHeader, from start: Int64) {
+        self.init(offset: max(header.baseOffset, start), timestamp: header.maxTimestamp)
+    }
 }
 
 extension PartitionLog {
@@ -75,20 +85,25 @@ extension PartitionLog {
 
     /// The first offset whose record is not older than `time` (milliseconds since 1970); nil when all are older.
     ///
-    /// - Parameter validator: unpacks the batch that holds it.
+    /// - Parameters:
+    ///   - validator: unpacks the batch that holds it.
+    ///   - budget: bytes of batches that may still be read and unpacked for it. Where that is too little, the answer is
+    ///     the batch's first offset: some records too early, never one too late.
     func firstOffset(
-        notBefore time: Int64, _ validator: inout BatchValidator
+        notBefore time: Int64, _ validator: inout BatchValidator, budget: inout Int
     ) throws(FileError) -> TimedOffset? {
         let view = published.withLock { $0 }
         for sealed in view.sealed where sealed.timestampMax >= time && sealed.endOffset > view.startOffset {
-            if let found = try firstOffset(notBefore: time, in: try open(sealed), view, &validator) { return found }
+            let found = try firstOffset(notBefore: time, in: try open(sealed), view, &validator, &budget)
+            if let found { return found }
         }
         guard view.activeTimestampMax >= time, view.endPosition > 0 else { return nil }
-        return try firstOffset(notBefore: time, in: active(view), view, &validator)
+        return try firstOffset(notBefore: time, in: active(view), view, &validator, &budget)
     }
 
     private func firstOffset(
-        notBefore time: Int64, in segment: Segment, _ view: PublishedLog, _ validator: inout BatchValidator
+        notBefore time: Int64, in segment: Segment, _ view: PublishedLog, _ validator: inout BatchValidator,
+        _ budget: inout Int
     ) throws(FileError) -> TimedOffset? {
         let entry = try segment.index.last { $0.timestampBefore < time }
         let scanner = BatchScanner(file: segment.file, limit: segment.byteCount)
@@ -101,13 +116,15 @@ extension PartitionLog {
                 return false
             }
             guard let (header, position) = candidate else { return nil }
-            if header.isLogAppendTime {
-                let offset = max(header.baseOffset, view.startOffset)
-                return TimedOffset(offset: offset, timestamp: header.maxTimestamp)
+            // What is read is counted as well: records that are not packed take their time, too.
+            if header.isLogAppendTime || header.byteCount > budget {
+                return TimedOffset(batch: header, from: view.startOffset)
             }
+            budget -= header.byteCount
             let bytes = try segment.file.bytes(at: position, count: header.byteCount)
             let found = bytes.withUnsafeBytes { batch in
-                validator.firstRecord(notBefore: time, from: view.startOffset, in: batch, header)
+                validator.firstRecord(
+                    notBefore: time, from: view.startOffset, in: batch, header, budget: &budget)
             }
             if let found { return found }
             // The batch's late records lie before the log's start.
@@ -116,12 +133,14 @@ extension PartitionLog {
         return nil
     }
 
-    /// The first record with the largest timestamp; nil for an empty log.
-    func offsetOfLargestTimestamp(_ validator: inout BatchValidator) throws(FileError) -> TimedOffset? {
+    /// The first record with the largest timestamp, as exactly as `budget` allows; nil for an empty log.
+    func offsetOfLargestTimestamp(
+        _ validator: inout BatchValidator, budget: inout Int
+    ) throws(FileError) -> TimedOffset? {
         let view = published.withLock { $0 }
         let largest = view.sealed.map(\.timestampMax).reduce(view.activeTimestampMax, max)
         guard largest > Int64.min else { return nil }
-        return try firstOffset(notBefore: largest, &validator)
+        return try firstOffset(notBefore: largest, &validator, budget: &budget)
     }
 
     private struct Segment {

@@ -82,18 +82,43 @@ final class BrokerLoop: @unchecked Sendable {
     /// whoever it is that just asked for more.
     func relieveMemory() {
         guard requestBytes > core.configuration.requestMemoryBytesMax else { return }
+        _ = closeGreediest()
+    }
+
+    /// - Returns: whether there was an unfinished frame.
+    private func closeGreediest() -> Bool {
         guard let greediest = sessions.values.max(by: { $0.heldBytes < $1.heldBytes }), greediest.heldBytes > 0 else {
-            return
+            return false
         }
-        greediest.close("requests hold more memory than they may together; this one's unfinished frame the most")
+        reportMalformed(
+            peer: greediest.connection.peer,
+            "requests hold more memory than they may together; this one's unfinished frame the most")
+        // Also one that is about to end by itself: its bytes are off when this returns.
+        greediest.connection.close()
+        return true
+    }
+
+    /// Makes room for a whole request by closing connections with unfinished frames, the greediest first; none of them
+    /// where all together would not make enough.
+    private func makeRoom(for bytes: Int) -> Bool {
+        let bytesMax = core.configuration.requestMemoryBytesMax
+        // A request that is alone may be larger than the bound.
+        func fits(beside others: Int) -> Bool { others == 0 || others + bytes <= bytesMax }
+        if fits(beside: requestBytes) { return true }
+        let unfinished = sessions.values.reduce(0) { $0 + $1.heldBytes }
+        guard fits(beside: requestBytes - unfinished) else { return false }
+        while !fits(beside: requestBytes) {
+            guard closeGreediest() else { return false }
+        }
+        return true
     }
 
     // MARK: The storage thread's jobs
 
     /// Gives the storage thread a job. What the request holds counts until the job calls ``release(_:)``, whatever
-    /// becomes of the connection meanwhile.
+    /// becomes of the connection meanwhile. Unfinished frames of others make room for it.
     func submit(_ job: StorageThread.Job, holding bytes: Int, _ session: ClientSession) {
-        guard requestBytes == 0 || requestBytes + bytes <= core.configuration.requestMemoryBytesMax else {
+        guard makeRoom(for: bytes) else {
             return session.close("requests hold more memory than they may together, and this one would need more")
         }
         requestBytes += bytes

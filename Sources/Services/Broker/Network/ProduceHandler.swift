@@ -7,7 +7,7 @@ extension BrokerLoop {
 
     func produce(_ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession) throws(WireError) {
         let request = try ProduceRequest(&reader, version: header.version)
-        var budget = Self.unpackedBytesMax
+        var budget = Self.unpackedBytesMax(requestBytes: reader.bytes.count)
         var batches: [AppendBatch] = []
         var logs: [PartitionLog?] = []
         let pending = request.topics.map { topic in
@@ -41,8 +41,11 @@ extension BrokerLoop {
         submit(.append(job), holding: bytes, session)
     }
 
-    /// Bytes that all batches of one request may unpack to.
-    private static let unpackedBytesMax = 256 << 20
+    /// Bytes that all batches of one request may unpack to, which is work for the network thread: what one batch may, 16
+    /// times the request where that is more, and 256 MiB at most.
+    static func unpackedBytesMax(requestBytes: Int) -> Int {
+        min(max(BatchValidator.unpackedBytesMax, 16 * requestBytes), 256 << 20)
+    }
 
     private static func refusal(of request: ProduceRequest) -> (ErrorCode, String?)? {
         if request.transactionalID != nil { return (.invalidRequest, "this broker has no transactions") }

@@ -1,5 +1,3 @@
-import Files
-
 extension BrokerLoop {
     // MARK: Metadata
 
@@ -145,39 +143,21 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try ListOffsetsRequest(&reader, version: header.version)
         let slot = session.reserveSlot()
+        var search = OffsetSearch()
         let topics = request.topics.map { topic in
             let known = core.tables.topic(topic.name)
             return ListOffsetsResponse.Topic(
-                name: topic.name, partitions: topic.partitions.map { find($0, known?.log($0.index)) })
+                name: topic.name, partitions: topic.partitions.map { find($0, known?.log($0.index), &search) })
         }
         answer(slot, header, session) { ListOffsetsResponse(topics: topics).encode(&$0, version: header.version) }
     }
 
-    private func find(_ partition: ListOffsetsRequest.Partition, _ log: PartitionLog?) -> ListOffsetsResponse.Partition
-    {
-        var answer = ListOffsetsResponse.Partition(index: partition.index)
+    private func find(
+        _ partition: ListOffsetsRequest.Partition, _ log: PartitionLog?, _ search: inout OffsetSearch
+    ) -> ListOffsetsResponse.Partition {
         guard let log else {
-            answer.error = .unknownTopicOrPartition
-            return answer
+            return ListOffsetsResponse.Partition(index: partition.index, error: .unknownTopicOrPartition)
         }
-        do throws(FileError) {
-            switch partition.timestamp {
-            case ListOffsetsRequest.latest: answer.offset = log.published.withLock { $0.endOffset }
-            case ListOffsetsRequest.earliest: answer.offset = log.published.withLock { $0.startOffset }
-            case ListOffsetsRequest.largestTimestamp:
-                set(&answer, try log.offsetOfLargestTimestamp(&validator))
-            default: set(&answer, try log.firstOffset(notBefore: partition.timestamp, &validator))
-            }
-        } catch {
-            core.logger.error("cannot read a log", ["log": log.topicPartition.description, "error": "\(error)"])
-            answer.error = .storageError
-        }
-        return answer
-    }
-
-    private func set(_ answer: inout ListOffsetsResponse.Partition, _ found: TimedOffset?) {
-        guard let found else { return }
-        answer.offset = found.offset
-        answer.timestamp = found.timestamp
+        return search.answer(partition, log, &validator, core.logger)
     }
 }

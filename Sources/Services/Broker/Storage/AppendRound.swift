@@ -80,7 +80,9 @@ struct AppendRound {
         guard !logs.isEmpty else { return }
         let started = SystemClock.monotonicNanoseconds()
         let failures = Mutex<[(log: PartitionLog, error: FileError)]>([])
-        let jobs = logs.filter { !failed.contains($0.key) }.values.map { log -> @Sendable () -> Void in
+        // A log that failed in this round was cut back to what is published, which is due all the same.
+        let due = isPublished ? logs : logs.filter { !failed.contains($0.key) }
+        let jobs = due.values.map { log -> @Sendable () -> Void in
             {
                 do throws(FileError) {
                     try log.sync()

@@ -75,6 +75,8 @@ package final class EventHub: Sendable {
         while !stop.isRequested {
             do {
                 try await lane.run { [self] in try follow(stop: stop) }
+            } catch is CancellationError where stop.isRequested {
+                break
             } catch {
                 let wait = backoff.next()
                 logger.warning("the event stream is interrupted", ["error": "\(error)", "wait_ms": "\(wait)"])
@@ -97,7 +99,7 @@ package final class EventHub: Sendable {
         let start = known ?? last.offsets
         var order = EventOrder(from: start)
         if known == nil { state.withLock { $0.recent = RecentEvents(from: start) } }
-        let reader = try topic.open(from: start)
+        let reader = try topic.open(from: start, isStopped: { stop.isRequested })
         var lookedAt = SystemClock.monotonicNanoseconds()
         while !stop.isRequested {
             if order.waitingCount < Self.waitingMax {
@@ -284,9 +286,10 @@ package final class EventHub: Sendable {
     /// Some events from the topic, from `start` up to `limit`, and where the next page starts.
     private func page(from start: OffsetVector, to limit: OffsetVector) async throws -> ([TopicEvent], OffsetVector) {
         let indexed = self.indexed
+        let isEnded: @Sendable () -> Bool = { [weak self] in self?.state.withLock { $0.isEnded } ?? true }
         return try await catchUps.run(deadline: Deadline(milliseconds: 30_000)) { topic, timeout in
             let active = try indexed().generation
-            let reader = try topic.open(from: start)
+            let reader = try topic.open(from: start, isStopped: isEnded)
             let end = SystemClock.monotonicNanoseconds() + Int64(timeout) * 1_000_000
             var position = start
             var page: [TopicEvent] = []

@@ -39,6 +39,19 @@ package protocol EventTopic: Sendable {
     /// A reader of everything from `start` on. It may begin earlier, and may give documents again that are below; it
     /// leaves none out that the topic still holds. Blocks.
     func open(from start: OffsetVector) throws -> any EventReader
+    /// The same, for a caller that may have to end in the middle of a wait.
+    ///
+    /// - Parameter isStopped: asked during long waits, which then throw `CancellationError`.
+    func open(from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool) throws -> any EventReader
+}
+
+extension EventTopic {
+    /// A topic without long waits need not ask.
+    package func open(
+        from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> any EventReader {
+        try open(from: start)
+    }
 }
 
 /// Up to where the active generation can be searched.

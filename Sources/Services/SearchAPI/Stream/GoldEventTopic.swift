@@ -29,9 +29,15 @@ package final class GoldEventTopic: EventTopic {
     }
 
     package func open(from start: OffsetVector) throws -> any EventReader {
+        try open(from: start, isStopped: { false })
+    }
+
+    package func open(
+        from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> any EventReader {
         try GoldEventReader(
             configuration, topic: topic, sourceTopic: sourceTopic, start: start,
-            stallMilliseconds: stallMilliseconds, onUnreadable: onUnreadable)
+            stallMilliseconds: stallMilliseconds, isStopped: isStopped, onUnreadable: onUnreadable)
     }
 }
 
@@ -47,6 +53,7 @@ private final class GoldEventReader: EventReader {
     private let topicPartitions: Int
     private var reading: SharedReading
     private var isDrained = false
+    private let isStopped: @Sendable () -> Bool
     private let onUnreadable: (String, Int64) -> Void
     private var sizeCheckedAt = SystemClock.monotonicNanoseconds()
     private static let sizeCheckNanoseconds: Int64 = 30_000_000_000
@@ -59,9 +66,11 @@ private final class GoldEventReader: EventReader {
 
     init(
         _ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector,
-        stallMilliseconds: Int64, onUnreadable: @escaping (String, Int64) -> Void
+        stallMilliseconds: Int64, isStopped: @escaping @Sendable () -> Bool,
+        onUnreadable: @escaping (String, Int64) -> Void
     ) throws {
         self.sourceTopic = sourceTopic
+        self.isStopped = isStopped
         self.onUnreadable = onUnreadable
         reading = SharedReading(topic: topic, starts: [:])
         var options = ConsumerOptions()
@@ -86,7 +95,7 @@ private final class GoldEventReader: EventReader {
             var place = marks.high
             var step = Self.stepBack
             // One record below what is wanted stands before all that is wanted: the topic is in source order, except
-            // that a stop may have repeated its end.
+            // that a stop may have repeated its end, and that a refused batch's documents come late.
             while place > marks.low {
                 place = max(marks.low, marks.high - step)
                 step *= 8
@@ -108,25 +117,30 @@ private final class GoldEventReader: EventReader {
         try consumer.assign([(topic: topic, partition: partition, offset: .at(place))])
         let end = SystemClock.monotonicNanoseconds() + Int64(Self.probeMilliseconds) * 1_000_000
         while SystemClock.monotonicNanoseconds() < end {
+            if isStopped() { throw CancellationError() }
             let answer = try consumer.next(maxRecords: 1, timeoutMilliseconds: 200) { batch -> Bool? in
                 // Unknown; an earlier place decides.
                 if let place = batch.unreadable.first, place.recordsBefore == 0 { return false }
                 if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
-                guard batch.count > 0 else { return nil }
-                return Self.nextOffset(of: batch[0]).map { $0 <= wanted }
+                let next = batch.count > 0 ? Self.nextOffset(of: batch[0]) : nil
+                if let next { return next <= wanted }
+                // Nothing up to the end tells; else the next record does.
+                return batch.ends.isEmpty ? nil : false
             }
             if let answer { return answer }
         }
         return false
     }
 
-    /// The source offset behind a document or a marker.
+    /// The source offset behind a document or a marker; nil for others' records, and for a late document, which is out of
+    /// order.
     private static func nextOffset(of record: KafkaRecord) -> Int64? {
+        guard record.headerText(GoldTopic.lateHeader) == nil else { return nil }
         if let text = record.headerText(GoldTopic.sourceOffsetHeader) {
             return Int64(text).map { $0 < .max ? $0 + 1 : $0 }
         }
-        guard let value = record.value, let json = try? JSONValue.parse(value) else { return 0 }
-        return json["next_offset"]?.integer ?? 0
+        guard let value = record.value, let json = try? JSONValue.parse(value) else { return nil }
+        return json["next_offset"]?.integer
     }
 
     /// - Throws: when the topic has more topic partitions than at the start: whoever reads begins anew where it is.
@@ -144,7 +158,7 @@ private final class GoldEventReader: EventReader {
 
     func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicEvent] {
         try checkSize()
-        for doubt in reading.doubts(consumer, isDrained: isDrained) { try settle(doubt) }
+        for doubt in reading.doubts(consumer, admin, isDrained: isDrained) { try settle(doubt) }
         return try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
             if let error = SharedReading.faults(of: batch).first(where: { !$0.isRetriable }) { throw error }
             var events: [TopicEvent] = []
@@ -161,7 +175,7 @@ private final class GoldEventReader: EventReader {
     /// The stream is a view: it shows what can be read, whatever the settings say about the rest.
     private func settle(_ doubt: SharedReading.Doubt) throws {
         let partition = doubt.partition
-        if case .unreadable(let range, let reason) = try reading.settle(doubt, consumer, isStopped: { false }) {
+        if case .unreadable(let range, let reason) = try reading.settle(doubt, consumer, isStopped: isStopped) {
             onUnreadable("offsets \(range) of \(topic)[\(partition)] cannot be read: \(reason)", range.count)
             if let end = unread[partition], range.end >= end { unread[partition] = nil }
         } else if !doubt.isTold {

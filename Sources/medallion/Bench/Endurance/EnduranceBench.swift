@@ -22,6 +22,7 @@ struct EnduranceBench {
 
     private static let topic = "wikimedia.recentchange"
     private static let referenceDatabase = "reference"
+    private static let crashesMax = 10
 
     func run() async throws -> BenchReport {
         EnduranceDisk.enterOwnNamespace()
@@ -33,7 +34,9 @@ struct EnduranceBench {
         let scene = try EnduranceScene(isEmbedding: isEmbedding, logger: logger)
         var keepsLogs = true
         defer { scene.tearDown(keepsLogs: keepsLogs) }
-        if scene.disk == nil { logger.warning("no full disks: only root can mount the small ones that it takes") }
+        if scene.disk == nil {
+            logger.warning("no full disks: only root with the right to mount (CAP_SYS_ADMIN) can have the small ones")
+        }
         do {
             let report = try measure(scene)
             keepsLogs = !report.findings.isEmpty
@@ -70,6 +73,7 @@ struct EnduranceBench {
         }
         disturbances.calm()
         try scene.calm()
+        if spoil == .crash { scene.crash(.serve) }
         logger.info("endure: calm now; waiting until all is there")
         try generations.calm()
         poison.finish(seconds: 120)
@@ -77,6 +81,8 @@ struct EnduranceBench {
         var check = EnduranceCheck(scene, topic: Self.topic)
         if poison.pendingCount > 0 { check.note("\(poison.pendingCount) records were never reported by the broker") }
         try compare(scene, events, poison, generations, &check)
+        for crash in scene.crashes.prefix(Self.crashesMax) { check.note("nothing explains that \(crash)") }
+        if scene.crashes.count > Self.crashesMax { check.note("\(scene.crashes.count) ends that nothing explains") }
         return report(
             scene, events, poison, check,
             counts: disturbances.counts.merging(generations.counts) { $1 }, searches: searches.counts,
@@ -114,7 +120,12 @@ struct EnduranceBench {
         check.attempt("the lake") { try $0.lakes(reference: reference) }
         check.attempt("the index") { try $0.indexes(dsn: dsn, reference: undisturbed) }
         check.attempt("the generations") { try $0.generations(generations.complete(), dsn: dsn) }
-        for role in [EnduranceRole.serve, .index, .broker] { _ = scene.end(role) }
+        for role in [EnduranceRole.serve, .index, .broker] {
+            // What goes before it may end it with an error, but not with a signal.
+            if let ending = scene.end(role), EnduranceScene.isCrash(ending, isInTrouble: true) {
+                check.note("\(role.rawValue) \(ending) when asked to stop")
+            }
+        }
     }
 
     /// A second stream job and indexer over the same topic, into an empty lake and an empty database, run to the end.
@@ -183,7 +194,9 @@ struct EnduranceBench {
             BenchFigure("poison without an answer", Double(poison.uncertain), ""),
         ]
         figures += counts.sorted { $0.key < $1.key }.map { BenchFigure($0.key, Double($0.value), "") }
-        if scene.disk == nil { figures.append(BenchFigure("disk full", 0, "", target: "left out: takes root")) }
+        if scene.disk == nil {
+            figures.append(BenchFigure("disk full", 0, "", target: "left out: takes root that may mount"))
+        }
         figures += scene.endedByThemselves.sorted { $0.key.rawValue < $1.key.rawValue }.map {
             BenchFigure("ended by itself: \($0.key.rawValue)", Double($0.value), "", target: "started again")
         }

@@ -5,6 +5,7 @@ import Hashing
 import JSONScan
 import Lake
 import Postgres
+import VectorIndex
 import Zstd
 
 /// What must be true at the end of a run; each line of ``findings`` is something that is not.
@@ -81,6 +82,7 @@ struct EnduranceCheck {
     mutating func explanation(dsn: String) throws {
         let reader = LakeReader(layout: LakeLayout(root: scene.lakeFolder))
         let indexed = try documents(dsn: dsn)
+        let refused = try refusedPlaces(dsn: dsn)
         var totals = (bronze: 0, silver: 0, gold: 0, quarantine: 0, duplicates: 0, canaries: 0)
         var absent: Set<String> = []
         for source in try reader.sources() {
@@ -112,7 +114,9 @@ struct EnduranceCheck {
                     absent.insert("\(source) offset \(offset): a Gold line without doc_id")
                     return true
                 }
-                if !indexed.contains(id) { absent.insert("\(id), \(source) offset \(offset)") }
+                if !indexed.contains(id), !refused.contains("\(source) \(offset)") {
+                    absent.insert("\(id), \(source) offset \(offset)")
+                }
                 return true
             }
             totals = (
@@ -129,6 +133,7 @@ struct EnduranceCheck {
             BenchFigure("duplicates", Double(totals.duplicates), ""),
             BenchFigure("canaries", Double(totals.canaries), ""),
             BenchFigure("documents in the index", Double(indexed.count), ""),
+            BenchFigure("documents refused", Double(refused.count), ""),
         ]
     }
 
@@ -170,6 +175,17 @@ struct EnduranceCheck {
         figures.append(BenchFigure("complete generations compared", Double(numbers.count), ""))
     }
 
+    /// Where the documents come from that the first generation lacks with a reason.
+    private func refusedPlaces(dsn: String) throws -> Set<String> {
+        var query = RefusedDocumentQuery()
+        query.generation = 1
+        var places: Set<String> = []
+        try RefusedDocumentStore(configuration: PostgresConfiguration(dsn: dsn)).forEach(
+            query, timeoutMilliseconds: 120_000
+        ) { row in _ = places.insert("\(row.document.source) \(row.document.sourceOffset)") }
+        return places
+    }
+
     private func documents(dsn: String) throws -> Set<String> {
         let connection = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
         defer { connection.close() }
@@ -197,6 +213,8 @@ enum EnduranceSpoil: String, CaseIterable, Sendable {
     case lake
     /// A row of the index.
     case index
+    /// No data: a role that ends by a signal which is not the bench's.
+    case crash
 
     func inLake(_ root: String) throws {
         var folders = [root + "/gold/generation=1"]

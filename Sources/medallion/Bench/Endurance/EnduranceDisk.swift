@@ -14,15 +14,22 @@ struct EnduranceDisk {
     private static let unshareProgram = "/usr/bin/unshare"
     private static let mountProgram = "/usr/bin/mount"
     private static let umountProgram = "/usr/bin/umount"
+    private static let trialProgram = "/usr/bin/true"
+    /// Names the namespace that this program was started in first.
+    private static let mark = "MEDALLION_ENDURE_NAMESPACE"
     private static let bytes = 6 << 30
 
     private let root: String
 
-    /// Starts this program again in a mount namespace of its own, unless it is in one or cannot have one.
+    /// Starts this program again in a mount namespace of its own, once, unless it cannot have one.
     static func enterOwnNamespace() {
-        guard isPossible, !isInOwnNamespace, let program = try? ProcessPath.own() else { return }
-        let command =
-            [unshareProgram, "--mount", "--propagation", "private", "--", program] + CommandLine.arguments.dropFirst()
+        guard isPossible, getenv(mark) == nil, let program = try? ProcessPath.own(),
+            let namespace = namespace(of: "self")
+        else { return }
+        let unshare = [unshareProgram, "--mount", "--propagation", "private", "--"]
+        // Root may lack the right to it, and what takes this program's place must not fail.
+        guard run(unshare + [trialProgram]), setenv(mark, namespace, 1) == 0 else { return }
+        let command: [String] = unshare + [program] + CommandLine.arguments.dropFirst()
         var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
         arguments.append(nil)
         // Returns only where it fails, and then the disks are left out.
@@ -65,14 +72,14 @@ struct EnduranceDisk {
     }
 
     private static var isPossible: Bool {
-        let programs: [String] = [unshareProgram, mountProgram, umountProgram]
+        let programs: [String] = [unshareProgram, mountProgram, umountProgram, trialProgram]
         return geteuid() == 0 && programs.allSatisfy { access($0, X_OK) == 0 }
     }
 
-    /// Whether the parent is in another one.
+    /// Whether this is the second start, and in another one than the first.
     private static var isInOwnNamespace: Bool {
-        guard let own = namespace(of: "self"), let parents = namespace(of: "\(getppid())") else { return false }
-        return own != parents
+        guard let first = getenv(mark), let own = namespace(of: "self") else { return false }
+        return own != String(cString: first)
     }
 
     private static func namespace(of process: String) -> String? {

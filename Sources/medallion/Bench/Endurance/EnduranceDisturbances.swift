@@ -28,6 +28,7 @@ struct EnduranceDisturbances {
     /// Does what is due, and ends what has lasted for long enough.
     mutating func tick() {
         let now = EnduranceScene.now()
+        if stopped != nil || full != nil { scene.expectTrouble(milliseconds: 0) }
         end(whatIsOverAt: now)
         guard now >= due else { return }
         disturb(now)
@@ -35,7 +36,10 @@ struct EnduranceDisturbances {
     }
 
     /// Ends everything at once.
-    mutating func calm() { end(whatIsOverAt: .max) }
+    mutating func calm() {
+        if stopped != nil || full != nil { scene.expectTrouble(milliseconds: 0) }
+        end(whatIsOverAt: .max)
+    }
 
     private mutating func end(whatIsOverAt now: Int64) {
         if let stopped, now >= stopped.until {
@@ -52,7 +56,10 @@ struct EnduranceDisturbances {
             let role = roles[Int.random(in: 0..<roles.count, using: &random)]
             if scene.take(role, milliseconds: draw(Self.restartMilliseconds)) { count("killed: \(role.rawValue)") }
         case 7:
-            if let first = scene.postgresProcesses.first, kill(first, SIGKILL) == 0 { count("killed: postgres") }
+            if let first = scene.postgresProcesses.first, kill(first, SIGKILL) == 0 {
+                scene.expectTrouble(milliseconds: 0)
+                count("killed: postgres")
+            }
         case 8..<12:
             let role = roles[Int.random(in: 0..<roles.count, using: &random)]
             if scene.pause(role, milliseconds: draw(Self.pauseMilliseconds)) { count("paused: \(role.rawValue)") }

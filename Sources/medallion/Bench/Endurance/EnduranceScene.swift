@@ -27,11 +27,18 @@ final class EnduranceScene {
     /// How often which role ended although nobody had killed it, with its last words.
     private(set) var endedByThemselves: [EnduranceRole: Int] = [:]
     private(set) var lastWords: [String] = []
+    /// Ends of roles that nothing which was done to them or to others explains.
+    private(set) var crashes: [String] = []
+    /// Until then, by the monotonic clock, what was taken away may end a role in order.
+    private var troubleUntil: Int64 = 0
     private let settings: [String: String]
     private let streamURL: String
     private let simulatorListen: String
     private var states: [EnduranceRole: State] = [:]
     private let children = EnduranceChildren()
+
+    /// How long after it is there again a role may still end for what was away.
+    private static let troubleMilliseconds: Int64 = 10_000
 
     private enum State {
         case running(Int32)
@@ -175,11 +182,7 @@ final class EnduranceScene {
             switch state {
             case .running(let child):
                 guard let ending = ending(of: child) else { continue }
-                endedByThemselves[role, default: 0] += 1
-                let words = output(of: role.rawValue).split(separator: "\n").suffix(3).joined(separator: " | ")
-                lastWords.append("\(role.rawValue) \(ending): \(words.suffix(600))")
-                logger.warning(
-                    "\(role.rawValue) \(ending), starting it again", ["last_words": String(words.suffix(600))])
+                noteEnd(of: role, ending)
                 states[role] = .down(until: now + 300)
             case .paused(let child, let until) where now >= until:
                 kill(child, SIGCONT)
@@ -190,12 +193,37 @@ final class EnduranceScene {
         }
     }
 
+    /// A signal is always a crash, since whom this kills is reaped by ``take(_:milliseconds:)``.
+    private func noteEnd(of role: EnduranceRole, _ ending: ChildProcess.Ending) {
+        endedByThemselves[role, default: 0] += 1
+        let words = output(of: role.rawValue).split(separator: "\n").suffix(3).joined(separator: " | ")
+        let line = "\(role.rawValue) \(ending): \(words.suffix(600))"
+        lastWords.append(line)
+        logger.warning("\(role.rawValue) \(ending), starting it again", ["last_words": String(words.suffix(600))])
+        if Self.isCrash(ending, isInTrouble: Self.now() < troubleUntil) { crashes.append(line) }
+    }
+
+    /// Whether a role that nobody asked to end must not have ended so.
+    static func isCrash(_ ending: ChildProcess.Ending, isInTrouble: Bool) -> Bool {
+        switch ending {
+        case .signalled: true
+        case .exited(let code): code != 0 && !isInTrouble
+        }
+    }
+
+    /// Something is taken away for so long; roles may end for it until a while after that.
+    func expectTrouble(milliseconds: Int) {
+        troubleUntil = max(troubleUntil, Self.now() + Int64(milliseconds) + Self.troubleMilliseconds)
+    }
+
     /// Kills a role; it is started again after so long. False where it is not running now.
     func take(_ role: EnduranceRole, milliseconds: Int) -> Bool {
         guard case .running(let child) = states[role] else { return false }
         kill(child, SIGKILL)
         ChildProcess.awaitEnd(child)
-        _ = ending(of: child)
+        // It may have ended before.
+        if let ending = ending(of: child), ending != .signalled(SIGKILL) { noteEnd(of: role, ending) }
+        expectTrouble(milliseconds: milliseconds)
         states[role] = .down(until: Self.now() + Int64(milliseconds))
         return true
     }
@@ -203,6 +231,7 @@ final class EnduranceScene {
     /// Stops a role in the middle of whatever it does, for so long.
     func pause(_ role: EnduranceRole, milliseconds: Int) -> Bool {
         guard case .running(let child) = states[role], kill(child, SIGSTOP) == 0 else { return false }
+        expectTrouble(milliseconds: milliseconds)
         states[role] = .paused(child, until: Self.now() + Int64(milliseconds))
         return true
     }
@@ -217,6 +246,11 @@ final class EnduranceScene {
             }
         }
         try tick()
+    }
+
+    /// Ends a role as a trap of its own would.
+    func crash(_ role: EnduranceRole) {
+        if case .running(let child) = states[role] { kill(child, SIGILL) }
     }
 
     /// Asks a role to stop, for good.
