@@ -83,7 +83,7 @@ import VectorIndex
                 if fate.count <= step { break }
             }
         }
-        #expect(interrupted > 8)
+        #expect(interrupted > 5)
     }
 
     // MARK: - What is refused

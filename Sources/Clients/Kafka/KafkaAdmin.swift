@@ -20,15 +20,22 @@ package struct ClusterMetadata: Sendable {
 package final class KafkaAdmin: Sendable {
     let client: Client
 
+    /// - Parameter requestMilliseconds: how long a request may go without an answer. librdkafka 2.0 looks at a call's own
+    ///   timeout only while it waits for a leader or a connection; behind a broker that takes a request and does not answer,
+    ///   this is what ends the call.
     /// - Throws: ``KafkaError`` of kind `configuration` that names the property.
-    package init(_ configuration: KafkaConfiguration) throws(KafkaError) {
+    package init(_ configuration: KafkaConfiguration, requestMilliseconds: Int = 30_000) throws(KafkaError) {
         var configuration = configuration
         // Between its calls nobody empties its queue: what came every few seconds would stay there for ever. What goes
         // wrong is the result of a call.
         configuration.statisticsHandler = nil
         configuration.logHandler = nil
         // As a consumer, because a producer's questions about a topic make some brokers create it.
-        let conf = try Conf(configuration, properties: [("allow.auto.create.topics", "false")])
+        let conf = try Conf(
+            configuration,
+            properties: [
+                ("allow.auto.create.topics", "false"), ("socket.timeout.ms", String(requestMilliseconds)),
+            ])
         client = try Client(conf, type: RD_KAFKA_CONSUMER, configuration: configuration)
     }
 

@@ -83,7 +83,7 @@ final class GoldReader {
         reading = SharedReading(topic: topic, starts: [:])
         tracker = CheckpointTracker(checkpoints)
         doubtful = []
-        admin = try KafkaAdmin(configuration)
+        admin = try KafkaAdmin(configuration, requestMilliseconds: SharedReading.requestMilliseconds)
         let partitions = try Self.partitions(topic, admin)
         topicPartitions = partitions.count
         guard !partitions.isEmpty else {

@@ -70,7 +70,7 @@ package struct LogProbe: Sendable {
     ///
     /// - Throws: ``KafkaError``; retriable where the broker does not answer or time ran out.
     package func examine(from start: Int64) throws -> Finding {
-        let marks = try KafkaAdmin(plain).watermarks(
+        let marks = try KafkaAdmin(plain, requestMilliseconds: 5_000).watermarks(
             topic: source.topic, partition: source.partition, timeoutMilliseconds: 10_000)
         let deadline = SystemClock.monotonicNanoseconds() / 1_000_000 + Self.milliseconds
         var search = UnreadableSearch(

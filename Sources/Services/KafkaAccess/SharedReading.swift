@@ -15,6 +15,8 @@ package struct SharedReading {
     }
 
     private static let lookMilliseconds: Int64 = 200
+    /// How long the one who asks for logs' ends may wait for an answer, so that a leader that gives none delays little.
+    package static let requestMilliseconds = 5_000
     private let topic: String
     /// The offset that is to be read next, by topic partition.
     package private(set) var positions: [Int32: Int64]

@@ -1,5 +1,3 @@
-package import Kafka
-
 /// Notices a log whose end is ahead of a reader without anything coming.
 ///
 /// Counts the time in which the reader looked and got nothing, in steps of a second at most: a process that was stopped
@@ -40,21 +38,5 @@ package struct StallWatch: Sendable {
         guard waitedMilliseconds >= limitMilliseconds else { return false }
         waitedMilliseconds = 0
         return true
-    }
-}
-
-extension KafkaConsumer {
-    /// Asks for a log's end, for the time in which no fetch tells it; nil where nobody does.
-    ///
-    /// A fetch without an answer holds up what is asked behind it on the same connection, so that where the client itself
-    /// learns nothing another one asks. Blocks for two seconds at most.
-    package func askedLogEnd(topic: String, partition: Int32) -> Int64? {
-        let own = try? watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
-        if let own { return own.high }
-        var plain = configuration
-        plain.logHandler = nil
-        plain.statisticsHandler = nil
-        let other = try? KafkaAdmin(plain).watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
-        return other?.high
     }
 }

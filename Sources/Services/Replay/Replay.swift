@@ -212,7 +212,8 @@ package struct Replay: Sendable {
         }
     }
 
-    private static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64 {
+    private static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64
+    {
         var writer = try PartitionWriter.open(layout: layout, source: source)
         guard let next = writer.nextOffset else { return 0 }
         try writer.handOver(to: child, at: next)

@@ -34,6 +34,8 @@ struct SourceReading {
     private var emptyUpTo: Int64 = 0
     private var logEnd: Int64?
     private var endAskedAt: Int64 = 0
+    /// Made when the log's end is asked for the first time.
+    private var asker: KafkaAdmin?
 
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
@@ -89,8 +91,7 @@ struct SourceReading {
         let seen = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition)?.high
         if seen ?? 0 <= position, now - endAskedAt > min(StallWatch.askMilliseconds, options.stallMilliseconds) {
             endAskedAt = now
-            // A broker that does not answer is noticed by others; here it only means that nothing is known.
-            logEnd = consumer.askedLogEnd(topic: source.topic, partition: source.partition)
+            logEnd = askedLogEnd()
         }
         let end = max(seen ?? 0, logEnd ?? 0)
         guard watch.look(position: max(position, emptyUpTo), end: end, now: now) else { return false }
@@ -101,6 +102,20 @@ struct SourceReading {
         }
         noteTrouble("\(source): the log ends at offset \(end), but nothing has come since offset \(position)")
         return true
+    }
+
+    /// The log's end, asked over a connection of its own, since a fetch without an answer holds up what the consumer asks
+    /// behind it; nil where no answer comes. That is noticed by others; here it only means that nothing is known.
+    private mutating func askedLogEnd() -> Int64? {
+        do throws(KafkaError) {
+            if asker == nil { asker = try KafkaAdmin(options.kafka, requestMilliseconds: 2_000) }
+            return try asker?.watermarks(
+                topic: source.topic, partition: source.partition, timeoutMilliseconds: 1_000
+            ).high
+        } catch {
+            asker = nil
+            return nil
+        }
     }
 
     /// Finds out what lies at the position, and passes it by if it cannot be read and the settings say so. All that was

@@ -81,7 +81,7 @@ private final class GoldEventReader: EventReader {
         self.options = options
         consumer = try KafkaConsumer(configuration, options: options)
         self.topic = topic
-        admin = try KafkaAdmin(configuration)
+        admin = try KafkaAdmin(configuration, requestMilliseconds: SharedReading.requestMilliseconds)
         let metadata = try admin.metadata(topic: topic, timeoutMilliseconds: 10_000)
         let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
         topicPartitions = partitions.count
