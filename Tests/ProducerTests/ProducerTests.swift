@@ -12,50 +12,11 @@ import Testing
 /// The producer between a scripted source and librdkafka's mock cluster.
 @Suite(.timeLimit(.minutes(2)))
 struct ProducerTests {
-    static let topic = "source"
-    static let partitions = 3
     /// Each takes many seconds.
     static let seeds: ClosedRange<UInt64> = getenv("MEDALLION_LONG_TESTS") == nil ? 1...1 : 1...3
-    let cluster: MockCluster
-    let configuration: ProducerConfiguration
+    private let scene: ProducerScene
 
-    init() throws {
-        cluster = try #require(MockCluster())
-        cluster.createTopic(Self.topic, partitions: Self.partitions)
-        var configuration = ProducerConfiguration(
-            url: "http://127.0.0.1/stream", userAgent: "tests (nobody)",
-            kafka: KafkaConfiguration(brokers: cluster.brokers), topic: Self.topic, topicPartitions: Self.partitions)
-        // The mock cluster tells none, however long it is asked.
-        configuration.topicProperties = [:]
-        configuration.reconnectMilliseconds = 10
-        configuration.reconnectMaxMilliseconds = 50
-        configuration.refusedMilliseconds = 20
-        self.configuration = configuration
-    }
-
-    private func content() throws -> TopicContent {
-        try TopicContent.read(configuration.kafka, topic: Self.topic, partitions: Self.partitions)
-    }
-
-    /// Runs a producer until `isDone` says so (looked at every few milliseconds), then stops it.
-    @discardableResult
-    private func run(
-        _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
-        until isDone: @escaping @Sendable (ProducerStatus) -> Bool
-    ) async throws -> ProducerStatus {
-        let producer = Producer(
-            configuration: configuration ?? self.configuration, metrics: metrics,
-            logger: Logger("test", level: .error), source: source)
-        let stop = StopSignal()
-        async let end: Void = producer.run(stop: stop)
-        // Also on the way out of a failed test, which else would wait for the producer for ever.
-        defer { stop.request() }
-        while !isDone(producer.status) { try await Task.sleep(for: .milliseconds(5)) }
-        let status = producer.status
-        stop.request()
-        try await end
-        return status
-    }
+    init() throws { scene = try ProducerScene() }
 
     @Test("every event arrives untouched, with key and headers, through cuts and refusals", arguments: Self.seeds)
     func cuts(seed: UInt64) async throws {
@@ -67,10 +28,10 @@ struct ProducerTests {
         }
         let source = ScriptedSource(eventCount: 1_000, script: script + [.play], seed: seed)
         let registry = MetricsRegistry()
-        let status = try await run(source: source, metrics: registry) { $0.acknowledgedPosition >= 1_000 }
+        let status = try await scene.run(source: source, metrics: registry) { $0.acknowledgedPosition >= 1_000 }
         #expect((3...11).contains(status.reconnects))
         #expect(status.lastEventTimeMilliseconds == CivilTime.epochMilliseconds("2026-01-02T03:04:05Z"))
-        let content = try content()
+        let content = try scene.content()
         #expect(content.ids == Array(1...1_000), "seed \(seed)")
         #expect(content.records.count == 1_000, "a cut connection resumes exactly where it was")
         for record in content.records {
@@ -91,7 +52,7 @@ struct ProducerTests {
     @Test("a refusal explains itself")
     func forbidden() async throws {
         let source = ScriptedSource(eventCount: 1, script: [.status(403)], seed: 1)
-        let status = try await run(source: source) { $0.reconnects >= 2 }
+        let status = try await scene.run(source: source) { $0.reconnects >= 2 }
         #expect(status.lastError?.contains("WIKIMEDIA_USER_AGENT") == true)
         #expect(status.lastError?.contains("tests (nobody)") == true)
         #expect(!status.isConnected)
@@ -99,71 +60,72 @@ struct ProducerTests {
 
     @Test("a restart resumes from the topic's own records and leaves nothing out", arguments: Self.seeds)
     func restart(seed: UInt64) async throws {
-        var configuration = configuration
+        var configuration = scene.configuration
         // Like kill -9: nothing is waited for at the stop.
         configuration.drainMilliseconds = 0
         configuration.queueMaxRecords = 100
-        cluster.setRoundTrip(broker: 1, milliseconds: 3)
+        scene.cluster.setRoundTrip(broker: 1, milliseconds: 3)
         var reached: Int64 = 0
         for run in 0..<3 {
             let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
             let goal = reached + 300
-            let status = try await self.run(configuration, source: source) { status in
+            let status = try await scene.run(configuration, source: source) { status in
                 status.acknowledgedPosition >= goal || (source.seen.isPlayedOut && status.inFlight == 0)
             }
             reached = status.acknowledgedPosition
             let resumed = try #require(source.seen.lastEventIDs.first)
             #expect((resumed == nil) == (run == 0), "run \(run), seed \(seed)")
             // Behind the position there may be gaps now; up to it there may be none.
-            let content = try content()
+            let content = try scene.content()
             #expect(content.acknowledgedID > 0)
             #expect(Set(1...content.acknowledgedID).isSubset(of: content.ids), "run \(run), seed \(seed)")
         }
         let source = ScriptedSource(eventCount: 2_000, script: [.play], seed: seed)
-        try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
-        #expect(try content().ids == Array(1...2_000), "seed \(seed)")
+        try await scene.run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
+        #expect(try scene.content().ids == Array(1...2_000), "seed \(seed)")
     }
 
     @Test("records that were redriven since hide neither where the source was left, nor lead back to the past")
     func redriven() async throws {
-        var configuration = configuration
+        var configuration = scene.configuration
         // So that later records know of earlier ones that were acknowledged.
         configuration.queueMaxRecords = 20
-        try await run(configuration, source: ScriptedSource(eventCount: 300, script: [.play], seed: 1)) {
+        try await scene.run(configuration, source: ScriptedSource(eventCount: 300, script: [.play], seed: 1)) {
             $0.acknowledgedPosition >= 300
         }
         // More than are looked at first, in every topic partition, some with the headers of long ago.
         let producer = try KafkaProducer(configuration.kafka)
-        for index in 0..<400 * Self.partitions {
-            var headers = [(RedriveOrigin.header, Array("\(Self.topic)/0/1".utf8))]
+        for index in 0..<400 * ProducerScene.partitions {
+            var headers = [(RedriveOrigin.header, Array("\(ProducerScene.topic)/0/1".utf8))]
             if index.isMultiple(of: 2) { headers.append((RecordHeaders.acknowledged, Array("5 5".utf8))) }
             try producer.send(
-                topic: Self.topic, partition: Int32(index % Self.partitions), key: nil, value: Array("{}".utf8),
+                topic: ProducerScene.topic, partition: Int32(index % ProducerScene.partitions), key: nil,
+                value: Array("{}".utf8),
                 headers: headers)
         }
         #expect(producer.flush(timeoutMilliseconds: 10_000).allSatisfy { $0.error == nil })
         // And one that nobody can count on from.
         try producer.send(
-            topic: Self.topic, partition: 0, key: nil, value: Array("{}".utf8),
+            topic: ProducerScene.topic, partition: 0, key: nil, value: Array("{}".utf8),
             headers: [(RecordHeaders.position, Array("9223372036854775806".utf8))])
         #expect(producer.flush(timeoutMilliseconds: 10_000).allSatisfy { $0.error == nil })
         let source = ScriptedSource(eventCount: 400, script: [.play], seed: 1)
-        try await run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
+        try await scene.run(source: source) { source.seen.isPlayedOut && $0.inFlight == 0 }
         let resumed = try #require(source.seen.lastEventIDs.first)
         #expect(resumed ?? 0 > 200)
-        #expect(try content().ids == Array(1...400))
+        #expect(try scene.content().ids == Array(1...400))
     }
 
     @Test("while the broker is away reading stops, memory is bounded, and nothing is lost")
     func brokerAway() async throws {
-        var configuration = configuration
+        var configuration = scene.configuration
         configuration.queueMaxRecords = 50
-        let cluster = cluster
+        let cluster = scene.cluster
         let source = ScriptedSource(eventCount: 500, script: [.play], seed: 1) {
             cluster.setBroker(1, isUp: false)
         }
         let wasBlocked = Flag()
-        try await run(configuration, source: source) { status in
+        try await scene.run(configuration, source: source) { status in
             if !wasBlocked.isSet && status.phase == .blocked && status.inFlight >= 49 && status.lastError != nil {
                 #expect(!source.seen.isPlayedOut)
                 wasBlocked.set()
@@ -172,54 +134,6 @@ struct ProducerTests {
             return status.acknowledgedPosition >= 500
         }
         #expect(wasBlocked.isSet)
-        #expect(try content().ids == Array(1...500))
+        #expect(try scene.content().ids == Array(1...500))
     }
-
-    @Test(
-        "a failed delivery is sent again, whatever the fault",
-        arguments: [
-            RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
-            RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
-            RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
-        ])
-    func failedDelivery(error: rd_kafka_resp_err_t) async throws {
-        var configuration = configuration
-        // The mock cluster takes a batch whose predecessor it refused, which no broker does for an idempotent producer.
-        configuration.kafka.extra["max.in.flight.requests.per.connection"] = "1"
-        let source = ScriptedSource(eventCount: 600, script: [.play], seed: 1)
-        cluster.failNext(
-            apiKey: 0, with: [RD_KAFKA_RESP_ERR_NO_ERROR, error, RD_KAFKA_RESP_ERR_NO_ERROR, error])
-        try await run(configuration, source: source) { $0.acknowledgedPosition >= 600 }
-        let ids = try content().ids
-        #expect(Set(1...600).subtracting(ids).sorted() == [], "lost events")
-    }
-
-    @Test("a batch that is too large for the broker goes through one by one")
-    func batchTooLarge() async throws {
-        let source = ScriptedSource(eventCount: 50, script: [.play], seed: 1)
-        cluster.failNext(apiKey: 0, with: [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE])
-        try await run(source: source) { $0.acknowledgedPosition >= 50 }
-        #expect(try content().ids == Array(1...50))
-    }
-
-    @Test("an event that is too large for the broker by itself is left out aloud, and the stream goes on")
-    func eventTooLarge() async throws {
-        let source = ScriptedSource(eventCount: 1, script: [.play], seed: 1)
-        cluster.failNext(
-            apiKey: 0, with: [RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE])
-        let registry = MetricsRegistry()
-        let status = try await run(source: source, metrics: registry) { $0.acknowledgedPosition >= 1 }
-        #expect(status.lastError?.contains("message.max.bytes") == true)
-        #expect(registry.counter("medallion_producer_events_refused_total", help: "").value == 1)
-        let second = ScriptedSource(eventCount: 2, script: [.play], seed: 1)
-        try await run(source: second) { $0.acknowledgedPosition >= 2 }
-        #expect(try content().ids.last == 2)
-    }
-}
-
-/// A switch that a closure may set.
-final class Flag: Sendable {
-    private let signal = StopSignal()
-    var isSet: Bool { signal.isRequested }
-    func set() { signal.request() }
 }
