@@ -103,8 +103,7 @@ struct HourFiles {
         }
     }
 
-    /// Takes away what no commit record counts. A file of which nothing counts goes: whoever reads by pattern would find
-    /// it.
+    /// Takes away what no commit record counts. A file of which nothing counts goes: readers by pattern would find it.
     private func cut(_ open: OpenFile) throws(LakeError) {
         let path = layout.dataFile(open.name)
         do throws(FileError) {

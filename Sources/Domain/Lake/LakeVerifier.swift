@@ -85,7 +85,7 @@ package final class LakeVerifier {
     /// Every entry's checksum, and that entries follow one another.
     ///
     /// Half an entry at the end may be one that is being appended, and a log may be cut or replaced while it is read. Only
-    /// what is there to stay is a finding.
+    /// what stays is a finding.
     private func verifyLog(_ path: String) {
         var pauses = Self.pausesMilliseconds[...]
         while true {

@@ -60,8 +60,8 @@ struct RecordLog {
         try appender.append([record])
     }
 
-    /// Makes what is there durable. Whoever acts upon entries that an earlier process wrote calls it first: that one may
-    /// have been killed between its write and its sync.
+    /// Makes the present entries durable, before anything is done because of them: the process that wrote them may have been
+    /// killed between its write and its sync.
     ///
     /// The log is written again, since a second sync after one that failed proves nothing.
     func makeDurable(in layout: LakeLayout) throws(LakeError) {

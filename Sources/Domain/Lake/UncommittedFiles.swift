@@ -1,7 +1,7 @@
 import Events
 import Files
 
-/// Files of an hour whose first commit never came to be: a crash left them, and whoever reads by pattern finds them.
+/// Files of an hour whose first commit never came to be: a crash left them, and readers by pattern find them.
 struct UncommittedFiles {
     private let layout: LakeLayout
     private let source: TopicPartition

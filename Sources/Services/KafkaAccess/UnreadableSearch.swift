@@ -2,8 +2,8 @@ package import Events
 
 /// Finds out by single looks which offsets of a log cannot be read.
 ///
-/// Looks are bounded. What they have proven counts even where they ran out before the end of a long run: whoever reads
-/// passes that much and asks again from there.
+/// Looks are bounded. What they have proven counts even where they ran out before the end of a long run: the reader passes
+/// that much and asks again from there.
 package struct UnreadableSearch {
     private let log: OffsetRange
     private let looksMax: Int
