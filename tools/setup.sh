@@ -17,7 +17,7 @@ export PATH="$PATH:/opt/swift/usr/bin"
 swift_version=6.3
 
 packages=(
-    ca-certificates libcurl4-openssl-dev libevent-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev librdkafka-dev
+    ca-certificates g++ libcurl4-openssl-dev libevent-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev librdkafka-dev
     libsimdjson-dev libsnappy-dev libssl-dev libzstd-dev make pkg-config python3 python3-venv util-linux zstd
 )
 # What a toolchain runs with and links against, where it did not come as a package: its shared libraries, a C library and
@@ -27,17 +27,17 @@ toolchain_packages=(
     zlib1g-dev
 )
 # For releases with other versions of these.
-toolchain_packages_elsewhere=(binutils g++ git libncurses6 libxml2 tzdata zlib1g-dev)
+toolchain_packages_elsewhere=(binutils git libncurses6 libxml2 tzdata zlib1g-dev)
 
 # Measured on Debian 12 with two cores; they are said before the wait.
-debian_megabytes=90
+debian_megabytes=135
 wheels_megabytes=330
 wheels_disk_megabytes=900
 free_megabytes_needed=4000
 
 if [ "${1:-}" = "--tests" ]; then
     packages+=(chromium chromium-driver curl jq kcat openssl wrk)
-    debian_megabytes=290
+    debian_megabytes=335
 elif [ $# -gt 0 ]; then
     echo "usage: tools/setup.sh [--tests]" >&2
     exit 64
