@@ -56,7 +56,7 @@ final class ChunkQueue: Sendable {
         taker?.resume(returning: nil)
     }
 
-    /// Whoever puts gets an error from now on, and whoever takes, too.
+    /// From now on both putting and taking throw an error.
     func cancel() {
         let taker = state.withLock { state -> Taker? in
             state.isCancelled = true
