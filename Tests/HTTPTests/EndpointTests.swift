@@ -232,14 +232,18 @@ private struct OrderInput: Sendable {
     /// Generated clients accept the type of the errors only; a reply in another type is better than none.
     @Test(
         arguments: [
-            (nil, ["text/plain"], 0), ("application/json", ["text/plain"], 0), ("image/png, text/csv", ["text/html"], 0),
-            ("application/json", [MediaType.json, MediaType.events], 0), ("text/html", [MediaType.json, MediaType.events], 0),
+            (nil, ["text/plain"], 0), ("application/json", ["text/plain"], 0),
+            ("image/png, text/csv", ["text/html"], 0),
+            ("application/json", [MediaType.json, MediaType.events], 0),
+            ("text/html", [MediaType.json, MediaType.events], 0),
             ("text/event-stream", [MediaType.json, MediaType.events], 1),
             ("application/json;q=0", [MediaType.json, MediaType.events], 1),
             ("application/json, text/plain;q=0", ["text/plain"], nil), ("*/*;q=0", ["text/plain"], nil),
             ("text/*;q=0, application/json", ["text/html"], nil), ("text/*;q=0, text/html", ["text/html"], 0),
             ("*/*;q=0, application/json", [MediaType.json, MediaType.events], 0),
-        ] as [(String?, [String], Int?)]) func whoTakesNothingGetsTheFirst(accept: String?, offered: [String], place: Int?)
+        ] as [(String?, [String], Int?)]) func whoTakesNothingGetsTheFirst(
+            accept: String?, offered: [String], place: Int?
+        )
     {
         #expect(MediaType.reply(accept, from: offered) == place)
     }

@@ -254,6 +254,9 @@ package final class TCPConnection: @unchecked Sendable {
     /// Bytes that wait to be taken by the kernel.
     package var queuedOutputBytes: Int { output.count }
 
+    /// Since when some wait without a break; milliseconds of ``EventLoop/coarseMilliseconds()``.
+    package private(set) var outputSince: Int64 = 0
+
     /// Queues `bytes`; sent at the end of the read callback or of the turn. Ignored once the connection is closing.
     package func write(_ bytes: [UInt8]) {
         loop.assertInLoop()
@@ -329,6 +332,7 @@ package final class TCPConnection: @unchecked Sendable {
 
     private func bookOutput() {
         let difference = output.count - bookedOutputBytes
+        if bookedOutputBytes == 0 { outputSince = EventLoop.coarseMilliseconds() }
         bookedOutputBytes = output.count
         outputLedger?.adjust(by: difference)
     }

@@ -37,7 +37,8 @@ package final class TCPListener: @unchecked Sendable {
     ///     connections, or returns false.
     package init(
         loop: EventLoop, host: String, port: UInt16, reusePort: Bool = false, connectionsMax: Int = 10_000,
-        tls: TLSContext? = nil, makePlace: (@Sendable () -> Bool)? = nil, onAccept: @escaping @Sendable (TCPConnection) -> Void
+        tls: TLSContext? = nil, makePlace: (@Sendable () -> Bool)? = nil,
+        onAccept: @escaping @Sendable (TCPConnection) -> Void
     ) throws(EventLoopError) {
         let (descriptor, boundPort) = try openListeningSocket(host: host, port: port, reusePort: reusePort)
         self.loop = loop

@@ -156,7 +156,8 @@ package struct OpenAPIDocument: Sendable {
         }
         if endpoint.body != nil {
             replies += [
-                .error(413, "The body is too large."), .error(415, "The body is not sent as `application/json`, or its type is not said."),
+                .error(413, "The body is too large."),
+                .error(415, "The body is not sent as `application/json`, or its type is not said."),
             ]
         }
         return replies

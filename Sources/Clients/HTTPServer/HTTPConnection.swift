@@ -264,7 +264,9 @@ final class HTTPConnection: @unchecked Sendable {
     }
 
     func client(of head: HTTPRequestHead) -> IPAddress? {
-        tcp.peerAddress.map { isPeerProxy ? context.configuration.proxyTrust.client(peer: $0, headers: head.headers) : $0 }
+        tcp.peerAddress.map {
+            isPeerProxy ? context.configuration.proxyTrust.client(peer: $0, headers: head.headers) : $0
+        }
     }
 
     func started() {

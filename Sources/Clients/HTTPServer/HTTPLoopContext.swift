@@ -116,28 +116,32 @@ final class HTTPLoopContext: @unchecked Sendable {
 
     // MARK: Bounds of all connections together
 
-    /// Connections that hold something, those of the address that holds most first, the largest of it first: who fills
-    /// the memory gives it back, however many connections that is spread over.
-    private func heaviest(_ weight: (HTTPConnection) -> Int) -> [HTTPConnection] {
+    /// Connections that hold something. First those of the address that holds most, so that who fills the memory gives
+    /// it back, however many connections that is spread over. Of one address first who has held most for longest, bytes
+    /// times time: who has just come, or sends and takes what is due, is among the last.
+    private func heaviest(
+        _ weight: (HTTPConnection) -> Int, since: (HTTPConnection) -> Int64
+    ) -> [HTTPConnection] {
+        let now = EventLoop.coarseMilliseconds()
         var sums: [IPAddress?: Int] = [:]
-        var found: [(connection: HTTPConnection, network: IPAddress?, weight: Int)] = []
+        var found: [(connection: HTTPConnection, network: IPAddress?, score: Int64)] = []
         for connection in connections.values {
             let weight = weight(connection)
             guard weight > 0 else { continue }
             let network = connection.tcp.peerAddress?.network
             sums[network, default: 0] += weight
-            found.append((connection, network, weight))
+            found.append((connection, network, Int64(weight) * max(1, now - since(connection))))
         }
         found.sort { left, right in
             let (leftSum, rightSum) = (sums[left.network] ?? 0, sums[right.network] ?? 0)
-            return leftSum == rightSum ? left.weight > right.weight : leftSum > rightSum
+            return leftSum == rightSum ? left.score > right.score : leftSum > rightSum
         }
         return found.map(\.connection)
     }
 
     /// Requests hold too much: the heaviest ones are given up, `newcomer` last of all if it must be.
     func makeRoom(for newcomer: HTTPConnection) {
-        for connection in heaviest({ $0.reclaimableBytes }) {
+        for connection in heaviest({ $0.reclaimableBytes }, since: { $0.waitingSince }) {
             if input.isRelieved { return }
             connection.giveUp()
         }
@@ -156,7 +160,7 @@ final class HTTPLoopContext: @unchecked Sendable {
     private func relieveOutput() {
         isReliefPosted = false
         guard output.isOver else { return }
-        for connection in heaviest({ $0.tcp.queuedOutputBytes }) {
+        for connection in heaviest({ $0.tcp.queuedOutputBytes }, since: { $0.tcp.outputSince }) {
             if output.isRelieved { return }
             connection.tcp.close(.outputBound)
         }
