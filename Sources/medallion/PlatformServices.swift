@@ -62,6 +62,8 @@ extension Platform {
             options.access.isAnonymousReadAllowed = settings.isAnonymousReadAllowed
             options.access.keyRate = settings.apiKeyRate
             options.access.addressRate = settings.apiAddressRate
+            options.access.requestsAtOncePerKey = settings.apiConnectionsPerKey
+            options.access.connectionsPerAddress = settings.apiConnectionsPerAddress
             options.accessLog = settings.apiAccessLog
             options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
             registerChecks(in: health)
@@ -83,6 +85,7 @@ extension Platform {
         var configuration = HTTPServerConfiguration(host: settings.apiListen.host, port: settings.apiListen.port)
         configuration.loops = settings.apiLoops > 0 ? settings.apiLoops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         configuration.connectionsMax = max(1, settings.apiConnectionsMax / configuration.loops)
+        configuration.connectionsPerAddressMax = settings.apiConnectionsPerAddress
         configuration.corsOrigins = settings.apiCORSOrigins
         configuration.proxyTrust = ProxyTrust(
             proxies: settings.apiTrustedProxies,

@@ -86,7 +86,7 @@ private struct OrderInput: Sendable {
         var description: String { "\(target) \(body)" }
     }
 
-    static let cases = [
+    private static let plainCases = [
         Case(
             body: #"{"items": [{"name": "nut"}]}"#, status: 200, expected: [#"main 10 small [] - - ["nut*1"] -"#]),
         Case(
@@ -96,7 +96,7 @@ private struct OrderInput: Sendable {
             expected: [#"m/n 5 large ["a", "b"] true abc ["é*2"] -"#]),
         Case(
             target: "/shops/x/orders?limit=0&size=huge&tag=a&tag=long,c&urgent=maybe&more=1&limit=2",
-            headers: ["X-Token": "toolong"],
+            headers: ["X-Token": "toolong", "Content-Type": "application/json"],
             body: #"{"items": [{"name": "toolong", "count": 10}, {"count": "1"}, 7], "note": " ", "z": 1}"#,
             status: 422,
             expected: [
@@ -120,9 +120,47 @@ private struct OrderInput: Sendable {
             headers: ["Accept": "text/html, application/json;q=0"], body: "{}", status: 406,
             expected: ["header.accept not_acceptable"]),
         Case(
-            headers: ["Accept": "text/html;q=0.9, application/*;q=0.1"], body: #"{"items": []}"#, status: 200,
-            expected: ["main 10 small [] - - [] -"]),
+            headers: ["Accept": "*/*;q=0", "Content-Type": "application/json"], body: "{}", status: 406,
+            expected: ["header.accept not_acceptable"]),
+        Case(
+            headers: ["Accept": "text/html;q=0.9, application/*;q=0.1", "Content-Type": "application/json"],
+            body: #"{"items": []}"#, status: 200, expected: ["main 10 small [] - - [] -"]),
+        // Who takes none of the types and refuses none gets the first.
+        Case(
+            headers: ["Accept": "text/html", "Content-Type": "application/json"],
+            body: #"{"items": []}"#, status: 200, expected: ["main 10 small [] - - [] -"]),
+        // Without a body there is nothing to be named.
+        Case(headers: [:], body: "", status: 422, expected: ["body missing"]),
+        Case(
+            headers: ["Content-Type": "text/plain", "content-type": "application/json"], body: #"{"items": []}"#,
+            status: 415, expected: ["header.content-type unsupported_media_type"]),
     ]
+
+    /// What a page of another origin may send without asking (the Fetch standard's simple requests), and types that are
+    /// not quite JSON.
+    static let wrongTypes: [String?] = [
+        nil, "text/plain", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x", "application/json; charset=utf-16", "application/json;charset=latin1",
+        "application/json, text/plain", "application/jsonp", "application", "", "text/json",
+    ]
+    static let properTypes = [
+        "application/json", "APPLICATION/JSON", "application/json; charset=UTF-8", "application/json ;charset=utf-8",
+        #"application/json; charset="utf-8""#, "application/json; odata=verbose",
+    ]
+
+    static let cases: [Case] = {
+        let body = #"{"items": []}"#
+        let refused = wrongTypes.map { type in
+            Case(
+                headers: type.map { ["Content-Type": $0] } ?? [:], body: body, status: 415,
+                expected: ["header.content-type unsupported_media_type"])
+        }
+        let taken = properTypes.map { type in
+            Case(
+                headers: ["Content-Type": type], body: body, status: 200, expected: ["main 10 small [] - - [] -"])
+        }
+        return plainCases + refused + taken
+    }()
 
     private func check(_ one: Case, _ status: Int, _ body: [UInt8]) throws {
         let reply = try JSONValue.parse(body)
@@ -189,5 +227,24 @@ private struct OrderInput: Sendable {
         ] as [(String?, Int?)]) func acceptIsNegotiated(accept: String?, place: Int?)
     {
         #expect(MediaType.choose(accept, from: [MediaType.json, MediaType.events]) == place)
+    }
+
+    /// Generated clients accept the type of the errors only; a reply in another type is better than none.
+    @Test(
+        arguments: [
+            (nil, ["text/plain"], 0), ("application/json", ["text/plain"], 0),
+            ("image/png, text/csv", ["text/html"], 0),
+            ("application/json", [MediaType.json, MediaType.events], 0),
+            ("text/html", [MediaType.json, MediaType.events], 0),
+            ("text/event-stream", [MediaType.json, MediaType.events], 1),
+            ("application/json;q=0", [MediaType.json, MediaType.events], 1),
+            ("application/json, text/plain;q=0", ["text/plain"], nil), ("*/*;q=0", ["text/plain"], nil),
+            ("text/*;q=0, application/json", ["text/html"], nil), ("text/*;q=0, text/html", ["text/html"], 0),
+            ("*/*;q=0, application/json", [MediaType.json, MediaType.events], 0),
+        ] as [(String?, [String], Int?)]) func whoTakesNothingGetsTheFirst(
+            accept: String?, offered: [String], place: Int?
+        )
+    {
+        #expect(MediaType.reply(accept, from: offered) == place)
     }
 }

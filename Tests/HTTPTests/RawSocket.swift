@@ -44,6 +44,17 @@ final class RawSocket {
         return true
     }
 
+    /// Sends as much as the kernel takes at once.
+    func sendWithoutWaiting(_ bytes: [UInt8]) {
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+
+    /// Whether something can be received, the end included.
+    func isReadable(withinMilliseconds limit: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, limit) > 0
+    }
+
     @discardableResult
     func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 

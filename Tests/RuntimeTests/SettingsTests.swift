@@ -59,6 +59,7 @@ import Testing
             "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p",
             "KAFKA_PROPERTIES": "linger.ms=7", "API_ANONYMOUS_READ": "False", "API_KEY_RATE": "1",
             "API_ADDRESS_RATE": "2", "API_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "API_FORWARDED_HEADER": "forwarded",
+            "API_CONNECTIONS_PER_ADDRESS": "3", "API_CONNECTIONS_PER_KEY": "4",
             "API_TLS_CERTIFICATE": "/tls", "API_TLS_KEY": "/tlskey", "API_ACCESS_LOG": "-", "MEDALLION_API_KEY": "mdl",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
@@ -108,6 +109,13 @@ import Testing
         #expect(try Settings(environment: [:]).apiAddressRate == 0)
         #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).apiAddressRate == 200)
         #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
+        let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
+        #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
+        #expect(here.apiConnectionsPerKey == 2_500 && open.apiConnectionsPerKey == 2_500)
+        let few = try Settings(environment: [
+            "API_LISTEN": "0.0.0.0:1", "API_MAX_CONNECTIONS": "5", "API_CONNECTIONS_PER_KEY": "0",
+        ])
+        #expect(few.apiConnectionsPerAddress == 1 && few.apiConnectionsPerKey == 0)
         #expect(throws: SettingsError.self) { try Settings(environment: ["API_ADDRESS_RATE": "some"]) }
         let secure = try Settings(environment: ["API_LISTEN": "0.0.0.0:9", "API_TLS_CERTIFICATE": "/c"])
         #expect(secure.apiURL == "https://127.0.0.1:9")

@@ -81,7 +81,7 @@ struct APIFixture {
     }
 
     func post(_ route: Route, _ body: String) async -> (status: Int, body: JSONValue) {
-        await json(HTTPRequest(method: .post, target: route.rawValue, body: Array(body.utf8)))
+        await json(Self.posting(route.rawValue, body))
     }
 
     func get(
@@ -93,6 +93,13 @@ struct APIFixture {
     /// Serves a request through the router in memory.
     func reply(_ request: HTTPRequest) async -> HTTPResponse {
         await api.router().respond(to: request, shapeFault: SearchAPI.faultShaper)
+    }
+
+    /// A body as clients send it.
+    static func posting(_ target: String, _ body: String, _ headers: HTTPHeaders = [:]) -> HTTPRequest {
+        var headers = headers
+        headers.add("Content-Type", "application/json")
+        return HTTPRequest(method: .post, target: target, headers: headers, body: Array(body.utf8))
     }
 
     static func request(

@@ -61,7 +61,9 @@ final class TestKeys: Sendable {
         _ fixture: APIFixture, _ target: String, _ headers: HTTPHeaders = [:], method: HTTPMethod = .get,
         from address: String? = nil
     ) async -> HTTPResponse {
-        await fixture.reply(
+        var headers = headers
+        if method == .post { headers.add("Content-Type", "application/json") }
+        return await fixture.reply(
             HTTPRequest(
                 method: method, target: target, headers: headers,
                 body: method == .post ? Array(#"{"query": "golden gate"}"#.utf8) : [],

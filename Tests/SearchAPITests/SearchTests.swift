@@ -182,7 +182,9 @@ import Testing
                 default: body.insert(contentsOf: Array("[{\"".utf8), at: place)
                 }
             }
-            let reply = await fixture.reply(HTTPRequest(method: .post, target: "/search", body: body))
+            let reply = await fixture.reply(
+                HTTPRequest(
+                    method: .post, target: "/search", headers: ["Content-Type": "application/json"], body: body))
             #expect([200, 400, 422].contains(reply.status))
             #expect((try? JSONValue.parse(reply.body)) != nil)
         }

@@ -50,7 +50,9 @@ import Testing
     @Test(arguments: cases) func throughTheRouter(one: Case) async throws {
         let fixture = APIFixture()
         fixture.fill()
-        let request = HTTPRequest(method: HTTPMethod(one.method), target: one.target, body: Array(one.body.utf8))
+        let request = HTTPRequest(
+            method: HTTPMethod(one.method), target: one.target,
+            headers: one.body.isEmpty ? [:] : ["Content-Type": "application/json"], body: Array(one.body.utf8))
         let response = await fixture.api.router().respond(to: request, shapeFault: SearchAPI.faultShaper)
         try check(one, status: response.status, body: response.body)
         #expect(response.headers["Content-Type"] == "application/json")
@@ -98,7 +100,8 @@ import Testing
             }
             try #require(connected == 0)
             let head =
-                "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: \(body.count)\r\n\r\n"
+                "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
             var output = Array(head.utf8) + body
             while !output.isEmpty {
                 let sent = send(client, output, output.count, Int32(MSG_NOSIGNAL))
@@ -148,15 +151,23 @@ import Testing
         #expect(coded.headers["Content-Encoding"] == "gzip" && coded.headers["Vary"] == "Accept-Encoding")
         #expect(coded.body.starts(with: [0x1F, 0x8B]) && coded.body.count < plain.body.count / 3)
         #expect(coded.headers["ETag"] != plain.headers["ETag"], "each coding has its own tag")
-        for refusal in ["gzip;q=0", "identity", "gzip; q=0.0", "br"] {
+        for refusal in [
+            "gzip;q=0", "identity", "gzip; q=0.0", "br", "gzip;q=0, *", "*, gzip;q=0", "*;q=0", "GZIP ; Q=0, *;q=1",
+            "identity, gzip;q=0.5", "gzip;q=none", "",
+        ] {
             let reply = await get("/openapi.json", ["Accept-Encoding": refusal])
             #expect(reply.headers["Content-Encoding"] == nil && reply.body == plain.body, "\(refusal)")
         }
+        for wish in ["*", "*;q=0.1", "GZip", "x-gzip", "gzip, identity;q=0.5", "identity;q=0.5, *", "*;q=0, gzip"] {
+            let reply = await get("/openapi.json", ["Accept-Encoding": wish])
+            #expect(reply.headers["Content-Encoding"] == "gzip", "\(wish)")
+        }
+        // A field that is given twice is one list.
+        let twice: HTTPHeaders = ["Accept-Encoding": "*", "accept-encoding": "gzip;q=0"]
+        #expect(await get("/openapi.json", twice).headers["Content-Encoding"] == nil)
         fixture.fill()
         let search = await fixture.reply(
-            HTTPRequest(
-                method: .post, target: "/search", headers: ["Accept-Encoding": "gzip"],
-                body: Array(#"{"query": "golden"}"#.utf8)))
+            APIFixture.posting("/search", #"{"query": "golden"}"#, ["Accept-Encoding": "gzip"]))
         #expect(search.headers["Content-Encoding"] == "gzip")
         let small = await get("/live", ["Accept-Encoding": "gzip"])
         #expect(small.headers["Content-Encoding"] == nil, "not worth it")

@@ -188,10 +188,10 @@ import Testing
     @Test func tokensThenCitationsThenDone() async throws {
         let fixture = APIFixture()
         fixture.fill()
-        let body = Array(#"{"query": "who repainted the golden gate bridge towers?"}"#.utf8)
+        let body = #"{"query": "who repainted the golden gate bridge towers?"}"#
         let streamed = await fixture.reply(
-            HTTPRequest(method: .post, target: "/answer", headers: ["Accept": "text/event-stream"], body: body))
-        let whole = await fixture.reply(HTTPRequest(method: .post, target: "/answer", body: body))
+            APIFixture.posting("/answer", body, ["Accept": "text/event-stream"]))
+        let whole = await fixture.reply(APIFixture.posting("/answer", body))
         #expect(streamed.headers["Content-Type"] == "text/event-stream")
         var events: [(name: String, data: JSONValue)] = []
         for frame in String(decoding: streamed.body, as: UTF8.self).components(separatedBy: "\n\n") where !frame.isEmpty
@@ -216,9 +216,7 @@ import Testing
 
     @Test func aFaultBeforeTheFirstTokenIsAPlainReply() async throws {
         let reply = await APIFixture(isAnswerEnabled: false).reply(
-            HTTPRequest(
-                method: .post, target: "/answer", headers: ["Accept": "text/event-stream"],
-                body: Array(#"{"query": "x"}"#.utf8)))
+            APIFixture.posting("/answer", #"{"query": "x"}"#, ["Accept": "text/event-stream"]))
         #expect(reply.status == 503 && reply.headers["Content-Type"] == "application/json")
     }
 }

@@ -12,6 +12,9 @@ struct InputBuffer: ~Copyable {
 
     var count: Int { end - start }
 
+    /// Bytes of memory held.
+    var capacity: Int { storage.count }
+
     var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: storage[start..<end])
     }

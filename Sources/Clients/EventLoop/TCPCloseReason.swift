@@ -10,6 +10,10 @@ package enum TCPCloseReason: Sendable, Equatable {
     case deadline
     /// Queued output did not move for `outputStallMillisecondsMax`.
     case stalled
+    /// The peer took what was queued too slowly, see `outputRateMin` and `outputWaitMillisecondsMax`.
+    case slow
+    /// Closed by its owner for want of memory or of places.
+    case overloaded
     /// More than `outputBytesMax` was queued.
     case outputBound
     /// `inputBytesMax` arrived and `onRead` consumed none of it.

@@ -13,7 +13,7 @@ package final class TCPConnection: @unchecked Sendable {
     package let peer: String
     /// The peer's address; nil where it could not be told.
     package let peerAddress: IPAddress?
-    private let descriptor: Int32
+    let descriptor: Int32
     /// Nil where bytes go over the socket as they are.
     private let tls: TLSSession?
     /// The listener's, which it reaches back to; dropped at the end like the rest.
@@ -21,7 +21,7 @@ package final class TCPConnection: @unchecked Sendable {
     /// The place in the loop's list; -1 outside of it. The loop's business.
     var slot = -1
 
-    private enum Phase {
+    enum Phase {
         case open
         /// The rest of the output goes out; input is discarded.
         case finishing
@@ -30,13 +30,13 @@ package final class TCPConnection: @unchecked Sendable {
         case closed
     }
 
-    private var phase = Phase.open
+    var phase = Phase.open
     private var input = InputBuffer()
-    private var output = OutputQueue()
+    private(set) var output = OutputQueue()
     private var readEvent: OpaquePointer?
     private var writeEvent: OpaquePointer?
     private var isReadEventOn = false
-    private var isWriteEventOn = false
+    private(set) var isWriteEventOn = false
     /// TLS must write (a part of its handshake) before it can go on reading.
     private var mustWriteToRead = false
     private var isReadingPaused = false
@@ -44,9 +44,12 @@ package final class TCPConnection: @unchecked Sendable {
     private var isDirty = false
     private var mustRedeliver = false
     private var wasAboveWatermark = false
-    private var deadlineMilliseconds = Int64.max
+    var deadlineMilliseconds = Int64.max
     private var lingerMilliseconds = 0
-    private var lastProgressMilliseconds: Int64 = 0
+    private(set) var lastProgressMilliseconds: Int64 = 0
+    var pace = OutputPace()
+    /// What ``outputLedger`` was told of the queue.
+    private var bookedOutputBytes = 0
 
     // MARK: What the owner sets, on the loop's thread
 
@@ -71,6 +74,15 @@ package final class TCPConnection: @unchecked Sendable {
     package var outputBytesMax = 64 * 1_048_576
     /// How long queued output may stand still before the connection is cut; 0 for no limit.
     package var outputStallMillisecondsMax = 30_000
+    /// The least that the peer must take of what waits, bytes a second on average over ``outputWindowMilliseconds``,
+    /// before the connection is cut; 0 for no limit.
+    package var outputRateMin = 0
+    /// See ``outputRateMin``; nothing is judged before the first has passed.
+    package var outputWindowMilliseconds = 30_000
+    /// How long a byte may wait to be taken, before the connection is cut; 0 for no limit.
+    package var outputWaitMillisecondsMax = 0
+    /// Told of what stays queued at the end of a turn; shared by the loop's connections.
+    package var outputLedger: MemoryLedger?
 
     /// Takes over `descriptor`, which must be non-blocking; on the loop's thread.
     init(loop: EventLoop, descriptor: Int32, tls: TLSSession?, peer: String, onEnd: @escaping () -> Void) {
@@ -142,6 +154,9 @@ package final class TCPConnection: @unchecked Sendable {
 
     /// Bytes that arrived and were not consumed, outside of `onRead`.
     package var bufferedInputBytes: Int { input.count }
+
+    /// Memory held for them.
+    package var inputCapacityBytes: Int { input.capacity }
 
     private func updateReadEvent() {
         let mustRead = phase != .closed && !isPeerFinished && (phase != .open || !isReadingPaused)
@@ -239,6 +254,9 @@ package final class TCPConnection: @unchecked Sendable {
     /// Bytes that wait to be taken by the kernel.
     package var queuedOutputBytes: Int { output.count }
 
+    /// Since when some wait without a break; milliseconds of ``EventLoop/coarseMilliseconds()``.
+    package private(set) var outputSince: Int64 = 0
+
     /// Queues `bytes`; sent at the end of the read callback or of the turn. Ignored once the connection is closing.
     package func write(_ bytes: [UInt8]) {
         loop.assertInLoop()
@@ -292,7 +310,10 @@ package final class TCPConnection: @unchecked Sendable {
         guard phase == .open || phase == .finishing else { return }
         let before = output.count
         let progress = before == 0 ? .empty : output.send(to: descriptor, through: tls, budget: Self.flushBytesMax)
-        if output.count < before { lastProgressMilliseconds = EventLoop.coarseMilliseconds() }
+        if output.count < before {
+            lastProgressMilliseconds = EventLoop.coarseMilliseconds()
+            pace.note(taken: before - output.count)
+        }
         switch progress {
         case .empty: setWriteEvent(mustWriteToRead)
         case .blocked, .paused:
@@ -305,31 +326,21 @@ package final class TCPConnection: @unchecked Sendable {
             if phase == .open { onDrained?() }
         }
         if phase == .finishing, output.count == 0 { startLingering() }
+        // Last, because being over may close connections, this one among them.
+        if output.count != bookedOutputBytes { bookOutput() }
+    }
+
+    private func bookOutput() {
+        let difference = output.count - bookedOutputBytes
+        if bookedOutputBytes == 0 { outputSince = EventLoop.coarseMilliseconds() }
+        bookedOutputBytes = output.count
+        outputLedger?.adjust(by: difference)
     }
 
     private func setWriteEvent(_ isOn: Bool) {
         guard isOn != isWriteEventOn, let writeEvent else { return }
         isWriteEventOn = isOn
         if isOn { event_add(writeEvent, nil) } else { event_del(writeEvent) }
-    }
-
-    // MARK: Time
-
-    /// Has `onDeadline` called, or the connection closed, in `milliseconds` (resolution
-    /// ``EventLoop/sweepMilliseconds``); nil for never. One deadline per connection: a later call replaces it.
-    package func setDeadline(afterMilliseconds milliseconds: Int?) {
-        loop.assertInLoop()
-        guard phase == .open else { return }
-        deadlineMilliseconds = milliseconds.map { EventLoop.coarseMilliseconds() + Int64($0) } ?? .max
-    }
-
-    func checkTime(_ now: Int64) {
-        if now >= deadlineMilliseconds {
-            deadlineMilliseconds = .max
-            if phase == .open, let onDeadline { onDeadline() } else { close(phase == .open ? .deadline : .closed) }
-        }
-        guard phase != .closed, output.count > 0, outputStallMillisecondsMax > 0 else { return }
-        if isWriteEventOn, now - lastProgressMilliseconds > Int64(outputStallMillisecondsMax) { close(.stalled) }
     }
 
     // MARK: End
@@ -343,6 +354,8 @@ package final class TCPConnection: @unchecked Sendable {
         self.lingerMilliseconds = lingerMilliseconds
         deadlineMilliseconds = .max
         isReadingPaused = false
+        // What is lent just now is consumed by its reader.
+        if !isDelivering { input.consume(input.count) }
         updateReadEvent()
         markDirty()
     }
@@ -366,27 +379,13 @@ package final class TCPConnection: @unchecked Sendable {
         writeEvent = nil
         Glibc.close(descriptor)
         output.removeAll()
+        if bookedOutputBytes != 0 { bookOutput() }
+        outputLedger = nil
         let (onEnd, onClose) = (self.onEnd, self.onClose)
         (onRead, onDrained, onPeerFinished, onDeadline) = (nil, nil, nil, nil)
         (self.onEnd, self.onClose) = (nil, nil)
         loop.remove(self)
         onEnd?()
         onClose?(reason)
-    }
-
-    /// Sets the kernel's send buffer (SO_SNDBUF), in bytes. A small one slows the stream down to what fits into it per
-    /// delayed acknowledgement (2 MB/s at 32 kB); see ``setUnsentBytesMax(_:)`` for a bound without that.
-    package func setSendBuffer(bytes: Int) {
-        loop.assertInLoop()
-        guard phase == .open else { return }
-        setSocketOption(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: bytes))
-    }
-
-    /// How much the kernel takes beyond what it has sent already (TCP_NOTSENT_LOWAT), in bytes. Without it up to 4 MB
-    /// of a slow reader's lag hide in the kernel, where no bound of ours sees them.
-    package func setUnsentBytesMax(_ bytes: Int) {
-        loop.assertInLoop()
-        guard phase == .open else { return }
-        setSocketOption(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, Int32(clamping: bytes))
     }
 }

@@ -13,6 +13,7 @@ package final class TCPListener: @unchecked Sendable {
     private let connectionsMax: Int
     private let tls: TLSContext?
     private let onAccept: @Sendable (TCPConnection) -> Void
+    private let makePlace: (@Sendable () -> Bool)?
 
     private var event: OpaquePointer?
     private var isAccepting = false
@@ -20,7 +21,7 @@ package final class TCPListener: @unchecked Sendable {
     private var connections = 0
     /// Accepted per turn at most, so that a storm of new connections does not starve the old ones.
     private static let acceptsPerTurnMax = 64
-    /// The pause after running out of descriptors.
+    /// The pause after running out of descriptors or places.
     private static let retryMilliseconds = 100
 
     /// Binds and listens at once, so that a taken port is an error here; accepts from the loop's next turn on.
@@ -30,11 +31,14 @@ package final class TCPListener: @unchecked Sendable {
     ///   - host: a numeric address or a name that the machine itself resolves; `0.0.0.0` for all of IPv4.
     ///   - port: 0 for a free one.
     ///   - reusePort: SO_REUSEPORT, for one listener per loop on one port.
-    ///   - connectionsMax: further ones wait in the kernel's backlog.
+    ///   - connectionsMax: further ones wait in the kernel's backlog, unless `makePlace` closes some.
     ///   - tls: encrypts every connection; nil for none.
+    ///   - makePlace: called on the loop's thread when another waits while all places are taken; closes some
+    ///     connections, or returns false.
     package init(
         loop: EventLoop, host: String, port: UInt16, reusePort: Bool = false, connectionsMax: Int = 10_000,
-        tls: TLSContext? = nil, onAccept: @escaping @Sendable (TCPConnection) -> Void
+        tls: TLSContext? = nil, makePlace: (@Sendable () -> Bool)? = nil,
+        onAccept: @escaping @Sendable (TCPConnection) -> Void
     ) throws(EventLoopError) {
         let (descriptor, boundPort) = try openListeningSocket(host: host, port: port, reusePort: reusePort)
         self.loop = loop
@@ -43,6 +47,7 @@ package final class TCPListener: @unchecked Sendable {
         self.connectionsMax = connectionsMax
         self.tls = tls
         self.onAccept = onAccept
+        self.makePlace = makePlace
         loop.execute { self.begin() }
     }
 
@@ -88,13 +93,15 @@ package final class TCPListener: @unchecked Sendable {
     }
 
     private func updateAccepting() {
-        let mustAccept = !isOver && connections < connectionsMax
+        let mustAccept = !isOver && (connections < connectionsMax || makePlace != nil)
         guard mustAccept != isAccepting, let event else { return }
         isAccepting = mustAccept
         if mustAccept { event_add(event, nil) } else { event_del(event) }
     }
 
     private func acceptSome() {
+        // Once per turn, since only now it is known that another waits.
+        if connections >= connectionsMax, let makePlace, !makePlace() { return pauseAccepting() }
         for _ in 0..<Self.acceptsPerTurnMax where !isOver && connections < connectionsMax {
             var address = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -102,8 +109,9 @@ package final class TCPListener: @unchecked Sendable {
             guard accepted >= 0 else {
                 // Most errors concern the one connection (it was reset while it waited); these concern all of them,
                 // and would come back at once.
-                if [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno) { pauseForDescriptors() }
-                if errno == EAGAIN || !isAccepting { return }
+                let code = errno
+                if [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(code), makePlace?() != true { pauseAccepting() }
+                if code == EAGAIN || !isAccepting { return }
                 continue
             }
             setSocketOption(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -126,7 +134,7 @@ package final class TCPListener: @unchecked Sendable {
         updateAccepting()
     }
 
-    private func pauseForDescriptors() {
+    private func pauseAccepting() {
         guard isAccepting, let event else { return }
         isAccepting = false
         event_del(event)

@@ -110,17 +110,18 @@ package struct EndpointDescription: Sendable {
 
 /// What surrounds every endpoint of a set.
 package struct EndpointSurroundings: Sendable {
-    /// Called before anything of the request is read; throws what refuses it.
-    package var admit: @Sendable (HTTPRequest, EndpointDescription) throws -> Void = { _, _ in }
+    /// Called once for each request when its head is there, before anything of its body is asked for, kept or read;
+    /// throws what refuses it. What it returns is held until the request is answered.
+    package var admit: @Sendable (HTTPRequest, EndpointDescription) throws -> HTTPHold? = { _, _ in nil }
+    /// The same for a request that no endpoint takes; what it throws takes the place of 404 and 405.
+    package var admitUnmatched: @Sendable (HTTPRequest) throws -> Void = { _ in }
     /// Makes a handler's own error a reply.
     package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, request, _ in
         let error = error as? EndpointError ?? EndpointError(HTTPFault(wrapping: error))
         return error.response(requestID: request.id)
     }
-    /// Sees every whole reply before it goes out, with the time since the request was complete, nanoseconds.
-    package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse, Int64) -> Void = {
-        _, _, _, _ in
-    }
+    /// Sees every whole reply of a handler before it goes out.
+    package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse) -> Void = { _, _, _ in }
     /// Replies that an endpoint of that access may give because of the above, for the document.
     package var replies: @Sendable (EndpointAccess) -> [EndpointReply] = { _ in [] }
 

@@ -1,4 +1,3 @@
-import Bytes
 package import HTTPServer
 
 /// Endpoints with their handlers: makes the router and the OpenAPI document of all of them.
@@ -25,16 +24,13 @@ package struct EndpointSet: Sendable {
         let form = endpoint.input
         add(description) { surroundings in
             .sync { request in
-                let started = SystemClock.monotonicNanoseconds()
                 var response: HTTPResponse
                 do {
-                    _ = try Self.begin(request, description, surroundings)
                     response = try handler(try form.read(request), request)
                 } catch {
                     response = surroundings.reply(error, request, description)
                 }
-                surroundings.finish(
-                    request, description, &response, SystemClock.monotonicNanoseconds() - started)
+                surroundings.finish(request, description, &response)
                 return response
             }
         }
@@ -49,18 +45,15 @@ package struct EndpointSet: Sendable {
         let form = endpoint.input
         add(description) { surroundings in
             .async { request in
-                let started = SystemClock.monotonicNanoseconds()
                 // Handlers compute for milliseconds: not on the event loop's thread.
-                return await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await withTaskExecutorPreference(globalConcurrentExecutor) {
                     var response: HTTPResponse
                     do {
-                        _ = try Self.begin(request, description, surroundings)
                         response = try await handler(try form.read(request), request)
                     } catch {
                         response = surroundings.reply(error, request, description)
                     }
-                    surroundings.finish(
-                        request, description, &response, SystemClock.monotonicNanoseconds() - started)
+                    surroundings.finish(request, description, &response)
                     return response
                 }
             }
@@ -77,16 +70,14 @@ package struct EndpointSet: Sendable {
         let form = endpoint.input
         add(description) { surroundings in
             .stream { request, writer in
-                let started = SystemClock.monotonicNanoseconds()
                 await withTaskExecutorPreference(globalConcurrentExecutor) {
                     do {
-                        let type = try Self.begin(request, description, surroundings)
+                        let type = try Self.type(of: request, description)
                         try await handler(try form.read(request), request, type, writer)
                     } catch {
                         guard !writer.isStarted else { return writer.abort() }
                         var response = surroundings.reply(error, request, description)
-                        surroundings.finish(
-                            request, description, &response, SystemClock.monotonicNanoseconds() - started)
+                        surroundings.finish(request, description, &response)
                         writer.respond(response)
                     }
                 }
@@ -101,23 +92,35 @@ package struct EndpointSet: Sendable {
         entries.append(Entry(description: description, handler: handler))
     }
 
-    /// What comes before reading: admission and the reply's type.
-    ///
+    /// What a request's head decides: who asks, the reply's type, the body's type.
+    private static func admission(
+        _ description: EndpointDescription, _ surroundings: EndpointSurroundings
+    ) -> HTTPRouter.Admission {
+        { head in
+            do {
+                let hold = try surroundings.admit(head, description)
+                if head.headers["accept"] != nil { _ = try type(of: head, description) }
+                if description.body != nil { try BodyType.check(head) }
+                return hold.map(HTTPAdmission.holding) ?? .admitted
+            } catch {
+                return .refused(surroundings.reply(error, head, description))
+            }
+        }
+    }
+
     /// - Returns: the media type to reply in; empty where the endpoint has no body.
-    private static func begin(
-        _ request: HTTPRequest, _ description: EndpointDescription, _ surroundings: EndpointSurroundings
-    ) throws -> String {
-        try surroundings.admit(request, description)
+    private static func type(of request: HTTPRequest, _ description: EndpointDescription) throws -> String {
         guard let first = description.offered.first else { return "" }
-        guard let accept = request.headers["accept"] else { return first }
-        guard let place = MediaType.choose(accept, from: description.offered) else {
+        guard var accept = request.headers["accept"] else { return first }
+        if request.headers.count(of: "accept") > 1 { accept = request.headers.values("accept").joined(separator: ",") }
+        guard let place = MediaType.reply(accept, from: description.offered) else {
             throw EndpointError(
                 status: 406, type: "not_acceptable",
                 message: "this can be had as \(description.offered.joined(separator: ", "))",
                 faults: [
                     InputFault(
                         type: "not_acceptable", location: [.name("header"), .name("accept")],
-                        message: "takes none of \(description.offered.joined(separator: ", "))",
+                        message: "refuses \(description.offered.joined(separator: ", "))",
                         input: .string(accept))
                 ])
         }
@@ -128,7 +131,20 @@ package struct EndpointSet: Sendable {
     package func router() -> HTTPRouter {
         var router = HTTPRouter()
         for entry in entries {
-            router.on(entry.description.method, entry.description.path, entry.handler(surroundings))
+            let description = entry.description
+            router.on(
+                description.method, description.path, entry.handler(surroundings), readsBody: description.body != nil,
+                admission: Self.admission(description, surroundings))
+        }
+        let admit = surroundings.admitUnmatched
+        router.unmatched = { head in
+            do {
+                try admit(head)
+                return nil
+            } catch {
+                let error = error as? EndpointError ?? EndpointError(HTTPFault(wrapping: error))
+                return error.response(requestID: head.id)
+            }
         }
         return router
     }

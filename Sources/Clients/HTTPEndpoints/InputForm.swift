@@ -83,7 +83,7 @@ package struct InputForm<Root: Sendable>: Sendable {
 
     /// Reads and checks everything.
     ///
-    /// - Throws: 422 with all faults at once; 400 for a body that is not JSON, 415 for one of another type.
+    /// - Throws: 422 with all faults at once; 400 for a body that is not JSON.
     package func read(_ request: HTTPRequest) throws(EndpointError) -> Root {
         var root = initial
         var reading = InputReading()
@@ -148,16 +148,6 @@ package struct InputForm<Root: Sendable>: Sendable {
     private static func json(
         _ request: HTTPRequest, _ reading: inout InputReading
     ) throws(EndpointError) -> JSONValue? {
-        if let type = request.headers["content-type"], !isJSON(type) {
-            throw EndpointError(
-                status: 415, type: "unsupported_media_type",
-                message: "the body must be sent with Content-Type: application/json",
-                faults: [
-                    InputFault(
-                        type: "unsupported_media_type", location: [.name("header"), .name("content-type")],
-                        message: "must be application/json", input: .string(type))
-                ], headers: ["Accept-Post": "application/json"])
-        }
         guard !request.body.isEmpty else {
             reading.fault("missing", "a JSON object is required", at: [.name("body")])
             return nil
@@ -169,10 +159,5 @@ package struct InputForm<Root: Sendable>: Sendable {
                 status: 400, type: "json_invalid", message: "the body is not JSON: \(error)",
                 faults: [InputFault(type: "json_invalid", location: [.name("body")], message: "\(error)")])
         }
-    }
-
-    /// `application/json` with any parameters; bytes are compared, because most requests say exactly that.
-    private static func isJSON(_ type: String) -> Bool {
-        type == MediaType.json || MediaType.essence(of: type) == MediaType.json
     }
 }

@@ -19,14 +19,35 @@ package enum MediaType {
     /// Which of `offered` (essences, the server's choice first) an `Accept` field takes best; nil where it takes none.
     /// A field that is absent or not understood takes all.
     package static func choose(_ accept: String?, from offered: [String]) -> Int? {
-        guard let accept, accept != "*/*" else { return offered.isEmpty ? nil : 0 }
+        guard let ranges = ranges(accept) else { return offered.isEmpty ? nil : 0 }
+        return choose(ranges, from: offered)
+    }
+
+    /// As ``choose(_:from:)``, and where the field takes none of `offered`, the first that it does not refuse by `q=0`.
+    ///
+    /// RFC 9110, section 12.5.1, leaves it to the server to disregard the field rather than reply 406. Programs made from
+    /// an OpenAPI document accept the type of its errors only, and can read what they get all the same.
+    package static func reply(_ accept: String?, from offered: [String]) -> Int? {
+        guard let ranges = ranges(accept) else { return offered.isEmpty ? nil : 0 }
+        return choose(ranges, from: offered) ?? offered.indices.first { quality(of: offered[$0], in: ranges) != 0 }
+    }
+
+    /// Nil where the field is absent, takes all or is not understood.
+    private static func ranges(_ accept: String?) -> [Range]? {
+        guard let accept, accept != "*/*" else { return nil }
         let ranges = accept.utf8.split(separator: UInt8(ascii: ",")).compactMap { Range(Substring($0)) }
-        guard !ranges.isEmpty else { return offered.isEmpty ? nil : 0 }
+        return ranges.isEmpty ? nil : ranges
+    }
+
+    /// What the most specific range that fits says, RFC 9110, section 12.5.1; nil where none fits.
+    private static func quality(of type: String, in ranges: [Range]) -> Int? {
+        ranges.filter { $0.fits(type) }.max { $0.specificity < $1.specificity }?.quality
+    }
+
+    private static func choose(_ ranges: [Range], from offered: [String]) -> Int? {
         var best: (place: Int, quality: Int)?
         for (place, type) in offered.enumerated() {
-            // The most specific range that fits decides, RFC 9110, section 12.5.1.
-            let fitting = ranges.filter { $0.fits(type) }.max { $0.specificity < $1.specificity }
-            guard let quality = fitting?.quality, quality > 0 else { continue }
+            guard let quality = quality(of: type, in: ranges), quality > 0 else { continue }
             if quality > best?.quality ?? 0 { best = (place, quality) }
         }
         return best?.place
@@ -38,17 +59,8 @@ package enum MediaType {
         let quality: Int
 
         init?(_ text: Substring) {
-            let parts = text.utf8.split(separator: UInt8(ascii: ";"))
-            guard let first = parts.first else { return nil }
-            essence = MediaType.essence(of: String(Substring(first)))
+            (essence, quality) = Quality.read(text)
             guard essence.utf8.contains(UInt8(ascii: "/")) else { return nil }
-            var quality = 1.0
-            for part in parts.dropFirst() {
-                let parameter = MediaType.essence(of: String(Substring(part)))
-                if parameter.hasPrefix("q=") { quality = Double(parameter.dropFirst(2)) ?? 0 }
-            }
-            // Swift reads "nan", "inf" and 1e999 as numbers, too, which no integer holds.
-            self.quality = quality.isNaN ? 0 : Int(min(max(quality, 0), 1) * 1_000)
         }
 
         var specificity: Int { essence == "*/*" ? 0 : essence.hasSuffix("/*") ? 1 : 2 }

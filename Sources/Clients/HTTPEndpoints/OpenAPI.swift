@@ -148,7 +148,7 @@ package struct OpenAPIDocument: Sendable {
     private static func own(_ endpoint: EndpointDescription) -> [EndpointReply] {
         var replies: [EndpointReply] = [
             .error(400, "The request cannot be read."),
-            .error(406, "`Accept` takes none of the reply's types."),
+            .error(406, "`Accept` refuses every type of the reply with `q=0`."),
             .error(422, "Values are wrong; `detail` names all of them."),
         ]
         if endpoint.parameters.contains(where: { $0.place == "query" }) {
@@ -156,7 +156,8 @@ package struct OpenAPIDocument: Sendable {
         }
         if endpoint.body != nil {
             replies += [
-                .error(413, "The body is too large."), .error(415, "The body is not `application/json`."),
+                .error(413, "The body is too large."),
+                .error(415, "The body is not sent as `application/json`, or its type is not said."),
             ]
         }
         return replies

@@ -35,7 +35,8 @@ package struct ProxyTrust: Sendable {
         return client
     }
 
-    private func isProxy(_ address: IPAddress) -> Bool { proxies.contains { $0.contains(address) } }
+    /// Whether `address` is one of the proxies.
+    func isProxy(_ address: IPAddress) -> Bool { proxies.contains { $0.contains(address) } }
 
     private func entries(_ headers: HTTPHeaders) -> [Substring] {
         let elements = headers.values(header.rawValue).flatMap { value in

@@ -19,34 +19,62 @@ final class HTTPConnection: @unchecked Sendable {
     let tcp: TCPConnection
     let context: HTTPLoopContext
     var state = State.reading
+    /// Whether the peer is a proxy whose word counts, and which stands for many clients.
+    let isPeerProxy: Bool
+    /// Whether the connection has a share of its address, to be given back.
+    var hasShare = false
+    /// When it began to wait for a request or for the rest of one; milliseconds.
+    var waitingSince = EventLoop.coarseMilliseconds()
+    /// How long the client may take to read the last reply.
+    var lingerMilliseconds = 2_000
+    /// Why it is cut, where this side does it without a reply.
+    var cutReason: HTTPCutReason?
 
-    // The request being read.
+    // The request being read. `framing` is nil while its head is not complete.
     private var parser: HTTPHeadParser
-    private var head: HTTPRequestHead?
-    private var match = HTTPRouter.Match.notFound
+    private var framing: HTTPRequestHead.Framing?
+    var match = HTTPRouter.Match.notFound
     private var body: [UInt8] = []
     private var chunks: ChunkedDecoder?
-    private var isTimingRequest = false
+    private(set) var isTimingRequest = false
+    /// What is still to come of a body that nobody will read; thrown away.
+    private var discardLeft = 0
 
-    // The request being answered.
+    // The request being read or answered.
     var request: HTTPRequest?
     var isKeptAlive = true
     var minorVersion = 1
     var exchange = 0
-    private var startedNanoseconds: Int64 = 0
+    var startedNanoseconds: Int64 = 0
+    /// When the reply's head was queued; 0 before.
+    var repliedNanoseconds: Int64 = 0
     var task: Task<Void, Never>?
     var writer: HTTPStreamWriter?
     var streamStatus: Int?
     /// Bytes given to the stream, without their coding.
     var streamBytes = 0
     var isChunked = false
-    private var isInRead = false
-    private var isWaitingForDrain = false
+    /// What admission set aside for the request, until it is answered.
+    var hold: HTTPHold?
+    var isInRead = false
+    private(set) var isWaitingForDrain = false
+
+    // Memory: of the request's head and body, of input behind it, and what of both the ledger knows.
+    private var headBytes = 0
+    private var bodyBytes = 0
+    private(set) var leftBytes = 0
+    private(set) var bookedBytes = 0
 
     /// Input that may wait behind an unanswered request, before reading pauses.
     private static let pipelinedInputBytesMax = 65_536
     /// Replies that may wait for a client who goes on sending requests.
     private static let pipelinedOutputBytesMax = 262_144
+    /// The longest body that is read and thrown away to keep the connection; no more than what may wait behind a request.
+    private static let discardBytesMax = pipelinedInputBytesMax
+    /// Input behind a request that is not worth giving it up for.
+    private static let smallBytes = 4_096
+    /// A head's fields as strings, times its bytes on the wire.
+    private static let headCost = 2
 
     static func accept(_ tcp: TCPConnection, in context: HTTPLoopContext) {
         let connection = HTTPConnection(tcp, context)
@@ -54,13 +82,19 @@ final class HTTPConnection: @unchecked Sendable {
         let configuration = context.configuration
         tcp.inputBytesMax = max(configuration.headBytesMax, pipelinedInputBytesMax) + 262_144
         tcp.outputStallMillisecondsMax = configuration.outputStallMillisecondsMax
-        // A reply of any size is one write; only the stall limit ends a slow reader of it.
-        tcp.outputBytesMax = Int.max
+        tcp.outputRateMin = configuration.outputRateMin
+        tcp.outputWindowMilliseconds = configuration.outputWindowMilliseconds
+        tcp.outputWaitMillisecondsMax = configuration.outputWaitMillisecondsMax
+        tcp.outputLedger = context.output
+        // A whole reply behind all that may wait before it.
+        tcp.outputBytesMax =
+            configuration.replyBytesMax + max(pipelinedOutputBytesMax, configuration.streamCutBytes) + 1_048_576
         tcp.onRead = { connection.read($0) }
         tcp.onPeerFinished = { connection.peerFinished() }
         tcp.onDrained = { connection.drained() }
         tcp.onDeadline = { connection.deadlinePassed() }
-        tcp.onClose = { _ in connection.closed() }
+        tcp.onClose = { connection.closed($0) }
+        guard connection.takeShare() else { return connection.refuseAddress() }
         tcp.setDeadline(afterMilliseconds: min(configuration.idleMillisecondsMax, configuration.requestMillisecondsMax))
     }
 
@@ -68,6 +102,7 @@ final class HTTPConnection: @unchecked Sendable {
         self.tcp = tcp
         self.context = context
         parser = HTTPHeadParser(limits: context.parserLimits)
+        isPeerProxy = tcp.peerAddress.map { context.configuration.proxyTrust.isProxy($0) } ?? false
     }
 
     // MARK: Reading
@@ -77,16 +112,24 @@ final class HTTPConnection: @unchecked Sendable {
         defer { isInRead = false }
         var used = 0
         do throws(HTTPFault) {
-            while state == .reading {
+            while true {
+                if discardLeft > 0 {
+                    let count = min(discardLeft, bytes.count - used)
+                    discardLeft -= count
+                    used += count
+                    if discardLeft > 0 { break }
+                }
+                guard state == .reading else { break }
                 if tcp.queuedOutputBytes > Self.pipelinedOutputBytesMax {
                     isWaitingForDrain = true
                     break
                 }
-                if head == nil {
+                if framing == nil {
                     let rest = UnsafeRawBufferPointer(rebasing: bytes[used...])
                     guard let (head, count) = try parser.parse(rest) else { break }
                     used += count
-                    try begin(head, hasMore: used < bytes.count)
+                    headBytes = count
+                    if try begin(head, hasMore: used < bytes.count) { continue }
                 }
                 used += try readBody(UnsafeRawBufferPointer(rebasing: bytes[used...]))
                 guard isBodyComplete else { break }
@@ -97,287 +140,242 @@ final class HTTPConnection: @unchecked Sendable {
         }
         if state == .over { return bytes.count }
         let left = bytes.count - used
+        book(left: left == 0 ? 0 : max(left, tcp.inputCapacityBytes))
+        if state == .over { return bytes.count }
         if isWaitingForDrain || (state != .reading && left >= Self.pipelinedInputBytesMax) { tcp.pauseReading() }
-        if state == .reading, !isWaitingForDrain { awaitMore(hasPart: head != nil || left > 0) }
+        if state == .reading, !isWaitingForDrain { awaitMore(hasPart: framing != nil || left > 0 || discardLeft > 0) }
         return used
     }
 
     /// Nothing more can be done until more arrives: sets the time for that.
     private func awaitMore(hasPart: Bool) {
-        if tcp.isPeerFinished { return end() }
+        if tcp.isPeerFinished { return endUnread() }
         if hasPart {
             // Once per request, not per byte, or a slow sender could go on for ever.
             guard !isTimingRequest else { return }
             isTimingRequest = true
             tcp.setDeadline(afterMilliseconds: context.configuration.requestMillisecondsMax)
         } else if context.isDraining {
-            end()
+            return end()
         } else {
+            isTimingRequest = false
             tcp.setDeadline(afterMilliseconds: context.configuration.idleMillisecondsMax)
+        }
+        waitingSince = EventLoop.coarseMilliseconds()
+    }
+
+    /// Takes up a request whose head is there. Who asks and what for is decided now, before a byte of its body is kept
+    /// or asked for.
+    ///
+    /// - Returns: whether it is answered already.
+    private func begin(_ head: HTTPRequestHead, hasMore: Bool) throws(HTTPFault) -> Bool {
+        framing = head.framing
+        (isKeptAlive, minorVersion) = (head.isKeptAlive, head.minorVersion)
+        match = context.router.match(head.method, rawPath: head.rawPath)
+        var request = HTTPRequest(head: head, body: [], peer: tcp.peer, client: client(of: head))
+        request.isForwarded = isPeerProxy
+        if case .route(_, let parameters) = match, !parameters.isEmpty { request.pathParameters = parameters }
+        if context.configuration.hasRequestIDs { request.id = context.requestIDs.id(for: request) }
+        self.request = request
+        if let response = answerUnread(request) {
+            skipBody(head)
+            started()
+            send(response)
+            return true
+        }
+        let bytesMax = context.configuration.bodyBytesMax
+        if case .length(let length) = head.framing, length > bytesMax { throw bodyTooLarge(bytesMax) }
+        guard head.framing != .none else { return false }
+        if case .route(let route, _) = match, !route.readsBody {
+            skipBody(head)
+            framing = HTTPRequestHead.Framing.none
+            return false
+        }
+        if head.framing == .chunked { chunks = ChunkedDecoder() }
+        if head.expectsContinue, !hasMore { tcp.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
+        return false
+    }
+
+    /// The reply to a request that is not served; nil for one that is.
+    private func answerUnread(_ request: HTTPRequest) -> HTTPResponse? {
+        switch match {
+        case .route(let route, _):
+            switch route.admission?(request) {
+            case nil, .admitted: return nil
+            case .holding(let hold):
+                self.hold = hold
+                return nil
+            case .refused(let response): return response
+            }
+        case .options(let allow):
+            if let refusal = context.router.unmatched?(request) { return refusal }
+            var response = HTTPResponse(status: 204, headers: ["Allow": allow])
+            context.cors?.allow(allow, request, &response.headers)
+            return response
+        case .notFound: return context.router.unmatched?(request) ?? context.shapeFault(.notFound, request)
+        case .methodNotAllowed(let allow):
+            return context.router.unmatched?(request) ?? context.shapeFault(.methodNotAllowed(allow), request)
         }
     }
 
-    private func begin(_ head: HTTPRequestHead, hasMore: Bool) throws(HTTPFault) {
-        self.head = head
-        match = context.router.match(head.method, rawPath: head.rawPath)
-        let bytesMax = context.configuration.bodyBytesMax
+    /// A short body that nobody reads is thrown away as it comes; with another one the connection ends, since nobody
+    /// would read to its end, or knows whether a client that waits for `100 Continue` sends it.
+    private func skipBody(_ head: HTTPRequestHead) {
         switch head.framing {
         case .none: break
-        case .length(let length):
-            guard length <= bytesMax else { throw bodyTooLarge(bytesMax) }
-            body.reserveCapacity(min(length, 65_536))
-        case .chunked: chunks = ChunkedDecoder()
+        case .length(let length) where length <= Self.discardBytesMax && !head.expectsContinue: discardLeft = length
+        case .length, .chunked: isKeptAlive = false
         }
-        guard head.expectsContinue, !hasMore else { return }
-        // Rather than invite a body that nobody will look at.
-        if let fault = matchFault { throw fault }
-        tcp.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
     }
 
     private func readBody(_ bytes: UnsafeRawBufferPointer) throws(HTTPFault) -> Int {
-        switch head?.framing {
+        switch framing {
         case .length(let length):
             let count = min(length - body.count, bytes.count)
-            if count > 0 { body.append(contentsOf: bytes[..<count]) }
+            guard count > 0 else { return 0 }
+            // All of it, or what is there: a length is only a promise.
+            if body.isEmpty { body.reserveCapacity(count) }
+            body.append(contentsOf: bytes[..<count])
+            bodyBytes = body.capacity
             return count
         case .chunked:
-            return try chunks?.decode(bytes, into: &body, bytesMax: context.configuration.bodyBytesMax) ?? 0
+            let count = try chunks?.decode(bytes, into: &body, bytesMax: context.configuration.bodyBytesMax) ?? 0
+            bodyBytes = body.capacity
+            return count
         case .some(.none), nil:
             return 0
         }
     }
 
     private var isBodyComplete: Bool {
-        switch head?.framing {
+        switch framing {
         case .length(let length): body.count == length
         case .chunked: chunks?.isDone ?? true
         case .some(.none), nil: true
         }
     }
 
-    private var matchFault: HTTPFault? {
-        switch match {
-        case .notFound: .notFound
-        case .methodNotAllowed(let allow): .methodNotAllowed(allow)
-        case .route, .options: nil
-        }
-    }
-
     /// Answers what cannot be read on, and closes: where the next request would start is not known.
-    private func refuse(_ fault: HTTPFault) {
+    func refuse(_ fault: HTTPFault) {
         isKeptAlive = false
-        // What is known of the request: its head, when the fault lies in the body.
-        var known = head.map { HTTPRequest(head: $0, body: [], peer: tcp.peer, client: client(of: $0)) }
-        if context.configuration.hasRequestIDs {
-            let id = context.requestIDs.id(for: known)
-            known?.id = id
-        }
-        request = known
-        minorVersion = head?.minorVersion ?? 1
+        if framing == nil { minorVersion = 1 }
         started()
         send(fault: fault)
     }
 
-    // MARK: Answering
+    func client(of head: HTTPRequestHead) -> IPAddress? {
+        tcp.peerAddress.map {
+            isPeerProxy ? context.configuration.proxyTrust.client(peer: $0, headers: head.headers) : $0
+        }
+    }
 
-    private func started() {
+    func started() {
         exchange += 1
         state = .handling
-        head = nil
+        framing = nil
         chunks = nil
+        body = []
         isTimingRequest = false
+        repliedNanoseconds = 0
         if context.observe != nil { startedNanoseconds = SystemClock.monotonicNanoseconds() }
     }
 
     private func dispatch() {
-        guard let head else { return }
-        var request = HTTPRequest(head: head, body: body, peer: tcp.peer, client: client(of: head))
-        body = []
-        (isKeptAlive, minorVersion) = (head.isKeptAlive, head.minorVersion)
-        if case .route(_, let parameters) = match, !parameters.isEmpty { request.pathParameters = parameters }
-        if context.configuration.hasRequestIDs { request.id = context.requestIDs.id(for: request) }
-        self.request = request
+        if !body.isEmpty {
+            request?.body = body
+            body = []
+        }
+        guard let request, case .route(let route, _) = match else { return }
         started()
-        switch match {
-        case .route(let route, _):
-            switch route.handler {
-            case .sync(let handler):
-                do { send(try handler(request)) } catch { send(fault: HTTPFault(from: error)) }
-            case .async(let handler): run(handler, request)
-            case .stream(let handler): run(handler, request)
-            }
-        case .options(let allow):
-            var response = HTTPResponse(status: 204, headers: ["Allow": allow])
-            context.cors?.allow(allow, request, &response.headers)
-            send(response)
-        case .notFound, .methodNotAllowed: send(fault: matchFault ?? .notFound)
+        switch route.handler {
+        case .sync(let handler):
+            do { send(try handler(request)) } catch { send(fault: HTTPFault(from: error)) }
+        case .async(let handler): run(handler, request)
+        case .stream(let handler): run(handler, request)
         }
     }
 
-    private func client(of head: HTTPRequestHead) -> IPAddress? {
-        tcp.peerAddress.map { context.configuration.proxyTrust.client(peer: $0, headers: head.headers) }
-    }
-
-    private func run(_ handler: @escaping HTTPRouter.AsyncHandler, _ request: HTTPRequest) {
-        tcp.setDeadline(afterMilliseconds: context.configuration.handlerMillisecondsMax)
-        let (loop, number) = (context.loop, exchange)
-        let task = Task.immediate(executorPreference: loop) { [self] in
-            let response: HTTPResponse?
-            var fault: HTTPFault?
-            do {
-                response = try await handler(request)
-            } catch {
-                response = nil
-                fault = HTTPFault(from: error)
-            }
-            let (result, failure) = (response, fault)
-            if loop.isInLoop {
-                complete(number, result, failure)
-            } else {
-                loop.execute { self.complete(number, result, failure) }
-            }
-        }
-        if number == exchange, state == .handling { self.task = task }
-    }
-
-    /// The handler's result, unless it comes too late.
-    private func complete(_ number: Int, _ response: HTTPResponse?, _ fault: HTTPFault?) {
-        guard number == exchange, state == .handling else { return }
-        if let response { send(response) } else { send(fault: fault ?? HTTPFault(from: CancellationError())) }
-    }
-
-    // MARK: Replies
-
-    func send(fault: HTTPFault) {
-        send(context.shapeFault(fault, request))
-    }
-
-    func send(_ response: HTTPResponse) {
-        guard state != .over else { return }
-        let isBodyless = response.status == 204 || response.status == 304 || (100..<200).contains(response.status)
-        encodeHead(
-            status: response.status, headers: response.headers,
-            length: isBodyless ? .none : .bytes(response.body.count))
-        if isBodyless || request?.method == .head {
-            writeEncoded()
-        } else if response.body.count <= 16_384 {
-            context.encoder.append(body: response.body)
-            writeEncoded()
-        } else {
-            writeEncoded()
-            tcp.write(response.body)
-        }
-        finishExchange(status: response.status, bytes: isBodyless ? 0 : response.body.count)
-    }
-
-    func encodeHead(status: Int, headers: HTTPHeaders, length: HTTPResponseEncoder.Length) {
-        if context.isDraining { isKeptAlive = false }
-        let persistence: HTTPResponseEncoder.Persistence =
-            if !isKeptAlive { .close } else if minorVersion == 0 { .keepAlive } else { .implied }
-        context.encoder.encodeHead(
-            status: status, headers: headers, length: length, persistence: persistence,
-            nowMilliseconds: EventLoop.coarseMilliseconds(), fixedLines: context.fixedLines,
-            requestID: request?.id ?? "", corsOrigin: context.cors?.origin(for: request))
-    }
-
-    func writeEncoded() {
-        context.encoder.bytes.withUnsafeBytes { tcp.write(copying: $0) }
-    }
-
-    func finishExchange(status: Int, bytes: Int = 0) {
-        observe(status: status, bytes: bytes)
-        exchange += 1
-        task = nil
-        writer?.detach(.finished)
-        writer = nil
-        request = nil
-        streamStatus = nil
-        streamBytes = 0
-        guard isKeptAlive else { return end() }
+    /// The request is answered: takes up the next one.
+    func beginNext() {
+        bodyBytes = 0
+        headBytes = 0
         state = .reading
         guard !isInRead else { return }
+        let left = tcp.bufferedInputBytes
+        book(left: left == 0 ? 0 : tcp.inputCapacityBytes)
+        guard state == .reading else { return }
         tcp.resumeReading()
         tcp.deliverAgain()
-        if tcp.bufferedInputBytes == 0 { awaitMore(hasPart: false) }
-    }
-
-    private func observe(status: Int, bytes: Int = 0) {
-        guard let observe = context.observe else { return }
-        let pattern: String? = if case .route(let route, _) = match, request != nil { route.pattern } else { nil }
-        observe(
-            HTTPExchange(
-                method: request?.method ?? HTTPMethod("-"), pattern: pattern, path: request?.rawPath ?? "",
-                status: status, nanoseconds: SystemClock.monotonicNanoseconds() - startedNanoseconds,
-                requestBytes: request?.body.count ?? 0, peer: tcp.peer, requestID: request?.id ?? "",
-                replyBytes: bytes, client: request == nil ? tcp.peerAddress : request?.client,
-                headers: request?.headers ?? [:]))
+        if left == 0 { awaitMore(hasPart: discardLeft > 0) }
     }
 
     /// Nothing more will be read; what is queued goes out first.
-    private func end() {
+    func end() {
         state = .over
-        tcp.finish()
+        tcp.finish(lingerMilliseconds: lingerMilliseconds)
+        bookNothing()
     }
-}
 
-// MARK: Ends
-
-extension HTTPConnection {
-    private func drained() {
+    func drained() {
         writer?.update(queuedBytes: tcp.queuedOutputBytes)
         guard isWaitingForDrain else { return }
         isWaitingForDrain = false
         tcp.resumeReading()
     }
+}
 
-    private func deadlinePassed() {
+// MARK: Memory
+
+extension HTTPConnection {
+    /// Whether a request was begun, by its first byte.
+    var hasPart: Bool { isTimingRequest || framing != nil }
+
+    /// Whether the head of the request being read is there.
+    var hasHead: Bool { framing != nil }
+
+    /// Tells the ledger what this connection holds; may have it make room, which may end this connection.
+    private func book(left: Int) {
+        leftBytes = left
+        let hasRequest = framing != nil || state == .handling || state == .streaming
+        let held = (hasRequest ? Self.headCost * headBytes + bodyBytes : 0) + left
+        guard held != bookedBytes else { return }
+        let difference = held - bookedBytes
+        bookedBytes = held
+        context.input.adjust(by: difference)
+        if difference > 0, context.input.isOver { context.makeRoom(for: self) }
+    }
+
+    func bookNothing() {
+        guard bookedBytes != 0 else { return }
+        context.input.adjust(by: -bookedBytes)
+        (bookedBytes, leftBytes) = (0, 0)
+    }
+
+    /// Bytes that come free when this connection is told to try again later. A request that is complete is not given up
+    /// for a later one, only input behind it is.
+    var reclaimableBytes: Int {
         switch state {
-        case .reading where isTimingRequest:
-            refuse(
-                HTTPFault(
-                    status: 408, type: "request_timeout",
-                    message: "the request did not arrive within \(context.configuration.requestMillisecondsMax) ms"))
-        case .handling:
+        case .reading, .streaming: bookedBytes
+        case .handling: leftBytes > Self.smallBytes ? leftBytes : 0
+        case .over: 0
+        }
+    }
+
+    /// Gives up what is held.
+    func giveUp() {
+        switch state {
+        case .reading where !isWaitingForDrain:
+            context.noteCut(.requestMemory)
+            refuse(.overloaded)
+        case .handling where leftBytes <= Self.smallBytes:
+            context.noteCut(.requestMemory)
             task?.cancel()
             isKeptAlive = false
-            send(
-                fault: HTTPFault(
-                    status: 503, type: "handler_timeout",
-                    message: "no answer within \(context.configuration.handlerMillisecondsMax) ms"))
-        case .reading, .streaming, .over:
-            tcp.close(.deadline)
-        }
-    }
-
-    /// The client sends nothing more. Mostly it has left: a handler is cancelled and a stream cut; whoever only shut
-    /// the sending side still gets what was already asked for and can be answered.
-    private func peerFinished() {
-        switch state {
-        case .reading: if !isWaitingForDrain { end() }
-        case .handling: task?.cancel()
-        case .streaming: tcp.close(.peerFinished)
+            send(fault: .overloaded)
+        case .reading, .handling, .streaming:
+            cutReason = .requestMemory
+            tcp.close(.overloaded)
         case .over: break
-        }
-    }
-
-    private func closed() {
-        if state == .streaming, let streamStatus { observe(status: streamStatus, bytes: streamBytes) }
-        state = .over
-        exchange += 1
-        task?.cancel()
-        task = nil
-        writer?.detach(.disconnected)
-        writer = nil
-        context.remove(self)
-    }
-
-    /// The server stops: ends what waits for a request, asks a stream to end.
-    func drain() {
-        context.loop.assertInLoop()
-        switch state {
-        case .reading: if head == nil, tcp.bufferedInputBytes == 0 { end() }
-        case .streaming: task?.cancel()
-        case .handling, .over: break
         }
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import EventLoop
 
 /// Replies of open length: the connection's side of a stream writer. Confined like the rest of it.
@@ -38,6 +39,8 @@ extension HTTPConnection {
         context.loop.assertInLoop()
         guard writer === self.writer, state == .streaming, streamStatus == nil else { return }
         streamStatus = status
+        context.count.addStreams(1)
+        if context.observe != nil { repliedNanoseconds = SystemClock.monotonicNanoseconds() }
         isChunked = minorVersion == 1
         if !isChunked { isKeptAlive = false }
         let isHead = request?.method == .head

@@ -7,6 +7,11 @@ package struct HTTPRouter: Sendable {
     package typealias AsyncHandler = @Sendable (HTTPRequest) async throws -> HTTPResponse
     package typealias StreamHandler = @Sendable (HTTPRequest, HTTPStreamWriter) async throws -> Void
 
+    /// Decides about a request by its head, before its body is read; called on the loop's thread, must be quick.
+    package typealias Admission = @Sendable (_ head: HTTPRequest) -> HTTPAdmission
+    /// Looks at a request that has no route; a reply of its own takes the place of 404, 405 or the answer to OPTIONS.
+    package typealias Unmatched = @Sendable (_ head: HTTPRequest) -> HTTPResponse?
+
     /// How a route runs.
     package enum Handler: Sendable {
         /// On the loop's thread, at once: must neither block nor compute for long.
@@ -22,6 +27,10 @@ package struct HTTPRouter: Sendable {
         package let method: HTTPMethod
         package let pattern: String
         package let handler: Handler
+        /// Nil for a route that takes every request.
+        var admission: Admission?
+        /// Whether the handler looks at bodies; else they are not kept.
+        var readsBody = true
     }
 
     /// What a request leads to.
@@ -46,6 +55,8 @@ package struct HTTPRouter: Sendable {
     private var literalPaths: [String: Int] = [:]
     /// Every route in the order of declaration.
     package private(set) var routes: [Route] = []
+    /// Asked for every request that has no route; nil lets all be answered.
+    package var unmatched: Unmatched?
 
     package init() {}
 
@@ -65,8 +76,16 @@ package struct HTTPRouter: Sendable {
     }
 
     /// Serves `method` on `pattern` by a handler of any kind.
-    package mutating func on(_ method: HTTPMethod, _ pattern: String, _ handler: Handler) {
-        add(Route(method: method, pattern: pattern, handler: handler))
+    ///
+    /// - Parameters:
+    ///   - readsBody: false throws a request's body away.
+    ///   - admission: asked first, with the request as it is without its body.
+    package mutating func on(
+        _ method: HTTPMethod, _ pattern: String, _ handler: Handler, readsBody: Bool = true,
+        admission: Admission? = nil
+    ) {
+        add(
+            Route(method: method, pattern: pattern, handler: handler, admission: admission, readsBody: readsBody))
     }
 
     private mutating func add(_ route: Route) {
@@ -159,6 +178,13 @@ package struct HTTPRouter: Sendable {
             switch match(request.method, rawPath: request.rawPath) {
             case .route(let route, let parameters):
                 request.pathParameters = parameters
+                var hold: HTTPHold?
+                switch route.admission?(request) {
+                case nil, .admitted: break
+                case .holding(let share): hold = share
+                case .refused(let response): return response
+                }
+                defer { withExtendedLifetime(hold) {} }
                 switch route.handler {
                 case .sync(let handler): return try handler(request)
                 case .async(let handler): return try await handler(request)
@@ -168,14 +194,27 @@ package struct HTTPRouter: Sendable {
                     writer.finish()
                     return writer.collected
                 }
-            case .options(let allow): return HTTPResponse(status: 204, headers: ["Allow": allow])
-            case .notFound: throw HTTPFault.notFound
-            case .methodNotAllowed(let allow): throw HTTPFault.methodNotAllowed(allow)
+            case .options(let allow):
+                return unmatched?(request) ?? HTTPResponse(status: 204, headers: ["Allow": allow])
+            case .notFound:
+                if let reply = unmatched?(request) { return reply }
+                throw HTTPFault.notFound
+            case .methodNotAllowed(let allow):
+                if let reply = unmatched?(request) { return reply }
+                throw HTTPFault.methodNotAllowed(allow)
             }
         } catch {
             return shapeFault(HTTPFault(from: error), request)
         }
     }
+}
+
+/// What is decided about a request before its body is read.
+package enum HTTPAdmission: Sendable {
+    case admitted
+    /// Let in, with something set aside until it is answered.
+    case holding(HTTPHold)
+    case refused(HTTPResponse)
 }
 
 extension HTTPFault {

@@ -11,8 +11,21 @@ package struct HTTPServerConfiguration: Sendable {
     package var port: UInt16
     /// Threads, each with a SO_REUSEPORT listener of its own.
     package var loops = 1
-    /// Open connections per loop; further ones wait in the kernel's backlog.
+    /// Open connections per loop. Beyond it those that have waited longest for a request, or the rest of one, are closed
+    /// for new ones; while all are being answered, further ones wait in the kernel's backlog.
     package var connectionsMax = 10_000
+    /// Open connections of one address (IPv6: one /64), all loops together; beyond it 429 and the end. 0 for any number.
+    /// Trusted proxies are exempt.
+    package var connectionsPerAddressMax = 0
+
+    /// Memory for heads, bodies and input that waits, all connections together, bytes. When it is used up, incomplete
+    /// requests get 503, those of the address that holds most first.
+    package var requestBytesTotalMax = 64 << 20
+    /// Memory for replies that wait for their readers, all connections together, bytes. When it is used up, the largest
+    /// are cut.
+    package var replyBytesTotalMax = 128 << 20
+    /// One reply's body, bytes; a larger one becomes 500.
+    package var replyBytesMax = 32 << 20
 
     /// Request line and header fields, bytes; beyond it 431.
     package var headBytesMax = 16_384
@@ -31,6 +44,12 @@ package struct HTTPServerConfiguration: Sendable {
     package var handlerMillisecondsMax = 60_000
     /// How long a client may take nothing of what is queued for it, before it is cut.
     package var outputStallMillisecondsMax = 30_000
+    /// The least that a client must take of what waits for it, bytes a second on average over each window.
+    package var outputRateMin = 1_024
+    /// See ``outputRateMin``; nothing is judged in the first.
+    package var outputWindowMilliseconds = 30_000
+    /// From the moment a reply is queued to its last byte's leaving; a slower client is cut.
+    package var outputWaitMillisecondsMax = 600_000
 
     /// `HTTPStreamWriter.write` suspends above this many queued bytes.
     package var streamBufferBytes = 65_536
@@ -70,6 +89,8 @@ package struct HTTPExchange: Sendable {
     package let status: Int
     /// From the last byte of the request to the last byte queued of the reply; a stream's whole life.
     package let nanoseconds: Int64
+    /// From the last byte of the request to the first byte queued of the reply.
+    package let firstNanoseconds: Int64
     /// The request's body, bytes.
     package let requestBytes: Int
     package let peer: String
@@ -81,15 +102,61 @@ package struct HTTPExchange: Sendable {
     package let client: IPAddress?
     /// The request's; none where its head could not be read.
     package let headers: HTTPHeaders
+
+    /// The status of an exchange that ended without a reply because the client left; nginx's number for it.
+    package static let abandoned = 499
+}
+
+/// Why the server cut a connection, or a reply, that keeps a limit of its own too little.
+package enum HTTPCutReason: String, Sendable, CaseIterable {
+    /// The client took nothing for too long.
+    case stalled
+    /// The client took too little for too long.
+    case slow
+    /// Requests held too much memory together.
+    case requestMemory = "request_memory"
+    /// Replies held too much memory together.
+    case replyMemory = "reply_memory"
+    /// One reply was too large.
+    case replySize = "reply_size"
+    /// Its address had too many connections.
+    case address
+    /// A newcomer needed its place.
+    case places
+
+    init?(_ reason: TCPCloseReason) {
+        switch reason {
+        case .stalled: self = .stalled
+        case .slow: self = .slow
+        case .outputBound: self = .replyMemory
+        case .closed, .peerFinished, .failed, .deadline, .overloaded, .inputBound, .loopStopped: return nil
+        }
+    }
+}
+
+/// What a server holds just now.
+package struct HTTPLoad: Sendable {
+    /// Open connections.
+    package let connections: Int
+    /// Replies of open length.
+    package let streams: Int
+    /// Memory of heads, bodies and input that waits.
+    package let requestBytes: Int
+    /// Replies that wait for their readers, bytes.
+    package let replyBytes: Int
+
+    package init(connections: Int, streams: Int, requestBytes: Int, replyBytes: Int) {
+        self.connections = connections
+        self.streams = streams
+        self.requestBytes = requestBytes
+        self.replyBytes = replyBytes
+    }
 }
 
 /// An HTTP/1.1 server: strict framing, keep-alive, pipelining in order, one event loop per thread.
 package final class HTTPServer: Sendable {
     private let configuration: HTTPServerConfiguration
-    private let router: HTTPRouter
-    private let shapeFault: HTTPFaultShaper
-    private let observe: (@Sendable (HTTPExchange) -> Void)?
-    private let openConnections = HTTPConnectionCount()
+    private let shared: HTTPShared
     private let state = Mutex(State())
 
     private struct State {
@@ -101,16 +168,19 @@ package final class HTTPServer: Sendable {
 
     /// - Parameters:
     ///   - errorBody: shapes the reply to every fault; the default is ``HTTPFault/response``.
-    ///   - observe: called on the loop's thread after each exchange; must be quick.
+    ///   - observe: called on the loop's thread once for every reply, whatever gave it, and for every request that was
+    ///     abandoned; must be quick.
+    ///   - onCut: called on the loop's thread when a limit of slow or greedy clients was met; must be quick.
     package init(
         configuration: HTTPServerConfiguration, router: HTTPRouter,
         errorBody: @escaping HTTPFaultShaper = { fault, _ in fault.response },
-        observe: (@Sendable (HTTPExchange) -> Void)? = nil
+        observe: (@Sendable (HTTPExchange) -> Void)? = nil, onCut: (@Sendable (HTTPCutReason) -> Void)? = nil
     ) {
+        var configuration = configuration
+        configuration.loops = max(1, configuration.loops)
         self.configuration = configuration
-        self.router = router
-        shapeFault = errorBody
-        self.observe = observe
+        shared = HTTPShared(
+            configuration: configuration, router: router, shapeFault: errorBody, observe: observe, onCut: onCut)
     }
 
     deinit {
@@ -128,16 +198,15 @@ package final class HTTPServer: Sendable {
             if configuration.loops > 1, port != 0 {
                 try TCPListener.checkIsFree(host: configuration.host, port: port)
             }
-            for number in 0..<max(1, configuration.loops) {
+            for number in 0..<configuration.loops {
                 let loop = try EventLoop(name: "http-\(number)")
                 started.loops.append(loop)
-                let context = HTTPLoopContext(
-                    loop: loop, configuration: configuration, router: router, shapeFault: shapeFault, observe: observe,
-                    count: openConnections)
+                let context = HTTPLoopContext(loop: loop, shared: shared)
                 started.contexts.append(context)
                 let listener = try TCPListener(
                     loop: loop, host: configuration.host, port: port, reusePort: configuration.loops > 1,
-                    connectionsMax: configuration.connectionsMax, tls: configuration.tls
+                    connectionsMax: configuration.connectionsMax, tls: configuration.tls,
+                    makePlace: { context.makePlace() }
                 ) { connection in
                     HTTPConnection.accept(connection, in: context)
                 }
@@ -159,7 +228,14 @@ package final class HTTPServer: Sendable {
     package var port: UInt16? { state.withLock { $0.port } }
 
     /// Open connections just now.
-    package var connectionCount: Int { openConnections.value }
+    package var connectionCount: Int { shared.count.value }
+
+    /// What it holds just now. Any thread.
+    package var load: HTTPLoad {
+        HTTPLoad(
+            connections: shared.count.value, streams: shared.count.streamCount,
+            requestBytes: shared.input.heldBytes, replyBytes: shared.output.heldBytes)
+    }
 
     /// Stops listening, lets requests that were begun be answered (their connections close after that), asks streams
     /// to end by cancelling their tasks, and after at most `drainSeconds` cuts what is left.
@@ -173,72 +249,7 @@ package final class HTTPServer: Sendable {
         for listener in old.listeners { listener.close() }
         for context in old.contexts { context.loop.execute { context.drain() } }
         let end = EventLoop.coarseMilliseconds() + Int64(drainSeconds) * 1_000
-        while openConnections.value > 0, EventLoop.coarseMilliseconds() < end { usleep(2_000) }
+        while shared.count.value > 0, EventLoop.coarseMilliseconds() < end { usleep(2_000) }
         for loop in old.loops { loop.stop() }
-    }
-}
-
-/// How many connections all loops of a server have.
-final class HTTPConnectionCount: Sendable {
-    private let count = Atomic<Int>(0)
-
-    var value: Int { count.load(ordering: .relaxed) }
-
-    func add(_ difference: Int) {
-        count.add(difference, ordering: .relaxed)
-    }
-}
-
-/// What the connections of one loop share.
-///
-/// `@unchecked Sendable`, because the constants are `Sendable` and the variables are touched on the loop's thread only:
-/// by its connections, which are confined to it, and by ``drain()``, which is posted to it.
-final class HTTPLoopContext: @unchecked Sendable {
-    let loop: EventLoop
-    let configuration: HTTPServerConfiguration
-    let router: HTTPRouter
-    let shapeFault: HTTPFaultShaper
-    let observe: (@Sendable (HTTPExchange) -> Void)?
-    let parserLimits: HTTPParserLimits
-    private let count: HTTPConnectionCount
-
-    var encoder = HTTPResponseEncoder()
-    var requestIDs = RequestIDs()
-    let cors: HTTPCORS?
-    /// The fixed headers as lines.
-    let fixedLines: [UInt8]
-    private(set) var isDraining = false
-    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
-
-    init(
-        loop: EventLoop, configuration: HTTPServerConfiguration, router: HTTPRouter,
-        shapeFault: @escaping HTTPFaultShaper, observe: (@Sendable (HTTPExchange) -> Void)?,
-        count: HTTPConnectionCount
-    ) {
-        self.loop = loop
-        self.configuration = configuration
-        self.router = router
-        self.shapeFault = shapeFault
-        self.observe = observe
-        self.count = count
-        cors = configuration.corsOrigins.isEmpty ? nil : HTTPCORS(origins: configuration.corsOrigins)
-        fixedLines = configuration.fixedHeaders.fields.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
-        parserLimits = HTTPParserLimits(
-            headBytesMax: configuration.headBytesMax, targetBytesMax: configuration.targetBytesMax,
-            headerCountMax: configuration.headerCountMax)
-    }
-
-    func add(_ connection: HTTPConnection) {
-        connections[ObjectIdentifier(connection)] = connection
-        count.add(1)
-    }
-
-    func remove(_ connection: HTTPConnection) {
-        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { count.add(-1) }
-    }
-
-    func drain() {
-        isDraining = true
-        for connection in Array(connections.values) { connection.drain() }
     }
 }

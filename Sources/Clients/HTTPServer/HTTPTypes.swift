@@ -65,6 +65,9 @@ package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral 
         fields.lazy.filter { sameName($0.name, name) }.map(\.value)
     }
 
+    /// How often `name` is given.
+    package func count(of name: String) -> Int { fields.count { sameName($0.name, name) } }
+
     /// Appends one more field, also when the name is there already.
     package mutating func add(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
@@ -95,6 +98,8 @@ package struct HTTPRequest: Sendable {
     package var peer: String
     /// Who asks: the peer, or whom a trusted proxy names; nil where the peer's address is not known.
     package var client: IPAddress?
+    /// Whether a trusted proxy sent it, so that `client` is whom that names.
+    package var isForwarded = false
     /// Names this request in logs and replies; empty where the server gives no ids.
     package var id = ""
     /// The values of the route's `{names}`, percent-decoded.

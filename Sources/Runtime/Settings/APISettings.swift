@@ -15,6 +15,18 @@ extension Settings {
             "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 200, and any number "
                 + "where `API_LISTEN` is an address of the loopback interface."),
         Setting(
+            "API_CONNECTIONS_PER_ADDRESS", .api, default: "auto", .integerOrAuto(0...1_000_000),
+            \.apiConnectionsPerAddressGiven,
+            "Open connections of one address (IPv6: one /64); further ones get 429. Proxies of `API_TRUSTED_PROXIES` may "
+                + "have any number, and each client that they name so many requests at once. 0: any number. `auto`: a "
+                + "tenth of `API_MAX_CONNECTIONS`, and any number where `API_LISTEN` is an address of the loopback "
+                + "interface."),
+        Setting(
+            "API_CONNECTIONS_PER_KEY", .api, default: "auto", .integerOrAuto(0...1_000_000),
+            \.apiConnectionsPerKeyGiven,
+            "Requests of one key under way at once, streams included; further ones get 429. 0: any number. `auto`: a "
+                + "quarter of `API_MAX_CONNECTIONS`."),
+        Setting(
             "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
             "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. "
                 + "Empty: none."),

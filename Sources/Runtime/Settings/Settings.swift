@@ -131,6 +131,10 @@ package struct Settings: Sendable {
     package internal(set) var apiKeyRate = 0
     /// See ``apiAddressRate``.
     var apiAddressRateGiven: Int?
+    /// See ``apiConnectionsPerAddress``.
+    var apiConnectionsPerAddressGiven: Int?
+    /// See ``apiConnectionsPerKey``.
+    var apiConnectionsPerKeyGiven: Int?
     /// Proxies whose word about the client's address counts.
     package internal(set) var apiTrustedProxies: [IPAddressRange] = []
     /// The header that they write.
@@ -169,6 +173,12 @@ package struct Settings: Sendable {
     }
     /// Requests a second of one address without a valid key; 0 = any number.
     package var apiAddressRate: Int { apiAddressRateGiven ?? (apiListen.isLoopback ? 0 : 200) }
+    /// Open connections of one address; 0 for any number.
+    package var apiConnectionsPerAddress: Int {
+        apiConnectionsPerAddressGiven ?? (apiListen.isLoopback ? 0 : max(1, apiConnectionsMax / 10))
+    }
+    /// Requests of one key under way at once; 0 for any number.
+    package var apiConnectionsPerKey: Int { apiConnectionsPerKeyGiven ?? max(1, apiConnectionsMax / 4) }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.

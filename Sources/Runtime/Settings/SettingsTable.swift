@@ -196,7 +196,8 @@ extension Settings {
             "Event loops of the API, one thread each. 0: one per core."),
         Setting(
             "API_MAX_CONNECTIONS", .api, default: "10000", .integer(1...1_000_000), \.apiConnectionsMax,
-            "Open connections at once; further ones wait to be accepted. Four fifths may be clients of the stream."),
+            "Open connections at once. For further ones, those that have waited longest for a request are closed. Four "
+                + "fifths may be clients of the stream."),
         Setting(
             "API_CORS_ORIGINS", .api, default: "", .words, \.apiCORSOrigins,
             "Origins such as `https://example.org` whose pages may read the API, or `*`. Empty: none but its own."),

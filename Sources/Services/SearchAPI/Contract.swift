@@ -151,10 +151,8 @@ extension SearchAPI {
                 if type == MediaType.events {
                     try await streamAnswer(input, deadline: deadline(), to: writer)
                 } else {
-                    let started = SystemClock.monotonicNanoseconds()
                     var response = try await answer(input, deadline: deadline())
-                    finish(
-                        request, Contract.answer.path, &response, SystemClock.monotonicNanoseconds() - started)
+                    Compression.apply(to: &response, for: request)
                     writer.respond(response)
                 }
             })
@@ -213,14 +211,17 @@ extension SearchAPI {
 
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
-        surroundings.admit = { [self] request, endpoint in try access.admit(request, endpoint.access) }
+        surroundings.admit = { [self] request, endpoint in
+            try access.admit(request, endpoint.access)
+            return try access.share(request, endpoint.access)
+        }
+        surroundings.admitUnmatched = { [self] request in try access.admit(request, .open) }
         surroundings.replies = AccessGuard.replies
         surroundings.reply = { [self] error, request, endpoint in
             reply(to: error, endpoint.path, requestID: request.id)
         }
-        surroundings.finish = { [self] request, endpoint, response, nanoseconds in
-            finish(request, endpoint.path, &response, nanoseconds)
-        }
+        // Counted by the server's own hook, which sees every reply.
+        surroundings.finish = { request, _, response in Compression.apply(to: &response, for: request) }
         return surroundings
     }
 
@@ -240,13 +241,5 @@ extension SearchAPI {
             told = .unavailable("a dependency", Snippet.head(of: "\(error)", charactersMax: 500))
         }
         return told.response(requestID: requestID)
-    }
-
-    /// What every whole reply goes through.
-    private func finish(
-        _ request: HTTPRequest, _ path: String, _ response: inout HTTPResponse, _ nanoseconds: Int64
-    ) {
-        Compression.apply(to: &response, for: request)
-        metrics.count(route: path, status: response.status, seconds: Double(nanoseconds) / 1e9)
     }
 }

@@ -1,8 +1,11 @@
+import HTTPServer
+import Synchronization
 import Telemetry
 
 /// What the API counts.
 struct APIMetrics: Sendable {
     private let registry: MetricsRegistry
+    private let routes = RouteSeries()
     let embedSeconds: Histogram
     let candidateSeconds: Histogram
     let refusals: Counter
@@ -21,15 +24,76 @@ struct APIMetrics: Sendable {
             "medallion_api_degraded_searches_total", help: "Hybrid searches served without the vector arm.")
     }
 
-    /// Counts a finished request.
-    func count(route: String, status: Int, seconds: Double) {
+    /// Counts a request that was answered, however it was, or abandoned. Called once for each, by the server's hook.
+    func count(_ exchange: HTTPExchange) {
+        let route = exchange.pattern ?? Self.noRoute
+        routes.requests(route, exchange.status) {
+            registry.counter(
+                "medallion_api_requests_total",
+                help: "Requests by route (`none`: no such path) and status (499: the client left first).",
+                labels: [("route", route), ("status", String(exchange.status))])
+        }.increment()
+        routes.seconds(route) {
+            registry.histogram(
+                "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
+                labels: [("route", route)])
+        }.observe(Double(exchange.firstNanoseconds) / 1e9)
+    }
+
+    /// The label of requests that no route takes: paths are the clients' words, and there is no end of them.
+    private static let noRoute = "none"
+
+    /// Counts what met a limit of the server.
+    func count(_ reason: HTTPCutReason) {
         registry.counter(
-            "medallion_api_requests_total", help: "Requests by route and status.",
-            labels: [("route", route), ("status", String(status))]
+            "medallion_api_cut_connections_total",
+            help: "Connections and replies cut because a limit of the server was met, by reason.",
+            labels: [("reason", reason.rawValue)]
         ).increment()
-        registry.histogram(
-            "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
-            labels: [("route", route)]
-        ).observe(seconds)
+    }
+
+    /// Shows what the server holds.
+    func show(_ load: @escaping @Sendable () -> HTTPLoad) {
+        registry.gauge("medallion_api_open_connections", help: "Connections of clients of the API.") {
+            Double(load().connections)
+        }
+        registry.gauge(
+            "medallion_api_open_streams", help: "Replies that are being streamed: events, and answers word by word."
+        ) { Double(load().streams) }
+        registry.gauge(
+            "medallion_api_request_memory_bytes", help: "Memory held by requests that are read or answered."
+        ) { Double(load().requestBytes) }
+        registry.gauge("medallion_api_reply_memory_bytes", help: "Replies that wait for their readers.") {
+            Double(load().replyBytes)
+        }
+    }
+}
+
+/// Series of the requests, so that a request need not make the text of its labels. Bounded by the routes, and by the
+/// statuses that the API gives.
+private final class RouteSeries: Sendable {
+    private struct Route: Sendable {
+        var requests: [Int: Counter] = [:]
+        var seconds: Histogram?
+    }
+
+    private let known = Mutex<[String: Route]>([:])
+
+    func requests(_ route: String, _ status: Int, make: () -> Counter) -> Counter {
+        known.withLock { known in
+            if let counter = known[route]?.requests[status] { return counter }
+            let counter = make()
+            known[route, default: Route()].requests[status] = counter
+            return counter
+        }
+    }
+
+    func seconds(_ route: String, make: () -> Histogram) -> Histogram {
+        known.withLock { known in
+            if let histogram = known[route]?.seconds { return histogram }
+            let histogram = make()
+            known[route, default: Route()].seconds = histogram
+            return histogram
+        }
     }
 }

@@ -53,16 +53,7 @@ enum Compression {
     /// Bodies below are sent as they are: the saving is less than a packet.
     static let bytesMin = 1_024
 
-    static func isWanted(by request: HTTPRequest) -> Bool {
-        guard let field = request.headers["accept-encoding"] else { return false }
-        return field.utf8.split(separator: UInt8(ascii: ",")).contains { part in
-            let words = MediaType.essence(of: String(Substring(part)))
-            guard words == "gzip" || words == "*" else { return false }
-            // `q=0` in any spelling refuses it.
-            let parameter = String(Substring(part)).split(separator: ";").dropFirst().first ?? "q=1"
-            return (Double(parameter.drop { $0 == " " }.dropFirst(2)) ?? 1) > 0
-        }
-    }
+    static func isWanted(by request: HTTPRequest) -> Bool { ContentCoding.wantsGzip(request.headers) }
 
     /// Codes a reply where that is wanted and pays.
     static func apply(to response: inout HTTPResponse, for request: HTTPRequest) {

@@ -51,17 +51,20 @@ package final class SearchServer: Service {
             path.isEmpty
             ? nil : AccessLog(path: path, metrics: api.dependencies.metrics, logger: api.dependencies.logger)
         self.log = log
-        var observe: (@Sendable (HTTPExchange) -> Void)?
-        if let log {
-            observe = { exchange in
+        let metrics = api.metrics
+        server = HTTPServer(
+            configuration: configuration, router: api.router(), errorBody: SearchAPI.faultShaper,
+            observe: { exchange in
+                metrics.count(exchange)
+                guard let log else { return }
                 // Computed again rather than carried along: half a microsecond, and only where there is a log and a key.
                 var key: String?
                 if case .key(let known) = try? api.access.caller(exchange.headers) { key = known.id }
                 log.note(exchange, key: key)
-            }
+            }, onCut: { metrics.count($0) })
+        metrics.show { [weak server] in
+            server?.load ?? HTTPLoad(connections: 0, streams: 0, requestBytes: 0, replyBytes: 0)
         }
-        server = HTTPServer(
-            configuration: configuration, router: api.router(), errorBody: SearchAPI.faultShaper, observe: observe)
     }
 
     /// For every reply; pages have a content security policy besides.

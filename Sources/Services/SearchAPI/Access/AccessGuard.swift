@@ -16,6 +16,11 @@ package struct AccessConfiguration: Sendable {
     /// Requests a second of one address without a valid key (`API_ADDRESS_RATE`); 0 for any number.
     package var addressRate = 0
 
+    /// Requests of one key that may be under way at once (`API_CONNECTIONS_PER_KEY`); 0 for any number.
+    package var requestsAtOncePerKey = 0
+    /// The same of one client behind a trusted proxy (`API_CONNECTIONS_PER_ADDRESS`); 0 for any number.
+    package var connectionsPerAddress = 0
+
     /// Seconds' worth of requests that may come at once.
     static let burstSeconds = 2
 
@@ -29,6 +34,7 @@ final class AccessGuard: Sendable {
     private let state: Mutex<State>
     private let metrics: MetricsRegistry
     private let clock: @Sendable () -> Int64
+    let shares: AccessShares
 
     private struct State: Sendable {
         /// Nil until the keys were read once.
@@ -52,6 +58,7 @@ final class AccessGuard: Sendable {
         clock: @escaping @Sendable () -> Int64 = SystemClock.monotonicNanoseconds
     ) {
         self.clock = clock
+        shares = AccessShares(configuration)
         self.configuration = configuration
         self.hasKeys = hasKeys
         self.metrics = metrics
@@ -175,7 +182,7 @@ final class AccessGuard: Sendable {
             429, "rate_limited", "too many requests of \(whose); go on in \(seconds) s", ["Retry-After": "\(seconds)"])
     }
 
-    private func refusal(_ status: Int, _ type: String, _ message: String, _ headers: HTTPHeaders = [:]) -> APIError {
+    func refusal(_ status: Int, _ type: String, _ message: String, _ headers: HTTPHeaders = [:]) -> APIError {
         metrics.counter(
             "medallion_api_refused_requests_total", help: "Requests refused for their key, role or number.",
             labels: [("reason", type)]
