@@ -21,6 +21,7 @@ setup-tests: ## The same, with what only the tests need
 
 build: setup ## Build the release executable
 	swift build -c release --product medallion --static-swift-stdlib
+	@git describe --always --dirty --abbrev=12 --exclude='*' >$(MEDALLION).commit 2>/dev/null || rm -f $(MEDALLION).commit
 
 demo: build ## Show everything at http://127.0.0.1:8080; RECORDING=file, DEMO_SECONDS=n
 	@$(MEDALLION) demo

@@ -122,6 +122,8 @@ let package = Package(
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
+        // What any role tells of itself: its process, its embedder, what grows.
+        module("Services", "Metering", uses: services + ["Lake", "Embeddings", "VectorIndex", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
         module("Services", "Comparison", uses: ["Lake", "Postgres", "Files", "Events", "Bytes"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
@@ -144,7 +146,8 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Events",
+                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings",
+                "Events",
                 "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
                 "HTTPClient",
                 "EventLoop", "HTTPServer",
@@ -186,6 +189,12 @@ let package = Package(
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
             ]),
         tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests(
+            "MeteringTests",
+            uses: [
+                "Metering", "Embeddings", "Lake", "VectorIndex", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
+                "Bytes",
+            ]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests",

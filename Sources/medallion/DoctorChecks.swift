@@ -6,6 +6,7 @@ import Glibc
 import HTTPClient
 import JSONScan
 import Kafka
+import Metering
 import Postgres
 import ServiceLifecycle
 import Settings
@@ -39,7 +40,7 @@ enum DoctorChecks {
         let detail = given.isEmpty ? "all defaults" : "set: \(given)"
         guard let suspect = settings.suspects.first else { return DoctorResult("settings", .ok, detail) }
         return DoctorResult(
-            "settings", .warning, detail, hint: "\(suspect.found) is no setting; was \(suspect.meant) meant?")
+            "settings", .warning, detail, hint: "\(suspect)")
     }
 
     private static func folder(_ name: String, _ path: String) -> DoctorResult {

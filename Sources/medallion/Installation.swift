@@ -8,6 +8,18 @@ enum Installation {
         searchRoots().map { $0 + "/" + relative }.first { access($0, R_OK) == 0 }
     }
 
+    /// The commit that the program was built from, as `make build` wrote it beside it; empty where nobody did.
+    static var commit: String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard length > 0 else { return "" }
+        buffer[length] = 0
+        guard let bytes = try? File.contents(of: text(of: buffer) + ".commit", bytesMax: 256) else { return "" }
+        let word = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first ?? ""
+        let isPlain = word.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D }
+        return isPlain ? String(word.prefix(64)) : ""
+    }
+
     private static func searchRoots() -> [String] {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         var starts: [String] = []

@@ -1,5 +1,6 @@
 import Embeddings
 import Glibc
+import Metering
 import ServiceLifecycle
 import Settings
 import StreamJob
@@ -80,11 +81,11 @@ struct Medallion {
         let format = LogFormat(rawValue: settings.logFormat.rawValue) ?? .text
         let sink = LogSink(format: format)
         let logger = Logger("medallion", level: level, sink: sink)
-        for (found, meant) in settings.suspects {
-            logger.warning("\(found) is set but is no setting", ["meant": meant])
-        }
+        for suspect in settings.suspects { logger.warning("\(suspect)") }
+        let metrics = MetricsRegistry()
+        ProcessMetrics.register(in: metrics, version: version, commit: Installation.commit)
         return Context(
-            settings: settings, logger: logger, sink: sink, metrics: MetricsRegistry(),
+            settings: settings, logger: logger, sink: sink, metrics: metrics,
             isTerminal: isatty(STDERR_FILENO) == 1 && format == .text)
     }
 

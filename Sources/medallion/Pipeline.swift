@@ -30,6 +30,7 @@ struct Pipeline {
         var services: [any Service] = []
         if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()
+        services.append(platform.sizeService(of: [.broker, .lake, .index]))
         services.append(platform.indexerService(health: health))
         services.append(
             try platform.apiService(health: health, pipeline: { monitor.status }, stages: { monitor.stages }))

@@ -5,6 +5,7 @@ import Files
 import Glibc
 import Kafka
 import KafkaAccess
+import Metering
 import Postgres
 import Replay
 import ServiceLifecycle
@@ -21,7 +22,7 @@ final class Platform: Sendable {
     private struct State {
         var brokers: String?
         var dsn: String?
-        var embedder: LocalEmbedder?
+        var embedder: MeasuredEmbedder?
         /// Of the Kafka clients, by role.
         var statistics: [String: ClientStatistics] = [:]
     }
@@ -226,10 +227,10 @@ final class Platform: Sendable {
                 + "\(held) dimensions with EMBED_DIMS=\(held), or set EMBED_ENABLED=false", code: .usage)
     }
 
-    /// The embedding model, loaded once per process; nil where `EMBED_ENABLED` is false.
+    /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.
     ///
     /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
-    func embedder() throws -> LocalEmbedder? {
+    func embedder() throws -> MeasuredEmbedder? {
         guard settings.isEmbeddingEnabled else { return nil }
         try checkModelSettings()
         return try state.withLock { state in
@@ -247,8 +248,9 @@ final class Platform: Sendable {
                     "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
                     code: .usage)
             }
-            state.embedder = embedder
-            return embedder
+            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
+            state.embedder = measured
+            return measured
         }
     }
 

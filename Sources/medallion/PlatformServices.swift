@@ -6,6 +6,7 @@ import HTTPServer
 import Indexer
 import Kafka
 import Lake
+import Metering
 import Postgres
 import SearchAPI
 import ServiceLifecycle

@@ -14,7 +14,9 @@ struct BrokerCommand: Command {
         guard context.settings.kafkaBrokers.isEmpty else {
             throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
         }
-        try await context.run(context.metricsServices() + [Platform(context: context).brokerService()])
+        let platform = Platform(context: context)
+        try await context.run(
+            context.metricsServices() + [platform.sizeService(of: [.broker]), platform.brokerService()])
     }
 }
 
@@ -41,7 +43,8 @@ struct ProducerCommand: Command {
         configuration.kafka = platform.kafka("producer")
         try await context.run(
             context.metricsServices() + [
-                Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
+                platform.sizeService(of: []),
+                Producer(configuration: configuration, metrics: context.metrics, logger: context.logger),
             ])
     }
 }
@@ -58,7 +61,9 @@ struct IndexCommand: Command {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
         try await context.run(
-            context.metricsServices() + platform.databaseServices() + [platform.indexerService()])
+            context.metricsServices() + platform.databaseServices() + [
+                platform.sizeService(of: [.index]), platform.indexerService(),
+            ])
     }
 }
 
@@ -74,7 +79,7 @@ struct ServeCommand: Command {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
         let api = try platform.apiService(pipeline: { nil })
-        try await context.run(platform.databaseServices() + [api])
+        try await context.run(platform.databaseServices() + [platform.sizeService(of: []), api])
     }
 }
 

@@ -28,7 +28,8 @@ struct StageWindow {
         let committed = registry.counter(
             "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
         let append = registry.histogram(
-            "broker_append_round_seconds", help: "Duration of writing, syncing and publishing one round of batches.")
+            "medallion_broker_append_round_seconds",
+            help: "Duration of writing, syncing and publishing one round of batches.")
         let commit = registry.histogram(
             "medallion_stream_commit_seconds", help: "Time a commit took, flushes included.")
         probes = [

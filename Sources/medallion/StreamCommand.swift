@@ -9,9 +9,10 @@ struct StreamCommand: Command {
     init(_ arguments: ParsedArguments) throws {}
 
     func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
         let job = StreamJob(
-            options: try StreamJobOptions(context.settings, kafka: Platform(context: context).kafka("stream")),
+            options: try StreamJobOptions(context.settings, kafka: platform.kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
-        try await context.run(context.metricsServices() + [job])
+        try await context.run(context.metricsServices() + [platform.sizeService(of: [.lake]), job])
     }
 }

@@ -207,7 +207,7 @@ struct HostileTests {
     /// Memory that the broker's requests hold, as its metric tells it.
     private func requestBytes(_ broker: TestBroker) -> Int {
         let lines = String(decoding: broker.metrics.render(), as: UTF8.self).split(separator: "\n")
-        let line = lines.first { $0.hasPrefix("broker_request_bytes ") }
+        let line = lines.first { $0.hasPrefix("medallion_broker_request_bytes ") }
         return line.flatMap { Double($0.dropFirst(21)) }.map { Int($0) } ?? -1
     }
 

@@ -1,5 +1,6 @@
 import Files
 import Glibc
+import Kafka
 import PlatformTesting
 import Testing
 
@@ -180,7 +181,37 @@ struct ServerTests {
         good.send(produce(TestBatch.make(["y"]), correlation: 2))
         #expect(try produceAnswer(good.answer()).error == 0)
         let rendered = String(decoding: broker.metrics.render(), as: UTF8.self)
-        #expect(rendered.contains("broker_malformed_requests_total \(hostile.count)"))
+        #expect(rendered.contains("medallion_broker_malformed_requests_total \(hostile.count)"))
+    }
+
+    @Test("Topics are shown with their bytes, the largest by name, and go with their topic")
+    func topicBytes() throws {
+        let broker = try TestBroker(folder: folder.file("b"))
+        let admin = try KafkaAdmin(KafkaConfiguration(brokers: broker.address, clientID: "test"))
+        try admin.createTopic("gone", partitions: 1, timeoutMilliseconds: 10_000)
+        let socket = try BrokerSocket(port: broker.port)
+        try createTopic(socket)
+        let batch = TestBatch.make(["y", "z"])
+        socket.send(produce(batch, correlation: 2))
+        #expect(try produceAnswer(socket.answer()).error == 0)
+        func rendered() -> [Substring] {
+            String(decoding: broker.metrics.render(), as: UTF8.self).split(separator: "\n")
+                .filter { $0.hasPrefix("medallion_broker_topic_bytes{") }
+        }
+        #expect(
+            rendered() == [
+                "medallion_broker_topic_bytes{topic=\"t\"} \(batch.count)",
+                "medallion_broker_topic_bytes{topic=\"gone\"} 0",
+            ])
+        try admin.deleteTopic("gone", timeoutMilliseconds: 10_000)
+        #expect(rendered().count == 1)
+        for number in 0..<BrokerMetrics.topicsMax + 5 {
+            try admin.createTopic("many-\(number)", partitions: 1, timeoutMilliseconds: 10_000)
+        }
+        let many = rendered()
+        #expect(many.count == BrokerMetrics.topicsMax + 1, "whoever makes topics makes no series without end")
+        #expect(many.first?.hasPrefix("medallion_broker_topic_bytes{topic=\"t\"}") == true)
+        #expect(many.last == "medallion_broker_topic_bytes{topic=\"(others)\"} 0")
     }
 
     @Test("acks=0 gets no answer, and a failed one is noticed by its closed connection")

@@ -42,7 +42,7 @@ import Testing
     func compose() async throws {
         let (services, secrets) = try self.compose()
         #expect(secrets == [])
-        let known = Set(Settings.table.map(\.name))
+        let known = Set(Settings.table.map(\.name) + SettingsEnvironment.compose.map(\.name))
         let ours = services.filter(\.isOurs)
         #expect(Set(ours.map(\.name)).isSuperset(of: ["migrate", "producer", "stream", "index", "serve"]))
         for service in services where !service.isOurs {

@@ -26,6 +26,6 @@ for name, service in compose["services"].items():
 secrets = [
     line.strip()
     for line in text.splitlines()
-    if re.search(r"^\s*\w*(PASSWORD|SECRET|_KEY)\w*: *[^$\s]", line) or re.search(r"://\w+:[^$@/]+@", line)
+    if re.search(r"^\s*\w*(PASSWORD|SECRET|_KEY)\w*: *(?!\"\"$)[^$\s]", line) or re.search(r"://\w+:[^$@/]+@", line)
 ]
 print(json.dumps({"services": services, "secrets": secrets}))

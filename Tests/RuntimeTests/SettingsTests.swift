@@ -70,6 +70,7 @@ import Testing
         for (left, right) in pairs where "\(left.value)" != "\(right.value)" { changed += 1 }
         // Every field, and the record of what was given.
         #expect(changed == Settings.table.count + 1)
+        #expect(settings.givenByAlias.isEmpty)
         #expect(settings.wikiFilter == ["enwiki", "dewiki"])
         #expect(settings.allowedNamespaces == [0, -1])
         #expect(settings.lakeDirectory == "/l")

@@ -27,6 +27,24 @@ import Testing
         #expect(registry.counter("b_total", help: "", labels: [("wiki", "a\"b\\c\nd")]).value == 3)
     }
 
+    @Test func whatOthersKeepIsReadAtTheScrape() {
+        let registry = MetricsRegistry()
+        let rows = Mutex<[(values: [String], value: Double)]>([])
+        let seconds = Mutex(0.25)
+        registry.counter("a_seconds_total", help: "a") { seconds.withLock { $0 } }
+        registry.gauges("b_bytes", help: "b", labels: ["x", "y"]) { rows.withLock { $0 } }
+        func text() -> String { String(decoding: registry.render(), as: UTF8.self) }
+        let head = "# HELP a_seconds_total a\n# TYPE a_seconds_total counter\na_seconds_total "
+        // A family that has nothing to say is not there at all.
+        #expect(text() == head + "0.25\n")
+        rows.withLock { $0 = [(["1", "a\"b"], 7), (["2", "c"], 8.5)] }
+        seconds.withLock { $0 = 3 }
+        let b = "# HELP b_bytes b\n# TYPE b_bytes gauge\n"
+        #expect(text() == head + "3\n" + b + "b_bytes{x=\"1\",y=\"a\\\"b\"} 7\nb_bytes{x=\"2\",y=\"c\"} 8.5\n")
+        rows.withLock { $0 = [(["2", "c"], 9)] }
+        #expect(text() == head + "3\n" + b + "b_bytes{x=\"2\",y=\"c\"} 9\n")
+    }
+
     @Test func histogramCountsAtItsBounds() {
         let registry = MetricsRegistry()
         let histogram = registry.histogram("h_seconds", help: "h", buckets: [0.1, 1], labels: [("arm", "x")])

@@ -31,6 +31,30 @@ import Transforms
         #expect(try Repository.text("docs/settings.md") == SettingsReference.markdown())
     }
 
+    /// `UPDATE_GOLDEN=1 swift test --filter TidyTests` rewrites the file; so does `medallion settings --env`.
+    @Test func theExampleOfAnEnvironmentIsUpToDate() throws {
+        let file = Repository.root.appending(path: "infra/.env.example")
+        if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" {
+            try Data(SettingsEnvironment.text.utf8).write(to: file)
+        }
+        #expect(try Repository.text("infra/.env.example") == SettingsEnvironment.text)
+    }
+
+    /// Whatever the compose file takes from infra/.env can be looked up in the example.
+    @Test func theExampleNamesWhatComposeTakes() throws {
+        let known = Set(Settings.table.map(\.name) + SettingsEnvironment.compose.map(\.name))
+        let compose = try Repository.text("infra/docker-compose.yml")
+        let taken = Set(compose.matches(of: /\$\{([A-Z][A-Z0-9_]*)/).map { String($0.output.1) })
+        #expect(taken.subtracting(known) == [])
+        #expect(Set(SettingsEnvironment.compose.map(\.name)).subtracting(taken) == [], "nobody takes these any more")
+        // The defaults that it gives there are those that the example shows.
+        for match in compose.matches(of: /\$\{([A-Z][A-Z0-9_]*):-([^}]*)\}/) {
+            let name = String(match.output.1)
+            guard let ours = SettingsEnvironment.compose.first(where: { $0.name == name }) else { continue }
+            #expect(ours.value == match.output.2, "\(name)")
+        }
+    }
+
     /// Settings cannot import the domain, so the default stands in both.
     @Test func theDefaultTemplateIsTheTransforms() throws {
         #expect(try Settings(environment: [:]).textTemplate == TextTemplate.standard)

@@ -253,5 +253,6 @@ import Testing
         try prepare(CreateKey.self)
         try prepare(ListKeys.self)
         try prepare(RevokeKey.self)
+        try prepare(ListTableSizes.self)
     }
 }

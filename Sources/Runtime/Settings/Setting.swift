@@ -2,6 +2,10 @@
 package struct Setting: Sendable {
     /// The environment variable.
     package let name: String
+    /// Names from similar systems that mean the same and are accepted, too.
+    package let aliases: [String]
+    /// Why a deployment of several machines sets it; empty where the default may do.
+    package let production: String
     /// The heading under which the reference lists it.
     package let section: Section
     /// What an unset or empty variable means, in the variable's own grammar; empty where the field's help says what
@@ -32,12 +36,15 @@ package struct Setting: Sendable {
     /// - Parameters:
     ///   - field: where the value goes.
     ///   - shown: how the value is printed; as it is unless given.
+    ///   - aliases: only names that mean exactly this, with the same grammar.
     init<Value>(
         _ name: String, _ section: Section, default defaultText: String, _ parser: SettingParser<Value>,
         _ field: any WritableKeyPath<Settings, Value> & Sendable, _ help: String,
-        shown: @escaping @Sendable (String) -> String = { $0 }
+        shown: @escaping @Sendable (String) -> String = { $0 }, aliases: [String] = [], production: String = ""
     ) {
         self.name = name
+        self.aliases = aliases
+        self.production = production
         self.section = section
         self.defaultText = defaultText
         self.grammar = parser.grammar
@@ -58,8 +65,8 @@ package struct Setting: Sendable {
 package struct SettingFault: Sendable, Equatable, CustomStringConvertible {
     /// The variable.
     package let name: String
-    /// What was found there, redacted and cut.
-    package let found: String
+    /// What was found there, redacted and cut; nil where it does not belong into a message.
+    package let found: String?
     /// What is wrong with it.
     package let reason: String
 
@@ -69,7 +76,7 @@ package struct SettingFault: Sendable, Equatable, CustomStringConvertible {
         package init(stringLiteral text: String) { self.text = text }
     }
 
-    package var description: String { "\(name)=\(found) \(reason)" }
+    package var description: String { name + (found.map { "=\($0) " } ?? " ") + reason }
 }
 
 /// All that is wrong with the environment; ends the start with exit code 64.

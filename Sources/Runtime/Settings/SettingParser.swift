@@ -71,7 +71,9 @@ extension SettingParser where Value == String {
     static var dsn: Self {
         Self(grammar: "`postgresql://user:password@host/database` or `host=… dbname=…`") { text in
             let isURI = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
-            return text.isEmpty || isURI || text.contains("=")
+            // Another database's URI may hold an equal sign, too, behind its scheme.
+            let isPairs = text.contains("=") && !text.prefix { $0 != "=" }.contains("://")
+            return text.isEmpty || isURI || isPairs
                 ? .success(text) : .failure("is neither a postgresql:// URI nor key=value pairs")
         }
     }

@@ -203,32 +203,45 @@ package struct Settings: Sendable {
         postgresDirectoryText.isEmpty ? dataDirectory + "/postgres" : AbsolutePath.of(postgresDirectoryText)
     }
 
-    /// Values of variables that were set, by name, redacted; the others have their defaults.
+    /// Values of settings that were set, by the setting's name, redacted; the others have their defaults.
     package private(set) var given: [String: String] = [:]
-    /// Variables that look like misspelt settings, with what was probably meant.
-    package private(set) var suspects: [(found: String, meant: String)] = []
+    /// The variables that gave them, where those have other names: aliases by the setting's name.
+    package private(set) var givenByAlias: [String: String] = [:]
+    /// Variables that are no settings and look as if they were meant to be.
+    package private(set) var suspects: [SuspectVariable] = []
 
-    /// Reads `environment`; variables that are not in the table are left alone.
+    /// Reads `environment`; variables that are neither in the table nor aliases are left alone.
     ///
     /// - Throws: all faults at once, each naming its variable.
     package init(environment: [String: String]) throws(SettingsError) {
         var faults: [SettingFault] = []
         for setting in Self.table {
-            let text = environment[setting.name].flatMap { $0.isEmpty ? nil : $0 }
+            let (variable, text, contradiction) = setting.find(in: environment)
+            if let contradiction {
+                faults.append(contradiction)
+                continue
+            }
             if let text { given[setting.name] = setting.shown(text) }
+            if let variable, variable != setting.name { givenByAlias[setting.name] = variable }
             if let reason = setting.apply(text ?? setting.defaultText, &self) {
                 let found = String(setting.shown(text ?? setting.defaultText).prefix(200))
-                faults.append(SettingFault(name: setting.name, found: found, reason: reason.text))
+                let isAlias = variable != nil && variable != setting.name
+                faults.append(
+                    SettingFault(
+                        name: variable ?? setting.name, found: found,
+                        reason: reason.text + (isAlias ? " (it is read as \(setting.name))" : "")))
             }
         }
         if !faults.isEmpty { throw SettingsError(faults: faults) }
-        suspects = Misspelling.suspects(in: environment.keys.sorted(), names: Self.table.map(\.name))
+        suspects = SuspectVariable.all(in: environment, table: Self.table)
     }
 
-    /// Every setting with its present value (redacted) and whether the environment gave it.
-    package var report: [(setting: Setting, value: String, isGiven: Bool)] {
+    /// Every setting with its present value (redacted) and the variable that gave it; nil where that is the default.
+    package var report: [(setting: Setting, value: String, variable: String?)] {
         Self.table.map { setting in
-            (setting, given[setting.name] ?? setting.shown(setting.defaultText), given[setting.name] != nil)
+            let value = given[setting.name]
+            let variable = value == nil ? nil : givenByAlias[setting.name] ?? setting.name
+            return (setting, value ?? setting.shown(setting.defaultText), variable)
         }
     }
 }
@@ -335,24 +348,5 @@ package enum Redaction {
             rest = value
         }
         return result + rest
-    }
-}
-
-/// Finds variables one slip away from a setting, which would otherwise be ignored silently.
-private enum Misspelling {
-    static func suspects(in found: [String], names: [String]) -> [(found: String, meant: String)] {
-        let known = Set(names)
-        return found.compactMap { word in
-            guard !known.contains(word), word.utf8.count >= 6 else { return nil }
-            return names.first { isOneSlip(Array(word.utf8), Array($0.utf8)) }.map { (word, $0) }
-        }
-    }
-
-    /// Whether one byte was changed, added or left out.
-    private static func isOneSlip(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-        guard abs(left.count - right.count) <= 1 else { return false }
-        let prefix = zip(left, right).prefix { $0 == $1 }.count
-        let suffix = zip(left.reversed(), right.reversed()).prefix { $0 == $1 }.count
-        return prefix + suffix >= max(left.count, right.count) - 1
     }
 }

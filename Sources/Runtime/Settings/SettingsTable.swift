@@ -11,7 +11,8 @@ extension Settings {
             "WIKIMEDIA_USER_AGENT", .source,
             default: "medallion/0.1 (streaming data platform; set WIKIMEDIA_USER_AGENT to your contact)", .headerValue,
             \.wikimediaUserAgent,
-            "Sent with every request to the stream. Wikimedia asks for a contact in it and refuses vague ones."),
+            "Sent with every request to the stream. Wikimedia asks for a contact in it and refuses vague ones.",
+            production: "Wikimedia asks for your contact."),
         Setting(
             "RECONNECT_SLEEP_SEC", .source, default: "1", .seconds(0.01...300), \.reconnectSleepSeconds,
             "Wait before the first reconnect; it doubles with each failure, with jitter. A Retry-After of the source is "
@@ -66,7 +67,9 @@ extension Settings {
     private static let broker: [Setting] = [
         Setting(
             "KAFKA_BROKERS", .broker, default: "", .addressList, \.kafkaBrokers,
-            "Kafka's or Redpanda's bootstrap servers. Empty: the embedded broker."),
+            "Kafka's or Redpanda's bootstrap servers. Empty: the embedded broker.",
+            aliases: ["KAFKA_BOOTSTRAP_SERVERS", "BOOTSTRAP_SERVERS"],
+            production: "The embedded broker keeps one copy, on one machine."),
         Setting(
             "BROKER_LISTEN", .broker, default: "127.0.0.1:19092", .address, \.brokerListen,
             "Where the embedded broker listens. It has no authentication: keep it on the loopback interface."),
@@ -99,7 +102,7 @@ extension Settings {
         Setting(
             "KAFKA_GROUP", .broker, default: "medallion", .kafkaName, \.kafkaGroup,
             "The consumer group; the indexers' is the same with `-index`. Its offsets are informational: the lake's "
-                + "commit log is the truth."),
+                + "commit log is the truth.", aliases: ["KAFKA_GROUP_ID", "KAFKA_CONSUMER_GROUP"]),
         Setting(
             "KAFKA_ASSIGNMENT", .broker, default: "all", .choice, \.assignment,
             "Which topic partitions a stream job or an indexer takes: all, or those that the consumer group gives it, so "
@@ -121,7 +124,8 @@ extension Settings {
                 + "process was started."),
         Setting(
             "LAKE_DIR", .storage, default: "", .text("folder"), \.lakeDirectoryText,
-            "The lake's folder. Empty: `$DATA_DIR/lake`."),
+            "The lake's folder. Empty: `$DATA_DIR/lake`.",
+            production: "Stream jobs, replays and API servers share it: one POSIX file system."),
         Setting(
             "BROKER_DIR", .storage, default: "", .text("folder"), \.brokerDirectoryText,
             "The embedded broker's folder. Empty: `$DATA_DIR/broker`."),
@@ -163,7 +167,8 @@ extension Settings {
         Setting(
             "POSTGRES_DSN", .database, default: "", .dsn, \.postgresDSN,
             "A Postgres with pgvector 0.8 or later. Empty: the embedded one. The password is never printed.",
-            shown: Redaction.dsn),
+            shown: Redaction.dsn, aliases: ["DATABASE_URL"],
+            production: "The embedded Postgres belongs to one machine."),
         Setting(
             "PG_BIN_DIR", .database, default: "", .text("folder"), \.postgresBinDirectory,
             "The folder of the embedded Postgres' programs. Empty: looked for in `.deps`."),

@@ -44,6 +44,34 @@ package final class MetricsRegistry: Sendable {
         }
     }
 
+    /// A counter that something else keeps, such as the system, read at each scrape; see
+    /// ``gauge(_:help:labels:read:)``. What it reads never falls.
+    package func counter(
+        _ name: String, help: String, labels: [(String, String)] = [], read: @escaping @Sendable () -> Double
+    ) {
+        let labelText = LabelText(labels)
+        families.withLock { families in
+            var family = Self.family(named: name, help: help, kind: .counter, in: families)
+            family.children[labelText.text] = .reader(Array("\(name)\(labelText.braced) ".utf8), read)
+            families[name] = family
+        }
+    }
+
+    /// Gauges of one name whose label values come and go, read at each scrape: what is not among them any more is gone
+    /// from the text, too. `readAll` must be quick and must not block, and gives one value per label for each row; a second
+    /// registration of the name replaces the first.
+    package func gauges(
+        _ name: String, help: String, labels: [String],
+        readAll: @escaping @Sendable () -> [(values: [String], value: Double)]
+    ) {
+        precondition(labels.allSatisfy(MetricName.isValidLabel), "a label of \(name) has no label's name")
+        families.withLock { families in
+            var family = Self.family(named: name, help: help, kind: .gauge, in: families)
+            family.rows = { readAll().map { (Array(zip(labels, $0.values)), $0.value) } }
+            families[name] = family
+        }
+    }
+
     /// A histogram with ascending upper bounds (`+Inf` is implied); see ``counter(_:help:labels:)`` for names.
     package func histogram(
         _ name: String, help: String, buckets: [Double] = Histogram.secondsBuckets, labels: [(String, String)] = []
@@ -71,9 +99,14 @@ package final class MetricsRegistry: Sendable {
         let current = families.withLock { $0 }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(current.count * 160)
-        for (_, family) in current.sorted(by: { $0.key < $1.key }) {
+        for (name, family) in current.sorted(by: { $0.key < $1.key }) {
+            let rows = family.rows?() ?? []
+            guard !rows.isEmpty || !family.children.isEmpty else { continue }
             bytes.append(contentsOf: family.header)
             for (_, child) in family.children.sorted(by: { $0.key < $1.key }) { child.render(to: &bytes) }
+            for (labels, value) in rows {
+                Child.render(Array("\(name)\(LabelText(labels).braced) ".utf8), value, to: &bytes)
+            }
         }
         return bytes
     }
@@ -111,6 +144,8 @@ private struct Family {
     let kind: Kind
     let header: [UInt8]
     var children: [String: Child] = [:]
+    /// Of ``MetricsRegistry/gauges(_:help:labels:readAll:)``.
+    var rows: (@Sendable () -> [(labels: [(String, String)], value: Double)])?
 }
 
 private enum Child {
@@ -143,7 +178,7 @@ private enum Child {
         }
     }
 
-    private static func render(_ prefix: [UInt8], _ value: Double, to bytes: inout [UInt8]) {
+    static func render(_ prefix: [UInt8], _ value: Double, to bytes: inout [UInt8]) {
         bytes.append(contentsOf: prefix)
         bytes.append(contentsOf: NumberText.string(value).utf8)
         bytes.append(UInt8(ascii: "\n"))

@@ -86,6 +86,7 @@ package final class BrokerServer: Sendable {
             }
             scheduleRetention(loop, storage)
             metrics.topics.set(Double(tables.topics().count))
+            metrics.watch(tables)
             report(started, port: listener.port, tables)
             return listener.port
         } catch {

@@ -19,37 +19,67 @@ struct BrokerMetrics: Sendable {
     let groupMembers: Gauge
     let rebalances: Counter
     private let requests: [APIKey: Counter]
+    private let registry: MetricsRegistry
 
     init(_ registry: MetricsRegistry) {
-        bytesIn = registry.counter("broker_produced_bytes_total", help: "Bytes of record batches written to the log.")
-        batchesIn = registry.counter("broker_produced_batches_total", help: "Record batches written to the log.")
-        recordsIn = registry.counter("broker_produced_records_total", help: "Records written to the log.")
+        self.registry = registry
+        bytesIn = registry.counter(
+            "medallion_broker_produced_bytes_total", help: "Bytes of record batches written to the log.")
+        batchesIn = registry.counter(
+            "medallion_broker_produced_batches_total", help: "Record batches written to the log.")
+        recordsIn = registry.counter("medallion_broker_produced_records_total", help: "Records written to the log.")
         duplicateBatches = registry.counter(
-            "broker_duplicate_batches_total", help: "Batches of idempotent producers that were in the log already.")
+            "medallion_broker_duplicate_batches_total",
+            help: "Batches of idempotent producers that were in the log already.")
         refusedBatches = registry.counter(
-            "broker_refused_batches_total", help: "Record batches answered with an error.")
-        bytesOut = registry.counter("broker_fetched_bytes_total", help: "Bytes of record batches sent to consumers.")
+            "medallion_broker_refused_batches_total", help: "Record batches answered with an error.")
+        bytesOut = registry.counter(
+            "medallion_broker_fetched_bytes_total", help: "Bytes of record batches sent to consumers.")
         syncSeconds = registry.histogram(
-            "broker_sync_seconds", help: "Duration of making one round of appended batches durable.")
+            "medallion_broker_sync_seconds", help: "Duration of making one round of appended batches durable.")
         appendCycleSeconds = registry.histogram(
-            "broker_append_round_seconds", help: "Duration of writing, syncing and publishing one round of batches.")
-        diskFailures = registry.counter("broker_disk_failures_total", help: "Failed writes and syncs of the log.")
-        connections = registry.gauge("broker_connections", help: "Open client connections.")
+            "medallion_broker_append_round_seconds",
+            help: "Duration of writing, syncing and publishing one round of batches.")
+        diskFailures = registry.counter(
+            "medallion_broker_disk_failures_total", help: "Failed writes and syncs of the log.")
+        connections = registry.gauge("medallion_broker_connections", help: "Open client connections.")
         requestBytes = registry.gauge(
-            "broker_request_bytes", help: "Memory that requests hold which are half received or not answered yet.")
+            "medallion_broker_request_bytes",
+            help: "Memory that requests hold which are half received or not answered yet.")
         malformedRequests = registry.counter(
-            "broker_malformed_requests_total", help: "Requests that could not be decoded; their connection was closed.")
-        topics = registry.gauge("broker_topics", help: "Topics.")
-        groups = registry.gauge("broker_groups", help: "Consumer groups known by their members.")
-        groupMembers = registry.gauge("broker_group_members", help: "Members of all consumer groups.")
-        rebalances = registry.counter("broker_group_rebalances_total", help: "Rebalances begun in consumer groups.")
+            "medallion_broker_malformed_requests_total",
+            help: "Requests that could not be decoded; their connection was closed.")
+        topics = registry.gauge("medallion_broker_topics", help: "Topics.")
+        groups = registry.gauge("medallion_broker_groups", help: "Consumer groups known by their members.")
+        groupMembers = registry.gauge("medallion_broker_group_members", help: "Members of all consumer groups.")
+        rebalances = registry.counter(
+            "medallion_broker_group_rebalances_total", help: "Rebalances begun in consumer groups.")
         requests = Dictionary(
             uniqueKeysWithValues: APIKey.allCases.map { api in
                 let counter = registry.counter(
-                    "broker_requests_total", help: "Requests by API.", labels: [("api", api.name)])
+                    "medallion_broker_requests_total", help: "Requests by API.", labels: [("api", api.name)])
                 return (api, counter)
             })
     }
 
     func requests(_ api: APIKey) -> Counter? { requests[api] }
+
+    /// Topics that are told apart, the largest first: whoever reaches the broker may make any number of them.
+    static let topicsMax = 100
+
+    /// Shows what the topics take, as long as there are tables.
+    func watch(_ tables: StorageTables) {
+        registry.gauges(
+            "medallion_broker_topic_bytes",
+            help: "Bytes of a topic's log segments; beyond 100 topics the smallest ones stand together as `(others)`.",
+            labels: ["topic"]
+        ) { [weak tables] in
+            let sizes = (tables?.topics() ?? []).map { topic in
+                (name: topic.name, bytes: topic.logs.reduce(0) { $0 + $1.published.withLock { $0.byteCount } })
+            }.sorted { ($1.bytes, $0.name) < ($0.bytes, $1.name) }
+            let others = sizes.dropFirst(Self.topicsMax)
+            return sizes.prefix(Self.topicsMax).map { ([$0.name], Double($0.bytes)) }
+                + (others.isEmpty ? [] : [(["(others)"], Double(others.reduce(0) { $0 + $1.bytes }))])
+        }
+    }
 }

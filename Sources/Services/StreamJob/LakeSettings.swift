@@ -20,7 +20,8 @@ extension LakeObjects {
     ) throws(LakeSettingsError) -> LakeObjects? {
         guard !settings.lakeS3Bucket.isEmpty else { return nil }
         guard !settings.lakeS3AccessKeyID.isEmpty else {
-            throw LakeSettingsError(description: "LAKE_S3_BUCKET is set, but LAKE_S3_ACCESS_KEY_ID is not")
+            throw LakeSettingsError(
+                description: "LAKE_S3_BUCKET is set, but LAKE_S3_ACCESS_KEY_ID is not (AWS_ACCESS_KEY_ID is not read)")
         }
         let endpoint = settings.lakeS3Endpoint
         var configuration = ObjectStorageConfiguration(
