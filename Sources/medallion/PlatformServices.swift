@@ -64,6 +64,8 @@ extension Platform {
             options.access.addressRate = settings.apiAddressRate
             options.accessLog = settings.apiAccessLog
             options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
+            options.streamsPerKeyMax = settings.apiStreamsPerKey
+            options.streamsPerAddressMax = settings.apiStreamsPerAddress
             registerChecks(in: health)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },

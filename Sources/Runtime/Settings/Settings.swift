@@ -131,6 +131,10 @@ package struct Settings: Sendable {
     package internal(set) var apiKeyRate = 0
     /// See ``apiAddressRate``.
     var apiAddressRateGiven: Int?
+    /// Streams of one key at once; 0 = any number.
+    package internal(set) var apiStreamsPerKey = 0
+    /// See ``apiStreamsPerAddress``.
+    var apiStreamsPerAddressGiven: Int?
     /// Proxies whose word about the client's address counts.
     package internal(set) var apiTrustedProxies: [IPAddressRange] = []
     /// The header that they write.
@@ -169,6 +173,8 @@ package struct Settings: Sendable {
     }
     /// Requests a second of one address without a valid key; 0 = any number.
     package var apiAddressRate: Int { apiAddressRateGiven ?? (apiListen.isLoopback ? 0 : 200) }
+    /// Streams of one address without a valid key at once; 0 = any number.
+    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? (apiListen.isLoopback ? 0 : 100) }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.
