@@ -93,7 +93,9 @@ extension TopicItem {
             try GoldEventTopic(configuration: configuration, topic: topic, sourceTopic: source).log()
         }
         let configuration = gold.configuration
-        let logs = try await Lane(name: "read").run { try [log(), log(), log("other.gold"), log(GoldTopicFixture.topic, "other")] }
+        let logs = try await Lane(name: "read").run {
+            try [log(), log(), log("other.gold"), log(GoldTopicFixture.topic, "other")]
+        }
         #expect(logs[0] == logs[1])
         #expect(logs[0].ends == [0: 0, 1: 3] && logs[0].topic == "source" && logs[0].epoch.utf8.count == 12)
         #expect(Set(logs.map(\.epoch)).count == 3)

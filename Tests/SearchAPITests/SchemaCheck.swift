@@ -11,7 +11,8 @@ enum SchemaCheck {
             return misfits(value, target, in: document, at: path)
         }
         if let choices = schema["oneOf"]?.array ?? schema["anyOf"]?.array {
-            return choices.contains { misfits(value, $0, in: document, at: path).isEmpty } ? [] : ["\(path): fits no choice"]
+            let fits = choices.contains { misfits(value, $0, in: document, at: path).isEmpty }
+            return fits ? [] : ["\(path): fits no choice"]
         }
         if let choices = schema["enum"]?.array {
             return choices.contains(value) ? [] : ["\(path): \(value) is no choice"]
@@ -19,7 +20,9 @@ enum SchemaCheck {
         let types = schema["type"]?.array?.compactMap(\.string) ?? schema["type"]?.string.map { [$0] } ?? []
         guard types.isEmpty || types.contains(where: { isA($0, value) }) else { return ["\(path): not \(types)"] }
         if let elements = value.array, let item = schema["items"] {
-            return elements.enumerated().flatMap { misfits($0.element, item, in: document, at: "\(path)[\($0.offset)]") }
+            return elements.enumerated().flatMap { place, element in
+                misfits(element, item, in: document, at: "\(path)[\(place)]")
+            }
         }
         guard let members = value.object, let properties = schema["properties"]?.object else { return [] }
         var result: [String] = []

@@ -5,8 +5,9 @@ import HTTPEndpoints
 import HTTPServer
 import JSONScan
 import PlatformTesting
-@testable import SearchAPI
 import Testing
+
+@testable import SearchAPI
 
 /// The documented API and the real one are the same.
 @Suite struct SchemaTests {
@@ -72,7 +73,7 @@ import Testing
         scene.topic.index([0: 5, 1: 2])
         let steps = StreamScene.request(after: "0:0,1:900,5:1", [("stages", "received,committed,searchable")])
         let seen = try await scene.follow(
-            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [11, 1, 5]
+            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [10, 2, 6]
         ) {
             let step = StageStep(.received, docID: nil, partition: 0, offset: 5, atMilliseconds: 0)
             scene.topic.state.withLock { $0.steps = [step, step] }

@@ -1,8 +1,9 @@
 import Bytes
 import HTTPServer
 import JSONScan
-@testable import SearchAPI
 import Testing
+
+@testable import SearchAPI
 
 /// What a client is told whose id does not fit, or asks for what is gone, and where the stream goes on.
 @Suite struct StreamResumeTests {

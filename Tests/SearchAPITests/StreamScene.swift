@@ -2,10 +2,11 @@ import Bytes
 import Foundation
 import HTTPServer
 import JSONScan
-@testable import SearchAPI
 import ServiceLifecycle
 import Telemetry
 import Testing
+
+@testable import SearchAPI
 
 /// A frame as a client sees it that follows the WHATWG's rules.
 struct SeenFrame: Equatable {
@@ -73,17 +74,24 @@ final class StreamScene: Sendable {
     func follow(
         _ requests: [HTTPRequest], frames counts: [Int], _ feed: () async throws -> Void
     ) async throws -> [[SeenFrame]] {
+        try await bodies(of: requests, frames: counts, feed).map(SeenFrame.parse)
+    }
+
+    /// The same as bytes.
+    func bodies(
+        of requests: [HTTPRequest], frames counts: [Int], _ feed: () async throws -> Void
+    ) async throws -> [[UInt8]] {
         let stop = StopSignal()
         let running = Task { await hub.run(stop: stop) }
         try await eventually { topic.state.withLock { $0.opened } > 0 }
         let readers = try requests.map { try StreamReader($0, fixture.api) }
         try await eventually { clients >= requests.count }
         try await feed()
-        try await eventually { zip(readers, counts).allSatisfy { $0.frameCount >= $1 } }
+        for (reader, count) in zip(readers, counts) { try await eventually { reader.frameCount >= count } }
         stop.request()
         await running.value
         for reader in readers { await reader.end() }
-        return readers.map { SeenFrame.parse($0.body) }
+        return readers.map(\.body)
     }
 
     var clients: Int { figure("medallion_api_stream_clients") }

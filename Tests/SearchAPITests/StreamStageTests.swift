@@ -1,8 +1,9 @@
 import Bytes
 import HTTPServer
 import JSONScan
-@testable import SearchAPI
 import Testing
+
+@testable import SearchAPI
 
 /// `?stages=`: an event watched on its way.
 @Suite struct StreamStageTests {

@@ -2,10 +2,11 @@ import Bytes
 import Foundation
 import HTTPServer
 import JSONScan
-@testable import SearchAPI
 import ServiceLifecycle
 import Telemetry
 import Testing
+
+@testable import SearchAPI
 
 /// `GET /stream` over a topic in memory.
 @Suite struct StreamTests {

@@ -15,7 +15,8 @@ struct EventFilters: Sendable {
 
     /// The parameters, of a request that keeps the values there.
     static func parameters<Root: Sendable>(
-        wikis: any WritableKeyPath<Root, [String]> & Sendable, languages: any WritableKeyPath<Root, [String]> & Sendable,
+        wikis: any WritableKeyPath<Root, [String]> & Sendable,
+        languages: any WritableKeyPath<Root, [String]> & Sendable,
         types: any WritableKeyPath<Root, [String]> & Sendable, namespaces: any WritableKeyPath<Root, [Int]> & Sendable,
         isBot: any WritableKeyPath<Root, Bool?> & Sendable, collection: any WritableKeyPath<Root, String?> & Sendable,
         text: any WritableKeyPath<Root, String?> & Sendable

@@ -257,7 +257,8 @@ package final class EventHub: Sendable {
     func count(_ reason: String) {
         metrics.counter(
             "medallion_api_stream_notices_total",
-            help: "Clients of the stream that were told of a reset or a gap, by its reason.", labels: [("reason", reason)]
+            help: "Clients of the stream that were told of a reset or a gap, by its reason.",
+            labels: [("reason", reason)]
         ).increment()
     }
 }

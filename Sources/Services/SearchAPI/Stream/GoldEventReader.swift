@@ -204,7 +204,8 @@ final class GoldEventReader: EventReader {
             let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }), partition >= 0,
             let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
             offset < .max,
-            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string, let wiki = json["wiki"]?.string, let type = json["type"]?.string,
+            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string, let wiki = json["wiki"]?.string,
+            let type = json["type"]?.string,
             let isBot = json["is_bot"]?.bool, let text = json["text"]?.string
         else { return nil }
         return TopicEvent(

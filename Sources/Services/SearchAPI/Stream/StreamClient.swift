@@ -135,8 +135,8 @@ struct StreamClient: Sendable {
         let now = SystemClock.monotonicNanoseconds()
         if now - session.heartbeatAt >= hub.heartbeatNanoseconds {
             session.heartbeatAt = now
-            // What is on its way says as much as a comment.
-            if writer.queuedBytes == 0 { writer.offer(EventFrame.heartbeat) }
+            // What is on its way in such numbers says as much as a comment.
+            if writer.queuedBytes <= Self.queuedBytesMax { writer.offer(EventFrame.heartbeat) }
         }
         guard now - session.lookedAt >= Self.lookNanoseconds else { return true }
         session.lookedAt = now

@@ -77,25 +77,19 @@ package struct StreamID: Sendable, Equatable {
 
     /// The id as it is sent.
     package var text: String {
-        topics.sorted { $0.key < $1.key }.map { topic, vector in
-            guard let epoch else { return vector.text }
-            return Self.text(vector, epoch: epoch, topic: topic)
-        }.joined(separator: ",")
+        let places = topics.sorted { $0.key < $1.key }.map { topic, vector in
+            epoch == nil ? vector.text : Self.places(vector, topic)
+        }
+        return (epoch.map { $0 + ";" } ?? "") + places.joined(separator: ",")
     }
 
     /// The id of a vector of `log`.
     static func text(_ vector: OffsetVector, of log: StreamLog) -> String {
-        text(vector, epoch: log.epoch, topic: log.topic)
+        "\(log.epoch);\(places(vector, log.topic))"
     }
 
-    private static func text(_ vector: OffsetVector, epoch: String, topic: String) -> String {
-        var text = epoch
-        var separator = ";"
-        for (partition, offset) in vector.sorted {
-            text += "\(separator)\(topic)/\(partition):\(offset)"
-            separator = ","
-        }
-        return separator == ";" ? text + ";" : text
+    private static func places(_ vector: OffsetVector, _ topic: String) -> String {
+        vector.sorted.map { "\(topic)/\($0.key):\($0.value)" }.joined(separator: ",")
     }
 
     /// How a request says it.

@@ -47,7 +47,8 @@ extension ReplySchemas {
         [
             .init(
                 "reason", .choice(StreamReset.Reason.allCases.map(\.rawValue)),
-                "`other_log`: the id is of another log, or the log was made anew; `ahead`: it lies beyond the log's end."),
+                "`other_log`: the id is of another log, or the log was made anew; `ahead`: it lies beyond the log's end."
+            ),
             .init("topic", .string(), "The source's topic."),
             .init("wanted_id", .string(), "The id that does not fit."),
             .init("continues_id", .string(), "The stream goes on from there: from the end of what was shown."),
