@@ -249,7 +249,7 @@ let package = Package(
             uses: [
                 "SearchAPI", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events",
                 "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry",
-                "Bytes",
+                "Kafka", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(

@@ -67,6 +67,8 @@ extension Platform {
             options.access.connectionsPerAddress = settings.apiConnectionsPerAddress
             options.accessLog = settings.apiAccessLog
             options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
+            options.streamsPerKeyMax = settings.apiStreamsPerKey
+            options.streamsPerAddressMax = settings.apiStreamsPerAddress
             registerChecks(in: health)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },

@@ -29,7 +29,7 @@ struct APIFixture {
 
     init(
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 30_000,
-        streamsMax: Int = 8_000,
+        streamsMax: Int = 8_000, streamsPerKeyMax: Int = 0, streamsPerAddressMax: Int = 0,
         lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
         readKeys: (@Sendable () throws -> [APIKey])? = nil
@@ -43,6 +43,8 @@ struct APIFixture {
         var configuration = SearchAPIConfiguration()
         configuration.requestTimeoutMilliseconds = timeoutMilliseconds
         configuration.streamsMax = streamsMax
+        configuration.streamsPerKeyMax = streamsPerKeyMax
+        configuration.streamsPerAddressMax = streamsPerAddressMax
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
         configuration.readyEventsBehindMax = readyLagMax
@@ -165,6 +167,7 @@ enum Route: String {
     case search = "/search"
     case answer = "/answer"
     case recent = "/events/recent"
+    case stream = "/stream"
     case trace = "/trace/{doc_id}"
     case health = "/health"
     case ready = "/ready"

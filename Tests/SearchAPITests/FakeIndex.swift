@@ -40,7 +40,7 @@ final class FakeIndex: Sendable {
     func add(
         _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
         type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
-        indexedAgoMilliseconds: Int64 = 0
+        indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange"
     ) {
         let now = SystemClock.epochMilliseconds() - indexedAgoMilliseconds
         let time = eventTime ?? now - 400
@@ -70,12 +70,13 @@ final class FakeIndex: Sendable {
             lineage.endObject()
             lineage.endArray()
             lineage.endObject()
-            let row = Candidate(
-                docID: docID, version: 1, passage: 0, collection: "wikimedia.recentchange", title: title,
+            var row = Candidate(
+                docID: docID, version: 1, passage: 0, collection: collection, title: title,
                 url: "https://\(language).wikipedia.org/wiki/\(docID)",
                 text: "\(title): \(comment) (\(type) by \(user) on \(language).wikipedia.org, +12 bytes)",
                 eventTimeMilliseconds: time, wiki: wiki, language: language, type: type, user: user, isBot: isBot,
                 lineageJSON: lineage.bytes, vector: nil, lexical: nil)
+            row.namespace = namespace
             state.documents.append(
                 Document(
                     row: row, indexVersion: state.indexVersion, indexedAtMilliseconds: now, rawEvent: event,

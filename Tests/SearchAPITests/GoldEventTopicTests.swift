@@ -4,12 +4,22 @@ import Events
 import Glibc
 import HTTPServer
 import JSONScan
+import Kafka
 import PlatformTesting
 import SearchAPI
 import ServiceLifecycle
 import Synchronization
 import Telemetry
 import Testing
+
+extension TopicItem {
+    fileprivate var event: TopicEvent? {
+        if case .event(let event) = self { event } else { nil }
+    }
+    fileprivate var gap: TopicGap? {
+        if case .gap(let gap) = self { gap } else { nil }
+    }
+}
 
 /// The Gold topic as the stream's reader sees it, on the embedded broker.
 @Suite struct GoldEventTopicTests {
@@ -18,17 +28,116 @@ import Testing
     }
 
     /// Everything that the topic holds from `start` on, in the order of reading.
-    private func read(_ gold: GoldTopicFixture, from start: OffsetVector) async throws -> [TopicEvent] {
+    private func readAll(
+        _ gold: GoldTopicFixture, from start: OffsetVector
+    ) async throws -> (items: [TopicItem], openGaps: [Int32: TopicGap.Reason]) {
         let topic = topic(gold)
         return try await Lane(name: "read").run {
             let reader = try topic.open(from: start)
-            var events: [TopicEvent] = []
+            var items: [TopicItem] = []
             for _ in 0..<1_000 where !reader.hasReachedEnd {
-                events += try reader.next(countMax: 500, timeoutMilliseconds: 50)
+                items += try reader.next(countMax: 500, timeoutMilliseconds: 50)
             }
             #expect(reader.hasReachedEnd)
-            return events
+            return (items, reader.openGaps)
         }
+    }
+
+    /// The same where nothing is missing.
+    private func read(_ gold: GoldTopicFixture, from start: OffsetVector) async throws -> [TopicEvent] {
+        let (items, openGaps) = try await readAll(gold, from: start)
+        let events = items.compactMap(\.event)
+        #expect(events.count == items.count && openGaps.isEmpty)
+        return events
+    }
+
+    /// Retention took the beginning: a client that was there is told, one that was further is not.
+    @Test func whatRetentionTookIsAGap() async throws {
+        let gold = try GoldTopicFixture(partitions: 3)
+        for offset in 0..<40 as Range<Int64> where !offset.isMultiple(of: 4) {
+            for partition in 0...2 as ClosedRange<Int32> { try gold.document(offset, partition: partition) }
+        }
+        for partition in 0...2 as ClosedRange<Int32> { try gold.marker(0, 40, partition: partition) }
+        gold.flush()
+        // 30 documents and a marker: of the first the documents from 14 on stay, of the second the marker alone.
+        for (partition, place) in [(0, 10), (1, 30), (2, 31)] as [(Int32, Int64)] {
+            #expect(
+                TopicTrim.delete(
+                    brokers: gold.configuration.brokers, topic: GoldTopicFixture.topic, partition: partition,
+                    before: place) == nil)
+        }
+        let (items, openGaps) = try await readAll(gold, from: OffsetVector([0: 6, 1: 6, 2: 6]))
+        let gaps = items.compactMap(\.gap).sorted { $0.partition < $1.partition }
+        #expect(
+            gaps == [
+                TopicGap(.expired, partition: 0, start: 6, end: 14),
+                TopicGap(.expired, partition: 1, start: 6, end: 40),
+            ])
+        #expect(openGaps == [2: .expired], "nothing is left that says how far it goes")
+        let first = items.filter { $0.partition == 0 }
+        #expect(first.first?.gap != nil && first.dropFirst().compactMap(\.event).first?.offset == 14)
+        let (later, _) = try await readAll(gold, from: OffsetVector([0: 14, 1: 40, 2: 40]))
+        #expect(later.compactMap(\.gap).isEmpty)
+    }
+
+    /// All processes over the same topics agree, an index of its own or not; another topic is another log.
+    @Test func theLogIsTheSameForAllAndEndsWhereTheSourceDoes() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        try KafkaAdmin(gold.configuration).createTopic("source", partitions: 2, timeoutMilliseconds: 10_000)
+        let producer = try KafkaProducer(gold.configuration)
+        for number in 0..<3 {
+            try producer.send(topic: "source", partition: 1, key: [], value: Array("\(number)".utf8), headers: [])
+        }
+        _ = producer.flush(timeoutMilliseconds: 10_000)
+        @Sendable func log(_ topic: String = GoldTopicFixture.topic, _ source: String = "source") throws -> StreamLog {
+            try GoldEventTopic(configuration: configuration, topic: topic, sourceTopic: source).log()
+        }
+        let configuration = gold.configuration
+        let logs = try await Lane(name: "read").run {
+            try [log(), log(), log("other.gold"), log(GoldTopicFixture.topic, "other")]
+        }
+        #expect(logs[0] == logs[1])
+        #expect(logs[0].ends == [0: 0, 1: 3] && logs[0].topic == "source" && logs[0].epoch.utf8.count == 12)
+        #expect(Set(logs.map(\.epoch)).count == 3)
+        #expect(logs[3].ends == nil, "a topic that is not there tells nothing")
+        let another = try GoldTopicFixture(partitions: 1)
+        let foreign = try await Lane(name: "read").run { [configuration = another.configuration] in
+            try GoldEventTopic(
+                configuration: configuration, topic: GoldTopicFixture.topic, sourceTopic: "source"
+            ).log()
+        }
+        #expect(foreign.epoch != logs[0].epoch)
+    }
+
+    /// From the end on, with what names an event; nothing that is odd stops it.
+    @Test func theSourceIsFollowedFromItsEnd() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        try KafkaAdmin(gold.configuration).createTopic("source", partitions: 2, timeoutMilliseconds: 10_000)
+        let producer = try KafkaProducer(gold.configuration)
+        @Sendable func send(_ value: String, _ partition: Int32) throws {
+            try producer.send(topic: "source", partition: partition, key: [], value: Array(value.utf8), headers: [])
+            _ = producer.flush(timeoutMilliseconds: 10_000)
+        }
+        try send("before", 0)
+        let topic = topic(gold)
+        let steps = try await Lane(name: "source").run {
+            let reader = try #require(try topic.openSource(isStopped: { false }))
+            try send(#"{"meta":{"id":"a-1"},"wiki":"enwiki","type":"edit","namespace":4,"bot":true}"#, 0)
+            try send("not JSON", 1)
+            try send(#"{"meta":{"id":7},"namespace":"x","bot":1}"#, 1)
+            try send(#"{"meta":{"id":"large"},"x":"\#(String(repeating: "x", count: 300_000))"}"#, 1)
+            var steps: [StageStep] = []
+            for _ in 0..<200 where steps.count < 4 {
+                steps += try reader.next(countMax: 10, timeoutMilliseconds: 50)
+            }
+            return steps
+        }
+        let first = try #require(steps.first { $0.partition == 0 })
+        #expect(first.offset == 1 && first.docID == "a-1" && first.wiki == "enwiki" && first.type == "edit")
+        #expect(first.namespace == 4 && first.isBot == true && first.stage == .received)
+        #expect(abs(first.atMilliseconds - SystemClock.epochMilliseconds()) < 600_000)
+        let second = steps.filter { $0.partition == 1 }
+        #expect(second.map(\.offset) == [0, 1, 2] && second.allSatisfy { $0.docID == nil && $0.isBot == nil })
     }
 
     /// Commits of random size, some published twice as after a crash, each followed by its marker, and records that are not
@@ -124,19 +233,23 @@ import Testing
             #expect(words.contains("cannot be read"))
             told.withLock { $0 += offsets }
         }
-        let offsets = try await Lane(name: "read").run {
+        let items = try await Lane(name: "read").run {
             let reader = try topic.open(from: OffsetVector())
-            var offsets: [Int64] = []
+            var items: [TopicItem] = []
             for _ in 0..<400 where !reader.hasReachedEnd {
-                offsets += try reader.next(countMax: 500, timeoutMilliseconds: 50).map(\.offset)
+                items += try reader.next(countMax: 500, timeoutMilliseconds: 50)
             }
             #expect(reader.hasReachedEnd)
-            return offsets
+            return items
         }
+        let offsets = items.compactMap { $0.event?.offset }
         // Of a record whose length lies, those behind can be read.
         let end = try damage == .recordLength ? 4 : #require(proxy.spoiled[3])
         #expect(offsets == (0..<9).filter { !(3..<end).contains($0) })
         #expect(told.withLock { $0 } == end - 3)
+        // Those who read the stream are told between the documents around it.
+        #expect(items.compactMap(\.gap) == [TopicGap(.unreadable, partition: 0, start: 3, end: end)])
+        #expect(items.firstIndex { $0.gap != nil } == 3)
     }
 
     @Test func aTopicThatIsNotThereIsSaidToBe() async throws {

@@ -1,10 +1,13 @@
+import BrokerTesting
 import Files
 import Glibc
 import HTTPEndpoints
+import HTTPServer
 import JSONScan
 import PlatformTesting
-import SearchAPI
 import Testing
+
+@testable import SearchAPI
 
 /// The documented API and the real one are the same.
 @Suite struct SchemaTests {
@@ -54,53 +57,48 @@ import Testing
         ]
         for (name, reply) in replies {
             let schema = try #require(document["components"]?["schemas"]?[name])
-            #expect(misfits(reply, schema, at: name) == [])
+            #expect(SchemaCheck.misfits(reply, schema, in: document, at: name) == [])
         }
     }
 
-    /// Where `value` differs from `schema`: the part of JSON Schema that the document uses for replies.
-    private func misfits(_ value: JSONValue, _ schema: JSONValue, at path: String) -> [String] {
-        if let name = schema["$ref"]?.string?.split(separator: "/").last {
-            guard let target = document["components"]?["schemas"]?[String(name)] else { return ["\(path): no \(name)"] }
-            return misfits(value, target, at: path)
+    /// Every payload of a stream of events has the schema that the document names for its event.
+    @Test func payloadsOfStreamsFitTheirSchemas() async throws {
+        let scene = StreamScene()
+        scene.fixture.fill()
+        for offset in 0..<3 as Range<Int64> {
+            scene.topic.add(0, offset, line: GoldTopicFixture.line(offset, partition: 0, text: "text"))
         }
-        if let choices = schema["oneOf"]?.array {
-            return choices.contains { misfits(value, $0, at: path).isEmpty } ? [] : ["\(path): fits no choice"]
+        scene.topic.addGap(.unreadable, 0, 3..<5)
+        scene.topic.state.withLock { $0.openGaps = [1: .expired] }
+        scene.topic.index([0: 5, 1: 2])
+        let steps = StreamScene.request(after: "0:0,1:900,5:1", [("stages", "received,committed,searchable")])
+        let seen = try await scene.follow(
+            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [10, 2, 6]
+        ) {
+            let step = StageStep(.received, docID: nil, partition: 0, offset: 5, atMilliseconds: 0)
+            scene.topic.state.withLock { $0.steps = [step, step] }
+            try await eventually { scene.topic.state.withLock { $0.steps.isEmpty } }
+            scene.topic.add(0, 5, line: GoldTopicFixture.line(5, partition: 0, text: "text"))
+            scene.topic.index([0: 6, 1: 2])
+            try await scene.given(1)
         }
-        if let choices = schema["enum"]?.array {
-            return choices.contains(value) ? [] : ["\(path): \(value) is no choice"]
-        }
-        let types = schema["type"]?.array?.compactMap(\.string) ?? schema["type"]?.string.map { [$0] } ?? []
-        guard types.isEmpty || types.contains(where: { isA($0, value) }) else { return ["\(path): not \(types)"] }
-        if let elements = value.array, let item = schema["items"] {
-            return elements.enumerated().flatMap { misfits($0.element, item, at: "\(path)[\($0.offset)]") }
-        }
-        guard let members = value.object, let properties = schema["properties"]?.object else { return [] }
-        var result: [String] = []
-        for (key, member) in members {
-            if let property = properties.last(where: { $0.key == key })?.value {
-                result += misfits(member, property, at: "\(path).\(key)")
-            } else {
-                result.append("\(path).\(key) is not documented")
-            }
-        }
-        let present = Set(members.map(\.key))
-        for name in schema["required"]?.array?.compactMap(\.string) ?? [] where !present.contains(name) {
-            result.append("\(path).\(name) is missing")
-        }
-        return result
+        let question = Array(#"{"query": "who repainted the golden gate bridge towers?"}"#.utf8)
+        let answer = await scene.fixture.reply(
+            HTTPRequest(
+                method: .post, target: "/answer",
+                headers: ["Accept": "text/event-stream", "Content-Type": "application/json"], body: question))
+        try check(seen.flatMap { $0 }, of: "get", "/stream")
+        try check(SeenFrame.parse(answer.body), of: "post", "/answer")
     }
 
-    private func isA(_ type: String, _ value: JSONValue) -> Bool {
-        switch type {
-        case "string": value.string != nil
-        case "integer": value.integer != nil
-        case "number": value.double != nil
-        case "boolean": value.bool != nil
-        case "array": value.array != nil
-        case "object": value.object != nil
-        case "null": value.isNull
-        default: false
+    /// - Parameter frames: hold every kind of event that the document names.
+    private func check(_ frames: [SeenFrame], of method: String, _ path: String) throws {
+        let reply = document["paths"]?[path]?[method]?["responses"]?["200"]
+        let named = try #require(reply?["content"]?["text/event-stream"]?["schema"]?["x-events"]?.object)
+        #expect(Set(frames.map(\.name)) == Set(named.map(\.key)))
+        for frame in frames {
+            let schema = try #require(named.first { $0.key == frame.name }?.value, "\(frame.name) is not documented")
+            #expect(SchemaCheck.misfits(frame.data, schema, in: document, at: frame.name) == [])
         }
     }
 }

@@ -53,7 +53,7 @@ import Testing
         let seen = try JSONValue.parse(output)
         let resumed = seen["resumed"]?.array?.compactMap { $0[1]?.string }
         #expect(resumed == (30..<40).map { "0-\($0)" })
-        #expect(seen["resumed"]?.array?.last?[0]?.string == "0:40")
+        #expect(seen["resumed"]?.array?.last?[0]?.string == FakeTopic.id([0: 40]))
         let names = seen["answer"]?["names"]?.array?.compactMap(\.string) ?? []
         #expect(names.first == "token" && names.suffix(2) == ["citations", "done"])
         #expect(seen["answer"]?["text"]?.string?.contains("Golden Gate Bridge") == true)
@@ -81,7 +81,7 @@ import Testing
             for offset in 10..<14 { topic.add(0, Int64(offset)) }
             topic.index([0: 14])
             let ids = try await stream.split(separator: "\n").filter { $0.hasPrefix("id: ") }
-            #expect(ids == ["id: 0:5", "id: 0:7", "id: 0:9", "id: 0:11", "id: 0:13"])
+            #expect(ids.map { String($0) } == [5, 7, 9, 11, 13].map { "id: " + FakeTopic.id([0: $0]) })
             let answer = try await curl([
                 "-H", "Accept: text/event-stream", "-H", "Content-Type: application/json", "-d",
                 #"{"query": "who repainted the golden gate bridge towers?"}"#, "http://127.0.0.1:\(port)/answer",
@@ -129,7 +129,7 @@ import Testing
             for offset in Int64(1_000)..<2_000 { topic.add(0, offset, text: filler) }
             topic.index([0: 2_000])
             #expect(try await reading == .stopped)
-            #expect(ids.lines.withLock { $0 } == (11...2_000).map { "id: 0:\($0)" })
+            #expect(ids.lines.withLock { $0 } == (11...2_000).map { "id: " + FakeTopic.id([0: $0]) })
             try await waitFor("medallion_api_stream_cut_total 0")
         }
     }
@@ -155,7 +155,7 @@ import Testing
                 try await eventually { ids.lines.withLock { $0.count } > offset }
             }
             #expect(try await reading == .stopped)
-            #expect(ids.lines.withLock { $0 } == (1...count).map { "id: 0:\($0)" })
+            #expect(ids.lines.withLock { $0 } == (1...count).map { "id: " + FakeTopic.id([0: Int64($0)]) })
             try await waitFor("medallion_api_stream_cut_total 1")
             #expect(slow.isCut(), "its connection is over, too")
         }

@@ -2,102 +2,52 @@ import Bytes
 import Foundation
 import HTTPServer
 import JSONScan
-import SearchAPI
 import ServiceLifecycle
 import Telemetry
 import Testing
 
+@testable import SearchAPI
+
 /// `GET /stream` over a topic in memory.
 @Suite struct StreamTests {
-    private let topic = FakeTopic()
-    private let metrics = MetricsRegistry()
-    private let hub: EventHub
-    private let fixture: APIFixture
+    private let scene = StreamScene()
+    private var topic: FakeTopic { scene.topic }
 
-    init() {
-        let topic = self.topic
-        hub = EventHub(
-            topic: topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
-            logger: Logger("stream", level: .error))
-        fixture = APIFixture(events: hub)
-    }
-
-    /// An event as a client sees it.
-    struct Seen: Equatable {
-        var id: String
-        var document: String
-    }
-
-    private func parse(_ body: [UInt8]) -> [Seen] {
-        String(decoding: body, as: UTF8.self).components(separatedBy: "\n\n").compactMap { frame in
-            var (id, document) = ("", "")
-            for line in frame.split(separator: "\n") {
-                if line.hasPrefix("id: ") { id = String(line.dropFirst(4)) }
-                if line.hasPrefix("data: ") {
-                    document = (try? JSONValue.parse(Array(line.dropFirst(6).utf8)))?["doc_id"]?.string ?? "?"
-                }
-            }
-            return document.isEmpty ? nil : Seen(id: id, document: document)
-        }
-    }
-
-    /// Runs the hub while `feed` adds to topic and index; gives what each request saw.
-    private func follow(
-        _ requests: [HTTPRequest], first: Int = 0, feed: () -> Void, until count: Int
-    ) async -> [HTTPResponse] {
-        let stop = StopSignal()
-        let running = Task { await hub.run(stop: stop) }
-        while topic.state.withLock({ $0.opened }) == 0 { sleepMilliseconds(1) }
-        if first > 0 { await wait(for: first) }
-        let asked = requests.map { request in Task { await fixture.reply(request) } }
-        try? await eventually { clients >= requests.count }
-        feed()
-        await wait(for: count)
-        stop.request()
-        await running.value
-        var replies: [HTTPResponse] = []
-        for task in asked { replies.append(await task.value) }
-        return replies
-    }
-
-    private var clients: Int { figure("medallion_api_stream_clients") }
-
-    private func figure(_ name: String) -> Int {
-        String(decoding: metrics.render(), as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name + " ") }
-            .flatMap { Int($0.dropFirst(name.count + 1)) } ?? 0
-    }
-
-    /// Events given out by the hub, whoever takes them.
-    private func wait(for count: Int) async {
-        try? await eventually { figure("medallion_api_stream_events_total") >= count }
-    }
-
-    @Test func eventsComeWhenTheyAreSearchableAndFiltersNarrow() async {
-        let replies = await follow(
+    @Test func eventsComeWhenTheyAreSearchableAndFiltersNarrow() async throws {
+        let seen = try await scene.follow(
             [
-                HTTPRequest(target: "/stream"), HTTPRequest(target: "/stream?wiki=dewiki,frwiki"),
-                HTTPRequest(target: "/stream?bot=true"), HTTPRequest(target: "/stream?type=new&text=TEXT%203"),
-            ],
-            feed: {
-                for offset in 0..<6 {
-                    topic.add(
-                        0, Int64(offset), wiki: offset == 2 ? "dewiki" : "enwiki", isBot: offset == 4)
-                }
-                // The sixth is in the topic and not yet in the index.
-                topic.index([0: 5])
-            }, until: 5)
-        #expect(replies.allSatisfy { $0.status == 200 && $0.headers["Content-Type"] == "text/event-stream" })
-        #expect(parse(replies[0].body).map(\.document) == ["0-0", "0-1", "0-2", "0-3", "0-4"])
-        #expect(parse(replies[0].body).map(\.id) == ["0:1", "0:2", "0:3", "0:4", "0:5"])
-        #expect(parse(replies[1].body) == [Seen(id: "0:3", document: "0-2")])
-        #expect(parse(replies[2].body) == [Seen(id: "0:5", document: "0-4")])
-        #expect(parse(replies[3].body) == [Seen(id: "0:4", document: "0-3")])
-        #expect(String(decoding: replies[0].body, as: UTF8.self).contains(": heartbeat\n\n"))
+                StreamScene.request(), StreamScene.request([("wiki", "dewiki,frwiki")]),
+                StreamScene.request([("is_bot", "true")]), StreamScene.request([("type", "new"), ("text", "TEXT 3")]),
+            ], frames: [5, 1, 1, 1]
+        ) {
+            for offset in 0..<6 {
+                topic.add(0, Int64(offset), wiki: offset == 2 ? "dewiki" : "enwiki", isBot: offset == 4)
+            }
+            // The sixth is in the topic and not yet in the index.
+            topic.index([0: 5])
+            try await scene.given(5)
+        }
+        func expected(_ offsets: ClosedRange<Int64>) -> [[String]] {
+            offsets.map { [FakeTopic.id([0: $0 + 1]), "event", "0-\($0)"] }
+        }
+        let found = seen.map { $0.map { [$0.id, $0.name, $0.document] } }
+        #expect(found == [expected(0...4), expected(2...2), expected(4...4), expected(3...3)])
+    }
+
+    @Test func aStreamIsOneToHTTPAsWell() async throws {
+        _ = try await scene.follow([], frames: []) {
+            let asked = Task { await scene.fixture.reply(HTTPRequest(target: "/stream")) }
+            try await eventually { scene.clients == 1 }
+            asked.cancel()
+            let reply = await asked.value
+            #expect(reply.status == 200 && reply.headers["Content-Type"] == "text/event-stream")
+            #expect(String(decoding: reply.body, as: UTF8.self) == ": heartbeat\n\n")
+        }
     }
 
     /// Two topic partitions interleaved in any way, repeats after a crash, a second generation, a client that breaks off
     /// anywhere and comes back to this process or another one: each event once and in its topic partition's order.
-    @Test(arguments: 1...6 as ClosedRange<UInt64>) func resumesWithoutGapOrRepeat(seed: UInt64) async {
+    @Test(arguments: 1...6 as ClosedRange<UInt64>) func resumesWithoutGapOrRepeat(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         var next: [Int64] = [0, 0]
         for _ in 0..<30 {
@@ -115,13 +65,13 @@ import Testing
         let seen = [
             Int32(0): Int64.random(in: 0...next[0], using: &random), 1: Int64.random(in: 0...next[1], using: &random),
         ]
-        let last = "0:\(seen[0] ?? 0),1:\(seen[1] ?? 0)"
-        let total = [0, 1].map { Int(next[$0] - (start[Int32($0)] ?? 0)) }.reduce(0, +)
+        // The form of old, too.
+        let last = seed.isMultiple(of: 2) ? FakeTopic.id(seen) : "0:\(seen[0] ?? 0),1:\(seen[1] ?? 0)"
         let end = [Int32(0): next[0], 1: next[1]]
-        let replies = await follow(
-            [HTTPRequest(target: "/stream", headers: ["Last-Event-ID": last])], feed: { topic.index(end) },
-            until: total)
-        let events = parse(replies[0].body)
+        let missed = [0, 1].map { Int((end[$0] ?? 0) - (seen[$0] ?? 0)) }.reduce(0, +)
+        let events = try await scene.follow([StreamScene.request(after: last)], frames: [missed]) {
+            topic.index(end)
+        }[0]
         for partition in [Int32(0), 1] {
             let got = events.map(\.document).filter { $0.hasPrefix("\(partition)-") }
             let from = seen[partition] ?? 0
@@ -130,31 +80,23 @@ import Testing
         // Ids never go back, so that whichever was the last one seen is the place to go on.
         var position = OffsetVector(seen)
         for event in events {
-            let id = OffsetVector(text: event.id) ?? OffsetVector()
+            let id = StreamID(text: event.id)?.topics["source"] ?? OffsetVector()
             #expect(id.covers(position), "\(event)")
             position = id
         }
     }
 
-    @Test func aFailureIsTriedAgainAndNothingIsLost() async {
+    @Test func aFailureIsTriedAgainAndNothingIsLost() async throws {
         topic.state.withLock { $0.failures = 2 }
-        let replies = await follow(
-            [HTTPRequest(target: "/stream?x=1"), HTTPRequest(target: "/stream")].suffix(1).map { $0 },
-            feed: {
-                for offset in 0..<3 { topic.add(0, Int64(offset)) }
-                topic.index([0: 3])
-                topic.state.withLock { $0.failures = 1 }
-            }, until: 3)
-        #expect(parse(replies[0].body).map(\.document) == ["0-0", "0-1", "0-2"])
+        let seen = try await scene.follow([StreamScene.request()], frames: [3]) {
+            for offset in 0..<3 { topic.add(0, Int64(offset)) }
+            topic.index([0: 3])
+            topic.state.withLock { $0.failures = 1 }
+        }
+        #expect(seen[0].map(\.document) == ["0-0", "0-1", "0-2"])
     }
 
-    @Test(arguments: ["x", "0", "0:", "0:1,0:2", "0:-1", "-1:1", "0:1,", "a:b", "0:99999999999999999999"])
-    func aWrongIDIsRefused(id: String) async {
-        let reply = await fixture.reply(HTTPRequest(target: "/stream", headers: ["Last-Event-ID": id]))
-        #expect(reply.status == 422)
-    }
-
-    @Test func anIdKeepsWhatATopicMayHave() {
+    @Test func anIDKeepsWhatATopicMayHave() {
         let known = OffsetVector([0: 5, 2: 7])
         #expect(OffsetVector([0: 1, 5: 2, 900: 3]).limited(by: known) == OffsetVector([0: 1, 5: 2]))
         // Numbers of topic partitions come from records' headers.
@@ -162,24 +104,24 @@ import Testing
         #expect(seen.limited(by: OffsetVector([.max: 1])) == seen)
     }
 
-    @Test func thereIsABoundOfStreams() async {
-        let fixture = APIFixture(streamsMax: 2, events: hub)
-        let stop = StopSignal()
-        let running = Task { await hub.run(stop: stop) }
-        while topic.state.withLock({ $0.opened }) == 0 { sleepMilliseconds(1) }
-        let first = (0..<2).map { _ in Task { await fixture.reply(HTTPRequest(target: "/stream")) } }
-        try? await eventually { clients >= 2 }
-        let third = await fixture.reply(HTTPRequest(target: "/stream"))
-        #expect(third.status == 503)
-        stop.request()
-        await running.value
-        for task in first { #expect(await task.value.status == 200) }
+    @Test func thereIsABoundOfStreams() async throws {
+        let fixture = APIFixture(streamsMax: 2, events: scene.hub)
+        _ = try await scene.follow([], frames: []) {
+            let readers = try (0..<2).map { _ in try StreamReader(StreamScene.request(), fixture.api) }
+            try await eventually { scene.clients == 2 }
+            #expect(await fixture.reply(StreamScene.request()).status == 503)
+            for reader in readers { reader.leave() }
+            try await eventually { scene.clients == 0 }
+            let again = try StreamReader(StreamScene.request(), fixture.api)
+            try await eventually { scene.clients == 1 }
+            again.leave()
+        }
     }
 
     @Test func withoutAHubTheStreamSaysSo() async {
         let reply = await APIFixture().reply(HTTPRequest(target: "/stream"))
         #expect(reply.status == 503)
-        let early = await fixture.reply(HTTPRequest(target: "/stream"))
+        let early = await scene.fixture.reply(HTTPRequest(target: "/stream"))
         #expect(early.status == 503, "nothing was read yet")
     }
 }

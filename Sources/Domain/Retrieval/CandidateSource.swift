@@ -60,6 +60,8 @@ package struct Candidate: Sendable, Equatable {
     package var type: String
     package var user: String
     package var isBot: Bool
+    /// Nil where the source does not tell, and where nobody asked.
+    package var namespace: Int64?
     /// The lineage of the Gold line, one complete JSON object.
     package var lineageJSON: [UInt8]
     /// Nil where the vector arm did not find it (within its limit).

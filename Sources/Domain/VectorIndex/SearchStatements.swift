@@ -70,7 +70,7 @@ struct RecentDocuments: PostgresStatement {
                 coalesce((SELECT max(version) FROM index_versions), 0) AS version
         )
         SELECT * FROM (
-            SELECT \(SearchSQL.columns), g.from_version, v.created_at
+            SELECT \(SearchSQL.columns), g.from_version, v.created_at, p.namespace
             FROM generation_passages g
             JOIN passages p ON p.id = g.passage_id AND p.passage = 0
             LEFT JOIN index_versions v ON v.version = g.from_version
@@ -96,8 +96,10 @@ struct RecentDocuments: PostgresStatement {
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> RecentDocument {
-        RecentDocument(
-            document: try CandidateColumns.decode(row, from: 0), indexVersion: try row.int64(14),
+        var document = try CandidateColumns.decode(row, from: 0)
+        document.namespace = try row.int64OrNil(16)
+        return RecentDocument(
+            document: document, indexVersion: try row.int64(14),
             indexedAtMilliseconds: try row.timestampMillisecondsOrNil(15) ?? 0)
     }
 }

@@ -27,6 +27,14 @@ extension Settings {
             "Requests of one key under way at once, streams included; further ones get 429. 0: any number. `auto`: a "
                 + "quarter of `API_MAX_CONNECTIONS`."),
         Setting(
+            "API_STREAMS_PER_KEY", .api, default: "1000", .integer(0...1_000_000), \.apiStreamsPerKey,
+            "Streams (`GET /stream`) of one key at once; further ones get 429. 0: any number."),
+        Setting(
+            "API_STREAMS_PER_ADDRESS", .api, default: "auto", .integerOrAuto(0...1_000_000),
+            \.apiStreamsPerAddressGiven,
+            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 100, and any number "
+                + "where `API_LISTEN` is an address of the loopback interface."),
+        Setting(
             "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
             "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. "
                 + "Empty: none."),

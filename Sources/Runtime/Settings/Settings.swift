@@ -135,6 +135,10 @@ package struct Settings: Sendable {
     var apiConnectionsPerAddressGiven: Int?
     /// See ``apiConnectionsPerKey``.
     var apiConnectionsPerKeyGiven: Int?
+    /// Streams of one key at once; 0 = any number.
+    package internal(set) var apiStreamsPerKey = 0
+    /// See ``apiStreamsPerAddress``.
+    var apiStreamsPerAddressGiven: Int?
     /// Proxies whose word about the client's address counts.
     package internal(set) var apiTrustedProxies: [IPAddressRange] = []
     /// The header that they write.
@@ -179,6 +183,8 @@ package struct Settings: Sendable {
     }
     /// Requests of one key under way at once; 0 for any number.
     package var apiConnectionsPerKey: Int { apiConnectionsPerKeyGiven ?? max(1, apiConnectionsMax / 4) }
+    /// Streams of one address without a valid key at once; 0 = any number.
+    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? (apiListen.isLoopback ? 0 : 100) }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.

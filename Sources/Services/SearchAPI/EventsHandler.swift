@@ -7,22 +7,36 @@ extension SearchAPI {
     static let recentMax = 200
     static let recentDefault = 50
 
+    /// Documents that one request looks at where a filter narrows what the index gave; the next page goes on behind them.
+    private static let recentExaminedMax = 500
+
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
         let skip = input.cursor?.skip ?? 0
+        let narrowing = EventTextFilter(input.filters)
+        let wanted = narrowing.takesAll ? input.limit + skip + 1 : Self.recentExaminedMax
         let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
             let found = try store.recent(
-                limit: input.limit + skip + 1, filters: input.filters, afterIndexVersion: input.after.map(Int64.init),
+                limit: wanted, filters: input.filters.index, afterIndexVersion: input.after.map(Int64.init),
                 upToIndexVersion: input.cursor?.indexVersion, timeoutMilliseconds: timeout)
             return (status, found)
         }
-        let documents = found.dropFirst(skip).prefix(input.limit)
+        var documents: [RecentDocument] = []
+        var examined = skip
+        while examined < found.count, documents.count < input.limit {
+            let next = found[examined]
+            // The cursor can say only so much of one index version.
+            if examined == wanted - 1, !narrowing.takesAll { break }
+            if narrowing.takes(text: next.document.text, namespace: next.document.namespace) { documents.append(next) }
+            examined += 1
+        }
         var next: RecentCursor?
-        if found.count > skip + input.limit, let last = documents.last {
-            let same = documents.count { $0.indexVersion == last.indexVersion }
+        if examined > skip, found.count > examined {
+            let last = found[examined - 1]
+            let same = found[skip..<examined].count { $0.indexVersion == last.indexVersion }
             let before = last.indexVersion == input.cursor?.indexVersion ? skip : 0
             next = RecentCursor(indexVersion: last.indexVersion, skip: min(before + same, RecentCursor.skipMax))
         }

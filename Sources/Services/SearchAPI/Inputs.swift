@@ -10,12 +10,12 @@ struct AnswerRequest: Sendable {
     var isDebug = false
 }
 
-/// What `GET /events/recent` and `GET /stream` read.
+/// What `GET /events/recent` reads.
 struct EventsInput: Sendable {
     var limit = SearchAPI.recentDefault
     var after: Int?
     var cursor: RecentCursor?
-    var filters = SearchFilters()
+    var filters = EventFilters()
 }
 
 /// What `GET /trace/{doc_id}` reads.
@@ -180,16 +180,6 @@ extension AnswerRequest {
 }
 
 extension EventsInput {
-    static let filterParameters: [Parameter<EventsInput>] = [
-        Parameter(.query, "wiki", \.filters.wikis, words, "Database names such as `enwiki`, with commas."),
-        Parameter(.query, "lang", \.filters.languages, words, "Language codes, with commas."),
-        Parameter(.query, "type", \.filters.types, words, "Event types, with commas."),
-        Parameter(.query, "is_bot", \.filters.isBot, Form<Bool>.bool.optional, "Only bots, or only people."),
-        Parameter(.query, "collection", \.filters.collection, SearchFilters.word.optional, "One collection."),
-    ]
-
-    private static let words = Form<[String]>.list(of: SearchFilters.word, countMax: SearchLimits.filterValuesMax)
-
     /// What `GET /events/recent` reads.
     static let form = InputForm(
         EventsInput(),
@@ -201,7 +191,11 @@ extension EventsInput {
             Parameter(
                 .query, "cursor", \.cursor, Form<RecentCursor>.recentCursor.optional,
                 "`next_cursor` of an earlier reply: goes on to older events."),
-        ] + filterParameters)
+        ]
+            + EventFilters.parameters(
+                wikis: \.filters.index.wikis, languages: \.filters.index.languages, types: \.filters.index.types,
+                namespaces: \.filters.namespaces, isBot: \.filters.index.isBot,
+                collection: \.filters.index.collection, text: \.filters.text))
 }
 
 extension TraceInput {

@@ -51,22 +51,25 @@ enum ReplySchemas {
         .init("next_cursor", .string().orNull), missingArms,
     ]).named("SearchReply")
 
-    static let answer = Schema.object([
+    static let answerSentence = Schema.object([
+        .init("text", .string()), .init("citations", .array(of: .integer())),
+    ])
+
+    static let answer = Schema.object(
+        [
+            .init("sentences", .array(of: answerSentence)), .init("citations", .array(of: citation)),
+        ] + answerRest
+    ).named("AnswerReply")
+
+    /// What comes at the end where an answer is streamed.
+    static let answerRest: [Schema.Property] = [
         .init("answer_id", .string()),
-        .init(
-            "sentences",
-            .array(of: .object([.init("text", .string()), .init("citations", .array(of: .integer()))]))),
-        .init("citations", .array(of: citation)),
         .init(
             "refused", .bool(),
             "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
         .init("generation", .integer()), .init("index_version", .integer()), .init("latency_ms", .number()),
         missingArms, .init("debug", .anyObject().orNull),
-    ]).named("AnswerReply")
-
-    static let answerStream = Schema.string(
-        "Server-sent events: `token` (`{\"text\"}`) for each word, then `citations` (`{\"sentences\", "
-            + "\"citations\"}`), then `done` (the rest of AnswerReply).")
+    ]
 
     static let pipeline = Schema.anyOf([
         Schema.object([
@@ -89,11 +92,6 @@ enum ReplySchemas {
         .init("indexed_at", .time().orNull), .init("next_cursor", .string().orNull, "Goes on to older events."),
         .init("now", .time()), .init("pipeline", pipeline),
     ]).named("RecentReply")
-
-    static let stream = Schema.string(
-        "Server-sent events without end: `event` with a Gold line (`schemas/gold.schema.json`) as data. The id is the "
-            + "vector of next source offsets, `partition:offset` with commas; sent back as `Last-Event-ID` it goes on "
-            + "without gap or repeat. A comment comes every 15 s.")
 
     private static let location: [Schema.Property] = [
         .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),

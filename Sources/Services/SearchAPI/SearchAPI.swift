@@ -83,6 +83,10 @@ package struct SearchAPIConfiguration: Sendable {
     package var traceLanes = 1
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
+    /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
+    package var streamsPerKeyMax = 0
+    /// The same of one address without a valid key (`API_STREAMS_PER_ADDRESS`); 0 for any number.
+    package var streamsPerAddressMax = 0
     /// Of the program, for `/health`.
     package var version = "dev"
     /// Events that the index may be behind while `/ready` says yes (`READY_MAX_LAG`); 0 for any number.
@@ -106,12 +110,15 @@ package final class SearchAPI: Sendable {
     let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
     let openStreams = Atomic(0)
+    let streamSeats: StreamSeats
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
         self.configuration = configuration
         self.dependencies = dependencies
         metrics = APIMetrics(dependencies.metrics)
+        streamSeats = StreamSeats(
+            perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
         access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
         stores = LanePool(name: "index", count: configuration.storeLanes, make: dependencies.makeStore)
         healthStores = LanePool(name: "index-health", count: 1, waitersMax: 4, make: dependencies.makeStore)

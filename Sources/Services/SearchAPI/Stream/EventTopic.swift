@@ -1,3 +1,53 @@
+import Glibc
+import Synchronization
+
+/// A text together with its lower-case form, which is made when a filter first asks for it, once for all of them.
+package final class FoldedText: Sendable, Equatable {
+    /// As it is.
+    package let text: String
+    private let folded = Mutex<[UInt8]?>(nil)
+
+    /// How many texts were folded since the process started; for tests.
+    static let folds = Atomic(0)
+
+    package init(_ text: String) {
+        self.text = text
+    }
+
+    package static func == (left: FoldedText, right: FoldedText) -> Bool { left.text == right.text }
+
+    /// The form of a filter's words.
+    static func fold(_ text: String) -> [UInt8] { Array(text.lowercased().utf8) }
+
+    /// Whether the text holds words that were folded before.
+    func holds(_ words: [UInt8]) -> Bool {
+        let bytes = folded.withLock { folded in
+            if let folded { return folded }
+            Self.folds.add(1, ordering: .relaxed)
+            let made = Self.fold(text)
+            folded = made
+            return made
+        }
+        return bytes.withUnsafeBytes { bytes in
+            words.withUnsafeBytes { words in Self.find(words, in: bytes) }
+        }
+    }
+
+    /// Looks for the first byte, then at the others.
+    private static func find(_ words: UnsafeRawBufferPointer, in bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let wanted = words.baseAddress, let first = words.first else { return true }
+        guard let start = bytes.baseAddress else { return false }
+        var place = 0
+        while place + words.count <= bytes.count {
+            let length = bytes.count - words.count - place + 1
+            guard let found = memchr(start + place, Int32(first), length) else { return false }
+            if memcmp(found, wanted, words.count) == 0 { return true }
+            place = UnsafeRawPointer(found) - start + 1
+        }
+        return false
+    }
+}
+
 /// A Gold document as the topic holds it.
 package struct TopicEvent: Sendable, Equatable {
     package var generation: Int64
@@ -6,52 +56,123 @@ package struct TopicEvent: Sendable, Equatable {
     package var offset: Int64
     /// The Gold line, one JSON object.
     package var line: [UInt8]
+    package var docID: String
     package var wiki: String
+    package var language: String
     package var type: String
+    /// Nil where the source does not tell.
+    package var namespace: Int64?
     package var isBot: Bool
-    package var text: String
+    package var collection: String
+    package let text: FoldedText
+    /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
+    package var publishedAtMilliseconds: Int64?
 
     package init(
-        generation: Int64, partition: Int32, offset: Int64, line: [UInt8], wiki: String, type: String, isBot: Bool,
-        text: String
+        generation: Int64, partition: Int32, offset: Int64, line: [UInt8], docID: String = "", wiki: String,
+        language: String = "und", type: String, namespace: Int64? = nil, isBot: Bool, collection: String = "",
+        text: String, publishedAtMilliseconds: Int64? = nil
     ) {
         self.generation = generation
         self.partition = partition
         self.offset = offset
         self.line = line
+        self.docID = docID
         self.wiki = wiki
+        self.language = language
         self.type = type
+        self.namespace = namespace
         self.isBot = isBot
-        self.text = text
+        self.collection = collection
+        self.text = FoldedText(text)
+        self.publishedAtMilliseconds = publishedAtMilliseconds
+    }
+}
+
+/// Source offsets of which the Gold topic has no documents any more, or none that can be read.
+package struct TopicGap: Sendable, Equatable {
+    /// Why they are missing.
+    package enum Reason: String, Sendable, CaseIterable {
+        /// Retention deleted them.
+        case expired
+        /// Their bytes cannot be read.
+        case unreadable
+    }
+
+    package var reason: Reason
+    package var partition: Int32
+    /// The first offset that is missing.
+    package var start: Int64
+    /// The first one behind.
+    package var end: Int64
+
+    package init(_ reason: Reason, partition: Int32, start: Int64, end: Int64) {
+        self.reason = reason
+        self.partition = partition
+        self.start = start
+        self.end = end
+    }
+}
+
+/// What a reader comes upon.
+package enum TopicItem: Sendable, Equatable {
+    case event(TopicEvent)
+    case gap(TopicGap)
+
+    /// The source's topic partition.
+    package var partition: Int32 {
+        switch self {
+        case .event(let event): event.partition
+        case .gap(let gap): gap.partition
+        }
+    }
+
+    /// The offset behind it.
+    package var next: Int64 {
+        switch self {
+        case .event(let event): event.offset + 1
+        case .gap(let gap): gap.end
+        }
     }
 }
 
 /// Reads the Gold topic in its order. Blocks, and is confined to one lane.
 package protocol EventReader: AnyObject {
-    /// Waits up to the timeout for documents and takes what is there, `countMax` at most.
-    func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicEvent]
+    /// Waits up to the timeout for documents and takes what is there, `countMax` records at most. A gap comes before the
+    /// first document behind it.
+    func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicItem]
     /// Whether everything that the topic held when the reader was opened has been read.
     var hasReachedEnd: Bool { get }
+    /// Topic partitions with a gap of which no document tells yet where it ends.
+    var openGaps: [Int32: TopicGap.Reason] { get }
 }
 
 /// The Gold topic of one source topic.
 package protocol EventTopic: Sendable {
     /// A reader of everything from `start` on. It may begin earlier, and may give documents again that are below; it
-    /// leaves none out that the topic still holds. Blocks.
-    func open(from start: OffsetVector) throws -> any EventReader
-    /// The same, for a caller that may have to end in the middle of a wait.
+    /// leaves none out that the topic still holds, and tells of those that it holds no more. Blocks.
     ///
     /// - Parameter isStopped: asked during long waits, which then throw `CancellationError`.
     func open(from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool) throws -> any EventReader
+    /// Asks which log this is, and how far it goes. Blocks, for some seconds at most.
+    func log() throws -> StreamLog
+    /// Follows the source's topic from its end on; nil where that cannot be. Blocks.
+    func openSource(isStopped: @escaping @Sendable () -> Bool) throws -> (any SourceReader)?
 }
 
 extension EventTopic {
-    /// A topic without long waits need not ask.
-    package func open(
-        from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
-    ) throws -> any EventReader {
-        try open(from: start)
+    package func openSource(isStopped: @escaping @Sendable () -> Bool) throws -> (any SourceReader)? { nil }
+
+    /// The same, for a caller that never has to end in the middle.
+    package func open(from start: OffsetVector) throws -> any EventReader {
+        try open(from: start, isStopped: { false })
     }
+}
+
+/// Follows the source's topic. Blocks, and is confined to one lane.
+package protocol SourceReader: AnyObject {
+    /// Waits up to the timeout for records and takes what is there, `countMax` at most.
+    func next(countMax: Int, timeoutMilliseconds: Int) throws -> [StageStep]
 }
 
 /// Up to where the active generation can be searched.
@@ -63,29 +184,5 @@ package struct IndexedUpTo: Sendable, Equatable {
     package init(generation: Int64, offsets: OffsetVector) {
         self.generation = generation
         self.offsets = offsets
-    }
-}
-
-/// Which events a client of the stream wants.
-struct EventFilter: Sendable {
-    var wikis: Set<String> = []
-    var types: Set<String> = []
-    var isBot: Bool?
-    /// In lower case.
-    var text: String?
-
-    init(_ input: StreamInput) {
-        wikis = Set(input.events.filters.wikis)
-        types = Set(input.events.filters.types)
-        isBot = input.events.filters.isBot
-        text = input.text?.lowercased()
-    }
-
-    var takesAll: Bool { wikis.isEmpty && types.isEmpty && isBot == nil && text == nil }
-
-    func takes(_ event: TopicEvent) -> Bool {
-        (wikis.isEmpty || wikis.contains(event.wiki)) && (types.isEmpty || types.contains(event.type))
-            && (isBot ?? event.isBot) == event.isBot
-            && (text.map { event.text.lowercased().contains($0) } ?? true)
     }
 }

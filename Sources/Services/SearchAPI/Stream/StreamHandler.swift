@@ -1,5 +1,54 @@
+import Bytes
 import HTTPEndpoints
 import HTTPServer
+import JSONScan
+
+/// What `GET /stream` reads.
+struct StreamInput: Sendable {
+    var filters = EventFilters()
+    /// `is_bot` by its former name.
+    var formerIsBot: Bool?
+    var stages: [StreamStage] = []
+    var lastEventID: StreamID?
+    /// The same in the query, for clients that cannot send headers with their first request.
+    var firstEventID: StreamID?
+
+    static let form = InputForm(
+        StreamInput(),
+        EventFilters.parameters(
+            wikis: \.filters.index.wikis, languages: \.filters.index.languages, types: \.filters.index.types,
+            namespaces: \.filters.namespaces, isBot: \.filters.index.isBot, collection: \.filters.index.collection,
+            text: \.filters.text)
+            + [
+                Parameter(
+                    .query, "bot", \.formerIsBot, Form<Bool>.bool.optional, "The former name of `is_bot`."),
+                Parameter(
+                    .query, "stages", \.stages,
+                    Form<[StreamStage]>.list(of: .choice, countMax: StreamStage.allCases.count),
+                    "Steps of events on their way that are told, too, each as an event of that name; with commas."),
+                Parameter(
+                    .query, "last_event_id", \.firstEventID, StreamID.form.optional,
+                    "The same as the header, which is stronger."),
+                Parameter(
+                    .header, "Last-Event-ID", \.lastEventID, StreamID.form.optional,
+                    "The id of the last event that was seen; the stream goes on behind it."),
+            ])
+
+    /// - Throws: 422 where both names of a filter are given and differ.
+    func checked() throws(EndpointError) -> StreamInput {
+        guard let former = formerIsBot else { return self }
+        if let isBot = filters.index.isBot, isBot != former {
+            throw .invalid([
+                InputFault(
+                    type: "value_error", location: [.name("query"), .name("bot")],
+                    message: "is the former name of is_bot, and differs from it", input: .bool(former))
+            ])
+        }
+        var input = self
+        input.filters.index.isBot = former
+        return input
+    }
+}
 
 extension SearchAPI {
     /// `GET /stream`
@@ -7,14 +56,38 @@ extension SearchAPI {
         guard let hub = dependencies.events else {
             throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
         }
+        let input = try input.checked()
         // A stream has no end: without a bound they could hold every connection.
         let open = openStreams.wrappingAdd(1, ordering: .relaxed).newValue
         defer { openStreams.wrappingSubtract(1, ordering: .relaxed) }
         guard open <= configuration.streamsMax else {
             throw APIError.unavailable("the stream", "it has \(configuration.streamsMax) clients, as many as may be")
         }
-        try await hub.serve(EventFilter(input), after: input.lastEventID, to: writer) { [access] in
+        let caller = streamCaller(request)
+        if let caller {
+            guard streamSeats.take(caller) else { throw Self.tooManyStreams(caller, streamSeats.limit(of: caller)) }
+        }
+        defer { if let caller { streamSeats.leave(caller) } }
+        try await hub.serve(
+            EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
+            to: writer
+        ) { [access] in
             access.isWelcome(request.headers)
         }
+    }
+
+    /// Nil where nobody knows where a request comes from.
+    private func streamCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {
+        if case .key(let key) = try? access.caller(request.headers) { return .key(key.id) }
+        return request.client.map { .address($0.network) }
+    }
+
+    private static func tooManyStreams(_ caller: StreamSeats.Caller, _ limit: Int) -> APIError {
+        var (whose, setting) = ("this address", "API_STREAMS_PER_ADDRESS")
+        if case .key = caller { (whose, setting) = ("this key", "API_STREAMS_PER_KEY") }
+        return APIError(
+            status: 429, type: "too_many_streams",
+            message: "\(whose) has \(limit) streams open, as many as it may (\(setting)); close one first",
+            headers: ["Retry-After": "5"])
     }
 }

@@ -1,0 +1,311 @@
+import Bytes
+import HTTPEndpoints
+import HTTPServer
+
+/// One client of the stream, served by a task of its own: takes from the list of recent events, or pages of the topic, what
+/// it lacks, filters it and writes it at the client's pace.
+struct StreamClient: Sendable {
+    let hub: EventHub
+    let state: HubState
+    let filter: EventFilter
+    let stages: Set<StreamStage>
+    let writer: HTTPStreamWriter
+    let isWelcome: @Sendable () -> Bool
+
+    /// Where the client is.
+    private struct Session {
+        var log: StreamLog
+        var era: Int
+        /// The next entry of the list; nil where that is to be found out.
+        var number: Int?
+        /// What the client has seen.
+        var vector: OffsetVector
+        /// Whether it has seen more than the list has given out somewhere (it may come from another process). Its ids are then
+        /// its own, so that they never go back.
+        var isAhead = false
+        /// The page that it waits for.
+        var ticket: PageTicket?
+        /// The next step to be told.
+        var step = 0
+        var heartbeatAt: Int64 = 0
+        var lookedAt: Int64 = 0
+        var aheadCheckedAt: Int64 = 0
+
+        init(at place: HubState.Place) {
+            log = place.log
+            era = place.era
+            number = place.number
+            vector = place.vector
+        }
+    }
+
+    /// Entries that are looked at in one go, and bytes that are offered at once: much less than what cuts a slow client.
+    private static let entriesMax = 200
+    private static let offerBytesMax = 64 * 1_024
+    /// A client with more than this on its way, for whom still more is there, is waited for.
+    private static let queuedBytesMax = 128 * 1_024
+    private static let lookNanoseconds: Int64 = 500_000_000
+    private static let aheadCheckNanoseconds: Int64 = 5_000_000_000
+    private static let sourceLooks = 150
+    private static let sourceLookMilliseconds = 20
+
+    func serve(after id: StreamID?) async throws {
+        guard let end = state.atEnd() else {
+            throw APIError.unavailable("the stream", "the Gold topic or the index cannot be read yet")
+        }
+        var session = Session(at: end)
+        var reset: StreamReset?
+        if let id { reset = try await resume(&session, id) }
+        session.step = hub.stages.enter(stages)
+        defer { hub.stages.leave(stages) }
+        try await waitForSource()
+        writer.start(headers: EventFrame.headers)
+        writer.offer(EventFrame.heartbeat)
+        session.heartbeatAt = SystemClock.monotonicNanoseconds()
+        session.lookedAt = session.heartbeatAt
+        session.aheadCheckedAt = session.heartbeatAt
+        if let reset { tell(reset) }
+        state.enter()
+        defer { state.leave() }
+        while try await step(&session) {}
+    }
+
+    /// A client that watches what is received gets it from the first moment on, if the topic answers soon.
+    private func waitForSource() async throws {
+        guard stages.contains(.received) else { return }
+        for _ in 0..<Self.sourceLooks where !hub.stages.isSourceOpen {
+            try await Task.sleep(for: .milliseconds(Self.sourceLookMilliseconds))
+        }
+    }
+
+    /// Gives the client what is there, or waits for it.
+    ///
+    /// - Returns: false when the client is not to be served any more.
+    private func step(_ session: inout Session) async throws -> Bool {
+        try Task.checkCancellation()
+        // Before looking, so that nothing which comes meanwhile is slept over.
+        let bell = stages.isEmpty ? hub.bell : hub.stageBell
+        let (rang, pagesRang) = (bell.count, hub.catchUp.bell.count)
+        guard lookAround(&session) else { return false }
+        tellSteps(&session)
+        if session.isAhead { try await checkAhead(&session) }
+        switch find(&session) {
+        case .ended: return false
+        case .otherLog(let reason): return begin(&session, anewBecause: reason)
+        case .slice(let slice):
+            session.ticket = nil
+            if slice.entries.isEmpty {
+                await bell.wait(after: rang)
+                return true
+            }
+            return try await deliver(slice, &session)
+        case .behind(let limit):
+            session.number = nil
+            let ticket = session.ticket ?? hub.catchUp.ticket(from: session.vector, to: limit)
+            session.ticket = ticket
+            guard let outcome = ticket.outcome else {
+                await hub.catchUp.bell.wait(after: pagesRang)
+                return true
+            }
+            session.ticket = nil
+            if case .page(let page) = outcome, page.serves(session.vector) {
+                return try await deliver(page, &session)
+            }
+            // Nothing was found in time, or the topic cannot be read: again a little later.
+            await bell.wait(after: rang)
+            return true
+        }
+    }
+
+    private func find(_ session: inout Session) -> HubState.Found {
+        if session.number == nil {
+            let (place, found) = state.place(after: session.vector, era: session.era)
+            guard let place else { return found ?? .ended }
+            session.number = place.number
+            session.isAhead = !place.vector.covers(session.vector)
+        }
+        guard let number = session.number else { return .ended }
+        return state.slice(
+            from: number, era: session.era, countMax: Self.entriesMax, bytesMax: Self.offerBytesMax)
+    }
+
+    /// Comments, and whether the client is still there and may be.
+    private func lookAround(_ session: inout Session) -> Bool {
+        guard !writer.isClosed else { return false }
+        let now = SystemClock.monotonicNanoseconds()
+        if now - session.heartbeatAt >= hub.heartbeatNanoseconds {
+            session.heartbeatAt = now
+            // What is on its way in such numbers says as much as a comment.
+            if writer.queuedBytes <= Self.queuedBytesMax { writer.offer(EventFrame.heartbeat) }
+        }
+        guard now - session.lookedAt >= Self.lookNanoseconds else { return true }
+        session.lookedAt = now
+        return isWelcome()
+    }
+
+    // MARK: Events
+
+    /// From the list.
+    private func deliver(_ slice: RecentEvents.Slice, _ session: inout Session) async throws -> Bool {
+        var bytes: [UInt8] = []
+        for entry in slice.entries {
+            let seen = session.vector
+            if session.isAhead {
+                guard entry.item.next > seen[entry.item.partition] else { continue }
+                session.vector.raise(to: entry.end)
+            } else {
+                session.vector = entry.end
+            }
+            switch entry.item {
+            case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
+            case .event(let event):
+                guard filter.takes(event) else { continue }
+                let frame =
+                    session.isAhead
+                    ? entry.frame(id: StreamID.text(session.vector, of: session.log)) : entry.frame
+                // Mostly one event at a time, whose frame is then shared.
+                if bytes.isEmpty { bytes = frame } else { bytes += frame }
+            }
+        }
+        session.number = slice.next
+        if session.isAhead, let last = slice.entries.last, last.end.covers(session.vector) {
+            session.isAhead = false
+            session.vector = last.end
+        }
+        guard !bytes.isEmpty else { return true }
+        let isKeepingUp = slice.isAll || writer.queuedBytes <= Self.queuedBytesMax
+        if isKeepingUp, bytes.count <= 2 * Self.offerBytesMax {
+            if writer.offer(bytes) { return true }
+            hub.cuts.increment()
+            return false
+        }
+        // More came at once than a client's queue takes, after a pause of the index for example: the client is not slow,
+        // and takes it at its own pace.
+        try await writer.write(bytes)
+        return true
+    }
+
+    /// From the topic, at the client's pace.
+    private func deliver(_ page: StreamPage, _ session: inout Session) async throws -> Bool {
+        var bytes: [UInt8] = []
+        for entry in page.entries {
+            let partition = entry.item.partition
+            let seen = session.vector
+            guard entry.item.next > seen[partition] else { continue }
+            session.vector[partition] = entry.item.next
+            switch entry.item {
+            case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
+            case .event(let event):
+                guard filter.takes(event) else { continue }
+                bytes += entry.frame(id: StreamID.text(session.vector, of: session.log))
+            }
+            guard bytes.count >= Self.offerBytesMax else { continue }
+            try await writer.write(bytes)
+            bytes = []
+            guard lookAround(&session) else { return false }
+        }
+        if !bytes.isEmpty { try await writer.write(bytes) }
+        session.vector.raise(to: page.next)
+        return true
+    }
+
+    /// What of a gap concerns a client.
+    private func frame(of gap: TopicGap, seen: OffsetVector, _ log: StreamLog) -> [UInt8] {
+        var gap = gap
+        gap.start = max(gap.start, seen[gap.partition])
+        guard gap.start < gap.end else { return [] }
+        hub.count(gap.reason.rawValue)
+        return StreamNotice.gap(gap, topic: log.topic).frame
+    }
+
+    /// Steps that the client watches. It misses those for which it has no room.
+    private func tellSteps(_ session: inout Session) {
+        guard !stages.isEmpty else { return }
+        let (steps, next) = hub.stages.steps(from: session.step)
+        session.step = next
+        guard writer.queuedBytes <= Self.queuedBytesMax else { return }
+        var bytes: [UInt8] = []
+        for step in steps where stages.contains(step.stage) && filter.takes(step) {
+            bytes += StreamNotice.step(step, topic: session.log.topic).frame
+            if bytes.count >= Self.offerBytesMax { break }
+        }
+        if !bytes.isEmpty { writer.offer(bytes) }
+    }
+
+    // MARK: Ids
+
+    /// Places the client behind what it saw last.
+    ///
+    /// - Returns: what it is to be told where that cannot be.
+    private func resume(_ session: inout Session, _ id: StreamID) async throws -> StreamReset? {
+        let topic = id.epoch == nil ? "" : session.log.topic
+        let isOfThisLog = id.epoch ?? session.log.epoch == session.log.epoch
+        guard isOfThisLog, id.topics.keys.allSatisfy({ $0 == topic }) else {
+            return reset(.otherLog, wanted: id.text, session)
+        }
+        session.vector = id.topics[topic] ?? OffsetVector()
+        let places = try await placesAhead(&session)
+        session.number = nil
+        return places.isEmpty ? nil : reset(.ahead, wanted: id.text, session, places)
+    }
+
+    /// Finds the topic partitions in which the client is beyond the log's end, and takes them back to what was given out.
+    /// As long as nobody tells where the log ends, none is.
+    private func placesAhead(_ session: inout Session) async throws -> [StreamReset.Place] {
+        let given = state.given
+        var places: [StreamReset.Place] = []
+        if !given.covers(session.vector), let log = try await hub.currentLog(), log.epoch == session.log.epoch,
+            let ends = log.ends
+        {
+            let now = state.given
+            for (partition, wanted) in session.vector.sorted where wanted > ends[partition] ?? 0 {
+                places.append(StreamReset.Place(partition: partition, wanted: wanted, end: ends[partition]))
+                if ends[partition] == nil {
+                    session.vector.remove(partition)
+                } else {
+                    session.vector[partition] = now[partition]
+                }
+            }
+        }
+        session.vector = session.vector.limited(by: given)
+        return places
+    }
+
+    /// Looks again whether a client that waits for what it has seen elsewhere waits for nothing.
+    private func checkAhead(_ session: inout Session) async throws {
+        let now = SystemClock.monotonicNanoseconds()
+        guard now - session.aheadCheckedAt >= Self.aheadCheckNanoseconds else { return }
+        session.aheadCheckedAt = now
+        let wanted = StreamID.text(session.vector, of: session.log)
+        let places = try await placesAhead(&session)
+        guard !places.isEmpty else { return }
+        session.number = nil
+        tell(reset(.ahead, wanted: wanted, session, places))
+    }
+
+    /// The log is another one than before.
+    private func begin(_ session: inout Session, anewBecause reason: StreamReset.Reason) -> Bool {
+        guard let end = state.atEnd() else { return false }
+        let wanted = StreamID.text(session.vector, of: session.log)
+        var fresh = Session(at: end)
+        (fresh.step, fresh.heartbeatAt, fresh.lookedAt) = (session.step, session.heartbeatAt, session.lookedAt)
+        session = fresh
+        tell(reset(reason, wanted: wanted, session))
+        return true
+    }
+
+    private func reset(
+        _ reason: StreamReset.Reason, wanted: String, _ session: Session, _ places: [StreamReset.Place] = []
+    ) -> StreamReset {
+        let beginning = OffsetVector(state.given.offsets.mapValues { _ in 0 })
+        return StreamReset(
+            reason: reason, topic: session.log.topic, wanted: wanted, partitions: places,
+            continues: StreamID.text(session.vector, of: session.log),
+            oldest: StreamID.text(beginning, of: session.log))
+    }
+
+    private func tell(_ reset: StreamReset) {
+        hub.count(reset.reason.rawValue)
+        writer.offer(StreamNotice.reset(reset).frame)
+    }
+}

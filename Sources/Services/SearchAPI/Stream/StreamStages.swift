@@ -1,0 +1,138 @@
+import Bytes
+import Synchronization
+
+/// A step of an event on its way to being found.
+package enum StreamStage: String, Sendable, CaseIterable {
+    /// The record is in the source's topic.
+    case received
+    /// The stream job committed its document to the lake and published it.
+    case committed
+    /// A search finds it.
+    case searchable
+}
+
+/// One event at one step.
+package struct StageStep: Sendable {
+    package var stage: StreamStage
+    /// Nil where the record does not tell.
+    package var docID: String?
+    /// The source's topic partition and offset: the same at every step.
+    package var partition: Int32
+    package var offset: Int64
+    /// When, milliseconds since 1970: the broker's time of the record or document, this process's for `searchable`.
+    package var atMilliseconds: Int64
+    package var wiki: String?
+    package var type: String?
+    package var namespace: Int64?
+    package var isBot: Bool?
+    /// The document, from `committed` on.
+    package var event: TopicEvent?
+
+    package init(
+        _ stage: StreamStage, docID: String?, partition: Int32, offset: Int64, atMilliseconds: Int64,
+        wiki: String? = nil, type: String? = nil, namespace: Int64? = nil, isBot: Bool? = nil
+    ) {
+        self.stage = stage
+        self.docID = docID
+        self.partition = partition
+        self.offset = offset
+        self.atMilliseconds = atMilliseconds
+        self.wiki = wiki
+        self.type = type
+        self.namespace = namespace
+        self.isBot = isBot
+    }
+
+    init(_ stage: StreamStage, of event: TopicEvent, atMilliseconds: Int64) {
+        self.init(
+            stage, docID: event.docID, partition: event.partition, offset: event.offset,
+            atMilliseconds: atMilliseconds)
+        self.event = event
+    }
+}
+
+/// The last steps, for the clients that watch them. A view of now: a client that is too far behind misses some.
+final class StreamStages: Sendable {
+    private let state = Mutex(State())
+
+    private struct State {
+        var steps: [StageStep] = []
+        /// The number of the first one.
+        var firstNumber = 0
+        var watchers: [StreamStage: Int] = [:]
+        var isSourceOpen = false
+        /// Up to where documents were seen, so that what is published again does not count again.
+        var committed = OffsetVector()
+    }
+
+    /// Steps that are kept.
+    private static let stepsMax = 4_096
+
+    /// Whether a client asks for it.
+    func isWatched(_ stage: StreamStage) -> Bool { state.withLock { $0.watchers[stage] ?? 0 > 0 } }
+
+    /// Whether a reader follows the source's topic now.
+    var isSourceOpen: Bool {
+        get { state.withLock { $0.isSourceOpen } }
+        set { state.withLock { $0.isSourceOpen = newValue } }
+    }
+
+    /// - Returns: the number of the next step.
+    func enter(_ stages: Set<StreamStage>) -> Int {
+        state.withLock { state in
+            for stage in stages { state.watchers[stage, default: 0] += 1 }
+            return state.firstNumber + state.steps.count
+        }
+    }
+
+    func leave(_ stages: Set<StreamStage>) {
+        state.withLock { state in
+            for stage in stages {
+                let left = (state.watchers[stage] ?? 0) - 1
+                state.watchers[stage] = left > 0 ? left : nil
+            }
+            if state.watchers.isEmpty {
+                state.firstNumber += state.steps.count
+                state.steps = []
+            }
+        }
+    }
+
+    func add(_ steps: [StageStep]) {
+        state.withLock { state in
+            state.steps += steps
+            let surplus = state.steps.count - Self.stepsMax
+            guard surplus > 0 else { return }
+            // In large pieces, so that a step costs no moving of all.
+            let dropped = min(state.steps.count, surplus + Self.stepsMax / 4)
+            state.steps.removeFirst(dropped)
+            state.firstNumber += dropped
+        }
+    }
+
+    /// Documents that came from the Gold topic, some for a second time.
+    func committed(_ items: [TopicItem], generation: Int64, nowMilliseconds: Int64) -> Bool {
+        guard isWatched(.committed) else { return false }
+        let steps = state.withLock { state in
+            items.compactMap { item -> StageStep? in
+                guard case .event(let event) = item, event.generation == generation,
+                    event.offset >= state.committed[event.partition]
+                else { return nil }
+                state.committed[event.partition] = event.offset + 1
+                return StageStep(
+                    .committed, of: event, atMilliseconds: event.publishedAtMilliseconds ?? nowMilliseconds)
+            }
+        }
+        if !steps.isEmpty { add(steps) }
+        return !steps.isEmpty
+    }
+
+    /// The steps from `number` on that are still here, and the number behind them.
+    func steps(from number: Int) -> (steps: [StageStep], next: Int) {
+        state.withLock { state in
+            let next = state.firstNumber + state.steps.count
+            guard number < next else { return ([], next) }
+            return (Array(state.steps[max(0, number - state.firstNumber)...]), next)
+        }
+    }
+}
