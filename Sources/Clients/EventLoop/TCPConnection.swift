@@ -328,8 +328,15 @@ package final class TCPConnection: @unchecked Sendable {
             deadlineMilliseconds = .max
             if phase == .open, let onDeadline { onDeadline() } else { close(phase == .open ? .deadline : .closed) }
         }
+        if isPeerFinished, phase == .open, hasPeerLeft { return close(.failed(ECONNRESET)) }
         guard phase != .closed, output.count > 0, outputStallMillisecondsMax > 0 else { return }
         if isWriteEventOn, now - lastProgressMilliseconds > Int64(outputStallMillisecondsMax) { close(.stalled) }
+    }
+
+    /// Whether the connection was reset behind the peer's end. Nothing is read any more then, so no event tells.
+    private var hasPeerLeft: Bool {
+        var state = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&state, 1, 0) == 1 && Int32(state.revents) & (POLLERR | POLLHUP) != 0
     }
 
     // MARK: End
