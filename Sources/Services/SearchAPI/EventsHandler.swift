@@ -9,23 +9,17 @@ extension SearchAPI {
 
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let skip = input.cursor?.skip ?? 0
-        let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
+        let query = RecentQuery(
+            limit: input.limit, filters: input.filters, generation: input.cursor?.generation,
+            afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
+        let (status, page) = try await feedStores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
-            let found = try store.recent(
-                limit: input.limit + skip + 1, filters: input.filters, afterIndexVersion: input.after.map(Int64.init),
-                upToIndexVersion: input.cursor?.indexVersion, timeoutMilliseconds: timeout)
-            return (status, found)
+            return (status, try store.recent(query, timeoutMilliseconds: timeout))
         }
-        let documents = found.dropFirst(skip).prefix(input.limit)
-        var next: RecentCursor?
-        if found.count > skip + input.limit, let last = documents.last {
-            let same = documents.count { $0.indexVersion == last.indexVersion }
-            let before = last.indexVersion == input.cursor?.indexVersion ? skip : 0
-            next = RecentCursor(indexVersion: last.indexVersion, skip: min(before + same, RecentCursor.skipMax))
-        }
+        let documents = page.documents
+        let next = page.next.map { RecentCursor(generation: page.generation, position: $0) }
         var writer = JSONWriter(capacity: 700 * (documents.count + 1))
         writer.beginObject()
         writer.key("events")
@@ -33,13 +27,15 @@ extension SearchAPI {
         for document in documents { writer.event(document) }
         writer.endArray()
         writer.key("generation")
-        writer.integer(status.generation)
+        writer.integer(page.generation)
         writer.key("index_version")
         writer.integer(status.indexVersion)
         writer.key("indexed_at")
         writer.time(status.indexedAtMilliseconds)
         writer.key("next_cursor")
         writer.optional(next?.text)
+        writer.key("complete")
+        writer.bool(!page.isCutShort)
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
