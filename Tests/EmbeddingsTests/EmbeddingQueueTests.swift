@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct EmbeddingQueueTests {
     /// Puts a job of `texts` texts into the queue from a task of its own.
-    private func submit(
+    func submit(
         _ queue: EmbeddingQueue, id: UInt64, texts: Int, priority: EmbeddingPriority
     ) -> Task<[[Float]], any Error> {
         job(id, sequences: [[Int32]](repeating: [101, 102], count: texts)) { queue.add($0, priority: priority) }
@@ -37,7 +37,7 @@ import Testing
     }
 
     /// Suspends until `body` was given a continuation and something resumed it.
-    private func job(
+    func job(
         _ id: UInt64, sequences: [[Int32]], _ body: @escaping @Sendable (EmbeddingJob) -> Void
     ) -> Task<[[Float]], any Error> {
         Task {

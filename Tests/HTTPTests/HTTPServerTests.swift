@@ -241,36 +241,6 @@ import Testing
         withExtendedLifetime(socket) {}
     }
 
-    @Test func aHandlerIsCancelledWhenItsClientLeaves() async throws {
-        let ends = Mailbox<String>()
-        var router = HTTPRouter()
-        router.on(
-            .get, "/wait",
-            async: { _ in
-                do {
-                    try await Task.sleep(for: .seconds(30))
-                } catch {
-                    ends.put("cancelled")
-                }
-                return .text("late")
-            })
-        var configuration = HTTPServerConfiguration()
-        configuration.loops = 2
-        let server = HTTPServer(configuration: configuration, router: router)
-        let port = try server.start()
-        let leaver = try RawSocket(port: port)
-        leaver.send(get("/wait"))
-        try await Task.sleep(for: .milliseconds(50))
-        leaver.reset()
-        #expect(await ends.take() == ["cancelled"])
-        let half = try RawSocket(port: port)
-        half.send(get("/wait"))
-        half.finishSending()
-        #expect(await ends.take(2).count == 2)
-        #expect(RawReply(half)?.body == "late", "a client that only shut its sending side still gets the reply")
-        server.stop(drainSeconds: 0)
-    }
-
     @Test func drainingAnswersWhatWasBegun() async throws {
         let started = Mailbox<String>()
         let released = Mailbox<Int>()

@@ -165,4 +165,28 @@ import Testing
         let unreachable = try #require(failure { _ = try lost.head(Self.key) })
         #expect(unreachable.kind == .unavailable && unreachable.attempts == 2)
     }
+
+    /// A caller's own limit ends attempts, and the waits between them, whatever the configuration allows.
+    @Test func aCallersTimeLimitBoundsAllAttempts() throws {
+        let scene = try Scene()
+        let patient = scene.storage { $0.backoffMilliseconds = 60_000 }
+        try scene.put(patient, Self.key, [1, 2, 3])
+        func until(_ milliseconds: Int64) -> Int64 {
+            SystemClock.monotonicNanoseconds() + milliseconds * 1_000_000
+        }
+        #expect(try patient.get(Self.key, start: 1, count: 1, untilNanoseconds: until(50_000)) == [2])
+        // It would hang for a minute, and be asked six times.
+        try scene.server.fail("GET", .hang)
+        let hung = try #require(
+            failure { _ = try patient.get(Self.key, start: 0, count: 1, untilNanoseconds: until(300)) })
+        #expect(hung.kind == .unavailable && hung.attempts == 1)
+        // The wait before the second attempt would be longer than what is left.
+        try scene.server.fail("GET", .busy)
+        let busy = try #require(
+            failure { _ = try patient.get(Self.key, start: 0, count: 1, untilNanoseconds: until(5_000)) })
+        #expect(busy.kind == .unavailable && busy.attempts == 1 && busy.status == 503)
+        let late = try #require(
+            failure { _ = try patient.get(Self.key, start: 0, count: 1, untilNanoseconds: until(-1)) })
+        #expect(late.kind == .unavailable && late.attempts == 0)
+    }
 }

@@ -32,7 +32,8 @@ struct APIFixture {
         streamsMax: Int = 8_000, streamsPerKeyMax: Int = 0, streamsPerAddressMax: Int = 0,
         lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
-        readKeys: (@Sendable () throws -> [APIKey])? = nil
+        readKeys: (@Sendable () throws -> [APIKey])? = nil,
+        configure: (inout SearchAPIConfiguration) -> Void = { _ in }
     ) {
         let (index, embedded) = (self.index, self.embedded)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in
@@ -50,6 +51,7 @@ struct APIFixture {
         configuration.readyEventsBehindMax = readyLagMax
         configuration.access = access
         configuration.accessLog = accessLog
+        configure(&configuration)
         var dependencies = SearchAPIDependencies(
             makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
             embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),

@@ -25,6 +25,20 @@ final class FakeIndex: Sendable {
         /// Each call of the store blocks so long.
         var delayMilliseconds = 0
         var opened = 0
+        /// Each search through the index with filters works so long, and each exact one, until it is stopped.
+        var filteredDelayMilliseconds = 0
+        var exactDelayMilliseconds = 0
+        /// The vector arm always finds too few, so that an exact search follows.
+        var isVectorArmShort = false
+        /// Kinds of searches in the order in which they began.
+        var scans: [CandidateQuery.VectorScan] = []
+        /// Rows that the list of the newest walks at most.
+        var recentRowsMax = Int.max
+        /// The document whose trace hangs until its time is over.
+        var hangingTrace: String?
+        var hangingTraces = 0
+        /// Calls that were stopped from outside.
+        var interrupted = 0
         /// A changed byte in every raw event.
         var isLakeTampered = false
     }
@@ -142,6 +156,28 @@ final class FakeStore: RetrievalStore {
         self.index = index
     }
 
+    private let isInterrupted = Flag()
+
+    final class Flag: Sendable {
+        let isSet = Mutex(false)
+    }
+
+    var interruption: Interruption? {
+        let flag = isInterrupted
+        return Interruption(
+            request: { flag.isSet.withLock { $0 = true } }, clear: { flag.isSet.withLock { $0 = false } })
+    }
+
+    /// Blocks, as a statement does that the server works on, until its time is over or it is stopped.
+    private func work(milliseconds: Int, timeoutMilliseconds: Int) throws {
+        for _ in 0..<min(milliseconds, timeoutMilliseconds) {
+            sleepMilliseconds(1)
+            guard isInterrupted.isSet.withLock({ $0 }) else { continue }
+            index.state.withLock { $0.interrupted += 1 }
+            throw FakeFailure()
+        }
+    }
+
     private func enter(timeoutMilliseconds: Int) throws {
         let delay = try index.state.withLock { state -> Int in
             if state.failures > 0 {
@@ -156,6 +192,15 @@ final class FakeStore: RetrievalStore {
 
     func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
+        let delay = index.state.withLock { state in
+            state.scans.append(query.vectorScan)
+            if query.vectorScan == .exact { return state.exactDelayMilliseconds }
+            return query.filters == SearchFilters() ? 0 : state.filteredDelayMilliseconds
+        }
+        try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
+        if query.vectorScan == .exact, delay > timeoutMilliseconds {
+            throw SearchBoundReached(milliseconds: timeoutMilliseconds)
+        }
         return index.state.withLock { state in
             let limit = query.indexVersion ?? .max
             let visible = state.documents.filter { $0.indexVersion <= limit && passes($0.row, query.filters) }
@@ -175,24 +220,33 @@ final class FakeStore: RetrievalStore {
             }
             return CandidateSet(
                 candidates: rows.filter { $0.vector != nil || $0.lexical != nil }, generation: state.generation,
-                indexVersion: query.indexVersion ?? state.indexVersion)
+                indexVersion: query.indexVersion ?? state.indexVersion,
+                isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
         }
     }
 
-    func recent(
-        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
-        timeoutMilliseconds: Int
-    ) throws -> [RecentDocument] {
+    func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
-            state.documents.reversed()
-                .filter { $0.indexVersion > afterIndexVersion ?? -1 && $0.indexVersion <= upToIndexVersion ?? .max }
-                .filter { passes($0.row, filters) }
-                .prefix(limit).map {
-                    RecentDocument(
-                        document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds
-                    )
-                }
+            let all = state.documents.reversed().map {
+                RecentDocument(
+                    document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds,
+                    passageID: $0.offset)
+            }
+            let wanted = all.filter { document in
+                document.indexVersion > query.afterIndexVersion ?? -1
+                    && query.before.map { document.position < $0 } ?? true
+            }
+            let walked = wanted.prefix(state.recentRowsMax)
+            let passing = walked.filter { passes($0.document, query.filters) }
+            if passing.count > query.limit {
+                let page = Array(passing.prefix(query.limit))
+                return RecentPage(documents: page, generation: state.generation, next: page.last?.position)
+            }
+            let isCut = wanted.count > walked.count
+            return RecentPage(
+                documents: passing, generation: state.generation, next: isCut ? walked.last?.position : nil,
+                isCutShort: isCut && passing.count < query.limit)
         }
     }
 
@@ -234,6 +288,14 @@ final class FakeTraceSource: TraceSource {
     }
 
     func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+        let isHanging = index.state.withLock { state in
+            if state.hangingTrace == docID { state.hangingTraces += 1 }
+            return state.hangingTrace == docID
+        }
+        if isHanging {
+            sleepMilliseconds(timeoutMilliseconds)
+            throw FakeFailure()
+        }
         let (found, isTampered) = index.state.withLock { state in
             (state.documents.first { $0.row.docID == docID }, state.isLakeTampered)
         }

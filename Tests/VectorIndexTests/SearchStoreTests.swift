@@ -121,9 +121,8 @@ import Testing
             let wanted = Set((0..<40).filter(passes).map { "doc-\($0)" })
             #expect(Set(found.nearest) == wanted, "\(filters)")
             #expect(Set(found.best) == wanted, "\(filters)")
-            let recent = try store.recent(
-                limit: 100, filters: filters, afterIndexVersion: nil, upToIndexVersion: nil, timeoutMilliseconds: limit)
-            #expect(Set(recent.map(\.document.docID)) == wanted, "\(filters)")
+            let recent = try store.recent(RecentQuery(limit: 100, filters: filters), timeoutMilliseconds: limit)
+            #expect(Set(recent.documents.map(\.document.docID)) == wanted, "\(filters)")
         }
     }
 
@@ -194,20 +193,18 @@ import Testing
             [IndexFixture.document(2, embedding: nil, model: ""), IndexFixture.document(3, embedding: nil, model: "")],
             timeoutMilliseconds: limit)
         let store = fixture.store
-        let all = try store.recent(
-            limit: 2, filters: SearchFilters(), afterIndexVersion: nil, upToIndexVersion: nil,
-            timeoutMilliseconds: limit)
-        #expect(all.map(\.document.docID) == ["doc-3", "doc-2"])
-        #expect(all.first?.indexVersion == second.indexVersion)
-        #expect((all.first?.indexedAtMilliseconds ?? 0) > 0)
+        let all = try store.recent(RecentQuery(limit: 2), timeoutMilliseconds: limit)
+        #expect(all.documents.map(\.document.docID) == ["doc-3", "doc-2"])
+        #expect(all.documents.first?.indexVersion == second.indexVersion)
+        #expect((all.documents.first?.indexedAtMilliseconds ?? 0) > 0)
+        let older = try store.recent(RecentQuery(limit: 2, before: all.next), timeoutMilliseconds: limit)
+        #expect(older.documents.map(\.document.docID) == ["doc-1"] && older.next == nil)
         let later = try store.recent(
-            limit: 10, filters: SearchFilters(), afterIndexVersion: first.indexVersion, upToIndexVersion: nil,
-            timeoutMilliseconds: limit)
-        #expect(later.count == 2)
-        let earlier = try store.recent(
-            limit: 10, filters: SearchFilters(), afterIndexVersion: nil, upToIndexVersion: first.indexVersion,
-            timeoutMilliseconds: limit)
-        #expect(!earlier.isEmpty && earlier.allSatisfy { $0.indexVersion <= first.indexVersion })
+            RecentQuery(limit: 10, afterIndexVersion: first.indexVersion), timeoutMilliseconds: limit)
+        #expect(later.documents.count == 2 && later.next == nil && !later.isCutShort)
+        let newest = try store.recent(
+            RecentQuery(limit: 10, afterIndexVersion: second.indexVersion), timeoutMilliseconds: limit)
+        #expect(newest.documents.isEmpty && newest.next == nil && newest.generation == 1)
     }
 
     /// Every statement is prepared against the migrated schema.
@@ -236,6 +233,7 @@ import Testing
         try prepare(ExactVectorSearch.self)
         try prepare(LexicalSearch.self)
         try prepare(RecentDocuments.self)
+        try prepare(PlanWithValues.self)
         try prepare(ReadIndexStatus.self)
         try prepare(SaveAnswer.self)
         try prepare(ReadAnswer.self)

@@ -21,13 +21,14 @@ extension HTTPConnection {
         }
     }
 
-    /// The client sends nothing more. Mostly it has left: a handler is cancelled and a stream cut; whoever only shut
-    /// the sending side still gets what was already asked for and can be answered.
+    /// The client sends nothing more: it has left, or it only shut its sending side and still gets its answer. Both look
+    /// the same until something is sent, so the question is put a little later (``HTTPConnection/probe()``); a stream that
+    /// runs is cut.
     func peerFinished() {
         switch state {
         case .reading: if !isWaitingForDrain { endUnread() }
-        case .handling: task?.cancel()
-        case .streaming: tcp.close(.peerFinished)
+        case .handling: probe()
+        case .streaming: if streamStatus == nil { probe() } else { tcp.close(.peerFinished) }
         case .over: break
         }
     }

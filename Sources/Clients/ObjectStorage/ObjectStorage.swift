@@ -80,13 +80,17 @@ package final class ObjectStorage: Sendable {
 
     /// Bytes of an object from `start` on.
     ///
+    /// - Parameter untilNanoseconds: of the monotonic clock: attempts and the waits between them end by then; nil for the
+    ///   configuration's limits alone.
     /// - Throws: ``ObjectStorageError``, of kind `mismatch` where the object is shorter.
-    package func get(_ key: String, start: Int, count: Int) throws(ObjectStorageError) -> [UInt8] {
+    package func get(
+        _ key: String, start: Int, count: Int, untilNanoseconds: Int64? = nil
+    ) throws(ObjectStorageError) -> [UInt8] {
         guard count > 0 else { return [] }
         var request = request("GET", key)
         request.headers.append(("Range", "bytes=\(start)-\(start + count - 1)"))
         request.bodyBytesMax = max(count, Self.errorBytesMax)
-        let reply = try send(request, "get", key, bytes: count)
+        let reply = try send(request, "get", key, bytes: count, untilNanoseconds: untilNanoseconds)
         guard reply.status == 206 || start == 0, reply.body.count == count else {
             throw failure(
                 .mismatch, "get", key, status: reply.status,
@@ -167,16 +171,27 @@ package final class ObjectStorage: Sendable {
 
     /// Sends a request until a 2xx comes, attempts run out, or another try would bring the same.
     private func send(
-        _ request: HTTPClientRequest, _ operation: String, _ key: String, bytes: Int
+        _ request: HTTPClientRequest, _ operation: String, _ key: String, bytes: Int, untilNanoseconds: Int64? = nil
     ) throws(ObjectStorageError) -> HTTPClientResponse {
         let timeout = configuration.timeoutMilliseconds + bytes / Self.bytesPerSecondMin * 1_000
+        /// Milliseconds until the caller gives up.
+        func left() -> Int {
+            guard let untilNanoseconds else { return .max }
+            return Int(max(0, untilNanoseconds - SystemClock.monotonicNanoseconds()) / 1_000_000)
+        }
         var wait = configuration.backoffMilliseconds
         var attempt = 0
         while true {
             attempt += 1
             let failure: ObjectStorageError
+            let limit = min(timeout, left())
+            guard limit > 0 else {
+                throw ObjectStorageError(
+                    kind: .unavailable, operation: operation, bucket: configuration.bucket, key: key, status: nil,
+                    code: "", reason: "no time was left for it", attempts: attempt - 1)
+            }
             do throws(HTTPClientError) {
-                let reply = try client.request(request, timeoutMilliseconds: timeout)
+                let reply = try client.request(request, timeoutMilliseconds: limit)
                 if (200..<300).contains(reply.status) { return reply }
                 failure = refusal(reply, operation, key, attempt: attempt)
             } catch {
@@ -186,7 +201,9 @@ package final class ObjectStorage: Sendable {
                     attempts: attempt)
             }
             guard failure.isRetriable, attempt < configuration.attemptsMax else { throw failure }
-            Pause.milliseconds(Int.random(in: (wait / 2)...max(1, wait)))
+            let pause = Int.random(in: (wait / 2)...max(1, wait))
+            guard pause < left() else { throw failure }
+            Pause.milliseconds(pause)
             wait = min(wait * 2, configuration.backoffMillisecondsMax)
         }
     }

@@ -29,6 +29,13 @@ package struct PostgresBatch {
     }
 }
 
+extension PostgresBatch {
+    /// Adds the other batch's statements; its slots then find theirs ``PostgresResults/removeFirst()`` later.
+    mutating func add(contentsOf other: PostgresBatch) {
+        entries += other.entries
+    }
+}
+
 /// The place of one statement's result among those of its batch.
 package struct PostgresSlot<S: PostgresStatement>: Sendable {
     let index: Int
@@ -37,7 +44,7 @@ package struct PostgresSlot<S: PostgresStatement>: Sendable {
 /// The results of a batch, in C memory that is freed with this object. Confined to the connection's thread.
 package final class PostgresResults {
     private var results: [OpaquePointer] = []
-    private let names: [String]
+    private var names: [String]
     private let server: String
 
     init(names: [String], server: String) {
@@ -52,6 +59,13 @@ package final class PostgresResults {
     /// Takes ownership.
     func append(_ result: OpaquePointer) {
         results.append(result)
+    }
+
+    /// Leaves out the first result, so that slots of the batch behind it fit.
+    func removeFirst() {
+        guard !results.isEmpty, !names.isEmpty else { return }
+        PQclear(results.removeFirst())
+        names.removeFirst()
     }
 
     /// All rows of one statement, decoded.

@@ -8,6 +8,8 @@ package struct PostgresConfiguration: Sendable {
     package var applicationName: String
     /// Server settings of the session, set by `set_config` right after the connection is made.
     package var sessionSettings: [(name: String, value: String)]
+    /// Stops calls from other threads; nil where nobody does.
+    package var interrupt: PostgresInterrupt?
 
     package init(
         dsn: String, applicationName: String = "medallion", sessionSettings: [(name: String, value: String)] = []
@@ -44,6 +46,15 @@ struct SetSessionSetting: PostgresStatement {
     static let parameterTypes: [PostgresType] = [.text, .text]
     let setting: String
     let value: String
+
+    init(setting: String, value: String) {
+        self.setting = setting
+        self.value = value
+    }
+
+    init(statementMilliseconds: Int) {
+        self.init(setting: "statement_timeout", value: "\(statementMilliseconds)")
+    }
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(setting)

@@ -1,6 +1,5 @@
 import CPostgres
 import Dispatch
-import Synchronization
 
 /// One session with a Postgres server, over libpq.
 ///
@@ -9,13 +8,18 @@ import Synchronization
 /// that the limit does not cover (libpq resolves synchronously).
 ///
 /// A call that runs into its limit cancels the statement on the server and gives the connection up: `isUsable` is
-/// false from then on, and the owner makes a new one. An error of the server leaves it usable.
+/// false from then on, and the owner makes a new one. An error of the server leaves it usable. The server has a limit of its
+/// own a little above the call's (``StatementLimit``), and looks whether the client is still there.
 package final class PostgresConnection {
     /// Host or socket folder, port and database; no secrets.
     package let server: String
     private var handle: OpaquePointer?
     private var prepared: Set<String> = []
     private let notices = NoticeBox()
+    private let interrupt: PostgresInterrupt?
+    private var statementLimit = StatementLimit()
+    /// Of a call that was interrupted: until when its end is waited for, and what tells that the server knows.
+    var interruption: (end: Deadline, isSent: DispatchSemaphore?)?
 
     /// Connects and sets the session up.
     ///
@@ -23,16 +27,16 @@ package final class PostgresConnection {
     package init(_ configuration: PostgresConfiguration, timeoutMilliseconds: Int) throws(PostgresError) {
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
         server = try ConnectionSteps.describe(dsn: configuration.dsn)
+        interrupt = configuration.interrupt
         let connection = try ConnectionSteps.connect(configuration, server: server, deadline: deadline)
         handle = connection
         PQsetNoticeReceiver(connection, receiveNotice, Unmanaged.passUnretained(notices).toOpaque())
-        if !configuration.sessionSettings.isEmpty {
-            var batch = PostgresBatch()
-            for setting in configuration.sessionSettings {
-                batch.add(SetSessionSetting(setting: setting.name, value: setting.value))
-            }
-            _ = try run(batch, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
+        var batch = PostgresBatch()
+        batch.add(ConnectionWatch())
+        for setting in configuration.sessionSettings {
+            batch.add(SetSessionSetting(setting: setting.name, value: setting.value))
         }
+        _ = try run(batch, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
     }
 
     deinit {
@@ -80,10 +84,24 @@ package final class PostgresConnection {
     /// Runs all statements of the batch in one round trip and one transaction: they take effect together or, when one
     /// fails, not at all. Inside ``transaction(timeoutMilliseconds:_:)`` they join that transaction.
     package func run(_ batch: PostgresBatch, timeoutMilliseconds: Int) throws(PostgresError) -> PostgresResults {
+        guard batch.count > 0, let limit = statementLimit.change(forCallOf: timeoutMilliseconds) else {
+            return try send(batch, timeoutMilliseconds: timeoutMilliseconds)
+        }
+        var whole = PostgresBatch()
+        whole.add(SetSessionSetting(statementMilliseconds: limit))
+        whole.add(contentsOf: batch)
+        let results = try send(whole, timeoutMilliseconds: timeoutMilliseconds)
+        statementLimit.set(limit)
+        results.removeFirst()
+        return results
+    }
+
+    private func send(_ batch: PostgresBatch, timeoutMilliseconds: Int) throws(PostgresError) -> PostgresResults {
         let results = PostgresResults(names: batch.entries.map(\.name), server: server)
         guard batch.count > 0 else { return results }
         let connection = try usable(operation: "batch")
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
+        defer { settleInterruption() }
         guard PQenterPipelineMode(connection) == 1 else { throw broken("pipeline") }
         var newlyPrepared: Set<String> = []
         var plan: [Bool] = []
@@ -95,7 +113,10 @@ package final class PostgresConnection {
         guard PQpipelineSync(connection) == 1 else { throw broken("pipeline") }
         let failure = try collect(batch: batch, plan: plan, into: results, on: connection, deadline: deadline)
         PQexitPipelineMode(connection)
-        if let failure { throw failure }
+        if let failure {
+            statementLimit.forget()
+            throw interruption == nil ? failure : interrupted(failure.operation)
+        }
         return results
     }
 
@@ -108,7 +129,17 @@ package final class PostgresConnection {
         _ sql: String, operation: String = "script", timeoutMilliseconds: Int
     ) throws(PostgresError) -> [[String?]] {
         let connection = try usable(operation: operation)
+        // A failed transaction takes no setting, and its end needs none.
+        if PQtransactionStatus(connection) != PQTRANS_INERROR,
+            let limit = statementLimit.change(forCallOf: timeoutMilliseconds)
+        {
+            var setting = PostgresBatch()
+            setting.add(SetSessionSetting(statementMilliseconds: limit))
+            _ = try send(setting, timeoutMilliseconds: timeoutMilliseconds)
+            statementLimit.set(limit)
+        }
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
+        defer { settleInterruption() }
         guard PQsendQuery(connection, sql) == 1 else { throw broken(operation) }
         var failure: PostgresError?
         var rows: [[String?]] = []
@@ -126,7 +157,10 @@ package final class PostgresConnection {
                 if handle == nil, let failure { throw failure }
             }
         }
-        if let failure { throw failure }
+        if let failure {
+            statementLimit.forget()
+            throw interruption == nil ? failure : interrupted(operation)
+        }
         return rows
     }
 
@@ -144,6 +178,7 @@ package final class PostgresConnection {
             if isUsable {
                 do {
                     try script("ROLLBACK", operation: "rollback", timeoutMilliseconds: timeoutMilliseconds)
+                    statementLimit.forget()
                 } catch {
                     close()
                 }
@@ -180,9 +215,9 @@ package final class PostgresConnection {
                 PQfreemem(notify)
             }
             if !found.isEmpty { return found }
-            guard SocketWait.wait(PQsocket(connection), forRead: true, forWrite: false, deadline: deadline) else {
-                return []
-            }
+            let outcome = SocketWait.wait(
+                PQsocket(connection), forRead: true, forWrite: false, deadline: deadline, interrupt: interrupt)
+            guard outcome == .ready else { return [] }
         }
     }
 }
@@ -273,9 +308,17 @@ extension PostgresConnection {
                 if result == nil && PQstatus(connection) != CONNECTION_OK { throw broken(operation) }
                 return result
             }
-            let ready = SocketWait.wait(
-                PQsocket(connection), forRead: true, forWrite: unsent == 1, deadline: deadline)
-            guard ready else { throw timedOut(operation, deadline: deadline) }
+            let outcome = SocketWait.wait(
+                PQsocket(connection), forRead: true, forWrite: unsent == 1, deadline: interruption?.end ?? deadline,
+                interrupt: interruption == nil ? interrupt : nil)
+            switch outcome {
+            case .ready: break
+            case .late where interruption == nil: throw timedOut(operation, deadline: deadline)
+            case .late:
+                close()
+                throw interrupted(operation)
+            case .interrupted: try beginInterruption(connection, operation)
+            }
             guard PQconsumeInput(connection) == 1 else { throw broken(operation) }
         }
     }
@@ -311,30 +354,6 @@ extension PostgresConnection {
         return PostgresError(
             kind: .timeout, operation: operation, server: server,
             message: "no result within \(deadline.timeoutMilliseconds) ms; cancelled")
-    }
-
-    /// Requests to cancel, each on a thread of its own: libpq connects and waits for the server's end of it without a
-    /// limit, and whoever is late already must not wait for that.
-    private enum Cancellations {
-        private static let max = 8
-        private static let count = Atomic(0)
-
-        /// Takes over `cancel`. While too many wait for servers that do not answer, closing the connection must do.
-        static func send(_ cancel: OpaquePointer) {
-            guard count.wrappingAdd(1, ordering: .relaxed).newValue <= max else {
-                count.wrappingSubtract(1, ordering: .relaxed)
-                return PQfreeCancel(cancel)
-            }
-            // A cancel object belongs to no connection and to nobody else (libpq, "Canceling Queries in Progress").
-            let address = UInt(bitPattern: cancel)
-            DispatchQueue.global(qos: .utility).async {
-                defer { count.wrappingSubtract(1, ordering: .relaxed) }
-                guard let cancel = OpaquePointer(bitPattern: address) else { return }
-                var text = [CChar](repeating: 0, count: 256)
-                PQcancel(cancel, &text, Int32(text.count))
-                PQfreeCancel(cancel)
-            }
-        }
     }
 
     private func serverError(_ result: OpaquePointer, operation: String) -> PostgresError {

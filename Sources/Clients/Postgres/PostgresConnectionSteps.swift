@@ -33,19 +33,34 @@ func receiveNotice(context: UnsafeMutableRawPointer?, result: OpaquePointer?) {
 
 /// Waiting for a socket with a limit.
 enum SocketWait {
-    /// False when the deadline passed first. An error of the socket counts as ready: the next read reports it.
-    static func wait(_ socket: Int32, forRead: Bool, forWrite: Bool, deadline: Deadline) -> Bool {
-        guard socket >= 0 else { return true }
+    enum Outcome {
+        /// An error of the socket counts as well: the next read reports it.
+        case ready
+        /// The deadline passed first.
+        case late
+        case interrupted
+    }
+
+    static func wait(
+        _ socket: Int32, forRead: Bool, forWrite: Bool, deadline: Deadline, interrupt: PostgresInterrupt?
+    ) -> Outcome {
+        guard socket >= 0 else { return .ready }
         let events = (forRead ? Int16(POLLIN) : 0) | (forWrite ? Int16(POLLOUT) : 0)
         while true {
-            var descriptor = pollfd(fd: socket, events: events, revents: 0)
-            let count = poll(&descriptor, 1, deadline.remainingMilliseconds)
-            if count > 0 { return true }
+            // poll leaves out a negative descriptor.
+            var both = (
+                pollfd(fd: socket, events: events, revents: 0),
+                pollfd(fd: interrupt?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
+            )
+            let count = withUnsafeMutablePointer(to: &both) { pointer in
+                pointer.withMemoryRebound(to: pollfd.self, capacity: 2) { poll($0, 2, deadline.remainingMilliseconds) }
+            }
+            if count > 0 { return both.0.revents != 0 ? .ready : .interrupted }
             if count == 0 {
-                if deadline.remainingMilliseconds == 0 { return false }
+                if deadline.remainingMilliseconds == 0 { return .late }
                 continue
             }
-            if errno != EINTR { return true }
+            if errno != EINTR { return .ready }
         }
     }
 }
@@ -90,11 +105,16 @@ enum ConnectionSteps {
         }
         var phase = PGRES_POLLING_WRITING
         while PQstatus(connection) != CONNECTION_BAD && phase != PGRES_POLLING_OK && phase != PGRES_POLLING_FAILED {
-            let ready = SocketWait.wait(
+            let outcome = SocketWait.wait(
                 PQsocket(connection), forRead: phase == PGRES_POLLING_READING,
-                forWrite: phase == PGRES_POLLING_WRITING, deadline: deadline)
-            guard ready else {
+                forWrite: phase == PGRES_POLLING_WRITING, deadline: deadline, interrupt: configuration.interrupt)
+            guard outcome == .ready else {
                 PQfinish(connection)
+                if outcome == .interrupted {
+                    throw PostgresError(
+                        kind: .interrupted, operation: "connect", server: server,
+                        message: "given up, because nobody waits for it any more")
+                }
                 throw PostgresError(
                     kind: .timeout, operation: "connect", server: server,
                     message: "no connection within \(deadline.timeoutMilliseconds) ms",

@@ -9,6 +9,8 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
         case connect
         /// The time limit passed; the connection was given up.
         case timeout
+        /// Another thread ended the call; the statement was cancelled.
+        case interrupted
         /// The connection broke, or was closed before.
         case closed
         /// The server refused the statement; see `sqlState`.
@@ -50,7 +52,7 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
     package var isRetriable: Bool {
         switch kind {
         case .connect, .timeout, .closed: return true
-        case .decode, .usage: return false
+        case .decode, .usage, .interrupted: return false
         case .server:
             guard let sqlState else { return false }
             if Self.retriableCodes.contains(sqlState) { return true }
@@ -68,6 +70,9 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
     /// Cardinality violation, data exception, integrity constraint violation, WITH CHECK OPTION violation, program limit
     /// exceeded.
     private static let dataClasses = ["21", "22", "23", "44", "54"]
+
+    /// True when the server ended the statement at its time limit, or because it was asked to (query_canceled).
+    package var isStatementCancelled: Bool { sqlState == "57014" }
 
     /// True when the row or table was there already (unique_violation).
     package var isUniqueViolation: Bool { sqlState == "23505" }

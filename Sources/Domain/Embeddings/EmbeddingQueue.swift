@@ -5,12 +5,15 @@ import Synchronization
 struct EmbeddingWork: Sendable {
     let round: EmbeddingRound
     let batch: MicroBatch
+    let priority: EmbeddingPriority
 }
 
 /// A bounded queue with a lane per priority; filled by any task, drained by the workers' threads.
 final class EmbeddingQueue: Sendable {
     /// Batch texts that one round sorts together; a quarter of a second of work on two cores.
     static let roundTextsMax = 256
+    /// Sentences that one round sorts together: about those of one answer, so that a later answer does not wait for many.
+    static let sentenceRoundTextsMax = 64
 
     private struct Lane {
         var jobs: [EmbeddingJob] = []
@@ -23,33 +26,53 @@ final class EmbeddingQueue: Sendable {
 
     private struct State {
         var queries: Lane
+        var sentences: Lane
         var batches: Lane
         var nextID: UInt64 = 0
         var isStopped = false
 
         subscript(_ priority: EmbeddingPriority) -> Lane {
-            get { priority == .query ? queries : batches }
+            get {
+                switch priority {
+                case .query: queries
+                case .sentence: sentences
+                case .batch: batches
+                }
+            }
             _modify {
-                if priority == .query { yield &queries } else { yield &batches }
+                switch priority {
+                case .query: yield &queries
+                case .sentence: yield &sentences
+                case .batch: yield &batches
+                }
             }
         }
     }
 
     private let state: Mutex<State>
+    /// Of queries and of sentences: one worker computes both.
     private let queryArrivals = DispatchSemaphore(value: 0)
     private let batchArrivals = DispatchSemaphore(value: 0)
     /// Workers that an arrival of batch texts wakes.
     private let batchWorkers: Int
 
-    init(queryTextsMax: Int, batchTextsMax: Int, batchWorkers: Int) {
-        state = Mutex(State(queries: Lane(textsMax: queryTextsMax), batches: Lane(textsMax: batchTextsMax)))
+    init(queryTextsMax: Int, sentenceTextsMax: Int = 512, batchTextsMax: Int, batchWorkers: Int) {
+        state = Mutex(
+            State(
+                queries: Lane(textsMax: queryTextsMax), sentences: Lane(textsMax: sentenceTextsMax),
+                batches: Lane(textsMax: batchTextsMax)))
         self.batchWorkers = batchWorkers
     }
 
     var isStopped: Bool { state.withLock { $0.isStopped } }
 
-    /// Texts that wait, of both priorities.
-    var queuedTexts: Int { state.withLock { $0.queries.queuedTexts + $0.batches.queuedTexts } }
+    /// Texts that wait, of all priorities.
+    var queuedTexts: Int {
+        state.withLock { $0.queries.queuedTexts + $0.sentences.queuedTexts + $0.batches.queuedTexts }
+    }
+
+    /// Texts of one priority that wait.
+    func queuedTexts(_ priority: EmbeddingPriority) -> Int { state.withLock { $0[priority].queuedTexts } }
 
     /// A number that identifies a job for `cancel`.
     func makeID() -> UInt64 {
@@ -68,7 +91,7 @@ final class EmbeddingQueue: Sendable {
             if state.isStopped { return EmbeddingError.stopped }
             let waiting = state[priority].queuedTexts
             guard state[priority].jobs.isEmpty || waiting + job.sequences.count <= state[priority].textsMax else {
-                return EmbeddingError.overloaded(waiting: waiting, of: priority == .query ? "queries" : "texts")
+                return EmbeddingError.overloaded(waiting: waiting, of: Self.plural(priority))
             }
             state[priority].jobs.append(job)
             state[priority].queuedTexts += job.sequences.count
@@ -81,18 +104,32 @@ final class EmbeddingQueue: Sendable {
         }
     }
 
-    /// Answers a job that still waits with `CancellationError`; one that is being computed runs to its end.
+    private static func plural(_ priority: EmbeddingPriority) -> String {
+        switch priority {
+        case .query: "queries"
+        case .sentence: "sentences"
+        case .batch: "texts"
+        }
+    }
+
+    /// Answers a job with `CancellationError` and takes its texts out, also those of a round that has begun. What a worker
+    /// computes already, it computes to the end.
     func cancel(_ id: UInt64) {
+        var rounds: [EmbeddingRound] = []
         let job: EmbeddingJob? = state.withLock { state in
-            for priority in [EmbeddingPriority.query, .batch] {
-                guard let index = state[priority].jobs.firstIndex(where: { $0.id == id }) else { continue }
+            for priority in EmbeddingPriority.allCases {
+                guard let index = state[priority].jobs.firstIndex(where: { $0.id == id }) else {
+                    if let round = state[priority].round { rounds.append(round) }
+                    continue
+                }
                 let job = state[priority].jobs.remove(at: index)
                 state[priority].queuedTexts -= job.sequences.count
                 return job
             }
             return nil
         }
-        job?.continuation.resume(throwing: CancellationError())
+        if let job { return job.continuation.resume(throwing: CancellationError()) }
+        for round in rounds { round.cancel(id) }
     }
 
     /// Refuses what comes, and answers what waits with an error.
@@ -101,11 +138,11 @@ final class EmbeddingQueue: Sendable {
         var works: [EmbeddingWork] = []
         state.withLock { state in
             state.isStopped = true
-            for priority in [EmbeddingPriority.query, .batch] {
+            for priority in EmbeddingPriority.allCases {
                 jobs += state[priority].jobs
                 state[priority].jobs = []
                 state[priority].queuedTexts = 0
-                while let work = Self.nextOfRound(&state[priority]) { works.append(work) }
+                while let work = Self.nextOfRound(&state[priority], priority) { works.append(work) }
             }
         }
         for job in jobs { job.continuation.resume(throwing: EmbeddingError.stopped) }
@@ -114,14 +151,26 @@ final class EmbeddingQueue: Sendable {
         wake(.batch)
     }
 
+    /// The next micro-batch for a worker of a priority, if there is any. Does not block. The worker of queries computes
+    /// sentences where no query waits.
+    func nextWork(forWorkerOf priority: EmbeddingPriority) -> EmbeddingWork? {
+        if let work = next(priority) { return work }
+        return priority == .query ? next(.sentence) : nil
+    }
+
     /// The next micro-batch of a priority, if there is any. Does not block.
     ///
-    /// Waiting jobs become a new round in order of arrival: all queries, or batch jobs of up to ``roundTextsMax`` texts
-    /// (at least one job).
+    /// Waiting jobs become a new round in order of arrival: all queries, or jobs of up to ``sentenceRoundTextsMax`` or
+    /// ``roundTextsMax`` texts (at least one job).
     func next(_ priority: EmbeddingPriority) -> EmbeddingWork? {
         state.withLock { state in
-            if let work = Self.nextOfRound(&state[priority]) { return work }
-            let textsMax = priority == .query ? Int.max : Self.roundTextsMax
+            if let work = Self.nextOfRound(&state[priority], priority) { return work }
+            let textsMax =
+                switch priority {
+                case .query: Int.max
+                case .sentence: Self.sentenceRoundTextsMax
+                case .batch: Self.roundTextsMax
+                }
             var texts = 0
             var count = 0
             for job in state[priority].jobs {
@@ -134,30 +183,34 @@ final class EmbeddingQueue: Sendable {
             state[priority].next = 0
             state[priority].jobs.removeFirst(count)
             state[priority].queuedTexts -= texts
-            return Self.nextOfRound(&state[priority])
+            return Self.nextOfRound(&state[priority], priority)
         }
     }
 
-    private static func nextOfRound(_ lane: inout Lane) -> EmbeddingWork? {
+    /// Leaves out micro-batches that nobody waits for any more.
+    private static func nextOfRound(_ lane: inout Lane, _ priority: EmbeddingPriority) -> EmbeddingWork? {
         guard let round = lane.round else { return nil }
-        defer {
+        var found: EmbeddingWork?
+        while found == nil, lane.next < round.batches.count {
+            let batch = round.batches[lane.next]
+            if round.isWanted(batch) { found = EmbeddingWork(round: round, batch: batch, priority: priority) }
             lane.next += 1
-            if lane.next >= round.batches.count { lane.round = nil }
         }
-        return lane.next < round.batches.count ? EmbeddingWork(round: round, batch: round.batches[lane.next]) : nil
+        if lane.next >= round.batches.count { lane.round = nil }
+        return found
     }
 
     /// Blocks a worker's thread until a job arrived or the queue was stopped; may return without either.
     func waitForArrival(_ priority: EmbeddingPriority) {
         switch priority {
-        case .query: queryArrivals.wait()
+        case .query, .sentence: queryArrivals.wait()
         case .batch: batchArrivals.wait()
         }
     }
 
     private func wake(_ priority: EmbeddingPriority) {
         switch priority {
-        case .query: queryArrivals.signal()
+        case .query, .sentence: queryArrivals.signal()
         case .batch: for _ in 0..<batchWorkers { batchArrivals.signal() }
         }
     }

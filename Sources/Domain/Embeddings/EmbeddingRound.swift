@@ -54,6 +54,19 @@ final class EmbeddingRound: Sendable {
         for (job, result) in complete { job.continuation.resume(returning: result) }
     }
 
+    /// Answers a job with `CancellationError`, if it is one of this round and was not answered.
+    func cancel(_ id: UInt64) {
+        let cancelled = state.withLock { state in
+            jobs.indices.first { jobs[$0].id == id }.flatMap { state.results[$0].take() == nil ? nil : $0 }
+        }
+        if let cancelled { jobs[cancelled].continuation.resume(throwing: CancellationError()) }
+    }
+
+    /// Whether a job that waits has texts in a micro-batch.
+    func isWanted(_ batch: MicroBatch) -> Bool {
+        state.withLock { state in batch.members.contains { state.results[rows[$0].job] != nil } }
+    }
+
     /// Answers the jobs that have texts in a micro-batch with an error; later calls for them change nothing.
     func fail(_ batch: MicroBatch, with error: EmbeddingError) {
         let failed = state.withLock { state in

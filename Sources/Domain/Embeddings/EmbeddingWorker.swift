@@ -4,7 +4,7 @@ import Glibc
 import Inference
 import Synchronization
 
-/// A thread that computes embeddings of one priority.
+/// A thread that computes embeddings of one priority; the one of queries also sentences.
 ///
 /// `@unchecked Sendable`: `request`, which is not thread-safe, is used by the thread that `start` makes and by nothing
 /// else; the rest is immutable or behind a mutex.
@@ -47,7 +47,7 @@ final class EmbeddingWorker: @unchecked Sendable {
 
     private func run() {
         while !queue.isStopped {
-            guard let work = queue.next(priority) else {
+            guard let work = queue.nextWork(forWorkerOf: priority) else {
                 queue.waitForArrival(priority)
                 continue
             }
@@ -75,7 +75,7 @@ final class EmbeddingWorker: @unchecked Sendable {
             counters.tokens += sequences.reduce(0) { $0 + $1.count }
             counters.microBatches += 1
             counters.busyNanoseconds += UInt64(clamping: elapsed)
-            if priority == .query { counters.queries += sequences.count }
+            if work.priority == .query { counters.queries += sequences.count }
         }
         let width = request.dimensions
         return sequences.indices.map { Array(numbers[$0 * width..<($0 + 1) * width]) }

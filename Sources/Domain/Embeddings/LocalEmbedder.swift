@@ -13,6 +13,8 @@ package struct LocalEmbedderOptions: Sendable {
     package var precision = InferencePrecision.automatic
     /// Query texts that may wait before ``EmbeddingError/Kind/overloaded``.
     package var queuedQueriesMax = 256
+    /// Sentences of answers that may wait before ``EmbeddingError/Kind/overloaded``: those of about ten answers.
+    package var queuedSentencesMax = 512
     /// Batch texts that may wait before ``EmbeddingError/Kind/overloaded``.
     package var queuedTextsMax = 4096
 
@@ -43,7 +45,8 @@ package struct EmbedderStatistics: Sendable, Equatable {
 ///
 /// Texts are tokenized by the caller and computed in micro-batches of like length: batches by one thread per core, each
 /// with a request of its own, queries by a further thread whose request is spread over all cores, so that a query shares
-/// the processor with the batches and never waits for one. All calls may come from any task; they suspend and never block
+/// the processor with the batches and never waits for one. That thread computes the sentences of answers between queries, a
+/// micro-batch at a time. All calls may come from any task; they suspend and never block
 /// a thread.
 package final class LocalEmbedder: TextEmbedder {
     package let dimensions: Int
@@ -65,7 +68,8 @@ package final class LocalEmbedder: TextEmbedder {
         tokenizer = try WordPieceTokenizer(vocabularyPath: modelDirectory + "/vocab.txt")
         let threads = options.threads > 0 ? options.threads : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         queue = EmbeddingQueue(
-            queryTextsMax: options.queuedQueriesMax, batchTextsMax: options.queuedTextsMax, batchWorkers: threads)
+            queryTextsMax: options.queuedQueriesMax, sentenceTextsMax: options.queuedSentencesMax,
+            batchTextsMax: options.queuedTextsMax, batchWorkers: threads)
         do {
             func compiled(_ parallelism: InferenceParallelism) throws(InferenceError) -> EmbeddingModel {
                 try EmbeddingModel(
@@ -109,7 +113,7 @@ package final class LocalEmbedder: TextEmbedder {
 
     /// Tokenizes at once, then suspends until the workers have computed all vectors.
     ///
-    /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while the texts waited.
+    /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled before the last text was begun.
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
         let sequences = texts.map { tokenizer.encode($0, maxTokens: maxTokens) }

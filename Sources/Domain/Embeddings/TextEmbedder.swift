@@ -1,7 +1,10 @@
 /// How urgent an embedding is.
-package enum EmbeddingPriority: Sendable {
-    /// Somebody waits for it: does not wait for batches.
+package enum EmbeddingPriority: Sendable, CaseIterable {
+    /// A search waits for it: computed before all else.
     case query
+    /// Sentences of an answer: somebody waits, but they come by the dozen. Computed where no query waits, in slices of one
+    /// micro-batch, so that a query waits for one slice at most.
+    case sentence
     /// Bulk work of an indexer or a replay.
     case batch
 }

@@ -15,8 +15,13 @@ package struct LocatedLine: Sendable {
 /// Reads the lake beside its writers, which never change what is committed.
 package struct LakeReader: Sendable {
     package let layout: LakeLayout
+    /// Of the monotonic clock: reading from the object storage is given up by then; nil for its own limits.
+    private let untilNanoseconds: Int64?
 
-    package init(layout: LakeLayout) { self.layout = layout }
+    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil) {
+        self.layout = layout
+        self.untilNanoseconds = untilNanoseconds
+    }
 
     /// The topic partitions that have a commit log.
     package func sources() throws(LakeError) -> [TopicPartition] {
@@ -241,7 +246,7 @@ package struct LakeReader: Sendable {
     private func open(_ frames: Frames) throws(LakeError) -> DataFileBytes {
         guard let name = frames.name else { throw .notFound("\(frames.path) names no file") }
         guard let sealed = frames.sealed else { return try growing(name) }
-        let file = try SealedFileSource(layout: layout).open(name)
+        let file = try SealedFileSource(layout: layout, untilNanoseconds: untilNanoseconds).open(name)
         let size = try file.size()
         guard size == sealed.bytes else {
             throw .damaged(path: file.place, reason: "it has \(size) bytes where the log says \(sealed.bytes)")

@@ -14,6 +14,18 @@ package struct CandidateQuery: Sendable {
     package var generation: Int64?
     /// Only rows visible at this index version (`from_version <= v < to_version`); nil is the newest of the snapshot.
     package var indexVersion: Int64?
+    /// How the vector arm looks for its candidates.
+    package var vectorScan = VectorScan.automatic
+
+    /// How the vector arm looks for its candidates.
+    package enum VectorScan: Sendable {
+        /// Through the index, then, where the filters left too few, over all rows that pass them.
+        case automatic
+        /// Through the index only: bounded work, but narrow filters may leave fewer than there are.
+        case approximate
+        /// Over all rows that pass the filters. Throws ``SearchBoundReached`` where the time is not enough.
+        case exact
+    }
 
     package init(
         text: String, vector: [Float]?, filters: SearchFilters = SearchFilters(),
@@ -101,9 +113,13 @@ package struct CandidateSet: Sendable {
     package var generation: Int64
     /// The newest index version of the snapshot, or the one that was asked for.
     package var indexVersion: Int64
+    /// Whether the vector arm went through the index alone and found fewer than asked for, so that an exact search may
+    /// find more.
+    package var isVectorArmShort: Bool
 
-    package init(candidates: [Candidate], generation: Int64, indexVersion: Int64) {
+    package init(candidates: [Candidate], generation: Int64, indexVersion: Int64, isVectorArmShort: Bool = false) {
         self.candidates = candidates
+        self.isVectorArmShort = isVectorArmShort
         self.generation = generation
         self.indexVersion = indexVersion
     }
@@ -127,9 +143,12 @@ package struct RecentDocument: Sendable, Equatable {
     package var indexVersion: Int64
     /// When that transaction ran, milliseconds since 1970.
     package var indexedAtMilliseconds: Int64
+    /// The first passage's number in the index.
+    package var passageID: Int64
 
-    package init(document: Candidate, indexVersion: Int64, indexedAtMilliseconds: Int64) {
+    package init(document: Candidate, indexVersion: Int64, indexedAtMilliseconds: Int64, passageID: Int64 = 0) {
         self.document = document
+        self.passageID = passageID
         self.indexVersion = indexVersion
         self.indexedAtMilliseconds = indexedAtMilliseconds
     }
@@ -186,19 +205,17 @@ package struct StoredAnswer: Sendable, Equatable {
 
 /// All that the API reads from and writes to the index. Synchronous and tied to one thread.
 package protocol RetrievalStore: CandidateSource {
-    /// The documents that became visible last in the active generation, newest first.
-    ///
-    /// - Parameters:
-    ///   - limit: at most so many.
-    ///   - filters: as for a search.
-    ///   - afterIndexVersion: only those of later index transactions; nil for all.
-    ///   - upToIndexVersion: only those of this index transaction and earlier ones; nil for all.
-    func recent(
-        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
-        timeoutMilliseconds: Int
-    ) throws -> [RecentDocument]
+    /// The documents that became visible last, newest first. Reads a bounded number of rows, whatever the filters.
+    func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage
     /// One cheap read that also proves the index alive.
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
     /// Keeps an answer; a second one with the same id is an error.
     func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws
+    /// Stops the call that runs now; nil where calls cannot be stopped.
+    var interruption: Interruption? { get }
+}
+
+extension RetrievalStore {
+    /// None, unless a store says otherwise.
+    package var interruption: Interruption? { nil }
 }

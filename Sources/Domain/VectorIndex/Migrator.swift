@@ -23,6 +23,11 @@ package struct Migration: Sendable, Equatable {
         Migration("V0005__share_generation_states", PackageResources.V0005__share_generation_states_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
+        Migration(
+            "deferred/V0002__order_recent_passages", PackageResources.V0002__order_recent_passages_sql,
+            isDeferred: true),
+        Migration(
+            "deferred/V0003__drop_former_order", PackageResources.V0003__drop_former_order_sql, isDeferred: true),
     ]
 }
 

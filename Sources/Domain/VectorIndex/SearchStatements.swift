@@ -51,59 +51,6 @@ struct LexicalSearch: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
 }
 
-/// Plans the rest of the transaction with the values at hand: a narrow filter is then found by its own index.
-struct PlanWithValues: PostgresStatement {
-    static let name = "plan_with_values"
-    static let sql = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
-    static let parameterTypes: [PostgresType] = []
-    func bind(into parameters: inout PostgresParameters) {}
-}
-
-/// The first passages that became visible last.
-struct RecentDocuments: PostgresStatement {
-    /// Rows at most, whatever was asked.
-    static let limitMax = 500
-    static let name = "recent_documents"
-    static let sql = """
-        WITH snapshot AS MATERIALIZED (
-            SELECT (SELECT generation FROM active_generation) AS generation,
-                coalesce((SELECT max(version) FROM index_versions), 0) AS version
-        )
-        SELECT * FROM (
-            SELECT \(SearchSQL.columns), g.from_version, v.created_at, p.namespace
-            FROM generation_passages g
-            JOIN passages p ON p.id = g.passage_id AND p.passage = 0
-            LEFT JOIN index_versions v ON v.version = g.from_version
-            WHERE g.generation = (SELECT generation FROM snapshot) AND g.to_version IS NULL
-                AND ($2::bigint IS NULL OR g.from_version > $2)
-                AND ($10::bigint IS NULL OR g.from_version <= $10) AND \(SearchSQL.filters)
-            ORDER BY g.from_version DESC, g.source_offset DESC LIMIT \(limitMax)
-        ) newest LIMIT $1
-        """
-    static let parameterTypes: [PostgresType] = [
-        .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8,
-    ]
-    let limit: Int
-    let afterIndexVersion: Int64?
-    let upToIndexVersion: Int64?
-    let filters: SearchFilters
-
-    func bind(into parameters: inout PostgresParameters) {
-        parameters.append(Int64(max(0, min(limit, Self.limitMax))))
-        parameters.append(afterIndexVersion)
-        FilterValues.bind(filters, into: &parameters)
-        parameters.append(upToIndexVersion)
-    }
-
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> RecentDocument {
-        var document = try CandidateColumns.decode(row, from: 0)
-        document.namespace = try row.int64OrNil(16)
-        return RecentDocument(
-            document: document, indexVersion: try row.int64(14),
-            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(15) ?? 0)
-    }
-}
-
 /// How far the index is.
 struct ReadIndexStatus: PostgresStatement {
     struct Row {

@@ -37,16 +37,23 @@ package final class SearchStore: RetrievalStore {
     ]
 
     private let connection: LazyConnection
+    private let interrupt = PostgresInterrupt()
 
     /// - Parameter configuration: of a migrated database; the session settings are added to it.
     package init(configuration: PostgresConfiguration) {
         var configuration = configuration
         configuration.sessionSettings += Self.sessionSettings
+        configuration.interrupt = interrupt
         connection = LazyConnection(configuration)
     }
 
-    /// Both arms in one statement, hence one snapshot and one round trip. Where the filters leave the vector arm fewer
-    /// candidates than asked for, the search is done again with an exact vector arm, in a snapshot of its own.
+    /// Cancels the statement that runs; the connection is kept where the server ends it soon.
+    package var interruption: Interruption? {
+        Interruption(request: { [interrupt] in interrupt.request() }, clear: { [interrupt] in interrupt.clear() })
+    }
+
+    /// Both arms in one statement, hence one snapshot and one round trip. An automatic search whose vector arm found fewer
+    /// candidates than asked for, because of the filters, is done again with an exact one, in a snapshot of its own.
     package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
         let values = SearchValues(query: query)
         let wantsVector = query.vector != nil && query.vectorLimit > 0
@@ -54,23 +61,26 @@ package final class SearchStore: RetrievalStore {
         guard wantsVector else {
             return try set(connection.run(LexicalSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
         }
-        let found =
+        if query.vectorScan == .exact {
+            return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
+        }
+        var found =
             wantsLexical
             ? try set(connection.run(HybridSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
             : try set(connection.run(VectorSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
         let nearest = found.candidates.count { $0.vector != nil }
         guard nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
+        guard query.vectorScan == .automatic else {
+            found.isVectorArmShort = true
+            return found
+        }
         return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// See ``RetrievalStore``; at most 500.
-    package func recent(
-        limit: Int, filters: SearchFilters, afterIndexVersion: Int64?, upToIndexVersion: Int64?,
-        timeoutMilliseconds: Int
-    ) throws -> [RecentDocument] {
-        let statement = RecentDocuments(
-            limit: limit, afterIndexVersion: afterIndexVersion, upToIndexVersion: upToIndexVersion, filters: filters)
-        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
+    /// See ``RetrievalStore``; at most ``RecentDocuments/limitMax`` documents out of ``RecentDocuments/rowsMax`` rows.
+    package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
+        let rows = try connection.run(RecentDocuments(query: query), timeoutMilliseconds: timeoutMilliseconds)
+        return RecentDocuments.page(of: rows, for: query)
     }
 
     /// The active generation and the newest index version.
@@ -82,6 +92,11 @@ package final class SearchStore: RetrievalStore {
             generation: row.generation, indexVersion: row.indexVersion,
             indexedAtMilliseconds: row.indexedAtMilliseconds,
             serverVersion: try connection.get(timeoutMilliseconds: timeoutMilliseconds).serverVersion)
+    }
+
+    /// The server's process that serves the connection.
+    func backendProcessID(timeoutMilliseconds: Int) throws(IndexError) -> Int32 {
+        try connection.get(timeoutMilliseconds: timeoutMilliseconds).backendProcessID
     }
 
     /// The active generation and the next source offsets of `topic` that its index has reached.
@@ -119,20 +134,32 @@ package final class SearchStore: RetrievalStore {
 
     private func exact(
         _ values: SearchValues, withLexical: Bool, timeoutMilliseconds: Int
-    ) throws(IndexError) -> CandidateSet {
+    ) throws -> CandidateSet {
+        let bound = max(1, timeoutMilliseconds)
         var batch = PostgresBatch()
-        batch.add(PlanWithValues())
-        if withLexical {
-            let slot = batch.add(ExactHybridSearch(values: values))
-            return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+        batch.add(PlanWithValues(statementMilliseconds: bound))
+        // The server's limit is to come first: the connection then stays as it is.
+        let patience = bound + Self.exactMarginMilliseconds
+        do throws(IndexError) {
+            if withLexical {
+                let slot = batch.add(ExactHybridSearch(values: values))
+                return try connection.run(batch, timeoutMilliseconds: patience) {
+                    results throws(PostgresError) in set(try results.rows(slot))
+                }
+            }
+            let slot = batch.add(ExactVectorSearch(values: values))
+            return try connection.run(batch, timeoutMilliseconds: patience) {
                 results throws(PostgresError) in set(try results.rows(slot))
             }
-        }
-        let slot = batch.add(ExactVectorSearch(values: values))
-        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-            results throws(PostgresError) in set(try results.rows(slot))
+        } catch {
+            guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
+                throw error
+            }
+            throw SearchBoundReached(milliseconds: bound)
         }
     }
+
+    private static let exactMarginMilliseconds = 500
 
     private func set(_ rows: [SearchRow]) -> CandidateSet {
         CandidateSet(

@@ -123,6 +123,8 @@ package struct Settings: Sendable {
     package internal(set) var apiLoops = 0
     /// Open connections of the API at once.
     package internal(set) var apiConnectionsMax = 0
+    /// How much of one kind the API does at once.
+    package internal(set) var apiLanes = APILanes()
     /// Origins whose pages may read the API; `*` for all.
     package internal(set) var apiCORSOrigins: [String] = []
     /// Whether requests without a key may read; see ``isAnonymousReadAllowed``.

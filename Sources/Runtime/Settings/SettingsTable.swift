@@ -1,7 +1,7 @@
 extension Settings {
     /// Every setting, by section.
     package static let table: [Setting] =
-        source + logic + broker + kafkaAccess + storage + database + models + api + apiAccess + logging + demo
+        source + logic + broker + kafkaAccess + storage + database + models + api + lanes + apiAccess + logging + demo
 
     private static let source: [Setting] = [
         Setting(

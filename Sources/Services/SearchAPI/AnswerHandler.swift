@@ -65,7 +65,8 @@ extension SearchAPI {
         var sentences = ExtractiveAnswerer.sentences(of: hits)
         guard let question = result.vector, let embedder = dependencies.embedder else { return sentences }
         let missing = sentences.indices.filter { sentences[$0].cosine == nil }
-        let vectors = try await embedder.vectors(of: missing.map { sentences[$0].text }, deadline: deadline)
+        let vectors = try await embedder.vectors(
+            ofSentences: missing.map { sentences[$0].text }, deadline: deadline)
         for (index, vector) in zip(missing, vectors) {
             sentences[index].cosine = Self.dot(question, vector)
         }
@@ -168,7 +169,7 @@ private struct MadeAnswer {
         writer.indexState(result)
         writer.key("latency_ms")
         writer.milliseconds(nanoseconds: latencyNanoseconds)
-        if !result.missingArms.isEmpty { writer.missingArms(result.missingArms) }
+        writer.missingArms(of: result)
         writer.key("debug")
         if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
         writer.endObject()

@@ -1,10 +1,11 @@
 package import Embeddings
 
 extension QueryEmbedder {
-    /// Queries through an embedder that others feed batches: they overtake those.
+    /// Queries through an embedder that others feed batches: they overtake those, and the sentences of answers too.
     package convenience init(embedder: any TextEmbedder, cacheMax: Int = 1_024) {
-        self.init(modelName: embedder.modelName, cacheMax: cacheMax) { texts in
-            try await embedder.embed(texts, priority: .query)
-        }
+        self.init(
+            modelName: embedder.modelName, cacheMax: cacheMax,
+            embedSentences: { try await embedder.embed($0, priority: .sentence) },
+            embed: { try await embedder.embed($0, priority: .query) })
     }
 }

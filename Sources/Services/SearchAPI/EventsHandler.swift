@@ -12,34 +12,19 @@ extension SearchAPI {
 
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let skip = input.cursor?.skip ?? 0
         let narrowing = EventTextFilter(input.filters)
-        let wanted = narrowing.takesAll ? input.limit + skip + 1 : Self.recentExaminedMax
-        let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
+        let query = RecentQuery(
+            limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filters: input.filters.index, generation: input.cursor?.generation,
+            afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
+        let (status, found) = try await feedStores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
-            let found = try store.recent(
-                limit: wanted, filters: input.filters.index, afterIndexVersion: input.after.map(Int64.init),
-                upToIndexVersion: input.cursor?.indexVersion, timeoutMilliseconds: timeout)
-            return (status, found)
+            return (status, try store.recent(query, timeoutMilliseconds: timeout))
         }
-        var documents: [RecentDocument] = []
-        var examined = skip
-        while examined < found.count, documents.count < input.limit {
-            let next = found[examined]
-            // The cursor can say only so much of one index version.
-            if examined == wanted - 1, !narrowing.takesAll { break }
-            if narrowing.takes(text: next.document.text, namespace: next.document.namespace) { documents.append(next) }
-            examined += 1
-        }
-        var next: RecentCursor?
-        if examined > skip, found.count > examined {
-            let last = found[examined - 1]
-            let same = found[skip..<examined].count { $0.indexVersion == last.indexVersion }
-            let before = last.indexVersion == input.cursor?.indexVersion ? skip : 0
-            next = RecentCursor(indexVersion: last.indexVersion, skip: min(before + same, RecentCursor.skipMax))
-        }
+        let page = narrowing.takesAll ? found : found.narrowed(to: input.limit, by: narrowing)
+        let documents = page.documents
+        let next = page.next.map { RecentCursor(generation: page.generation, position: $0) }
         var writer = JSONWriter(capacity: 700 * (documents.count + 1))
         writer.beginObject()
         writer.key("events")
@@ -47,19 +32,40 @@ extension SearchAPI {
         for document in documents { writer.event(document) }
         writer.endArray()
         writer.key("generation")
-        writer.integer(status.generation)
+        writer.integer(page.generation)
         writer.key("index_version")
         writer.integer(status.indexVersion)
         writer.key("indexed_at")
         writer.time(status.indexedAtMilliseconds)
         writer.key("next_cursor")
         writer.optional(next?.text)
+        writer.key("complete")
+        writer.bool(!page.isCutShort)
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
         writer.pipeline(dependencies.pipeline())
         writer.endObject()
         return .fresh(writer.bytes)
+    }
+}
+
+extension RecentPage {
+    /// The first documents that pass a filter which the index does not know; the next page goes on behind the last one
+    /// looked at.
+    fileprivate func narrowed(to limit: Int, by filter: EventTextFilter) -> RecentPage {
+        var taken: [RecentDocument] = []
+        var examined = 0
+        while examined < documents.count, taken.count < limit {
+            let document = documents[examined]
+            examined += 1
+            if filter.takes(text: document.document.text, namespace: document.document.namespace) {
+                taken.append(document)
+            }
+        }
+        let next = examined < documents.count ? documents[examined - 1].position : self.next
+        return RecentPage(
+            documents: taken, generation: generation, next: next, isCutShort: next != nil && taken.count < limit)
     }
 }
 

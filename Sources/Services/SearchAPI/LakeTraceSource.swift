@@ -4,23 +4,35 @@ import Hashing
 import JSONScan
 package import Lake
 package import Postgres
+package import Retrieval
 import VectorIndex
 
 /// Follows a document from the index through Gold and Silver to Bronze, reading every line from its file.
 package final class LakeTraceSource: TraceSource {
     private let store: SearchStore
-    private let reader: LakeReader
+    private let layout: LakeLayout
+    /// Of the call that runs now, whose time limit it knows.
+    private var reader: LakeReader
 
     /// - Parameters:
     ///   - configuration: of the index's database.
     ///   - layout: of the lake.
     package init(configuration: PostgresConfiguration, layout: LakeLayout) {
         store = SearchStore(configuration: configuration)
+        self.layout = layout
         reader = LakeReader(layout: layout)
     }
 
-    /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found becomes a problem of the trace.
+    /// See ``TraceSource/interruption``.
+    package var interruption: Interruption? { store.interruption }
+
+    /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
+    /// problem of the trace.
     package func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+        // A tenth is left to say what was found.
+        let limit = Int64(timeoutMilliseconds) * 9 / 10
+        reader = LakeReader(
+            layout: layout, untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
         let rows = try store.document(id: docID, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
         guard let first = rows.first else { return nil }
         var trace = Trace(

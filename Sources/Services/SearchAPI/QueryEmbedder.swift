@@ -7,16 +7,21 @@ package final class QueryEmbedder: Sendable {
     /// Name of the model; vectors of different models do not compare.
     package let modelName: String
     private let embed: @Sendable ([String]) async throws -> [[Float]]
+    private let embedSentences: @Sendable ([String]) async throws -> [[Float]]
     private let cache: Mutex<LRUCache<[Float]>>
 
     /// - Parameters:
     ///   - cacheMax: vectors kept (384 floats are 1.5 kB).
+    ///   - embedSentences: the same for the sentences of answers, which must not stand before a query; `embed` if nil.
     ///   - embed: L2-normalised vectors in the order of the texts, ahead of batch work.
     package init(
-        modelName: String, cacheMax: Int = 1_024, embed: @escaping @Sendable ([String]) async throws -> [[Float]]
+        modelName: String, cacheMax: Int = 1_024,
+        embedSentences: (@Sendable ([String]) async throws -> [[Float]])? = nil,
+        embed: @escaping @Sendable ([String]) async throws -> [[Float]]
     ) {
         self.modelName = modelName
         self.embed = embed
+        self.embedSentences = embedSentences ?? embed
         cache = Mutex(LRUCache(countMax: cacheMax))
     }
 
@@ -30,10 +35,20 @@ package final class QueryEmbedder: Sendable {
         return vector
     }
 
-    /// Vectors of texts that will hardly be asked for again.
+    /// Vectors as of queries, never from the cache.
     func vectors(of texts: [String], deadline: Deadline) async throws -> [[Float]] {
+        try await vectors(of: texts, deadline: deadline, embed)
+    }
+
+    /// Vectors of an answer's sentences, behind all queries; they will hardly be asked for again.
+    func vectors(ofSentences texts: [String], deadline: Deadline) async throws -> [[Float]] {
+        try await vectors(of: texts, deadline: deadline, embedSentences)
+    }
+
+    private func vectors(
+        of texts: [String], deadline: Deadline, _ embed: @escaping @Sendable ([String]) async throws -> [[Float]]
+    ) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
-        let embed = self.embed
         let vectors = try await withDeadline(deadline, what: "embedding") { try await embed(texts) }
         guard vectors.count == texts.count else {
             throw APIError.unavailable(

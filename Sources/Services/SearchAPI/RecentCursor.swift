@@ -1,29 +1,28 @@
 import HTTPEndpoints
 import JSONScan
+import Retrieval
 
-/// A place in the list of events, newest first: everything of index versions above is behind it, and so many of the
-/// version itself.
+/// A place in the list of events, newest first, of the generation that it was begun in: everything newer is before it.
 struct RecentCursor: Sendable, Hashable {
-    var indexVersion: Int64
-    /// Events of `indexVersion` already given.
-    var skip: Int
+    var generation: Int64
+    var position: RecentPosition
 
-    /// Events of one index transaction that can be skipped; an indexer writes far fewer.
-    static let skipMax = 300
+    var text: String { "\(generation).\(position.indexVersion).\(position.passageID)" }
 
-    var text: String { "\(indexVersion).\(skip)" }
-
-    init(indexVersion: Int64, skip: Int) {
-        self.indexVersion = indexVersion
-        self.skip = skip
+    init(generation: Int64, position: RecentPosition) {
+        self.generation = generation
+        self.position = position
     }
 
     init?(text: String) {
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 2, let version = Int64(Substring(parts[0])), version >= 0,
-            let skip = Int(Substring(parts[1])), (0...Self.skipMax).contains(skip)
-        else { return nil }
-        self.init(indexVersion: version, skip: skip)
+        guard parts.count == 3, parts.allSatisfy({ $0.first.map { (0x30...0x39).contains($0) } == true }) else {
+            return nil
+        }
+        let numbers = parts.compactMap { Int64(Substring($0)) }
+        guard numbers.count == 3 else { return nil }
+        self.init(
+            generation: numbers[0], position: RecentPosition(indexVersion: numbers[1], passageID: numbers[2]))
     }
 }
 
@@ -36,7 +35,7 @@ extension Form where Value == RecentCursor {
             return nil
         }
         return Form(
-            schema: .string(pattern: "^[0-9]{1,18}\\.[0-9]{1,3}$"), json: { .string($0.text) },
+            schema: .string(pattern: "^[0-9]{1,18}\\.[0-9]{1,18}\\.[0-9]{1,18}$"), json: { .string($0.text) },
             read: { value, reading in take(value.string ?? "", &reading) },
             readTexts: { texts, reading in take(texts.first ?? "", &reading) })
     }

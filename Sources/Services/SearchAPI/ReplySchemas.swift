@@ -45,10 +45,15 @@ enum ReplySchemas {
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
 
+    private static let incompleteArms = Schema.Property(
+        "incomplete_arms", .array(of: .choice(["vector"])),
+        "Arms that ran, but had no time to look at everything that the filters leave: there may be more hits.",
+        isRequired: false)
+
     static let search = Schema.object([
         .init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer()),
         .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-        .init("next_cursor", .string().orNull), missingArms,
+        .init("next_cursor", .string().orNull), missingArms, incompleteArms,
     ]).named("SearchReply")
 
     static let answerSentence = Schema.object([
@@ -68,7 +73,7 @@ enum ReplySchemas {
             "refused", .bool(),
             "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
         .init("generation", .integer()), .init("index_version", .integer()), .init("latency_ms", .number()),
-        missingArms, .init("debug", .anyObject().orNull),
+        missingArms, incompleteArms, .init("debug", .anyObject().orNull),
     ]
 
     static let pipeline = Schema.anyOf([
@@ -89,7 +94,12 @@ enum ReplySchemas {
     static let recent = Schema.object([
         .init("events", .array(of: event)), .init("generation", .integer()),
         .init("index_version", .integer(), "To be given as `after` next time."),
-        .init("indexed_at", .time().orNull), .init("next_cursor", .string().orNull, "Goes on to older events."),
+        .init("indexed_at", .time().orNull),
+        .init("next_cursor", .string().orNull, "Goes on to older events; null where there are none."),
+        .init(
+            "complete", .bool(),
+            "False where so many events did not pass the filters that looking for more would take too long: the page "
+                + "has fewer than `limit`, perhaps none, and `next_cursor` goes on from there."),
         .init("now", .time()), .init("pipeline", pipeline),
     ]).named("RecentReply")
 

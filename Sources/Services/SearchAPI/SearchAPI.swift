@@ -78,9 +78,20 @@ package struct SearchAPIConfiguration: Sendable {
     package var requestTimeoutMilliseconds = 30_000
     /// Whether `/answer` is served (`ANSWER_ENABLED`).
     package var isAnswerEnabled = true
-    /// Connections to the index, and so queries at once.
+    /// Connections to the index for searches without filters, and so queries at once (`API_SEARCH_LANES`).
     package var storeLanes = 4
-    package var traceLanes = 1
+    /// The same for searches with filters and for exact ones, which may take long (`API_FILTERED_LANES`).
+    package var filteredLanes = 2
+    /// The same for `/events/recent` (`API_FEED_LANES`).
+    package var feedLanes = 2
+    /// Traces at once (`API_TRACE_LANES`).
+    package var traceLanes = 2
+    /// How long a request waits for a lane before it gets 503.
+    package var laneWaitMillisecondsMax = 2_000
+    /// How long an exact search may take; what the index search found is the answer then, and it says so.
+    package var exactMillisecondsMax = 2_000
+    /// How long a search without filters, of which the index search found few, waits for a lane to be done exactly.
+    package var exactWaitMillisecondsMax = 250
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
     /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
@@ -106,6 +117,9 @@ package final class SearchAPI: Sendable {
     let metrics: APIMetrics
     let access: AccessGuard
     let stores: LanePool<any RetrievalStore>
+    /// Of their own, so that searches that may take long hold up neither ordinary ones nor the feed, and neither the other.
+    let filteredStores: LanePool<any RetrievalStore>
+    let feedStores: LanePool<any RetrievalStore>
     /// Of its own, so that the index does not count as gone while long searches hold the others.
     let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
@@ -120,10 +134,20 @@ package final class SearchAPI: Sendable {
         streamSeats = StreamSeats(
             perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
         access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
-        stores = LanePool(name: "index", count: configuration.storeLanes, make: dependencies.makeStore)
-        healthStores = LanePool(name: "index-health", count: 1, waitersMax: 4, make: dependencies.makeStore)
+        func stores(_ name: String, _ count: Int, waitersMax: Int = 256) -> LanePool<any RetrievalStore> {
+            LanePool(
+                name: name, count: count, waitersMax: waitersMax,
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeStore,
+                interruption: { $0.interruption })
+        }
+        self.stores = stores("index", configuration.storeLanes)
+        filteredStores = stores("index-filtered", configuration.filteredLanes, waitersMax: 32)
+        feedStores = stores("index-feed", configuration.feedLanes)
+        healthStores = stores("index-health", 1, waitersMax: 4)
         traces = LanePool(
-            name: "trace", count: configuration.traceLanes, waitersMax: 32, make: dependencies.makeTraceSource)
+            name: "trace", count: configuration.traceLanes, waitersMax: 32,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
+            interruption: { $0.interruption })
     }
 
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.

@@ -12,6 +12,8 @@ struct SearchResult: Sendable {
     var vector: [Float]?
     /// Arms that were asked for but could not run.
     var missingArms: [String]
+    /// Arms that had no time to look at everything.
+    var incompleteArms: [String]
 }
 
 extension SearchAPI {
@@ -41,7 +43,7 @@ extension SearchAPI {
         writer.milliseconds(nanoseconds: SystemClock.monotonicNanoseconds() - start)
         writer.key("next_cursor")
         writer.optional(next?.text)
-        if !result.missingArms.isEmpty { writer.missingArms(result.missingArms) }
+        writer.missingArms(of: result)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -66,13 +68,12 @@ extension SearchAPI {
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
         let start = SystemClock.monotonicNanoseconds()
-        let found = try await stores.run(deadline: deadline) { store, timeout in
-            try store.candidates(for: query, timeoutMilliseconds: timeout)
-        }
+        let (found, isExact) = try await candidates(for: query, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         return SearchResult(
             ranking: ReciprocalRankFusion.fuse(found.candidates), generation: found.generation,
-            indexVersion: found.indexVersion, vector: vector, missingArms: missing)
+            indexVersion: found.indexVersion, vector: vector, missingArms: missing,
+            incompleteArms: isExact ? [] : ["vector"])
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -155,10 +156,14 @@ extension JSONWriter {
         integer(result.indexVersion)
     }
 
-    mutating func missingArms(_ arms: [String]) {
-        key("missing_arms")
-        beginArray()
-        for arm in arms { string(arm) }
-        endArray()
+    /// The arms that could not run or did not end; nothing where there are none.
+    mutating func missingArms(of result: SearchResult) {
+        for (name, arms) in [("missing_arms", result.missingArms), ("incomplete_arms", result.incompleteArms)]
+        where !arms.isEmpty {
+            key(dynamic: name)
+            beginArray()
+            for arm in arms { string(arm) }
+            endArray()
+        }
     }
 }

@@ -1,3 +1,5 @@
+package import Retrieval
+
 /// Where a line of the lake lies.
 package struct LakeLocation: Sendable, Equatable {
     /// Path relative to the lake's folder.
@@ -131,4 +133,11 @@ package protocol TraceSource: AnyObject {
     ///   - timeoutMilliseconds: after this long the call gives up and throws.
     /// - Returns: nil where no document of that name is in the index.
     func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace?
+    /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
+    var interruption: Interruption? { get }
+}
+
+extension TraceSource {
+    /// None, unless a source says otherwise.
+    package var interruption: Interruption? { nil }
 }

@@ -16,8 +16,13 @@ package enum SealedFilePlace: Sendable {
 /// Finds and reads sealed files, wherever they are.
 package struct SealedFileSource: Sendable {
     private let layout: LakeLayout
+    private let untilNanoseconds: Int64?
 
-    package init(layout: LakeLayout) { self.layout = layout }
+    /// - Parameter untilNanoseconds: of the monotonic clock: reading from the object storage is given up by then.
+    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil) {
+        self.layout = layout
+        self.untilNanoseconds = untilNanoseconds
+    }
 
     /// Where a file is now. A local file goes only after its copy is recorded, so looking in this order never misses one.
     package func place(of name: DataFileName) throws(LakeError) -> SealedFilePlace {
@@ -68,7 +73,7 @@ package struct SealedFileSource: Sendable {
                 "\(layout.dataFile(entry.name)) was moved to \(entry.url), but LAKE_S3_BUCKET is "
                     + objects.storage.configuration.bucket)
         }
-        return DataFileBytes(entry, storage: objects.storage)
+        return DataFileBytes(entry, storage: objects.storage, untilNanoseconds: untilNanoseconds)
     }
 }
 
@@ -78,6 +83,7 @@ package final class DataFileBytes {
     package let place: String
     private var file: File?
     private var object: (storage: ObjectStorage, key: String, bytes: Int)?
+    private var untilNanoseconds: Int64?
     /// What was read ahead from the object storage.
     private var ahead: (start: Int, bytes: [UInt8]) = (0, [])
     private var lastEnd: Int?
@@ -90,7 +96,8 @@ package final class DataFileBytes {
         place = path
     }
 
-    init(_ entry: TierEntry, storage: ObjectStorage) {
+    init(_ entry: TierEntry, storage: ObjectStorage, untilNanoseconds: Int64? = nil) {
+        self.untilNanoseconds = untilNanoseconds
         object = (storage, entry.key, entry.bytes)
         place = entry.url
     }
@@ -115,7 +122,9 @@ package final class DataFileBytes {
         }
         let isSequential = lastEnd == offset
         let wanted = isSequential ? min(max(end - offset, Self.aheadBytesMax), object.bytes - offset) : end - offset
-        let bytes = try LakeError.placed(place) { try object.storage.get(object.key, start: offset, count: wanted) }
+        let bytes = try LakeError.placed(place) {
+            try object.storage.get(object.key, start: offset, count: wanted, untilNanoseconds: untilNanoseconds)
+        }
         if wanted == end - offset { return bytes }
         ahead = (offset, bytes)
         return Array(bytes[..<(end - offset)])

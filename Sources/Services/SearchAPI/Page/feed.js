@@ -5,6 +5,8 @@ const rowsMax = 150;
 const pollMilliseconds = 1000;
 /** Documents asked for at once; when more came, the feed shows the newest and says that there are more. */
 const pollMax = 100;
+/** Further pages that one poll follows where the API looked at many documents and found few to show. */
+const pagesMax = 4;
 /** Without a new document for this long the feed is called slow, then stale. */
 const slowMilliseconds = 5000;
 const staleMilliseconds = 15000;
@@ -36,6 +38,12 @@ async function poll() {
   try {
     const after = state.version === null ? "" : `&after=${state.version}`;
     const reply = await api(`/events/recent?limit=${pollMax}${after}`);
+    let page = reply;
+    for (let more = 0; more < pagesMax && page.complete === false && page.next_cursor; more += 1) {
+      page = await api(`/events/recent?limit=${pollMax}${after}&cursor=${page.next_cursor}`);
+      if (page.generation !== reply.generation) break;
+      reply.events.push(...page.events);
+    }
     state.reachable = true;
     accept(reply);
   } catch (error) {
@@ -70,7 +78,7 @@ function accept(reply) {
     state.arrivals.push(serverNow());
   }
   if (state.seen.size > 20000) state.seen = new Set([...state.seen].slice(-5000));
-  state.isCapped = reply.events.length === pollMax && list.children.length > 0;
+  state.isCapped = reply.events.length >= pollMax && list.children.length > 0;
   state.waiting = state.waiting.slice(-rowsMax);
   flush();
 }

@@ -1,0 +1,88 @@
+/// A place in a generation's list of documents by newness: everything newer is before it.
+package struct RecentPosition: Sendable, Hashable, Comparable {
+    package var indexVersion: Int64
+    /// The passage's number in the index; orders those that one index transaction made visible.
+    package var passageID: Int64
+
+    package init(indexVersion: Int64, passageID: Int64) {
+        self.indexVersion = indexVersion
+        self.passageID = passageID
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.indexVersion, left.passageID) < (right.indexVersion, right.passageID)
+    }
+}
+
+extension RecentDocument {
+    /// Its place in the list.
+    package var position: RecentPosition { RecentPosition(indexVersion: indexVersion, passageID: passageID) }
+}
+
+/// Which of the newest documents are wanted.
+package struct RecentQuery: Sendable {
+    /// At most so many.
+    package var limit: Int
+    /// As for a search.
+    package var filters: SearchFilters
+    /// The generation to read; nil is the active one.
+    package var generation: Int64?
+    /// Only those of later index transactions; nil for all.
+    package var afterIndexVersion: Int64?
+    /// Only those behind this place, so older ones; nil for all.
+    package var before: RecentPosition?
+
+    package init(
+        limit: Int, filters: SearchFilters = SearchFilters(), generation: Int64? = nil, afterIndexVersion: Int64? = nil,
+        before: RecentPosition? = nil
+    ) {
+        self.limit = limit
+        self.filters = filters
+        self.generation = generation
+        self.afterIndexVersion = afterIndexVersion
+        self.before = before
+    }
+}
+
+/// Some of the newest documents, and where to read on.
+package struct RecentPage: Sendable {
+    /// Newest first.
+    package var documents: [RecentDocument]
+    /// The generation that was read.
+    package var generation: Int64
+    /// Where the next page begins; nil behind the last document.
+    package var next: RecentPosition?
+    /// True where reading ended at its bound before `limit` documents were found: there may be more behind `next`.
+    package var isCutShort: Bool
+
+    package init(documents: [RecentDocument], generation: Int64, next: RecentPosition?, isCutShort: Bool = false) {
+        self.documents = documents
+        self.generation = generation
+        self.next = next
+        self.isCutShort = isCutShort
+    }
+}
+
+/// Stops what a resource of one thread is doing, from another one.
+package struct Interruption: Sendable {
+    /// Makes the call that runs now, or the next one, end early with an error. From any thread.
+    package let request: @Sendable () -> Void
+    /// Forgets requests that came too late for the call they were meant for. From the resource's thread, between calls.
+    package let clear: @Sendable () -> Void
+
+    package init(request: @escaping @Sendable () -> Void, clear: @escaping @Sendable () -> Void) {
+        self.request = request
+        self.clear = clear
+    }
+}
+
+/// An exact vector search had no time left: there may be nearer documents than those that other ways found.
+package struct SearchBoundReached: Error, CustomStringConvertible, Sendable {
+    package let milliseconds: Int
+
+    package init(milliseconds: Int) {
+        self.milliseconds = milliseconds
+    }
+
+    package var description: String { "the exact search did not end within \(milliseconds) ms" }
+}

@@ -1,0 +1,113 @@
+import Postgres
+import Retrieval
+
+/// Plans the rest of the transaction with the values at hand, so that a narrow filter is found by its own index, and bounds
+/// each of its statements.
+struct PlanWithValues: PostgresStatement {
+    static let name = "plan_with_values"
+    static let sql = """
+        SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true)
+        """
+    static let parameterTypes: [PostgresType] = [.text]
+    let statementMilliseconds: Int
+    func bind(into parameters: inout PostgresParameters) { parameters.append("\(statementMilliseconds)") }
+}
+
+/// The documents that became visible last, out of a bounded number of rows.
+///
+/// The newest rows are walked in the order of their index, at most ``rowsMax``, and each is looked up by its key; what the
+/// bounds on the version leave out is never touched, because they are conditions of the index also in a plan that knows no
+/// values (`$2 IS NULL OR …` would not be one). Where the walk ends before enough documents were found, `edge` is the place
+/// of its last row. A lateral subquery with a limit cannot be planned as anything but a look-up per row.
+struct RecentDocuments: PostgresStatement {
+    /// Documents at most, whatever was asked.
+    static let limitMax = 500
+    /// Rows that one call walks at most.
+    static let rowsMax = 2_000
+    static let name = "recent_documents"
+    static let sql = """
+        WITH snapshot AS MATERIALIZED (
+            SELECT coalesce($10, (SELECT generation FROM active_generation)) AS generation
+        ), found AS MATERIALIZED (
+            SELECT \(SearchSQL.columns), g.from_version, g.passage_id,
+                (SELECT v.created_at FROM index_versions v WHERE v.version = g.from_version) AS created_at,
+                p.namespace
+            FROM (
+                SELECT g.passage_id, g.version, g.lineage, g.from_version, g.to_version
+                FROM generation_passages g WHERE \(walked)
+                ORDER BY g.from_version DESC, g.passage_id DESC LIMIT \(rowsMax)
+            ) g
+            CROSS JOIN LATERAL (
+                SELECT * FROM passages p WHERE p.id = g.passage_id AND p.passage = 0 AND \(SearchSQL.filters) LIMIT 1
+            ) p
+            WHERE g.to_version IS NULL
+            ORDER BY g.from_version DESC, g.passage_id DESC LIMIT $1
+        ), edge AS MATERIALIZED (
+            SELECT e.from_version, e.passage_id
+            FROM (
+                SELECT g.from_version, g.passage_id FROM generation_passages g WHERE \(walked)
+                ORDER BY g.from_version DESC, g.passage_id DESC OFFSET \(rowsMax - 1) LIMIT 1
+            ) e
+            WHERE (SELECT count(*) FROM found) < $1
+        )
+        SELECT s.generation, f.*, e.from_version, e.passage_id
+        FROM snapshot s LEFT JOIN found f ON true LEFT JOIN edge e ON true
+        """
+    private static let walked = """
+        g.generation = (SELECT generation FROM snapshot) AND g.from_version > coalesce($2, -1)
+            AND (g.from_version, g.passage_id)
+                < (coalesce($11, 9223372036854775807), coalesce($12, 9223372036854775807))
+        """
+    static let parameterTypes: [PostgresType] = [
+        .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8, .int8,
+    ]
+    let query: RecentQuery
+
+    struct Row {
+        let generation: Int64
+        let document: RecentDocument?
+        let edge: RecentPosition?
+    }
+
+    /// One more than is wanted, which tells whether a page follows.
+    private static func rowLimit(_ query: RecentQuery) -> Int { max(0, min(query.limit, limitMax)) + 1 }
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(Int64(Self.rowLimit(query)))
+        parameters.append(query.afterIndexVersion)
+        FilterValues.bind(query.filters, into: &parameters)
+        parameters.append(query.generation)
+        parameters.append(query.before?.indexVersion)
+        parameters.append(query.before?.passageID)
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
+        let generation = try row.int64(0)
+        var edge: RecentPosition?
+        if let version = try row.int64OrNil(19), let passage = try row.int64OrNil(20) {
+            edge = RecentPosition(indexVersion: version, passageID: passage)
+        }
+        guard !row.isNull(1) else { return Row(generation: generation, document: nil, edge: edge) }
+        var candidate = try CandidateColumns.decode(row, from: 1)
+        candidate.namespace = try row.int64OrNil(18)
+        let document = RecentDocument(
+            document: candidate, indexVersion: try row.int64(15),
+            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(17) ?? 0, passageID: try row.int64(16))
+        return Row(generation: generation, document: document, edge: edge)
+    }
+
+    /// Newest first, and where to read on: behind the last document given, or behind the last row walked.
+    static func page(of rows: [Row], for query: RecentQuery) -> RecentPage {
+        let limit = rowLimit(query) - 1
+        let documents = rows.compactMap(\.document).sorted { $0.position > $1.position }
+        let generation = rows.first?.generation ?? 0
+        if documents.count > limit {
+            let page = Array(documents.prefix(limit))
+            return RecentPage(documents: page, generation: generation, next: page.last?.position ?? query.before)
+        }
+        let edge = rows.first?.edge
+        return RecentPage(
+            documents: documents, generation: generation, next: edge,
+            isCutShort: edge != nil && documents.count < limit)
+    }
+}

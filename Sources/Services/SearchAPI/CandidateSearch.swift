@@ -1,0 +1,61 @@
+import HTTPEndpoints
+import Retrieval
+
+extension SearchAPI {
+    /// Both arms' candidates, and whether the vector arm found all that the filters leave.
+    ///
+    /// A search through the vector index is quick, and bounded by itself. Filters may leave it too few candidates; it is then
+    /// done exactly, over all rows that pass them, which may be many. That has a time limit of its own and runs on the lanes
+    /// of filtered searches, as the search before it does where there are filters: ordinary searches never wait for it. What
+    /// the index search found is the answer where the time is not enough.
+    func candidates(
+        for query: CandidateQuery, deadline: Deadline
+    ) async throws -> (found: CandidateSet, isExact: Bool) {
+        let first = query.scanning(.approximate)
+        let exact = query.scanning(.exact)
+        let exactMax = configuration.exactMillisecondsMax
+        if query.filters != SearchFilters() {
+            return try await filteredStores.run(deadline: deadline) { store, timeout in
+                let found = try store.candidates(for: first, timeoutMilliseconds: timeout)
+                guard found.isVectorArmShort else { return (found, true) }
+                return try Self.exactly(
+                    exact, instead: found, store, timeoutMilliseconds: min(exactMax, deadline.leftMilliseconds))
+            }
+        }
+        let found = try await stores.run(deadline: deadline) { store, timeout in
+            try store.candidates(for: first, timeoutMilliseconds: timeout)
+        }
+        guard found.isVectorArmShort else { return (found, true) }
+        do {
+            return try await filteredStores.run(
+                deadline: deadline, waitMillisecondsMax: configuration.exactWaitMillisecondsMax
+            ) { store, timeout in
+                try Self.exactly(exact, instead: found, store, timeoutMilliseconds: min(exactMax, timeout))
+            }
+        } catch let error as APIError where error.status == 503 || error.status == 504 {
+            return (found, false)
+        }
+    }
+
+    /// An exact search, or what is known already where the time is not enough.
+    private static func exactly(
+        _ query: CandidateQuery, instead known: CandidateSet, _ store: any RetrievalStore, timeoutMilliseconds: Int
+    ) throws -> (found: CandidateSet, isExact: Bool) {
+        // Room for the reply itself.
+        let timeout = timeoutMilliseconds * 9 / 10
+        guard timeout > 0 else { return (known, false) }
+        do {
+            return (try store.candidates(for: query, timeoutMilliseconds: timeout), true)
+        } catch is SearchBoundReached {
+            return (known, false)
+        }
+    }
+}
+
+extension CandidateQuery {
+    fileprivate func scanning(_ scan: VectorScan) -> CandidateQuery {
+        var query = self
+        query.vectorScan = scan
+        return query
+    }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import Inference
+import Synchronization
+import Testing
+
+@testable import Embeddings
+
+/// Sentences of answers stand behind queries: a search waits for one micro-batch of them at most, whatever waits.
+@Suite struct SentencePriorityTests {
+    private let helper = EmbeddingQueueTests()
+
+    private func queue(sentences: Int = 1_000) -> EmbeddingQueue {
+        EmbeddingQueue(queryTextsMax: 4, sentenceTextsMax: sentences, batchTextsMax: 10, batchWorkers: 1)
+    }
+
+    private func sentences(
+        _ queue: EmbeddingQueue, id: UInt64, count: Int = 48, tokens: Int = 60
+    ) -> Task<[[Float]], any Error> {
+        let sequences = [[Int32]](repeating: [Int32](repeating: 7, count: tokens), count: count)
+        return helper.job(id, sequences: sequences) { queue.add($0, priority: .sentence) }
+    }
+
+    private static func answer(_ work: EmbeddingWork) {
+        work.round.deliver([[Float]](repeating: [1], count: work.batch.members.count), of: work.batch)
+    }
+
+    @Test func aQueryComesNextAndAlone() async throws {
+        let queue = queue()
+        let answers = (1...6).map { sentences(queue, id: UInt64($0)) }
+        while queue.queuedTexts < 6 * 48 { await Task.yield() }
+        let first = try #require(queue.nextWork(forWorkerOf: .query))
+        #expect(first.priority == .sentence)
+        #expect(first.batch.members.count * first.batch.length <= MicroBatch.tokensMax)
+        let query = helper.submit(queue, id: 100, texts: 1, priority: .query)
+        while queue.queuedTexts(.query) < 1 { await Task.yield() }
+        Self.answer(first)
+        let second = try #require(queue.nextWork(forWorkerOf: .query))
+        #expect(second.priority == .query)
+        #expect(second.round.sequences(of: second.batch) == [[101, 102]], "nothing else is computed with it")
+        Self.answer(second)
+        #expect(try await query.value.count == 1)
+        var slices = 1
+        while let work = queue.nextWork(forWorkerOf: .query) {
+            #expect(work.priority == .sentence)
+            slices += 1
+            Self.answer(work)
+        }
+        for answer in answers { #expect(try await answer.value.count == 48) }
+        #expect(slices >= 6 * 48 / 4, "sentences come in slices, too")
+        #expect(queue.next(.batch) == nil, "the workers of batches do not take them")
+    }
+
+    @Test func sentencesFillNoQuerysPlace() async throws {
+        let queue = queue(sentences: 100)
+        let first = sentences(queue, id: 1)
+        let second = sentences(queue, id: 2)
+        while queue.queuedTexts < 96 { await Task.yield() }
+        let third = sentences(queue, id: 3)
+        let refusal = await #expect(throws: EmbeddingError.self) { try await third.value }
+        #expect(refusal?.kind == .overloaded)
+        let query = helper.submit(queue, id: 4, texts: 4, priority: .query)
+        while queue.queuedTexts < 100 { await Task.yield() }
+        Self.answer(try #require(queue.nextWork(forWorkerOf: .query)))
+        #expect(try await query.value.count == 4)
+        queue.stop()
+        for answer in [first, second] { await #expect(throws: EmbeddingError.stopped) { try await answer.value } }
+    }
+
+    /// Also those of a round that was begun: what is left of them is not computed.
+    @Test func cancelledSentencesLeaveTheQueue() async throws {
+        let queue = queue()
+        let begun = sentences(queue, id: 1)
+        while queue.queuedTexts < 48 { await Task.yield() }
+        let work = try #require(queue.nextWork(forWorkerOf: .query))
+        let waiting = sentences(queue, id: 2)
+        while queue.queuedTexts < 48 { await Task.yield() }
+        queue.cancel(2)
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        queue.cancel(1)
+        await #expect(throws: CancellationError.self) { try await begun.value }
+        Self.answer(work)
+        #expect(queue.nextWork(forWorkerOf: .query) == nil)
+        #expect(queue.queuedTexts == 0)
+    }
+
+    /// A slow model that writes down what it computes in which order, and searches that come while ten answers wait.
+    @Test func aSearchWaitsForOneSliceAtMost() async throws {
+        let queue = queue()
+        let order = Mutex<[EmbeddingPriority]>([])
+        let thread = Thread {
+            while !queue.isStopped {
+                guard let work = queue.nextWork(forWorkerOf: .query) else {
+                    queue.waitForArrival(.query)
+                    continue
+                }
+                order.withLock { $0.append(work.priority) }
+                usleep(2_000)
+                Self.answer(work)
+            }
+        }
+        let answers = (1...10).map { sentences(queue, id: UInt64($0)) }
+        while queue.queuedTexts < 480 { await Task.yield() }
+        thread.start()
+        for number in 0..<20 {
+            let place = Mutex(0)
+            let job = helper.job(UInt64(1_000 + number), sequences: [[101, 102]]) { job in
+                queue.add(job, priority: .query)
+                place.withLock { $0 = order.withLock { $0.count } }
+            }
+            _ = try await job.value
+            let since = order.withLock { Array($0[(place.withLock { $0 })...]) }
+            // What began when the query was there already: itself at the latest after one slice, which began between the
+            // worker's looks into both lines.
+            #expect(since.prefix { $0 == .sentence }.count <= 1 || !since.contains(.query), "search \(number)")
+        }
+        for answer in answers { #expect(try await answer.value.count == 48) }
+        queue.stop()
+    }
+
+    @Test func aSearchIsAnsweredBeforeTheSentencesThatCameBefore() async throws {
+        var options = LocalEmbedderOptions()
+        options.queuedSentencesMax = 4_096
+        let embedder = try LocalEmbedder(modelDirectory: Model.directory, options: options)
+        defer { embedder.stop() }
+        let texts = (0..<48).map {
+            "Sentence number \($0) of a document about a bridge, which was repainted by two people last week."
+        }
+        let answers = (0..<12).map { _ in
+            Task {
+                let vectors = try await embedder.embed(texts, priority: .sentence)
+                return (vectors.count, embedder.statistics.queries)
+            }
+        }
+        while embedder.statistics.microBatches == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(try await embedder.embed(["golden gate"], priority: .query).count == 1)
+        let done = embedder.statistics.texts
+        #expect(done < 12 * 48, "\(done) texts were computed before the query was answered")
+        var late = 0
+        for answer in answers {
+            let (count, queries) = try await answer.value
+            #expect(count == 48)
+            if queries == 1 { late += 1 }
+        }
+        #expect(late > 0)
+        #expect(embedder.statistics.queries == 1)
+        #expect(embedder.statistics.texts == 12 * 48 + 1)
+    }
+}

@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY IF EXISTS generation_passages_recent
