@@ -22,7 +22,7 @@ package final class PostgresConnection {
     /// - Throws: kind `usage` for a DSN that cannot be read, `connect` or `timeout` otherwise.
     package init(_ configuration: PostgresConfiguration, timeoutMilliseconds: Int) throws(PostgresError) {
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
-        server = try ConnectionSteps.describe(dsn: configuration.dsn)
+        server = try ConnectionSteps.describe(dsn: configuration.dsn.revealed)
         let connection = try ConnectionSteps.connect(configuration, server: server, deadline: deadline)
         handle = connection
         PQsetNoticeReceiver(connection, receiveNotice, Unmanaged.passUnretained(notices).toOpaque())

@@ -1,3 +1,5 @@
+import Bytes
+
 /// One row of the table: an environment variable, how its text is read, and what the reference says about it.
 package struct Setting: Sendable {
     /// The environment variable.
@@ -31,11 +33,11 @@ package struct Setting: Sendable {
 
     /// - Parameters:
     ///   - field: where the value goes.
-    ///   - shown: how the value is printed; as it is unless given.
+    ///   - shown: how the value is printed; as it is unless given, but for secrets of URLs in it.
     init<Value>(
         _ name: String, _ section: Section, default defaultText: String, _ parser: SettingParser<Value>,
         _ field: any WritableKeyPath<Settings, Value> & Sendable, _ help: String,
-        shown: @escaping @Sendable (String) -> String = { $0 }
+        shown: @escaping @Sendable (String) -> String = Redaction.urls(in:)
     ) {
         self.name = name
         self.section = section

@@ -61,10 +61,20 @@ extension SettingParser where Value == String {
     static var addressList: Self {
         Self(grammar: "`host:port[,host:port…]`") { text in
             for part in text.split(separator: ",", omittingEmptySubsequences: text.isEmpty) {
-                if SettingAddress(String(part)) == nil { return .failure("has “\(part)”, which is not host:port") }
+                if SettingAddress(String(part)) == nil {
+                    return .failure("has “\(Redaction.url(String(part)))”, which is not host:port")
+                }
             }
             return .success(text)
         }
+    }
+}
+
+extension SettingParser where Value == SecretURL {
+    /// As ``httpURL``, of which nothing secret is shown.
+    static var secretURL: Self {
+        let plain = SettingParser<String>.httpURL
+        return Self(grammar: plain.grammar) { text in plain.parse(text).map { SecretURL($0) } }
     }
 
     /// libpq's two forms; may be empty.
@@ -72,7 +82,7 @@ extension SettingParser where Value == String {
         Self(grammar: "`postgresql://user:password@host/database` or `host=… dbname=…`") { text in
             let isURI = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
             return text.isEmpty || isURI || text.contains("=")
-                ? .success(text) : .failure("is neither a postgresql:// URI nor key=value pairs")
+                ? .success(SecretURL(text)) : .failure("is neither a postgresql:// URI nor key=value pairs")
         }
     }
 }
