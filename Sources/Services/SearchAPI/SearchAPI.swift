@@ -76,6 +76,8 @@ package struct SearchAPIDependencies: Sendable {
 package struct SearchAPIConfiguration: Sendable {
     /// One request may take so long (`REQUEST_TIMEOUT_SEC`).
     package var requestTimeoutMilliseconds = 30_000
+    /// What is kept of given answers.
+    package var answers = AnswerBounds()
     /// Whether `/answer` is served (`ANSWER_ENABLED`).
     package var isAnswerEnabled = true
     /// Connections to the index, and so queries at once.
@@ -105,6 +107,8 @@ package final class SearchAPI: Sendable {
     /// Of its own, so that the index does not count as gone while long searches hold the others.
     let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
+    /// Keeps the number of stored answers within bounds.
+    let answers: AnswerKeeper
     let openStreams = Atomic(0)
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
 
@@ -112,9 +116,13 @@ package final class SearchAPI: Sendable {
         self.configuration = configuration
         self.dependencies = dependencies
         metrics = APIMetrics(dependencies.metrics)
-        access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
+        access = AccessGuard(
+            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics,
+            logger: dependencies.logger)
         stores = LanePool(name: "index", count: configuration.storeLanes, make: dependencies.makeStore)
         healthStores = LanePool(name: "index-health", count: 1, waitersMax: 4, make: dependencies.makeStore)
+        answers = AnswerKeeper(
+            bounds: configuration.answers, makeStore: dependencies.makeStore, logger: dependencies.logger)
         traces = LanePool(
             name: "trace", count: configuration.traceLanes, waitersMax: 32, make: dependencies.makeTraceSource)
     }
