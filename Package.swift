@@ -129,7 +129,7 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "VectorIndex", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
+            uses: services + ["Embeddings", "Retrieval", "VectorIndex", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
             "Services", "SearchAPI",
             uses: services + [
@@ -256,7 +256,7 @@ let package = Package(
             "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle",
-                "HTTPClient",
+                "HTTPClient", "HTTPServer",
                 "Kafka", "Postgres", "Events", "Lake", "Settings", "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Transforms"]),

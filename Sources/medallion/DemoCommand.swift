@@ -47,7 +47,7 @@ struct DemoCommand: Command {
                 simulator(recording, context), .recording, name: String(path.split(separator: "/").last ?? ""))
         }
         let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
-        context.logger.info("looking whether the live stream answers", ["url": settings.wikimediaSSEURL])
+        context.logger.info("looking whether the live stream answers", ["url": "\(settings.wikimediaSSEURL)"])
         let refusal = try await Lane(name: "probe").run { probe.refusal() }
         guard let refusal else {
             context.logger.info("source: the live stream \(settings.wikimediaSSEURL)")
@@ -57,7 +57,7 @@ struct DemoCommand: Command {
         let seed = UInt64(SystemClock.epochMilliseconds())
         context.logger.warning(
             "source: invented events at \(rate)/s, seed \(seed), since the live stream \(refusal)",
-            ["url": settings.wikimediaSSEURL])
+            ["url": "\(settings.wikimediaSSEURL)"])
         context.logger.warning("for real events: \(refusal.remedy)", ["more": "docs/troubleshooting.md"])
         let generated = GeneratedSource(
             generator: EventGenerator(

@@ -113,19 +113,24 @@ enum DoctorChecks {
                 : DoctorResult(kind, .ok, detail)
         } catch {
             return DoctorResult(
-                kind, .failed, Redaction.dsn("\(error)"), hint: "check POSTGRES_DSN and that the server runs")
+                kind, .failed, settings.postgresDSN.scrubbed("\(error)"),
+                hint: "check POSTGRES_DSN and that the server runs")
         }
     }
 
     private static func api(_ settings: Settings) -> DoctorResult {
         let url = settings.apiURL + "/health"
         do {
+            var request = HTTPClientRequest(url: url)
+            // Without one that may read, it says no more than its state.
+            if !settings.apiKey.isEmpty { request.headers = [("Authorization", "Bearer \(settings.apiKey)")] }
             let reply = try HTTPClient(APIClient.configuration(settings)).request(
-                HTTPClientRequest(url: url), timeoutMilliseconds: 4_000, shouldStop: { false })
+                request, timeoutMilliseconds: 4_000, shouldStop: { false })
             let health = try JSONValue.parse(reply.body, maxDepth: 32)
             let bad = (health["dependencies"]?.object ?? []).filter { $0.value["state"]?.string != "ok" }
             let status = health["status"]?.string ?? "\(reply.status)"
-            let detail = "\(url): \(status), version \(health["version"]?.string ?? "unknown")"
+            let version = health["version"]?.string.map { ", version \($0)" } ?? ""
+            let detail = "\(url): \(status)\(version)"
             if status == "ok" && bad.isEmpty { return DoctorResult("API", .ok, detail) }
             let words = bad.map {
                 "\($0.key) \($0.value["state"]?.string ?? "?"): \($0.value["message"]?.string ?? "")"
@@ -142,7 +147,7 @@ enum DoctorChecks {
     private static func source(_ settings: Settings) -> DoctorResult {
         let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
         guard let refusal = probe.refusal() else {
-            return DoctorResult("live stream", .ok, settings.wikimediaSSEURL)
+            return DoctorResult("live stream", .ok, "\(settings.wikimediaSSEURL)")
         }
         return DoctorResult(
             "live stream", .warning, "\(settings.wikimediaSSEURL) \(refusal)",

@@ -3,7 +3,7 @@ import HTTPClient
 
 /// Asks a stream for its first bytes.
 struct LiveProbe: Sendable {
-    let url: String
+    let url: SecretURL
     let userAgent: String
     /// How long the first byte may take, the connection included.
     static let timeoutMilliseconds = 6_000
@@ -16,7 +16,7 @@ struct LiveProbe: Sendable {
         var hasBytes = false
         do {
             _ = try client.stream(
-                HTTPClientRequest(url: url, headers: [("Accept", "text/event-stream")]),
+                HTTPClientRequest(url: url.revealed, headers: [("Accept", "text/event-stream")]),
                 connectTimeoutMilliseconds: Self.timeoutMilliseconds,
                 stallTimeoutMilliseconds: Self.timeoutMilliseconds,
                 // A server that sends its head byte by byte never stalls.
@@ -27,9 +27,9 @@ struct LiveProbe: Sendable {
                 },
                 onBytes: { bytes in hasBytes = hasBytes || !bytes.isEmpty })
         } catch let error as HTTPClientError {
-            if !hasBytes { return LiveRefusal(error) }
+            if !hasBytes { return LiveRefusal(error, scrubbedBy: url) }
         } catch {
-            if !hasBytes { return .failure("\(error)") }
+            if !hasBytes { return .failure(url.scrubbed("\(error)")) }
         }
         if let refusal { return refusal }
         if hasBytes { return nil }
@@ -60,14 +60,16 @@ enum LiveRefusal: Sendable, Equatable, CustomStringConvertible {
     case nothing
     case failure(String)
 
-    init(_ error: HTTPClientError) {
+    /// - Parameter url: what was asked, of which the error may hold a part.
+    init(_ error: HTTPClientError, scrubbedBy url: SecretURL) {
+        let detail = url.scrubbed(error.detail)
         switch error.kind {
-        case .dns: self = .noAddress(error.detail)
-        case .connect: self = .noConnection(error.detail)
-        case .tls: self = .noTLS(error.detail)
+        case .dns: self = .noAddress(detail)
+        case .connect: self = .noConnection(detail)
+        case .tls: self = .noTLS(detail)
         case .timeout, .stall: self = .timeLimit
         case .cut: self = .nothing
-        default: self = .failure("\(error)")
+        default: self = .failure(url.scrubbed("\(error)"))
         }
     }
 

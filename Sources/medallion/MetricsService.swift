@@ -18,6 +18,8 @@ extension Context {
                     headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
                     body: registry.render())
             })
+        // There are no keys here: on the loopback interface only this machine may ask, elsewhere whoever reaches the address.
+        if address.isLoopback { router = router.forThisMachine(remedy: "have METRICS_LISTEN at another address") }
         let server = HTTPServer(
             configuration: HTTPServerConfiguration(host: address.host, port: address.port), router: router)
         return [

@@ -1,3 +1,4 @@
+import Bytes
 import Producer
 import SearchAPI
 import ServiceLifecycle
@@ -8,7 +9,7 @@ import StreamJob
 struct Pipeline {
     /// Where events come from.
     enum Source {
-        case live(String)
+        case live(SecretURL)
         /// A simulator of this process; the name is for people.
         case simulated(Simulator, PipelineStatus.SourceKind, name: String)
     }
@@ -52,11 +53,11 @@ struct Pipeline {
     private func producerService(health: HealthRegistry, monitor: PipelineMonitor) -> any Service {
         let context = platform.context
         return DeferredService(name: "producer") { [platform, source] in
-            let url =
+            let url: SecretURL =
                 switch source {
                 case .live(let url): url
                 case .simulated(let simulator, _, _):
-                    "http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)"
+                    SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)")
                 }
             var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
             configuration.kafka = platform.kafka("producer")
@@ -66,7 +67,9 @@ struct Pipeline {
                 let status = producer.status
                 return HealthReport(
                     status.isConnected ? .ok : .failed, status.isConnected ? "" : status.lastError ?? "not connected",
-                    detail: [("url", url), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)")])
+                    detail: [
+                        ("url", "\(url)"), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
+                    ])
             }
             return producer
         }
@@ -81,7 +84,7 @@ struct Pipeline {
 
     private var name: String {
         switch source {
-        case .live(let url): url
+        case .live(let url): "\(url)"
         case .simulated(_, _, let name): name
         }
     }

@@ -80,6 +80,11 @@ final class Platform: Sendable {
             configuration.durability = settings.brokerFsync == .always ? .always : .interval(milliseconds: 200)
             let server = try BrokerServer(
                 configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("broker"))
+            if !settings.brokerListen.isLoopback {
+                context.logger.scoped("broker").warning(
+                    "whoever reaches BROKER_LISTEN may read and write all topics: the embedded broker asks for no password",
+                    ["listen": settings.brokerListen.description])
+            }
             let lane = Lane(name: "broker-life")
             let host = configuration.host
             return ClosureService(name: "broker") { _ in
@@ -120,7 +125,7 @@ final class Platform: Sendable {
     }
 
     private func dsn() throws -> String {
-        if !isDatabaseEmbedded { return settings.postgresDSN }
+        if !isDatabaseEmbedded { return settings.postgresDSN.revealed }
         if let known = state.withLock({ $0.dsn }) { return known }
         guard let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) else {
             throw Failure(

@@ -8,6 +8,7 @@ import Kafka
 import Lake
 import Metering
 import Postgres
+import Retrieval
 import SearchAPI
 import ServiceLifecycle
 import StreamJob
@@ -27,7 +28,7 @@ extension Platform {
             configuration.assignment = settings.assignment
             configuration.groupID = "\(settings.kafkaGroup)-index"
             configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
-            configuration.answerRetentionDays = settings.answerRetentionDays
+            configuration.answers = AnswerBounds(settings)
             let indexer = Indexer(
                 configuration: configuration, embedder: try embedder(), metrics: context.metrics,
                 logger: context.logger.scoped("indexer"))
@@ -64,11 +65,8 @@ extension Platform {
             options.traceLanes = settings.apiLanes.trace
             options.version = Medallion.version
             options.readyEventsBehindMax = Int64(settings.readyLagMax)
-            options.access.isAnonymousReadAllowed = settings.isAnonymousReadAllowed
-            options.access.keyRate = settings.apiKeyRate
-            options.access.addressRate = settings.apiAddressRate
-            options.access.requestsAtOncePerKey = settings.apiConnectionsPerKey
-            options.access.connectionsPerAddress = settings.apiConnectionsPerAddress
+            options.access = AccessConfiguration(settings)
+            options.answers = AnswerBounds(settings)
             options.accessLog = settings.apiAccessLog
             options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
             options.streamsPerKeyMax = settings.apiStreamsPerKey
@@ -99,14 +97,7 @@ extension Platform {
             header: settings.apiForwardedHeader == .forwarded ? .forwarded : .xForwardedFor)
         configuration.tls = try tls()
         let logger = context.logger.scoped("api")
-        if !settings.apiListen.isLoopback {
-            if settings.isAnonymousReadAllowed {
-                logger.warning("whoever reaches API_LISTEN may read: API_ANONYMOUS_READ is true")
-            }
-            if configuration.tls == nil, settings.apiTrustedProxies.isEmpty {
-                logger.warning("keys and replies travel unencrypted: set API_TLS_CERTIFICATE, or put a proxy in front")
-            }
-        }
+        for warning in AccessConfiguration.warnings(settings) { logger.warning(warning) }
         return configuration
     }
 

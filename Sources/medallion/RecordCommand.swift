@@ -1,3 +1,4 @@
+import Bytes
 import ServiceLifecycle
 import Simulator
 
@@ -13,16 +14,13 @@ struct RecordCommand: Command {
         ],
         positionals: [.init(name: "URL", isRequired: false, help: "The stream (default: WIKIMEDIA_SSE_URL).")])
 
-    private let url: String?
+    private let url: SecretURL?
     private let output: String
     private let events: Int?
     private let seconds: Int?
 
     init(_ arguments: ParsedArguments) throws {
-        url = arguments.word(0)
-        if let url, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
-            throw UsageError("\(url): not an http or https URL")
-        }
+        url = try StreamURL.read(arguments.word(0), named: "URL")
         guard let output = arguments.value("--output") else { throw UsageError("--output is missing") }
         let name = output.hasSuffix(".zst") ? String(output.dropLast(4)) : output
         guard name.hasSuffix(".sse") || name.hasSuffix(".jsonl") else {

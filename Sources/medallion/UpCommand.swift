@@ -1,3 +1,4 @@
+import Bytes
 import ServiceLifecycle
 
 /// `medallion up`: all roles in one process, over the live stream.
@@ -8,13 +9,10 @@ struct UpCommand: Command {
         .init(name: "--url", value: "URL", help: "The stream, in place of WIKIMEDIA_SSE_URL.")
     ])
 
-    private let url: String?
+    private let url: SecretURL?
 
     init(_ arguments: ParsedArguments) throws {
-        url = arguments.value("--url")
-        if let url, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
-            throw UsageError("--url \(url): not an http or https URL")
-        }
+        url = try StreamURL.read(arguments.value("--url"), named: "--url")
     }
 
     func run(_ context: Context) async throws {

@@ -20,6 +20,7 @@ for name, service in compose["services"].items():
         "image": service.get("image", ""),
         "command": [str(word) for word in service.get("command", [])],
         "environment": sorted(environment),
+        "values": {key: str(value) for key, value in environment.items()},
         "health": [str(word) for word in service.get("healthcheck", {}).get("test", [])],
     }
 # A password that is written out instead of taken from the environment.

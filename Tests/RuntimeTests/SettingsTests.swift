@@ -48,7 +48,8 @@ import Testing
             "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
             "LAKE_CLOCK_AHEAD_MAX_SEC": "60",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
-            "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6",
+            "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",
+            "API_HOSTS": "Search.example",
             "API_LISTEN": "h:9", "API_LOOPS": "3", "API_MAX_CONNECTIONS": "77",
             "API_CORS_ORIGINS": "https://a.example", "READY_MAX_LAG": "5", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
             "DEMO_SECONDS": "60", "RECORDING": "r.sse", "LAKE_S3_BUCKET": "b", "LAKE_S3_ENDPOINT": "https://h:1",
@@ -107,8 +108,16 @@ import Testing
             let settings = try Settings(environment: ["API_LISTEN": listen, "API_ANONYMOUS_READ": word])
             #expect(settings.isAnonymousReadAllowed == isAllowed, "\(listen) \(word)")
         }
-        #expect(try Settings(environment: [:]).apiAddressRate == 0)
+        // A proxy in front: whoever asks comes from elsewhere, whatever the address of the interface.
+        let proxied = try Settings(environment: ["API_TRUSTED_PROXIES": "127.0.0.1"])
+        #expect(!proxied.isAPILocal && !proxied.isAnonymousReadAllowed && proxied.apiAddressRate == 200)
+        #expect(try Settings(environment: [:]).isAPILocal)
+        #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).isAPILocal == false)
         #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).apiAddressRate == 200)
+        #expect(try Settings(environment: ["API_HOSTS": "A.example, [::2],b"]).apiHosts == ["a.example", "[::2]", "b"])
+        for wrong in ["http://a.example", "a.example:80", "a b,c/d", "*"] {
+            #expect(throws: SettingsError.self) { try Settings(environment: ["API_HOSTS": wrong]) }
+        }
         #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
         let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
         #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
@@ -176,8 +185,35 @@ import Testing
     func passwordsAreNeverShown(dsn: String, shown: String) throws {
         #expect(Redaction.dsn(dsn) == shown)
         let settings = try Settings(environment: ["POSTGRES_DSN": dsn])
-        #expect(settings.postgresDSN == dsn)
+        #expect(settings.postgresDSN.revealed == dsn)
+        #expect(!"\(settings.postgresDSN)".contains("cret"))
         #expect(!settings.report.contains { $0.value.contains("cret") })
+    }
+
+    /// Whatever is wrong with a variable, its secrets are not repeated.
+    @Test(arguments: [
+        ["WIKIMEDIA_SSE_URL": "ftp://me:s3cret@h/x?token=s3cret"], ["WIKIMEDIA_SSE_URL": "http:// me:s3cret@h/"],
+        ["LAKE_S3_ENDPOINT": "https://me:s3cret@h"], ["LAKE_S3_ENDPOINT": "https://h?token=s3cret"],
+        ["KAFKA_BROKERS": "me:s3cret@h:9092"], ["KAFKA_BROKERS": "a:1,SASL_SSL://me:s3cret@h:9092"],
+        ["POSTGRES_DSN": "mysql://me:s3cret@h/db"], ["API_TRUSTED_PROXIES": "http://me:s3cret@proxy/"],
+        ["API_HOSTS": "http://me:s3cret@proxy/"], ["API_LISTEN": "http://me:s3cret@h:1"],
+        ["METRICS_LISTEN": "http://me:s3cret@h/?x=s3cret"], ["KAFKA_TOPIC": "http://me:s3cret@h/"],
+    ])
+    func faultsRepeatNoSecret(environment: [String: String]) throws {
+        let error = #expect(throws: SettingsError.self) { _ = try Settings(environment: environment) }
+        #expect(error?.description.contains("s3cret") == false, "\(error?.description ?? "")")
+        #expect(error?.description.contains(environment.keys.first ?? "?") == true)
+    }
+
+    @Test func secretsOfURLsAreNeverShown() throws {
+        let url = "https://me:s3cret@stream.example/v2?token=s3cret&wiki=s3cret#s3cret"
+        let settings = try Settings(environment: ["WIKIMEDIA_SSE_URL": url, "RECORDING": url, "LOG_FORMAT": "text"])
+        #expect(settings.wikimediaSSEURL.revealed == url)
+        #expect(settings.report.contains { $0.value == "https://***@stream.example/v2?token=***&wiki=***#***" })
+        #expect(!settings.report.contains { $0.value.contains("s3cret") })
+        var dumped = ""
+        dump(settings.wikimediaSSEURL, to: &dumped)
+        #expect(!dumped.contains("s3cret") && !"\(settings.wikimediaSSEURL)".contains("s3cret"))
     }
 
     @Test func misspeltVariablesAreNoticed() throws {

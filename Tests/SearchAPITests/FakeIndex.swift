@@ -22,6 +22,8 @@ final class FakeIndex: Sendable {
         var generation: Int64 = 1
         /// Thrown by the next so many calls.
         var failures = 0
+        /// Thrown by every call while it is set.
+        var failure: (any Error)?
         /// Each call of the store blocks so long.
         var delayMilliseconds = 0
         var opened = 0
@@ -39,6 +41,8 @@ final class FakeIndex: Sendable {
         var hangingTraces = 0
         /// Calls that were stopped from outside.
         var interrupted = 0
+        /// What goes wrong with reading the lake.
+        var traceCauses: [String] = []
         /// A changed byte in every raw event.
         var isLakeTampered = false
     }
@@ -180,6 +184,7 @@ final class FakeStore: RetrievalStore {
 
     private func enter(timeoutMilliseconds: Int) throws {
         let delay = try index.state.withLock { state -> Int in
+            if let failure = state.failure { throw failure }
             if state.failures > 0 {
                 state.failures -= 1
                 throw FakeFailure()
@@ -264,6 +269,17 @@ final class FakeStore: RetrievalStore {
         index.state.withLock { $0.answers.append(answer) }
     }
 
+    /// By number alone.
+    func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64 {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            let excess = state.answers.count - Int(clamping: bounds.rowsLeft)
+            guard excess > 0 else { return 0 }
+            state.answers.removeFirst(excess)
+            return Int64(excess)
+        }
+    }
+
     private func cosine(_ left: [Float], _ right: [Float]) -> Double {
         Double(zip(left, right).reduce(0) { $0 + $1.0 * $1.1 })
     }
@@ -288,6 +304,7 @@ final class FakeTraceSource: TraceSource {
     }
 
     func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
         let isHanging = index.state.withLock { state in
             if state.hangingTrace == docID { state.hangingTraces += 1 }
             return state.hangingTrace == docID
@@ -320,7 +337,8 @@ final class FakeTraceSource: TraceSource {
         var lake = location
         lake.file = "gold/generation=1/" + location.file.dropFirst(7)
         let sha256 = FakeIndex.sha256(value)
-        return Trace(
+        let causes = index.state.withLock { $0.traceCauses }
+        var trace = Trace(
             docID: docID, version: 1, generation: generation ?? 1, indexVersion: found.indexVersion,
             logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
             passages: [
@@ -338,5 +356,8 @@ final class FakeTraceSource: TraceSource {
                     sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
             ],
             problems: isTampered ? ["the payload at wikimedia.recentchange[0] offset \(found.offset) was changed"] : [])
+        trace.problems += causes.map { _ in "a line cannot be read" }
+        trace.causes = causes
+        return trace
     }
 }

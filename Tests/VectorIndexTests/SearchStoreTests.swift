@@ -237,6 +237,8 @@ import Testing
         try prepare(ReadIndexStatus.self)
         try prepare(SaveAnswer.self)
         try prepare(ReadAnswer.self)
+        try prepare(RemoveOldAnswers.self)
+        try prepare(TrimAnswers.self)
         try prepare(ReadDocument.self)
         try prepare(CreateGeneration.self)
         try prepare(FindUnreadyHandovers.self)

@@ -72,7 +72,8 @@ package final class HTTPClient: @unchecked Sendable {
         }
         guard let head = sink.head else { throw transfer.error(.badReply) }
         return HTTPClientResponse(
-            status: head.status, headers: head.headers, body: sink.takeBody(), subject: request.subject)
+            status: head.status, headers: head.headers, body: sink.takeBody(), subject: request.subject,
+            url: SecretURL(request.url))
     }
 
     /// Sends `request` and hands over the reply's body as it comes, for as long as it goes on.
@@ -200,18 +201,15 @@ private struct Transfer {
     }
 
     func error(_ kind: HTTPClientError.Kind, _ detail: String = "") -> HTTPClientError {
-        HTTPClientError(kind: kind, subject: request.subject, detail: detail)
+        // libcurl's words may repeat what it was asked.
+        HTTPClientError(kind: kind, subject: request.subject, detail: SecretURL(request.url).scrubbed(detail))
     }
 }
 
 extension HTTPClientRequest {
     /// Method and URL for errors and logs, without what may be secret: user, password, query.
     var subject: String {
-        var text = url.prefix { $0 != "?" && $0 != "#" }
-        if let scheme = text.firstRange(of: "://") {
-            let authority = text[scheme.upperBound...].prefix { $0 != "/" }
-            if let at = authority.lastIndex(of: "@") { text.removeSubrange(scheme.upperBound...at) }
-        }
-        return "\(method) \(text)"
+        let shown = Redaction.url(url).prefix { $0 != "?" && $0 != "#" }
+        return "\(method) \(shown.replacing("://***@", with: "://"))"
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import CCurl
 
 /// What to ask of whom.
@@ -88,13 +89,15 @@ package struct HTTPClientResponse: Sendable {
     package let body: [UInt8]
     /// For errors.
     let subject: String
+    /// What was asked, of which a server may repeat a part.
+    let url: SecretURL
 
     /// Throws an error of kind `http` unless the status is 2xx.
     package func requireSuccess() throws(HTTPClientError) {
         guard !(200..<300).contains(status) else { return }
         throw HTTPClientError(
             kind: .http(status: status), subject: subject,
-            detail: String(decoding: body.prefix(200), as: UTF8.self).filter { !$0.isNewline },
+            detail: url.scrubbed(String(decoding: body.prefix(200), as: UTF8.self).filter { !$0.isNewline }),
             retryAfterSeconds: headers.retryAfterSeconds)
     }
 }
@@ -150,7 +153,8 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
     init(kind: Kind, subject: String, detail: String, retryAfterSeconds: Int? = nil) {
         self.kind = kind
         self.subject = subject
-        self.detail = detail
+        // The environment's proxies may have passwords, too.
+        self.detail = Redaction.urls(in: detail)
         self.retryAfterSeconds = retryAfterSeconds
     }
 
@@ -201,4 +205,14 @@ extension HTTPClientError.Kind {
         default: self = .library
         }
     }
+}
+
+extension HTTPClientSignature: CustomStringConvertible {
+    /// Without the key and its secret.
+    package var description: String { scope }
+}
+
+extension HTTPClientRequest: CustomStringConvertible {
+    /// Without headers, among which keys are, and without what is secret in the URL.
+    package var description: String { subject }
 }

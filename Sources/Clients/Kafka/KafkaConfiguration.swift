@@ -94,7 +94,10 @@ struct Conf: ~Copyable {
         var reason = [CChar](repeating: 0, count: 512)
         let result = rd_kafka_conf_set(pointer, name, value, &reason, reason.count)
         guard result == RD_KAFKA_CONF_OK else {
-            throw KafkaError(kind: .configuration, operation: "configure", subject: name, reason: text(reason))
+            // librdkafka repeats the value, which may be a secret.
+            throw KafkaError(
+                kind: .configuration, operation: "configure", subject: name,
+                reason: value.utf8.count < 4 ? text(reason) : text(reason).replacing(value, with: "***"))
         }
     }
 
@@ -121,4 +124,9 @@ struct Conf: ~Copyable {
 /// A C string in a fixed buffer as text.
 func text(_ buffer: [CChar]) -> String {
     String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+extension KafkaConfiguration: CustomStringConvertible {
+    /// Without the properties, among which passwords are.
+    package var description: String { "\(clientID) at \(brokers)" }
 }

@@ -1,9 +1,9 @@
-import Bytes
+package import Bytes
 
 /// Where to connect and how a session starts.
 package struct PostgresConfiguration: Sendable {
-    /// A connection string or URI as libpq knows them (PostgreSQL manual, 32.1.1). May hold a password: never shown.
-    package var dsn: String
+    /// A connection string or URI as libpq knows them (PostgreSQL manual, 32.1.1).
+    package var dsn: SecretURL
     /// Shown in `pg_stat_activity`.
     package var applicationName: String
     /// Server settings of the session, set by `set_config` right after the connection is made.
@@ -14,7 +14,7 @@ package struct PostgresConfiguration: Sendable {
     package init(
         dsn: String, applicationName: String = "medallion", sessionSettings: [(name: String, value: String)] = []
     ) {
-        self.dsn = dsn
+        self.dsn = SecretURL(dsn)
         self.applicationName = applicationName
         self.sessionSettings = sessionSettings
     }

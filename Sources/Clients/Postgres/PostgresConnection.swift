@@ -26,7 +26,7 @@ package final class PostgresConnection {
     /// - Throws: kind `usage` for a DSN that cannot be read, `connect` or `timeout` otherwise.
     package init(_ configuration: PostgresConfiguration, timeoutMilliseconds: Int) throws(PostgresError) {
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
-        server = try ConnectionSteps.describe(dsn: configuration.dsn)
+        server = try ConnectionSteps.describe(dsn: configuration.dsn.revealed)
         interrupt = configuration.interrupt
         let connection = try ConnectionSteps.connect(configuration, server: server, deadline: deadline)
         handle = connection

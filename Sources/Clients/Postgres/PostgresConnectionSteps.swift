@@ -75,6 +75,12 @@ enum ConnectionSteps {
                 kind: .usage, operation: "connect", server: "(no client library)", message: String(cString: fault),
                 hint: "install libpq5")
         }
+        guard !isAmbiguous(dsn) else {
+            throw PostgresError(
+                kind: .usage, operation: "connect", server: "(unreadable DSN)",
+                message: "user or password of the URI hold one of the characters @ / ? #",
+                hint: "write them %40 %2F %3F %23, or leave the password out and set PGPASSWORD or PGPASSFILE")
+        }
         guard let options = PQconninfoParse(dsn, nil) else {
             throw PostgresError(
                 kind: .usage, operation: "connect", server: "(unreadable DSN)",
@@ -92,12 +98,33 @@ enum ConnectionSteps {
         return "\(host):\(values["port"] ?? "5432")/\(values["dbname"] ?? values["user"] ?? "")"
     }
 
+    /// Whether libpq would take a part of the password of a URI for the host, and name it in errors: an `@`, `/`, `?` or `#` that
+    /// is not escaped.
+    static func isAmbiguous(_ dsn: String) -> Bool {
+        guard dsn.hasPrefix("postgresql://") || dsn.hasPrefix("postgres://"), let scheme = dsn.firstRange(of: "://")
+        else { return false }
+        let rest = dsn[scheme.upperBound...]
+        let authority = rest.prefix { $0 != "/" }
+        let path = rest[authority.endIndex...].prefix { $0 != "?" }
+        let parts = authority.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count <= 2, !path.contains("@"), !parts[0].contains("#"),
+            parts.count == 1 || !parts[0].contains("?")
+        else { return true }
+        let hosts = (parts.last ?? "").prefix { $0 != "?" }
+        return !hosts.split(separator: ",").allSatisfy(isHostAndPort)
+    }
+
+    private static func isHostAndPort(_ text: Substring) -> Bool {
+        let rest = text.hasPrefix("[") ? text.drop { $0 != "]" }.dropFirst() : text.drop { $0 != ":" }
+        return rest.isEmpty || (rest.first == ":" && rest.dropFirst().utf8.allSatisfy { $0 &- UInt8(ascii: "0") < 10 })
+    }
+
     /// Connects without blocking beyond the deadline; the returned connection is in non-blocking mode.
     static func connect(
         _ configuration: PostgresConfiguration, server: String, deadline: Deadline
     ) throws(PostgresError) -> OpaquePointer {
         let pairs = [
-            ("dbname", configuration.dsn), ("fallback_application_name", configuration.applicationName),
+            ("dbname", configuration.dsn.revealed), ("fallback_application_name", configuration.applicationName),
             ("client_encoding", "UTF8"),
         ]
         guard let connection = start(pairs) else {
@@ -123,7 +150,8 @@ enum ConnectionSteps {
             phase = PQconnectPoll(connection)
         }
         guard PQstatus(connection) == CONNECTION_OK, PQsetnonblocking(connection, 1) == 0 else {
-            let message = oneLine(String(cString: PQerrorMessage(connection)))
+            // It may repeat parts of the DSN.
+            let message = configuration.dsn.scrubbed(oneLine(String(cString: PQerrorMessage(connection))))
             PQfinish(connection)
             throw PostgresError(
                 kind: .connect, operation: "connect", server: server, message: message,

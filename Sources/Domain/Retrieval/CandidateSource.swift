@@ -186,10 +186,12 @@ package struct StoredAnswer: Sendable, Equatable {
     package var replyJSON: [UInt8]
     /// The passages that were retrieved, best first: a JSON array of `{doc_id, version, passage, scores}`.
     package var retrievedJSON: [UInt8]
+    /// Whether it was asked for without a key.
+    package var isAnonymous: Bool
 
     package init(
         id: String, question: String, createdAtMilliseconds: Int64, generation: Int64, indexVersion: Int64,
-        isRefused: Bool, requestJSON: [UInt8], replyJSON: [UInt8], retrievedJSON: [UInt8]
+        isRefused: Bool, requestJSON: [UInt8], replyJSON: [UInt8], retrievedJSON: [UInt8], isAnonymous: Bool = false
     ) {
         self.id = id
         self.question = question
@@ -200,6 +202,7 @@ package struct StoredAnswer: Sendable, Equatable {
         self.requestJSON = requestJSON
         self.replyJSON = replyJSON
         self.retrievedJSON = retrievedJSON
+        self.isAnonymous = isAnonymous
     }
 }
 
@@ -211,6 +214,10 @@ package protocol RetrievalStore: CandidateSource {
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
     /// Keeps an answer; a second one with the same id is an error.
     func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws
+    /// One step of removing answers that are too old or too many, the oldest first.
+    ///
+    /// - Returns: how many went; 0 when nothing is left to do.
+    func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64
     /// Stops the call that runs now; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

@@ -1,5 +1,6 @@
 package import Events
 package import Postgres
+package import Retrieval
 
 /// Writes documents and checkpoints, each call one transaction in one round trip.
 ///
@@ -155,6 +156,16 @@ package final class IndexWriter {
     package func removeAnswers(beforeMilliseconds: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
         let statement = RemoveOldAnswers(beforeMilliseconds: beforeMilliseconds)
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    }
+
+    /// One step of removing answers that are too old or too many; see ``AnswerBounds``.
+    ///
+    /// - Returns: how many went; 0 when nothing is left to do.
+    package func tidyAnswers(
+        _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        try AnswerTidying.step(
+            connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
 
     /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.

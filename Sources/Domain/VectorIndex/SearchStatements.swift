@@ -78,11 +78,11 @@ struct SaveAnswer: PostgresStatement {
     static let name = "save_answer"
     static let sql = """
         INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
-            retrieved)
-        VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json)
+            retrieved, bytes, is_anonymous)
+        VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11)
         """
     static let parameterTypes: [PostgresType] = [
-        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text,
+        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool,
     ]
     let answer: StoredAnswer
 
@@ -96,6 +96,8 @@ struct SaveAnswer: PostgresStatement {
         parameters.append(bytea: answer.requestJSON)
         parameters.append(bytea: answer.replyJSON)
         parameters.append(bytea: answer.retrievedJSON)
+        parameters.append(Int32(clamping: answer.bytes))
+        parameters.append(answer.isAnonymous)
     }
 }
 
@@ -103,7 +105,8 @@ struct SaveAnswer: PostgresStatement {
 struct ReadAnswer: PostgresStatement {
     static let name = "read_answer"
     static let sql = """
-        SELECT answer_id, question, created_at, generation, index_version, is_refused, request, reply, retrieved
+        SELECT answer_id, question, created_at, generation, index_version, is_refused, request, reply, retrieved,
+            is_anonymous
         FROM answers WHERE answer_id = $1
         """
     static let parameterTypes: [PostgresType] = [.text]
@@ -113,7 +116,8 @@ struct ReadAnswer: PostgresStatement {
         StoredAnswer(
             id: try row.text(0), question: try row.text(1), createdAtMilliseconds: try row.timestampMilliseconds(2),
             generation: try row.int64(3), indexVersion: try row.int64(4), isRefused: try row.bool(5),
-            requestJSON: try row.json(6), replyJSON: try row.json(7), retrievedJSON: try row.json(8))
+            requestJSON: try row.json(6), replyJSON: try row.json(7), retrievedJSON: try row.json(8),
+            isAnonymous: try row.bool(9))
     }
 }
 

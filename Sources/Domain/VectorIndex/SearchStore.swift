@@ -117,6 +117,14 @@ package final class SearchStore: RetrievalStore {
         _ = try connection.run(SaveAnswer(answer: answer), timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// See ``RetrievalStore``.
+    package func tidyAnswers(
+        _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int
+    ) throws -> Int64 {
+        try AnswerTidying.step(
+            connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
+    }
+
     /// The answer of that id, or nil.
     package func answer(id: String, timeoutMilliseconds: Int) throws(IndexError) -> StoredAnswer? {
         try connection.run(ReadAnswer(id: id), timeoutMilliseconds: timeoutMilliseconds).first

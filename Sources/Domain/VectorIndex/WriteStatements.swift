@@ -218,24 +218,3 @@ struct RefreshLexemes: PostgresStatement {
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
 }
-
-/// Removes answers from before a moment, some at a time.
-struct RemoveOldAnswers: PostgresStatement {
-    static let name = "remove_old_answers"
-    static let sql = """
-        WITH gone AS (
-            DELETE FROM answers WHERE answer_id IN (
-                SELECT answer_id FROM answers WHERE created_at < $1 ORDER BY created_at LIMIT 10000)
-            RETURNING 1
-        )
-        SELECT count(*) FROM gone
-        """
-    static let parameterTypes: [PostgresType] = [.timestamptz]
-    let beforeMilliseconds: Int64
-
-    func bind(into parameters: inout PostgresParameters) {
-        parameters.append(timestampMilliseconds: beforeMilliseconds)
-    }
-
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
-}

@@ -4,16 +4,23 @@ extension Settings {
     /// Who may ask the HTTP API, and how it is reached.
     static let apiAccess: [Setting] = [
         Setting(
+            "API_HOSTS", .api, default: "", .hostNames, \.apiHosts,
+            "Names under which the API is asked, beside `localhost` and the loopback addresses. Without a key others get 421 "
+                + "where only this machine should ask (`API_LISTEN` on the loopback interface, no `API_TRUSTED_PROXIES`), "
+                + "and everywhere once this is set."),
+        Setting(
             "API_ANONYMOUS_READ", .api, default: "auto", .choice, \.apiAnonymousRead,
-            "Whether requests without a key may read. `auto`: only where `API_LISTEN` is an address of the loopback "
-                + "interface. `medallion keys create` makes keys."),
+            "Whether requests without a key may read. `auto`: only those of this machine, that is where `API_LISTEN` is an "
+                + "address of the loopback interface, `API_TRUSTED_PROXIES` is empty, and the request names one of "
+                + "`API_HOSTS` and has no header of a proxy (`X-Forwarded-For`, `Via` and the like). "
+                + "`medallion keys create` makes keys."),
         Setting(
             "API_KEY_RATE", .api, default: "1000", .integer(0...1_000_000), \.apiKeyRate,
             "Requests a second of one key; further ones get 429. Twice as many may come at once. 0: any number."),
         Setting(
             "API_ADDRESS_RATE", .api, default: "auto", .integerOrAuto(0...1_000_000), \.apiAddressRateGiven,
-            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 200, and any number "
-                + "where `API_LISTEN` is an address of the loopback interface."),
+            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 200, and any number for "
+                + "requests of this machine, as `API_ANONYMOUS_READ` has it."),
         Setting(
             "API_CONNECTIONS_PER_ADDRESS", .api, default: "auto", .integerOrAuto(0...1_000_000),
             \.apiConnectionsPerAddressGiven,
@@ -36,8 +43,9 @@ extension Settings {
                 + "where `API_LISTEN` is an address of the loopback interface."),
         Setting(
             "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
-            "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. "
-                + "Empty: none."),
+            "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. Set it "
+                + "wherever one stands in front, on this machine, too: nobody then counts as this machine. Empty: none."
+        ),
         Setting(
             "API_FORWARDED_HEADER", .api, default: "x-forwarded-for", .choice, \.apiForwardedHeader,
             "The header in which they name it. Only this one is read, because most proxies pass the other on as the "
@@ -65,12 +73,35 @@ extension SettingParser where Value == [IPAddressRange] {
             for word in text.split(separator: ",") {
                 let word = word.filter { $0 != " " }
                 guard let range = IPAddressRange(word) else {
-                    return .failure("has “\(word)”, which is neither an address nor a range such as 10.0.0.0/8")
+                    return .failure(
+                        "has “\(Redaction.url(word))”, which is neither an address nor a range such as 10.0.0.0/8")
                 }
                 ranges.append(range)
             }
             return .success(ranges)
         }
+    }
+}
+
+extension SettingParser where Value == [String] {
+    /// Comma-separated names or addresses without scheme and port; may be empty.
+    static var hostNames: Self {
+        Self(grammar: "comma-separated names or addresses, without ports") { text in
+            var names: [String] = []
+            for word in text.split(separator: ",") {
+                let word = word.filter { $0 != " " }.lowercased()
+                let isAddress = IPAddress(word.hasPrefix("[") ? String(word.dropFirst().dropLast()) : word) != nil
+                guard isAddress || (!word.isEmpty && word.utf8.allSatisfy(isOfName)) else {
+                    return .failure("has “\(Redaction.url(word))”, which is no name such as search.example.org")
+                }
+                names.append(word)
+            }
+            return .success(names)
+        }
+    }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        byte &- UInt8(ascii: "a") < 26 || byte &- UInt8(ascii: "0") < 10 || "-._".utf8.contains(byte)
     }
 }
 

@@ -1,3 +1,5 @@
+import Bytes
+
 /// How connections to Kafka are protected, as `KAFKA_SECURITY_PROTOCOL` names it; the words are librdkafka's.
 package enum KafkaSecurity: String, Sendable, CaseIterable {
     case plaintext, ssl

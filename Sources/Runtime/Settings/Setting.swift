@@ -1,3 +1,5 @@
+import Bytes
+
 /// One row of the table: an environment variable, how its text is read, and what the reference says about it.
 package struct Setting: Sendable {
     /// The environment variable.
@@ -35,12 +37,13 @@ package struct Setting: Sendable {
 
     /// - Parameters:
     ///   - field: where the value goes.
-    ///   - shown: how the value is printed; as it is unless given.
+    ///   - shown: how the value is printed; as it is unless given, but for secrets of URLs in it.
     ///   - aliases: only names that mean exactly this, with the same grammar.
     init<Value>(
         _ name: String, _ section: Section, default defaultText: String, _ parser: SettingParser<Value>,
         _ field: any WritableKeyPath<Settings, Value> & Sendable, _ help: String,
-        shown: @escaping @Sendable (String) -> String = { $0 }, aliases: [String] = [], production: String = ""
+        shown: @escaping @Sendable (String) -> String = Redaction.urls(in:), aliases: [String] = [],
+        production: String = ""
     ) {
         self.name = name
         self.aliases = aliases

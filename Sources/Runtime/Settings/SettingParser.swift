@@ -61,10 +61,20 @@ extension SettingParser where Value == String {
     static var addressList: Self {
         Self(grammar: "`host:port[,host:port…]`") { text in
             for part in text.split(separator: ",", omittingEmptySubsequences: text.isEmpty) {
-                if SettingAddress(String(part)) == nil { return .failure("has “\(part)”, which is not host:port") }
+                if SettingAddress(String(part)) == nil {
+                    return .failure("has “\(Redaction.url(String(part)))”, which is not host:port")
+                }
             }
             return .success(text)
         }
+    }
+}
+
+extension SettingParser where Value == SecretURL {
+    /// As ``httpURL``, of which nothing secret is shown.
+    static var secretURL: Self {
+        let plain = SettingParser<String>.httpURL
+        return Self(grammar: plain.grammar) { text in plain.parse(text).map { SecretURL($0) } }
     }
 
     /// libpq's two forms; may be empty.
@@ -74,7 +84,7 @@ extension SettingParser where Value == String {
             // Another database's URI may hold an equal sign, too, behind its scheme.
             let isPairs = text.contains("=") && !text.prefix { $0 != "=" }.contains("://")
             return text.isEmpty || isURI || isPairs
-                ? .success(text) : .failure("is neither a postgresql:// URI nor key=value pairs")
+                ? .success(SecretURL(text)) : .failure("is neither a postgresql:// URI nor key=value pairs")
         }
     }
 }

@@ -5,7 +5,7 @@ package import Bytes
 /// The same table gives `--help`, docs/settings.md and the test that they agree. An empty variable counts as unset.
 package struct Settings: Sendable {
     /// The stream's URL (SSE).
-    package internal(set) var wikimediaSSEURL = ""
+    package internal(set) var wikimediaSSEURL = SecretURL("")
     /// Sent with every request to the stream; Wikimedia asks for a contact in it.
     package internal(set) var wikimediaUserAgent = ""
     /// Seconds before the first reconnect; doubles with each failure.
@@ -101,8 +101,8 @@ package struct Settings: Sendable {
     /// The file that holds the secret; empty = given by the variable.
     package internal(set) var lakeS3SecretAccessKeyFile = ""
 
-    /// libpq's connection string; empty = the embedded Postgres. Holds a password: print ``Redaction/dsn(_:)`` of it.
-    package internal(set) var postgresDSN = ""
+    /// libpq's connection string; empty = the embedded Postgres.
+    package internal(set) var postgresDSN = SecretURL("")
     /// The folder of Postgres' programs; empty = looked for in `.deps`.
     package internal(set) var postgresBinDirectory = ""
 
@@ -116,6 +116,10 @@ package struct Settings: Sendable {
     package internal(set) var isAnswerEnabled = false
     /// Days that given answers are kept; 0 = for ever.
     package internal(set) var answerRetentionDays = 0
+    /// Answers that are kept; 0 = any number.
+    package internal(set) var answersRowsMax = 0
+    /// Bytes of the answers that are kept; 0 = any number.
+    package internal(set) var answersBytesMax = 0
 
     /// Where the HTTP API listens.
     package internal(set) var apiListen = SettingAddress(host: "", port: 0)
@@ -127,6 +131,8 @@ package struct Settings: Sendable {
     package internal(set) var apiLanes = APILanes()
     /// Origins whose pages may read the API; `*` for all.
     package internal(set) var apiCORSOrigins: [String] = []
+    /// Names under which the API is asked, beside those of the loopback interface.
+    package internal(set) var apiHosts: [String] = []
     /// Whether requests without a key may read; see ``isAnonymousReadAllowed``.
     var apiAnonymousRead = SettingAutomatic.auto
     /// Requests a second of one key; 0 = any number.
@@ -169,24 +175,31 @@ package struct Settings: Sendable {
     /// The recording that `medallion demo` plays; empty = the live stream or the generator.
     package internal(set) var recording = ""
 
-    /// Whether the API answers questions without a key.
+    /// Whether only this machine reaches the API: it listens on the loopback interface, and no proxy in front of it is named.
+    package var isAPILocal: Bool { apiListen.isLoopback && apiTrustedProxies.isEmpty }
+    /// Whether the API answers questions without a key, at least those of this machine.
     package var isAnonymousReadAllowed: Bool {
         switch apiAnonymousRead {
         case .always: true
         case .never: false
-        case .auto: apiListen.isLoopback
+        case .auto: isAPILocal
         }
     }
-    /// Requests a second of one address without a valid key; 0 = any number.
-    package var apiAddressRate: Int { apiAddressRateGiven ?? (apiListen.isLoopback ? 0 : 200) }
+    /// Whether it does so wherever they come from.
+    package var isAnonymousReadForAll: Bool { apiAnonymousRead == .always }
+    /// Requests a second of one address without a valid key; 0 = any number. Those of this machine are not counted where
+    /// nothing was set and ``isAPILocal``.
+    package var apiAddressRate: Int { apiAddressRateGiven ?? 200 }
+    /// Whether the limit was left to the program.
+    package var isAddressRateAutomatic: Bool { apiAddressRateGiven == nil }
     /// Open connections of one address; 0 for any number.
     package var apiConnectionsPerAddress: Int {
-        apiConnectionsPerAddressGiven ?? (apiListen.isLoopback ? 0 : max(1, apiConnectionsMax / 10))
+        apiConnectionsPerAddressGiven ?? (isAPILocal ? 0 : max(1, apiConnectionsMax / 10))
     }
     /// Requests of one key under way at once; 0 for any number.
     package var apiConnectionsPerKey: Int { apiConnectionsPerKeyGiven ?? max(1, apiConnectionsMax / 4) }
     /// Streams of one address without a valid key at once; 0 = any number.
-    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? (apiListen.isLoopback ? 0 : 100) }
+    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? (isAPILocal ? 0 : 100) }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.
@@ -254,6 +267,13 @@ package struct Settings: Sendable {
     }
 }
 
+extension Settings: CustomStringConvertible {
+    /// What was given, redacted: passwords are among the fields.
+    package var description: String {
+        given.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: " ")
+    }
+}
+
 /// When the embedded broker makes records durable.
 package enum BrokerFsync: String, Sendable, CaseIterable {
     /// Before they are acknowledged.
@@ -306,55 +326,4 @@ package enum SettingLogLevel: String, Sendable, CaseIterable {
 /// Looks of a log line, as `LOG_FORMAT` names them.
 package enum SettingLogFormat: String, Sendable, CaseIterable {
     case text, json
-}
-
-/// Keeps secrets out of what is printed.
-package enum Redaction {
-    /// Nothing of a secret, not even its length.
-    package static func secret(_ text: String) -> String { text.isEmpty ? "" : "***" }
-
-    /// A connection string without its password: `user:***@` in a URI, `password=***` in pairs and URI parameters.
-    package static func dsn(_ text: String) -> String {
-        var result = text
-        if let scheme = result.firstRange(of: "://") {
-            // The password may itself hold "@" (then written %40 by rule, but be safe): up to the last "@" of the
-            // authority.
-            let authorityEnd = result[scheme.upperBound...].firstIndex(of: "/") ?? result.endIndex
-            let authority = result[scheme.upperBound..<authorityEnd]
-            if let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") {
-                result.replaceSubrange(result.index(after: colon)..<at, with: "***")
-            } else if result[scheme.upperBound...].contains("@"), authority.lastIndex(of: "@") == nil {
-                // A "/" inside the password: the form is not one we can cut safely.
-                return String(result[..<scheme.upperBound]) + "***"
-            }
-        }
-        for key in ["sslpassword", "password"] { result = redacting(key, in: result) }
-        return result
-    }
-
-    private static func redacting(_ key: String, in text: String) -> String {
-        var result = ""
-        var rest = text[...]
-        while let found = rest.firstRange(of: key) {
-            result += rest[..<found.upperBound]
-            rest = rest[found.upperBound...]
-            let afterBlanks = rest.drop { $0 == " " }
-            guard afterBlanks.first == "=" else { continue }
-            result += "=***"
-            var value = afterBlanks.dropFirst().drop { $0 == " " }
-            if value.first == "'" {
-                value = value.dropFirst()
-                while let character = value.first, character != "'" {
-                    value = value.dropFirst(character == "\\" ? 2 : 1)
-                }
-                value = value.dropFirst()
-            } else {
-                while let character = value.first, character != " ", character != "&" {
-                    value = value.dropFirst(character == "\\" ? 2 : 1)
-                }
-            }
-            rest = value
-        }
-        return result + rest
-    }
 }

@@ -1,3 +1,5 @@
+import Bytes
+
 extension Settings {
     /// Every setting, by section.
     package static let table: [Setting] =
@@ -5,8 +7,10 @@ extension Settings {
 
     private static let source: [Setting] = [
         Setting(
-            "WIKIMEDIA_SSE_URL", .source, default: "https://stream.wikimedia.org/v2/stream/recentchange", .httpURL,
-            \.wikimediaSSEURL, "The stream of changes that the producer follows (server-sent events)."),
+            "WIKIMEDIA_SSE_URL", .source, default: "https://stream.wikimedia.org/v2/stream/recentchange", .secretURL,
+            \.wikimediaSSEURL,
+            "The stream of changes that the producer follows (server-sent events). A user, a password and what its query "
+                + "holds are never printed.", shown: Redaction.url),
         Setting(
             "WIKIMEDIA_USER_AGENT", .source,
             default: "medallion/0.1 (streaming data platform; set WIKIMEDIA_USER_AGENT to your contact)", .headerValue,
@@ -68,6 +72,7 @@ extension Settings {
         Setting(
             "KAFKA_BROKERS", .broker, default: "", .addressList, \.kafkaBrokers,
             "Kafka's or Redpanda's bootstrap servers. Empty: the embedded broker.",
+            shown: { $0.split(separator: ",").map { Redaction.url(String($0)) }.joined(separator: ",") },
             aliases: ["KAFKA_BOOTSTRAP_SERVERS", "BOOTSTRAP_SERVERS"],
             production: "The embedded broker keeps one copy, on one machine."),
         Setting(
@@ -145,7 +150,7 @@ extension Settings {
                 + "from. Empty: none."),
         Setting(
             "LAKE_S3_ENDPOINT", .storage, default: "", .originURL, \.lakeS3Endpoint,
-            "The object storage's address, asked in path style. Empty: AWS in `LAKE_S3_REGION`."),
+            "The object storage's address, asked in path style. Empty: AWS in `LAKE_S3_REGION`.", shown: Redaction.url),
         Setting(
             "LAKE_S3_REGION", .storage, default: "us-east-1", .text("region"), \.lakeS3Region,
             "The region that requests are signed for."),
@@ -166,7 +171,8 @@ extension Settings {
     private static let database: [Setting] = [
         Setting(
             "POSTGRES_DSN", .database, default: "", .dsn, \.postgresDSN,
-            "A Postgres with pgvector 0.8 or later. Empty: the embedded one. The password is never printed.",
+            "A Postgres with pgvector 0.8 or later. Empty: the embedded one. The password is never printed; it may also come by "
+                + "`PGPASSWORD` or `PGPASSFILE`, where no character of it needs escaping.",
             shown: Redaction.dsn, aliases: ["DATABASE_URL"],
             production: "The embedded Postgres belongs to one machine."),
         Setting(
@@ -189,7 +195,14 @@ extension Settings {
             "ANSWER_ENABLED", .models, default: "true", .bool, \.isAnswerEnabled, "Whether `/answer` answers."),
         Setting(
             "ANSWER_RETENTION_DAYS", .models, default: "30", .integer(0...36_500), \.answerRetentionDays,
-            "How long given answers can be traced; the indexer removes older ones. 0: for ever."),
+            "How long given answers can be traced; older ones are removed. 0: for ever."),
+        Setting(
+            "ANSWERS_MAX_ROWS", .models, default: "100000", .integer(0...1_000_000_000), \.answersRowsMax,
+            "Answers that are kept, refusals included; beyond it the oldest go. Those given without a key go first while they "
+                + "are more than half. 0: any number."),
+        Setting(
+            "ANSWERS_MAX_BYTES", .models, default: "1073741824", .integer(0...1_125_899_906_842_624), \.answersBytesMax,
+            "The same for their bytes, before compression; one answer has 64 KiB at most. 0: any number."),
     ]
 
     private static let api: [Setting] = [

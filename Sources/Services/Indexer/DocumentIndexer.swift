@@ -1,6 +1,8 @@
+import Bytes
 package import Embeddings
 package import Events
 package import Postgres
+import Retrieval
 import ServiceLifecycle
 import Synchronization
 package import Telemetry
@@ -43,6 +45,8 @@ package final class DocumentIndexer: Sendable {
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
     static let timeoutMilliseconds = 60_000
+    /// How long removing answers may keep documents waiting.
+    private static let answersNanosecondsMax: Int64 = 1_000_000_000
     /// Passages of one transaction, but for a document that has more: at 1 ms each a fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
@@ -196,14 +200,19 @@ package final class DocumentIndexer: Sendable {
 
     /// What is due once a minute.
     ///
-    /// - Parameter answersFrom: answers from before that moment, in milliseconds since 1970, go; nil for none.
-    func tidy(answersFrom: Int64?) async throws {
+    /// - Parameter answers: what is kept of them. What is beyond goes in steps, for a second or two: documents wait meanwhile, and
+    ///   whoever serves answers does the same.
+    func tidy(answers: AnswerBounds) async throws {
         try await lookupLane.run { [self] in
             try lookups.withLock { writer in
                 try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
-                guard let answersFrom else { return }
-                try writer.removeAnswers(
-                    beforeMilliseconds: answersFrom, timeoutMilliseconds: Self.timeoutMilliseconds)
+                let end = SystemClock.monotonicNanoseconds() + Self.answersNanosecondsMax
+                var removed: Int64
+                repeat {
+                    removed = try writer.tidyAnswers(
+                        answers, nowMilliseconds: SystemClock.epochMilliseconds(),
+                        timeoutMilliseconds: Self.timeoutMilliseconds)
+                } while removed > 0 && SystemClock.monotonicNanoseconds() < end
             }
         }
     }

@@ -4,6 +4,7 @@ import Events
 package import Kafka
 import KafkaAccess
 package import Postgres
+package import Retrieval
 package import ServiceLifecycle
 package import Settings
 import Synchronization
@@ -31,8 +32,8 @@ package struct IndexerConfiguration: Sendable {
     package var stallMilliseconds = StallWatch.limitMilliseconds
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds: Int64 = 30_000
-    /// How long given answers are kept; 0 for ever.
-    package var answerRetentionDays = 0
+    /// What is kept of given answers.
+    package var answers = AnswerBounds()
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -203,8 +204,7 @@ package final class Indexer: Service {
                 let now = SystemClock.epochMilliseconds()
                 if now - Self.lexemesMilliseconds > lexemesAt {
                     lexemesAt = now
-                    let days = configuration.answerRetentionDays
-                    try await documents.tidy(answersFrom: days == 0 ? nil : now - Int64(days) * 86_400_000)
+                    try await documents.tidy(answers: configuration.answers)
                 }
                 if only == nil, now - sizeAt > configuration.sizeCheckMilliseconds {
                     sizeAt = now

@@ -15,7 +15,7 @@ package struct HTTPEventSource: EventSource {
         lastEventID: [UInt8], shouldStop: () -> Bool, onHead: (SourceHead) -> Bool,
         onBytes: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        var request = HTTPClientRequest(url: configuration.url)
+        var request = HTTPClientRequest(url: configuration.url.revealed)
         request.headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-store")]
         if !lastEventID.isEmpty {
             request.headers.append(("Last-Event-ID", String(decoding: lastEventID, as: UTF8.self)))
@@ -27,7 +27,7 @@ package struct HTTPEventSource: EventSource {
                 stallTimeoutMilliseconds: configuration.timeoutMilliseconds, shouldStop: shouldStop,
                 onHead: { status, headers in onHead(Self.head(status, headers)) }, onBytes: onBytes)
         } catch let error as HTTPClientError {
-            throw SourceError(cause: Self.cause(of: error.kind), message: error.description)
+            throw SourceError(cause: Self.cause(of: error.kind), message: configuration.url.scrubbed(error.description))
         }
     }
 

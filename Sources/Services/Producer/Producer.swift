@@ -214,7 +214,7 @@ private final class ProducerRun {
             status.isConnected = true
             status.phase = .streaming
         }
-        logger.info("connected", ["url": configuration.url])
+        logger.info("connected", ["url": "\(configuration.url)"])
         return true
     }
 
@@ -269,7 +269,8 @@ private final class ProducerRun {
     private func handle(_ event: ServerSentEvent, _ sender: RecordSender, _ arrival: Int64) throws {
         if event.type.elementsEqual("error".utf8) {
             metrics.sourceErrors.increment()
-            let text = String(decoding: event.data.prefix(1_000), as: UTF8.self)
+            // Some servers repeat what they were asked.
+            let text = configuration.url.scrubbed(String(decoding: event.data.prefix(1_000), as: UTF8.self))
             board.fail("the source reports: \(text)")
             logger.warning("the source reports an error", ["data": text])
             return

@@ -1,3 +1,4 @@
+package import Bytes
 package import Kafka
 import KafkaAccess
 package import Settings
@@ -5,7 +6,7 @@ package import Settings
 /// Everything that one producer needs to know. Times in milliseconds.
 package struct ProducerConfiguration: Sendable {
     /// The event stream, `http:` or `https:`.
-    package var url: String
+    package var url: SecretURL
     /// Names this client and a contact to the source.
     package var userAgent: String
     /// How to reach the brokers.
@@ -40,7 +41,8 @@ package struct ProducerConfiguration: Sendable {
     /// How long a stop waits for acknowledgements; what is not acknowledged is fetched again after the next start.
     package var drainMilliseconds = 10_000
 
-    package init(url: String, userAgent: String, kafka: KafkaConfiguration, topic: String, topicPartitions: Int = 3) {
+    package init(url: SecretURL, userAgent: String, kafka: KafkaConfiguration, topic: String, topicPartitions: Int = 3)
+    {
         self.url = url
         self.userAgent = userAgent
         self.kafka = kafka
@@ -48,10 +50,16 @@ package struct ProducerConfiguration: Sendable {
         self.topicPartitions = topicPartitions
     }
 
+    /// - Parameter url: the event stream, in which there may be secrets.
+    package init(url: String, userAgent: String, kafka: KafkaConfiguration, topic: String, topicPartitions: Int = 3) {
+        self.init(
+            url: SecretURL(url), userAgent: userAgent, kafka: kafka, topic: topic, topicPartitions: topicPartitions)
+    }
+
     /// - Parameters:
     ///   - brokers: in place of `KAFKA_BROKERS`, for the embedded broker.
     ///   - url: in place of `WIKIMEDIA_SSE_URL`, for a simulator.
-    package init(_ settings: Settings, brokers: String? = nil, url: String? = nil) {
+    package init(_ settings: Settings, brokers: String? = nil, url: SecretURL? = nil) {
         self.init(
             url: url ?? settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent,
             kafka: KafkaConfiguration(brokers: brokers ?? settings.kafkaBrokers, clientID: "medallion-producer"),

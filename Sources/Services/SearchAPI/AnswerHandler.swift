@@ -4,14 +4,18 @@ import Retrieval
 
 extension SearchAPI {
     /// `POST /answer` as JSON.
-    func answer(_ request: AnswerRequest, deadline: Deadline) async throws -> HTTPResponse {
-        .fresh(try await kept(request, deadline: deadline).reply(withText: true))
+    func answer(
+        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
+    ) async throws -> HTTPResponse {
+        .fresh(try await kept(request, http, deadline: deadline).reply(withText: true))
     }
 
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
     /// client leaves, which cancels the task.
-    func streamAnswer(_ request: AnswerRequest, deadline: Deadline, to writer: HTTPStreamWriter) async throws {
-        let made = try await kept(request, deadline: deadline)
+    func streamAnswer(
+        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline, to writer: HTTPStreamWriter
+    ) async throws {
+        let made = try await kept(request, http, deadline: deadline)
         writer.start(headers: EventFrame.headers)
         for sentence in made.answer.sentences {
             for word in AnswerTokens.split(sentence.text + " ") {
@@ -32,7 +36,9 @@ extension SearchAPI {
     }
 
     /// Finds and keeps an answer.
-    private func kept(_ request: AnswerRequest, deadline: Deadline) async throws -> MadeAnswer {
+    private func kept(
+        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
+    ) async throws -> MadeAnswer {
         guard configuration.isAnswerEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
         }
@@ -50,11 +56,13 @@ extension SearchAPI {
             id: made.id, question: request.search.query, createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
-            retrievedJSON: Self.retrieved(result))
+            retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
+        ).bounded()
         // An answer that could not be kept cannot be traced: then there is no answer.
         try await stores.run(deadline: deadline) { store, timeout in
             try store.save(stored, timeoutMilliseconds: timeout)
         }
+        await answers.kept(bytes: stored.bytes)
         return made
     }
 

@@ -149,9 +149,9 @@ extension SearchAPI {
             Contract.answer,
             stream: { [self] input, request, type, writer in
                 if type == MediaType.events {
-                    try await streamAnswer(input, deadline: deadline(), to: writer)
+                    try await streamAnswer(input, request, deadline: deadline(), to: writer)
                 } else {
-                    var response = try await answer(input, deadline: deadline())
+                    var response = try await answer(input, request, deadline: deadline())
                     Compression.apply(to: &response, for: request)
                     writer.respond(response)
                 }
@@ -160,9 +160,10 @@ extension SearchAPI {
         set.add(
             Contract.stream,
             stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
-        set.add(Contract.trace, async: { [self] input, _ in try await trace(input, deadline: deadline()) })
-        set.add(Contract.health, inline: { [self] _, _ in health() })
-        set.add(Contract.ready, inline: { [self] _, _ in ready() })
+        set.add(
+            Contract.trace, async: { [self] input, request in try await trace(input, request, deadline: deadline()) })
+        set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.mayRead(request)) })
+        set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.mayRead(request)) })
         set.add(Contract.live, inline: { [self] _, _ in live() })
         set.add(Contract.status, inline: { [self] _, _ in pipelineStatus() })
         set.add(Contract.metrics, inline: { [self] _, _ in metricsText() })
@@ -218,7 +219,7 @@ extension SearchAPI {
         surroundings.admitUnmatched = { [self] request in try access.admit(request, .open) }
         surroundings.replies = AccessGuard.replies
         surroundings.reply = { [self] error, request, endpoint in
-            reply(to: error, endpoint.path, requestID: request.id)
+            reply(to: error, endpoint.path, request)
         }
         // Counted by the server's own hook, which sees every reply.
         surroundings.finish = { request, _, response in Compression.apply(to: &response, for: request) }
@@ -226,20 +227,19 @@ extension SearchAPI {
     }
 
     /// Every failure is a reply.
-    private func reply(to error: any Error, _ path: String, requestID: String) -> HTTPResponse {
+    private func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
         let told: APIError
         switch error {
         case let error as APIError:
-            if error.status >= 500 { log(error.description, path, requestID: requestID) }
+            if error.status >= 500 { log(error.description, path, requestID: request.id) }
             told = error
         case let fault as HTTPFault: told = APIError(fault)
         case is CancellationError:
             told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
         default:
-            // Everything the handlers call is a dependency (index, lake, model); their errors say what and why.
-            log("\(error)", path, requestID: requestID)
-            told = .unavailable("a dependency", Snippet.head(of: "\(error)", charactersMax: 500))
+            // Everything the handlers call is a dependency (index, lake, model).
+            told = reply(toFault: error, path, request)
         }
-        return told.response(requestID: requestID)
+        return told.response(requestID: request.id)
     }
 }

@@ -3,13 +3,19 @@ import HTTPServer
 
 extension SearchAPI {
     /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
-    func health() -> HTTPResponse {
+    ///
+    /// - Parameter isDetailed: whether the caller may see more than the state: addresses, versions, errors.
+    func health(isDetailed: Bool) -> HTTPResponse {
         let entries = dependencies.health.snapshot()
         let overall = HealthRegistry.overall(entries)
         var writer = JSONWriter(capacity: 2_048)
         writer.beginObject()
         writer.key("status")
         writer.string(overall.rawValue)
+        guard isDetailed else {
+            writer.endObject()
+            return .fresh(writer.bytes, status: overall == .failed ? 503 : 200)
+        }
         writer.key("version")
         writer.string(configuration.version)
         writer.key("uptime_sec")
@@ -28,7 +34,9 @@ extension SearchAPI {
 
     /// `GET /ready`: whether this process should be asked. 503 when something that searching needs has failed or is not
     /// known yet, or when the index is further behind than the limit.
-    func ready() -> HTTPResponse {
+    ///
+    /// - Parameter isDetailed: whether the caller may see the reasons.
+    func ready(isDetailed: Bool) -> HTTPResponse {
         var reasons: [String] = []
         for entry in dependencies.health.snapshot() where entry.isRequired {
             let state = entry.last?.state ?? .unknown
@@ -46,7 +54,7 @@ extension SearchAPI {
         writer.bool(reasons.isEmpty)
         writer.key("reasons")
         writer.beginArray()
-        for reason in reasons { writer.string(reason) }
+        if isDetailed { for reason in reasons { writer.string(reason) } }
         writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes, status: reasons.isEmpty ? 200 : 503)

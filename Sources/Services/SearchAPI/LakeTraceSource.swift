@@ -45,14 +45,16 @@ package final class LakeTraceSource: TraceSource {
             },
             gold: nil, silver: nil, bronze: [], problems: [])
         let source = TopicPartition(topic: first.sourceTopic, partition: first.sourcePartition)
-        trace.gold = derived(.gold, first, source, &trace.problems)
-        trace.silver = derived(.silver, first, source, &trace.problems)
+        trace.gold = derived(.gold, first, source, &trace)
+        trace.silver = derived(.silver, first, source, &trace)
         if let gold = trace.gold { check(gold, against: first, &trace) }
         for parent in try parents(of: first) {
             do throws(LakeError) {
                 trace.bronze.append(try bronze(parent))
             } catch {
-                trace.problems.append("\(error)")
+                trace.problems.append(
+                    "the Bronze line of \(parent.topic)[\(parent.partition)] offset \(parent.offset) cannot be read")
+                trace.causes.append("\(error)")
             }
         }
         for bronze in trace.bronze where !bronze.isHashRight {
@@ -64,7 +66,7 @@ package final class LakeTraceSource: TraceSource {
     }
 
     private func derived(
-        _ layer: Layer, _ row: TraceRow, _ source: TopicPartition, _ problems: inout [String]
+        _ layer: Layer, _ row: TraceRow, _ source: TopicPartition, _ trace: inout Trace
     ) -> TraceLine? {
         do throws(LakeError) {
             if let found = try reader.derived(
@@ -72,10 +74,13 @@ package final class LakeTraceSource: TraceSource {
             {
                 return TraceLine(line: found.line, location: location(found))
             }
-            problems.append(
+            trace.problems.append(
                 "generation \(row.generation) has no \(layer.rawValue) line of \(source) offset \(row.sourceOffset)")
         } catch {
-            problems.append("\(error)")
+            trace.problems.append(
+                "the \(layer.rawValue) line of \(source) offset \(row.sourceOffset) in generation \(row.generation) cannot "
+                    + "be read")
+            trace.causes.append("\(error)")
         }
         return nil
     }

@@ -152,12 +152,15 @@ enum ReplySchemas {
     ]).named("Dependency")
 
     static let health = Schema.object([
-        .init("status", states), .init("version", .string()), .init("uptime_sec", .integer()), .init("now", .time()),
-        .init("pipeline", pipeline), .init("dependencies", .map(of: dependency)),
+        .init("status", states, "All that callers see who may not read."),
+        .init("version", .string(), isRequired: false), .init("uptime_sec", .integer(), isRequired: false),
+        .init("now", .time(), isRequired: false), .init("pipeline", pipeline, isRequired: false),
+        .init("dependencies", .map(of: dependency), isRequired: false),
     ]).named("HealthReply")
 
     static let ready = Schema.object([
-        .init("ready", .bool()), .init("reasons", .array(of: .string()), "Why not; empty when ready."),
+        .init("ready", .bool()),
+        .init("reasons", .array(of: .string()), "Why not; empty when ready, and for callers who may not read."),
     ]).named("ReadyReply")
 
     static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")

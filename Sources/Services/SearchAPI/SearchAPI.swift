@@ -76,6 +76,8 @@ package struct SearchAPIDependencies: Sendable {
 package struct SearchAPIConfiguration: Sendable {
     /// One request may take so long (`REQUEST_TIMEOUT_SEC`).
     package var requestTimeoutMilliseconds = 30_000
+    /// What is kept of given answers.
+    package var answers = AnswerBounds()
     /// Whether `/answer` is served (`ANSWER_ENABLED`).
     package var isAnswerEnabled = true
     /// Connections to the index for searches without filters, and so queries at once (`API_SEARCH_LANES`).
@@ -123,6 +125,8 @@ package final class SearchAPI: Sendable {
     /// Of its own, so that the index does not count as gone while long searches hold the others.
     let healthStores: LanePool<any RetrievalStore>
     let traces: LanePool<any TraceSource>
+    /// Keeps the number of stored answers within bounds.
+    let answers: AnswerKeeper
     let openStreams = Atomic(0)
     let streamSeats: StreamSeats
     let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
@@ -133,7 +137,9 @@ package final class SearchAPI: Sendable {
         metrics = APIMetrics(dependencies.metrics)
         streamSeats = StreamSeats(
             perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
-        access = AccessGuard(configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics)
+        access = AccessGuard(
+            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics,
+            logger: dependencies.logger)
         func stores(_ name: String, _ count: Int, waitersMax: Int = 256) -> LanePool<any RetrievalStore> {
             LanePool(
                 name: name, count: count, waitersMax: waitersMax,
@@ -144,6 +150,8 @@ package final class SearchAPI: Sendable {
         filteredStores = stores("index-filtered", configuration.filteredLanes, waitersMax: 32)
         feedStores = stores("index-feed", configuration.feedLanes)
         healthStores = stores("index-health", 1, waitersMax: 4)
+        answers = AnswerKeeper(
+            bounds: configuration.answers, makeStore: dependencies.makeStore, logger: dependencies.logger)
         traces = LanePool(
             name: "trace", count: configuration.traceLanes, waitersMax: 32,
             waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,

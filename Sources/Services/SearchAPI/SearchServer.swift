@@ -102,6 +102,7 @@ package final class SearchServer: Service {
             if let readKeys = api.dependencies.readKeys {
                 group.addTask { await self.api.followKeys(readKeys, stop: stop) }
             }
+            group.addTask { await self.api.answers.run(stop: stop) }
             if let tls { group.addTask { await self.renew(tls, stop: stop) } }
         }
         await stop.wait()

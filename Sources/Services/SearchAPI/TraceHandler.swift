@@ -5,12 +5,12 @@ import JSONScan
 
 extension SearchAPI {
     /// `GET /trace/{doc_id}`: from a document back to the raw event.
-    func trace(_ input: TraceInput, deadline: Deadline) async throws -> HTTPResponse {
+    func trace(_ input: TraceInput, _ request: HTTPRequest, deadline: Deadline) async throws -> HTTPResponse {
         let (docID, generation) = (input.docID, input.generation.map(Int64.init))
         let found = try await traces.run(deadline: deadline) { source, timeout in
             try source.trace(docID: docID, generation: generation, timeoutMilliseconds: timeout)
         }
-        guard let found else {
+        guard var found else {
             throw APIError(
                 status: 404, type: "not_found", message: "no document with this doc_id is in the index",
                 faults: [
@@ -19,6 +19,8 @@ extension SearchAPI {
                         input: .string(docID))
                 ])
         }
+        for cause in found.causes { log(cause, Contract.trace.path, requestID: request.id) }
+        if access.isAdmin(request) { found.problems += found.causes }
         return .fresh(Self.body(of: found))
     }
 

@@ -104,6 +104,8 @@ package struct Trace: Sendable {
     package var bronze: [TraceBronze]
     /// What could not be found or does not agree, in words; empty for a complete trace.
     package var problems: [String]
+    /// The errors behind the problems, with paths and addresses: for the log and for administrators.
+    package var causes: [String] = []
 
     package init(
         docID: String, version: Int64, generation: Int64, indexVersion: Int64, logicVersion: String,

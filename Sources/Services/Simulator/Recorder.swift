@@ -1,4 +1,4 @@
-import Bytes
+package import Bytes
 import Files
 import HTTPClient
 import Producer
@@ -9,7 +9,7 @@ import Zstd
 /// What to record, and for how long.
 package struct RecorderOptions: Sendable {
     /// An endpoint of server-sent events.
-    package var url: String
+    package var url: SecretURL
     /// Wikimedia refuses vague ones.
     package var userAgent: String
     /// `.sse` (the bytes as they came) or `.jsonl` (one event a line), either with `.zst`. Must not exist yet.
@@ -21,10 +21,15 @@ package struct RecorderOptions: Sendable {
     /// Connecting, and silence of the stream, may take so long, in milliseconds.
     package var timeoutMilliseconds = 30_000
 
-    package init(url: String, userAgent: String, output: String) {
+    package init(url: SecretURL, userAgent: String, output: String) {
         self.url = url
         self.userAgent = userAgent
         self.output = output
+    }
+
+    /// - Parameter url: the endpoint, in which there may be secrets.
+    package init(url: String, userAgent: String, output: String) {
+        self.init(url: SecretURL(url), userAgent: userAgent, output: output)
     }
 }
 
@@ -75,7 +80,7 @@ package struct Recorder: Sendable {
                 logger.warning("connection lost", ["reason": reason])
                 if backoff.attempts >= Self.failuresMax {
                     try file.finish()
-                    throw SimulatorError("record", options.url, "gave up: \(reason)", isRetriable: true)
+                    throw SimulatorError("record", "\(options.url)", "gave up: \(reason)", isRetriable: true)
                 }
             }
             summary.reconnects += 1
@@ -98,7 +103,7 @@ package struct Recorder: Sendable {
     ) throws -> Outcome {
         parser.reset()
         var request = HTTPClientRequest(
-            url: options.url, headers: [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")])
+            url: options.url.revealed, headers: [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")])
         if !parser.lastEventID.isEmpty {
             request.headers.append(("Last-Event-ID", String(decoding: parser.lastEventID, as: UTF8.self)))
         }
@@ -114,11 +119,13 @@ package struct Recorder: Sendable {
                     return status == 200
                 },
                 onBytes: { bytes in try take(bytes, &parser, &file, &summary) })
-            if let refusal { throw SimulatorError("record", options.url, "the server answered \(refusal)") }
+            if let refusal { throw SimulatorError("record", "\(options.url)", "the server answered \(refusal)") }
             return end == .finished ? .ended : .failed("stopped")
         } catch let error as HTTPClientError {
-            guard error.isRetriable else { throw SimulatorError("record", options.url, error.description) }
-            return .failed(error.description)
+            guard error.isRetriable else {
+                throw SimulatorError("record", "\(options.url)", options.url.scrubbed(error.description))
+            }
+            return .failed(options.url.scrubbed(error.description))
         }
     }
 

@@ -119,7 +119,9 @@ package final class Simulator: Service {
         var router = HTTPRouter()
         router.on(.get, Self.path, stream: { request, writer in try await self.serve(request, writer) })
         router.on(.post, "/inject", async: { request in try await self.inject(request) })
-        return router
+        // A page in a browser of this machine could put events into the stream otherwise.
+        let isLocal = configuration.host == "localhost" || IPAddress(configuration.host)?.isLoopback == true
+        return isLocal ? router.forThisMachine(remedy: "start it with --listen at another address") : router
     }
 
     private func serve(_ request: HTTPRequest, _ writer: HTTPStreamWriter) async throws {

@@ -9,12 +9,14 @@ import Telemetry
 
 /// Who may ask, and how often.
 package struct AccessConfiguration: Sendable {
-    /// Whether requests without a key may do what the role `read` may (`API_ANONYMOUS_READ`).
+    /// Whether requests without a key may do what the role `read` may, wherever they come from (`API_ANONYMOUS_READ`).
     package var isAnonymousReadAllowed = true
     /// Requests a second of one key (`API_KEY_RATE`); 0 for any number.
     package var keyRate = 0
     /// Requests a second of one address without a valid key (`API_ADDRESS_RATE`); 0 for any number.
     package var addressRate = 0
+    /// What this machine's requests may beyond that; nil where a request's coming says nothing about it.
+    package var local: LocalAccess?
 
     /// Requests of one key that may be under way at once (`API_CONNECTIONS_PER_KEY`); 0 for any number.
     package var requestsAtOncePerKey = 0
@@ -29,12 +31,15 @@ package struct AccessConfiguration: Sendable {
 
 /// Lets requests in or refuses them: reads the key, counts the request against its key or address, compares the role.
 final class AccessGuard: Sendable {
-    private let configuration: AccessConfiguration
+    let configuration: AccessConfiguration
     private let hasKeys: Bool
     private let state: Mutex<State>
     private let metrics: MetricsRegistry
     private let clock: @Sendable () -> Int64
     let shares: AccessShares
+    private let logger: Logger?
+    /// Whether the log has named a proxy that was not declared.
+    private let hasToldOfProxy = Atomic(false)
 
     private struct State: Sendable {
         /// Nil until the keys were read once.
@@ -54,11 +59,12 @@ final class AccessGuard: Sendable {
 
     /// - Parameter clock: monotonic nanoseconds, for the limits.
     init(
-        _ configuration: AccessConfiguration, hasKeys: Bool, metrics: MetricsRegistry,
+        _ configuration: AccessConfiguration, hasKeys: Bool, metrics: MetricsRegistry, logger: Logger? = nil,
         clock: @escaping @Sendable () -> Int64 = SystemClock.monotonicNanoseconds
     ) {
         self.clock = clock
         shares = AccessShares(configuration)
+        self.logger = logger
         self.configuration = configuration
         self.hasKeys = hasKeys
         self.metrics = metrics
@@ -126,11 +132,16 @@ final class AccessGuard: Sendable {
         let tooMany = EndpointReply.error(429, "Too many requests; `Retry-After` says when to go on.")
         switch access {
         case .probe: return []
-        case .open: return [tooMany]
+        case .open:
+            return [
+                .error(403, "The page that asks may not."),
+                .error(421, "Without a key this server answers to other names only."), tooMany,
+            ]
         case .role, .roleOrAnonymous:
             return [
                 .error(401, "A key is needed, or the one given is not valid."),
-                .error(403, "The key's role does not allow this."), tooMany,
+                .error(403, "The key's role does not allow this, or the page that asks may not."),
+                .error(421, "Without a key this server answers to other names only."), tooMany,
             ]
         }
     }
@@ -139,21 +150,29 @@ final class AccessGuard: Sendable {
     func admit(_ request: HTTPRequest, _ access: EndpointAccess) throws {
         if access == .probe { return }
         let caller = try caller(request.headers)
-        try count(caller, request.client)
-        let needed: (role: Role, isOpenToAnonymous: Bool)
+        let standing = standing(of: request, caller)
+        try count(caller, request.client, isUnlimited: standing == .local && configuration.local?.isUnlimited == true)
+        let needed: Role
         switch access {
-        case .probe, .open: return
-        case .role(let name): needed = (Role(rawValue: name) ?? .admin, false)
+        case .probe: return
+        case .open:
+            if case .foreign(let mismatch, proxyHeader: nil) = standing { throw refusal(mismatch) }
+            return
+        case .role(let name): needed = Role(rawValue: name) ?? .admin
         case .roleOrAnonymous(let name):
-            needed = (Role(rawValue: name) ?? .admin, configuration.isAnonymousReadAllowed)
+            needed = Role(rawValue: name) ?? .admin
+            guard caller == .anonymous else { break }
+            if try isReadingAllowed(standing) { return }
+            if let header = standing.proxyHeader, configuration.local?.readsAnonymously == true {
+                throw refusal(ofProxied: header)
+            }
         }
         switch caller {
-        case .key(let key) where key.role >= needed.role: return
-        case .anonymous where needed.isOpenToAnonymous: return
+        case .key(let key) where key.role >= needed: return
         case .key(let key):
             throw refusal(
                 403, "forbidden",
-                "the key \(key.id) has the role \(key.role.rawValue); this takes \(needed.role.rawValue)")
+                "the key \(key.id) has the role \(key.role.rawValue); this takes \(needed.rawValue)")
         case .anonymous:
             throw refusal(
                 401, "key_missing",
@@ -167,11 +186,13 @@ final class AccessGuard: Sendable {
     }
 
     /// A valid key's requests count against it, wherever they come from; all others against their address.
-    private func count(_ caller: Caller, _ address: IPAddress?) throws {
+    ///
+    /// - Parameter isUnlimited: whether a request without a key is not counted.
+    private func count(_ caller: Caller, _ address: IPAddress?, isUnlimited: Bool) throws {
         let now = clock()
         let wait = state.withLock { state -> Int64? in
             if case .key(let key) = caller { return state.byKey?.take(key.id, nowNanoseconds: now) }
-            guard let address else { return nil }
+            guard let address, !isUnlimited else { return nil }
             return state.byAddress?.take(address.network, nowNanoseconds: now)
         }
         guard let wait else { return }
@@ -180,6 +201,14 @@ final class AccessGuard: Sendable {
         if case .key = caller { whose = "this key" }
         throw refusal(
             429, "rate_limited", "too many requests of \(whose); go on in \(seconds) s", ["Retry-After": "\(seconds)"])
+    }
+
+    /// Says once that requests come through a proxy that nobody declared.
+    func noteProxy(_ header: String) {
+        guard let logger, !hasToldOfProxy.exchange(true, ordering: .relaxed) else { return }
+        logger.warning(
+            "requests come through a proxy that API_TRUSTED_PROXIES does not name: they need a key, and share one limit",
+            ["header": header])
     }
 
     func refusal(_ status: Int, _ type: String, _ message: String, _ headers: HTTPHeaders = [:]) -> APIError {

@@ -1,0 +1,171 @@
+import Bytes
+
+/// Tells requests that people and programs of this machine make from those that merely arrive at its loopback interface:
+/// through a proxy beside the server, or from a page of some website in a browser of this machine.
+///
+/// A browser names in `Host` whom it believes to ask, so a foreign name there means that somebody made that name point here
+/// (DNS rebinding), and in `Origin` whose page asks. Neither can be forged by a page. A proxy that hides itself altogether
+/// cannot be told from a local program: it must be declared.
+package struct LocalTrust: Sendable {
+    private let hosts: Set<String>
+    private let origins: Set<String>
+    private let takesAllOrigins: Bool
+
+    /// - Parameters:
+    ///   - hosts: names and addresses that are as good as the loopback ones, in lower case, without ports.
+    ///   - origins: origins whose pages may ask, such as `https://example.org`; `*` for all.
+    package init(hosts: [String] = [], origins: [String] = []) {
+        self.hosts = Set(hosts)
+        self.origins = Set(origins.map { $0.lowercased() })
+        takesAllOrigins = origins.contains("*")
+    }
+
+    /// What does not fit a request of this machine.
+    package enum Mismatch: Sendable, Equatable {
+        /// `Host`, or the target's authority; empty where the request names none.
+        case host(String)
+        /// `Origin`; empty where a browser says that another site's page asks, and not whose.
+        case origin(String)
+    }
+
+    // MARK: Proxies
+
+    /// The first header of the request that only proxies write; nil without one.
+    package static func proxyHeader(_ headers: HTTPHeaders) -> String? {
+        headers.fields.first { isOfProxy($0.name) }?.name.lowercased()
+    }
+
+    /// Beside these, all that begin with `X-Forwarded-`.
+    private static let proxyNames = [
+        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
+        "x-original-host", "x-envoy-external-address", "x-proxyuser-ip", "x-appengine-user-ip", "true-client-ip",
+        "cf-connecting-ip", "cf-ray", "fastly-client-ip", "client-ip", "forwarded-for", "x-forwarded",
+    ]
+    private static let forwardedPrefix = "x-forwarded-"
+
+    private static func isOfProxy(_ name: String) -> Bool {
+        let bytes = name.utf8
+        // Most headers are told by their first letter.
+        guard let first = bytes.first.map(lowered), "fvxtc".utf8.contains(first) else { return false }
+        if zip(bytes, forwardedPrefix.utf8).allSatisfy({ lowered($0) == $1 }), bytes.count > forwardedPrefix.utf8.count
+        {
+            return true
+        }
+        return proxyNames.contains {
+            $0.utf8.count == bytes.count && $0.utf8.elementsEqual(bytes) { $0 == lowered($1) }
+        }
+    }
+
+    // MARK: Names
+
+    /// What does not fit; nil for a request that this machine's people and programs could have made.
+    package func mismatch(_ request: HTTPRequest) -> Mismatch? {
+        let host = request.headers["host"]
+        // RFC 9112, section 3.2.2: of an absolute target the authority counts; both must do.
+        if let authority = Self.authority(request.rawTarget), !isOurs(authority) { return .host(authority) }
+        // Only HTTP/1.0 may leave it out. No browser does, but a proxy may, so it is no sign of this machine.
+        guard let host, isOurs(host) else { return .host(host ?? "") }
+        if let origin = request.headers["origin"] { return isOrigin(origin) ? nil : .origin(origin) }
+        // A picture or a script of another site's page: such requests have no Origin. Who follows a link is welcome.
+        if request.headers["sec-fetch-site"] == "cross-site", request.headers["sec-fetch-mode"] != "navigate" {
+            return .origin("")
+        }
+        return nil
+    }
+
+    private static func authority(_ target: String) -> String? {
+        guard target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") else { return nil }
+        return String(target[scheme.upperBound...].prefix { !"/?".contains($0) })
+    }
+
+    private func isOrigin(_ origin: String) -> Bool {
+        if takesAllOrigins || origins.contains(origin.lowercased()) { return true }
+        // "null" is what a page without an origin sends, such as a sandboxed frame of any site.
+        guard let scheme = origin.firstRange(of: "://") else { return false }
+        return isOurs(String(origin[scheme.upperBound...]))
+    }
+
+    /// Whether `host`, with or without a port, is a loopback name or address or one that was named.
+    func isOurs(_ host: String) -> Bool {
+        guard var name = Self.withoutPort(host[...])?.lowercased() else { return false }
+        if name.hasSuffix(".") { name.removeLast() }
+        if name == "localhost" || name == "127.0.0.1" || hosts.contains(name) { return true }
+        // RFC 6761, section 6.3: browsers and resolvers keep these to the machine.
+        if name.hasSuffix(".localhost") { return true }
+        if name.hasPrefix("["), name.hasSuffix("]") {
+            let address = String(name.dropFirst().dropLast())
+            return hosts.contains(address) || IPAddress(address)?.isLoopback == true
+        }
+        return IPAddress(name)?.isLoopback == true
+    }
+
+    private static func withoutPort(_ host: Substring) -> Substring? {
+        guard let colon = host.lastIndex(of: ":"), !host[colon...].contains("]") else { return host }
+        let port = host[host.index(after: colon)...]
+        return port.utf8.allSatisfy(isDigit) ? host[..<colon] : nil
+    }
+}
+
+extension LocalTrust.Mismatch {
+    /// What the client is told: 421 (RFC 9110, section 15.5.20) for a name that is not served, 403 for a page.
+    package func fault(remedy: String) -> HTTPFault {
+        switch self {
+        case .host(let host):
+            let what =
+                host.isEmpty ? "the request names no host" : "the host “\(Self.cut(host))” is not one of this server's"
+            return HTTPFault(
+                status: 421, type: "host_not_served", loc: ["header", "host"], message: "\(what); \(remedy)")
+        case .origin(let origin):
+            let whose = origin.isEmpty ? "another site" : "“\(Self.cut(origin))”"
+            return HTTPFault(
+                status: 403, type: "origin_not_allowed", loc: ["header", "origin"],
+                message: "pages of \(whose) may not ask this server; \(remedy)")
+        }
+    }
+
+    private static func cut(_ text: String) -> String { text.count > 100 ? text.prefix(100) + "…" : text }
+}
+
+extension HTTPRouter {
+    /// The same routes for this machine alone: what arrives for a foreign name, from a foreign page or through a proxy is
+    /// refused. For servers without keys that listen on the loopback interface.
+    ///
+    /// - Parameter remedy: what an operator does who wants to ask from elsewhere, such as `set METRICS_LISTEN to …`.
+    package func forThisMachine(_ trust: LocalTrust = LocalTrust(), remedy: String) -> HTTPRouter {
+        let check: @Sendable (HTTPRequest) throws -> Void = { request in
+            if let mismatch = trust.mismatch(request) { throw mismatch.fault(remedy: remedy) }
+            if let header = LocalTrust.proxyHeader(request.headers) {
+                throw HTTPFault(
+                    status: 403, type: "proxied", loc: ["header", header],
+                    message: "the request comes through a proxy (\(header)), and only this machine may ask; \(remedy)")
+            }
+        }
+        var router = HTTPRouter()
+        for route in routes {
+            switch route.handler {
+            case .sync(let handler):
+                router.on(
+                    route.method, route.pattern,
+                    sync: { request in
+                        try check(request)
+                        return try handler(request)
+                    })
+            case .async(let handler):
+                router.on(
+                    route.method, route.pattern,
+                    async: { request in
+                        try check(request)
+                        return try await handler(request)
+                    })
+            case .stream(let handler):
+                router.on(
+                    route.method, route.pattern,
+                    stream: { request, writer in
+                        try check(request)
+                        try await handler(request, writer)
+                    })
+            }
+        }
+        return router
+    }
+}

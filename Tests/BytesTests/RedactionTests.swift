@@ -1,0 +1,77 @@
+import Bytes
+import Testing
+
+@Suite struct RedactionTests {
+    @Test(arguments: [
+        ("https://stream.wikimedia.org/v2/stream/recentchange", "https://stream.wikimedia.org/v2/stream/recentchange"),
+        ("http://user:s3cret@h:8080/x", "http://***@h:8080/x"), ("http://s3cret@h/", "http://***@h/"),
+        ("http://user:@h/s", "http://***@h/s"), ("http://:s3cret@[::1]:80/", "http://***@[::1]:80/"),
+        ("http://h/x?token=s3cret&wiki=s3cret", "http://h/x?token=***&wiki=***"),
+        ("http://h/x?s3cret", "http://h/x?***"), ("http://h?a=s3cret;b=s3cret", "http://h?a=***&b=***"),
+        ("http://h/x?a=b=s3cret&&c", "http://h/x?a=***&&***"), ("http://h/x#s3cret", "http://h/x#***"),
+        ("http://h/x?", "http://h/x?"), ("http://h/@somebody", "http://h/@somebody"),
+        // What should have been escaped and was not.
+        ("http://u:s3/cret@h/x", "http://***@h/x"), ("http://u:s3@cret@h/x", "http://***@h/x"),
+        ("http://u:s3?cret@h/x", "http://***@h/x"), ("http://u:s3#cret@h/x", "http://***@h/x"),
+        ("http://u:s3@cr/et@h/x", "http://***@h/x"), ("http://u:s3cret", "http://***"),
+        ("http://u:s3cret@", "http://***"), ("user:s3cret@h:9092", "***@h:9092"), ("h:9092", "h:9092"),
+        ("http://u:s%33cret@h/x", "http://***@h/x"), ("https://u:p@h/x?email=a@b", "https://***@h/x?email=***"),
+        ("", ""), ("http://", "http://***"), ("://s3cret@h", "://***@h"), ("weird", "weird"),
+        ("http://gw/https://u:s3cret@h/x?k=s3cret", "http://gw/https://***@h/x?k=***"),
+        ("a://b://s3cret@c", "a://b://***@c"),
+    ])
+    func urls(text: String, shown: String) {
+        #expect(Redaction.url(text) == shown)
+        #expect("\(SecretURL(text))" == shown && String(reflecting: SecretURL(text)) == shown)
+        #expect(SecretURL(text).revealed == text)
+    }
+
+    @Test(arguments: [
+        ("host=h user=u password=s3cret", "host=h user=u password=***"),
+        ("password = 's3 \\'cret' host=h", "password=*** host=h"), ("host=h password=s3 cret", "***"),
+        ("host=h sslpassword=s3cret sslkey=/k", "host=h sslpassword=*** sslkey=/k"),
+        (
+            "host=h scram_client_key=s3cret oauth_client_secret=s3cret",
+            "host=h scram_client_key=*** oauth_client_secret=***"
+        ),
+        ("host=h password='s3cret", "***"), ("host=h passfile=/home/me/.pgpass", "host=h passfile=/home/me/.pgpass"),
+        (
+            "postgresql://u:s3cret@a:1,b:2/db?sslmode=on&sslpassword=s3cret",
+            "postgresql://u:***@a:1,b:2/db?sslmode=on&sslpassword=***"
+        ),
+        ("postgresql://u:s3@cr/et@h/db", "postgresql://***"),
+        ("postgresql://u:s3?cret@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u:s3#cret@h/db", "postgresql://u:***@h/db"),
+    ])
+    func connectionStrings(text: String, shown: String) {
+        #expect(Redaction.dsn(text) == shown)
+        #expect("\(SecretURL(text))" == shown)
+    }
+
+    @Test func urlsInTextsOfOthersAreHidden() {
+        #expect(
+            Redaction.urls(
+                in: "Unsupported proxy syntax in 'http://u:s3cret@h:1' and <https://h/x?t=s3cret> \"ftp://s3cret@h\"")
+                == "Unsupported proxy syntax in 'http://***@h:1' and <https://h/x?t=***> \"ftp://***@h\"")
+        #expect(Redaction.urls(in: "nothing: here") == "nothing: here")
+        #expect(Redaction.urls(in: "a://b://s3cret@c ://") != "")
+    }
+
+    /// What a library or a server repeats of an address, in whatever form.
+    @Test func whatOthersRepeatIsScrubbed() {
+        let url = SecretURL("https://me:p%40ssw0rd@h/x?token=abcd1234&q=ab#frag")
+        for message in [
+            "cannot open https://me:p%40ssw0rd@h/x?token=abcd1234&q=ab#frag", "user me:p%40ssw0rd is refused",
+            "wrong password p@ssw0rd", "GET /x?token=abcd1234: 404", "token abcd1234 has expired",
+        ] {
+            let scrubbed = url.scrubbed(message)
+            for secret in ["p%40ssw0rd", "p@ssw0rd", "abcd1234"] { #expect(!scrubbed.contains(secret), "\(scrubbed)") }
+        }
+        #expect(url.scrubbed("abc me ab") == "abc me ab", "too short to be told from other words")
+        let dsn = SecretURL("host=h user=me password='pa ss'")
+        #expect(dsn.scrubbed("authentication with “pa ss” failed for me") == "authentication with “***” failed for me")
+        #expect(SecretURL("").scrubbed("as it is") == "as it is")
+        let token = SecretURL("https://0123456789abcdef0123@h/")
+        #expect(token.scrubbed("0123456789abcdef0123 is unknown") == "*** is unknown")
+    }
+}
