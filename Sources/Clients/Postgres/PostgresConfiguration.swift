@@ -8,6 +8,9 @@ package struct PostgresConfiguration: Sendable {
     package var applicationName: String
     /// Server settings of the session, set by `set_config` right after the connection is made.
     package var sessionSettings: [(name: String, value: String)]
+    /// Whether a connection fails (kind `pooler`) that leads through a pooler which does not keep a session together. It is
+    /// found out once per process, with a second connection for a moment.
+    package var refusesPoolers = false
 
     package init(
         dsn: String, applicationName: String = "medallion", sessionSettings: [(name: String, value: String)] = []
