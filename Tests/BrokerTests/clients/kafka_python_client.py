@@ -131,14 +131,15 @@ def tools(broker):
     """What consoles and monitors ask beside the above."""
     admin = KafkaAdminClient(bootstrap_servers=broker.address)
     admin.create_topics([NewTopic("tools", 2, 1), NewTopic("other", 1, 1)])
-    produce(broker, "tools", [f"v{i} " + "x" * 1000 for i in range(500)])
+    produce(broker, "tools", [f"v{i} " + "x" * 1000 for i in range(500)], enable_idempotence=True)
     sizes = {}
-    folders = admin.describe_log_dirs()
+    brokers = admin.describe_log_dirs()
+    equal([broker["broker"] for broker in brokers], [1], "brokers")
+    folders = brokers[0]["log_dirs"]
     for folder in folders:
         for topic in folder["topics"]:
             for partition in topic["partitions"]:
-                sizes[topic["topic"] if "topic" in topic else topic["name"], partition["partition_index"]] = (
-                    partition["partition_size"])
+                sizes[topic["name"], partition["partition_index"]] = partition["partition_size"]
     here = {}
     for topic, index in sizes:
         path = f"{broker.folder.name}/data/{topic}-{index}"
@@ -150,7 +151,7 @@ def tools(broker):
     equal(folders[0]["total_bytes"], space.total, "size of the file system")
     equal(0 <= folders[0]["usable_bytes"] <= space.total, True, "free bytes")
     equal(not admin.list_partition_reassignments(), True, "reassignments under way")
-    equal(not admin.list_transactions(), True, "transactions")
+    equal(admin.list_transactions(), {1: []}, "transactions")
     producers = str(admin.describe_producers([TopicPartition("tools", 0)]))
     assert "producer_id" in producers, producers
     consumer = KafkaConsumer("tools", bootstrap_servers=broker.address, group_id="tools-group",
