@@ -81,7 +81,8 @@ let package = Package(
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "CLateLibraries", "Bytes"]),
         module("Clients", "Processes", uses: ["CSpawn"]),
-        module("Clients", "HTTPClient", uses: ["CCurl", "CLateLibraries", "Bytes"]),
+        // What proxies pack is unpacked with the wrappers that are there.
+        module("Clients", "HTTPClient", uses: ["CCurl", "CLateLibraries", "Gzip", "Zstd", "Bytes"]),
         // S3 is HTTP with a signature, which libcurl computes; it is wrapped once.
         module("Clients", "ObjectStorage", uses: ["HTTPClient", "Bytes"]),
         module("Clients", "EventLoop", uses: ["CEvent", "COpenSSL", "Bytes"]),

@@ -36,7 +36,7 @@ wheels_disk_megabytes=900
 free_megabytes_needed=4000
 
 if [ "${1:-}" = "--tests" ]; then
-    packages+=(chromium chromium-driver curl jq kcat openssl wrk)
+    packages+=(chromium chromium-driver curl jq kcat openssl pgbouncer wrk)
     debian_megabytes=335
 elif [ $# -gt 0 ]; then
     echo "usage: tools/setup.sh [--tests]" >&2

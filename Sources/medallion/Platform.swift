@@ -121,7 +121,9 @@ final class Platform: Sendable {
 
     /// - Throws: ``Failure`` (69) where the embedded server does not run.
     func database(_ role: String) throws -> PostgresConfiguration {
-        PostgresConfiguration(dsn: try dsn(), applicationName: "medallion-\(role)")
+        var configuration = PostgresConfiguration(dsn: try dsn(), applicationName: "medallion-\(role)")
+        configuration.refusesPoolers = !isDatabaseEmbedded
+        return configuration
     }
 
     private func dsn() throws -> String {

@@ -87,4 +87,34 @@ struct OffsetSearchTests {
             #expect(search.budget >= 0)
         }
     }
+
+    @Test(
+        "The largest time is that of a record that is there, also where the log's start has passed a larger one",
+        arguments: PayloadDecompressor.Codec.allCases)
+    func largestBehindStart(_ codec: PayloadDecompressor.Codec) throws {
+        let log = try TestLog.open(folder.file("log-\(codec)"), settings)
+        // Offsets 0 to 4 in one batch, whose times rise and fall; then 5 to 104.
+        let times = [10, 900, 30, 700, 20]
+        let records = times.enumerated().flatMap { index, time in
+            TestBatch.record([time, index, -1, 1], Array("x".utf8) + [0])
+        }
+        let plain = TestBatch.make(times.map(String.init), timestamp: 6_000)
+        let payload =
+            switch codec {
+            case .gzip: Packing.gzip(records)
+            case .snappy: Packing.snappy(records)
+            case .lz4: Packing.lz4(records)
+            case .zstd: try Packing.zstd(records)
+            }
+        try log.write(TestBatch.with(payload: payload, attributes: codec.rawValue, plain), settings: settings)
+        try log.write(try TestBatch.packed(values, codec, timestamp: 6_100), settings: settings)
+        // By the log's start: the first record with the largest time.
+        for (start, expected) in [(0, 1), (1, 1), (2, 3), (3, 3), (4, 104), (5, 104), (104, 104), (105, -1)] {
+            if start > 0 { _ = try log.deleteRecords(before: Int64(start)) }
+            var validator = BatchValidator()
+            var search = OffsetSearch()
+            let found = offset(ListOffsetsRequest.largestTimestamp, log, &search, &validator)
+            #expect(found == Int64(expected), "with the start at \(start)")
+        }
+    }
 }

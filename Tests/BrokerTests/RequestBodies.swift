@@ -19,6 +19,13 @@ enum RequestBodies {
         case .deleteTopics, .deleteRecords, .offsetForLeaderEpoch, .describeConfigs, .createPartitions,
             .incrementalAlterConfigs, .describeCluster:
             administration(&writer, api, version)
+        case .describeLogDirs, .describeProducers, .offsetDelete, .electLeaders, .alterPartitionReassignments,
+            .listPartitionReassignments, .alterConfigs:
+            tools(&writer, api, version)
+        case .saslHandshake, .describeACLs, .createACLs, .deleteACLs, .describeClientQuotas, .alterClientQuotas,
+            .describeUserScramCredentials, .alterUserScramCredentials, .describeTransactions, .listTransactions,
+            .consumerGroupHeartbeat, .shareGroupHeartbeat:
+            refused(&writer, api, version)
         case .apiVersions: break
         }
         return writer.take()

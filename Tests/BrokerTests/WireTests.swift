@@ -45,6 +45,17 @@ struct WireTests {
         case .createPartitions: _ = try CreatePartitionsRequest(&reader)
         case .incrementalAlterConfigs: _ = try AlterConfigsRequest(&reader)
         case .describeCluster: _ = try DescribeClusterRequest(&reader, version: version)
+        case .alterConfigs: _ = try AlterConfigsRequest(&reader, isIncremental: false)
+        case .describeLogDirs: _ = try DescribeLogDirsRequest(&reader)
+        case .describeProducers: _ = try DescribeProducersRequest(&reader)
+        case .offsetDelete: _ = try OffsetDeleteRequest(&reader)
+        case .electLeaders: _ = try ElectLeadersRequest(&reader, version: version)
+        case .alterPartitionReassignments: _ = try AlterReassignmentsRequest(&reader)
+        case .listPartitionReassignments: _ = try ListReassignmentsRequest(&reader)
+        case .saslHandshake, .describeACLs, .createACLs, .deleteACLs, .describeClientQuotas, .alterClientQuotas,
+            .describeUserScramCredentials, .alterUserScramCredentials, .describeTransactions, .listTransactions,
+            .consumerGroupHeartbeat, .shareGroupHeartbeat:
+            _ = try RefusedRequest(api, &reader, version: version)
         case .apiVersions: break
         }
     }

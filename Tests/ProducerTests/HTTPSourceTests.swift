@@ -83,6 +83,43 @@ struct HTTPSourceTests {
         )
     }
 
+    @Test("what a proxy packs unasked is unpacked, event by event", arguments: ["gzip", "deflate"])
+    func packed(encoding: String) async throws {
+        let cluster = try #require(MockCluster())
+        cluster.createTopic(Self.topic, partitions: 2)
+        let server = try PackingServer(encoding, eventCount: 20)
+        defer { server.stop() }
+        // The stream stays open: what is not unpacked at once never comes.
+        let (status, content) = try await run(configuration(cluster, port: server.port)) {
+            $0.acknowledgedPosition >= 20
+        }
+        #expect(content.ids == Array(1...20))
+        for record in content.records {
+            let number = try #require(record.headers["sse_id"].flatMap { Int($0) })
+            #expect(record.value == Array(PackingServer.payload(number).utf8))
+        }
+        #expect(status.reconnects == 0)
+        #expect(server.asked == ["identity"])
+    }
+
+    @Test("an encoding that cannot be undone is named, and the source tried again after a while")
+    func unknownEncoding() async throws {
+        let cluster = try #require(MockCluster())
+        cluster.createTopic(Self.topic, partitions: 2)
+        let server = try PackingServer("br", eventCount: 20)
+        defer { server.stop() }
+        let registry = MetricsRegistry()
+        let (status, content) = try await run(configuration(cluster, port: server.port), metrics: registry) {
+            $0.reconnects >= 3
+        }
+        #expect(status.lastError?.contains("Content-Encoding: br") == true, "\(status.lastError ?? "no error")")
+        #expect(content.records.isEmpty)
+        let counter = registry.counter(
+            "medallion_producer_reconnects_total", help: "", labels: [("cause", "content_encoding")])
+        #expect(counter.value >= 3)
+        #expect(!status.isConnected && status.lastEventArrivalMilliseconds == nil)
+    }
+
     @Test("a source that is not there is tried again and again, and said so")
     func refused() async throws {
         let cluster = try #require(MockCluster())

@@ -171,6 +171,7 @@ enum Rules {
     static let extraArrows: Set<String> = [
         "HTTPServer → EventLoop",  // libevent is wrapped once; the broker shares the loop
         "ObjectStorage → HTTPClient",  // S3 is HTTP with a signature that libcurl computes; it is wrapped once
+        "HTTPClient → Gzip", "HTTPClient → Zstd",  // what proxies pack is unpacked with the wrappers that are there
         "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         "Simulator → Producer",  // its recorder reads the stream with the producer's parser

@@ -52,3 +52,42 @@ static inline ptrdiff_t medallion_gunzip(void *memory, const uint8_t *bytes, siz
   if (state->avail_in != 0 || state->read_in_length >= 8) return -1;
   return (ptrdiff_t)state->total_out;
 }
+
+// Begins to unpack a stream piece by piece, in memory from `medallion_gunzip_state`. `wrapper` is ISAL_GZIP, ISAL_ZLIB or
+// ISAL_DEFLATE (no wrapper).
+static inline void medallion_inflate_begin(void *memory, uint32_t wrapper) {
+  struct inflate_state *state = (struct inflate_state *)memory;
+  isal_inflate_init(state);
+  state->crc_flag = wrapper;
+}
+
+// Takes what it can of the `*count` bytes, which becomes what is left of them, and returns how many came out; -1 where
+// they are no such stream or its sum is wrong.
+static inline ptrdiff_t medallion_inflate_step(void *memory, const uint8_t *bytes, size_t *count, uint8_t *out,
+                                               size_t capacity) {
+  struct inflate_state *state = (struct inflate_state *)memory;
+  uint32_t given = *count > UINT32_MAX ? UINT32_MAX : (uint32_t)*count;
+  uint32_t room = capacity > UINT32_MAX ? UINT32_MAX : (uint32_t)capacity;
+  state->next_in = (uint8_t *)bytes;
+  state->avail_in = given;
+  state->next_out = out;
+  state->avail_out = room;
+  int result = isal_inflate(state);
+  if (result != ISAL_DECOMP_OK && result != ISAL_END_INPUT && result != ISAL_OUT_OVERFLOW) return -1;
+  *count -= given - state->avail_in;
+  return (ptrdiff_t)(room - state->avail_out);
+}
+
+// Whether the stream is unpacked to its end.
+static inline int medallion_inflate_is_done(const void *memory) {
+  return ((const struct inflate_state *)memory)->block_state == ISAL_BLOCK_FINISH;
+}
+
+// The whole bytes that were read ahead and lie behind the stream's end; at most eight.
+static inline size_t medallion_inflate_ahead(const void *memory, uint8_t ahead[8]) {
+  const struct inflate_state *state = (const struct inflate_state *)memory;
+  size_t count = state->read_in_length > 0 ? (size_t)state->read_in_length / 8 : 0;
+  uint64_t bits = state->read_in >> (state->read_in_length % 8);
+  for (size_t i = 0; i < count && i < 8; i++) ahead[i] = (uint8_t)(bits >> (8 * i));
+  return count < 8 ? count : 8;
+}

@@ -71,7 +71,6 @@ final class CurlHandle {
         setter.set(CURLOPT_USERAGENT, configuration.userAgent)
         setter.set(CURLOPT_FOLLOWLOCATION, request.redirectsMax > 0 ? 1 : 0)
         setter.set(CURLOPT_MAXREDIRS, request.redirectsMax)
-        if request.acceptsCompression { setter.set(CURLOPT_ACCEPT_ENCODING, "") }
         set(methodAndBodyOf: request, &setter)
         set(signatureOf: request, &setter)
         try setHeaders(request)
@@ -155,7 +154,11 @@ final class CurlHandle {
         // Without it libcurl waits a second for 100 Continue before it sends a larger body. libcurl 7.88 would sign a
         // header that is only taken out, and S3 knows 100 Continue.
         if request.signature == nil { headerList = curl_slist_append(headerList, "Expect:") }
-        for (name, value) in request.headers {
+        let asks = request.headers.contains { $0.name.lowercased() == "accept-encoding" }
+        // Without the header any encoding is welcome (RFC 9110, section 12.5.3), and proxies take that at its word.
+        let isIdentityWanted = request.contentCoding == .undone && !asks
+        let extra = isIdentityWanted ? [(name: "Accept-Encoding", value: "identity")] : []
+        for (name, value) in request.headers + extra {
             let isProper =
                 !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
                 && value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }

@@ -71,20 +71,52 @@ package final class HTTPClient: @unchecked Sendable {
             transfer.wait(milliseconds: Self.pollMillisecondsMax)
         }
         guard let head = sink.head else { throw transfer.error(.badReply) }
+        let body = try Self.unpacked(sink.takeBody(), head.status, head.headers, request)
         return HTTPClientResponse(
-            status: head.status, headers: head.headers, body: sink.takeBody(), subject: request.subject,
+            status: head.status, headers: head.headers, body: body, subject: request.subject,
             url: SecretURL(request.url))
+    }
+
+    /// The body of a whole reply as it was before it was encoded for its way.
+    private static func unpacked(
+        _ body: [UInt8], _ status: Int, _ headers: HTTPClientHeaders, _ request: HTTPClientRequest
+    ) throws(HTTPClientError) -> [UInt8] {
+        guard request.contentCoding == .undone, !body.isEmpty else { return body }
+        do {
+            guard let decoder = try ContentDecoder(headers) else { return body }
+            var unpacked: [UInt8] = []
+            try body.withUnsafeBytes { bytes in
+                try decoder.feed(bytes) { piece in
+                    guard unpacked.count + piece.count <= request.bodyBytesMax else {
+                        throw HTTPClientError(
+                            kind: .bodyTooLarge, subject: request.subject,
+                            detail: "more than \(request.bodyBytesMax) bytes once unpacked")
+                    }
+                    unpacked.append(contentsOf: piece)
+                }
+            }
+            guard decoder.isWhole else { throw ContentFault.damaged(decoder.name) }
+            return unpacked
+        } catch {
+            // What a refusal says beyond its status is of no use to programs: the status must reach them.
+            if !(200..<300).contains(status) { return [] }
+            if let fault = error as? ContentFault { throw HTTPClientError(fault, subject: request.subject) }
+            throw error as? HTTPClientError
+                ?? HTTPClientError(kind: .damagedBody, subject: request.subject, detail: "\(error)")
+        }
     }
 
     /// Sends `request` and hands over the reply's body as it comes, for as long as it goes on.
     ///
     /// All closures run on the calling thread. While `onBytes` blocks nothing is read, so the sender is slowed down by
-    /// TCP; at most about 2 MB are held in between.
+    /// TCP; at most about 2 MB are held in between. What a proxy has packed is unpacked in pieces of at most 128 KiB, each of
+    /// which `onBytes` has before the next is made.
     /// - Parameters:
     ///   - connectTimeoutMilliseconds: for name, connection and TLS handshake.
     ///   - stallTimeoutMilliseconds: the longest time without a byte from the server, counted from the connection's
     ///     start; time spent in `onBytes` does not count.
-    ///   - shouldStop: asked at least every 200 ms (and after ``wake()``), but not while `onBytes` runs.
+    ///   - shouldStop: asked at least every 200 ms (and after ``wake()``), and before each piece that was unpacked, but not
+    ///     while `onBytes` runs.
     ///   - onHead: status and headers, once; false ends the stream as ``StreamEnd/declined``.
     ///   - onBytes: a part of the body, lent for the call.
     /// - Throws: ``HTTPClientError``, or what `onBytes` throws.
@@ -102,6 +134,7 @@ package final class HTTPClient: @unchecked Sendable {
         try transfer.begin()
         defer { transfer.end() }
         var isHeadTold = false
+        var decoder: ContentDecoder?
         var bytesSeen = 0
         var lastByte = SystemClock.monotonicNanoseconds()
         // Connecting has a time of its own, in which no byte can come.
@@ -120,11 +153,17 @@ package final class HTTPClient: @unchecked Sendable {
             }
             if !isHeadTold, let head = sink.head {
                 isHeadTold = true
+                // Of a body that cannot be read nobody is told that it comes; a refusal needs no body.
+                if (200..<300).contains(head.status) { decoder = try Self.decoder(head.headers, request) }
                 guard onHead(head.status, head.headers) else { return .declined }
+                if decoder == nil { decoder = try Self.decoder(head.headers, request) }
             }
             if isHeadTold, !sink.body.isEmpty {
                 let body = sink.takeBody()
-                try body.withUnsafeBytes { try onBytes($0) }
+                let goesOn = try body.withUnsafeBytes { bytes in
+                    try Self.hand(bytes, decoder, request, shouldStop, onBytes)
+                }
+                guard goesOn else { return .stopped }
                 sink.reuse(body)
                 lastByte = SystemClock.monotonicNanoseconds()
             } else if sink.bytesTotal != bytesSeen {
@@ -134,6 +173,9 @@ package final class HTTPClient: @unchecked Sendable {
             if let failure { throw failure }
             if isDone {
                 guard isHeadTold else { throw transfer.error(.badReply) }
+                if let decoder, !decoder.isWhole {
+                    throw transfer.error(.cut, "in the middle of its Content-Encoding: \(decoder.name)")
+                }
                 return .finished
             }
             let silence = SystemClock.monotonicNanoseconds() - lastByte
@@ -141,6 +183,42 @@ package final class HTTPClient: @unchecked Sendable {
                 throw transfer.error(.stall, "no byte for \(silence / 1_000_000) ms")
             }
             transfer.wait(milliseconds: min(Self.pollMillisecondsMax, max(1, Int64(stallTimeoutMilliseconds))))
+        }
+    }
+
+    private static func decoder(
+        _ headers: HTTPClientHeaders, _ request: HTTPClientRequest
+    ) throws(HTTPClientError) -> ContentDecoder? {
+        guard request.contentCoding == .undone else { return nil }
+        do throws(ContentFault) {
+            return try ContentDecoder(headers)
+        } catch {
+            throw HTTPClientError(error, subject: request.subject)
+        }
+    }
+
+    /// Hands a part of the body on, unpacked.
+    ///
+    /// - Returns: false where `shouldStop` said so in between.
+    private static func hand(
+        _ bytes: UnsafeRawBufferPointer, _ decoder: ContentDecoder?, _ request: HTTPClientRequest,
+        _ shouldStop: () -> Bool, _ onBytes: (_ bytes: UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Bool {
+        guard let decoder else {
+            try onBytes(bytes)
+            return true
+        }
+        struct Stopped: Error {}
+        do {
+            try decoder.feed(bytes) { piece in
+                if shouldStop() { throw Stopped() }
+                try onBytes(piece)
+            }
+            return true
+        } catch is Stopped {
+            return false
+        } catch let fault as ContentFault {
+            throw HTTPClientError(fault, subject: request.subject)
         }
     }
 

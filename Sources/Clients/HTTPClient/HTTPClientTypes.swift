@@ -14,8 +14,8 @@ package struct HTTPClientRequest: Sendable {
     package var redirectsMax = 0
     /// The reply's body of a buffered request, bytes; beyond it the request fails.
     package var bodyBytesMax = 16 * 1_048_576
-    /// Whether to ask for gzip, br and zstd, and undo them.
-    package var acceptsCompression = false
+    /// How the reply's body may be encoded on its way.
+    package var contentCoding = ContentCoding.undone
     /// Sent in place of ``body``, from a file.
     package var upload: HTTPClientUpload?
     /// Signs the request; nil for none.
@@ -32,6 +32,16 @@ package struct HTTPClientRequest: Sendable {
         self.headers = headers
         self.body = body
     }
+}
+
+/// What is asked about, and done with, the `Content-Encoding` of a reply.
+package enum ContentCoding: Sendable {
+    /// Asks for `identity`, unless the request brings an `Accept-Encoding` of its own. Where a proxy encodes all the same,
+    /// gzip, deflate and zstd are undone, and any other encoding fails the request by name.
+    case undone
+    /// Neither asks nor undoes anything: for stored objects, whose encoding is theirs, and whose requests are signed with all
+    /// their headers.
+    case asStored
 }
 
 /// A file's bytes as the body of a `PUT`, read while they are sent.
@@ -67,6 +77,9 @@ package struct HTTPClientSignature: Sendable {
 /// A reply's header fields in order; names are compared without regard to case.
 package struct HTTPClientHeaders: Sendable {
     package internal(set) var fields: [(name: String, value: String)] = []
+
+    /// The encodings of the body, as `Content-Encoding` names them, without `identity`; empty where it stands as it is.
+    package var contentEncodings: [String] { ContentDecoder.codings(self) }
 
     /// The first value of `name`.
     package subscript(name: String) -> String? {
@@ -131,6 +144,10 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
         case cut
         /// What came is not HTTP, or redirects without end.
         case badReply
+        /// The body is in a `Content-Encoding` that is not undone here.
+        case contentEncoding
+        /// The body is not what its `Content-Encoding` says, or ends in the middle of it.
+        case damagedBody
         /// The body is larger than allowed.
         case bodyTooLarge
         /// `shouldStop` said so.
@@ -161,9 +178,9 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
     /// Whether the same request may succeed later.
     package var isRetriable: Bool {
         switch kind {
-        case .dns, .connect, .timeout, .stall, .cut: true
+        case .dns, .connect, .timeout, .stall, .cut, .damagedBody: true
         case .http(let status): [408, 425, 429, 500, 502, 503, 504].contains(status)
-        case .invalidRequest, .tls, .badReply, .bodyTooLarge, .stopped, .library: false
+        case .invalidRequest, .tls, .badReply, .contentEncoding, .bodyTooLarge, .stopped, .library: false
         }
     }
 
@@ -178,12 +195,35 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
             case .stall: "stalled"
             case .cut: "was cut off"
             case .badReply: "got a reply that is not proper HTTP"
+            case .contentEncoding: "got a body in an encoding that is not read here"
+            case .damagedBody: "got a body that cannot be unpacked"
             case .bodyTooLarge: "got a body larger than allowed"
             case .stopped: "was stopped"
             case .http(let status): "got status \(status)"
             case .library: "failed inside libcurl"
             }
         return detail.isEmpty ? "\(subject) \(what)" : "\(subject) \(what): \(detail)"
+    }
+}
+
+extension HTTPClientError {
+    init(_ fault: ContentFault, subject: String) {
+        switch fault {
+        case .unknown(let name):
+            self.init(
+                kind: .contentEncoding, subject: subject,
+                detail:
+                    "Content-Encoding: \(name); identity was asked for, and gzip, deflate and zstd are read as well: have "
+                    + "the server, or the proxy before it, send one of them (docs/troubleshooting.md)")
+        case .damaged(let name):
+            self.init(kind: .damagedBody, subject: subject, detail: "damaged, or not in Content-Encoding: \(name)")
+        case .tooMuch(let name):
+            self.init(
+                kind: .bodyTooLarge, subject: subject,
+                detail: "it unpacks (Content-Encoding: \(name)) to more than \(ContentDecoder.ratioMax) times its size")
+        case .outOfMemory:
+            self.init(kind: .library, subject: subject, detail: "out of memory")
+        }
     }
 }
 

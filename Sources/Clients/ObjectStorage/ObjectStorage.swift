@@ -94,7 +94,7 @@ package final class ObjectStorage: Sendable {
         guard reply.status == 206 || start == 0, reply.body.count == count else {
             throw failure(
                 .mismatch, "get", key, status: reply.status,
-                reason: "\(reply.body.count) bytes came for bytes \(start)..<\(start + count)")
+                reason: "\(reply.body.count) bytes came for bytes \(start)..<\(start + count)" + Self.packed(reply))
         }
         return reply.body
     }
@@ -138,7 +138,9 @@ package final class ObjectStorage: Sendable {
             ]
             let reply = try send(request("GET", "", query: query), "list", "", bytes: 0)
             guard let page = ListPage(reply.body) else {
-                throw failure(.refused, "list", prefix, status: reply.status, reason: "the reply is no listing")
+                throw failure(
+                    .refused, "list", prefix, status: reply.status,
+                    reason: "the reply is no listing" + Self.packed(reply))
             }
             for object in page.objects where !body(object) { return }
             guard let next = page.nextToken else { return }
@@ -147,6 +149,13 @@ package final class ObjectStorage: Sendable {
             }
             token = next
         }
+    }
+
+    /// For errors: that something packed the reply on its way, where it did.
+    private static func packed(_ reply: HTTPClientResponse) -> String {
+        let encodings = reply.headers.contentEncodings.joined(separator: ", ")
+        return encodings.isEmpty
+            ? "" : "; it came with Content-Encoding: \(encodings), so let no proxy compress what the storage sends"
     }
 
     // MARK: - Requests
@@ -161,6 +170,7 @@ package final class ObjectStorage: Sendable {
             url += "?" + query.map { "\($0.0)=\(URLText.encoded($0.1))" }.joined(separator: "&")
         }
         var request = HTTPClientRequest(method: method, url: url)
+        request.contentCoding = .asStored
         request.headers = [("x-amz-content-sha256", bodySHA256 ?? Self.emptySHA256)]
         request.signature = HTTPClientSignature(
             region: configuration.region, service: "s3", accessKeyID: configuration.accessKeyID,

@@ -10,6 +10,9 @@ package struct PostgresConfiguration: Sendable {
     package var sessionSettings: [(name: String, value: String)]
     /// Stops calls from other threads; nil where nobody does.
     package var interrupt: PostgresInterrupt?
+    /// Whether a connection fails (kind `pooler`) that leads through a pooler which does not keep a session together. It is
+    /// found out once per process, with a second connection for a moment.
+    package var refusesPoolers = false
 
     package init(
         dsn: String, applicationName: String = "medallion", sessionSettings: [(name: String, value: String)] = []

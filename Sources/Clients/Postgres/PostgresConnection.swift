@@ -23,7 +23,8 @@ package final class PostgresConnection {
 
     /// Connects and sets the session up.
     ///
-    /// - Throws: kind `usage` for a DSN that cannot be read, `connect` or `timeout` otherwise.
+    /// - Throws: kind `usage` for a DSN that cannot be read, `pooler` where the configuration refuses poolers and there is one,
+    ///   `connect` or `timeout` otherwise.
     package init(_ configuration: PostgresConfiguration, timeoutMilliseconds: Int) throws(PostgresError) {
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
         server = try ConnectionSteps.describe(dsn: configuration.dsn.revealed)
@@ -31,6 +32,9 @@ package final class PostgresConnection {
         let connection = try ConnectionSteps.connect(configuration, server: server, deadline: deadline)
         handle = connection
         PQsetNoticeReceiver(connection, receiveNotice, Unmanaged.passUnretained(notices).toOpaque())
+        if configuration.refusesPoolers {
+            try PoolerProbe.check(self, configuration, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
+        }
         var batch = PostgresBatch()
         batch.add(ConnectionWatch())
         for setting in configuration.sessionSettings {

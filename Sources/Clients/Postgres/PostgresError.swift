@@ -15,6 +15,8 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
         case closed
         /// The server refused the statement; see `sqlState`.
         case server
+        /// A connection pooler stands between, which does not keep a session together.
+        case pooler
         /// A value did not have the type that the statement's row expects.
         case decode
         /// The program asked for something that cannot be.
@@ -52,7 +54,7 @@ package struct PostgresError: Error, CustomStringConvertible, Sendable {
     package var isRetriable: Bool {
         switch kind {
         case .connect, .timeout, .closed: return true
-        case .decode, .usage, .interrupted: return false
+        case .decode, .usage, .interrupted, .pooler: return false
         case .server:
             guard let sqlState else { return false }
             if Self.retriableCodes.contains(sqlState) { return true }

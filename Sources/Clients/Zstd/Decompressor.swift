@@ -97,7 +97,41 @@ package struct StreamDecompressor: ~Copyable {
         buffer = [UInt8](repeating: 0, count: ZSTD_DStreamOutSize())
     }
 
+    /// - Parameter windowBytesLog: the logarithm (base 2) of the largest window that a frame may ask for, and so of the memory
+    ///   that a stranger's frame can take; a frame that asks for more is an error.
+    package init(windowBytesLog: Int32) throws(ZstdError) {
+        try self.init()
+        ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, windowBytesLog)
+    }
+
     deinit { ZSTD_freeDCtx(context) }
+
+    /// Takes bytes of `source` from `position` on until a piece of at most 128 KiB came out or they are used up.
+    ///
+    /// - Returns: how many bytes came out, for ``withPiece(_:_:)``. Where they are as many as fit there may be more.
+    package mutating func step(_ source: UnsafeRawBufferPointer, from position: inout Int) throws(ZstdError) -> Int {
+        var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: position)
+        var code = 0
+        var produced = 0
+        buffer.withUnsafeMutableBytes { room in
+            var output = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
+            code = ZSTD_decompressStream(context, &output, &input)
+            produced = output.pos
+        }
+        guard ZSTD_isError(code) == 0 else { throw ZstdError("decompress a stream", code: code) }
+        // Without input the library says how much it wants of the next frame, which is no sign of a frame begun.
+        if input.pos > position || produced > 0 { isAtFrameEnd = code == 0 }
+        position = input.pos
+        return produced
+    }
+
+    /// Lends the first `count` bytes of the last piece.
+    package func withPiece(_ count: Int, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        try buffer.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+    }
+
+    /// The size of a full piece, bytes.
+    package var pieceBytes: Int { buffer.count }
 
     /// Takes the next compressed bytes and lends what comes out, in pieces of at most 128 KiB.
     package mutating func feed(

@@ -5,11 +5,14 @@ package struct SourceHead: Sendable {
     package var contentType: String
     /// The header Retry-After as sent.
     package var retryAfter: String?
+    /// What the body is packed in on its way, and unpacked by the source; empty for nothing.
+    package var contentEncoding: String
 
-    package init(status: Int, contentType: String, retryAfter: String? = nil) {
+    package init(status: Int, contentType: String, retryAfter: String? = nil, contentEncoding: String = "") {
         self.status = status
         self.contentType = contentType
         self.retryAfter = retryAfter
+        self.contentEncoding = contentEncoding
     }
 }
 

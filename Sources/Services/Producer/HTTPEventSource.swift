@@ -10,7 +10,8 @@ package struct HTTPEventSource: EventSource {
         client = HTTPClient(HTTPClientConfiguration(userAgent: configuration.userAgent))
     }
 
-    /// See ``EventSource/stream(lastEventID:shouldStop:onHead:onBytes:)``. Redirects are followed, five at most.
+    /// See ``EventSource/stream(lastEventID:shouldStop:onHead:onBytes:)``. Redirects are followed, five at most. The body is
+    /// asked for as it is; what a proxy packs all the same is unpacked, or refused by name.
     package func stream(
         lastEventID: [UInt8], shouldStop: () -> Bool, onHead: (SourceHead) -> Bool,
         onBytes: (UnsafeRawBufferPointer) throws -> Void
@@ -34,14 +35,16 @@ package struct HTTPEventSource: EventSource {
     private static func head(_ status: Int, _ headers: HTTPClientHeaders) -> SourceHead {
         let type = (headers["Content-Type"] ?? "").prefix { $0 != ";" }
         return SourceHead(
-            status: status, contentType: type.filter { $0 != " " }.lowercased(), retryAfter: headers["Retry-After"])
+            status: status, contentType: type.filter { $0 != " " }.lowercased(), retryAfter: headers["Retry-After"],
+            contentEncoding: headers.contentEncodings.joined(separator: ", "))
     }
 
     private static func cause(of kind: HTTPClientError.Kind) -> ReconnectCause {
         switch kind {
         case .stall, .timeout: .stalled
         case .invalidRequest: .notAStream
-        case .dns, .connect, .tls, .cut, .badReply, .bodyTooLarge, .stopped, .http, .library: .connection
+        case .contentEncoding: .contentEncoding
+        case .dns, .connect, .tls, .cut, .badReply, .damagedBody, .bodyTooLarge, .stopped, .http, .library: .connection
         }
     }
 }

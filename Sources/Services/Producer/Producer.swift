@@ -214,7 +214,11 @@ private final class ProducerRun {
             status.isConnected = true
             status.phase = .streaming
         }
-        logger.info("connected", ["url": "\(configuration.url)"])
+        if head.contentEncoding.isEmpty {
+            logger.info("connected", ["url": "\(configuration.url)"])
+        } else {
+            logger.info("connected", ["url": "\(configuration.url)", "content_encoding": head.contentEncoding])
+        }
         return true
     }
 

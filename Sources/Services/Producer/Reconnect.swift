@@ -17,6 +17,8 @@ package enum ReconnectCause: String, Sendable, CaseIterable {
     case forbidden
     /// Any other status, or a reply that is not an event stream.
     case notAStream = "not_a_stream"
+    /// A Content-Encoding that nobody asked for and that is not undone here.
+    case contentEncoding = "content_encoding"
 }
 
 /// How long to wait before the next attempt.
@@ -53,7 +55,9 @@ package struct ReconnectPolicy {
         if connectedMilliseconds >= Int64(length) { backoff.reset() }
         var wait = backoff.next()
         if let wish = serverRetryMilliseconds { wait = max(wait, min(wish, configuration.reconnectMaxMilliseconds)) }
-        if cause == .forbidden || cause == .notAStream { wait = max(wait, configuration.refusedMilliseconds) }
+        if [.forbidden, .notAStream, .contentEncoding].contains(cause) {
+            wait = max(wait, configuration.refusedMilliseconds)
+        }
         if let asked = retryAfterMilliseconds {
             // Never before the time that was asked for; the jitter of `wait` goes on top.
             let bounded = min(max(asked, 0), configuration.retryAfterMaxMilliseconds)

@@ -5,9 +5,11 @@ import threading
 import time
 
 import confluent_kafka
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
-                                   NewTopic, OffsetSpec)
+from confluent_kafka import Consumer, ElectionType, KafkaError, Producer, ShareConsumer, TopicPartition
+from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient,
+                                   AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
+                                   ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism,
+                                   UserScramCredentialUpsertion)
 
 from harness import PATIENCE, Broker, Report, equal, rebalance_trial, until
 
@@ -186,6 +188,25 @@ def seek_by_time(broker):
     equal(consumer.get_watermark_offsets(TopicPartition("times", 0), PATIENCE), (0, 100), "watermarks")
     newest = wait(admin(broker).list_offsets({TopicPartition("times", 0): OffsetSpec.max_timestamp()}))
     equal(list(newest.values())[0].offset, 99, "largest time")
+    # Several batches; within one, times that fall, that are equal, and the largest twice.
+    batches = [[0, 10, 5, 5, 90], [3, 90, 2, 1, 0], [200, 100, 200, 150, 120]]
+    for codec in CODECS:
+        topic = f"times-{codec}"
+        create(broker, topic, **{"message.timestamp.type": "CreateTime"})
+        base = 1_700_000_000_000
+        for batch in batches:
+            producer = Producer({"bootstrap.servers": broker.address, "compression.type": codec, "linger.ms": 200})
+            for delta in batch:
+                producer.produce(topic, b"some text that repeats " * 5, timestamp=base + delta)
+            equal(producer.flush(PATIENCE), 0, "records not acknowledged")
+        flat = [delta for batch in batches for delta in batch]
+        for asked in [0, 1, 5, 6, 11, 90, 91, 151, 200]:
+            # The first record that is not older, in the order of offsets.
+            right = next(offset for offset, delta in enumerate(flat) if delta >= asked)
+            found = consumer.offsets_for_times([TopicPartition(topic, 0, base + asked)], PATIENCE)[0].offset
+            equal(found, right, f"{codec}: the first record at or after +{asked}")
+        newest = list(wait(admin(broker).list_offsets({TopicPartition(topic, 0): OffsetSpec.max_timestamp()})).values())
+        equal((newest[0].offset, newest[0].timestamp - base), (10, 200), f"{codec}: largest time")
     consumer.close()
 
 
@@ -236,6 +257,77 @@ def administration(broker):
     equal([(n.id, n.port) for n in cluster.nodes], [(1, broker.port)], "nodes")
     wait(client.delete_topics(["admin"], operation_timeout=PATIENCE))
     assert "admin" not in client.list_topics(timeout=PATIENCE).topics
+
+
+def tools(broker):
+    """What consoles ask beside the above: an answer, or a refusal that says what there is not."""
+    client = admin(broker)
+    create(broker, "tools", 2)
+    elected = client.elect_leaders(ElectionType.PREFERRED, [TopicPartition("tools", 0), TopicPartition("none", 0)])
+    codes = {p.topic: e.code() for p, e in elected.result(PATIENCE).items()}
+    equal(codes, {"tools": KafkaError.ELECTION_NOT_NEEDED, "none": KafkaError.UNKNOWN_TOPIC_OR_PART}, "elections")
+    resource = ConfigResource(ConfigResource.Type.TOPIC, "tools", set_config={"retention.ms": "7000"})
+    wait(client.alter_configs([resource]))
+    wait(client.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, "tools",
+                                              set_config={"retention.bytes": "9000"})]))
+    entries = wait(client.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, "tools")]))
+    entries = list(entries.values())[0]
+    equal([entries["retention.ms"].value, entries["retention.bytes"].value], ["-1", "9000"], "replaced settings")
+
+    def code(call):
+        try:
+            found = call()
+            return found.result(PATIENCE) if hasattr(found, "result") else [f.result(PATIENCE) for f in found.values()]
+        except confluent_kafka.KafkaException as error:
+            return error.args[0].code()
+    anything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY,
+                                AclPermissionType.ANY)
+    one = AclBinding(ResourceType.TOPIC, "tools", ResourcePatternType.LITERAL, "User:a", "*", AclOperation.READ,
+                     AclPermissionType.ALLOW)
+    equal(code(lambda: client.describe_acls(anything)), KafkaError.SECURITY_DISABLED, "describe_acls")
+    equal(code(lambda: client.create_acls([one])), KafkaError.SECURITY_DISABLED, "create_acls")
+    equal(code(lambda: client.delete_acls([anything])), KafkaError.SECURITY_DISABLED, "delete_acls")
+    equal(code(lambda: client.describe_user_scram_credentials()), {}, "users")
+    equal(code(lambda: client.describe_user_scram_credentials(["a"])), KafkaError.RESOURCE_NOT_FOUND, "a user")
+    equal(code(lambda: client.alter_user_scram_credentials([UserScramCredentialUpsertion(
+        "a", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), b"secret")])), KafkaError.RESOURCE_NOT_FOUND,
+        "a new user")
+
+
+def refusals(broker):
+    """Who wants what is not there is told so by an error, and need not wait for a time limit."""
+    create(broker, "refusals")
+    producer = Producer({"bootstrap.servers": broker.address, "transactional.id": "t"})
+    try:
+        producer.init_transactions(PATIENCE)
+        raise AssertionError("there are transactions")
+    except confluent_kafka.KafkaException as error:
+        equal(error.args[0].code(), KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "init_transactions")
+        equal((error.args[0].fatal(), error.args[0].retriable()), (True, False), "fatal and retriable")
+
+    def first_error(consumer):
+        errors = []
+
+        def has_error():
+            try:
+                for message in [consumer.poll(0.1)] if hasattr(consumer, "assignment") else consumer.poll(0.1):
+                    if message is not None and message.error():
+                        errors.append(message.error())
+            except confluent_kafka.KafkaException as error:
+                errors.append(error.args[0])
+            return bool(errors)
+        until("the consumer has an error", has_error)
+        return errors[0]
+    for kind, settings in ((Consumer, {"group.protocol": "consumer"}), (ShareConsumer, {})):
+        consumer = kind({"bootstrap.servers": broker.address, "group.id": kind.__name__, **settings})
+        consumer.subscribe(["refusals"])
+        error = first_error(consumer)
+        if not error.fatal() or KafkaError._FATAL != error.code() and KafkaError.UNSUPPORTED_VERSION != error.code():
+            raise AssertionError(f"{kind.__name__}: {error}")
+        consumer.close()
+    # The broker lives, and classic groups do as well.
+    produce(broker, "refusals", ["value"])
+    equal(consume(broker, "refusals", 1)[0].value(), b"value", "value")
 
 
 def idempotence(broker):
@@ -301,6 +393,8 @@ try:
     report.run("static membership", static_membership, broker)
     report.run("seek by time", seek_by_time, broker)
     report.run("administration", administration, broker)
+    report.run("tools", tools, broker)
+    report.run("refusals", refusals, broker)
     report.run("idempotence", idempotence, broker)
     report.run("kill -9 in the middle", restart, broker)
 finally:

@@ -1,5 +1,7 @@
 """kafka-python: a client written in Python alone."""
 
+import os
+import shutil
 import sys
 import threading
 import time
@@ -125,6 +127,55 @@ def administration(broker):
     admin.close()
 
 
+def tools(broker):
+    """What consoles and monitors ask beside the above."""
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    admin.create_topics([NewTopic("tools", 2, 1), NewTopic("other", 1, 1)])
+    produce(broker, "tools", [f"v{i} " + "x" * 1000 for i in range(500)], enable_idempotence=True)
+    sizes = {}
+    brokers = admin.describe_log_dirs()
+    equal([broker["broker"] for broker in brokers], [1], "brokers")
+    folders = brokers[0]["log_dirs"]
+    for folder in folders:
+        for topic in folder["topics"]:
+            for partition in topic["partitions"]:
+                sizes[topic["name"], partition["partition_index"]] = partition["partition_size"]
+    here = {}
+    for topic, index in sizes:
+        path = f"{broker.folder.name}/data/{topic}-{index}"
+        here[topic, index] = sum(os.path.getsize(f"{path}/{name}") for name in os.listdir(path) if name.endswith(".log"))
+    equal(sizes, here, "sizes of the log segments")
+    equal(("other", 0) in sizes and sizes["tools", 0] + sizes["tools", 1] > 500_000, True, "sizes")
+    equal((len(folders), folders[0]["log_dir"]), (1, broker.folder.name + "/data"), "folders")
+    space = shutil.disk_usage(broker.folder.name)
+    equal(folders[0]["total_bytes"], space.total, "size of the file system")
+    equal(0 <= folders[0]["usable_bytes"] <= space.total, True, "free bytes")
+    equal(not admin.list_partition_reassignments(), True, "reassignments under way")
+    equal(admin.list_transactions(), {1: []}, "transactions")
+    producers = str(admin.describe_producers([TopicPartition("tools", 0)]))
+    assert "producer_id" in producers, producers
+    consumer = KafkaConsumer("tools", bootstrap_servers=broker.address, group_id="tools-group",
+                             auto_offset_reset="earliest")
+    until("the consumer is assigned", lambda: consumer.poll(timeout_ms=200) and consumer.assignment())
+    consumer.commit()
+    consumer.close()
+    places = [TopicPartition("tools", 0)]
+    equal(len(admin.list_group_offsets("tools-group")["tools-group"]), 2, "committed offsets")
+    admin.delete_group_offsets("tools-group", places)
+    equal(len(admin.list_group_offsets("tools-group")["tools-group"]), 1, "committed offsets left")
+    admin.close()
+
+
+def refusals(broker):
+    """Who wants transactions is told so by an error, and need not wait for a time limit."""
+    producer = KafkaProducer(bootstrap_servers=broker.address, transactional_id="t")
+    try:
+        producer.init_transactions()
+        raise AssertionError("there are transactions")
+    except kafka.errors.TransactionalIdAuthorizationFailedError:
+        pass
+
+
 def idempotence(broker):
     create(broker, "idempotent")
     values = [f"value {i}" for i in range(2000)]
@@ -179,6 +230,8 @@ try:
     report.run("groups, eager", groups, broker)
     report.run("seek by time", seek_by_time, broker)
     report.run("administration", administration, broker)
+    report.run("tools", tools, broker)
+    report.run("refusals", refusals, broker)
     report.run("idempotence", idempotence, broker)
     report.run("kill -9 in the middle", restart, broker)
 finally:

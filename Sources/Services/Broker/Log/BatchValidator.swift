@@ -103,4 +103,25 @@ struct BatchValidator: ~Copyable {
             }
         }
     }
+
+    /// The largest timestamp of the records from `start` on, in a batch from the log; nil where there is none, or the batch
+    /// cannot be unpacked with what is left of `budget`.
+    mutating func largestTimestamp(
+        from start: Int64, in batch: UnsafeRawBufferPointer, _ header: RecordBatchHeader, budget: inout Int
+    ) -> Int64? {
+        do throws(ErrorCode) {
+            return try withRecords(of: batch, header, budget: &budget) { records -> Int64? in
+                var walk = RecordWalk(records)
+                var largest: Int64?
+                for index in 0..<Int(header.recordCount) {
+                    guard let delta = walk.next(offsetDelta: index) else { return largest }
+                    guard header.baseOffset + Int64(index) >= start else { continue }
+                    largest = max(largest ?? Int64.min, header.baseTimestamp &+ delta)
+                }
+                return largest
+            }
+        } catch {
+            return nil
+        }
+    }
 }

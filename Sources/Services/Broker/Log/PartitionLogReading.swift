@@ -133,17 +133,8 @@ extension PartitionLog {
         return nil
     }
 
-    /// The first record with the largest timestamp, as exactly as `budget` allows; nil for an empty log.
-    func offsetOfLargestTimestamp(
-        _ validator: inout BatchValidator, budget: inout Int
-    ) throws(FileError) -> TimedOffset? {
-        let view = published.withLock { $0 }
-        let largest = view.sealed.map(\.timestampMax).reduce(view.activeTimestampMax, max)
-        guard largest > Int64.min else { return nil }
-        return try firstOffset(notBefore: largest, &validator, budget: &budget)
-    }
-
-    private struct Segment {
+    /// A segment as readers see it.
+    struct Segment {
         let file: SegmentFile
         let index: SegmentIndex
         /// Visible bytes.
@@ -161,7 +152,7 @@ extension PartitionLog {
             index: .seal(path: seal, count: sealed.entryCount), byteCount: sealed.byteCount)
     }
 
-    private func segment(holding offset: Int64, in view: PublishedLog) throws(FileError) -> Segment {
+    func segment(holding offset: Int64, in view: PublishedLog) throws(FileError) -> Segment {
         if offset >= view.active.baseOffset { return active(view) }
         let index = view.sealed.partitionPoint { $0.endOffset > offset }
         guard index < view.sealed.count else { return active(view) }

@@ -204,6 +204,13 @@ final class BrokerLoop: @unchecked Sendable {
         case .describeConfigs: try describeConfigs(header, &reader, session)
         case .incrementalAlterConfigs: try incrementalAlterConfigs(header, &reader, session)
         case .describeCluster: try describeCluster(header, &reader, session)
+        case .alterConfigs, .describeLogDirs, .electLeaders, .alterPartitionReassignments,
+            .listPartitionReassignments, .offsetDelete, .describeProducers:
+            try answerTools(header, &reader, session)
+        case .saslHandshake, .describeACLs, .createACLs, .deleteACLs, .describeClientQuotas, .alterClientQuotas,
+            .describeUserScramCredentials, .alterUserScramCredentials, .describeTransactions, .listTransactions,
+            .consumerGroupHeartbeat, .shareGroupHeartbeat:
+            try refuse(header, &reader, session)
         case .apiVersions:
             // The client's name and version are of no use here; what follows them may grow in later versions.
             answerAPIVersions(header, error: .none, session)

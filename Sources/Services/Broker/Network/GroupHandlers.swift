@@ -8,10 +8,13 @@ extension BrokerLoop {
     ) throws(WireError) {
         let request = try FindCoordinatorRequest(&reader, version: header.version)
         let isGroup = request.keyType == FindCoordinatorRequest.groupKeyType
+        let isTransaction = request.keyType == FindCoordinatorRequest.transactionKeyType
         let response = FindCoordinatorResponse(
-            keys: request.keys, error: isGroup ? .none : .invalidRequest,
-            message: isGroup ? nil : "this broker has no transactions", host: core.configuration.hostForClients,
-            port: port)
+            keys: request.keys,
+            error: isGroup ? .none : isTransaction ? Refusals.transactions.code : .invalidRequest,
+            message: isGroup
+                ? nil : isTransaction ? Refusals.transactions.message : "only groups have a coordinator here",
+            host: core.configuration.hostForClients, port: port)
         answer(session.reserveSlot(), header, session) { response.encode(&$0, version: header.version) }
     }
 
@@ -21,7 +24,7 @@ extension BrokerLoop {
         let request = try InitProducerIDRequest(&reader, version: header.version)
         guard request.transactionalID == nil else {
             return answer(session.reserveSlot(), header, session) {
-                InitProducerIDResponse(error: .invalidRequest, producerID: -1).encode(&$0)
+                InitProducerIDResponse(error: Refusals.transactions.code, producerID: -1).encode(&$0)
             }
         }
         let logger = core.logger

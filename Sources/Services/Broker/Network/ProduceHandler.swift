@@ -48,7 +48,7 @@ extension BrokerLoop {
     }
 
     private static func refusal(of request: ProduceRequest) -> (ErrorCode, String?)? {
-        if request.transactionalID != nil { return (.invalidRequest, "this broker has no transactions") }
+        if request.transactionalID != nil { return (Refusals.transactions.code, Refusals.transactions.message) }
         if !(-1...1).contains(request.acks) { return (.invalidRequiredAcks, nil) }
         return nil
     }

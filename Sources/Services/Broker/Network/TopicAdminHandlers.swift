@@ -181,12 +181,16 @@ extension BrokerLoop {
     func incrementalAlterConfigs(
         _ header: RequestHeader, _ reader: inout WireReader, _ session: ClientSession
     ) throws(WireError) {
-        let request = try AlterConfigsRequest(&reader)
+        // AlterConfigs sets a topic's settings to those given, all others to their defaults.
+        let isIncremental = header.api == .incrementalAlterConfigs
+        let request = try AlterConfigsRequest(&reader, isIncremental: isIncremental)
         let core = core
         change(header, reader, session) { state in
             let results = request.resources.map { resource, changes -> (ConfigResource, AdminRefusal?) in
                 do throws(AdminRefusal) {
-                    try Self.alter(resource, changes, onlyValidates: request.validatesOnly, core, &state)
+                    try Self.alter(
+                        resource, changes, keepsOthers: isIncremental, onlyValidates: request.validatesOnly, core,
+                        &state)
                     return (resource, nil)
                 } catch {
                     return (resource, error)
@@ -197,19 +201,21 @@ extension BrokerLoop {
     }
 
     private static func alter(
-        _ resource: ConfigResource, _ changes: [AlterConfigsRequest.Change], onlyValidates: Bool, _ core: BrokerCore,
-        _ state: inout StorageState
+        _ resource: ConfigResource, _ changes: [AlterConfigsRequest.Change], keepsOthers: Bool, onlyValidates: Bool,
+        _ core: BrokerCore, _ state: inout StorageState
     ) throws(AdminRefusal) {
         guard resource.type == ConfigResource.topicType else {
             throw AdminRefusal(
                 code: .invalidRequest, message: "only settings of topics can be changed; the broker's are its start's")
         }
         guard let topic = core.tables.topic(resource.name) else { throw AdminRefusal(code: .unknownTopicOrPartition) }
-        var configs = topic.configs
+        var configs = keepsOthers ? topic.configs : TopicConfigs()
         for change in changes {
             guard change.operation == .set || change.operation == .delete else {
                 throw AdminRefusal(code: .invalidRequest, message: "\(change.name): no list, so only set and delete")
             }
+            // In AlterConfigs no value stands for the default.
+            if !keepsOthers, change.value == nil { continue }
             guard change.operation == .delete || change.value != nil else {
                 throw AdminRefusal(code: .invalidRequest, message: "\(change.name): no value")
             }

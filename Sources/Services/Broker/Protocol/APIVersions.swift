@@ -1,4 +1,5 @@
-/// The requests this broker answers, with exactly the versions that are implemented; docs/broker.md has the same table.
+/// The requests this broker answers, with exactly the versions that are implemented. ``APICatalog`` says what each is answered
+/// with; docs/broker.md has the same table.
 enum APIKey: Int16, CaseIterable, Sendable {
     case produce = 0
     case fetch = 1
@@ -13,17 +14,36 @@ enum APIKey: Int16, CaseIterable, Sendable {
     case syncGroup = 14
     case describeGroups = 15
     case listGroups = 16
+    case saslHandshake = 17
     case apiVersions = 18
     case createTopics = 19
     case deleteTopics = 20
     case deleteRecords = 21
     case initProducerID = 22
     case offsetForLeaderEpoch = 23
+    case describeACLs = 29
+    case createACLs = 30
+    case deleteACLs = 31
     case describeConfigs = 32
+    case alterConfigs = 33
+    case describeLogDirs = 35
     case createPartitions = 37
     case deleteGroups = 42
+    case electLeaders = 43
     case incrementalAlterConfigs = 44
+    case alterPartitionReassignments = 45
+    case listPartitionReassignments = 46
+    case offsetDelete = 47
+    case describeClientQuotas = 48
+    case alterClientQuotas = 49
+    case describeUserScramCredentials = 50
+    case alterUserScramCredentials = 51
     case describeCluster = 60
+    case describeProducers = 61
+    case describeTransactions = 65
+    case listTransactions = 66
+    case consumerGroupHeartbeat = 68
+    case shareGroupHeartbeat = 76
 
     /// What the protocol guide says of an API, as far as it is implemented.
     struct Traits: Sendable {
@@ -57,17 +77,36 @@ enum APIKey: Int16, CaseIterable, Sendable {
         case .syncGroup: Traits("SyncGroup", 0...5, flexibleFrom: 4)
         case .describeGroups: Traits("DescribeGroups", 0...5, flexibleFrom: 5)
         case .listGroups: Traits("ListGroups", 0...5, flexibleFrom: 3)
+        case .saslHandshake: Traits("SaslHandshake", 0...1, flexibleFrom: 2)
         case .apiVersions: Traits("ApiVersions", 0...3, flexibleFrom: 3)
         case .createTopics: Traits("CreateTopics", 0...7, flexibleFrom: 5)
         case .deleteTopics: Traits("DeleteTopics", 0...6, flexibleFrom: 4)
         case .deleteRecords: Traits("DeleteRecords", 0...2, flexibleFrom: 2)
         case .initProducerID: Traits("InitProducerId", 0...4, flexibleFrom: 2)
         case .offsetForLeaderEpoch: Traits("OffsetForLeaderEpoch", 0...4, flexibleFrom: 4)
+        case .describeACLs: Traits("DescribeAcls", 0...3, flexibleFrom: 2)
+        case .createACLs: Traits("CreateAcls", 0...3, flexibleFrom: 2)
+        case .deleteACLs: Traits("DeleteAcls", 0...3, flexibleFrom: 2)
         case .describeConfigs: Traits("DescribeConfigs", 0...4, flexibleFrom: 4)
+        case .alterConfigs: Traits("AlterConfigs", 0...2, flexibleFrom: 2)
+        case .describeLogDirs: Traits("DescribeLogDirs", 0...4, flexibleFrom: 2)
         case .createPartitions: Traits("CreatePartitions", 0...3, flexibleFrom: 2)
         case .deleteGroups: Traits("DeleteGroups", 0...2, flexibleFrom: 2)
+        case .electLeaders: Traits("ElectLeaders", 0...2, flexibleFrom: 2)
         case .incrementalAlterConfigs: Traits("IncrementalAlterConfigs", 0...1, flexibleFrom: 1)
+        case .alterPartitionReassignments: Traits("AlterPartitionReassignments", 0...0, flexibleFrom: 0)
+        case .listPartitionReassignments: Traits("ListPartitionReassignments", 0...0, flexibleFrom: 0)
+        case .offsetDelete: Traits("OffsetDelete", 0...0, flexibleFrom: 1)
+        case .describeClientQuotas: Traits("DescribeClientQuotas", 0...1, flexibleFrom: 1)
+        case .alterClientQuotas: Traits("AlterClientQuotas", 0...1, flexibleFrom: 1)
+        case .describeUserScramCredentials: Traits("DescribeUserScramCredentials", 0...0, flexibleFrom: 0)
+        case .alterUserScramCredentials: Traits("AlterUserScramCredentials", 0...0, flexibleFrom: 0)
         case .describeCluster: Traits("DescribeCluster", 0...1, flexibleFrom: 0)
+        case .describeProducers: Traits("DescribeProducers", 0...0, flexibleFrom: 0)
+        case .describeTransactions: Traits("DescribeTransactions", 0...0, flexibleFrom: 0)
+        case .listTransactions: Traits("ListTransactions", 0...1, flexibleFrom: 0)
+        case .consumerGroupHeartbeat: Traits("ConsumerGroupHeartbeat", 0...1, flexibleFrom: 0)
+        case .shareGroupHeartbeat: Traits("ShareGroupHeartbeat", 1...1, flexibleFrom: 0)
         }
     }
 
@@ -98,7 +137,8 @@ struct RequestHeader: Sendable, Equatable {
         let version = try reader.int16()
         let correlationID = try reader.int32()
         guard let api = APIKey(rawValue: key) else {
-            throw WireError(reason: "API key \(key) is not served here", position: 0)
+            let name = APICatalog.unserved[key].map { " (\($0))" } ?? ""
+            throw WireError(reason: "API key \(key)\(name) is not served here", position: 0)
         }
         guard api.versions.contains(version) else {
             if api == .apiVersions { return .unsupportedAPIVersions(correlationID: correlationID) }

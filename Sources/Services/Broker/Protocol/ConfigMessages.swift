@@ -85,12 +85,14 @@ struct AlterConfigsRequest: Sendable {
     /// Only say what would happen.
     var validatesOnly: Bool
 
-    init(_ reader: inout WireReader) throws(WireError) {
+    /// - Parameter isIncremental: false for AlterConfigs (versions 0 to 2), whose values are all that is to be set.
+    init(_ reader: inout WireReader, isIncremental: Bool = true) throws(WireError) {
         resources = try reader.array { reader throws(WireError) in
             let resource = ConfigResource(type: try reader.int8(), name: try reader.string())
             let changes = try reader.array { reader throws(WireError) in
                 let name = try reader.string()
-                let operation = Operation(rawValue: try reader.int8())
+                var operation: Operation? = .set
+                if isIncremental { operation = Operation(rawValue: try reader.int8()) }
                 let change = Change(name: name, operation: operation, value: try reader.nullableString())
                 try reader.tags()
                 return change

@@ -16,6 +16,7 @@ enum ErrorCode: Int16, Sendable, Error {
     case unknownMemberID = 25
     case invalidSessionTimeout = 26
     case rebalanceInProgress = 27
+    case unsupportedSASLMechanism = 33
     case unsupportedVersion = 35
     case topicAlreadyExists = 36
     case invalidPartitions = 37
@@ -28,6 +29,8 @@ enum ErrorCode: Int16, Sendable, Error {
     case outOfOrderSequenceNumber = 45
     case duplicateSequenceNumber = 46
     case invalidProducerEpoch = 47
+    case transactionalIDAuthorizationFailed = 53
+    case securityDisabled = 54
     case storageError = 56
     case nonEmptyGroup = 68
     case groupIDNotFound = 69
@@ -37,6 +40,11 @@ enum ErrorCode: Int16, Sendable, Error {
     case memberIDRequired = 79
     case groupMaxSizeReached = 81
     case fencedInstanceID = 82
+    case electionNotNeeded = 84
+    case noReassignmentInProgress = 85
+    case groupSubscribedToTopic = 86
     case invalidRecord = 87
+    case resourceNotFound = 91
     case unknownTopicID = 100
+    case transactionalIDNotFound = 105
 }

@@ -1,6 +1,7 @@
 /// FindCoordinator, versions 0 to 4.
 struct FindCoordinatorRequest: Sendable {
     static let groupKeyType: Int8 = 0
+    static let transactionKeyType: Int8 = 1
 
     var keyType = Self.groupKeyType
     var keys: [String]
