@@ -95,6 +95,7 @@ let package = Package(
         module("Runtime", "Telemetry", uses: ["Bytes"]),
         module("Runtime", "ServiceLifecycle", uses: ["Telemetry", "Bytes"]),
         module("Runtime", "Settings", uses: ["Bytes"]),
+        module("Runtime", "Health", uses: ["Telemetry", "ServiceLifecycle", "Bytes"]),
 
         // Domain: nouns and pure rules
         module("Domain", "Events", uses: ["Bytes"]),
@@ -144,7 +145,8 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Events",
+                "Quarantine", "KafkaAccess", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Health",
+                "Events",
                 "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
                 "HTTPClient",
                 "EventLoop", "HTTPServer",
@@ -185,7 +187,7 @@ let package = Package(
             uses: [
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
             ]),
-        tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests("RuntimeTests", uses: ["Health", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests",
@@ -209,7 +211,8 @@ let package = Package(
             uses: [
                 "VectorIndex", "Retrieval", "Access", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
-                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Files", "Bytes",
+                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
+                "Bytes",
             ]),
         tests(
             "ReplayTests",
@@ -239,7 +242,7 @@ let package = Package(
             "SearchAPITests", exclude: ["api_conformance.py", "stream_clients.py"],
             uses: [
                 "SearchAPI", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events",
-                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry",
+                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry", "Health",
                 "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
@@ -256,4 +259,4 @@ let package = Package(
 )
 
 /// What every service may use besides its own clients.
-var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Events", "Bytes"] }
+var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Health", "Events", "Bytes"] }

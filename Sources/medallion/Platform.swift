@@ -3,6 +3,7 @@ import EmbeddedPostgres
 import Embeddings
 import Files
 import Glibc
+import Health
 import Kafka
 import KafkaAccess
 import Postgres
@@ -22,6 +23,7 @@ final class Platform: Sendable {
         var brokers: String?
         var dsn: String?
         var embedder: LocalEmbedder?
+        var broker: BrokerServer?
         /// Of the Kafka clients, by role.
         var statistics: [String: ClientStatistics] = [:]
     }
@@ -79,6 +81,7 @@ final class Platform: Sendable {
             configuration.durability = settings.brokerFsync == .always ? .always : .interval(milliseconds: 200)
             let server = try BrokerServer(
                 configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("broker"))
+            state.withLock { $0.broker = server }
             let lane = Lane(name: "broker-life")
             let host = configuration.host
             return ClosureService(name: "broker") { _ in
@@ -89,6 +92,23 @@ final class Platform: Sendable {
                 await stop.wait()
                 try await lane.run { server.stop() }
             }
+        }
+    }
+
+    /// Whether the embedded broker's disk took everything lately.
+    func registerBrokerDisk(in health: HealthRegistry) {
+        let seen = Mutex(0)
+        health.register("disk", isRequired: true) { [self] in
+            guard let broker = state.withLock({ $0.broker }) else { return HealthReport(.unknown, "it has not begun") }
+            let failures = broker.diskFailures
+            let fresh = seen.withLock { seen in
+                defer { seen = failures }
+                return failures - seen
+            }
+            let detail = [(name: "failures", value: "\(failures)")]
+            return fresh > 0
+                ? HealthReport(.failed, "\(fresh) writes or syncs of the log have just failed", detail: detail)
+                : HealthReport(.ok, detail: detail)
         }
     }
 

@@ -1,3 +1,4 @@
+import Health
 import Indexer
 import Producer
 import ServiceLifecycle
@@ -14,7 +15,12 @@ struct BrokerCommand: Command {
         guard context.settings.kafkaBrokers.isEmpty else {
             throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
         }
-        try await context.run(context.metricsServices() + [Platform(context: context).brokerService()])
+        let platform = Platform(context: context)
+        let health = HealthRegistry()
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        platform.registerDisk("log", folder: context.settings.brokerDirectory, in: health, isRequired: true)
+        platform.registerBrokerDisk(in: health)
+        try await context.run(context.roleServices(health) + [platform.brokerService()])
     }
 }
 
@@ -39,10 +45,10 @@ struct ProducerCommand: Command {
         let platform = Platform(context: context)
         var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
         configuration.kafka = platform.kafka("producer")
-        try await context.run(
-            context.metricsServices() + [
-                Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
-            ])
+        let producer = Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
+        let health = HealthRegistry()
+        ProducerWatch(producer, url: configuration.url).register(in: health, isRequired: true)
+        try await context.run(context.roleServices(health) + [producer])
     }
 }
 
@@ -57,8 +63,13 @@ struct IndexCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
+        let health = HealthRegistry()
+        platform.registerDatabase(in: health)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
         try await context.run(
-            context.metricsServices() + platform.databaseServices() + [platform.indexerService()])
+            context.roleServices(health) + platform.databaseServices() + [
+                platform.indexerService(health: health, isRequired: true)
+            ])
     }
 }
 
@@ -73,8 +84,14 @@ struct ServeCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
-        let api = try platform.apiService(pipeline: { nil })
-        try await context.run(platform.databaseServices() + [api])
+        let health = HealthRegistry()
+        let board = platform.freshnessBoard()
+        let api = try platform.apiService(
+            health: health, freshness: board, pipeline: { nil }, stages: { board.servingStages })
+        try await context.run(
+            context.probeServices(platform.servingPages(health, board)) + platform.databaseServices() + [
+                platform.freshnessService(board), api,
+            ])
     }
 }
 

@@ -1,3 +1,4 @@
+import Health
 import StreamJob
 
 /// `medallion stream`: the stream job as a process of its own.
@@ -9,9 +10,14 @@ struct StreamCommand: Command {
     init(_ arguments: ParsedArguments) throws {}
 
     func run(_ context: Context) async throws {
+        let platform = Platform(context: context)
         let job = StreamJob(
-            options: try StreamJobOptions(context.settings, kafka: Platform(context: context).kafka("stream")),
+            options: try StreamJobOptions(context.settings, kafka: platform.kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
-        try await context.run(context.metricsServices() + [job])
+        let health = HealthRegistry()
+        platform.register(job, in: health, isRequired: true)
+        platform.registerDisk("lake", folder: context.settings.lakeDirectory, in: health, isRequired: true)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        try await context.run(context.roleServices(health) + [job])
     }
 }

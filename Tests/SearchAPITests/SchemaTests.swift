@@ -1,6 +1,7 @@
 import Files
 import Glibc
 import HTTPEndpoints
+import Health
 import JSONScan
 import PlatformTesting
 import SearchAPI

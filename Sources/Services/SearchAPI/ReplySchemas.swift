@@ -1,5 +1,6 @@
 import Access
 import HTTPEndpoints
+import Health
 
 /// What the replies look like, beside the code that writes them; tests compare both.
 enum ReplySchemas {
@@ -41,28 +42,44 @@ enum ReplySchemas {
     static let hit = Schema.object(hitProperties).named("Hit")
     static let citation = Schema.object([.init("n", .integer())] + hitProperties).named("Citation")
 
+    /// What every reply says of the index that it was read from.
+    private static let freshness: [Schema.Property] = [
+        .init(
+            "freshness", .choice(Freshness.State.allCases.map(\.rawValue)),
+            "fresh: all is searchable, or has waited for no more than a moment; late: events wait; stale: too many of them, "
+                + "or for too long; unknown: nobody knows."),
+        .init("freshness_reason", .string(), "Why it is not fresh; empty when it is."),
+        .init(
+            "indexed_at", .time().orNull,
+            "When the indexer last brought the active generation forward; replays and promotions do not count."),
+        .init("events_behind", .integer().orNull, "Source offsets that the index has not reached; null where unknown."),
+    ]
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
 
-    static let search = Schema.object([
-        .init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer()),
-        .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-        .init("next_cursor", .string().orNull), missingArms,
-    ]).named("SearchReply")
+    static let search = Schema.object(
+        [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
+            + freshness + [
+                .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
+                .init("next_cursor", .string().orNull), missingArms,
+            ]
+    ).named("SearchReply")
 
-    static let answer = Schema.object([
-        .init("answer_id", .string()),
-        .init(
-            "sentences",
-            .array(of: .object([.init("text", .string()), .init("citations", .array(of: .integer()))]))),
-        .init("citations", .array(of: citation)),
-        .init(
-            "refused", .bool(),
-            "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
-        .init("generation", .integer()), .init("index_version", .integer()), .init("latency_ms", .number()),
-        missingArms, .init("debug", .anyObject().orNull),
-    ]).named("AnswerReply")
+    static let answer = Schema.object(
+        [
+            .init("answer_id", .string()),
+            .init(
+                "sentences",
+                .array(of: .object([.init("text", .string()), .init("citations", .array(of: .integer()))]))),
+            .init("citations", .array(of: citation)),
+            .init(
+                "refused", .bool(),
+                "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
+            .init("generation", .integer()), .init("index_version", .integer()),
+        ] + freshness + [.init("latency_ms", .number()), missingArms, .init("debug", .anyObject().orNull)]
+    ).named("AnswerReply")
 
     static let answerStream = Schema.string(
         "Server-sent events: `token` (`{\"text\"}`) for each word, then `citations` (`{\"sentences\", "
@@ -83,12 +100,15 @@ enum ReplySchemas {
         ] + columns
     ).named("Event")
 
-    static let recent = Schema.object([
-        .init("events", .array(of: event)), .init("generation", .integer()),
-        .init("index_version", .integer(), "To be given as `after` next time."),
-        .init("indexed_at", .time().orNull), .init("next_cursor", .string().orNull, "Goes on to older events."),
-        .init("now", .time()), .init("pipeline", pipeline),
-    ]).named("RecentReply")
+    static let recent = Schema.object(
+        [
+            .init("events", .array(of: event)), .init("generation", .integer()),
+            .init("index_version", .integer(), "To be given as `after` next time."),
+        ] + freshness + [
+            .init("next_cursor", .string().orNull, "Goes on to older events."), .init("now", .time()),
+            .init("pipeline", pipeline),
+        ]
+    ).named("RecentReply")
 
     static let stream = Schema.string(
         "Server-sent events without end: `event` with a Gold line (`schemas/gold.schema.json`) as data. The id is the "
@@ -143,10 +163,12 @@ enum ReplySchemas {
         .init("detail", .map(of: .string())),
     ]).named("Dependency")
 
-    static let health = Schema.object([
-        .init("status", states), .init("version", .string()), .init("uptime_sec", .integer()), .init("now", .time()),
-        .init("pipeline", pipeline), .init("dependencies", .map(of: dependency)),
-    ]).named("HealthReply")
+    static let health = Schema.object(
+        [
+            .init("status", states), .init("version", .string()), .init("uptime_sec", .integer()),
+            .init("now", .time()), .init("pipeline", pipeline),
+        ] + freshness + [.init("dependencies", .map(of: dependency))]
+    ).named("HealthReply")
 
     static let ready = Schema.object([
         .init("ready", .bool()), .init("reasons", .array(of: .string()), "Why not; empty when ready."),
@@ -178,8 +200,10 @@ enum ReplySchemas {
         .init("last_event", .time().orNull, "When the last event passed."),
     ]).named("Stage")
 
-    static let status = Schema.object([
-        .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
-        .init("index_version", .integer().orNull), .init("stages", .array(of: stage)),
-    ]).named("PipelineStatusReply")
+    static let status = Schema.object(
+        [
+            .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
+            .init("index_version", .integer().orNull),
+        ] + freshness + [.init("stages", .array(of: stage))]
+    ).named("PipelineStatusReply")
 }

@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Health
 import Retrieval
 
 /// What a search found.
@@ -12,6 +13,8 @@ struct SearchResult: Sendable {
     var vector: [Float]?
     /// Arms that were asked for but could not run.
     var missingArms: [String]
+    /// How fresh the index was when it was searched.
+    var freshness: Freshness
 }
 
 extension SearchAPI {
@@ -65,6 +68,7 @@ extension SearchAPI {
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
+        let freshness = dependencies.freshness()
         let start = SystemClock.monotonicNanoseconds()
         let found = try await stores.run(deadline: deadline) { store, timeout in
             try store.candidates(for: query, timeoutMilliseconds: timeout)
@@ -72,7 +76,7 @@ extension SearchAPI {
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         return SearchResult(
             ranking: ReciprocalRankFusion.fuse(found.candidates), generation: found.generation,
-            indexVersion: found.indexVersion, vector: vector, missingArms: missing)
+            indexVersion: found.indexVersion, vector: vector, missingArms: missing, freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -153,6 +157,7 @@ extension JSONWriter {
         integer(result.generation)
         key("index_version")
         integer(result.indexVersion)
+        freshness(result.freshness)
     }
 
     mutating func missingArms(_ arms: [String]) {
