@@ -48,6 +48,7 @@ struct ProducerCommand: Command {
         let producer = Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
         let health = HealthRegistry()
         ProducerWatch(producer, url: configuration.url).register(in: health, isRequired: true)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
         try await context.run(context.roleServices(health) + [producer])
     }
 }

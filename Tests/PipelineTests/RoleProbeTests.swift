@@ -27,9 +27,9 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(5))) func everyRoleAnswersAndAStoppedIndexerShows() async throws {
-        // An index that is one event behind is stale here, and two seconds of silence are too many.
+        // An index that is one event behind is stale here, and four seconds of silence are too many.
         let environment = [
-            "EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "1", "READY_MAX_LAG": "1", "FRESH_UNKNOWN_SEC": "2",
+            "EMBED_ENABLED": "false", "KAFKA_TOPIC_PARTITIONS": "1", "READY_MAX_LAG": "1", "FRESH_UNKNOWN_SEC": "4",
         ]
         try await Deployment.run(environment: environment) { deployment in
             var probes: [String: Probe] = [:]
