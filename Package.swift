@@ -96,6 +96,7 @@ let package = Package(
         module("Runtime", "Telemetry", uses: ["Bytes"]),
         module("Runtime", "ServiceLifecycle", uses: ["Telemetry", "Bytes"]),
         module("Runtime", "Settings", uses: ["Bytes"]),
+        module("Runtime", "Health", uses: ["Telemetry", "ServiceLifecycle", "Bytes"]),
 
         // Domain: nouns and pure rules
         module("Domain", "Events", uses: ["Bytes"]),
@@ -147,7 +148,7 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings",
+                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Health",
                 "Events",
                 "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
                 "HTTPClient",
@@ -189,7 +190,7 @@ let package = Package(
             uses: [
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
             ]),
-        tests("RuntimeTests", uses: ["ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests("RuntimeTests", uses: ["Health", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests(
             "MeteringTests",
             uses: [
@@ -219,7 +220,8 @@ let package = Package(
             uses: [
                 "VectorIndex", "Retrieval", "Access", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
-                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Files", "Bytes",
+                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
+                "Bytes",
             ]),
         tests(
             "ReplayTests",
@@ -249,7 +251,7 @@ let package = Package(
             "SearchAPITests", exclude: ["api_conformance.py", "stream_clients.py"],
             uses: [
                 "SearchAPI", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events",
-                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry",
+                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry", "Health",
                 "Kafka", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
@@ -266,4 +268,4 @@ let package = Package(
 )
 
 /// What every service may use besides its own clients.
-var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Events", "Bytes"] }
+var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Health", "Events", "Bytes"] }

@@ -1,4 +1,5 @@
 import Bytes
+import Health
 import Producer
 import SearchAPI
 import ServiceLifecycle
@@ -22,35 +23,39 @@ struct Pipeline {
     func services() throws -> [any Service] {
         let context = platform.context
         let health = HealthRegistry()
-        let monitor = PipelineMonitor(platform: platform, kind: kind, name: name)
+        let board = platform.freshnessBoard()
+        let monitor = PipelineMonitor(platform: platform, kind: kind, name: name, freshness: board)
         let options: @Sendable () throws -> StreamJobOptions = { [platform] in
             try StreamJobOptions(context.settings, kafka: platform.kafka("stream"))
         }
         _ = try options()  // A wrong setting ends the start before anything runs.
         try platform.checkModelSettings()
-        var services: [any Service] = []
+        for name in ["stream", "source", "delivery"] { health.expect(name, isRequired: false) }
+        var services = context.probeServices(platform.servingPages(health, board))
         if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
-        services.append(platform.indexerService(health: health))
+        services.append(platform.indexerService(health: health, isRequired: false))
+        services.append(platform.freshnessService(board))
         services.append(
-            try platform.apiService(health: health, pipeline: { monitor.status }, stages: { monitor.stages }))
+            try platform.apiService(
+                health: health, freshness: board, pipeline: { monitor.status }, stages: { monitor.stages }))
         services.append(
-            DeferredService(name: "stream") {
+            DeferredService(name: "stream") { [platform] in
                 let job = StreamJob(
                     options: try options(), registry: context.metrics, logger: context.logger.scoped("stream"))
-                health.register("stream", isRequired: false) {
-                    job.trouble.map { HealthReport(.failed, $0) } ?? HealthReport(.ok)
-                }
+                platform.register(job, in: health, isRequired: false)
                 return job
             })
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
-        services.append(producerService(health: health, monitor: monitor))
+        services.append(producerService(health: health, monitor: monitor, board: board))
         return services
     }
 
-    private func producerService(health: HealthRegistry, monitor: PipelineMonitor) -> any Service {
+    private func producerService(
+        health: HealthRegistry, monitor: PipelineMonitor, board: FreshnessBoard
+    ) -> any Service {
         let context = platform.context
         return DeferredService(name: "producer") { [platform, source] in
             let url: SecretURL =
@@ -63,14 +68,9 @@ struct Pipeline {
             configuration.kafka = platform.kafka("producer")
             let producer = Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
             monitor.follow(producer)
-            health.register("source", isRequired: false) {
-                let status = producer.status
-                return HealthReport(
-                    status.isConnected ? .ok : .failed, status.isConnected ? "" : status.lastError ?? "not connected",
-                    detail: [
-                        ("url", "\(url)"), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
-                    ])
-            }
+            let watch = ProducerWatch(producer, url: url)
+            watch.register(in: health, isRequired: false)
+            board.follow { watch.facts }
             return producer
         }
     }

@@ -1,19 +1,15 @@
 import Bytes
 import Glibc
+import Health
 import Indexer
-import Kafka
 import Producer
 import SearchAPI
 import ServiceLifecycle
 import StreamJob
 import Synchronization
 import Telemetry
-import VectorIndex
 
-/// Watches the whole pipeline: how far the index is behind the source, and the line that `up` shows.
-///
-/// Reads counters and asks broker and index every two seconds, on a lane of its own; a failure of either leaves the
-/// figures empty and nothing else.
+/// Watches the whole pipeline: its stages, and the line that `up` shows. Reads counters every two seconds.
 final class PipelineMonitor: Service {
     let name = "monitor"
     /// Between two looks.
@@ -24,17 +20,16 @@ final class PipelineMonitor: Service {
     private let platform: Platform
     private let kind: PipelineStatus.SourceKind
     private let sourceName: String
+    private let freshness: FreshnessBoard
     private let state = Mutex(State())
-    private let lane = Lane(name: "monitor")
 
     private struct State {
         var producer: Producer?
-        var eventsBehind: Int64?
-        var indexVersion: Int64?
         var stages: [PipelineStage] = []
     }
 
-    init(platform: Platform, kind: PipelineStatus.SourceKind, name: String) {
+    init(platform: Platform, kind: PipelineStatus.SourceKind, name: String, freshness: FreshnessBoard) {
+        self.freshness = freshness
         self.platform = platform
         self.kind = kind
         sourceName = name
@@ -47,10 +42,9 @@ final class PipelineMonitor: Service {
 
     /// For the API.
     var status: PipelineStatus {
-        let (producer, behind) = state.withLock { ($0.producer, $0.eventsBehind) }
+        let producer = state.withLock { $0.producer }
         return PipelineStatus(
-            kind: kind, name: sourceName, receivedAtMilliseconds: producer?.status.lastEventArrivalMilliseconds,
-            eventsBehind: behind)
+            kind: kind, name: sourceName, receivedAtMilliseconds: producer?.status.lastEventArrivalMilliseconds)
     }
 
     /// The stages, as of the last look.
@@ -59,18 +53,14 @@ final class PipelineMonitor: Service {
     func run(stop: StopSignal) async throws {
         let logger = platform.context.logger
         let figures = Figures(platform.context.metrics)
-        let probe = LagProbe(platform: platform)
         var last = figures.sample()
         var looks = 0
         var window = StageWindow(platform.context.metrics)
         while await !stop.pause(milliseconds: Self.intervalMilliseconds) {
-            let lag = try? await lane.run { try probe.look() }
-            state.withLock { state in
-                state.eventsBehind = lag?.eventsBehind
-                state.indexVersion = lag?.indexVersion
-                state.stages = window.look(
-                    receivedAt: state.producer?.status.lastEventArrivalMilliseconds, eventsBehind: lag?.eventsBehind)
-            }
+            let behind = freshness.current.eventsBehind
+            let received = state.withLock { $0.producer }?.status.lastEventArrivalMilliseconds
+            let stages = window.look(receivedAt: received, eventsBehind: behind)
+            state.withLock { $0.stages = stages }
             looks += 1
             if platform.context.isTerminal {
                 let now = figures.sample()
@@ -95,10 +85,12 @@ final class PipelineMonitor: Service {
         func milliseconds(_ q: Double) -> String {
             window.quantile(q).map { "\(Int(($0 * 1_000).rounded()))" } ?? "–"
         }
-        let (producer, behind, version) = state.withLock { ($0.producer, $0.eventsBehind, $0.indexVersion) }
+        let producer = state.withLock { $0.producer }
+        let now = freshness.current
+        let (behind, version) = (now.eventsBehind, now.indexVersion)
         let source = producer.map { $0.status.isConnected ? "" : " (\($0.status.phase.rawValue))" } ?? ""
         return "in \(rate(\.received))/s\(source) → committed \(rate(\.committed))/s → gold \(rate(\.gold))/s → "
-            + "indexed \(rate(\.indexed))/s · behind \(behind.map { "\($0)" } ?? "–") · fresh p50 "
+            + "indexed \(rate(\.indexed))/s · \(now.state.rawValue), behind \(behind.map { "\($0)" } ?? "–") · fresh p50 "
             + "\(milliseconds(0.5)) p95 \(milliseconds(0.95)) ms · index \(version.map { "v\($0)" } ?? "–")"
     }
 }
@@ -142,50 +134,5 @@ private struct Figures {
         Sample(
             nanoseconds: SystemClock.monotonicNanoseconds(), received: received.value, committed: committed.value,
             gold: gold.value, indexed: index.documents.value, freshness: index.freshnessSeconds.snapshot())
-    }
-}
-
-/// How far the index is behind the source topic. Blocks, and is confined to the monitor's lane by its mutex.
-private final class LagProbe: Sendable {
-    struct Result {
-        var eventsBehind: Int64?
-        var indexVersion: Int64
-    }
-
-    private let platform: Platform
-    private let clients = Mutex<(admin: KafkaAdmin, store: SearchStore)?>(nil)
-
-    init(platform: Platform) {
-        self.platform = platform
-    }
-
-    func look() throws -> Result {
-        try clients.withLock { clients in
-            let open =
-                try clients
-                ?? (
-                    admin: KafkaAdmin(platform.kafka("monitor")),
-                    store: SearchStore(configuration: try platform.database("monitor"))
-                )
-            clients = open
-            let status = try open.store.status(timeoutMilliseconds: 1_000)
-            return Result(eventsBehind: try behind(open.admin, status.generation), indexVersion: status.indexVersion)
-        }
-    }
-
-    private func behind(_ admin: KafkaAdmin, _ generation: Int64) throws -> Int64? {
-        let topic = platform.settings.kafkaTopic
-        let partitions = try admin.metadata(topic: topic, timeoutMilliseconds: 1_000).topics.first?.partitions ?? []
-        var total: Int64 = 0
-        for partition in partitions {
-            let high = try admin.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000).high
-            let gauge = platform.context.metrics.gauge(
-                "medallion_index_checkpoint_offset", help: "Next source offset of the index.",
-                labels: [("generation", "\(generation)"), ("topic", topic), ("partition", "\(partition)")])
-            // 0 until the indexer of this process has read its checkpoint: then nothing is known.
-            if gauge.value == 0 && high > 0 { return nil }
-            total += max(0, high - Int64(gauge.value))
-        }
-        return total
     }
 }

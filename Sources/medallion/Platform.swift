@@ -3,6 +3,7 @@ import EmbeddedPostgres
 import Embeddings
 import Files
 import Glibc
+import Health
 import Kafka
 import KafkaAccess
 import Metering
@@ -23,6 +24,7 @@ final class Platform: Sendable {
         var brokers: String?
         var dsn: String?
         var embedder: MeasuredEmbedder?
+        var broker: BrokerServer?
         /// Of the Kafka clients, by role.
         var statistics: [String: ClientStatistics] = [:]
     }
@@ -85,6 +87,7 @@ final class Platform: Sendable {
                     "whoever reaches BROKER_LISTEN may read and write all topics: the embedded broker asks for no password",
                     ["listen": settings.brokerListen.description])
             }
+            state.withLock { $0.broker = server }
             let lane = Lane(name: "broker-life")
             let host = configuration.host
             return ClosureService(name: "broker") { _ in
@@ -95,6 +98,23 @@ final class Platform: Sendable {
                 await stop.wait()
                 try await lane.run { server.stop() }
             }
+        }
+    }
+
+    /// Whether the embedded broker's disk took everything lately.
+    func registerBrokerDisk(in health: HealthRegistry) {
+        let seen = Mutex(0)
+        health.register("disk", isRequired: true) { [self] in
+            guard let broker = state.withLock({ $0.broker }) else { return HealthReport(.unknown, "it has not begun") }
+            let failures = broker.diskFailures
+            let fresh = seen.withLock { seen in
+                defer { seen = failures }
+                return failures - seen
+            }
+            let detail = [(name: "failures", value: "\(failures)")]
+            return fresh > 0
+                ? HealthReport(.failed, "\(fresh) writes or syncs of the log have just failed", detail: detail)
+                : HealthReport(.ok, detail: detail)
         }
     }
 

@@ -3,6 +3,7 @@ import Embeddings
 import EventLoop
 import Glibc
 import HTTPServer
+import Health
 import Indexer
 import Kafka
 import Lake
@@ -19,9 +20,12 @@ import VectorIndex
 extension Platform {
     /// The indexer, made once database and model are there.
     ///
-    /// - Parameter health: where it shows what it waits for; nil where nobody asks.
-    func indexerService(health: HealthRegistry? = nil) -> any Service {
-        DeferredService(name: "indexer") { [self] in
+    /// - Parameters:
+    ///   - health: where it shows what it waits for.
+    ///   - isRequired: whether this process is there for nothing else.
+    func indexerService(health: HealthRegistry, isRequired: Bool) -> any Service {
+        health.expect("indexer", isRequired: isRequired)
+        return DeferredService(name: "indexer") { [self] in
             var configuration = IndexerConfiguration(
                 kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
             configuration.expiredOffsets = settings.expiredOffsets
@@ -32,9 +36,7 @@ extension Platform {
             let indexer = Indexer(
                 configuration: configuration, embedder: try embedder(), metrics: context.metrics,
                 logger: context.logger.scoped("indexer"))
-            health?.register("indexer", isRequired: false) {
-                indexer.trouble.map { HealthReport(.failed, $0) } ?? HealthReport(.ok)
-            }
+            register(indexer, in: health, isRequired: isRequired)
             return indexer
         }
     }
@@ -43,14 +45,16 @@ extension Platform {
     ///
     /// - Parameters:
     ///   - health: where other parts register what they know.
+    ///   - freshness: of the index; somebody looks.
     ///   - pipeline: where events come from; nil where this process does not know.
     /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
     func apiService(
-        health: HealthRegistry = HealthRegistry(), pipeline: @escaping @Sendable () -> PipelineStatus?,
+        health: HealthRegistry, freshness: FreshnessBoard, pipeline: @escaping @Sendable () -> PipelineStatus?,
         stages: @escaping @Sendable () -> [PipelineStage] = { [] }
     ) throws -> any Service {
         // Wrong files end the start before anything runs.
         let server = try serverConfiguration()
+        health.expect("index", isRequired: true)
         return DeferredService(name: "api") { [self] in
             let configuration = try database("api")
             let lake = LakeLayout(
@@ -64,7 +68,8 @@ extension Platform {
             options.feedLanes = settings.apiLanes.feed
             options.traceLanes = settings.apiLanes.trace
             options.version = Medallion.version
-            options.readyEventsBehindMax = Int64(settings.readyLagMax)
+            options.freshnessLimits = freshness.limits
+            options.isStaleAnswerRefused = settings.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
             options.accessLog = settings.apiAccessLog
@@ -78,6 +83,7 @@ extension Platform {
                 embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
+            dependencies.freshness = { freshness.current }
             dependencies.events = eventHub(configuration)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
@@ -139,23 +145,8 @@ extension Platform {
 
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
     private func registerChecks(in health: HealthRegistry) {
-        let lane = Lane(name: "health")
-        let topic = settings.kafkaTopic
-        let probe = BrokerProbe(configuration: kafka("health"), topic: topic)
-        health.register("broker", isRequired: false) {
-            try await lane.run { try probe.report() }
-        }
-        let lake = settings.lakeDirectory
-        health.register("lake", isRequired: false) {
-            try await lane.run {
-                guard let free = DiskSpace.freeBytes(at: lake) else {
-                    return HealthReport(.failed, "\(lake) is not there")
-                }
-                let isLow = free < DiskSpace.lowBytes
-                return HealthReport(
-                    isLow ? .degraded : .ok, isLow ? "little space is left" : "", detail: [("free_bytes", "\(free)")])
-            }
-        }
+        registerBroker(in: health, isRequired: false, topic: settings.kafkaTopic)
+        registerDisk("lake", folder: settings.lakeDirectory, in: health, isRequired: false)
     }
 }
 
@@ -200,11 +191,14 @@ private final class SharedKeyStore: Sendable {
 
 /// Asks the broker about itself, with one client for all checks.
 final class BrokerProbe: Sendable {
-    private let configuration: KafkaConfiguration
-    private let topic: String
+    private let configuration: @Sendable () -> KafkaConfiguration
+    private let topic: String?
     private let admin = Mutex<KafkaAdmin?>(nil)
 
-    init(configuration: KafkaConfiguration, topic: String) {
+    /// - Parameters:
+    ///   - configuration: asked once the embedded broker's address is known.
+    ///   - topic: that must be there, too; nil for none.
+    init(configuration: @escaping @Sendable () -> KafkaConfiguration, topic: String?) {
         self.configuration = configuration
         self.topic = topic
     }
@@ -212,14 +206,17 @@ final class BrokerProbe: Sendable {
     /// Blocks for at most four seconds.
     func report() throws -> HealthReport {
         let admin = try admin.withLock { admin in
-            let known = try admin ?? KafkaAdmin(configuration)
+            let known = try admin ?? KafkaAdmin(configuration())
             admin = known
             return known
         }
         let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
+        var detail = [(name: "brokers", value: metadata.brokers.map(\.address).joined(separator: ","))]
+        guard let topic else { return HealthReport(.ok, detail: detail) }
         let found = metadata.topics.first { $0.name == topic }
+        detail.append(("topic_partitions", "\(found?.partitions.count ?? 0)"))
         return HealthReport(
             found == nil ? .degraded : .ok, found == nil ? "the topic \(topic) does not exist yet" : "",
-            detail: [("brokers", configuration.brokers), ("topic_partitions", "\(found?.partitions.count ?? 0)")])
+            detail: detail)
     }
 }

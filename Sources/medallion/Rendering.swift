@@ -5,7 +5,7 @@ import Telemetry
 enum Rendering {
     static func hits(_ reply: JSONValue) -> String {
         let hits = reply["hits"]?.array ?? []
-        if hits.isEmpty { return "no hits\n" }
+        if hits.isEmpty { return "no hits\n\(footer(reply))\n" }
         var lines: [String] = []
         for (index, hit) in hits.enumerated() {
             lines += ["\(index + 1). \(text(hit, "title"))  [\(text(hit, "wiki")) \(text(hit, "event_time"))]"]
@@ -83,6 +83,14 @@ enum Rendering {
 
     private static func footer(_ reply: JSONValue) -> String {
         let latency = reply["latency_ms"]?.double.map { "\(($0 * 10).rounded() / 10) ms, " } ?? ""
-        return "(\(latency)generation \(number(reply, "generation")), index version \(number(reply, "index_version")))"
+        return "(\(latency)generation \(number(reply, "generation")), index version \(number(reply, "index_version"))"
+            + freshness(reply) + ")"
+    }
+
+    /// How fresh the index is; in words where it is not.
+    private static func freshness(_ reply: JSONValue) -> String {
+        guard let state = reply["freshness"]?.string else { return "" }
+        let reason = text(reply, "freshness_reason")
+        return ", \(LogText.escaped(state))" + (reason.isEmpty ? "" : ": \(reason)")
     }
 }

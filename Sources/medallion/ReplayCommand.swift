@@ -83,12 +83,12 @@ struct ReplayCommand: Command {
             try platform.checkModelSettings()
             let database = try platform.database("replay")
             let embedder = try platform.embedder()
-            report = try await Replay(
+            let replay = try Replay(
                 layout: LakeLayout(context.settings), settings: settings, database: database,
                 index: DocumentIndexer(
                     configuration: database, embedder: embedder, logger: context.logger.scoped("replay")),
-                logger: context.logger.scoped("replay")
-            ).run(scope)
+                logger: context.logger.scoped("replay"))
+            report = try await context.withProbes { try await replay.run(scope) }
         }
         isJSON ? printJSON(report) : printText(report)
     }

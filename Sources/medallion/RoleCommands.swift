@@ -1,4 +1,5 @@
 import Bytes
+import Health
 import Indexer
 import Producer
 import ServiceLifecycle
@@ -16,8 +17,11 @@ struct BrokerCommand: Command {
             throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
         }
         let platform = Platform(context: context)
-        try await context.run(
-            context.metricsServices() + [platform.sizeService(of: [.broker]), platform.brokerService()])
+        let health = HealthRegistry()
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        platform.registerDisk("log", folder: context.settings.brokerDirectory, in: health, isRequired: true)
+        platform.registerBrokerDisk(in: health)
+        try await context.run(context.roleServices(health) + [platform.sizeService(of: [.broker]), platform.brokerService()])
     }
 }
 
@@ -39,11 +43,11 @@ struct ProducerCommand: Command {
         let platform = Platform(context: context)
         var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
         configuration.kafka = platform.kafka("producer")
-        try await context.run(
-            context.metricsServices() + [
-                platform.sizeService(of: []),
-                Producer(configuration: configuration, metrics: context.metrics, logger: context.logger),
-            ])
+        let producer = Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
+        let health = HealthRegistry()
+        ProducerWatch(producer, url: configuration.url).register(in: health, isRequired: true)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        try await context.run(context.roleServices(health) + [platform.sizeService(of: []), producer])
     }
 }
 
@@ -58,9 +62,12 @@ struct IndexCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
+        let health = HealthRegistry()
+        platform.registerDatabase(in: health)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
         try await context.run(
-            context.metricsServices() + platform.databaseServices() + [
-                platform.sizeService(of: [.index]), platform.indexerService(),
+            context.roleServices(health) + platform.databaseServices() + [
+                platform.sizeService(of: [.index]), platform.indexerService(health: health, isRequired: true)
             ])
     }
 }
@@ -76,8 +83,14 @@ struct ServeCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
-        let api = try platform.apiService(pipeline: { nil })
-        try await context.run(platform.databaseServices() + [platform.sizeService(of: []), api])
+        let health = HealthRegistry()
+        let board = platform.freshnessBoard()
+        let api = try platform.apiService(
+            health: health, freshness: board, pipeline: { nil }, stages: { board.servingStages })
+        try await context.run(
+            context.probeServices(platform.servingPages(health, board)) + platform.databaseServices() + [
+                platform.freshnessService(board), platform.sizeService(of: []), api,
+            ])
     }
 }
 

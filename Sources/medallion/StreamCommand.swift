@@ -1,3 +1,4 @@
+import Health
 import StreamJob
 
 /// `medallion stream`: the stream job as a process of its own.
@@ -13,6 +14,10 @@ struct StreamCommand: Command {
         let job = StreamJob(
             options: try StreamJobOptions(context.settings, kafka: platform.kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
-        try await context.run(context.metricsServices() + [platform.sizeService(of: [.lake]), job])
+        let health = HealthRegistry()
+        platform.register(job, in: health, isRequired: true)
+        platform.registerDisk("lake", folder: context.settings.lakeDirectory, in: health, isRequired: true)
+        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        try await context.run(context.roleServices(health) + [platform.sizeService(of: [.lake]), job])
     }
 }

@@ -45,6 +45,25 @@ import Testing
         #expect(text() == head + "3\n" + b + "b_bytes{x=\"2\",y=\"c\"} 9\n")
     }
 
+    @Test func seriesCanBeTakenAway() {
+        let registry = MetricsRegistry()
+        func gauge(_ partition: String, _ rule: String, _ topic: String = "a") -> Gauge {
+            registry.gauge(
+                "lag", help: "x", labels: [("rule", rule), ("topic", topic), ("partition", partition)])
+        }
+        for partition in ["0", "1", "11"] { for rule in ["r", "s"] { gauge(partition, rule).set(5) } }
+        // A value that looks like another label is none.
+        gauge("9", "x\",partition=\"1").set(7)
+        registry.remove("lag", labels: [("topic", "a"), ("partition", "1")])
+        registry.remove("nothing", labels: [])
+        let text = String(decoding: registry.render(), as: UTF8.self)
+        #expect(!text.contains("partition=\"1\"}") && text.contains("partition=\"11\"} 5\n"))
+        #expect(text.split(separator: "\n").count == 2 + 5)
+        #expect(gauge("1", "r").value == 0, "a new one")
+        registry.remove("lag", labels: [])
+        #expect(registry.render().isEmpty)
+    }
+
     @Test func histogramCountsAtItsBounds() {
         let registry = MetricsRegistry()
         let histogram = registry.histogram("h_seconds", help: "h", buckets: [0.1, 1], labels: [("arm", "x")])

@@ -2,6 +2,7 @@ import Access
 import Bytes
 import Glibc
 import HTTPServer
+import Health
 import JSONScan
 import Retrieval
 import SearchAPI
@@ -21,6 +22,24 @@ struct APIFixture {
     let health = HealthRegistry()
     /// Texts that were embedded.
     let embedded = EmbeddedTexts()
+    /// What replies say of it.
+    let freshness = FreshnessBox()
+
+    /// How fresh the index is told to be.
+    final class FreshnessBox: Sendable {
+        let value = Mutex(
+            Freshness(
+                .fresh, eventsBehind: 3, waitMilliseconds: 0, indexedAtMilliseconds: 1_763_700_000_000, generation: 1,
+                indexVersion: 5))
+
+        func set(_ state: Freshness.State, _ reason: String, eventsBehind: Int64? = nil) {
+            value.withLock {
+                $0.state = state
+                $0.reason = reason
+                $0.eventsBehind = eventsBehind
+            }
+        }
+    }
 
     final class EmbeddedTexts: Sendable {
         let texts = Mutex<[String]>([])
@@ -31,11 +50,12 @@ struct APIFixture {
         hasEmbedder: Bool = true, embedder custom: QueryEmbedder? = nil, timeoutMilliseconds: Int = 30_000,
         streamsMax: Int = 8_000, streamsPerKeyMax: Int = 0, streamsPerAddressMax: Int = 0,
         lanes: Int = 2, isAnswerEnabled: Bool = true, events: EventHub? = nil, readyLagMax: Int64 = 0,
+        refusesStaleAnswers: Bool = false,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
         readKeys: (@Sendable () throws -> [APIKey])? = nil,
         configure: (inout SearchAPIConfiguration) -> Void = { _ in }
     ) {
-        let (index, embedded) = (self.index, self.embedded)
+        let (index, embedded, freshness) = (self.index, self.embedded, self.freshness)
         let embedder = QueryEmbedder(modelName: "bag-of-words") { texts in
             if embedded.isFailing.withLock({ $0 }) { throw FakeFailure() }
             embedded.texts.withLock { $0 += texts }
@@ -48,7 +68,8 @@ struct APIFixture {
         configuration.streamsPerAddressMax = streamsPerAddressMax
         configuration.storeLanes = lanes
         configuration.isAnswerEnabled = isAnswerEnabled
-        configuration.readyEventsBehindMax = readyLagMax
+        configuration.freshnessLimits.eventsBehindMax = readyLagMax
+        configuration.isStaleAnswerRefused = refusesStaleAnswers
         configuration.access = access
         configuration.accessLog = accessLog
         configure(&configuration)
@@ -59,8 +80,9 @@ struct APIFixture {
             pipeline: {
                 PipelineStatus(
                     kind: .recording, name: "recentchange.jsonl.zst",
-                    receivedAtMilliseconds: SystemClock.epochMilliseconds(), eventsBehind: 3)
+                    receivedAtMilliseconds: SystemClock.epochMilliseconds())
             })
+        dependencies.freshness = { freshness.value.withLock { $0 } }
         dependencies.events = events
         dependencies.readKeys = readKeys
         dependencies.stages = {

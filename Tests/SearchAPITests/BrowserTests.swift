@@ -68,10 +68,17 @@ import Testing
         let fixture = APIFixture()
         fixture.index.add("d-old", title: "Old", comment: "the newest there is", indexedAgoMilliseconds: 90_000)
         let markup = try await dump(fixture, hash: "", milliseconds: 3_000)
-        #expect(markup.contains("data-level=\"bad\""))
-        // The pipeline of the fixture says that events arrive all the time, so it is the index that lags.
-        #expect(markup.contains("stale · newest 1 min"))
-        #expect(markup.contains("events arrive, the index lags"))
+        // An old document alone is none: the source may be idle.
+        #expect(markup.contains("fresh · newest 1 min"))
+        #expect(markup.contains("data-level=\"good\""))
+        fixture.freshness.set(.stale, "the index is 12 events behind; the oldest waits", eventsBehind: 12)
+        let stale = try await dump(fixture, hash: "", milliseconds: 3_000)
+        #expect(stale.contains("data-level=\"bad\""))
+        #expect(stale.contains("stale · newest 1 min"))
+        #expect(stale.contains("the index is 12 events behind; the oldest waits"))
+        fixture.freshness.set(.unknown, "broker or database have not answered for 12 s")
+        let unknown = try await dump(fixture, hash: "", milliseconds: 3_000)
+        #expect(unknown.contains("data-level=\"bad\"") && unknown.contains("unknown · newest 1 min"))
     }
 
     @Test(.enabled(if: browser != nil, "needs Chromium")) func aVisitorIsAskedForAKeyOnlyWhereOneIsNeeded() async throws

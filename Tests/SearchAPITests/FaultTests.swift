@@ -1,5 +1,6 @@
 import HTTPEndpoints
 import HTTPServer
+import Health
 import JSONScan
 import Retrieval
 import SearchAPI

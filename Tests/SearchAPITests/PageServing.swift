@@ -1,6 +1,7 @@
 import Bytes
 import Glibc
 import HTTPServer
+import Health
 import SearchAPI
 import ServiceLifecycle
 import Testing

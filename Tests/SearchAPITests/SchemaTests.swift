@@ -3,6 +3,7 @@ import Files
 import Glibc
 import HTTPEndpoints
 import HTTPServer
+import Health
 import JSONScan
 import PlatformTesting
 import Testing

@@ -1,6 +1,7 @@
 import Bytes
 import Glibc
 import HTTPServer
+import Health
 import JSONScan
 import SearchAPI
 import ServiceLifecycle
@@ -173,8 +174,9 @@ import Testing
         #expect(small.headers["Content-Encoding"] == nil, "not worth it")
     }
 
-    @Test func readinessFollowsDependenciesAndLag() async {
+    @Test func readinessFollowsDependenciesAndFreshness() async {
         let fixture = APIFixture(readyLagMax: 2)
+        fixture.freshness.set(.stale, "the index is 3 events behind", eventsBehind: 3)
         fixture.health.register("index", isRequired: true) { HealthReport(.ok) }
         let (early, unknown) = await fixture.get(.ready)
         #expect(early == 503 && unknown["ready"]?.bool == false && unknown["reasons"]?.array?.count == 2)
@@ -184,7 +186,15 @@ import Testing
         #expect(lagging["reasons"]?[0]?.string?.contains("3 events behind") == true)
         let (live, _) = await fixture.get(.live)
         #expect(live == 200)
+        // Nobody knows: that is no yes.
+        fixture.freshness.set(.unknown, "nobody answers")
+        let (dark, reasons) = await fixture.get(.ready)
+        #expect(dark == 503 && reasons["reasons"]?[0]?.string?.contains("nobody answers") == true)
+        fixture.freshness.set(.late, "a moment", eventsBehind: 1)
+        let (late, _) = await fixture.get(.ready)
+        #expect(late == 200)
         self.fixture.health.register("index", isRequired: true) { HealthReport(.ok) }
+        self.fixture.freshness.set(.unknown, "nobody answers")
         await self.fixture.health.checkAll()
         let (ready, _) = await self.fixture.get(.ready)
         #expect(ready == 200, "no limit on the lag")

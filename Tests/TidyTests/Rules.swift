@@ -174,6 +174,7 @@ enum Rules {
         "HTTPClient → Gzip", "HTTPClient → Zstd",  // what proxies pack is unpacked with the wrappers that are there
         "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
+        "Health → ServiceLifecycle", "Health → Telemetry",  // checks repeat until a stop, and freshness is a metric
         "Simulator → Producer",  // its recorder reads the stream with the producer's parser
         // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
         "Producer → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "SearchAPI → KafkaAccess",

@@ -128,6 +128,8 @@ import VectorIndex
         proxy.hold(nil)
         for _ in 0..<3_000 where stalled.value != 0 { _ = await stop.pause(milliseconds: 10) }
         #expect(stalled.value == 0)
+        // It may have begun anew, which is trouble until something came.
+        for _ in 0..<3_000 where reading.trouble != nil { _ = await stop.pause(milliseconds: 10) }
         #expect(reading.trouble == nil)
         stop.request()
         try await running.value

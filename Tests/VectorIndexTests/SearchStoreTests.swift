@@ -217,6 +217,7 @@ import Testing
             try connection.script("PREPARE \(S.name)\(list) AS \(S.sql)", timeoutMilliseconds: limit)
         }
         try prepare(BeginIndexTransaction.self)
+        try prepare(ReadProgress.self)
         try prepare(FindEmbeddedTexts.self)
         try prepare(PutPassage.self)
         try prepare(MoveCheckpoint.self)

@@ -126,7 +126,7 @@ package struct Schema: Sendable {
     package struct Property: Sendable {
         let name: String
         let schema: Schema
-        let isRequired: Bool
+        package var isRequired: Bool
 
         package init(_ name: String, _ schema: Schema, _ text: String = "", isRequired: Bool = true) {
             self.name = name

@@ -159,7 +159,8 @@ package struct IndexStatus: Sendable, Equatable {
     package var generation: Int64
     /// The newest index version; 0 when nothing was indexed yet.
     package var indexVersion: Int64
-    /// When the newest index transaction ran, milliseconds since 1970; nil when none did.
+    /// When the indexer last brought the active generation forward, milliseconds since 1970; nil when it never did.
+    /// Replays and promotions do not count: they say nothing of how new the index is.
     package var indexedAtMilliseconds: Int64?
     /// The server's version line, for /health.
     package var serverVersion: String

@@ -25,14 +25,17 @@ package final class IndexWriter {
     ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
+    ///   - origin: whether the index is newer for it.
     /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a shared vector is missing.
     package func write(
         _ documents: [IndexedDocument], moving moves: [CheckpointMove] = [],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
-        timeoutMilliseconds: Int
+        origin: IndexOrigin = .live, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
+        let generations = Set(documents.map(\.generation) + moves.map(\.generation) + refused.map(\.generation))
+        let beginning = BeginIndexTransaction(origin: origin, generations: generations.sorted())
         var batch = PostgresBatch()
-        let begin = batch.add(BeginIndexTransaction())
+        let begin = batch.add(beginning)
         let puts = Self.add(documents[...], to: &batch)
         Self.add(moves, goldPositions, refused, to: &batch)
         do throws(IndexError) {
@@ -45,7 +48,7 @@ package final class IndexWriter {
             // In one transaction as before: what is good, what is not with its reason, and the steps of the checkpoints.
             return try connection.transaction(timeoutMilliseconds: timeoutMilliseconds) {
                 connection throws(PostgresError) in
-                let version = try connection.run(BeginIndexTransaction(), timeoutMilliseconds: timeoutMilliseconds)
+                let version = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds)
                 var result = IndexWriteResult(indexVersion: version.first ?? 0, passagesAdded: 0)
                 try Self.put(documents[...], on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
                 var batch = PostgresBatch()

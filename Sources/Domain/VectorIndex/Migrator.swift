@@ -21,6 +21,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0003__create_api_keys", PackageResources.V0003__create_api_keys_sql),
         Migration("V0004__create_refused_documents", PackageResources.V0004__create_refused_documents_sql),
         Migration("V0005__share_generation_states", PackageResources.V0005__share_generation_states_sql),
+        Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
         Migration(

@@ -60,9 +60,9 @@ struct ReadIndexStatus: PostgresStatement {
     }
     static let name = "read_index_status"
     static let sql = """
-        SELECT a.generation, coalesce(v.version, 0), v.created_at
+        SELECT a.generation, coalesce((SELECT max(version) FROM index_versions), 0), l.indexed_at
         FROM active_generation a
-        LEFT JOIN (SELECT version, created_at FROM index_versions ORDER BY version DESC LIMIT 1) v ON true
+        LEFT JOIN live_progress l ON l.generation = a.generation
         """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}

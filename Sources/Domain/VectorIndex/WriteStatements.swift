@@ -1,12 +1,26 @@
 import Events
 import Postgres
 
-/// Takes the lock of index transactions and gives this one its number.
+/// What an index transaction is for.
+package enum IndexOrigin: String, Sendable {
+    /// The indexer's work on the Gold topic: it makes the index newer.
+    case live
+    /// A replay's work, which says nothing of how new the index is.
+    case replay
+}
+
+/// Takes the lock of index transactions and gives this one its number; a live one is noted as the newest of its
+/// generations.
 struct BeginIndexTransaction: PostgresStatement {
     static let name = "begin_index_transaction"
-    static let sql = "SELECT medallion_begin_index_transaction()"
-    static let parameterTypes: [PostgresType] = []
-    func bind(into parameters: inout PostgresParameters) {}
+    static let sql = "SELECT medallion_begin_index_transaction($1, $2)"
+    static let parameterTypes: [PostgresType] = [.text, .int8Array]
+    let origin: IndexOrigin
+    let generations: [Int64]
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(origin.rawValue)
+        parameters.append(generations)
+    }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 

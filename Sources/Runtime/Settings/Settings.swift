@@ -161,8 +161,18 @@ package struct Settings: Sendable {
     package internal(set) var apiKey = ""
     /// Events that the index may be behind while the API says that it is ready; 0 = any number.
     package internal(set) var readyLagMax = 0
+    /// An event that waits for longer makes the index late, in seconds.
+    package internal(set) var freshLateSeconds = 0.0
+    /// An event that waits for longer makes the index stale, in seconds.
+    package internal(set) var freshStaleSeconds = 0.0
+    /// After so many seconds without an answer nobody knows how fresh the index is.
+    package internal(set) var freshUnknownSeconds = 0.0
+    /// A source that is silent for longer makes the index late, in seconds; 0 = it may be idle.
+    package internal(set) var freshSilentSeconds = 0.0
+    /// Whether `/answer` refuses while the index is stale or unknown.
+    package internal(set) var answerRequiresFresh = false
 
-    /// Where roles without an API serve `/metrics`; nil = nowhere.
+    /// Where every role serves probes and metrics; nil = nowhere.
     package internal(set) var metricsListen: SettingAddress?
 
     /// The least level that is logged.

@@ -3,7 +3,8 @@ import Bytes
 extension Settings {
     /// Every setting, by section.
     package static let table: [Setting] =
-        source + logic + broker + kafkaAccess + storage + database + models + api + lanes + apiAccess + logging + demo
+        source + logic + broker + kafkaAccess + storage + database + models + api + lanes + freshness + apiAccess + logging
+        + demo
 
     private static let source: [Setting] = [
         Setting(
@@ -219,16 +220,14 @@ extension Settings {
         Setting(
             "API_CORS_ORIGINS", .api, default: "", .words, \.apiCORSOrigins,
             "Origins such as `https://example.org` whose pages may read the API, or `*`. Empty: none but its own."),
-        Setting(
-            "READY_MAX_LAG", .api, default: "10000", .integer(0...1_000_000_000), \.readyLagMax,
-            "Events that the index may be behind while `/ready` says yes. 0: any number."),
     ]
 
     private static let logging: [Setting] = [
         Setting(
             "METRICS_LISTEN", .logging, default: "", .optionalAddress, \.metricsListen,
-            "Where `broker`, `producer`, `stream` and `index` serve `/metrics` when each is a process of its own; one address "
-                + "per process. Empty: nowhere. `up` and `serve` have it at `API_LISTEN`."),
+            "Where every role serves `/live`, `/ready`, `/health` and `/metrics`; one address per process. It asks for no key; "
+                + "who is not on this machine gets the states without details. Empty: nowhere. `up` and `serve` have "
+                + "them at `API_LISTEN`, too."),
         Setting(
             "LOG_LEVEL", .logging, default: "info", .choice, \.logLevel, "The least level that is logged."),
         Setting(

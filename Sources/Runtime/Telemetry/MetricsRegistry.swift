@@ -91,6 +91,22 @@ package final class MetricsRegistry: Sendable {
         return histogram
     }
 
+    /// Takes series away whose labels hold all of these, such as those of a topic partition that is not this process' any
+    /// more: a last value that nobody moves would count for ever. Who still holds such a metric moves something that is
+    /// not shown; asking for it again makes a new one.
+    package func remove(_ name: String, labels: [(String, String)]) {
+        let wanted = labels.map { LabelText([$0]).text }
+        families.withLock { families in
+            guard var family = families[name] else { return }
+            family.children = family.children.filter { text, _ in
+                // No value can hold what separates labels: quotes are escaped.
+                let text = ",\(text),"
+                return !wanted.allSatisfy { text.contains(",\($0),") }
+            }
+            families[name] = family
+        }
+    }
+
     /// The names in use, sorted; for the test that dashboards and metrics agree.
     package var names: [String] { families.withLock { $0.keys.sorted() } }
 

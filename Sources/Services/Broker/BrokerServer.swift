@@ -50,6 +50,9 @@ package final class BrokerServer: Sendable {
         self.disk = disk
     }
 
+    /// Writes and syncs of the log that have failed since the process started.
+    package var diskFailures: Int { metrics.diskFailures.value }
+
     /// Recovers the logs, which reads each topic partition's last segment, then listens. Blocks until done.
     ///
     /// - Returns: the port.

@@ -74,10 +74,10 @@ package final class DocumentIndexer: Sendable {
     /// Name that vectors are stored under; empty without an embedder.
     package var modelName: String { embedder?.modelName ?? "" }
 
-    /// Looks up, embeds and writes some documents, some hundreds at most.
+    /// Looks up, embeds and writes some documents of a replay, some hundreds at most.
     package func index(_ documents: [PendingDocument]) async throws -> Outcome {
         let prepared = try await prepare(documents)
-        return try await write(prepared, moving: [], goldPositions: [])
+        return try await write(prepared, moving: [], goldPositions: [], origin: .replay)
     }
 
     /// Cuts documents into passages and embeds those whose texts have no vector yet.
@@ -104,10 +104,13 @@ package final class DocumentIndexer: Sendable {
     /// Writes prepared documents and moves checkpoints in one transaction; where the documents are very long, in several,
     /// of which the last moves the checkpoints.
     ///
-    /// - Parameter refused: documents that were refused on their way here, to be kept aside.
+    /// - Parameters:
+    ///   - refused: documents that were refused on their way here, to be kept aside.
+    ///   - origin: whether the index is newer for it.
     package func write(
         _ prepared: Prepared, moving moves: [CheckpointMove],
-        goldPositions: [(gold: TopicPartition, nextOffset: Int64)], refused: [RefusedDocument] = []
+        goldPositions: [(gold: TopicPartition, nextOffset: Int64)], refused: [RefusedDocument] = [],
+        origin: IndexOrigin
     ) async throws -> Outcome {
         var prepared = prepared
         while true {
@@ -120,7 +123,8 @@ package final class DocumentIndexer: Sendable {
                         try writer.withLock { writer in
                             try writer.write(
                                 documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                refused: isLast ? refused : [], timeoutMilliseconds: Self.timeoutMilliseconds)
+                                refused: isLast ? refused : [], origin: origin,
+                                timeoutMilliseconds: Self.timeoutMilliseconds)
                         }
                     }
                     outcome.indexVersion = result.indexVersion

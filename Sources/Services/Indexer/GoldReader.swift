@@ -183,10 +183,8 @@ final class GoldReader {
             ?? []
     }
 
-    /// Records that wait behind a position, as of the last fetch.
-    func lag(_ gold: TopicPartition, position: Int64) -> Int64? {
-        consumer.lastSeenWatermarks(topic: gold.topic, partition: gold.partition).map { max(0, $0.high - position) }
-    }
+    /// The offset that is to be read next, by topic partition.
+    var positions: [Int32: Int64] { reading.positions }
 
     private func take(_ record: KafkaRecord, into batch: inout GoldBatch) throws(IndexerError) {
         var gaps: [CheckpointTracker.Gap] = []

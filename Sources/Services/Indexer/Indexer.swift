@@ -58,6 +58,19 @@ package final class Indexer: Service {
     private let reader = Mutex<GoldReader?>(nil)
     /// What is known of topic partitions that give nothing though their log is ahead.
     private let stalls = Mutex<[TopicPartition: String]>([:])
+    private let meter: LagMeter
+    private let progress = Mutex(Progress())
+
+    /// What others are shown of its work.
+    private struct Progress {
+        /// Whether it has begun to read since the process started.
+        var hasBegun = false
+        /// What it tries again after; nil while work goes on.
+        var fault: String?
+        /// The Gold topic's partitions that are read, and the source's whose checkpoints are shown.
+        var partitions: Set<Int32> = []
+        var sources: Set<TopicPartition> = []
+    }
 
     /// Time between two looks at the planner's statistics.
     private static let lexemesMilliseconds: Int64 = 60_000
@@ -68,17 +81,38 @@ package final class Indexer: Service {
     ) {
         self.configuration = configuration
         documents = DocumentIndexer(configuration: configuration.database, embedder: embedder, logger: logger)
-        self.metrics = IndexerMetrics(metrics)
+        let shown = IndexerMetrics(metrics)
+        self.metrics = shown
         self.logger = logger
+        meter = LagMeter(configuration.kafka, topic: configuration.goldTopic) { shown.show(lag: $1, of: $0) }
     }
 
-    /// What it waits for at the broker; nil while all is well.
+    /// What it waits for at the broker, or tries again after; nil while all is well.
     package var trouble: String? {
-        let stalls = stalls.withLock { $0 }.sorted { $0.key < $1.key }
-        return stalls.isEmpty ? nil : stalls.map { "\($0.key): \($0.value)" }.joined(separator: "; ")
+        let stalls = stalls.withLock { $0 }.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        let all = [progress.withLock { $0.fault }].compactMap { $0 } + stalls
+        return all.isEmpty ? nil : all.joined(separator: "; ")
     }
+
+    /// Whether it has begun to read.
+    package var hasBegun: Bool { progress.withLock { $0.hasBegun } }
+
+    /// Gold records that wait, in the topic partitions of this process; nil where unknown.
+    package var lagRecords: Int64? { meter.total }
 
     package func run(stop: StopSignal) async throws {
+        // Beside the work, so that the lag moves while the work stands still.
+        let hasEnded = StopSignal()
+        let metering = Task { [meter] in await meter.run(stop: hasEnded) }
+        var failure: (any Error)?
+        do { try await work(stop: stop) } catch { failure = error }
+        hasEnded.request()
+        await metering.value
+        forget(progress.withLock { $0.partitions })
+        if let failure { throw failure }
+    }
+
+    private func work(stop: StopSignal) async throws {
         if configuration.assignment == .group { return try await runShared(stop: stop) }
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         while !stop.isRequested {
@@ -105,6 +139,7 @@ package final class Indexer: Service {
                 configuration.kafka, groupID: configuration.groupID, topic: configuration.goldTopic,
                 sessionMilliseconds: configuration.sessionMilliseconds)
         }
+        progress.withLock { $0.hasBegun = true }
         var mine: Set<Int32> = []
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         var failure: (any Error)?
@@ -155,6 +190,7 @@ package final class Indexer: Service {
             return mine.union(partitions)
         case .revoked(let partitions, let isLost):
             logger.info("the group takes topic partitions", ["numbers": "\(partitions)", "lost": "\(isLost)"])
+            forget(partitions)
             try await lane.run { member.letGo() }
             return mine.subtracting(partitions)
         }
@@ -163,6 +199,7 @@ package final class Indexer: Service {
     /// - Returns: whether a stop was asked for meanwhile.
     private func pause(after error: any Error, _ backoff: inout Backoff, stop: StopSignal) async -> Bool {
         metrics.failures.increment()
+        progress.withLock { $0.fault = "\(error)" }
         let wait = backoff.next()
         logger.warning("indexing is interrupted and tried again", ["error": "\(error)", "wait_ms": "\(wait)"])
         return await stop.pause(milliseconds: wait)
@@ -176,16 +213,19 @@ package final class Indexer: Service {
         let state = try await documents.state()
         let configuration = configuration
         let logger = logger
-        try await readLane.run { [self] in
+        let starts = try await readLane.run { [self] in
             try reader.withLock { reader in
                 reader = nil
-                reader = try GoldReader(
+                let fresh = try GoldReader(
                     configuration: configuration.kafka, topic: configuration.goldTopic, only: only,
                     checkpoints: state.checkpoints, positions: state.goldPositions,
                     policy: configuration.expiredOffsets, logger: logger,
                     stallMilliseconds: configuration.stallMilliseconds, isStopped: { stop.isRequested })
+                reader = fresh
+                return fresh.positions
             }
         }
+        show(starts, state.checkpoints)
         var sizeAt = SystemClock.epochMilliseconds()
         var writing: Task<Void, any Error>?
         var lexemesAt = Int64.min
@@ -200,6 +240,7 @@ package final class Indexer: Service {
                     // A failure must not wait for the next record to be noticed: there may be none for long.
                     try await writing?.value
                     writing = nil
+                    progress.withLock { $0.fault = nil }
                 }
                 let now = SystemClock.epochMilliseconds()
                 if now - Self.lexemesMilliseconds > lexemesAt {
@@ -226,11 +267,7 @@ package final class Indexer: Service {
         let recordsMax = configuration.batchRecordsMax
         let batch = try await readLane.run { [self] in
             try reader.withLock { reader in
-                let batch = try reader?.next(recordsMax: recordsMax, timeoutMilliseconds: 200) ?? GoldBatch()
-                for (gold, position) in batch.positions {
-                    if let lag = reader?.lag(gold, position: position) { metrics.lag(gold).set(Double(lag)) }
-                }
-                return batch
+                try reader?.next(recordsMax: recordsMax, timeoutMilliseconds: 200) ?? GoldBatch()
             }
         }
         metrics.skipped.increment(by: batch.skipped)
@@ -265,13 +302,57 @@ package final class Indexer: Service {
         for gold in ended { metrics.stalled(gold).set(0) }
     }
 
+    /// Shows how far it is in what it reads now, and nothing any more of what it read before.
+    private func show(_ starts: [Int32: Int64], _ checkpoints: [IndexCheckpoint]) {
+        forget(progress.withLock { $0.partitions.subtracting(starts.keys) })
+        let sources = progress.withLock { progress in
+            progress.hasBegun = true
+            progress.partitions = Set(starts.keys)
+            defer { progress.sources = [] }
+            return progress.sources
+        }
+        for (partition, start) in starts { meter.follow(partition, from: start) }
+        // Some generation may be gone.
+        for source in sources { metrics.forget(checkpointsOf: source) }
+        // The stream job publishes each topic partition to its own number.
+        for checkpoint in checkpoints where starts[checkpoint.source.partition] != nil {
+            show(checkpoint.nextOffset, of: checkpoint.source, generation: checkpoint.generation)
+        }
+    }
+
+    private func show(_ checkpoint: Int64, of source: TopicPartition, generation: Int64) {
+        progress.withLock { _ = $0.sources.insert(source) }
+        metrics.checkpoint(generation: generation, source: source).set(Double(checkpoint))
+    }
+
+    /// Takes the series of topic partitions away: what nobody moves would be shown for ever.
+    private func forget(_ partitions: some Collection<Int32>) {
+        let sources = progress.withLock { progress in
+            progress.partitions.subtract(partitions)
+            let gone = progress.sources.filter { partitions.contains($0.partition) }
+            progress.sources.subtract(gone)
+            return gone
+        }
+        for partition in partitions {
+            meter.leave(partition)
+            metrics.forget(TopicPartition(topic: configuration.goldTopic, partition: partition))
+        }
+        for source in sources { metrics.forget(checkpointsOf: source) }
+    }
+
     private func write(_ batch: GoldBatch, _ prepared: DocumentIndexer.Prepared) async throws {
+        try await commit(batch, prepared)
+        progress.withLock { $0.fault = nil }
+        for (gold, position) in batch.positions { meter.reach(gold.partition, position) }
+    }
+
+    private func commit(_ batch: GoldBatch, _ prepared: DocumentIndexer.Prepared) async throws {
         // Records that change nothing (repeats) need no transaction; their positions come with the next one.
         guard !prepared.documents.isEmpty || !batch.moves.isEmpty || !batch.refused.isEmpty else { return }
         let started = SystemClock.monotonicNanoseconds()
         let positions = batch.positions.map { (gold: $0.key, nextOffset: $0.value) }
         let outcome = try await documents.write(
-            prepared, moving: batch.moves, goldPositions: positions, refused: batch.refused)
+            prepared, moving: batch.moves, goldPositions: positions, refused: batch.refused, origin: .live)
         metrics.writeSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
         metrics.transactions.increment()
         metrics.documents.increment(by: prepared.documents.count - outcome.refused)
@@ -284,8 +365,6 @@ package final class Indexer: Service {
             guard let received = document.sourceTimestampMilliseconds else { continue }
             metrics.freshnessSeconds.observe(Double(max(0, now - received)) / 1_000)
         }
-        for move in batch.moves {
-            metrics.checkpoint(generation: move.generation, source: move.source).set(Double(move.next))
-        }
+        for move in batch.moves { show(move.next, of: move.source, generation: move.generation) }
     }
 }

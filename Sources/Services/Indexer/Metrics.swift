@@ -62,11 +62,27 @@ package final class IndexerMetrics: Sendable {
             "medallion_index_freshness_seconds", help: "From the event's broker time until it was searchable.")
     }
 
-    /// Records of a Gold topic partition that wait to be indexed.
-    func lag(_ gold: TopicPartition) -> Gauge {
+    /// Shows how many records of a Gold topic partition wait to be indexed; nil takes the series away.
+    func show(lag: Int64?, of gold: TopicPartition) {
+        let labels = [("topic", gold.topic), ("partition", String(gold.partition))]
+        guard let lag else { return registry.remove("medallion_index_lag_records", labels: labels) }
         registry.gauge(
             "medallion_index_lag_records", help: "Gold records that wait to be indexed.",
-            labels: [("topic", gold.topic), ("partition", String(gold.partition))])
+            labels: [("topic", gold.topic), ("partition", String(gold.partition))]
+        ).set(Double(lag))
+    }
+
+    /// Takes the series away of a Gold topic partition that is not this process' any more.
+    func forget(_ gold: TopicPartition) {
+        registry.remove(
+            "medallion_index_stalled", labels: [("topic", gold.topic), ("partition", String(gold.partition))])
+    }
+
+    /// Takes the series away of a source topic partition's checkpoints, of all generations.
+    func forget(checkpointsOf source: TopicPartition) {
+        registry.remove(
+            "medallion_index_checkpoint_offset",
+            labels: [("topic", source.topic), ("partition", String(source.partition))])
     }
 
     /// Whether the Gold topic partition gives nothing though its log is ahead.

@@ -42,6 +42,7 @@ extension SearchAPI {
         guard configuration.isAnswerEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
         }
+        if configuration.isStaleAnswerRefused { try refuseStaleAnswer() }
         let start = SystemClock.monotonicNanoseconds()
         let result = try await find(request.search, deadline: deadline)
         let sentences = try await embeddedSentences(
@@ -64,6 +65,17 @@ extension SearchAPI {
         }
         await answers.kept(bytes: stored.bytes)
         return made
+    }
+
+    /// - Throws: ``APIError`` with 503 while the index is stale, or nobody knows whether it is.
+    private func refuseStaleAnswer() throws {
+        let freshness = dependencies.freshness()
+        guard freshness.state == .stale || freshness.state == .unknown else { return }
+        throw APIError(
+            status: 503, type: "index_\(freshness.state.rawValue)",
+            message:
+                "the index is \(freshness.state.rawValue): \(freshness.reason); answers are given from a fresh one "
+                + "only (ANSWER_REQUIRES_FRESH)")
     }
 
     /// The hits' sentences with their cosines to the question; without any where there are no vectors.

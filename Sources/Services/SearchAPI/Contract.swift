@@ -93,7 +93,9 @@ enum Contract {
         input: NoInput.form,
         replies: [
             .json(200, "Ready.", ReplySchemas.ready),
-            .json(503, "A dependency has failed, or the index is too far behind.", ReplySchemas.ready),
+            .json(
+                503, "A dependency has failed, or the index is stale, or nobody knows how far it is behind.",
+                ReplySchemas.ready),
         ])
 
     static let live = Endpoint(

@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Health
 import Retrieval
 
 extension SearchAPI {
@@ -35,8 +36,10 @@ extension SearchAPI {
         writer.integer(page.generation)
         writer.key("index_version")
         writer.integer(status.indexVersion)
-        writer.key("indexed_at")
-        writer.time(status.indexedAtMilliseconds)
+        // The transaction that these rows were read after may be newer than the last look.
+        var freshness = dependencies.freshness()
+        freshness.indexedAtMilliseconds = status.indexedAtMilliseconds
+        writer.freshness(freshness)
         writer.key("next_cursor")
         writer.optional(next?.text)
         writer.key("complete")
@@ -44,7 +47,7 @@ extension SearchAPI {
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
-        writer.pipeline(dependencies.pipeline())
+        writer.pipeline(dependencies.pipeline(), freshness)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -88,7 +91,7 @@ extension JSONWriter {
     }
 
     /// Where events come from, and how far behind the index is; null where this process does not know.
-    mutating func pipeline(_ status: PipelineStatus?) {
+    mutating func pipeline(_ status: PipelineStatus?, _ freshness: Freshness) {
         guard let status else {
             null()
             return
@@ -101,7 +104,7 @@ extension JSONWriter {
         key("received_at")
         time(status.receivedAtMilliseconds)
         key("events_behind")
-        optional(status.eventsBehind)
+        optional(freshness.eventsBehind)
         endObject()
     }
 }

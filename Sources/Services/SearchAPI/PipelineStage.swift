@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Health
 package import Telemetry
 
 /// One stage of the pipeline, as `GET /pipeline/status` shows it.
@@ -39,12 +40,14 @@ extension SearchAPI {
         writer.beginObject()
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
+        let freshness = dependencies.freshness()
         writer.key("pipeline")
-        writer.pipeline(dependencies.pipeline())
+        writer.pipeline(dependencies.pipeline(), freshness)
         writer.key("generation")
-        writer.optional(figure("generation"))
+        writer.optional(freshness.generation ?? figure("generation"))
         writer.key("index_version")
-        writer.optional(figure("index_version"))
+        writer.optional(freshness.indexVersion ?? figure("index_version"))
+        writer.freshness(freshness)
         writer.key("stages")
         writer.beginArray()
         for stage in dependencies.stages() { writer.stage(stage) }

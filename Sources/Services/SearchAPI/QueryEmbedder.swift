@@ -1,5 +1,6 @@
 import Bytes
 import HTTPEndpoints
+import ServiceLifecycle
 import Synchronization
 
 /// Turns queries into vectors: the model behind a cache, with a time limit.
@@ -62,61 +63,9 @@ package final class QueryEmbedder: Sendable {
 func withDeadline<T: Sendable>(
     _ deadline: Deadline, what: String, _ body: @escaping @Sendable () async throws -> T
 ) async throws -> T {
-    let race = Race<T>()
-    let work = Task {
-        do { race.finish(.success(try await body())) } catch { race.finish(.failure(error)) }
-    }
-    let timer = Task {
-        try await Task.sleep(for: .milliseconds(deadline.leftMilliseconds))
-        race.finish(.failure(APIError.timeout(what, milliseconds: deadline.limitMilliseconds)))
-        work.cancel()
-    }
-    defer { timer.cancel() }
-    return try await withTaskCancellationHandler {
-        try await withCheckedThrowingContinuation { continuation in race.start(continuation) }
-    } onCancel: {
-        work.cancel()
-        race.finish(.failure(CancellationError()))
-    }
-}
-
-/// The first of several results wins; the continuation is resumed once.
-private final class Race<T: Sendable>: Sendable {
-    private enum State {
-        case empty
-        case waiting(CheckedContinuation<T, any Error>)
-        case early(Result<T, any Error>)
-        case done
-    }
-
-    private let state = Mutex<State>(.empty)
-
-    func start(_ continuation: CheckedContinuation<T, any Error>) {
-        let early = state.withLock { state -> Result<T, any Error>? in
-            guard case .early(let result) = state else {
-                state = .waiting(continuation)
-                return nil
-            }
-            state = .done
-            return result
-        }
-        if let early { continuation.resume(with: early) }
-    }
-
-    func finish(_ result: Result<T, any Error>) {
-        let waiting = state.withLock { state -> CheckedContinuation<T, any Error>? in
-            switch state {
-            case .empty:
-                state = .early(result)
-                return nil
-            case .waiting(let continuation):
-                state = .done
-                return continuation
-            case .early, .done: return nil
-            }
-        }
-        waiting?.resume(with: result)
-    }
+    try await withTimeLimit(
+        milliseconds: deadline.leftMilliseconds,
+        timeout: { APIError.timeout(what, milliseconds: deadline.limitMilliseconds) }, body)
 }
 
 /// Keeps the values that were used last.

@@ -1,5 +1,6 @@
 import Access
 import HTTPEndpoints
+import Health
 
 /// What the replies look like, beside the code that writes them; tests compare both.
 enum ReplySchemas {
@@ -41,6 +42,19 @@ enum ReplySchemas {
     static let hit = Schema.object(hitProperties).named("Hit")
     static let citation = Schema.object([.init("n", .integer())] + hitProperties).named("Citation")
 
+    /// What every reply says of the index that it was read from.
+    private static let freshness: [Schema.Property] = [
+        .init(
+            "freshness", .choice(Freshness.State.allCases.map(\.rawValue)),
+            "fresh: all is searchable, or has waited for no more than a moment; late: events wait; stale: too many of them, "
+                + "or for too long; unknown: nobody knows."),
+        .init("freshness_reason", .string(), "Why it is not fresh; empty when it is."),
+        .init(
+            "indexed_at", .time().orNull,
+            "When the indexer last brought the active generation forward; replays and promotions do not count."),
+        .init("events_behind", .integer().orNull, "Source offsets that the index has not reached; null where unknown."),
+    ]
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
@@ -50,11 +64,13 @@ enum ReplySchemas {
         "Arms that ran, but had no time to look at everything that the filters leave: there may be more hits.",
         isRequired: false)
 
-    static let search = Schema.object([
-        .init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer()),
-        .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-        .init("next_cursor", .string().orNull), missingArms, incompleteArms,
-    ]).named("SearchReply")
+    static let search = Schema.object(
+        [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
+            + freshness + [
+                .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
+                .init("next_cursor", .string().orNull), missingArms, incompleteArms,
+            ]
+    ).named("SearchReply")
 
     static let answerSentence = Schema.object([
         .init("text", .string()), .init("citations", .array(of: .integer())),
@@ -67,14 +83,16 @@ enum ReplySchemas {
     ).named("AnswerReply")
 
     /// What comes at the end where an answer is streamed.
-    static let answerRest: [Schema.Property] = [
-        .init("answer_id", .string()),
-        .init(
-            "refused", .bool(),
-            "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
-        .init("generation", .integer()), .init("index_version", .integer()), .init("latency_ms", .number()),
-        missingArms, incompleteArms, .init("debug", .anyObject().orNull),
-    ]
+    static let answerRest: [Schema.Property] =
+        [
+            .init("answer_id", .string()),
+            .init(
+                "refused", .bool(),
+                "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
+            .init("generation", .integer()), .init("index_version", .integer()),
+        ] + freshness + [
+            .init("latency_ms", .number()), missingArms, incompleteArms, .init("debug", .anyObject().orNull),
+        ]
 
     static let pipeline = Schema.anyOf([
         Schema.object([
@@ -91,17 +109,19 @@ enum ReplySchemas {
         ] + columns
     ).named("Event")
 
-    static let recent = Schema.object([
-        .init("events", .array(of: event)), .init("generation", .integer()),
-        .init("index_version", .integer(), "To be given as `after` next time."),
-        .init("indexed_at", .time().orNull),
-        .init("next_cursor", .string().orNull, "Goes on to older events; null where there are none."),
-        .init(
-            "complete", .bool(),
-            "False where so many events did not pass the filters that looking for more would take too long: the page "
-                + "has fewer than `limit`, perhaps none, and `next_cursor` goes on from there."),
-        .init("now", .time()), .init("pipeline", pipeline),
-    ]).named("RecentReply")
+    static let recent = Schema.object(
+        [
+            .init("events", .array(of: event)), .init("generation", .integer()),
+            .init("index_version", .integer(), "To be given as `after` next time."),
+        ] + freshness + [
+            .init("next_cursor", .string().orNull, "Goes on to older events; null where there are none."),
+            .init(
+                "complete", .bool(),
+                "False where so many events did not pass the filters that looking for more would take too long: the page "
+                    + "has fewer than `limit`, perhaps none, and `next_cursor` goes on from there."),
+            .init("now", .time()), .init("pipeline", pipeline),
+        ]
+    ).named("RecentReply")
 
     private static let location: [Schema.Property] = [
         .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
@@ -151,12 +171,17 @@ enum ReplySchemas {
         .init("detail", .map(of: .string())),
     ]).named("Dependency")
 
-    static let health = Schema.object([
-        .init("status", states, "All that callers see who may not read."),
-        .init("version", .string(), isRequired: false), .init("uptime_sec", .integer(), isRequired: false),
-        .init("now", .time(), isRequired: false), .init("pipeline", pipeline, isRequired: false),
-        .init("dependencies", .map(of: dependency), isRequired: false),
-    ]).named("HealthReply")
+    static let health = Schema.object(
+        [
+            .init("status", states, "All that callers see who may not read."),
+            .init("version", .string(), isRequired: false), .init("uptime_sec", .integer(), isRequired: false),
+            .init("now", .time(), isRequired: false), .init("pipeline", pipeline, isRequired: false),
+        ] + freshness.map { property in
+            var property = property
+            property.isRequired = false
+            return property
+        } + [.init("dependencies", .map(of: dependency), isRequired: false)]
+    ).named("HealthReply")
 
     static let ready = Schema.object([
         .init("ready", .bool()),
@@ -189,8 +214,10 @@ enum ReplySchemas {
         .init("last_event", .time().orNull, "When the last event passed."),
     ]).named("Stage")
 
-    static let status = Schema.object([
-        .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
-        .init("index_version", .integer().orNull), .init("stages", .array(of: stage)),
-    ]).named("PipelineStatusReply")
+    static let status = Schema.object(
+        [
+            .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
+            .init("index_version", .integer().orNull),
+        ] + freshness + [.init("stages", .array(of: stage))]
+    ).named("PipelineStatusReply")
 }

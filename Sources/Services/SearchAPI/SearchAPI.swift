@@ -1,6 +1,7 @@
 package import Access
 import Bytes
 import HTTPServer
+package import Health
 package import Retrieval
 package import ServiceLifecycle
 import Synchronization
@@ -22,16 +23,11 @@ package struct PipelineStatus: Sendable {
     package var name: String
     /// When the producer last took an event from the source, milliseconds since 1970; nil where that is not known here.
     package var receivedAtMilliseconds: Int64?
-    /// Source offsets that the index has not reached yet, all topic partitions together; nil where not known here.
-    package var eventsBehind: Int64?
 
-    package init(
-        kind: SourceKind, name: String, receivedAtMilliseconds: Int64? = nil, eventsBehind: Int64? = nil
-    ) {
+    package init(kind: SourceKind, name: String, receivedAtMilliseconds: Int64? = nil) {
         self.kind = kind
         self.name = name
         self.receivedAtMilliseconds = receivedAtMilliseconds
-        self.eventsBehind = eventsBehind
     }
 }
 
@@ -48,6 +44,8 @@ package struct SearchAPIDependencies: Sendable {
     package var logger: Logger
     /// Where events come from; nil in a process that does not know.
     package var pipeline: @Sendable () -> PipelineStatus?
+    /// How fresh the index is; out of memory, since every reply says it.
+    package var freshness: @Sendable () -> Freshness = { .notLookedAt }
     /// The stages of the pipeline, in their order; empty in a process that does not know.
     package var stages: @Sendable () -> [PipelineStage] = { [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
@@ -102,8 +100,10 @@ package struct SearchAPIConfiguration: Sendable {
     package var streamsPerAddressMax = 0
     /// Of the program, for `/health`.
     package var version = "dev"
-    /// Events that the index may be behind while `/ready` says yes (`READY_MAX_LAG`); 0 for any number.
-    package var readyEventsBehindMax: Int64 = 0
+    /// When a stale index makes `/ready` say no.
+    package var freshnessLimits = FreshnessLimits(eventsBehindMax: 0)
+    /// Whether `/answer` refuses while the index is stale or nobody knows (`ANSWER_REQUIRES_FRESH`); else it says so.
+    package var isStaleAnswerRefused = false
     /// Who may ask, and how often.
     package var access = AccessConfiguration()
     /// The file that gets a JSON line per request; `-` for standard output, empty for none.
@@ -129,12 +129,15 @@ package final class SearchAPI: Sendable {
     let answers: AnswerKeeper
     let openStreams = Atomic(0)
     let streamSeats: StreamSeats
-    let startedAtNanoseconds = SystemClock.monotonicNanoseconds()
+    let pages: HealthPages
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
         self.configuration = configuration
         self.dependencies = dependencies
         metrics = APIMetrics(dependencies.metrics)
+        let (freshness, limits) = (dependencies.freshness, configuration.freshnessLimits)
+        pages = HealthPages(
+            dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
         streamSeats = StreamSeats(
             perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
         access = AccessGuard(

@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Health
 import Retrieval
 
 /// What a search found.
@@ -14,6 +15,8 @@ struct SearchResult: Sendable {
     var missingArms: [String]
     /// Arms that had no time to look at everything.
     var incompleteArms: [String]
+    /// How fresh the index was when it was searched.
+    var freshness: Freshness
 }
 
 extension SearchAPI {
@@ -67,13 +70,14 @@ extension SearchAPI {
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
+        let freshness = dependencies.freshness()
         let start = SystemClock.monotonicNanoseconds()
         let (found, isExact) = try await candidates(for: query, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         return SearchResult(
             ranking: ReciprocalRankFusion.fuse(found.candidates), generation: found.generation,
             indexVersion: found.indexVersion, vector: vector, missingArms: missing,
-            incompleteArms: isExact ? [] : ["vector"])
+            incompleteArms: isExact ? [] : ["vector"], freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -154,6 +158,7 @@ extension JSONWriter {
         integer(result.generation)
         key("index_version")
         integer(result.indexVersion)
+        freshness(result.freshness)
     }
 
     /// The arms that could not run or did not end; nothing where there are none.

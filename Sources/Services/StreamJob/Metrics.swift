@@ -29,8 +29,10 @@ package final class StreamJobMetrics: Sendable {
     let brokerFaults: Counter
     let groupFaults: Counter
     private let rules: [Rule: Counter]
+    private let registry: MetricsRegistry
 
     package init(_ registry: MetricsRegistry) {
+        self.registry = registry
         records = registry.counter(
             "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
         bytes = registry.counter("medallion_stream_value_bytes_total", help: "Bytes of their values.")
@@ -97,6 +99,25 @@ package final class StreamJobMetrics: Sendable {
 
     func note(_ counts: [Rule: RuleCount]) {
         for (rule, count) in counts { rules[rule]?.increment(by: count.count) }
+    }
+
+    /// Shows how many records of a topic partition wait for their commit; nil takes the series away.
+    func show(lag: Int64?, of source: TopicPartition) {
+        let labels = [("topic", source.topic), ("partition", String(source.partition))]
+        guard let lag else { return registry.remove("medallion_stream_lag_records", labels: labels) }
+        registry.gauge(
+            "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
+            labels: [("topic", source.topic), ("partition", String(source.partition))]
+        ).set(Double(lag))
+    }
+
+    /// Takes all series of a topic partition away that this process does not read any more.
+    func forget(_ source: TopicPartition) {
+        for name in [
+            "medallion_stream_stalled", "medallion_stream_watermark_seconds", "medallion_stream_rule_sample_offset",
+        ] {
+            registry.remove(name, labels: [("topic", source.topic), ("partition", String(source.partition))])
+        }
     }
 }
 

@@ -2,6 +2,7 @@ import Bytes
 import Events
 import Files
 import Kafka
+import KafkaAccess
 import Lake
 import ServiceLifecycle
 import Telemetry
@@ -22,7 +23,8 @@ final class PartitionWorker {
     private var writer: PartitionWriter
     private var processor: RecordProcessor
     private var generationStamp: FileStamp?
-    private let lag: Gauge
+    private let meter: LagMeter
+    private let tell: (String?) -> Void
     private var samples: RuleSamples
     private var eventTime: EventTimeProgress
     private var headers = RecordHeaderText()
@@ -41,11 +43,15 @@ final class PartitionWorker {
     private var batchSince: Int64 = 0
     private var batchBytes = 0
 
-    /// - Parameter tell: shows people what this topic partition waits for; nil: nothing.
+    /// - Parameters:
+    ///   - meter: is told how far the lake is.
+    ///   - tell: shows people what this topic partition waits for; nil: nothing.
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
-        logger: Logger, stop: StopSignal, publisher: GoldPublisher, tell: @escaping (String?) -> Void
+        logger: Logger, stop: StopSignal, publisher: GoldPublisher, meter: LagMeter, tell: @escaping (String?) -> Void
     ) throws {
+        self.meter = meter
+        self.tell = tell
         self.source = source
         self.options = options
         self.metrics = metrics
@@ -64,10 +70,8 @@ final class PartitionWorker {
         processor = try RecordProcessor(source: source, writesBronze: true)
         samples = RuleSamples(registry, source: source)
         eventTime = EventTimeProgress(registry, metrics, source: source)
-        lag = registry.gauge(
-            "medallion_stream_lag_records", help: "Records in the source topic partition that are not yet committed.",
-            labels: [("topic", source.topic), ("partition", String(source.partition))])
         try followGenerations()
+        meter.follow(source.partition, from: writer.nextOffset)
     }
 
     /// Where to begin reading: the record before the checkpoint if it is still there, to compare its hash.
@@ -124,27 +128,23 @@ final class PartitionWorker {
                 try followGenerations()
                 try publisher.collectReports(timeoutMilliseconds: 0)
             }
-            report(consumer, offsets)
+            report(offsets)
         }
         try commit()
         reportedAt = 0
-        report(consumer, offsets)
+        report(offsets)
         return nil
     }
 
     /// To be called when no more is read: it waits for nothing any more.
     func endReading() { reading.end() }
 
-    /// Once a second shows how far the lake is: the lag as a metric, the offset in the consumer group for tools to see.
-    private func report(_ consumer: KafkaConsumer, _ offsets: GroupOffsets) {
+    /// Once a second shows how far the lake is: to the meter, and as the consumer group's offset for tools to see.
+    private func report(_ offsets: GroupOffsets) {
         let now = SystemClock.monotonicNanoseconds()
         guard now - reportedAt >= 1_000_000_000, let next = writer.nextOffset else { return }
         reportedAt = now
-        if let marks = consumer.lastSeenWatermarks(topic: source.topic, partition: source.partition) {
-            // What has expired waits no more.
-            let passed = reading.gapStart == nil ? next : reading.position
-            lag.set(Double(max(0, marks.high - max(next, passed, marks.low))))
-        }
+        meter.reach(source.partition, max(next, reading.gapStart == nil ? next : reading.position))
         // Informational: a failure changes nothing, and is shown once in the log at debug level.
         do throws(KafkaError) {
             for failure in offsets.commitResults().failures { throw failure }
@@ -272,11 +272,15 @@ final class PartitionWorker {
 
     private func commitWithRetries(_ batch: CommitBatch) throws -> CommitRecord {
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
+        var isTroubled = false
+        defer { if isTroubled { tell(nil) } }
         while true {
             do throws(LakeError) {
                 return try writer.commit(batch)
             } catch {
                 guard error.isRetriable, !stop.isRequested else { throw error }
+                isTroubled = true
+                tell("\(source): commits to the lake fail and are tried again: \(error)")
                 metrics.commitFailures.increment()
                 logger.error("commit failed, trying again", ["topic_partition": "\(source)", "error": "\(error)"])
             }

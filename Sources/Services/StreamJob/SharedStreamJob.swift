@@ -59,6 +59,7 @@ extension StreamJob {
                     metrics.rebalances.increment()
                     let leaving = partitions.compactMap { workers.removeValue(forKey: $0) }
                     try await Self.end(leaving)
+                    forget(partitions)
                     try await lane.run { member.letGo() }
                 case nil: break
                 }
@@ -130,7 +131,7 @@ extension StreamJob {
             do {
                 return try PartitionWorker(
                     source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-                    publisher: publisher, tell: { [self] in note(trouble: $0, of: source) })
+                    publisher: publisher, meter: meter, tell: { [self] in note(trouble: $0, of: source) })
             } catch LakeError.locked(let source, let path, let holder) {
                 // The one who lost it mostly needs a moment for its last commit.
                 if attempt > 0, attempt.isMultiple(of: 50) {

@@ -93,11 +93,13 @@ package final class StreamJob: Service {
     let registry: MetricsRegistry
     let metrics: StreamJobMetrics
     let logger: Logger
+    let meter: LagMeter
     /// The largest record that the Gold topic takes, as of the last start.
     private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
     private let state = Mutex(Trouble())
 
     private struct Trouble {
+        var hasBegun = false
         var job: String?
         var sources: [TopicPartition: String] = [:]
     }
@@ -106,7 +108,9 @@ package final class StreamJob: Service {
         self.options = options
         self.registry = registry
         self.logger = logger
-        metrics = StreamJobMetrics(registry)
+        let metrics = StreamJobMetrics(registry)
+        self.metrics = metrics
+        meter = LagMeter(options.kafka, topic: options.topic) { metrics.show(lag: $1, of: $0) }
     }
 
     /// What it waits for or failed with; nil while all is well.
@@ -127,7 +131,34 @@ package final class StreamJob: Service {
         state.withLock { $0.sources[source] = trouble }
     }
 
+    /// Whether its topics are there and it works on them.
+    package var hasBegun: Bool { state.withLock { $0.hasBegun } }
+
+    /// Records that wait for their commit, in the topic partitions of this process; nil where unknown.
+    package var lagRecords: Int64? { meter.total }
+
     package func run(stop: StopSignal) async throws {
+        // Beside the work, so that the lag moves while the work stands still.
+        let hasEnded = StopSignal()
+        let metering = Task { [meter] in await meter.run(stop: hasEnded) }
+        var failure: (any Error)?
+        do { try await keepWorking(stop: stop) } catch { failure = error }
+        hasEnded.request()
+        await metering.value
+        forget(meter.partitions)
+        if let failure { throw failure }
+    }
+
+    /// Takes the series of topic partitions away that are not this process' any more; what nobody moves would be shown for
+    /// ever. Where it only begins anew they stay, and the lag goes on to move.
+    func forget(_ partitions: [Int32]) {
+        for partition in partitions {
+            meter.leave(partition)
+            metrics.forget(TopicPartition(topic: options.topic, partition: partition))
+        }
+    }
+
+    private func keepWorking(stop: StopSignal) async throws {
         var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 10_000)
         while !stop.isRequested {
             do {
@@ -217,6 +248,7 @@ package final class StreamJob: Service {
         noteGoldLimit(admin)
         try noteSize(partitions.count)
         note(trouble: nil)
+        state.withLock { $0.hasBegun = true }
         return partitions.map { TopicPartition(topic: options.topic, partition: $0) }
     }
 
@@ -320,7 +352,7 @@ package final class StreamJob: Service {
     ) throws {
         let worker = try PartitionWorker(
             source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-            publisher: publisher, tell: { [self] in note(trouble: $0, of: source) })
+            publisher: publisher, meter: meter, tell: { [self] in note(trouble: $0, of: source) })
         try work(worker, source, of: count, offsets: nil, stop: stop)
     }
 

@@ -7,15 +7,14 @@ const pollMilliseconds = 1000;
 const pollMax = 100;
 /** Further pages that one poll follows where the API looked at many documents and found few to show. */
 const pagesMax = 4;
-/** Without a new document for this long the feed is called slow, then stale. */
-const slowMilliseconds = 5000;
-const staleMilliseconds = 15000;
+/** How the states that a reply names look; the page judges nothing by itself. */
+const levels = { fresh: "good", late: "slow", stale: "bad", unknown: "bad" };
 /** An event older than this when it came is a recorded one: its age says nothing about freshness. */
 const recordedMilliseconds = 3600 * 1000;
 
 const state = {
   seen: new Set(), waiting: [], version: null, generation: null,
-  indexedAt: null, receivedAt: null, behind: null, reachable: true, failure: "", arrivals: [], paused: false, hovered: false, isCapped: false,
+  indexedAt: null, freshness: null, reason: "", behind: null, reachable: true, failure: "", arrivals: [], paused: false, hovered: false, isCapped: false,
 };
 const list = byId("feed");
 
@@ -66,8 +65,9 @@ function accept(reply) {
   state.generation = reply.generation;
   state.version = reply.index_version;
   state.indexedAt = Date.parse(reply.indexed_at ?? "") || null;
-  state.receivedAt = Date.parse(reply.pipeline?.received_at ?? "") || null;
-  state.behind = reply.pipeline?.events_behind ?? null;
+  state.freshness = reply.freshness;
+  state.reason = reply.freshness_reason;
+  state.behind = reply.events_behind;
   byId("version").textContent = `generation ${reply.generation} · index ${reply.index_version}`;
   showSource(reply.pipeline);
   for (const event of [...reply.events].reverse()) {
@@ -145,17 +145,14 @@ function tick() {
   const behind = byId("behind");
   behind.hidden = !(state.reachable && state.behind > 0);
   behind.textContent = `index ${Number(state.behind).toLocaleString("en")} events behind`;
-  behind.className = `pill level-${state.behind > 1000 ? "bad" : state.behind > 100 ? "slow" : "good"}`;
+  behind.className = `pill level-${level}`;
 }
 
 /** One sentence on whether what the page shows is what the world does. */
 function freshness(now) {
   if (!state.reachable) return { text: `not connected: ${state.failure}`, level: "bad" };
-  if (state.indexedAt === null) return { text: "nothing indexed yet", level: "slow" };
-  const age = now - state.indexedAt;
-  if (age < slowMilliseconds) return { text: `fresh · newest ${span(age)} ago`, level: "good" };
-  const level = age < staleMilliseconds ? "slow" : "bad";
-  const isArriving = state.receivedAt !== null && now - state.receivedAt < slowMilliseconds;
-  const why = isArriving ? "events arrive, the index lags" : "nothing arrives";
-  return { text: `${level === "bad" ? "stale" : "slow"} · newest ${span(age)} ago · ${why}`, level };
+  if (state.freshness === null) return { text: "…", level: "slow" };
+  const level = levels[state.freshness] ?? "bad";
+  const newest = state.indexedAt === null ? "nothing indexed yet" : `newest ${span(now - state.indexedAt)} ago`;
+  return { text: [state.freshness, newest, state.reason].filter(Boolean).join(" · "), level };
 }

@@ -76,7 +76,9 @@ function summary(reply, text) {
   const missing = (reply.missing_arms ?? []).join(", ");
   return el("p", { class: "summary faint" },
     `${text} · ${reply.latency_ms.toFixed(1)} ms · generation ${reply.generation} · index ${reply.index_version}`,
-    missing ? el("strong", { class: "warn" }, ` · without the ${missing} arm`) : null);
+    missing ? el("strong", { class: "warn" }, ` · without the ${missing} arm`) : null,
+    reply.freshness === "fresh" ? null
+      : el("strong", { class: "warn" }, ` · index ${reply.freshness}: ${reply.freshness_reason}`));
 }
 
 function showHits(reply, body) {

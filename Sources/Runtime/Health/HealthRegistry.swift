@@ -1,5 +1,4 @@
 import Bytes
-import HTTPEndpoints
 package import ServiceLifecycle
 import Synchronization
 
@@ -34,17 +33,23 @@ package struct HealthReport: Sendable {
 /// result is older than ``staleMilliseconds`` counts as `unknown`: a green light that nobody looks after is none.
 package final class HealthRegistry: Sendable {
     /// A named check.
-    struct Entry: Sendable {
-        var name: String
-        /// Whether the API cannot serve without it.
-        var isRequired: Bool
+    package struct Entry: Sendable {
+        package var name: String
+        /// Whether this process cannot do its work without it.
+        package var isRequired: Bool
         var check: (@Sendable () async throws -> HealthReport)?
-        var last: HealthReport?
-        var checkedAtMilliseconds: Int64?
-        var lastOkAtMilliseconds: Int64?
-        var latencyNanoseconds: Int64?
+        /// What the last look came to; nil before it.
+        package var last: HealthReport?
+        /// Milliseconds since 1970.
+        package var checkedAtMilliseconds: Int64?
+        /// Milliseconds since 1970.
+        package var lastOkAtMilliseconds: Int64?
+        package var latencyNanoseconds: Int64?
         /// Monotonic, for staleness.
         var checkedAtNanoseconds: Int64?
+
+        /// Its state; `unknown` before the first look.
+        package var state: HealthState { last?.state ?? .unknown }
     }
 
     /// Results older than this are not believed.
@@ -62,14 +67,27 @@ package final class HealthRegistry: Sendable {
     ///
     /// - Parameters:
     ///   - name: as it shows, such as `postgres`; a second one replaces the first.
-    ///   - isRequired: whether its failure makes `/health` answer 503.
+    ///   - isRequired: whether its failure makes `/health` and `/ready` answer 503.
     ///   - check: looks at the dependency; throwing counts as `failed` with the error's description.
     package func register(
         _ name: String, isRequired: Bool, check: @escaping @Sendable () async throws -> HealthReport
     ) {
         entries.withLock { entries in
-            entries.removeAll { $0.name == name }
-            entries.append(Entry(name: name, isRequired: isRequired, check: check))
+            let entry = Entry(name: name, isRequired: isRequired, check: check)
+            if let place = entries.firstIndex(where: { $0.name == name }) {
+                entries[place] = entry
+            } else {
+                entries.append(entry)
+            }
+        }
+    }
+
+    /// Takes note of a part that will register itself once it is there: until then it counts as `unknown`, so that a
+    /// process is not ready before its parts are.
+    package func expect(_ name: String, isRequired: Bool) {
+        entries.withLock { entries in
+            guard !entries.contains(where: { $0.name == name }) else { return }
+            entries.append(Entry(name: name, isRequired: isRequired, check: nil))
         }
     }
 
@@ -113,10 +131,9 @@ package final class HealthRegistry: Sendable {
                     let start = SystemClock.monotonicNanoseconds()
                     let result: HealthReport
                     do {
-                        result = try await withDeadline(
-                            Deadline(milliseconds: Self.checkLimitMilliseconds), what: "the check of \(name)", check)
-                    } catch let error as APIError {
-                        result = HealthReport(.failed, error.message)
+                        let limit = Self.checkLimitMilliseconds
+                        result = try await withTimeLimit(
+                            milliseconds: limit, timeout: { CheckTimeout(name: name, milliseconds: limit) }, check)
                     } catch {
                         result = HealthReport(.failed, "\(error)")
                     }
@@ -129,7 +146,7 @@ package final class HealthRegistry: Sendable {
     }
 
     /// The entries now, old results already made `unknown`.
-    func snapshot() -> [Entry] {
+    package func snapshot() -> [Entry] {
         let now = SystemClock.monotonicNanoseconds()
         return entries.withLock { $0 }.map { entry in
             var entry = entry
@@ -144,9 +161,16 @@ package final class HealthRegistry: Sendable {
     }
 
     /// All entries as one state: `failed` when a required one failed, `degraded` when any is not ok.
-    static func overall(_ entries: [Entry]) -> HealthState {
-        if entries.contains(where: { $0.isRequired && ($0.last?.state ?? .unknown) == .failed }) { return .failed }
-        if entries.contains(where: { ($0.last?.state ?? .unknown) != .ok }) { return .degraded }
+    package static func overall(_ entries: [Entry]) -> HealthState {
+        if entries.contains(where: { $0.isRequired && $0.state == .failed }) { return .failed }
+        if entries.contains(where: { $0.state != .ok }) { return .degraded }
         return .ok
     }
+}
+
+/// A check that did not end in time.
+struct CheckTimeout: Error, CustomStringConvertible {
+    let name: String
+    let milliseconds: Int
+    var description: String { "the check of \(name) took more than \(milliseconds) ms" }
 }

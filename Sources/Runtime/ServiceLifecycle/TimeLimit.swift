@@ -1,0 +1,65 @@
+import Synchronization
+
+/// Runs `body`, but waits for it no longer than the limit; it is then cancelled, and what it returns is dropped.
+///
+/// - Parameter timeout: what is thrown when the time has passed.
+/// - Throws: what `body` throws; `CancellationError` at once when the task is cancelled.
+package func withTimeLimit<T: Sendable>(
+    milliseconds: Int, timeout: @escaping @Sendable () -> any Error, _ body: @escaping @Sendable () async throws -> T
+) async throws -> T {
+    let race = Race<T>()
+    let work = Task {
+        do { race.finish(.success(try await body())) } catch { race.finish(.failure(error)) }
+    }
+    let timer = Task {
+        try await Task.sleep(for: .milliseconds(milliseconds))
+        race.finish(.failure(timeout()))
+        work.cancel()
+    }
+    defer { timer.cancel() }
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { continuation in race.start(continuation) }
+    } onCancel: {
+        work.cancel()
+        race.finish(.failure(CancellationError()))
+    }
+}
+
+/// The first of several results wins; the continuation is resumed once.
+private final class Race<T: Sendable>: Sendable {
+    private enum State {
+        case empty
+        case waiting(CheckedContinuation<T, any Error>)
+        case early(Result<T, any Error>)
+        case done
+    }
+
+    private let state = Mutex<State>(.empty)
+
+    func start(_ continuation: CheckedContinuation<T, any Error>) {
+        let early = state.withLock { state -> Result<T, any Error>? in
+            guard case .early(let result) = state else {
+                state = .waiting(continuation)
+                return nil
+            }
+            state = .done
+            return result
+        }
+        if let early { continuation.resume(with: early) }
+    }
+
+    func finish(_ result: Result<T, any Error>) {
+        let waiting = state.withLock { state -> CheckedContinuation<T, any Error>? in
+            switch state {
+            case .empty:
+                state = .early(result)
+                return nil
+            case .waiting(let continuation):
+                state = .done
+                return continuation
+            case .early, .done: return nil
+            }
+        }
+        waiting?.resume(with: result)
+    }
+}
