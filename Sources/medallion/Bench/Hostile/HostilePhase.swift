@@ -1,0 +1,93 @@
+import Bytes
+import Glibc
+import HTTPClient
+
+/// One stretch of time at one kind of load.
+struct HostilePhase: Sendable {
+    let name: String
+    let seconds: Double
+    let ordinary: OrdinaryClients.Results
+    let edits: EditProbes.Results
+    /// From an event's broker time until it was searchable, for all events; seconds.
+    let freshness: HistogramWindow
+    let documentsPerSecond: Double
+    /// The most that the serving process had resident, MiB.
+    let peakMegabytes: Double
+    /// Processor time, cores.
+    let upCores: Double
+    let postgresCores: Double
+    let openFiles: Int
+    let tallies: [AttackTally]
+    let findings: [String]
+
+    /// Blocks for the time.
+    static func measure(
+        _ name: String, _ deployment: BenchDeployment, key: String, attacks: [Attack], seconds: Int, seed: UInt64,
+        firstEdit: Int
+    ) throws -> HostilePhase {
+        let up = deployment.upProcess
+        let postgres = deployment.postgresProcesses()
+        try ProcessPeak.reset(up)
+        let before = try page(deployment)
+        let processor = (
+            ProcessTable.processorSeconds(of: [up]), ProcessTable.processorSeconds(of: postgres),
+            SystemClock.monotonicNanoseconds()
+        )
+        let attackers = try attacks.isEmpty ? nil : launch(attacks, deployment, seconds: seconds, seed: seed)
+        let clients = try OrdinaryClients(api: deployment.api, key: key, seconds: seconds, seed: seed)
+        let probes = try EditProbes(deployment, key: key, seconds: seconds, first: firstEdit)
+        Pause.milliseconds(max(0, seconds * 1_000 - 500))
+        let openFiles = ProcessPeak.openFiles(up)
+        Pause.milliseconds(500)
+        let elapsed = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
+        let upCores = (ProcessTable.processorSeconds(of: [up]) - processor.0) / elapsed
+        let postgresCores = (ProcessTable.processorSeconds(of: postgres) - processor.1) / elapsed
+        let output = try attackers?(30) ?? ""
+        let ordinary = try clients.wait()
+        let after = try page(deployment)
+        let edits = try probes.wait()
+        guard deployment.isUp else { throw Failure("the platform ended during “\(name)”") }
+        let tallies = output.split(separator: "\n").compactMap { AttackTally(line: $0.utf8) }
+        let documents = [after, before].map { BenchDeployment.value(of: "medallion_index_documents_total", in: $0) }
+        return HostilePhase(
+            name: name, seconds: elapsed, ordinary: ordinary, edits: edits,
+            freshness: HistogramWindow("medallion_index_freshness_seconds", before: before, after: after),
+            documentsPerSecond: (documents[0] - documents[1]) / elapsed,
+            peakMegabytes: ProcessPeak.megabytes(up), upCores: upCores, postgresCores: postgresCores,
+            openFiles: openFiles, tallies: tallies,
+            findings: findings(attacks, tallies, seconds: Double(seconds), output: output))
+    }
+
+    /// Starts the attacks as a process of their own, which ends by itself.
+    private static func launch(
+        _ attacks: [Attack], _ deployment: BenchDeployment, seconds: Int, seed: UInt64
+    ) throws -> (_ seconds: Int) throws -> String {
+        try deployment.launch(
+            "attack.log",
+            [
+                "bench", "clients", "--attack", attacks.map(\.name).joined(separator: ","), "--port",
+                "\(deployment.apiPort)", "--seconds", "\(seconds)", "--seed", "\(seed)",
+            ])
+    }
+
+    /// An attack that did nothing proves nothing.
+    private static func findings(
+        _ attacks: [Attack], _ tallies: [AttackTally], seconds: Double, output: String
+    ) -> [String] {
+        attacks.flatMap { attack -> [String] in
+            guard let tally = tallies.first(where: { $0.name == attack.name }) else {
+                return ["\(attack.name) told nothing of itself: \(output.suffix(200))"]
+            }
+            return tally.findings(attack, seconds: seconds)
+        }
+    }
+
+    /// The metrics, asked for until they come: just now the server may have other things to do.
+    private static func page(_ deployment: BenchDeployment) throws -> [UInt8] {
+        for _ in 0..<20 {
+            if let page = try? deployment.metricsPage(), !page.isEmpty { return page }
+            Pause.milliseconds(250)
+        }
+        return try deployment.metricsPage()
+    }
+}
