@@ -24,6 +24,11 @@ struct AttackBench {
         var run = AttackRun(options.attacks, target: target, seed: options.seed)
         let tallies = run.run(milliseconds: Int64(options.seconds) * 1_000)
         for tally in tallies { Output.write(tally.json + [0x0A]) }
+        var json = JSONWriter()
+        json.beginObject()
+        json.double("processor_seconds", ProcessorTime.seconds())
+        json.endObject()
+        Output.write(json.bytes + [0x0A])
         let findings = zip(options.attacks, tallies).flatMap { $1.findings($0, seconds: Double(options.seconds)) }
         for finding in findings { Output.complain("WRONG: \(finding)\n") }
     }

@@ -14,8 +14,8 @@ final class EditProbes: Sendable {
     }
 
     private static let everyMilliseconds: Int64 = 2_000
-    private static let probes = 10
-    private static let patienceMilliseconds: Int64 = 20_000
+    private static let probes = 5
+    private static let patienceMilliseconds: Int64 = 10_000
     private let simulator: String
     private let api: String
     private let key: String

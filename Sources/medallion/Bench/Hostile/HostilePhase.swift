@@ -1,6 +1,7 @@
 import Bytes
 import Glibc
 import HTTPClient
+import JSONScan
 
 /// One stretch of time at one kind of load.
 struct HostilePhase: Sendable {
@@ -8,6 +9,7 @@ struct HostilePhase: Sendable {
     let seconds: Double
     let ordinary: OrdinaryClients.Results
     let edits: EditProbes.Results
+    let readers: OrdinaryReaders.Results
     /// From an event's broker time until it was searchable, for all events; seconds.
     let freshness: HistogramWindow
     let documentsPerSecond: Double
@@ -16,6 +18,8 @@ struct HostilePhase: Sendable {
     /// Processor time, cores.
     let upCores: Double
     let postgresCores: Double
+    /// Of the attacks.
+    let attackCores: Double
     let openFiles: Int
     let tallies: [AttackTally]
     let findings: [String]
@@ -36,25 +40,29 @@ struct HostilePhase: Sendable {
         let attackers = try attacks.isEmpty ? nil : launch(attacks, deployment, seconds: seconds, seed: seed)
         let clients = try OrdinaryClients(api: deployment.api, key: key, seconds: seconds, seed: seed)
         let probes = try EditProbes(deployment, key: key, seconds: seconds, first: firstEdit)
+        let readers = try OrdinaryReaders(port: deployment.apiPort, seconds: seconds)
         Pause.milliseconds(max(0, seconds * 1_000 - 500))
         let openFiles = ProcessPeak.openFiles(up)
         Pause.milliseconds(500)
         let elapsed = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
         let upCores = (ProcessTable.processorSeconds(of: [up]) - processor.0) / elapsed
         let postgresCores = (ProcessTable.processorSeconds(of: postgres) - processor.1) / elapsed
+        // Now, and not when the last late reply has come: what is indexed meanwhile was not under attack.
+        let after = try page(deployment)
+        let counted = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
         let output = try attackers?(30) ?? ""
         let ordinary = try clients.wait()
-        let after = try page(deployment)
         let edits = try probes.wait()
+        let read = try readers.wait()
         guard deployment.isUp else { throw Failure("the platform ended during “\(name)”") }
         let tallies = output.split(separator: "\n").compactMap { AttackTally(line: $0.utf8) }
         let documents = [after, before].map { BenchDeployment.value(of: "medallion_index_documents_total", in: $0) }
         return HostilePhase(
-            name: name, seconds: elapsed, ordinary: ordinary, edits: edits,
+            name: name, seconds: elapsed, ordinary: ordinary, edits: edits, readers: read,
             freshness: HistogramWindow("medallion_index_freshness_seconds", before: before, after: after),
-            documentsPerSecond: (documents[0] - documents[1]) / elapsed,
+            documentsPerSecond: (documents[0] - documents[1]) / counted,
             peakMegabytes: ProcessPeak.megabytes(up), upCores: upCores, postgresCores: postgresCores,
-            openFiles: openFiles, tallies: tallies,
+            attackCores: attackSeconds(output) / elapsed, openFiles: openFiles, tallies: tallies,
             findings: findings(attacks, tallies, seconds: Double(seconds), output: output))
     }
 
@@ -68,6 +76,11 @@ struct HostilePhase: Sendable {
                 "bench", "clients", "--attack", attacks.map(\.name).joined(separator: ","), "--port",
                 "\(deployment.apiPort)", "--seconds", "\(seconds)", "--seed", "\(seed)",
             ])
+    }
+
+    private static func attackSeconds(_ output: String) -> Double {
+        output.split(separator: "\n").lazy.filter { $0.hasPrefix("{") }
+            .compactMap { (try? JSONValue.parse(Array($0.utf8)))?["processor_seconds"]?.double }.first ?? 0
     }
 
     /// An attack that did nothing proves nothing.

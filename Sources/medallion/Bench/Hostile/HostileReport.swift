@@ -45,6 +45,11 @@ struct HostileReport {
                 BenchFigure("\(phase.name): \(name), p99", sample.quantile(0.99), "ms", target: target),
             ]
         }
+        figures += [
+            BenchFigure("\(phase.name): events at each reader of /stream", phase.readers.events / phase.seconds, "/s"),
+            BenchFigure(
+                "\(phase.name): readers of /stream that were cut", Double(phase.readers.cut), "", target: "wanted: 0"),
+        ]
         let all = OrdinaryClients.Kind.allCases
         let text = phase.ordinary.failureText(all)
         figures += [
@@ -103,6 +108,7 @@ struct HostileReport {
                 BenchFigure("\(phase.name): open files of up", Double(phase.openFiles), ""),
             ]
         }
+        figures.append(BenchFigure("\(hostile.name): processor, the attacks", hostile.attackCores, "cores"))
         figures.append(
             BenchFigure(
                 "caught up after the attacks", recoverySeconds ?? -1, "s",
@@ -150,6 +156,11 @@ struct HostileReport {
 
     private func findings() -> [String] {
         var findings = hostile.findings + each.flatMap(\.findings)
+        let calmly = late(calm)
+        if !calmly.isEmpty {
+            findings.append(
+                "the machine is too slow or busy for a verdict, it is late without any attack: \(calmly[0])")
+        }
         findings += late(hostile) + late(after)
         for phase in [calm, hostile, after] {
             let kinds = OrdinaryClients.Kind.allCases
@@ -157,6 +168,9 @@ struct HostileReport {
             if failed > 0 {
                 findings.append(
                     "\(phase.name): \(failed) ordinary requests failed: \(phase.ordinary.failureText(kinds))")
+            }
+            if phase.readers.cut > 0 {
+                findings.append("\(phase.name): \(phase.readers.cut) readers of /stream were cut")
             }
             if phase.edits.lost > 0 { findings.append("\(phase.name): \(phase.edits.lost) edits were never found") }
         }
@@ -192,6 +206,10 @@ struct HostileReport {
         if attacked >= calmly * Bounds.freshness {
             let (now, then) = (BenchReport.text(attacked * 1_000), BenchReport.text(calmly * 1_000))
             findings.append("freshness p95 of \(now) ms against \(then) ms calmly")
+        }
+        if hostile.readers.events / hostile.seconds < calm.readers.events / calm.seconds * Bounds.indexed {
+            findings.append(
+                "readers of /stream got less than \(Int(Bounds.indexed * 100)) % of the events that came calmly")
         }
         if hostile.documentsPerSecond < calm.documentsPerSecond * Bounds.indexed {
             let (now, then) = (BenchReport.text(hostile.documentsPerSecond), BenchReport.text(calm.documentsPerSecond))

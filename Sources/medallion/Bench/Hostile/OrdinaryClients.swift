@@ -45,7 +45,8 @@ final class OrdinaryClients: Sendable {
 
     /// Each of the two kinds of searches.
     static let searchesPerSecond = 10
-    private static let searchersOfAKind = 10
+    /// Connections, each with a request every so often. Few, since they all come from one address, as those of a page do.
+    private static let searchersOfAKind = 6
     private static let timeoutMilliseconds = 10_000
     private let api: String
     private let key: String
