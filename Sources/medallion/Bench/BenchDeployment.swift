@@ -24,8 +24,10 @@ final class BenchDeployment: Sendable {
     ///   - recording: what the simulator plays, again and again; nil for invented events.
     ///   - settings: of the platform, beside those that keep it apart.
     ///   - keepsLog: whether what the platform logs goes to a file, see ``lastWords``.
+    ///   - executable: another build of it, which is the platform then; nil for this one.
     init(
-        rate: Double, recording: String?, settings more: [String: String] = [:], keepsLog: Bool = false, logger: Logger
+        rate: Double, recording: String?, settings more: [String: String] = [:], keepsLog: Bool = false,
+        executable: String? = nil, logger: Logger
     ) throws {
         self.logger = logger
         let ports = try FreePorts.take(3)
@@ -48,10 +50,11 @@ final class BenchDeployment: Sendable {
         }
         try start(simulate, [:])
         let up = ["up", "--url", simulator + Simulator.path]
+        let path = try executable.map { try Self.absolute($0) }
         if keepsLog {
-            try withFile(Self.logName) { try start(up, settings, output: $0) }
+            try withFile(Self.logName) { try start(up, settings, output: $0, executable: path) }
         } else {
-            try start(up, settings)
+            try start(up, settings, executable: path)
         }
     }
 
@@ -187,9 +190,9 @@ final class BenchDeployment: Sendable {
     }
 
     private func start(
-        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO
+        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO, executable: String? = nil
     ) throws {
-        let child = try Self.spawn(arguments, settings, output: output)
+        let child = try Self.spawn(arguments, settings, output: output, executable: executable)
         children.withLock { $0.append(child) }
     }
 
@@ -198,8 +201,10 @@ final class BenchDeployment: Sendable {
     /// - Parameters:
     ///   - output: descriptor for what it prints and logs.
     ///   - deathSignal: what it gets when the thread that calls this has ended.
+    ///   - executable: another build's.
     static func spawn(
-        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO, deathSignal: String = "TERM"
+        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO,
+        deathSignal: String = "TERM", executable: String? = nil
     ) throws -> Int32 {
         var environment = Environment.variables()
         // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
@@ -209,7 +214,7 @@ final class BenchDeployment: Sendable {
         let guardian = "/usr/bin/setpriv"
         let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=\(deathSignal)", "--"] : []
         return try ChildProcess.spawn(
-            command + [try ProcessPath.own()] + arguments,
+            command + [try executable ?? ProcessPath.own()] + arguments,
             environment: environment.map { "\($0.key)=\($0.value)" }, output: output)
     }
 

@@ -32,7 +32,7 @@ struct Attack: Sendable {
         case end
         /// Stays until the server ends it.
         case hold
-        /// Resets the connection after so long (at once below 0), having read all that came, or nothing.
+        /// Resets or closes it after so long (at once below 0), having read all that came, or nothing.
         case leave(afterMilliseconds: ClosedRange<Int>, reads: Bool)
         /// Stays, and takes a few bytes at a time.
         case sip(bytes: Int, everyMilliseconds: Int)

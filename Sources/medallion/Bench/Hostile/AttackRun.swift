@@ -232,9 +232,10 @@ struct AttackRun {
         close(place, resets: false)
     }
 
+    /// As clients do that are killed, or as those that close.
     private mutating func leave(_ place: Int) {
         states[connections[place].attack].tally.left += 1
-        close(place, resets: true)
+        close(place, resets: Bool.random(using: &random))
     }
 
     private mutating func giveUp(_ place: Int) {

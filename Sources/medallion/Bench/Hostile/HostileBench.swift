@@ -37,7 +37,7 @@ struct HostileBench {
     private func measure() throws -> BenchReport {
         let deployment = try BenchDeployment(
             rate: Self.eventsPerSecond, recording: nil, settings: Self.settings(addressRate: options.addressRate),
-            keepsLog: true, logger: logger)
+            keepsLog: true, executable: options.platform, logger: logger)
         defer { deployment.stop() }
         do {
             return try measure(deployment)
@@ -51,9 +51,8 @@ struct HostileBench {
         try deployment.waitUntilIndexing()
         let key = try makeKey(deployment)
         try fill(deployment)
-        if try !deployment.waitUntilCaughtUp(rate: Self.eventsPerSecond) {
-            logger.warning("the pipeline does not keep up with the events; measuring nevertheless")
-        }
+        let keptUp = try deployment.waitUntilCaughtUp(rate: Self.eventsPerSecond)
+        if !keptUp { logger.warning("the pipeline does not keep up with the events; measuring nevertheless") }
         var number = 1
         func phase(_ name: String, seconds: Int, _ attacks: [Attack] = []) throws -> HostilePhase {
             logger.info("hostile: \(name), \(seconds) s")
@@ -75,7 +74,8 @@ struct HostileBench {
         let seconds = try recover(deployment)
         let after = try phase("afterwards", seconds: Self.recoverySeconds)
         return HostileReport(
-            options: options, calm: calm, each: each, hostile: hostile, after: after, recoverySeconds: seconds
+            options: options, keptUp: keptUp, calm: calm, each: each, hostile: hostile, after: after,
+            recoverySeconds: seconds
         ).report()
     }
 

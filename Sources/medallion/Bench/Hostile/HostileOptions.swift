@@ -22,6 +22,7 @@ struct HostileOptions: Sendable {
             name: "--attack", value: "NAMES",
             help: "clients: which attacks, with commas (default all). Without --hostile only they, at --port."),
         .init(name: "--port", value: "PORT", help: "clients --attack: where on 127.0.0.1 (and nowhere else)."),
+        .init(name: "--platform", value: "FILE", help: "clients --hostile: another build of medallion to be attacked."),
         .init(name: "--each", value: nil, help: "clients --hostile: each attack alone, too, for 15 s."),
         .init(name: "--calm", value: "N", help: "clients --hostile: seconds of the calm phase (default 60)."),
         .init(name: "--fill", value: "N", help: "clients --hostile: documents indexed before (default 3000)."),
@@ -38,6 +39,8 @@ struct HostileOptions: Sendable {
     let attackNames: String?
     let attacks: [Attack]
     let port: UInt16?
+    /// An executable; nil for this one.
+    let platform: String?
     let attacksEach: Bool
     let seconds: Int
     let calmSeconds: Int
@@ -55,6 +58,7 @@ struct HostileOptions: Sendable {
         }
         self.attacks = attacks
         port = try arguments.integer("--port", in: 1...65_535).map { UInt16($0) }
+        platform = arguments.value("--platform")
         attacksEach = arguments.has("--each")
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? 120
         calmSeconds = try arguments.integer("--calm", in: 1...86_400) ?? 60
@@ -64,7 +68,7 @@ struct HostileOptions: Sendable {
         self.seed = seed ?? 1
         if attackNames != nil, !isHostile, port == nil { throw UsageError("--attack needs --hostile, or a --port") }
         if port != nil, isHostile || attackNames == nil { throw UsageError("--port goes with --attack alone") }
-        for name in ["--calm", "--fill", "--address-rate", "--memory-bound"]
+        for name in ["--platform", "--calm", "--fill", "--address-rate", "--memory-bound"]
         where arguments.value(name) != nil && !isHostile {
             throw UsageError("\(name) goes with --hostile")
         }

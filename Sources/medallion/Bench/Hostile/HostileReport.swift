@@ -1,6 +1,8 @@
 /// What the phases came to, and what of it should not be.
 struct HostileReport {
     let options: HostileOptions
+    /// Whether the pipeline kept up with the events before the calm phase.
+    let keptUp: Bool
     let calm: HostilePhase
     let each: [HostilePhase]
     let hostile: HostilePhase
@@ -54,8 +56,7 @@ struct HostileReport {
         let text = phase.ordinary.failureText(all)
         figures += [
             BenchFigure(
-                "\(phase.name): ordinary requests", Double(phase.ordinary.sample(all).values.count), "",
-                target: "of 200"),
+                "\(phase.name): ordinary requests answered", Double(phase.ordinary.sample(all).values.count), ""),
             BenchFigure(
                 "\(phase.name): ordinary requests that failed", Double(phase.ordinary.failureCount(all)), "",
                 target: "wanted: 0" + (text.isEmpty ? "" : "; \(text)")),
@@ -136,19 +137,17 @@ struct HostileReport {
         let name = "attack \(tally.name)"
         let statuses = tally.statuses.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
             .joined(separator: ", ")
+        let (sent, received) = (Double(tally.bytesSent) / 1e6, Double(tally.bytesReceived) / 1e6)
         return [
             BenchFigure(
                 "\(name): messages", Double(tally.messages), "",
-                target: "\(tally.connections) connections, \(tally.connectionsHeld) at once"),
+                target: "over \(tally.connections) connections, \(tally.connectionsHeld) at once, "
+                    + "\(tally.unconnected) refused; \(BenchReport.text(sent)) MB sent"),
             BenchFigure(
-                "\(name): replies", Double(tally.replies), "", target: statuses.isEmpty ? nil : statuses),
-            BenchFigure(
-                "\(name): sent", Double(tally.bytesSent) / 1e6, "MB",
-                target: "received \(BenchReport.text(Double(tally.bytesReceived) / 1e6)) MB"),
-            BenchFigure(
-                "\(name): cut by the server", Double(tally.cut), "",
-                target: "\(tally.left) left by the attack, \(tally.unanswered) unanswered, "
-                    + "\(tally.unconnected) not connected"),
+                "\(name): replies", Double(tally.replies), "",
+                target: statuses + (statuses.isEmpty ? "" : "; ")
+                    + "\(tally.unanswered) awaited in vain, \(tally.cut) connections cut, \(tally.left) left; "
+                    + "\(BenchReport.text(received)) MB received"),
         ]
     }
 
@@ -156,10 +155,10 @@ struct HostileReport {
 
     private func findings() -> [String] {
         var findings = hostile.findings + each.flatMap(\.findings)
-        let calmly = late(calm)
+        let calmly = late(calm) + (keptUp ? [] : ["the pipeline does not keep up with the events"])
         if !calmly.isEmpty {
             findings.append(
-                "the machine is too slow or busy for a verdict, it is late without any attack: \(calmly[0])")
+                "the machine is too slow or busy for a verdict, without any attack: \(calmly.joined(separator: "; "))")
         }
         findings += late(hostile) + late(after)
         for phase in [calm, hostile, after] {
