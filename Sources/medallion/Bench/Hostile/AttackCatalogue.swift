@@ -53,7 +53,7 @@ enum AttackCatalogue {
                 AttackText.post("/search", #"{"query":"\#(query)","top_k":100,"mode":"\#(mode)",\#(filter)}"#, target))
         },
         Attack(
-            name: "cancelled", summary: "searches, answers and lists whose client closes or resets the connection midway",
+            name: "cancelled", summary: "requests whose client closes or resets the connection midway",
             connections: 40, addresses: 4, perSecond: 80,
             // A third at once.
             following: .leave(afterMilliseconds: -30...60, reads: false)
