@@ -24,17 +24,19 @@ struct BenchCommand: Command {
                 help: "freshness, memory: events a second (default 300); endure: 150; broker: 5000."),
             .init(
                 name: "--seconds", value: "N",
-                help: "freshness: how long (default 60; all: 20); clients: 20; http: of a round, 5."),
+                help: "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http: of a round, 5."),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
-            .init(name: "--seed", value: "N", help: "endure: repeats what was done (default: random)."),
+            .init(
+                name: "--seed", value: "N",
+                help: "endure: repeats what was done (default: random); clients: what attacks send (default 1)."),
             .init(name: "--no-embedding", value: nil, help: "endure: without the model, and so without vectors."),
             .init(
                 name: "--spoil", value: "WHAT",
                 help: "endure: damages lake or index, or ends a role (crash), to see that it is noticed."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
-        ],
+        ] + HostileOptions.options,
         positionals: [
             .init(
                 name: "NAME", isRequired: false,
@@ -47,6 +49,12 @@ struct BenchCommand: Command {
         endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
         sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
         code 1 where anything was lost, doubled or changed.
+
+        clients --hostile attacks a platform of its own in every way that --attack names, and measures ordinary clients beside
+        it, against a calm phase right before. Exit code 1 where they were held up, got errors, memory or freshness went
+        beyond their bounds, something was served that must be refused, or an attack did not do what it says.
+
+        \(AttackCatalogue.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
         """
 
     /// In the order of `bench all`, which is also from short to long.
@@ -75,6 +83,7 @@ struct BenchCommand: Command {
     private let seed: UInt64?
     private let isEmbedding: Bool
     private let spoil: EnduranceSpoil?
+    private let hostile: HostileOptions
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
@@ -104,6 +113,10 @@ struct BenchCommand: Command {
         isJSON = arguments.has("--json")
         enduranceRate = try arguments.number("--rate", in: 1...100_000) ?? 150
         seed = try arguments.integer("--seed", in: 0...Int.max).map { UInt64($0) }
+        hostile = try HostileOptions(arguments, seed: seed)
+        if hostile.isHostile || hostile.attackNames != nil, benchmarks != [.clients] {
+            throw UsageError("--hostile and --attack go with clients")
+        }
         isEmbedding = !arguments.has("--no-embedding")
         spoil = try arguments.value("--spoil").map { word in
             guard let spoil = EnduranceSpoil(rawValue: word) else {
@@ -114,6 +127,9 @@ struct BenchCommand: Command {
     }
 
     func run(_ context: Context) async throws {
+        if hostile.isAttackAlone, let port = hostile.port {
+            return try await AttackBench(options: hostile, port: port).run()
+        }
         for benchmark in benchmarks {
             do {
                 let report = try await run(benchmark, context)
@@ -141,6 +157,8 @@ struct BenchCommand: Command {
                 logger: context.logger.scoped("bench")
             ).run()
         case .http: try await HTTPBench(loops: loops, seconds: roundSeconds, rounds: 3).run()
+        case .clients where hostile.isHostile:
+            try await HostileBench(options: hostile, logger: context.logger.scoped("bench")).run()
         case .clients:
             try await ClientsBench(seconds: clientSeconds, logger: context.logger.scoped("bench")).run()
         case .broker:

@@ -17,10 +17,18 @@ final class BenchDeployment: Sendable {
     let apiPort: UInt16
     private let folder: ScratchFolder
     private let children = Mutex<[Int32]>([])
+    private let settings: [String: String]
     private let logger: Logger
 
-    /// - Parameter recording: what the simulator plays, again and again; nil for invented events.
-    init(rate: Double, recording: String?, logger: Logger) throws {
+    /// - Parameters:
+    ///   - recording: what the simulator plays, again and again; nil for invented events.
+    ///   - settings: of the platform, beside those that keep it apart.
+    ///   - keepsLog: whether what the platform logs goes to a file, see ``lastWords``.
+    ///   - executable: another build of it, which is the platform then; nil for this one.
+    init(
+        rate: Double, recording: String?, settings more: [String: String] = [:], keepsLog: Bool = false,
+        executable: String? = nil, logger: Logger
+    ) throws {
         self.logger = logger
         let ports = try FreePorts.take(3)
         simulator = "http://127.0.0.1:\(ports[0])"
@@ -29,6 +37,10 @@ final class BenchDeployment: Sendable {
         folder = try ScratchFolder()
         // The embedded Postgres drops root's privileges and must still reach its folder.
         chmod(folder.path, 0o755)
+        settings = [
+            "DATA_DIR": folder.path + "/data", "API_LISTEN": "127.0.0.1:\(ports[1])",
+            "BROKER_LISTEN": "127.0.0.1:\(ports[2])", "LOG_LEVEL": "warning",
+        ].merging(more) { $1 }
         var simulate = ["simulate", "--listen", "127.0.0.1:\(ports[0])", "--rate", "\(rate)"]
         if let recording { simulate += ["--recording", try Self.absolute(recording), "--loop"] }
         // Ctrl-C reaches this process only: the children have sessions of their own.
@@ -37,12 +49,50 @@ final class BenchDeployment: Sendable {
             exit(128 + signal)
         }
         try start(simulate, [:])
-        try start(
-            ["up", "--url", simulator + Simulator.path],
-            [
-                "DATA_DIR": folder.path + "/data", "API_LISTEN": "127.0.0.1:\(ports[1])",
-                "BROKER_LISTEN": "127.0.0.1:\(ports[2])", "LOG_LEVEL": "warning",
-            ])
+        let up = ["up", "--url", simulator + Simulator.path]
+        let path = try executable.map { try Self.absolute($0) }
+        if keepsLog {
+            try withFile(Self.logName) { try start(up, settings, output: $0, executable: path) }
+        } else {
+            try start(up, settings, executable: path)
+        }
+    }
+
+    private static let logName = "up.log"
+
+    /// The end of what the platform has logged; empty unless it is kept.
+    var lastWords: String {
+        let text = String(decoding: (try? File.contents(of: folder.path + "/" + Self.logName)) ?? [], as: UTF8.self)
+        return text.split(separator: "\n").suffix(10).joined(separator: "\n")
+    }
+
+    /// Whether the platform has not ended by itself.
+    var isUp: Bool { !ProcessTable.isZombie(upProcess) }
+
+    private func withFile(_ name: String, _ body: (Int32) throws -> Void) throws {
+        let path = folder.path + "/" + name
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+        defer { close(descriptor) }
+        try body(descriptor)
+    }
+
+    /// Starts another subcommand of this executable with the platform's settings; it ends with the benchmark.
+    ///
+    /// - Returns: what waits for its end, at most so long, and gives back what it printed and logged.
+    func launch(_ name: String, _ arguments: [String]) throws -> (_ seconds: Int) throws -> String {
+        var child: Int32 = 0
+        try withFile(name) { child = try Self.spawn(arguments, settings, output: $0, deathSignal: "KILL") }
+        let process = child
+        let path = folder.path + "/" + name
+        return { seconds in
+            for _ in 0..<seconds * 50 where !ProcessTable.isZombie(process) { Pause.milliseconds(20) }
+            if !ProcessTable.isZombie(process) { kill(process, SIGKILL) }
+            let ending = ChildProcess.reap(process)
+            let output = String(decoding: try File.contents(of: path), as: UTF8.self)
+            guard ending.isSuccess else { throw Failure("\(name) \(ending): \(output.suffix(1_000))") }
+            return output
+        }
     }
 
     /// Process id of `medallion up`.
@@ -85,14 +135,17 @@ final class BenchDeployment: Sendable {
     func waitUntilCaughtUp(rate: Double) throws -> Bool {
         let deadline = SystemClock.monotonicNanoseconds() + 120_000_000_000
         while SystemClock.monotonicNanoseconds() < deadline {
-            let page = try metricsPage()
-            let waiting =
-                Self.value(of: "medallion_stream_lag_records", in: page)
-                + Self.value(of: "medallion_index_lag_records", in: page)
-            if waiting < rate / 2 { return true }
+            if try recordsWaiting() < rate / 2 { return true }
             Pause.milliseconds(500)
         }
         return false
+    }
+
+    /// Records that stream job and indexer have before them.
+    func recordsWaiting() throws -> Double {
+        let page = try metricsPage()
+        return Self.value(of: "medallion_stream_lag_records", in: page)
+            + Self.value(of: "medallion_index_lag_records", in: page)
     }
 
     /// Documents indexed since the start.
@@ -100,8 +153,11 @@ final class BenchDeployment: Sendable {
         Self.value(of: "medallion_index_documents_total", in: try metricsPage())
     }
 
-    private func metricsPage() throws -> [UInt8] {
-        try HTTPClient().request(HTTPClientRequest(url: api + "/metrics"), timeoutMilliseconds: 5_000).body
+    /// What `GET /metrics` says.
+    func metricsPage() throws -> [UInt8] {
+        let reply = try HTTPClient().request(HTTPClientRequest(url: api + "/metrics"), timeoutMilliseconds: 5_000)
+        guard reply.status == 200 else { throw Failure("/metrics was answered \(reply.status)") }
+        return reply.body
     }
 
     /// The sum of a metric's samples over its labels.
@@ -133,8 +189,10 @@ final class BenchDeployment: Sendable {
         folder.remove()
     }
 
-    private func start(_ arguments: [String], _ settings: [String: String]) throws {
-        let child = try Self.spawn(arguments, settings)
+    private func start(
+        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO, executable: String? = nil
+    ) throws {
+        let child = try Self.spawn(arguments, settings, output: output, executable: executable)
         children.withLock { $0.append(child) }
     }
 
@@ -143,8 +201,10 @@ final class BenchDeployment: Sendable {
     /// - Parameters:
     ///   - output: descriptor for what it prints and logs.
     ///   - deathSignal: what it gets when the thread that calls this has ended.
+    ///   - executable: another build's.
     static func spawn(
-        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO, deathSignal: String = "TERM"
+        _ arguments: [String], _ settings: [String: String], output: Int32 = STDERR_FILENO,
+        deathSignal: String = "TERM", executable: String? = nil
     ) throws -> Int32 {
         var environment = Environment.variables()
         // Settings of the caller's deployment must not leak into this one; where the programs and models lie, may.
@@ -154,7 +214,7 @@ final class BenchDeployment: Sendable {
         let guardian = "/usr/bin/setpriv"
         let command = access(guardian, X_OK) == 0 ? [guardian, "--pdeathsig=\(deathSignal)", "--"] : []
         return try ChildProcess.spawn(
-            command + [try ProcessPath.own()] + arguments,
+            command + [try executable ?? ProcessPath.own()] + arguments,
             environment: environment.map { "\($0.key)=\($0.value)" }, output: output)
     }
 

@@ -96,7 +96,7 @@ struct ClientsBench {
     private func slowFigures(_ deployment: BenchDeployment) throws -> [BenchFigure] {
         let senders = try (0..<Self.slowSenders).map { _ in try LoopbackSocket.connect(port: deployment.apiPort) }
         defer { for sender in senders { close(sender) } }
-        for sender in senders { LoopbackSocket.send("GET /live HTTP/1.1\r\nHost: bench\r\nX-Slow: ", to: sender) }
+        for sender in senders { LoopbackSocket.send("GET /live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", to: sender) }
         let client = HTTPClient()
         var (live, recent) = (Sample(), Sample())
         var held = 0

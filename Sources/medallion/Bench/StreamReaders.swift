@@ -32,7 +32,7 @@ final class StreamReaders {
     func add(_ count: Int, port: UInt16) throws {
         for _ in 0..<count {
             let descriptor = try LoopbackSocket.connect(port: port)
-            LoopbackSocket.send("GET /stream HTTP/1.0\r\nHost: bench\r\n\r\n", to: descriptor)
+            LoopbackSocket.send("GET /stream HTTP/1.0\r\nHost: localhost\r\n\r\n", to: descriptor)
             readers.append(Reader(descriptor: descriptor))
             polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
         }
