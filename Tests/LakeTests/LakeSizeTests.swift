@@ -17,9 +17,13 @@ import Testing
     }
 
     private func expected(_ fixture: LakeFixture) throws -> [LakeSize.Part: Int] {
+        func bytes(_ path: String) throws -> Int {
+            guard Folder.isFolder(path) else { return try File(path, .read).size() }
+            return try Folder.list(path).reduce(0) { $0 + (try bytes(path + "/" + $1)) }
+        }
         var sums: [LakeSize.Part: Int] = [:]
-        for (path, bytes) in try fixture.contents() {
-            sums[LakeSize.Part(entry: String(path.split(separator: "/")[0])), default: 0] += bytes.count
+        for name in try Folder.list(fixture.layout.root) {
+            sums[LakeSize.Part(entry: name), default: 0] += try bytes(fixture.layout.root + "/" + name)
         }
         return sums.filter { $0.value > 0 }
     }

@@ -55,7 +55,7 @@ extension PipelineTests {
                         let family = String(name.dropLast(suffix.count))
                         if reference[family]?.kind == "histogram" { name = family }
                     }
-                    let labels = series.matches(of: /[{,]([a-z_]+)=\x22/).map { String($0.output.1) }
+                    let labels = series.matches(of: /[\x7B,]([a-z_]+)=\x22/).map { String($0.output.1) }
                     let unknown = Set(labels).subtracting(reference[name]?.labels ?? []).subtracting(["le"])
                     if !unknown.isEmpty { faults.append("\(role): \(series) has the labels \(unknown)") }
                 }

@@ -226,7 +226,7 @@ import Testing
     @Test func referenceListsEverySetting() {
         for setting in Settings.table {
             #expect(SettingsReference.text().contains("  \(setting.name)  (default"))
-            #expect(SettingsReference.markdown().contains("| `\(setting.name)` |"))
+            #expect(SettingsReference.markdown().contains("| `\(setting.name)`"))
         }
         #expect(Set(Settings.table.map(\.name)).count == Settings.table.count)
     }

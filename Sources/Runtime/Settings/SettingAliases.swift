@@ -11,7 +11,7 @@ extension Setting {
         guard let first = set.first else { return (nil, nil, nil) }
         guard let other = set.first(where: { $0.text != first.text }) else { return (first.variable, first.text, nil) }
         let names = "\(first.variable) and \(other.variable)"
-        let reason = "mean the same setting and have different values: unset one of them"
+        let reason = "mean the same setting and have different values: unset one of them (docs/troubleshooting.md)"
         return (nil, nil, SettingFault(name: names, found: nil, reason: reason))
     }
 }
