@@ -15,7 +15,11 @@ import Testing
     @Test func replyHasTheContractsFields() async {
         let (status, body) = await fixture.post(.search, #"{"query": "golden gate bridge", "top_k": 2}"#)
         #expect(status == 200)
-        #expect(body.keys == ["hits", "generation", "index_version", "source", "latency_ms", "next_cursor"])
+        #expect(
+            body.keys == [
+                "hits", "generation", "index_version", "freshness", "freshness_reason", "indexed_at", "events_behind",
+                "source", "latency_ms", "next_cursor",
+            ])
         #expect(body["generation"]?.integer == 1)
         #expect(body["index_version"]?.integer == 5)
         #expect(body["source"]?.string == "index")
