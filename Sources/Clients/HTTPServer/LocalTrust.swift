@@ -28,49 +28,27 @@ package struct LocalTrust: Sendable {
         case origin(String)
     }
 
-    // MARK: Proxies
+    /// The first header of the request that only proxies write, and what does not fit this machine; nil each for a request that
+    /// this machine's people and programs could have made.
+    package func judge(_ request: HTTPRequest) -> (proxyHeader: String?, mismatch: Mismatch?) {
+        let signs = RequestSigns(request.headers)
+        return (signs.proxyHeader, mismatch(request, signs))
+    }
 
     /// The first header of the request that only proxies write; nil without one.
-    package static func proxyHeader(_ headers: HTTPHeaders) -> String? {
-        headers.fields.first { isOfProxy($0.name) }?.name.lowercased()
-    }
-
-    /// Beside these, all that begin with `X-Forwarded-`.
-    private static let proxyNames = [
-        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
-        "x-original-host", "x-envoy-external-address", "x-proxyuser-ip", "x-appengine-user-ip", "true-client-ip",
-        "cf-connecting-ip", "cf-ray", "fastly-client-ip", "client-ip", "forwarded-for", "x-forwarded",
-    ]
-    private static let forwardedPrefix = "x-forwarded-"
-
-    private static func isOfProxy(_ name: String) -> Bool {
-        let bytes = name.utf8
-        // Most headers are told by their first letter.
-        guard let first = bytes.first.map(lowered), "fvxtc".utf8.contains(first) else { return false }
-        if zip(bytes, forwardedPrefix.utf8).allSatisfy({ lowered($0) == $1 }), bytes.count > forwardedPrefix.utf8.count
-        {
-            return true
-        }
-        return proxyNames.contains {
-            $0.utf8.count == bytes.count && $0.utf8.elementsEqual(bytes) { $0 == lowered($1) }
-        }
-    }
-
-    // MARK: Names
+    package static func proxyHeader(_ headers: HTTPHeaders) -> String? { RequestSigns(headers).proxyHeader }
 
     /// What does not fit; nil for a request that this machine's people and programs could have made.
-    package func mismatch(_ request: HTTPRequest) -> Mismatch? {
-        let host = request.headers["host"]
+    package func mismatch(_ request: HTTPRequest) -> Mismatch? { mismatch(request, RequestSigns(request.headers)) }
+
+    private func mismatch(_ request: HTTPRequest, _ signs: RequestSigns) -> Mismatch? {
         // RFC 9112, section 3.2.2: of an absolute target the authority counts; both must do.
         if let authority = Self.authority(request.rawTarget), !isOurs(authority) { return .host(authority) }
         // Only HTTP/1.0 may leave it out. No browser does, but a proxy may, so it is no sign of this machine.
-        guard let host, isOurs(host) else { return .host(host ?? "") }
-        if let origin = request.headers["origin"] { return isOrigin(origin) ? nil : .origin(origin) }
+        guard let host = signs.host, isOurs(host) else { return .host(signs.host ?? "") }
+        if let origin = signs.origin { return isOrigin(origin) ? nil : .origin(origin) }
         // A picture or a script of another site's page: such requests have no Origin. Who follows a link is welcome.
-        if request.headers["sec-fetch-site"] == "cross-site", request.headers["sec-fetch-mode"] != "navigate" {
-            return .origin("")
-        }
-        return nil
+        return signs.isOfForeignPage ? .origin("") : nil
     }
 
     private static func authority(_ target: String) -> String? {
@@ -87,11 +65,11 @@ package struct LocalTrust: Sendable {
 
     /// Whether `host`, with or without a port, is a loopback name or address or one that was named.
     func isOurs(_ host: String) -> Bool {
+        if Self.isPlain(host, "127.0.0.1") || Self.isPlain(host, "localhost") { return true }
         guard var name = Self.withoutPort(host[...])?.lowercased() else { return false }
         if name.hasSuffix(".") { name.removeLast() }
-        if name == "localhost" || name == "127.0.0.1" || hosts.contains(name) { return true }
-        // RFC 6761, section 6.3: browsers and resolvers keep these to the machine.
-        if name.hasSuffix(".localhost") { return true }
+        // RFC 6761, section 6.3: browsers and resolvers keep names below it to the machine.
+        if name == "localhost" || name.hasSuffix(".localhost") || hosts.contains(name) { return true }
         if name.hasPrefix("["), name.hasSuffix("]") {
             let address = String(name.dropFirst().dropLast())
             return hosts.contains(address) || IPAddress(address)?.isLoopback == true
@@ -99,10 +77,86 @@ package struct LocalTrust: Sendable {
         return IPAddress(name)?.isLoopback == true
     }
 
+    /// Whether it is that name with or without a port, as nearly every request of this machine has it.
+    private static func isPlain(_ host: String, _ name: StaticString) -> Bool {
+        let bytes = host.utf8
+        guard bytes.count >= name.utf8CodeUnitCount else { return false }
+        var position = bytes.startIndex
+        for place in 0..<name.utf8CodeUnitCount {
+            guard bytes[position] == name.utf8Start[place] else { return false }
+            position = bytes.index(after: position)
+        }
+        guard position < bytes.endIndex else { return true }
+        guard bytes[position] == UInt8(ascii: ":") else { return false }
+        return bytes[bytes.index(after: position)...].allSatisfy(isDigit)
+    }
+
     private static func withoutPort(_ host: Substring) -> Substring? {
-        guard let colon = host.lastIndex(of: ":"), !host[colon...].contains("]") else { return host }
-        let port = host[host.index(after: colon)...]
-        return port.utf8.allSatisfy(isDigit) ? host[..<colon] : nil
+        guard let colon = host.utf8.lastIndex(of: UInt8(ascii: ":")), !host.utf8[colon...].contains(UInt8(ascii: "]"))
+        else { return host }
+        return host.utf8[host.utf8.index(after: colon)...].allSatisfy(isDigit) ? host[..<colon] : nil
+    }
+}
+
+/// The headers that say where a request comes from, found in one pass.
+private struct RequestSigns {
+    var proxyHeader: String?
+    var host: String?
+    var origin: String?
+    private var isCrossSite = false
+    private var isNavigation = false
+
+    /// Whether a browser asks for something that another site's page wants, other than to show it in the page's place.
+    var isOfForeignPage: Bool { isCrossSite && !isNavigation }
+
+    init(_ headers: HTTPHeaders) {
+        for field in headers.fields {
+            let name = field.name.utf8
+            // Most headers are told by their length or their first letter.
+            switch name.count {
+            case 4 where host == nil && field.isNamed("host"): host = field.value
+            case 6 where origin == nil && field.isNamed("origin"): origin = field.value
+            case 14 where field.isNamed("sec-fetch-site"): isCrossSite = field.value == "cross-site"
+            case 14 where field.isNamed("sec-fetch-mode"): isNavigation = field.value == "navigate"
+            default: if proxyHeader == nil, Self.isOfProxy(field) { proxyHeader = field.name.lowercased() }
+            }
+        }
+    }
+
+    /// Beside these, all that begin with `X-Forwarded-`.
+    private static let names = [
+        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original-forwarded-for",
+        "x-original-host", "x-envoy-external-address", "x-proxyuser-ip", "x-appengine-user-ip", "true-client-ip",
+        "cf-connecting-ip", "cf-ray", "fastly-client-ip", "client-ip", "forwarded-for", "x-forwarded",
+    ]
+    private static let prefix = "x-forwarded-"
+
+    private static func isOfProxy(_ field: HTTPHeaders.Field) -> Bool {
+        let name = field.name.utf8
+        guard let first = name.first.map(lowered), let second = name.dropFirst().first.map(lowered) else {
+            return false
+        }
+        // Their first two letters, which Content-Type, Connection, Cookie, Transfer-Encoding and most others do not have.
+        switch (first, second) {
+        case (UInt8(ascii: "f"), UInt8(ascii: "o")), (UInt8(ascii: "f"), UInt8(ascii: "a")),
+            (UInt8(ascii: "v"), UInt8(ascii: "i")), (UInt8(ascii: "x"), UInt8(ascii: "-")),
+            (UInt8(ascii: "t"), UInt8(ascii: "r")), (UInt8(ascii: "c"), UInt8(ascii: "f")),
+            (UInt8(ascii: "c"), UInt8(ascii: "l")):
+            break
+        default: return false
+        }
+        if names.contains(where: { $0.utf8.count == name.count && field.isNamed($0) }) { return true }
+        return name.count > prefix.utf8.count && zip(name, prefix.utf8).allSatisfy { lowered($0) == $1 }
+    }
+}
+
+extension HTTPHeaders.Field {
+    /// - Parameter name: in lower case.
+    fileprivate func isNamed(_ name: String) -> Bool {
+        // As the server reads them.
+        if self.name == name { return true }
+        return self.name.utf8.count == name.utf8.count
+            && zip(self.name.utf8, name.utf8).allSatisfy { lowered($0) == $1 }
     }
 }
 
@@ -133,8 +187,9 @@ extension HTTPRouter {
     /// - Parameter remedy: what an operator does who wants to ask from elsewhere, such as `set METRICS_LISTEN to …`.
     package func forThisMachine(_ trust: LocalTrust = LocalTrust(), remedy: String) -> HTTPRouter {
         let check: @Sendable (HTTPRequest) throws -> Void = { request in
-            if let mismatch = trust.mismatch(request) { throw mismatch.fault(remedy: remedy) }
-            if let header = LocalTrust.proxyHeader(request.headers) {
+            let (header, mismatch) = trust.judge(request)
+            if let mismatch { throw mismatch.fault(remedy: remedy) }
+            if let header {
                 throw HTTPFault(
                     status: 403, type: "proxied", loc: ["header", header],
                     message: "the request comes through a proxy (\(header)), and only this machine may ask; \(remedy)")

@@ -41,9 +41,9 @@ extension AccessGuard {
     func standing(of request: HTTPRequest, _ caller: Caller) -> Standing {
         if case .key = caller { return .unasked }
         guard let local = configuration.local else { return .unasked }
-        let header = LocalTrust.proxyHeader(request.headers)
+        let (header, mismatch) = local.trust.judge(request)
         if let header, local.readsAnonymously || local.isUnlimited { noteProxy(header) }
-        if let mismatch = local.trust.mismatch(request) { return .foreign(mismatch, proxyHeader: header) }
+        if let mismatch { return .foreign(mismatch, proxyHeader: header) }
         return header.map { .proxied(header: $0) } ?? .local
     }
 
