@@ -99,7 +99,9 @@ package struct TopicGap: Sendable, Equatable {
         case unreadable
     }
 
+    /// Why they are.
     package var reason: Reason
+    /// The source's topic partition.
     package var partition: Int32
     /// The first offset that is missing.
     package var start: Int64
