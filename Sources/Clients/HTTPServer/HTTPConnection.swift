@@ -86,6 +86,7 @@ final class HTTPConnection: @unchecked Sendable {
         tcp.outputWindowMilliseconds = configuration.outputWindowMilliseconds
         tcp.outputWaitMillisecondsMax = configuration.outputWaitMillisecondsMax
         tcp.outputLedger = context.output
+        tcp.setUnsentBytesMax(configuration.unsentBytesMax)
         // A whole reply behind all that may wait before it.
         tcp.outputBytesMax =
             configuration.replyBytesMax + max(pipelinedOutputBytesMax, configuration.streamCutBytes) + 1_048_576

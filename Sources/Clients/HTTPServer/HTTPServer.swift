@@ -51,6 +51,10 @@ package struct HTTPServerConfiguration: Sendable {
     /// From the moment a reply is queued to its last byte's leaving; a slower client is cut.
     package var outputWaitMillisecondsMax = 600_000
 
+    /// What the kernel may hold unsent of replies of one connection, bytes (TCP_NOTSENT_LOWAT): up to 4 MB of each slow
+    /// reader's lag would else be held where no bound of ours sees it.
+    package var unsentBytesMax = 262_144
+
     /// `HTTPStreamWriter.write` suspends above this many queued bytes.
     package var streamBufferBytes = 65_536
     /// `HTTPStreamWriter.offer` cuts above this many queued bytes.
