@@ -21,6 +21,7 @@ FORWARD(PGconn *, PQconnectStartParams, return NULL,
 CONNECTION(PostgresPollingStatusType, PQconnectPoll, PGRES_POLLING_FAILED)
 FORWARD(void, PQfinish, return, (PGconn * connection), (connection))
 OF_CONNECTION(ConnStatusType, PQstatus, CONNECTION_BAD)
+OF_CONNECTION(PGTransactionStatusType, PQtransactionStatus, PQTRANS_UNKNOWN)
 OF_CONNECTION(char *, PQerrorMessage, NULL)
 OF_CONNECTION(int, PQsocket, -1)
 OF_CONNECTION(int, PQbackendPID, 0)

@@ -78,6 +78,7 @@ package struct Interruption: Sendable {
 
 /// An exact vector search had no time left: there may be nearer documents than those that other ways found.
 package struct SearchBoundReached: Error, CustomStringConvertible, Sendable {
+    /// The time that it had.
     package let milliseconds: Int
 
     package init(milliseconds: Int) {
