@@ -13,8 +13,8 @@ import VectorIndex
 package final class SizeMeter: Service {
     package let name = "sizes"
 
-    /// Between two measurements of the same.
-    static let intervalMilliseconds = 60_000
+    /// Between two measurements of the same. Less behind a start, where much is just being made.
+    static let intervalMilliseconds = 60_000, firstIntervalMilliseconds = 2_000
     /// Names of a lake's files that are looked at in one go, and the pause behind it: a million take some four minutes.
     static let entriesOfAStep = 2_000, pauseMilliseconds = 500
     /// How long the database may take.
@@ -75,6 +75,7 @@ package final class SizeMeter: Service {
 
     private func work(_ job: Job, _ stop: StopSignal) {
         var reports = ReportLimiter()
+        var interval = Self.firstIntervalMilliseconds
         let reader: IndexSizeReader? =
             if case .index(let database) = job { .init(configuration: database) } else { nil }
         repeat {
@@ -100,7 +101,8 @@ package final class SizeMeter: Service {
             }
             // A lake that takes long to walk is walked less often.
             let took = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
-            if stop.sleep(milliseconds: max(Self.intervalMilliseconds, took)) { return }
+            if stop.sleep(milliseconds: max(interval, took)) { return }
+            interval = min(interval * 2, Self.intervalMilliseconds)
         } while true
     }
 
