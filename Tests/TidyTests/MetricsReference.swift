@@ -96,7 +96,7 @@ struct MetricsReference {
             problems.append("\(file.path): the labels of \(name) are no literal")
         }
         // The module that declares it, not one that reads it again.
-        if file.path.hasPrefix("Sources/Services") { metric.modules.insert(String(parts[2])) }
+        if parts.count > 3, ["Services", "Runtime"].contains(parts[1]) { metric.modules.insert(String(parts[2])) }
         if metric.modules.isEmpty { metric.modules.insert("medallion") }
         if metric.modules.count > 1 { metric.modules.remove("medallion") }
         metrics[name] = metric
