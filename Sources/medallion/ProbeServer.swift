@@ -1,4 +1,3 @@
-import Bytes
 import HTTPServer
 import Health
 import ServiceLifecycle
@@ -84,13 +83,11 @@ private enum ProbeRoutes {
             body: page.body)
     }
 
-    /// Whether somebody on this machine asks, by a name of this machine: error texts name addresses and folders, which
-    /// are nobody else's business, and a page of another origin may have made its own name mean this machine.
+    /// Whether somebody on this machine asks, by a name of this machine and not through a proxy: error texts name addresses
+    /// and folders, which are nobody else's business.
     private static func isNear(_ request: HTTPRequest) -> Bool {
-        guard request.client?.isLoopback == true, let host = request.headers["Host"] else { return false }
-        let name =
-            host.hasPrefix("[")
-            ? host.dropFirst().prefix { $0 != "]" } : host.prefix { $0 != ":" }
-        return name == "localhost" || IPAddress(name)?.isLoopback == true
+        guard request.client?.isLoopback == true else { return false }
+        let (header, mismatch) = LocalTrust().judge(request)
+        return header == nil && mismatch == nil
     }
 }

@@ -40,7 +40,7 @@ import Testing
                     role, arguments, environment: ["METRICS_LISTEN": "127.0.0.1:\(probe.port)"])
             }
             let broker = try start("broker")
-            let server = try start("serve")
+            _ = try start("serve")
             let api = Probe(port: deployment.apiPort)
             try deployment.wait(for: "the server") { try api.get("/live").status == 200 }
             try deployment.startSimulator(PipelineTests.PlaybackTests.handWritten)
@@ -54,9 +54,9 @@ import Testing
                 #expect(status == 200 && health.contains("\"dependencies\":{"), "\(role): \(health)")
                 #expect(try probe.get("/metrics").body.contains("# TYPE "), "\(role)")
                 #expect(try probe.get("/search").status == 404, "\(role) serves nothing else")
-                // Whoever comes by another name is a stranger.
+                // Whoever comes by another name is a stranger, and on the loopback interface there are none.
                 let stranger = try probe.get("/health", headers: [("Host", "evil.example")])
-                #expect(stranger.body == #"{"status":"ok"}"# || stranger.body == #"{"status":"degraded"}"#, "\(role)")
+                #expect(stranger.status >= 400 && !stranger.body.contains("dependencies"), "\(role): \(stranger)")
             }
             for (role, part) in [
                 ("broker", "disk"), ("producer", "delivery"), ("stream", "stream"), ("index", "indexer"),
@@ -92,7 +92,6 @@ import Testing
                 let probe = try #require(probes[role])
                 try deployment.wait(for: "\(role) to miss the broker") { !probe.isReady }
             }
-            #expect(try server.stop().isSuccess)
         }
     }
 }
