@@ -2,6 +2,7 @@ import Bytes
 import Glibc
 import Health
 import Indexer
+import Metering
 import Producer
 import ServiceLifecycle
 import StreamJob
