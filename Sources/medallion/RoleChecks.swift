@@ -91,7 +91,7 @@ final class ProducerWatch: Sendable {
     private static let acknowledgedMilliseconds: Int64 = 10_000
 
     private let producer: Producer
-    private let url: String
+    private let url: SecretURL
     private let state = Mutex(State())
 
     private struct State {
@@ -101,7 +101,7 @@ final class ProducerWatch: Sendable {
         var acknowledgedAt: Int64 = 0
     }
 
-    init(_ producer: Producer, url: String) {
+    init(_ producer: Producer, url: SecretURL) {
         self.producer = producer
         self.url = url
     }
@@ -128,7 +128,7 @@ final class ProducerWatch: Sendable {
     private func source() -> HealthReport {
         let status = producer.status
         let detail = [
-            (name: "url", value: url), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
+            (name: "url", value: "\(url)"), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
         ]
         guard let away = facts.disconnectedMilliseconds else { return HealthReport(.ok, detail: detail) }
         let wasThere = status.lastEventArrivalMilliseconds != nil

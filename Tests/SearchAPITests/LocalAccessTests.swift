@@ -1,6 +1,7 @@
 import Bytes
 import HTTPClient
 import HTTPServer
+import Health
 import JSONScan
 import PlatformTesting
 import Retrieval
