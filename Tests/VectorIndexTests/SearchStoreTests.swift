@@ -124,7 +124,6 @@ import Testing
             let recent = try store.recent(
                 limit: 100, filters: filters, afterIndexVersion: nil, upToIndexVersion: nil, timeoutMilliseconds: limit)
             #expect(Set(recent.map(\.document.docID)) == wanted, "\(filters)")
-            #expect(recent.allSatisfy { $0.document.namespace == 0 })
         }
     }
 
