@@ -3,6 +3,7 @@ import Foundation
 import HTTPServer
 import JSONScan
 import ServiceLifecycle
+import Synchronization
 import Telemetry
 import Testing
 
@@ -125,10 +126,18 @@ final class StreamScene: Sendable {
 final class StreamReader: Sendable {
     private let writer = HTTPStreamWriter.collecting()
     private let serving: Task<Void, any Error>
+    private let over = Flag()
+
+    private final class Flag: Sendable {
+        let isSet = Mutex(false)
+    }
 
     init(_ request: HTTPRequest, _ api: SearchAPI) throws {
         let input = try StreamInput.form.read(request)
-        serving = Task { [writer] in try await api.stream(input, request, to: writer) }
+        serving = Task { [writer, over] in
+            defer { over.isSet.withLock { $0 = true } }
+            try await api.stream(input, request, to: writer)
+        }
     }
 
     var body: [UInt8] { writer.collected.body }
@@ -152,6 +161,12 @@ final class StreamReader: Sendable {
             }
             return count
         }
+    }
+
+    /// Waits until the stream begins, or is refused.
+    func isRefused() async -> Bool {
+        while body.isEmpty, !over.isSet.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
+        return body.isEmpty
     }
 
     func leave() { serving.cancel() }

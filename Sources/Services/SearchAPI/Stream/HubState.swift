@@ -5,6 +5,9 @@ import Synchronization
 final class HubState: Sendable {
     private let state = Mutex(State())
 
+    /// A new leader may not know at once how far the one before had come: one answer that is short proves nothing.
+    private static let shortLooksMin = 2
+
     private struct State {
         /// The log whose events are in `recent`.
         var log: StreamLog?
@@ -14,6 +17,8 @@ final class HubState: Sendable {
         var eraReason = StreamReset.Reason.otherLog
         /// Why all must begin anew; nil while they need not.
         var change: StreamReset.Reason?
+        /// How often in a row the log ended before what was given out.
+        var shortLooks = 0
         /// The last answer about the log, and when it was asked for.
         var answer: (log: StreamLog?, askedAt: Int64)?
         var isLogAskedFor = false
@@ -60,6 +65,7 @@ final class HubState: Sendable {
                 state.eraReason = state.change ?? .otherLog
             }
             state.change = nil
+            state.shortLooks = 0
             state.log = log
             state.recent = RecentEvents(from: start)
             return start
@@ -104,9 +110,11 @@ final class HubState: Sendable {
             state.answer = (log, askedAt)
             state.isLogAskedFor = false
             guard let log, let known = state.log, state.change == nil else { return nil }
+            let isShort = log.ends?.contains { given[$0.key] > $0.value } ?? false
+            state.shortLooks = isShort ? state.shortLooks + 1 : 0
             if known.epoch != log.epoch {
                 state.change = .otherLog
-            } else if let ends = log.ends, ends.contains(where: { given[$0.key] > $0.value }) {
+            } else if state.shortLooks >= Self.shortLooksMin {
                 state.change = .ahead
             }
             return state.change
