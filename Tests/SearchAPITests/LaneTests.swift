@@ -32,11 +32,11 @@ private final class Gate: Sendable {
     @Test func aCancelledTaskLeavesTheLineAtOnce() async throws {
         let pool = LanePool<Int>(name: "small", count: 1) { 1 }
         let gate = Gate()
-        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        let holder = Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
         try await eventually { gate.arrived == 1 }
         let ran = Mutex(0)
         let waiters = (0..<5).map { _ in
-            Task { try await pool.run(deadline: Self.deadline) { _, _ in ran.withLock { $0 += 1 } } }
+            Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in ran.withLock { $0 += 1 } } }
         }
         try await eventually { pool.waiting == 5 }
         for waiter in waiters { waiter.cancel() }
@@ -53,7 +53,7 @@ private final class Gate: Sendable {
         let pool = LanePool<Int>(name: "small", count: 1) { 1 }
         let gate = Gate()
         let ran = Mutex(0)
-        let task = Task {
+        let task = Task { @Sendable in
             while !Task.isCancelled { await Task.yield() }
             try await pool.run(deadline: Self.deadline) { _, _ in ran.withLock { $0 += 1 } }
         }
@@ -76,7 +76,7 @@ private final class Gate: Sendable {
                     }, clear: { isStopped.withLock { $0 = false } })
             })
         let begun = Mutex(0)
-        let task = Task {
+        let task = Task { @Sendable in
             try await pool.run(deadline: Self.deadline) { _, _ in
                 begun.withLock { $0 += 1 }
                 for _ in 0..<60_000 {
@@ -90,7 +90,7 @@ private final class Gate: Sendable {
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(requests.withLock { $0 } == 1)
         // One that ends first is not stopped afterwards, and the request before does not reach it.
-        let late = Task {
+        let late = Task { @Sendable in
             let value = try await pool.run(deadline: Self.deadline) { value, _ in
                 isStopped.withLock { $0 } ? 0 : value
             }
@@ -107,7 +107,7 @@ private final class Gate: Sendable {
     @Test func waitingEndsWithARefusalLongBeforeTheDeadline() async throws {
         let pool = LanePool<Int>(name: "small", count: 1, waitMillisecondsMax: 20) { 1 }
         let gate = Gate()
-        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        let holder = Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
         try await eventually { gate.arrived == 1 }
         let late = await #expect(throws: APIError.self) {
             try await pool.run(deadline: Self.deadline) { value, _ in value }
