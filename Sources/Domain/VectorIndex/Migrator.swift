@@ -22,6 +22,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0004__create_refused_documents", PackageResources.V0004__create_refused_documents_sql),
         Migration("V0005__share_generation_states", PackageResources.V0005__share_generation_states_sql),
         Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
+        Migration("V0007__bound_answers", PackageResources.V0007__bound_answers_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
         Migration(
@@ -29,6 +30,11 @@ package struct Migration: Sendable, Equatable {
             isDeferred: true),
         Migration(
             "deferred/V0003__drop_former_order", PackageResources.V0003__drop_former_order_sql, isDeferred: true),
+        Migration(
+            "deferred/V0004__order_kept_answers", PackageResources.V0004__order_kept_answers_sql, isDeferred: true),
+        Migration(
+            "deferred/V0005__drop_former_answers_order", PackageResources.V0005__drop_former_answers_order_sql,
+            isDeferred: true),
     ]
 }
 

@@ -4,10 +4,6 @@ ALTER TABLE answers
     ADD COLUMN bytes integer NOT NULL DEFAULT 20000,
     ADD COLUMN is_anonymous boolean NOT NULL DEFAULT false;
 
--- Finding the oldest reads this alone.
-CREATE INDEX answers_kept ON answers (created_at, answer_id) INCLUDE (bytes, is_anonymous);
-DROP INDEX answers_created_at;
-
 -- Rows come and go at one end: their room is given back often, in small pieces.
 ALTER TABLE answers SET (
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500,
