@@ -63,10 +63,10 @@ extension Platform {
             var options = SearchAPIConfiguration()
             options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.isAnswerEnabled
-            options.storeLanes = settings.apiLanes.search
-            options.filteredLanes = settings.apiLanes.filtered
-            options.feedLanes = settings.apiLanes.feed
-            options.traceLanes = settings.apiLanes.trace
+            options.storeLanes = settings.apiSearchLanes
+            options.filteredLanes = settings.apiFilteredLanes
+            options.feedLanes = settings.apiFeedLanes
+            options.traceLanes = settings.apiTraceLanes
             options.version = Medallion.version
             options.freshnessLimits = freshness.limits
             options.isStaleAnswerRefused = settings.answerRequiresFresh

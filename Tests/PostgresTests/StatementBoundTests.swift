@@ -94,7 +94,10 @@ private struct Limit: PostgresStatement {
         for round in 0..<3 {
             let lane = Lane(name: "interrupter")
             try lane.post {
-                for _ in 0..<2_000 where (try? isActiveNow(dsn, process)) != true { usleep(5_000) }
+                for _ in 0..<1_000 {
+                    if (try? isActiveNow(dsn, process)) == true { break }
+                    usleep(10_000)
+                }
                 interrupt.request()
             }
             let error = #expect(throws: PostgresError.self) {

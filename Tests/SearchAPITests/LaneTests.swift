@@ -26,17 +26,27 @@ private final class Gate: Sendable {
     }
 }
 
+/// A number that several tasks count up.
+private final class Counter: Sendable {
+    private let number = Mutex(0)
+
+    var value: Int { number.withLock { $0 } }
+
+    func add() { number.withLock { $0 += 1 } }
+    func clear() { number.withLock { $0 = 0 } }
+}
+
 @Suite struct LanePoolTests {
     private static let deadline = Deadline(milliseconds: 50_000)
 
     @Test func aCancelledTaskLeavesTheLineAtOnce() async throws {
         let pool = LanePool<Int>(name: "small", count: 1) { 1 }
         let gate = Gate()
-        let holder = Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
         try await eventually { gate.arrived == 1 }
-        let ran = Mutex(0)
+        let ran = Counter()
         let waiters = (0..<5).map { _ in
-            Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in ran.withLock { $0 += 1 } } }
+            Task { try await pool.run(deadline: Self.deadline) { _, _ in ran.add() } }
         }
         try await eventually { pool.waiting == 5 }
         for waiter in waiters { waiter.cancel() }
@@ -46,53 +56,53 @@ private final class Gate: Sendable {
         gate.open()
         try await holder.value
         #expect(try await pool.run(deadline: Self.deadline) { value, _ in value } == 1)
-        #expect(ran.withLock { $0 } == 0)
+        #expect(ran.value == 0)
     }
 
     @Test func aCancelledTaskDoesNotBegin() async throws {
         let pool = LanePool<Int>(name: "small", count: 1) { 1 }
         let gate = Gate()
-        let ran = Mutex(0)
-        let task = Task { @Sendable in
+        let ran = Counter()
+        let task = Task {
             while !Task.isCancelled { await Task.yield() }
-            try await pool.run(deadline: Self.deadline) { _, _ in ran.withLock { $0 += 1 } }
+            try await pool.run(deadline: Self.deadline) { _, _ in ran.add() }
         }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(ran.withLock { $0 } == 0)
+        #expect(ran.value == 0)
         gate.open()
     }
 
     @Test func aCancellationStopsTheCallItIsMeantForAndNoOther() async throws {
-        let requests = Mutex(0)
-        let isStopped = Mutex(false)
+        let requests = Counter()
+        let stopped = Counter()
         let pool = LanePool<Int>(
             name: "small", count: 1, make: { 1 },
             interruption: { _ in
                 Interruption(
                     request: {
-                        requests.withLock { $0 += 1 }
-                        isStopped.withLock { $0 = true }
-                    }, clear: { isStopped.withLock { $0 = false } })
+                        requests.add()
+                        stopped.add()
+                    }, clear: { stopped.clear() })
             })
-        let begun = Mutex(0)
-        let task = Task { @Sendable in
+        let begun = Counter()
+        let task = Task {
             try await pool.run(deadline: Self.deadline) { _, _ in
-                begun.withLock { $0 += 1 }
+                begun.add()
                 for _ in 0..<60_000 {
-                    if isStopped.withLock({ $0 }) { throw FakeFailure() }
+                    if stopped.value > 0 { throw FakeFailure() }
                     sleepMilliseconds(1)
                 }
             }
         }
-        try await eventually { begun.withLock { $0 } == 1 }
+        try await eventually { begun.value == 1 }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(requests.withLock { $0 } == 1)
+        #expect(requests.value == 1)
         // One that ends first is not stopped afterwards, and the request before does not reach it.
-        let late = Task { @Sendable in
+        let late = Task {
             let value = try await pool.run(deadline: Self.deadline) { value, _ in
-                isStopped.withLock { $0 } ? 0 : value
+                stopped.value > 0 ? 0 : value
             }
             while !Task.isCancelled { await Task.yield() }
             return value
@@ -101,13 +111,13 @@ private final class Gate: Sendable {
         late.cancel()
         let value = try? await late.value
         #expect(value == nil || value == 1)
-        #expect(try await pool.run(deadline: Self.deadline) { value, _ in isStopped.withLock { $0 } ? 0 : value } == 1)
+        #expect(try await pool.run(deadline: Self.deadline) { value, _ in stopped.value > 0 ? 0 : value } == 1)
     }
 
     @Test func waitingEndsWithARefusalLongBeforeTheDeadline() async throws {
         let pool = LanePool<Int>(name: "small", count: 1, waitMillisecondsMax: 20) { 1 }
         let gate = Gate()
-        let holder = Task { @Sendable in try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
         try await eventually { gate.arrived == 1 }
         let late = await #expect(throws: APIError.self) {
             try await pool.run(deadline: Self.deadline) { value, _ in value }
@@ -254,11 +264,11 @@ private final class Gate: Sendable {
 
     /// Sentences that wait for the model keep no search from it.
     @Test func sentencesOfAnswersHoldUpNoSearch() async throws {
-        let held = Mutex(0)
+        let held = Counter()
         let embedder = QueryEmbedder(
             modelName: "two lines",
             embedSentences: { texts in
-                held.withLock { $0 += 1 }
+                held.add()
                 try await Task.sleep(for: .seconds(60))
                 return texts.map(FakeIndex.embed)
             }, embed: { $0.map(FakeIndex.embed) })
@@ -267,7 +277,7 @@ private final class Gate: Sendable {
             "two", title: "Bridge", comment: "The bridge was repainted. It is red now. Nobody complained.")
         let question = #"{"query": "who repainted the bridge?"}"#
         let answers = (0..<8).map { _ in Task { await fixture.post(.answer, question).status } }
-        try await eventually { held.withLock { $0 } == 8 }
+        try await eventually { held.value == 8 }
         let (status, reply) = await fixture.post(.search, #"{"query": "bridge"}"#)
         #expect(status == 200 && reply["missing_arms"] == nil)
         for task in answers { task.cancel() }

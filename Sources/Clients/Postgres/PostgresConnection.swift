@@ -1,5 +1,4 @@
 import CPostgres
-import Dispatch
 
 /// One session with a Postgres server, over libpq.
 ///
@@ -18,8 +17,8 @@ package final class PostgresConnection {
     private let notices = NoticeBox()
     private let interrupt: PostgresInterrupt?
     private var statementLimit = StatementLimit()
-    /// Of a call that was interrupted: until when its end is waited for, and what tells that the server knows.
-    var interruption: (end: Deadline, isSent: DispatchSemaphore?)?
+    /// Of a call that was interrupted and has not ended yet.
+    var interruption: CallInterruption?
 
     /// Connects and sets the session up.
     ///
@@ -313,15 +312,12 @@ extension PostgresConnection {
                 return result
             }
             let outcome = SocketWait.wait(
-                PQsocket(connection), forRead: true, forWrite: unsent == 1, deadline: interruption?.end ?? deadline,
+                PQsocket(connection), forRead: true, forWrite: unsent == 1, deadline: interruption?.next ?? deadline,
                 interrupt: interruption == nil ? interrupt : nil)
             switch outcome {
             case .ready: break
             case .late where interruption == nil: throw timedOut(operation, deadline: deadline)
-            case .late:
-                close()
-                throw interrupted(operation)
-            case .interrupted: try beginInterruption(connection, operation)
+            case .late, .interrupted: try cancelInterrupted(connection, operation)
             }
             guard PQconsumeInput(connection) == 1 else { throw broken(operation) }
         }

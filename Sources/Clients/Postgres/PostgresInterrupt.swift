@@ -54,24 +54,54 @@ package final class PostgresInterrupt: Sendable {
     var descriptor: Int32 { readEnd }
 }
 
-extension PostgresConnection {
-    /// How long a statement that was cancelled may take to end, before the connection is given up with it.
-    private static let interruptionMillisecondsMax = 2_000
+/// How a call that was interrupted goes on: it waits for the statement's end, and has it cancelled again now and then, since
+/// a request that arrives before the statement does meets nothing.
+struct CallInterruption {
+    /// When the next request is due.
+    var next: Deadline
+    /// When the connection is given up.
+    let end = Deadline(timeoutMilliseconds: 2_000)
+    /// Signalled once the server has the last request.
+    var isSent: DispatchSemaphore
 
-    func beginInterruption(_ connection: OpaquePointer, _ operation: String) throws(PostgresError) {
-        let sent = PQgetCancel(connection).flatMap { Cancellations.send($0) }
-        interruption = (Deadline(timeoutMilliseconds: Self.interruptionMillisecondsMax), sent)
-        guard sent == nil else { return }
+    static let intervalMilliseconds = 100
+}
+
+extension PostgresConnection {
+    /// Cancels the statement that runs, for the first time or again.
+    ///
+    /// - Throws: kind `interrupted` where it has not ended for long, or no request can be sent; the connection is closed.
+    func cancelInterrupted(_ connection: OpaquePointer, _ operation: String) throws(PostgresError) {
+        let next = Deadline(timeoutMilliseconds: CallInterruption.intervalMilliseconds)
+        if var known = interruption {
+            known.next = next
+            // One request at a time: that before may still be on its way.
+            let hasArrived = known.isSent.wait(timeout: .now()) == .success
+            if known.end.remainingMilliseconds > 0, !hasArrived {
+                interruption = known
+                return
+            }
+            if known.end.remainingMilliseconds > 0,
+                let sent = PQgetCancel(connection).flatMap({ Cancellations.send($0) })
+            {
+                known.isSent = sent
+                interruption = known
+                return
+            }
+        } else if let sent = PQgetCancel(connection).flatMap({ Cancellations.send($0) }) {
+            interruption = CallInterruption(next: next, isSent: sent)
+            return
+        }
         close()
         throw interrupted(operation)
     }
 
     /// The connection may take the next statement only after the request to cancel has arrived, or it would hit that one.
     func settleInterruption() {
-        guard let (_, sent) = interruption else { return }
+        guard let known = interruption else { return }
         interruption = nil
-        let limit = DispatchTime.now() + .milliseconds(Self.interruptionMillisecondsMax)
-        if isUsable, sent?.wait(timeout: limit) != .success { close() }
+        let limit = DispatchTime.now() + .milliseconds(Int(known.end.remainingMilliseconds))
+        if isUsable, known.isSent.wait(timeout: limit) != .success { close() }
     }
 
     func interrupted(_ operation: String) -> PostgresError {

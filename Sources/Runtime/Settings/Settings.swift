@@ -127,8 +127,14 @@ package struct Settings: Sendable {
     package internal(set) var apiLoops = 0
     /// Open connections of the API at once.
     package internal(set) var apiConnectionsMax = 0
-    /// How much of one kind the API does at once.
-    package internal(set) var apiLanes = APILanes()
+    /// Searches without filters that the API does at once.
+    package internal(set) var apiSearchLanes = 0
+    /// Searches with filters, and exact ones, that it does at once.
+    package internal(set) var apiFilteredLanes = 0
+    /// Lists of the newest events that it makes at once.
+    package internal(set) var apiFeedLanes = 0
+    /// Traces that it makes at once.
+    package internal(set) var apiTraceLanes = 0
     /// Origins whose pages may read the API; `*` for all.
     package internal(set) var apiCORSOrigins: [String] = []
     /// Names under which the API is asked, beside those of the loopback interface.
