@@ -148,7 +148,8 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings", "Health",
+                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings",
+                "Health",
                 "Events",
                 "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
                 "HTTPClient",

@@ -21,7 +21,8 @@ struct BrokerCommand: Command {
         platform.registerBroker(in: health, isRequired: true, topic: nil)
         platform.registerDisk("log", folder: context.settings.brokerDirectory, in: health, isRequired: true)
         platform.registerBrokerDisk(in: health)
-        try await context.run(context.roleServices(health) + [platform.sizeService(of: [.broker]), platform.brokerService()])
+        try await context.run(
+            context.roleServices(health) + [platform.sizeService(of: [.broker]), platform.brokerService()])
     }
 }
 
@@ -67,7 +68,7 @@ struct IndexCommand: Command {
         platform.registerBroker(in: health, isRequired: true, topic: nil)
         try await context.run(
             context.roleServices(health) + platform.databaseServices() + [
-                platform.sizeService(of: [.index]), platform.indexerService(health: health, isRequired: true)
+                platform.sizeService(of: [.index]), platform.indexerService(health: health, isRequired: true),
             ])
     }
 }

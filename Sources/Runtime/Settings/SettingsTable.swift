@@ -3,7 +3,8 @@ import Bytes
 extension Settings {
     /// Every setting, by section.
     package static let table: [Setting] =
-        source + logic + broker + kafkaAccess + storage + database + models + api + lanes + freshness + apiAccess + logging
+        source + logic + broker + kafkaAccess + storage + database + models + api + lanes + freshness + apiAccess
+        + logging
         + demo
 
     private static let source: [Setting] = [

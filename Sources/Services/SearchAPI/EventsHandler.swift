@@ -15,7 +15,8 @@ extension SearchAPI {
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
         let narrowing = EventTextFilter(input.filters)
         let query = RecentQuery(
-            limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filters: input.filters.index, generation: input.cursor?.generation,
+            limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filters: input.filters.index,
+            generation: input.cursor?.generation,
             afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
         let (status, found) = try await feedStores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and

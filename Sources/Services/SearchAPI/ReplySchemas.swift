@@ -176,11 +176,12 @@ enum ReplySchemas {
             .init("status", states, "All that callers see who may not read."),
             .init("version", .string(), isRequired: false), .init("uptime_sec", .integer(), isRequired: false),
             .init("now", .time(), isRequired: false), .init("pipeline", pipeline, isRequired: false),
-        ] + freshness.map { property in
-            var property = property
-            property.isRequired = false
-            return property
-        } + [.init("dependencies", .map(of: dependency), isRequired: false)]
+        ]
+            + freshness.map { property in
+                var property = property
+                property.isRequired = false
+                return property
+            } + [.init("dependencies", .map(of: dependency), isRequired: false)]
     ).named("HealthReply")
 
     static let ready = Schema.object([
