@@ -55,7 +55,8 @@ import Testing
                     defer { stop.request() }
                     while try fixture.reader.sources().isEmpty { Pause.milliseconds(5) }
                     for round in 0..<rounds {
-                        #expect(try Self.verify(fixture) == [], "round \(round), seed \(seed)")
+                        let found = try Self.verify(fixture)
+                        #expect(found == [], "round \(round), seed \(seed): \(found)")
                     }
                     try Self.checkThatDamageIsFound(fixture)
                 }
