@@ -64,8 +64,7 @@ import Testing
             "KAFKA_PROPERTIES": "linger.ms=7", "API_ANONYMOUS_READ": "False", "API_KEY_RATE": "1",
             "API_ADDRESS_RATE": "2", "API_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "API_FORWARDED_HEADER": "forwarded",
             "API_CONNECTIONS_PER_ADDRESS": "3", "API_CONNECTIONS_PER_KEY": "4", "API_STREAMS_PER_ADDRESS": "5",
-            "API_STREAMS_PER_KEY": "6", "API_SEARCH_LANES": "7", "API_FILTERED_LANES": "8", "API_FEED_LANES": "9",
-            "API_TRACE_LANES": "10",
+            "API_STREAMS_PER_KEY": "6",
             "API_TLS_CERTIFICATE": "/tls", "API_TLS_KEY": "/tlskey", "API_ACCESS_LOG": "-", "MEDALLION_API_KEY": "mdl",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
