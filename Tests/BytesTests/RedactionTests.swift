@@ -34,7 +34,7 @@ import Testing
             "host=h scram_client_key=s3cret oauth_client_secret=s3cret",
             "host=h scram_client_key=*** oauth_client_secret=***"
         ),
-        ("host=h password='s3cret", "***"), ("host=h passfile=/home/me/.pgpass", "host=h passfile=/home/me/.pgpass"),
+        ("host=h password='s3cret", "***"), ("host=h passfile=/etc/me.pgpass", "host=h passfile=/etc/me.pgpass"),
         (
             "postgresql://u:s3cret@a:1,b:2/db?sslmode=on&sslpassword=s3cret",
             "postgresql://u:***@a:1,b:2/db?sslmode=on&sslpassword=***"

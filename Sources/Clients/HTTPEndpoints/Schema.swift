@@ -126,6 +126,7 @@ package struct Schema: Sendable {
     package struct Property: Sendable {
         let name: String
         let schema: Schema
+        /// Whether every object has it.
         package var isRequired: Bool
 
         package init(_ name: String, _ schema: Schema, _ text: String = "", isRequired: Bool = true) {
