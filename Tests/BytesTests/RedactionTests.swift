@@ -13,7 +13,9 @@ import Testing
         // What should have been escaped and was not.
         ("http://u:s3/cret@h/x", "http://***@h/x"), ("http://u:s3@cret@h/x", "http://***@h/x"),
         ("http://u:s3?cret@h/x", "http://***@h/x"), ("http://u:s3#cret@h/x", "http://***@h/x"),
-        ("http://u:s3@cr/et@h/x", "http://***@h/x"), ("http://u:s3cret", "http://***"),
+        ("http://u:s3@cr/et@h/x", "http://***@h/x"),
+        ("http://u:s3cret@h:80/a@b", "http://***@h:80/a@b"),
+        ("http://u:s3cret@h.example/a@b", "http://***@h.example/a@b"), ("http://u:s3cret", "http://***"),
         ("http://u:s3cret@", "http://***"), ("user:s3cret@h:9092", "***@h:9092"), ("h:9092", "h:9092"),
         ("http://u:s%33cret@h/x", "http://***@h/x"), ("https://u:p@h/x?email=a@b", "https://***@h/x?email=***"),
         ("", ""), ("http://", "http://***"), ("://s3cret@h", "://***@h"), ("weird", "weird"),

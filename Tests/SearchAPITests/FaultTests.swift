@@ -14,7 +14,7 @@ import Testing
         fixture.index.state.withLock { $0.failures = 1 }
         let (status, body) = await fixture.post(.search, #"{"query": "golden"}"#)
         #expect(status == 503)
-        #expect(body["error"]?["message"]?.string?.contains("refused") == true)
+        #expect(body["error"]?["message"]?.string?.contains("the log says why") == true)
         let (again, _) = await fixture.post(.search, #"{"query": "golden"}"#)
         #expect(again == 200)
         #expect(fixture.index.state.withLock { $0.opened } == 2, "a connection is made anew after a failure")

@@ -5,6 +5,8 @@ import Retrieval
 import Testing
 import VectorIndex
 
+@testable import Indexer
+
 /// What is kept of given answers, in the database itself.
 @Suite struct AnswerBoundsTests {
     private let limit = 60_000
@@ -108,6 +110,14 @@ import VectorIndex
         }
         _ = try tidy(fixture.store, bounds)
         #expect(try numbers(connection) == Array(28_500..<30_000))
+    }
+
+    /// Removing is housekeeping: where it fails, documents are indexed all the same.
+    @Test func aFailureToRemoveStopsNoIndexer() async throws {
+        let fixture = try IndexFixture()
+        try fixture.connect().script("DROP TABLE answers", timeoutMilliseconds: limit)
+        let indexer = DocumentIndexer(configuration: fixture.configuration, embedder: nil)
+        try await indexer.tidy(answers: AnswerBounds(rowsMax: 1, retentionMilliseconds: 1))
     }
 
     /// Finding what is too much reads the index alone, not the answers.

@@ -114,10 +114,12 @@ struct URLParts {
         let end = text.firstIndex { "/?#".contains($0) } ?? text.endIndex
         let plain = text[..<end]
         guard !plain.contains("@") else {
-            // A password may itself hold "@" and "/", though it should write them %40 and %2F: up to the last "@" of the path.
+            // A password may itself hold "@" and "/", though it should write them %40 and %2F. Where what follows the first "@"
+            // looks like a host, a further one belongs to the path; else all goes up to the last one.
             let stop = text.firstIndex { "?#".contains($0) } ?? text.endIndex
-            let at = text[..<stop].lastIndex(of: "@") ?? text.startIndex
-            authority = Self.cut(text, at)
+            let near = plain.lastIndex(of: "@") ?? text.startIndex
+            let far = text[..<stop].lastIndex(of: "@") ?? near
+            authority = Self.cut(text, Self.isPlainlyHost(text[text.index(after: near)..<end]) ? near : far)
             return
         }
         if Self.isHostAndPort(plain) {
@@ -134,6 +136,11 @@ struct URLParts {
         let rest = text[text.index(after: at)...]
         let host = rest.prefix { !"/?#".contains($0) }
         return isHostAndPort(host) ? .withUser(userInfo: text[..<at], rest: rest) : .unclear
+    }
+
+    /// Whether nobody would take it for a part of a password: it has a port, or is an address or a name of several parts.
+    private static func isPlainlyHost(_ text: Substring) -> Bool {
+        isHostAndPort(text) && (text.contains(":") || text.contains(".") || text == "localhost")
     }
 
     /// `host`, `host:port`, `[v6]:port`.

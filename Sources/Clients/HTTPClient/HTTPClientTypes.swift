@@ -170,8 +170,7 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
     init(kind: Kind, subject: String, detail: String, retryAfterSeconds: Int? = nil) {
         self.kind = kind
         self.subject = subject
-        // The environment's proxies may have passwords, too.
-        self.detail = Redaction.urls(in: detail)
+        self.detail = EnvironmentProxies.scrubbed(detail)
         self.retryAfterSeconds = retryAfterSeconds
     }
 

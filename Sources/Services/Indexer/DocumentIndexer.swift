@@ -210,14 +210,23 @@ package final class DocumentIndexer: Sendable {
         try await lookupLane.run { [self] in
             try lookups.withLock { writer in
                 try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
-                let end = SystemClock.monotonicNanoseconds() + Self.answersNanosecondsMax
-                var removed: Int64
-                repeat {
-                    removed = try writer.tidyAnswers(
-                        answers, nowMilliseconds: SystemClock.epochMilliseconds(),
-                        timeoutMilliseconds: Self.timeoutMilliseconds)
-                } while removed > 0 && SystemClock.monotonicNanoseconds() < end
+                removeAnswers(answers, writer)
             }
+        }
+    }
+
+    /// A failure is the log's: documents are indexed all the same.
+    private func removeAnswers(_ bounds: AnswerBounds, _ writer: IndexWriter) {
+        let end = SystemClock.monotonicNanoseconds() + Self.answersNanosecondsMax
+        do {
+            var removed: Int64
+            repeat {
+                removed = try writer.tidyAnswers(
+                    bounds, nowMilliseconds: SystemClock.epochMilliseconds(),
+                    timeoutMilliseconds: Self.timeoutMilliseconds)
+            } while removed > 0 && SystemClock.monotonicNanoseconds() < end
+        } catch {
+            logger?.warning("kept answers cannot be removed; tried again in a minute", ["error": "\(error)"])
         }
     }
 
