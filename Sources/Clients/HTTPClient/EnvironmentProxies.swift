@@ -5,7 +5,7 @@ import Glibc
 /// cannot read one.
 enum EnvironmentProxies {
     private static let urls = ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].compactMap {
-        name in
+        (name: String) -> SecretURL? in
         getenv(name).map { SecretURL(String(cString: $0)) }
     }.filter { !$0.isEmpty }
 
