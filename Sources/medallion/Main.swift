@@ -81,6 +81,10 @@ struct Medallion {
         let format = LogFormat(rawValue: settings.logFormat.rawValue) ?? .text
         let sink = LogSink(format: format)
         let logger = Logger("medallion", level: level, sink: sink)
+        // Another program's variable may have come along: whoever starts this sees what it is taken for.
+        for (name, variable) in settings.givenByAlias.sorted(by: { $0.key < $1.key }) {
+            logger.info("\(name) is taken from \(variable)")
+        }
         for suspect in settings.suspects { logger.warning("\(suspect)") }
         let metrics = MetricsRegistry()
         ProcessMetrics.register(in: metrics, version: version, commit: Installation.commit)

@@ -141,6 +141,13 @@ extension PipelineTests {
                 #expect(warned.split(separator: "\n").filter { $0.contains("QDRANT_URL") }.count == 1)
                 #expect(warned.contains("the setting's name is POSTGRES_DSN") && !warned.contains("hidden"))
                 #expect(!warned.contains("PORT is set"))
+                // What is adopted is told once, too.
+                let adopted = try deployment.command(
+                    ["settings"], environment: environment.merging(["LOG_LEVEL": "info"]) { $1 })
+                #expect(
+                    adopted.split(separator: "\n").filter { $0.contains("POSTGRES_DSN is taken from DATABASE_URL") }
+                        .count == 1)
+                #expect(!adopted.contains("hidden") && !adopted.contains("KAFKA_BROKERS is taken"))
             }
         }
     }

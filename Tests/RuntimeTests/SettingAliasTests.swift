@@ -61,7 +61,11 @@ import Testing
         #expect(error.faults.allSatisfy { $0.reason.contains("it is read as ") })
         #expect(error.description.contains("KAFKA_BROKERS") && error.description.contains("POSTGRES_DSN"))
         #expect(!error.description.contains("hidden"))
-        for dsn in ["postgresql+asyncpg://h/d?ssl=on", "sqlite:///x?mode=ro", "mysql://h"] {
+        let driver = try #require(throws: SettingsError.self) {
+            _ = try Settings(environment: ["DATABASE_URL": "postgresql+asyncpg://u:hidden@h/d?ssl=on"])
+        }
+        #expect(driver.description.contains("begin it with postgresql://") && !driver.description.contains("hidden"))
+        for dsn in ["sqlite:///x?mode=ro", "mysql://h"] {
             #expect(throws: SettingsError.self) { try Settings(environment: ["DATABASE_URL": dsn]) }
         }
         #expect(

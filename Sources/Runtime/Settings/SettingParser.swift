@@ -83,8 +83,13 @@ extension SettingParser where Value == SecretURL {
             let isURI = text.hasPrefix("postgresql://") || text.hasPrefix("postgres://")
             // Another database's URI may hold an equal sign, too, behind its scheme.
             let isPairs = text.contains("=") && !text.prefix { $0 != "=" }.contains("://")
-            return text.isEmpty || isURI || isPairs
-                ? .success(SecretURL(text)) : .failure("is neither a postgresql:// URI nor key=value pairs")
+            if text.isEmpty || isURI || isPairs { return .success(SecretURL(text)) }
+            // As SQLAlchemy writes it, with the driver of that program.
+            let scheme = text.firstRange(of: "://").map { text[..<$0.lowerBound] } ?? ""
+            if scheme.hasPrefix("postgresql+") || scheme.hasPrefix("postgres+") {
+                return .failure("names another program's driver: begin it with postgresql:// instead")
+            }
+            return .failure("is neither a postgresql:// URI nor key=value pairs")
         }
     }
 }

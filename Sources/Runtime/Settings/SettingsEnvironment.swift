@@ -5,7 +5,8 @@ package enum SettingsEnvironment {
     package static let compose: [(name: String, value: String, help: String)] = [
         (
             "POSTGRES_PASSWORD", "",
-            "The password of the database that Compose starts; letters and digits. There is no default: set it."
+            "The password of the database that Compose starts: any characters, in single quotes where it has others than "
+                + "letters and digits. There is no default: set it."
         ),
         ("API_PORT", "8080", "The port of this machine, on 127.0.0.1, at which Compose shows the API and the page."),
         ("REDPANDA_PORT", "19092", "The same for the brokers."), ("MEDALLION_TAG", "latest", "The tag of our image."),
