@@ -207,8 +207,9 @@ struct HostileTests {
     /// Memory that the broker's requests hold, as its metric tells it.
     private func requestBytes(_ broker: TestBroker) -> Int {
         let lines = String(decoding: broker.metrics.render(), as: UTF8.self).split(separator: "\n")
-        let line = lines.first { $0.hasPrefix("medallion_broker_request_bytes ") }
-        return line.flatMap { Double($0.dropFirst(21)) }.map { Int($0) } ?? -1
+        let name = "medallion_broker_request_bytes "
+        let line = lines.first { $0.hasPrefix(name) }
+        return line.flatMap { Double($0.dropFirst(name.count)) }.map { Int($0) } ?? -1
     }
 
     /// Sends as much of `frame`, again and again, as the broker takes; true once `total` bytes are gone.
