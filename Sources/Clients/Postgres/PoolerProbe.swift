@@ -25,14 +25,20 @@ enum PoolerProbe {
     /// - Parameters:
     ///   - first: connected, and in non-blocking mode. The caller ends it.
     ///   - server: its description.
-    /// - Throws: kind `pooler` where there is one; `closed` or `timeout` where `first` fails.
+    /// - Throws: kind `pooler` where there is one; what the connections fail with otherwise.
     static func check(
         _ first: OpaquePointer, server: String, _ configuration: PostgresConfiguration, timeoutMilliseconds: Int
     ) throws(PostgresError) {
         if passed.withLock({ $0.contains(server) }) { return }
         let limit = Deadline(timeoutMilliseconds: min(timeoutMilliseconds, secondMilliseconds))
-        // Where the server has no place for a second connection just now, the next one of this process looks again.
-        guard let second = try? ConnectionSteps.connect(configuration, server: server, deadline: limit) else { return }
+        let second: OpaquePointer
+        do throws(PostgresError) {
+            second = try ConnectionSteps.connect(configuration, server: server, deadline: limit)
+        } catch {
+            // Where the server has no place for a second connection just now, the next one of this process looks again.
+            guard error.kind == .timeout || isNoRoom(error.message) else { throw error }
+            return
+        }
         defer { PQfinish(second) }
         var sides = [Side(first, number: 0), Side(second, number: 1)]
         looking: for index in order {
@@ -40,7 +46,8 @@ enum PoolerProbe {
             case .well: continue
             case .strange(let finding): throw refusal(first, server, finding)
             case .failed(let message):
-                guard index == 0 else { return }
+                // A pooler's own limit of the wait below.
+                if index == 1, message.contains("query_wait_timeout") { break looking }
                 throw PostgresError(kind: .closed, operation: "look for a pooler", server: server, message: message)
             case .late:
                 // The second waits for a session of the server although the first is idle: that one keeps its own.
@@ -51,6 +58,11 @@ enum PoolerProbe {
             }
         }
         passed.withLock { _ = $0.insert(server) }
+    }
+
+    /// The words of a server or a pooler for too many connections; libpq tells no code of a connection that did not come about.
+    private static func isNoRoom(_ message: String) -> Bool {
+        ["too many", "connection slots", "no more connections allowed"].contains { message.contains($0) }
     }
 
     private static func refusal(_ connection: OpaquePointer, _ server: String, _ finding: String) -> PostgresError {
