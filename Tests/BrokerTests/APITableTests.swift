@@ -36,7 +36,11 @@ struct APITableTests {
                 Array(row[..<4]) == [api.name, "\(api.rawValue)", low == high ? "\(low)" : "\(low)–\(high)", flexible])
             #expect(row[4].count > 5, "what \(api.name) is answered with")
         }
-        for (key, name) in APICatalog.unserved { #expect(page.contains("\(name) (\(key))"), "\(name) (\(key))") }
+        // Lines may end anywhere in the list.
+        let words = page.split { $0.isWhitespace }.joined(separator: " ")
+        for (key, name) in APICatalog.unserved where !words.contains("\(name) (\(key))") {
+            Issue.record("the page does not name \(name) (\(key))")
+        }
     }
 
     @Test("A connection that asks for what is not served is closed, and the reason names the API")

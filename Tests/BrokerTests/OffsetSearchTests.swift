@@ -96,7 +96,7 @@ struct OffsetSearchTests {
         // Offsets 0 to 4 in one batch, whose times rise and fall; then 5 to 104.
         let times = [10, 900, 30, 700, 20]
         let records = times.enumerated().flatMap { index, time in
-            TestBatch.record([time, index, -1, 1], Array("x".utf8) + [0])
+            TestBatch.record([time, index, -1, 50], [UInt8](repeating: 0x78, count: 50) + [0])
         }
         let plain = TestBatch.make(times.map(String.init), timestamp: 6_000)
         let payload =

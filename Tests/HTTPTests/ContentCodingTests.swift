@@ -54,7 +54,9 @@ import Testing
 
     /// What comes out: an object, because the compiler fails over variables that nested closures of a test change.
     private final class Output {
+        /// The first of them.
         var bytes: [UInt8] = []
+        var count = 0
         var pieces = 0
         var largest = 0
 
@@ -64,7 +66,8 @@ import Testing
         }
 
         func take(_ piece: UnsafeRawBufferPointer) {
-            bytes.append(contentsOf: piece)
+            if count < 100_000 { bytes.append(contentsOf: piece) }
+            count += piece.count
             pieces += 1
             largest = max(largest, piece.count)
         }
@@ -99,7 +102,7 @@ import Testing
         let packed = try #require(Self.packed)
         #expect(packed.bodies.count == 12 && packed.text.count > 10_000)
         for (name, body) in packed.bodies {
-            for size in [1, 2, 7, 1_000, body.count] {
+            for size in [1, 7, 1_000, body.count] {
                 let unpacked = try unpack(body, name, pieces: size)
                 #expect(unpacked.bytes == packed.text && unpacked.isWhole, "\(name) in pieces of \(size)")
             }
@@ -156,7 +159,7 @@ import Testing
         }
         #expect(try fault("x-gzip", spoiled("x-gzip", fromEnd: 6)) == .damaged("x-gzip"), "the sum")
         #expect(try fault("deflate", spoiled("deflate", fromEnd: 2)) == .damaged("deflate"), "the sum")
-        let more = try #require(packed.bodies["x-gzip"]) + Array("and more".utf8)
+        let more = try #require(packed.bodies["x-gzip"]) + Array("and more that is no member".utf8)
         #expect(fault("x-gzip", more) == .damaged("x-gzip"))
     }
 
@@ -187,7 +190,7 @@ import Testing
         let decoder = try #require(try ContentDecoder(headers(encoding)))
         let output = Output()
         #expect(throws: ContentFault.tooMuch(encoding)) { try feed(decoder, body, into: output) }
-        #expect(output.bytes.count <= 2 * (ContentDecoder.bytesFree + ContentDecoder.ratioMax * body.count))
+        #expect(output.count <= 2 * (ContentDecoder.bytesFree + ContentDecoder.ratioMax * body.count))
         #expect(output.largest <= 131_072)
     }
 

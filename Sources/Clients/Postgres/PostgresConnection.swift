@@ -32,7 +32,13 @@ package final class PostgresConnection {
         handle = connection
         PQsetNoticeReceiver(connection, receiveNotice, Unmanaged.passUnretained(notices).toOpaque())
         if configuration.refusesPoolers {
-            try PoolerProbe.check(self, configuration, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
+            do throws(PostgresError) {
+                try PoolerProbe.check(
+                    connection, server: server, configuration, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
+            } catch {
+                close()
+                throw error
+            }
         }
         var batch = PostgresBatch()
         batch.add(ConnectionWatch())

@@ -284,7 +284,8 @@ def tools(broker):
                                 AclPermissionType.ANY)
     one = AclBinding(ResourceType.TOPIC, "tools", ResourcePatternType.LITERAL, "User:a", "*", AclOperation.READ,
                      AclPermissionType.ALLOW)
-    equal(code(lambda: client.describe_acls(anything)), KafkaError.SECURITY_DISABLED, "describe_acls")
+    # librdkafka does not look at the reply's error code here; kafka-python's trial does.
+    equal(code(lambda: client.describe_acls(anything)), [], "describe_acls")
     equal(code(lambda: client.create_acls([one])), KafkaError.SECURITY_DISABLED, "create_acls")
     equal(code(lambda: client.delete_acls([anything])), KafkaError.SECURITY_DISABLED, "delete_acls")
     equal(code(lambda: client.describe_user_scram_credentials()), {}, "users")
@@ -322,7 +323,7 @@ def refusals(broker):
         consumer = kind({"bootstrap.servers": broker.address, "group.id": kind.__name__, **settings})
         consumer.subscribe(["refusals"])
         error = first_error(consumer)
-        if not error.fatal() or KafkaError._FATAL != error.code() and KafkaError.UNSUPPORTED_VERSION != error.code():
+        if KafkaError._FATAL != error.code() and not error.fatal() or "not supported" not in error.str():
             raise AssertionError(f"{kind.__name__}: {error}")
         consumer.close()
     # The broker lives, and classic groups do as well.

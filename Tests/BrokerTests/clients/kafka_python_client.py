@@ -8,7 +8,8 @@ import time
 
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
+from kafka.admin import (ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ConfigResource,
+                         ConfigResourceType, NewPartitions, NewTopic, ResourcePatternFilter, ResourceType)
 
 from harness import PATIENCE, Broker, Report, equal, rebalance_trial, until
 
@@ -154,6 +155,12 @@ def tools(broker):
     equal(admin.list_transactions(), {1: []}, "transactions")
     producers = str(admin.describe_producers([TopicPartition("tools", 0)]))
     assert "producer_id" in producers, producers
+    try:
+        found = admin.describe_acls(ACLFilter(None, "*", ACLOperation.ANY, ACLPermissionType.ANY,
+                                              ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)))
+        raise AssertionError(f"there are access rules: {found}")
+    except kafka.errors.SecurityDisabledError:
+        pass
     consumer = KafkaConsumer("tools", bootstrap_servers=broker.address, group_id="tools-group",
                              auto_offset_reset="earliest")
     until("the consumer is assigned", lambda: consumer.poll(timeout_ms=200) and consumer.assignment())
