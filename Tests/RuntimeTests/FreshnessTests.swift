@@ -106,52 +106,92 @@ import Testing
         func pass(_ milliseconds: Int64) { now.withLock { $0 += milliseconds } }
     }
 
-    private func board(_ clock: Clock) -> FreshnessBoard {
-        FreshnessBoard(limits: Self.limits, clock: { clock.now.withLock { $0 } })
+    private static let indexedAt: Int64 = 1_700_000_000_000
+
+    /// - Parameter indexedAgo: how long before the wall clock's time the index was written last.
+    private func board(_ clock: Clock, indexedAgo: Int64 = 0) -> FreshnessBoard {
+        FreshnessBoard(
+            limits: Self.limits, clock: { clock.now.withLock { $0 } }, wallClock: { Self.indexedAt + indexedAgo })
     }
 
-    private func look(next: Int64?, low: Int64 = 0, high: Int64, emptyUpTo: Int64 = 0) -> IndexLook {
+    private func look(
+        _ clock: Clock, next: Int64?, high: Int64, indexedAt: Int64? = Self.indexedAt, ago: Int64 = 0
+    ) -> IndexLook {
         IndexLook(
-            generation: 3, indexVersion: 7, indexedAtMilliseconds: 1_700_000_000_000,
+            generation: 3, indexVersion: 7, indexedAtMilliseconds: indexedAt,
             places: [
-                0: IndexLook.Place(next: next, low: low, high: high, emptyUpTo: emptyUpTo),
-                1: IndexLook.Place(next: 5, low: 0, high: 5),
-            ])
+                0: IndexLook.Place(next: next, low: 0, high: high), 1: IndexLook.Place(next: 5, low: 0, high: 5),
+            ], atMilliseconds: clock.now.withLock { $0 } - ago)
     }
 
     @Test func theStateFollowsTheIndexAndTheLog() {
         let clock = Clock()
         let board = board(clock)
         #expect(board.current.state == .unknown && board.current.eventsBehind == nil)
-        board.note(look(next: 10, high: 10))
+        board.note(look(clock, next: 10, high: 10))
         #expect(board.current.state == .fresh && board.current.eventsBehind == 0)
         #expect(board.current.generation == 3 && board.current.indexVersion == 7)
         // Idle for ever is fresh.
         for _ in 0..<100 {
             clock.pass(9_000)
-            board.note(look(next: 10, high: 10))
+            board.note(look(clock, next: 10, high: 10))
         }
         #expect(board.current.state == .fresh)
         // The indexer stands still while events come: their wait begins when the first came, not when the last did.
-        board.note(look(next: 10, high: 20))
+        board.note(look(clock, next: 10, high: 20))
         for second in 1...70 {
             clock.pass(1_000)
-            board.note(look(next: 10, high: 20 + Int64(second)))
+            board.note(look(clock, next: 10, high: 20 + Int64(second)))
             let expected: Freshness.State = second > 60 ? .stale : second > 5 ? .late : .fresh
             #expect(board.current.state == expected, "second \(second)")
         }
         #expect(board.current.eventsBehind == 80 && board.current.waitMilliseconds == 70_000)
         // It catches up in part: the oldest that waits now came later.
-        board.note(look(next: 88, high: 90))
+        board.note(look(clock, next: 88, high: 90))
         #expect(board.current.state == .fresh && board.current.waitMilliseconds == 1_000)
-        board.note(look(next: 90, high: 90))
+        board.note(look(clock, next: 90, high: 90))
         #expect(board.current.state == .fresh && board.current.waitMilliseconds == 0)
         // Nobody answers any more.
         clock.pass(10_001)
         #expect(board.current.state == .unknown && board.current.eventsBehind == nil)
         #expect(board.current.indexedAtMilliseconds == 1_700_000_000_000)
-        board.note(look(next: 90, high: 91))
-        #expect(board.current.state == .fresh && board.current.eventsBehind == 1)
+        // What came in that time may have come at its beginning.
+        board.note(look(clock, next: 90, high: 91))
+        #expect(board.current.state == .late && board.current.eventsBehind == 1)
+        #expect(board.current.waitMilliseconds == 10_001)
+        board.note(look(clock, next: 91, high: 92))
+        #expect(board.current.state == .fresh)
+    }
+
+    /// A process that has just started has seen nothing wait; the index's own time says since when something may.
+    @Test func aStartBesideAnOldBacklogIsNotFresh() {
+        let clock = Clock()
+        let starts: [(ago: Int64, state: Freshness.State)] = [(100, .fresh), (6_000, .late), (90_000, .stale)]
+        for (ago, state) in starts {
+            let board = board(clock, indexedAgo: ago)
+            board.note(look(clock, next: 10, high: 12))
+            #expect(board.current.state == state && board.current.waitMilliseconds == ago)
+            // It is fresh as soon as that is indexed.
+            board.note(look(clock, next: 12, high: 14))
+            #expect(board.current.state == .fresh && board.current.waitMilliseconds == 0)
+        }
+        let never = board(clock)
+        never.note(look(clock, next: nil, high: 1, indexedAt: nil))
+        #expect(never.current.state == .late, "nothing was ever indexed, and something waits")
+        let idle = board(clock, indexedAgo: 900_000_000)
+        idle.note(look(clock, next: 12, high: 12))
+        #expect(idle.current.state == .fresh)
+    }
+
+    /// What a look found is as old as its beginning, however long it took.
+    @Test func aSlowLookIsAnOldOne() {
+        let clock = Clock()
+        clock.pass(100_000)
+        let board = board(clock)
+        board.note(look(clock, next: 12, high: 12, ago: 10_000))
+        #expect(board.current.state == .fresh)
+        board.note(look(clock, next: 12, high: 12, ago: 10_001))
+        #expect(board.current.state == .unknown)
     }
 
     /// A log of many lengths is remembered within a bound, and the oldest wait stays what it was.
@@ -159,12 +199,12 @@ import Testing
         let clock = Clock()
         let board = board(clock)
         for second in 0..<1_000 {
-            board.note(look(next: 0, high: Int64(second + 1)))
+            board.note(look(clock, next: 0, high: Int64(second + 1)))
             clock.pass(1_000)
         }
         #expect(board.current.waitMilliseconds == 999_000)
         // What came at second 900 is the oldest now; at most it is taken for younger than it is.
-        board.note(look(next: 900, high: 1_000))
+        board.note(look(clock, next: 900, high: 1_000))
         let wait = board.current.waitMilliseconds ?? 0
         #expect(wait > 0 && wait <= 100_000)
     }
@@ -183,7 +223,7 @@ import Testing
     @Test func aTopicMadeAnewIsUnknown() {
         let clock = Clock()
         let board = board(clock)
-        board.note(look(next: 500, high: 20))
+        board.note(look(clock, next: 500, high: 20))
         #expect(board.current.state == .unknown && board.current.eventsBehind == nil)
         #expect(board.current.reason.contains("has reached offset 500"))
         #expect(board.current.objection(Self.limits) != nil)
@@ -193,7 +233,7 @@ import Testing
         let clock = Clock()
         let board = board(clock)
         board.follow { SourceFacts(disconnectedMilliseconds: 6_000) }
-        board.note(look(next: 10, high: 10))
+        board.note(look(clock, next: 10, high: 10))
         #expect(board.current.state == .late && board.current.eventsBehind == 0)
     }
 
@@ -204,7 +244,7 @@ import Testing
         func text() -> String { String(decoding: registry.render(), as: UTF8.self) }
         #expect(text().contains("medallion_index_freshness_state{state=\"unknown\"} 1\n"))
         #expect(text().contains("medallion_index_events_behind NaN\n"))
-        board.note(look(next: 0, high: 101))
+        board.note(look(clock, next: 0, high: 101))
         #expect(text().contains("medallion_index_freshness_state{state=\"stale\"} 1\n"))
         #expect(text().contains("medallion_index_freshness_state{state=\"unknown\"} 0\n"))
         #expect(text().contains("medallion_index_events_behind 101\n"))
@@ -216,14 +256,18 @@ import Testing
         struct Gone: Error {}
         let board = FreshnessBoard(limits: Self.limits)
         let looks = Mutex(0)
-        let answer = look(next: 1, high: 1)
+        @Sendable func answer() -> IndexLook {
+            IndexLook(
+                generation: 1, indexVersion: 1, indexedAtMilliseconds: nil, places: [:],
+                atMilliseconds: SystemClock.monotonicNanoseconds() / 1_000_000)
+        }
         let watch = FreshnessWatch(board: board, logger: Logger("freshness", level: .error)) {
             let number = looks.withLock { looks in
                 looks += 1
                 return looks
             }
             if number == 1 { throw Gone() }
-            return answer
+            return answer()
         }
         let stop = StopSignal()
         let running = Task { try await watch.run(stop: stop) }

@@ -39,8 +39,8 @@ import VectorIndex
         let writer = fixture.writer
         let probe = IndexLagProbe(
             kafka: gold.configuration, database: fixture.configuration, topic: Self.topic)
-        // Before the topic is made nothing waits in it.
-        #expect(try probe.look().places.isEmpty)
+        // A topic that is not there says nothing.
+        #expect(try probe.look().contradiction?.contains("does not exist") == true)
         let admin = try KafkaAdmin(gold.configuration)
         try admin.createTopic(Self.topic, partitions: 2, timeoutMilliseconds: 10_000)
         #expect(try probe.look().eventsBehind == 0)
@@ -62,9 +62,56 @@ import VectorIndex
         #expect(try probe.look().eventsBehind == 0)
         // The topic is made anew: the index is ahead of it, and its lag means nothing.
         try admin.deleteTopic(Self.topic, timeoutMilliseconds: 10_000)
-        #expect(throws: KafkaError.self) { try probe.look() }
+        #expect(try probe.look().contradiction?.contains("does not exist") == true)
         try admin.createTopic(Self.topic, partitions: 2, timeoutMilliseconds: 10_000)
         #expect(try probe.look().contradiction?.contains("reached offset 10") == true)
+    }
+
+    /// An index that was made from another topic knows nothing of this one, however empty it is.
+    @Test func anIndexOfAnotherTopicIsUnknown() throws {
+        let gold = try GoldTopicFixture()
+        let fixture = try IndexFixture()
+        let admin = try KafkaAdmin(gold.configuration)
+        for topic in [Self.topic, "other"] { try admin.createTopic(topic, partitions: 1, timeoutMilliseconds: 10_000) }
+        _ = try fixture.writer.write([], moving: [move(0, 7)], timeoutMilliseconds: limit)
+        let probe = IndexLagProbe(kafka: gold.configuration, database: fixture.configuration, topic: "other")
+        let look = try probe.look()
+        #expect(look.eventsBehind == 0 && look.contradiction?.contains("another topic") == true)
+        try produce(9, to: 0, gold)
+        let right = IndexLagProbe(kafka: gold.configuration, database: fixture.configuration, topic: Self.topic)
+        #expect(try right.look().contradiction == nil && right.look().eventsBehind == 2)
+        // It has topic partitions that the topic lacks.
+        _ = try fixture.writer.write([], moving: [move(1, 3)], timeoutMilliseconds: limit)
+        #expect(try right.look().contradiction?.contains("topic partition 1") == true)
+    }
+
+    /// Where the log's end holds nothing to read is found out beside the looks, which go on.
+    @Test(.timeLimit(.minutes(2))) func anEmptyEndIsFoundOutBesideTheLooks() async throws {
+        let gold = try GoldTopicFixture()
+        let fixture = try IndexFixture()
+        try KafkaAdmin(gold.configuration).createTopic(Self.topic, partitions: 1, timeoutMilliseconds: 10_000)
+        try produce(5, to: 0, gold)
+        _ = try fixture.writer.write([], moving: [move(0, 4)], timeoutMilliseconds: limit)
+        let (asked, mayEnd) = (StopSignal(), StopSignal())
+        let offsets = Mutex<[Int64]>([])
+        let probe = IndexLagProbe(
+            kafka: gold.configuration, database: fixture.configuration, topic: Self.topic, stillMilliseconds: 0
+        ) { _, offset in
+            offsets.withLock { $0.append(offset) }
+            asked.request()
+            while !mayEnd.isRequested { _ = mayEnd.sleep(milliseconds: 1_000) }
+            return 5
+        }
+        // None of them waits for what never ends by itself.
+        for _ in 0..<3 { #expect(try probe.look().eventsBehind == 1) }
+        await asked.wait()
+        mayEnd.request()
+        await waitUntil { (try? probe.look().eventsBehind) == 0 }
+        #expect(try probe.look().eventsBehind == 0)
+        #expect(offsets.withLock { $0 } == [4], "once for a place that stays as it is")
+        // What comes then waits again.
+        try produce(2, to: 0, gold)
+        #expect(try probe.look().eventsBehind == 3)
     }
 
     /// Either of both that does not answer leaves nothing known.
@@ -118,6 +165,7 @@ import VectorIndex
         try gold.marker(0, 10)
         gold.flush()
         let stuck = indexer(gold, fixture, registry, CountingEmbedder(failures: .max))
+        #expect(!stuck.hasBegun && stuck.lagRecords == nil, "nothing is known before it knows what to read")
         let stop = StopSignal()
         let running = Task { try await stuck.run(stop: stop) }
         await waitUntil { series("medallion_index_lag_records", registry)["0"] == 2 && stuck.trouble != nil }
@@ -142,6 +190,27 @@ import VectorIndex
         end.request()
         try await again.value
         #expect(series("medallion_index_checkpoint_offset", registry) == [:])
+    }
+
+    /// A topic partition of which nobody tells the end says nothing of the others.
+    @Test func oneWithoutALeaderHidesNoOther() async throws {
+        let gold = try GoldTopicFixture(partitions: 2)
+        try gold.document(0, partition: 1)
+        gold.flush()
+        let shown = Mutex<[Int32: Int64]>([:])
+        let meter = LagMeter(gold.configuration, topic: GoldTopicFixture.topic) { source, lag in
+            shown.withLock { $0[source.partition] = lag }
+        }
+        for partition in [-7, 0, 1] as [Int32] { meter.follow(partition, from: 0) }
+        let stop = StopSignal()
+        let running = Task { await meter.run(stop: stop) }
+        await waitUntil { shown.withLock { $0 } == [0: 0, 1: 1] }
+        #expect(shown.withLock { $0 } == [0: 0, 1: 1])
+        #expect(meter.total == nil, "of all together nothing is known")
+        meter.leave(-7)
+        #expect(meter.total == 1)
+        stop.request()
+        await running.value
     }
 
     /// After a start the checkpoints are shown as the database has them, though nothing moves them.
@@ -191,8 +260,13 @@ import VectorIndex
             #expect(names(0, name).union(names(1, name)) == ["0", "1"], "\(name)")
             #expect(names(0, name).count == 1 && names(1, name).count == 1, "\(name)")
         }
+        // One that the group has nothing for has begun, and has nothing to do; before it is told so nobody knows.
+        let third = indexer(gold, fixture, MetricsRegistry(), assignment: .group)
+        #expect(!third.hasBegun && third.lagRecords == nil)
+        let three = Task { try await third.run(stop: stop) }
+        await waitUntil { [first, second, third].allSatisfy { $0.hasBegun && $0.lagRecords == 0 } }
+        #expect([first, second, third].allSatisfy { $0.hasBegun && $0.lagRecords == 0 })
         stop.request()
-        try await one.value
-        try await two.value
+        for task in [one, two, three] { try await task.value }
     }
 }

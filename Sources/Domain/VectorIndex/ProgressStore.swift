@@ -10,6 +10,8 @@ package struct IndexProgress: Sendable, Equatable {
     package var indexedAtMilliseconds: Int64?
     /// Next source offsets by topic partition.
     package var nextOffsets: [Int32: Int64]
+    /// Whether the generation has checkpoints of another topic.
+    package var isOfOtherTopic: Bool
 }
 
 /// What is asked again and again of how far the index is, in one statement.
@@ -31,7 +33,8 @@ package final class ProgressStore {
         }
         var progress = IndexProgress(
             generation: first.generation, indexVersion: first.indexVersion,
-            indexedAtMilliseconds: first.indexedAtMilliseconds, nextOffsets: [:])
+            indexedAtMilliseconds: first.indexedAtMilliseconds, nextOffsets: [:],
+            isOfOtherTopic: first.isOfOtherTopic)
         for row in rows {
             if let partition = row.partition, let next = row.nextOffset { progress.nextOffsets[partition] = next }
         }
@@ -47,11 +50,13 @@ struct ReadProgress: PostgresStatement {
         let indexedAtMilliseconds: Int64?
         let partition: Int32?
         let nextOffset: Int64?
+        let isOfOtherTopic: Bool
     }
     static let name = "read_progress"
     static let sql = """
         SELECT a.generation, coalesce((SELECT max(version) FROM index_versions), 0), l.indexed_at, c.partition::bigint,
-            c.next_offset
+            c.next_offset, EXISTS (
+                SELECT FROM index_checkpoints o WHERE o.generation = a.generation AND o.topic <> $1)
         FROM active_generation a
         LEFT JOIN live_progress l ON l.generation = a.generation
         LEFT JOIN index_checkpoints c ON c.generation = a.generation AND c.topic = $1
@@ -63,6 +68,7 @@ struct ReadProgress: PostgresStatement {
         Row(
             generation: try row.int64(0), indexVersion: try row.int64(1),
             indexedAtMilliseconds: try row.timestampMillisecondsOrNil(2),
-            partition: try row.int64OrNil(3).flatMap { Int32(exactly: $0) }, nextOffset: try row.int64OrNil(4))
+            partition: try row.int64OrNil(3).flatMap { Int32(exactly: $0) }, nextOffset: try row.int64OrNil(4),
+            isOfOtherTopic: try row.bool(5))
     }
 }

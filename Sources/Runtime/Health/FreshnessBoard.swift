@@ -8,6 +8,7 @@ package final class FreshnessBoard: Sendable {
     /// When the index counts as late, stale or unknown.
     package let limits: FreshnessLimits
     private let clock: @Sendable () -> Int64
+    private let wallClock: @Sendable () -> Int64
     private let state = Mutex(State())
 
     private struct State {
@@ -21,13 +22,17 @@ package final class FreshnessBoard: Sendable {
         var held = Freshness.notLookedAt
     }
 
-    /// - Parameter clock: milliseconds of a monotonic clock, for tests.
+    /// - Parameters:
+    ///   - clock: milliseconds of a monotonic clock, for tests.
+    ///   - wallClock: milliseconds since 1970, for tests.
     package init(
         limits: FreshnessLimits = FreshnessLimits(),
-        clock: @escaping @Sendable () -> Int64 = { SystemClock.monotonicNanoseconds() / 1_000_000 }
+        clock: @escaping @Sendable () -> Int64 = { SystemClock.monotonicNanoseconds() / 1_000_000 },
+        wallClock: @escaping @Sendable () -> Int64 = { SystemClock.epochMilliseconds() }
     ) {
         self.limits = limits
         self.clock = clock
+        self.wallClock = wallClock
     }
 
     /// Takes note of who knows the source; asked at each look.
@@ -37,14 +42,17 @@ package final class FreshnessBoard: Sendable {
 
     /// Takes in a look at broker and database.
     package func note(_ look: IndexLook) {
-        let now = clock()
+        let now = look.atMilliseconds
         let source = state.withLock { $0.source }?() ?? SourceFacts()
+        let indexedAgo = look.indexedAtMilliseconds.map { max(0, wallClock() - $0) }
         state.withLock { state in
+            let since = since(state.lookedAt, indexedAgo, now)
             var histories: [Int32: WaitHistory] = [:]
             var wait: Int64 = 0
             for (number, place) in look.places {
                 var history = state.histories[number] ?? WaitHistory()
-                wait = max(wait, history.note(start: place.start, high: place.high, at: now))
+                wait = max(
+                    wait, history.note(start: place.start, high: place.high, since: since, at: now))
                 histories[number] = history
             }
             state.histories = histories
@@ -61,6 +69,17 @@ package final class FreshnessBoard: Sendable {
                 waitMilliseconds: isKnown ? wait : nil, indexedAtMilliseconds: look.indexedAtMilliseconds,
                 generation: look.generation, indexVersion: look.indexVersion)
         }
+    }
+
+    /// Since when that may wait which is seen for the first time, in milliseconds of the monotonic clock.
+    private func since(_ lookedAt: Int64?, _ indexedAgo: Int64?, _ now: Int64) -> Int64 {
+        if let lookedAt {
+            // After a time in which nobody answered: it was not there at the last look, and all is known by that.
+            return now - lookedAt > limits.unknownMilliseconds ? lookedAt : now
+        }
+        // A process that has just started knows nothing of before. Since the indexer did something last, what waits may wait;
+        // where it never did, it is late at least.
+        return now - (indexedAgo ?? limits.lateMilliseconds + 1)
     }
 
     /// The value now. Out of memory; a look that is too old, because it hangs or fails, counts no more.

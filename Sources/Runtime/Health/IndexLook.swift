@@ -34,11 +34,18 @@ package struct IndexLook: Sendable, Equatable {
     package var indexedAtMilliseconds: Int64?
     /// By the number of the topic partition.
     package var places: [Int32: Place]
+    /// When it was begun, in milliseconds of a monotonic clock: what it found may be as old.
+    package var atMilliseconds: Int64
+    /// Why these figures say nothing of how fresh the index is; nil where they do.
+    package var doubt: String?
 
     /// Memberwise.
     package init(
-        generation: Int64, indexVersion: Int64, indexedAtMilliseconds: Int64?, places: [Int32: Place]
+        generation: Int64, indexVersion: Int64, indexedAtMilliseconds: Int64?, places: [Int32: Place],
+        atMilliseconds: Int64, doubt: String? = nil
     ) {
+        self.atMilliseconds = atMilliseconds
+        self.doubt = doubt
         self.generation = generation
         self.indexVersion = indexVersion
         self.indexedAtMilliseconds = indexedAtMilliseconds
@@ -51,6 +58,7 @@ package struct IndexLook: Sendable, Equatable {
     /// Why the answers do not fit together; nil where they do. Checkpoints are read before the ends of logs, so an index
     /// can never be ahead of the topic that it was made from.
     package var contradiction: String? {
+        if let doubt { return doubt }
         for (number, place) in places.sorted(by: { $0.key < $1.key }) {
             if let next = place.next, next > place.high {
                 return "the index has reached offset \(next) of topic partition \(number), whose log ends at "
@@ -62,23 +70,21 @@ package struct IndexLook: Sendable, Equatable {
 }
 
 /// How long the events of one topic partition have waited, told by when its log was first seen to be so long.
-///
-/// A lower bound: what waited before the first look counts from there.
 struct WaitHistory {
-    /// Ends of the log beyond what is indexed, ascending, with the time when each was first seen.
+    /// Ends of the log beyond what is indexed, ascending, with the time since when each may be there.
     private var ends: [(high: Int64, at: Int64)] = []
     private static let endsMax = 64
 
     /// Takes in a look.
     ///
     /// - Parameters:
-    ///   - now: milliseconds of a monotonic clock.
+    ///   - since: when what is new in the log may have come; milliseconds of a monotonic clock, as `now` is.
     /// - Returns: how long the oldest event that waits has waited, in milliseconds; 0 where none waits.
-    mutating func note(start: Int64, high: Int64, at now: Int64) -> Int64 {
+    mutating func note(start: Int64, high: Int64, since: Int64, at now: Int64) -> Int64 {
         // A log that became shorter is another one.
         if let last = ends.last, last.high > high { ends = [] }
         ends.removeAll { $0.high <= start }
-        if high > ends.last?.high ?? start { ends.append((high, now)) }
+        if high > ends.last?.high ?? start { ends.append((high, since)) }
         if ends.count > Self.endsMax {
             ends = ends.enumerated().filter { $0.offset.isMultiple(of: 2) || $0.offset == ends.count - 1 }
                 .map(\.element)

@@ -63,8 +63,8 @@ package final class Indexer: Service {
 
     /// What others are shown of its work.
     private struct Progress {
-        /// Whether it has begun to read since the process started.
-        var hasBegun = false
+        /// How many topic partitions it is to read; nil until that is known: all, or what the group has given it.
+        var expected: Int?
         /// What it tries again after; nil while work goes on.
         var fault: String?
         /// The Gold topic's partitions that are read, and the source's whose checkpoints are shown.
@@ -94,11 +94,14 @@ package final class Indexer: Service {
         return all.isEmpty ? nil : all.joined(separator: "; ")
     }
 
-    /// Whether it has begun to read.
-    package var hasBegun: Bool { progress.withLock { $0.hasBegun } }
+    /// Whether it knows what to read; the group may have given it nothing.
+    package var hasBegun: Bool { progress.withLock { $0.expected != nil } }
 
     /// Gold records that wait, in the topic partitions of this process; nil where unknown.
-    package var lagRecords: Int64? { meter.total }
+    package var lagRecords: Int64? {
+        guard let expected = progress.withLock({ $0.expected }), meter.partitions.count >= expected else { return nil }
+        return meter.total
+    }
 
     package func run(stop: StopSignal) async throws {
         // Beside the work, so that the lag moves while the work stands still.
@@ -139,7 +142,6 @@ package final class Indexer: Service {
                 configuration.kafka, groupID: configuration.groupID, topic: configuration.goldTopic,
                 sessionMilliseconds: configuration.sessionMilliseconds)
         }
-        progress.withLock { $0.hasBegun = true }
         var mine: Set<Int32> = []
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         var failure: (any Error)?
@@ -163,7 +165,11 @@ package final class Indexer: Service {
             }
             reading.stop.request()
             let outcome = await session.result
-            if let news { mine = try await follow(news, from: mine, member, lane) }
+            if let news {
+                mine = try await follow(news, from: mine, member, lane)
+                let count = mine.count
+                progress.withLock { $0.expected = count }
+            }
             guard case .failure(let error) = outcome else { continue }
             if !IndexerError.isRetriable(error) { failure = failure ?? error }
             if metrics.transactions.value > before { backoff.reset() }
@@ -306,7 +312,7 @@ package final class Indexer: Service {
     private func show(_ starts: [Int32: Int64], _ checkpoints: [IndexCheckpoint]) {
         forget(progress.withLock { $0.partitions.subtracting(starts.keys) })
         let sources = progress.withLock { progress in
-            progress.hasBegun = true
+            progress.expected = starts.count
             progress.partitions = Set(starts.keys)
             defer { progress.sources = [] }
             return progress.sources

@@ -13,6 +13,8 @@ package final class LagMeter: Sendable {
     package static let unknownMilliseconds: Int64 = 10_000
     private static let intervalMilliseconds = 1_000
     private static let requestMilliseconds = 2_000
+    /// One round of questions: a broker that does not answer must not hold up a stop.
+    private static let roundMilliseconds: Int64 = 3_000
 
     private struct Followed {
         /// The offset that is wanted next; nil where reading begins at the log's start.
@@ -27,6 +29,8 @@ package final class LagMeter: Sendable {
     /// Called under the lock, so that nothing is shown of what was left.
     private let show: @Sendable (TopicPartition, Int64?) -> Void
     private let followed = Mutex<[Int32: Followed]>([:])
+    /// Where the next round begins.
+    private let turn = Mutex<Int32>(.min)
 
     /// - Parameter show: shows a topic partition's lag; nil: takes the figure away.
     package init(
@@ -86,10 +90,18 @@ package final class LagMeter: Sendable {
         } while !(await stop.pause(milliseconds: Self.intervalMilliseconds))
     }
 
+    /// Asks for every topic partition, as far as time allows; the next round begins where this one ended.
     private func ask(_ asker: Asker, _ stop: StopSignal) {
-        for partition in followed.withLock({ $0.keys.sorted() }) {
-            // A broker that does not answer is asked once a round, not once per topic partition.
-            guard !stop.isRequested, let marks = asker.watermarks(topic, partition) else { break }
+        let all = followed.withLock { $0.keys.sorted() }
+        let first = turn.withLock { $0 }
+        let end = Self.now() + Self.roundMilliseconds
+        for partition in all.filter({ $0 >= first }) + all.filter({ $0 < first }) {
+            guard !stop.isRequested, Self.now() < end else {
+                turn.withLock { $0 = partition }
+                break
+            }
+            // One without a leader says nothing of the others.
+            guard let marks = asker.watermarks(topic, partition) else { continue }
             let now = Self.now()
             followed.withLock { followed in
                 guard var one = followed[partition] else { return }
@@ -113,7 +125,7 @@ package final class LagMeter: Sendable {
     private static func now() -> Int64 { SystemClock.monotonicNanoseconds() / 1_000_000 }
 }
 
-/// Asks for the ends of logs, with a client that is made when first needed and again after a failure.
+/// Asks for the ends of logs, with a client that is made when first needed; it finds lost brokers again by itself.
 private final class Asker: Sendable {
     private let kafka: KafkaConfiguration
     private let requestMilliseconds: Int
@@ -131,7 +143,6 @@ private final class Asker: Sendable {
                 if admin == nil { admin = try KafkaAdmin(kafka, requestMilliseconds: requestMilliseconds) }
                 return try admin?.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 1_000)
             } catch {
-                admin = nil
                 return nil
             }
         }

@@ -54,12 +54,14 @@ extension StreamJob {
                     for partition in partitions where workers[partition] == nil {
                         workers[partition] = start(partition, of: all, member)
                     }
+                    expect(workers.count)
                 case .revoked(let partitions, let isLost):
                     logger.info("the group takes topic partitions", ["numbers": "\(partitions)", "lost": "\(isLost)"])
                     metrics.rebalances.increment()
                     let leaving = partitions.compactMap { workers.removeValue(forKey: $0) }
                     try await Self.end(leaving)
                     forget(partitions)
+                    expect(workers.count)
                     try await lane.run { member.letGo() }
                 case nil: break
                 }

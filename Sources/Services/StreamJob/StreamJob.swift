@@ -96,10 +96,12 @@ package final class StreamJob: Service {
     let meter: LagMeter
     /// The largest record that the Gold topic takes, as of the last start.
     private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
-    private let state = Mutex(Trouble())
+    let state = Mutex(Shown())
 
-    private struct Trouble {
-        var hasBegun = false
+    /// What others are shown of its work.
+    struct Shown {
+        /// How many topic partitions it is to write; nil until that is known.
+        var expected: Int?
         var job: String?
         var sources: [TopicPartition: String] = [:]
     }
@@ -113,30 +115,6 @@ package final class StreamJob: Service {
         meter = LagMeter(options.kafka, topic: options.topic) { metrics.show(lag: $1, of: $0) }
     }
 
-    /// What it waits for or failed with; nil while all is well.
-    package var trouble: String? {
-        state.withLock { state in
-            let all = [state.job].compactMap { $0 } + state.sources.sorted { $0.key < $1.key }.map(\.value)
-            return all.isEmpty ? nil : all.prefix(10).joined(separator: "; ")
-        }
-    }
-
-    /// Shows what is waited for; nil: nothing.
-    func note(trouble: String?) {
-        state.withLock { $0.job = trouble }
-    }
-
-    /// Shows what one topic partition waits for; nil: nothing.
-    func note(trouble: String?, of source: TopicPartition) {
-        state.withLock { $0.sources[source] = trouble }
-    }
-
-    /// Whether its topics are there and it works on them.
-    package var hasBegun: Bool { state.withLock { $0.hasBegun } }
-
-    /// Records that wait for their commit, in the topic partitions of this process; nil where unknown.
-    package var lagRecords: Int64? { meter.total }
-
     package func run(stop: StopSignal) async throws {
         // Beside the work, so that the lag moves while the work stands still.
         let hasEnded = StopSignal()
@@ -147,15 +125,6 @@ package final class StreamJob: Service {
         await metering.value
         forget(meter.partitions)
         if let failure { throw failure }
-    }
-
-    /// Takes the series of topic partitions away that are not this process' any more; what nobody moves would be shown for
-    /// ever. Where it only begins anew they stay, and the lag goes on to move.
-    func forget(_ partitions: [Int32]) {
-        for partition in partitions {
-            meter.leave(partition)
-            metrics.forget(TopicPartition(topic: options.topic, partition: partition))
-        }
     }
 
     private func keepWorking(stop: StopSignal) async throws {
@@ -196,6 +165,7 @@ package final class StreamJob: Service {
         let local = StopSignal()
         let (sources, publisher) = try await lane.run { [self] in
             let sources = try prepareTopics()
+            expect(sources.count)
             return (sources, try makePublisher(stop: local))
         }
         let forward = Task {
@@ -248,7 +218,6 @@ package final class StreamJob: Service {
         noteGoldLimit(admin)
         try noteSize(partitions.count)
         note(trouble: nil)
-        state.withLock { $0.hasBegun = true }
         return partitions.map { TopicPartition(topic: options.topic, partition: $0) }
     }
 
