@@ -139,6 +139,50 @@ import Testing
         }
     }
 
+    /// A client that leaves does not free the share of work that goes on.
+    @Test func whatIsSetAsideIsHeldWhileTheHandlerRuns() throws {
+        let (door, isReleased) = (door, AtomicFlag())
+        var router = HTTPRouter()
+        let work: @Sendable () async -> Void = {
+            // Deaf to cancellation, as a query that runs is.
+            while !isReleased.value { try? await Task.sleep(for: .milliseconds(5)) }
+        }
+        router.on(
+            .get, "/async",
+            .async { _ in
+                await work()
+                return .text("late")
+            }, admission: { door.admit($0) })
+        router.on(.get, "/stream", .stream { _, _ in await work() }, admission: { door.admit($0) })
+        func wait(until isSo: () -> Bool) {
+            for _ in 0..<1_000 where !isSo() { usleep(5_000) }
+            #expect(isSo())
+        }
+        var configuration = HTTPServerConfiguration()
+        configuration.loops = 1
+        let server = HTTPServer(configuration: configuration, router: router)
+        let port = try server.start()
+        defer { server.stop(drainSeconds: 0) }
+        for target in ["/async", "/stream"] {
+            let socket = try RawSocket(port: port)
+            socket.send(head("GET \(target)", "X-Pass: 1\r\n"))
+            wait { door.heldCount > 0 }
+            socket.reset()
+        }
+        wait { server.load.connections == 0 }
+        #expect(door.heldCount == 2, "both still work")
+        isReleased.set()
+        wait { door.heldCount == 0 }
+    }
+
+    /// Something that one thread sets and others look at.
+    private final class AtomicFlag: Sendable {
+        private let flag = Atomic(false)
+
+        var value: Bool { flag.load(ordering: .relaxed) }
+        func set() { flag.store(true, ordering: .relaxed) }
+    }
+
     /// One time for the whole of a request: bytes that trickle in do not begin it again.
     @Test(arguments: ["Content-Length: 1000\r\n", "Transfer-Encoding: chunked\r\n", nil])
     func aRequestHasOneTimeInAll(fields: String?) throws {

@@ -4,8 +4,6 @@ import HTTPServer
 import Synchronization
 import Testing
 
-@testable import EventLoop
-
 /// Many clients who each keep their own bounds: what they hold together is bounded, and others are served meanwhile.
 /// `MEDALLION_LONG_TESTS=1` has more of them, and looks at the process's memory besides.
 @Suite(.serialized) struct CrowdTests {
@@ -20,21 +18,37 @@ import Testing
         func note(_ exchange: HTTPExchange) { statuses.withLock { $0[exchange.status, default: 0] += 1 } }
         func count(_ status: Int) -> Int { statuses.withLock { $0[status] ?? 0 } }
 
+        /// Lets the handlers of `/wait` answer.
+        let isReleased = Atomic(false)
+
         func note(_ reason: HTTPCutReason) { counts.withLock { $0[reason, default: 0] += 1 } }
         func count(_ reason: HTTPCutReason) -> Int { counts.withLock { $0[reason] ?? 0 } }
     }
 
     private let cuts = Counts()
 
-    private static func router() -> HTTPRouter {
+    private func router() -> HTTPRouter {
         var router = testRouter()
         let large = [UInt8](repeating: 120, count: 8 << 20)
         router.on(.get, "/large", sync: { _ in HTTPResponse(body: large) })
         router.on(.get, "/huge", sync: { _ in HTTPResponse(body: [UInt8](repeating: 120, count: (12 << 20) + 1)) })
         router.on(
+            .get, "/drip",
+            stream: { _, writer in
+                writer.start(headers: ["Content-Type": "text/plain"])
+                let piece = [UInt8](repeating: 120, count: 8_192)
+                while writer.offer(piece) { try await Task.sleep(for: .milliseconds(1)) }
+            })
+        router.on(
+            .get, "/hold",
+            stream: { [cuts] _, writer in
+                writer.start(headers: ["Content-Type": "text/plain"])
+                while !cuts.isReleased.load(ordering: .relaxed) { try await Task.sleep(for: .milliseconds(20)) }
+            })
+        router.on(
             .get, "/wait",
-            async: { _ in
-                try await Task.sleep(for: .seconds(60))
+            async: { [cuts] _ in
+                while !cuts.isReleased.load(ordering: .relaxed) { try await Task.sleep(for: .milliseconds(20)) }
                 return .text("waited")
             })
         return router
@@ -50,7 +64,7 @@ import Testing
         change(&configuration)
         let cuts = cuts
         let server = HTTPServer(
-            configuration: configuration, router: Self.router(),
+            configuration: configuration, router: router(),
             observe: { cuts.note($0) }, onCut: { cuts.note($0) })
         let port = try server.start()
         defer { server.stop(drainSeconds: 0) }
@@ -123,6 +137,8 @@ import Testing
             }
             eventually { cuts.count(.requestMemory) > 0 }
             #expect(peak <= Self.requestBytes + (2 << 20), "\(peak) bytes")
+            // Nothing is read behind what waits already: that its client left is only seen when it is answered.
+            cuts.isReleased.store(true, ordering: .relaxed)
             senders = []
             eventually { server.load.requestBytes == 0 && server.load.connections == 0 }
         }
@@ -149,6 +165,79 @@ import Testing
             #expect(RawReply(reader)?.body.utf8.count == 8 << 20)
             readers = []
             eventually { server.load.replyBytes == 0 }
+        }
+    }
+
+    /// What is queued while a reader takes nothing counts as it is queued: streams of many small pieces, and replies of
+    /// handlers that come one after another.
+    @Test func streamsThatNobodyReadsAreBoundedTogether() throws {
+        let bytesMax = 6 << 20
+        try withCrowd({
+            $0.replyBytesTotalMax = bytesMax
+            $0.streamCutBytes = 2 << 20
+            $0.streamSendBufferBytes = 32_768
+        }) { server, port in
+            var readers: [RawSocket] = []
+            var peak = 0
+            for _ in 0..<20 {
+                let socket = try RawSocket(port: port, receiveBuffer: 4_096)
+                socket.send("GET /drip HTTP/1.1\r\nHost: a\r\n\r\n")
+                readers.append(socket)
+            }
+            eventually {
+                peak = max(peak, server.load.replyBytes)
+                return cuts.count(.replyMemory) > 0
+            }
+            #expect(peak <= bytesMax + (1 << 20), "\(peak) bytes")
+            #expect(isServed(port))
+            readers = []
+            eventually { server.load.replyBytes == 0 && server.load.streams == 0 }
+        }
+    }
+
+    /// Who still takes a reply is not idle, and its place is not for another.
+    @Test func aReaderOfALargeReplyIsNotIdle() throws {
+        try withCrowd({
+            $0.idleMillisecondsMax = 300
+            $0.connectionsMax = 2
+        }) { _, port in
+            let reader = try RawSocket(port: port, receiveBuffer: 4_096)
+            reader.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(reader.receive(until: "\r\n\r\n") != nil)
+            let waiting = try RawSocket(port: port)
+            waiting.send("GET /hello HTTP/1.1\r\nHost: a\r\nX: ")
+            // The idle time passes, and both have been there for long enough to give way.
+            usleep(700_000)
+            #expect(isServed(port), "in the place of who waits")
+            #expect(reader.receive(exactly: 8 << 20)?.count == 8 << 20)
+            // And after it, as ever.
+            reader.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(RawReply(reader)?.body == "hello")
+            #expect(reader.receiveToEnd() == [], "now it is idle")
+        }
+    }
+
+    /// Long-lived streams do not pay for bodies that others leave half sent.
+    @Test func streamsOutliveTheirNeighboursHalfBodies() throws {
+        let half = [UInt8](repeating: 120, count: 400_000)
+        try withCrowd { server, port in
+            let streams = try (0..<10).map { _ in try RawSocket(port: port) }
+            for stream in streams {
+                stream.send("GET /hold HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 1_000))\r\n\r\n")
+                #expect(stream.receive(until: "\r\n\r\n") != nil)
+            }
+            var senders: [RawSocket] = []
+            for _ in 0..<40 {
+                let socket = try RawSocket(port: port)
+                socket.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 800000\r\n\r\n")
+                socket.sendWithoutWaiting(half)
+                senders.append(socket)
+            }
+            eventually { cuts.count(.requestMemory) > 0 }
+            #expect(server.load.streams == 10)
+            cuts.isReleased.store(true, ordering: .relaxed)
+            for stream in streams { #expect(stream.receive(until: "0\r\n\r\n") != nil) }
+            senders = []
         }
     }
 
@@ -228,86 +317,14 @@ import Testing
             let slow = try RawSocket(port: port, receiveBuffer: 4_096)
             slow.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
             let fast = try RawSocket(port: port)
-            for _ in 0..<400 where cuts.count(.slow) == 0 {
-                _ = slow.isReadable(withinMilliseconds: 10) ? slow.receive(atMost: 2_000) : nil
+            for _ in 0..<2_000 where cuts.count(.slow) == 0 {
+                usleep(10_000)
+                _ = slow.isReadable(withinMilliseconds: 0) ? slow.receive(atMost: 2_000) : nil
                 fast.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
                 #expect(RawReply(fast)?.body == "hello", "who reads is left alone")
             }
             #expect(cuts.count(.slow) == 1 && cuts.count(.stalled) == 0)
         }
-    }
-}
-
-/// The rule of slow readers, without a socket.
-@Suite struct OutputPaceTests {
-    private static let limits = OutputPace.Limits(
-        rateMin: 1_000, windowMilliseconds: 30_000, waitMillisecondsMax: 600_000)
-
-    /// Looks each 100 ms while `rate` bytes a second are taken of a queue that never ends.
-    ///
-    /// - Returns: when it was cut, milliseconds.
-    private func cut(rate: Int, limits: OutputPace.Limits = Self.limits, queued: Int = 100_000_000) -> Int64? {
-        var pace = OutputPace()
-        var left = queued
-        for now in stride(from: Int64(0), through: 700_000, by: 100) {
-            pace.note(taken: min(left, rate / 10))
-            left -= min(left, rate / 10)
-            if left == 0 { return nil }
-            if pace.isTooSlow(queued: left, now: now, limits) { return now }
-        }
-        return nil
-    }
-
-    @Test func theRateIsJudgedOverWindows() {
-        #expect(cut(rate: 990) == 30_000, "not before the first window is over")
-        #expect(cut(rate: 0) == 30_000)
-        #expect(cut(rate: 1_010) == 600_100, "the last byte waits too long")
-        #expect(cut(rate: 1_010, queued: 500_000) == nil, "it was all taken in time")
-        #expect(cut(rate: 990, limits: OutputPace.Limits()) == nil, "no limit")
-    }
-
-    /// A client that always has something waiting, but never for long, is not slow.
-    @Test func steadyTrafficIsNotOneLongReply() {
-        var pace = OutputPace()
-        for now in stride(from: Int64(0), through: 2_000_000, by: 100) {
-            pace.note(taken: 5_000)
-            let isSlow = pace.isTooSlow(queued: 50_000, now: now, Self.limits)
-            #expect(!isSlow, "\(now)")
-        }
-    }
-
-    @Test func aRestBeginsAnew() {
-        var pace = OutputPace()
-        for now in stride(from: Int64(0), through: 29_900, by: 100) {
-            let isSlow = pace.isTooSlow(queued: 10, now: now, Self.limits)
-            #expect(!isSlow, "\(now)")
-        }
-        pace.rest()
-        let looks = [30_100, 60_100].map { pace.isTooSlow(queued: 10, now: $0, Self.limits) }
-        #expect(looks == [false, true])
-    }
-
-    /// All loops together stay within the bound, and a loop within its share is left alone, whatever the others hold.
-    @Test func aBudgetLeavesEachLoopItsShare() {
-        let budget = MemoryBudget(bytesMax: 3_000, loops: 2)
-        let (greedy, modest) = (budget.ledger(), budget.ledger())
-        var asked = 0
-        greedy.onOver = { asked += 1 }
-        greedy.adjust(by: 2_000)
-        #expect(!greedy.isOver && asked == 0)
-        modest.adjust(by: 500)
-        #expect(!modest.isOver && greedy.isOver)
-        greedy.adjust(by: 1)
-        #expect(asked == 1 && !greedy.isRelieved)
-        greedy.adjust(by: -800)
-        #expect(greedy.isRelieved && budget.heldBytes == 1_701)
-        modest.adjust(by: 1)
-        #expect(!modest.isOver, "all together are below")
-        greedy.adjust(by: 400)
-        #expect(modest.isOver, "above its share, and all together above")
-        greedy.adjust(by: -1_601)
-        modest.adjust(by: -501)
-        #expect(budget.heldBytes == 0)
     }
 }
 

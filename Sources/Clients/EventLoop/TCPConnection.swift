@@ -284,7 +284,8 @@ package final class TCPConnection: @unchecked Sendable {
     private func didQueue() {
         if output.count > outputBytesMax { return close(.outputBound) }
         if output.count > lowWatermarkBytes { wasAboveWatermark = true }
-        if !isDelivering && !isWriteEventOn { markDirty() }
+        // A peer that takes nothing has no flush to book what is queued meanwhile.
+        if isWriteEventOn { bookOutput() } else if !isDelivering { markDirty() }
     }
 
     private func markDirty() {

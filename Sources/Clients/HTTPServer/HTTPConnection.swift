@@ -73,6 +73,8 @@ final class HTTPConnection: @unchecked Sendable {
     private static let discardBytesMax = pipelinedInputBytesMax
     /// Input behind a request that is not worth giving it up for.
     private static let smallBytes = 4_096
+    /// Of a stream's head and the input behind it; heads of programs and browsers have a tenth.
+    private static let largeBytes = 16_384
     /// A head's fields as strings, times its bytes on the wire.
     private static let headCost = 2
 
@@ -319,15 +321,28 @@ final class HTTPConnection: @unchecked Sendable {
 
     func drained() {
         writer?.update(queuedBytes: tcp.queuedOutputBytes)
-        guard isWaitingForDrain else { return }
+        guard isWaitingForDrain else {
+            if tcp.bufferedInputBytes == 0 { awaitAfterOutput() }
+            return
+        }
         isWaitingForDrain = false
         tcp.resumeReading()
+        if tcp.bufferedInputBytes == 0 { awaitAfterOutput() }
+    }
+
+    /// The time between two requests begins when the reply is taken.
+    private func awaitAfterOutput() {
+        guard state == .reading else { return }
+        awaitMore(hasPart: hasPart || discardLeft > 0)
     }
 }
 
 // MARK: Memory
 
 extension HTTPConnection {
+    /// Whom the connection counts for: the client that a trusted proxy names, else the peer.
+    var network: IPAddress? { (request?.client ?? tcp.peerAddress)?.network }
+
     /// Whether a request was begun, by its first byte.
     var hasPart: Bool { isTimingRequest || framing != nil }
 
@@ -342,13 +357,13 @@ extension HTTPConnection {
         guard held != bookedBytes else { return }
         let difference = held - bookedBytes
         bookedBytes = held
-        context.input.adjust(by: difference)
+        context.bookInput(difference)
         if difference > 0, context.input.isOver { context.makeRoom(for: self) }
     }
 
     func bookNothing() {
         guard bookedBytes != 0 else { return }
-        context.input.adjust(by: -bookedBytes)
+        context.bookInput(-bookedBytes)
         (bookedBytes, leftBytes) = (0, 0)
     }
 
@@ -356,8 +371,10 @@ extension HTTPConnection {
     /// for a later one, only input behind it is.
     var reclaimableBytes: Int {
         switch state {
-        case .reading, .streaming: bookedBytes
+        case .reading: bookedBytes
         case .handling: leftBytes > Self.smallBytes ? leftBytes : 0
+        // A stream keeps its head for hours and is not to pay for the hurry of others; one that holds much is.
+        case .streaming: bookedBytes > Self.largeBytes ? bookedBytes : 0
         case .over: 0
         }
     }

@@ -4,6 +4,9 @@ import EventLoop
 extension HTTPConnection {
     func deadlinePassed() {
         switch state {
+        // Who takes a reply is judged by its pace, see `TCPConnection.outputRateMin`, and not as idle.
+        case .reading where isWaitingForDrain || (!isTimingRequest && tcp.queuedOutputBytes > 0):
+            tcp.setDeadline(afterMilliseconds: context.configuration.idleMillisecondsMax)
         case .reading where hasPart && (hasHead || tcp.bufferedInputBytes > 0):
             refuse(
                 HTTPFault(
@@ -99,11 +102,11 @@ extension HTTPConnection {
         send(fault: .tooManyConnections(context.configuration.connectionsPerAddressMax))
     }
 
-    /// Whether it may be closed for another: it waits for a request or for the rest of one, or only for its client to
-    /// read its end.
+    /// Whether it may be closed for another: it waits for a request or for the rest of one, with nothing left to be taken
+    /// by its client.
     func isReplaceable(_ now: Int64) -> Bool {
         switch state {
-        case .reading: !isWaitingForDrain && now - waitingSince >= Self.replaceableMilliseconds
+        case .reading: tcp.queuedOutputBytes == 0 && now - waitingSince >= Self.replaceableMilliseconds
         case .over: tcp.queuedOutputBytes == 0
         case .handling, .streaming: false
         }

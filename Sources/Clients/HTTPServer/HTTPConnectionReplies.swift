@@ -6,7 +6,9 @@ extension HTTPConnection {
     func run(_ handler: @escaping HTTPRouter.AsyncHandler, _ request: HTTPRequest) {
         tcp.setDeadline(afterMilliseconds: context.configuration.handlerMillisecondsMax)
         let (loop, number) = (context.loop, exchange)
-        let task = Task.immediate(executorPreference: loop) { [self] in
+        // Held until the handler ends, which may be long after its client has left.
+        let task = Task.immediate(executorPreference: loop) { [self, hold] in
+            defer { withExtendedLifetime(hold) {} }
             let response: HTTPResponse?
             var fault: HTTPFault?
             do {

@@ -16,7 +16,9 @@ extension HTTPConnection {
         tcp.lowWatermarkBytes = configuration.streamBufferBytes / 2
         tcp.setUnsentBytesMax(configuration.streamUnsentBytesMax)
         if let bytes = configuration.streamSendBufferBytes { tcp.setSendBuffer(bytes: bytes) }
-        let task = Task.immediate(executorPreference: loop) { [self] in
+        // Held until the handler ends, which may be long after its client has left.
+        let task = Task.immediate(executorPreference: loop) { [self, hold] in
+            defer { withExtendedLifetime(hold) {} }
             do {
                 try await handler(request, writer)
                 if writer.isStarted { return writer.finish() }

@@ -75,6 +75,8 @@ final class HTTPLoopContext: @unchecked Sendable {
     private(set) var isDraining = false
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var isReliefPosted = false
+    /// What was held when nothing more could be given up; nil before.
+    private var fullBytes: Int?
 
     init(loop: EventLoop, shared: HTTPShared) {
         self.loop = loop
@@ -124,28 +126,34 @@ final class HTTPLoopContext: @unchecked Sendable {
     ) -> [HTTPConnection] {
         let now = EventLoop.coarseMilliseconds()
         var sums: [IPAddress?: Int] = [:]
-        var found: [(connection: HTTPConnection, network: IPAddress?, score: Int64)] = []
+        var found: [(connection: HTTPConnection, sum: Int, score: Int64)] = []
         for connection in connections.values {
             let weight = weight(connection)
             guard weight > 0 else { continue }
-            let network = connection.tcp.peerAddress?.network
-            sums[network, default: 0] += weight
-            found.append((connection, network, Int64(weight) * max(1, now - since(connection))))
+            sums[connection.network, default: 0] += weight
+            found.append((connection, 0, Int64(weight) * max(1, now - since(connection))))
         }
-        found.sort { left, right in
-            let (leftSum, rightSum) = (sums[left.network] ?? 0, sums[right.network] ?? 0)
-            return leftSum == rightSum ? left.score > right.score : leftSum > rightSum
-        }
+        for place in found.indices { found[place].sum = sums[found[place].connection.network] ?? 0 }
+        found.sort { $0.sum == $1.sum ? $0.score > $1.score : $0.sum > $1.sum }
         return found.map(\.connection)
+    }
+
+    func bookInput(_ difference: Int) {
+        input.adjust(by: difference)
+        if let fullBytes, input.heldBytes < fullBytes { self.fullBytes = nil }
     }
 
     /// Requests hold too much: the heaviest ones are given up, `newcomer` last of all if it must be.
     func makeRoom(for newcomer: HTTPConnection) {
+        // All that could be given up was, and nothing came free since: another look would find nothing.
+        if fullBytes != nil { return newcomer.giveUp() }
         for connection in heaviest({ $0.reclaimableBytes }, since: { $0.waitingSince }) {
             if input.isRelieved { return }
             connection.giveUp()
         }
-        if input.isOver { newcomer.giveUp() }
+        guard input.isOver else { return }
+        newcomer.giveUp()
+        fullBytes = input.heldBytes
     }
 
     /// Replies hold too much. Later in the turn, because this is heard of in the middle of a connection's own work.
@@ -177,15 +185,14 @@ final class HTTPLoopContext: @unchecked Sendable {
         loop.assertInLoop()
         let now = EventLoop.coarseMilliseconds()
         var counts: [IPAddress?: Int] = [:]
-        var found: [(connection: HTTPConnection, network: IPAddress?)] = []
+        var found: [(connection: HTTPConnection, count: Int)] = []
         for connection in connections.values where connection.isReplaceable(now) {
-            let network = connection.tcp.peerAddress?.network
-            counts[network, default: 0] += 1
-            found.append((connection, network))
+            counts[connection.network, default: 0] += 1
+            found.append((connection, 0))
         }
+        for place in found.indices { found[place].count = counts[found[place].connection.network] ?? 0 }
         found.sort { left, right in
-            let (leftCount, rightCount) = (counts[left.network] ?? 0, counts[right.network] ?? 0)
-            if leftCount != rightCount { return leftCount > rightCount }
+            if left.count != right.count { return left.count > right.count }
             return left.connection.waitingSince < right.connection.waitingSince
         }
         // Some at once, so that a flood of new connections does not have all of them looked at for each.
