@@ -24,9 +24,12 @@ struct HostileBench {
     /// Numbers of edits, so that no two phases write the same.
     private static let editsPerPhase = 1_000_000
 
-    /// What ``HostileBench`` sets, as docs/operations.md advises for whoever lets strangers ask.
+    /// What `auto` stands for where strangers ask: on the loopback interface it would be any number.
     static func settings(addressRate: Int) -> [String: String] {
-        ["API_ANONYMOUS_READ": "auto", "API_ADDRESS_RATE": "\(addressRate)"]
+        [
+            "API_ANONYMOUS_READ": "auto", "API_ADDRESS_RATE": "\(addressRate)", "API_CONNECTIONS_PER_ADDRESS": "1000",
+            "API_STREAMS_PER_ADDRESS": "100",
+        ]
     }
 
     func run() async throws -> BenchReport {
