@@ -17,6 +17,7 @@ final class BenchDeployment: Sendable {
     let apiPort: UInt16
     private let folder: ScratchFolder
     private let children = Mutex<[Int32]>([])
+    private let isStopped = Mutex(false)
     private let settings: [String: String]
     private let logger: Logger
 
@@ -172,21 +173,25 @@ final class BenchDeployment: Sendable {
         return sum
     }
 
-    /// Stops both and removes the folder. Blocks until they have ended, at most a minute each.
+    /// Stops both and removes the folder. Blocks until they have ended, at most a minute each; also where another thread, such
+    /// as that of a signal, has begun with it.
     func stop() {
-        let stopping = children.withLock { children in
-            defer { children = [] }
-            return children
+        isStopped.withLock { isStopped in
+            guard !isStopped else { return }
+            isStopped = true
+            // The last one started reads from the first.
+            for child in children.withLock({ $0 }).reversed() { end(child) }
+            children.withLock { $0 = [] }
+            folder.remove()
         }
-        // The last one started reads from the first.
-        for child in stopping.reversed() {
-            kill(child, SIGTERM)
-            for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
-            if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
-            let ending = ChildProcess.reap(child)
-            if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
-        }
-        folder.remove()
+    }
+
+    private func end(_ child: Int32) {
+        kill(child, SIGTERM)
+        for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
+        if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
+        let ending = ChildProcess.reap(child)
+        if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
     }
 
     private func start(
