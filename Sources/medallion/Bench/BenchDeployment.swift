@@ -17,6 +17,7 @@ final class BenchDeployment: Sendable {
     let apiPort: UInt16
     private let folder: ScratchFolder
     private let children = Mutex<[Int32]>([])
+    private let isStopped = Mutex(false)
     private let settings: [String: String]
     private let logger: Logger
 
@@ -172,21 +173,25 @@ final class BenchDeployment: Sendable {
         return sum
     }
 
-    /// Stops both and removes the folder. Blocks until they have ended, at most a minute each.
+    /// Stops both and removes the folder. Blocks until they have ended, at most a minute each; also where another thread, such
+    /// as that of a signal, has begun with it.
     func stop() {
-        let stopping = children.withLock { children in
-            defer { children = [] }
-            return children
+        isStopped.withLock { isStopped in
+            guard !isStopped else { return }
+            isStopped = true
+            // The last one started reads from the first.
+            for child in children.withLock({ $0 }).reversed() { end(child) }
+            children.withLock { $0 = [] }
+            folder.remove()
         }
-        // The last one started reads from the first.
-        for child in stopping.reversed() {
-            kill(child, SIGTERM)
-            for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
-            if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
-            let ending = ChildProcess.reap(child)
-            if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
-        }
-        folder.remove()
+    }
+
+    private func end(_ child: Int32) {
+        kill(child, SIGTERM)
+        for _ in 0..<600 where !ProcessTable.isZombie(child) { Pause.milliseconds(100) }
+        if !ProcessTable.isZombie(child) { kill(child, SIGKILL) }
+        let ending = ChildProcess.reap(child)
+        if !ending.isSuccess { logger.warning("a process of the benchmark \(ending)") }
     }
 
     private func start(
@@ -287,17 +292,28 @@ enum ProcessTable {
     static func isZombie(_ process: Int32) -> Bool { fields(of: process).state == "Z" }
 
     /// User and system time of all threads since the processes' start.
-    static func processorSeconds(of processes: [Int32]) -> Double {
-        processes.reduce(0) { $0 + fields(of: $1).ticks } / Double(sysconf(Int32(_SC_CLK_TCK)))
+    ///
+    /// - Parameter withReaped: also of children that have ended, which a server with a process per connection has many of.
+    static func processorSeconds(of processes: [Int32], withReaped: Bool = false) -> Double {
+        var ticks = 0.0
+        for process in processes {
+            let found = fields(of: process)
+            ticks += found.ticks + (withReaped ? found.reapedTicks : 0)
+        }
+        return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    private static func fields(of process: Int32) -> (state: String, parent: Int32, ticks: Double) {
+    private static func fields(
+        of process: Int32
+    ) -> (state: String, parent: Int32, ticks: Double, reapedTicks: Double) {
         guard let file = try? File("/proc/\(process)/stat", .read), let bytes = try? file.read(at: 0, count: 1_024),
             let end = bytes.lastIndex(of: UInt8(ascii: ")"))
-        else { return ("", 0, 0) }
-        // proc(5): state is the third field; user and system time are the 14th and 15th, in clock ticks.
+        else { return ("", 0, 0, 0) }
+        // proc(5): state is the third field; user and system time are the 14th and 15th, in clock ticks, and those of reaped
+        // children the two behind them.
         let fields = String(decoding: bytes[(end + 1)...], as: UTF8.self).split(separator: " ")
-        guard fields.count > 12 else { return ("", 0, 0) }
-        return (String(fields[0]), Int32(fields[1]) ?? 0, (Double(fields[11]) ?? 0) + (Double(fields[12]) ?? 0))
+        guard fields.count > 14 else { return ("", 0, 0, 0) }
+        let ticks = fields[11...14].map { Double($0) ?? 0 }
+        return (String(fields[0]), Int32(fields[1]) ?? 0, ticks[0] + ticks[1], ticks[2] + ticks[3])
     }
 }

@@ -1,13 +1,14 @@
 import Bytes
 import Glibc
 
-/// Many clients of `GET /stream` on one thread. They speak HTTP/1.0, so that the events come without a coding.
+/// Many clients of `GET /stream` on one thread.
 ///
 /// Blocks; confined to one thread.
 final class StreamReaders {
     /// One client.
     private struct Reader {
         let descriptor: Int32
+        var body = StreamBody()
         var ids = EventIDs()
         var hasStarted = false
         var isOver = false
@@ -32,16 +33,16 @@ final class StreamReaders {
     func add(_ count: Int, port: UInt16) throws {
         for _ in 0..<count {
             let descriptor = try LoopbackSocket.connect(port: port)
-            LoopbackSocket.send("GET /stream HTTP/1.0\r\nHost: localhost\r\n\r\n", to: descriptor)
+            LoopbackSocket.send("GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n", to: descriptor)
             readers.append(Reader(descriptor: descriptor))
             polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
         }
     }
 
-    /// Clients whose connection has ended.
+    /// Clients that were refused, or whose connection has ended.
     var overCount: Int { readers.count(where: \.isOver) }
 
-    /// Clients that got the reply's head.
+    /// Clients that got a reply of 200.
     var startedCount: Int { readers.count(where: \.hasStarted) }
 
     /// The ids' hashes of each client.
@@ -73,9 +74,13 @@ final class StreamReaders {
             return 0
         }
         bytes += got
-        readers[place].hasStarted = true
         let before = readers[place].ids.hashes.count
-        readers[place].ids.read(space[..<got])
+        for piece in readers[place].body.read(space[..<got]) { readers[place].ids.read(piece) }
+        readers[place].hasStarted = readers[place].body.status == 200
+        if let status = readers[place].body.status, status != 200 {
+            readers[place].isOver = true
+            polled[place].fd = -1
+        }
         for id in readers[place].ids.hashes[before...] {
             if let first = firstSeen[id] {
                 spread.add(Double(now - first) / 1e6)
@@ -84,6 +89,50 @@ final class StreamReaders {
             }
         }
         return readers[place].ids.hashes.count - before
+    }
+}
+
+/// What a reply in chunks holds (RFC 9112, 7.1).
+struct StreamBody {
+    /// Of the reply; nil until its head has come.
+    private(set) var status: Int?
+    /// The part of the head, or of the line with a chunk's size, that has come.
+    private var line: [UInt8] = []
+    /// Bytes of the chunk and its line end that are still to come.
+    private var left = 0
+
+    /// - Returns: the parts of `bytes` that belong to the body.
+    mutating func read(_ bytes: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var pieces: [ArraySlice<UInt8>] = []
+        var rest = bytes
+        while !rest.isEmpty {
+            if left > 0 {
+                // The last two bytes are the line end.
+                let taken = min(left, rest.count)
+                let data = min(taken, max(0, left - 2))
+                if data > 0 { pieces.append(rest.prefix(data)) }
+                left -= taken
+                rest = rest.dropFirst(taken)
+                continue
+            }
+            guard let end = rest.firstIndex(of: 0x0A) else {
+                line += rest
+                break
+            }
+            line += rest[...end]
+            rest = rest[(end + 1)...]
+            if status != nil {
+                // The chunk of size 0 ends the body; what comes behind it is no chunk.
+                left = (Int(String(decoding: line.dropLast(2), as: UTF8.self), radix: 16) ?? 0) + 2
+                line.removeAll(keepingCapacity: true)
+            } else if line.suffix(4).elementsEqual([0x0D, 0x0A, 0x0D, 0x0A]) {
+                status =
+                    String(decoding: line, as: UTF8.self).split(separator: " ").dropFirst().first.flatMap { Int($0) }
+                    ?? 0
+                line.removeAll(keepingCapacity: true)
+            }
+        }
+        return pieces
     }
 }
 

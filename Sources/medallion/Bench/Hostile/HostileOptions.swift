@@ -8,8 +8,8 @@ struct HostileOptions: Sendable {
         static let milliseconds = 60.0
         /// Freshness at the 95th percentile, in times of its calm value.
         static let freshness = 1.5
-        /// Peak resident memory over that of the calm phase: what the bodies, pending replies and streams of all strangers
-        /// together may hold, MiB. docs/operations.md names it.
+        /// Peak resident memory over that of the calm phase, MiB: 64 for heads and bodies, 128 for replies that wait for their
+        /// readers (docs/api.md, Limits), and 64 for connections, streams, and what is being worked on.
         static let memoryMegabytes = 256
         /// Documents a second that come to be searchable, as a share of the calm value: what is not indexed has no
         /// freshness that could be measured.
@@ -28,7 +28,7 @@ struct HostileOptions: Sendable {
         .init(name: "--fill", value: "N", help: "clients --hostile: documents indexed before (default 3000)."),
         .init(
             name: "--address-rate", value: "N",
-            help: "clients --hostile: API_ADDRESS_RATE of the platform (default 50)."),
+            help: "clients --hostile: API_ADDRESS_RATE of the platform (default 200)."),
         .init(
             name: "--memory-bound", value: "MIB",
             help: "clients --hostile: memory that attacks may cost (default \(Bounds.memoryMegabytes))."),
@@ -63,7 +63,7 @@ struct HostileOptions: Sendable {
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? 120
         calmSeconds = try arguments.integer("--calm", in: 1...86_400) ?? 60
         fill = try arguments.integer("--fill", in: 0...10_000_000) ?? 3_000
-        addressRate = try arguments.integer("--address-rate", in: 0...1_000_000) ?? 50
+        addressRate = try arguments.integer("--address-rate", in: 0...1_000_000) ?? 200
         memoryMegabytes = try arguments.integer("--memory-bound", in: 1...1_000_000) ?? Bounds.memoryMegabytes
         self.seed = seed ?? 1
         if attackNames != nil, !isHostile, port == nil { throw UsageError("--attack needs --hostile, or a --port") }

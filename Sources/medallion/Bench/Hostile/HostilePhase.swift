@@ -30,11 +30,14 @@ struct HostilePhase: Sendable {
         firstEdit: Int
     ) throws -> HostilePhase {
         let up = deployment.upProcess
-        let postgres = deployment.postgresProcesses()
+        // Its backends come and go.
+        func postgresSeconds() -> Double {
+            ProcessTable.processorSeconds(of: deployment.postgresProcesses(), withReaped: true)
+        }
         try ProcessPeak.reset(up)
         let before = try page(deployment)
         let processor = (
-            ProcessTable.processorSeconds(of: [up]), ProcessTable.processorSeconds(of: postgres),
+            ProcessTable.processorSeconds(of: [up]), postgresSeconds(),
             SystemClock.monotonicNanoseconds()
         )
         let attackers = try attacks.isEmpty ? nil : launch(attacks, deployment, seconds: seconds, seed: seed)
@@ -46,7 +49,7 @@ struct HostilePhase: Sendable {
         Pause.milliseconds(500)
         let elapsed = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
         let upCores = (ProcessTable.processorSeconds(of: [up]) - processor.0) / elapsed
-        let postgresCores = (ProcessTable.processorSeconds(of: postgres) - processor.1) / elapsed
+        let postgresCores = (postgresSeconds() - processor.1) / elapsed
         // Now, and not when the last late reply has come: what is indexed meanwhile was not under attack.
         let after = try page(deployment)
         let counted = Double(SystemClock.monotonicNanoseconds() - processor.2) / 1e9
