@@ -103,4 +103,23 @@ import Testing
             }
         }
     }
+
+    /// What a route asks of requests by itself still counts, and a foreign one hears nothing of which paths there are.
+    @Test func aServerForThisMachineKeepsItsOwnRules() async {
+        var open = HTTPRouter()
+        open.on(
+            .post, "/door", .sync { .text("\($0.body.count)") }, readsBody: false,
+            admission: { $0.headers["x-pass"] == nil ? .refused(.text("who", status: 401)) : .admitted })
+        open.unmatched = { _ in .text("too many", status: 429) }
+        let router = open.forThisMachine(remedy: "move it")
+        func status(_ headers: HTTPHeaders, _ target: String = "/door") async -> Int {
+            await router.respond(to: HTTPRequest(method: .post, target: target, headers: headers)).status
+        }
+        #expect(await status(["Host": "localhost"]) == 401)
+        #expect(await status(["Host": "localhost", "X-Pass": "1"]) == 200)
+        #expect(await status(["Host": "evil.example", "X-Pass": "1"]) == 421)
+        #expect(await status(["Host": "localhost"], "/nothing") == 429)
+        #expect(await status(["Host": "evil.example"], "/nothing") == 421)
+        #expect(router.routes.allSatisfy { !$0.readsBody })
+    }
 }

@@ -100,6 +100,8 @@ package struct HTTPRequest: Sendable {
     package var client: IPAddress?
     /// Whether a trusted proxy sent it, so that `client` is whom that names.
     package var isForwarded = false
+    /// Whether it is one of HTTP/1.0, as proxies send it that were not told better; browsers and today's programs do not.
+    package var isOfHTTP10 = false
     /// Names this request in logs and replies; empty where the server gives no ids.
     package var id = ""
     /// The values of the route's `{names}`, percent-decoded.
@@ -125,6 +127,7 @@ package struct HTTPRequest: Sendable {
 
     init(head: HTTPRequestHead, body: [UInt8], peer: String, client: IPAddress?) {
         self.client = client
+        isOfHTTP10 = head.minorVersion == 0
         method = head.method
         path = head.path
         rawPath = head.rawPath

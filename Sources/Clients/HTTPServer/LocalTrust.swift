@@ -4,8 +4,9 @@ import Bytes
 /// through a proxy beside the server, or from a page of some website in a browser of this machine.
 ///
 /// A browser names in `Host` whom it believes to ask, so a foreign name there means that somebody made that name point here
-/// (DNS rebinding), and in `Origin` whose page asks. Neither can be forged by a page. A proxy that hides itself altogether
-/// cannot be told from a local program: it must be declared.
+/// (DNS rebinding), and in `Origin` whose page asks. Neither can be forged by a page. A proxy is told by the headers that it
+/// adds, or by HTTP/1.0, which nginx speaks unless told otherwise. One that hides itself altogether cannot be told from a
+/// local program: it must be declared.
 package struct LocalTrust: Sendable {
     private let hosts: Set<String>
     private let origins: Set<String>
@@ -28,11 +29,11 @@ package struct LocalTrust: Sendable {
         case origin(String)
     }
 
-    /// The first header of the request that only proxies write, and what does not fit this machine; nil each for a request that
-    /// this machine's people and programs could have made.
+    /// The first sign of a proxy, which is a header that only proxies write or the old version of the protocol, and what does
+    /// not fit this machine; nil each for a request that this machine's people and programs could have made.
     package func judge(_ request: HTTPRequest) -> (proxyHeader: String?, mismatch: Mismatch?) {
         let signs = RequestSigns(request.headers)
-        return (signs.proxyHeader, mismatch(request, signs))
+        return (signs.proxyHeader ?? (request.isOfHTTP10 ? "HTTP/1.0" : nil), mismatch(request, signs))
     }
 
     /// The first header of the request that only proxies write; nil without one.
@@ -186,41 +187,23 @@ extension HTTPRouter {
     ///
     /// - Parameter remedy: what an operator does who wants to ask from elsewhere, such as `set METRICS_LISTEN to …`.
     package func forThisMachine(_ trust: LocalTrust = LocalTrust(), remedy: String) -> HTTPRouter {
-        let check: @Sendable (HTTPRequest) throws -> Void = { request in
-            let (header, mismatch) = trust.judge(request)
-            if let mismatch { throw mismatch.fault(remedy: remedy) }
-            if let header {
-                throw HTTPFault(
-                    status: 403, type: "proxied", loc: ["header", header],
-                    message: "the request comes through a proxy (\(header)), and only this machine may ask; \(remedy)")
-            }
+        let refusal: Unmatched = { head in
+            let (header, mismatch) = trust.judge(head)
+            if let mismatch { return mismatch.fault(remedy: remedy).response }
+            guard let header else { return nil }
+            return HTTPFault(
+                status: 403, type: "proxied", loc: ["header", header],
+                message: "the request comes through a proxy (\(header)), and only this machine may ask; \(remedy)"
+            ).response
         }
         var router = HTTPRouter()
         for route in routes {
-            switch route.handler {
-            case .sync(let handler):
-                router.on(
-                    route.method, route.pattern,
-                    sync: { request in
-                        try check(request)
-                        return try handler(request)
-                    })
-            case .async(let handler):
-                router.on(
-                    route.method, route.pattern,
-                    async: { request in
-                        try check(request)
-                        return try await handler(request)
-                    })
-            case .stream(let handler):
-                router.on(
-                    route.method, route.pattern,
-                    stream: { request, writer in
-                        try check(request)
-                        try await handler(request, writer)
-                    })
+            router.on(route.method, route.pattern, route.handler, readsBody: route.readsBody) { head in
+                refusal(head).map(HTTPAdmission.refused) ?? route.admission?(head) ?? .admitted
             }
         }
+        let unmatched = unmatched
+        router.unmatched = { head in refusal(head) ?? unmatched?(head) }
         return router
     }
 }
