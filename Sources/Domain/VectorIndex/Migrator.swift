@@ -1,3 +1,5 @@
+import Bytes
+import Glibc
 package import Postgres
 
 /// One change of the schema, embedded in the program. Files are `migrations/*.sql`; a file never changes once applied.
@@ -12,6 +14,15 @@ package struct Migration: Sendable, Equatable {
         self.name = name
         sql = String(decoding: bytes, as: UTF8.self)
         self.isDeferred = isDeferred
+    }
+
+    /// The index that a deferred migration builds; nil where it drops one.
+    package var builtIndex: String? {
+        guard isDeferred else { return nil }
+        let words = sql.split(separator: "\n").filter { !$0.hasPrefix("--") }.flatMap { $0.split(separator: " ") }
+        let start: [Substring] = ["CREATE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS"]
+        guard words.count > start.count, words.starts(with: start) else { return nil }
+        return String(words[start.count])
     }
 
     /// All of them, in order. A test compares the list with the folder.
@@ -40,12 +51,15 @@ package struct Migration: Sendable, Equatable {
 
 /// Brings a database's schema up to what this program expects.
 ///
-/// Safe to run from several processes at once: an advisory lock lets one work and the others wait.
+/// Safe to run from several processes at once: an advisory lock lets one work and the others wait. They ask for it again and
+/// again: one that waited inside Postgres would hold a snapshot, for whose end a concurrent index build of the one that works
+/// waits in turn.
 package struct Migrator {
     /// Oldest pgvector that has iterative index scans and halfvec.
     static let vectorVersionMin = (major: 0, minor: 8)
     /// ASCII "medmigra" as a number: the session lock of migrations.
-    private static let lockKey: Int64 = 7_882_826_949_975_336_545
+    package static let lockKey: Int64 = 7_882_826_949_975_336_545
+    private static let lockPauseMicroseconds: UInt32 = 100_000
 
     private let connection: PostgresConnection
 
@@ -56,7 +70,8 @@ package struct Migrator {
 
     /// Applies what is missing.
     ///
-    /// - Parameter timeoutMilliseconds: for each migration; an index over many rows takes minutes (34 s for 200,000).
+    /// - Parameter timeoutMilliseconds: for each migration, and for waiting until another process has done its own; an index
+    ///   over many rows takes minutes (34 s for 200,000).
     /// - Returns: the names applied now.
     /// - Throws: ``IndexError`` of kind `schema` when an applied migration differs from this program's, or the
     ///   database is newer than the program, or pgvector is missing or too old; ``PostgresError`` otherwise.
@@ -64,7 +79,7 @@ package struct Migrator {
     package func migrate(
         _ migrations: [Migration] = Migration.all, timeoutMilliseconds: Int = 3_600_000
     ) throws -> [String] {
-        try connection.run(LockMigrations(key: Self.lockKey), timeoutMilliseconds: timeoutMilliseconds)
+        try lock(timeoutMilliseconds: timeoutMilliseconds)
         defer {
             if connection.isUsable {
                 do {
@@ -93,17 +108,21 @@ package struct Migrator {
         return done
     }
 
+    private func lock(timeoutMilliseconds: Int) throws {
+        let end = SystemClock.monotonicNanoseconds() + Int64(timeoutMilliseconds) * 1_000_000
+        while try connection.run(TryLockMigrations(key: Self.lockKey), timeoutMilliseconds: 10_000).first != true {
+            guard SystemClock.monotonicNanoseconds() < end else {
+                throw IndexError(
+                    .database, "another process has been migrating this database for \(timeoutMilliseconds) ms",
+                    hint: "pg_locks and pg_stat_activity show which session holds the advisory lock and what it does")
+            }
+            usleep(Self.lockPauseMicroseconds)
+        }
+    }
+
     private func apply(_ migration: Migration, timeoutMilliseconds: Int) throws {
         if migration.isDeferred {
-            // A concurrent build that was interrupted leaves an index that is never used but has the name.
-            for index in try connection.run(InvalidIndexes(), timeoutMilliseconds: 10_000) {
-                try connection.script(
-                    "DROP INDEX CONCURRENTLY IF EXISTS \(index)", operation: "drop invalid index",
-                    timeoutMilliseconds: timeoutMilliseconds)
-            }
-            try connection.script(
-                migration.sql, operation: migration.name, timeoutMilliseconds: timeoutMilliseconds)
-            try connection.run(RecordMigration(migration), timeoutMilliseconds: 10_000)
+            try applyDeferred(migration, timeoutMilliseconds: timeoutMilliseconds)
             return
         }
         try connection.transaction(timeoutMilliseconds: 60_000) {
@@ -111,6 +130,28 @@ package struct Migrator {
                 migration.sql, operation: migration.name, timeoutMilliseconds: timeoutMilliseconds)
             try connection.run(RecordMigration(migration), timeoutMilliseconds: 10_000)
         }
+    }
+
+    /// What follows may rely on the index, such as by dropping the former one, so it is recorded only once it can be used.
+    private func applyDeferred(_ migration: Migration, timeoutMilliseconds: Int) throws {
+        // A concurrent build that was interrupted leaves an index that is never used but has the name.
+        if let index = migration.builtIndex, try isUsable(index) == false {
+            try connection.script(
+                "DROP INDEX CONCURRENTLY IF EXISTS \(index)", operation: "drop invalid index",
+                timeoutMilliseconds: timeoutMilliseconds)
+        }
+        try connection.script(migration.sql, operation: migration.name, timeoutMilliseconds: timeoutMilliseconds)
+        if let index = migration.builtIndex, try isUsable(index) != true {
+            throw IndexError(
+                .schema, "migration \(migration.name) left no index \(index) that can be used",
+                hint: "something else may have this name: rename or remove it, and migrate again")
+        }
+        try connection.run(RecordMigration(migration), timeoutMilliseconds: 10_000)
+    }
+
+    /// Nil where there is no index of that name.
+    private func isUsable(_ index: String) throws -> Bool? {
+        try connection.run(IndexValidity(index: index), timeoutMilliseconds: 10_000).first
     }
 
     private func check(_ applied: [AppliedMigrations.Row], against migrations: [Migration]) throws(IndexError) {
@@ -145,12 +186,13 @@ package struct Migrator {
     }
 }
 
-struct LockMigrations: PostgresStatement {
-    static let name = "lock_migrations"
-    static let sql = "SELECT pg_advisory_lock($1)"
+struct TryLockMigrations: PostgresStatement {
+    static let name = "try_lock_migrations"
+    static let sql = "SELECT pg_try_advisory_lock($1)"
     static let parameterTypes: [PostgresType] = [.int8]
     let key: Int64
     func bind(into parameters: inout PostgresParameters) { parameters.append(key) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
 }
 
 struct UnlockMigrations: PostgresStatement {
@@ -198,15 +240,14 @@ struct RecordMigration: PostgresStatement {
     }
 }
 
-struct InvalidIndexes: PostgresStatement {
-    static let name = "invalid_indexes"
-    static let sql = """
-        SELECT indexrelid::regclass::text FROM pg_index
-        WHERE NOT indisvalid AND indrelid IN ('passages'::regclass, 'generation_passages'::regclass)
-        """
-    static let parameterTypes: [PostgresType] = []
-    func bind(into parameters: inout PostgresParameters) {}
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+/// Whether an index is complete, so that searches use it; no row where there is none.
+struct IndexValidity: PostgresStatement {
+    static let name = "index_validity"
+    static let sql = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+    static let parameterTypes: [PostgresType] = [.text]
+    let index: String
+    func bind(into parameters: inout PostgresParameters) { parameters.append(index) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
 }
 
 struct VectorExtensionVersion: PostgresStatement {
