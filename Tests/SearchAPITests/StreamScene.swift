@@ -54,17 +54,22 @@ struct SeenFrame: Equatable {
 
 /// A hub over a topic in memory, with clients.
 final class StreamScene: Sendable {
-    let topic = FakeTopic()
+    let topic: FakeTopic
     let metrics = MetricsRegistry()
     let hub: EventHub
     let fixture: APIFixture
 
-    init(heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000) {
-        let topic = self.topic
+    /// - Parameter watched: what is in front of its topic, if anything is.
+    init(
+        heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000, catchUpIdleMilliseconds: Int = 30_000,
+        watched: WatchedTopic? = nil
+    ) {
+        let topic = watched?.inner ?? FakeTopic()
+        self.topic = topic
         hub = EventHub(
-            topic: topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
+            topic: watched ?? topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
             logger: Logger("stream", level: .error), heartbeatMilliseconds: heartbeatMilliseconds,
-            logMilliseconds: logMilliseconds)
+            logMilliseconds: logMilliseconds, catchUpIdleMilliseconds: catchUpIdleMilliseconds)
         fixture = APIFixture(events: hub)
     }
 
@@ -132,9 +137,10 @@ final class StreamReader: Sendable {
         let isSet = Mutex(false)
     }
 
-    init(_ request: HTTPRequest, _ api: SearchAPI) throws {
+    /// - Parameter executor: where requests are handled; nil for the process's own.
+    init(_ request: HTTPRequest, _ api: SearchAPI, on executor: (any TaskExecutor)? = nil) throws {
         let input = try StreamInput.form.read(request)
-        serving = Task { [writer, over] in
+        serving = Task(executorPreference: executor) { [writer, over] in
             defer { over.isSet.withLock { $0 = true } }
             try await api.stream(input, request, to: writer)
         }
@@ -162,6 +168,8 @@ final class StreamReader: Sendable {
             return count
         }
     }
+
+    var heartbeatCount: Int { text.split(separator: "\n").count { $0 == ": heartbeat" } }
 
     /// Waits until the stream begins, or is refused.
     func isRefused() async -> Bool {

@@ -14,40 +14,17 @@ struct StreamPage: Sendable {
     func serves(_ seen: OffsetVector) -> Bool { seen.covers(start) && !seen.covers(next) }
 }
 
-/// A page that was asked for. Several clients may hold the same ticket.
-final class PageTicket: Sendable {
-    enum Outcome: Sendable {
-        case page(StreamPage)
-        case failed(any Error)
-    }
-
-    let start: OffsetVector
-    let limit: OffsetVector
-    private let result = Mutex<Outcome?>(nil)
-
-    init(from start: OffsetVector, to limit: OffsetVector, _ outcome: Outcome? = nil) {
-        self.start = start
-        self.limit = limit
-        result.withLock { $0 = outcome }
-    }
-
-    /// Nil while it is not there.
-    var outcome: Outcome? { result.withLock { $0 } }
-
-    func settle(_ outcome: Outcome) { result.withLock { $0 = outcome } }
-}
-
 /// Reads pages of the Gold topic for clients that lack more than memory holds.
 ///
-/// One lane reads for all of them, a page at a time and in the order of asking; as a client asks for its next page only
-/// once it has the one before, they take turns. Clients at the same place share the reading: one ticket serves all who
-/// wait for it, and the last pages are kept for those who come a little later. Readers are kept open as long as somebody
-/// goes on where one of them is.
+/// One lane reads for all of them, a page at a time; keys and addresses take turns (``TicketLines``), and each has a few
+/// tickets at most. Clients at the same place share the reading: one ticket serves all who wait for it, and the last pages
+/// are kept for those who come a little later. Readers are kept open as long as somebody goes on where one of them is.
 final class CatchUp: Sendable {
     /// Rings when tickets were settled.
     let bell = Bell()
     private let readers: LanePool<PageReaders>
     private let logger: Logger
+    private let idleNanoseconds: Int64
     private let state = Mutex(State())
     private let read: Counter
     private let shared: Counter
@@ -56,7 +33,8 @@ final class CatchUp: Sendable {
         /// Least recently used first.
         var pages: [StreamPage] = []
         var byteCount = 0
-        var waiting: [PageTicket] = []
+        var waiting = TicketLines()
+        /// The one whose page is being read.
         var current: PageTicket?
         var isRunning = false
         var generation: Int64 = 0
@@ -69,12 +47,16 @@ final class CatchUp: Sendable {
     private static let bytesMax = 32 << 20
     private static let pagesMax = 64
     private static let reportNanoseconds: Int64 = 10_000_000_000
-    private static let idleNanoseconds: Int64 = 30_000_000_000
+    /// Tickets of one caller that are not settled yet, the one being read among them.
+    private static let ticketsPerCallerMax = 2
 
+    /// - Parameter idleMilliseconds: how long readers and pages that nobody uses are kept.
     init(
-        topic: any EventTopic, metrics: MetricsRegistry, logger: Logger, isEnded: @escaping @Sendable () -> Bool
+        topic: any EventTopic, metrics: MetricsRegistry, logger: Logger, idleMilliseconds: Int = 30_000,
+        isEnded: @escaping @Sendable () -> Bool
     ) {
         self.logger = logger
+        idleNanoseconds = Int64(idleMilliseconds) * 1_000_000
         readers = LanePool(name: "stream-catch-up", count: 1) { PageReaders(topic, isStopped: isEnded) }
         read = metrics.counter(
             "medallion_api_stream_pages_read_total", help: "Pages of the Gold topic read for clients that catch up.")
@@ -93,21 +75,27 @@ final class CatchUp: Sendable {
         }
     }
 
-    /// Asks for what comes behind `start`, up to `limit` at most.
-    func ticket(from start: OffsetVector, to limit: OffsetVector) -> PageTicket {
-        let (ticket, isFirst) = state.withLock { state -> (PageTicket, Bool) in
+    /// Asks for what comes behind `start`, up to `limit` at most. Whoever lets go of the ticket does not want the page any
+    /// more.
+    ///
+    /// - Returns: nil where the caller has as many tickets as it may; ``bell`` rings when that may have changed.
+    func ticket(from start: OffsetVector, to limit: OffsetVector, for caller: StreamSeats.Caller?) -> PageTicket? {
+        let (ticket, isFirst) = state.withLock { state -> (PageTicket?, Bool) in
             state.usedAt = SystemClock.monotonicNanoseconds()
             if let page = state.page(for: start) {
                 shared.increment()
-                return (PageTicket(from: start, to: limit, .page(page)), false)
+                return (PageTicket(from: start, to: limit, for: caller, .page(page)), false)
             }
-            let asked = (state.current.map { [$0] } ?? []) + state.waiting
-            if let same = asked.first(where: { $0.start == start && limit.covers($0.limit) }) {
+            func isTheSame(_ other: PageTicket) -> Bool { other.start == start && limit.covers(other.limit) }
+            if let same = state.current.flatMap({ isTheSame($0) ? $0 : nil }) ?? state.waiting.first(where: isTheSame) {
                 shared.increment()
                 return (same, false)
             }
-            let ticket = PageTicket(from: start, to: limit)
-            state.waiting.append(ticket)
+            let isBeingServed = state.current.map { $0.caller == caller } ?? false
+            let ticket = PageTicket(from: start, to: limit, for: caller)
+            guard state.waiting.add(ticket, countMax: Self.ticketsPerCallerMax - (isBeingServed ? 1 : 0)) else {
+                return (nil, false)
+            }
             defer { state.isRunning = true }
             return (ticket, !state.isRunning)
         }
@@ -115,11 +103,12 @@ final class CatchUp: Sendable {
         return ticket
     }
 
-    /// Lets go of readers and pages that nobody has used for a while. Called now and then.
+    /// Lets go of readers and pages that nobody has used for a while. Called now and then; takes as long as consumers take
+    /// to close.
     func tidy() async {
         let now = SystemClock.monotonicNanoseconds()
         let isDue = state.withLock { state in
-            guard !state.isRunning, let usedAt = state.usedAt, now - usedAt > Self.idleNanoseconds else { return false }
+            guard !state.isRunning, let usedAt = state.usedAt, now - usedAt > idleNanoseconds else { return false }
             state.usedAt = nil
             state.pages = []
             state.byteCount = 0
@@ -150,11 +139,13 @@ final class CatchUp: Sendable {
     }
 
     private func next() -> (PageTicket, Int64)? {
-        state.withLock { state in
-            while !state.waiting.isEmpty {
-                let ticket = state.waiting.removeFirst()
+        var isAnySettled = false
+        defer { if isAnySettled { bell.ring() } }
+        return state.withLock { state in
+            while let ticket = state.waiting.next() {
                 if let page = state.page(for: ticket.start) {
                     ticket.settle(.page(page))
+                    isAnySettled = true
                     continue
                 }
                 state.current = ticket
@@ -171,11 +162,7 @@ final class CatchUp: Sendable {
             state.current = nil
             if case .page(let page) = outcome, state.generation == generation, !page.start.covers(page.next) {
                 state.keep(page, bytesMax: Self.bytesMax, countMax: Self.pagesMax)
-                state.waiting.removeAll { waiting in
-                    guard page.serves(waiting.start) else { return false }
-                    waiting.settle(.page(page))
-                    return true
-                }
+                state.waiting.settle(with: page)
             }
         }
         ticket.settle(outcome)

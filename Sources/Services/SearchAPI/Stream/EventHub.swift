@@ -8,9 +8,10 @@ package import Telemetry
 /// Follows the Gold topic and shows every event, once it is searchable, to all clients of `GET /stream`.
 ///
 /// One reader and one rendering serve all clients. What was read goes into one list, from which every client's own task
-/// takes what it wants, at its pace; the reading lane only appends and rings. So neither filters nor a slow client cost the
-/// others anything. A client that comes back is served what it missed from that list, or from the topic where the list does
-/// not reach back far enough (``CatchUp``). Drained means: nothing is read any more.
+/// takes what it wants, at its pace; the reading lane only appends and rings, and the clients' tasks share a thread of their
+/// own (``StreamExecutor``). So neither filters nor a slow client hold up the reading or other requests. A client that comes
+/// back is served what it missed from that list, or from the topic where the list does not reach back far enough
+/// (``CatchUp``). Drained means: nothing is read any more.
 package final class EventHub: Sendable {
     private let topic: any EventTopic
     private let indexed: @Sendable () throws -> IndexedUpTo
@@ -19,6 +20,7 @@ package final class EventHub: Sendable {
     private let logLane = Lane(name: "stream-log")
     private let sourceLane = Lane(name: "stream-source")
     let catchUp: CatchUp
+    private let executor = StreamExecutor()
     let stages = StreamStages()
     /// Rings when there are new events.
     let bell = Bell()
@@ -50,9 +52,11 @@ package final class EventHub: Sendable {
     ///   - indexed: asks the index; called on a lane, may block for a moment.
     ///   - heartbeatMilliseconds: between two comments to a client.
     ///   - logMilliseconds: between two looks whether the log is still the same.
+    ///   - catchUpIdleMilliseconds: how long readers for clients that catch up stay open unused.
     package init(
         topic: any EventTopic, indexed: @escaping @Sendable () throws -> IndexedUpTo, metrics: MetricsRegistry,
-        logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000
+        logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
+        catchUpIdleMilliseconds: Int = 30_000
     ) {
         self.logMilliseconds = logMilliseconds
         heartbeatNanoseconds = Int64(heartbeatMilliseconds) * 1_000_000
@@ -63,7 +67,9 @@ package final class EventHub: Sendable {
         self.metrics = metrics
         let state = HubState()
         self.state = state
-        catchUp = CatchUp(topic: topic, metrics: metrics, logger: logger, isEnded: { state.isEnded })
+        catchUp = CatchUp(
+            topic: topic, metrics: metrics, logger: logger, idleMilliseconds: catchUpIdleMilliseconds,
+            isEnded: { state.isEnded })
         events = metrics.counter(
             "medallion_api_stream_events_total", help: "Events that became searchable and went to the stream.")
         cuts = metrics.counter(
@@ -77,6 +83,7 @@ package final class EventHub: Sendable {
     package func run(stop: StopSignal) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.tick(stop) }
+            group.addTask { await self.tidy(stop) }
             group.addTask { await self.watchLog(stop) }
             group.addTask { await self.watchSource(stop) }
             await followAgain(stop)
@@ -164,8 +171,12 @@ package final class EventHub: Sendable {
         while !(await stop.pause(milliseconds: tickMilliseconds)) {
             ring()
             catchUp.bell.ring()
-            await catchUp.tidy()
         }
+    }
+
+    /// Apart from the tick, which goes on while consumers take seconds to close.
+    private func tidy(_ stop: StopSignal) async {
+        while !(await stop.pause(milliseconds: tickMilliseconds)) { await catchUp.tidy() }
     }
 
     // MARK: The log itself
@@ -243,14 +254,16 @@ package final class EventHub: Sendable {
     ///
     /// - Parameters:
     ///   - id: what the client saw last; nil for events from now on.
+    ///   - caller: whose clients take one turn together; nil where nobody knows.
     ///   - isWelcome: asked now and then; a client that is not any more is cut.
     func serve(
-        _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [], to writer: HTTPStreamWriter,
-        isWelcome: @escaping @Sendable () -> Bool
+        _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
+        for caller: StreamSeats.Caller?, to writer: HTTPStreamWriter, isWelcome: @escaping @Sendable () -> Bool
     ) async throws {
         let client = StreamClient(
-            hub: self, state: state, filter: filter, stages: wanted, writer: writer, isWelcome: isWelcome)
-        try await client.serve(after: id)
+            hub: self, state: state, filter: filter, stages: wanted, caller: caller, writer: writer,
+            isWelcome: isWelcome)
+        try await withTaskExecutorPreference(executor) { try await client.serve(after: id) }
     }
 
     /// Counts what a client is told beside events.

@@ -9,6 +9,8 @@ struct StreamClient: Sendable {
     let state: HubState
     let filter: EventFilter
     let stages: Set<StreamStage>
+    /// Whose turn it takes where clients wait for each other.
+    let caller: StreamSeats.Caller?
     let writer: HTTPStreamWriter
     let isWelcome: @Sendable () -> Bool
 
@@ -98,12 +100,16 @@ struct StreamClient: Sendable {
                 await bell.wait(after: rang)
                 return true
             }
+            // The other clients are on the same thread, and a filter may let nothing through that would be waited for.
+            if !slice.isAll { await Task.yield() }
             return try await deliver(slice, &session)
         case .behind(let limit):
             session.number = nil
-            let ticket = session.ticket ?? hub.catchUp.ticket(from: session.vector, to: limit)
-            session.ticket = ticket
-            guard let outcome = ticket.outcome else {
+            // Held by those who wait for it only, so that it is given up with the last of them.
+            session.ticket =
+                session.ticket ?? hub.catchUp.ticket(from: session.vector, to: limit, for: caller)
+            guard let outcome = session.ticket?.outcome else {
+                // Not there yet; or its caller has others in line, and the next look may find room.
                 await hub.catchUp.bell.wait(after: pagesRang)
                 return true
             }
@@ -188,7 +194,9 @@ struct StreamClient: Sendable {
     /// From the topic, at the client's pace.
     private func deliver(_ page: StreamPage, _ session: inout Session) async throws -> Bool {
         var bytes: [UInt8] = []
-        for entry in page.entries {
+        for (number, entry) in page.entries.enumerated() {
+            // The other clients are on the same thread.
+            if number > 0, number.isMultiple(of: Self.entriesMax) { await Task.yield() }
             let partition = entry.item.partition
             let seen = session.vector
             guard entry.item.next > seen[partition] else { continue }

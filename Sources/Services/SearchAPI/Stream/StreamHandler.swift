@@ -70,7 +70,7 @@ extension SearchAPI {
         defer { if let caller { streamSeats.leave(caller) } }
         try await hub.serve(
             EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
-            to: writer
+            for: caller, to: writer
         ) { [access] in
             access.isWelcome(request.headers)
         }
