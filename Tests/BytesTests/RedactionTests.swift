@@ -42,12 +42,33 @@ import Testing
             "postgresql://u:***@a:1,b:2/db?sslmode=on&sslpassword=***"
         ),
         ("postgresql://u:s3@cr/et@h/db", "postgresql://***"),
+        // Parameters that follow the host at once.
+        (
+            "postgresql://db.example?user=app&password=s3cret&sslmode=on",
+            "postgresql://db.example?user=app&password=***&sslmode=on"
+        ),
+        ("postgresql://?host=/var/run/pg&password=s3cret", "postgresql://?host=/var/run/pg&password=***"),
+        ("postgresql://u@h?password=s3cret", "postgresql://u@h?password=***"),
+        ("postgres://u:s3cret@a:1,b:2?password=s3cret", "postgres://u:***@a:1,b:2?password=***"),
+        ("postgresql://h?password=s3/cret", "postgresql://h?password=***"),
+        ("postgresql://h?password=s3@cret", "postgresql://***"), ("postgresql://s3?cret@h", "postgresql://***"),
+        ("postgresql://u:x?password=s3@cret", "postgresql://***"),
+        ("postgresql://h/db?pass%77ord=s3cret", "postgresql://h/db?pass%77ord=***"),
+        ("postgresql://h/db?s3cret", "postgresql://h/db?***"),
+        ("postgresql://u:s3?cr/et@h/db", "postgresql://***"), ("postgresql://u:x@s?s3cret/w@h", "postgresql://***"),
+        ("postgresql:///db?host=/run", "postgresql:///db?host=/run"),
+        ("postgresql://u:s3cret@/db", "postgresql://u:***@/db"),
+        // A value that is a URL.
+        ("host=h password=s3://cret", "host=h password=***"),
+        ("password=s3cret options=a://b", "password=*** options=a://b"),
+        ("h/x?token=s3cret", "***"),
         ("postgresql://u:s3?cret@h/db", "postgresql://u:***@h/db"),
         ("postgresql://u:s3#cret@h/db", "postgresql://u:***@h/db"),
     ])
     func connectionStrings(text: String, shown: String) {
         #expect(Redaction.dsn(text) == shown)
         #expect("\(SecretURL(text))" == shown)
+        #expect(!SecretURL(text).scrubbed("no: \(text)").contains("s3cret"))
     }
 
     @Test func urlsInTextsOfOthersAreHidden() {
@@ -72,6 +93,12 @@ import Testing
         #expect(url.scrubbed("abc me ab") == "abc me ab", "too short to be told from other words")
         let dsn = SecretURL("host=h user=me password='pa ss'")
         #expect(dsn.scrubbed("authentication with “pa ss” failed for me") == "authentication with “***” failed for me")
+        for text in [
+            "postgresql://u:pa-ss@a:1,b:2/db", "postgresql://h?password=pa-ss", "postgresql://u:x/pa-ss@h/db",
+            "password=pa-ss options=a://b",
+        ] {
+            #expect(!SecretURL(text).scrubbed("the password x/pa-ss or pa-ss is wrong").contains("pa-ss or"), "\(text)")
+        }
         #expect(SecretURL("").scrubbed("as it is") == "as it is")
         let token = SecretURL("https://0123456789abcdef0123@h/")
         #expect(token.scrubbed("0123456789abcdef0123 is unknown") == "*** is unknown")

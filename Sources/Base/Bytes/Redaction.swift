@@ -39,28 +39,12 @@ package enum Redaction {
 
     /// A connection string of libpq without its secrets: `user:***@` in a URI, `password=***` in pairs and URI parameters.
     package static func dsn(_ text: String) -> String {
-        guard let scheme = text.firstRange(of: "://") else {
-            guard let pairs = ConnectionPairs(text) else { return secret(text) }
-            return pairs.redacted
+        if let uri = ConnectionURI(text) { return uri.redacted }
+        // Pairs begin with a keyword; a value of theirs may be a URL. All else with a scheme is somebody else's URI.
+        if !text.prefix(while: { $0 != "=" }).contains("://") {
+            return ConnectionPairs(text)?.redacted ?? secret(text)
         }
-        let rest = text[scheme.upperBound...]
-        let pathStart = rest.firstIndex(of: "/") ?? rest.endIndex
-        let authority = rest[..<pathStart]
-        let queryStart = rest[pathStart...].firstIndex(of: "?") ?? rest.endIndex
-        // An "@" behind the first "/" is most likely one of a password that holds a "/": not a form that can be cut safely.
-        if rest[pathStart..<queryStart].contains("@") { return "\(text[..<scheme.upperBound])\(mask)" }
-        var shown = String(authority)
-        if let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") {
-            shown = "\(authority[...colon])\(mask)\(authority[at...])"
-        }
-        let beginning = "\(text[..<scheme.upperBound])\(shown)\(rest[pathStart..<queryStart])"
-        guard queryStart < rest.endIndex else { return beginning }
-        let parameters = rest[rest.index(after: queryStart)...].split(separator: "&", omittingEmptySubsequences: false)
-        let shownParameters = parameters.map { parameter in
-            let key = parameter.prefix { $0 != "=" }
-            return ConnectionPairs.isSecret(key) ? "\(key)=\(mask)" : String(parameter)
-        }
-        return "\(beginning)?\(shownParameters.joined(separator: "&"))"
+        return url(text)
     }
 
     /// - Returns: the text with `***` in place of what stands before the last `@`.
@@ -170,13 +154,18 @@ struct ConnectionPairs {
         while !rest.isEmpty {
             let key = rest.prefix { !$0.isWhitespace && $0 != "=" }
             rest = rest.dropFirst(key.count).drop(while: \.isWhitespace)
-            guard !key.isEmpty, rest.first == "=" else { return nil }
+            // Keywords are plain words: what else stands before an equal sign may be a part of a secret.
+            guard !key.isEmpty, key.allSatisfy(Self.isOfKeyword), rest.first == "=" else { return nil }
             rest = rest.dropFirst().drop(while: \.isWhitespace)
             guard let value = Self.value(&rest) else { return nil }
             pairs.append((key, value, rest.startIndex))
             rest = rest.drop(while: \.isWhitespace)
         }
         self.pairs = pairs
+    }
+
+    private static func isOfKeyword(_ character: Character) -> Bool {
+        character.isASCII && (character.isLetter || character.isNumber || character == "_")
     }
 
     private static func value(_ rest: inout Substring) -> String? {

@@ -28,7 +28,9 @@ package struct SecretURL: Sendable, Hashable {
     /// The parts that are secret, as they stand and decoded, the longest first.
     private var secrets: [String] {
         var found: [Substring] = []
-        if let scheme = revealed.firstRange(of: "://") {
+        if let uri = ConnectionURI(revealed) {
+            found = uri.secrets
+        } else if !isPairs, let scheme = revealed.firstRange(of: "://") {
             let rest = revealed[scheme.upperBound...]
             if case .withUser(let userInfo, _) = URLParts(rest).authority { found += Self.secrets(ofUser: userInfo) }
             if let mark = rest.firstIndex(of: "?") {
@@ -74,10 +76,12 @@ package struct SecretURL: Sendable, Hashable {
 extension SecretURL: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Redacted; see ``Redaction``.
     package var description: String {
-        let isDSN =
-            revealed.hasPrefix("postgresql://") || revealed.hasPrefix("postgres://")
-            || (!revealed.contains("://") && revealed.contains("="))
-        return isDSN ? Redaction.dsn(revealed) : Redaction.url(revealed)
+        isPairs || ConnectionURI(revealed) != nil ? Redaction.dsn(revealed) : Redaction.url(revealed)
+    }
+
+    /// Whether it is `keyword=value` pairs, of which a value may be a URL.
+    private var isPairs: Bool {
+        revealed.firstIndex(of: "=").map { !revealed[..<$0].contains("://") } ?? false
     }
 
     package var debugDescription: String { description }
