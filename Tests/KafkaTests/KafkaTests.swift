@@ -151,6 +151,23 @@ struct KafkaTests {
         _ = try KafkaProducer(right)
     }
 
+    /// librdkafka cuts its messages at 512 bytes, and with them the values that it repeats.
+    @Test("no value of a property is repeated, however long", arguments: [8, 490, 2_000])
+    func secretsOfProperties(length: Int) throws {
+        let secret = String((0..<length).map { Character(UnicodeScalar(UInt8(97 + $0 * 7 % 26))) })
+        for extra in [
+            ["security.protocol": secret], ["linger.ms": secret],
+            ["security.protocol": "sasl_plaintext", "sasl.mechanisms": secret, "sasl.username": "u"],
+            ["security.protocol": "ssl", "ssl.key.pem": secret],
+        ] as [[String: String]] {
+            let error = #expect(throws: KafkaError.self) {
+                _ = try KafkaAdmin(KafkaConfiguration(brokers: "127.0.0.1:1", extra: extra))
+            }
+            #expect(error?.kind == .configuration)
+            #expect(error?.description.contains(secret.prefix(8)) == false, "\(error?.description ?? "")")
+        }
+    }
+
     @Test("librdkafka's log goes to the handler")
     func logs() throws {
         let lines = Mutex<[KafkaLogLine]>([])

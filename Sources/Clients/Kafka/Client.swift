@@ -13,7 +13,7 @@ final class Client: @unchecked Sendable {
 
     init(_ conf: consuming Conf, type: rd_kafka_type_t, configuration: KafkaConfiguration) throws(KafkaError) {
         let inbox = ErrorInbox(subject: configuration.brokers)
-        handle = try conf.makeClient(type, errors: inbox)
+        handle = try conf.makeClient(type, errors: inbox, secrets: configuration.secrets)
         self.inbox = inbox
         self.configuration = configuration
         mainQueue = rd_kafka_queue_get_main(handle)

@@ -73,7 +73,7 @@ struct Conf: ~Copyable {
                     kind: .configuration, operation: "configure", subject: name,
                     reason: "this property is managed by the platform and cannot be set")
             }
-            try set(name, value)
+            try set(name, value, isSecret: true)
         }
         if configuration.logHandler != nil {
             try set("log.queue", "true")
@@ -90,21 +90,28 @@ struct Conf: ~Copyable {
         rd_kafka_conf_destroy(pointer)
     }
 
-    private func set(_ name: String, _ value: String) throws(KafkaError) {
+    /// - Parameter isSecret: whether the value may be one. librdkafka's reason then stays untold, since it repeats the value, or
+    ///   as much of it as fits.
+    private func set(_ name: String, _ value: String, isSecret: Bool = false) throws(KafkaError) {
         var reason = [CChar](repeating: 0, count: 512)
         let result = rd_kafka_conf_set(pointer, name, value, &reason, reason.count)
         guard result == RD_KAFKA_CONF_OK else {
-            // librdkafka repeats the value, which may be a secret.
+            let isUnknown = result == RD_KAFKA_CONF_UNKNOWN
+            let untold = isUnknown ? "librdkafka knows no such property" : "librdkafka does not take its value"
             throw KafkaError(
-                kind: .configuration, operation: "configure", subject: name,
-                reason: value.utf8.count < 4 ? text(reason) : text(reason).replacing(value, with: "***"))
+                kind: .configuration, operation: "configure", subject: name, reason: isSecret ? untold : text(reason),
+                hint: isSecret ? "see the names and values in librdkafka's CONFIGURATION.md" : "")
         }
     }
 
     /// Makes the client, which then owns the configuration.
     ///
-    /// - Parameter errors: must outlive the client.
-    consuming func makeClient(_ type: rd_kafka_type_t, errors: ErrorInbox) throws(KafkaError) -> OpaquePointer {
+    /// - Parameters:
+    ///   - errors: must outlive the client.
+    ///   - secrets: what no error may repeat.
+    consuming func makeClient(
+        _ type: rd_kafka_type_t, errors: ErrorInbox, secrets: [String]
+    ) throws(KafkaError) -> OpaquePointer {
         rd_kafka_conf_set_opaque(pointer, Unmanaged.passUnretained(errors).toOpaque())
         rd_kafka_conf_set_error_cb(pointer) { handle, code, reason, opaque in
             guard let opaque else { return }
@@ -113,17 +120,43 @@ struct Conf: ~Copyable {
         }
         var reason = [CChar](repeating: 0, count: 512)
         guard let client = rd_kafka_new(type, pointer, &reason, reason.count) else {
+            let told = KafkaSecrets.hidden(secrets, in: text(reason))
             _ = consume self
-            throw KafkaError(kind: .configuration, operation: "configure", subject: "client", reason: text(reason))
+            throw KafkaError(kind: .configuration, operation: "configure", subject: "client", reason: told)
         }
         discard self
         return client
     }
 }
 
+/// Takes values that may be secret out of librdkafka's messages.
+enum KafkaSecrets {
+    /// Shorter ones hide innocent letters all over a message, and hardly are secrets.
+    private static let bytesMin = 4
+
+    /// - Returns: the message with `***` in place of the values, of one that it ends within, too: messages are cut at 512 bytes.
+    static func hidden(_ values: [String], in message: String) -> String {
+        var message = message
+        for value in values.sorted(by: { $0.utf8.count > $1.utf8.count }) where value.utf8.count >= bytesMin {
+            message = message.replacing(value, with: "***")
+            let (told, bytes) = (Array(message.utf8), Array(value.utf8))
+            var length = min(told.count, bytes.count - 1)
+            while length >= bytesMin, !told.suffix(length).elementsEqual(bytes.prefix(length)) { length -= 1 }
+            if length >= bytesMin { message = String(decoding: told.dropLast(length), as: UTF8.self) + "***" }
+        }
+        return message
+    }
+}
+
 /// A C string in a fixed buffer as text.
 func text(_ buffer: [CChar]) -> String {
     String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+extension KafkaConfiguration {
+    /// Values of the operator's, any of which may be a secret; but for places of files, without which nobody finds what is
+    /// wrong.
+    var secrets: [String] { extra.filter { !$0.key.hasSuffix(".location") }.map(\.value) }
 }
 
 extension KafkaConfiguration: CustomStringConvertible {

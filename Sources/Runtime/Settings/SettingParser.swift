@@ -60,6 +60,10 @@ extension SettingParser where Value == String {
     /// Comma-separated `host:port`; may be empty.
     static var addressList: Self {
         Self(grammar: "`host:port[,host:port…]`") { text in
+            // Its parts are shown below, and a password may hold a comma.
+            guard !text.contains("@") else {
+                return .failure("has an “@”: user and password are KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+            }
             for part in text.split(separator: ",", omittingEmptySubsequences: text.isEmpty) {
                 if SettingAddress(String(part)) == nil {
                     return .failure("has “\(Redaction.url(String(part)))”, which is not host:port")
@@ -207,7 +211,8 @@ package struct SettingAddress: Sendable, Equatable, CustomStringConvertible {
         } else if host.contains(":") {
             return nil
         }
-        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") }) else {
+        // An "@" would make a password of what stands before it, and this type's values are shown.
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"/@?#".utf8.contains($0) }) else {
             return nil
         }
         self.init(host: String(host), port: port)

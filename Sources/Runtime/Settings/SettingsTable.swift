@@ -74,12 +74,13 @@ extension Settings {
         Setting(
             "KAFKA_BROKERS", .broker, default: "", .addressList, \.kafkaBrokers,
             "Kafka's or Redpanda's bootstrap servers. Empty: the embedded broker.",
-            shown: { $0.split(separator: ",").map { Redaction.url(String($0)) }.joined(separator: ",") },
+            shown: Redaction.url,
             aliases: ["KAFKA_BOOTSTRAP_SERVERS", "BOOTSTRAP_SERVERS"],
             production: "The embedded broker keeps one copy, on one machine."),
         Setting(
             "BROKER_LISTEN", .broker, default: "127.0.0.1:19092", .address, \.brokerListen,
-            "Where the embedded broker listens. It has no authentication: keep it on the loopback interface."),
+            "Where the embedded broker listens. It has no authentication: keep it on the loopback interface.",
+            shown: Redaction.url),
         Setting(
             "BROKER_FSYNC", .broker, default: "always", .choice, \.brokerFsync,
             "When the embedded broker makes records durable: before it acknowledges them, or a few times a second."),
@@ -210,7 +211,8 @@ extension Settings {
     private static let api: [Setting] = [
         Setting(
             "API_LISTEN", .api, default: "127.0.0.1:8080", .address, \.apiListen,
-            "Where the HTTP API and the page listen; also where `medallion search`, `answer` and `trace` ask."),
+            "Where the HTTP API and the page listen; also where `medallion search`, `answer` and `trace` ask.",
+            shown: Redaction.url),
         Setting(
             "API_LOOPS", .api, default: "0", .integer(0...256), \.apiLoops,
             "Event loops of the API, one thread each. 0: one per core."),
@@ -228,7 +230,7 @@ extension Settings {
             "METRICS_LISTEN", .logging, default: "", .optionalAddress, \.metricsListen,
             "Where every role serves `/live`, `/ready`, `/health` and `/metrics`; one address per process. It asks for no key; "
                 + "who is not on this machine gets the states without details. Empty: nowhere. `up` and `serve` have "
-                + "them at `API_LISTEN`, too."),
+                + "them at `API_LISTEN`, too.", shown: Redaction.url),
         Setting(
             "LOG_LEVEL", .logging, default: "info", .choice, \.logLevel, "The least level that is logged."),
         Setting(
