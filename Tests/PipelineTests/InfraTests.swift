@@ -43,6 +43,7 @@ import Testing
         let (services, secrets) = try self.compose()
         #expect(secrets == [])
         let known = Set(Settings.table.map(\.name) + SettingsEnvironment.compose.map(\.name))
+        let aliases = Settings.table.flatMap(\.aliases)
         let ours = services.filter(\.isOurs)
         #expect(Set(ours.map(\.name)).isSuperset(of: ["migrate", "producer", "stream", "index", "serve"]))
         for service in services where !service.isOurs {
@@ -54,7 +55,8 @@ import Testing
             for service in ours {
                 // libpq reads it itself.
                 #expect(
-                    Set(service.environment).subtracting(known).subtracting(["PGPASSWORD"]) == [], "\(service.name)")
+                    Set(service.environment).subtracting(known).subtracting(["PGPASSWORD"]).subtracting(aliases) == [],
+                    "\(service.name)")
                 let command = try #require(service.command.first)
                 #expect(overview.contains("\n  \(command) "), "\(service.name): \(command)")
                 let help = try deployment.command([command, "--help"])
@@ -71,13 +73,46 @@ import Testing
     }
 }
 
-/// Who gets the database's password, and whether any password gets there.
+/// Who gets the database's password and other secrets, and whether any gets there.
 @Suite struct InfraSecretTests {
-    @Test func onlyRolesThatUseTheDatabaseHaveItsPassword() throws {
+    private func services() throws -> [(key: String, value: JSONValue)] {
         let output = try PythonTool.run([
             PackageRoot.path + "/Tests/PipelineTests/compose.py", PackageRoot.path + "/infra/docker-compose.yml",
         ])
-        let services = try JSONValue.parse(output)["services"]?.object ?? []
+        return (try JSONValue.parse(output)["services"]?.object ?? []).map { ($0.key, $0.value) }
+    }
+
+    /// Every secret that infra/.env may hold is blank in the roles that have no use for it, under each of its names. So is each
+    /// other name of a setting that the file sets: two values would end the start.
+    @Test func everySecretIsKeptFromThoseWhoDoNotUseIt() throws {
+        // Shown as nothing but stars.
+        let secrets = Settings.table.filter { $0.shown("s3cret") == "***" }
+        #expect(
+            Set(secrets.map(\.name)).isSuperset(of: ["POSTGRES_DSN", "KAFKA_SASL_PASSWORD", "LAKE_S3_ACCESS_KEY_ID"]))
+        let (database, lake) = (["migrate", "index", "serve"], ["stream", "serve"])
+        let kafka = ["producer", "stream", "index", "serve"]
+        let users = [
+            "POSTGRES_DSN": database, "PGPASSWORD": database, "LAKE_S3_ACCESS_KEY_ID": lake,
+            "LAKE_S3_SECRET_ACCESS_KEY": lake, "KAFKA_SASL_PASSWORD": kafka, "KAFKA_PROPERTIES": kafka,
+        ]
+        for (name, service) in try services() where service["image"]?.string?.hasPrefix("medallion:") == true {
+            // The simulator is given no file.
+            guard name != "simulator" else { continue }
+            let values = Dictionary(
+                uniqueKeysWithValues: (service["values"]?.object ?? []).map { ($0.key, $0.value.string ?? "?") })
+            for variable in secrets.map(\.name) + ["PGPASSWORD", "POSTGRES_PASSWORD"] {
+                let isUser = users[variable]?.contains(name) == true
+                #expect(isUser ? values[variable] != "" : values[variable] == "", "\(name): \(variable)")
+            }
+            for setting in Settings.table
+            where setting.shown("s3cret") == "***" || values[setting.name]?.isEmpty == false {
+                for alias in setting.aliases { #expect(values[alias] == "", "\(name): \(alias)") }
+            }
+        }
+    }
+
+    @Test func onlyRolesThatUseTheDatabaseHaveItsPassword() throws {
+        let services = try services()
         var holders: Set<String> = []
         for (name, service) in services {
             let values = service["values"]?.object ?? []
@@ -89,7 +124,8 @@ import Testing
                 !values.contains { $0.key == "POSTGRES_DSN" && $0.value.string?.contains("PASSWORD") == true },
                 "\(name)")
             #expect(
-                values.contains { $0.key == "POSTGRES_DSN" } == ["migrate", "index", "serve"].contains(name), "\(name)")
+                values.contains { $0.key == "POSTGRES_DSN" && $0.value.string?.isEmpty == false }
+                    == ["migrate", "index", "serve"].contains(name), "\(name)")
         }
         #expect(holders == ["postgres", "migrate", "index", "serve"])
     }
