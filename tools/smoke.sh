@@ -55,7 +55,7 @@ try_everything() {
     await_documents
     local health event id title found
     health=$(ask /health) || fail "$url/health does not answer"
-    say "health: $(jq -c '.dependencies | map_values(.state)' <<<"$health")"
+    say "health: $(jq -c 'if .dependencies then .dependencies | map_values(.state) else .status end' <<<"$health")"
     event=$(ask '/events/recent?limit=1' | jq -c '.events[0]')
     id=$(jq -r .doc_id <<<"$event")
     title=$(jq -r .title <<<"$event")

@@ -11,12 +11,16 @@ extension AccessConfiguration {
         keyRate = settings.apiKeyRate
         addressRate = settings.apiAddressRate
         requestsAtOncePerKey = settings.apiConnectionsPerKey
-        connectionsPerAddress = settings.apiConnectionsPerAddress
+        requestsAtOncePerAddress = settings.apiRequestsPerAddress
         guard settings.isAPILocal || !settings.apiHosts.isEmpty else { return }
-        local = LocalAccess(
+        var local = LocalAccess(
             trust: LocalTrust(hosts: settings.apiHosts, origins: settings.apiCORSOrigins),
             readsAnonymously: settings.isAPILocal && settings.isAnonymousReadAllowed && !settings.isAnonymousReadForAll,
-            isUnlimited: settings.isAPILocal && settings.isAddressRateAutomatic)
+            isUnlimited: settings.isAPILocal && settings.isAddressRateAutomatic, isAlone: settings.isAPILocal)
+        local.refusesProxied = !settings.apiHosts.isEmpty && settings.apiTrustedProxies.isEmpty
+        local.hasAnyNumberOfStreams = settings.isAPILocal && settings.areStreamsPerAddressAutomatic
+        local.hasAnyNumberAtOnce = settings.isAPILocal && settings.areConnectionsPerAddressAutomatic
+        self.local = local
     }
 
     /// What an operator may not have meant to leave open.

@@ -103,6 +103,19 @@ import Testing
         #expect(settings.postgresDirectory == "\(here)/data/postgres")
     }
 
+    /// No part of an address may be taken for a password: addresses are shown.
+    @Test func addressesHaveNoUser() throws {
+        for name in ["KAFKA_BROKERS", "API_LISTEN", "BROKER_LISTEN", "METRICS_LISTEN"] {
+            for text in [
+                "s3cret@127.0.0.1:1", "me:s3cret@127.0.0.1:1", "me:s3cret,x@127.0.0.1:1", "127.0.0.1?s3cret:1",
+                "127.0.0.1#s3cret:1",
+            ] {
+                let error = #expect(throws: SettingsError.self) { try Settings(environment: [name: text]) }
+                #expect(error?.description.contains("s3cret") == false, "\(error?.description ?? "")")
+            }
+        }
+    }
+
     @Test func anonymousReadFollowsTheAddressUnlessItIsSet() throws {
         for (listen, word, isAllowed) in [
             ("127.0.0.1:1", "", true), ("127.1.2.3:1", "auto", true), ("[::1]:1", "", true), ("localhost:1", "", true),
@@ -125,6 +138,8 @@ import Testing
         #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
         let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
         #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
+        // What comes through a proxy is counted on the loopback interface, too.
+        #expect(here.apiRequestsPerAddress == 1_000 && here.apiStreamsPerAddress == 100)
         #expect(here.apiConnectionsPerKey == 2_500 && open.apiConnectionsPerKey == 2_500)
         let few = try Settings(environment: [
             "API_LISTEN": "0.0.0.0:1", "API_MAX_CONNECTIONS": "5", "API_CONNECTIONS_PER_KEY": "0",

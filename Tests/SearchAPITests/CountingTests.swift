@@ -182,7 +182,7 @@ func posting(_ target: String, _ body: String, _ fields: String = "Content-Type:
         let key = try keys.make(.read)
         var configuration = AccessConfiguration()
         configuration.requestsAtOncePerKey = 2
-        configuration.connectionsPerAddress = 1
+        configuration.requestsAtOncePerAddress = 1
         let access = AccessGuard(configuration, hasKeys: true, metrics: MetricsRegistry())
         access.use(KeyRing(keys.read()))
         func request(_ key: String?, from address: String, isForwarded: Bool) -> HTTPRequest {
@@ -192,18 +192,45 @@ func posting(_ target: String, _ body: String, _ fields: String = "Content-Type:
             return request
         }
         let keyed = request(key, from: "192.0.2.1", isForwarded: true)
-        var holds = [try access.share(keyed, .open), try access.share(keyed, .open)]
-        let refusal = #expect(throws: APIError.self) { try access.share(keyed, .open) }
+        var holds = [try access.share(keyed, .open, .unasked), try access.share(keyed, .open, .unasked)]
+        let refusal = #expect(throws: APIError.self) { try access.share(keyed, .open, .unasked) }
         #expect(refusal?.status == 429 && refusal?.type == "too_many_at_once")
         #expect(refusal?.headers["Retry-After"] == "1")
-        #expect(try access.share(keyed, .probe) == nil, "probes are never counted")
+        #expect(try access.share(keyed, .probe, .unasked) == nil, "probes are never counted")
         let anonymous = request(nil, from: "2001:db8::1", isForwarded: true)
-        holds.append(try access.share(anonymous, .open))
+        holds.append(try access.share(anonymous, .open, .unasked))
         let neighbour = request("mdl_wrong", from: "2001:db8::2", isForwarded: true)
-        #expect(throws: APIError.self, "one network") { try access.share(neighbour, .open) }
+        #expect(throws: APIError.self, "one network") { try access.share(neighbour, .open, .unasked) }
         let direct = request(nil, from: "2001:db8::1", isForwarded: false)
-        #expect(try access.share(direct, .open) == nil, "its connections are counted")
+        #expect(try access.share(direct, .open, .unasked) == nil, "its connections are counted")
+        let proxied = AccessGuard.Standing.proxied(header: "via")
+        #expect(try access.share(direct, .open, proxied) == nil, "as are those of a proxy, where this machine's are")
         holds = []
-        #expect(try access.share(keyed, .open) != nil && access.share(neighbour, .open) != nil)
+        #expect(try access.share(keyed, .open, .unasked) != nil && access.share(neighbour, .open, .unasked) != nil)
+    }
+
+    /// Where the connections of the loopback interface are not counted, what a proxy on this machine brings is.
+    @Test func aProxyOnThisMachineHasSoManyAtOnce() throws {
+        let keys = TestKeys()
+        let key = try keys.make(.read)
+        var configuration = AccessConfiguration()
+        configuration.requestsAtOncePerAddress = 1
+        configuration.local = LocalAccess(
+            trust: LocalTrust(), readsAnonymously: true, isUnlimited: true, isAlone: true)
+        configuration.local?.hasAnyNumberAtOnce = true
+        let access = AccessGuard(configuration, hasKeys: true, metrics: MetricsRegistry())
+        access.use(KeyRing(keys.read()))
+        func share(_ headers: HTTPHeaders) throws -> HTTPHold? {
+            var headers = headers
+            headers.add("Host", "localhost")
+            let request = HTTPRequest(target: "/docs", headers: headers, client: IPAddress("127.0.0.1"))
+            return try access.share(request, .open, access.standing(of: request, access.caller(headers)))
+        }
+        let hold = try share(["Via": "1.1 p"])
+        #expect(hold != nil)
+        #expect(throws: APIError.self) { try share(["X-Forwarded-For": "203.0.113.9"]) }
+        #expect(throws: APIError.self) { try share(["Origin": "https://evil.example"]) }
+        // This machine's are not counted, and those with a key against their key alone.
+        for headers in [[:], ["X-API-Key": key]] as [HTTPHeaders] { #expect(try share(headers) == nil) }
     }
 }

@@ -23,7 +23,7 @@ import Testing
         access.isAnonymousReadAllowed = false
         access.addressRate = 5
         access.local = LocalAccess(
-            trust: LocalTrust(hosts: hosts, origins: origins), readsAnonymously: true, isUnlimited: true)
+            trust: LocalTrust(hosts: hosts, origins: origins), readsAnonymously: true, isUnlimited: true, isAlone: true)
         return access
     }
 
@@ -102,12 +102,25 @@ import Testing
         access.isAnonymousReadAllowed = true
         access.local?.readsAnonymously = false
         access.addressRate = 0
+        let proxied = [("Host", "search.example"), ("X-Forwarded-For", "203.0.113.9")]
+        let named: [[(String, String)]] = [[], [("Host", "search.example")], [("Origin", "https://app.example")]]
+        // Whom a declared proxy brings is meant, and whoever comes where no names were given.
         try await withAPI(fixture(access)) { port in
-            for headers in [
-                [], [("X-Forwarded-For", "203.0.113.9")], [("Host", "search.example")],
-                [("Host", "search.example"), ("X-Forwarded-For", "203.0.113.9")], [("Origin", "https://app.example")],
-            ] {
+            for headers in named + [[proxied[1]], proxied] {
+                let reply = try await Self.ask(port, "/events/recent", headers)
+                #expect(reply.status == 200, "\(headers)")
+            }
+        }
+        // Without it the names say who is meant, and a proxy passes anybody on under them.
+        access.local?.refusesProxied = true
+        try await withAPI(fixture(access)) { port in
+            for headers in named {
                 #expect(try await Self.ask(port, "/events/recent", headers).status == 200, "\(headers)")
+            }
+            for headers in [[proxied[1]], proxied, [("Via", "1.1 p")]] {
+                let reply = try await Self.ask(port, "/events/recent", headers)
+                #expect(reply.status == 401 && reply.body.contains("API_TRUSTED_PROXIES"), "\(headers)")
+                #expect(try await Self.ask(port, "/docs", headers).status == 200, "the page asks for a key")
             }
             for headers in [[("Host", "evil.example")], [("Host", "evil.example"), ("X-Forwarded-For", "1.2.3.4")]] {
                 let reply = try await Self.ask(port, "/events/recent", headers)

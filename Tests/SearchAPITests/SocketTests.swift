@@ -28,7 +28,7 @@ import Testing
         Case(method: "GET", target: "/trace/d-bridge", status: 200, expected: "bronze"),
         Case(method: "GET", target: "/trace/d%2Dbridge", status: 200, expected: "bronze"),
         Case(method: "GET", target: "/trace/none", status: 404, expected: "not_found"),
-        Case(method: "GET", target: "/health", status: 200, expected: "dependencies"),
+        Case(method: "GET", target: "/health", status: 200, expected: "status"),
         Case(method: "POST", target: "/search", body: "{", status: 400, expected: "json_invalid"),
         Case(method: "POST", target: "/search", body: "{}", status: 422, expected: "validation"),
         Case(method: "GET", target: "/events/recent?limit=0", status: 422, expected: "validation"),

@@ -7,12 +7,12 @@ extension Settings {
             "API_HOSTS", .api, default: "", .hostNames, \.apiHosts,
             "Names under which the API is asked, beside `localhost` and the loopback addresses. Without a key others get 421 "
                 + "where only this machine should ask (`API_LISTEN` on the loopback interface, no `API_TRUSTED_PROXIES`), "
-                + "and everywhere once this is set."),
+                + "and everywhere once this is set. What comes through a proxy that is not declared then needs a key."),
         Setting(
             "API_ANONYMOUS_READ", .api, default: "auto", .choice, \.apiAnonymousRead,
             "Whether requests without a key may read. `auto`: only those of this machine, that is where `API_LISTEN` is an "
                 + "address of the loopback interface, `API_TRUSTED_PROXIES` is empty, and the request names one of "
-                + "`API_HOSTS` and has no header of a proxy (`X-Forwarded-For`, `Via` and the like). "
+                + "`API_HOSTS` and shows no sign of a proxy (`X-Forwarded-For`, `Via` and the like, HTTP/1.0). "
                 + "`medallion keys create` makes keys."),
         Setting(
             "API_KEY_RATE", .api, default: "1000", .integer(0...1_000_000), \.apiKeyRate,
@@ -26,8 +26,8 @@ extension Settings {
             \.apiConnectionsPerAddressGiven,
             "Open connections of one address (IPv6: one /64); further ones get 429. Proxies of `API_TRUSTED_PROXIES` may "
                 + "have any number, and each client that they name so many requests at once. 0: any number. `auto`: a "
-                + "tenth of `API_MAX_CONNECTIONS`, and any number where `API_LISTEN` is an address of the loopback "
-                + "interface."),
+                + "tenth of `API_MAX_CONNECTIONS`, and any number for requests of this machine, as `API_ANONYMOUS_READ` has "
+                + "it."),
         Setting(
             "API_CONNECTIONS_PER_KEY", .api, default: "auto", .integerOrAuto(0...1_000_000),
             \.apiConnectionsPerKeyGiven,
@@ -39,8 +39,8 @@ extension Settings {
         Setting(
             "API_STREAMS_PER_ADDRESS", .api, default: "auto", .integerOrAuto(0...1_000_000),
             \.apiStreamsPerAddressGiven,
-            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 100, and any number "
-                + "where `API_LISTEN` is an address of the loopback interface."),
+            "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 100, and any number for "
+                + "requests of this machine, as `API_ANONYMOUS_READ` has it."),
         Setting(
             "API_TRUSTED_PROXIES", .api, default: "", .addressRanges, \.apiTrustedProxies,
             "Proxies whose word about the client's address counts, as addresses or ranges such as `10.0.0.0/8`. Set it "

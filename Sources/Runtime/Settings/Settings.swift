@@ -210,12 +210,19 @@ package struct Settings: Sendable {
     package var isAddressRateAutomatic: Bool { apiAddressRateGiven == nil }
     /// Open connections of one address; 0 for any number.
     package var apiConnectionsPerAddress: Int {
-        apiConnectionsPerAddressGiven ?? (isAPILocal ? 0 : max(1, apiConnectionsMax / 10))
+        isAPILocal && areConnectionsPerAddressAutomatic ? 0 : apiRequestsPerAddress
     }
+    /// Requests at once of one client whose connections cannot be counted, because they are a proxy's; 0 for any number.
+    package var apiRequestsPerAddress: Int { apiConnectionsPerAddressGiven ?? max(1, apiConnectionsMax / 10) }
+    /// Whether both were left to the program.
+    package var areConnectionsPerAddressAutomatic: Bool { apiConnectionsPerAddressGiven == nil }
     /// Requests of one key under way at once; 0 for any number.
     package var apiConnectionsPerKey: Int { apiConnectionsPerKeyGiven ?? max(1, apiConnectionsMax / 4) }
-    /// Streams of one address without a valid key at once; 0 = any number.
-    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? (isAPILocal ? 0 : 100) }
+    /// Streams of one address without a valid key at once; 0 = any number. Those of this machine are not counted where nothing
+    /// was set and ``isAPILocal``.
+    package var apiStreamsPerAddress: Int { apiStreamsPerAddressGiven ?? 100 }
+    /// Whether the limit was left to the program.
+    package var areStreamsPerAddressAutomatic: Bool { apiStreamsPerAddressGiven == nil }
     /// Where the API is asked from this machine.
     package var apiURL: String {
         // A server that listens everywhere is asked through the loopback interface.

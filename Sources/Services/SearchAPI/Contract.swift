@@ -164,8 +164,8 @@ extension SearchAPI {
             stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
         set.add(
             Contract.trace, async: { [self] input, request in try await trace(input, request, deadline: deadline()) })
-        set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.mayRead(request)) })
-        set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.mayRead(request)) })
+        set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.maySeeDetails(request)) })
+        set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.live, inline: { [self] _, _ in live() })
         set.add(Contract.status, inline: { [self] _, _ in pipelineStatus() })
         set.add(Contract.metrics, inline: { [self] _, _ in metricsText() })
@@ -215,8 +215,8 @@ extension SearchAPI {
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
         surroundings.admit = { [self] request, endpoint in
-            try access.admit(request, endpoint.access)
-            return try access.share(request, endpoint.access)
+            let standing = try access.admit(request, endpoint.access)
+            return try access.share(request, endpoint.access, standing)
         }
         surroundings.admitUnmatched = { [self] request in try access.admit(request, .open) }
         surroundings.replies = AccessGuard.replies

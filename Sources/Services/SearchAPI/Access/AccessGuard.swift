@@ -20,8 +20,9 @@ package struct AccessConfiguration: Sendable {
 
     /// Requests of one key that may be under way at once (`API_CONNECTIONS_PER_KEY`); 0 for any number.
     package var requestsAtOncePerKey = 0
-    /// The same of one client behind a trusted proxy (`API_CONNECTIONS_PER_ADDRESS`); 0 for any number.
-    package var connectionsPerAddress = 0
+    /// The same of one client behind a trusted proxy, and of one that nobody declared (`API_CONNECTIONS_PER_ADDRESS`); 0 for any
+    /// number.
+    package var requestsAtOncePerAddress = 0
 
     /// Seconds' worth of requests that may come at once.
     static let burstSeconds = 2
@@ -146,29 +147,33 @@ final class AccessGuard: Sendable {
         }
     }
 
+    /// - Returns: where it comes from.
     /// - Throws: 401, 403 or 429 where the request must not be served; 503 while that is not known.
-    func admit(_ request: HTTPRequest, _ access: EndpointAccess) throws {
-        if access == .probe { return }
+    @discardableResult
+    func admit(_ request: HTTPRequest, _ access: EndpointAccess) throws -> Standing {
+        if access == .probe { return .unasked }
         let caller = try caller(request.headers)
         let standing = standing(of: request, caller)
         try count(caller, request.client, isUnlimited: standing == .local && configuration.local?.isUnlimited == true)
         let needed: Role
         switch access {
-        case .probe: return
+        case .probe: return standing
         case .open:
             if case .foreign(let mismatch, proxyHeader: nil) = standing { throw refusal(mismatch) }
-            return
+            return standing
         case .role(let name): needed = Role(rawValue: name) ?? .admin
         case .roleOrAnonymous(let name):
             needed = Role(rawValue: name) ?? .admin
             guard caller == .anonymous else { break }
-            if try isReadingAllowed(standing) { return }
-            if let header = standing.proxyHeader, configuration.local?.readsAnonymously == true {
+            if try isReadingAllowed(standing) { return standing }
+            if let header = standing.proxyHeader, let local = configuration.local,
+                local.readsAnonymously || local.refusesProxied
+            {
                 throw refusal(ofProxied: header)
             }
         }
         switch caller {
-        case .key(let key) where key.role >= needed: return
+        case .key(let key) where key.role >= needed: return standing
         case .key(let key):
             throw refusal(
                 403, "forbidden",

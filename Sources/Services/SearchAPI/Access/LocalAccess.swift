@@ -10,13 +10,27 @@ package struct LocalAccess: Sendable {
     package var readsAnonymously: Bool
     /// Whether their number is not limited (`API_ADDRESS_RATE=auto`).
     package var isUnlimited: Bool
+    /// Whether nobody else reaches the server by himself. Elsewhere such a request may come from anywhere: all that it has is
+    /// a name in `Host`.
+    package var isAlone: Bool
+    /// Whether reading without a key is refused to what comes through a proxy, though others may: the names in `API_HOSTS` say
+    /// who is meant, and a proxy that nobody declared brings anybody.
+    package var refusesProxied = false
+    /// Whether the number of their streams is not limited (`API_STREAMS_PER_ADDRESS=auto`).
+    package var hasAnyNumberOfStreams = false
+    /// The same of requests at once (`API_CONNECTIONS_PER_ADDRESS=auto`).
+    package var hasAnyNumberAtOnce = false
 
-    /// Memberwise.
-    package init(trust: LocalTrust, readsAnonymously: Bool, isUnlimited: Bool) {
+    /// Memberwise, but for what is off unless it is asked for.
+    package init(trust: LocalTrust, readsAnonymously: Bool, isUnlimited: Bool, isAlone: Bool) {
         self.trust = trust
         self.readsAnonymously = readsAnonymously
         self.isUnlimited = isUnlimited
+        self.isAlone = isAlone
     }
+
+    /// Whether it matters that a request came through a proxy.
+    var minds: Bool { readsAnonymously || isUnlimited || refusesProxied }
 }
 
 extension AccessGuard {
@@ -28,6 +42,14 @@ extension AccessGuard {
         /// Through a proxy, but for one of our names.
         case proxied(header: String)
         case foreign(LocalTrust.Mismatch, proxyHeader: String?)
+
+        /// Whether it comes from elsewhere, as far as that can be told.
+        var isElsewhere: Bool {
+            switch self {
+            case .unasked, .local: false
+            case .proxied, .foreign: true
+            }
+        }
 
         var proxyHeader: String? {
             switch self {
@@ -42,7 +64,7 @@ extension AccessGuard {
         if case .key = caller { return .unasked }
         guard let local = configuration.local else { return .unasked }
         let (header, mismatch) = local.trust.judge(request)
-        if let header, local.readsAnonymously || local.isUnlimited { noteProxy(header) }
+        if let header, local.minds { noteProxy(header) }
         if let mismatch { return .foreign(mismatch, proxyHeader: header) }
         return header.map { .proxied(header: $0) } ?? .local
     }
@@ -54,7 +76,7 @@ extension AccessGuard {
         if configuration.isAnonymousReadAllowed {
             // Those who opened it to all did not open it to every page that a browser behind their firewall shows.
             if case .foreign(let mismatch, _) = standing { throw refusal(mismatch) }
-            return true
+            return standing.proxyHeader == nil || configuration.local?.refusesProxied != true
         }
         guard configuration.local?.readsAnonymously == true else { return false }
         if case .foreign(let mismatch, proxyHeader: nil) = standing { throw refusal(mismatch) }
@@ -76,21 +98,34 @@ extension AccessGuard {
         refusal(
             401, "key_missing",
             "a key is needed, since the request came through a proxy (\(header)): Authorization: Bearer, or X-API-Key; "
-                + "`medallion keys create` makes one. Name the proxy in API_TRUSTED_PROXIES; API_ANONYMOUS_READ=true opens "
-                + "reading to all",
+                + "`medallion keys create` makes one. Name the proxy in API_TRUSTED_PROXIES; API_ANONYMOUS_READ=true then "
+                + "opens reading to all",
             ["WWW-Authenticate": "Bearer realm=\"medallion\""])
     }
 
     // MARK: What callers are told
 
-    /// Whether the caller may see what readers may, for endpoints that tell strangers less.
-    func mayRead(_ request: HTTPRequest) -> Bool {
+    /// Whether the caller is told addresses, folders and errors, for endpoints that tell strangers less: with a key, or on this
+    /// machine. That reading is open to all makes nobody an operator.
+    func maySeeDetails(_ request: HTTPRequest) -> Bool {
         guard let caller = try? caller(request.headers) else { return false }
         switch caller {
         case .key(let key): return key.role >= .read
-        case .anonymous: return (try? isReadingAllowed(standing(of: request, caller))) == true
+        case .anonymous:
+            guard let local = configuration.local, local.isAlone, standing(of: request, caller) == .local else {
+                return false
+            }
+            return local.readsAnonymously || configuration.isAnonymousReadAllowed
         case .unknownKey: return false
         }
+    }
+
+    /// Whether the request's stream counts against its address or key.
+    func countsStreams(_ request: HTTPRequest) -> Bool {
+        guard configuration.local?.hasAnyNumberOfStreams == true, let caller = try? caller(request.headers) else {
+            return true
+        }
+        return standing(of: request, caller) != .local
     }
 
     /// Whether the caller may see what is inside.

@@ -102,7 +102,7 @@ export async function api(path, body = undefined, signal = undefined) {
     throw new Error(`the server answered ${response.status} with something that is not JSON`);
   }
   if (response.status === 401) dispatchEvent(new CustomEvent("key-needed", { detail: reply.error?.message ?? "" }));
-  if (!response.ok && !(path === "/health" && reply.dependencies)) throw new APIFailure(response.status, reply.error);
+  if (!response.ok && !(path === "/health" && reply.status)) throw new APIFailure(response.status, reply.error);
   return reply;
 }
 

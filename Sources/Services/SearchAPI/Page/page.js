@@ -10,7 +10,9 @@ async function pollHealth() {
   const banner = byId("banner");
   try {
     const health = await api("/health");
-    const entries = Object.entries(health.dependencies);
+    // Without a key the state may be all that is told.
+    const entries = Object.entries(health.dependencies
+      ?? { platform: { state: health.status, message: "a key shows what it is", detail: {} } });
     box.replaceChildren(...entries.map(([name, entry]) => {
       const figures = Object.entries(entry.detail).map(([key, value]) => `${key}: ${value}`).join("\n");
       return el("span", {

@@ -64,10 +64,11 @@ extension SearchAPI {
             throw APIError.unavailable("the stream", "it has \(configuration.streamsMax) clients, as many as may be")
         }
         let caller = streamCaller(request)
-        if let caller {
-            guard streamSeats.take(caller) else { throw Self.tooManyStreams(caller, streamSeats.limit(of: caller)) }
+        let counted = access.countsStreams(request) ? caller : nil
+        if let counted {
+            guard streamSeats.take(counted) else { throw Self.tooManyStreams(counted, streamSeats.limit(of: counted)) }
         }
-        defer { if let caller { streamSeats.leave(caller) } }
+        defer { if let counted { streamSeats.leave(counted) } }
         try await hub.serve(
             EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
             for: caller, to: writer
