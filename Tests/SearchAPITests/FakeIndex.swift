@@ -273,8 +273,8 @@ final class FakeStore: RetrievalStore {
     func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64 {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
+            guard state.answers.count > Int(clamping: bounds.rowsUntilDue) else { return 0 }
             let excess = state.answers.count - Int(clamping: bounds.rowsLeft)
-            guard excess > 0 else { return 0 }
             state.answers.removeFirst(excess)
             return Int64(excess)
         }

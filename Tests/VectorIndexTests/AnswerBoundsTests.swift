@@ -56,6 +56,14 @@ import VectorIndex
         let seconds: Int64 = 10_000_000 - 24_900
         #expect(try tidy(store, AnswerBounds(retentionMilliseconds: seconds * 1_000)) == 50)
         #expect(try numbers(connection) == Array(24_900..<25_000))
+        // While all fit none goes, and then many at once: finding them reads the whole index.
+        let bounds = AnswerBounds(rowsMax: 1_600)
+        try fill(connection, 25_000..<26_475)
+        #expect(try tidy(store, bounds) == 0 && numbers(connection).count == 1_575)
+        try fill(connection, 26_475..<26_476)
+        #expect(try tidy(store, bounds) == 76 && numbers(connection) == Array(24_976..<26_476))
+        try connection.script("DELETE FROM answers WHERE answer_id >= 'a25'", timeoutMilliseconds: limit)
+        try fill(connection, 24_900..<24_976)
         // The indexer's way is the same.
         let removed = try fixture.writer.tidyAnswers(
             AnswerBounds(rowsMax: 1), nowMilliseconds: now, timeoutMilliseconds: limit)

@@ -20,8 +20,11 @@ package struct AnswerBounds: Sendable, Equatable {
     package static let answerBytesMax = 65_536
     /// Removing makes room for this share of the bounds, so that it is not due again with the next answer.
     private static let shareFreed: Int64 = 16
-    /// After this share of the bounds was added, it is time to look again. With 16 processes the bounds still hold.
+    /// After this share of the bounds was added, it is time to look again.
     private static let shareUnseen: Int64 = 256
+    /// What may still be added when removing begins. So the bounds hold with four processes, of which each adds as much as it may
+    /// between two looks.
+    private static let shareAhead: Int64 = 64
 
     /// Whether there is any bound but that in time.
     package var areInSize: Bool { rowsMax > 0 || bytesMax > 0 }
@@ -29,6 +32,11 @@ package struct AnswerBounds: Sendable, Equatable {
     package var rowsLeft: Int64 { rowsMax > 0 ? rowsMax - rowsMax / Self.shareFreed : .max }
     /// What removing leaves.
     package var bytesLeft: Int64 { bytesMax > 0 ? bytesMax - bytesMax / Self.shareFreed : .max }
+
+    /// With more, removing is due.
+    package var rowsUntilDue: Int64 { rowsMax > 0 ? rowsMax - rowsMax / Self.shareAhead : .max }
+    /// With more, removing is due.
+    package var bytesUntilDue: Int64 { bytesMax > 0 ? bytesMax - bytesMax / Self.shareAhead : .max }
 
     /// Whether so much was added since the last look that another one is due.
     package func isLookDue(rowsAdded: Int64, bytesAdded: Int64) -> Bool {

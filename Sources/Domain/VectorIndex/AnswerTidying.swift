@@ -44,7 +44,7 @@ struct RemoveOldAnswers: PostgresStatement {
 
 /// Removes the answers that are too many, the oldest first, some at a time. Of those given without a key only the newest half of
 /// the bounds is as good as the others: beyond it they go first, so that strangers cannot push out what people with keys were
-/// told. Where only one sort is asked for, it may have all the room.
+/// told. Where only one sort is asked for, it may have all the room. While all fit, none goes; else they go in a large step.
 ///
 /// One process at a time looks; what a second one would find at the same moment is the same.
 struct TrimAnswers: PostgresStatement {
@@ -60,14 +60,17 @@ struct TrimAnswers: PostgresStatement {
         ), placed AS (
             SELECT answer_id, row_number() OVER kept AS place, sum(bytes) OVER kept AS total FROM sorted
             WINDOW kept AS (ORDER BY is_beyond, created_at DESC, answer_id DESC ROWS UNBOUNDED PRECEDING)
+        ), excess AS (
+            SELECT count(*) > $5 OR sum(bytes) > $6 AS is_due FROM sorted
         ), gone AS (
             DELETE FROM answers WHERE answer_id IN (
-                SELECT answer_id FROM placed WHERE place > $1 OR total > $2 ORDER BY place DESC LIMIT 10000)
+                SELECT answer_id FROM placed WHERE (SELECT is_due FROM excess) AND (place > $1 OR total > $2)
+                ORDER BY place DESC LIMIT 10000)
             RETURNING 1
         )
         SELECT count(*) FROM gone
         """
-    static let parameterTypes: [PostgresType] = [.int8, .int8, .int8, .int8]
+    static let parameterTypes: [PostgresType] = [.int8, .int8, .int8, .int8, .int8, .int8]
     let bounds: AnswerBounds
 
     func bind(into parameters: inout PostgresParameters) {
@@ -75,6 +78,8 @@ struct TrimAnswers: PostgresStatement {
         parameters.append(bounds.bytesLeft)
         parameters.append(bounds.rowsMax > 0 ? bounds.rowsMax : .max)
         parameters.append(bounds.bytesMax > 0 ? bounds.bytesMax : .max)
+        parameters.append(bounds.rowsUntilDue)
+        parameters.append(bounds.bytesUntilDue)
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }

@@ -60,8 +60,14 @@ extension SearchAPI {
             retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
         ).bounded()
         // An answer that could not be kept cannot be traced: then there is no answer.
-        try await stores.run(deadline: deadline) { store, timeout in
-            try store.save(stored, timeoutMilliseconds: timeout)
+        do {
+            try await stores.run(deadline: deadline) { store, timeout in
+                try store.save(stored, timeoutMilliseconds: timeout)
+            }
+        } catch {
+            // It may be kept all the same, where the client left or the reply of the database did not come.
+            await answers.kept(bytes: stored.bytes)
+            throw error
         }
         await answers.kept(bytes: stored.bytes)
         return made
