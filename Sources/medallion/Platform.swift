@@ -168,6 +168,7 @@ final class Platform: Sendable {
     func postgresService() -> any Service {
         var configuration = EmbeddedPostgresConfiguration(folder: settings.postgresDirectory)
         configuration.programsFolder = settings.postgresBinDirectory
+        configuration.connectionsMax = settings.apiLanes + EmbeddedPostgresConfiguration.otherConnections
         let server = EmbeddedPostgres(
             configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
         return ClosureService(name: server.name) { [self] stop in

@@ -15,4 +15,7 @@ extension Settings {
             "API_TRACE_LANES", .api, default: "2", .integer(1...64), \.apiTraceLanes,
             "The same for `/trace`, which may wait for the object storage."),
     ]
+
+    /// All lanes of the API together; each has a connection to the database.
+    package var apiLanes: Int { apiSearchLanes + apiFilteredLanes + apiFeedLanes + apiTraceLanes }
 }

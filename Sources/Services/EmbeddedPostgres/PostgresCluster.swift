@@ -10,7 +10,11 @@ package struct EmbeddedPostgresConfiguration: Sendable {
     package var programsFolder = ""
     /// Megabytes of Postgres's own page cache.
     package var sharedBuffersMegabytes = 128
+    /// Connections at once: those of the API's lanes, and ``otherConnections``.
     package var connectionsMax = 40
+    /// Connections of everything but the API's lanes: roles, replays and commands, each with a few, and the three that Postgres
+    /// keeps for its superuser.
+    package static let otherConnections = 30
     /// False skips fsync: for tests, whose data may be lost with the machine.
     package var isDurable = true
 
