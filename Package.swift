@@ -249,7 +249,7 @@ let package = Package(
                 "Zstd", "Files", "CRDKafka", "Events", "Bytes",
             ]),
         tests(
-            "SearchAPITests", exclude: ["api_conformance.py", "stream_clients.py"],
+            "SearchAPITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
             uses: [
                 "SearchAPI", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events",
                 "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry", "Health",

@@ -91,3 +91,33 @@ import Testing
         #expect(open.contains("<form id=\"key-form\" class=\"banner key-form\" autocomplete=\"off\" hidden=\"\">"))
     }
 }
+
+/// The page's scripts without a browser.
+@Suite struct PageScriptTests {
+    private static let node = ["/usr/bin/node", "/usr/local/bin/node"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
+
+    /// A poll follows a bounded number of pages that were cut short; what is behind them is not shown, and the rate says so.
+    @Test(.enabled(if: node != nil, "needs node")) func theFeedSaysWhenThereIsMoreThanItShows() async throws {
+        let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        let page = here.appending(path: "../../Sources/Services/SearchAPI/Page").standardizedFileURL
+        let node = try #require(Self.node)
+        let rates = try await Lane(name: "node").run {
+            let folder = FileManager.default.temporaryDirectory.appending(path: "medallion-page-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: folder) }
+            try FileManager.default.copyItem(at: page, to: folder)
+            try Data(#"{"type": "module"}"#.utf8).write(to: folder.appending(path: "package.json"))
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: node)
+            process.arguments = [here.appending(path: "feed_page.mjs").path, folder.path]
+            let output = Pipe()
+            process.standardOutput = output
+            try process.run()
+            let bytes = output.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+        #expect(rates == ["all", "all", "over", "all"])
+    }
+}

@@ -44,7 +44,7 @@ async function poll() {
       reply.events.push(...page.events);
     }
     state.reachable = true;
-    accept(reply);
+    accept(reply, page.complete === false);
   } catch (error) {
     state.reachable = false;
     state.failure = error.message;
@@ -52,7 +52,8 @@ async function poll() {
   setTimeout(poll, document.hidden ? 5 * pollMilliseconds : pollMilliseconds);
 }
 
-function accept(reply) {
+/** `isCutShort`: there may be more that is new than what came, and nobody will ask for it again. */
+function accept(reply, isCutShort) {
   setServerTime(reply.now);
   if (state.generation !== null && state.generation !== reply.generation) {
     list.replaceChildren();
@@ -78,7 +79,7 @@ function accept(reply) {
     state.arrivals.push(serverNow());
   }
   if (state.seen.size > 20000) state.seen = new Set([...state.seen].slice(-5000));
-  state.isCapped = reply.events.length >= pollMax && list.children.length > 0;
+  state.isCapped = (isCutShort || reply.events.length >= pollMax) && list.children.length > 0;
   state.waiting = state.waiting.slice(-rowsMax);
   flush();
 }
@@ -135,7 +136,7 @@ function tick() {
   for (const clock of list.querySelectorAll("time")) clock.textContent = span(now - Number(clock.dataset.since));
   state.arrivals = state.arrivals.filter((time) => now - time < 10000);
   const rate = (state.arrivals.length / 10).toFixed(1);
-  byId("rate").textContent = state.arrivals.length ? `${state.isCapped ? "over " : ""}${rate} documents/s` : "";
+  byId("rate").textContent = state.arrivals.length || state.isCapped ? `${state.isCapped ? "over " : ""}${rate} documents/s` : "";
   const { text, level } = freshness(now);
   const pill = byId("freshness");
   pill.textContent = text;
