@@ -53,7 +53,8 @@ import Testing
             generation: .random(in: 0...Int64.max, using: &generator),
             indexVersion: .random(in: 0...Int64.max, using: &generator),
             offset: .random(in: 0...1_000, using: &generator),
-            fingerprint: .random(in: 0...UInt64.max, using: &generator))
+            fingerprint: .random(in: 0...UInt64.max, using: &generator),
+            vectorPart: try #require(VectorPart.allCases.randomElement(using: &generator)))
         #expect(SearchCursor(text: cursor.text) == cursor)
         #expect(cursor.text.utf8.allSatisfy { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "/") })
         // Any changed character is noticed.

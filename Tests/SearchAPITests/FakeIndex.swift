@@ -20,6 +20,8 @@ final class FakeIndex: Sendable {
         var answers: [StoredAnswer] = []
         var indexVersion: Int64 = 0
         var generation: Int64 = 1
+        /// Those that were active before and are kept.
+        var previousGenerations: Set<Int64> = []
         /// Thrown by the next so many calls.
         var failures = 0
         /// Thrown by every call while it is set.
@@ -32,6 +34,8 @@ final class FakeIndex: Sendable {
         var exactDelayMilliseconds = 0
         /// The vector arm always finds too few, so that an exact search follows.
         var isVectorArmShort = false
+        /// What the index search finds is in another order than what an exact one does.
+        var isIndexOrderReversed = false
         /// Kinds of searches in the order in which they began.
         var scans: [CandidateQuery.VectorScan] = []
         /// Rows that the list of the newest walks at most.
@@ -45,6 +49,10 @@ final class FakeIndex: Sendable {
         var traceCauses: [String] = []
         /// A changed byte in every raw event.
         var isLakeTampered = false
+
+        func serves(_ wanted: Int64?) -> Bool {
+            wanted.map { $0 == generation || previousGenerations.contains($0) } ?? true
+        }
     }
 
     let state = Mutex(State())
@@ -207,13 +215,18 @@ final class FakeStore: RetrievalStore {
             throw SearchBoundReached(milliseconds: timeoutMilliseconds)
         }
         return index.state.withLock { state in
+            guard state.serves(query.generation) else {
+                return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
+            }
             let limit = query.indexVersion ?? .max
             let visible = state.documents.filter { $0.indexVersion <= limit && passes($0.row, query.filters) }
             var rows = visible.map(\.row)
             if let vector = query.vector, query.vectorLimit > 0 {
                 let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
                     .sorted { ($0.1, $1.0) > ($1.1, $0.0) }
-                for (rank, (place, score)) in scored.prefix(query.vectorLimit).enumerated() {
+                let isReversed = state.isIndexOrderReversed && query.vectorScan == .approximate
+                let given = isReversed ? scored.reversed() : scored
+                for (rank, (place, score)) in given.prefix(query.vectorLimit).enumerated() {
                     rows[place].vector = ArmPlace(rank: rank + 1, score: score)
                 }
             }
@@ -224,7 +237,8 @@ final class FakeStore: RetrievalStore {
                 rows[place].lexical = ArmPlace(rank: rank + 1, score: Double(count) / 10)
             }
             return CandidateSet(
-                candidates: rows.filter { $0.vector != nil || $0.lexical != nil }, generation: state.generation,
+                candidates: rows.filter { $0.vector != nil || $0.lexical != nil },
+                generation: query.generation ?? state.generation,
                 indexVersion: query.indexVersion ?? state.indexVersion,
                 isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
         }
@@ -233,6 +247,10 @@ final class FakeStore: RetrievalStore {
     func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
+            guard state.serves(query.generation) else {
+                return RecentPage(documents: [], generation: 0, next: nil, isGenerationServed: false)
+            }
+            let generation = query.generation ?? state.generation
             let all = state.documents.reversed().map {
                 RecentDocument(
                     document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds,
@@ -246,11 +264,11 @@ final class FakeStore: RetrievalStore {
             let passing = walked.filter { passes($0.document, query.filters) }
             if passing.count > query.limit {
                 let page = Array(passing.prefix(query.limit))
-                return RecentPage(documents: page, generation: state.generation, next: page.last?.position)
+                return RecentPage(documents: page, generation: generation, next: page.last?.position)
             }
             let isCut = wanted.count > walked.count
             return RecentPage(
-                documents: passing, generation: state.generation, next: isCut ? walked.last?.position : nil,
+                documents: passing, generation: generation, next: isCut ? walked.last?.position : nil,
                 isCutShort: isCut && passing.count < query.limit)
         }
     }

@@ -9,6 +9,45 @@ import VectorIndex
     private let limit = IndexFixture.limit
     private let source = IndexFixture.source
 
+    /// Of one that is not served, nothing is found, which is told apart from finding nothing.
+    @Test(arguments: [GenerationState.created, .candidate, .pruned, .previous, .active])
+    func onlyServedGenerationsAreRead(state: GenerationState) throws {
+        let fixture = try IndexFixture()
+        let vector = [Float](repeating: 0, count: 383) + [1]
+        _ = try fixture.writer.write(
+            [IndexFixture.document(1, text: "moss", embedding: vector)], timeoutMilliseconds: limit)
+        let connection = try fixture.connect()
+        try connection.script(
+            """
+            INSERT INTO generations VALUES (7, 1, 'candidate', '', '', now());
+            INSERT INTO generation_passages
+            SELECT 7, passage_id, version, logic_version, lineage, source_topic, source_partition, source_offset, from_version
+            FROM generation_passages
+            """, timeoutMilliseconds: limit)
+        if state == .active {
+            try fixture.generations.promote(7, timeoutMilliseconds: limit)
+        } else {
+            try connection.script(
+                "UPDATE generations SET state = '\(state.rawValue)' WHERE generation = 7", timeoutMilliseconds: limit)
+        }
+        let isServed = state == .active || state == .previous
+        let store = fixture.store
+        for (number, isServed) in [(Int64(7), isServed), (8, false)] {
+            let page = try store.recent(RecentQuery(limit: 5, generation: number), timeoutMilliseconds: limit)
+            #expect(page.isGenerationServed == isServed && page.documents.count == (isServed ? 1 : 0))
+            for vector in [nil, vector] {
+                for scan in [CandidateQuery.VectorScan.automatic, .approximate, .exact] {
+                    var query = IndexFixture.query("moss", vector: vector)
+                    query.generation = number
+                    query.vectorScan = scan
+                    let found = try store.candidates(for: query, timeoutMilliseconds: limit)
+                    #expect(found.isGenerationServed == isServed && found.candidates.count == (isServed ? 1 : 0))
+                }
+            }
+        }
+        #expect(try store.recent(RecentQuery(limit: 5), timeoutMilliseconds: limit).isGenerationServed)
+    }
+
     /// A replay of offsets 10 to 19 with other content, promoted, and rolled back.
     @Test func aReplayIsACompleteGenerationAndCanBeRolledBack() throws {
         let fixture = try IndexFixture()

@@ -116,8 +116,15 @@ package struct CandidateSet: Sendable {
     /// Whether the vector arm went through the index alone and found fewer than asked for, so that an exact search may
     /// find more.
     package var isVectorArmShort: Bool
+    /// False where the generation asked for is not served: it was never promoted, was pruned, or never was. Nothing was
+    /// found then, which does not mean that there is nothing.
+    package var isGenerationServed: Bool
 
-    package init(candidates: [Candidate], generation: Int64, indexVersion: Int64, isVectorArmShort: Bool = false) {
+    package init(
+        candidates: [Candidate], generation: Int64, indexVersion: Int64, isVectorArmShort: Bool = false,
+        isGenerationServed: Bool = true
+    ) {
+        self.isGenerationServed = isGenerationServed
         self.candidates = candidates
         self.isVectorArmShort = isVectorArmShort
         self.generation = generation

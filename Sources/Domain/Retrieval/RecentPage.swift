@@ -54,8 +54,14 @@ package struct RecentPage: Sendable {
     package var next: RecentPosition?
     /// True where reading ended at its bound before `limit` documents were found: there may be more behind `next`.
     package var isCutShort: Bool
+    /// False where the generation asked for is not served: it was never promoted, was pruned, or never was.
+    package var isGenerationServed: Bool
 
-    package init(documents: [RecentDocument], generation: Int64, next: RecentPosition?, isCutShort: Bool = false) {
+    package init(
+        documents: [RecentDocument], generation: Int64, next: RecentPosition?, isCutShort: Bool = false,
+        isGenerationServed: Bool = true
+    ) {
+        self.isGenerationServed = isGenerationServed
         self.documents = documents
         self.generation = generation
         self.next = next

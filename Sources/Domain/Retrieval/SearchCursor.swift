@@ -1,6 +1,17 @@
 import Bytes
 
-/// A place in one fused ranking: which ranking (generation, index version, request) and how far.
+/// How the vector arm's part of a ranking was found. All pages of a ranking are found alike, whatever the load: two ways of
+/// looking give two orders, and pages of both would repeat hits and leave others out.
+package enum VectorPart: UInt8, Sendable, CaseIterable {
+    /// Not at all: lexical searches, and hybrid ones while there are no vectors.
+    case absent = 0
+    /// Through the index.
+    case index = 1
+    /// Over all rows that pass the filters.
+    case exact = 2
+}
+
+/// A place in one fused ranking: which ranking (generation, index version, request, how it was found) and how far.
 ///
 /// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors.
 package struct SearchCursor: Sendable, Hashable {
@@ -10,17 +21,22 @@ package struct SearchCursor: Sendable, Hashable {
     package var offset: Int
     /// Fingerprint of query, mode and filters; a cursor only continues the search it came from.
     package var fingerprint: UInt64
+    /// How the pages before found their vector part.
+    package var vectorPart: VectorPart
 
-    package init(generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64) {
+    package init(
+        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, vectorPart: VectorPart
+    ) {
+        self.vectorPart = vectorPart
         self.generation = generation
         self.indexVersion = indexVersion
         self.offset = offset
         self.fingerprint = fingerprint
     }
 
-    private static let layoutVersion: UInt8 = 1
-    /// version, generation, index version, offset, fingerprint, checksum
-    private static let byteCount = 1 + 8 + 8 + 4 + 8 + 4
+    private static let layoutVersion: UInt8 = 2
+    /// version, generation, index version, offset, fingerprint, vector part, checksum
+    private static let byteCount = 1 + 8 + 8 + 4 + 8 + 1 + 4
 
     /// The text that a client sends back.
     package var text: String {
@@ -29,6 +45,7 @@ package struct SearchCursor: Sendable, Hashable {
         Self.append(UInt64(bitPattern: indexVersion), count: 8, to: &bytes)
         Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
         Self.append(fingerprint, count: 8, to: &bytes)
+        bytes.append(vectorPart.rawValue)
         Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: 4, to: &bytes)
         return Base64.string(bytes).replacingBase64Alphabet()
     }
@@ -46,6 +63,8 @@ package struct SearchCursor: Sendable, Hashable {
         indexVersion = Int64(bitPattern: Self.read(bytes, at: 9, count: 8))
         offset = Int(Self.read(bytes, at: 17, count: 4))
         fingerprint = Self.read(bytes, at: 21, count: 8)
+        guard let part = VectorPart(rawValue: bytes[29]) else { return nil }
+        vectorPart = part
         guard generation >= 0, indexVersion >= 0, text == self.text else { return nil }
     }
 

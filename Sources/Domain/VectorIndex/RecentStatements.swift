@@ -27,7 +27,7 @@ struct RecentDocuments: PostgresStatement {
     static let name = "recent_documents"
     static let sql = """
         WITH snapshot AS MATERIALIZED (
-            SELECT coalesce($10, (SELECT generation FROM active_generation)) AS generation
+            \(SearchSQL.servedGeneration("$10"))
         ), found AS MATERIALIZED (
             SELECT \(SearchSQL.columns), g.from_version, g.passage_id,
                 (SELECT v.created_at FROM index_versions v WHERE v.version = g.from_version) AS created_at,
@@ -100,7 +100,10 @@ struct RecentDocuments: PostgresStatement {
     static func page(of rows: [Row], for query: RecentQuery) -> RecentPage {
         let limit = rowLimit(query) - 1
         let documents = rows.compactMap(\.document).sorted { $0.position > $1.position }
-        let generation = rows.first?.generation ?? 0
+        guard let generation = rows.first?.generation else {
+            return RecentPage(
+                documents: [], generation: query.generation ?? 0, next: nil, isGenerationServed: false)
+        }
         if documents.count > limit {
             let page = Array(documents.prefix(limit))
             return RecentPage(documents: page, generation: generation, next: page.last?.position ?? query.before)

@@ -40,8 +40,8 @@ enum SearchSQL {
             }
         return """
             WITH snapshot AS MATERIALIZED (
-                SELECT coalesce($1, (SELECT generation FROM active_generation)) AS generation,
-                    coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version
+                SELECT generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version
+                FROM (\(servedGeneration("$1"))) served
             ), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
@@ -61,6 +61,16 @@ enum SearchSQL {
             LEFT JOIN (chosen c JOIN passages p ON p.id = c.id JOIN generation_passages g ON g.passage_id = c.id
                 AND g.generation = (SELECT generation FROM snapshot)) ON true
             """
+    }
+
+    /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one
+    /// that was never promoted is nobody's to read: both would look complete.
+    static func servedGeneration(_ wanted: String) -> String {
+        """
+        SELECT n.generation FROM generations n
+        WHERE n.generation = coalesce(\(wanted), (SELECT generation FROM active_generation))
+            AND n.state IN ('active', 'previous')
+        """
     }
 
     /// What a candidate shows; see ``CandidateColumns``.

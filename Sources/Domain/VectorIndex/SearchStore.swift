@@ -69,7 +69,7 @@ package final class SearchStore: RetrievalStore {
             ? try set(connection.run(HybridSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
             : try set(connection.run(VectorSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
         let nearest = found.candidates.count { $0.vector != nil }
-        guard nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
+        guard found.isGenerationServed, nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
         guard query.vectorScan == .automatic else {
             found.isVectorArmShort = true
             return found
@@ -172,6 +172,6 @@ package final class SearchStore: RetrievalStore {
     private func set(_ rows: [SearchRow]) -> CandidateSet {
         CandidateSet(
             candidates: rows.compactMap(\.candidate), generation: rows.first?.generation ?? 0,
-            indexVersion: rows.first?.indexVersion ?? 0)
+            indexVersion: rows.first?.indexVersion ?? 0, isGenerationServed: !rows.isEmpty)
     }
 }

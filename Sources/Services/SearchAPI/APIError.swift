@@ -13,6 +13,14 @@ extension EndpointError {
             headers: ["Retry-After": "1"])
     }
 
+    /// The generation that a request reads is not served: the one of its cursor, or the active one where it has none.
+    static func notServed(generation: Int64?) -> APIError {
+        guard let generation else { return .unavailable("the index", "it has no active generation") }
+        return APIError(
+            status: 410, type: "generation_gone",
+            message: "the cursor belongs to generation \(generation), which is not served; begin again without it")
+    }
+
     /// The time limit of the request passed.
     package static func timeout(_ what: String, milliseconds: Int) -> APIError {
         APIError(

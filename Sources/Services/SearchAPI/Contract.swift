@@ -26,9 +26,14 @@ enum Contract {
         .error(503, "A dependency is not available."), .error(504, "The time limit passed."),
     ]
 
+    private static let generationGone = EndpointReply.error(
+        410, "The cursor's generation is not served; begin again without it.")
+
     static let search = Endpoint(
         .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
-        details: "Pages follow `next_cursor`: they continue one ranking of one index version.",
+        details:
+            "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
+            + "as those before it gets 503.",
         input: InputForm(
             SearchRequest(query: ""),
             body: BodyForm(
@@ -46,7 +51,7 @@ enum Contract {
                         ])
                     ),
                 ])),
-        replies: [.json(200, "Hits, best first.", ReplySchemas.search)] + unavailable)
+        replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
 
     static let answer = Endpoint(
         .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
@@ -66,7 +71,7 @@ enum Contract {
     static let recent = Endpoint(
         .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
         summary: "Events that became searchable last, newest first", input: EventsInput.form,
-        replies: [.json(200, "Events.", ReplySchemas.recent)] + unavailable)
+        replies: [.json(200, "Events.", ReplySchemas.recent), generationGone] + unavailable)
 
     static let stream = Endpoint(
         .get, "/stream", id: "streamEvents", tag: "Events", access: reading,

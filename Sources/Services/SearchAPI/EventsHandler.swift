@@ -24,6 +24,7 @@ extension SearchAPI {
             let status = try store.status(timeoutMilliseconds: timeout)
             return (status, try store.recent(query, timeoutMilliseconds: timeout))
         }
+        guard found.isGenerationServed else { throw APIError.notServed(generation: input.cursor?.generation) }
         let page = narrowing.takesAll ? found : found.narrowed(to: input.limit, by: narrowing)
         let documents = page.documents
         let next = page.next.map { RecentCursor(generation: page.generation, position: $0) }

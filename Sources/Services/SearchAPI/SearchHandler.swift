@@ -11,6 +11,8 @@ struct SearchResult: Sendable {
     var indexVersion: Int64
     /// The query's vector; nil where the vector arm did not run.
     var vector: [Float]?
+    /// How the vector arm's part was found.
+    var vectorPart: VectorPart
     /// Arms that were asked for but could not run.
     var missingArms: [String]
     /// Arms that had no time to look at everything.
@@ -31,7 +33,7 @@ extension SearchAPI {
         if page.endIndex < documents.count {
             next = SearchCursor(
                 generation: result.generation, indexVersion: result.indexVersion, offset: page.endIndex,
-                fingerprint: request.fingerprint)
+                fingerprint: request.fingerprint, vectorPart: result.vectorPart)
         }
         var writer = JSONWriter(capacity: 1_024 * (page.count + 1))
         writer.beginObject()
@@ -51,14 +53,19 @@ extension SearchAPI {
         return .fresh(writer.bytes)
     }
 
-    /// The fused ranking of a request.
+    /// The fused ranking of a request. A further page is found as the first one was, or not at all.
     func find(_ request: SearchRequest, deadline: Deadline) async throws -> SearchResult {
+        let part = request.cursor?.vectorPart
         var missing: [String] = []
         var vector: [Float]?
-        if request.mode != .lexical {
+        if part == .absent {
+            if request.mode != .lexical { missing.append("vector") }
+        } else if request.mode != .lexical {
             do {
                 vector = try await queryVector(request.query, deadline: deadline)
-            } catch  where request.mode == .hybrid && !deadline.hasPassed && !(error is CancellationError) {
+            } catch
+                where request.mode == .hybrid && part == nil && !deadline.hasPassed && !(error is CancellationError)
+            {
                 // Half an answer that says so is better than none.
                 missing.append("vector")
                 metrics.degraded.increment()
@@ -72,12 +79,13 @@ extension SearchAPI {
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
         let freshness = dependencies.freshness()
         let start = SystemClock.monotonicNanoseconds()
-        let (found, isExact) = try await candidates(for: query, deadline: deadline)
+        let found = try await candidates(for: query, continuing: part, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
+        guard found.set.isGenerationServed else { throw APIError.notServed(generation: request.cursor?.generation) }
         return SearchResult(
-            ranking: ReciprocalRankFusion.fuse(found.candidates), generation: found.generation,
-            indexVersion: found.indexVersion, vector: vector, missingArms: missing,
-            incompleteArms: isExact ? [] : ["vector"], freshness: freshness)
+            ranking: ReciprocalRankFusion.fuse(found.set.candidates), generation: found.set.generation,
+            indexVersion: found.set.indexVersion, vector: vector, vectorPart: found.vectorPart, missingArms: missing,
+            incompleteArms: found.isComplete ? [] : ["vector"], freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
