@@ -156,8 +156,7 @@ private final class Counter: Sendable {
             #expect(await fixture.get(.recent).status == 200)
             #expect(await fixture.get(.trace, path: ["doc_id": "d-bridge"]).status == 200)
         }
-        let refused = await fixture.reply(
-            HTTPRequest(method: .post, target: "/search", body: Array(Self.filtered.utf8)))
+        let refused = await fixture.reply(APIFixture.posting("/search", Self.filtered))
         #expect(refused.status == 503 && refused.headers["Retry-After"] != nil)
         for task in hostile { task.cancel() }
         for task in hostile { #expect(await task.value == 503) }
