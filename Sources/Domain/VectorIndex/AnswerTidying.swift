@@ -51,21 +51,20 @@ struct TrimAnswers: PostgresStatement {
     static let name = "trim_answers"
     static let sql = """
         WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7238146402151) AS is_ours),
-        sorted AS (
+        excess AS (
+            SELECT count(*) > $5 OR sum(a.bytes) > $6 AS is_due FROM turn JOIN answers a ON turn.is_ours
+        ), sorted AS (
             SELECT a.answer_id, a.created_at, a.bytes,
                 a.is_anonymous AND (row_number() OVER own > $3 / 2 OR sum(a.bytes) OVER own > $4 / 2) AS is_beyond
-            FROM turn JOIN answers a ON turn.is_ours
+            FROM answers a WHERE (SELECT is_due FROM excess)
             WINDOW own AS (
                 PARTITION BY a.is_anonymous ORDER BY a.created_at DESC, a.answer_id DESC ROWS UNBOUNDED PRECEDING)
         ), placed AS (
             SELECT answer_id, row_number() OVER kept AS place, sum(bytes) OVER kept AS total FROM sorted
             WINDOW kept AS (ORDER BY is_beyond, created_at DESC, answer_id DESC ROWS UNBOUNDED PRECEDING)
-        ), excess AS (
-            SELECT count(*) > $5 OR sum(bytes) > $6 AS is_due FROM sorted
         ), gone AS (
             DELETE FROM answers WHERE answer_id IN (
-                SELECT answer_id FROM placed WHERE (SELECT is_due FROM excess) AND (place > $1 OR total > $2)
-                ORDER BY place DESC LIMIT 10000)
+                SELECT answer_id FROM placed WHERE place > $1 OR total > $2 ORDER BY place DESC LIMIT 10000)
             RETURNING 1
         )
         SELECT count(*) FROM gone
