@@ -17,6 +17,9 @@ final class FakeTopic: EventTopic {
         /// Where the source's log ends; nil: behind the last item. With `tellsEnds` false nobody tells.
         var ends: [Int32: Int64]?
         var tellsEnds = true
+        /// How often somebody asked about the log, and whether the answers wait until it is false.
+        var logQuestions = 0
+        var isLogHeld = false
         /// Gaps whose end no document tells.
         var openGaps: [Int32: TopicGap.Reason] = [:]
         /// Readers that begin below this wait until it is false.
@@ -66,7 +69,9 @@ final class FakeTopic: EventTopic {
     }
 
     func log() throws -> StreamLog {
-        state.withLock { state in
+        state.withLock { $0.logQuestions += 1 }
+        while state.withLock({ $0.isLogHeld }) { sleepMilliseconds(2) }
+        return state.withLock { state in
             var ends = state.ends ?? [:]
             if state.ends == nil {
                 for item in state.items { ends[item.partition] = max(ends[item.partition] ?? 0, item.next) }

@@ -51,6 +51,44 @@ import Testing
         #expect(frames.last?.id == FakeTopic.id([0: 6, 1: 8]))
     }
 
+    /// The second client asks while the answer for the first is on its way: it is told at once, too, and not after its
+    /// patience is over.
+    @Test func whoAsksDuringAQuestionIsAnsweredByTheNext() async throws {
+        let scene = StreamScene(heartbeatMilliseconds: 30, logMilliseconds: 3_600_000)
+        scene.topic.add(0, 0)
+        scene.topic.index([0: 1])
+        _ = try await scene.follow([], frames: []) {
+            defer { scene.topic.state.withLock { $0.isLogHeld = false } }
+            let before = scene.topic.state.withLock { state in
+                state.isLogHeld = true
+                return state.logQuestions
+            }
+            let request = StreamScene.request(after: FakeTopic.id([0: 99]))
+            let first = try StreamReader(request, scene.fixture.api)
+            try await eventually { scene.topic.state.withLock { $0.logQuestions } > before }
+            let second = try StreamReader(request, scene.fixture.api)
+            // Long enough for it to ask. Should it not have, there is nothing to be seen, and no harm.
+            try await Task.sleep(for: .milliseconds(200))
+            scene.topic.state.withLock { $0.isLogHeld = false }
+            for reader in [first, second] {
+                try await eventually { reader.frameCount >= 1 }
+                #expect(reader.text.hasPrefix(": heartbeat\n\nevent: reset\n"), "the first that it hears")
+                reader.leave()
+                await reader.end()
+            }
+        }
+    }
+
+    /// What comes while a question is under way is a question of its own.
+    @Test func aWishIsTakenOnce() {
+        let state = HubState()
+        state.askForLog()
+        #expect(state.takeLogWish() && !state.takeLogWish())
+        state.askForLog()
+        _ = state.note(nil, askedAt: 1, given: OffsetVector())
+        #expect(state.takeLogWish())
+    }
+
     /// The other topic partitions go on where the client was; one that is not there is dropped from its ids.
     @Test func oneTopicPartitionAheadIsTakenBackAlone() async throws {
         feed(0, 0..<4)

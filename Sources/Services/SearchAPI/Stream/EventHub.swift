@@ -186,7 +186,7 @@ package final class EventHub: Sendable {
         var wait = Self.logMillisecondsMin
         while !(await stop.pause(milliseconds: Self.logMillisecondsMin)) {
             wait += Self.logMillisecondsMin
-            guard state.isLogAskedFor || wait >= logMilliseconds else { continue }
+            guard state.takeLogWish() || wait >= logMilliseconds else { continue }
             wait = 0
             // What was given out before the question must be below the answer.
             let given = state.given

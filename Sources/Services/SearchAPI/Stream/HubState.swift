@@ -89,7 +89,14 @@ final class HubState: Sendable {
     /// Everything below was given out.
     var given: OffsetVector { state.withLock { $0.recent?.end ?? OffsetVector() } }
 
-    var isLogAskedFor: Bool { state.withLock { $0.isLogAskedFor } }
+    /// Whether somebody asked since the last call. Called in front of the question, so that whoever asks while it is under
+    /// way, and cannot use its answer, is noticed the next time.
+    func takeLogWish() -> Bool {
+        state.withLock { state in
+            defer { state.isLogAskedFor = false }
+            return state.isLogAskedFor
+        }
+    }
 
     func askForLog() { state.withLock { $0.isLogAskedFor = true } }
 
@@ -108,7 +115,6 @@ final class HubState: Sendable {
     func note(_ log: StreamLog?, askedAt: Int64, given: OffsetVector) -> StreamReset.Reason? {
         state.withLock { state in
             state.answer = (log, askedAt)
-            state.isLogAskedFor = false
             guard let log, let known = state.log, state.change == nil else { return nil }
             let isShort = log.ends?.contains { given[$0.key] > $0.value } ?? false
             state.shortLooks = isShort ? state.shortLooks + 1 : 0
