@@ -88,6 +88,31 @@ import Testing
         #expect(stages.steps(from: start).steps.isEmpty && !stages.isWatched(.received))
     }
 
+    /// The log is made anew, or loses its end, while a client watches: the offsets that come again are other documents.
+    @Test(arguments: [true, false]) func stepsOfALogMadeAnewAreTold(hasOtherEpoch: Bool) async throws {
+        let scene = StreamScene(logMilliseconds: 100)
+        let request = StreamScene.request([("stages", "committed")])
+        let seen = try await scene.follow([request], frames: [13]) {
+            for offset in 0..<4 as Range<Int64> { scene.topic.add(0, offset) }
+            scene.topic.index([0: 4])
+            try await scene.given(4)
+            scene.topic.state.withLock { state in
+                state.items = []
+                state.indexed.offsets = OffsetVector([0: 0])
+                if hasOtherEpoch { state.epoch = "e2" }
+                state.ends = [0: 0]
+            }
+            try await scene.told(hasOtherEpoch ? "other_log" : "ahead")
+            scene.topic.state.withLock { $0.ends = nil }
+            for offset in 0..<2 as Range<Int64> { scene.topic.add(0, offset) }
+            scene.topic.index([0: 2])
+            try await scene.given(6)
+        }[0]
+        let reset = try #require(seen.firstIndex { $0.name == "reset" })
+        #expect(seen[..<reset].filter { $0.name == "committed" }.map(\.document) == (0..<4).map { "0-\($0)" })
+        #expect(seen[reset...].filter { $0.name == "committed" }.map(\.document) == ["0-0", "0-1"])
+    }
+
     @Test func anUnknownStageIsRefused() async {
         let reply = await scene.fixture.reply(StreamScene.request([("stages", "received,lost")]))
         #expect(reply.status == 422)

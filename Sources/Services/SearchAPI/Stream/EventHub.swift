@@ -116,7 +116,8 @@ package final class EventHub: Sendable {
         var last = try indexed()
         catchUp.show(last.generation)
         // After a failure it goes on where it was; what is read twice is dropped by the order.
-        let start = state.begin(log, from: last.offsets)
+        let (start, isAnew) = state.begin(log, from: last.offsets)
+        if isAnew { stages.beginAnew() }
         var order = EventOrder(from: start)
         let reader = try topic.open(from: start, isStopped: { stop.isRequested })
         var lookedAt = SystemClock.monotonicNanoseconds()

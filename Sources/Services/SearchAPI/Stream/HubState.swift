@@ -51,11 +51,11 @@ final class HubState: Sendable {
     /// The reading begins, for the first time or again.
     ///
     /// - Parameter start: up to where the index is.
-    /// - Returns: where to read from.
-    func begin(_ log: StreamLog, from start: OffsetVector) -> OffsetVector {
+    /// - Returns: where to read from, and whether that is a beginning: what was seen before is of another log, if there was any.
+    func begin(_ log: StreamLog, from start: OffsetVector) -> (start: OffsetVector, isAnew: Bool) {
         state.withLock { state in
             if let recent = state.recent, let known = state.log, known.epoch == log.epoch, state.change == nil {
-                return recent.end
+                return (recent.end, false)
             }
             var start = start
             // An index may still be of the log before.
@@ -68,7 +68,7 @@ final class HubState: Sendable {
             state.shortLooks = 0
             state.log = log
             state.recent = RecentEvents(from: start)
-            return start
+            return (start, true)
         }
     }
 

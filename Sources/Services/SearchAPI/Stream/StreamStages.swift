@@ -127,6 +127,9 @@ final class StreamStages: Sendable {
         return !steps.isEmpty
     }
 
+    /// The log is another one: its offsets say nothing about what was seen of the one before.
+    func beginAnew() { state.withLock { $0.committed = OffsetVector() } }
+
     /// The steps from `number` on that are still here, and the number behind them.
     func steps(from number: Int) -> (steps: [StageStep], next: Int) {
         state.withLock { state in
