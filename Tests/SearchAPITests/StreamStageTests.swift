@@ -81,11 +81,14 @@ import Testing
         for offset in 0..<10_000 as Range<Int64> {
             stages.add([StageStep(.received, docID: nil, partition: 0, offset: offset, atMilliseconds: 0)])
         }
-        let (steps, next) = stages.steps(from: start)
+        let (steps, next, isAll) = stages.steps(from: start, countMax: .max)
+        #expect(isAll)
         #expect(steps.count <= 4_096 && steps.last?.offset == 9_999 && next == 10_000)
-        #expect(stages.steps(from: 9_998).steps.map(\.offset) == [9_998, 9_999])
+        #expect(stages.steps(from: 9_998, countMax: 9).steps.map(\.offset) == [9_998, 9_999])
+        let (first, after, isEnd) = stages.steps(from: 9_998, countMax: 1)
+        #expect(first.map(\.offset) == [9_998] && after == 9_999 && !isEnd)
         stages.leave([.received])
-        #expect(stages.steps(from: start).steps.isEmpty && !stages.isWatched(.received))
+        #expect(stages.steps(from: start, countMax: 9).steps.isEmpty && !stages.isWatched(.received))
     }
 
     /// The log is made anew, or loses its end, while a client watches: the offsets that come again are other documents.
@@ -111,6 +114,22 @@ import Testing
         let reset = try #require(seen.firstIndex { $0.name == "reset" })
         #expect(seen[..<reset].filter { $0.name == "committed" }.map(\.document) == (0..<4).map { "0-\($0)" })
         #expect(seen[reset...].filter { $0.name == "committed" }.map(\.document) == ["0-0", "0-1"])
+    }
+
+    /// More steps at once than are offered in one go, and more than are looked at, to a client that keeps up.
+    @Test func manyStepsAtOnceAreAllTold() async throws {
+        let all = StreamScene.request([("stages", "received")])
+        let some = StreamScene.request([("stages", "received"), ("wiki", "dewiki")])
+        let seen = try await scene.follow([all, some], frames: [1_001, 1]) {
+            let steps = (0...1_000 as ClosedRange<Int64>).map { offset in
+                StageStep(
+                    .received, docID: "0-\(offset)", partition: 0, offset: offset, atMilliseconds: 0,
+                    wiki: offset == 1_000 ? "dewiki" : "enwiki")
+            }
+            scene.topic.state.withLock { $0.steps += steps }
+        }
+        #expect(seen[0].map { $0.data["offset"]?.integer } == (0...1_000).map { $0 })
+        #expect(seen[1].map(\.document) == ["0-1000"])
     }
 
     @Test func anUnknownStageIsRefused() async {

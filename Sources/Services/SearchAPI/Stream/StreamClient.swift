@@ -44,6 +44,8 @@ struct StreamClient: Sendable {
     /// Entries that are looked at in one go, and bytes that are offered at once: much less than what cuts a slow client.
     private static let entriesMax = 200
     private static let offerBytesMax = 64 * 1_024
+    /// Steps that are looked at in one go.
+    private static let stepsMax = 1_000
     /// A client with more than this on its way, for whom still more is there, is waited for.
     private static let queuedBytesMax = 128 * 1_024
     private static let lookNanoseconds: Int64 = 500_000_000
@@ -89,7 +91,8 @@ struct StreamClient: Sendable {
         let bell = stages.isEmpty ? hub.bell : hub.stageBell
         let (rang, pagesRang) = (bell.count, hub.catchUp.bell.count)
         guard lookAround(&session) else { return false }
-        tellSteps(&session)
+        let told = tellSteps(&session)
+        guard told != .over else { return false }
         if session.isAhead { try await checkAhead(&session) }
         switch find(&session) {
         case .ended: return false
@@ -97,7 +100,8 @@ struct StreamClient: Sendable {
         case .slice(let slice):
             session.ticket = nil
             if slice.entries.isEmpty {
-                await bell.wait(after: rang)
+                // For steps that are there already nobody rings.
+                if told == .some { await Task.yield() } else { await bell.wait(after: rang) }
                 return true
             }
             // The other clients are on the same thread, and a filter may let nothing through that would be waited for.
@@ -110,7 +114,7 @@ struct StreamClient: Sendable {
                 session.ticket ?? hub.catchUp.ticket(from: session.vector, to: limit, for: caller)
             guard let outcome = session.ticket?.outcome else {
                 // Not there yet; or its caller has others in line, and the next look may find room.
-                await hub.catchUp.bell.wait(after: pagesRang)
+                if told == .some { await Task.yield() } else { await hub.catchUp.bell.wait(after: pagesRang) }
                 return true
             }
             session.ticket = nil
@@ -226,18 +230,29 @@ struct StreamClient: Sendable {
         return StreamNotice.gap(gap, topic: log.topic).frame
     }
 
-    /// Steps that the client watches. It misses those for which it has no room.
-    private func tellSteps(_ session: inout Session) {
-        guard !stages.isEmpty else { return }
-        let (steps, next) = hub.stages.steps(from: session.step)
-        session.step = next
-        guard writer.queuedBytes <= Self.queuedBytesMax else { return }
+    private enum Telling {
+        /// Nothing more is there, or no room for it.
+        case all
+        /// More is there.
+        case some
+        /// The client is gone.
+        case over
+    }
+
+    /// Some of the steps that the client watches. For those without room it waits; it misses what is dropped meanwhile.
+    private func tellSteps(_ session: inout Session) -> Telling {
+        guard !stages.isEmpty, writer.queuedBytes <= Self.queuedBytesMax else { return .all }
+        let (steps, next, isAll) = hub.stages.steps(from: session.step, countMax: Self.stepsMax)
+        var left = steps.count
         var bytes: [UInt8] = []
-        for step in steps where stages.contains(step.stage) && filter.takes(step) {
+        for step in steps where bytes.count < Self.offerBytesMax {
+            left -= 1
+            guard stages.contains(step.stage), filter.takes(step) else { continue }
             bytes += StreamNotice.step(step, topic: session.log.topic).frame
-            if bytes.count >= Self.offerBytesMax { break }
         }
-        if !bytes.isEmpty { writer.offer(bytes) }
+        session.step = next - left
+        guard bytes.isEmpty || writer.offer(bytes) else { return .over }
+        return isAll && left == 0 ? .all : .some
     }
 
     // MARK: Ids

@@ -130,12 +130,18 @@ final class StreamStages: Sendable {
     /// The log is another one: its offsets say nothing about what was seen of the one before.
     func beginAnew() { state.withLock { $0.committed = OffsetVector() } }
 
-    /// The steps from `number` on that are still here, and the number behind them.
-    func steps(from number: Int) -> (steps: [StageStep], next: Int) {
+    /// Some steps from `number` on, or from the first one that is still here, and the number behind them.
+    ///
+    /// - Returns: `isAll` says whether no more are there.
+    func steps(from number: Int, countMax: Int) -> (steps: [StageStep], next: Int, isAll: Bool) {
         state.withLock { state in
-            let next = state.firstNumber + state.steps.count
-            guard number < next else { return ([], next) }
-            return (Array(state.steps[max(0, number - state.firstNumber)...]), next)
+            let end = state.firstNumber + state.steps.count
+            guard number < end else { return ([], end, true) }
+            let place = max(0, number - state.firstNumber)
+            // A copy, so that adding further steps need not copy all of them.
+            let steps = Array(state.steps[place...].prefix(countMax))
+            let next = state.firstNumber + place + steps.count
+            return (steps, next, next == end)
         }
     }
 }
