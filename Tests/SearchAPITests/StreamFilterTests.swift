@@ -66,6 +66,44 @@ import Testing
         #expect(reply.status == 422 && String(decoding: reply.body, as: UTF8.self).contains("is_bot"))
     }
 
+    /// What a client does not want moves its id nevertheless, once for each move and without an event.
+    @Test func whatIsLeftOutMovesTheID() async throws {
+        let scene = StreamScene(heartbeatMilliseconds: 20)
+        for offset in 0..<2 as Range<Int64> { scene.topic.add(0, offset) }
+        scene.topic.index([0: 2])
+        func ids(_ reader: StreamReader) -> [String] {
+            reader.text.split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+        }
+        _ = try await scene.follow([], frames: []) {
+            let filter = [(name: "wiki", value: "dewiki")]
+            let fromNow = try StreamReader(StreamScene.request(filter), scene.fixture.api)
+            // It catches up from the topic.
+            let fromStart = try StreamReader(
+                StreamScene.request(after: FakeTopic.id([0: 0]), filter), scene.fixture.api)
+            let all = try StreamReader(StreamScene.request(after: FakeTopic.id([0: 2])), scene.fixture.api)
+            let readers = [fromNow, fromStart, all]
+            try await eventually { [fromNow, fromStart].allSatisfy { ids($0) == [FakeTopic.id([0: 2])] } }
+            for offset in 2..<5 as Range<Int64> { scene.topic.add(0, offset) }
+            scene.topic.index([0: 5])
+            try await eventually { readers.allSatisfy { ids($0).last == FakeTopic.id([0: 5]) } }
+            scene.topic.add(0, 5, wiki: "dewiki")
+            scene.topic.index([0: 6])
+            try await eventually { readers.allSatisfy { ids($0).last == FakeTopic.id([0: 6]) } }
+            let beats = readers.map(\.heartbeatCount)
+            try await eventually { zip(readers, beats).allSatisfy { $0.heartbeatCount >= $1 + 3 } }
+            for reader in [fromNow, fromStart] {
+                #expect(reader.text.contains("\n\nid: \(FakeTopic.id([0: 5]))\n\n"), "a frame without data")
+                #expect(ids(reader).filter { $0 == FakeTopic.id([0: 5]) }.count == 1)
+                #expect(SeenFrame.parse(reader.body).map(\.document) == ["0-5"])
+            }
+            #expect(ids(all) == (3...6).map { FakeTopic.id([0: $0]) }, "events' own ids are enough")
+            for reader in readers {
+                reader.leave()
+                await reader.end()
+            }
+        }
+    }
+
     /// A filter that lets little through looks at a bounded number of documents, and the cursor goes on behind them.
     @Test func aRareTextIsFoundOverPages() async throws {
         let fixture = APIFixture()

@@ -11,6 +11,9 @@ enum EventFrame {
     /// A comment, which keeps proxies and clients from giving the connection up.
     static let heartbeat = Array(": heartbeat\n\n".utf8)
 
+    /// What a frame ends with.
+    static let end: [UInt8] = [newline]
+
     /// The line with an id, which must be one line.
     static func idLine(_ id: String) -> [UInt8] {
         var bytes = Array("id: ".utf8)

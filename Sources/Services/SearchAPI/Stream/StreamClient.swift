@@ -22,6 +22,8 @@ struct StreamClient: Sendable {
         var number: Int?
         /// What the client has seen.
         var vector: OffsetVector
+        /// Whether the client knows that vector's id.
+        var isIDKnown = false
         /// Whether it has seen more than the list has given out somewhere (it may come from another process). Its ids are then
         /// its own, so that they never go back.
         var isAhead = false
@@ -59,7 +61,10 @@ struct StreamClient: Sendable {
         }
         var session = Session(at: end)
         var reset: StreamReset?
-        if let id { reset = try await resume(&session, id) }
+        if let id {
+            reset = try await resume(&session, id)
+            session.isIDKnown = reset == nil
+        }
         session.step = hub.stages.enter(stages)
         defer { hub.stages.leave(stages) }
         try await waitForSource()
@@ -146,11 +151,22 @@ struct StreamClient: Sendable {
         if now - session.heartbeatAt >= hub.heartbeatNanoseconds {
             session.heartbeatAt = now
             // What is on its way in such numbers says as much as a comment.
-            if writer.queuedBytes <= Self.queuedBytesMax { writer.offer(EventFrame.heartbeat) }
+            if writer.queuedBytes <= Self.queuedBytesMax { beat(&session) }
         }
         guard now - session.lookedAt >= Self.lookNanoseconds else { return true }
         session.lookedAt = now
         return isWelcome()
+    }
+
+    /// A comment; with the id where events that the client did not want, or a gap, have moved it, so that it need not go
+    /// through them again when it comes back. An id without data is kept by a client and fires no event.
+    private func beat(_ session: inout Session) {
+        var bytes = EventFrame.heartbeat
+        if !session.isIDKnown {
+            bytes += EventFrame.idLine(StreamID.text(session.vector, of: session.log)) + EventFrame.end
+            session.isIDKnown = true
+        }
+        writer.offer(bytes)
     }
 
     // MARK: Events
@@ -166,6 +182,7 @@ struct StreamClient: Sendable {
             } else {
                 session.vector = entry.end
             }
+            session.isIDKnown = false
             switch entry.item {
             case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
             case .event(let event):
@@ -173,6 +190,7 @@ struct StreamClient: Sendable {
                 let frame =
                     session.isAhead
                     ? entry.frame(id: StreamID.text(session.vector, of: session.log)) : entry.frame
+                session.isIDKnown = true
                 // Mostly one event at a time, whose frame is then shared.
                 if bytes.isEmpty { bytes = frame } else { bytes += frame }
             }
@@ -205,11 +223,13 @@ struct StreamClient: Sendable {
             let seen = session.vector
             guard entry.item.next > seen[partition] else { continue }
             session.vector[partition] = entry.item.next
+            session.isIDKnown = false
             switch entry.item {
             case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
             case .event(let event):
                 guard filter.takes(event) else { continue }
                 bytes += entry.frame(id: StreamID.text(session.vector, of: session.log))
+                session.isIDKnown = true
             }
             guard bytes.count >= Self.offerBytesMax else { continue }
             try await writer.write(bytes)
@@ -217,7 +237,10 @@ struct StreamClient: Sendable {
             guard lookAround(&session) else { return false }
         }
         if !bytes.isEmpty { try await writer.write(bytes) }
-        session.vector.raise(to: page.next)
+        if !session.vector.covers(page.next) {
+            session.vector.raise(to: page.next)
+            session.isIDKnown = false
+        }
         return true
     }
 
@@ -303,6 +326,7 @@ struct StreamClient: Sendable {
         let places = try await placesAhead(&session)
         guard !places.isEmpty else { return }
         session.number = nil
+        session.isIDKnown = false
         tell(reset(.ahead, wanted: wanted, session, places))
     }
 
