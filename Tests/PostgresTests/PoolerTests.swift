@@ -127,7 +127,7 @@ private final class Pooler {
 
     init(database: String, _ way: PoolerTests.Way) throws {
         folder = try TemporaryFolder()
-        // Root's pgbouncer runs as another user, who has to pass.
+        // Root's pgbouncer runs as another user, who has to pass: the server's own, whose socket nobody else may use.
         chmod(folder.path, 0o755)
         let port = try TestPorts.free()
         dsn = "host=127.0.0.1 port=\(port) user=medallion dbname=pooled"
@@ -145,11 +145,13 @@ private final class Pooler {
             """
         try settings.write(toFile: folder.file("pgbouncer.ini"), atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: "/usr/sbin/pgbouncer")
-        process.arguments = ["-q"] + (getuid() == 0 ? ["-u", "nobody"] : []) + [folder.file("pgbouncer.ini")]
+        process.arguments =
+            ["-q"] + (getuid() == 0 ? ["-u", Self.owner(ofSocketIn: database)] : []) + [folder.file("pgbouncer.ini")]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        for _ in 0..<1_000 where process.isRunning {
+        let end = ContinuousClock.now + .seconds(20)
+        while process.isRunning, ContinuousClock.now < end {
             do throws(PostgresError) {
                 try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 1_000).close()
                 return
@@ -160,6 +162,16 @@ private final class Pooler {
             usleep(10_000)
         }
         throw NoAnswer(settings: settings)
+    }
+
+    /// Of a connection string that begins with `host='folder'`.
+    private static func owner(ofSocketIn database: String) -> String {
+        let parts = database.split(separator: "'", maxSplits: 2)
+        var status = stat()
+        guard parts.count > 1, stat(String(parts[1]), &status) == 0, let entry = getpwuid(status.st_uid) else {
+            return "nobody"
+        }
+        return String(cString: entry.pointee.pw_name)
     }
 
     deinit {
