@@ -125,6 +125,8 @@ extension LakeVerifier {
         var files: Set<String> = []
         /// Where each topic partition's commit log ends.
         var ends: [TopicPartition: Int64] = [:]
+        /// The hour that each topic partition grows: a file of it without lines yet is one whose first commit is under way.
+        var growing: [TopicPartition: (firstOffset: Int64, folder: String)] = [:]
         /// Generations whose files nobody reads: they are being made, or were given up.
         var unread: Set<Int64> = []
     }
@@ -150,6 +152,12 @@ extension LakeVerifier {
             // Nobody takes a file that is being sealed for a data file, and the next start removes what a crash left.
             if path.hasSuffix(".sealing"), now.files.contains(path.dropLast(8) + ".jsonl.zst") { continue }
             if let generation = place.generation, place.offset != nil, now.unread.contains(generation) { continue }
+            // The first lines of a layer in the growing hour, before the log has their commit; a start cuts them off.
+            if let source = place.source, let hour = now.growing[source], place.offset == hour.firstOffset,
+                path.contains("/\(hour.folder)/")
+            {
+                continue
+            }
             if let source = place.source, let end = now.ends[source], let layer = place.layer,
                 let offset = place.offset, offset >= end
             {
@@ -178,6 +186,9 @@ extension LakeVerifier {
             for replay in [nil] + (try reader.replays(source)).map(Optional.some) {
                 try? reader.forEachHour(source, replay: replay) { hour throws(LakeError) in
                     for file in hour.files { now.files.insert(file.path(in: reader.layout)) }
+                    if replay == nil {
+                        now.growing[source] = hour.seal == nil ? (hour.firstOffset, hour.hour.path) : nil
+                    }
                 }
             }
         }
