@@ -130,6 +130,45 @@ import Testing
         #expect(findings == [])
     }
 
+    /// A layer that had no lines in the growing hour gets its file before the log has their commit. That is no stray file,
+    /// and a start removes what a crash left of it; under a name that no commit can come to, it is one.
+    @Test func theFirstLinesOfALayerInTheGrowingHourAreNoStray() throws {
+        let fixture = try LakeFixture()
+        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        func file(_ layer: String, hour: Int, offset: Int) -> String {
+            let name = String(repeating: "0", count: 20 - "\(offset)".count) + "\(offset).jsonl.zst"
+            return fixture.layout.root + "/\(layer)/topic=t.change/partition=0/date=1970-01-01/hour=0\(hour)/" + name
+        }
+        func write(_ path: String) throws {
+            try Folder.create(Folder.parent(of: path))
+            try File.replace(path, with: Array("lines".utf8))
+        }
+        func commit(_ start: Int64, _ end: Int64, hour: Int64) throws {
+            var writer = try fixture.open()
+            try writer.handOver(to: 1, at: 0)
+            try writer.commit(
+                try LakeFixture.batch(start, end, time: hour * LakeFixture.hourMilliseconds + 5, writer: writer))
+        }
+        // None of these is quarantined, and offset 0 has no Gold.
+        try commit(0, 1, hour: 0)
+        let layers = ["quarantine/generation=1", "gold/generation=1"]
+        for layer in layers { try write(file(layer, hour: 0, offset: 0)) }
+        #expect(try Self.verify(fixture) == [])
+        let stray = file("gold/generation=1", hour: 1, offset: 0)
+        try write(stray)
+        #expect(try Self.verify(fixture) == ["\(stray): no log knows this file"])
+        try Folder.removeIfPresent(stray)
+        // The next start.
+        try commit(1, 2, hour: 1)
+        for layer in layers { #expect(!Folder.exists(file(layer, hour: 0, offset: 0)), "\(layer)") }
+        // The first hour is sealed now.
+        try write(file("quarantine/generation=1", hour: 0, offset: 0))
+        #expect(
+            try Self.verify(fixture) == [
+                "\(file("quarantine/generation=1", hour: 0, offset: 0)): no log knows this file"
+            ])
+    }
+
     /// Only a writer takes a writer's lock: whatever reads works beside it, and it starts beside whatever reads.
     @Test func nothingThatReadsTakesALock() throws {
         let fixture = try LakeFixture()

@@ -85,43 +85,14 @@ import Testing
     private func exchange(
         _ port: UInt16, _ method: String, _ target: String, _ body: [UInt8]
     ) async throws -> (status: Int, body: [UInt8]) {
-        try await Lane(name: "client").run {
-            let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(client) }
-            var limit = timeval(tv_sec: 10, tv_usec: 0)
-            setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.bigEndian
-            address.sin_addr.s_addr = inet_addr("127.0.0.1")
-            let connected = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            try #require(connected == 0)
-            let head =
-                "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        let reply = try await sendRaw(
+            port,
+            "\(method) \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                 + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
-            var output = Array(head.utf8) + body
-            while !output.isEmpty {
-                let sent = send(client, output, output.count, Int32(MSG_NOSIGNAL))
-                guard sent > 0 else { break }
-                output.removeFirst(sent)
-            }
-            var input: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 65_536)
-            while true {
-                let count = recv(client, &buffer, buffer.count, 0)
-                guard count > 0 else { break }
-                input += buffer[..<count]
-            }
-            let text = String(decoding: input, as: UTF8.self)
-            let status = Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0
-            let end = Array("\r\n\r\n".utf8)
-            let start = input.indices.first { input[$0...].starts(with: end) } ?? input.count - 4
-            return (status, Array(input[(start + 4)...]))
-        }
+                + String(decoding: body, as: UTF8.self))
+        let end = try #require(reply.firstRange(of: "\r\n\r\n"))
+        let status = Int(reply.split(separator: " ").dropFirst().first ?? "") ?? 0
+        return (status, Array(reply[end.upperBound...].utf8))
     }
 }
 

@@ -212,8 +212,8 @@ package enum Folder {
     /// Makes the names of a folder and of those above it durable, up to and with those in `root`.
     ///
     /// For a folder that may have been found rather than made: whoever made it may have been killed before its name was
-    /// durable. `root` itself may be a folder of somebody else's that may be searched but not read; whoever made the folder
-    /// in it answers for that name.
+    /// durable. `root` may belong to another user, who lets this one pass through but not open it; the names in it are then
+    /// taken as that user left them.
     package static func syncNames(
         from path: String, upTo root: String, file: StaticString = #fileID, line: UInt = #line
     ) throws(FileError) {

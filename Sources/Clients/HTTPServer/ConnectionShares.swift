@@ -2,8 +2,8 @@ import Synchronization
 
 /// How many of something (connections, streams, requests at once) each address or key has. Any thread.
 ///
-/// Bounded: whoever holds nothing is not remembered, so there are never more entries than shares given out, and what is
-/// shared out has a bound of its own.
+/// Only those who hold a share are remembered, so there are never more entries than shares, and what is shared has a bound
+/// of its own.
 package final class ConnectionShares<Who: Hashable & Sendable>: Sendable {
     /// Shares that one may have at once; 0 for any number, and then nothing is counted.
     package let limit: Int

@@ -236,7 +236,7 @@ final class HTTPConnection: @unchecked Sendable {
         case .length(let length):
             let count = min(length - body.count, bytes.count)
             guard count > 0 else { return 0 }
-            // All of it, or what is there: a length is only a promise.
+            // Room for what has arrived: a client may announce a length and never send it.
             if body.isEmpty { body.reserveCapacity(count) }
             body.append(contentsOf: bytes[..<count])
             bodyBytes = body.capacity

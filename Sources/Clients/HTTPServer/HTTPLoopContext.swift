@@ -51,7 +51,8 @@ struct HTTPShared: Sendable {
 /// What the connections of one loop share.
 ///
 /// `@unchecked Sendable`, because the constants are `Sendable` and the variables are touched on the loop's thread only:
-/// by its connections, which are confined to it, and by ``drain()``, which is posted to it.
+/// by its connections, which are confined to it, by ``makePlace()``, which the loop's listener calls, and by ``drain()`` and
+/// the relief of output, which are posted to it.
 final class HTTPLoopContext: @unchecked Sendable {
     let loop: EventLoop
     let configuration: HTTPServerConfiguration

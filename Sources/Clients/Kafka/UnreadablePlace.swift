@@ -5,7 +5,7 @@ import CRDKafka
 ///
 /// librdkafka neither stops there nor passes it for certain. After a wrong sum it goes on in the middle of the bytes, after
 /// a failed codec it fetches the same batch again and again. So a reader takes the records in front, finds out where readable
-/// records begin again, and goes on from there with a new client.
+/// records begin again, and continues there with a new client.
 package struct UnreadablePlace: Sendable {
     package let topic: String
     package let partition: Int32

@@ -54,8 +54,8 @@ package final class PostgresInterrupt: Sendable {
     var descriptor: Int32 { readEnd }
 }
 
-/// How a call that was interrupted goes on: it waits for the statement's end, and has it cancelled again now and then, since
-/// a request that arrives before the statement does meets nothing.
+/// What an interrupted call does until its statement ends: it waits, and sends the request to cancel again now and then,
+/// because one that reaches the server before the statement has no effect.
 struct CallInterruption {
     /// When the next request is due.
     var next: Deadline
@@ -111,8 +111,8 @@ extension PostgresConnection {
     }
 }
 
-/// Requests to cancel, each on a thread of its own: libpq connects and waits for the server's end of it without a limit,
-/// and whoever is late already must not wait for that.
+/// Requests to cancel, each on a thread of its own: libpq connects and waits for the server without a time limit, and a
+/// call that is already out of time must not wait for that.
 enum Cancellations {
     private static let max = 32
     private static let count = Atomic(0)

@@ -60,7 +60,7 @@ package struct LakeSizeWalk {
 
     package init(layout: LakeLayout) { self.layout = layout }
 
-    /// Goes on with the round, or begins one.
+    /// Takes the next step of a round, or of a new one.
     ///
     /// - Parameter entriesMax: how many names are looked at; the entries of a tier log count, too.
     /// - Returns: the size when the round is done; nil while it is not.

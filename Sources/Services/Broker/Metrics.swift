@@ -64,7 +64,7 @@ struct BrokerMetrics: Sendable {
 
     func requests(_ api: APIKey) -> Counter? { requests[api] }
 
-    /// Topics that are told apart, the largest first: whoever reaches the broker may make any number of them.
+    /// Topics with a series of their own, the largest first: clients may create any number of topics.
     static let topicsMax = 100
 
     /// Shows what the topics take, as long as there are tables.
