@@ -1,3 +1,4 @@
+import Glibc
 import HTTPServer
 import Retrieval
 import SearchAPI
@@ -10,6 +11,8 @@ extension AccessConfiguration {
         isAnonymousReadAllowed = settings.isAnonymousReadForAll
         keyRate = settings.apiKeyRate
         addressRate = settings.apiAddressRate
+        anonymousWorkMilliseconds = settings.apiAnonymousWork(
+            processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         requestsAtOncePerKey = settings.apiConnectionsPerKey
         requestsAtOncePerAddress = settings.apiRequestsPerAddress
         guard settings.isAPILocal || !settings.apiHosts.isEmpty else { return }
@@ -20,6 +23,7 @@ extension AccessConfiguration {
         local.refusesProxied = !settings.apiHosts.isEmpty && settings.apiTrustedProxies.isEmpty
         local.hasAnyNumberOfStreams = settings.isAPILocal && settings.areStreamsPerAddressAutomatic
         local.hasAnyNumberAtOnce = settings.isAPILocal && settings.areConnectionsPerAddressAutomatic
+        local.hasAnyWork = settings.isAPILocal && settings.isAnonymousWorkAutomatic
         self.local = local
     }
 

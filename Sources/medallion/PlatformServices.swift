@@ -74,6 +74,7 @@ extension Platform {
             options.answers = AnswerBounds(settings)
             options.accessLog = settings.apiAccessLog
             options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
+            options.catchUpBytesPerSecond = settings.apiStreamCatchUpBytes
             options.streamsPerKeyMax = settings.apiStreamsPerKey
             options.streamsPerAddressMax = settings.apiStreamsPerAddress
             registerChecks(in: health)

@@ -50,6 +50,42 @@ import Testing
         #expect(queue.next(.batch) == nil, "the workers of batches do not take them")
     }
 
+    /// A query of hundreds of tokens takes as long as dozens of short ones: those go first, and sentences after it.
+    @Test func aLongQueryStandsBehindShortOnesAndBeforeSentences() async throws {
+        let queue = queue()
+        let answer = sentences(queue, id: 1)
+        while queue.queuedTexts < 48 { await Task.yield() }
+        let long = helper.job(2, sequences: [[Int32](repeating: 7, count: EmbeddingQueue.queryTokensMax + 1)]) {
+            queue.add($0, priority: .query)
+        }
+        while queue.queuedTexts < 49 { await Task.yield() }
+        let short = helper.submit(queue, id: 3, texts: 1, priority: .query)
+        while queue.queuedTexts < 50 { await Task.yield() }
+        let first = try #require(queue.nextWork(forWorkerOf: .query))
+        #expect(first.priority == .query)
+        Self.answer(first)
+        #expect(try await short.value.count == 1)
+        // Alone in front, or with what fills the round: its own slice comes first, since the longest do.
+        let second = try #require(queue.nextWork(forWorkerOf: .query))
+        #expect(second.round.sequences(of: second.batch).contains { $0.count > EmbeddingQueue.queryTokensMax })
+        Self.answer(second)
+        #expect(try await long.value.count == 1)
+        queue.stop()
+        await #expect(throws: EmbeddingError.stopped) { try await answer.value }
+    }
+
+    /// A search waits for one slice of sentences at most, so that a slice is short.
+    @Test func slicesOfSentencesAreShort() async throws {
+        let queue = queue()
+        let answer = sentences(queue, id: 1, count: 40, tokens: 16)
+        while queue.queuedTexts < 40 { await Task.yield() }
+        while let work = queue.nextWork(forWorkerOf: .query) {
+            #expect(work.batch.members.count * work.batch.length <= MicroBatch.sentenceTokensMax)
+            Self.answer(work)
+        }
+        #expect(try await answer.value.count == 40)
+    }
+
     @Test func sentencesFillNoQuerysPlace() async throws {
         let queue = queue(sentences: 100)
         let first = sentences(queue, id: 1)

@@ -1,4 +1,5 @@
 import Bytes
+import Glibc
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -153,5 +154,17 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
         }
         backoff.reset()
         #expect(backoff.next() <= 10)
+    }
+}
+
+@Suite struct LaneNicenessTests {
+    /// Linux keeps a niceness per thread: a lane that stands back takes nobody along.
+    @Test func aLaneStandsBackAlone() async throws {
+        @Sendable func niceness() -> Int32 { getpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0) }
+        let base = try await Lane(name: "plain").run { niceness() }
+        let back = try await Lane(name: "back", niceness: 7).run { niceness() }
+        // The process may be nice already, and 19 is the most there is.
+        #expect(back == max(base, 7))
+        #expect(try await Lane(name: "after").run { niceness() } == base)
     }
 }

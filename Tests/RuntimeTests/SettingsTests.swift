@@ -64,7 +64,7 @@ import Testing
             "KAFKA_PROPERTIES": "linger.ms=7", "API_ANONYMOUS_READ": "False", "API_KEY_RATE": "1",
             "API_ADDRESS_RATE": "2", "API_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "API_FORWARDED_HEADER": "forwarded",
             "API_CONNECTIONS_PER_ADDRESS": "3", "API_CONNECTIONS_PER_KEY": "4", "API_STREAMS_PER_ADDRESS": "5",
-            "API_STREAMS_PER_KEY": "6",
+            "API_STREAMS_PER_KEY": "6", "API_ANONYMOUS_WORK": "700", "API_STREAM_CATCH_UP_BYTES": "8",
             "API_TLS_CERTIFICATE": "/tls", "API_TLS_KEY": "/tlskey", "API_ACCESS_LOG": "-", "MEDALLION_API_KEY": "mdl",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
@@ -136,6 +136,8 @@ import Testing
             #expect(throws: SettingsError.self) { try Settings(environment: ["API_HOSTS": wrong]) }
         }
         #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
+        #expect(try Settings(environment: ["API_ANONYMOUS_WORK": "0"]).apiAnonymousWork(processors: 4) == 0)
+        #expect(try Settings(environment: [:]).apiAnonymousWork(processors: 4) == 2_000)
         let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
         #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
         // What comes through a proxy is counted on the loopback interface, too.

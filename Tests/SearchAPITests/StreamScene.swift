@@ -62,7 +62,7 @@ final class StreamScene: Sendable {
     /// - Parameter watched: what is in front of its topic, if anything is.
     init(
         heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000, catchUpIdleMilliseconds: Int = 30_000,
-        watched: WatchedTopic? = nil
+        watched: WatchedTopic? = nil, catchUpBytesPerSecond: Int = 0
     ) {
         let topic = watched?.inner ?? FakeTopic()
         self.topic = topic
@@ -70,7 +70,7 @@ final class StreamScene: Sendable {
             topic: watched ?? topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
             logger: Logger("stream", level: .error), heartbeatMilliseconds: heartbeatMilliseconds,
             logMilliseconds: logMilliseconds, catchUpIdleMilliseconds: catchUpIdleMilliseconds)
-        fixture = APIFixture(events: hub)
+        fixture = APIFixture(events: hub, configure: { $0.catchUpBytesPerSecond = catchUpBytesPerSecond })
     }
 
     /// Runs the hub, and the clients from the moment on at which it reads, while `feed` does what is done to topic and index;

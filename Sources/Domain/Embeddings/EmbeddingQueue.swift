@@ -14,6 +14,9 @@ final class EmbeddingQueue: Sendable {
     static let roundTextsMax = 256
     /// Sentences that one round sorts together: about those of one answer, so that a later answer does not wait for many.
     static let sentenceRoundTextsMax = 64
+    /// Tokens of a query beyond which it is computed as sentences are, ahead of them: nobody types so much, and shorter
+    /// ones must not wait for it.
+    static let queryTokensMax = 64
 
     private struct Lane {
         var jobs: [EmbeddingJob] = []
@@ -85,15 +88,17 @@ final class EmbeddingQueue: Sendable {
     /// Takes a job in, or answers it with an error at once.
     ///
     /// A job is refused when it would push what waits past the bound; a job larger than the bound is taken when nothing
-    /// waits.
-    func add(_ job: EmbeddingJob, priority: EmbeddingPriority) {
+    /// waits. Long queries (``queryTokensMax``) come before all sentences.
+    func add(_ job: EmbeddingJob, priority wanted: EmbeddingPriority) {
+        let isLong = wanted == .query && job.sequences.contains { $0.count > Self.queryTokensMax }
+        let priority = isLong ? .sentence : wanted
         let refusal: EmbeddingError? = state.withLock { state in
             if state.isStopped { return EmbeddingError.stopped }
             let waiting = state[priority].queuedTexts
             guard state[priority].jobs.isEmpty || waiting + job.sequences.count <= state[priority].textsMax else {
                 return EmbeddingError.overloaded(waiting: waiting, of: Self.plural(priority))
             }
-            state[priority].jobs.append(job)
+            if isLong { state[priority].jobs.insert(job, at: 0) } else { state[priority].jobs.append(job) }
             state[priority].queuedTexts += job.sequences.count
             return nil
         }
@@ -179,7 +184,9 @@ final class EmbeddingQueue: Sendable {
                 count += 1
             }
             guard count > 0 else { return nil }
-            state[priority].round = EmbeddingRound(Array(state[priority].jobs.prefix(count)))
+            state[priority].round = EmbeddingRound(
+                Array(state[priority].jobs.prefix(count)),
+                tokensMax: priority == .sentence ? MicroBatch.sentenceTokensMax : MicroBatch.tokensMax)
             state[priority].next = 0
             state[priority].jobs.removeFirst(count)
             state[priority].queuedTexts -= texts

@@ -45,7 +45,13 @@ final class EmbeddingWorker: @unchecked Sendable {
         if finished.wait(timeout: .now() + .seconds(timeoutSeconds)) == .success { finished.signal() }
     }
 
+    /// How far batch workers stand back behind searches and all else where processors are scarce; about a third is theirs
+    /// then. A search waits for a few milliseconds of computing, an indexer for thousands.
+    private static let batchNiceness: Int32 = 5
+
     private func run() {
+        // Linux keeps a niceness per thread (setpriority(2)).
+        if priority == .batch { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, Self.batchNiceness) }
         while !queue.isStopped {
             guard let work = queue.nextWork(forWorkerOf: priority) else {
                 queue.waitForArrival(priority)

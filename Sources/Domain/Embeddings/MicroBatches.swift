@@ -11,9 +11,11 @@ struct MicroBatch: Equatable {
 
     /// Tokens, padding included, that one batch may have.
     static let tokensMax = 256
+    /// The same of a batch that a search may have to wait for: one long sentence, or a few short ones.
+    static let sentenceTokensMax = 64
 
     /// Batches that hold every position of `lengths` once, longest first.
-    static func plan(lengths: [Int]) -> [MicroBatch] {
+    static func plan(lengths: [Int], tokensMax: Int = tokensMax) -> [MicroBatch] {
         // Equal lengths keep their order, so that the plan depends on nothing but the lengths.
         let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }
         var batches: [MicroBatch] = []

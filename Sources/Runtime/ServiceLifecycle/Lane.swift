@@ -13,11 +13,12 @@ package final class Lane: Sendable {
 
     /// - Parameters:
     ///   - inboxMax: how many closures may wait; one more is refused with ``LaneError/Reason/inboxFull``.
-    package init(name: String, inboxMax: Int = 1_024) {
+    ///   - niceness: see ``Threads/start(name:niceness:_:)``.
+    package init(name: String, inboxMax: Int = 1_024, niceness: Int = 0) {
         self.name = name
         inbox = LaneInbox(limit: inboxMax)
         let inbox = inbox
-        let isStarted = Threads.start(name: name) { inbox.drainUntilClosed() }
+        let isStarted = Threads.start(name: name, niceness: niceness) { inbox.drainUntilClosed() }
         if !isStarted { inbox.close() }
     }
 
@@ -119,10 +120,13 @@ private final class LaneInbox: Sendable {
 package enum Threads {
     /// Runs `body` on a new detached thread.
     ///
-    /// - Parameter name: the thread's name, of which the first 15 bytes count.
+    /// - Parameters:
+    ///   - name: the thread's name, of which the first 15 bytes count.
+    ///   - niceness: how far the thread stands back where processors are scarce, from 0 to 19: at 5 it gets a third of what
+    ///     another thread gets, at 10 a ninth.
     /// - Returns: false where the system refused (limits of the user or the machine).
-    package static func start(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
-        let box = Unmanaged.passRetained(ThreadBody(name: name, run: body))
+    package static func start(name: String, niceness: Int = 0, _ body: @escaping @Sendable () -> Void) -> Bool {
+        let box = Unmanaged.passRetained(ThreadBody(name: name, niceness: niceness, run: body))
         var thread = pthread_t()
         let status = pthread_create(&thread, nil, runThreadBody, box.toOpaque())
         guard status == 0 else {
@@ -148,10 +152,12 @@ extension Threads {
 
 private final class ThreadBody: Sendable {
     let name: String
+    let niceness: Int
     let run: @Sendable () -> Void
 
-    init(name: String, run: @escaping @Sendable () -> Void) {
+    init(name: String, niceness: Int, run: @escaping @Sendable () -> Void) {
         self.name = name
+        self.niceness = niceness
         self.run = run
     }
 }
@@ -160,6 +166,8 @@ private func runThreadBody(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutabl
     guard let argument else { return nil }
     let body = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
     Threads.nameCurrent(body.name)
+    // Linux keeps a niceness per thread (setpriority(2)); standing back is allowed to everyone.
+    if body.niceness > 0 { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, Int32(body.niceness)) }
     body.run()
     return nil
 }

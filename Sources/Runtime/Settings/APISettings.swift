@@ -22,6 +22,18 @@ extension Settings {
             "The same of one address (IPv6: one /64) without a valid key. 0: any number. `auto`: 200, and any number for "
                 + "requests of this machine, as `API_ANONYMOUS_READ` has it."),
         Setting(
+            "API_ANONYMOUS_WORK", .api, default: "auto", .integerOrAuto(0...1_000_000), \.apiAnonymousWorkGiven,
+            "Milliseconds of work a second that requests without a valid key may cause together: 60 % of it searches, a "
+                + "tenth each searches with filters, `/events/recent`, answers, and traces. Where they want more, an address "
+                + "that has caused less than its fair share goes first; the others wait for up to 2 s, then get 429. 0: any. "
+                + "`auto`: half of the processors (500 each), and any for requests of this machine, as `API_ANONYMOUS_READ` "
+                + "has it."),
+        Setting(
+            "API_STREAM_CATCH_UP_BYTES", .api, default: "1048576", .integer(0...1_000_000_000), \.apiStreamCatchUpBytes,
+            "Bytes a second that one address (IPv6: one /64) without a valid key gets of what lies behind the newest events "
+                + "of `/stream`, over all of its streams, and eight seconds' worth at once. A key gets eight times as much. "
+                + "Requests of this machine get any number where `API_STREAMS_PER_ADDRESS` lets them. 0: any number."),
+        Setting(
             "API_CONNECTIONS_PER_ADDRESS", .api, default: "auto", .integerOrAuto(0...1_000_000),
             \.apiConnectionsPerAddressGiven,
             "Open connections of one address (IPv6: one /64); further ones get 429. Proxies of `API_TRUSTED_PROXIES` may "

@@ -145,6 +145,10 @@ package struct Settings: Sendable {
     package internal(set) var apiKeyRate = 0
     /// See ``apiAddressRate``.
     var apiAddressRateGiven: Int?
+    /// See ``apiAnonymousWork``.
+    var apiAnonymousWorkGiven: Int?
+    /// Bytes a second that an address without a key gets of the stream's past; 0 = any number.
+    package internal(set) var apiStreamCatchUpBytes = 0
     /// See ``apiConnectionsPerAddress``.
     var apiConnectionsPerAddressGiven: Int?
     /// See ``apiConnectionsPerKey``.
@@ -206,6 +210,12 @@ package struct Settings: Sendable {
     /// Requests a second of one address without a valid key; 0 = any number. Those of this machine are not counted where
     /// nothing was set and ``isAPILocal``.
     package var apiAddressRate: Int { apiAddressRateGiven ?? 200 }
+    /// Milliseconds of work a second that requests without a valid key may cause together; 0 = any.
+    ///
+    /// - Parameter processors: of this machine.
+    package func apiAnonymousWork(processors: Int) -> Int { apiAnonymousWorkGiven ?? 500 * max(1, processors) }
+    /// Whether it was left to the program.
+    package var isAnonymousWorkAutomatic: Bool { apiAnonymousWorkGiven == nil }
     /// Whether the limit was left to the program.
     package var isAddressRateAutomatic: Bool { apiAddressRateGiven == nil }
     /// Open connections of one address; 0 for any number.

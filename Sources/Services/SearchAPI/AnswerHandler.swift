@@ -7,7 +7,7 @@ extension SearchAPI {
     func answer(
         _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
     ) async throws -> HTTPResponse {
-        .fresh(try await kept(request, http, deadline: deadline).reply(withText: true))
+        .fresh(try await inTurn(request, http, deadline: deadline).reply(withText: true))
     }
 
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
@@ -15,7 +15,7 @@ extension SearchAPI {
     func streamAnswer(
         _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline, to writer: HTTPStreamWriter
     ) async throws {
-        let made = try await kept(request, http, deadline: deadline)
+        let made = try await inTurn(request, http, deadline: deadline)
         writer.start(headers: EventFrame.headers)
         for sentence in made.answer.sentences {
             for word in AnswerTokens.split(sentence.text + " ") {
@@ -33,6 +33,12 @@ extension SearchAPI {
         citations.endObject()
         try await writer.write(EventFrame.bytes(event: "citations", data: citations.bytes))
         try await writer.write(EventFrame.bytes(event: "done", data: made.reply(withText: false)))
+    }
+
+    private func inTurn(
+        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
+    ) async throws -> MadeAnswer {
+        try await working(.answer, http, deadline: deadline) { try await kept(request, http, deadline: deadline) }
     }
 
     /// Finds and keeps an answer.
@@ -91,6 +97,9 @@ extension SearchAPI {
         var sentences = ExtractiveAnswerer.sentences(of: hits)
         guard let question = result.vector, let embedder = dependencies.embedder else { return sentences }
         let missing = sentences.indices.filter { sentences[$0].cosine == nil }
+        let start = SystemClock.monotonicNanoseconds()
+        // Waiting for other answers counts, too; there are few at once.
+        defer { WorkMeter.current?.add(nanoseconds: SystemClock.monotonicNanoseconds() - start) }
         let vectors = try await embedder.vectors(
             ofSentences: missing.map { sentences[$0].text }, deadline: deadline)
         for (index, vector) in zip(missing, vectors) {

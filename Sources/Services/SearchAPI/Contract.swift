@@ -151,7 +151,15 @@ extension SearchAPI {
     /// All endpoints with their handlers.
     package func endpoints() -> EndpointSet {
         var set = EndpointSet()
-        set.add(Contract.search, async: { [self] input, _ in try await search(input, deadline: deadline()) })
+        set.add(
+            Contract.search,
+            async: { [self] input, request in
+                let deadline = deadline()
+                let kind: WorkKind = input.filters == SearchFilters() ? .search : .filtered
+                return try await working(kind, request, deadline: deadline) {
+                    try await search(input, deadline: deadline)
+                }
+            })
         set.add(
             Contract.answer,
             stream: { [self] input, request, type, writer in
@@ -163,12 +171,25 @@ extension SearchAPI {
                     writer.respond(response)
                 }
             })
-        set.add(Contract.recent, async: { [self] input, _ in try await recent(input, deadline: deadline()) })
+        set.add(
+            Contract.recent,
+            async: { [self] input, request in
+                let deadline = deadline()
+                return try await working(.feed, request, deadline: deadline) {
+                    try await recent(input, deadline: deadline)
+                }
+            })
         set.add(
             Contract.stream,
             stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
         set.add(
-            Contract.trace, async: { [self] input, request in try await trace(input, request, deadline: deadline()) })
+            Contract.trace,
+            async: { [self] input, request in
+                let deadline = deadline()
+                return try await working(.trace, request, deadline: deadline) {
+                    try await trace(input, request, deadline: deadline)
+                }
+            })
         set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.live, inline: { [self] _, _ in live() })

@@ -42,11 +42,12 @@ package final class LanePool<Resource>: Sendable {
     ///   - count: lanes, and so resources.
     ///   - waitersMax: tasks that may wait for a lane.
     ///   - waitMillisecondsMax: how long one may wait before it is refused, if its deadline allows more.
+    ///   - niceness: of the lanes' threads, see ``Threads/start(name:niceness:_:)``.
     ///   - make: opens a resource; called on the lane that will own it. May throw, and is then called again at the next
     ///     use.
     ///   - interruption: how a resource's calls are stopped; nil where they cannot be. A resource that was stopped is kept.
     package init(
-        name: String, count: Int, waitersMax: Int = 256, waitMillisecondsMax: Int = .max,
+        name: String, count: Int, waitersMax: Int = 256, waitMillisecondsMax: Int = .max, niceness: Int = 0,
         make: @escaping @Sendable () throws -> Resource,
         interruption: @escaping @Sendable (Resource) -> Interruption? = { _ in nil }
     ) {
@@ -54,7 +55,7 @@ package final class LanePool<Resource>: Sendable {
         self.waitersMax = waitersMax
         self.waitMillisecondsMax = waitMillisecondsMax
         lanes = (0..<max(count, 1)).map {
-            PoolLane(name: "\(name)-\($0)", make: make, interruption: interruption)
+            PoolLane(name: "\(name)-\($0)", niceness: niceness, make: make, interruption: interruption)
         }
         state = Mutex(PoolState(idle: Array((0..<max(count, 1)).reversed())))
     }
@@ -77,13 +78,15 @@ package final class LanePool<Resource>: Sendable {
         let index = try await acquire(deadline, min(waitMillisecondsMax, self.waitMillisecondsMax))
         defer { release(index) }
         let call = LaneCall()
+        let meter = WorkMeter.current
         return try await withTaskCancellationHandler {
             try await lanes[index].run(call) { resource in
                 let left = deadline.leftMilliseconds
                 guard left > 0 else {
                     throw APIError.timeout("waiting for \(self.name)", milliseconds: deadline.limitMilliseconds)
                 }
-                return try body(resource, left)
+                guard let meter else { return try body(resource, left) }
+                return try meter.measure { try body(resource, left) }
             }
         } onCancel: {
             call.cancel()
@@ -249,10 +252,10 @@ private final class PoolLane<Resource>: @unchecked Sendable {
     private var resource: Resource?
 
     init(
-        name: String, make: @escaping @Sendable () throws -> Resource,
+        name: String, niceness: Int, make: @escaping @Sendable () throws -> Resource,
         interruption: @escaping @Sendable (Resource) -> Interruption?
     ) {
-        lane = Lane(name: name)
+        lane = Lane(name: name, niceness: niceness)
         self.make = make
         self.interruption = interruption
     }

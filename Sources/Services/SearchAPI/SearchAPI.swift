@@ -98,6 +98,9 @@ package struct SearchAPIConfiguration: Sendable {
     package var streamsPerKeyMax = 0
     /// The same of one address without a valid key (`API_STREAMS_PER_ADDRESS`); 0 for any number.
     package var streamsPerAddressMax = 0
+    /// Bytes a second that one address without a key gets of what lies behind the newest events, over all of its streams
+    /// (`API_STREAM_CATCH_UP_BYTES`); eight times as many with a key, 0 for any number.
+    package var catchUpBytesPerSecond = 0
     /// Of the program, for `/health`.
     package var version = "dev"
     /// When a stale index makes `/ready` say no.
@@ -110,6 +113,18 @@ package struct SearchAPIConfiguration: Sendable {
     package var accessLog = ""
 
     package init() {}
+
+    /// Lanes of a kind that callers beyond their fair share may hold at once: half of them, so that others find one.
+    func lanesForHeavyCallers(_ kind: WorkKind) -> Int {
+        switch kind {
+        case .search: storeLanes / 2
+        case .filtered: filteredLanes / 2
+        case .feed: feedLanes / 2
+        case .trace: traceLanes / 2
+        // One more would not be done sooner: their sentences wait for one thread.
+        case .answer: 1
+        }
+    }
 }
 
 /// The HTTP API: typed inputs in, replies out. ``endpoints()`` declares it, ``router()`` puts it on a server.
@@ -129,6 +144,8 @@ package final class SearchAPI: Sendable {
     let answers: AnswerKeeper
     let openStreams = Atomic(0)
     let streamSeats: StreamSeats
+    let catchUpPace: CatchUpPace
+    let turns: WorkTurns
     let pages: HealthPages
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -140,6 +157,11 @@ package final class SearchAPI: Sendable {
             dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
         streamSeats = StreamSeats(
             perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
+        catchUpPace = CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond)
+        turns = WorkTurns(
+            millisecondsPerSecond: configuration.access.anonymousWorkMilliseconds,
+            heavyAtOnceMax: configuration.lanesForHeavyCallers,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, metrics: dependencies.metrics)
         access = AccessGuard(
             configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics,
             logger: dependencies.logger)

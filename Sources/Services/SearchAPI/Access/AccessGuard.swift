@@ -24,6 +24,9 @@ package struct AccessConfiguration: Sendable {
     /// number.
     package var requestsAtOncePerAddress = 0
 
+    /// Milliseconds of work a second that requests without a key may cause together (`API_ANONYMOUS_WORK`); 0 for any.
+    package var anonymousWorkMilliseconds = 0
+
     /// Seconds' worth of requests that may come at once.
     static let burstSeconds = 2
 
@@ -216,11 +219,16 @@ final class AccessGuard: Sendable {
             ["header": header])
     }
 
-    func refusal(_ status: Int, _ type: String, _ message: String, _ headers: HTTPHeaders = [:]) -> APIError {
+    /// Counts a request that was refused.
+    func noteRefusal(_ reason: String) {
         metrics.counter(
             "medallion_api_refused_requests_total", help: "Requests refused for their key, role or number.",
-            labels: [("reason", type)]
+            labels: [("reason", reason)]
         ).increment()
+    }
+
+    func refusal(_ status: Int, _ type: String, _ message: String, _ headers: HTTPHeaders = [:]) -> APIError {
+        noteRefusal(type)
         return APIError(status: status, type: type, message: message, headers: headers)
     }
 }

@@ -20,6 +20,8 @@ package struct LocalAccess: Sendable {
     package var hasAnyNumberOfStreams = false
     /// The same of requests at once (`API_CONNECTIONS_PER_ADDRESS=auto`).
     package var hasAnyNumberAtOnce = false
+    /// The same of the work that they cause (`API_ANONYMOUS_WORK=auto`).
+    package var hasAnyWork = false
 
     /// Memberwise, but for what is off unless it is asked for.
     package init(trust: LocalTrust, readsAnonymously: Bool, isUnlimited: Bool, isAlone: Bool) {
@@ -126,6 +128,16 @@ extension AccessGuard {
             return true
         }
         return standing(of: request, caller) != .local
+    }
+
+    /// Whose share a request's work is paid from; nil where it is not counted: with a key, of this machine, or where nobody
+    /// knows where it comes from.
+    func sharingCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {
+        guard configuration.anonymousWorkMilliseconds > 0, let client = request.client else { return nil }
+        guard let caller = try? caller(request.headers) else { return nil }
+        if case .key = caller { return nil }
+        if configuration.local?.hasAnyWork == true, standing(of: request, caller) == .local { return nil }
+        return .address(client.network)
     }
 
     /// Whether the caller may see what is inside.

@@ -57,7 +57,7 @@ final class CatchUp: Sendable {
     ) {
         self.logger = logger
         idleNanoseconds = Int64(idleMilliseconds) * 1_000_000
-        readers = LanePool(name: "stream-catch-up", count: 1) { PageReaders(topic, isStopped: isEnded) }
+        readers = LanePool(name: "stream-catch-up", count: 1, niceness: 10) { PageReaders(topic, isStopped: isEnded) }
         read = metrics.counter(
             "medallion_api_stream_pages_read_total", help: "Pages of the Gold topic read for clients that catch up.")
         shared = metrics.counter(

@@ -256,13 +256,15 @@ package final class EventHub: Sendable {
     /// - Parameters:
     ///   - id: what the client saw last; nil for events from now on.
     ///   - caller: whose clients take one turn together; nil where nobody knows.
+    ///   - pace: how fast the caller may read what lies behind the newest events; nil for any.
     ///   - isWelcome: asked now and then; a client that is not any more is cut.
     func serve(
         _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
-        for caller: StreamSeats.Caller?, to writer: HTTPStreamWriter, isWelcome: @escaping @Sendable () -> Bool
+        for caller: StreamSeats.Caller?, pace: CatchUpPace? = nil, to writer: HTTPStreamWriter,
+        isWelcome: @escaping @Sendable () -> Bool
     ) async throws {
         let client = StreamClient(
-            hub: self, state: state, filter: filter, stages: wanted, caller: caller, writer: writer,
+            hub: self, state: state, filter: filter, stages: wanted, caller: caller, pace: pace, writer: writer,
             isWelcome: isWelcome)
         try await withTaskExecutorPreference(executor) { try await client.serve(after: id) }
     }

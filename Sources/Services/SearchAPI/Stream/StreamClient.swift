@@ -11,6 +11,8 @@ struct StreamClient: Sendable {
     let stages: Set<StreamStage>
     /// Whose turn it takes where clients wait for each other.
     let caller: StreamSeats.Caller?
+    /// How fast it may read what lies behind the newest events; nil for any.
+    let pace: CatchUpPace?
     let writer: HTTPStreamWriter
     let isWelcome: @Sendable () -> Bool
 
@@ -110,10 +112,16 @@ struct StreamClient: Sendable {
                 return true
             }
             // The other clients are on the same thread, and a filter may let nothing through that would be waited for.
-            if !slice.isAll { await Task.yield() }
+            if !slice.isAll {
+                guard try await isPaced() else { return true }
+                notePace(slice.byteCount)
+                await Task.yield()
+            }
             return try await deliver(slice, &session)
         case .behind(let limit):
             session.number = nil
+            // Before a page is asked for: what a client may not have yet nobody reads for it.
+            guard try await isPaced() else { return true }
             // Held by those who wait for it only, so that it is given up with the last of them.
             session.ticket =
                 session.ticket ?? hub.catchUp.ticket(from: session.vector, to: limit, for: caller)
@@ -124,12 +132,28 @@ struct StreamClient: Sendable {
             }
             session.ticket = nil
             if case .page(let page) = outcome, page.serves(session.vector) {
+                // All that was read counts, and not what its filter takes.
+                notePace(page.entries.reduce(0) { $0 + $1.frame.count })
                 return try await deliver(page, &session)
             }
             // Nothing was found in time, or the topic cannot be read: again a little later.
             await bell.wait(after: rang)
             return true
         }
+    }
+
+    /// Whether the client may have more of what lies behind now; waits for a moment where not.
+    private func isPaced() async throws -> Bool {
+        guard let pace, let caller else { return true }
+        let wait = pace.waitMilliseconds(caller, now: SystemClock.monotonicNanoseconds())
+        guard wait > 0 else { return true }
+        try await Task.sleep(for: .milliseconds(wait))
+        return false
+    }
+
+    private func notePace(_ byteCount: Int) {
+        guard let pace, let caller else { return }
+        pace.note(byteCount, of: caller, now: SystemClock.monotonicNanoseconds())
     }
 
     private func find(_ session: inout Session) -> HubState.Found {

@@ -6,7 +6,8 @@ import Synchronization
 /// Every event wakes every client, and each looks at it with its own filter. On the executor that all requests share, that
 /// work would stand in front of searches; here it waits for itself only. What runs here never blocks.
 final class StreamExecutor: TaskExecutor {
-    private let lane = Lane(name: "stream-clients")
+    /// Behind searches: an event that comes a moment later is still in time.
+    private let lane = Lane(name: "stream-clients", niceness: 5)
     private let state = Mutex(State())
 
     private struct State {

@@ -71,7 +71,7 @@ extension SearchAPI {
         defer { if let counted { streamSeats.leave(counted) } }
         try await hub.serve(
             EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
-            for: caller, to: writer
+            for: caller, pace: counted == nil ? nil : catchUpPace, to: writer
         ) { [access] in
             access.isWelcome(request.headers)
         }
