@@ -1,6 +1,6 @@
+import API
 import HTTPServer
 import Retrieval
-import SearchAPI
 import Settings
 
 extension AccessConfiguration {

@@ -1,6 +1,6 @@
+import API
 import Bytes
 import Files
-import SearchAPI
 import ServiceLifecycle
 import Settings
 import Simulator

@@ -4,7 +4,7 @@ import Kafka
 import Lake
 import Postgres
 import Simulator
-import VectorIndex
+import Store
 
 /// Which errors mean that something we depend on cannot be reached (exit code 69).
 enum Dependencies {

@@ -1,11 +1,11 @@
 import Bytes
-import Events
 import Files
 import Lake
+import Logic
 import Quarantine
+import Records
 import ServiceLifecycle
-import Transforms
-import VectorIndex
+import Store
 
 /// `medallion dlq`: what is in quarantine and why, and the ways out of it.
 struct DlqCommand: Command {

@@ -1,6 +1,6 @@
 import Bytes
+import Store
 import Telemetry
-import VectorIndex
 
 /// Documents that the index lacks, for a terminal or as JSON lines.
 extension DlqRendering {

@@ -1,8 +1,8 @@
 import Bytes
-import Events
+import Logic
 import Quarantine
+import Records
 import Telemetry
-import Transforms
 
 /// Quarantined records for a terminal or as JSON lines. Everything in them may come from anywhere, so it is escaped.
 enum DlqRendering {

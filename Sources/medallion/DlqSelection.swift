@@ -1,8 +1,8 @@
 import Bytes
-import Events
+import Logic
 import Quarantine
-import Transforms
-import VectorIndex
+import Records
+import Store
 
 /// Which quarantined records a command line means.
 struct DlqSelection: Sendable {

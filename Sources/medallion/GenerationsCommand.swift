@@ -1,7 +1,7 @@
 import Bytes
 import Lake
 import Replay
-import VectorIndex
+import Store
 
 /// `medallion generations`: what results there are, and which one is served.
 struct GenerationsCommand: Command {

@@ -3,8 +3,8 @@ import Bytes
 import Hashing
 import ServiceLifecycle
 import Settings
+import Store
 import Telemetry
-import VectorIndex
 
 /// `medallion keys`: who may ask the HTTP API.
 struct KeysCommand: Command {

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Lake
+import Records
 import StreamJob
 
 /// `medallion lake`: looks into the lake and seals it.

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Lake
+import Records
 
 /// `lake verify` and `lake stat`: actions that read all of the lake's logs.
 struct LakeInspection {

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Lake
+import Records
 
 /// `lake ls`: what a lake holds, by topic partition and, if wanted, file by file.
 struct LakeListing {

@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import JSONScan
 import Lake
+import Records
 
 /// What `lake cat` shows when it shows more than one record.
 struct LakeRangeOptions {

@@ -1,8 +1,8 @@
 import Bytes
-import Events
 import Lake
+import Logic
+import Records
 import StreamJob
-import Transforms
 
 /// `medallion lake retain`: removes sealed files by age or size; shows what would go unless told to do it.
 struct LakeRetain {

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Lake
+import Records
 
 /// Options of the actions that move or remove sealed files.
 struct LakeUpkeepOptions {

@@ -1,7 +1,7 @@
 import Postgres
 import ServiceLifecycle
+import Store
 import Telemetry
-import VectorIndex
 
 /// Applying migrations, with patience for a server that is still starting.
 enum Migrations {

@@ -1,7 +1,7 @@
+import API
 import Bytes
 import Health
-import Producer
-import SearchAPI
+import Ingest
 import ServiceLifecycle
 import Simulator
 import StreamJob

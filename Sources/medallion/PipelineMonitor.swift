@@ -1,9 +1,9 @@
+import API
 import Bytes
 import Glibc
 import Health
 import Indexer
-import Producer
-import SearchAPI
+import Ingest
 import ServiceLifecycle
 import StreamJob
 import Synchronization

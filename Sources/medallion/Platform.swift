@@ -11,9 +11,9 @@ import Postgres
 import Replay
 import ServiceLifecycle
 import Settings
+import Store
 import Synchronization
 import Telemetry
-import VectorIndex
 
 /// The addresses and the model that roles of one process share; some are known only once embedded parts run.
 final class Platform: Sendable {

@@ -1,6 +1,6 @@
+import API
 import Health
 import Indexer
-import SearchAPI
 import ServiceLifecycle
 import Settings
 import Synchronization

@@ -1,3 +1,4 @@
+import API
 import Access
 import Embeddings
 import EventLoop
@@ -10,12 +11,11 @@ import Lake
 import Metering
 import Postgres
 import Retrieval
-import SearchAPI
 import ServiceLifecycle
+import Store
 import StreamJob
 import Synchronization
 import Telemetry
-import VectorIndex
 
 extension Platform {
     /// The indexer, made once database and model are there.

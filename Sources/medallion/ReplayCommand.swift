@@ -1,10 +1,10 @@
 import Bytes
-import Events
 import Indexer
 import Lake
+import Logic
+import Records
 import Replay
 import StreamJob
-import Transforms
 
 /// `medallion replay`: what would change, or a generation in which it has changed.
 struct ReplayCommand: Command {

@@ -2,13 +2,13 @@ import Bytes
 import Glibc
 import Health
 import Indexer
+import Ingest
 import Metering
-import Producer
 import ServiceLifecycle
+import Store
 import StreamJob
 import Synchronization
 import Telemetry
-import VectorIndex
 
 extension Platform {
     /// Whether the broker answers.

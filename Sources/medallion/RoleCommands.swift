@@ -1,7 +1,7 @@
 import Bytes
 import Health
 import Indexer
-import Producer
+import Ingest
 import ServiceLifecycle
 
 /// `medallion broker`: the embedded broker alone.

@@ -1,6 +1,6 @@
+import API
 import Bytes
 import Indexer
-import SearchAPI
 import Telemetry
 
 /// The stages of this process over the last seconds, out of the counters that every stage keeps anyway.

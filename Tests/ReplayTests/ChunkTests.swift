@@ -1,13 +1,13 @@
 import Bytes
-import Events
 import Files
 import Hashing
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import StreamJob
 import Testing
-import Transforms
 
 @testable import Replay
 

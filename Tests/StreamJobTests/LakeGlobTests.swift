@@ -1,8 +1,8 @@
-import Events
 import Files
 import Foundation
 import Lake
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Synchronization
 import Testing

@@ -175,14 +175,14 @@ enum Rules {
         "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         "Health → ServiceLifecycle", "Health → Telemetry",  // checks repeat until a stop, and freshness is a metric
-        "Simulator → Producer",  // its recorder reads the stream with the producer's parser
+        "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
         // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
-        "Producer → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "SearchAPI → KafkaAccess",
+        "Ingest → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "API → KafkaAccess",
         "Replay → StreamJob", "Replay → Indexer",  // a replay is both, over a range
     ]
 
     /// Pure rules: no client at all.
-    static let clientless: Set<String> = ["Events", "Transforms", "Retrieval"]
+    static let clientless: Set<String> = ["Records", "Logic", "Retrieval"]
 
     static let system: Set<String> = [
         "Glibc", "Synchronization", "Foundation", "FoundationEssentials", "Dispatch", "Swift",

@@ -1,7 +1,7 @@
 import Foundation
+import Logic
 import Settings
 import Testing
-import Transforms
 
 /// The house rules, executed.
 @Suite struct TidyTests {
@@ -143,12 +143,12 @@ import Transforms
     @Test(arguments: [
         ("Sources/Domain/Lake/X.swift", "import Telemetry", true),
         ("Sources/Domain/Lake/X.swift", "import Files", false),
-        ("Sources/Domain/Events/X.swift", "package import Files", true),
+        ("Sources/Domain/Records/X.swift", "package import Files", true),
         ("Sources/Clients/Kafka/X.swift", "import Files", true),
         ("Sources/Clients/Kafka/X.swift", "import CRDKafka", false),
         ("Sources/Services/Broker/X.swift", "import CEvent", true),
         ("Sources/Services/Broker/X.swift", "import struct Bytes.Hex", false),
-        ("Sources/Services/Broker/X.swift", "import Producer", true),
+        ("Sources/Services/Broker/X.swift", "import Ingest", true),
         ("Sources/medallion/X.swift", "import Broker", false), ("Sources/medallion/X.swift", "import Nothing", true),
         ("Sources/Clients/HTTPServer/X.swift", "import EventLoop", false),
     ])

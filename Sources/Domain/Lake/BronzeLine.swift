@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 package import JSONScan
+package import Records
 
 /// Reads Bronze lines back into what the broker delivered, for replays, duplicate windows and traces.
 package struct BronzeLineReader: ~Copyable {

@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 
 /// Appends to and reads one commit log.
 ///

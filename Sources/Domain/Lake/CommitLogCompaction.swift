@@ -1,6 +1,6 @@
-import Events
 import Files
 import Hashing
+import Records
 
 /// What keeps a log from growing by an entry for every commit of all times: once the files of an hour are sealed, nobody
 /// asks which commit wrote which of their lines.

@@ -1,4 +1,4 @@
-package import Events
+package import Records
 
 /// A run of bytes in a data file and the lines it holds.
 package struct ByteRange: Equatable, Sendable {

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 package import JSONScan
+import Records
 
 extension CommitRecord {
     /// The record as one JSON object with fixed order.

@@ -1,4 +1,4 @@
-package import Events
+package import Records
 
 /// What the writer of a topic partition changes when the list of generations has. A pure value.
 package struct GenerationChanges: Equatable {

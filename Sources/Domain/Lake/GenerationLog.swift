@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 package import Files
 import JSONScan
+package import Records
 
 /// The lake's list of generations: a log whose last word on each generation holds.
 ///

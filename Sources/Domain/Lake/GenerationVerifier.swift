@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 
 /// What ``LakeVerifier`` checks about generations as a whole: lines that are there are right, but are all there?
 struct GenerationVerifier {

@@ -1,6 +1,6 @@
-import Events
 import Files
 import Hashing
+import Records
 import Zstd
 
 /// The open data files of one topic partition's current hour.

@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 import JSONScan
+package import Records
 
 /// One full result of one logic, as the lake knows it.
 package struct LakeGeneration: Sendable, Equatable {

@@ -1,5 +1,5 @@
-package import Events
 import Files
+package import Records
 import Zstd
 
 /// One data file as the commit log tells of it.

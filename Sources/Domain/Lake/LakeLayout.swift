@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 import Files
+package import Records
 
 /// The layers that hold data files.
 package enum Layer: String, CaseIterable, Sendable {

@@ -1,5 +1,5 @@
-package import Events
 import Files
+package import Records
 
 /// One line of the lake and where it lies.
 package struct LocatedLine: Sendable {

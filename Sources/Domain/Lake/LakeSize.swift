@@ -1,6 +1,6 @@
-import Events
 import Files
 import Glibc
+import Records
 
 /// Bytes of a lake's files, by what they hold.
 package struct LakeSize: Sendable, Equatable {

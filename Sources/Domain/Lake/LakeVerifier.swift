@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Files
+import Records
 
 /// Something in the lake that is not as its logs say.
 package struct VerifyFinding: Sendable {

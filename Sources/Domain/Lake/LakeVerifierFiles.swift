@@ -1,8 +1,8 @@
-import Events
 import Files
 import Glibc
 import Hashing
 import ObjectStorage
+import Records
 import Zstd
 
 /// The bytes and lines of single files.

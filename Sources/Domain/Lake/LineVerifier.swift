@@ -1,8 +1,8 @@
 import Bytes
-import Events
 import Glibc
 import Hashing
 import JSONScan
+import Records
 
 /// The digests of an hour's raw values, by offset. Takes memory for its records alone, however wide the gaps between.
 struct BronzeDigests {

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 import Files
 import Glibc
+package import Records
 import Zstd
 
 /// The lines of one commit for one generation, not yet compressed.

@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 import JSONScan
+package import Records
 
 /// What was decided about one quarantined record (`schemas/quarantine_log.schema.json`).
 package struct QuarantineDecision: Sendable, Equatable {

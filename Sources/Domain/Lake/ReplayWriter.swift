@@ -1,5 +1,5 @@
-package import Events
 import Files
+package import Records
 
 /// Writes the files of a replayed range of one topic partition, already sealed, with a log of their own.
 ///

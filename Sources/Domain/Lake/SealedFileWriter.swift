@@ -1,7 +1,7 @@
-import Events
 import Files
 import Hashing
 import ObjectStorage
+import Records
 import Zstd
 
 /// Writes one sealed data file: large frames whose cut depends on the lines alone, so that the same lines give the

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import JSONScan
+import Records
 
 /// How many topic partitions a source topic had, and how far the lake was when that was noticed; an entry of the log of
 /// generations.

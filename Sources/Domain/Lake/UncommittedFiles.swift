@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 
 /// Files of an hour whose first commit never came to be: a crash left them, and readers by pattern find them.
 struct UncommittedFiles {

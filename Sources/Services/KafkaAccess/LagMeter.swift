@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 package import Kafka
+package import Records
 package import ServiceLifecycle
 import Synchronization
 

@@ -1,6 +1,6 @@
-import Events
 import Kafka
 import Lake
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry

@@ -2,9 +2,9 @@ import Bytes
 import Files
 import Glibc
 import HTTPClient
+import Ingest
 import JSONScan
 import Processes
-import Producer
 import ServiceLifecycle
 import Simulator
 import Synchronization

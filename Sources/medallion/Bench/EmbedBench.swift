@@ -1,11 +1,11 @@
 import Bytes
 import Embeddings
-import Events
 import JSONScan
+import Logic
+import Records
 import ServiceLifecycle
 import Simulator
 import StreamJob
-import Transforms
 
 /// The embedder: bulk and single texts. The baseline embeds one text after the other.
 struct EmbedBench {

@@ -1,6 +1,6 @@
 import Bytes
 import Glibc
-import Producer
+import Ingest
 import ServiceLifecycle
 import Simulator
 

@@ -1,14 +1,14 @@
 import Bytes
-import Events
 import Files
 import Glibc
 import Hashing
 import Lake
+import Logic
+import Records
 import ServiceLifecycle
 import Simulator
 import StreamJob
 import Telemetry
-import Transforms
 import Zstd
 
 /// The lake alone, without broker and clients: writer, verification, size, single lines, memory.

@@ -1,11 +1,11 @@
 import Bytes
-import Events
 import Files
 import Hashing
 import Lake
+import Logic
 import Processes
+import Records
 import StreamJob
-import Transforms
 import Zstd
 
 /// What is measured of a lake that is written: verification, size, single lines; and memory over a long run.

@@ -1,11 +1,11 @@
 import Bytes
-import Events
 import Files
+import Ingest
 import JSONScan
-import Producer
+import Logic
+import Records
 import Simulator
 import StreamJob
-import Transforms
 
 /// Records as a topic partition would deliver them, in a file that the lake benchmark and its baseline both read.
 ///

@@ -1,16 +1,16 @@
 import Broker
 import Bytes
-import Events
 import Files
+import Ingest
 import Kafka
 import Lake
-import Producer
+import Logic
 import Quarantine
+import Records
 import ServiceLifecycle
 import Simulator
 import StreamJob
 import Telemetry
-import Transforms
 
 /// Topic to committed lake: the embedded broker holds the events, a stream job takes them in, Gold is published.
 ///

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 import Files
 import ObjectStorage
+package import Records
 
 /// Removes sealed files by age or size, oldest first, and never what is still needed.
 ///

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 import Files
 import JSONScan
+package import Records
 
 /// A run of sealed files of one layer and generation that were given up by retention.
 package struct Expiry: Equatable, Sendable {

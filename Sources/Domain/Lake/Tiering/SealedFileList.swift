@@ -1,5 +1,5 @@
-package import Events
 import Files
+package import Records
 
 /// One sealed file as the commit logs name it.
 package struct ListedFile: Sendable {

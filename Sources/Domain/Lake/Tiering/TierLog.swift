@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import JSONScan
+import Records
 
 /// What a tier log says of one sealed file: where its verified copy is.
 package struct TierEntry: Equatable, Sendable {

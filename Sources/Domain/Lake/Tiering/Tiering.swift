@@ -1,8 +1,8 @@
 import Bytes
-package import Events
 import Files
 import Hashing
 import ObjectStorage
+package import Records
 import Zstd
 
 /// Moves sealed files to the object storage.

@@ -1,6 +1,6 @@
-import Events
 import Files
 import Glibc
+import Records
 
 /// Held by whoever moves or removes sealed files of a topic partition. Writers and readers do not ask for it: they never
 /// touch a sealed file but to read it.

@@ -1,7 +1,7 @@
 import Bytes
 import Dispatch
-import Events
 import Files
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry

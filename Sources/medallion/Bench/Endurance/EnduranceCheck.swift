@@ -1,11 +1,11 @@
 import Comparison
-import Events
 import Files
 import Hashing
 import JSONScan
 import Lake
 import Postgres
-import VectorIndex
+import Records
+import Store
 import Zstd
 
 /// What must be true at the end of a run; each line of ``findings`` is something that is not.
