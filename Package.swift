@@ -105,10 +105,10 @@ let package = Package(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         module("Domain", "Access", uses: ["Bytes"]),
         module("Domain", "Embeddings", uses: ["Inference", "Files", "JSONScan", "Bytes"]),
-        // Migrations is a link to the top-level folder: resources must lie below their target.
+        // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
             "Domain", "Store", uses: ["Records", "Retrieval", "Access", "Postgres", "Bytes"],
-            resources: [.embedInCode("Migrations")]),
+            resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Bytes"]),
 
         // Services: things that run
