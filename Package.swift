@@ -143,18 +143,31 @@ let package = Package(
             "Services", "Replay",
             uses: services + ["StreamJob", "Indexer", "Lake", "Logic", "Store", "Embeddings", "Postgres"]),
 
+        // What every command is made of: arguments, exit codes, output
+        .target(
+            name: "Console", dependencies: ["Files", "ServiceLifecycle", "Settings", "Telemetry"],
+            path: "Sources/Console",
+            swiftSettings: strict),
+
+        // `medallion bench`: measures the product's own parts
+        .target(
+            name: "Benchmarks",
+            dependencies: [
+                "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
+                "HTTPClient", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake", "Logic",
+                "Postgres", "Processes", "Quarantine", "Records", "ServiceLifecycle", "Settings", "Simulator", "Store",
+                "StreamJob", "Telemetry", "Zstd",
+            ],
+            path: "Sources/Benchmarks", swiftSettings: strict),
+
         // The executable: one file per subcommand
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "Broker", "Ingest", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "API", "Replay",
-                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings",
-                "Health",
-                "Records",
-                "Logic", "Lake", "Embeddings", "Store", "Retrieval", "Access", "Kafka", "Postgres",
-                "HTTPClient",
-                "EventLoop", "HTTPServer",
-                "HTTPEndpoints", "Files", "Hashing", "Zstd", "JSONScan", "Processes", "Bytes",
+                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "EmbeddedPostgres", "Embeddings",
+                "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
+                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
+                "Retrieval", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry",
             ],
             path: "Sources/medallion", swiftSettings: strict,
             // glibc's malloc suffers from librdkafka's records, which one thread makes and another frees: a tenth of the

@@ -150,6 +150,10 @@ import Testing
         ("Sources/Services/Broker/X.swift", "import struct Bytes.Hex", false),
         ("Sources/Services/Broker/X.swift", "import Ingest", true),
         ("Sources/medallion/X.swift", "import Broker", false), ("Sources/medallion/X.swift", "import Nothing", true),
+        ("Sources/medallion/Commands/X.swift", "import Benchmarks", false),
+        ("Sources/Benchmarks/Hostile/X.swift", "import Broker", false),
+        ("Sources/Services/Broker/X.swift", "import Benchmarks", true),
+        ("Sources/Console/X.swift", "import Broker", true),
         ("Sources/Clients/HTTPServer/X.swift", "import EventLoop", false),
     ])
     func arrowsGoDownOnly(path: String, line: String, isRefused: Bool) {
