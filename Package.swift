@@ -94,9 +94,10 @@ let package = Package(
 
         // Runtime: what the swift-server packages would have given us
         module("Runtime", "Telemetry", uses: ["Bytes"]),
-        module("Runtime", "ServiceLifecycle", uses: ["Telemetry", "Bytes"]),
+        module("Runtime", "Concurrency", uses: ["Bytes"]),
+        module("Runtime", "ServiceLifecycle", uses: ["Concurrency", "Telemetry", "Bytes"]),
         module("Runtime", "Settings", uses: ["Bytes"]),
-        module("Runtime", "Health", uses: ["Telemetry", "ServiceLifecycle", "Bytes"]),
+        module("Runtime", "Health", uses: ["Telemetry", "Concurrency", "ServiceLifecycle", "Bytes"]),
 
         // Domain: nouns and pure rules
         module("Domain", "Records", uses: ["Bytes"]),
@@ -155,8 +156,8 @@ let package = Package(
             dependencies: [
                 "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
                 "HTTPClient", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake", "Logic",
-                "Postgres", "Processes", "Quarantine", "Records", "ServiceLifecycle", "Settings", "Simulator", "Store",
-                "StreamJob", "Telemetry", "Zstd",
+                "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle", "Settings",
+                "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
 
@@ -167,7 +168,8 @@ let package = Package(
                 "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "EmbeddedPostgres", "Embeddings",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
                 "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
-                "Retrieval", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry",
+                "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob",
+                "Telemetry",
             ],
             path: "Sources/medallion", swiftSettings: strict,
             // glibc's malloc suffers from librdkafka's records, which one thread makes and another frees: a tenth of the
@@ -196,7 +198,8 @@ let package = Package(
         tests(
             "PostgresTests",
             uses: [
-                "Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
+                "Postgres", "EmbeddedPostgres", "PostgresTesting", "Concurrency", "ServiceLifecycle", "Telemetry",
+                "Files", "Bytes",
             ]),
         tests("ObjectStorageTests", uses: ["ObjectStorage", "Files", "Hashing", "Bytes"]),
         tests(
@@ -204,7 +207,7 @@ let package = Package(
             uses: [
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
             ]),
-        tests("RuntimeTests", uses: ["Health", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests("RuntimeTests", uses: ["Health", "Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests(
             "MeteringTests",
             uses: [
@@ -219,22 +222,22 @@ let package = Package(
             ],
             uses: [
                 "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings",
-                "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle",
-                "Telemetry", "Bytes",
+                "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "Concurrency",
+                "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
             "LakeTests",
             uses: [
-                "medallion", "Records", "Lake", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd", "Hashing",
-                "Bytes",
+                "medallion", "Records", "Lake", "Concurrency", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd",
+                "Hashing", "Bytes",
             ]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
-                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
+                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
+                "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency", "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",
             ]),
@@ -242,7 +245,7 @@ let package = Package(
             "ReplayTests",
             uses: [
                 "Replay", "StreamJob", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
-                "ServiceLifecycle", "Hashing", "Files", "Bytes",
+                "Concurrency", "ServiceLifecycle", "Hashing", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", exclude: ["clients"],
@@ -253,8 +256,8 @@ let package = Package(
         tests(
             "SimulatorTests",
             uses: [
-                "Simulator", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "JSONScan", "Files", "Zstd",
-                "Bytes",
+                "Simulator", "HTTPClient", "HTTPServer", "Concurrency", "ServiceLifecycle", "Telemetry", "JSONScan",
+                "Files", "Zstd", "Bytes",
             ]),
         tests(
             "IngestTests",
@@ -266,16 +269,16 @@ let package = Package(
             "APITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
             uses: [
                 "API", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Records",
-                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry", "Health",
-                "Kafka", "Bytes",
+                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "Concurrency", "ServiceLifecycle",
+                "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(
             "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
-                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle",
-                "HTTPClient", "HTTPServer",
-                "Kafka", "Postgres", "Records", "Lake", "Settings", "Files", "JSONScan", "Bytes",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
+                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",
+                "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Logic"]),
     ],
@@ -283,4 +286,6 @@ let package = Package(
 )
 
 /// What every service may use besides its own clients.
-var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Health", "Records", "Bytes"] }
+var services: [Target.Dependency] {
+    ["Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Health", "Records", "Bytes"]
+}

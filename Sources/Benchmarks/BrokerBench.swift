@@ -1,10 +1,10 @@
 import Bytes
+import Concurrency
 import Console
 import Files
 import Glibc
 import Kafka
 import Processes
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 

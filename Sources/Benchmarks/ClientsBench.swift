@@ -1,10 +1,10 @@
 import Bytes
+import Concurrency
 import Console
 import Files
 import Glibc
 import HTTPClient
 import Processes
-import ServiceLifecycle
 import Telemetry
 
 /// Many clients at the whole platform: every event at every client of `GET /stream`, some of them curl and httpx; then slow

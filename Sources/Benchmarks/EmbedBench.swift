@@ -1,9 +1,9 @@
 import Bytes
+import Concurrency
 import Embeddings
 import JSONScan
 import Logic
 import Records
-import ServiceLifecycle
 import Simulator
 import StreamJob
 

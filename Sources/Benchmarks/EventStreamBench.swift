@@ -1,7 +1,7 @@
 import Bytes
+import Concurrency
 import Glibc
 import Ingest
-import ServiceLifecycle
 import Simulator
 
 /// The producer's parser of server-sent events, over bytes in memory. The baseline only looks for line feeds.

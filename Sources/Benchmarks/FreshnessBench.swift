@@ -1,9 +1,9 @@
 import Bytes
+import Concurrency
 import Console
 import Glibc
 import HTTPClient
 import JSONScan
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Console
 import EventLoop
 import Glibc
@@ -6,7 +7,6 @@ import HTTPClient
 import HTTPServer
 import JSONScan
 import Processes
-import ServiceLifecycle
 
 /// The typed router beside FastAPI on uvicorn: the same validated POST with the same reply, the same load in turns. And a
 /// plain reply beside an event loop that answers without reading.

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Console
 import Files
 import Glibc
@@ -6,7 +7,6 @@ import Hashing
 import Lake
 import Logic
 import Records
-import ServiceLifecycle
 import Simulator
 import StreamJob
 import Telemetry

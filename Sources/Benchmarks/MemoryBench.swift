@@ -1,6 +1,6 @@
 import Bytes
+import Concurrency
 import Glibc
-import ServiceLifecycle
 import Telemetry
 
 /// Resident memory of `medallion up` over time, at a steady rate of events.

@@ -1,5 +1,6 @@
 import Broker
 import Bytes
+import Concurrency
 import Console
 import Files
 import Ingest

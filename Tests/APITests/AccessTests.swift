@@ -1,11 +1,11 @@
 import Bytes
+import Concurrency
 import Files
 import HTTPClient
 import HTTPServer
 import Hashing
 import JSONScan
 import PlatformTesting
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 import Testing

@@ -1,4 +1,5 @@
 import API
+import Concurrency
 import Foundation
 import HTTPServer
 import ServiceLifecycle

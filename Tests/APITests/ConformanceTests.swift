@@ -1,7 +1,7 @@
 import API
+import Concurrency
 import HTTPServer
 import PlatformTesting
-import ServiceLifecycle
 import Testing
 
 /// Independent programs look at the API: a validator at its document, schemathesis at its replies.

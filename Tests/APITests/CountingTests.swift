@@ -1,9 +1,9 @@
 import Access
 import Bytes
+import Concurrency
 import Glibc
 import HTTPServer
 import PlatformTesting
-import ServiceLifecycle
 import Telemetry
 import Testing
 

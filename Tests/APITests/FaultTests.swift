@@ -1,4 +1,5 @@
 import API
+import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Health
@@ -66,7 +67,7 @@ import Testing
                             return 200
                         }
                     } catch {
-                        return (error as? APIError)?.status ?? 0
+                        return (error as? WaitError).map { APIError($0).status } ?? 0
                     }
                 }
             }

@@ -1,6 +1,7 @@
 import API
 import BrokerTesting
 import Bytes
+import Concurrency
 import Glibc
 import HTTPServer
 import JSONScan

@@ -1,11 +1,11 @@
 import Bytes
+import Concurrency
 import HTTPClient
 import HTTPServer
 import Health
 import JSONScan
 import PlatformTesting
 import Retrieval
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 import Testing

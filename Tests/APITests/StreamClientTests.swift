@@ -1,12 +1,12 @@
 import API
 import Bytes
+import Concurrency
 import Foundation
 import Glibc
 import HTTPClient
 import HTTPServer
 import JSONScan
 import PlatformTesting
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 import Testing

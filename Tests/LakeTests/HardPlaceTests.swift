@@ -1,8 +1,8 @@
+import Concurrency
 import Files
 import Glibc
 import PlatformTesting
 import Records
-import ServiceLifecycle
 import Testing
 
 @testable import Lake

@@ -1,11 +1,11 @@
 import Bytes
+import Concurrency
 import Files
 import Hashing
 import Lake
 import Logic
 import PlatformTesting
 import Records
-import ServiceLifecycle
 import StreamJob
 import Testing
 

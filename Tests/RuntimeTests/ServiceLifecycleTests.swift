@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import ServiceLifecycle
 import Synchronization
 import Telemetry

@@ -1,7 +1,7 @@
+import Concurrency
 import Files
 import Postgres
 import PostgresTesting
-import ServiceLifecycle
 import Store
 import Testing
 

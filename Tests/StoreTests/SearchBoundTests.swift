@@ -1,8 +1,8 @@
 import Bytes
+import Concurrency
 import Glibc
 import Postgres
 import Retrieval
-import ServiceLifecycle
 import Synchronization
 import Testing
 

@@ -1,5 +1,6 @@
 import Bytes
 import CRDKafka
+import Concurrency
 import KafkaAccess
 import Lake
 import Logic

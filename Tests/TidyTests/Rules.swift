@@ -175,8 +175,10 @@ enum Rules {
         "ObjectStorage → HTTPClient",  // S3 is HTTP with a signature that libcurl computes; it is wrapped once
         "HTTPClient → Gzip", "HTTPClient → Zstd",  // what proxies pack is unpacked with the wrappers that are there
         "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
+        "ServiceLifecycle → Concurrency",  // threads wait and wake one another in one way
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
-        "Health → ServiceLifecycle", "Health → Telemetry",  // checks repeat until a stop, and freshness is a metric
+        // Checks have a time limit and repeat until a stop, and freshness is a metric.
+        "Health → Concurrency", "Health → ServiceLifecycle", "Health → Telemetry",
         "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
         // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
         "Ingest → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "API → KafkaAccess",

@@ -1,9 +1,9 @@
 import Bytes
+import Concurrency
 import Console
 import Glibc
 import HTTPClient
 import JSONScan
-import ServiceLifecycle
 
 /// The attacks alone, at a server of this machine: what ``HostileBench`` starts as a process of its own, so that its own
 /// clients are not held up. Prints a JSON line per attack.

@@ -1,11 +1,11 @@
 import Bytes
+import Concurrency
 import Console
 import Files
 import Glibc
 import HTTPClient
 import JSONScan
 import Processes
-import ServiceLifecycle
 import Telemetry
 
 /// Hostile clients of every kind at the whole platform, and what ordinary ones notice of them.

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import HTTPEndpoints
 import HTTPServer
 
@@ -26,6 +27,16 @@ extension EndpointError {
         APIError(
             status: 504, type: "timeout",
             message: "\(what) took longer than the \(milliseconds) ms that a request may take (REQUEST_TIMEOUT_SEC)")
+    }
+}
+
+extension EndpointError {
+    /// What did not get its turn or took too long, as a client is told.
+    init(_ error: WaitError) {
+        switch error {
+        case .unavailable(let what, let why): self = .unavailable(what, why)
+        case .timeout(let what, let milliseconds): self = .timeout(what, milliseconds: milliseconds)
+        }
     }
 }
 

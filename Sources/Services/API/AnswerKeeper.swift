@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Retrieval
 import ServiceLifecycle
 import Synchronization

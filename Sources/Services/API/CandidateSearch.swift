@@ -1,3 +1,4 @@
+import Concurrency
 import HTTPEndpoints
 import Retrieval
 
@@ -63,7 +64,7 @@ extension SearchAPI {
             ) { store, timeout in
                 try Self.exactly(exact, instead: found, store, timeoutMilliseconds: min(exactMax, timeout))
             }
-        } catch let error as APIError where error.status == 503 || error.status == 504 {
+        } catch is WaitError {
             return FoundCandidates(set: found, vectorPart: .index, isComplete: false)
         }
     }

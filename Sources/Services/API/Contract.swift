@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 package import HTTPEndpoints
 import HTTPServer
 import JSONScan
@@ -236,6 +237,7 @@ extension SearchAPI {
     /// Every failure is a reply.
     private func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
         let told: APIError
+        let error: any Error = if let late = error as? WaitError { APIError(late) } else { error }
         switch error {
         case let error as APIError:
             if error.status >= 500 { log(error.description, path, requestID: request.id) }

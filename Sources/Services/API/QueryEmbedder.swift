@@ -1,6 +1,6 @@
 import Bytes
+import Concurrency
 import HTTPEndpoints
-import ServiceLifecycle
 import Synchronization
 
 /// Turns queries into vectors: the model behind a cache, with a time limit.
@@ -57,42 +57,4 @@ package final class QueryEmbedder: Sendable {
         }
         return vectors
     }
-}
-
-/// Runs `body`, but does not wait for it longer than the deadline; it is then cancelled and what it returns is dropped.
-func withDeadline<T: Sendable>(
-    _ deadline: Deadline, what: String, _ body: @escaping @Sendable () async throws -> T
-) async throws -> T {
-    try await withTimeLimit(
-        milliseconds: deadline.leftMilliseconds,
-        timeout: { APIError.timeout(what, milliseconds: deadline.limitMilliseconds) }, body)
-}
-
-/// Keeps the values that were used last.
-struct LRUCache<Value> {
-    private var entries: [String: (value: Value, lastUse: UInt64)] = [:]
-    private var clock: UInt64 = 0
-    private let countMax: Int
-
-    init(countMax: Int) {
-        self.countMax = max(countMax, 1)
-    }
-
-    mutating func value(for key: String) -> Value? {
-        guard let entry = entries[key] else { return nil }
-        clock += 1
-        entries[key] = (entry.value, clock)
-        return entry.value
-    }
-
-    /// When full, the older half goes at once: a sweep per `countMax / 2` inserts, and no linked list.
-    mutating func insert(_ value: Value, for key: String) {
-        clock += 1
-        entries[key] = (value, clock)
-        guard entries.count > countMax else { return }
-        let middle = entries.values.map(\.lastUse).sorted()[entries.count / 2]
-        entries = entries.filter { $0.value.lastUse >= middle }
-    }
-
-    var count: Int { entries.count }
 }

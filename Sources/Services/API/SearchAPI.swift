@@ -1,5 +1,6 @@
 package import Access
 import Bytes
+import Concurrency
 import HTTPServer
 package import Health
 package import Retrieval

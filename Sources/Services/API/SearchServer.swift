@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 import EventLoop
 import HTTPEndpoints
 package import HTTPServer

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import JSONScan

@@ -1,3 +1,4 @@
+package import Bytes
 package import Retrieval
 
 /// Where a line of the lake lies.

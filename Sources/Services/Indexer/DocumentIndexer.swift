@@ -1,9 +1,9 @@
 import Bytes
+import Concurrency
 package import Embeddings
 package import Postgres
 package import Records
 import Retrieval
-import ServiceLifecycle
 package import Store
 import Synchronization
 package import Telemetry

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import Health
 package import Kafka
 import KafkaAccess

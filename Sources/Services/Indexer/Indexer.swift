@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import Embeddings
 package import Kafka
 import KafkaAccess

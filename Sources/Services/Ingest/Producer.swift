@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Kafka
 import KafkaAccess
 package import ServiceLifecycle

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import Kafka
 package import Records
 package import ServiceLifecycle

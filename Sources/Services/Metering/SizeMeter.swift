@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import Lake
 package import Postgres
 package import ServiceLifecycle

@@ -1,6 +1,6 @@
+import Concurrency
 package import Lake
 package import Postgres
-import ServiceLifecycle
 package import Store
 
 /// Moves the pointer to the active generation, forwards and back, and tells what generations there are.

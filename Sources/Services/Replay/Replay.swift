@@ -1,10 +1,10 @@
 import Bytes
+import Concurrency
 import Files
 package import Lake
 package import Logic
 package import Postgres
 package import Records
-import ServiceLifecycle
 import Store
 import StreamJob
 package import Telemetry

@@ -1,3 +1,4 @@
+import Concurrency
 package import Kafka
 import KafkaAccess
 package import Lake

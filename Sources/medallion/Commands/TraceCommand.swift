@@ -1,7 +1,7 @@
+import Concurrency
 import Console
 import HTTPClient
 import JSONScan
-import ServiceLifecycle
 
 /// `medallion trace`: from a document back to its event.
 struct TraceCommand: Command {

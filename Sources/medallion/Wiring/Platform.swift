@@ -1,4 +1,5 @@
 import Broker
+import Concurrency
 import Console
 import EmbeddedPostgres
 import Embeddings

@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Hashing

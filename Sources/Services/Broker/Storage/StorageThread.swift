@@ -1,8 +1,8 @@
 import Bytes
+import Concurrency
 import Dispatch
 import Files
 import Records
-import ServiceLifecycle
 import Synchronization
 import Telemetry
 

@@ -1,8 +1,8 @@
 import API
 import Bytes
+import Concurrency
 import Console
 import Files
-import ServiceLifecycle
 import Settings
 import Simulator
 import Synchronization

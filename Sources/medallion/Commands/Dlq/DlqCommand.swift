@@ -1,11 +1,11 @@
 import Bytes
+import Concurrency
 import Console
 import Files
 import Lake
 import Logic
 import Quarantine
 import Records
-import ServiceLifecycle
 import Store
 
 /// `medallion dlq`: what is in quarantine and why, and the ways out of it.

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import EmbeddedPostgres
 import Embeddings
 import Files
@@ -8,7 +9,6 @@ import JSONScan
 import Kafka
 import Metering
 import Postgres
-import ServiceLifecycle
 import Settings
 
 /// One look at a dependency; blocks for some seconds at most.

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Console
 import ServiceLifecycle
 import Telemetry

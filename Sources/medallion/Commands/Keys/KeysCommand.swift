@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import Concurrency
 import Console
 import Hashing
 import ServiceLifecycle

@@ -1,8 +1,8 @@
 import Bytes
+import Concurrency
 import Console
 import HTTPClient
 import JSONScan
-import ServiceLifecycle
 
 /// What `search` and `answer` have in common: a query and filters, asked of the API.
 struct Question: Sendable {

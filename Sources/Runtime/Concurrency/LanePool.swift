@@ -1,28 +1,5 @@
-import Bytes
-import HTTPEndpoints
-package import Retrieval
-import ServiceLifecycle
+package import Bytes
 import Synchronization
-
-/// Until when something must be done.
-package struct Deadline: Sendable {
-    private let nanoseconds: Int64
-    /// The whole time that was given.
-    package let limitMilliseconds: Int
-
-    package init(milliseconds: Int) {
-        limitMilliseconds = milliseconds
-        nanoseconds = SystemClock.monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
-    }
-
-    /// Milliseconds left; 0 when it has passed.
-    package var leftMilliseconds: Int {
-        Int(max(0, (nanoseconds - SystemClock.monotonicNanoseconds()) / 1_000_000))
-    }
-
-    /// Whether no time is left.
-    package var hasPassed: Bool { leftMilliseconds == 0 }
-}
 
 /// A few lanes, each with a blocking resource of its own (a database connection), made on the lane when first needed
 /// and again after an error.
@@ -65,8 +42,7 @@ package final class LanePool<Resource>: Sendable {
     /// Runs `body` with a resource on its lane.
     ///
     /// - Parameter waitMillisecondsMax: how long to wait for a lane, where less than the pool allows.
-    /// - Throws: ``APIError`` with 503 when too many wait, no lane became free soon or the resource cannot be opened, with
-    ///   504 when none became free by the deadline; `CancellationError` when the task was cancelled before or, for a
+    /// - Throws: ``WaitError`` when too many wait, no lane became free soon, or none by the deadline; `CancellationError` when the task was cancelled before or, for a
     ///   resource that can be stopped, meanwhile; else what `body` throws, after which the resource is given up and made
     ///   anew.
     package func run<T: Sendable>(
@@ -81,7 +57,7 @@ package final class LanePool<Resource>: Sendable {
             try await lanes[index].run(call) { resource in
                 let left = deadline.leftMilliseconds
                 guard left > 0 else {
-                    throw APIError.timeout("waiting for \(self.name)", milliseconds: deadline.limitMilliseconds)
+                    throw WaitError.timeout("waiting for \(self.name)", milliseconds: deadline.limitMilliseconds)
                 }
                 return try body(resource, left)
             }
@@ -94,7 +70,7 @@ package final class LanePool<Resource>: Sendable {
         let ticket: Int64
         switch state.withLock({ $0.take(waitersMax: waitMillisecondsMax > 0 ? waitersMax : 0) }) {
         case .lane(let index): return index
-        case .full: throw APIError.unavailable(name, "too many requests wait for it")
+        case .full: throw WaitError.unavailable(name, "too many requests wait for it")
         case .wait(let number): ticket = number
         }
         // A waiter gives up by itself: release() hands lanes only to tickets that still wait.
@@ -115,8 +91,8 @@ package final class LanePool<Resource>: Sendable {
         case .lane(let index): return index
         case .cancelled: throw CancellationError()
         case .late where deadline.hasPassed:
-            throw APIError.timeout("waiting for \(name)", milliseconds: deadline.limitMilliseconds)
-        case .late: throw APIError.unavailable(name, "all of its \(lanes.count) lanes are busy; try again later")
+            throw WaitError.timeout("waiting for \(name)", milliseconds: deadline.limitMilliseconds)
+        case .late: throw WaitError.unavailable(name, "all of its \(lanes.count) lanes are busy; try again later")
         }
     }
 

@@ -2,14 +2,14 @@ import Glibc
 
 /// A pipe by which one thread (or a signal handler) wakes another. Writing never blocks; a byte that finds the pipe full
 /// is dropped, since the reader then has plenty to wake for.
-final class WakePipe: Sendable {
+package final class WakePipe: Sendable {
     /// Readable while bytes wait.
-    let readEnd: Int32
-    let writeEnd: Int32
+    package let readEnd: Int32
+    package let writeEnd: Int32
 
     /// - Parameter blocksReader: whether ``read()`` waits for a byte.
     /// - Returns: nil where the process has no descriptor left.
-    init?(blocksReader: Bool) {
+    package init?(blocksReader: Bool) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return nil }
         (readEnd, writeEnd) = (ends[0], ends[1])
@@ -23,10 +23,11 @@ final class WakePipe: Sendable {
         close(writeEnd)
     }
 
-    func write(_ byte: UInt8 = 0) { Self.write(byte, to: writeEnd) }
+    /// Wakes the reader.
+    package func write(_ byte: UInt8 = 0) { Self.write(byte, to: writeEnd) }
 
     /// Safe in a signal handler: one system call, `errno` kept.
-    static func write(_ byte: UInt8, to descriptor: Int32) {
+    package static func write(_ byte: UInt8, to descriptor: Int32) {
         let saved = errno
         var byte = byte
         _ = Glibc.write(descriptor, &byte, 1)
@@ -34,7 +35,7 @@ final class WakePipe: Sendable {
     }
 
     /// The next byte; nil when the pipe failed (or is empty and does not block).
-    func read() -> UInt8? {
+    package func read() -> UInt8? {
         var byte: UInt8 = 0
         while true {
             let count = Glibc.read(readEnd, &byte, 1)
