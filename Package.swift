@@ -139,7 +139,7 @@ let package = Package(
                 "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings", "Lake",
                 "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
-            resources: [.embedInCode("Page")]),
+            resources: [.embedInCode("Page/Assets")]),
         module(
             "Services", "Replay",
             uses: services + ["StreamJob", "Indexer", "Lake", "Logic", "Store", "Embeddings", "Postgres"]),

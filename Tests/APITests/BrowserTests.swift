@@ -102,7 +102,7 @@ import Testing
     /// A poll follows a bounded number of pages that were cut short; what is behind them is not shown, and the rate says so.
     @Test(.enabled(if: node != nil, "needs node")) func theFeedSaysWhenThereIsMoreThanItShows() async throws {
         let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        let page = here.appending(path: "../../Sources/Services/API/Page").standardizedFileURL
+        let page = here.appending(path: "../../Sources/Services/API/Page/Assets").standardizedFileURL
         let node = try #require(Self.node)
         let rates = try await Lane(name: "node").run {
             let folder = FileManager.default.temporaryDirectory.appending(path: "medallion-page-\(UUID().uuidString)")
