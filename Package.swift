@@ -88,8 +88,10 @@ let package = Package(
         module("Clients", "EventLoop", uses: ["CEvent", "COpenSSL", "Bytes"]),
         // The one client on top of a client: the broker shares the event loop, so libevent is wrapped once.
         module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
+        // Typed inputs that somebody else wrote, whatever they came by: JSON with a schema and a list of all faults.
+        module("Clients", "Forms", uses: ["JSONScan", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
-        module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "JSONScan", "Bytes"]),
+        module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "Forms", "JSONScan", "Bytes"]),
         module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
@@ -136,8 +138,8 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings", "Lake",
-                "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings",
+                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(
@@ -155,9 +157,9 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
-                "HTTPClient", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake", "Logic",
-                "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle", "Settings",
-                "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
+                "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake",
+                "Logic", "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle",
+                "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
 
@@ -205,7 +207,8 @@ let package = Package(
         tests(
             "HTTPTests", exclude: ["tls_client.py"],
             uses: [
-                "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
+                "EventLoop", "HTTPServer", "Forms", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files",
+                "Bytes",
             ]),
         tests("RuntimeTests", uses: ["Health", "Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests(

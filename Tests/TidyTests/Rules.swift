@@ -174,7 +174,9 @@ enum Rules {
         "HTTPServer → EventLoop",  // libevent is wrapped once; the broker shares the loop
         "ObjectStorage → HTTPClient",  // S3 is HTTP with a signature that libcurl computes; it is wrapped once
         "HTTPClient → Gzip", "HTTPClient → Zstd",  // what proxies pack is unpacked with the wrappers that are there
-        "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
+        "Forms → JSONScan",  // typed inputs are JSON, or text beside it
+        // Typed endpoints stand on the server and read JSON.
+        "HTTPEndpoints → HTTPServer", "HTTPEndpoints → Forms", "HTTPEndpoints → JSONScan",
         "ServiceLifecycle → Concurrency",  // threads wait and wake one another in one way
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         // Checks have a time limit and repeat until a stop, and freshness is a metric.

@@ -1,4 +1,5 @@
 import Access
+import Forms
 import HTTPEndpoints
 import Health
 

@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan

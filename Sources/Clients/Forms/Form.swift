@@ -9,13 +9,13 @@ package struct Form<Value: Sendable>: Sendable {
     /// As the document shows it.
     package var schema: Schema
     /// Reads JSON; nil with a fault noted where it does not fit.
-    let read: ReadJSON
+    package let read: ReadJSON
     /// Reads the values of one parameter, one or more; nil where the kind has no text.
-    let readTexts: ReadTexts?
+    package let readTexts: ReadTexts?
     /// Writes a value back, for defaults.
-    let json: @Sendable (Value) -> JSONValue
+    package let json: @Sendable (Value) -> JSONValue
     /// Whether a parameter may be given more than once.
-    let isList: Bool
+    package let isList: Bool
 
     package init(
         schema: Schema, isList: Bool = false, json: @escaping @Sendable (Value) -> JSONValue,

@@ -22,19 +22,21 @@ package struct Field<Root: Sendable>: Sendable {
             if let value = form.read(value, &reading) { root[keyPath: path] = value }
         }
         schema = { initial in
-            documented(
-                form.schema, help, example: example,
+            form.schema.documented(
+                help, example: example,
                 default: isRequired ? nil : form.json(initial[keyPath: path]))
         }
     }
 }
 
-/// A schema with what a document says beside it.
-func documented(_ schema: Schema, _ help: String, example: JSONValue?, default initial: JSONValue?) -> Schema {
-    var schema = schema.described(help)
-    if let initial, !initial.isNull, initial != .array([]), initial != .object([]) { schema["default"] = initial }
-    if let example { schema["examples"] = .array([example]) }
-    return schema
+extension Schema {
+    /// The same with what a document says beside it.
+    package func documented(_ help: String, example: JSONValue?, default initial: JSONValue?) -> Schema {
+        var schema = described(help)
+        if let initial, !initial.isNull, initial != .array([]), initial != .object([]) { schema["default"] = initial }
+        if let example { schema["examples"] = .array([example]) }
+        return schema
+    }
 }
 
 extension Form {
@@ -68,7 +70,7 @@ extension Form {
                 for (key, member) in members {
                     guard let place = places[key] else {
                         reading.fault(
-                            "extra_forbidden", "is not known; known are \(known)", at: [.name(cut(key))], input: member)
+                            "extra_forbidden", "is not known; known are \(known)", at: [.cut(key)], input: member)
                         continue
                     }
                     if seen & 1 << place != 0 {
@@ -89,7 +91,9 @@ extension Form {
     }
 }
 
-/// A name that a client made up, short enough to be repeated.
-func cut(_ name: String) -> String {
-    name.utf8.count <= 60 ? name : String(name.prefix(60)) + "…"
+extension InputStep {
+    /// A name that a client made up, short enough to be repeated.
+    package static func cut(_ name: String) -> InputStep {
+        .name(name.utf8.count <= 60 ? name : String(name.prefix(60)) + "…")
+    }
 }
