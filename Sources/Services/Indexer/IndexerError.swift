@@ -1,6 +1,6 @@
+import Concurrency
 import Embeddings
 import Kafka
-import ServiceLifecycle
 import Store
 
 /// Why the indexer stopped.
