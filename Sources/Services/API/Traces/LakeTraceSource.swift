@@ -1,10 +1,9 @@
-import Bytes
+package import Bytes
 import Hashing
 import JSONScan
 package import Lake
 package import Postgres
 import Records
-package import Retrieval
 import Store
 
 /// Follows a document from the index through Gold and Silver to Bronze, reading every line from its file.

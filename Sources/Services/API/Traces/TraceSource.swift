@@ -1,5 +1,4 @@
 package import Bytes
-package import Retrieval
 
 /// Where a line of the lake lies.
 package struct LakeLocation: Sendable, Equatable {
