@@ -1,5 +1,5 @@
-import API
 import Bytes
+import Health
 import Indexer
 import Telemetry
 
