@@ -88,73 +88,90 @@ let package = Package(
         module("Clients", "EventLoop", uses: ["CEvent", "COpenSSL", "Bytes"]),
         // The one client on top of a client: the broker shares the event loop, so libevent is wrapped once.
         module("Clients", "HTTPServer", uses: ["EventLoop", "Bytes"]),
+        // Typed inputs that somebody else wrote, whatever they came by: JSON with a schema and a list of all faults.
+        module("Clients", "Forms", uses: ["JSONScan", "Bytes"]),
         // Endpoints are declared over the server and read JSON: a layer of its own would hold one module.
-        module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "JSONScan", "Bytes"]),
+        module("Clients", "HTTPEndpoints", uses: ["HTTPServer", "Forms", "JSONScan", "Bytes"]),
         module("Clients", "Inference", uses: ["COpenVINO", "CLateLibraries", "Bytes"]),
 
         // Runtime: what the swift-server packages would have given us
         module("Runtime", "Telemetry", uses: ["Bytes"]),
-        module("Runtime", "ServiceLifecycle", uses: ["Telemetry", "Bytes"]),
+        module("Runtime", "Concurrency", uses: ["Bytes"]),
+        module("Runtime", "ServiceLifecycle", uses: ["Concurrency", "Telemetry", "Bytes"]),
         module("Runtime", "Settings", uses: ["Bytes"]),
-        module("Runtime", "Health", uses: ["Telemetry", "ServiceLifecycle", "Bytes"]),
+        module("Runtime", "Health", uses: ["Telemetry", "Concurrency", "ServiceLifecycle", "Bytes"]),
 
         // Domain: nouns and pure rules
-        module("Domain", "Events", uses: ["Bytes"]),
-        module("Domain", "Transforms", uses: ["Events", "Bytes"]),
+        module("Domain", "Records", uses: ["Bytes"]),
+        module("Domain", "Logic", uses: ["Records", "Bytes"]),
         module(
-            "Domain", "Lake", uses: ["Events", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
+            "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         module("Domain", "Access", uses: ["Bytes"]),
         module("Domain", "Embeddings", uses: ["Inference", "Files", "JSONScan", "Bytes"]),
-        // Migrations is a link to the top-level folder: resources must lie below their target.
+        // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
-            "Domain", "VectorIndex", uses: ["Events", "Retrieval", "Access", "Postgres", "Bytes"],
-            resources: [.embedInCode("Migrations")]),
-        module("Domain", "Retrieval", uses: ["Events", "Bytes"]),
+            "Domain", "Store", uses: ["Records", "Retrieval", "Access", "Postgres", "Bytes"],
+            resources: [.embedInCode("Schema/Migrations")]),
+        module("Domain", "Retrieval", uses: ["Records", "Bytes"]),
 
         // Services: things that run
         module("Services", "Broker", uses: services + ["EventLoop", "Codecs", "Files", "Hashing"]),
-        module("Services", "Producer", uses: services + ["HTTPClient", "Kafka", "KafkaAccess", "JSONScan"]),
+        module("Services", "Ingest", uses: services + ["HTTPClient", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
             "Services", "Simulator",
-            uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Producer"]),
+            uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Ingest"]),
         module(
             "Services", "StreamJob",
             uses: services + [
-                "Lake", "Transforms", "Kafka", "KafkaAccess", "Hashing", "JSONScan", "Files", "ObjectStorage",
+                "Lake", "Logic", "Kafka", "KafkaAccess", "Hashing", "JSONScan", "Files", "ObjectStorage",
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
         // What any role tells of itself: its process, its embedder, what grows.
-        module("Services", "Metering", uses: services + ["Lake", "Embeddings", "VectorIndex", "Postgres"]),
+        module("Services", "Metering", uses: services + ["Lake", "Embeddings", "Store", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
-        module("Services", "Comparison", uses: ["Lake", "Postgres", "Files", "Events", "Bytes"]),
+        module("Services", "Comparison", uses: ["Lake", "Postgres", "Files", "Records", "Bytes"]),
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "Retrieval", "VectorIndex", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
+            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
         module(
-            "Services", "SearchAPI",
+            "Services", "API",
             uses: services + [
-                "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "VectorIndex", "Access", "Embeddings", "Lake",
-                "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings",
+                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
-            resources: [.embedInCode("Page")]),
+            resources: [.embedInCode("Page/Assets")]),
         module(
             "Services", "Replay",
-            uses: services + ["StreamJob", "Indexer", "Lake", "Transforms", "VectorIndex", "Embeddings", "Postgres"]),
+            uses: services + ["StreamJob", "Indexer", "Lake", "Logic", "Store", "Embeddings", "Postgres"]),
+
+        // What every command is made of: arguments, exit codes, output
+        .target(
+            name: "Console", dependencies: ["Files", "ServiceLifecycle", "Settings", "Telemetry"],
+            path: "Sources/Console",
+            swiftSettings: strict),
+
+        // `medallion bench`: measures the product's own parts
+        .target(
+            name: "Benchmarks",
+            dependencies: [
+                "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
+                "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake",
+                "Logic", "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle",
+                "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
+            ],
+            path: "Sources/Benchmarks", swiftSettings: strict),
 
         // The executable: one file per subcommand
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "Broker", "Producer", "Simulator", "StreamJob", "EmbeddedPostgres", "Indexer", "SearchAPI", "Replay",
-                "Quarantine", "KafkaAccess", "Metering", "Comparison", "ServiceLifecycle", "Telemetry", "Settings",
-                "Health",
-                "Events",
-                "Transforms", "Lake", "Embeddings", "VectorIndex", "Retrieval", "Access", "Kafka", "Postgres",
-                "HTTPClient",
-                "EventLoop", "HTTPServer",
-                "HTTPEndpoints", "Files", "Hashing", "Zstd", "JSONScan", "Processes", "Bytes",
+                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "EmbeddedPostgres", "Embeddings",
+                "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
+                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
+                "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob",
+                "Telemetry",
             ],
             path: "Sources/medallion", swiftSettings: strict,
             // glibc's malloc suffers from librdkafka's records, which one thread makes and another frees: a tenth of the
@@ -175,7 +192,7 @@ let package = Package(
             path: "Tests/PostgresTesting", swiftSettings: strict),
         .target(
             name: "BrokerTesting",
-            dependencies: ["PlatformTesting", "Broker", "Kafka", "Events", "Telemetry", "Bytes"],
+            dependencies: ["PlatformTesting", "Broker", "Kafka", "Records", "Telemetry", "Bytes"],
             path: "Tests/BrokerTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
@@ -183,22 +200,24 @@ let package = Package(
         tests(
             "PostgresTests",
             uses: [
-                "Postgres", "EmbeddedPostgres", "PostgresTesting", "ServiceLifecycle", "Telemetry", "Files", "Bytes",
+                "Postgres", "EmbeddedPostgres", "PostgresTesting", "Concurrency", "ServiceLifecycle", "Telemetry",
+                "Files", "Bytes",
             ]),
         tests("ObjectStorageTests", uses: ["ObjectStorage", "Files", "Hashing", "Bytes"]),
         tests(
             "HTTPTests", exclude: ["tls_client.py"],
             uses: [
-                "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files", "Bytes",
+                "EventLoop", "HTTPServer", "Forms", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files",
+                "Bytes",
             ]),
-        tests("RuntimeTests", uses: ["Health", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
+        tests("RuntimeTests", uses: ["Health", "Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),
         tests(
             "MeteringTests",
             uses: [
-                "Metering", "Embeddings", "Lake", "VectorIndex", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
+                "Metering", "Embeddings", "Lake", "Store", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
                 "Bytes",
             ]),
-        tests("TransformsTests", uses: ["Events", "Transforms", "JSONScan", "Hashing", "Bytes"]),
+        tests("LogicTests", uses: ["Records", "Logic", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests",
             exclude: [
@@ -206,67 +225,70 @@ let package = Package(
             ],
             uses: [
                 "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings",
-                "Events", "Transforms", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle",
-                "Telemetry", "Bytes",
+                "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "Concurrency",
+                "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
             "LakeTests",
             uses: [
-                "medallion", "Events", "Lake", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes",
+                "medallion", "Records", "Lake", "Concurrency", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd",
+                "Hashing", "Bytes",
             ]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
-        tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
+        tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
-            "VectorIndexTests",
+            "StoreTests",
             uses: [
-                "VectorIndex", "Retrieval", "Access", "Events", "Postgres", "EmbeddedPostgres", "PostgresTesting",
-                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
-                "StreamJob", "Replay", "Transforms", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
+                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
+                "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency", "ServiceLifecycle",
+                "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",
             ]),
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "StreamJob", "Lake", "VectorIndex", "Postgres", "PostgresTesting", "Events", "Transforms",
-                "ServiceLifecycle", "Hashing", "Files", "Bytes",
+                "Replay", "StreamJob", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
+                "Concurrency", "ServiceLifecycle", "Hashing", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", exclude: ["clients"],
             uses: [
-                "medallion", "Broker", "Kafka", "Events", "ServiceLifecycle", "Telemetry", "Codecs", "Files",
+                "medallion", "Broker", "Kafka", "Records", "ServiceLifecycle", "Telemetry", "Codecs", "Files",
                 "Hashing", "Bytes",
             ]),
         tests(
             "SimulatorTests",
             uses: [
-                "Simulator", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry", "JSONScan", "Files", "Zstd",
-                "Bytes",
+                "Simulator", "HTTPClient", "HTTPServer", "Concurrency", "ServiceLifecycle", "Telemetry", "JSONScan",
+                "Files", "Zstd", "Bytes",
             ]),
         tests(
-            "ProducerTests",
+            "IngestTests",
             uses: [
-                "Producer", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry",
-                "Zstd", "Files", "CRDKafka", "Events", "Bytes",
+                "Ingest", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry",
+                "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
         tests(
-            "SearchAPITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
+            "APITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
             uses: [
-                "SearchAPI", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Events",
-                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "ServiceLifecycle", "Telemetry", "Health",
-                "Kafka", "Bytes",
+                "API", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Records",
+                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "Concurrency", "ServiceLifecycle",
+                "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(
             "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
-                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "ServiceLifecycle",
-                "HTTPClient", "HTTPServer",
-                "Kafka", "Postgres", "Events", "Lake", "Settings", "Files", "JSONScan", "Bytes",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
+                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",
+                "Files", "JSONScan", "Bytes",
             ]),
-        tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Transforms"]),
+        tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Logic"]),
     ],
     cxxLanguageStandard: .cxx17
 )
 
 /// What every service may use besides its own clients.
-var services: [Target.Dependency] { ["ServiceLifecycle", "Telemetry", "Settings", "Health", "Events", "Bytes"] }
+var services: [Target.Dependency] {
+    ["Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Health", "Records", "Bytes"]
+}

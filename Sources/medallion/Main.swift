@@ -1,3 +1,5 @@
+import Benchmarks
+import Console
 import Embeddings
 import Glibc
 import Metering

@@ -1,8 +1,8 @@
 import Broker
 import Bytes
-import Events
 package import Kafka
 package import PlatformTesting
+import Records
 import Telemetry
 
 /// A broker with a Gold topic, and a writer of what the stream job would write.

@@ -1,11 +1,11 @@
 import Bytes
 import Codecs
 import Dispatch
-import Events
 import Files
 import Glibc
 import Hashing
 import PlatformTesting
+import Records
 import Synchronization
 import Telemetry
 

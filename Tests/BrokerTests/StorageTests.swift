@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import Files
 import PlatformTesting
+import Records
 import Testing
 
 @testable import Broker

@@ -1,8 +1,9 @@
 import Bytes
-import Events
+import Concurrency
 import Files
 import Foundation
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Testing
 

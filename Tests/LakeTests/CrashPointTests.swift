@@ -1,8 +1,8 @@
 import Bytes
-import Events
 import Files
 import Foundation
 import PlatformTesting
+import Records
 import Synchronization
 import Testing
 

@@ -1,8 +1,8 @@
 import Bytes
-import Events
 import Files
 import JSONScan
 import PlatformTesting
+import Records
 import Testing
 
 @testable import Lake

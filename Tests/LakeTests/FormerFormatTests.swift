@@ -1,6 +1,6 @@
-import Events
 import Files
 import PlatformTesting
+import Records
 import Testing
 import Zstd
 

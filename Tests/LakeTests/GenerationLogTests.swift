@@ -1,6 +1,6 @@
-import Events
 import Files
 import Foundation
+import Records
 import Testing
 
 @testable import Lake

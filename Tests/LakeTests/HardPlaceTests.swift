@@ -1,8 +1,8 @@
-import Events
+import Concurrency
 import Files
 import Glibc
 import PlatformTesting
-import ServiceLifecycle
+import Records
 import Testing
 
 @testable import Lake

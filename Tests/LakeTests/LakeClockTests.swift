@@ -1,7 +1,7 @@
-import Events
 import Files
 import Hashing
 import PlatformTesting
+import Records
 import Synchronization
 import Testing
 

@@ -1,9 +1,9 @@
 import Bytes
-import Events
 import Files
 import Hashing
 import Lake
 import PlatformTesting
+import Records
 
 /// Makes small lakes with lines that look like real ones.
 struct LakeFixture {

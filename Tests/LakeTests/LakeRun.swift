@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import Files
 import Foundation
+import Records
 import Synchronization
 import Zstd
 

@@ -1,7 +1,7 @@
-import Events
 import Files
 import Glibc
 import PlatformTesting
+import Records
 import Testing
 
 @testable import Lake

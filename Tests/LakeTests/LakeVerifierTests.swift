@@ -1,9 +1,9 @@
 import Bytes
-import Events
 import Files
 import Foundation
 import Lake
 import PlatformTesting
+import Records
 import Testing
 import Zstd
 

@@ -1,10 +1,10 @@
 import Bytes
-import Events
 import Files
 import Glibc
 import Hashing
 import ObjectStorage
 import PlatformTesting
+import Records
 import Synchronization
 import Testing
 

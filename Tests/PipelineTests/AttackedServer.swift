@@ -1,6 +1,6 @@
 import Bytes
+import Concurrency
 import Glibc
-import ServiceLifecycle
 import Synchronization
 
 /// A server on one thread that answers a little, and keeps count of what came from each /16 network of the loopback

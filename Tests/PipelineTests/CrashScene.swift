@@ -1,11 +1,11 @@
 import Bytes
-import Events
 import Files
 import Glibc
 import Kafka
 import Lake
 import Postgres
 import Processes
+import Records
 import Simulator
 import Testing
 

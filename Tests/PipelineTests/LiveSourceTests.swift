@@ -1,7 +1,7 @@
 import Bytes
+import Concurrency
 import Glibc
 import JSONScan
-import ServiceLifecycle
 import Synchronization
 import Testing
 

@@ -1,6 +1,6 @@
-import Events
 import JSONScan
 import Lake
+import Records
 import Testing
 
 extension PipelineTests {

@@ -1,7 +1,7 @@
+import Concurrency
 import Glibc
 import Postgres
 import PostgresTesting
-import ServiceLifecycle
 import Synchronization
 import Testing
 

@@ -1,13 +1,13 @@
 import Bytes
-import Events
+import Concurrency
 import Files
 import Hashing
 import Lake
+import Logic
 import PlatformTesting
-import ServiceLifecycle
+import Records
 import StreamJob
 import Testing
-import Transforms
 
 @testable import Replay
 

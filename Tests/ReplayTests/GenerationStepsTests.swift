@@ -1,8 +1,8 @@
-import Events
 import Files
 import Lake
+import Records
+import Store
 import Testing
-import VectorIndex
 
 @testable import Replay
 

@@ -1,12 +1,12 @@
 import Bytes
-import Events
 import Files
 import Hashing
 import Lake
 import PlatformTesting
 import Postgres
 import PostgresTesting
-import VectorIndex
+import Records
+import Store
 
 @testable import Replay
 

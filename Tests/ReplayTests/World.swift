@@ -1,9 +1,9 @@
 import Bytes
-import Events
 import Files
 import Lake
+import Records
+import Store
 import Testing
-import VectorIndex
 
 @testable import Replay
 

@@ -1,8 +1,8 @@
 import Bytes
-import Events
 import Lake
+import Records
+import Store
 import Testing
-import VectorIndex
 
 @testable import Replay
 

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Glibc
 import ServiceLifecycle
 import Synchronization

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Files
 import HTTPClient
 import JSONScan

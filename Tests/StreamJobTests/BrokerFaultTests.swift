@@ -1,15 +1,15 @@
 import Bytes
 import CRDKafka
-import Events
 import KafkaAccess
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Settings
 import Synchronization
 import Telemetry
 import Testing
-import Transforms
 
 @testable import Kafka
 @testable import StreamJob

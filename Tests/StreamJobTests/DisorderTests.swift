@@ -1,14 +1,14 @@
 import Bytes
-import Events
 import Files
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import Replay
 import ServiceLifecycle
 import Telemetry
 import Testing
-import Transforms
 
 @testable import Broker
 @testable import StreamJob

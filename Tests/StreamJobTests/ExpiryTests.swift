@@ -1,14 +1,14 @@
 import Bytes
-import Events
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Settings
 import StreamJob
 import Telemetry
 import Testing
-import Transforms
 
 /// A topic that lost what the lake wants next, or that is another one by now.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct ExpiryTests {

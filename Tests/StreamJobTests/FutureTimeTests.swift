@@ -1,15 +1,15 @@
-import Events
 import Files
 import JSONScan
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import Replay
 import ServiceLifecycle
 import StreamJob
 import Telemetry
 import Testing
-import Transforms
 
 /// Records whose clients' clocks are wrong, on a topic that keeps the clients' times.
 @Suite(.serialized) struct FutureTimeTests {

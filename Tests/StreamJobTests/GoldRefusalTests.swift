@@ -1,15 +1,16 @@
 import Bytes
 import CRDKafka
-import Events
+import Concurrency
 import KafkaAccess
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Settings
 import Synchronization
 import Telemetry
 import Testing
-import Transforms
 
 @testable import Kafka
 @testable import StreamJob

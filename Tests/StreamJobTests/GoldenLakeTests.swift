@@ -1,16 +1,16 @@
 import Bytes
-import Events
 import Files
 import Foundation
 import JSONScan
 import Lake
+import Logic
 import PlatformTesting
 import Quarantine
+import Records
 import Replay
 import Simulator
 import StreamJob
 import Testing
-import Transforms
 
 /// A small lake with all that a lake can hold: two generations, one of them replayed in part, a sealed
 /// and an open hour, every kind of small poison, decisions about quarantine, a topic that has grown.

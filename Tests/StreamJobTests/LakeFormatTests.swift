@@ -1,14 +1,14 @@
-import Events
 import Files
 import Foundation
 import JSONScan
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import Simulator
 import StreamJob
 import Testing
-import Transforms
 
 /// What lake_format.py found in examples or a lake.
 struct Findings: Decodable {

@@ -1,8 +1,9 @@
-import Events
+import Concurrency
 import Files
 import Foundation
 import Lake
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Synchronization
 import Testing

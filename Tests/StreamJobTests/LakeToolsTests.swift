@@ -1,8 +1,8 @@
-import Events
 import Foundation
 import JSONScan
 import Lake
 import PlatformTesting
+import Records
 import Simulator
 import StreamJob
 import Testing

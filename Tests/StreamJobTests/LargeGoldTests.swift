@@ -1,14 +1,14 @@
 import Bytes
-import Events
 import JSONScan
 import Kafka
 import Lake
+import Logic
 import Quarantine
+import Records
 import ServiceLifecycle
 import StreamJob
 import Telemetry
 import Testing
-import Transforms
 
 /// Records that a topic is too small for are left out by themselves, with the reason where people find it.
 @Suite(.serialized) struct LargeGoldTests {

@@ -1,7 +1,7 @@
-import Events
 import Kafka
 import Lake
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import StreamJob
 import Testing

@@ -1,13 +1,13 @@
 import Bytes
-import Events
 import Foundation
 import Hashing
 import JSONScan
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import StreamJob
 import Testing
-import Transforms
 
 /// Feeds payloads to a processor as records of one topic partition.
 struct ProcessorDriver: ~Copyable {

@@ -1,15 +1,15 @@
 import Bytes
-import Events
 import Files
 import JSONScan
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
 import Quarantine
+import Records
 import Simulator
 import StreamJob
 import Testing
-import Transforms
 
 @Suite(.serialized) struct RedriveTests {
     private static func event(_ index: Int) -> [UInt8] { Array(change(id: "poisoned-\(index)").utf8) }

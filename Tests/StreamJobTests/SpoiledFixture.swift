@@ -1,17 +1,17 @@
 import Bytes
-import Events
 import Files
 import Kafka
 import KafkaAccess
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Settings
 import StreamJob
 import Synchronization
 import Telemetry
 import Testing
-import Transforms
 
 @testable import Broker
 

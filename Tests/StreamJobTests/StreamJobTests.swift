@@ -1,15 +1,16 @@
 import Broker
 import Bytes
-import Events
+import Concurrency
 import Files
 import Kafka
 import Lake
+import Logic
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import StreamJob
 import Telemetry
 import Testing
-import Transforms
 
 /// A broker with a source topic, and stream jobs over it.
 final class StreamFixture: Sendable {

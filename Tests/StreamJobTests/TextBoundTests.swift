@@ -1,10 +1,10 @@
 import Bytes
-import Events
 import JSONScan
+import Logic
+import Records
 import Settings
 import StreamJob
 import Testing
-import Transforms
 
 /// From code version 3 on no text is longer than the narrowest thing that holds it later.
 @Suite struct TextBoundTests {

@@ -1,7 +1,7 @@
-import Events
 import Kafka
 import KafkaAccess
 import PlatformTesting
+import Records
 import Testing
 
 /// How the stretch of a log is found that cannot be read.

@@ -59,13 +59,16 @@ struct SourceFile: CustomTestStringConvertible {
 
     var testDescription: String { path }
 
+    /// Layers of one module, whose folders are that module's own.
+    static let singleModules: Set<String> = ["Console", "Benchmarks", "medallion"]
+
     /// `Services/Broker` → `Broker`; the executable is `medallion`.
     var module: String {
         let parts = path.split(separator: "/")
-        return parts.count >= 4 ? String(parts[2]) : String(parts[1])
+        return Self.singleModules.contains(layer) || parts.count < 4 ? layer : String(parts[2])
     }
 
-    /// `Base`, `Clients`, `Runtime`, `Domain`, `Services`, `medallion`.
+    /// `Base`, `Clients`, `Runtime`, `Domain`, `Services`, and those of ``singleModules``.
     var layer: String { String(path.split(separator: "/")[1]) }
 }
 

@@ -164,7 +164,9 @@ enum Rules {
     static let allowedLayers: [String: Set<String>] = [
         "Base": [], "Clients": ["C", "Base"], "Runtime": ["Base"], "Domain": ["Domain", "Clients", "Base"],
         "Services": ["Runtime", "Domain", "Clients", "Base"],
-        "medallion": ["Services", "Runtime", "Domain", "Clients", "Base"],
+        "Console": ["Runtime", "Clients", "Base"],
+        "Benchmarks": ["Console", "Services", "Runtime", "Domain", "Clients", "Base"],
+        "medallion": ["Benchmarks", "Console", "Services", "Runtime", "Domain", "Clients", "Base"],
     ]
 
     /// Arrows inside or across layers that the table above would forbid, each for the reason beside it.
@@ -172,17 +174,21 @@ enum Rules {
         "HTTPServer → EventLoop",  // libevent is wrapped once; the broker shares the loop
         "ObjectStorage → HTTPClient",  // S3 is HTTP with a signature that libcurl computes; it is wrapped once
         "HTTPClient → Gzip", "HTTPClient → Zstd",  // what proxies pack is unpacked with the wrappers that are there
-        "HTTPEndpoints → HTTPServer", "HTTPEndpoints → JSONScan",  // typed endpoints stand on the server and read JSON
+        "Forms → JSONScan",  // typed inputs are JSON, or text beside it
+        // Typed endpoints stand on the server and read JSON.
+        "HTTPEndpoints → HTTPServer", "HTTPEndpoints → Forms", "HTTPEndpoints → JSONScan",
+        "ServiceLifecycle → Concurrency",  // threads wait and wake one another in one way
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
-        "Health → ServiceLifecycle", "Health → Telemetry",  // checks repeat until a stop, and freshness is a metric
-        "Simulator → Producer",  // its recorder reads the stream with the producer's parser
+        // Checks have a time limit and repeat until a stop, and freshness is a metric.
+        "Health → Concurrency", "Health → ServiceLifecycle", "Health → Telemetry",
+        "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
         // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
-        "Producer → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "SearchAPI → KafkaAccess",
+        "Ingest → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "API → KafkaAccess",
         "Replay → StreamJob", "Replay → Indexer",  // a replay is both, over a range
     ]
 
     /// Pure rules: no client at all.
-    static let clientless: Set<String> = ["Events", "Transforms", "Retrieval"]
+    static let clientless: Set<String> = ["Records", "Logic", "Retrieval"]
 
     static let system: Set<String> = [
         "Glibc", "Synchronization", "Foundation", "FoundationEssentials", "Dispatch", "Swift",
@@ -220,7 +226,12 @@ enum Rules {
         let files = (try? Repository.paths(in: "Sources")) ?? []
         for path in files {
             let parts = path.split(separator: "/")
-            if parts.count >= 4 { result[String(parts[2])] = String(parts[1]) }
+            let layer = String(parts[1])
+            if SourceFile.singleModules.contains(layer) {
+                result[layer] = layer
+            } else if parts.count >= 4 {
+                result[String(parts[2])] = layer
+            }
         }
         return result
     }()

@@ -1,7 +1,7 @@
 import Foundation
+import Logic
 import Settings
 import Testing
-import Transforms
 
 /// The house rules, executed.
 @Suite struct TidyTests {
@@ -143,13 +143,17 @@ import Transforms
     @Test(arguments: [
         ("Sources/Domain/Lake/X.swift", "import Telemetry", true),
         ("Sources/Domain/Lake/X.swift", "import Files", false),
-        ("Sources/Domain/Events/X.swift", "package import Files", true),
+        ("Sources/Domain/Records/X.swift", "package import Files", true),
         ("Sources/Clients/Kafka/X.swift", "import Files", true),
         ("Sources/Clients/Kafka/X.swift", "import CRDKafka", false),
         ("Sources/Services/Broker/X.swift", "import CEvent", true),
         ("Sources/Services/Broker/X.swift", "import struct Bytes.Hex", false),
-        ("Sources/Services/Broker/X.swift", "import Producer", true),
+        ("Sources/Services/Broker/X.swift", "import Ingest", true),
         ("Sources/medallion/X.swift", "import Broker", false), ("Sources/medallion/X.swift", "import Nothing", true),
+        ("Sources/medallion/Commands/X.swift", "import Benchmarks", false),
+        ("Sources/Benchmarks/Hostile/X.swift", "import Broker", false),
+        ("Sources/Services/Broker/X.swift", "import Benchmarks", true),
+        ("Sources/Console/X.swift", "import Broker", true),
         ("Sources/Clients/HTTPServer/X.swift", "import EventLoop", false),
     ])
     func arrowsGoDownOnly(path: String, line: String, isRefused: Bool) {

@@ -1,3 +1,4 @@
+package import Forms
 package import HTTPServer
 import JSONScan
 

@@ -1,3 +1,4 @@
+import Forms
 package import HTTPServer
 
 /// Endpoints with their handlers: makes the router and the OpenAPI document of all of them.

@@ -1,3 +1,4 @@
+package import Forms
 package import HTTPServer
 package import JSONScan
 
@@ -35,8 +36,8 @@ package struct Parameter<Root: Sendable>: Sendable {
         }
         let isDefaulted = !self.isRequired
         schema = { initial in
-            documented(
-                form.schema, "", example: example, default: isDefaulted ? form.json(initial[keyPath: path]) : nil)
+            form.schema.documented(
+                "", example: example, default: isDefaulted ? form.json(initial[keyPath: path]) : nil)
         }
     }
 }
@@ -112,7 +113,7 @@ package struct InputForm<Root: Sendable>: Sendable {
         let given = request.rawTarget.utf8.contains(UInt8(ascii: "?")) ? request.query : []
         for (name, value) in given where !parameters.contains(where: { $0.place == .query && $0.name == name }) {
             reading.fault(
-                "extra_forbidden", "is not known; known are \(knownQuery)", at: [.name("query"), .name(cut(name))],
+                "extra_forbidden", "is not known; known are \(knownQuery)", at: [.name("query"), .cut(name)],
                 input: .string(value))
         }
         for parameter in parameters where parameter.place == .query {

@@ -1,4 +1,4 @@
-import Bytes
+import Forms
 package import JSONScan
 
 /// The OpenAPI 3.1 document of a set of endpoints.
@@ -161,30 +161,5 @@ package struct OpenAPIDocument: Sendable {
             ]
         }
         return replies
-    }
-}
-
-extension JSONValue {
-    /// Text with two spaces per level, for files that people compare.
-    package func indented(_ level: Int = 0) -> String {
-        let inner = String(repeating: " ", count: (level + 1) * 2)
-        let outer = String(repeating: " ", count: level * 2)
-        switch self {
-        case .array(let list) where !list.isEmpty:
-            return "[\n" + list.map { inner + $0.indented(level + 1) }.joined(separator: ",\n") + "\n\(outer)]"
-        case .object(let members) where !members.isEmpty:
-            let lines = members.map { inner + JSONValue.string($0.key).text + ": " + $0.value.indented(level + 1) }
-            return "{\n" + lines.joined(separator: ",\n") + "\n\(outer)}"
-        default: return text
-        }
-    }
-}
-
-extension JSONValue {
-    /// One line.
-    package var text: String {
-        var writer = JSONWriter()
-        writer.value(self)
-        return String(decoding: writer.bytes, as: UTF8.self)
     }
 }

@@ -1,6 +1,6 @@
-package import Events
 package import Files
 package import ObjectStorage
+package import Records
 package import Zstd
 
 /// A failure of the lake: what, where, and what to do.

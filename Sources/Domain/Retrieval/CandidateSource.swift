@@ -1,3 +1,5 @@
+package import Bytes
+
 /// What the index is asked for by one search.
 package struct CandidateQuery: Sendable {
     /// The query as typed, for the lexical arm; may hold any text, quotes and operators included, and must never

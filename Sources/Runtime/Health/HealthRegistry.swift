@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 package import ServiceLifecycle
 import Synchronization
 

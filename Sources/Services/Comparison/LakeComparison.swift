@@ -1,6 +1,6 @@
-import Events
 package import Files
 package import Lake
+import Records
 
 /// What one lake holds that another one should hold, too.
 package enum LakeComparison {

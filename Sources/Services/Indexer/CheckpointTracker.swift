@@ -1,5 +1,5 @@
-import Events
-import VectorIndex
+import Records
+import Store
 
 /// Which documents are new and how markers move the checkpoints. A pure value: the writer compares and sets what it
 /// proposes.

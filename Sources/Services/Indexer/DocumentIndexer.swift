@@ -1,12 +1,12 @@
 import Bytes
+import Concurrency
 package import Embeddings
-package import Events
 package import Postgres
+package import Records
 import Retrieval
-import ServiceLifecycle
+package import Store
 import Synchronization
 package import Telemetry
-package import VectorIndex
 
 /// Embeds what has no vector yet and writes documents with their checkpoints; shared by the indexer and by replays.
 ///

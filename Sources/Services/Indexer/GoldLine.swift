@@ -1,6 +1,6 @@
 import Bytes
-package import Events
 import JSONScan
+package import Records
 
 /// Why a record of a Gold topic cannot be used.
 package struct GoldLineError: Error, CustomStringConvertible, Sendable, Equatable {

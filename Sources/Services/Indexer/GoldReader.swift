@@ -1,10 +1,10 @@
-import Events
 import JSONScan
 import Kafka
 import KafkaAccess
+import Records
 import Settings
+import Store
 import Telemetry
-import VectorIndex
 
 /// What was read from the Gold topic in one go.
 struct GoldBatch: Sendable {

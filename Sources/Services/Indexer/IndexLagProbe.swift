@@ -1,12 +1,13 @@
 import Bytes
-package import Events
+import Concurrency
 package import Health
 package import Kafka
 import KafkaAccess
 package import Postgres
+package import Records
 import ServiceLifecycle
+import Store
 import Synchronization
-import VectorIndex
 
 /// Looks how far the active generation's index is behind the source topic: checkpoints out of the database, ends of logs
 /// from the broker. So whoever reaches both knows it, whether an indexer runs or not, and in whatever process.

@@ -1,15 +1,16 @@
 import Bytes
+import Concurrency
 package import Embeddings
-import Events
 package import Kafka
 import KafkaAccess
 package import Postgres
+import Records
 package import Retrieval
 package import ServiceLifecycle
 package import Settings
+import Store
 import Synchronization
 package import Telemetry
-import VectorIndex
 
 /// What an indexer is started with.
 package struct IndexerConfiguration: Sendable {

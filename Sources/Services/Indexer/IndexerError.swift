@@ -1,7 +1,7 @@
+import Concurrency
 import Embeddings
 import Kafka
-import ServiceLifecycle
-import VectorIndex
+import Store
 
 /// Why the indexer stopped.
 package struct IndexerError: Error, CustomStringConvertible, Sendable {

@@ -1,4 +1,4 @@
-import Events
+import Records
 package import Telemetry
 
 /// What the indexer counts.

@@ -1,5 +1,5 @@
-package import Events
 package import Kafka
+package import Records
 
 /// Counts how often a place was told to be unreadable while a look at it found nothing of the kind, so that reading it again
 /// and again has an end.

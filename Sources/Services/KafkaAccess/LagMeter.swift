@@ -1,6 +1,7 @@
 import Bytes
-package import Events
+import Concurrency
 package import Kafka
+package import Records
 package import ServiceLifecycle
 import Synchronization
 

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 import JSONScan
 package import Kafka
+package import Records
 import Synchronization
 
 /// Finds out what a topic partition's log gives at an offset, and where records can be read again behind a place that

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 package import Kafka
+import Records
 
 /// Follows topic partitions that share one queue, and notices those in which reading cannot go on.
 ///

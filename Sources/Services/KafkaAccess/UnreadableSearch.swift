@@ -1,4 +1,4 @@
-package import Events
+package import Records
 
 /// Finds out by single looks which offsets of a log cannot be read.
 ///

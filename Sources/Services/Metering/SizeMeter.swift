@@ -1,10 +1,11 @@
 import Bytes
+import Concurrency
 package import Lake
 package import Postgres
 package import ServiceLifecycle
+import Store
 import Synchronization
 package import Telemetry
-import VectorIndex
 
 /// Measures what grows: the lake, the index, and what room is left on the disks. Every minute, each on a thread of its own,
 /// so that a file system or a database that hangs holds up nothing else, and no scrape waits for any of them.

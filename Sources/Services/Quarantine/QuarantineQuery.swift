@@ -1,4 +1,4 @@
-package import Events
+package import Records
 
 /// Where a quarantined record is on its way out.
 package enum QuarantineState: String, Sendable, CaseIterable {

@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import JSONScan
 package import Lake
+import Records
 
 /// Finds quarantined records of one generation, with what was decided about them. Blocks on the disk: for lanes.
 package struct QuarantineReader: Sendable {

@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 package import Kafka
 import Lake
+package import Records
 
 /// What a redrive or a discard did, or would do.
 package struct QuarantineReport: Sendable {

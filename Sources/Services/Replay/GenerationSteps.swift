@@ -1,7 +1,7 @@
-package import Events
 import Files
 package import Lake
-package import VectorIndex
+package import Records
+package import Store
 
 /// What the database knows of generations, as far as it changes together with the lake's list.
 package protocol GenerationDatabase {

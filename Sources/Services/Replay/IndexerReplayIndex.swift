@@ -1,5 +1,5 @@
-package import Events
 package import Indexer
+package import Records
 
 /// Puts replayed documents into the index by the indexer's own parts.
 extension DocumentIndexer: ReplayIndex {

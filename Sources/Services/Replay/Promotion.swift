@@ -1,7 +1,7 @@
+import Concurrency
 package import Lake
 package import Postgres
-import ServiceLifecycle
-package import VectorIndex
+package import Store
 
 /// Moves the pointer to the active generation, forwards and back, and tells what generations there are.
 package struct Promotion: Sendable {

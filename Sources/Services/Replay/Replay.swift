@@ -1,13 +1,13 @@
 import Bytes
-package import Events
+import Concurrency
 import Files
 package import Lake
+package import Logic
 package import Postgres
-import ServiceLifecycle
+package import Records
+import Store
 import StreamJob
 package import Telemetry
-package import Transforms
-import VectorIndex
 
 /// Puts a replay's documents into the index; the indexer implements it, so that both embed alike.
 package protocol ReplayIndex: Sendable {

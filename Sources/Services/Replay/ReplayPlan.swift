@@ -1,7 +1,7 @@
 import Bytes
-package import Events
 package import Lake
-package import Transforms
+package import Logic
+package import Records
 
 /// What part of the lake is to run through the present logic.
 package enum ReplayScope: Sendable, Equatable {

@@ -1,7 +1,7 @@
 package import Bytes
 import Files
 import HTTPClient
-import Producer
+import Ingest
 package import ServiceLifecycle
 package import Telemetry
 import Zstd

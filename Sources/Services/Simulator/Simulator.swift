@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import HTTPServer
 import JSONScan
 package import ServiceLifecycle

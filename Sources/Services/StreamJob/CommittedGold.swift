@@ -1,6 +1,6 @@
-import Events
 import JSONScan
 import Lake
+import Records
 import Telemetry
 
 /// The Gold of one topic partition as its commits hold it, from which the Gold topic can be filled again: the commit log is

@@ -1,8 +1,8 @@
 import Bytes
-package import Events
 import JSONScan
 package import Kafka
 import KafkaAccess
+package import Records
 package import ServiceLifecycle
 
 /// Publishes commits to the Gold topic: their documents, then a marker with the commit's next offset.

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 package import Kafka
+import Records
 import ServiceLifecycle
 import Synchronization
 package import Telemetry

@@ -1,6 +1,6 @@
-import Events
+import Logic
+import Records
 package import Telemetry
-import Transforms
 
 /// What the stream job counts.
 package final class StreamJobMetrics: Sendable {

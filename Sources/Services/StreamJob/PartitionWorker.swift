@@ -1,12 +1,12 @@
 import Bytes
-import Events
 import Files
 import Kafka
 import KafkaAccess
 import Lake
+import Logic
+import Records
 import ServiceLifecycle
 import Telemetry
-import Transforms
 
 /// Takes one topic partition from the broker into the lake, on a thread of its own.
 ///

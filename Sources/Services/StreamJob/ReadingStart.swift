@@ -1,5 +1,5 @@
-package import Events
 package import Kafka
+package import Records
 package import Settings
 
 /// Where reading a topic partition begins: what the lake wants next, held against what the log has.

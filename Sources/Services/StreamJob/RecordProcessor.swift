@@ -1,9 +1,9 @@
-package import Events
 import Glibc
 import Hashing
 import JSONScan
 package import Lake
-package import Transforms
+package import Logic
+package import Records
 
 /// What became of one record.
 package enum RecordOutcome: Sendable {

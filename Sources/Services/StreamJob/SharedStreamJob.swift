@@ -1,6 +1,7 @@
-import Events
+import Concurrency
 import Kafka
 import Lake
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry

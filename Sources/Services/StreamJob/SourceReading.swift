@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import Kafka
 import KafkaAccess
+import Records
 import ServiceLifecycle
 import Telemetry
 

@@ -1,9 +1,9 @@
 import Bytes
-import Events
 import Hashing
 import JSONScan
+package import Logic
+import Records
 package import Settings
-package import Transforms
 
 /// Lets rules hash without knowing the library.
 package struct LibraryHasher: ~Copyable, ContentHasher {

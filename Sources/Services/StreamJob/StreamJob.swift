@@ -1,12 +1,13 @@
-import Events
+import Concurrency
 package import Kafka
 import KafkaAccess
 package import Lake
+package import Logic
+import Records
 package import ServiceLifecycle
 package import Settings
 import Synchronization
 package import Telemetry
-package import Transforms
 
 /// How a stream job runs.
 package struct StreamJobOptions: Sendable {

@@ -1,5 +1,5 @@
-import Events
 import KafkaAccess
+import Records
 import Synchronization
 
 /// What others are shown of the job: what it waits for, and how far it is.

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Files
+import Records
 
 /// What a log's folder held at the start.
 struct RecoveredLog: Sendable {

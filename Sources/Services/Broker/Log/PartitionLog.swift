@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 import Synchronization
 
 /// How one topic's logs are kept.

@@ -1,6 +1,6 @@
 import Bytes
-import Events
 import Files
+import Records
 
 extension BrokerLoop {
     func findCoordinator(

@@ -1,7 +1,7 @@
 import EventLoop
-import Events
 import Files
 import Glibc
+import Records
 
 /// What consoles and monitors ask beside topics, groups and settings, and what is refused for good.
 extension BrokerLoop {

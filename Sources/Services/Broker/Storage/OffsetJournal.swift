@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 
 /// A consumer group's place in one topic partition.
 struct CommittedOffset: Equatable, Sendable {

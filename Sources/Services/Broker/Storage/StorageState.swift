@@ -1,7 +1,7 @@
 import Bytes
-import Events
 import Files
 import Glibc
+import Records
 import Synchronization
 import Telemetry
 

@@ -1,8 +1,8 @@
 import Bytes
+import Concurrency
 import Dispatch
-import Events
 import Files
-import ServiceLifecycle
+import Records
 import Synchronization
 import Telemetry
 

@@ -1,5 +1,5 @@
-import Events
 import Files
+import Records
 import Telemetry
 
 /// What administrators change after a topic's creation.

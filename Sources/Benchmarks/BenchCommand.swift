@@ -1,0 +1,199 @@
+import Bytes
+package import Console
+import Simulator
+
+/// `medallion bench`: measures this machine with the product's own parts.
+package struct BenchCommand: Command {
+    package static let name = "bench"
+    package static let summary = "Measures speed and memory; figures stand beside a baseline run in the same call."
+    package static let table = ArgumentTable(
+        options: [
+            .init(name: "--recording", value: "FILE", help: "Events of a recording, repeated; else generated ones."),
+            .init(
+                name: "--events", value: "N",
+                help: "stream: events in the topic; lake: in each of two (default 500000; all: 200000)."),
+            .init(
+                name: "--endurance", value: "N",
+                help: "lake: records over which memory is watched (default 1000000; 0: none)."),
+            .init(name: "--partitions", value: "N", help: "stream: topic partitions (default 2)."),
+            .init(
+                name: "--poison", value: "PERCENT",
+                help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
+            .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
+            .init(
+                name: "--rate", value: "N",
+                help: "freshness, memory: events a second (default 300); endure: 150; broker: 5000."),
+            .init(
+                name: "--seconds", value: "N",
+                help: "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http: of a round, 5."),
+            .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
+            .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
+            .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
+            .init(
+                name: "--seed", value: "N",
+                help: "endure: repeats what was done (default: random); clients: what attacks send (default 1)."),
+            .init(name: "--no-embedding", value: nil, help: "endure: without the model, and so without vectors."),
+            .init(
+                name: "--spoil", value: "WHAT",
+                help: "endure: damages lake or index, or ends a role (crash), to see that it is noticed."),
+            .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
+        ] + HostileOptions.options,
+        positionals: [
+            .init(
+                name: "NAME", isRequired: false,
+                help: "sse, embed, lake, http, broker, stream, clients, freshness, memory, all of these, or endure.")
+        ])
+    package static let details = """
+        broker, clients, freshness, memory and endure start processes of their own, with temporary data and free ports; http
+        needs wrk and what `make setup-tests` installs.
+
+        endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
+        sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
+        code 1 where anything was lost, doubled or changed.
+
+        clients --hostile attacks a platform of its own in every way that --attack names, and measures ordinary clients beside
+        it, against a calm phase right before. Exit code 1 where they were held up, got errors, memory or freshness went
+        beyond their bounds, something was served that must be refused, or an attack did not do what it says.
+
+        \(AttackCatalogue.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+        """
+
+    /// In the order of `bench all`, which is also from short to long.
+    private enum Benchmark: String, CaseIterable {
+        case sse, embed, lake, http, broker, stream, clients, freshness, memory
+        /// Not one of all: it breaks things.
+        case endure
+    }
+
+    private let benchmarks: [Benchmark]
+    private let events: Int
+    private let partitions: Int
+    private let enduranceEvents: Int
+    private let texts: Int
+    private let rate: Double
+    private let seconds: Int
+    private let gigabytes: Double
+    private let acknowledgedRate: Double
+    private let minutes: Double
+    private let clientSeconds: Int
+    private let roundSeconds: Int
+    private let loops: Int
+    private let recording: String?
+    private let poison: Double
+    private let enduranceRate: Double
+    private let seed: UInt64?
+    private let isEmbedding: Bool
+    private let spoil: EnduranceSpoil?
+    private let hostile: HostileOptions
+    private let isJSON: Bool
+
+    /// - Throws: `UsageError`.
+    package init(_ arguments: ParsedArguments) throws {
+        let word = arguments.word(0) ?? "all"
+        if let benchmark = Benchmark(rawValue: word) {
+            benchmarks = [benchmark]
+        } else {
+            let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
+            guard word == "all" else { throw UsageError("NAME is one of \(names), all") }
+            benchmarks = Benchmark.allCases.filter { $0 != .endure }
+        }
+        let isShort = benchmarks.count > 1
+        events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
+        partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
+        enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
+        texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
+        gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
+        acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
+        rate = try arguments.number("--rate", in: 1...100_000) ?? 300
+        seconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 20 : 60)
+        clientSeconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 10 : 20)
+        roundSeconds = try arguments.integer("--seconds", in: 1...86_400) ?? (isShort ? 2 : 5)
+        loops = try arguments.integer("--loops", in: 1...64) ?? 1
+        minutes = try arguments.number("--minutes", in: 0.1...10_000) ?? (isShort ? 1 : 10)
+        recording = arguments.value("--recording")
+        poison = try arguments.number("--poison", in: 0...100) ?? 0
+        isJSON = arguments.has("--json")
+        enduranceRate = try arguments.number("--rate", in: 1...100_000) ?? 150
+        seed = try arguments.integer("--seed", in: 0...Int.max).map { UInt64($0) }
+        hostile = try HostileOptions(arguments, seed: seed)
+        if hostile.isHostile || hostile.attackNames != nil, benchmarks != [.clients] {
+            throw UsageError("--hostile and --attack go with clients")
+        }
+        isEmbedding = !arguments.has("--no-embedding")
+        spoil = try arguments.value("--spoil").map { word in
+            guard let spoil = EnduranceSpoil(rawValue: word) else {
+                throw UsageError("--spoil is lake, index or crash")
+            }
+            return spoil
+        }
+    }
+
+    package func run(_ context: Context) async throws {
+        if hostile.isAttackAlone, let port = hostile.port {
+            return try await AttackBench(options: hostile, port: port).run()
+        }
+        for benchmark in benchmarks {
+            do {
+                let report = try await run(benchmark, context)
+                report.print(asJSON: isJSON)
+                if !report.findings.isEmpty {
+                    throw Failure("\(report.findings.count) things are wrong, listed above")
+                }
+            } catch let failure as Failure where benchmarks.count > 1 && failure.code == .dependencyUnavailable {
+                context.logger.warning("bench \(benchmark.rawValue) is left out", ["reason": failure.description])
+            }
+        }
+    }
+
+    private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
+        switch benchmark {
+        case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
+        case .embed:
+            try await EmbedBench(
+                source: try source(), texts: texts,
+                modelDirectory: try Installation.modelDirectory(context.settings)
+            ).run()
+        case .lake:
+            try await LakeBench(
+                events: events, enduranceEvents: enduranceEvents, source: try source(),
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .http: try await HTTPBench(loops: loops, seconds: roundSeconds, rounds: 3).run()
+        case .clients where hostile.isHostile:
+            try await HostileBench(options: hostile, logger: context.logger.scoped("bench")).run()
+        case .clients:
+            try await ClientsBench(seconds: clientSeconds, logger: context.logger.scoped("bench")).run()
+        case .broker:
+            try await BrokerBench(
+                gigabytes: gigabytes, rate: acknowledgedRate, seconds: min(seconds, 20),
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .stream:
+            try await StreamBench(
+                events: events, poison: poison, source: try source(), partitions: partitions,
+                commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .freshness:
+            try await FreshnessBench(
+                seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+            ).run()
+        case .endure:
+            try await EnduranceBench(
+                minutes: minutes, rate: enduranceRate, seed: seed ?? UInt64.random(in: 1...999_999),
+                isEmbedding: isEmbedding, spoil: spoil, logger: context.logger.scoped("bench")
+            ).run()
+        case .memory:
+            try await MemoryBench(
+                minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
+            ).run()
+        }
+    }
+
+    private func source() throws -> any PlayableSource {
+        if let recording { return try Recording(path: recording, repeats: true) }
+        return GeneratedSource(
+            generator: EventGenerator(seed: 1, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: 300)
+        )
+    }
+}

@@ -1,0 +1,134 @@
+import Bytes
+package import Records
+
+/// A part of a document that is embedded and found on its own.
+package struct IndexedPassage: Sendable, Equatable {
+    /// From 0 within the document.
+    package var number: Int32
+    package var text: String
+    /// Numbers of a vector: those of the column `passages.embedding`.
+    package static let dimensions = 384
+    /// L2-normalised, ``dimensions`` numbers. Nil: the vector of another row with the same text hash, number and model is copied;
+    /// or none is wanted, where the document's model is empty.
+    package var embedding: [Float]?
+
+    package init(number: Int32, text: String, embedding: [Float]?) {
+        self.number = number
+        self.text = text
+        self.embedding = embedding
+    }
+}
+
+/// One document as a generation is to see it.
+package struct IndexedDocument: Sendable, Equatable {
+    package var generation: Int64
+    package var document: GoldDocument
+    /// The topic partition of the Bronze record, not of the Gold topic.
+    package var source: TopicPartition
+    package var sourceOffset: Int64
+    /// Name of the embedding model; empty where nothing is embedded.
+    package var model: String
+    package var passages: [IndexedPassage]
+    /// The Gold line that it was read from, to be kept should Postgres refuse the document.
+    package var line: [UInt8]
+
+    package init(
+        generation: Int64, document: GoldDocument, source: TopicPartition, sourceOffset: Int64, model: String,
+        passages: [IndexedPassage], line: [UInt8] = []
+    ) {
+        self.generation = generation
+        self.document = document
+        self.source = source
+        self.sourceOffset = sourceOffset
+        self.model = model
+        self.passages = passages
+        self.line = line
+    }
+}
+
+/// A step of one checkpoint, refused unless it stands where it is expected to.
+package struct CheckpointMove: Sendable, Equatable {
+    package var generation: Int64
+    package var source: TopicPartition
+    /// Where the checkpoint must stand now; nil where there must be none yet.
+    package var expected: Int64?
+    /// The next source offset that is wanted afterwards.
+    package var next: Int64
+
+    package init(generation: Int64, source: TopicPartition, expected: Int64?, next: Int64) {
+        self.generation = generation
+        self.source = source
+        self.expected = expected
+        self.next = next
+    }
+}
+
+/// Next source offset of one generation and topic partition.
+package struct IndexCheckpoint: Sendable, Equatable {
+    package var generation: Int64
+    package var source: TopicPartition
+    package var nextOffset: Int64
+
+    package init(generation: Int64, source: TopicPartition, nextOffset: Int64) {
+        self.generation = generation
+        self.source = source
+        self.nextOffset = nextOffset
+    }
+}
+
+/// What one index transaction did.
+package struct IndexWriteResult: Sendable, Equatable {
+    /// Number of the transaction; larger ones become visible later.
+    package var indexVersion: Int64
+    /// Passages that became visible by it; the others were there already, or newer ones were.
+    package var passagesAdded: Int
+    /// Documents that Postgres refused, and that were kept aside by it.
+    package var refused: [RefusedDocument] = []
+}
+
+/// Text as Postgres can hold it.
+enum IndexText {
+    /// U+0000, which neither `text` nor `jsonb` can hold, becomes U+FFFD.
+    static func clean(_ text: String) -> String {
+        guard text.utf8.contains(0) else { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 }))
+    }
+
+    /// The lineage of a Gold line as JSON.
+    static func json(_ lineage: Lineage) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("logic_version")
+        writer.string(clean(lineage.logicVersion))
+        writer.key("parents")
+        writer.beginArray()
+        for parent in lineage.parents {
+            writer.beginObject()
+            writer.key("topic")
+            writer.string(clean(parent.topic))
+            writer.key("partition")
+            writer.integer(parent.partition)
+            writer.key("offset")
+            writer.integer(parent.offset)
+            writer.key("event_id")
+            writer.string(clean(parent.eventID))
+            writer.key("bronze_sha256")
+            writer.string(clean(parent.bronzeSHA256))
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    static func json(_ attributes: [String: String]) -> [UInt8] {
+        var writer = JSONWriter(capacity: 2)
+        writer.beginObject()
+        for (name, value) in attributes.sorted(by: { $0.key < $1.key }) {
+            writer.key(dynamic: clean(name))
+            writer.string(clean(value))
+        }
+        writer.endObject()
+        return writer.bytes
+    }
+}

@@ -1,0 +1,180 @@
+package import Postgres
+package import Records
+
+/// A generation and what it holds.
+package struct GenerationSummary: Sendable, Equatable {
+    package var generation: Int64
+    package var parent: Int64?
+    package var state: GenerationState
+    package var logicVersion: String
+    package var note: String
+    package var createdAtMilliseconds: Int64
+    package var isActive: Bool
+    /// Passages that it sees now.
+    package var passages: Int64
+    /// Documents that it sees now.
+    package var documents: Int64
+    /// Next source offset per topic partition, sorted.
+    package var checkpoints: [IndexCheckpoint]
+}
+
+/// How many documents of a generation are not as in another.
+package struct GenerationDifference: Sendable, Equatable {
+    package var added: Int64
+    package var removed: Int64
+    /// With another content hash.
+    package var changed: Int64
+    package var unchanged: Int64
+
+    package init(added: Int64, removed: Int64, changed: Int64, unchanged: Int64) {
+        self.added = added
+        self.removed = removed
+        self.changed = changed
+        self.unchanged = unchanged
+    }
+}
+
+/// Generations: making, filling, promoting.
+///
+/// A replay goes: ``create(parent:logicVersion:note:timeoutMilliseconds:)``; announce it to the stream job, which fixes
+/// the handover; ``copyParentRows(child:parent:outside:handover:timeoutMilliseconds:)``; write the range's documents by
+/// ``IndexWriter``; ``finish(generation:handover:timeoutMilliseconds:)``; ``promote(_:timeoutMilliseconds:)``. Confined to
+/// one thread, and blocking, as its connection is.
+package final class GenerationStore {
+    private let connection: LazyConnection
+
+    /// - Parameter configuration: of a migrated database.
+    package init(configuration: PostgresConfiguration) {
+        connection = LazyConnection(configuration)
+    }
+
+    /// Makes the next generation, in state `created`; returns its number.
+    ///
+    /// - Parameter atLeast: the smallest number that it may have, such as the next one of the lake.
+    package func create(
+        parent: Int64, logicVersion: String, note: String, atLeast: Int64 = 1, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        let statement = CreateGeneration(parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast)
+        guard let number = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first else {
+            throw IndexError(.schema, "no generation was made", hint: "run `medallion migrate`")
+        }
+        return number
+    }
+
+    /// Makes visible to `child` what `parent` shows with source offsets below the handover, except in the ranges that
+    /// the replay writes; what the parent's index lacks there, the child's lacks, too. Only the narrow rows are copied; a
+    /// repeat does no harm.
+    ///
+    /// - Parameters:
+    ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
+    ///     job feeds to the child.
+    ///   - timeoutMilliseconds: about 10 s per million rows are needed.
+    /// - Returns: the number of passages copied.
+    /// - Throws: `generationBehind` while the parent's index has not reached the handover (what it has not indexed yet
+    ///   could not be copied: try again later); `generation` when the handover lacks a topic partition.
+    package func copyParentRows(
+        child: Int64, parent: Int64, outside ranges: [(source: TopicPartition, offsets: OffsetRange)],
+        handover: [TopicPartition: Int64], timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int {
+        let unready = try connection.run(
+            FindUnreadyHandovers(parent: parent, handover: handover), timeoutMilliseconds: timeoutMilliseconds)
+        for row in unready {
+            guard let wanted = row.handover else {
+                throw IndexError(.generation, "the handover of generation \(child) lacks \(row.source)")
+            }
+            // Nothing was ever indexed of a topic partition whose handover is its beginning.
+            guard wanted == 0 && row.reached == nil else {
+                throw IndexError(
+                    .generationBehind,
+                    "generation \(parent) has reached \(row.reached.map(String.init) ?? "nothing") of \(row.source), "
+                        + "the handover is \(wanted)")
+            }
+        }
+        var batch = PostgresBatch()
+        let rows = CopyParentRows(child: child, parent: parent, handover: handover, ranges: ranges)
+        let slot = batch.add(rows)
+        batch.add(CopyParentRefusals(rows: rows))
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in try results.affected(slot)
+        }
+    }
+
+    /// Declares a replay done: the generation is complete below the handover, and a candidate from now on. Checkpoints that
+    /// the indexer has not begun yet are begun at the handover.
+    ///
+    /// - Throws: `generation` where it is not being made any more, such as one that was pruned; then nothing changes.
+    package func finish(
+        generation: Int64, handover: [TopicPartition: Int64], timeoutMilliseconds: Int
+    ) throws(IndexError) {
+        var batch = PostgresBatch()
+        batch.add(SetGenerationState(generation: generation, expected: [.created], next: .candidate))
+        for (source, offset) in handover.sorted(by: { $0.key < $1.key }) {
+            batch.add(
+                StartCheckpoint(
+                    checkpoint: IndexCheckpoint(generation: generation, source: source, nextOffset: offset)))
+        }
+        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
+    }
+
+    /// Changes the state if it is one of those expected. The active generation changes by promotion alone.
+    ///
+    /// - Throws: `generation` where it is in another state, or there is none such.
+    package func setState(
+        _ state: GenerationState, of generation: Int64, expecting expected: [GenerationState], timeoutMilliseconds: Int
+    ) throws(IndexError) {
+        _ = try connection.run(
+            SetGenerationState(generation: generation, expected: expected, next: state),
+            timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// The states of all generations by number.
+    package func states(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: GenerationState] {
+        let rows = try connection.run(ReadGenerationStates(), timeoutMilliseconds: timeoutMilliseconds)
+        return Dictionary(rows.map { ($0.generation, $0.state) }) { _, last in last }
+    }
+
+    /// Sets the fingerprint of the logic that makes a generation.
+    package func setLogicVersion(
+        _ logicVersion: String, of generation: Int64, timeoutMilliseconds: Int
+    ) throws(IndexError) {
+        _ = try connection.run(
+            SetLogicVersion(generation: generation, logicVersion: logicVersion),
+            timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// Makes a generation the active one, in one step; the same move to an older one is the rollback.
+    ///
+    /// - Returns: the index version of the move.
+    /// - Throws: `generation` when it is not complete, or was given up; `generationBehind` when a checkpoint has not reached the active one's.
+    @discardableResult
+    package func promote(_ generation: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        let rows = try connection.run(
+            PromoteGeneration(generation: generation), timeoutMilliseconds: timeoutMilliseconds)
+        return rows.first ?? 0
+    }
+
+    /// All generations, oldest first.
+    package func list(timeoutMilliseconds: Int) throws(IndexError) -> [GenerationSummary] {
+        var batch = PostgresBatch()
+        let summaries = batch.add(ListGenerations())
+        let checkpoints = batch.add(ReadCheckpoints())
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in
+            let all = try results.rows(checkpoints)
+            var list = try results.rows(summaries)
+            for index in list.indices {
+                list[index].checkpoints = all.filter { $0.generation == list[index].generation }
+            }
+            return list
+        }
+    }
+
+    /// How the documents of one generation differ from another's.
+    package func difference(
+        of child: Int64, from parent: Int64, timeoutMilliseconds: Int
+    ) throws(IndexError) -> GenerationDifference {
+        let rows = try connection.run(
+            CompareGenerations(child: child, parent: parent), timeoutMilliseconds: timeoutMilliseconds)
+        return rows.first ?? GenerationDifference(added: 0, removed: 0, changed: 0, unchanged: 0)
+    }
+}

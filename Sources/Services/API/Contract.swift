@@ -1,0 +1,275 @@
+import Access
+import Bytes
+import Concurrency
+package import HTTPEndpoints
+import HTTPServer
+import JSONScan
+import Retrieval
+
+/// Nothing to read.
+struct NoInput: Sendable {
+    static let form = InputForm(NoInput())
+}
+
+/// A name in a path.
+struct FileInput: Sendable {
+    var file = ""
+
+    static let form = InputForm(
+        FileInput(), [Parameter(.path, "file", \.file, .string(1...64), "A file's name.", example: .string("page.js"))])
+}
+
+/// The platform's endpoints, each declared once.
+enum Contract {
+    private static let reading = EndpointAccess.roleOrAnonymous(Role.read.rawValue)
+
+    private static let unavailable: [EndpointReply] = [
+        .error(503, "A dependency is not available."), .error(504, "The time limit passed."),
+    ]
+
+    private static let generationGone = EndpointReply.error(
+        410, "The cursor's generation is not served; begin again without it.")
+
+    static let search = Endpoint(
+        .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
+        details:
+            "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
+            + "as those before it gets 503.",
+        input: InputForm(
+            SearchRequest(query: ""),
+            body: BodyForm(
+                \.self, SearchRequest.form,
+                examples: [
+                    ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
+                    (
+                        "filtered",
+                        .object([
+                            ("query", .string("golden gate")), ("mode", .string("lexical")),
+                            (
+                                "filters",
+                                .object([("wiki", .array([.string("enwiki")])), ("is_bot", .bool(false))])
+                            ),
+                        ])
+                    ),
+                ])),
+        replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
+
+    static let answer = Endpoint(
+        .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
+        summary: "An answer that quotes and cites, or a refusal",
+        details: "With `Accept: text/event-stream` the answer comes word by word.",
+        input: InputForm(
+            AnswerRequest(),
+            body: BodyForm(
+                \.self, AnswerRequest.form,
+                examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
+        replies: [
+            EndpointReply(
+                200, "The answer; it is kept under answer_id.",
+                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
+        ] + unavailable)
+
+    static let recent = Endpoint(
+        .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
+        summary: "Events that became searchable last, newest first", input: EventsInput.form,
+        replies: [.json(200, "Events.", ReplySchemas.recent), generationGone] + unavailable)
+
+    static let stream = Endpoint(
+        .get, "/stream", id: "streamEvents", tag: "Events", access: reading,
+        summary: "Events as they become searchable",
+        details: "Server-sent events; `curl -N` shows them.", input: StreamInput.form,
+        replies: [EndpointReply(200, "Events.", [(MediaType.events, ReplySchemas.stream)])] + unavailable)
+
+    static let trace = Endpoint(
+        .get, "/trace/{doc_id}", id: "trace", tag: "Events", access: reading,
+        summary: "From a document back to its raw event",
+        input: TraceInput.form,
+        replies: [.json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document.")] + unavailable)
+
+    static let health = Endpoint(
+        .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",
+        input: NoInput.form,
+        replies: [
+            .json(200, "Searches can be served.", ReplySchemas.health),
+            .json(503, "Something that searches need has failed.", ReplySchemas.health),
+        ])
+
+    static let ready = Endpoint(
+        .get, "/ready", id: "ready", tag: "Operation", access: .probe, summary: "Whether this process should be asked",
+        input: NoInput.form,
+        replies: [
+            .json(200, "Ready.", ReplySchemas.ready),
+            .json(
+                503, "A dependency has failed, or the index is stale, or nobody knows how far it is behind.",
+                ReplySchemas.ready),
+        ])
+
+    static let live = Endpoint(
+        .get, "/live", id: "live", tag: "Operation", access: .probe, summary: "Whether the process answers",
+        input: NoInput.form,
+        replies: [.json(200, "It does.", ReplySchemas.live)])
+
+    static let status = Endpoint(
+        .get, "/pipeline/status", id: "pipelineStatus", tag: "Operation", access: reading,
+        summary: "Every stage with its rate, lag and latency", input: NoInput.form,
+        replies: [.json(200, "The stages that this process knows of.", ReplySchemas.status)])
+
+    static let metrics = Endpoint(
+        .get, "/metrics", id: "metrics", tag: "Operation", access: reading, summary: "Prometheus text, format 0.0.4",
+        input: NoInput.form, replies: [EndpointReply(200, "Metrics.", [("text/plain", .string())])])
+
+    static let keys = Endpoint(
+        .get, "/keys", id: "keys", tag: "Operation", access: .role(Role.admin.rawValue),
+        summary: "Which keys there are, without their secrets", details: "`medallion keys` makes and revokes them.",
+        input: NoInput.form,
+        replies: [
+            .json(200, "All keys, in the order of their making.", ReplySchemas.keys),
+            .error(503, "The keys are not known yet."),
+        ])
+
+    static let document = Endpoint(
+        .get, "/openapi.json", id: "openapi", tag: "Page", summary: "This document", input: NoInput.form,
+        replies: [.json(200, "OpenAPI 3.1.", .anyObject())])
+
+    static let docs = Endpoint(
+        .get, "/docs", id: "docs", tag: "Page", summary: "This document as a page", input: NoInput.form,
+        replies: [EndpointReply(200, "HTML.", [("text/html", .string())]), EndpointReply(304, "It did not change.")])
+
+    static let page = Endpoint(
+        .get, "/", id: "page", tag: "Page", summary: "The page", input: NoInput.form,
+        replies: [EndpointReply(200, "HTML.", [("text/html", .string())]), EndpointReply(304, "It did not change.")])
+
+    static let pageFile = Endpoint(
+        .get, "/page/{file}", id: "pageFile", tag: "Page", summary: "A file of the page", input: FileInput.form,
+        replies: [
+            EndpointReply(
+                200, "JavaScript or CSS.", [("text/javascript", .string()), ("text/css", .string())]),
+            EndpointReply(304, "It did not change."), .error(404, "No such file."),
+        ])
+}
+
+extension SearchAPI {
+    /// All endpoints with their handlers.
+    package func endpoints() -> EndpointSet {
+        var set = EndpointSet()
+        set.add(
+            Contract.search,
+            async: { [self] input, request in
+                let deadline = deadline()
+                let kind: WorkKind = input.filters == SearchFilters() ? .search : .filtered
+                return try await working(kind, request, deadline: deadline) {
+                    try await search(input, deadline: deadline)
+                }
+            })
+        set.add(
+            Contract.answer,
+            stream: { [self] input, request, type, writer in
+                if type == MediaType.events {
+                    try await streamAnswer(input, request, deadline: deadline(), to: writer)
+                } else {
+                    var response = try await answer(input, request, deadline: deadline())
+                    Compression.apply(to: &response, for: request)
+                    writer.respond(response)
+                }
+            })
+        set.add(
+            Contract.recent,
+            async: { [self] input, request in
+                let deadline = deadline()
+                return try await working(.feed, request, deadline: deadline) {
+                    try await recent(input, deadline: deadline)
+                }
+            })
+        set.add(
+            Contract.stream,
+            stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
+        set.add(
+            Contract.trace,
+            async: { [self] input, request in
+                let deadline = deadline()
+                return try await working(.trace, request, deadline: deadline) {
+                    try await trace(input, request, deadline: deadline)
+                }
+            })
+        set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.maySeeDetails(request)) })
+        set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.maySeeDetails(request)) })
+        set.add(Contract.live, inline: { [self] _, _ in live() })
+        set.add(Contract.status, inline: { [self] _, _ in pipelineStatus() })
+        set.add(Contract.metrics, inline: { [self] _, _ in metricsText() })
+        set.add(Contract.keys, inline: { [self] _, _ in try keys() })
+        set.add(Contract.docs, inline: { _, request in Self.docsPage.response(to: request) })
+        set.add(Contract.page, inline: { _, request in Self.page.response(to: request) })
+        set.add(Contract.pageFile, inline: { input, request in try Self.pageFile(input.file, request) })
+        set.surroundings = surroundings()
+        var complete = set
+        complete.add(Contract.document, inline: { _, _ in HTTPResponse.fresh([]) })
+        let file = PageFile(Array(Self.openAPI(of: complete).json.text.utf8), MediaType.json)
+        set.add(Contract.document, inline: { _, request in file.response(to: request) })
+        return set
+    }
+
+    /// The document that `/openapi.json` serves.
+    package static func openAPI(of set: EndpointSet) -> OpenAPIDocument {
+        OpenAPIDocument(
+            set,
+            info: .init(
+                title: "Medallion", version: "0.1.0",
+                description: "Search, answers and traces over a stream that keeps its index fresh. Every error has one "
+                    + "shape (Error). Times are RFC 3339 in UTC."),
+            securitySchemes: [
+                (
+                    "bearer",
+                    .object([
+                        ("type", .string("http")), ("scheme", .string("bearer")),
+                        (
+                            "description",
+                            .string("`Authorization: Bearer` with a key that `medallion keys create` made.")
+                        ),
+                    ])
+                ),
+                (
+                    "header",
+                    .object([
+                        ("type", .string("apiKey")), ("in", .string("header")), ("name", .string("X-API-Key")),
+                        ("description", .string("The same key in a header of its own.")),
+                    ])
+                ),
+            ])
+    }
+
+    private func deadline() -> Deadline { Deadline(milliseconds: configuration.requestTimeoutMilliseconds) }
+
+    private func surroundings() -> EndpointSurroundings {
+        var surroundings = EndpointSurroundings()
+        surroundings.admit = { [self] request, endpoint in
+            let standing = try access.admit(request, endpoint.access)
+            return try access.share(request, endpoint.access, standing)
+        }
+        surroundings.admitUnmatched = { [self] request in try access.admit(request, .open) }
+        surroundings.replies = AccessGuard.replies
+        surroundings.reply = { [self] error, request, endpoint in
+            reply(to: error, endpoint.path, request)
+        }
+        // Counted by the server's own hook, which sees every reply.
+        surroundings.finish = { request, _, response in Compression.apply(to: &response, for: request) }
+        return surroundings
+    }
+
+    /// Every failure is a reply.
+    private func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
+        let told: APIError
+        let error: any Error = if let late = error as? WaitError { APIError(late) } else { error }
+        switch error {
+        case let error as APIError:
+            if error.status >= 500 { log(error.description, path, requestID: request.id) }
+            told = error
+        case let fault as HTTPFault: told = APIError(fault)
+        case is CancellationError:
+            told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
+        default:
+            // Everything the handlers call is a dependency (index, lake, model).
+            told = reply(toFault: error, path, request)
+        }
+        return told.response(requestID: request.id)
+    }
+}

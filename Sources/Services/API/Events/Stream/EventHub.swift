@@ -1,0 +1,281 @@
+import Bytes
+import Concurrency
+import HTTPEndpoints
+import HTTPServer
+package import ServiceLifecycle
+import Synchronization
+package import Telemetry
+
+/// Follows the Gold topic and shows every event, once it is searchable, to all clients of `GET /stream`.
+///
+/// One reader and one rendering serve all clients. What was read goes into one list, from which every client's own task
+/// takes what it wants, at its pace; the reading lane only appends and rings, and the clients' tasks share a thread of their
+/// own (``StreamExecutor``). So neither filters nor a slow client hold up the reading or other requests. A client that comes
+/// back is served what it missed from that list, or from the topic where the list does not reach back far enough
+/// (``CatchUp``). Drained means: nothing is read any more.
+package final class EventHub: Sendable {
+    private let topic: any EventTopic
+    private let indexed: @Sendable () throws -> IndexedUpTo
+    let logger: Logger
+    private let lane = Lane(name: "stream-read")
+    private let logLane = Lane(name: "stream-log")
+    private let sourceLane = Lane(name: "stream-source")
+    let catchUp: CatchUp
+    private let executor = StreamExecutor()
+    let stages = StreamStages()
+    /// Rings when there are new events.
+    let bell = Bell()
+    /// Rings when there are new events or new steps.
+    let stageBell = Bell()
+    private let state: HubState
+    private let events: Counter
+    let cuts: Counter
+    private let metrics: MetricsRegistry
+    /// Between two comments.
+    let heartbeatNanoseconds: Int64
+    private let tickMilliseconds: Int
+    private let logMilliseconds: Int
+
+    /// Between two looks at how far the index is.
+    private static let lookMilliseconds = 50
+    /// Documents that may wait for the index, before reading pauses.
+    private static let waitingMax = 20_000
+    /// Between two rings without news, so that every client looks around now and then.
+    private static let tickMillisecondsMax = 500
+    /// How long a client waits for an answer about the log.
+    private static let answerMillisecondsMax: Int64 = 5_000
+    /// Between two looks at the log that clients ask for.
+    private static let logMillisecondsMin = 100
+    /// Between two reads of the source's topic, which bounds how often clients are woken.
+    private static let sourceMilliseconds = 20
+
+    /// - Parameters:
+    ///   - indexed: asks the index; called on a lane, may block for a moment.
+    ///   - heartbeatMilliseconds: between two comments to a client.
+    ///   - logMilliseconds: between two looks whether the log is still the same.
+    ///   - catchUpIdleMilliseconds: how long readers for clients that catch up stay open unused.
+    package init(
+        topic: any EventTopic, indexed: @escaping @Sendable () throws -> IndexedUpTo, metrics: MetricsRegistry,
+        logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
+        catchUpIdleMilliseconds: Int = 30_000
+    ) {
+        self.logMilliseconds = logMilliseconds
+        heartbeatNanoseconds = Int64(heartbeatMilliseconds) * 1_000_000
+        tickMilliseconds = min(Self.tickMillisecondsMax, heartbeatMilliseconds)
+        self.topic = topic
+        self.indexed = indexed
+        self.logger = logger
+        self.metrics = metrics
+        let state = HubState()
+        self.state = state
+        catchUp = CatchUp(
+            topic: topic, metrics: metrics, logger: logger, idleMilliseconds: catchUpIdleMilliseconds,
+            isEnded: { state.isEnded })
+        events = metrics.counter(
+            "medallion_api_stream_events_total", help: "Events that became searchable and went to the stream.")
+        cuts = metrics.counter(
+            "medallion_api_stream_cut_total", help: "Clients of the stream that were cut because they read too slowly.")
+        metrics.gauge("medallion_api_stream_clients", help: "Clients that read the stream now.") {
+            Double(state.clientCount)
+        }
+    }
+
+    /// Follows the topic until stopped; a failure is tried again.
+    package func run(stop: StopSignal) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.tick(stop) }
+            group.addTask { await self.tidy(stop) }
+            group.addTask { await self.watchLog(stop) }
+            group.addTask { await self.watchSource(stop) }
+            await followAgain(stop)
+            // Whoever serves a client looks whether there is an end.
+            state.end()
+            ring()
+            catchUp.bell.ring()
+        }
+    }
+
+    private func followAgain(_ stop: StopSignal) async {
+        var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 5_000)
+        while !stop.isRequested {
+            do {
+                try await lane.run { [self] in try follow(stop: stop) }
+                backoff.reset()
+            } catch is CancellationError where stop.isRequested {
+                break
+            } catch {
+                let wait = backoff.next()
+                logger.warning("the event stream is interrupted", ["error": "\(error)", "wait_ms": "\(wait)"])
+                if await stop.pause(milliseconds: wait) { break }
+            }
+        }
+    }
+
+    /// On the lane: reads and gives out until the stop, a failure, or another log.
+    private func follow(stop: StopSignal) throws {
+        let log = try topic.log()
+        var last = try indexed()
+        catchUp.show(last.generation)
+        // After a failure it goes on where it was; what is read twice is dropped by the order.
+        let (start, isAnew) = state.begin(log, from: last.offsets)
+        if isAnew { stages.beginAnew() }
+        var order = EventOrder(from: start)
+        let reader = try topic.open(from: start, isStopped: { stop.isRequested })
+        var lookedAt = SystemClock.monotonicNanoseconds()
+        while !stop.isRequested, !state.mustBeginAnew {
+            if order.waitingCount < Self.waitingMax {
+                let items = try reader.next(countMax: 1_000, timeoutMilliseconds: Self.lookMilliseconds)
+                order.add(items)
+                if stages.committed(
+                    items, generation: last.generation, nowMilliseconds: SystemClock.epochMilliseconds())
+                {
+                    stageBell.ring()
+                }
+            } else {
+                Pause.milliseconds(Self.lookMilliseconds)
+            }
+            let now = SystemClock.monotonicNanoseconds()
+            if order.waitingCount > 0, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
+                last = try indexed()
+                catchUp.show(last.generation)
+                lookedAt = now
+            }
+            let released = order.release(upTo: last)
+            if !released.isEmpty { give(released, log) }
+        }
+    }
+
+    /// All that is done on the reading lane for the clients, however many there are: a frame for each event, and a ring.
+    private func give(_ released: [(item: TopicItem, id: OffsetVector)], _ log: StreamLog) {
+        let entries = released.map { StreamEntry($0.item, end: $0.id, id: StreamID.text($0.id, of: log)) }
+        state.append(entries)
+        if stages.isWatched(.searchable) {
+            let now = SystemClock.epochMilliseconds()
+            stages.add(
+                released.compactMap {
+                    guard case .event(let event) = $0.item else { return nil }
+                    return StageStep(.searchable, of: event, atMilliseconds: now)
+                })
+        }
+        let gaps = released.count {
+            if case .gap = $0.item { true } else { false }
+        }
+        events.increment(by: released.count - gaps)
+        ring()
+    }
+
+    private func ring() {
+        bell.ring()
+        stageBell.ring()
+    }
+
+    private func tick(_ stop: StopSignal) async {
+        while !(await stop.pause(milliseconds: tickMilliseconds)) {
+            ring()
+            catchUp.bell.ring()
+        }
+    }
+
+    /// Apart from the tick, which goes on while consumers take seconds to close.
+    private func tidy(_ stop: StopSignal) async {
+        while !(await stop.pause(milliseconds: tickMilliseconds)) { await catchUp.tidy() }
+    }
+
+    // MARK: The log itself
+
+    /// Notices when the log is not the one that it was, and tells clients how far it goes.
+    private func watchLog(_ stop: StopSignal) async {
+        var wait = Self.logMillisecondsMin
+        while !(await stop.pause(milliseconds: Self.logMillisecondsMin)) {
+            wait += Self.logMillisecondsMin
+            guard state.takeLogWish() || wait >= logMilliseconds else { continue }
+            wait = 0
+            // What was given out before the question must be below the answer.
+            let given = state.given
+            let asked = SystemClock.monotonicNanoseconds()
+            let log = try? await logLane.run { [topic] in try topic.log() }
+            if let reason = state.note(log, askedAt: asked, given: given) {
+                logger.warning(
+                    "the log of the event stream is another one than before; clients are told",
+                    ["reason": reason.rawValue, "epoch": log?.epoch ?? ""])
+            }
+            ring()
+        }
+    }
+
+    /// The log as it is now or was after the call began; nil where nobody tells in time.
+    func currentLog() async throws -> StreamLog? {
+        let began = SystemClock.monotonicNanoseconds()
+        state.askForLog()
+        let limit = began + Self.answerMillisecondsMax * 1_000_000
+        while SystemClock.monotonicNanoseconds() < limit {
+            if let answer = state.answer(after: began) { return answer.log }
+            if state.isEnded { return nil }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return nil
+    }
+
+    // MARK: The source's topic
+
+    /// Follows the source's topic as long as a client watches what is received.
+    private func watchSource(_ stop: StopSignal) async {
+        while !(await stop.pause(milliseconds: Self.sourceMilliseconds)) {
+            guard stages.isWatched(.received) else { continue }
+            do {
+                try await sourceLane.run { [self] in try followSource(stop) }
+            } catch is CancellationError where stop.isRequested {
+                break
+            } catch {
+                logger.warning("the source's topic cannot be watched", ["error": "\(error)"])
+                if await stop.pause(milliseconds: 1_000) { break }
+            }
+            stages.isSourceOpen = false
+        }
+    }
+
+    private func followSource(_ stop: StopSignal) throws {
+        guard let reader = try topic.openSource(isStopped: { stop.isRequested }) else {
+            // Nothing to follow; asked again when the next client comes.
+            while stages.isWatched(.received), !stop.isRequested { Pause.milliseconds(Self.tickMillisecondsMax) }
+            return
+        }
+        stages.isSourceOpen = true
+        while stages.isWatched(.received), !stop.isRequested {
+            let steps = try reader.next(countMax: 1_000, timeoutMilliseconds: 200)
+            guard !steps.isEmpty else { continue }
+            stages.add(steps)
+            stageBell.ring()
+            Pause.milliseconds(Self.sourceMilliseconds)
+        }
+    }
+
+    // MARK: Clients
+
+    /// Serves one client until it leaves, is cut, or the task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - id: what the client saw last; nil for events from now on.
+    ///   - caller: whose clients take one turn together; nil where nobody knows.
+    ///   - pace: how fast the caller may read what lies behind the newest events; nil for any.
+    ///   - isWelcome: asked now and then; a client that is not any more is cut.
+    func serve(
+        _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
+        for caller: StreamSeats.Caller?, pace: CatchUpPace? = nil, to writer: HTTPStreamWriter,
+        isWelcome: @escaping @Sendable () -> Bool
+    ) async throws {
+        let client = StreamClient(
+            hub: self, state: state, filter: filter, stages: wanted, caller: caller, pace: pace, writer: writer,
+            isWelcome: isWelcome)
+        try await withTaskExecutorPreference(executor) { try await client.serve(after: id) }
+    }
+
+    /// Counts what a client is told beside events.
+    func count(_ reason: String) {
+        metrics.counter(
+            "medallion_api_stream_notices_total",
+            help: "Clients of the stream that were told of a reset or a gap, by its reason.",
+            labels: [("reason", reason)]
+        ).increment()
+    }
+}

@@ -1,0 +1,217 @@
+import Bytes
+import HTTPEndpoints
+import JSONScan
+import Kafka
+import KafkaAccess
+import Records
+
+/// Reads all topic partitions from the first document that may be new. Confined to one lane.
+final class GoldEventReader: EventReader {
+    private var consumer: KafkaConsumer
+    private let options: ConsumerOptions
+    private let sourceTopic: String
+    /// Topic partitions with records that were there at the start and are not read yet, with their end.
+    private var unread: [Int32: Int64] = [:]
+    private let admin: KafkaAdmin
+    private let topic: String
+    private let topicPartitions: Int
+    private var reading: SharedReading
+    private var isDrained = false
+    private let start: OffsetVector
+    /// The source offset behind what was read, by topic partition.
+    private var nextOffsets: OffsetVector
+    /// Topic partitions in front of whose next record something is missing.
+    private(set) var openGaps: [Int32: TopicGap.Reason] = [:]
+    /// Those of which nothing was left at the start: what comes after that follows on, and says nothing about what is gone.
+    private var emptied: Set<Int32> = []
+    private let isStopped: @Sendable () -> Bool
+    private let onUnreadable: (String, Int64) -> Void
+    private var sizeCheckedAt = SystemClock.monotonicNanoseconds()
+    private static let sizeCheckNanoseconds: Int64 = 30_000_000_000
+
+    /// Bound of what is fetched ahead.
+    private static let fetchAheadKilobytes = 8_192
+    private static let probeMilliseconds = 5_000
+    /// The first step back from the end; each further one is eight times as long.
+    private static let stepBack: Int64 = 256
+
+    init(
+        _ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector,
+        stallMilliseconds: Int64, isStopped: @escaping @Sendable () -> Bool,
+        onUnreadable: @escaping (String, Int64) -> Void
+    ) throws {
+        self.sourceTopic = sourceTopic
+        self.start = start
+        nextOffsets = start
+        self.isStopped = isStopped
+        self.onUnreadable = onUnreadable
+        reading = SharedReading(topic: topic, starts: [:])
+        var options = ConsumerOptions()
+        options.hasQueuePerTopicPartition = false
+        options.queueMaxKilobytes = Self.fetchAheadKilobytes
+        options.queueMinRecords = 5_000
+        options.reportsEnd = true
+        self.options = options
+        consumer = try KafkaConsumer(configuration, options: options)
+        self.topic = topic
+        admin = try KafkaAdmin(configuration, requestMilliseconds: SharedReading.requestMilliseconds)
+        let metadata = try admin.metadata(topic: topic, timeoutMilliseconds: 10_000)
+        let partitions = metadata.topics.first { $0.name == topic }?.partitions ?? []
+        topicPartitions = partitions.count
+        guard !partitions.isEmpty else {
+            throw APIError.unavailable("the stream", "the topic \(topic) does not exist yet")
+        }
+        var assignments: [(topic: String, partition: Int32, offset: StartOffset)] = []
+        var starts: [Int32: Int64] = [:]
+        for partition in partitions {
+            let marks = try consumer.watermarks(topic: topic, partition: partition, timeoutMilliseconds: 10_000)
+            var place = marks.high
+            var step = Self.stepBack
+            // One record below what is wanted stands before all that is wanted: the topic is in source order, except
+            // that a stop may have repeated its end, and that a refused batch's documents come late.
+            while place > marks.low {
+                place = max(marks.low, marks.high - step)
+                step *= 8
+                guard place > marks.low else { break }
+                if try isBelow(start[partition], topic, partition, place) { break }
+            }
+            assignments.append((topic, partition, .at(place)))
+            starts[partition] = place
+            if place < marks.high { unread[partition] = marks.high }
+            // Nothing below what is wanted was found: perhaps because it is gone.
+            if place == marks.low, marks.low > 0 {
+                openGaps[partition] = .expired
+                if marks.low == marks.high { emptied.insert(partition) }
+            }
+        }
+        reading = SharedReading(topic: topic, starts: starts, stallMilliseconds: stallMilliseconds)
+        try consumer.assign(assignments)
+    }
+
+    var hasReachedEnd: Bool { unread.isEmpty }
+
+    /// Whether the first record from `place` on is below `wanted`.
+    private func isBelow(_ wanted: Int64, _ topic: String, _ partition: Int32, _ place: Int64) throws -> Bool {
+        try consumer.assign([(topic: topic, partition: partition, offset: .at(place))])
+        let end = SystemClock.monotonicNanoseconds() + Int64(Self.probeMilliseconds) * 1_000_000
+        while SystemClock.monotonicNanoseconds() < end {
+            if isStopped() { throw CancellationError() }
+            let answer = try consumer.next(maxRecords: 1, timeoutMilliseconds: 200) { batch -> Bool? in
+                // Unknown; an earlier place decides.
+                if let place = batch.unreadable.first, place.recordsBefore == 0 { return false }
+                if let error = batch.errors.first(where: { !$0.isRetriable }) { throw error }
+                let next = batch.count > 0 ? Self.nextOffset(of: batch[0]) : nil
+                if let next { return next <= wanted }
+                // Nothing up to the end tells; else the next record does.
+                return batch.ends.isEmpty ? nil : false
+            }
+            if let answer { return answer }
+        }
+        return false
+    }
+
+    /// The source offset behind a document or a marker; nil for others' records, and for a late document, which is out of
+    /// order.
+    private static func nextOffset(of record: KafkaRecord) -> Int64? {
+        guard record.headerText(GoldTopic.lateHeader) == nil else { return nil }
+        if let text = record.headerText(GoldTopic.sourceOffsetHeader) {
+            return Int64(text).map { $0 < .max ? $0 + 1 : $0 }
+        }
+        guard let value = record.value, let json = try? JSONValue.parse(value) else { return nil }
+        return json["next_offset"]?.integer
+    }
+
+    /// - Throws: when the topic has more topic partitions than at the start: whoever reads begins anew where it is.
+    private func checkSize() throws {
+        let now = SystemClock.monotonicNanoseconds()
+        guard now - sizeCheckedAt > Self.sizeCheckNanoseconds else { return }
+        sizeCheckedAt = now
+        // A broker that does not tell is no reason to stop reading.
+        guard let found = try? admin.metadata(topic: topic, timeoutMilliseconds: 2_000) else { return }
+        let count = found.topics.first { $0.name == topic }?.partitions.count ?? 0
+        guard count <= topicPartitions else {
+            throw APIError.unavailable("the stream", "\(topic) has grown to \(count) topic partitions")
+        }
+    }
+
+    func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicItem] {
+        try checkSize()
+        for doubt in reading.doubts(consumer, admin, isDrained: isDrained) { try settle(doubt) }
+        return try consumer.next(maxRecords: countMax, timeoutMilliseconds: timeoutMilliseconds) { batch in
+            if let error = SharedReading.faults(of: batch).first(where: { !$0.isRetriable }) { throw error }
+            var items: [TopicItem] = []
+            isDrained = batch.count < countMax
+            reading.take(batch) { record in
+                if let end = unread[record.partition], record.offset + 1 >= end { unread[record.partition] = nil }
+                if let gap = gap(before: record) { items.append(.gap(gap)) }
+                if let event = event(record) { items.append(.event(event)) }
+            }
+            for end in batch.ends { unread[end.partition] = nil }
+            return items
+        }
+    }
+
+    /// The stream is a view: it shows what can be read, whatever the settings say about the rest.
+    private func settle(_ doubt: SharedReading.Doubt) throws {
+        let partition = doubt.partition
+        if case .unreadable(let range, let reason) = try reading.settle(doubt, consumer, isStopped: isStopped) {
+            onUnreadable("offsets \(range) of \(topic)[\(partition)] cannot be read: \(reason)", range.count)
+            openGaps[partition] = openGaps[partition] ?? .unreadable
+            if let end = unread[partition], range.end >= end { unread[partition] = nil }
+        } else if !doubt.isTold {
+            return
+        }
+        consumer = try reading.resume(after: consumer, options: options)
+    }
+
+    /// Notes how far the source is with this record; what is missing in front of it, if that is in doubt. The topic
+    /// partitions of the source and of the Gold topic have the same numbers.
+    private func gap(before record: KafkaRecord) -> TopicGap? {
+        let partition = record.partition
+        guard record.headerText(GoldTopic.lateHeader) == nil, let place = place(of: record) else { return nil }
+        defer { nextOffsets[partition] = max(nextOffsets[partition], place.next) }
+        guard !emptied.contains(partition), let reason = openGaps.removeValue(forKey: partition) else { return nil }
+        let seen = nextOffsets[partition]
+        return seen < place.first
+            ? TopicGap(reason, partition: partition, start: seen, end: place.first) : nil
+    }
+
+    /// The first source offset whose documents are not missing in front of this record, and the one behind it. In front of a
+    /// marker those of its commit may be missing.
+    private func place(of record: KafkaRecord) -> (first: Int64, next: Int64)? {
+        switch record.headerText(GoldTopic.kindHeader) {
+        case GoldTopic.commitKind:
+            guard let value = record.value, let json = try? JSONValue.parse(value),
+                json["topic"]?.string == sourceTopic, json["partition"]?.integer == Int64(record.partition),
+                let next = json["next_offset"]?.integer, next >= 0
+            else { return nil }
+            return (next, next)
+        case GoldTopic.documentKind, GoldTopic.refusedKind:
+            guard record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic,
+                let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
+                offset < .max
+            else { return nil }
+            return (offset, offset + 1)
+        default: return nil
+        }
+    }
+
+    /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).
+    private func event(_ record: KafkaRecord) -> TopicEvent? {
+        guard record.headerText(GoldTopic.kindHeader) == GoldTopic.documentKind,
+            record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic, let value = record.value,
+            let generation = record.headerText(GoldTopic.generationHeader).flatMap({ Int64($0) }),
+            let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }), partition >= 0,
+            let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
+            offset < .max,
+            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string, let wiki = json["wiki"]?.string,
+            let type = json["type"]?.string,
+            let isBot = json["is_bot"]?.bool, let text = json["text"]?.string
+        else { return nil }
+        return TopicEvent(
+            generation: generation, partition: partition, offset: offset, line: Array(value), docID: docID, wiki: wiki,
+            language: json["lang"]?.string ?? "und", type: type, namespace: json["namespace"]?.integer, isBot: isBot,
+            collection: json["collection"]?.string ?? "", text: text,
+            publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
+    }
+}

@@ -1,0 +1,95 @@
+import Bytes
+import Forms
+import HTTPEndpoints
+import HTTPServer
+import JSONScan
+
+/// What `GET /stream` reads.
+struct StreamInput: Sendable {
+    var filters = EventFilters()
+    /// `is_bot` by its former name.
+    var formerIsBot: Bool?
+    var stages: [StreamStage] = []
+    var lastEventID: StreamID?
+    /// The same in the query, for clients that cannot send headers with their first request.
+    var firstEventID: StreamID?
+
+    static let form = InputForm(
+        StreamInput(),
+        EventFilters.parameters(
+            wikis: \.filters.index.wikis, languages: \.filters.index.languages, types: \.filters.index.types,
+            namespaces: \.filters.namespaces, isBot: \.filters.index.isBot, collection: \.filters.index.collection,
+            text: \.filters.text)
+            + [
+                Parameter(
+                    .query, "bot", \.formerIsBot, Form<Bool>.bool.optional, "The former name of `is_bot`."),
+                Parameter(
+                    .query, "stages", \.stages,
+                    Form<[StreamStage]>.list(of: .choice, countMax: StreamStage.allCases.count),
+                    "Steps of events on their way that are told, too, each as an event of that name; with commas."),
+                Parameter(
+                    .query, "last_event_id", \.firstEventID, StreamID.form.optional,
+                    "The same as the header, which is stronger."),
+                Parameter(
+                    .header, "Last-Event-ID", \.lastEventID, StreamID.form.optional,
+                    "The id of the last event that was seen; the stream goes on behind it."),
+            ])
+
+    /// - Throws: 422 where both names of a filter are given and differ.
+    func checked() throws(EndpointError) -> StreamInput {
+        guard let former = formerIsBot else { return self }
+        if let isBot = filters.index.isBot, isBot != former {
+            throw .invalid([
+                InputFault(
+                    type: "value_error", location: [.name("query"), .name("bot")],
+                    message: "is the former name of is_bot, and differs from it", input: .bool(former))
+            ])
+        }
+        var input = self
+        input.filters.index.isBot = former
+        return input
+    }
+}
+
+extension SearchAPI {
+    /// `GET /stream`
+    func stream(_ input: StreamInput, _ request: HTTPRequest, to writer: HTTPStreamWriter) async throws {
+        guard let hub = dependencies.events else {
+            throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
+        }
+        let input = try input.checked()
+        // A stream has no end: without a bound they could hold every connection.
+        let open = openStreams.wrappingAdd(1, ordering: .relaxed).newValue
+        defer { openStreams.wrappingSubtract(1, ordering: .relaxed) }
+        guard open <= configuration.streamsMax else {
+            throw APIError.unavailable("the stream", "it has \(configuration.streamsMax) clients, as many as may be")
+        }
+        let caller = streamCaller(request)
+        let counted = access.countsStreams(request) ? caller : nil
+        if let counted {
+            guard streamSeats.take(counted) else { throw Self.tooManyStreams(counted, streamSeats.limit(of: counted)) }
+        }
+        defer { if let counted { streamSeats.leave(counted) } }
+        try await hub.serve(
+            EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
+            for: caller, pace: counted == nil ? nil : catchUpPace, to: writer
+        ) { [access] in
+            access.isWelcome(request.headers)
+        }
+    }
+
+    /// Nil where nobody knows where a request comes from.
+    private func streamCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {
+        if case .key(let key) = try? access.caller(request.headers) { return .key(key.id) }
+        return request.client.map { .address($0.network) }
+    }
+
+    private static func tooManyStreams(_ caller: StreamSeats.Caller, _ limit: Int) -> APIError {
+        var (whose, setting) = ("this address", "API_STREAMS_PER_ADDRESS")
+        if case .key = caller { (whose, setting) = ("this key", "API_STREAMS_PER_KEY") }
+        return APIError(
+            status: 429, type: "too_many_streams",
+            message: "\(whose) has \(limit) streams open, as many as it may (\(setting)); close one first",
+            headers: ["Retry-After": "5"])
+    }
+}

@@ -1,0 +1,103 @@
+import Forms
+import HTTPEndpoints
+import JSONScan
+
+/// What the data of server-sent events look like. OpenAPI 3.1 has no place for them: the stream itself is a text, and
+/// `x-events` says which schema each event's data has.
+extension ReplySchemas {
+    /// A text of server-sent events.
+    private static func events(_ text: String, _ events: [(name: String, schema: Schema)]) -> Schema {
+        Schema(
+            [
+                (name: "type", value: .string("string")), (name: "description", value: .string(text)),
+                (
+                    name: "x-events",
+                    value: .object(events.map { (key: $0.name, value: $0.schema.json) })
+                ),
+            ], uses: events.map(\.schema))
+    }
+
+    static let stream = events(
+        "Server-sent events without end. `event` has a Gold line as data, and the only id there is: the log's epoch and "
+            + "the next offset of each topic partition of the source, `epoch;topic/partition:offset,…`. Sent back as "
+            + "`Last-Event-ID` the stream goes on without gap or repeat; where that cannot be, `reset` or `gap` says so. "
+            + "`received`, `committed` and `searchable` come where `stages` asks for them. A comment comes every 15 s.",
+        [("event", streamEvent), ("reset", streamReset), ("gap", streamGap)]
+            + StreamStage.allCases.map { ($0.rawValue, streamStage) })
+
+    static let answerStream = events(
+        "Server-sent events: `token` for each word, then `citations`, then `done`.",
+        [("token", answerToken), ("citations", answerCitations), ("done", answerDone)])
+
+    /// Others may write Gold lines, too, and later formats have more members.
+    static let streamEvent: Schema = {
+        var schema = Schema.object(
+            [
+                .init("doc_id", .string()), .init("version", .integer()), .init("collection", .string()),
+                .init("attributes", .anyObject()), .init("type", .string()), .init("namespace", .integer().orNull),
+                .init("user", .string()), .init("is_bot", .bool()), .init("text", .string()),
+                .init("event_time", .time()), .init("title", .string()), .init("url", .string()),
+                .init("lang", .string()), .init("wiki", .string()), .init("quality_flags", .array(of: .string())),
+                .init("text_hash", .string()), .init("content_hash", .string()), .init("lineage", lineage),
+            ], "A Gold line (`schemas/gold.schema.json`) of an event that became searchable.")
+        schema["additionalProperties"] = .bool(true)
+        return schema.named("StreamEvent")
+    }()
+
+    static let streamReset = Schema.object(
+        [
+            .init(
+                "reason", .choice(StreamReset.Reason.allCases.map(\.rawValue)),
+                "`other_log`: the id is of another log, or the log was made anew; `ahead`: it lies beyond the log's end."
+            ),
+            .init("topic", .string(), "The source's topic."),
+            .init("wanted_id", .string(), "The id that does not fit."),
+            .init("continues_id", .string(), "The stream goes on from there: from the end of what was shown."),
+            .init("oldest_id", .string(), "As `Last-Event-ID` it gives everything that there is."),
+            .init(
+                "partitions",
+                .array(
+                    of: .object([
+                        .init("partition", .integer()), .init("wanted", .integer()),
+                        .init(
+                            "available", .integer().orNull,
+                            "The next record's offset; null where there is no such topic partition."),
+                    ])), "The topic partitions that are ahead; none of another log."),
+        ], "The client's id could not be used."
+    ).named("StreamReset")
+
+    static let streamGap = Schema.object(
+        [
+            .init(
+                "reason", .choice(TopicGap.Reason.allCases.map(\.rawValue)),
+                "`expired`: retention deleted them; `unreadable`: their bytes cannot be read."),
+            .init("topic", .string(), "The source's topic."), .init("partition", .integer()),
+            .init("wanted", .integer(), "The first offset that is missing."),
+            .init("available", .integer(), "The stream goes on with this offset."),
+            .init("missing", .integer(), "Source offsets; each was at most one event."),
+        ], "Events that were asked for are gone."
+    ).named("StreamGap")
+
+    static let streamStage = Schema.object(
+        [
+            .init("doc_id", .string().orNull, "The event's id; null where the record does not tell."),
+            .init("topic", .string(), "The source's topic."), .init("partition", .integer()),
+            .init("offset", .integer(), "Where the event is in the source's topic: the same at every step."),
+            .init("at", .time(), "When it came as far as this."),
+        ], "A step of an event on its way; without id."
+    ).named("StreamStage")
+
+    private static let answerToken = Schema.object(
+        [.init("text", .string(), "With the white space behind it.")], "A word of the answer."
+    ).named("AnswerToken")
+
+    private static let answerCitations = Schema.object(
+        [
+            .init("sentences", .array(of: answerSentence)), .init("citations", .array(of: citation)),
+        ], "The answer's sentences and what they cite."
+    ).named("AnswerCitations")
+
+    private static let answerDone = Schema.object(
+        answerRest, "The rest of AnswerReply."
+    ).named("AnswerDone")
+}

@@ -1,0 +1,225 @@
+import Access
+import Forms
+import HTTPEndpoints
+import Health
+
+/// What the replies look like, beside the code that writes them; tests compare both.
+enum ReplySchemas {
+    static let scores = Schema.object([
+        .init("vector", .number().orNull, "Cosine similarity; null where the vector arm did not find it."),
+        .init("lexical", .number().orNull, "Text rank; null where the lexical arm did not find it."),
+        .init("fused", .number(), "Reciprocal rank fusion, k = 60."),
+    ]).named("Scores")
+
+    static let lineage = Schema.object(
+        [
+            .init("logic_version", .string()),
+            .init(
+                "parents",
+                .array(
+                    of: .object([
+                        .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
+                        .init("event_id", .string()), .init("bronze_sha256", .string(pattern: "^[0-9a-f]{64}$")),
+                    ]))),
+        ], "Where the document comes from."
+    ).named("Lineage")
+
+    private static let identity: [Schema.Property] = [
+        .init("doc_id", .string()), .init("version", .integer()), .init("passage", .integer()),
+        .init("title", .string()), .init("url", .string()),
+    ]
+
+    private static let columns: [Schema.Property] = [
+        .init("collection", .string()), .init("wiki", .string()), .init("lang", .string()), .init("type", .string()),
+        .init("user", .string()), .init("is_bot", .bool()), .init("lineage", lineage),
+    ]
+
+    private static let hitProperties: [Schema.Property] =
+        identity + [
+            .init("snippet", .string(), "Plain text, at most 240 characters."), .init("event_time", .time()),
+            .init("scores", scores),
+        ] + columns
+
+    static let hit = Schema.object(hitProperties).named("Hit")
+    static let citation = Schema.object([.init("n", .integer())] + hitProperties).named("Citation")
+
+    /// What every reply says of the index that it was read from.
+    private static let freshness: [Schema.Property] = [
+        .init(
+            "freshness", .choice(Freshness.State.allCases.map(\.rawValue)),
+            "fresh: all is searchable, or has waited for no more than a moment; late: events wait; stale: too many of them, "
+                + "or for too long; unknown: nobody knows."),
+        .init("freshness_reason", .string(), "Why it is not fresh; empty when it is."),
+        .init(
+            "indexed_at", .time().orNull,
+            "When the indexer last brought the active generation forward; replays and promotions do not count."),
+        .init("events_behind", .integer().orNull, "Source offsets that the index has not reached; null where unknown."),
+    ]
+
+    private static let missingArms = Schema.Property(
+        "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
+        isRequired: false)
+
+    private static let incompleteArms = Schema.Property(
+        "incomplete_arms", .array(of: .choice(["vector"])),
+        "Arms that ran, but had no time to look at everything that the filters leave: there may be more hits.",
+        isRequired: false)
+
+    static let search = Schema.object(
+        [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
+            + freshness + [
+                .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
+                .init("next_cursor", .string().orNull), missingArms, incompleteArms,
+            ]
+    ).named("SearchReply")
+
+    static let answerSentence = Schema.object([
+        .init("text", .string()), .init("citations", .array(of: .integer())),
+    ])
+
+    static let answer = Schema.object(
+        [
+            .init("sentences", .array(of: answerSentence)), .init("citations", .array(of: citation)),
+        ] + answerRest
+    ).named("AnswerReply")
+
+    /// What comes at the end where an answer is streamed.
+    static let answerRest: [Schema.Property] =
+        [
+            .init("answer_id", .string()),
+            .init(
+                "refused", .bool(),
+                "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
+            .init("generation", .integer()), .init("index_version", .integer()),
+        ] + freshness + [
+            .init("latency_ms", .number()), missingArms, incompleteArms, .init("debug", .anyObject().orNull),
+        ]
+
+    static let pipeline = Schema.anyOf([
+        Schema.object([
+            .init("source", .choice(["live", "recording", "generated", "unknown"])), .init("name", .string()),
+            .init("received_at", .time().orNull),
+            .init("events_behind", .integer().orNull, "Source offsets that the index has not reached."),
+        ]).named("Pipeline"), Schema([(name: "type", value: .string("null"))]),
+    ])
+
+    static let event = Schema.object(
+        identity + [
+            .init("text", .string()), .init("event_time", .time()), .init("indexed_at", .time()),
+            .init("index_version", .integer()),
+        ] + columns
+    ).named("Event")
+
+    static let recent = Schema.object(
+        [
+            .init("events", .array(of: event)), .init("generation", .integer()),
+            .init("index_version", .integer(), "To be given as `after` next time."),
+        ] + freshness + [
+            .init("next_cursor", .string().orNull, "Goes on to older events; null where there are none."),
+            .init(
+                "complete", .bool(),
+                "False where so many events did not pass the filters that looking for more would take too long: the page "
+                    + "has fewer than `limit`, perhaps none, and `next_cursor` goes on from there."),
+            .init("now", .time()), .init("pipeline", pipeline),
+        ]
+    ).named("RecentReply")
+
+    private static let location: [Schema.Property] = [
+        .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
+        .init("frame_length", .integer()), .init("line_offset", .integer().orNull),
+    ]
+
+    static let line = Schema.object([.init("record", .anyObject())] + location).named("LakeLine")
+
+    static let bronze = Schema.object(
+        [
+            .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
+            .init("timestamp_ms", .integer()), .init("timestamp", .time()), .init("sha256", .string()),
+            .init("lineage_sha256", .string()), .init("hash_ok", .bool()), .init("key", .string().orNull),
+            .init("key_base64", .string().orNull), .init("value", .string().orNull),
+            .init("value_base64", .string().orNull), .init("value_bytes", .integer().orNull),
+            .init(
+                "headers",
+                .array(
+                    of: .object([
+                        .init("name", .string()), .init("value", .string().orNull),
+                        .init("value_base64", .string().orNull),
+                    ]))),
+        ] + location
+    ).named("BronzeRecord")
+
+    static let trace = Schema.object([
+        .init("doc_id", .string()), .init("version", .integer()), .init("generation", .integer()),
+        .init("index_version", .integer()), .init("logic_version", .string()),
+        .init("complete", .bool(), "Every step was found and every hash is right."),
+        .init("problems", .array(of: .string())), .init("quality_flags", .array(of: .string())),
+        .init("rules", .array(of: .string())),
+        .init(
+            "passages",
+            .array(
+                of: .object([
+                    .init("passage", .integer()), .init("text", .string()), .init("text_hash", .string()),
+                    .init("model", .string().orNull), .init("from_version", .integer()),
+                ]))),
+        .init("gold", line.orNull), .init("silver", line.orNull), .init("bronze", .array(of: bronze)),
+    ]).named("TraceReply")
+
+    private static let states = Schema.choice(["ok", "degraded", "failed", "unknown"])
+
+    static let dependency = Schema.object([
+        .init("state", states), .init("required", .bool()), .init("message", .string()),
+        .init("latency_ms", .number().orNull), .init("checked_at", .time().orNull), .init("last_ok", .time().orNull),
+        .init("detail", .map(of: .string())),
+    ]).named("Dependency")
+
+    static let health = Schema.object(
+        [
+            .init("status", states, "All that callers see who may not read."),
+            .init("version", .string(), isRequired: false), .init("uptime_sec", .integer(), isRequired: false),
+            .init("now", .time(), isRequired: false), .init("pipeline", pipeline, isRequired: false),
+        ]
+            + freshness.map { property in
+                var property = property
+                property.isRequired = false
+                return property
+            } + [.init("dependencies", .map(of: dependency), isRequired: false)]
+    ).named("HealthReply")
+
+    static let ready = Schema.object([
+        .init("ready", .bool()),
+        .init("reasons", .array(of: .string()), "Why not; empty when ready, and for callers who may not read."),
+    ]).named("ReadyReply")
+
+    static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")
+
+    static let keys = Schema.object([
+        .init(
+            "keys",
+            .array(
+                of: .object([
+                    .init("id", .string(), "A part of the key's text, and no secret."), .init("name", .string()),
+                    .init("role", .choice(Role.allCases.map(\.rawValue))), .init("created_at", .time()),
+                    .init("expires_at", .time().orNull), .init("revoked_at", .time().orNull),
+                ])))
+    ]).named("KeysReply")
+
+    static let stage = Schema.object([
+        .init("name", .string(), "Of the chain event → received → broker → committed → embedded → searchable."),
+        .init("count", .integer().orNull, "Events since the process started; null where not known here."),
+        .init("rate_per_sec", .number().orNull, "Over the last seconds."),
+        .init("lag", .integer().orNull, "Events that wait for this stage."),
+        .init(
+            "latency_ms",
+            Schema.object([
+                .init("p50", .number()), .init("p95", .number()), .init("p99", .number()),
+            ]).orNull, "Of the work of this stage, over the last seconds; null where nothing passed."),
+        .init("last_event", .time().orNull, "When the last event passed."),
+    ]).named("Stage")
+
+    static let status = Schema.object(
+        [
+            .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
+            .init("index_version", .integer().orNull),
+        ] + freshness + [.init("stages", .array(of: stage))]
+    ).named("PipelineStatusReply")
+}

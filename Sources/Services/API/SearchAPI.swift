@@ -1,0 +1,203 @@
+package import Access
+import Bytes
+import Concurrency
+import HTTPServer
+package import Health
+package import Retrieval
+package import ServiceLifecycle
+import Synchronization
+package import Telemetry
+
+/// Where events come from, as the feed shows it.
+package struct PipelineStatus: Sendable {
+    /// Kinds of sources.
+    package enum SourceKind: String, Sendable {
+        case live
+        case recording
+        case generated
+        case unknown
+    }
+
+    /// Live, recorded or made up: a visitor must know which.
+    package var kind: SourceKind
+    /// The stream's address, the recording's file name, the generator's seed.
+    package var name: String
+    /// When the producer last took an event from the source, milliseconds since 1970; nil where that is not known here.
+    package var receivedAtMilliseconds: Int64?
+
+    package init(kind: SourceKind, name: String, receivedAtMilliseconds: Int64? = nil) {
+        self.kind = kind
+        self.name = name
+        self.receivedAtMilliseconds = receivedAtMilliseconds
+    }
+}
+
+/// What the API is built from. It knows no database, file or model, only these.
+package struct SearchAPIDependencies: Sendable {
+    /// Opens one more connection to the index; called on the lane that will own it.
+    package var makeStore: @Sendable () throws -> any RetrievalStore
+    /// Opens a reader of the lake and the index; called on the lane that will own it.
+    package var makeTraceSource: @Sendable () throws -> any TraceSource
+    /// Nil where embedding is switched off: only the lexical arm is left.
+    package var embedder: QueryEmbedder?
+    package var health: HealthRegistry
+    package var metrics: MetricsRegistry
+    package var logger: Logger
+    /// Where events come from; nil in a process that does not know.
+    package var pipeline: @Sendable () -> PipelineStatus?
+    /// How fresh the index is; out of memory, since every reply says it.
+    package var freshness: @Sendable () -> Freshness = { .notLookedAt }
+    /// The stages of the pipeline, in their order; empty in a process that does not know.
+    package var stages: @Sendable () -> [PipelineStage] = { [] }
+    /// Events as they become searchable; nil where nothing follows the Gold topic.
+    package var events: EventHub?
+    /// Reads all keys; called on a lane. Nil where there are none.
+    package var readKeys: (@Sendable () throws -> [APIKey])?
+
+    /// Memberwise.
+    package init(
+        makeStore: @escaping @Sendable () throws -> any RetrievalStore,
+        makeTraceSource: @escaping @Sendable () throws -> any TraceSource, embedder: QueryEmbedder?,
+        health: HealthRegistry, metrics: MetricsRegistry, logger: Logger,
+        pipeline: @escaping @Sendable () -> PipelineStatus? = { nil }
+    ) {
+        self.makeStore = makeStore
+        self.makeTraceSource = makeTraceSource
+        self.embedder = embedder
+        self.health = health
+        self.metrics = metrics
+        self.logger = logger
+        self.pipeline = pipeline
+    }
+}
+
+/// How the API behaves.
+package struct SearchAPIConfiguration: Sendable {
+    /// One request may take so long (`REQUEST_TIMEOUT_SEC`).
+    package var requestTimeoutMilliseconds = 30_000
+    /// What is kept of given answers.
+    package var answers = AnswerBounds()
+    /// Whether `/answer` is served (`ANSWER_ENABLED`).
+    package var isAnswerEnabled = true
+    /// Connections to the index for searches without filters, and so queries at once (`API_SEARCH_LANES`).
+    package var storeLanes = 4
+    /// The same for searches with filters and for exact ones, which may take long (`API_FILTERED_LANES`).
+    package var filteredLanes = 2
+    /// The same for `/events/recent` (`API_FEED_LANES`).
+    package var feedLanes = 2
+    /// Traces at once (`API_TRACE_LANES`).
+    package var traceLanes = 2
+    /// How long a request waits for a lane before it gets 503.
+    package var laneWaitMillisecondsMax = 2_000
+    /// How long an exact search may take; what the index search found is the answer then, and it says so.
+    package var exactMillisecondsMax = 2_000
+    /// How long a search without filters, of which the index search found few, waits for a lane to be done exactly.
+    package var exactWaitMillisecondsMax = 250
+    /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
+    package var streamsMax = 8_000
+    /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
+    package var streamsPerKeyMax = 0
+    /// The same of one address without a valid key (`API_STREAMS_PER_ADDRESS`); 0 for any number.
+    package var streamsPerAddressMax = 0
+    /// Bytes a second that one address without a key gets of what lies behind the newest events, over all of its streams
+    /// (`API_STREAM_CATCH_UP_BYTES`); eight times as many with a key, 0 for any number.
+    package var catchUpBytesPerSecond = 0
+    /// Of the program, for `/health`.
+    package var version = "dev"
+    /// When a stale index makes `/ready` say no.
+    package var freshnessLimits = FreshnessLimits(eventsBehindMax: 0)
+    /// Whether `/answer` refuses while the index is stale or nobody knows (`ANSWER_REQUIRES_FRESH`); else it says so.
+    package var isStaleAnswerRefused = false
+    /// Who may ask, and how often.
+    package var access = AccessConfiguration()
+    /// The file that gets a JSON line per request; `-` for standard output, empty for none.
+    package var accessLog = ""
+
+    package init() {}
+
+    /// Lanes of a kind that callers beyond their fair share may hold at once: half of them, so that others find one.
+    func lanesForHeavyCallers(_ kind: WorkKind) -> Int {
+        switch kind {
+        case .search: storeLanes / 2
+        case .filtered: filteredLanes / 2
+        case .feed: feedLanes / 2
+        case .trace: traceLanes / 2
+        // One more would not be done sooner: their sentences wait for one thread.
+        case .answer: 1
+        }
+    }
+}
+
+/// The HTTP API: typed inputs in, replies out. ``endpoints()`` declares it, ``router()`` puts it on a server.
+package final class SearchAPI: Sendable {
+    let configuration: SearchAPIConfiguration
+    let dependencies: SearchAPIDependencies
+    let metrics: APIMetrics
+    let access: AccessGuard
+    let stores: LanePool<any RetrievalStore>
+    /// Of their own, so that searches that may take long hold up neither ordinary ones nor the feed, and neither the other.
+    let filteredStores: LanePool<any RetrievalStore>
+    let feedStores: LanePool<any RetrievalStore>
+    /// Of its own, so that the index does not count as gone while long searches hold the others.
+    let healthStores: LanePool<any RetrievalStore>
+    let traces: LanePool<any TraceSource>
+    /// Keeps the number of stored answers within bounds.
+    let answers: AnswerKeeper
+    let openStreams = Atomic(0)
+    let streamSeats: StreamSeats
+    let catchUpPace: CatchUpPace
+    let turns: WorkTurns
+    let pages: HealthPages
+
+    package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
+        self.configuration = configuration
+        self.dependencies = dependencies
+        metrics = APIMetrics(dependencies.metrics)
+        let (freshness, limits) = (dependencies.freshness, configuration.freshnessLimits)
+        pages = HealthPages(
+            dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
+        streamSeats = StreamSeats(
+            perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
+        catchUpPace = CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond)
+        turns = WorkTurns(
+            millisecondsPerSecond: configuration.access.anonymousWorkMilliseconds,
+            heavyAtOnceMax: configuration.lanesForHeavyCallers,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, metrics: dependencies.metrics)
+        access = AccessGuard(
+            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics,
+            logger: dependencies.logger)
+        func stores(_ name: String, _ count: Int, waitersMax: Int = 256) -> LanePool<any RetrievalStore> {
+            LanePool(
+                name: name, count: count, waitersMax: waitersMax,
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeStore,
+                interruption: { $0.interruption })
+        }
+        self.stores = stores("index", configuration.storeLanes)
+        filteredStores = stores("index-filtered", configuration.filteredLanes, waitersMax: 32)
+        feedStores = stores("index-feed", configuration.feedLanes)
+        healthStores = stores("index-health", 1, waitersMax: 4)
+        answers = AnswerKeeper(
+            bounds: configuration.answers, makeStore: dependencies.makeStore, logger: dependencies.logger)
+        traces = LanePool(
+            name: "trace", count: configuration.traceLanes, waitersMax: 32,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
+            interruption: { $0.interruption })
+    }
+
+    /// Runs the health checks until stopped, the API's own included. To be run beside the server.
+    package func runHealthChecks(stop: StopSignal) async {
+        registerOwnChecks()
+        await dependencies.health.run(stop: stop)
+    }
+
+    func metricsText() -> HTTPResponse {
+        HTTPResponse(
+            headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
+            body: dependencies.metrics.render())
+    }
+
+    func log(_ message: String, _ route: String, requestID: String) {
+        dependencies.logger.warning(
+            "request failed", ["route": route, "request_id": requestID, "error": message])
+    }
+}

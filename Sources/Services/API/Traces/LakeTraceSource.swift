@@ -1,0 +1,142 @@
+package import Bytes
+import Hashing
+import JSONScan
+package import Lake
+package import Postgres
+import Records
+import Store
+
+/// Follows a document from the index through Gold and Silver to Bronze, reading every line from its file.
+package final class LakeTraceSource: TraceSource {
+    private let store: SearchStore
+    private let layout: LakeLayout
+    /// Of the call that runs now, whose time limit it knows.
+    private var reader: LakeReader
+
+    /// - Parameters:
+    ///   - configuration: of the index's database.
+    ///   - layout: of the lake.
+    package init(configuration: PostgresConfiguration, layout: LakeLayout) {
+        store = SearchStore(configuration: configuration)
+        self.layout = layout
+        reader = LakeReader(layout: layout)
+    }
+
+    /// See ``TraceSource/interruption``.
+    package var interruption: Interruption? { store.interruption }
+
+    /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
+    /// problem of the trace.
+    package func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+        // A tenth is left to say what was found.
+        let limit = Int64(timeoutMilliseconds) * 9 / 10
+        reader = LakeReader(
+            layout: layout, untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
+        let rows = try store.document(id: docID, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
+        guard let first = rows.first else { return nil }
+        var trace = Trace(
+            docID: docID, version: first.version, generation: first.generation, indexVersion: first.indexVersion,
+            logicVersion: first.logicVersion, qualityFlags: [], rules: [],
+            passages: rows.map { row in
+                TracePassage(
+                    passage: row.passage, text: row.text, textHash: row.textHash,
+                    model: row.hasVector ? row.model : nil, fromVersion: row.fromVersion)
+            },
+            gold: nil, silver: nil, bronze: [], problems: [])
+        let source = TopicPartition(topic: first.sourceTopic, partition: first.sourcePartition)
+        trace.gold = derived(.gold, first, source, &trace)
+        trace.silver = derived(.silver, first, source, &trace)
+        if let gold = trace.gold { check(gold, against: first, &trace) }
+        for parent in try parents(of: first) {
+            do throws(LakeError) {
+                trace.bronze.append(try bronze(parent))
+            } catch {
+                trace.problems.append(
+                    "the Bronze line of \(parent.topic)[\(parent.partition)] offset \(parent.offset) cannot be read")
+                trace.causes.append("\(error)")
+            }
+        }
+        for bronze in trace.bronze where !bronze.isHashRight {
+            trace.problems.append(
+                "the bytes of \(bronze.topic)[\(bronze.partition)] offset \(bronze.offset) have another SHA-256 than "
+                    + "the document's lineage says")
+        }
+        return trace
+    }
+
+    private func derived(
+        _ layer: Layer, _ row: TraceRow, _ source: TopicPartition, _ trace: inout Trace
+    ) -> TraceLine? {
+        do throws(LakeError) {
+            if let found = try reader.derived(
+                layer, generation: row.generation, source: source, offset: row.sourceOffset)
+            {
+                return TraceLine(line: found.line, location: location(found))
+            }
+            trace.problems.append(
+                "generation \(row.generation) has no \(layer.rawValue) line of \(source) offset \(row.sourceOffset)")
+        } catch {
+            trace.problems.append(
+                "the \(layer.rawValue) line of \(source) offset \(row.sourceOffset) in generation \(row.generation) cannot "
+                    + "be read")
+            trace.causes.append("\(error)")
+        }
+        return nil
+    }
+
+    /// Takes over what the Gold line says, and notices when the index was made from other content.
+    private func check(_ gold: TraceLine, against row: TraceRow, _ trace: inout Trace) {
+        guard let line = try? JSONValue.parse(gold.line) else {
+            trace.problems.append("the Gold line in \(gold.location.file) is no JSON")
+            return
+        }
+        trace.qualityFlags = line["quality_flags"]?.array?.compactMap(\.string) ?? []
+        trace.rules = trace.qualityFlags.map { "\($0)@\(row.logicVersion)" }
+        if line["content_hash"]?.string != row.contentHash {
+            trace.problems.append("the index holds content \(row.contentHash), the Gold line says another content_hash")
+        }
+    }
+
+    private func parents(of row: TraceRow) throws -> [ParentReference] {
+        let lineage = try JSONValue.parse(row.lineageJSON)
+        return (lineage["parents"]?.array ?? []).compactMap { parent in
+            guard let topic = parent["topic"]?.string,
+                let partition = parent["partition"]?.integer.flatMap({ Int32(exactly: $0) }),
+                let offset = parent["offset"]?.integer, let id = parent["event_id"]?.string,
+                let sha = parent["bronze_sha256"]?.string
+            else { return nil }
+            return ParentReference(topic: topic, partition: partition, offset: offset, eventID: id, bronzeSHA256: sha)
+        }
+    }
+
+    private func bronze(_ parent: ParentReference) throws(LakeError) -> TraceBronze {
+        let found = try reader.bronze(
+            TopicPartition(topic: parent.topic, partition: parent.partition), offset: parent.offset)
+        guard var lines = try? BronzeLineReader(), let record = lines.read(found.line[...]) else {
+            throw .damaged(path: found.path, reason: "the Bronze line of offset \(parent.offset) cannot be read")
+        }
+        var digest = ""
+        if let value = record.value, var hasher = try? SHA256Hasher() {
+            digest = (try? value.withUnsafeBytes { try hasher.hash($0).hex }) ?? ""
+        }
+        return TraceBronze(
+            topic: parent.topic, partition: parent.partition, offset: parent.offset,
+            timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: headers(found.line),
+            value: record.value, sha256: digest, lineageSHA256: parent.bronzeSHA256, location: location(found))
+    }
+
+    private func headers(_ line: [UInt8]) -> [(name: String, value: [UInt8]?)] {
+        guard let json = try? JSONValue.parse(line, maxDepth: 66) else { return [] }
+        return (json["headers"]?.array ?? []).compactMap { pair in
+            guard let parts = pair.array, parts.count == 2, let name = parts[0].string else { return nil }
+            return (name, parts[1].string.flatMap { Base64.bytes($0.utf8) })
+        }
+    }
+
+    private func location(_ found: LocatedLine) -> LakeLocation {
+        let root = reader.layout.root + "/"
+        return LakeLocation(
+            file: found.path.hasPrefix(root) ? String(found.path.dropFirst(root.count)) : found.path,
+            frameOffset: Int64(found.frameStart), frameLength: Int64(found.frameEnd - found.frameStart))
+    }
+}

@@ -1,0 +1,145 @@
+package import Bytes
+
+/// Where a line of the lake lies.
+package struct LakeLocation: Sendable, Equatable {
+    /// Path relative to the lake's folder.
+    package var file: String
+    /// First byte of the zstd frame that holds the line.
+    package var frameOffset: Int64
+    /// Bytes of that frame, compressed.
+    package var frameLength: Int64
+    /// First byte of the line in the decompressed frame; nil where it is not known.
+    package var lineOffset: Int64?
+
+    package init(file: String, frameOffset: Int64, frameLength: Int64, lineOffset: Int64? = nil) {
+        self.file = file
+        self.frameOffset = frameOffset
+        self.frameLength = frameLength
+        self.lineOffset = lineOffset
+    }
+}
+
+/// A line of Gold or Silver as it was read from the lake just now.
+package struct TraceLine: Sendable {
+    /// The line without its newline, one JSON object.
+    package var line: [UInt8]
+    package var location: LakeLocation
+
+    package init(line: [UInt8], location: LakeLocation) {
+        self.line = line
+        self.location = location
+    }
+}
+
+/// The raw event behind a document, as it was read from Bronze just now.
+package struct TraceBronze: Sendable {
+    package var topic: String
+    package var partition: Int32
+    package var offset: Int64
+    /// The broker's, milliseconds since 1970.
+    package var timestampMilliseconds: Int64
+    package var key: [UInt8]?
+    package var headers: [(name: String, value: [UInt8]?)]
+    /// The payload, byte for byte; nil for a tombstone.
+    package var value: [UInt8]?
+    /// SHA-256 of ``value``, computed now, 64 hexadecimal digits.
+    package var sha256: String
+    /// What the document's lineage says it should be.
+    package var lineageSHA256: String
+    package var location: LakeLocation
+
+    package init(
+        topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: [UInt8]?,
+        headers: [(name: String, value: [UInt8]?)], value: [UInt8]?, sha256: String, lineageSHA256: String,
+        location: LakeLocation
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestampMilliseconds = timestampMilliseconds
+        self.key = key
+        self.headers = headers
+        self.value = value
+        self.sha256 = sha256
+        self.lineageSHA256 = lineageSHA256
+        self.location = location
+    }
+
+    /// Whether the bytes are those that the document was made from.
+    package var isHashRight: Bool { sha256 == lineageSHA256 }
+}
+
+/// A passage of the document as the index holds it.
+package struct TracePassage: Sendable {
+    package var passage: Int32
+    package var text: String
+    package var textHash: String
+    /// Name of the embedding model; nil where the passage has no vector.
+    package var model: String?
+    /// Index version that made it visible in the generation.
+    package var fromVersion: Int64
+
+    package init(passage: Int32, text: String, textHash: String, model: String?, fromVersion: Int64) {
+        self.passage = passage
+        self.text = text
+        self.textHash = textHash
+        self.model = model
+        self.fromVersion = fromVersion
+    }
+}
+
+/// Everything between a document in the index and the raw event.
+package struct Trace: Sendable {
+    package var docID: String
+    package var version: Int64
+    package var generation: Int64
+    package var indexVersion: Int64
+    package var logicVersion: String
+    package var qualityFlags: [String]
+    /// Rules that looked at the event, as `name` or `name@version`.
+    package var rules: [String]
+    package var passages: [TracePassage]
+    package var gold: TraceLine?
+    package var silver: TraceLine?
+    package var bronze: [TraceBronze]
+    /// What could not be found or does not agree, in words; empty for a complete trace.
+    package var problems: [String]
+    /// The errors behind the problems, with paths and addresses: for the log and for administrators.
+    package var causes: [String] = []
+
+    package init(
+        docID: String, version: Int64, generation: Int64, indexVersion: Int64, logicVersion: String,
+        qualityFlags: [String], rules: [String], passages: [TracePassage], gold: TraceLine?, silver: TraceLine?,
+        bronze: [TraceBronze], problems: [String]
+    ) {
+        self.docID = docID
+        self.version = version
+        self.generation = generation
+        self.indexVersion = indexVersion
+        self.logicVersion = logicVersion
+        self.qualityFlags = qualityFlags
+        self.rules = rules
+        self.passages = passages
+        self.gold = gold
+        self.silver = silver
+        self.bronze = bronze
+        self.problems = problems
+    }
+}
+
+/// Follows a document back to its event. Synchronous (it reads files and the index) and tied to one thread; the API
+/// keeps one on a lane of its own, so that a slow disk does not hold up searches.
+package protocol TraceSource: AnyObject {
+    /// - Parameters:
+    ///   - generation: nil is the active one.
+    ///   - timeoutMilliseconds: after this long the call gives up and throws.
+    /// - Returns: nil where no document of that name is in the index.
+    func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace?
+    /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
+    var interruption: Interruption? { get }
+}
+
+extension TraceSource {
+    /// None, unless a source says otherwise.
+    package var interruption: Interruption? { nil }
+}

@@ -1,0 +1,74 @@
+import API
+import Bytes
+import Concurrency
+import Console
+import Files
+import Settings
+import Simulator
+import Synchronization
+import Telemetry
+
+/// `medallion demo`: `up` over a source that is always there.
+struct DemoCommand: Command {
+    static let name = "demo"
+    static let summary = "Runs all roles over RECORDING, else the live stream if it answers, else invented events."
+    static let table = ArgumentTable(options: [
+        .init(name: "--rate", value: "N", help: "Events a second of a recording or of invented events (default 50).")
+    ])
+    static let details =
+        "With DEMO_SECONDS=N it ends by itself; exit code 0 only if search, answer and trace succeeded."
+
+    private let rate: Double
+
+    init(_ arguments: ParsedArguments) throws {
+        rate = try arguments.number("--rate", in: 0.1...100_000) ?? 50
+    }
+
+    func run(_ context: Context) async throws {
+        let settings = context.settings
+        let source = try await chooseSource(context)
+        let pipeline = Pipeline(platform: Platform(context: context), source: source)
+        var services = try pipeline.services()
+        let url = settings.apiURL + "/"
+        context.logger.info("the page is at \(url)")
+        if settings.demoSeconds > 0 {
+            services.append(DemoCheck(settings: settings, seconds: settings.demoSeconds))
+        }
+        try await context.run(services, drainLimitSeconds: 40)
+    }
+
+    private func chooseSource(_ context: Context) async throws -> Pipeline.Source {
+        let settings = context.settings
+        if !settings.recording.isEmpty {
+            let path = settings.recording
+            let recording = try await Lane(name: "load").run { try Recording(path: path, repeats: true) }
+            context.logger.info(
+                "source: the recording \(path), \(recording.eventCount) events at \(rate)/s, then again with fresh ids")
+            return .simulated(
+                simulator(recording, context), .recording, name: String(path.split(separator: "/").last ?? ""))
+        }
+        let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
+        context.logger.info("looking whether the live stream answers", ["url": "\(settings.wikimediaSSEURL)"])
+        let refusal = try await Lane(name: "probe").run { probe.refusal() }
+        guard let refusal else {
+            context.logger.info("source: the live stream \(settings.wikimediaSSEURL)")
+            return .live(settings.wikimediaSSEURL)
+        }
+        // The seed goes on from run to run: with the same one, the same ids would come again and be dropped.
+        let seed = UInt64(SystemClock.epochMilliseconds())
+        context.logger.warning(
+            "source: invented events at \(rate)/s, seed \(seed), since the live stream \(refusal)",
+            ["url": "\(settings.wikimediaSSEURL)"])
+        context.logger.warning("for real events: \(refusal.remedy)", ["more": "docs/troubleshooting.md"])
+        let generated = GeneratedSource(
+            generator: EventGenerator(
+                seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: rate))
+        return .simulated(simulator(generated, context), .generated, name: "seed \(seed)")
+    }
+
+    private func simulator(_ source: any PlayableSource, _ context: Context) -> Simulator {
+        Simulator(
+            configuration: SimulatorConfiguration(pace: .fixed(rate)), source: source, metrics: context.metrics,
+            logger: context.logger.scoped("simulator"))
+    }
+}

@@ -1,0 +1,75 @@
+import Bytes
+import Console
+import Lake
+import Replay
+import Store
+
+/// `medallion generations`: what results there are, and which one is served.
+struct GenerationsCommand: Command {
+    static let name = "generations"
+    static let summary = "Lists the generations: which is active, by which logic, how far each index is."
+    static let table = ArgumentTable(options: [
+        .init(name: "--prune", value: "N", help: "Stop feeding generation N, which must not be active."),
+        .init(name: "--json", value: nil, help: "One JSON object per line."),
+    ])
+
+    private let prune: Int64?
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        prune = try arguments.integer("--prune", in: 1...Int.max).map(Int64.init)
+        isJSON = arguments.has("--json")
+    }
+
+    func run(_ context: Context) async throws {
+        let promotion = Promotion(
+            lakeDirectory: context.settings.lakeDirectory,
+            database: try Platform(context: context).database("generations"))
+        if let prune { try await promotion.prune(prune) }
+        let generations = try await promotion.list()
+        for (lake, index) in generations { isJSON ? printJSON(lake, index) : printLine(lake, index) }
+        for difference in try await promotion.differences() {
+            context.logger.warning(
+                "\(difference): a step was cut short, or the index is new or older; the next start of a role that has both, "
+                    + "or `medallion promote` with the one to serve, mends what it can")
+        }
+    }
+
+    private func printLine(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
+        let number = lake?.number ?? index?.generation ?? 0
+        let state = index?.isActive == true ? "active" : (lake?.state.rawValue ?? "not in the lake")
+        let checkpoints = (index?.checkpoints ?? []).map { "\($0.source) \($0.nextOffset)" }.joined(separator: ", ")
+        Output.line(
+            "\(number)  \(state)  logic \(lake?.logicVersion ?? index?.logicVersion ?? "?")"
+                + (lake?.parent.map { "  parent \($0)" } ?? "")
+                + "  documents \(index.map { String($0.documents) } ?? "not in the index")  index at \(checkpoints)")
+    }
+
+    private func printJSON(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
+        var json = JSONWriter()
+        json.beginObject()
+        json.integer("generation", lake?.number ?? index?.generation ?? 0)
+        json.bool("is_active", index?.isActive == true)
+        json.key("lake_state")
+        if let lake { json.string(lake.state.rawValue) } else { json.null() }
+        json.key("index_state")
+        if let index { json.string(index.state.rawValue) } else { json.null() }
+        json.string("logic_version", lake?.logicVersion ?? index?.logicVersion ?? "")
+        json.key("parent")
+        if let parent = lake?.parent { json.integer(parent) } else { json.null() }
+        json.key("documents")
+        if let index { json.integer(index.documents) } else { json.null() }
+        json.key("checkpoints")
+        json.beginArray()
+        for checkpoint in index?.checkpoints ?? [] {
+            json.beginObject()
+            json.string("topic", checkpoint.source.topic)
+            json.integer("partition", checkpoint.source.partition)
+            json.integer("next_offset", checkpoint.nextOffset)
+            json.endObject()
+        }
+        json.endArray()
+        json.endObject()
+        Output.write(json.bytes + [0x0A])
+    }
+}

@@ -1,0 +1,27 @@
+import Console
+import Replay
+
+/// `medallion promote`: serves another generation.
+struct PromoteCommand: Command {
+    static let name = "promote"
+    static let summary = "Makes a generation the active one; with the previous number it is the rollback."
+    static let table = ArgumentTable(positionals: [
+        .init(name: "GENERATION", isRequired: true, help: "Its number, as `medallion generations` lists it.")
+    ])
+
+    private let generation: Int64
+
+    init(_ arguments: ParsedArguments) throws {
+        guard let number = Int64(arguments.word(0) ?? ""), number > 0 else {
+            throw UsageError("GENERATION is a number above 0")
+        }
+        generation = number
+    }
+
+    func run(_ context: Context) async throws {
+        let promotion = Promotion(
+            lakeDirectory: context.settings.lakeDirectory, database: try Platform(context: context).database("promote"))
+        try await promotion.promote(generation)
+        Output.line("generation \(generation) is active")
+    }
+}

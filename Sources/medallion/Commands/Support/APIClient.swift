@@ -1,0 +1,91 @@
+import Bytes
+import Console
+import HTTPClient
+import JSONScan
+import ServiceLifecycle
+import Settings
+import Telemetry
+
+/// The HTTP API from the outside, for the commands that ask it. Blocks: for lanes.
+struct APIClient: Sendable {
+    let base: String
+    private let client: HTTPClient
+    /// Sent with every request; empty for none.
+    private let key: String
+    private let timeoutMilliseconds: Int
+
+    /// - Parameter url: the API's address; `API_LISTEN` unless given.
+    init(settings: Settings, url: String? = nil) {
+        base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? settings.apiURL
+        key = settings.apiKey
+        client = HTTPClient(Self.configuration(settings))
+        timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000) + 1_000
+    }
+
+    /// Trusts the API's own certificate where it is at hand: it may be self-signed.
+    static func configuration(_ settings: Settings) -> HTTPClientConfiguration {
+        var configuration = HTTPClientConfiguration()
+        if !settings.apiTLSCertificate.isEmpty { configuration.certificateAuthorities = settings.apiTLSCertificate }
+        return configuration
+    }
+
+    /// - Throws: ``Failure`` with the server's words for a status other than 200, 69 where nobody answers.
+    func get(_ path: String) throws -> JSONValue {
+        try ask(HTTPClientRequest(url: base + path))
+    }
+
+    /// - Throws: as ``get(_:)``.
+    func post(_ path: String, _ body: [UInt8]) throws -> JSONValue {
+        try ask(
+            HTTPClientRequest(
+                method: "POST", url: base + path, headers: [("Content-Type", "application/json")], body: body))
+    }
+
+    /// The bytes of the reply's body, for `--json`.
+    func bytes(_ request: HTTPClientRequest) throws -> [UInt8] {
+        var request = request
+        if !key.isEmpty { request.headers.append(("Authorization", "Bearer \(key)")) }
+        let response: HTTPClientResponse
+        do throws(HTTPClientError) {
+            response = try client.request(request, timeoutMilliseconds: timeoutMilliseconds, shouldStop: { false })
+        } catch {
+            let hint = error.kind == .connect ? ": is `medallion up` or `medallion serve` running there?" : ""
+            throw Failure("\(error)\(hint)", code: .dependencyUnavailable)
+        }
+        guard response.status == 200 else { throw Self.failure(response) }
+        return response.body
+    }
+
+    private func ask(_ request: HTTPClientRequest) throws -> JSONValue {
+        try JSONValue.parse(try bytes(request), maxDepth: 64)
+    }
+
+    private static func failure(_ response: HTTPClientResponse) -> Failure {
+        let error = (try? JSONValue.parse(response.body))?["error"]
+        // A server of any kind may answer there, and what it says goes to a terminal.
+        var text = LogText.escaped(error?["message"]?.string ?? "the API answered \(response.status)")
+        if response.status == 401 { text += " (MEDALLION_API_KEY)" }
+        for detail in error?["detail"]?.array ?? [] {
+            let place = (detail["loc"]?.array ?? []).compactMap(\.string).joined(separator: ".")
+            text += "\n  \(LogText.escaped(place)): \(LogText.escaped(detail["msg"]?.string ?? ""))"
+        }
+        return Failure(text, code: response.status >= 500 ? .dependencyUnavailable : .failure)
+    }
+
+    /// A document id as a path segment.
+    static func segment(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "~"):
+                bytes.append(byte)
+            default:
+                bytes.append(UInt8(ascii: "%"))
+                Hex.append([byte], to: &bytes)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

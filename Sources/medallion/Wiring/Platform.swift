@@ -1,0 +1,316 @@
+import Broker
+import Concurrency
+import Console
+import EmbeddedPostgres
+import Embeddings
+import Glibc
+import Health
+import Kafka
+import KafkaAccess
+import Metering
+import Postgres
+import Replay
+import ServiceLifecycle
+import Settings
+import Store
+import Synchronization
+import Telemetry
+
+/// The addresses and the model that roles of one process share; some are known only once embedded parts run.
+final class Platform: Sendable {
+    let context: Context
+    private let state = Mutex(State())
+
+    private struct State {
+        var brokers: String?
+        var dsn: String?
+        var embedder: MeasuredEmbedder?
+        var broker: BrokerServer?
+        /// Of the Kafka clients, by role.
+        var statistics: [String: ClientStatistics] = [:]
+    }
+
+    init(context: Context) {
+        self.context = context
+    }
+
+    var settings: Settings { context.settings }
+
+    // MARK: Broker
+
+    /// Whether this deployment uses the broker of this package.
+    var isBrokerEmbedded: Bool { settings.kafkaBrokers.isEmpty }
+
+    /// `host:port` of the brokers: `KAFKA_BROKERS`, else where the embedded broker listens.
+    var brokers: String {
+        if !isBrokerEmbedded { return settings.kafkaBrokers }
+        return state.withLock { $0.brokers } ?? settings.brokerListen.description
+    }
+
+    /// - Parameter role: names the client in the brokers' logs.
+    func kafka(_ role: String) -> KafkaConfiguration {
+        let logger = context.logger.scoped("kafka")
+        let statistics = statistics(of: role)
+        var configuration = KafkaConfiguration(
+            brokers: brokers, clientID: "\(settings.kafkaClientID)-\(role)", extra: settings.kafkaProperties
+        ) { line in
+            // librdkafka repeats what it retries anyway; syslog levels: 3 is error, 4 warning.
+            if line.severity <= 3 {
+                logger.warning(line.message, ["facility": line.facility, "client": role])
+            } else {
+                logger.debug(line.message, ["facility": line.facility, "client": role])
+            }
+        }
+        configuration.statisticsHandler = { statistics.note($0) }
+        return configuration
+    }
+
+    private func statistics(of role: String) -> ClientStatistics {
+        state.withLock { state in
+            let known = state.statistics[role] ?? ClientStatistics(context.metrics, role: role)
+            state.statistics[role] = known
+            return known
+        }
+    }
+
+    /// The embedded broker as a service. Drained means: what was acknowledged is on disk, connections are closed.
+    func brokerService() -> any Service {
+        DeferredService(name: "broker") { [self] in
+            var configuration = BrokerConfiguration(directory: settings.brokerDirectory)
+            configuration.host = settings.brokerListen.host
+            configuration.port = settings.brokerListen.port
+            configuration.partitionsDefault = settings.kafkaTopicPartitions
+            configuration.durability = settings.brokerFsync == .always ? .always : .interval(milliseconds: 200)
+            let server = try BrokerServer(
+                configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("broker"))
+            if !settings.brokerListen.isLoopback {
+                context.logger.scoped("broker").warning(
+                    "whoever reaches BROKER_LISTEN may read and write all topics: the embedded broker asks for no password",
+                    ["listen": settings.brokerListen.description])
+            }
+            state.withLock { $0.broker = server }
+            let lane = Lane(name: "broker-life")
+            let host = configuration.host
+            return ClosureService(name: "broker") { _ in
+                let port = try await lane.run { try server.start() }
+                let address = SettingAddress(host: host, port: port).description
+                self.state.withLock { $0.brokers = address }
+            } run: { stop in
+                await stop.wait()
+                try await lane.run { server.stop() }
+            }
+        }
+    }
+
+    /// Whether the embedded broker's disk took everything lately.
+    func registerBrokerDisk(in health: HealthRegistry) {
+        let seen = Mutex(0)
+        health.register("disk", isRequired: true) { [self] in
+            guard let broker = state.withLock({ $0.broker }) else { return HealthReport(.unknown, "it has not begun") }
+            let failures = broker.diskFailures
+            let fresh = seen.withLock { seen in
+                defer { seen = failures }
+                return failures - seen
+            }
+            let detail = [(name: "failures", value: "\(failures)")]
+            return fresh > 0
+                ? HealthReport(.failed, "\(fresh) writes or syncs of the log have just failed", detail: detail)
+                : HealthReport(.ok, detail: detail)
+        }
+    }
+
+    /// Makes both topics on the embedded broker before anyone asks for them, so that a first start is without warnings;
+    /// on other brokers the roles make what they need.
+    func topicsService() -> any Service {
+        ClosureService(name: "topics") { [self] _ in
+            let (settings, kafka, logger) = (settings, kafka("topics"), context.logger.scoped("topics"))
+            try await Lane(name: "topics").run {
+                let admin = try KafkaAdmin(kafka)
+                for plan in [TopicPlan(source: settings), TopicPlan(gold: settings)] {
+                    _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: 10_000)
+                }
+            }
+        } run: { stop in
+            await stop.wait()
+        }
+    }
+
+    // MARK: Database
+
+    /// Whether this deployment uses the Postgres of this package.
+    var isDatabaseEmbedded: Bool { settings.postgresDSN.isEmpty }
+
+    /// - Throws: ``Failure`` (69) where the embedded server does not run.
+    func database(_ role: String) throws -> PostgresConfiguration {
+        var configuration = PostgresConfiguration(dsn: try dsn(), applicationName: "medallion-\(role)")
+        configuration.refusesPoolers = !isDatabaseEmbedded
+        return configuration
+    }
+
+    private func dsn() throws -> String {
+        if !isDatabaseEmbedded { return settings.postgresDSN.revealed }
+        if let known = state.withLock({ $0.dsn }) { return known }
+        guard let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) else {
+            throw Failure(
+                "the embedded Postgres does not run in \(settings.postgresDirectory): start `medallion up`, or set "
+                    + "POSTGRES_DSN", code: .dependencyUnavailable)
+        }
+        return running
+    }
+
+    /// The services that a role needs before it can use the database: the embedded one unless one is given, then the
+    /// migrations.
+    func databaseServices() -> [any Service] {
+        (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService()]
+    }
+
+    /// The embedded Postgres, or that of another process over the same folder where it runs already. Its address is
+    /// known to this platform once it is prepared.
+    func postgresService() -> any Service {
+        var configuration = EmbeddedPostgresConfiguration(folder: settings.postgresDirectory)
+        configuration.programsFolder = settings.postgresBinDirectory
+        configuration.connectionsMax = settings.apiLanes + EmbeddedPostgresConfiguration.otherConnections
+        let server = EmbeddedPostgres(
+            configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
+        return ClosureService(name: server.name) { [self] stop in
+            let dsn = try await ownOrShared(server, stop: stop)
+            state.withLock { $0.dsn = dsn }
+        } run: { stop in
+            try await server.run(stop: stop)
+        }
+    }
+
+    /// Starts the server; where another process owns the folder, waits for that one's. A server whose process was
+    /// killed still answers for a moment, so whether one runs is no sign that it will stay: the folder's lock is.
+    private func ownOrShared(_ server: EmbeddedPostgres, stop: StopSignal) async throws -> String {
+        for attempt in 0... {
+            do {
+                try await server.prepare(stop: stop)
+                return server.dsn
+            } catch let error as EmbeddedPostgresError {
+                guard error.reason.hasPrefix("another process") else { throw error }
+                if let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) {
+                    context.logger.info("using the embedded Postgres of another process")
+                    return running
+                }
+                if attempt >= 60 { throw error }
+                if await stop.pause(milliseconds: 500) { throw error }
+            }
+        }
+        return server.dsn
+    }
+
+    /// Brings the schema up to date before the services behind it start.
+    func migrationService() -> any Service {
+        ClosureService(name: "migrations") { [self] stop in
+            try await migrate(stop: stop)
+        } run: { stop in
+            await stop.wait()
+        }
+    }
+
+    /// - Returns: the migrations that were applied now.
+    @discardableResult
+    func migrate(stop: StopSignal) async throws -> [String] {
+        let configuration = try database("migrate")
+        let applied = try await Lane(name: "migrate").run {
+            try Migrations.apply(configuration, stop: stop, logger: self.context.logger.scoped("migrate"))
+        }
+        if !applied.isEmpty {
+            context.logger.scoped("migrate").info(
+                "applied \(applied.count) migrations", ["names": applied.joined(separator: ", ")])
+        }
+        await healGenerations(configuration)
+        return applied
+    }
+
+    /// Brings lake and index together where a process was killed between the two steps of a change of generations. What
+    /// remains is an operator's: searches go on meanwhile.
+    private func healGenerations(_ configuration: PostgresConfiguration) async {
+        let logger = context.logger.scoped("generations")
+        do {
+            let promotion = Promotion(lakeDirectory: settings.lakeDirectory, database: configuration)
+            for difference in try await promotion.heal() {
+                logger.warning(
+                    "\(difference)",
+                    [
+                        "lake": settings.lakeDirectory,
+                        "database": isDatabaseEmbedded ? settings.postgresDirectory : "POSTGRES_DSN",
+                    ])
+            }
+        } catch {
+            logger.warning("the lake's generations were not held against the index's", ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Model
+
+    /// Refuses settings of the model that the index cannot hold; before anything starts.
+    ///
+    /// - Throws: ``Failure`` (64) that names the variable.
+    func checkModelSettings() throws {
+        let (wanted, held) = (settings.embeddingDimensions, IndexedPassage.dimensions)
+        guard settings.isEmbeddingEnabled, wanted != held else { return }
+        throw Failure(
+            "EMBED_DIMS=\(wanted), but the index holds vectors of \(held) dimensions (passages.embedding): use a model of "
+                + "\(held) dimensions with EMBED_DIMS=\(held), or set EMBED_ENABLED=false", code: .usage)
+    }
+
+    /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.
+    ///
+    /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
+    func embedder() throws -> MeasuredEmbedder? {
+        guard settings.isEmbeddingEnabled else { return nil }
+        try checkModelSettings()
+        return try state.withLock { state in
+            if let known = state.embedder { return known }
+            let embedder = try LocalEmbedder(modelDirectory: try Installation.modelDirectory(settings))
+            guard embedder.dimensions == settings.embeddingDimensions else {
+                throw Failure(
+                    "EMBED_DIMS=\(settings.embeddingDimensions), but the model \(embedder.modelName) has "
+                        + "\(embedder.dimensions) dimensions", code: .usage)
+            }
+            // It is part of a key of the index; an empty one means that nothing is embedded.
+            let nameBytes = embedder.modelName.utf8.count
+            guard (1...255).contains(nameBytes), !embedder.modelName.utf8.contains(0) else {
+                throw Failure(
+                    "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
+                    code: .usage)
+            }
+            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
+            state.embedder = measured
+            return measured
+        }
+    }
+}
+
+/// A service that can be made only once the ones before it are prepared.
+struct DeferredService: Service {
+    let name: String
+    let endsGroup: Bool
+    private let make: @Sendable () throws -> any Service
+    private let made = Made()
+
+    private final class Made: Sendable {
+        let service = Mutex<(any Service)?>(nil)
+    }
+
+    init(name: String, endsGroup: Bool = false, make: @escaping @Sendable () throws -> any Service) {
+        self.name = name
+        self.endsGroup = endsGroup
+        self.make = make
+    }
+
+    func prepare(stop: StopSignal) async throws {
+        // Making may load a model or open a client, which blocks for up to a second; not on the cooperative pool.
+        let make = make
+        let service = try await Lane(name: "make-\(name)").run { try make() }
+        made.service.withLock { $0 = service }
+        try await service.prepare(stop: stop)
+    }
+
+    func run(stop: StopSignal) async throws {
+        guard let service = made.service.withLock({ $0 }) else { return }
+        try await service.run(stop: stop)
+    }
+}

@@ -1,0 +1,224 @@
+import API
+import Access
+import Console
+import Embeddings
+import EventLoop
+import Glibc
+import HTTPServer
+import Health
+import Indexer
+import Kafka
+import Lake
+import Metering
+import Postgres
+import Retrieval
+import ServiceLifecycle
+import Store
+import StreamJob
+import Synchronization
+import Telemetry
+
+extension Platform {
+    /// The indexer, made once database and model are there.
+    ///
+    /// - Parameters:
+    ///   - health: where it shows what it waits for.
+    ///   - isRequired: whether this process is there for nothing else.
+    func indexerService(health: HealthRegistry, isRequired: Bool) -> any Service {
+        health.expect("indexer", isRequired: isRequired)
+        return DeferredService(name: "indexer") { [self] in
+            var configuration = IndexerConfiguration(
+                kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
+            configuration.expiredOffsets = settings.expiredOffsets
+            configuration.assignment = settings.assignment
+            configuration.groupID = "\(settings.kafkaGroup)-index"
+            configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
+            configuration.answers = AnswerBounds(settings)
+            let indexer = Indexer(
+                configuration: configuration, embedder: try embedder(), metrics: context.metrics,
+                logger: context.logger.scoped("indexer"))
+            register(indexer, in: health, isRequired: isRequired)
+            return indexer
+        }
+    }
+
+    /// The HTTP API, made once database and model are there.
+    ///
+    /// - Parameters:
+    ///   - health: where other parts register what they know.
+    ///   - freshness: of the index; somebody looks.
+    ///   - pipeline: where events come from; nil where this process does not know.
+    /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
+    func apiService(
+        health: HealthRegistry, freshness: FreshnessBoard, pipeline: @escaping @Sendable () -> PipelineStatus?,
+        stages: @escaping @Sendable () -> [PipelineStage] = { [] }
+    ) throws -> any Service {
+        // Wrong files end the start before anything runs.
+        let server = try serverConfiguration()
+        health.expect("index", isRequired: true)
+        return DeferredService(name: "api") { [self] in
+            let configuration = try database("api")
+            let lake = LakeLayout(
+                root: settings.lakeDirectory,
+                objects: try .named(by: settings, requestSeconds: settings.requestTimeoutSeconds))
+            var options = SearchAPIConfiguration()
+            options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
+            options.isAnswerEnabled = settings.isAnswerEnabled
+            options.storeLanes = settings.apiSearchLanes
+            options.filteredLanes = settings.apiFilteredLanes
+            options.feedLanes = settings.apiFeedLanes
+            options.traceLanes = settings.apiTraceLanes
+            options.version = Medallion.version
+            options.freshnessLimits = freshness.limits
+            options.isStaleAnswerRefused = settings.answerRequiresFresh
+            options.access = AccessConfiguration(settings)
+            options.answers = AnswerBounds(settings)
+            options.accessLog = settings.apiAccessLog
+            options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
+            options.catchUpBytesPerSecond = settings.apiStreamCatchUpBytes
+            options.streamsPerKeyMax = settings.apiStreamsPerKey
+            options.streamsPerAddressMax = settings.apiStreamsPerAddress
+            registerChecks(in: health)
+            var dependencies = SearchAPIDependencies(
+                makeStore: { SearchStore(configuration: configuration) },
+                makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
+                embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
+                metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
+            dependencies.stages = stages
+            dependencies.freshness = { freshness.current }
+            dependencies.events = eventHub(configuration)
+            let keys = SharedKeyStore(configuration)
+            dependencies.readKeys = { try keys.list() }
+            return SearchServer(
+                api: SearchAPI(configuration: options, dependencies: dependencies), configuration: server)
+        }
+    }
+
+    private func serverConfiguration() throws -> HTTPServerConfiguration {
+        var configuration = HTTPServerConfiguration(host: settings.apiListen.host, port: settings.apiListen.port)
+        configuration.loops = settings.apiLoops > 0 ? settings.apiLoops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        configuration.connectionsMax = max(1, settings.apiConnectionsMax / configuration.loops)
+        configuration.connectionsPerAddressMax = settings.apiConnectionsPerAddress
+        configuration.corsOrigins = settings.apiCORSOrigins
+        configuration.proxyTrust = ProxyTrust(
+            proxies: settings.apiTrustedProxies,
+            header: settings.apiForwardedHeader == .forwarded ? .forwarded : .xForwardedFor)
+        configuration.tls = try tls()
+        let logger = context.logger.scoped("api")
+        for warning in AccessConfiguration.warnings(settings) { logger.warning(warning) }
+        return configuration
+    }
+
+    private func tls() throws -> TLSContext? {
+        let (certificate, key) = (settings.apiTLSCertificate, settings.apiTLSKey)
+        guard !certificate.isEmpty || !key.isEmpty else { return nil }
+        guard !certificate.isEmpty, !key.isEmpty else {
+            throw Failure("API_TLS_CERTIFICATE and API_TLS_KEY go together: set both or neither", code: .usage)
+        }
+        do throws(EventLoopError) {
+            return try TLSContext(certificatePath: certificate, keyPath: key)
+        } catch {
+            throw Failure("API_TLS_CERTIFICATE, API_TLS_KEY: \(error)", code: .usage)
+        }
+    }
+
+    /// Follows the Gold topic for `/stream`.
+    private func eventHub(_ database: PostgresConfiguration) -> EventHub {
+        let source = settings.kafkaTopic
+        let shared = SharedStore(database)
+        let logger = context.logger.scoped("stream-api")
+        let unreadable = context.metrics.counter(
+            "medallion_api_stream_unreadable_offsets_total",
+            help: "Offsets of the Gold topic that nobody can read and the stream left out; once for each reader.")
+        return EventHub(
+            topic: GoldEventTopic(
+                configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source,
+                onUnreadable: { words, offsets in
+                    unreadable.increment(by: Int(clamping: offsets))
+                    logger.error("records of the Gold topic cannot be read; the stream goes on", ["what": words])
+                }),
+            indexed: {
+                let (generation, offsets) = try shared.run {
+                    try $0.reached(topic: source, timeoutMilliseconds: 2_000)
+                }
+                return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
+            }, metrics: context.metrics, logger: logger)
+    }
+
+    /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
+    private func registerChecks(in health: HealthRegistry) {
+        registerBroker(in: health, isRequired: false, topic: settings.kafkaTopic)
+        registerDisk("lake", folder: settings.lakeDirectory, in: health, isRequired: false)
+    }
+}
+
+/// One connection to the index for a caller that asks now and then. Blocks: for lanes.
+final class SharedStore: Sendable {
+    private let configuration: PostgresConfiguration
+    private let store = Mutex<SearchStore?>(nil)
+
+    init(_ configuration: PostgresConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// Runs `body` with the connection, which is made anew after a failure.
+    func run<T: Sendable>(_ body: (SearchStore) throws -> T) throws -> T {
+        try store.withLock { store in
+            let current = store ?? SearchStore(configuration: configuration)
+            store = nil
+            let result = try body(current)
+            store = current
+            return result
+        }
+    }
+}
+
+/// The keys of the API for the one lane that reads them again and again. Blocks.
+private final class SharedKeyStore: Sendable {
+    private let configuration: PostgresConfiguration
+    private let store = Mutex<KeyStore?>(nil)
+
+    init(_ configuration: PostgresConfiguration) {
+        self.configuration = configuration
+    }
+
+    func list() throws -> [APIKey] {
+        try store.withLock { store in
+            let current = store ?? KeyStore(configuration: configuration)
+            store = current
+            return try current.list(timeoutMilliseconds: 2_000)
+        }
+    }
+}
+
+/// Asks the broker about itself, with one client for all checks.
+final class BrokerProbe: Sendable {
+    private let configuration: @Sendable () -> KafkaConfiguration
+    private let topic: String?
+    private let admin = Mutex<KafkaAdmin?>(nil)
+
+    /// - Parameters:
+    ///   - configuration: asked once the embedded broker's address is known.
+    ///   - topic: that must be there, too; nil for none.
+    init(configuration: @escaping @Sendable () -> KafkaConfiguration, topic: String?) {
+        self.configuration = configuration
+        self.topic = topic
+    }
+
+    /// Blocks for at most four seconds.
+    func report() throws -> HealthReport {
+        let admin = try admin.withLock { admin in
+            let known = try admin ?? KafkaAdmin(configuration())
+            admin = known
+            return known
+        }
+        let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
+        var detail = [(name: "brokers", value: metadata.brokers.map(\.address).joined(separator: ","))]
+        guard let topic else { return HealthReport(.ok, detail: detail) }
+        let found = metadata.topics.first { $0.name == topic }
+        detail.append(("topic_partitions", "\(found?.partitions.count ?? 0)"))
+        return HealthReport(
+            found == nil ? .degraded : .ok, found == nil ? "the topic \(topic) does not exist yet" : "",
+            detail: detail)
+    }
+}

@@ -1,0 +1,140 @@
+import API
+import Bytes
+import JSONScan
+import Retrieval
+import Testing
+
+@Suite struct AnswerTests {
+    let fixture = APIFixture()
+
+    init() {
+        fixture.fill()
+    }
+
+    @Test func everySentenceIsCitedAndTheAnswerIsKept() async throws {
+        let (status, body) = await fixture.post(
+            .answer, #"{"query": "who repainted the golden gate bridge towers?", "debug": true}"#)
+        #expect(status == 200)
+        #expect(body["refused"]?.bool == false)
+        let sentences = body["sentences"]?.array ?? []
+        let citations = body["citations"]?.array ?? []
+        #expect(sentences.first?["text"]?.string?.contains("repainted towers") == true)
+        #expect(sentences.allSatisfy { !($0["citations"]?.array?.isEmpty ?? true) })
+        #expect(citations.first?["n"]?.integer == 1)
+        #expect(citations.first?["doc_id"]?.string == "d-bridge")
+        #expect(Set(["n", "doc_id", "passage", "url"]).isSubset(of: Set(citations.first?.keys ?? [])))
+        #expect(body["debug"]?.keys == ["arms", "support", "thresholds"])
+        let stored = try #require(fixture.index.state.withLock { $0.answers.first })
+        #expect(stored.id == body["answer_id"]?.string)
+        #expect(stored.question == "who repainted the golden gate bridge towers?")
+        #expect(stored.generation == 1 && stored.indexVersion == 5 && !stored.isRefused)
+        #expect(try JSONValue.parse(stored.replyJSON) == body)
+        #expect(try JSONValue.parse(stored.requestJSON)["mode"]?.string == "hybrid")
+        #expect(try JSONValue.parse(stored.retrievedJSON)[0]?["doc_id"]?.string == "d-bridge")
+    }
+
+    @Test func weakSupportIsRefusedInTheseWords() async {
+        let (status, body) = await fixture.post(.answer, #"{"query": "boiling point of mercury in kelvin"}"#)
+        #expect(status == 200)
+        #expect(body["refused"]?.bool == true)
+        #expect(body["sentences"]?.array?.count == 1)
+        #expect(body["sentences"]?[0]?["text"]?.string == "I don't have enough information.")
+        #expect(body["citations"] == .array([]))
+        #expect(body["debug"]?.isNull == true)
+        #expect(fixture.index.state.withLock { $0.answers.first?.isRefused } == true)
+    }
+
+    @Test func anAnswerThatCannotBeKeptIsNotGiven() async {
+        let fixture = APIFixture(lanes: 1)
+        fixture.fill()
+        _ = await fixture.post(.answer, #"{"query": "golden gate bridge"}"#)
+        fixture.index.state.withLock { $0.failures = 1 }
+        let (status, _) = await fixture.post(.answer, #"{"query": "golden gate bridge"}"#)
+        #expect(status == 503)
+    }
+
+    @Test func switchedOffSaysSo() async {
+        let (status, body) = await APIFixture(isAnswerEnabled: false).post(.answer, #"{"query": "x"}"#)
+        #expect(status == 503)
+        #expect(body["error"]?["message"]?.string?.contains("ANSWER_ENABLED") == true)
+    }
+
+    @Test func answersHaveNoPages() async {
+        let (_, page) = await fixture.post(.search, #"{"query": "golden", "top_k": 1}"#)
+        let (status, body) = await fixture.post(
+            .answer, #"{"query": "golden", "cursor": "\#(page["next_cursor"]?.string ?? "")", "max_tokens": 0}"#)
+        #expect(status == 422)
+        #expect(body["error"]?["detail"]?.array?.count == 2)
+    }
+}
+
+@Suite struct EventsTests {
+    let fixture = APIFixture()
+
+    @Test func newestFirstAndOnlyTheNewOnes() async {
+        let (_, empty) = await fixture.get(.recent)
+        #expect(empty["events"] == .array([]))
+        #expect(empty["indexed_at"]?.isNull == true)
+        fixture.fill()
+        let (status, body) = await fixture.get(.recent, [("limit", "3")])
+        #expect(status == 200)
+        #expect(body["events"]?.array?.compactMap { $0["doc_id"]?.string } == ["d-bot", "d-hostile", "d-moskva"])
+        #expect(body["pipeline"]?["source"]?.string == "recording")
+        #expect(body["events"]?[0]?["lineage"]?["parents"]?[0]?["topic"]?.string == "wikimedia.recentchange")
+        let version = String(body["index_version"]?.integer ?? -1)
+        fixture.index.add("d-later", title: "Later", comment: "x")
+        let (_, later) = await fixture.get(.recent, [("after", version)])
+        #expect(later["events"]?.array?.compactMap { $0["doc_id"]?.string } == ["d-later"])
+        let (_, filtered) = await fixture.get(.recent, [("wiki", "dewiki,ruwiki"), ("is_bot", "false")])
+        #expect(filtered["events"]?.array?.compactMap { $0["doc_id"]?.string } == ["d-moskva"])
+    }
+
+    @Test func parametersAreChecked() async {
+        let (status, body) = await fixture.get(
+            .recent, [("limit", "many"), ("is_bot", "maybe"), ("colour", "red"), ("after", "-1"), ("after", "2")])
+        #expect(status == 422)
+        #expect(body["error"]?["detail"]?.array?.count == 5)
+    }
+}
+
+@Suite struct TraceTests {
+    let fixture = APIFixture()
+
+    init() {
+        fixture.fill()
+    }
+
+    @Test func leadsToTheVerbatimEvent() async {
+        let (status, body) = await fixture.get(.trace, path: ["doc_id": "d-hostile"])
+        #expect(status == 200)
+        #expect(body["complete"]?.bool == true)
+        let bronze = body["bronze"]?[0]
+        #expect(bronze?["topic"]?.string == "wikimedia.recentchange")
+        #expect(bronze?["partition"]?.integer == 0)
+        #expect(bronze?["offset"]?.integer == 1_003)
+        #expect(bronze?["hash_ok"]?.bool == true)
+        let raw = fixture.index.state.withLock { $0.documents[3].rawEvent }
+        #expect(Base64.bytes(Array((bronze?["value_base64"]?.string ?? "").utf8)) == raw)
+        #expect(Array((bronze?["value"]?.string ?? "").utf8) == raw)
+        #expect(body["gold"]?["record"]?["doc_id"]?.string == "d-hostile")
+        #expect(body["gold"]?["frame_offset"]?.integer == 40_960)
+        #expect(bronze?["headers"]?[1]?["value_base64"]?.isNull == true)
+    }
+
+    @Test func changedBytesAreNoticed() async {
+        fixture.index.state.withLock { $0.isLakeTampered = true }
+        let (_, body) = await fixture.get(.trace, path: ["doc_id": "d-bridge"])
+        #expect(body["complete"]?.bool == false)
+        #expect(body["bronze"]?[0]?["hash_ok"]?.bool == false)
+        #expect(body["problems"]?.array?.count == 1)
+    }
+
+    @Test func unknownDocumentsAreNotFound() async {
+        let (status, body) = await fixture.get(.trace, path: ["doc_id": "nothing"])
+        #expect(status == 404)
+        #expect(body["error"]?["detail"]?[0]?["loc"] == .array([.string("path"), .string("doc_id")]))
+        // An escape that decodes to U+0000 leads nowhere.
+        let (invalid, _) = await fixture.get(.trace, path: ["doc_id": "a\0b"])
+        #expect(invalid == 404)
+    }
+}

@@ -1,0 +1,35 @@
+import API
+import Concurrency
+import HTTPServer
+import PlatformTesting
+import Testing
+
+/// Independent programs look at the API: a validator at its document, schemathesis at its replies.
+@Suite struct ConformanceTests {
+    /// Requests made for each operation, always the same ones.
+    private static let examples = LongTests.areWanted ? "200" : "50"
+
+    /// Whether the set-up has installed what the script imports.
+    private static let hasTools = (try? PythonTool.run(["-c", "import schemathesis, openapi_spec_validator"])) != nil
+
+    @Test(.enabled(if: hasTools, "needs schemathesis and openapi-spec-validator in .deps/venv"))
+    func generatedRequestsAreAnsweredAsDocumented() async throws {
+        let keys = TestKeys()
+        // The highest role reaches every operation.
+        let key = try keys.make(.admin)
+        var access = AccessConfiguration()
+        access.isAnonymousReadAllowed = false
+        let fixture = APIFixture(access: access, readKeys: keys.read)
+        fixture.fill()
+        let output = try await withAPI(fixture) { port in
+            try await Lane(name: "schemathesis").run {
+                try PythonTool.run([
+                    PackageRoot.path + "/Tests/APITests/api_conformance.py", "http://127.0.0.1:\(port)",
+                    PackageRoot.path + "/schemas/openapi.json", Self.examples, key,
+                ])
+            }
+        }
+        let text = String(decoding: output, as: UTF8.self)
+        #expect(text.hasSuffix(" requests, 0 kinds of failures\n"), "\(text)")
+    }
+}

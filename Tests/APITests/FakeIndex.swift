@@ -1,0 +1,381 @@
+import API
+import Bytes
+import Hashing
+import Retrieval
+import Synchronization
+
+/// An index and a lake in memory that behave as the real ones: both arms with filters, index versions, traces with
+/// hashes. Vectors are bags of hashed words, so that texts with words in common come close.
+final class FakeIndex: Sendable {
+    struct Document: Sendable {
+        var row: Candidate
+        var indexVersion: Int64
+        var indexedAtMilliseconds: Int64
+        var rawEvent: [UInt8]
+        var offset: Int64
+    }
+
+    struct State: Sendable {
+        var documents: [Document] = []
+        var answers: [StoredAnswer] = []
+        var indexVersion: Int64 = 0
+        var generation: Int64 = 1
+        /// Those that were active before and are kept.
+        var previousGenerations: Set<Int64> = []
+        /// Thrown by the next so many calls.
+        var failures = 0
+        /// Thrown by every call while it is set.
+        var failure: (any Error)?
+        /// Each call of the store blocks so long.
+        var delayMilliseconds = 0
+        var opened = 0
+        /// Each search through the index with filters works so long, and each exact one, until it is stopped.
+        var filteredDelayMilliseconds = 0
+        var exactDelayMilliseconds = 0
+        /// The vector arm always finds too few, so that an exact search follows.
+        var isVectorArmShort = false
+        /// What the index search finds is in another order than what an exact one does.
+        var isIndexOrderReversed = false
+        /// Kinds of searches in the order in which they began.
+        var scans: [CandidateQuery.VectorScan] = []
+        /// Rows that the list of the newest walks at most.
+        var recentRowsMax = Int.max
+        /// The document whose trace hangs until its time is over.
+        var hangingTrace: String?
+        var hangingTraces = 0
+        /// Calls that were stopped from outside.
+        var interrupted = 0
+        /// What goes wrong with reading the lake.
+        var traceCauses: [String] = []
+        /// A changed byte in every raw event.
+        var isLakeTampered = false
+
+        func serves(_ wanted: Int64?) -> Bool {
+            wanted.map { $0 == generation || previousGenerations.contains($0) } ?? true
+        }
+    }
+
+    let state = Mutex(State())
+
+    func makeStore() -> FakeStore {
+        state.withLock { $0.opened += 1 }
+        return FakeStore(index: self)
+    }
+
+    /// Makes one event searchable, as one index transaction.
+    func add(
+        _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
+        type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
+        indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange"
+    ) {
+        let now = SystemClock.epochMilliseconds() - indexedAgoMilliseconds
+        let time = eventTime ?? now - 400
+        state.withLock { state in
+            state.indexVersion += 1
+            let offset = Int64(state.documents.count) + 1_000
+            let event = Self.event(
+                id: docID, title: title, comment: comment, wiki: wiki, user: user, type: type, time: time)
+            let hash = Self.sha256(event)
+            var lineage = JSONWriter()
+            lineage.beginObject()
+            lineage.key("logic_version")
+            lineage.string("t1-4f2a")
+            lineage.key("parents")
+            lineage.beginArray()
+            lineage.beginObject()
+            lineage.key("topic")
+            lineage.string("wikimedia.recentchange")
+            lineage.key("partition")
+            lineage.integer(0)
+            lineage.key("offset")
+            lineage.integer(offset)
+            lineage.key("event_id")
+            lineage.string(docID)
+            lineage.key("bronze_sha256")
+            lineage.string(hash)
+            lineage.endObject()
+            lineage.endArray()
+            lineage.endObject()
+            var row = Candidate(
+                docID: docID, version: 1, passage: 0, collection: collection, title: title,
+                url: "https://\(language).wikipedia.org/wiki/\(docID)",
+                text: "\(title): \(comment) (\(type) by \(user) on \(language).wikipedia.org, +12 bytes)",
+                eventTimeMilliseconds: time, wiki: wiki, language: language, type: type, user: user, isBot: isBot,
+                lineageJSON: lineage.bytes, vector: nil, lexical: nil)
+            row.namespace = namespace
+            state.documents.append(
+                Document(
+                    row: row, indexVersion: state.indexVersion, indexedAtMilliseconds: now, rawEvent: event,
+                    offset: offset))
+        }
+    }
+
+    private static func event(
+        id: String, title: String, comment: String, wiki: String, user: String, type: String, time: Int64
+    ) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("$schema")
+        writer.string("/mediawiki/recentchange/1.0.1")
+        writer.key("meta")
+        writer.beginObject()
+        writer.key("id")
+        writer.string(id)
+        writer.key("dt")
+        writer.string(CivilTime.rfc3339(time))
+        writer.key("domain")
+        writer.string("en.wikipedia.org")
+        writer.endObject()
+        writer.key("type")
+        writer.string(type)
+        writer.key("title")
+        writer.string(title)
+        writer.key("comment")
+        writer.string(comment)
+        writer.key("user")
+        writer.string(user)
+        writer.key("wiki")
+        writer.string(wiki)
+        writer.key("length")
+        writer.raw(Array(#"{"old":100,"new":112}"#.utf8))
+        writer.endObject()
+        return writer.bytes
+    }
+
+    static func sha256(_ bytes: [UInt8]) -> String {
+        guard var hasher = try? SHA256Hasher() else { return "" }
+        return bytes.withUnsafeBytes { buffer in (try? hasher.hash(buffer))?.hex ?? "" }
+    }
+
+    /// L2-normalised.
+    static func embed(_ text: String) -> [Float] {
+        var vector = [Float](repeating: 0, count: 256)
+        for word in Words.content(text) { vector[Int(StableHash.of(Array(word.utf8)) % 256)] += 1 }
+        let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return length > 0 ? vector.map { $0 / length } : vector
+    }
+}
+
+struct FakeFailure: Error, CustomStringConvertible {
+    var description: String { "connection to \"/tmp/.s.PGSQL.5432\" refused" }
+}
+
+/// One connection to a ``FakeIndex``.
+final class FakeStore: RetrievalStore {
+    private let index: FakeIndex
+
+    init(index: FakeIndex) {
+        self.index = index
+    }
+
+    private let isInterrupted = Flag()
+
+    final class Flag: Sendable {
+        let isSet = Mutex(false)
+    }
+
+    var interruption: Interruption? {
+        let flag = isInterrupted
+        return Interruption(
+            request: { flag.isSet.withLock { $0 = true } }, clear: { flag.isSet.withLock { $0 = false } })
+    }
+
+    /// Blocks, as a statement does that the server works on, until its time is over or it is stopped.
+    private func work(milliseconds: Int, timeoutMilliseconds: Int) throws {
+        for _ in 0..<min(milliseconds, timeoutMilliseconds) {
+            sleepMilliseconds(1)
+            guard isInterrupted.isSet.withLock({ $0 }) else { continue }
+            index.state.withLock { $0.interrupted += 1 }
+            throw FakeFailure()
+        }
+    }
+
+    private func enter(timeoutMilliseconds: Int) throws {
+        let delay = try index.state.withLock { state -> Int in
+            if let failure = state.failure { throw failure }
+            if state.failures > 0 {
+                state.failures -= 1
+                throw FakeFailure()
+            }
+            return state.delayMilliseconds
+        }
+        if delay > 0 { sleepMilliseconds(min(delay, timeoutMilliseconds)) }
+        if delay > timeoutMilliseconds { throw FakeFailure() }
+    }
+
+    func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        let delay = index.state.withLock { state in
+            state.scans.append(query.vectorScan)
+            if query.vectorScan == .exact { return state.exactDelayMilliseconds }
+            return query.filters == SearchFilters() ? 0 : state.filteredDelayMilliseconds
+        }
+        try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
+        if query.vectorScan == .exact, delay > timeoutMilliseconds {
+            throw SearchBoundReached(milliseconds: timeoutMilliseconds)
+        }
+        return index.state.withLock { state in
+            guard state.serves(query.generation) else {
+                return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
+            }
+            let limit = query.indexVersion ?? .max
+            let visible = state.documents.filter { $0.indexVersion <= limit && passes($0.row, query.filters) }
+            var rows = visible.map(\.row)
+            if let vector = query.vector, query.vectorLimit > 0 {
+                let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
+                    .sorted { ($0.1, $1.0) > ($1.1, $0.0) }
+                let isReversed = state.isIndexOrderReversed && query.vectorScan == .approximate
+                let given = isReversed ? scored.reversed() : scored
+                for (rank, (place, score)) in given.prefix(query.vectorLimit).enumerated() {
+                    rows[place].vector = ArmPlace(rank: rank + 1, score: score)
+                }
+            }
+            let wanted = Words.content(query.text)
+            let matching = rows.indices.map { ($0, wanted.intersection(Words.content(rows[$0].text)).count) }
+                .filter { $0.1 > 0 }.sorted { ($0.1, $1.0) > ($1.1, $0.0) }
+            for (rank, (place, count)) in matching.prefix(query.lexicalLimit).enumerated() {
+                rows[place].lexical = ArmPlace(rank: rank + 1, score: Double(count) / 10)
+            }
+            return CandidateSet(
+                candidates: rows.filter { $0.vector != nil || $0.lexical != nil },
+                generation: query.generation ?? state.generation,
+                indexVersion: query.indexVersion ?? state.indexVersion,
+                isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
+        }
+    }
+
+    func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            guard state.serves(query.generation) else {
+                return RecentPage(documents: [], generation: 0, next: nil, isGenerationServed: false)
+            }
+            let generation = query.generation ?? state.generation
+            let all = state.documents.reversed().map {
+                RecentDocument(
+                    document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds,
+                    passageID: $0.offset)
+            }
+            let wanted = all.filter { document in
+                document.indexVersion > query.afterIndexVersion ?? -1
+                    && query.before.map { document.position < $0 } ?? true
+            }
+            let walked = wanted.prefix(state.recentRowsMax)
+            let passing = walked.filter { passes($0.document, query.filters) }
+            if passing.count > query.limit {
+                let page = Array(passing.prefix(query.limit))
+                return RecentPage(documents: page, generation: generation, next: page.last?.position)
+            }
+            let isCut = wanted.count > walked.count
+            return RecentPage(
+                documents: passing, generation: generation, next: isCut ? walked.last?.position : nil,
+                isCutShort: isCut && passing.count < query.limit)
+        }
+    }
+
+    func status(timeoutMilliseconds: Int) throws -> IndexStatus {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            IndexStatus(
+                generation: state.generation, indexVersion: state.indexVersion,
+                indexedAtMilliseconds: state.documents.last?.indexedAtMilliseconds, serverVersion: "fake 1.0")
+        }
+    }
+
+    func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        index.state.withLock { $0.answers.append(answer) }
+    }
+
+    /// By number alone.
+    func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64 {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            guard state.answers.count > Int(clamping: bounds.rowsUntilDue) else { return 0 }
+            let excess = state.answers.count - Int(clamping: bounds.rowsLeft)
+            state.answers.removeFirst(excess)
+            return Int64(excess)
+        }
+    }
+
+    private func cosine(_ left: [Float], _ right: [Float]) -> Double {
+        Double(zip(left, right).reduce(0) { $0 + $1.0 * $1.1 })
+    }
+
+    private func passes(_ row: Candidate, _ filters: SearchFilters) -> Bool {
+        (filters.wikis.isEmpty || filters.wikis.contains(row.wiki))
+            && (filters.languages.isEmpty || filters.languages.contains(row.language))
+            && (filters.types.isEmpty || filters.types.contains(row.type))
+            && (filters.isBot ?? row.isBot) == row.isBot
+            && row.eventTimeMilliseconds >= filters.fromMilliseconds ?? .min
+            && row.eventTimeMilliseconds < filters.toMilliseconds ?? .max
+            && (filters.collection ?? row.collection) == row.collection
+    }
+}
+
+/// Traces out of a ``FakeIndex``.
+final class FakeTraceSource: TraceSource {
+    private let index: FakeIndex
+
+    init(index: FakeIndex) {
+        self.index = index
+    }
+
+    func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let isHanging = index.state.withLock { state in
+            if state.hangingTrace == docID { state.hangingTraces += 1 }
+            return state.hangingTrace == docID
+        }
+        if isHanging {
+            sleepMilliseconds(timeoutMilliseconds)
+            throw FakeFailure()
+        }
+        let (found, isTampered) = index.state.withLock { state in
+            (state.documents.first { $0.row.docID == docID }, state.isLakeTampered)
+        }
+        guard let found else { return nil }
+        var value = found.rawEvent
+        if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
+        let location = LakeLocation(
+            file:
+                "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
+            frameOffset: 40_960, frameLength: 18_234, lineOffset: 713)
+        var line = JSONWriter()
+        line.beginObject()
+        line.key("doc_id")
+        line.string(docID)
+        line.key("title")
+        line.string(found.row.title)
+        line.key("text")
+        line.string(found.row.text)
+        line.key("lineage")
+        line.raw(found.row.lineageJSON)
+        line.endObject()
+        var lake = location
+        lake.file = "gold/generation=1/" + location.file.dropFirst(7)
+        let sha256 = FakeIndex.sha256(value)
+        let causes = index.state.withLock { $0.traceCauses }
+        var trace = Trace(
+            docID: docID, version: 1, generation: generation ?? 1, indexVersion: found.indexVersion,
+            logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
+            passages: [
+                TracePassage(
+                    passage: 0, text: found.row.text, textHash: FakeIndex.sha256(Array(found.row.text.utf8)),
+                    model: "all-MiniLM-L6-v2", fromVersion: found.indexVersion)
+            ],
+            gold: TraceLine(line: line.bytes, location: lake), silver: TraceLine(line: line.bytes, location: lake),
+            bronze: [
+                TraceBronze(
+                    topic: "wikimedia.recentchange", partition: 0, offset: found.offset,
+                    timestampMilliseconds: found.indexedAtMilliseconds - 200,
+                    key: Array("\(found.row.wiki):\(found.row.title)".utf8),
+                    headers: [("ingest_time_ms", Array("1700000000000".utf8)), ("nothing", nil)], value: value,
+                    sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
+            ],
+            problems: isTampered ? ["the payload at wikimedia.recentchange[0] offset \(found.offset) was changed"] : [])
+        trace.problems += causes.map { _ in "a line cannot be read" }
+        trace.causes = causes
+        return trace
+    }
+}

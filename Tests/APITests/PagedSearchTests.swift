@@ -1,0 +1,127 @@
+import JSONScan
+import Retrieval
+import Testing
+
+@testable import API
+
+/// Pages of one search are pages of one ranking, whatever happens between them.
+@Suite struct PagedSearchTests {
+    private let fixture = APIFixture(configure: { $0.exactMillisecondsMax = 200 })
+
+    init() {
+        fixture.fill()
+        fixture.index.state.withLock {
+            $0.isVectorArmShort = true
+            $0.isIndexOrderReversed = true
+        }
+    }
+
+    private func page(after cursor: String?, _ more: String = "") async -> (status: Int, body: JSONValue) {
+        let place = cursor.map { #", "cursor": "\#($0)""# } ?? ""
+        return await fixture.post(.search, #"{"query": "golden gate bridge", "top_k": 1\#(more)\#(place)}"#)
+    }
+
+    /// The documents of all pages, each asked for once `prepare` has been called with its number.
+    private func pages(_ more: String = "", prepare: (Int) -> Void = { _ in }) async -> [String] {
+        var found: [String] = []
+        var cursor: String?
+        for number in 0..<10 {
+            prepare(number)
+            let (status, body) = await page(after: cursor, more)
+            #expect(status == 200)
+            found += body["hits"]?.array?.compactMap { $0["doc_id"]?.string } ?? []
+            cursor = body["next_cursor"]?.string
+            if cursor == nil { break }
+        }
+        return found
+    }
+
+    private func setExactDelay(_ milliseconds: Int) {
+        fixture.index.state.withLock { $0.exactDelayMilliseconds = milliseconds }
+    }
+
+    private static let searches = ["", #", "mode": "vector""#, #", "filters": {"type": ["edit", "new"]}"#]
+
+    /// The time was enough for the first page and is not for the second: that one is refused, and goes on later.
+    @Test(arguments: searches) func whatBeganExactlyGoesOnExactlyOrNotAtAll(more: String) async {
+        let whole = await pages(more)
+        #expect(Set(whole).count == 5 && whole.count == 5)
+        let (_, first) = await page(after: nil, more)
+        let cursor = first["next_cursor"]?.string
+        setExactDelay(60_000)
+        let (status, refused) = await page(after: cursor, more)
+        #expect(status == 503 && refused["error"]?["type"]?.string == "unavailable")
+        setExactDelay(0)
+        let (_, second) = await page(after: cursor, more)
+        #expect(second["hits"]?[0]?["doc_id"]?.string == whole[1])
+    }
+
+    /// The other way round: it stays what it was, and every page says so.
+    @Test(arguments: searches) func whatBeganThroughTheIndexGoesOnThroughIt(more: String) async {
+        setExactDelay(60_000)
+        let whole = await pages(more)
+        let mixed = await pages(more) { setExactDelay($0 == 0 ? 60_000 : 0) }
+        #expect(mixed == whole && Set(mixed).count == 5)
+        setExactDelay(60_000)
+        let (_, first) = await page(after: nil, more)
+        setExactDelay(0)
+        let (_, second) = await page(after: first["next_cursor"]?.string, more)
+        #expect(second["incomplete_arms"]?.array?.compactMap(\.string) == ["vector"])
+    }
+
+    /// Vectors that come back, or go, between two pages change nothing either.
+    @Test func aMissingArmStaysMissingAndTheOtherWayRound() async {
+        let fixture = APIFixture()
+        for number in 0..<4 { fixture.index.add("d-\(number)", title: "Golden", comment: "text \(number)") }
+        func page(_ query: String, after cursor: String?) async -> (status: Int, body: JSONValue) {
+            let place = cursor.map { #", "cursor": "\#($0)""# } ?? ""
+            return await fixture.post(.search, #"{"query": "\#(query)", "top_k": 1\#(place)}"#)
+        }
+        fixture.embedded.isFailing.withLock { $0 = true }
+        let (_, lexical) = await page("golden text", after: nil)
+        #expect(lexical["missing_arms"]?.array?.count == 1)
+        fixture.embedded.isFailing.withLock { $0 = false }
+        let (_, second) = await page("golden text", after: lexical["next_cursor"]?.string)
+        #expect(second["missing_arms"]?.array?.compactMap(\.string) == ["vector"])
+        #expect(second["hits"]?[0]?["scores"]?["vector"]?.isNull == true)
+
+        let (_, both) = await page("golden", after: nil)
+        #expect(both["missing_arms"] == nil)
+        // The query's vector was kept; another process has none.
+        let other = APIFixture(hasEmbedder: false)
+        other.fill()
+        let reply = await other.post(
+            .search, #"{"query": "golden", "top_k": 1, "cursor": "\#(both["next_cursor"]?.string ?? "")"}"#)
+        #expect(reply.status == 503)
+    }
+
+    /// A cursor outlives a promotion, and not what it was begun in.
+    @Test func cursorsOfGenerationsThatAreNotServedAreRefused() async {
+        let (_, searched) = await fixture.post(.search, #"{"query": "golden", "top_k": 1}"#)
+        let cursor = searched["next_cursor"]?.string ?? ""
+        let (_, listed) = await fixture.get(.recent, [(name: "limit", value: "1")])
+        let place = listed["next_cursor"]?.string ?? ""
+        func ask() async -> [(status: Int, body: JSONValue)] {
+            [
+                await fixture.post(.search, #"{"query": "golden", "top_k": 1, "cursor": "\#(cursor)"}"#),
+                await fixture.get(.recent, [(name: "limit", value: "1"), (name: "cursor", value: place)]),
+            ]
+        }
+        fixture.index.state.withLock {
+            $0.generation = 2
+            $0.previousGenerations = [1]
+        }
+        for reply in await ask() {
+            #expect(reply.status == 200 && reply.body["generation"]?.integer == 1)
+        }
+        fixture.index.state.withLock { $0.previousGenerations = [] }
+        for reply in await ask() {
+            #expect(reply.status == 410)
+            #expect(reply.body["error"]?["type"]?.string == "generation_gone")
+            #expect(reply.body["error"]?["message"]?.string?.contains("begin again without it") == true)
+        }
+        #expect(await fixture.get(.recent).status == 200)
+        let candidate = await fixture.get(.recent, [(name: "cursor", value: "3.9.9")])
+        #expect(candidate.status == 410)
+    }
+}

@@ -1,0 +1,63 @@
+import Bytes
+import CRDKafka
+import Glibc
+import Ingest
+import Kafka
+import PlatformTesting
+import Records
+import ServiceLifecycle
+import Telemetry
+import Testing
+
+/// A producer between a scripted source and librdkafka's mock cluster.
+struct ProducerScene {
+    static let topic = "source"
+    static let partitions = 3
+    let cluster: MockCluster
+    let configuration: ProducerConfiguration
+
+    init() throws {
+        cluster = try #require(MockCluster())
+        cluster.createTopic(Self.topic, partitions: Self.partitions)
+        var configuration = ProducerConfiguration(
+            url: "http://127.0.0.1/stream", userAgent: "tests (nobody)",
+            kafka: KafkaConfiguration(brokers: cluster.brokers), topic: Self.topic, topicPartitions: Self.partitions)
+        // The mock cluster tells none, however long it is asked.
+        configuration.topicProperties = [:]
+        configuration.reconnectMilliseconds = 10
+        configuration.reconnectMaxMilliseconds = 50
+        configuration.refusedMilliseconds = 20
+        self.configuration = configuration
+    }
+
+    func content() throws -> TopicContent {
+        try TopicContent.read(configuration.kafka, topic: Self.topic, partitions: Self.partitions)
+    }
+
+    /// Runs a producer until `isDone` says so (looked at every few milliseconds), then stops it.
+    @discardableResult
+    func run(
+        _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
+        until isDone: @escaping @Sendable (ProducerStatus) -> Bool
+    ) async throws -> ProducerStatus {
+        let producer = Producer(
+            configuration: configuration ?? self.configuration, metrics: metrics,
+            logger: Logger("test", level: .error), source: source)
+        let stop = StopSignal()
+        async let end: Void = producer.run(stop: stop)
+        // Also on the way out of a failed test, which else would wait for the producer for ever.
+        defer { stop.request() }
+        while !isDone(producer.status) { try await Task.sleep(for: .milliseconds(5)) }
+        let status = producer.status
+        stop.request()
+        try await end
+        return status
+    }
+}
+
+/// A switch that a closure may set.
+final class Flag: Sendable {
+    private let signal = StopSignal()
+    var isSet: Bool { signal.isRequested }
+    func set() { signal.request() }
+}

@@ -1,0 +1,86 @@
+import BrokerTesting
+import Embeddings
+import Indexer
+import ServiceLifecycle
+import Store
+import Synchronization
+import Telemetry
+import Testing
+
+/// An embedder that is wrong is waited for: no document is refused for it.
+@Suite struct EmbedderFaultTests {
+    private static let limit = IndexFixture.limit
+
+    @Test func aVectorThatTheColumnCannotHoldRefusesNoDocument() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let fixture = try IndexFixture()
+        let metrics = MetricsRegistry()
+        for offset in 0..<5 { try gold.document(Int64(offset)) }
+        try gold.marker(0, 5)
+        gold.flush()
+        let embedder = FaultyEmbedder {
+            try fixture.writer.checkpoints(timeoutMilliseconds: Self.limit).count
+                + fixture.writer.goldPositions(timeoutMilliseconds: Self.limit).count
+        }
+        let indexer = Indexer(
+            configuration: IndexerConfiguration(
+                kafka: gold.configuration, goldTopic: GoldTopicFixture.topic, database: fixture.configuration),
+            embedder: embedder, metrics: metrics, logger: Logger("indexer", level: .error))
+        let stop = StopSignal()
+        let running = Task { try await indexer.run(stop: stop) }
+        let writer = fixture.writer
+        for _ in 0..<1_000 {
+            if try writer.checkpoints(timeoutMilliseconds: Self.limit).first?.nextOffset == 5 { break }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        stop.request()
+        try await running.value
+        // Every fault came, and nothing had moved at the next call.
+        let seen = embedder.seen
+        #expect(seen.count > FaultyEmbedder.faults.count)
+        #expect(seen.prefix(FaultyEmbedder.faults.count + 1).allSatisfy { $0 == 0 }, "\(seen)")
+        #expect(try writer.checkpoints(timeoutMilliseconds: Self.limit).map(\.nextOffset) == [5])
+        let found = try fixture.connect().script(
+            """
+            SELECT (SELECT count(*) FROM refused_documents), count(*), count(p.embedding)
+            FROM generation_passages g JOIN passages p ON p.id = g.passage_id
+            """, timeoutMilliseconds: Self.limit)
+        #expect(found == [["0", "5", "5"]])
+        #expect(IndexerMetrics(metrics).refused.value == 0)
+        #expect(IndexerMetrics(metrics).documents.value == 5)
+    }
+}
+
+/// Spoils what it gives in one way after the other, then is right.
+private final class FaultyEmbedder: TextEmbedder {
+    static let faults: [@Sendable ([Float]) -> [Float]] = [
+        { [.nan] + $0.dropFirst() }, { $0.dropLast() + [-.infinity] }, { [70_000] + $0.dropFirst() },
+        { Array($0.dropLast()) }, { $0 + [0] }, { _ in [] },
+    ]
+
+    let dimensions = IndexedPassage.dimensions
+    let modelName = "faulty"
+    private let inner = CountingEmbedder()
+    private let look: @Sendable () throws -> Int
+    private let looks = Mutex<[Int]>([])
+
+    /// - Parameter look: made at each call.
+    init(look: @escaping @Sendable () throws -> Int) {
+        self.look = look
+    }
+
+    /// What each call saw.
+    var seen: [Int] { looks.withLock { $0 } }
+
+    func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
+        let seen = try look()
+        let call = looks.withLock { looks in
+            looks.append(seen)
+            return looks.count - 1
+        }
+        var vectors = try await inner.embed(texts, priority: priority)
+        // Only the last one: the others are as they should be.
+        if call < Self.faults.count, let last = vectors.popLast() { vectors.append(Self.faults[call](last)) }
+        return vectors
+    }
+}

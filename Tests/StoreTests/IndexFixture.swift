@@ -1,0 +1,91 @@
+import Bytes
+import Postgres
+import PostgresTesting
+import Records
+import Retrieval
+import Store
+
+/// A migrated database of a test's own.
+struct IndexFixture {
+    static let limit = 60_000
+    let configuration: PostgresConfiguration
+
+    init() throws {
+        configuration = PostgresConfiguration(dsn: try SharedPostgres.freshDatabase())
+        try Migrator(connection: connect()).migrate()
+    }
+
+    func connect(_ settings: [(name: String, value: String)] = []) throws -> PostgresConnection {
+        var configuration = configuration
+        configuration.sessionSettings = settings
+        return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
+    }
+
+    var writer: IndexWriter { IndexWriter(configuration: configuration) }
+    var store: SearchStore { SearchStore(configuration: configuration) }
+    var generations: GenerationStore { GenerationStore(configuration: configuration) }
+
+    static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
+
+    /// A document whose identity is its number.
+    static func document(
+        _ number: Int, text: String? = nil, version: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
+        embedding: [Float]?, generation: Int64 = 1, model: String = "test", contentHash: String? = nil,
+        textHash: String? = nil
+    ) -> IndexedDocument {
+        let text = text ?? "text number \(number)"
+        let gold = GoldDocument(
+            docID: "doc-\(number)", version: version, collection: "wikimedia.recentchange", attributes: ["k": "v"],
+            type: "edit", namespace: 0, user: "User \(number)", isBot: isBot, text: text,
+            eventTimeMilliseconds: 1_700_000_000_000 + Int64(number) * 1_000, title: "Title \(number)",
+            url: "https://example.org/\(number)", lang: "en", wiki: wiki, qualityFlags: [],
+            textHash: textHash ?? "t-\(text)", contentHash: contentHash ?? "c-\(number)-\(version)",
+            lineage: Lineage(
+                logicVersion: "logic",
+                parents: [
+                    ParentReference(
+                        topic: source.topic, partition: source.partition, offset: Int64(number),
+                        eventID: "doc-\(number)", bronzeSHA256: "00")
+                ]))
+        return IndexedDocument(
+            generation: generation, document: gold, source: source, sourceOffset: Int64(number), model: model,
+            passages: [IndexedPassage(number: 0, text: text, embedding: embedding)])
+    }
+
+    /// A vector of length 1.
+    static func vector(_ generator: inout SeededGenerator) -> [Float] {
+        normalised((0..<384).map { _ in Float.random(in: -1...1, using: &generator) })
+    }
+
+    /// A vector near another one, so that neighbourhoods exist as among real texts.
+    static func neighbour(of vector: [Float], _ generator: inout SeededGenerator) -> [Float] {
+        normalised(vector.map { $0 + Float.random(in: -0.08...0.08, using: &generator) })
+    }
+
+    private static func normalised(_ values: [Float]) -> [Float] {
+        let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return values.map { $0 / length }
+    }
+
+    static func query(
+        _ text: String = "", vector: [Float]? = nil, filters: SearchFilters = SearchFilters(),
+        vectorLimit: Int = 100, lexicalLimit: Int = 100
+    ) -> CandidateQuery {
+        CandidateQuery(
+            text: text, vector: vector, filters: filters, vectorLimit: vectorLimit, lexicalLimit: lexicalLimit)
+    }
+}
+
+extension CandidateSet {
+    /// Documents of the vector arm, nearest first.
+    var nearest: [String] {
+        candidates.compactMap { candidate in candidate.vector.map { (candidate.docID, $0.rank) } }
+            .sorted { $0.1 < $1.1 }.map(\.0)
+    }
+
+    /// Documents of the lexical arm, best first.
+    var best: [String] {
+        candidates.compactMap { candidate in candidate.lexical.map { (candidate.docID, $0.rank) } }
+            .sorted { $0.1 < $1.1 }.map(\.0)
+    }
+}

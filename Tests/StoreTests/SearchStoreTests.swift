@@ -1,0 +1,259 @@
+import Bytes
+import Postgres
+import Records
+import Retrieval
+import Testing
+
+@testable import Store
+
+@Suite struct SearchStoreTests {
+    private let limit = IndexFixture.limit
+
+    /// All rows by cosine similarity of unit vectors, the independent way.
+    private func ranked(_ vectors: [[Float]], _ query: [Float]) -> [Int] {
+        let scores = vectors.map { vector in
+            var score: Float = 0
+            for index in 0..<384 { score += vector[index] * query[index] }
+            return score
+        }
+        return vectors.indices.sorted { scores[$0] > scores[$1] }
+    }
+
+    private func recall(_ found: [String], _ wanted: [Int]) -> Double {
+        let wanted = Set(wanted.map { "doc-\($0)" })
+        return Double(wanted.intersection(found).count) / Double(wanted.count)
+    }
+
+    /// The plan must use HNSW and the words' index, and the result must be nearly the exact one, with and without
+    /// filters, wide and narrow.
+    @Test func theVectorArmUsesItsIndexAndRecallsTheExactAnswer() throws {
+        let fixture = try IndexFixture()
+        var generator = SeededGenerator(seed: 3)
+        let centres = (0..<60).map { _ in IndexFixture.vector(&generator) }
+        var vectors: [[Float]] = []
+        let writer = fixture.writer
+        for start in stride(from: 0, to: 3_000, by: 500) {
+            let documents = (start..<start + 500).map { number in
+                let vector = IndexFixture.neighbour(of: centres[number % centres.count], &generator)
+                vectors.append(vector)
+                let wiki = number.isMultiple(of: 300) ? "rarewiki" : number.isMultiple(of: 3) ? "dewiki" : "enwiki"
+                return IndexFixture.document(number, wiki: wiki, isBot: number.isMultiple(of: 2), embedding: vector)
+            }
+            _ = try writer.write(documents, timeoutMilliseconds: limit)
+        }
+        let maintenance = try fixture.connect()
+        try maintenance.script("ANALYZE", timeoutMilliseconds: limit)
+        try writer.refreshLexemes(timeoutMilliseconds: limit)
+
+        let planner = try fixture.connect(SearchStore.sessionSettings)
+        let plan = try planner.script("EXPLAIN (GENERIC_PLAN) " + HybridSearch.sql, timeoutMilliseconds: limit)
+            .compactMap { $0[0] }.joined(separator: "\n")
+        #expect(plan.contains("Index Scan using passages_embedding on passages"), "\(plan)")
+        #expect(plan.contains("Bitmap Index Scan on passages_words"), "\(plan)")
+        #expect(!plan.contains("Seq Scan on passages"), "\(plan)")
+
+        let store = fixture.store
+        var recalls: [Double] = []
+        for _ in 0..<8 {
+            let query = IndexFixture.neighbour(of: centres[Int.random(in: 0..<60, using: &generator)], &generator)
+            let order = ranked(vectors, query)
+            let open = try store.candidates(
+                for: IndexFixture.query(vector: query, lexicalLimit: 0), timeoutMilliseconds: limit)
+            #expect(open.nearest.count == 100)
+            recalls.append(recall(open.nearest, Array(order.prefix(100))))
+            let scores = open.nearest.compactMap { id in
+                open.candidates.first { $0.docID == id }?.vector?.score
+            }
+            #expect(scores == scores.sorted(by: >))
+
+            var wide = SearchFilters()
+            wide.wikis = ["dewiki", "frwiki"]
+            let german = try store.candidates(
+                for: IndexFixture.query(vector: query, filters: wide, lexicalLimit: 0), timeoutMilliseconds: limit)
+            #expect(german.candidates.allSatisfy { $0.wiki == "dewiki" })
+            recalls.append(
+                recall(
+                    german.nearest,
+                    Array(order.filter { $0.isMultiple(of: 3) && !$0.isMultiple(of: 300) }.prefix(100))))
+
+            var narrow = SearchFilters()
+            narrow.wikis = ["rarewiki"]
+            let rare = try store.candidates(
+                for: IndexFixture.query(vector: query, filters: narrow, lexicalLimit: 0), timeoutMilliseconds: limit)
+            #expect(rare.nearest == order.filter { $0.isMultiple(of: 300) }.map { "doc-\($0)" })
+        }
+        let mean = recalls.reduce(0, +) / Double(recalls.count)
+        #expect(mean >= 0.95, "mean recall \(mean) of \(recalls)")
+    }
+
+    @Test func everyFilterHoldsInBothArms() throws {
+        let fixture = try IndexFixture()
+        var generator = SeededGenerator(seed: 4)
+        let vector = IndexFixture.vector(&generator)
+        let documents = (0..<40).map { number in
+            var document = IndexFixture.document(
+                number, text: "river \(number)", wiki: number < 20 ? "enwiki" : "dewiki",
+                isBot: number.isMultiple(of: 2), embedding: IndexFixture.neighbour(of: vector, &generator))
+            document.document.lang = number < 20 ? "en" : "de"
+            document.document.type = number.isMultiple(of: 5) ? "new" : "edit"
+            return document
+        }
+        _ = try fixture.writer.write(documents, timeoutMilliseconds: limit)
+        let store = fixture.store
+
+        var cases: [(SearchFilters, (Int) -> Bool)] = [(SearchFilters(), { _ in true })]
+        func add(_ change: (inout SearchFilters) -> Void, _ passes: @escaping (Int) -> Bool) {
+            var filters = SearchFilters()
+            change(&filters)
+            cases.append((filters, passes))
+        }
+        add({ $0.wikis = ["dewiki"] }, { $0 >= 20 })
+        add({ $0.languages = ["en", "fr"] }, { $0 < 20 })
+        add({ $0.types = ["new"] }, { $0.isMultiple(of: 5) })
+        add({ $0.isBot = false }, { !$0.isMultiple(of: 2) })
+        add({ $0.fromMilliseconds = 1_700_000_010_000 }, { $0 >= 10 })
+        add({ $0.toMilliseconds = 1_700_000_010_000 }, { $0 < 10 })
+        add({ $0.collection = "other" }, { _ in false })
+        add({ $0.collection = "wikimedia.recentchange" }, { _ in true })
+        for (filters, passes) in cases {
+            let found = try store.candidates(
+                for: IndexFixture.query("river", vector: vector, filters: filters), timeoutMilliseconds: limit)
+            let wanted = Set((0..<40).filter(passes).map { "doc-\($0)" })
+            #expect(Set(found.nearest) == wanted, "\(filters)")
+            #expect(Set(found.best) == wanted, "\(filters)")
+            let recent = try store.recent(RecentQuery(limit: 100, filters: filters), timeoutMilliseconds: limit)
+            #expect(Set(recent.documents.map(\.document.docID)) == wanted, "\(filters)")
+        }
+    }
+
+    @Test func theLexicalArmPrefersRareWordsAndSurvivesAnyText() throws {
+        let fixture = try IndexFixture()
+        let texts = [
+            "the common words of every text", "common words with a zebra", "Überraschung für alle",
+            "common common common words", "Привет мир", "o'Reilly and back\\slash",
+        ]
+        _ = try fixture.writer.write(
+            texts.enumerated().map { IndexFixture.document($0, text: $1, embedding: nil, model: "") },
+            timeoutMilliseconds: limit)
+        let store = fixture.store
+        func best(_ text: String) throws -> [String] {
+            try store.candidates(for: IndexFixture.query(text), timeoutMilliseconds: limit).best
+        }
+        #expect(try best("zebra words").first == "doc-1")
+        #expect(try best("überraschung") == ["doc-2"])
+        #expect(try best("привет") == ["doc-4"])
+        #expect(try best("O'Reilly") == ["doc-5"])
+        #expect(try best("the of and").isEmpty)
+        #expect(try best("").isEmpty)
+        for hostile in [
+            "'", "a & | ! ( ) <-> :*", "\0", "\\'; DROP TABLE passages; --", String(repeating: "x ", count: 999),
+        ] {
+            _ = try best(hostile)
+        }
+        #expect(try best("zebra").count == 1)
+    }
+
+    @Test func anEmptyIndexAnswersWithItsGeneration() throws {
+        let fixture = try IndexFixture()
+        let found = try fixture.store.candidates(
+            for: IndexFixture.query("anything", vector: [Float](repeating: 0.05, count: 384)),
+            timeoutMilliseconds: limit)
+        #expect(found.candidates.isEmpty)
+        #expect(found.generation == 1)
+        #expect(found.indexVersion == 0)
+    }
+
+    @Test func anAnswerIsKeptByteForByte() throws {
+        let fixture = try IndexFixture()
+        let answer = StoredAnswer(
+            id: "a-1", question: "why?", createdAtMilliseconds: 1_700_000_000_123, generation: 1, indexVersion: 5,
+            isRefused: false, requestJSON: Array(#"{"query": "why?"}"#.utf8),
+            replyJSON: Array(#"{"z":1,  "a":"ü"}"#.utf8), retrievedJSON: Array("[]".utf8))
+        let store = fixture.store
+        try store.save(answer, timeoutMilliseconds: limit)
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == answer)
+        #expect(try store.answer(id: "a-2", timeoutMilliseconds: limit) == nil)
+        let again = #expect(throws: IndexError.self) { try store.save(answer, timeoutMilliseconds: limit) }
+        #expect(again?.underlying?.isUniqueViolation == true)
+        let writer = fixture.writer
+        #expect(
+            try writer.removeAnswers(beforeMilliseconds: answer.createdAtMilliseconds, timeoutMilliseconds: limit) == 0)
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == answer)
+        let after = answer.createdAtMilliseconds + 1
+        #expect(try writer.removeAnswers(beforeMilliseconds: after, timeoutMilliseconds: limit) == 1)
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == nil)
+    }
+
+    @Test func recentFollowsIndexVersions() throws {
+        let fixture = try IndexFixture()
+        let writer = fixture.writer
+        let first = try writer.write(
+            [IndexFixture.document(1, embedding: nil, model: "")], timeoutMilliseconds: limit)
+        let second = try writer.write(
+            [IndexFixture.document(2, embedding: nil, model: ""), IndexFixture.document(3, embedding: nil, model: "")],
+            timeoutMilliseconds: limit)
+        let store = fixture.store
+        let all = try store.recent(RecentQuery(limit: 2), timeoutMilliseconds: limit)
+        #expect(all.documents.map(\.document.docID) == ["doc-3", "doc-2"])
+        #expect(all.documents.first?.indexVersion == second.indexVersion)
+        #expect((all.documents.first?.indexedAtMilliseconds ?? 0) > 0)
+        let older = try store.recent(RecentQuery(limit: 2, before: all.next), timeoutMilliseconds: limit)
+        #expect(older.documents.map(\.document.docID) == ["doc-1"] && older.next == nil)
+        let later = try store.recent(
+            RecentQuery(limit: 10, afterIndexVersion: first.indexVersion), timeoutMilliseconds: limit)
+        #expect(later.documents.count == 2 && later.next == nil && !later.isCutShort)
+        let newest = try store.recent(
+            RecentQuery(limit: 10, afterIndexVersion: second.indexVersion), timeoutMilliseconds: limit)
+        #expect(newest.documents.isEmpty && newest.next == nil && newest.generation == 1)
+    }
+
+    /// Every statement is prepared against the migrated schema.
+    @Test func everyStatementFitsTheSchema() throws {
+        let connection = try IndexFixture().connect()
+        func prepare<S: PostgresStatement>(_ statement: S.Type) throws {
+            let types = S.parameterTypes.map { $0 == .inferred ? "unknown" : "\($0)" }
+                .map { $0.hasSuffix("Array") ? $0.dropLast(5) + "[]" : $0 }
+            let list = types.isEmpty ? "" : "(\(types.joined(separator: ",")))"
+            try connection.script("PREPARE \(S.name)\(list) AS \(S.sql)", timeoutMilliseconds: limit)
+        }
+        try prepare(BeginIndexTransaction.self)
+        try prepare(ReadProgress.self)
+        try prepare(FindEmbeddedTexts.self)
+        try prepare(PutPassage.self)
+        try prepare(MoveCheckpoint.self)
+        try prepare(KeepGoldPosition.self)
+        try prepare(ReadCheckpoints.self)
+        try prepare(ReadGoldPositions.self)
+        try prepare(FindBronzeHash.self)
+        try prepare(KeepRefusedDocument.self)
+        try prepare(ListRefusedDocuments.self)
+        try prepare(RefreshLexemes.self)
+        try prepare(HybridSearch.self)
+        try prepare(ExactHybridSearch.self)
+        try prepare(VectorSearch.self)
+        try prepare(ExactVectorSearch.self)
+        try prepare(LexicalSearch.self)
+        try prepare(RecentDocuments.self)
+        try prepare(PlanWithValues.self)
+        try prepare(ReadIndexStatus.self)
+        try prepare(SaveAnswer.self)
+        try prepare(ReadAnswer.self)
+        try prepare(RemoveOldAnswers.self)
+        try prepare(TrimAnswers.self)
+        try prepare(ReadDocument.self)
+        try prepare(CreateGeneration.self)
+        try prepare(FindUnreadyHandovers.self)
+        try prepare(CopyParentRows.self)
+        try prepare(StartCheckpoint.self)
+        try prepare(SetGenerationState.self)
+        try prepare(ReadGenerationStates.self)
+        try prepare(SetLogicVersion.self)
+        try prepare(PromoteGeneration.self)
+        try prepare(ListGenerations.self)
+        try prepare(CompareGenerations.self)
+        try prepare(CreateKey.self)
+        try prepare(ListKeys.self)
+        try prepare(RevokeKey.self)
+        try prepare(ListTableSizes.self)
+    }
+}
