@@ -1,3 +1,4 @@
+import Bytes
 import Embeddings
 import Glibc
 import Metering
@@ -35,7 +36,7 @@ let allCommands: [any Command.Type] = [
 @main
 struct Medallion {
     /// Shown by `--version` and `/health`.
-    static let version = "0.1.0"
+    static let version = Product.version
 
     static func main() async {
         LocalEmbedder.prepareProcess()
