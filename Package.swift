@@ -6,7 +6,6 @@ import PackageDescription
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("ExistentialAny"),
-    .enableExperimentalFeature("Lifetimes"),
     .unsafeFlags(["-warnings-as-errors"]),
     // Every test runs a debug build, which checks at run time that nobody writes what another is just using; the compiler
     // proves most of it anyway. In a release build the checks would cost some per cent of every request and event.
