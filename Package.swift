@@ -140,7 +140,10 @@ let package = Package(
             resources: [.embedInCode("Page")]),
         module(
             "Services", "Replay",
-            uses: services + ["StreamJob", "Indexer", "Lake", "Transforms", "VectorIndex", "Embeddings", "Postgres"]),
+            uses: services + [
+                "StreamJob", "Indexer", "Lake", "Transforms", "VectorIndex", "Embeddings", "Postgres", "JSONScan",
+                "Files",
+            ]),
 
         // The executable: one file per subcommand
         .executableTarget(
@@ -211,7 +214,8 @@ let package = Package(
         tests(
             "LakeTests",
             uses: [
-                "medallion", "Events", "Lake", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd", "Hashing", "Bytes",
+                "medallion", "Events", "Lake", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd", "Hashing",
+                "JSONScan", "Bytes",
             ]),
         tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Events", "Bytes"]),
