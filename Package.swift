@@ -204,7 +204,8 @@ let package = Package(
         tests(
             "StreamJobTests",
             exclude: [
-                "GoldenLake", "expected_counts.py", "lake_format.py", "lake_glob.py", "lake_reader.py", "lake_tools.py",
+                "GoldenLake", "expected_counts.py", "lake_format.py", "lake_glob.py", "lake_parquet.py",
+                "lake_reader.py", "lake_tools.py",
             ],
             uses: [
                 "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings",
