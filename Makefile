@@ -9,7 +9,7 @@ MEDALLION := .build/release/medallion
 
 # A module that imports another one without saying so in Package.swift fails the build.
 BUILD_TESTS := swift build --build-tests --explicit-target-dependency-import-check error
-# The suites that need no other program: the address and the thread sanitizer watch them.
+# The suites that need neither broker nor database: the address and the thread sanitizer watch them.
 PURE_SUITES := ^(Bytes|Clients|Transforms|Retrieval|Runtime|Lake)Tests\.
 
 .DEFAULT_GOAL := help
