@@ -7,11 +7,16 @@ export PATH := $(PATH):/opt/swift/usr/bin
 
 MEDALLION := .build/release/medallion
 
+# A module that imports another one without saying so in Package.swift fails the build.
+BUILD_TESTS := swift build --build-tests --explicit-target-dependency-import-check error
+# The suites that need neither broker nor database: the address and the thread sanitizer watch them.
+PURE_SUITES := ^(Bytes|Clients|Transforms|Retrieval|Runtime|Lake)Tests\.
+
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo up bench test test-long test-broker fuzz lint format clean
+.PHONY: help setup setup-tests build demo up bench test test-long test-sanitized test-broker fuzz lint format clean
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Install what building and running takes (quick when nothing is to do)
 	@tools/setup.sh
@@ -36,22 +41,31 @@ bench: build ## Measure speed and memory
 # one beside them would wait for a thread of the pool instead of for what it tests. Three processes at once, because most
 # of the time a test waits for somebody; Tests/groups.txt says which runs what.
 test: setup-tests ## Build and run every test; FILTER=regex for some, such as LakeTests.CrashPointTests
-	swift build --build-tests
+	$(BUILD_TESTS)
 	@.deps/venv/bin/python tools/run_tests.py
 
-test-long: setup-tests ## The same with the long trials in full, which takes hours
-	swift build --build-tests
+test-long: setup-tests test-sanitized ## The same with the long trials in full, and under the sanitizers, which takes hours
+	$(BUILD_TESTS)
 	@MEDALLION_LONG_TESTS=1 .deps/venv/bin/python tools/run_tests.py --minutes 600
 
+# A build folder for each, since every module is compiled for it. What is found ends the process with a report in its log,
+# .build/test-logs; Tests/sanitizers.txt names the leaks of others.
+test-sanitized: setup-tests ## The pure suites under the address and the thread sanitizer
+	for sanitizer in address thread; do \
+		swift build --build-tests --sanitize=$$sanitizer --scratch-path .build/$$sanitizer && \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/sanitizers.txt TEST_BUILD=$(CURDIR)/.build/$$sanitizer/debug \
+			.deps/venv/bin/python tools/run_tests.py --minutes 120 '$(PURE_SUITES)' || exit 1; \
+	done
+
 test-broker: setup-tests ## The integration suite against KAFKA_BROKERS, be it Redpanda, Kafka or another
-	swift build --build-tests
+	$(BUILD_TESTS)
 	swift test --skip-build --no-parallel --filter AnyBrokerTests
 
 fuzz: setup-tests ## Send the embedded broker and the HTTP server damaged requests; FUZZ_SECONDS=n (600 each)
-	swift build --build-tests
+	$(BUILD_TESTS)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} swift test --skip-build --no-parallel --filter '(BrokerTests|HTTPTests).FuzzTests'
 
-lint: ## Check the formatting
+lint: ## Check the formatting of Swift
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
 format: ## Format in place

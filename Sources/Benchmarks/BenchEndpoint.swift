@@ -3,7 +3,7 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 
-/// The endpoint that `medallion bench http` measures, with the same rules and replies as tools/bench_fastapi.py.
+/// The endpoint that `medallion bench http` measures, with the same rules and replies as tools/bench/fastapi_endpoint.py.
 struct BenchQuery: Sendable {
     enum Mode: String, Sendable, CaseIterable { case hybrid, vector, lexical }
     struct Filters: Sendable {

@@ -135,7 +135,7 @@ private final class ForeignReaders {
 
     init(url: String, folder: String, countOfEach: Int) throws {
         guard let python = Installation.path(".deps/venv/bin/python"),
-            let script = Installation.path("tools/bench_httpx.py"), access("/usr/bin/curl", X_OK) == 0
+            let script = Installation.path("tools/bench/httpx_reader.py"), access("/usr/bin/curl", X_OK) == 0
         else {
             throw Failure(
                 "curl or the Python of the tests is missing: run `make setup-tests`", code: .dependencyUnavailable)

@@ -172,26 +172,26 @@ private final class BareLoops {
     }
 }
 
-/// tools/bench_fastapi.py under uvicorn, with its fastest parts (uvloop, httptools) and no log.
+/// tools/bench/fastapi_endpoint.py under uvicorn, with its fastest parts (uvloop, httptools) and no log.
 private final class FastAPIServer {
     let url: String
     private let child: Int32
 
     init(workers: Int) throws {
         guard let python = Installation.path(".deps/venv/bin/python"),
-            let script = Installation.path("tools/bench_fastapi.py")
+            let script = Installation.path("tools/bench/fastapi_endpoint.py")
         else {
             throw Failure(
                 "the Python of the tests is not there: run `make setup-tests`", code: .dependencyUnavailable)
         }
         let port = try FreePorts.take(1)[0]
         url = "http://127.0.0.1:\(port)"
-        let folder = String(script.dropLast("/bench_fastapi.py".count))
+        let folder = String(script.dropLast("/fastapi_endpoint.py".count))
         child = try ChildProcess.spawn(
             [
                 "/usr/bin/setpriv", "--pdeathsig=TERM", "--", python, "-m", "uvicorn", "--app-dir", folder, "--host",
                 "127.0.0.1", "--port", "\(port)", "--workers", "\(workers)", "--loop", "uvloop", "--http", "httptools",
-                "--log-level", "warning", "--no-access-log", "bench_fastapi:app",
+                "--log-level", "warning", "--no-access-log", "fastapi_endpoint:app",
             ], environment: ["PATH=/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"], output: STDERR_FILENO)
     }
 

@@ -1,4 +1,5 @@
 import Benchmarks
+import Bytes
 import Console
 import Embeddings
 import Glibc
@@ -37,7 +38,7 @@ let allCommands: [any Command.Type] = [
 @main
 struct Medallion {
     /// Shown by `--version` and `/health`.
-    static let version = "0.1.0"
+    static let version = Product.version
 
     static func main() async {
         LocalEmbedder.prepareProcess()

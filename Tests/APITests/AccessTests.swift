@@ -189,7 +189,7 @@ final class TestKeys: Sendable {
 
     /// Over any stretch of time a bucket lets at most its burst and the rate's share through, and about that much where
     /// more is asked for. `TEST_SEED` replays another run.
-    @Test(arguments: 1...20 as ClosedRange<UInt64>) func bucketsKeepTheirRate(seed: UInt64) {
+    @Test(arguments: LongTests.seeds(1...20)) func bucketsKeepTheirRate(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let (rate, burst) = (Double.random(in: 0.5...2_000, using: &random), Double.random(in: 1...50, using: &random))
         var now: Int64 = 1_000_000

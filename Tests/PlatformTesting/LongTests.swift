@@ -7,6 +7,13 @@ package enum LongTests {
 
     /// `TEST_SEED`, else the seed that the test names.
     package static func seed(_ named: UInt64) -> UInt64 {
-        getenv("TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? named
+        wantedSeed ?? named
     }
+
+    /// `TEST_SEED` alone, else all that the test names.
+    package static func seeds(_ named: ClosedRange<UInt64>) -> [UInt64] {
+        wantedSeed.map { [$0] } ?? Array(named)
+    }
+
+    private static var wantedSeed: UInt64? { getenv("TEST_SEED").flatMap { UInt64(String(cString: $0)) } }
 }

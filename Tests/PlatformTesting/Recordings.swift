@@ -1,23 +1,18 @@
 import Files
+import Glibc
 import Zstd
 
-/// The recorded events that lie beside a checkout; they are no part of the repository.
+/// Recorded events and a collection of questions with judged answers, which are too large for the repository.
 package enum Recordings {
-    /// Where the recordings are, or nil where there are none: tests that need them are skipped then.
+    /// The folder that `MEDALLION_RECORDINGS` names; nil where it is unset: tests that need it are skipped then.
     package static let folder: String? = {
-        var parts = #filePath.split(separator: "/").dropLast(3)
-        while true {
-            for candidate in ["/" + (parts + ["shared", "data"]).joined(separator: "/")] where Folder.exists(candidate)
-            {
-                return candidate
-            }
-            guard !parts.isEmpty else { return nil }
-            parts = parts.dropLast()
-        }
+        guard let value = getenv("MEDALLION_RECORDINGS") else { return nil }
+        let path = String(cString: value)
+        return path.isEmpty ? nil : path
     }()
 
-    /// Why a test is skipped where the recordings are absent.
-    package static let absence = "the recordings folder shared/data is not beside this checkout"
+    /// Why a test is skipped where there are no recordings. One that is named but not there fails the tests.
+    package static let absence = "MEDALLION_RECORDINGS names no folder with recordings"
 
     /// The bytes of one recording, decompressed when its name ends in `.zst`.
     package static func bytes(_ name: String) throws -> [UInt8] {

@@ -73,7 +73,10 @@ import Testing
     @Test func oneVersionOfSwiftIsNamed() throws {
         let pattern = /(?:Swift|SWIFT_VERSION|swift_version|swift-tools-version|swift)[ :=-]+(\d+\.\d+)/
         var versions: [String: Set<Substring>] = [:]
-        for path in ["README.md", "Package.swift", "tools/setup.sh", "infra/Dockerfile", Self.page] {
+        for path in [
+            "README.md", "Package.swift", "tools/setup.sh", "infra/Dockerfile", "CONTRIBUTING.md",
+            ".github/workflows/ci.yml", Self.page,
+        ] {
             versions[path] = Set(try Repository.text(path).matches(of: pattern).map(\.output.1))
         }
         let setUp = try #require(versions["tools/setup.sh"])

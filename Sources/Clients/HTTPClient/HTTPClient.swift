@@ -12,8 +12,8 @@ package struct HTTPClientConfiguration: Sendable {
     /// The time for name, connection and TLS handshake of a buffered request, milliseconds.
     package var connectMillisecondsMax = 10_000
 
-    package init(userAgent: String = "medallion/0.1") {
-        self.userAgent = userAgent
+    package init(userAgent: String? = nil) {
+        self.userAgent = userAgent ?? Product.userAgent
     }
 }
 

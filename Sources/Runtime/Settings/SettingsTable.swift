@@ -15,7 +15,8 @@ extension Settings {
                 + "holds are never printed.", shown: Redaction.url),
         Setting(
             "WIKIMEDIA_USER_AGENT", .source,
-            default: "medallion/0.1 (streaming data platform; set WIKIMEDIA_USER_AGENT to your contact)", .headerValue,
+            default: "\(Product.userAgent) (streaming data platform; set WIKIMEDIA_USER_AGENT to your contact)",
+            .headerValue,
             \.wikimediaUserAgent,
             "Sent with every request to the stream. Wikimedia asks for a contact in it and refuses vague ones.",
             production: "Wikimedia asks for your contact."),

@@ -113,8 +113,8 @@ enum NearMiss {
         "VALUE",
     ]
     private static let prefix = "MEDALLION_"
-    /// Names of the system and of tools that happen to lie close to one of ours.
-    private static let unrelated: Set<String> = ["POSTGRES_DB", "PG_LIB_DIR", "BROWSER_DIR"]
+    /// Names of the system, of tools and of the tests that happen to lie close to one of ours.
+    private static let unrelated: Set<String> = ["POSTGRES_DB", "PG_LIB_DIR", "BROWSER_DIR", "MEDALLION_RECORDINGS"]
 
     /// The setting that `word`, which is none, was probably meant to be; nil for a stranger.
     static func setting(meantBy word: String, names: [String]) -> String? {

@@ -213,7 +213,7 @@ extension SearchAPI {
         OpenAPIDocument(
             set,
             info: .init(
-                title: "Medallion", version: "0.1.0",
+                title: "Medallion", version: Product.version,
                 description: "Search, answers and traces over a stream that keeps its index fresh. Every error has one "
                     + "shape (Error). Times are RFC 3339 in UTC."),
             securitySchemes: [

@@ -1,6 +1,6 @@
 """The endpoint that `medallion bench http` measures, as one writes it with FastAPI. Keep in step with BenchEndpoint.swift.
 
-Usage: uvicorn --app-dir tools bench_fastapi:app
+Usage: uvicorn --app-dir tools/bench fastapi_endpoint:app
 """
 
 from enum import Enum

@@ -1,6 +1,6 @@
 """Reads an event stream with httpx and appends it to a file until it is ended, for `medallion bench clients`.
 
-Usage: bench_httpx.py URL FILE
+Usage: httpx_reader.py URL FILE
 """
 
 import sys
