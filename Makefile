@@ -10,7 +10,7 @@ MEDALLION := .build/release/medallion
 # A module that imports another one without saying so in Package.swift fails the build.
 BUILD_TESTS := swift build --build-tests --explicit-target-dependency-import-check error
 # The suites that need neither broker nor database: the address and the thread sanitizer watch them.
-PURE_SUITES := ^(Bytes|Clients|Transforms|Retrieval|Runtime|Lake)Tests\.
+PURE_SUITES := ^(Bytes|Clients|Logic|Retrieval|Runtime|Lake)Tests\.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-tests build demo up bench test test-long test-sanitized test-broker fuzz lint format clean
