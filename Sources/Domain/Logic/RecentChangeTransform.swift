@@ -57,6 +57,9 @@ package struct RecentChangeTransform {
     private let types: [[UInt8]]
     private let collection: String
     private var text: [UInt8] = []
+    /// The cleaned comment of the change at hand, where it differs from the comment.
+    private var commentText: [UInt8] = []
+    private var isCommentPlain = true
     private var digest: [UInt8] = []
     private var languages = WikiLanguageCache()
 
@@ -93,6 +96,7 @@ package struct RecentChangeTransform {
                 embedsValue: embedsValue, output: &output)
             return
         }
+        cleanComment(change)
         let silver = appendSilver(change, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
         output.silverCount += 1
         output.eventTimes.append(change.eventTimeMilliseconds)
@@ -147,12 +151,12 @@ package struct RecentChangeTransform {
     /// Room for the names, numbers and times of a Silver or Gold line, that is for all but its texts.
     private static let frameBytes = 1_024
 
-    /// Room for the texts that both lines may hold, in Silver's case some of them three times.
+    /// Room for the texts that both lines may hold, in Silver's case some of them two or three times.
     private func room(_ change: RecentChange, _ record: borrowing SourceRecord) -> Int {
         let texts =
             3 * (change.eventID.count + record.topic.utf8.count + collection.utf8.count + logicVersion.utf8.count)
             + change.wiki.count + change.domain.count + change.type.count + change.title.count
-            + change.pageURL.count + change.user.count + change.comment.count
+            + change.pageURL.count + change.user.count + 2 * change.comment.count + CommentText.growthMax
             + (record.origin.map { $0.topic.utf8.count + $0.bronzeSHA256.utf8.count } ?? 0)
         return Self.frameBytes + JSONText.bytesPerByteMax * texts
     }
@@ -175,7 +179,8 @@ package struct RecentChangeTransform {
             let user = writer.string(",\"user\":", change.user)
             writer.bool(",\"is_bot\":", change.isBot)
             writer.bool(",\"is_minor\":", change.isMinor)
-            writer.string(",\"comment\":", change.comment)
+            let comment = writer.string(",\"comment\":", change.comment)
+            if settings.codeVersion.cleansComments { appendCommentText(comment, to: &writer) }
             writer.integerOrNull(",\"length_old\":", change.lengthOld)
             writer.integerOrNull(",\"length_new\":", change.lengthNew)
             writer.integerOrNull(",\"delta\":", change.delta)
@@ -188,6 +193,22 @@ package struct RecentChangeTransform {
                 user: user, flags: flags, lineage: lineage)
         }
         return (start, members)
+    }
+
+    private mutating func cleanComment(_ change: RecentChange) {
+        isCommentPlain = !settings.codeVersion.cleansComments || CommentText.isPlain(change.comment)
+        guard !isCommentPlain else { return }
+        commentText.removeAll(keepingCapacity: true)
+        CommentText.append(change.comment, to: &commentText)
+    }
+
+    /// - Parameter comment: where the comment stands in the line, with its quotes.
+    private func appendCommentText(_ comment: Range<Int>, to writer: inout LineWriter) {
+        if isCommentPlain {
+            writer.bytes(",\"comment_text\":", UnsafeRawBufferPointer(rebasing: writer.written[comment]))
+        } else {
+            writer.string(",\"comment_text\":", commentText)
+        }
     }
 
     /// - Parameters:
@@ -280,10 +301,14 @@ package struct RecentChangeTransform {
         var text: [UInt8] = []
         swap(&text, &self.text)
         text.removeAll(keepingCapacity: true)
-        settings.template.render(to: &text) { field, output in
+        let cleansComments = settings.codeVersion.cleansComments
+        settings.template.render(to: &text, tidiesJoints: cleansComments) { field, output in
             switch field {
             case .title: PlainText.append(change.title, to: &output)
-            case .comment: PlainText.append(comment: change.comment, to: &output)
+            case .comment where !cleansComments: PlainText.append(comment: change.comment, to: &output)
+            case .comment where isCommentPlain: output.append(contentsOf: change.comment)
+            case .comment: output.append(contentsOf: commentText)
+            case .commentVerbatim: PlainText.append(change.comment, to: &output)
             case .user: PlainText.append(change.user, to: &output)
             case .wiki: output.append(contentsOf: change.wiki)
             case .domain: output.append(contentsOf: change.domain)

@@ -1,10 +1,13 @@
 /// How the text of a Gold document is made from a change.
 ///
 /// `{name}` stands for a field; `[…]` is left out when a field inside it is empty; `\` takes the next character
-/// literally. Fields: `title comment user wiki domain type delta`.
+/// literally. Fields: `title comment comment_verbatim user wiki domain type delta`, of which `comment` is ``CommentText``
+/// from ``TransformSettings/CodeVersion/third`` on.
 package struct TextTemplate: Sendable, Equatable {
     package enum Field: String, CaseIterable, Sendable {
         case title, comment, user, wiki, domain, type, delta
+        /// The comment as it came, on one line.
+        case commentVerbatim = "comment_verbatim"
     }
 
     /// A template is a flat list of these: followed for each document, it must not take references to be counted.
@@ -98,24 +101,37 @@ package struct TextTemplate: Sendable, Equatable {
 
     /// Appends the text.
     ///
-    /// - Parameter value: appends a field's text, and appends nothing for an empty one.
-    func render(to output: inout [UInt8], _ value: (Field, inout [UInt8]) -> Void) {
+    /// - Parameters:
+    ///   - tidiesJoints: whether ``TextJoints`` keeps punctuation from standing twice.
+    ///   - value: appends a field's text, and appends nothing for an empty one.
+    func render(to output: inout [UInt8], tidiesJoints: Bool = false, _ value: (Field, inout [UInt8]) -> Void) {
         literals.withUnsafeBufferPointer { literals in
             var optionalStart = 0
             var isComplete = true
+            // Where the last field's text ended.
+            var (fieldEnd, fieldEndBefore) = (-1, -1)
             for step in steps {
                 switch step {
                 case .literal(let range):
-                    output.append(contentsOf: UnsafeBufferPointer(rebasing: literals[range]))
+                    let literal = UnsafeBufferPointer(rebasing: literals[range])
+                    if tidiesJoints && output.count == fieldEnd {
+                        TextJoints.append(literal, behindField: &output)
+                    } else {
+                        output.append(contentsOf: literal)
+                    }
                 case .field(let field):
                     let start = output.count
                     value(field, &output)
-                    if output.count == start { isComplete = false }
+                    if tidiesJoints { TextJoints.tidy(fieldFrom: start, in: &output) }
+                    if output.count == start { isComplete = false } else { fieldEnd = output.count }
                 case .beginOptional:
                     optionalStart = output.count
+                    fieldEndBefore = fieldEnd
                     isComplete = true
                 case .endOptional:
-                    if !isComplete { output.removeLast(output.count - optionalStart) }
+                    guard !isComplete else { continue }
+                    output.removeLast(output.count - optionalStart)
+                    fieldEnd = fieldEndBefore
                 }
             }
         }

@@ -11,7 +11,7 @@ package struct TransformSettings: Sendable, Equatable {
         /// Redriven records have two parents, and are no duplicates of the record that they stand for.
         case second = 2
         /// Every text is bounded, so that what the rules accept can be stored; what a restarted connector repeats is a
-        /// duplicate however long the interruption was.
+        /// duplicate however long the interruption was. Comments are cleaned, and punctuation does not stand twice in a text.
         case third = 3
 
         /// What new generations are made by.
@@ -22,6 +22,8 @@ package struct TransformSettings: Sendable, Equatable {
 
         /// Whether the texts of a change are bounded by ``TextBounds``.
         package var boundsTexts: Bool { rawValue >= Self.third.rawValue }
+        /// Whether Silver has the ``CommentText``, of which Gold's text is made.
+        package var cleansComments: Bool { rawValue >= Self.third.rawValue }
         /// Whether a record's ``RepeatMark`` counts.
         package var followsRepeatMarks: Bool { rawValue >= Self.third.rawValue }
     }

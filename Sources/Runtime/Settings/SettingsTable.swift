@@ -56,7 +56,10 @@ extension Settings {
             "TEXT_TEMPLATE", .logic,
             default: "{title}[: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)].",
             .text("text with `{title}`, `{comment}`, …; a part in brackets is left out where a field of it is empty"),
-            \.textTemplate, "The template of a document's text, which is what is searched. Part of the logic version."),
+            \.textTemplate,
+            "The template of a document's text, which is what is searched. Fields: `title`, `comment`, `comment_verbatim`, `user`, "
+                + "`wiki`, `domain`, `type`, `delta`; `comment` is without markup from TRANSFORM_VERSION 3 on, "
+                + "`comment_verbatim` as it came. Part of the logic version."),
         Setting(
             "DUPLICATE_WINDOW_OFFSETS", .logic, default: "100000", .integer(0...2_000_000), \.duplicateWindowOffsets,
             "How many offsets of its topic partition back a record with the same event id makes it a duplicate. Bounds "
@@ -67,8 +70,8 @@ extension Settings {
                 + "the producer may have sent before an interruption. Part of the logic version."),
         Setting(
             "TRANSFORM_VERSION", .logic, default: "3", .integer(1...3), \.transformVersion,
-            "Version of the transform's code. 1 knows no redriven records, 1 and 2 bound no texts; they keep a lake going that "
-                + "an older release made. Part of the logic version."),
+            "Version of the transform's code. 1 knows no redriven records, 1 and 2 bound no texts and clean no comments; they "
+                + "keep a lake going that an older release made. Part of the logic version."),
     ]
 
     private static let broker: [Setting] = [
