@@ -234,7 +234,7 @@ let package = Package(
             "StoreTests",
             uses: [
                 "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
-                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
+                "API", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",
             ]),

@@ -37,7 +37,7 @@ enum Contract {
         input: InputForm(
             SearchRequest(query: ""),
             body: BodyForm(
-                \.self, SearchRequest.form,
+                \.self, SearchInput.form,
                 examples: [
                     ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
                     (
@@ -60,7 +60,7 @@ enum Contract {
         input: InputForm(
             AnswerRequest(),
             body: BodyForm(
-                \.self, AnswerRequest.form,
+                \.self, AnswerInput.form,
                 examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
         replies: [
             EndpointReply(

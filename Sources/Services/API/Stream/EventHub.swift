@@ -258,7 +258,7 @@ package final class EventHub: Sendable {
     ///   - caller: whose clients take one turn together; nil where nobody knows.
     ///   - isWelcome: asked now and then; a client that is not any more is cut.
     func serve(
-        _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
+        _ filter: FeedFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
         for caller: StreamSeats.Caller?, to writer: HTTPStreamWriter, isWelcome: @escaping @Sendable () -> Bool
     ) async throws {
         let client = StreamClient(
