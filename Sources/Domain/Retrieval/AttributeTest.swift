@@ -14,7 +14,9 @@ package struct AttributeTest: Sendable {
         case absent
     }
 
+    /// Of which attribute.
     package let attribute: AttributeName
+    /// What is asked of it.
     package let condition: Condition
 
     package init(_ attribute: AttributeName, _ condition: Condition) {

@@ -48,7 +48,9 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Where documents are looked for.
     package let scope: Scope
+    /// When what they tell of happened.
     package let time: TimeRange
     /// In normal form; never about ``scope`` or ``time``.
     package let must: [AttributeTest]
@@ -190,20 +192,22 @@ extension Filter {
 
 /// Attributes of one document by their names. There are few, so they are looked through one by one.
 package struct AttributeList: Sendable, Equatable, FilterSubject {
+    /// In order, so that equal lists are equal.
     private var names: [AttributeName] = []
     private var values: [AttributeValue] = []
 
     package init(_ attributes: [AttributeName: AttributeValue] = [:]) {
-        for (name, value) in attributes.sorted(by: { $0.key < $1.key }) { set(name, value) }
+        for (name, value) in attributes { set(name, value) }
     }
 
     /// Gives an attribute a value, in place of the one that it has.
     package mutating func set(_ name: AttributeName, _ value: AttributeValue) {
-        if let place = names.firstIndex(of: name) {
+        let place = names.firstIndex { $0 >= name } ?? names.count
+        if place < names.count, names[place] == name {
             values[place] = value
         } else {
-            names.append(name)
-            values.append(value)
+            names.insert(name, at: place)
+            values.insert(value, at: place)
         }
     }
 

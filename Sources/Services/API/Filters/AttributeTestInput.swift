@@ -91,7 +91,8 @@ struct AttributeTestInput: Sendable {
         do throws(FilterFault) {
             let test = try AttributeTest(name, condition).normal()
             if test.isNever {
-                reading.fault("range_empty", "must be above from", at: [.name("between"), .name("to")], input: between?.to)
+                reading.fault(
+                    "range_empty", "must be above from", at: [.name("between"), .name("to")], input: between?.to)
                 return nil
             }
             return test
