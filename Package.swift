@@ -241,8 +241,9 @@ let package = Package(
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting", "Indexer",
-                "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency", "ServiceLifecycle",
+                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting", "API",
+                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
+                "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",
             ]),

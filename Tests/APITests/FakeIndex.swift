@@ -208,7 +208,7 @@ final class FakeStore: RetrievalStore {
         let delay = index.state.withLock { state in
             state.scans.append(query.vectorScan)
             if query.vectorScan == .exact { return state.exactDelayMilliseconds }
-            return query.filters == SearchFilters() ? 0 : state.filteredDelayMilliseconds
+            return query.filter.takesAll ? 0 : state.filteredDelayMilliseconds
         }
         try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
         if query.vectorScan == .exact, delay > timeoutMilliseconds {
@@ -219,7 +219,7 @@ final class FakeStore: RetrievalStore {
                 return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
             }
             let limit = query.indexVersion ?? .max
-            let visible = state.documents.filter { $0.indexVersion <= limit && passes($0.row, query.filters) }
+            let visible = state.documents.filter { $0.indexVersion <= limit && query.filter.matches($0.row) }
             var rows = visible.map(\.row)
             if let vector = query.vector, query.vectorLimit > 0 {
                 let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
@@ -261,7 +261,7 @@ final class FakeStore: RetrievalStore {
                     && query.before.map { document.position < $0 } ?? true
             }
             let walked = wanted.prefix(state.recentRowsMax)
-            let passing = walked.filter { passes($0.document, query.filters) }
+            let passing = walked.filter { query.filter.matches($0.document) }
             if passing.count > query.limit {
                 let page = Array(passing.prefix(query.limit))
                 return RecentPage(documents: page, generation: generation, next: page.last?.position)
@@ -300,16 +300,6 @@ final class FakeStore: RetrievalStore {
 
     private func cosine(_ left: [Float], _ right: [Float]) -> Double {
         Double(zip(left, right).reduce(0) { $0 + $1.0 * $1.1 })
-    }
-
-    private func passes(_ row: Candidate, _ filters: SearchFilters) -> Bool {
-        (filters.wikis.isEmpty || filters.wikis.contains(row.wiki))
-            && (filters.languages.isEmpty || filters.languages.contains(row.language))
-            && (filters.types.isEmpty || filters.types.contains(row.type))
-            && (filters.isBot ?? row.isBot) == row.isBot
-            && row.eventTimeMilliseconds >= filters.fromMilliseconds ?? .min
-            && row.eventTimeMilliseconds < filters.toMilliseconds ?? .max
-            && (filters.collection ?? row.collection) == row.collection
     }
 }
 

@@ -1,6 +1,8 @@
 import API
 import Bytes
 import Glibc
+import Records
+import Retrieval
 import Synchronization
 
 /// A Gold topic in memory, and how far the index is.
@@ -43,11 +45,16 @@ final class FakeTopic: EventTopic {
     ) {
         let text = text ?? "Text \(offset)"
         let line = line ?? #"{"doc_id":"\#(partition)-\#(offset)","generation":\#(generation),"text":"\#(text)"}"#
+        var attributes = AttributeList([
+            .wiki: .string(wiki), .lang: .string(language), .type: .string(offset.isMultiple(of: 2) ? "edit" : "new"),
+            .isBot: .bool(isBot), .collection: .string(collection),
+            .eventTime: .time(1_700_000_000_000 + offset * 1_000),
+        ])
+        if let namespace { attributes.set(.namespace, .integer(namespace)) }
         let event = TopicEvent(
             generation: generation, partition: partition, offset: offset, line: Array(line.utf8),
-            docID: "\(partition)-\(offset)", wiki: wiki, language: language,
-            type: offset.isMultiple(of: 2) ? "edit" : "new", namespace: namespace, isBot: isBot,
-            collection: collection, text: text, publishedAtMilliseconds: 1_790_000_000_000 + offset)
+            docID: "\(partition)-\(offset)", attributes: attributes, text: text,
+            publishedAtMilliseconds: 1_790_000_000_000 + offset)
         state.withLock { $0.items.append(.event(event)) }
     }
 

@@ -8,6 +8,7 @@ import JSONScan
 import Kafka
 import PlatformTesting
 import Records
+import Retrieval
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -134,11 +135,16 @@ extension TopicItem {
             return steps
         }
         let first = try #require(steps.first { $0.partition == 0 })
-        #expect(first.offset == 1 && first.docID == "a-1" && first.wiki == "enwiki" && first.type == "edit")
-        #expect(first.namespace == 4 && first.isBot == true && first.stage == .received)
+        #expect(first.offset == 1 && first.docID == "a-1" && first.stage == .received)
+        let told: [AttributeName: AttributeValue] = [
+            .wiki: .string("enwiki"), .type: .string("edit"), .namespace: .integer(4), .isBot: .bool(true),
+        ]
+        #expect(first.attributes == AttributeList(told))
         #expect(abs(first.atMilliseconds - SystemClock.epochMilliseconds()) < 600_000)
         let second = steps.filter { $0.partition == 1 }
-        #expect(second.map(\.offset) == [0, 1, 2] && second.allSatisfy { $0.docID == nil && $0.isBot == nil })
+        #expect(
+            second.map(\.offset) == [0, 1, 2]
+                && second.allSatisfy { $0.docID == nil && $0.attributes == AttributeList() })
     }
 
     /// Commits of random size, some published twice as after a crash, each followed by its marker, and records that are not
@@ -175,7 +181,11 @@ extension TopicItem {
                         && seen.insert($0.offset).inserted
                 }
                 #expect(first.map(\.offset) == wanted, "seed \(seed), from \(starts)")
-                #expect(first.allSatisfy { $0.wiki == "enwiki" && $0.type == "edit" && !$0.isBot })
+                for attributes in first.map(\.attributes) {
+                    #expect(attributes.value(of: .wiki) == .string("enwiki"))
+                    #expect(attributes.value(of: .type) == .string("edit"))
+                    #expect(attributes.value(of: .isBot) == .bool(false))
+                }
             }
             #expect(trial > 0 || events.contains { $0.generation == 2 }, "the hub chooses the generation")
         }

@@ -2,6 +2,7 @@ import Access
 import Bytes
 import HTTPServer
 import PlatformTesting
+import Retrieval
 import ServiceLifecycle
 import Testing
 
@@ -123,8 +124,8 @@ import Testing
             let partition = Int32.random(in: 0...1, using: &random)
             end[partition] += Int64.random(in: 1...3, using: &random)
             let event = TopicEvent(
-                generation: 1, partition: partition, offset: end[partition] - 1, line: [], wiki: "", type: "",
-                isBot: false, text: "")
+                generation: 1, partition: partition, offset: end[partition] - 1, line: [],
+                attributes: AttributeList(), text: "")
             entries.append(StreamEntry(.event(event), end: end, id: nil))
             recent.append(entries[entries.count - 1])
         }

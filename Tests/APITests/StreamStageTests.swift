@@ -1,6 +1,8 @@
 import Bytes
 import HTTPServer
 import JSONScan
+import Records
+import Retrieval
 import Testing
 
 @testable import API
@@ -14,7 +16,10 @@ import Testing
             $0.steps.append(
                 StageStep(
                     .received, docID: "0-\(offset)", partition: 0, offset: offset,
-                    atMilliseconds: 1_780_000_000_000 + offset, wiki: wiki, type: "edit", namespace: 0, isBot: isBot))
+                    atMilliseconds: 1_780_000_000_000 + offset,
+                    attributes: AttributeList([
+                        .wiki: .string(wiki), .type: .string("edit"), .namespace: .integer(0), .isBot: .bool(isBot),
+                    ])))
         }
     }
 
@@ -124,7 +129,7 @@ import Testing
             let steps = (0...1_000 as ClosedRange<Int64>).map { offset in
                 StageStep(
                     .received, docID: "0-\(offset)", partition: 0, offset: offset, atMilliseconds: 0,
-                    wiki: offset == 1_000 ? "dewiki" : "enwiki")
+                    attributes: AttributeList([.wiki: .string(offset == 1_000 ? "dewiki" : "enwiki")]))
             }
             scene.topic.state.withLock { $0.steps += steps }
         }

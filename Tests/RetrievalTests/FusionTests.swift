@@ -71,13 +71,13 @@ import Testing
         #expect(SearchCursor(text: text) == nil)
     }
 
-    @Test func fingerprintNamesTheRanking() {
+    @Test func fingerprintNamesTheRanking() throws {
         var first = SearchRequest(query: "a", topK: 3)
-        first.filters.wikis = ["enwiki", "dewiki"]
+        first.filter = try Filter(must: [.texts(.wiki, ["enwiki", "dewiki"])])
         var second = SearchRequest(query: "a", topK: 50)
-        second.filters.wikis = ["dewiki", "enwiki"]
+        second.filter = try Filter(must: [.texts(.wiki, ["dewiki", "enwiki"])])
         #expect(first.fingerprint == second.fingerprint)
-        second.filters.isBot = false
+        second.filter = try second.filter.adding(must: [.equals(.isBot, .bool(false))])
         #expect(first.fingerprint != second.fingerprint)
         #expect(SearchRequest(query: "a").fingerprint != SearchRequest(query: "a", mode: .vector).fingerprint)
     }

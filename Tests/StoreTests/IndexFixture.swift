@@ -68,11 +68,11 @@ struct IndexFixture {
     }
 
     static func query(
-        _ text: String = "", vector: [Float]? = nil, filters: SearchFilters = SearchFilters(),
+        _ text: String = "", vector: [Float]? = nil, filter: Filter = .all,
         vectorLimit: Int = 100, lexicalLimit: Int = 100
     ) -> CandidateQuery {
         CandidateQuery(
-            text: text, vector: vector, filters: filters, vectorLimit: vectorLimit, lexicalLimit: lexicalLimit)
+            text: text, vector: vector, filter: filter, vectorLimit: vectorLimit, lexicalLimit: lexicalLimit)
     }
 }
 

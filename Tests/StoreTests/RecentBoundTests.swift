@@ -36,14 +36,18 @@ import Testing
         try connection.script(
             """
             PREPARE recent(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8)
-            AS \(RecentDocuments.sql)
+            AS \(RecentDocuments.sql);
+            PREPARE tested(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8, jsonb)
+            AS \(TestedRecentDocuments.sql)
             """, timeoutMilliseconds: limit)
     }
 
     /// Rows that the scans of a plan touched: what they gave and what they threw away, over all their loops.
-    private func rowsRead(_ connection: PostgresConnection, _ values: String) throws -> Int {
+    private func rowsRead(
+        _ connection: PostgresConnection, _ values: String, of statement: String = "recent"
+    ) throws -> Int {
         let text = try connection.script(
-            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE recent(\(values))", timeoutMilliseconds: limit)
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE \(statement)(\(values))", timeoutMilliseconds: limit)
         let plan = try JSONValue.parse(Array((text.first?.first.flatMap { $0 } ?? "").utf8), maxDepth: 200)
         func rows(_ node: JSONValue?) -> Int {
             guard let node else { return 0 }
@@ -96,9 +100,13 @@ import Testing
             // The first runs of a statement are planned with its values whatever the setting says, should it not hold.
             for _ in 0..<6 { _ = try rowsRead(session, cases["unfiltered"] ?? "") }
             for (name, values) in cases { counted[count, default: [:]][name] = try rowsRead(session, values) }
+            let test = #"'[{"must":true,"attribute":"size","one_of":[5]}]'"#
+            for _ in 0..<6 { _ = try rowsRead(session, "101, NULL, \(none), NULL, NULL, NULL, \(test)", of: "tested") }
+            counted[count, default: [:]]["a test that nothing passes"] = try rowsRead(
+                session, "101, NULL, \(none), NULL, NULL, NULL, \(test)", of: "tested")
         }
         let (small, large) = (counted[5_000] ?? [:], counted[20_000] ?? [:])
-        #expect(small.count == 12)
+        #expect(small.count == 13)
         for (name, rows) in small {
             let grown = large[name] ?? .max
             // Statistics of a few pages more or less, and no more.
@@ -121,15 +129,12 @@ import Testing
             "UPDATE generation_passages SET from_version = 200 WHERE from_version BETWEEN 200 AND 400",
             timeoutMilliseconds: limit)
         let store = fixture.store
-        var rare = SearchFilters()
-        rare.wikis = ["rarewiki"]
-        var bots = SearchFilters()
-        bots.isBot = true
-        var nothing = SearchFilters()
-        nothing.languages = ["zz"]
-        for (filters, condition, size) in [
+        let rare = try Filter(must: [.texts(.wiki, ["rarewiki"])])
+        let bots = try Filter(must: [.equals(.isBot, .bool(true))])
+        let nothing = try Filter(must: [.texts(.lang, ["zz"])])
+        for (filter, condition, size) in [
             (rare, "p.wiki = 'rarewiki'", 3), (bots, "p.is_bot", 100), (nothing, "false", 50),
-            (SearchFilters(), "true", 77),
+            (.all, "true", 77),
         ] {
             let expected = try maintenance.script(
                 """
@@ -139,7 +144,7 @@ import Testing
                 """, timeoutMilliseconds: limit
             ).compactMap { $0[0] }
             var found: [String] = []
-            var query = RecentQuery(limit: size, filters: filters)
+            var query = RecentQuery(limit: size, filter: filter)
             var pages = 0
             while true {
                 let page = try store.recent(query, timeoutMilliseconds: limit)

@@ -56,9 +56,8 @@ import Testing
         let (fixture, vector) = try filled(30)
         try slowDown(fixture, seconds: 0.2)
         let store = fixture.store
-        var filters = SearchFilters()
-        filters.wikis = ["nowiki"]
-        var query = IndexFixture.query(vector: vector, filters: filters, lexicalLimit: 0)
+        let filter = try Filter(must: [.texts(.wiki, ["nowiki"])])
+        var query = IndexFixture.query(vector: vector, filter: filter, lexicalLimit: 0)
         query.vectorScan = .exact
         let process = try backend(of: store)
         let error = #expect(throws: SearchBoundReached.self) {
@@ -79,9 +78,8 @@ import Testing
         let store = fixture.store
         let process = try backend(of: store)
         let interruption = try #require(store.interruption)
-        var filters = SearchFilters()
-        filters.wikis = ["nowiki"]
-        let query = IndexFixture.query(vector: vector, filters: filters, lexicalLimit: 0)
+        let filter = try Filter(must: [.texts(.wiki, ["nowiki"])])
+        let query = IndexFixture.query(vector: vector, filter: filter, lexicalLimit: 0)
         let isStopped = Mutex(false)
         let lane = Lane(name: "stopper")
         try lane.post {

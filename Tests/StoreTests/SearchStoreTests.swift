@@ -46,11 +46,13 @@ import Testing
         try writer.refreshLexemes(timeoutMilliseconds: limit)
 
         let planner = try fixture.connect(SearchStore.sessionSettings)
-        let plan = try planner.script("EXPLAIN (GENERIC_PLAN) " + HybridSearch.sql, timeoutMilliseconds: limit)
-            .compactMap { $0[0] }.joined(separator: "\n")
-        #expect(plan.contains("Index Scan using passages_embedding on passages"), "\(plan)")
-        #expect(plan.contains("Bitmap Index Scan on passages_words"), "\(plan)")
-        #expect(!plan.contains("Seq Scan on passages"), "\(plan)")
+        for sql in [HybridSearch.sql, TestedHybridSearch.sql] {
+            let plan = try planner.script("EXPLAIN (GENERIC_PLAN) " + sql, timeoutMilliseconds: limit)
+                .compactMap { $0[0] }.joined(separator: "\n")
+            #expect(plan.contains("Index Scan using passages_embedding on passages"), "\(plan)")
+            #expect(plan.contains("Bitmap Index Scan on passages_words"), "\(plan)")
+            #expect(!plan.contains("Seq Scan on passages"), "\(plan)")
+        }
 
         let store = fixture.store
         var recalls: [Double] = []
@@ -66,20 +68,18 @@ import Testing
             }
             #expect(scores == scores.sorted(by: >))
 
-            var wide = SearchFilters()
-            wide.wikis = ["dewiki", "frwiki"]
+            let wide = try Filter(must: [.texts(.wiki, ["dewiki", "frwiki"])])
             let german = try store.candidates(
-                for: IndexFixture.query(vector: query, filters: wide, lexicalLimit: 0), timeoutMilliseconds: limit)
+                for: IndexFixture.query(vector: query, filter: wide, lexicalLimit: 0), timeoutMilliseconds: limit)
             #expect(german.candidates.allSatisfy { $0.wiki == "dewiki" })
             recalls.append(
                 recall(
                     german.nearest,
                     Array(order.filter { $0.isMultiple(of: 3) && !$0.isMultiple(of: 300) }.prefix(100))))
 
-            var narrow = SearchFilters()
-            narrow.wikis = ["rarewiki"]
+            let narrow = try Filter(must: [.texts(.wiki, ["rarewiki"])])
             let rare = try store.candidates(
-                for: IndexFixture.query(vector: query, filters: narrow, lexicalLimit: 0), timeoutMilliseconds: limit)
+                for: IndexFixture.query(vector: query, filter: narrow, lexicalLimit: 0), timeoutMilliseconds: limit)
             #expect(rare.nearest == order.filter { $0.isMultiple(of: 300) }.map { "doc-\($0)" })
         }
         let mean = recalls.reduce(0, +) / Double(recalls.count)
@@ -101,28 +101,27 @@ import Testing
         _ = try fixture.writer.write(documents, timeoutMilliseconds: limit)
         let store = fixture.store
 
-        var cases: [(SearchFilters, (Int) -> Bool)] = [(SearchFilters(), { _ in true })]
-        func add(_ change: (inout SearchFilters) -> Void, _ passes: @escaping (Int) -> Bool) {
-            var filters = SearchFilters()
-            change(&filters)
-            cases.append((filters, passes))
-        }
-        add({ $0.wikis = ["dewiki"] }, { $0 >= 20 })
-        add({ $0.languages = ["en", "fr"] }, { $0 < 20 })
-        add({ $0.types = ["new"] }, { $0.isMultiple(of: 5) })
-        add({ $0.isBot = false }, { !$0.isMultiple(of: 2) })
-        add({ $0.fromMilliseconds = 1_700_000_010_000 }, { $0 >= 10 })
-        add({ $0.toMilliseconds = 1_700_000_010_000 }, { $0 < 10 })
-        add({ $0.collection = "other" }, { _ in false })
-        add({ $0.collection = "wikimedia.recentchange" }, { _ in true })
-        for (filters, passes) in cases {
+        let border: Int64 = 1_700_000_010_000
+        let cases: [(Filter, (Int) -> Bool)] = [
+            (.all, { _ in true }),
+            (try Filter(must: [.texts(.wiki, ["dewiki"])]), { $0 >= 20 }),
+            (try Filter(must: [.texts(.lang, ["en", "fr"])]), { $0 < 20 }),
+            (try Filter(must: [.texts(.type, ["new"])]), { $0.isMultiple(of: 5) }),
+            (try Filter(must: [.equals(.isBot, .bool(false))]), { !$0.isMultiple(of: 2) }),
+            (try Filter(time: Filter.TimeRange(from: border)), { $0 >= 10 }),
+            (try Filter(time: Filter.TimeRange(to: border)), { $0 < 10 }),
+            (try Filter(scope: Filter.Scope(collections: ["other"])), { _ in false }),
+            (try Filter(scope: Filter.Scope(collections: ["wikimedia.recentchange"])), { _ in true }),
+        ]
+        for (filter, passes) in cases {
+            #expect(!FilterBinding(filter).hasTests, "\(filter) needs no statement of its own")
             let found = try store.candidates(
-                for: IndexFixture.query("river", vector: vector, filters: filters), timeoutMilliseconds: limit)
+                for: IndexFixture.query("river", vector: vector, filter: filter), timeoutMilliseconds: limit)
             let wanted = Set((0..<40).filter(passes).map { "doc-\($0)" })
-            #expect(Set(found.nearest) == wanted, "\(filters)")
-            #expect(Set(found.best) == wanted, "\(filters)")
-            let recent = try store.recent(RecentQuery(limit: 100, filters: filters), timeoutMilliseconds: limit)
-            #expect(Set(recent.documents.map(\.document.docID)) == wanted, "\(filters)")
+            #expect(Set(found.nearest) == wanted, "\(filter)")
+            #expect(Set(found.best) == wanted, "\(filter)")
+            let recent = try store.recent(RecentQuery(limit: 100, filter: filter), timeoutMilliseconds: limit)
+            #expect(Set(recent.documents.map(\.document.docID)) == wanted, "\(filter)")
         }
     }
 
@@ -233,7 +232,13 @@ import Testing
         try prepare(VectorSearch.self)
         try prepare(ExactVectorSearch.self)
         try prepare(LexicalSearch.self)
+        try prepare(TestedHybridSearch.self)
+        try prepare(TestedExactHybridSearch.self)
+        try prepare(TestedVectorSearch.self)
+        try prepare(TestedExactVectorSearch.self)
+        try prepare(TestedLexicalSearch.self)
         try prepare(RecentDocuments.self)
+        try prepare(TestedRecentDocuments.self)
         try prepare(PlanWithValues.self)
         try prepare(ReadIndexStatus.self)
         try prepare(SaveAnswer.self)

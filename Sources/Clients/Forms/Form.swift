@@ -70,6 +70,55 @@ package struct Form<Value: Sendable>: Sendable {
         return Form(schema: schema, isList: isList, json: json, read: checked, readTexts: texts)
     }
 
+    /// The same, read as something else that is made of it.
+    ///
+    /// - Parameters:
+    ///   - json: writes a value back, for defaults.
+    ///   - convert: called for a value without faults; notes some and gives nil where nothing can be made of it.
+    package func converted<Other: Sendable>(
+        json: @escaping @Sendable (Other) -> JSONValue = { _ in .object([]) },
+        _ convert: @escaping @Sendable (Value, inout InputReading) -> Other?
+    ) -> Form<Other> {
+        let read = self.read
+        var texts: Form<Other>.ReadTexts?
+        if let readTexts {
+            texts = { values, reading in
+                let before = reading.faults.count
+                guard let value = readTexts(values, &reading), reading.faults.count == before else { return nil }
+                return convert(value, &reading)
+            }
+        }
+        return Form<Other>(
+            schema: schema, isList: isList, json: json,
+            read: { value, reading in
+                let before = reading.faults.count
+                guard let value = read(value, &reading), reading.faults.count == before else { return nil }
+                return convert(value, &reading)
+            }, readTexts: texts)
+    }
+
+    /// The same as a parameter whose text is JSON.
+    package var asJSONText: Form<Value> {
+        let read = self.read
+        var text = Schema.string()
+        text["contentMediaType"] = .string("application/json")
+        text["contentSchema"] = schema.json
+        return Form(
+            schema: Schema(text.keywords, uses: [schema]), json: json, read: read,
+            readTexts: { texts, reading in
+                guard let text = texts.first else { return nil }
+                do throws(JSONError) {
+                    return read(try JSONValue.parse(Array(text.utf8), maxDepth: Self.textDepthMax), &reading)
+                } catch {
+                    reading.fault("json_invalid", "must be JSON: \(error)", input: .string(text))
+                    return nil
+                }
+            })
+    }
+
+    /// Nesting of JSON in a parameter.
+    private static var textDepthMax: Int { 16 }
+
     /// The same under a name of its own among the document's schemas.
     package func named(_ name: String) -> Form<Value> {
         var form = self

@@ -7,7 +7,7 @@ package struct CandidateQuery: Sendable {
     package var text: String
     /// The query's vector, L2-normalised; nil leaves the vector arm out.
     package var vector: [Float]?
-    package var filters: SearchFilters
+    package var filter: Filter
     /// Candidates of the vector arm at most; 0 leaves it out.
     package var vectorLimit: Int
     /// Candidates of the lexical arm at most; 0 leaves it out.
@@ -30,13 +30,13 @@ package struct CandidateQuery: Sendable {
     }
 
     package init(
-        text: String, vector: [Float]?, filters: SearchFilters = SearchFilters(),
+        text: String, vector: [Float]?, filter: Filter = .all,
         vectorLimit: Int = SearchLimits.candidatesPerArm, lexicalLimit: Int = SearchLimits.candidatesPerArm,
         generation: Int64? = nil, indexVersion: Int64? = nil
     ) {
         self.text = text
         self.vector = vector
-        self.filters = filters
+        self.filter = filter
         self.vectorLimit = vectorLimit
         self.lexicalLimit = lexicalLimit
         self.generation = generation

@@ -24,7 +24,7 @@ package struct RecentQuery: Sendable {
     /// At most so many.
     package var limit: Int
     /// As for a search.
-    package var filters: SearchFilters
+    package var filter: Filter
     /// The generation to read; nil is the active one.
     package var generation: Int64?
     /// Only those of later index transactions; nil for all.
@@ -33,11 +33,11 @@ package struct RecentQuery: Sendable {
     package var before: RecentPosition?
 
     package init(
-        limit: Int, filters: SearchFilters = SearchFilters(), generation: Int64? = nil, afterIndexVersion: Int64? = nil,
+        limit: Int, filter: Filter = .all, generation: Int64? = nil, afterIndexVersion: Int64? = nil,
         before: RecentPosition? = nil
     ) {
         self.limit = limit
-        self.filters = filters
+        self.filter = filter
         self.generation = generation
         self.afterIndexVersion = afterIndexVersion
         self.before = before

@@ -97,15 +97,7 @@ extension SearchRequest {
         writer.beginArray()
         writer.string(query)
         writer.string(mode.rawValue)
-        for list in [filters.wikis, filters.languages, filters.types] {
-            writer.beginArray()
-            for value in list.sorted() { writer.string(value) }
-            writer.endArray()
-        }
-        writer.string(filters.isBot.map(String.init) ?? "")
-        writer.string(filters.fromMilliseconds.map(String.init) ?? "")
-        writer.string(filters.toMilliseconds.map(String.init) ?? "")
-        writer.string(filters.collection.map { "=" + $0 } ?? "")
+        writer.raw(filter.encoding)
         writer.endArray()
         return StableHash.of(writer.bytes)
     }

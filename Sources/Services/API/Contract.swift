@@ -38,7 +38,7 @@ enum Contract {
         input: InputForm(
             SearchRequest(query: ""),
             body: BodyForm(
-                \.self, SearchRequest.form,
+                \.self, SearchInput.form,
                 examples: [
                     ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
                     (
@@ -61,7 +61,7 @@ enum Contract {
         input: InputForm(
             AnswerRequest(),
             body: BodyForm(
-                \.self, AnswerRequest.form,
+                \.self, AnswerInput.form,
                 examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
         replies: [
             EndpointReply(
@@ -156,7 +156,7 @@ extension SearchAPI {
             Contract.search,
             async: { [self] input, request in
                 let deadline = deadline()
-                let kind: WorkKind = input.filters == SearchFilters() ? .search : .filtered
+                let kind: WorkKind = input.filter.takesAll ? .search : .filtered
                 return try await working(kind, request, deadline: deadline) {
                     try await search(input, deadline: deadline)
                 }

@@ -25,7 +25,9 @@ struct RecentDocuments: PostgresStatement {
     /// Rows that one call walks at most.
     static let rowsMax = 2_000
     static let name = "recent_documents"
-    static let sql = """
+    static let sql = make(SearchSQL.filters)
+    static func make(_ filters: String) -> String {
+        """
         WITH snapshot AS MATERIALIZED (
             \(SearchSQL.servedGeneration("$10"))
         ), found AS MATERIALIZED (
@@ -38,7 +40,7 @@ struct RecentDocuments: PostgresStatement {
                 ORDER BY g.from_version DESC, g.passage_id DESC LIMIT \(rowsMax)
             ) g
             CROSS JOIN LATERAL (
-                SELECT * FROM passages p WHERE p.id = g.passage_id AND p.passage = 0 AND \(SearchSQL.filters) LIMIT 1
+                SELECT * FROM passages p WHERE p.id = g.passage_id AND p.passage = 0 AND \(filters) LIMIT 1
             ) p
             WHERE g.to_version IS NULL
             ORDER BY g.from_version DESC, g.passage_id DESC LIMIT $1
@@ -53,6 +55,7 @@ struct RecentDocuments: PostgresStatement {
         SELECT s.generation, f.*, e.from_version, e.passage_id
         FROM snapshot s LEFT JOIN found f ON true LEFT JOIN edge e ON true
         """
+    }
     private static let walked = """
         g.generation = (SELECT generation FROM snapshot) AND g.from_version > coalesce($2, -1)
             AND (g.from_version, g.passage_id)
@@ -62,6 +65,7 @@ struct RecentDocuments: PostgresStatement {
         .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8, .int8,
     ]
     let query: RecentQuery
+    let filter: FilterBinding
 
     struct Row {
         let generation: Int64
@@ -75,7 +79,7 @@ struct RecentDocuments: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(Int64(Self.rowLimit(query)))
         parameters.append(query.afterIndexVersion)
-        FilterValues.bind(query.filters, into: &parameters)
+        filter.bind(into: &parameters)
         parameters.append(query.generation)
         parameters.append(query.before?.indexVersion)
         parameters.append(query.before?.passageID)
@@ -112,5 +116,23 @@ struct RecentDocuments: PostgresStatement {
         return RecentPage(
             documents: documents, generation: generation, next: edge,
             isCutShort: edge != nil && documents.count < limit)
+    }
+}
+
+/// The same with tests on attributes, which are asked of every row that is walked.
+struct TestedRecentDocuments: PostgresStatement {
+    static let name = "recent_documents_tested"
+    static let sql = RecentDocuments.make("\(SearchSQL.filters) AND \(SearchSQL.tests("$13"))")
+    static let parameterTypes = RecentDocuments.parameterTypes + [.jsonb]
+    let query: RecentQuery
+    let filter: FilterBinding
+
+    func bind(into parameters: inout PostgresParameters) {
+        RecentDocuments(query: query, filter: filter).bind(into: &parameters)
+        filter.bindTests(into: &parameters)
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> RecentDocuments.Row {
+        try RecentDocuments.decode(row)
     }
 }

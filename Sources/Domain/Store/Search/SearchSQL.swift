@@ -7,7 +7,7 @@ import Retrieval
 /// Limits stand in the text because a plan for an unknown limit would not use the vector index.
 enum SearchSQL {
     /// How the vector arm finds its candidates.
-    enum VectorArm {
+    enum VectorArm: Sendable {
         /// Through HNSW, going on until the filters leave enough (`hnsw.iterative_scan`) or `hnsw.max_scan_tuples`.
         case approximate
         /// All rows that pass the filters; for filters so narrow that the index search finds too few.
@@ -26,16 +26,33 @@ enum SearchSQL {
     /// Best rows that are looked at until enough are visible; the others belong to other generations or versions.
     static let visibilityRowsMax = 1_000
 
-    /// Parameter types of `$1`…`$12`, and of `$13` where there is a vector arm.
-    static let types: [PostgresType] = [
-        .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8, .text,
-    ]
+    /// What a search statement has in it.
+    struct Parts: Sendable {
+        /// Nil: no vector arm.
+        var vector: VectorArm?
+        var lexical: Bool
+        /// Whether there is a parameter for tests on attributes that have none of their own.
+        var tests = false
+    }
 
-    static func make(vector: VectorArm?, lexical: Bool) -> String {
+    /// `$1`…`$12`, `$13` where there is a vector arm, and the tests behind them.
+    static func types(_ parts: Parts) -> [PostgresType] {
+        var types: [PostgresType] = [
+            .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
+            .text,
+        ]
+        if parts.vector != nil { types.append(.inferred) }
+        if parts.tests { types.append(.jsonb) }
+        return types
+    }
+
+    static func make(_ parts: Parts) -> String {
+        let place = parts.vector == nil ? "$13" : "$14"
+        let filters = parts.tests ? "\(filters) AND \(tests(place))" : filters
         let vectorArm =
-            switch vector {
-            case .approximate: approximateArm
-            case .exact: exactArm
+            switch parts.vector {
+            case .approximate: approximateArm(filters)
+            case .exact: exactArm(filters)
             case nil: emptyArm
             }
         return """
@@ -46,7 +63,7 @@ enum SearchSQL {
             ), vector_arm AS MATERIALIZED (
                 SELECT id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(lexical ? terms : ""), lexical_best AS MATERIALIZED (\(lexical ? lexicalArm : emptyArm)
+            )\(parts.lexical ? terms : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? lexicalArm(filters) : emptyArm)
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
@@ -96,15 +113,18 @@ enum SearchSQL {
         """
     }
 
-    private static let approximateArm = """
+    private static func approximateArm(_ filters: String) -> String {
+        """
 
         SELECT p.id, p.embedding <=> $13::halfvec AS distance
         FROM passages p \(visible("p.id"))
         WHERE \(filters)
         ORDER BY p.embedding <=> $13::halfvec LIMIT \(armLimit)
         """
+    }
 
-    private static let exactArm = """
+    private static func exactArm(_ filters: String) -> String {
+        """
 
         SELECT e.id, e.embedding <=> $13::halfvec AS distance
         FROM (
@@ -113,6 +133,7 @@ enum SearchSQL {
         ) e
         ORDER BY 2 LIMIT \(armLimit)
         """
+    }
 
     private static let emptyArm = "SELECT NULL::bigint AS id, NULL::double precision AS distance WHERE false"
 
@@ -133,7 +154,8 @@ enum SearchSQL {
         """#
 
     /// Each word's rank times its rarity, summed; like BM25 in spirit, with what Postgres has.
-    private static let lexicalArm = """
+    private static func lexicalArm(_ filters: String) -> String {
+        """
 
         SELECT r.id, r.score AS distance
         FROM (
@@ -144,38 +166,28 @@ enum SearchSQL {
         ) r \(visible("r.id"))
         ORDER BY r.score DESC, r.id DESC LIMIT \(armLimit)
         """
-}
-
-/// The values of a search, and the rows it gives: the same for all its statements.
-struct SearchValues: Sendable {
-    let query: CandidateQuery
-
-    func bind(into parameters: inout PostgresParameters, withVector: Bool) {
-        let filters = query.filters
-        parameters.append(query.generation)
-        parameters.append(query.indexVersion)
-        FilterValues.bind(filters, into: &parameters)
-        parameters.append(Int64(max(0, min(query.vectorLimit, SearchSQL.armLimit))))
-        parameters.append(Int64(max(0, min(query.lexicalLimit, SearchSQL.armLimit))))
-        parameters.append(IndexText.clean(query.text))
-        if withVector { parameters.append(halfVector: query.vector) }
     }
 }
 
-/// Binds the seven values of ``SearchSQL/filters``.
-enum FilterValues {
-    static func bind(_ filters: SearchFilters, into parameters: inout PostgresParameters) {
-        for values in [filters.wikis, filters.languages, filters.types] {
-            if values.isEmpty {
-                parameters.appendNull()
-            } else {
-                parameters.append(values.map { IndexText.clean($0) })
-            }
-        }
-        parameters.append(filters.isBot)
-        parameters.append(timestampMilliseconds: filters.fromMilliseconds)
-        parameters.append(timestampMilliseconds: filters.toMilliseconds)
-        parameters.append(filters.collection.map { IndexText.clean($0) })
+/// The values of a search: the same for all its statements.
+struct SearchValues: Sendable {
+    let query: CandidateQuery
+    let filter: FilterBinding
+
+    init(query: CandidateQuery) {
+        self.query = query
+        filter = FilterBinding(query.filter)
+    }
+
+    func bind(_ parts: SearchSQL.Parts, into parameters: inout PostgresParameters) {
+        parameters.append(query.generation)
+        parameters.append(query.indexVersion)
+        filter.bind(into: &parameters)
+        parameters.append(Int64(max(0, min(query.vectorLimit, SearchSQL.armLimit))))
+        parameters.append(Int64(max(0, min(query.lexicalLimit, SearchSQL.armLimit))))
+        parameters.append(IndexText.clean(query.text))
+        if parts.vector != nil { parameters.append(halfVector: query.vector) }
+        if parts.tests { filter.bindTests(into: &parameters) }
     }
 }
 

@@ -1,54 +1,106 @@
 import Postgres
 import Retrieval
 
-/// Both arms, the vector arm through HNSW.
-struct HybridSearch: PostgresStatement {
-    static let name = "search_hybrid"
-    static let sql = SearchSQL.make(vector: .approximate, lexical: true)
-    static let parameterTypes = SearchSQL.types + [.inferred]
-    let values: SearchValues
-    func bind(into parameters: inout PostgresParameters) { values.bind(into: &parameters, withVector: true) }
+/// A search: its SQL, types and values follow from its parts.
+protocol SearchStatement: PostgresStatement where Row == SearchRow {
+    static var parts: SearchSQL.Parts { get }
+    var values: SearchValues { get }
+    init(values: SearchValues)
+}
+
+extension SearchStatement {
+    func bind(into parameters: inout PostgresParameters) { values.bind(Self.parts, into: &parameters) }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+}
+
+/// Both arms, the vector arm through HNSW.
+struct HybridSearch: SearchStatement {
+    static let name = "search_hybrid"
+    static let parts = SearchSQL.Parts(vector: .approximate, lexical: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
+}
+
+/// The same with tests on attributes.
+struct TestedHybridSearch: SearchStatement {
+    static let name = "search_hybrid_tested"
+    static let parts = SearchSQL.Parts(vector: .approximate, lexical: true, tests: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
 }
 
 /// Both arms, the vector arm over all rows that pass the filters.
-struct ExactHybridSearch: PostgresStatement {
+struct ExactHybridSearch: SearchStatement {
     static let name = "search_hybrid_exact"
-    static let sql = SearchSQL.make(vector: .exact, lexical: true)
-    static let parameterTypes = SearchSQL.types + [.inferred]
+    static let parts = SearchSQL.Parts(vector: .exact, lexical: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
     let values: SearchValues
-    func bind(into parameters: inout PostgresParameters) { values.bind(into: &parameters, withVector: true) }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+}
+
+/// The same with tests on attributes.
+struct TestedExactHybridSearch: SearchStatement {
+    static let name = "search_hybrid_exact_tested"
+    static let parts = SearchSQL.Parts(vector: .exact, lexical: true, tests: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
 }
 
 /// The vector arm alone, through HNSW.
-struct VectorSearch: PostgresStatement {
+struct VectorSearch: SearchStatement {
     static let name = "search_vector"
-    static let sql = SearchSQL.make(vector: .approximate, lexical: false)
-    static let parameterTypes = SearchSQL.types + [.inferred]
+    static let parts = SearchSQL.Parts(vector: .approximate, lexical: false)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
     let values: SearchValues
-    func bind(into parameters: inout PostgresParameters) { values.bind(into: &parameters, withVector: true) }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+}
+
+/// The same with tests on attributes.
+struct TestedVectorSearch: SearchStatement {
+    static let name = "search_vector_tested"
+    static let parts = SearchSQL.Parts(vector: .approximate, lexical: false, tests: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
 }
 
 /// The vector arm alone, over all rows that pass the filters.
-struct ExactVectorSearch: PostgresStatement {
+struct ExactVectorSearch: SearchStatement {
     static let name = "search_vector_exact"
-    static let sql = SearchSQL.make(vector: .exact, lexical: false)
-    static let parameterTypes = SearchSQL.types + [.inferred]
+    static let parts = SearchSQL.Parts(vector: .exact, lexical: false)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
     let values: SearchValues
-    func bind(into parameters: inout PostgresParameters) { values.bind(into: &parameters, withVector: true) }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+}
+
+/// The same with tests on attributes.
+struct TestedExactVectorSearch: SearchStatement {
+    static let name = "search_vector_exact_tested"
+    static let parts = SearchSQL.Parts(vector: .exact, lexical: false, tests: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
 }
 
 /// The lexical arm alone.
-struct LexicalSearch: PostgresStatement {
+struct LexicalSearch: SearchStatement {
     static let name = "search_lexical"
-    static let sql = SearchSQL.make(vector: nil, lexical: true)
-    static let parameterTypes = SearchSQL.types
+    static let parts = SearchSQL.Parts(vector: nil, lexical: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
     let values: SearchValues
-    func bind(into parameters: inout PostgresParameters) { values.bind(into: &parameters, withVector: false) }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+}
+
+/// The same with tests on attributes.
+struct TestedLexicalSearch: SearchStatement {
+    static let name = "search_lexical_tested"
+    static let parts = SearchSQL.Parts(vector: nil, lexical: true, tests: true)
+    static let sql = SearchSQL.make(parts)
+    static let parameterTypes = SearchSQL.types(parts)
+    let values: SearchValues
 }
 
 /// How far the index is.

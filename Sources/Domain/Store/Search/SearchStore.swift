@@ -60,15 +60,15 @@ package final class SearchStore: RetrievalStore {
         let wantsVector = query.vector != nil && query.vectorLimit > 0
         let wantsLexical = query.lexicalLimit > 0
         guard wantsVector else {
-            return try set(connection.run(LexicalSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
+            return try search(LexicalSearch.self, TestedLexicalSearch.self, values, timeoutMilliseconds)
         }
         if query.vectorScan == .exact {
             return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
         }
         var found =
             wantsLexical
-            ? try set(connection.run(HybridSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
-            : try set(connection.run(VectorSearch(values: values), timeoutMilliseconds: timeoutMilliseconds))
+            ? try search(HybridSearch.self, TestedHybridSearch.self, values, timeoutMilliseconds)
+            : try search(VectorSearch.self, TestedVectorSearch.self, values, timeoutMilliseconds)
         let nearest = found.candidates.count { $0.vector != nil }
         guard found.isGenerationServed, nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
         guard query.vectorScan == .automatic else {
@@ -80,7 +80,13 @@ package final class SearchStore: RetrievalStore {
 
     /// See ``RetrievalStore``; at most ``RecentDocuments/limitMax`` documents out of ``RecentDocuments/rowsMax`` rows.
     package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
-        let rows = try connection.run(RecentDocuments(query: query), timeoutMilliseconds: timeoutMilliseconds)
+        let filter = FilterBinding(query.filter)
+        let rows =
+            filter.hasTests
+            ? try connection.run(
+                TestedRecentDocuments(query: query, filter: filter), timeoutMilliseconds: timeoutMilliseconds)
+            : try connection.run(
+                RecentDocuments(query: query, filter: filter), timeoutMilliseconds: timeoutMilliseconds)
         return RecentDocuments.page(of: rows, for: query)
     }
 
@@ -145,21 +151,10 @@ package final class SearchStore: RetrievalStore {
         _ values: SearchValues, withLexical: Bool, timeoutMilliseconds: Int
     ) throws -> CandidateSet {
         let bound = max(1, timeoutMilliseconds)
-        var batch = PostgresBatch()
-        batch.add(PlanWithValues(statementMilliseconds: bound))
-        // The server's limit is to come first: the connection then stays as it is.
-        let patience = bound + Self.exactMarginMilliseconds
         do throws(IndexError) {
-            if withLexical {
-                let slot = batch.add(ExactHybridSearch(values: values))
-                return try connection.run(batch, timeoutMilliseconds: patience) {
-                    results throws(PostgresError) in set(try results.rows(slot))
-                }
-            }
-            let slot = batch.add(ExactVectorSearch(values: values))
-            return try connection.run(batch, timeoutMilliseconds: patience) {
-                results throws(PostgresError) in set(try results.rows(slot))
-            }
+            return withLexical
+                ? try exact(ExactHybridSearch.self, TestedExactHybridSearch.self, values, bound)
+                : try exact(ExactVectorSearch.self, TestedExactVectorSearch.self, values, bound)
         } catch {
             guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
                 throw error
@@ -168,7 +163,35 @@ package final class SearchStore: RetrievalStore {
         }
     }
 
+    /// In a transaction of its own, whose statements have at most `bound` milliseconds each.
+    private func exact<Plain: SearchStatement, Tested: SearchStatement>(
+        _ plain: Plain.Type, _ tested: Tested.Type, _ values: SearchValues, _ bound: Int
+    ) throws(IndexError) -> CandidateSet {
+        values.filter.hasTests
+            ? try planned(Tested(values: values), bound) : try planned(Plain(values: values), bound)
+    }
+
+    private func planned(_ statement: some SearchStatement, _ bound: Int) throws(IndexError) -> CandidateSet {
+        var batch = PostgresBatch()
+        batch.add(PlanWithValues(statementMilliseconds: bound))
+        let slot = batch.add(statement)
+        // The server's limit is to come first: the connection then stays as it is.
+        let patience = bound + Self.exactMarginMilliseconds
+        return try connection.run(batch, timeoutMilliseconds: patience) {
+            results throws(PostgresError) in set(try results.rows(slot))
+        }
+    }
+
     private static let exactMarginMilliseconds = 500
+
+    /// The plain statement, whose parameters are enough for most filters, or the one with tests.
+    private func search<Plain: SearchStatement, Tested: SearchStatement>(
+        _ plain: Plain.Type, _ tested: Tested.Type, _ values: SearchValues, _ timeoutMilliseconds: Int
+    ) throws -> CandidateSet {
+        values.filter.hasTests
+            ? set(try connection.run(Tested(values: values), timeoutMilliseconds: timeoutMilliseconds))
+            : set(try connection.run(Plain(values: values), timeoutMilliseconds: timeoutMilliseconds))
+    }
 
     private func set(_ rows: [SearchRow]) -> CandidateSet {
         CandidateSet(

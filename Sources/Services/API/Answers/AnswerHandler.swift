@@ -127,7 +127,6 @@ extension SearchAPI {
     }
 
     private static func json(of request: AnswerRequest) -> [UInt8] {
-        let filters = request.search.filters
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("query")
@@ -137,28 +136,7 @@ extension SearchAPI {
         writer.key("mode")
         writer.string(request.search.mode.rawValue)
         writer.key("filters")
-        writer.beginObject()
-        for (name, values) in [("wiki", filters.wikis), ("lang", filters.languages), ("type", filters.types)]
-        where !values.isEmpty {
-            writer.key(dynamic: name)
-            writer.beginArray()
-            for value in values { writer.string(value) }
-            writer.endArray()
-        }
-        if let isBot = filters.isBot {
-            writer.key("is_bot")
-            writer.bool(isBot)
-        }
-        for (name, time) in [("from", filters.fromMilliseconds), ("to", filters.toMilliseconds)] {
-            guard let time else { continue }
-            writer.key(dynamic: name)
-            writer.time(time)
-        }
-        if let collection = filters.collection {
-            writer.key("collection")
-            writer.string(collection)
-        }
-        writer.endObject()
+        writer.raw(request.search.filter.encoding)
         writer.key("max_tokens")
         writer.integer(request.maxTokens)
         writer.endObject()

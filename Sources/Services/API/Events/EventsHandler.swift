@@ -14,9 +14,9 @@ extension SearchAPI {
 
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let narrowing = EventTextFilter(input.filters)
+        let (filter, narrowing) = try input.feed.checked().split
         let query = RecentQuery(
-            limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filters: input.filters.index,
+            limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filter: filter,
             generation: input.cursor?.generation,
             afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
         let (status, found) = try await feedStores.run(deadline: deadline) { store, timeout in
@@ -59,13 +59,13 @@ extension SearchAPI {
 extension RecentPage {
     /// The first documents that pass a filter which the index does not know; the next page goes on behind the last one
     /// looked at.
-    fileprivate func narrowed(to limit: Int, by filter: EventTextFilter) -> RecentPage {
+    fileprivate func narrowed(to limit: Int, by filter: FeedFilter) -> RecentPage {
         var taken: [RecentDocument] = []
         var examined = 0
         while examined < documents.count, taken.count < limit {
             let document = documents[examined]
             examined += 1
-            if filter.takes(text: document.document.text, namespace: document.document.namespace) {
+            if filter.takes(document.document) {
                 taken.append(document)
             }
         }

@@ -28,7 +28,7 @@ extension SearchAPI {
         case .exact: return try await exactCandidates(for: query, deadline: deadline)
         case .index, .absent:
             let query = query.scanning(.approximate)
-            let pool = query.filters == SearchFilters() ? stores : filteredStores
+            let pool = query.filter.takesAll ? stores : filteredStores
             let found = try await pool.run(deadline: deadline) { store, timeout in
                 try store.candidates(for: query, timeoutMilliseconds: timeout)
             }
@@ -46,7 +46,7 @@ extension SearchAPI {
         let whole: @Sendable (CandidateSet) -> FoundCandidates = {
             FoundCandidates(set: $0, vectorPart: isAsked ? .index : .absent, isComplete: true)
         }
-        if query.filters != SearchFilters() {
+        if !query.filter.takesAll {
             return try await filteredStores.run(deadline: deadline) { store, timeout in
                 let found = try store.candidates(for: first, timeoutMilliseconds: timeout)
                 guard isAsked, found.isVectorArmShort else { return whole(found) }

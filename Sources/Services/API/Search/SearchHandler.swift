@@ -74,7 +74,7 @@ extension SearchAPI {
             }
         }
         let query = CandidateQuery(
-            text: request.query, vector: vector, filters: request.filters,
+            text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)

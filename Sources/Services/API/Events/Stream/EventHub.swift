@@ -260,7 +260,7 @@ package final class EventHub: Sendable {
     ///   - pace: how fast the caller may read what lies behind the newest events; nil for any.
     ///   - isWelcome: asked now and then; a client that is not any more is cut.
     func serve(
-        _ filter: EventFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
+        _ filter: FeedFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
         for caller: StreamSeats.Caller?, pace: CatchUpPace? = nil, to writer: HTTPStreamWriter,
         isWelcome: @escaping @Sendable () -> Bool
     ) async throws {

@@ -1,4 +1,5 @@
 import Glibc
+package import Retrieval
 import Synchronization
 
 /// A text together with its lower-case form, which is made when a filter first asks for it, once for all of them.
@@ -57,33 +58,21 @@ package struct TopicEvent: Sendable, Equatable {
     /// The Gold line, one JSON object.
     package var line: [UInt8]
     package var docID: String
-    package var wiki: String
-    package var language: String
-    package var type: String
-    /// Nil where the source does not tell.
-    package var namespace: Int64?
-    package var isBot: Bool
-    package var collection: String
+    package var attributes: AttributeList
     package let text: FoldedText
     /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
     package var publishedAtMilliseconds: Int64?
 
     package init(
-        generation: Int64, partition: Int32, offset: Int64, line: [UInt8], docID: String = "", wiki: String,
-        language: String = "und", type: String, namespace: Int64? = nil, isBot: Bool, collection: String = "",
-        text: String, publishedAtMilliseconds: Int64? = nil
+        generation: Int64, partition: Int32, offset: Int64, line: [UInt8], docID: String = "",
+        attributes: AttributeList, text: String, publishedAtMilliseconds: Int64? = nil
     ) {
         self.generation = generation
         self.partition = partition
         self.offset = offset
         self.line = line
         self.docID = docID
-        self.wiki = wiki
-        self.language = language
-        self.type = type
-        self.namespace = namespace
-        self.isBot = isBot
-        self.collection = collection
+        self.attributes = attributes
         self.text = FoldedText(text)
         self.publishedAtMilliseconds = publishedAtMilliseconds
     }

@@ -4,6 +4,7 @@ import JSONScan
 import Kafka
 import KafkaAccess
 import Records
+import Retrieval
 
 /// Reads all topic partitions from the first document that may be new. Confined to one lane.
 final class GoldEventReader: EventReader {
@@ -204,14 +205,12 @@ final class GoldEventReader: EventReader {
             let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }), partition >= 0,
             let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
             offset < .max,
-            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string, let wiki = json["wiki"]?.string,
-            let type = json["type"]?.string,
-            let isBot = json["is_bot"]?.bool, let text = json["text"]?.string
+            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string,
+            let text = json["text"]?.string, let attributes = AttributeList(goldLine: json)
         else { return nil }
         return TopicEvent(
-            generation: generation, partition: partition, offset: offset, line: Array(value), docID: docID, wiki: wiki,
-            language: json["lang"]?.string ?? "und", type: type, namespace: json["namespace"]?.integer, isBot: isBot,
-            collection: json["collection"]?.string ?? "", text: text,
+            generation: generation, partition: partition, offset: offset, line: Array(value), docID: docID,
+            attributes: attributes, text: text,
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
     }
 }

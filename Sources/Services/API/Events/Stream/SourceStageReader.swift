@@ -2,6 +2,7 @@ import Bytes
 import JSONScan
 import Kafka
 import Records
+import Retrieval
 
 /// Follows the source's topic from its end on, for those who watch events on their way. Confined to one lane.
 ///
@@ -67,11 +68,11 @@ private struct RecordFields: ~Copyable {
     mutating func read(_ value: UnsafeRawBufferPointer, into step: inout StageStep) {
         guard value.count <= Self.bytesMax, parser.parseObject(value) == nil else { return }
         step.docID = text(0)
-        step.wiki = text(1)
-        step.type = text(2)
+        if let wiki = text(1) { step.attributes.set(.wiki, .string(wiki)) }
+        if let type = text(2) { step.attributes.set(.type, .string(type)) }
         let (namespace, bot) = (parser.field(3), parser.field(4))
-        if namespace.kind == .integer { step.namespace = namespace.integer }
-        if bot.kind == .bool { step.isBot = bot.integer != 0 }
+        if namespace.kind == .integer { step.attributes.set(.namespace, .integer(namespace.integer)) }
+        if bot.kind == .bool { step.attributes.set(.isBot, .bool(bot.integer != 0)) }
     }
 
     private func text(_ index: Int) -> String? {

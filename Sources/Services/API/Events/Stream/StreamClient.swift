@@ -7,7 +7,7 @@ import HTTPServer
 struct StreamClient: Sendable {
     let hub: EventHub
     let state: HubState
-    let filter: EventFilter
+    let filter: FeedFilter
     let stages: Set<StreamStage>
     /// Whose turn it takes where clients wait for each other.
     let caller: StreamSeats.Caller?

@@ -6,7 +6,7 @@ import JSONScan
 
 /// What `GET /stream` reads.
 struct StreamInput: Sendable {
-    var filters = EventFilters()
+    var feed = FeedInput()
     /// `is_bot` by its former name.
     var formerIsBot: Bool?
     var stages: [StreamStage] = []
@@ -16,10 +16,9 @@ struct StreamInput: Sendable {
 
     static let form = InputForm(
         StreamInput(),
-        EventFilters.parameters(
-            wikis: \.filters.index.wikis, languages: \.filters.index.languages, types: \.filters.index.types,
-            namespaces: \.filters.namespaces, isBot: \.filters.index.isBot, collection: \.filters.index.collection,
-            text: \.filters.text)
+        FeedInput.parameters(
+            wikis: \.feed.wikis, languages: \.feed.languages, types: \.feed.types, namespaces: \.feed.namespaces,
+            isBot: \.feed.isBot, collection: \.feed.collection, text: \.feed.text, filter: \.feed.filter)
             + [
                 Parameter(
                     .query, "bot", \.formerIsBot, Form<Bool>.bool.optional, "The former name of `is_bot`."),
@@ -35,19 +34,16 @@ struct StreamInput: Sendable {
                     "The id of the last event that was seen; the stream goes on behind it."),
             ])
 
-    /// - Throws: 422 where both names of a filter are given and differ.
-    func checked() throws(EndpointError) -> StreamInput {
-        guard let former = formerIsBot else { return self }
-        if let isBot = filters.index.isBot, isBot != former {
+    /// - Throws: 422 where both names of a filter are given and differ, or all filters together are too much.
+    func filter() throws(EndpointError) -> FeedFilter {
+        if let formerIsBot, let isBot = feed.isBot, isBot != formerIsBot {
             throw .invalid([
                 InputFault(
                     type: "value_error", location: [.name("query"), .name("bot")],
-                    message: "is the former name of is_bot, and differs from it", input: .bool(former))
+                    message: "is the former name of is_bot, and differs from it", input: .bool(formerIsBot))
             ])
         }
-        var input = self
-        input.filters.index.isBot = former
-        return input
+        return try feed.checked(formerIsBot: formerIsBot)
     }
 }
 
@@ -57,7 +53,7 @@ extension SearchAPI {
         guard let hub = dependencies.events else {
             throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
         }
-        let input = try input.checked()
+        let filter = try input.filter()
         // A stream has no end: without a bound they could hold every connection.
         let open = openStreams.wrappingAdd(1, ordering: .relaxed).newValue
         defer { openStreams.wrappingSubtract(1, ordering: .relaxed) }
@@ -71,7 +67,7 @@ extension SearchAPI {
         }
         defer { if let counted { streamSeats.leave(counted) } }
         try await hub.serve(
-            EventFilter(input.filters), after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
+            filter, after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
             for: caller, pace: counted == nil ? nil : catchUpPace, to: writer
         ) { [access] in
             access.isWelcome(request.headers)

@@ -1,4 +1,5 @@
 import Bytes
+package import Retrieval
 import Synchronization
 
 /// A step of an event on its way to being found.
@@ -21,26 +22,21 @@ package struct StageStep: Sendable {
     package var offset: Int64
     /// When, milliseconds since 1970: the broker's time of the record or document, this process's for `searchable`.
     package var atMilliseconds: Int64
-    package var wiki: String?
-    package var type: String?
-    package var namespace: Int64?
-    package var isBot: Bool?
+    /// Those that are known; the others are in ``event``, if anywhere.
+    package var attributes: AttributeList
     /// The document, from `committed` on.
     package var event: TopicEvent?
 
     package init(
         _ stage: StreamStage, docID: String?, partition: Int32, offset: Int64, atMilliseconds: Int64,
-        wiki: String? = nil, type: String? = nil, namespace: Int64? = nil, isBot: Bool? = nil
+        attributes: AttributeList = AttributeList()
     ) {
         self.stage = stage
         self.docID = docID
         self.partition = partition
         self.offset = offset
         self.atMilliseconds = atMilliseconds
-        self.wiki = wiki
-        self.type = type
-        self.namespace = namespace
-        self.isBot = isBot
+        self.attributes = attributes
     }
 
     init(_ stage: StreamStage, of event: TopicEvent, atMilliseconds: Int64) {
