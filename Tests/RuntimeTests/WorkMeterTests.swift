@@ -20,7 +20,7 @@ import Testing
         if let before, let after = ThreadTimes.now() { #expect(after.ran > before.ran) }
         let done = meter.nanoseconds
         // A database that computes for it is waited for, and is work.
-        meter.measure { usleep(20_000) }
+        meter.measure { _ = usleep(20_000) }
         #expect(meter.nanoseconds > done + 1_000_000)
     }
 }
