@@ -137,7 +137,7 @@ import Testing
         }
         #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
         #expect(try Settings(environment: ["API_ANONYMOUS_WORK": "0"]).apiAnonymousWork(processors: 4) == 0)
-        #expect(try Settings(environment: [:]).apiAnonymousWork(processors: 4) == 1_000)
+        #expect(try Settings(environment: [:]).apiAnonymousWork(processors: 4) == 2_400)
         let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
         #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
         // What comes through a proxy is counted on the loopback interface, too.

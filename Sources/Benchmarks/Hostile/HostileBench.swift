@@ -25,8 +25,8 @@ struct HostileBench {
     /// Numbers of edits, so that no two phases write the same.
     private static let editsPerPhase = 1_000_000
 
-    /// A quarter of the processors.
-    private static var anonymousWork: Int { 250 * max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    /// As it is by default elsewhere.
+    private static var anonymousWork: Int { 600 * max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     /// What `auto` stands for where strangers ask: on the loopback interface it would be any number.
     static func settings(addressRate: Int) -> [String: String] {

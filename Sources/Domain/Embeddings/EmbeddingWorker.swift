@@ -45,9 +45,9 @@ final class EmbeddingWorker: @unchecked Sendable {
         if finished.wait(timeout: .now() + .seconds(timeoutSeconds)) == .success { finished.signal() }
     }
 
-    /// How far batch workers stand back behind searches and all else where processors are scarce; about a third is theirs
-    /// then. A search waits for a few milliseconds of computing, an indexer for thousands.
-    private static let batchNiceness: Int32 = 5
+    /// How far batch workers stand back behind searches and all else where processors are scarce; about half of what
+    /// another thread gets is theirs then. A search waits for a few milliseconds of computing, an indexer for thousands.
+    private static let batchNiceness: Int32 = 3
 
     private func run() {
         // Linux keeps a niceness per thread (setpriority(2)).

@@ -213,7 +213,7 @@ package struct Settings: Sendable {
     /// Milliseconds of work a second that requests without a valid key may cause together; 0 = any.
     ///
     /// - Parameter processors: of this machine.
-    package func apiAnonymousWork(processors: Int) -> Int { apiAnonymousWorkGiven ?? 250 * max(1, processors) }
+    package func apiAnonymousWork(processors: Int) -> Int { apiAnonymousWorkGiven ?? 600 * max(1, processors) }
     /// Whether it was left to the program.
     package var isAnonymousWorkAutomatic: Bool { apiAnonymousWorkGiven == nil }
     /// Whether the limit was left to the program.

@@ -21,10 +21,10 @@ enum WorkKind: String, CaseIterable, Sendable {
     var percent: Int {
         switch self {
         case .search: 60
-        case .filtered: 10
-        case .feed: 10
-        case .trace: 10
-        case .answer: 10
+        case .filtered: 8
+        case .feed: 14
+        case .trace: 6
+        case .answer: 12
         }
     }
 }
