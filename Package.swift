@@ -274,7 +274,8 @@ let package = Package(
         tests(
             "APITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
             uses: [
-                "API", "Access", "EventLoop", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval", "Records",
+                "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval",
+                "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "Concurrency", "ServiceLifecycle",
                 "Telemetry", "Health", "Kafka", "Bytes",
             ]),

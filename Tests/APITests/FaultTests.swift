@@ -1,4 +1,4 @@
-import API
+@testable import API
 import Concurrency
 import HTTPEndpoints
 import HTTPServer

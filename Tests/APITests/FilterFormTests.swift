@@ -1,4 +1,5 @@
 import Bytes
+import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan

@@ -1,5 +1,5 @@
 import Bytes
-import HTTPEndpoints
+import Forms
 import JSONScan
 import Records
 import Retrieval
