@@ -24,6 +24,7 @@ package final class WorkMeter: Sendable {
     /// The work so far.
     package var nanoseconds: Int64 { sum.load(ordering: .relaxed) }
 
+    /// Adds work that was measured elsewhere.
     package func add(nanoseconds: Int64) {
         sum.wrappingAdd(nanoseconds, ordering: .relaxed)
     }
