@@ -73,7 +73,8 @@ struct LakeBench {
     private func compare(
         _ inputs: [LakeInput], _ baseline: LakeBaseline, _ folder: String
     ) async throws -> (figures: [BenchFigure], lake: String) {
-        let transform = TransformSettings(template: try TextTemplate(TextTemplate.standard))
+        // The C++ loop writes the lines of this version.
+        let transform = TransformSettings(codeVersion: .second, template: try TextTemplate(TextTemplate.standard))
         var hasher = try LibraryHasher()
         let logicVersion = try transform.logicVersion(hasher: &hasher)
         let lane = Lane(name: "bench")

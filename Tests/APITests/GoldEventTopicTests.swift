@@ -290,13 +290,11 @@ extension TopicItem {
             try await eventually { String(decoding: metrics.render(), as: UTF8.self).contains(line + "\n") }
         }
         let request = HTTPRequest(target: "/stream", headers: ["Last-Event-ID": "0:281,1:280"])
-        // 503 until the topic was opened: there is nothing to go on from. The stream itself does not end by itself.
-        let asked = Task {
-            while true {
-                let reply = await fixture.reply(request)
-                if reply.status != 503 || stop.isRequested { return reply }
-                try? await Task.sleep(for: .milliseconds(20))
-            }
+        // 503 until the topic was opened: there is nothing to go on from.
+        var reader = try StreamReader(request, fixture.api)
+        while await reader.isRefused() {
+            try await Task.sleep(for: .milliseconds(20))
+            reader = try StreamReader(request, fixture.api)
         }
         try await waitFor("medallion_api_stream_clients 1")
         for offset in 300..<310 as Range<Int64> { try gold.document(offset, partition: Int32(offset % 2)) }
@@ -304,9 +302,12 @@ extension TopicItem {
         fake.index([0: 310, 1: 305])
         // 290…309 of the first topic partition, 291…303 of the second.
         try await waitFor("medallion_api_stream_events_total 17")
+        // Given out is not delivered: the clients have a thread of their own, which stands back.
+        try await eventually { reader.frameCount >= 14 + 12 }
         stop.request()
         await running.value
-        let body = String(decoding: await asked.value.body, as: UTF8.self)
+        await reader.end()
+        let body = reader.text
         let documents = body.split(separator: "\n").filter { $0.hasPrefix("data: ") }.compactMap {
             (try? JSONValue.parse(Array($0.utf8.dropFirst(6))))?["doc_id"]?.string
         }

@@ -194,19 +194,28 @@ import Testing
         #expect(bytes(CatchUpPace(bytesPerSecond: 0), one, seconds: 1) == 100_000_000, "0 is any number")
     }
 
-    /// A reader that comes back and wants everything from the start gets it at the pace, and in the end all of it.
-    @Test func aReaderOfThePastGetsAllOfItAtItsPace() async throws {
-        // About 140 kB, of which eight seconds' worth come at once.
-        let scene = StreamScene(catchUpBytesPerSecond: 14_000)
+    private func readers(_ scene: StreamScene, count: Int) async throws -> [SeenFrame] {
         for offset in 0..<1_200 { scene.topic.add(0, Int64(offset)) }
         scene.topic.index([0: 1_200])
         let request = HTTPRequest(
             method: .get, target: "/stream", headers: ["Last-Event-ID": "0:0"], body: [],
             client: IPAddress("203.0.113.7"))
-        let frames = try await scene.follow([request], frames: [1_200]) {}
-        #expect(frames[0].map(\.document) == (0..<1_200).map { "0-\($0)" })
-        let pace = scene.fixture.api.catchUpPace
-        #expect(pace.waitMilliseconds(one, now: SystemClock.monotonicNanoseconds()) > 0, "what it got was counted")
+        return try await scene.follow([request], frames: [count]) { try await scene.given(1_200) }[0]
+    }
+
+    /// A reader that comes back and wants everything from the start gets all of it in the end.
+    @Test func aReaderOfThePastGetsAllOfIt() async throws {
+        // About 140 kB, of which eight seconds' worth come at once.
+        let frames = try await readers(StreamScene(catchUpBytesPerSecond: 14_000), count: 1_200)
+        #expect(frames.map(\.document) == (0..<1_200).map { "0-\($0)" })
+    }
+
+    @Test func aReaderOfThePastGetsNoMoreThanItsShare() async throws {
+        // Eight bytes at once: the first events take them and more, and the next would be there in an hour.
+        let scene = StreamScene(catchUpBytesPerSecond: 1)
+        let frames = try await readers(scene, count: 1)
+        #expect(frames.count < 1_200, "\(frames.count)")
+        #expect(scene.fixture.api.catchUpPace.waitMilliseconds(one, now: SystemClock.monotonicNanoseconds()) > 0)
     }
 }
 
