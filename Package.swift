@@ -101,6 +101,8 @@ let package = Package(
         // Domain: nouns and pure rules
         module("Domain", "Records", uses: ["Bytes"]),
         module("Domain", "Logic", uses: ["Records", "Bytes"]),
+        // What turns records into lines, the same for the stream job and for replays.
+        module("Domain", "Derivation", uses: ["Records", "Logic", "Lake", "Hashing", "JSONScan", "Bytes"]),
         module(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         module("Domain", "Access", uses: ["Bytes"]),
@@ -120,7 +122,7 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + [
-                "Lake", "Logic", "Kafka", "KafkaAccess", "Hashing", "JSONScan", "Files", "ObjectStorage",
+                "Lake", "Logic", "Derivation", "Kafka", "KafkaAccess", "JSONScan", "Files", "ObjectStorage",
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
@@ -141,7 +143,7 @@ let package = Package(
             resources: [.embedInCode("Page")]),
         module(
             "Services", "Replay",
-            uses: services + ["StreamJob", "Indexer", "Lake", "Logic", "Store", "Embeddings", "Postgres"]),
+            uses: services + ["Derivation", "Indexer", "Lake", "Logic", "Store", "Postgres", "JSONScan", "Files"]),
 
         // What every command is made of: arguments, exit codes, output
         .target(
@@ -153,7 +155,8 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
+                "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
+                "Files",
                 "HTTPClient", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake", "Logic",
                 "Postgres", "Processes", "Quarantine", "Records", "ServiceLifecycle", "Settings", "Simulator", "Store",
                 "StreamJob", "Telemetry", "Zstd",
@@ -164,7 +167,8 @@ let package = Package(
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "EmbeddedPostgres", "Embeddings",
+                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "Derivation", "EmbeddedPostgres",
+                "Embeddings",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
                 "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
                 "Retrieval", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry",
@@ -218,7 +222,8 @@ let package = Package(
                 "GoldenLake", "expected_counts.py", "lake_format.py", "lake_glob.py", "lake_reader.py", "lake_tools.py",
             ],
             uses: [
-                "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings",
+                "StreamJob", "Derivation", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka",
+                "Settings",
                 "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "ServiceLifecycle",
                 "Telemetry", "Bytes",
             ]),
@@ -241,7 +246,7 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "StreamJob", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
+                "Replay", "Derivation", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
                 "ServiceLifecycle", "Hashing", "Files", "Bytes",
             ]),
         tests(

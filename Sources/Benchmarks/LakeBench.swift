@@ -1,5 +1,6 @@
 import Bytes
 import Console
+import Derivation
 import Files
 import Glibc
 import Hashing
@@ -8,7 +9,6 @@ import Logic
 import Records
 import ServiceLifecycle
 import Simulator
-import StreamJob
 import Telemetry
 import Zstd
 

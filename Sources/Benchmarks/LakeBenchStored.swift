@@ -1,12 +1,12 @@
 import Bytes
 import Console
+import Derivation
 import Files
 import Hashing
 import Lake
 import Logic
 import Processes
 import Records
-import StreamJob
 import Zstd
 
 /// What is measured of a lake that is written: verification, size, single lines; and memory over a long run.

@@ -1,5 +1,6 @@
 import Benchmarks
 import Console
+import Derivation
 import Embeddings
 import Glibc
 import Metering

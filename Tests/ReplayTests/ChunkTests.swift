@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Files
 import Hashing
 import Lake
@@ -6,7 +7,6 @@ import Logic
 import PlatformTesting
 import Records
 import ServiceLifecycle
-import StreamJob
 import Testing
 
 @testable import Replay

@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Foundation
 import Hashing
 import JSONScan

@@ -1,9 +1,9 @@
 import Bytes
+import Derivation
 import JSONScan
 package import Lake
 import Logic
 package import Records
-import StreamJob
 
 /// Runs one topic partition's Bronze through a logic, in chunks, and compares with what a generation holds.
 ///

@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Files
 package import Lake
 package import Logic
@@ -6,7 +7,6 @@ package import Postgres
 package import Records
 import ServiceLifecycle
 import Store
-import StreamJob
 package import Telemetry
 
 /// Puts a replay's documents into the index; the indexer implements it, so that both embed alike.

@@ -1,3 +1,4 @@
+import Derivation
 package import Kafka
 import KafkaAccess
 package import Lake

@@ -3,7 +3,6 @@ import Hashing
 import JSONScan
 package import Logic
 import Records
-package import Settings
 
 /// Lets rules hash without knowing the library.
 package struct LibraryHasher: ~Copyable, ContentHasher {
@@ -37,30 +36,11 @@ extension FieldValue {
 /// Transform settings that cannot be used: which, and why.
 package struct TransformSettingsError: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 extension TransformSettings {
-    /// The settings of this deployment.
-    ///
-    /// - Throws: ``TransformSettingsError`` naming the variable.
-    package init(_ settings: Settings) throws(TransformSettingsError) {
-        guard let code = CodeVersion(rawValue: Int64(settings.transformVersion)) else {
-            throw TransformSettingsError(
-                description: "TRANSFORM_VERSION=\(settings.transformVersion): this binary does not have it")
-        }
-        do throws(TextTemplate.Fault) {
-            self.init(
-                codeVersion: code, template: try TextTemplate(settings.textTemplate), wikis: settings.wikiFilter,
-                namespaces: settings.allowedNamespaces.map(Int64.init), dropsBots: settings.filtersBots,
-                contentCharactersMax: settings.maxContentCharacters,
-                duplicates: DuplicateWindow.Limits(
-                    offsets: Int64(settings.duplicateWindowOffsets),
-                    milliseconds: Int64(settings.duplicateWindowSeconds) * 1_000))
-        } catch {
-            throw TransformSettingsError(description: "TEXT_TEMPLATE: \(error)")
-        }
-    }
-
     /// Reads back ``canonicalJSON``, as generations store it.
     ///
     /// - Throws: ``TransformSettingsError`` where this binary does not have the code version.
