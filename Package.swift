@@ -143,7 +143,7 @@ let package = Package(
             resources: [.embedInCode("Page")]),
         module(
             "Services", "Replay",
-            uses: services + ["Derivation", "Indexer", "Lake", "Logic", "Store", "Postgres", "JSONScan", "Files"]),
+            uses: services + ["Derivation", "Lake", "Logic", "Store", "Postgres", "JSONScan", "Files"]),
 
         // What every command is made of: arguments, exit codes, output
         .target(

@@ -180,7 +180,6 @@ enum Rules {
         "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
         // Declared topics, the clients' statistics, logs that cannot be read: the same for all who use a broker.
         "Ingest → KafkaAccess", "StreamJob → KafkaAccess", "Indexer → KafkaAccess", "API → KafkaAccess",
-        "Replay → Indexer",  // a replay is the indexer over a range, too
     ]
 
     /// Pure rules: no client at all.
