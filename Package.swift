@@ -122,10 +122,10 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + [
-                "Lake", "Logic", "Derivation", "Kafka", "KafkaAccess", "JSONScan", "Files", "ObjectStorage",
+                "Lake", "Logic", "Derivation", "Kafka", "KafkaAccess", "Files", "ObjectStorage",
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
-        module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
+        module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
         // What any role tells of itself: its process, its embedder, what grows.
         module("Services", "Metering", uses: services + ["Lake", "Embeddings", "Store", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
@@ -133,7 +133,7 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
+            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess"]),
         module(
             "Services", "API",
             uses: services + [
@@ -143,7 +143,7 @@ let package = Package(
             resources: [.embedInCode("Page")]),
         module(
             "Services", "Replay",
-            uses: services + ["Derivation", "Lake", "Logic", "Store", "Postgres", "JSONScan", "Files"]),
+            uses: services + ["Derivation", "Lake", "Logic", "Store", "Postgres", "Files"]),
 
         // What every command is made of: arguments, exit codes, output
         .target(
@@ -215,6 +215,7 @@ let package = Package(
                 "Metering", "Embeddings", "Lake", "Store", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
                 "Bytes",
             ]),
+        tests("RecordsTests", uses: ["Records", "JSONScan", "Files", "Bytes"]),
         tests("LogicTests", uses: ["Records", "Logic", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests",
