@@ -103,6 +103,8 @@ let package = Package(
         // Domain: nouns and pure rules
         module("Domain", "Records", uses: ["Bytes"]),
         module("Domain", "Logic", uses: ["Records", "Bytes"]),
+        // What turns records into lines, the same for the stream job and for replays.
+        module("Domain", "Derivation", uses: ["Records", "Logic", "Lake", "Hashing", "JSONScan", "Bytes"]),
         module(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         module("Domain", "Access", uses: ["Bytes"]),
@@ -122,10 +124,10 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + [
-                "Lake", "Logic", "Kafka", "KafkaAccess", "Hashing", "JSONScan", "Files", "ObjectStorage",
+                "Lake", "Logic", "Derivation", "Kafka", "KafkaAccess", "Files", "ObjectStorage",
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
-        module("Services", "Quarantine", uses: services + ["Lake", "Kafka", "JSONScan"]),
+        module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
         // What any role tells of itself: its process, its embedder, what grows.
         module("Services", "Metering", uses: services + ["Lake", "Embeddings", "Store", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
@@ -133,7 +135,7 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess", "JSONScan"]),
+            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess"]),
         module(
             "Services", "API",
             uses: services + [
@@ -143,9 +145,7 @@ let package = Package(
             resources: [.embedInCode("Page/Assets")]),
         module(
             "Services", "Replay",
-            uses: services + [
-                "StreamJob", "Indexer", "Lake", "Logic", "Store", "Embeddings", "Postgres", "JSONScan", "Files",
-            ]),
+            uses: services + ["Derivation", "Lake", "Logic", "Store", "Postgres", "Files", "JSONScan"]),
 
         // What every command is made of: arguments, exit codes, output
         .target(
@@ -157,9 +157,9 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Broker", "Bytes", "Comparison", "Console", "EmbeddedPostgres", "Embeddings", "EventLoop", "Files",
-                "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka", "Lake",
-                "Logic", "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle",
+                "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
+                "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka",
+                "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle",
                 "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
@@ -168,7 +168,8 @@ let package = Package(
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "EmbeddedPostgres", "Embeddings",
+                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "Derivation", "EmbeddedPostgres",
+                "Embeddings",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
                 "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
                 "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob",
@@ -218,6 +219,7 @@ let package = Package(
                 "Metering", "Embeddings", "Lake", "Store", "Postgres", "ServiceLifecycle", "Telemetry", "Files",
                 "Bytes",
             ]),
+        tests("RecordsTests", uses: ["Records", "JSONScan", "Files", "Bytes"]),
         tests("LogicTests", uses: ["Records", "Logic", "JSONScan", "Hashing", "Bytes"]),
         tests(
             "StreamJobTests",
@@ -226,8 +228,8 @@ let package = Package(
                 "lake_reader.py", "lake_tools.py",
             ],
             uses: [
-                "StreamJob", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka", "Settings",
-                "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "Concurrency",
+                "StreamJob", "Derivation", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka",
+                "Settings", "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "Concurrency",
                 "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
@@ -250,7 +252,7 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "StreamJob", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
+                "Replay", "Derivation", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
                 "Concurrency", "ServiceLifecycle", "Hashing", "Files", "Bytes",
             ]),
         tests(

@@ -1,11 +1,11 @@
 import Bytes
 import Concurrency
+import Derivation
 import Embeddings
 import JSONScan
 import Logic
 import Records
 import Simulator
-import StreamJob
 
 /// The embedder: bulk and single texts. The baseline embeds one text after the other.
 struct EmbedBench {

@@ -1,6 +1,7 @@
 import Bytes
 import Concurrency
 import Console
+import Derivation
 import Files
 import Glibc
 import Hashing
@@ -8,7 +9,6 @@ import Lake
 import Logic
 import Records
 import Simulator
-import StreamJob
 import Telemetry
 import Zstd
 

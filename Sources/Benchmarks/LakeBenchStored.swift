@@ -1,12 +1,12 @@
 import Bytes
 import Console
+import Derivation
 import Files
 import Hashing
 import Lake
 import Logic
 import Processes
 import Records
-import StreamJob
 import Zstd
 
 /// What is measured of a lake that is written: verification, size, single lines; and memory over a long run.
@@ -67,7 +67,6 @@ extension LakeBench {
         let sink = try File("/dev/null", .readWrite)
         var processes = Sample()
         var readings = Sample()
-        var bronze = try BronzeLineReader()
         for index in 0..<singleLineCount {
             let source = sources[index % sources.count]
             let offset = Int64.random(in: 0..<Int64(events), using: &random)
@@ -80,7 +79,7 @@ extension LakeBench {
             guard ChildProcess.reap(child).isSuccess else { throw Failure("lake cat of \(source) \(offset) failed") }
             let ended = SystemClock.monotonicNanoseconds()
             let line = try reader.bronze(source, offset: offset)
-            guard bronze.read(line.line[...])?.offset == offset else {
+            guard BronzeLine.read(line.line[...])?.offset == offset else {
                 throw Failure("\(source) \(offset) gave another line")
             }
             processes.add(Double(ended - began) / 1e6)

@@ -5,7 +5,6 @@ import JSONScan
 import Logic
 import Records
 import Simulator
-import StreamJob
 
 /// Records as a topic partition would deliver them, in a file that the lake benchmark and its baseline both read.
 ///

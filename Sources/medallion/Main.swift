@@ -1,6 +1,7 @@
 import Benchmarks
 import Bytes
 import Console
+import Derivation
 import Embeddings
 import Glibc
 import Metering

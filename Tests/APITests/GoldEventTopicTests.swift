@@ -201,7 +201,7 @@ extension TopicItem {
             try gold.send(
                 Array(GoldTopicFixture.line(5, partition: 0, text: "late").utf8), key: "doc-0-5",
                 headers: [
-                    (GoldTopic.kindHeader, GoldTopic.documentKind), (GoldTopic.generationHeader, "1"),
+                    (GoldTopic.kindHeader, GoldTopic.Kind.document.rawValue), (GoldTopic.generationHeader, "1"),
                     (GoldTopic.sourceTopicHeader, "source"), (GoldTopic.sourcePartitionHeader, "0"),
                     (GoldTopic.sourceOffsetHeader, "5"), (GoldTopic.lateHeader, "1"),
                 ], partition: 0)

@@ -53,7 +53,7 @@ package final class GoldTopicFixture {
             Array(line.utf8),
             key: "doc-\(partition)-\(offset)",
             headers: [
-                (GoldTopic.kindHeader, GoldTopic.documentKind), (GoldTopic.generationHeader, "\(generation)"),
+                (GoldTopic.kindHeader, GoldTopic.Kind.document.rawValue), (GoldTopic.generationHeader, "\(generation)"),
                 (GoldTopic.sourceTopicHeader, "source"), (GoldTopic.sourcePartitionHeader, "\(partition)"),
                 (GoldTopic.sourceOffsetHeader, "\(offset)"),
                 (GoldTopic.sourceTimestampHeader, "\(SystemClock.epochMilliseconds())"),
@@ -69,7 +69,8 @@ package final class GoldTopicFixture {
             "next_offset":\(next),"handover":{\(handovers)}}
             """
         try send(
-            Array(json.utf8), key: GoldTopic.commitKey, headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)],
+            Array(json.utf8), key: GoldTopic.commitKey,
+            headers: [(GoldTopic.kindHeader, GoldTopic.Kind.commit.rawValue)],
             partition: partition)
     }
 

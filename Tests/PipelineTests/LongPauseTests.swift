@@ -23,9 +23,8 @@ extension PipelineTests {
                 try scene.awaitLake()
                 try scene.stop()
                 var times: [String: [Int64]] = [:]
-                var bronze = try BronzeLineReader()
                 try Self.forEachLine(.bronze, nil, reader) { line in
-                    guard let record = bronze.read(line), let value = record.value,
+                    guard let record = BronzeLine.read(line), let value = record.value,
                         let id = try? JSONValue.parse(value)["meta"]?["id"]?.string
                     else { return }
                     times[id, default: []].append(record.timestampMilliseconds)

@@ -1,12 +1,13 @@
 import Bytes
 import Concurrency
+import Derivation
 import Files
 import Hashing
 import Lake
 import Logic
 import PlatformTesting
 import Records
-import StreamJob
+import ServiceLifecycle
 import Testing
 
 @testable import Replay

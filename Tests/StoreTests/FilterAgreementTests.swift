@@ -139,7 +139,8 @@ import Testing
                 timeoutMilliseconds: limit)
         }
         let events = try documents.map { document in
-            let attributes = try #require(AttributeList(goldLine: try JSONValue.parse(document.line)))
+            let attributes = try #require(
+                try document.line.withUnsafeBytes { AttributeList(goldLine: try GoldLine.Fields($0)) })
             return TopicEvent(
                 generation: 1, partition: 0, offset: 0, line: document.line, docID: document.indexed.document.docID,
                 attributes: attributes, text: document.indexed.document.text)

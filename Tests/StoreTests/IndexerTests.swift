@@ -114,10 +114,12 @@ import Testing
         let metrics = MetricsRegistry()
         try gold.document(0)
         try gold.send(
-            Array("{".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.documentKind)], partition: 0)
+            Array("{".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.Kind.document.rawValue)],
+            partition: 0)
         try gold.send([], key: "bad", headers: [], partition: 0)
         try gold.send(
-            Array("{}".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)], partition: 0)
+            Array("{}".utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.Kind.commit.rawValue)],
+            partition: 0)
         // Numbers with which nobody can reckon.
         let marker = #"{"topic":"wikimedia.recentchange","partition":0,"generations":[1],"#
         for rest in [
@@ -126,7 +128,8 @@ import Testing
             #""start_offset":0,"next_offset":9223372036854775807,"handover":{}}"#,
         ] {
             try gold.send(
-                Array((marker + rest).utf8), key: "bad", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)],
+                Array((marker + rest).utf8), key: "bad",
+                headers: [(GoldTopic.kindHeader, GoldTopic.Kind.commit.rawValue)],
                 partition: 0)
         }
         try gold.document(3)
@@ -167,7 +170,7 @@ import Testing
             ("\"parents\":[", "\"parent\":["),
         ] {
             let broken = line.replacing(field, with: replacement)
-            #expect(throws: GoldLineError.self, "\(field)") {
+            #expect(throws: RecordFormatError.self, "\(field)") {
                 try Array(broken.utf8).withUnsafeBytes { try GoldLine.decode($0) }
             }
         }

@@ -235,14 +235,15 @@ import Testing
         let metrics = MetricsRegistry()
         let long = Self.random(4_000, seed: 9)
         for offset in 0..<100 where offset != 50 && offset != 60 && offset != 61 { try gold.document(Int64(offset)) }
-        try send(gold, GoldTopic.documentKind, 50, line(50, docID: long))
+        try send(gold, GoldTopic.Kind.document.rawValue, 50, line(50, docID: long))
         try send(
-            gold, GoldTopic.refusedKind, 60, Array(#"{"doc_id":"large","bytes":9,"reason":"too large"}"#.utf8))
-        try send(gold, GoldTopic.documentKind, 61, line(61, docID: #"a\u0000b"#))
+            gold, GoldTopic.Kind.refused.rawValue, 60, Array(#"{"doc_id":"large","bytes":9,"reason":"too large"}"#.utf8)
+        )
+        try send(gold, GoldTopic.Kind.document.rawValue, 61, line(61, docID: #"a\u0000b"#))
         try gold.marker(0, 200)
         // Sent alone after its batch was refused, behind the marker.
         try send(
-            gold, GoldTopic.documentKind, 150, line(150, docID: "late"), more: [(GoldTopic.lateHeader, "1")])
+            gold, GoldTopic.Kind.document.rawValue, 150, line(150, docID: "late"), more: [(GoldTopic.lateHeader, "1")])
         try gold.document(200)
         try gold.marker(200, 201)
         gold.flush()
@@ -280,7 +281,8 @@ import Testing
             try gold.send(
                 Array(
                     #"{"generations":[1],"topic":"\#(topic)","partition":0,"start_offset":0,"next_offset":5,"handover":{}}"#
-                        .utf8), key: "commit", headers: [(GoldTopic.kindHeader, GoldTopic.commitKind)], partition: 0)
+                        .utf8), key: "commit", headers: [(GoldTopic.kindHeader, GoldTopic.Kind.commit.rawValue)],
+                partition: 0)
         }
         try gold.document(0)
         try gold.marker(0, 1)

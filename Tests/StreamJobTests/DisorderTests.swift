@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Files
 import Kafka
 import Lake

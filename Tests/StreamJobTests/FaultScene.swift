@@ -160,7 +160,7 @@ struct FaultScene {
                 for index in 0..<batch.count {
                     let record = batch[index]
                     let kind = record.headerText(GoldTopic.kindHeader) ?? ""
-                    guard kind != GoldTopic.commitKind else { continue }
+                    guard kind != GoldTopic.Kind.commit.rawValue else { continue }
                     records.append(
                         (
                             kind, record.headerText(GoldTopic.sourceOffsetHeader).flatMap { Int64($0) },

@@ -44,7 +44,7 @@ import Testing
         stop.request()
         try await running.value
         let records = try (0..<2).flatMap { try scene.goldRecords($0) }
-        let notices = records.count { $0.kind == GoldTopic.refusedKind }
+        let notices = records.count { $0.kind == GoldTopic.Kind.refused.rawValue }
         #expect(notices <= 1)
         #expect(scene.count("medallion_stream_gold_refused_total") == notices)
         #expect(records.contains { $0.isLate })
@@ -58,7 +58,7 @@ import Testing
         let record = UndeliveredRecord(
             key: Array("doc".utf8), value: Array("{}".utf8),
             headers: [
-                (GoldTopic.kindHeader, Array(GoldTopic.documentKind.utf8)),
+                (GoldTopic.kindHeader, Array(GoldTopic.Kind.document.rawValue.utf8)),
                 (GoldTopic.sourceOffsetHeader, Array("7".utf8)),
             ])
         let stop = StopSignal()

@@ -1,3 +1,4 @@
+import Derivation
 import Files
 import Foundation
 import JSONScan

@@ -38,11 +38,11 @@ import Testing
     private func check(_ fixture: StreamFixture, long: Set<Int64>, of count: Int64) throws {
         let records = try fixture.goldTopic(0, of: Self.gold)
         func offsets(_ kind: String) -> [Int64] { records.filter { $0.kind == kind }.compactMap(\.offset) }
-        #expect(offsets(GoldTopic.documentKind) == (0..<count).filter { !long.contains($0) })
-        #expect(offsets(GoldTopic.refusedKind) == long.sorted())
+        #expect(offsets(GoldTopic.Kind.document.rawValue) == (0..<count).filter { !long.contains($0) })
+        #expect(offsets(GoldTopic.Kind.refused.rawValue) == long.sorted())
         // In order: a checkpoint never passes what was not told.
-        #expect(records.last?.kind == GoldTopic.commitKind)
-        for record in records where record.kind == GoldTopic.refusedKind {
+        #expect(records.last?.kind == GoldTopic.Kind.commit.rawValue)
+        for record in records where record.kind == GoldTopic.Kind.refused.rawValue {
             let notice = try JSONValue.parse(Array(record.value.utf8))
             #expect(notice["doc_id"]?.string == String(repeating: "i", count: 255))
             #expect(notice["reason"]?.string?.contains("20000") == true)
@@ -84,7 +84,7 @@ import Testing
         let again = try job(fixture, registry)
         async let running: Void = again.run(stop: stop)
         for _ in 0..<100 {
-            if try fixture.goldTopic(0, of: Self.gold).last?.kind == GoldTopic.commitKind { break }
+            if try fixture.goldTopic(0, of: Self.gold).last?.kind == GoldTopic.Kind.commit.rawValue { break }
             try await Task.sleep(for: .milliseconds(50))
         }
         stop.request()

@@ -19,7 +19,8 @@ import Testing
         try await fixture.run(try fixture.job(.stop), until: 3)
         let marker = { [fixture] in
             try GoldPublisher.lastMarker(
-                configuration: fixture.kafka, topic: SpoiledFixture.gold, source: fixture.source, stop: StopSignal())
+                configuration: fixture.kafka, topic: SpoiledFixture.gold, topicPartition: fixture.source,
+                stop: StopSignal())
         }
         #expect(try marker() == 3)
         try fixture.produce(3..<6)

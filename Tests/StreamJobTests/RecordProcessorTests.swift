@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Foundation
 import Hashing
 import JSONScan
@@ -211,8 +212,7 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(driver.processor.bronzeCount == 1)
         // The raw bytes are there.
         let bronze = try #require(driver.processor.bronze.split(separator: 0x0A).first)
-        var reader = try BronzeLineReader()
-        #expect(reader.read(bronze)?.value == payload.map { Array($0.utf8) })
+        #expect(BronzeLine.read(bronze)?.value == payload.map { Array($0.utf8) })
     }
 
     @Test func deepNestingAndBrokenUTF8HaveTheirRules() throws {
@@ -261,9 +261,8 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         _ = try marked.feed(change(id: "a"))
         #expect(marked.processor.duplicateCount == (isKnown ? 1 : 0))
         // What a start reads back from Bronze decides the same.
-        var lines = try BronzeLineReader()
         let bronze = marked.processor.bronze
-        let records = bronze.split(separator: 0x0A).compactMap { lines.read($0) }
+        let records = bronze.split(separator: 0x0A).compactMap { BronzeLine.read($0) }
         #expect(records.map(\.mayRepeat) == [false, true])
         var warmed = try driver()
         for record in records {
@@ -318,8 +317,7 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(try driver.silver.count == 1)
         let bronze = try #require(driver.processor.bronze.split(separator: 0x0A).first)
         #expect(String(decoding: bronze, as: UTF8.self).hasSuffix(#","value":"# + payload + "}"))
-        var reader = try BronzeLineReader()
-        #expect(reader.read(bronze)?.value == Array(payload.utf8))
+        #expect(BronzeLine.read(bronze)?.value == Array(payload.utf8))
     }
 
     @Test func aPayloadOverSeveralLinesIsKeptAsBase64() throws {
@@ -328,8 +326,7 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         _ = try driver.feed(payload)
         let bronze = try #require(driver.processor.bronze.split(separator: 0x0A).first)
         #expect(try JSONValue.parse(Array(bronze))["value_base64"] != nil)
-        var reader = try BronzeLineReader()
-        #expect(reader.read(bronze)?.value == Array(payload.utf8))
+        #expect(BronzeLine.read(bronze)?.value == Array(payload.utf8))
         #expect(try driver.silver.count == 1)
     }
 

@@ -112,11 +112,9 @@ import Testing
         #expect(again.allSatisfy { $0.state == .open })
         // Key and headers are those of the quarantined record.
         let line = try quarantine.reader.bronze(fixture.source(1), offset: 40).line
-        let headers = BronzeLineReader.headers(of: line[...])
+        let headers = BronzeLine.headers(of: line[...])
         #expect(headers.map(\.name) == ["sse_id", "redriven_from", "redriven_sha256"])
-        var lines = try BronzeLineReader()
-        let read = lines.read(line[...])
-        let record = try #require(read)
+        let record = try #require(BronzeLine.read(line[...]))
         #expect(record.origin?.offset == 9)
         #expect(record.key == Array("k9".utf8))
     }

@@ -140,9 +140,9 @@ final class StreamFixture: Sendable {
         var published: [String] = []
         for partition in 0..<Int32(fixture.partitions) {
             let records = try fixture.goldTopic(partition)
-            #expect(records.last?.kind == GoldTopic.commitKind)
+            #expect(records.last?.kind == GoldTopic.Kind.commit.rawValue)
             #expect(records.last?.value.contains(#""next_offset":200"#) == true)
-            published += records.filter { $0.kind == GoldTopic.documentKind }.map(\.value)
+            published += records.filter { $0.kind == GoldTopic.Kind.document.rawValue }.map(\.value)
         }
         #expect(published == gold)
     }
@@ -212,7 +212,7 @@ final class StreamFixture: Sendable {
         try await fixture.run(job, lake: "lake", until: 55)
         let gold = try fixture.lines("lake", .gold, generation: 1)
         let published = try (0..<Int32(2)).flatMap { try fixture.goldTopic($0, of: "other.gold") }
-        #expect(published.filter { $0.kind == GoldTopic.documentKind }.map(\.value).sorted() == gold.sorted())
+        #expect(published.filter { $0.kind == GoldTopic.Kind.document.rawValue }.map(\.value).sorted() == gold.sorted())
     }
 
     /// The last marker may lie in the middle of an entry that many commits were merged to.
@@ -234,19 +234,20 @@ final class StreamFixture: Sendable {
             let log = try CommitLog(reading: fixture.layout("lake").commitLog(fixture.source(partition)))
             let entry = try #require(try log.firstEntry(beyond: 25))
             #expect(entry.record.range.start < 25)
-            try publisher.publishMarker(
-                generations: [1], handovers: [:], range: try #require(OffsetRange(start: 0, end: 25)),
-                source: fixture.source(partition))
+            try publisher.publish(
+                CommitMarker(
+                    generations: [1], topicPartition: fixture.source(partition),
+                    range: try #require(OffsetRange(start: 0, end: 25)), handovers: [:]))
         }
         try publisher.flush(timeoutMilliseconds: 10_000)
         try fixture.produce(payloads(10, from: 100))
         try await fixture.run(try fixture.job(lake: "lake", goldTopic: "other.gold"), lake: "lake", until: 55)
         for partition in 0..<Int32(2) {
             let records = try fixture.goldTopic(partition, of: "other.gold")
-            let documents = records.filter { $0.kind == GoldTopic.documentKind }.compactMap(\.offset)
+            let documents = records.filter { $0.kind == GoldTopic.Kind.document.rawValue }.compactMap(\.offset)
             #expect(!documents.isEmpty)
             #expect(documents.allSatisfy { $0 >= 25 })
-            let markers = records.filter { $0.kind == GoldTopic.commitKind }.map(\.value)
+            let markers = records.filter { $0.kind == GoldTopic.Kind.commit.rawValue }.map(\.value)
             #expect(markers.dropFirst().first?.contains(#""start_offset":25"#) == true)
             #expect(markers.last?.contains(#""next_offset":55"#) == true)
         }

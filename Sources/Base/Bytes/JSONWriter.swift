@@ -203,7 +203,7 @@ package enum JSONText {
 
     /// The high bit of bytes that need an escape: exact up to the first of them, which is in the lowest byte that is set
     /// (https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord).
-    private static func specialBytes(of word: UInt64) -> UInt64 {
+    static func specialBytes(of word: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let quote = word ^ (ones &* 0x22)
         let backslash = word ^ (ones &* 0x5C)

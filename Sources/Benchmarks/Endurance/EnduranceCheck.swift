@@ -47,14 +47,13 @@ struct EnduranceCheck {
             let source = TopicPartition(topic: topic, partition: partition)
             var next: Int64 = 0
             var lines = BronzeProblems()
-            var parser = try BronzeLineReader()
             guard let range = OffsetRange(start: 0, end: high) else { continue }
             try reader.forEachLine(.bronze, generation: nil, source: source, range: range) {
                 offset, line throws(LakeError) in
                 if offset != next { lines.note("\(source): offset \(offset) where \(next) was expected") }
                 next = offset + 1
                 records += 1
-                guard let record = parser.read(line), record.offset == offset else {
+                guard let record = BronzeLine.read(line), record.offset == offset else {
                     lines.note("\(source) offset \(offset): not a Bronze line")
                     return true
                 }

@@ -1,35 +1,7 @@
 import Bytes
 import Records
 
-/// A Wikimedia recent change that passed all rules, lent from the parser.
-///
-/// Source: the schema mediawiki/recentchange 1.0.x and the recordings' statistics.
-struct RecentChange {
-    let eventID: UnsafeBufferPointer<UInt8>
-    let eventTimeMilliseconds: Int64
-    let wiki: UnsafeBufferPointer<UInt8>
-    let domain: UnsafeBufferPointer<UInt8>
-    let type: UnsafeBufferPointer<UInt8>
-    let namespace: Int64?
-    let title: UnsafeBufferPointer<UInt8>
-    let pageURL: UnsafeBufferPointer<UInt8>
-    let user: UnsafeBufferPointer<UInt8>
-    let isBot: Bool
-    let isMinor: Bool
-    let comment: UnsafeBufferPointer<UInt8>
-    let lengthOld: Int64?
-    let lengthNew: Int64?
-    let revisionOld: Int64?
-    let revisionNew: Int64?
-    let flags: QualityFlags
-
-    /// What the change added, in bytes; a new page has no old length, which counts as 0.
-    var delta: Int64? {
-        guard let lengthNew else { return nil }
-        let (delta, overflow) = lengthNew.subtractingReportingOverflow(lengthOld ?? 0)
-        return overflow ? nil : delta
-    }
-}
+typealias RecentChange = SilverLine.RecentChange
 
 /// The fields that the transform reads, in the order of the paths given to the parser.
 package enum RecentChangeField: Int, CaseIterable {
@@ -75,9 +47,10 @@ enum RecentChangeReader {
     /// - Parameters:
     ///   - brokerMilliseconds: when the broker received the event.
     ///   - boundsTexts: whether ``TextBounds`` hold.
+    /// - Returns: the change, and the rules that it breaks without being rejected.
     static func read(
         _ source: EventFields, brokerMilliseconds: Int64, boundsTexts: Bool
-    ) throws(Rejection) -> RecentChange {
+    ) throws(Rejection) -> (change: RecentChange, flags: QualityFlags) {
         let eventID = try text(source, .id)
         guard !eventID.isEmpty else { throw Rejection(.missingField, RecentChangeField.id.path) }
         try checkSchema(try text(source, .schema))
@@ -106,10 +79,9 @@ enum RecentChangeReader {
             namespace: namespace, title: title, pageURL: try optionalText(source, .uri), user: user, isBot: isBot,
             isMinor: try bool(source, .minor, required: false), comment: try optionalText(source, .comment),
             lengthOld: try integer(source, .lengthOld), lengthNew: try integer(source, .lengthNew),
-            revisionOld: try integer(source, .revisionOld), revisionNew: try integer(source, .revisionNew),
-            flags: flags)
+            revisionOld: try integer(source, .revisionOld), revisionNew: try integer(source, .revisionNew))
         if boundsTexts { try TextBounds.check(change) }
-        return change
+        return (change, flags)
     }
 
     private static func checkSchema(_ schema: UnsafeBufferPointer<UInt8>) throws(Rejection) {

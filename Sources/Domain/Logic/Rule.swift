@@ -83,6 +83,15 @@ struct QualityFlags: OptionSet, Sendable {
     /// As many different values there are.
     static var combinations: Int { 8 }
 
+    /// The rules' names in the order of the table.
+    var names: [String] { Self.namesByValue[Int(rawValue)] }
+
+    private static let namesByValue = (0..<combinations).map { value in
+        var names: [String] = []
+        QualityFlags(rawValue: UInt8(value)).forEach { names.append($0.rawValue) }
+        return names
+    }
+
     /// Calls `body` with the rules in the order of the table.
     func forEach(_ body: (Rule) -> Void) {
         if contains(.namespaceMissing) { body(.namespaceMissing) }

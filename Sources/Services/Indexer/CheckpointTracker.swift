@@ -37,17 +37,17 @@ struct CheckpointTracker: Equatable {
         var moves: [CheckpointMove] = []
         var gaps: [Gap] = []
         for generation in marker.generations {
-            let key = Key(generation: generation, source: marker.source)
+            let key = Key(generation: generation, source: marker.topicPartition)
             let known = next[key]
             guard marker.nextOffset > known ?? -1 else { continue }
             // The first marker of a generation that an operator never replayed into has no handover: it begins there.
             let begin = known ?? marker.handovers[generation] ?? marker.startOffset
             if marker.startOffset > begin, let missing = OffsetRange(start: begin, end: marker.startOffset) {
-                gaps.append(Gap(generation: generation, source: marker.source, missing: missing))
+                gaps.append(Gap(generation: generation, source: marker.topicPartition, missing: missing))
             }
             moves.append(
                 CheckpointMove(
-                    generation: generation, source: marker.source, expected: known, next: marker.nextOffset))
+                    generation: generation, source: marker.topicPartition, expected: known, next: marker.nextOffset))
             next[key] = marker.nextOffset
         }
         return (moves, gaps)

@@ -1,4 +1,3 @@
-import JSONScan
 import Kafka
 import KafkaAccess
 import Records
@@ -188,21 +187,20 @@ final class GoldReader {
 
     private func take(_ record: KafkaRecord, into batch: inout GoldBatch) throws(IndexerError) {
         var gaps: [CheckpointTracker.Gap] = []
-        do throws(GoldLineError) {
-            switch record.headerText(GoldTopic.kindHeader) {
-            case GoldTopic.documentKind:
+        do throws(RecordFormatError) {
+            switch try GoldTopic.kind({ record.header($0) }) {
+            case .document:
                 let document = try Self.document(record)
-                if tracker.isNew(document) || record.headerText(GoldTopic.lateHeader) != nil {
+                if tracker.isNew(document) || GoldTopic.isLate({ record.header($0) }) {
                     batch.documents.append(document)
                 } else {
                     batch.skipped += 1
                     batch.lastSkipped = document
                 }
-            case GoldTopic.refusedKind:
+            case .refused:
                 batch.refused.append(try Self.refused(record))
-            case GoldTopic.commitKind:
-                guard let value = record.value else { throw GoldLineError(field: "marker", reason: "is empty") }
-                let marker = try CommitMarker.decode(value)
+            case .commit:
+                let marker = try CommitMarker(record.value)
                 let step = tracker.apply(marker)
                 batch.moves += step.moves
                 // From the first step on, reading is unbroken.
@@ -213,8 +211,6 @@ final class GoldReader {
                     doubtful.insert(record.partition)
                 }
                 for gap in gaps { batch.gapOffsets += gap.missing.count }
-            case let kind:
-                throw GoldLineError(field: "headers", reason: "have kind \(kind ?? "absent")")
             }
         } catch {
             batch.unreadable += 1
@@ -287,48 +283,22 @@ final class GoldReader {
         return marks.low
     }
 
-    /// Where a record about a document comes from, by its headers.
-    private struct Place {
-        let generation: Int64
-        let source: TopicPartition
-        let offset: Int64
-
-        init(_ record: KafkaRecord) throws(GoldLineError) {
-            func number(_ name: String) throws(GoldLineError) -> Int64 {
-                guard let value = record.headerText(name).flatMap({ Int64($0) }), value >= 0, value < .max else {
-                    throw GoldLineError(field: name, reason: "is not a number that counts among the headers")
-                }
-                return value
-            }
-            guard let topic = record.headerText(GoldTopic.sourceTopicHeader), TopicPartition.isTopicName(topic) else {
-                throw GoldLineError(field: GoldTopic.sourceTopicHeader, reason: "is no topic's name among the headers")
-            }
-            guard let partition = Int32(exactly: try number(GoldTopic.sourcePartitionHeader)) else {
-                throw GoldLineError(field: GoldTopic.sourcePartitionHeader, reason: "is out of range")
-            }
-            generation = try number(GoldTopic.generationHeader)
-            source = TopicPartition(topic: topic, partition: partition)
-            offset = try number(GoldTopic.sourceOffsetHeader)
-        }
-    }
-
-    private static func refused(_ record: KafkaRecord) throws(GoldLineError) -> RefusedDocument {
-        let place = try Place(record)
-        let json = record.value.flatMap { try? JSONValue.parse($0) }
+    private static func refused(_ record: KafkaRecord) throws(RecordFormatError) -> RefusedDocument {
+        let place = try GoldTopic.Place { record.header($0) }
+        let notice = RefusalNotice(record.value)
         return RefusedDocument(
-            generation: place.generation, source: place.source, sourceOffset: place.offset,
-            docID: json?["doc_id"]?.string ?? "", code: RefusedDocument.tooLarge,
-            reason: json?["reason"]?.string ?? "", line: nil)
+            generation: place.generation, source: place.topicPartition, sourceOffset: place.offset,
+            docID: notice.docID, code: RefusedDocument.tooLarge, reason: notice.reason, line: nil)
     }
 
-    private static func document(_ record: KafkaRecord) throws(GoldLineError) -> PendingDocument {
-        let place = try Place(record)
-        guard let value = record.value else { throw GoldLineError(field: "line", reason: "is empty") }
+    private static func document(_ record: KafkaRecord) throws(RecordFormatError) -> PendingDocument {
+        let place = try GoldTopic.Place { record.header($0) }
+        guard let value = record.value else {
+            throw RecordFormatError("Gold record", field: "line", reason: "is empty")
+        }
         return PendingDocument(
-            generation: place.generation, source: place.source, sourceOffset: place.offset,
-            sourceTimestampMilliseconds: record.headerText(GoldTopic.sourceTimestampHeader).flatMap { Int64($0) }.map {
-                SourceRecord.brokerMilliseconds($0)
-            },
-            document: try GoldLine.decode(value), line: Array(value))
+            generation: place.generation, source: place.topicPartition, sourceOffset: place.offset,
+            sourceTimestampMilliseconds: place.timestampMilliseconds, document: try GoldLine.decode(value),
+            line: Array(value))
     }
 }

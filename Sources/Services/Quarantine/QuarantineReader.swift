@@ -1,5 +1,3 @@
-import Bytes
-import JSONScan
 package import Lake
 import Records
 
@@ -49,11 +47,10 @@ package struct QuarantineReader: Sendable {
         _ body: (QuarantinedRecord) throws -> Bool
     ) throws {
         guard let range = try range(query, source) else { return }
-        var lines = try QuarantineLineReader()
         var failure: (any Error)?
         try reader.forEachLine(.quarantine, generation: generation, source: source, range: range) { offset, line in
             do {
-                guard let record = lines.read(line, source, decisions[offset]) else {
+                guard let record = QuarantinedRecord(line, source, decisions[offset]) else {
                     throw LakeError.damaged(
                         path: reader.layout.commitLog(source),
                         reason: "the quarantine line of offset \(offset) cannot be read")
@@ -98,40 +95,17 @@ package struct QuarantineReader: Sendable {
     }
 }
 
-/// Reads quarantine lines.
-struct QuarantineLineReader: ~Copyable {
-    private var parser: JSONFieldParser
-    private var raw: BronzeLineReader
-
-    init() throws(JSONError) {
-        // A line nests its payload, which may have 64 levels, one deeper.
-        let parser = try JSONFieldParser(
-            paths: ["rule", "reason", "detail", "event_id", "bronze_sha256", "logic_version"], depthMax: 65,
-            documentBytesMax: 256 << 20)
-        let raw = try BronzeLineReader()
-        self.parser = parser
-        self.raw = raw
-    }
-
+extension QuarantinedRecord {
     /// - Returns: nil where it is not a quarantine line.
-    mutating func read(
-        _ line: ArraySlice<UInt8>, _ source: TopicPartition, _ decision: QuarantineDecision?
-    ) -> QuarantinedRecord? {
-        // The members that carry the payload have the same names as in a Bronze line.
-        guard line.withUnsafeBytes({ parser.parseObject($0) }) == nil, let record = raw.read(line),
-            let rule = text(0)
-        else { return nil }
-        return QuarantinedRecord(
-            source: source, offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, rule: rule,
-            reason: text(1) ?? "", detail: text(2) ?? "", eventID: text(3), bronzeSHA256: text(4) ?? "",
-            logicVersion: text(5) ?? "", state: Self.state(decision), redrivenTo: decision?.redrivenTo,
+    init?(_ line: ArraySlice<UInt8>, _ source: TopicPartition, _ decision: QuarantineDecision?) {
+        guard let read = QuarantineLine.read(line) else { return nil }
+        self.init(
+            source: source, offset: read.raw.offset, timestampMilliseconds: read.raw.timestampMilliseconds,
+            rule: read.rule, reason: read.reason, detail: read.detail, eventID: read.eventID,
+            bronzeSHA256: read.bronzeSHA256, logicVersion: read.logicVersion, state: Self.state(decision),
+            redrivenTo: decision?.redrivenTo,
             discardReason: decision?.kind == .discard ? decision?.reason ?? "" : "",
-            valueBytes: record.value?.count ?? 0, key: record.key, value: record.value)
-    }
-
-    private func text(_ index: Int) -> String? {
-        let field = parser.field(index)
-        return field.kind == .string ? String(decoding: field.text, as: UTF8.self) : nil
+            valueBytes: read.raw.value?.count ?? 0, key: read.raw.key, value: read.raw.value)
     }
 
     private static func state(_ decision: QuarantineDecision?) -> QuarantineState {

@@ -260,7 +260,7 @@ package struct QuarantineDesk {
             // The hour's Bronze may have been given up; the quarantine line has all but the headers.
             guard case .expired = error else { throw error }
         }
-        var headers = line.map { BronzeLineReader.headers(of: $0[...]) } ?? []
+        var headers = line.map { BronzeLine.headers(of: $0[...]) } ?? []
         headers.removeAll { $0.name == RedriveOrigin.header || $0.name == RedriveOrigin.hashHeader }
         let origin = RedriveOrigin(
             topic: record.source.topic, partition: record.source.partition, offset: record.offset,

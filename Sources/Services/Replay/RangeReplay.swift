@@ -1,9 +1,8 @@
 import Bytes
-import JSONScan
+import Derivation
 package import Lake
 import Logic
 package import Records
-import StreamJob
 
 /// Runs one topic partition's Bronze through a logic, in chunks, and compares with what a generation holds.
 ///
@@ -122,7 +121,7 @@ package struct RangeReplay {
     }
 
     private func derive(
-        _ record: BronzeLineReader.Record, _ processor: inout RecordProcessor, _ hours: inout HourOfOffset,
+        _ record: BronzeRecord, _ processor: inout RecordProcessor, _ hours: inout HourOfOffset,
         into chunk: inout Chunk
     ) throws {
         let hour = try hours.hour(of: record.offset)
@@ -138,7 +137,7 @@ package struct RangeReplay {
         processor.removeLines()
     }
 
-    private func process(_ record: BronzeLineReader.Record, _ processor: inout RecordProcessor) throws {
+    private func process(_ record: BronzeRecord, _ processor: inout RecordProcessor) throws {
         func run(_ key: UnsafeRawBufferPointer?, _ value: UnsafeRawBufferPointer?) throws {
             try processor.process(
                 SourceRecord(
@@ -160,10 +159,8 @@ package struct RangeReplay {
 
     /// Holds the new Gold lines against the parent's of the same offsets; a record's document has the same id in both.
     private func compare(_ chunk: inout Chunk) throws {
-        var parser = try JSONFieldParser(paths: ["content_hash"])
         func contentHash(_ line: UnsafeRawBufferPointer) -> [UInt8] {
-            guard parser.parseObject(line) == nil else { return [] }
-            return Array(parser.field(0).text)
+            (try? GoldLine.Fields(line))?[.contentHash].utf8 ?? []
         }
         var news: [Int64: [UInt8]] = [:]
         for line in chunk.gold { news[line.offset] = line.bytes.withUnsafeBytes { contentHash($0) } }
@@ -181,11 +178,10 @@ package struct RangeReplay {
         chunk.difference = difference
     }
 
-    private func forEachRecord(_ range: OffsetRange, _ body: (BronzeLineReader.Record) throws -> Void) throws {
-        var lines = try BronzeLineReader()
+    private func forEachRecord(_ range: OffsetRange, _ body: (BronzeRecord) throws -> Void) throws {
         var failure: (any Error)?
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { offset, line in
-            guard let record = lines.read(line) else {
+            guard let record = BronzeLine.read(line) else {
                 failure = LakeError.damaged(
                     path: reader.layout.commitLog(source), reason: "the Bronze line of offset \(offset) cannot be read")
                 return false

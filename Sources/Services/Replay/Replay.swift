@@ -1,15 +1,15 @@
 import Bytes
 import Concurrency
+import Derivation
 import Files
 package import Lake
 package import Logic
 package import Postgres
 package import Records
 import Store
-import StreamJob
 package import Telemetry
 
-/// Puts a replay's documents into the index; the indexer implements it, so that both embed alike.
+/// Puts a replay's documents into the index. The executable hands the indexer's parts over, so that both embed alike.
 package protocol ReplayIndex: Sendable {
     /// Makes documents visible in a generation, embedding only texts that have no vector yet.
     ///

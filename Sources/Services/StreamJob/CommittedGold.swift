@@ -1,4 +1,3 @@
-import JSONScan
 import Lake
 import Records
 import Telemetry
@@ -7,7 +6,7 @@ import Telemetry
 /// the outbox.
 struct CommittedGold {
     let layout: LakeLayout
-    let source: TopicPartition
+    let topicPartition: TopicPartition
     let logger: Logger
 
     /// Publishes the documents and markers of all commits from `marker` up to `end`.
@@ -19,19 +18,20 @@ struct CommittedGold {
         after marker: Int64?, before end: Int64, handovers: [Int64: Int64], to publisher: GoldPublisher
     ) throws {
         let reader = LakeReader(layout: layout)
-        let start = try marker ?? reader.committedRange(source)?.start ?? 0
+        let start = try marker ?? reader.committedRange(topicPartition)?.start ?? 0
         guard start < end else { return }
-        let log = try CommitLog(reading: layout.commitLog(source))
+        let log = try CommitLog(reading: layout.commitLog(topicPartition))
         guard let first = try log.firstEntry(beyond: start) else { return }
         logger.info(
-            "publishing commits again", ["topic_partition": "\(source)", "from": String(start), "to": String(end)])
+            "publishing commits again",
+            ["topic_partition": "\(topicPartition)", "from": String(start), "to": String(end)])
         // A list that was put back from a copy may lack a generation that the log names: nobody is served it, and its lines
         // cannot be placed.
         let listed = Set(try GenerationLog(layout: layout).read().map(\.number))
         let known = handovers.filter { listed.contains($0.key) }
         var unlisted: Set<Int64> = []
         var failure: (any Error)?
-        try log.forEach(from: first.start) { [source] record throws(LakeError) in
+        try log.forEach(from: first.start) { [topicPartition] record throws(LakeError) in
             // An entry of the log may be many commits, of which the first were published.
             guard record.kind == .commit,
                 let range = OffsetRange(start: max(record.range.start, start), end: record.range.end)
@@ -42,15 +42,17 @@ struct CommittedGold {
             do {
                 for part in parts {
                     try reader.forEachLine(
-                        .gold, generation: part.generation, source: source, range: range
+                        .gold, generation: part.generation, source: topicPartition, range: range
                     ) { offset, line throws(LakeError) in
                         do { try publish(line, part.generation, offset, to: publisher) } catch { failure = error }
                         return failure == nil
                     }
                     if let failure { throw failure }
                 }
-                try publisher.publishMarker(
-                    generations: parts.map(\.generation), handovers: known, range: range, source: source)
+                try publisher.publish(
+                    CommitMarker(
+                        generations: parts.map(\.generation), topicPartition: topicPartition, range: range,
+                        handovers: known))
             } catch {
                 failure = error
             }
@@ -61,7 +63,7 @@ struct CommittedGold {
             logger.warning(
                 "commits name generations that the lake's list lacks; their documents were left out",
                 [
-                    "topic_partition": "\(source)",
+                    "topic_partition": "\(topicPartition)",
                     "generations": unlisted.sorted().map(String.init).joined(separator: ", "),
                 ])
         }
@@ -70,15 +72,11 @@ struct CommittedGold {
     private func publish(
         _ line: ArraySlice<UInt8>, _ generation: Int64, _ offset: Int64, to publisher: GoldPublisher
     ) throws {
-        let document = try line.withUnsafeBytes { try JSONValue.parse($0) }
-        let id = Array((document["doc_id"]?.string ?? "").utf8)
-        try id.withUnsafeBytes { idBytes in
-            try line.withUnsafeBytes { lineBytes in
-                try publisher.publish(
-                    GoldPublisher.Document(
-                        generation: generation, sourceOffset: offset, sourceTimestampMilliseconds: nil, id: idBytes,
-                        line: lineBytes),
-                    source: source)
+        try line.withUnsafeBytes { bytes in
+            try GoldLine.Fields(bytes)[.docID].withText { id in
+                let place = GoldTopic.Place(
+                    generation: generation, topicPartition: topicPartition, offset: offset)
+                try publisher.publish(GoldPublisher.Document(place: place, id: id, line: bytes))
             }
         }
     }

@@ -1,5 +1,4 @@
 import Bytes
-import JSONScan
 package import Kafka
 import KafkaAccess
 package import Records
@@ -39,92 +38,56 @@ package final class GoldPublisher: Sendable {
 
     /// One document on its way.
     package struct Document {
-        let generation: Int64
-        let sourceOffset: Int64
-        let sourceTimestampMilliseconds: Int64?
+        let place: GoldTopic.Place
         let id: UnsafeRawBufferPointer
         let line: UnsafeRawBufferPointer
     }
 
     /// Queues one document, waiting while the queue is full; where it is too large, a notice in its place.
-    package func publish(_ document: Document, source: TopicPartition) throws {
+    package func publish(_ document: Document) throws {
         let bytes = document.id.count + document.line.count + Self.frameBytes
         guard bytes <= recordBytesMax else {
-            return try refuse(
-                document, source, "a record of \(bytes) bytes, but the topic takes \(recordBytesMax)")
+            return try refuse(document, "a record of \(bytes) bytes, but the topic takes \(recordBytesMax)")
         }
         do {
-            try send(document, GoldTopic.documentKind, key: document.id, value: document.line, source: source)
+            try send(document.place, .document, key: document.id, value: document.line)
         } catch let error as KafkaError where error.kind == .messageTooLarge {
-            try refuse(document, source, error.reason)
+            try refuse(document, error.reason)
         }
     }
 
-    private func refuse(_ document: Document, _ source: TopicPartition, _ reason: String) throws {
+    private func refuse(_ document: Document, _ reason: String) throws {
+        let place = document.place
         refusals?.note(
-            topic: topic, source: "\(source)", offset: document.sourceOffset, generation: document.generation,
-            reason: reason)
-        let notice = GoldRefusals.notice(id: document.id, bytes: document.line.count, reason: reason)
-        try Array(GoldTopic.refusedKind.utf8).withUnsafeBytes { key in
-            try notice.withUnsafeBytes { value in
-                try send(document, GoldTopic.refusedKind, key: key, value: value, source: source)
-            }
+            topic: topic, topicPartition: "\(place.topicPartition)", offset: place.offset,
+            generation: place.generation, reason: reason)
+        let notice = RefusalNotice(id: document.id, bytes: document.line.count, reason: reason).json
+        try Array(GoldTopic.refusedKey.utf8).withUnsafeBytes { key in
+            try notice.withUnsafeBytes { value in try send(place, .refused, key: key, value: value) }
         }
     }
 
     private func send(
-        _ document: Document, _ kind: String, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
-        source: TopicPartition
+        _ place: GoldTopic.Place, _ kind: GoldTopic.Kind, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
     ) throws {
-        try send(key: key, value: value, partition: source.partition, headerCount: 6) { headers in
-            headers.add(GoldTopic.kindHeader, kind)
-            headers.add(GoldTopic.generationHeader, decimal: document.generation)
-            headers.add(GoldTopic.sourceTopicHeader, source.topic)
-            headers.add(GoldTopic.sourcePartitionHeader, decimal: Int64(source.partition))
-            headers.add(GoldTopic.sourceOffsetHeader, decimal: document.sourceOffset)
-            if let timestamp = document.sourceTimestampMilliseconds {
-                headers.add(GoldTopic.sourceTimestampHeader, decimal: timestamp)
-            }
+        let partition = place.topicPartition.partition
+        try send(key: key, value: value, partition: partition, headerCount: GoldTopic.Place.headersMax) { headers in
+            place.write(kind, text: { headers.add($0, $1) }, number: { headers.add($0, decimal: $1) })
         }
     }
 
     /// Queues the marker behind a commit's documents.
-    ///
-    /// - Parameter handovers: for each generation the offset it is fed from.
-    package func publishMarker(
-        generations: [Int64], handovers: [Int64: Int64], range: OffsetRange, source: TopicPartition
-    ) throws {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("generations")
-        json.beginArray()
-        for generation in generations { json.integer(generation) }
-        json.endArray()
-        json.key("topic")
-        json.string(source.topic)
-        json.key("partition")
-        json.integer(source.partition)
-        json.key("start_offset")
-        json.integer(range.start)
-        json.key("next_offset")
-        json.integer(range.end)
-        json.key("handover")
-        json.beginObject()
-        for (generation, offset) in handovers.sorted(by: { $0.key < $1.key }) {
-            json.key(dynamic: String(generation))
-            json.integer(offset)
-        }
-        json.endObject()
-        json.endObject()
+    package func publish(_ marker: CommitMarker) throws {
+        let partition = marker.topicPartition.partition
         // Another worker's thread may be at it. What a stop or a crash keeps back with the marker is published again.
-        while let refusals, refusals.isSettling(source.partition) {
+        while let refusals, refusals.isSettling(partition) {
             if stop.sleep(milliseconds: 20) { throw CancellationError() }
         }
         let key = Array(GoldTopic.commitKey.utf8)
         try key.withUnsafeBytes { keyBytes in
-            try json.bytes.withUnsafeBytes { value in
-                try send(key: keyBytes, value: value, partition: source.partition, headerCount: 1) { headers in
-                    headers.add(GoldTopic.kindHeader, GoldTopic.commitKind)
+            try marker.json.withUnsafeBytes { value in
+                try send(key: keyBytes, value: value, partition: partition, headerCount: 1) { headers in
+                    headers.add(GoldTopic.kindHeader, GoldTopic.Kind.commit.rawValue)
                 }
             }
         }
@@ -144,23 +107,24 @@ package final class GoldPublisher: Sendable {
         }
     }
 
-    /// The next offset of the last marker on the topic partition of `source`; nil where there is none.
+    /// The next offset of the last marker about a topic partition of the source; nil where there is none.
     ///
     /// Reads the end of the log, and more of it until a marker shows. One that cannot be read is one that is not there: a
     /// little more is published again.
     package static func lastMarker(
-        configuration: KafkaConfiguration, topic: String, source: TopicPartition, stop: StopSignal
+        configuration: KafkaConfiguration, topic: String, topicPartition: TopicPartition, stop: StopSignal
     ) throws -> Int64? {
         var options = ConsumerOptions()
         options.reportsEnd = true
         let consumer = try KafkaConsumer(configuration, options: options)
         let marks = try consumer.watermarks(
-            topic: topic, partition: source.partition, timeoutMilliseconds: 10_000)
+            topic: topic, partition: topicPartition.partition, timeoutMilliseconds: 10_000)
         var depth: Int64 = 1_000
         while marks.high > marks.low {
             let start = max(marks.low, marks.high - depth)
             let marker = try scan(
-                consumer, options, topic: topic, source: source, from: start, to: marks.high, stop: stop)
+                consumer, options, topic: topic, topicPartition: topicPartition, from: start, to: marks.high, stop: stop
+            )
             if let marker { return marker }
             if start == marks.low { return nil }
             depth *= 20
@@ -169,15 +133,15 @@ package final class GoldPublisher: Sendable {
     }
 
     private static func scan(
-        _ consumer: KafkaConsumer, _ options: ConsumerOptions, topic: String, source: TopicPartition,
+        _ consumer: KafkaConsumer, _ options: ConsumerOptions, topic: String, topicPartition: TopicPartition,
         from start: Int64, to end: Int64, stop: StopSignal
     ) throws -> Int64? {
         var consumer = consumer
-        try consumer.assign([(topic: topic, partition: source.partition, offset: .at(start))])
-        guard var queue = consumer.queue(topic: topic, partition: source.partition) else { return nil }
+        try consumer.assign([(topic: topic, partition: topicPartition.partition, offset: .at(start))])
+        guard var queue = consumer.queue(topic: topic, partition: topicPartition.partition) else { return nil }
         var marker: Int64?
         var position = start
-        let gold = TopicPartition(topic: topic, partition: source.partition)
+        let gold = TopicPartition(topic: topic, partition: topicPartition.partition)
         var idleSince = SystemClock.monotonicNanoseconds()
         var contradictions = Contradictions()
         while position < end {
@@ -190,11 +154,10 @@ package final class GoldPublisher: Sendable {
                 for index in 0..<(place?.recordsBefore ?? batch.count) {
                     let record = batch[index]
                     position = record.offset + 1
-                    guard record.headerText(GoldTopic.kindHeader) == GoldTopic.commitKind, let value = record.value,
-                        let json = try? JSONValue.parse(value), json["topic"]?.string == source.topic,
-                        let next = json["next_offset"]?.integer
+                    guard (try? GoldTopic.kind { record.header($0) }) == .commit,
+                        let found = try? CommitMarker(record.value), found.topicPartition.topic == topicPartition.topic
                     else { continue }
-                    marker = max(marker ?? 0, next)
+                    marker = max(marker ?? 0, found.nextOffset)
                 }
                 if batch.count > 0 { idleSince = SystemClock.monotonicNanoseconds() }
                 // Control records and compaction leave holes: the end may come without the last offset.
@@ -208,8 +171,8 @@ package final class GoldPublisher: Sendable {
             if isUnreadable, position == place { try contradictions.note(gold, at: place) }
             // With another client: this one's queue may hold more about the old place.
             consumer = try KafkaConsumer(consumer.configuration, options: options)
-            try consumer.assign([(topic: topic, partition: source.partition, offset: .at(position))])
-            guard let fresh = consumer.queue(topic: topic, partition: source.partition) else { break }
+            try consumer.assign([(topic: topic, partition: topicPartition.partition, offset: .at(position))])
+            guard let fresh = consumer.queue(topic: topic, partition: topicPartition.partition) else { break }
             queue = fresh
             idleSince = SystemClock.monotonicNanoseconds()
         }

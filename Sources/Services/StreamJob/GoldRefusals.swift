@@ -13,7 +13,6 @@ package import Telemetry
 /// its commit may be on the topic already, and then no start publishes it again.
 package final class GoldRefusals: Sendable {
     private static let lookMilliseconds = 100
-    private static let idCharactersMax = 255
 
     private let configuration: KafkaConfiguration
     private let count: Counter
@@ -38,28 +37,16 @@ package final class GoldRefusals: Sendable {
     }
 
     /// Counts and tells of a document that is left out.
-    func note(topic: String, source: String, offset: Int64, generation: Int64, reason: String) {
+    func note(topic: String, topicPartition: String, offset: Int64, generation: Int64, reason: String) {
         count.increment()
         guard let documents = reports.withLock({ $0.admit() }) else { return }
         logger.error(
             "a document is too large for the Gold topic: the lake has it, the index lacks it; raise the topic's "
                 + "max.message.bytes",
             [
-                "topic": topic, "topic_partition": source, "offset": "\(offset)", "generation": "\(generation)",
+                "topic": topic, "topic_partition": topicPartition, "offset": "\(offset)", "generation": "\(generation)",
                 "why": reason, "documents": "\(documents)",
             ])
-    }
-
-    /// The value of a notice.
-    static func notice(id: UnsafeRawBufferPointer, bytes: Int, reason: String) -> [UInt8] {
-        let id = String(decoding: id.prefix(4 * idCharactersMax), as: UTF8.self)
-        var json = JSONWriter()
-        json.beginObject()
-        json.string("doc_id", String(String.UnicodeScalarView(id.unicodeScalars.prefix(idCharactersMax))))
-        json.integer("bytes", bytes)
-        json.string("reason", reason)
-        json.endObject()
-        return json.bytes
     }
 
     /// Sends a refused record in a batch of its own, or a notice where that is refused, too. Blocks until one of them came
@@ -71,23 +58,24 @@ package final class GoldRefusals: Sendable {
         try client.withLock { client in
             let producer = try client ?? makeClient()
             client = producer
-            let isDocument = Self.header(GoldTopic.kindHeader, of: record) == GoldTopic.documentKind
+            let isDocument = Self.header(GoldTopic.kindHeader, of: record) == GoldTopic.Kind.document.rawValue
             var record = record
             // The marker of its commit may be there already.
             if isDocument { record.headers.append((GoldTopic.lateHeader, [UInt8(ascii: "1")])) }
             guard let refusal = try deliver(record, topic, partition, producer, stop) else { return }
             guard isDocument else { throw refusal }
             note(
-                topic: topic, source: "\(Self.header(GoldTopic.sourceTopicHeader, of: record))[\(partition)]",
+                topic: topic,
+                topicPartition: "\(Self.header(GoldTopic.sourceTopicHeader, of: record))[\(partition)]",
                 offset: Int64(Self.header(GoldTopic.sourceOffsetHeader, of: record)) ?? -1,
                 generation: Int64(Self.header(GoldTopic.generationHeader, of: record)) ?? -1, reason: refusal.reason)
             let notice = (record.key ?? []).withUnsafeBytes {
-                Self.notice(id: $0, bytes: record.value?.count ?? 0, reason: refusal.reason)
+                RefusalNotice(id: $0, bytes: record.value?.count ?? 0, reason: refusal.reason).json
             }
-            record.key = Array(GoldTopic.refusedKind.utf8)
+            record.key = Array(GoldTopic.refusedKey.utf8)
             record.value = notice
             record.headers.removeAll { $0.0 == GoldTopic.kindHeader }
-            record.headers.append((GoldTopic.kindHeader, Array(GoldTopic.refusedKind.utf8)))
+            record.headers.append((GoldTopic.kindHeader, Array(GoldTopic.Kind.refused.rawValue.utf8)))
             if let refusal = try deliver(record, topic, partition, producer, stop) { throw refusal }
         }
         unsettled.withLock { $0[partition, default: 1] -= 1 }

@@ -1,4 +1,5 @@
 import Bytes
+import Derivation
 import Files
 import Kafka
 import KafkaAccess
@@ -92,7 +93,7 @@ final class PartitionWorker {
     /// Publishes what the last run committed but did not get onto the Gold topic.
     func republish(after marker: Int64?) throws {
         guard let end = writer.nextOffset else { return }
-        try CommittedGold(layout: layout, source: source, logger: logger).publish(
+        try CommittedGold(layout: layout, topicPartition: source, logger: logger).publish(
             after: marker, before: end, handovers: writer.handovers, to: publisher)
     }
 
@@ -307,21 +308,21 @@ final class PartitionWorker {
         try processor.goldIDs.withUnsafeBytes { ids in
             for entry in processor.gold {
                 try processor.generations[entry.generationIndex].lines.gold.withUnsafeBytes { text in
+                    let place = GoldTopic.Place(
+                        generation: processor.generations[entry.generationIndex].number, topicPartition: source,
+                        offset: entry.sourceOffset, timestampMilliseconds: entry.sourceTimestampMilliseconds)
                     try publisher.publish(
                         GoldPublisher.Document(
-                            generation: processor.generations[entry.generationIndex].number,
-                            sourceOffset: entry.sourceOffset,
-                            sourceTimestampMilliseconds: entry.sourceTimestampMilliseconds,
-                            id: UnsafeRawBufferPointer(rebasing: ids[entry.documentID]),
-                            line: UnsafeRawBufferPointer(rebasing: text[entry.line])),
-                        source: source)
+                            place: place, id: UnsafeRawBufferPointer(rebasing: ids[entry.documentID]),
+                            line: UnsafeRawBufferPointer(rebasing: text[entry.line])))
                 }
             }
         }
         metrics.published.increment(by: processor.gold.count)
-        try publisher.publishMarker(
-            generations: processor.generations.map(\.number), handovers: writer.handovers, range: range,
-            source: source)
+        try publisher.publish(
+            CommitMarker(
+                generations: processor.generations.map(\.number), topicPartition: source, range: range,
+                handovers: writer.handovers))
     }
 
     // MARK: - Generations
@@ -370,9 +371,8 @@ final class PartitionWorker {
         guard let next = writer.nextOffset, let held = try reader.heldRange(source),
             let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
-        var lines = try BronzeLineReader()
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
-            if let record = lines.read(line) {
+            if let record = BronzeLine.read(line) {
                 processor.warm(
                     offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
                     mayRepeat: record.mayRepeat, value: record.value)

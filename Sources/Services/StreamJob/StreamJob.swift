@@ -1,4 +1,5 @@
 import Concurrency
+import Derivation
 package import Kafka
 import KafkaAccess
 package import Lake
@@ -340,7 +341,7 @@ package final class StreamJob: Service {
             worker.endReading()
         }
         let marker = try GoldPublisher.lastMarker(
-            configuration: options.kafka, topic: options.goldTopic, source: source, stop: stop)
+            configuration: options.kafka, topic: options.goldTopic, topicPartition: source, stop: stop)
         try worker.republish(after: marker)
         var consumerOptions = ConsumerOptions()
         // All topic partitions together a quarter of a GiB, and no more than half a second of work: what is fetched further

@@ -94,31 +94,33 @@ enum IndexText {
         return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 }))
     }
 
-    /// The lineage of a Gold line as JSON.
+    /// The lineage of a Gold line as it stands there, but for escapes that `jsonb` cannot hold.
     static func json(_ lineage: Lineage) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("logic_version")
-        writer.string(clean(lineage.logicVersion))
-        writer.key("parents")
-        writer.beginArray()
-        for parent in lineage.parents {
-            writer.beginObject()
-            writer.key("topic")
-            writer.string(clean(parent.topic))
-            writer.key("partition")
-            writer.integer(parent.partition)
-            writer.key("offset")
-            writer.integer(parent.offset)
-            writer.key("event_id")
-            writer.string(clean(parent.eventID))
-            writer.key("bronze_sha256")
-            writer.string(clean(parent.bronzeSHA256))
-            writer.endObject()
+        let json = lineage.json
+        guard contains(nullEscape, json) else { return json }
+        var output: [UInt8] = []
+        output.reserveCapacity(json.count)
+        var index = 0
+        while index < json.count {
+            // Two bytes at once, since a backslash may be escaped itself.
+            guard json[index] == UInt8(ascii: "\\") else {
+                output.append(json[index])
+                index += 1
+                continue
+            }
+            let isNull = json[index...].starts(with: nullEscape)
+            output += isNull ? replacementEscape : Array(json[index..<min(index + 2, json.count)])
+            index += isNull ? nullEscape.count : 2
         }
-        writer.endArray()
-        writer.endObject()
-        return writer.bytes
+        return output
+    }
+
+    private static let nullEscape = Array("\\u0000".utf8)
+    private static let replacementEscape = Array("\\ufffd".utf8)
+
+    private static func contains(_ name: [UInt8], _ bytes: [UInt8]) -> Bool {
+        guard bytes.count >= name.count else { return false }
+        return (0...bytes.count - name.count).contains { bytes[$0] == name[0] && bytes[$0...].starts(with: name) }
     }
 
     static func json(_ attributes: [String: String]) -> [UInt8] {

@@ -1,6 +1,5 @@
 package import Bytes
 import Hashing
-import JSONScan
 package import Lake
 package import Postgres
 import Records
@@ -47,7 +46,7 @@ package final class LakeTraceSource: TraceSource {
         trace.gold = derived(.gold, first, source, &trace)
         trace.silver = derived(.silver, first, source, &trace)
         if let gold = trace.gold { check(gold, against: first, &trace) }
-        for parent in try parents(of: first) {
+        for parent in parents(of: first, &trace) {
             do throws(LakeError) {
                 trace.bronze.append(try bronze(parent))
             } catch {
@@ -86,33 +85,35 @@ package final class LakeTraceSource: TraceSource {
 
     /// Takes over what the Gold line says, and notices when the index was made from other content.
     private func check(_ gold: TraceLine, against row: TraceRow, _ trace: inout Trace) {
-        guard let line = try? JSONValue.parse(gold.line) else {
+        let read = gold.line.withUnsafeBytes { bytes in
+            (try? GoldLine.Fields(bytes)).map { (flags: (try? $0.qualityFlags()) ?? [], hash: $0[.contentHash].string) }
+        }
+        guard let read else {
             trace.problems.append("the Gold line in \(gold.location.file) is no JSON")
             return
         }
-        trace.qualityFlags = line["quality_flags"]?.array?.compactMap(\.string) ?? []
+        trace.qualityFlags = read.flags
         trace.rules = trace.qualityFlags.map { "\($0)@\(row.logicVersion)" }
-        if line["content_hash"]?.string != row.contentHash {
+        if read.hash != row.contentHash {
             trace.problems.append("the index holds content \(row.contentHash), the Gold line says another content_hash")
         }
     }
 
-    private func parents(of row: TraceRow) throws -> [ParentReference] {
-        let lineage = try JSONValue.parse(row.lineageJSON)
-        return (lineage["parents"]?.array ?? []).compactMap { parent in
-            guard let topic = parent["topic"]?.string,
-                let partition = parent["partition"]?.integer.flatMap({ Int32(exactly: $0) }),
-                let offset = parent["offset"]?.integer, let id = parent["event_id"]?.string,
-                let sha = parent["bronze_sha256"]?.string
-            else { return nil }
-            return ParentReference(topic: topic, partition: partition, offset: offset, eventID: id, bronzeSHA256: sha)
+    private func parents(of row: TraceRow, _ trace: inout Trace) -> [ParentReference] {
+        do throws(RecordFormatError) {
+            return try Lineage(json: row.lineageJSON).parents
+        } catch {
+            trace.problems.append("the lineage that the index holds cannot be read: \(error)")
+            return []
         }
     }
 
     private func bronze(_ parent: ParentReference) throws(LakeError) -> TraceBronze {
-        let found = try reader.bronze(
-            TopicPartition(topic: parent.topic, partition: parent.partition), offset: parent.offset)
-        guard var lines = try? BronzeLineReader(), let record = lines.read(found.line[...]) else {
+        let found = try reader.bronze(parent.topicPartition, offset: parent.offset)
+        let read = found.line.withUnsafeBytes { bytes in
+            BronzeLine.Fields(bytes).flatMap { fields in fields.record.map { (record: $0, headers: fields.headers) } }
+        }
+        guard let (record, headers) = read else {
             throw .damaged(path: found.path, reason: "the Bronze line of offset \(parent.offset) cannot be read")
         }
         var digest = ""
@@ -121,16 +122,8 @@ package final class LakeTraceSource: TraceSource {
         }
         return TraceBronze(
             topic: parent.topic, partition: parent.partition, offset: parent.offset,
-            timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: headers(found.line),
+            timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: headers,
             value: record.value, sha256: digest, lineageSHA256: parent.bronzeSHA256, location: location(found))
-    }
-
-    private func headers(_ line: [UInt8]) -> [(name: String, value: [UInt8]?)] {
-        guard let json = try? JSONValue.parse(line, maxDepth: 66) else { return [] }
-        return (json["headers"]?.array ?? []).compactMap { pair in
-            guard let parts = pair.array, parts.count == 2, let name = parts[0].string else { return nil }
-            return (name, parts[1].string.flatMap { Base64.bytes($0.utf8) })
-        }
     }
 
     private func location(_ found: LocatedLine) -> LakeLocation {

@@ -131,8 +131,9 @@ struct LakeCommand: Command {
             found = line
         }
         if isRaw {
-            var lines = try BronzeLineReader()
-            guard let record = lines.read(found.line[...]) else { throw Failure("\(found.path): not a Bronze line") }
+            guard let record = BronzeLine.read(found.line[...]) else {
+                throw Failure("\(found.path): not a Bronze line")
+            }
             Output.write(record.value ?? [])
         } else {
             Output.write(found.line + [0x0A])

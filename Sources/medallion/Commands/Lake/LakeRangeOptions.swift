@@ -52,14 +52,13 @@ struct LakeRangeOptions {
         if let until, let last = try log.firstEntry(atBrokerTime: until) { end = min(end, last.range.end) }
         guard let range = OffsetRange(start: start, end: max(start, end)) else { return }
         let times = since == nil && until == nil ? nil : try timesInRange(reader, source, range)
-        var bronze = try BronzeLineReader()
         var count = 0
         var failure: (any Error)?
         try reader.forEachLine(layer, generation: generation, source: source, range: range) { offset, line in
             if let times, !times.contains(offset) { return true }
             do { if try !fulfils(line) { return true } } catch { failure = error }
             if isRaw {
-                Output.write((bronze.read(line)?.value ?? []) + [0x0A])
+                Output.write((BronzeLine.read(line)?.value ?? []) + [0x0A])
             } else {
                 Output.write(Array(line) + [0x0A])
             }
@@ -73,10 +72,9 @@ struct LakeRangeOptions {
     private func timesInRange(
         _ reader: LakeReader, _ source: TopicPartition, _ range: OffsetRange
     ) throws -> Set<Int64> {
-        var bronze = try BronzeLineReader()
         var offsets: Set<Int64> = []
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { offset, line in
-            guard let time = bronze.read(line)?.timestampMilliseconds else { return true }
+            guard let time = BronzeLine.read(line)?.timestampMilliseconds else { return true }
             if time >= since ?? .min && time < until ?? .max { offsets.insert(offset) }
             return true
         }

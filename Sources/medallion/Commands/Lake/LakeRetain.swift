@@ -1,9 +1,9 @@
 import Bytes
 import Console
+import Derivation
 import Lake
 import Logic
 import Records
-import StreamJob
 
 /// `medallion lake retain`: removes sealed files by age or size; shows what would go unless told to do it.
 struct LakeRetain {

@@ -1,6 +1,5 @@
 import Bytes
 import HTTPEndpoints
-import JSONScan
 import Kafka
 import KafkaAccess
 import Records
@@ -114,12 +113,11 @@ final class GoldEventReader: EventReader {
     /// The source offset behind a document or a marker; nil for others' records, and for a late document, which is out of
     /// order.
     private static func nextOffset(of record: KafkaRecord) -> Int64? {
-        guard record.headerText(GoldTopic.lateHeader) == nil else { return nil }
-        if let text = record.headerText(GoldTopic.sourceOffsetHeader) {
-            return Int64(text).map { $0 < .max ? $0 + 1 : $0 }
+        guard let kind = try? GoldTopic.kind({ record.header($0) }), !GoldTopic.isLate({ record.header($0) }) else {
+            return nil
         }
-        guard let value = record.value, let json = try? JSONValue.parse(value) else { return nil }
-        return json["next_offset"]?.integer
+        if kind == .commit { return (try? CommitMarker(record.value))?.nextOffset }
+        return (try? GoldTopic.Place { record.header($0) }).map { $0.offset + 1 }
     }
 
     /// - Throws: when the topic has more topic partitions than at the start: whoever reads begins anew where it is.
@@ -169,7 +167,7 @@ final class GoldEventReader: EventReader {
     /// partitions of the source and of the Gold topic have the same numbers.
     private func gap(before record: KafkaRecord) -> TopicGap? {
         let partition = record.partition
-        guard record.headerText(GoldTopic.lateHeader) == nil, let place = place(of: record) else { return nil }
+        guard !GoldTopic.isLate({ record.header($0) }), let place = place(of: record) else { return nil }
         defer { nextOffsets[partition] = max(nextOffsets[partition], place.next) }
         guard !emptied.contains(partition), let reason = openGaps.removeValue(forKey: partition) else { return nil }
         let seen = nextOffsets[partition]
@@ -180,37 +178,33 @@ final class GoldEventReader: EventReader {
     /// The first source offset whose documents are not missing in front of this record, and the one behind it. In front of a
     /// marker those of its commit may be missing.
     private func place(of record: KafkaRecord) -> (first: Int64, next: Int64)? {
-        switch record.headerText(GoldTopic.kindHeader) {
-        case GoldTopic.commitKind:
-            guard let value = record.value, let json = try? JSONValue.parse(value),
-                json["topic"]?.string == sourceTopic, json["partition"]?.integer == Int64(record.partition),
-                let next = json["next_offset"]?.integer, next >= 0
+        if (try? GoldTopic.kind { record.header($0) }) == .commit {
+            guard let marker = try? CommitMarker(record.value),
+                marker.topicPartition == TopicPartition(topic: sourceTopic, partition: record.partition)
             else { return nil }
-            return (next, next)
-        case GoldTopic.documentKind, GoldTopic.refusedKind:
-            guard record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic,
-                let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
-                offset < .max
-            else { return nil }
-            return (offset, offset + 1)
-        default: return nil
+            return (marker.nextOffset, marker.nextOffset)
         }
+        guard let place = sourcePlace(record) else { return nil }
+        return (place.offset, place.offset + 1)
+    }
+
+    /// The source's record that a document, or a notice in its place, was made from; nil for those of other sources.
+    private func sourcePlace(_ record: KafkaRecord) -> GoldTopic.Place? {
+        guard let place = try? GoldTopic.Place({ record.header($0) }), place.topicPartition.topic == sourceTopic else {
+            return nil
+        }
+        return place
     }
 
     /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).
     private func event(_ record: KafkaRecord) -> TopicEvent? {
-        guard record.headerText(GoldTopic.kindHeader) == GoldTopic.documentKind,
-            record.headerText(GoldTopic.sourceTopicHeader) == sourceTopic, let value = record.value,
-            let generation = record.headerText(GoldTopic.generationHeader).flatMap({ Int64($0) }),
-            let partition = record.headerText(GoldTopic.sourcePartitionHeader).flatMap({ Int32($0) }), partition >= 0,
-            let offset = record.headerText(GoldTopic.sourceOffsetHeader).flatMap({ Int64($0) }), offset >= 0,
-            offset < .max,
-            let json = try? JSONValue.parse(value), let docID = json["doc_id"]?.string,
-            let text = json["text"]?.string, let attributes = AttributeList(goldLine: json)
+        guard (try? GoldTopic.kind { record.header($0) }) == .document, let place = sourcePlace(record),
+            let value = record.value, let line = try? GoldLine.Fields(value), let docID = line[.docID].string,
+            let text = line[.text].string, let attributes = AttributeList(goldLine: line)
         else { return nil }
         return TopicEvent(
-            generation: generation, partition: partition, offset: offset, line: Array(value), docID: docID,
-            attributes: attributes, text: text,
+            generation: place.generation, partition: place.topicPartition.partition, offset: place.offset,
+            line: Array(value), docID: docID, attributes: attributes, text: text,
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
     }
 }

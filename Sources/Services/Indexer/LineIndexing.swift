@@ -1,12 +1,13 @@
-package import Indexer
 package import Records
 
-/// Puts replayed documents into the index by the indexer's own parts.
-extension DocumentIndexer: ReplayIndex {
+extension DocumentIndexer {
     /// Documents per index transaction.
     private static let batchDocumentsMax = 256
 
-    /// Embeds and writes in transactions of at most 256 documents.
+    /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents.
+    ///
+    /// - Parameter lines: with their source offsets.
+    /// - Returns: how many texts were embedded.
     package func index(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
     ) async throws -> Int {

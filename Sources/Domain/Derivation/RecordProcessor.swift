@@ -64,7 +64,7 @@ package struct RecordProcessor: ~Copyable {
     private let topic: String
     private let partition: Int32
     private var parser: JSONFieldParser
-    // Those of the record at hand, by the numbers of ``RecentChangeField``.
+    /// The fields of the record at hand, by the numbers of ``RecentChangeField``.
     private var fields = [FieldValue](repeating: FieldValue(kind: .absent), count: RecentChangeField.allCases.count)
     private var hasher: LibraryHasher
     private var duplicates: DuplicateWindow
@@ -237,7 +237,7 @@ package struct RecordProcessor: ~Copyable {
 
     private mutating func appendBronze(_ record: borrowing SourceRecord, embedsValue: Bool) {
         guard writesBronze else { return }
-        RawLines.appendBronze(record, embedsValue: embedsValue, to: &bronze)
+        BronzeLine.append(record, embedsValue: embedsValue, to: &bronze)
         bronzeCount += 1
     }
 
