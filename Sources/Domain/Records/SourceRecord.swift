@@ -7,6 +7,8 @@ package struct RecordHeaderText: Sendable {
     private static let empty = Array("[]".utf8)
     private var originText: [UInt8] = []
     private var originSHA256: [UInt8] = []
+    /// The id that a connector gave to the event; empty where it gave none. See ``EventIDHeader``.
+    package private(set) var eventID: [UInt8] = []
     /// Whether the producer says that the record may be a copy of an earlier one; see ``RepeatMark``.
     package private(set) var mayRepeat = false
 
@@ -23,6 +25,7 @@ package struct RecordHeaderText: Sendable {
         json.append(contentsOf: Self.empty)
         if !originText.isEmpty { originText.removeAll(keepingCapacity: true) }
         if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
+        if !eventID.isEmpty { eventID.removeAll(keepingCapacity: true) }
         mayRepeat = false
     }
 
@@ -60,6 +63,10 @@ package struct RecordHeaderText: Sendable {
             originSHA256 = Array(value)
         } else if name.count == RepeatMark.headerBytes.count, name.elementsEqual(RepeatMark.headerBytes) {
             mayRepeat = true
+        } else if name.count == EventIDHeader.headerBytes.count, name.elementsEqual(EventIDHeader.headerBytes) {
+            let isUsable =
+                value.count <= EventIDHeader.bytesMax && RawLines.isValidUTF8(value.bindMemory(to: UInt8.self))
+            eventID = isUsable ? Array(value) : []
         }
     }
 }
@@ -79,13 +86,15 @@ package struct SourceRecord {
     package let origin: RedriveOrigin?
     /// Whether it may be a copy of a record from before an interruption of its producer; see ``RepeatMark``.
     package let mayRepeat: Bool
+    /// The id that a connector gave to the event, UTF-8; empty where it gave none. See ``EventIDHeader``.
+    package let eventID: [UInt8]
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
         headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, mayRepeat: Bool = false,
-        value: UnsafeRawBufferPointer?
+        eventID: [UInt8] = [], value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -95,6 +104,7 @@ package struct SourceRecord {
         self.headers = headers
         self.origin = origin
         self.mayRepeat = mayRepeat
+        self.eventID = eventID
         self.value = value
     }
 }
