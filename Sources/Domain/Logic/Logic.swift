@@ -170,7 +170,7 @@ extension DerivedLines {
         _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
         bronzeSHA256: [UInt8]?, logicVersion: String, embedsValue: Bool
     ) {
-        RawLines.appendQuarantine(
+        QuarantineLine.append(
             record, rule: rejection.rule.rawValue, reason: rejection.rule.reason, detail: rejection.detail,
             eventID: eventID, bronzeSHA256: bronzeSHA256, logicVersion: logicVersion, embedsValue: embedsValue,
             to: &quarantine)

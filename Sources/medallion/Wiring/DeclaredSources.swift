@@ -4,7 +4,7 @@ import Logic
 import Records
 import Settings
 import Sources
-import StreamJob
+import Derivation
 
 /// The sources of this deployment, and who declares them.
 struct DeclaredSources {
