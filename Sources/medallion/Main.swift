@@ -7,6 +7,7 @@ import Glibc
 import Metering
 import ServiceLifecycle
 import Settings
+import Sources
 import StreamJob
 import Telemetry
 
@@ -18,6 +19,7 @@ let allCommands: [any Command.Type] = [
     AnswerCommand.self,
     TraceCommand.self,
     ReplayCommand.self,
+    SourcesCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
     KeysCommand.self,
@@ -104,6 +106,12 @@ struct Medallion {
                 "medallion \(command): \(LogText.escaped(error.description)); see medallion \(command) --help\n")
             return .usage
         case let error as SettingsError:
+            Output.complain(
+                "medallion \(command): "
+                    + error.description.split(separator: "\n")
+                    .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
+            return .usage
+        case let error as DeclarationError:
             Output.complain(
                 "medallion \(command): "
                     + error.description.split(separator: "\n")

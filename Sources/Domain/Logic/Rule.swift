@@ -18,6 +18,13 @@ package enum Rule: String, CaseIterable, Sendable {
     case namespaceMissing = "namespace_missing"
     case unknownType = "unknown_type"
     case emptyTitle = "empty_title"
+    case invalidID = "invalid_id"
+    case invalidVersion = "invalid_version"
+    case invalidEventTime = "invalid_event_time"
+    case invalidAttribute = "invalid_attribute"
+    case emptyText = "empty_text"
+    case eventTimeMissing = "event_time_missing"
+    case textCut = "text_cut"
 
     /// What happens to a record that breaks the rule.
     package enum Severity: String, Sendable {
@@ -63,6 +70,16 @@ package enum Rule: String, CaseIterable, Sendable {
         case .namespaceMissing: .flag("the event does not tell its namespace")
         case .unknownType: .flag("`type` is none of edit, new, log, categorize, external")
         case .emptyTitle: .flag("the title is empty")
+        // Of documents.
+        case .invalidID: .reject("the document's id is empty or holds U+0000")
+        case .invalidVersion:
+            .reject("the document's version is no whole number from 1 on and no RFC 3339 time after 1970")
+        case .invalidEventTime:
+            .reject("the document's time is no RFC 3339 time, or lies outside of the years 1 to 9999")
+        case .invalidAttribute: .reject("an attribute is not of the type that the collection declares")
+        case .emptyText: .reject("the document has no text")
+        case .eventTimeMissing: .flag("the document tells no time; the broker's is taken")
+        case .textCut: .flag("the text was longer than the logic allows and was cut")
         }
     }
 }
@@ -80,8 +97,10 @@ struct QualityFlags: OptionSet, Sendable {
     static let namespaceMissing = QualityFlags(rawValue: 1)
     static let unknownType = QualityFlags(rawValue: 2)
     static let emptyTitle = QualityFlags(rawValue: 4)
-    /// As many different values there are.
-    static var combinations: Int { 8 }
+    static let eventTimeMissing = QualityFlags(rawValue: 8)
+    static let textCut = QualityFlags(rawValue: 16)
+    /// How many sets of flags there are.
+    static var combinations: Int { 32 }
 
     /// The rules' names in the order of the table.
     var names: [String] { Self.namesByValue[Int(rawValue)] }
@@ -97,6 +116,8 @@ struct QualityFlags: OptionSet, Sendable {
         if contains(.namespaceMissing) { body(.namespaceMissing) }
         if contains(.unknownType) { body(.unknownType) }
         if contains(.emptyTitle) { body(.emptyTitle) }
+        if contains(.eventTimeMissing) { body(.eventTimeMissing) }
+        if contains(.textCut) { body(.textCut) }
     }
 }
 

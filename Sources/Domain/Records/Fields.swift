@@ -9,7 +9,7 @@ package struct FieldValue {
     package let kind: Kind
     /// The unescaped UTF-8 of a string; valid until the parser's next document.
     package let text: UnsafeBufferPointer<UInt8>
-    /// The value of an integer; 0 or 1 of a bool.
+    /// The value of an integer; 0 or 1 of a bool; the bits of a double, see ``number``.
     package let integer: Int64
 
     package init(kind: Kind, text: UnsafeBufferPointer<UInt8> = .init(start: nil, count: 0), integer: Int64 = 0) {
@@ -17,6 +17,12 @@ package struct FieldValue {
         self.text = text
         self.integer = integer
     }
+
+    /// A double. Its bits share the room of ``integer``, so that a field stays as small as the twenty of an event ask for.
+    package init(number: Double) { self.init(kind: .double, integer: Int64(bitPattern: number.bitPattern)) }
+
+    /// The value of a double.
+    package var number: Double { Double(bitPattern: UInt64(bitPattern: integer)) }
 }
 
 /// The fields of the event at hand, by their index in a list of paths; so that rules know no parser.

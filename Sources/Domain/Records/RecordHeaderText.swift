@@ -7,6 +7,8 @@ package struct RecordHeaderText: Sendable {
     private static let empty = Array("[]".utf8)
     private var originText: [UInt8] = []
     private var originSHA256: [UInt8] = []
+    /// The id that a connector gave to the event; empty where it gave none. See ``EventIDHeader``.
+    package private(set) var eventID: [UInt8] = []
     /// Whether the producer says that the record may be a copy of an earlier one; see ``RepeatMark``.
     package private(set) var mayRepeat = false
 
@@ -23,6 +25,7 @@ package struct RecordHeaderText: Sendable {
         json.append(contentsOf: Self.empty)
         if !originText.isEmpty { originText.removeAll(keepingCapacity: true) }
         if !originSHA256.isEmpty { originSHA256.removeAll(keepingCapacity: true) }
+        if !eventID.isEmpty { eventID.removeAll(keepingCapacity: true) }
         mayRepeat = false
     }
 
@@ -60,6 +63,9 @@ package struct RecordHeaderText: Sendable {
             originSHA256 = Array(value)
         } else if name.count == RepeatMark.headerBytes.count, name.elementsEqual(RepeatMark.headerBytes) {
             mayRepeat = true
+        } else if name.count == EventIDHeader.headerBytes.count, name.elementsEqual(EventIDHeader.headerBytes) {
+            let isUsable = value.count <= EventIDHeader.bytesMax && UTF8Text.isValid(value)
+            eventID = isUsable ? Array(value) : []
         }
     }
 }

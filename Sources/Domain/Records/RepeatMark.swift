@@ -11,3 +11,15 @@ package enum RepeatMark {
     package static let value: [UInt8] = [UInt8(ascii: "1")]
     static let headerBytes = Array(header.utf8)
 }
+
+/// The header that holds the id which a connector gave to an event, for events that have none of their own.
+///
+/// The same event sent again has the same id, so that the duplicate window finds the copy. Anybody can send the header:
+/// all it does is to name what counts as a copy.
+package enum EventIDHeader {
+    /// The header's name. Its value is UTF-8; a header without a value does not count.
+    package static let header = "event_id"
+    /// A longer id does not count, so that a stranger's header cannot make a line grow.
+    package static let bytesMax = 255
+    static let headerBytes = Array(header.utf8)
+}

@@ -13,13 +13,15 @@ package struct SourceRecord {
     package let origin: RedriveOrigin?
     /// Whether it may be a copy of a record from before an interruption of its producer; see ``RepeatMark``.
     package let mayRepeat: Bool
+    /// The id that a connector gave to the event, UTF-8; empty where it gave none. See ``EventIDHeader``.
+    package let eventID: [UInt8]
     /// nil for a tombstone.
     package let value: UnsafeRawBufferPointer?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: UnsafeRawBufferPointer?,
         headers: UnsafeRawBufferPointer? = nil, origin: RedriveOrigin? = nil, mayRepeat: Bool = false,
-        value: UnsafeRawBufferPointer?
+        eventID: [UInt8] = [], value: UnsafeRawBufferPointer?
     ) {
         self.topic = topic
         self.partition = partition
@@ -29,6 +31,7 @@ package struct SourceRecord {
         self.headers = headers
         self.origin = origin
         self.mayRepeat = mayRepeat
+        self.eventID = eventID
         self.value = value
     }
 }

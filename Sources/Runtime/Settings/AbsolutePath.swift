@@ -1,10 +1,10 @@
 import Glibc
 
 /// Paths as people type them, made to begin at the root.
-enum AbsolutePath {
+package enum AbsolutePath {
     /// The path from the root, without `.`, doubled slashes and slashes at its end. Links and `..` stay: only the file system
     /// knows what they lead to. A relative path stays one where the working folder cannot be told.
-    static func of(_ path: String) -> String {
+    package static func of(_ path: String) -> String {
         var parts: [Substring] = []
         if path.utf8.first != UInt8(ascii: "/") {
             guard let folder = workingFolder else { return path }

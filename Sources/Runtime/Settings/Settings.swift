@@ -4,6 +4,7 @@ package import Bytes
 ///
 /// The same table gives `--help`, docs/settings.md and the test that they agree. An empty variable counts as unset.
 package struct Settings: Sendable {
+    var sourcesFileText = ""
     /// The stream's URL (SSE).
     package internal(set) var wikimediaSSEURL = SecretURL("")
     /// Sent with every request to the stream; Wikimedia asks for a contact in it.
@@ -244,6 +245,8 @@ package struct Settings: Sendable {
     /// The folder that holds everything embedded. Absolute, as all folders here: files are told from others by their paths,
     /// and made durable by walking them up.
     package var dataDirectory: String { AbsolutePath.of(dataDirectoryText) }
+    /// The file that declares the sources; empty = looked for, see SOURCES_FILE. Absolute.
+    package var sourcesFile: String { sourcesFileText.isEmpty ? "" : AbsolutePath.of(sourcesFileText) }
     /// Where the lake is.
     package var lakeDirectory: String {
         lakeDirectoryText.isEmpty ? dataDirectory + "/lake" : AbsolutePath.of(lakeDirectoryText)

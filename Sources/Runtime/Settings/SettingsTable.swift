@@ -9,6 +9,11 @@ extension Settings {
 
     private static let source: [Setting] = [
         Setting(
+            "SOURCES_FILE", .source, default: "", .text("a path"), \.sourcesFileText,
+            "The file that declares the sources ([sources.md](sources.md)). Empty: `sources.json` in the working folder or in "
+                + "DATA_DIR, where there is one; else the settings below and those of logic and broker are the one source."
+        ),
+        Setting(
             "WIKIMEDIA_SSE_URL", .source, default: "https://stream.wikimedia.org/v2/stream/recentchange", .secretURL,
             \.wikimediaSSEURL,
             "The stream of changes that the producer follows (server-sent events). A user, a password and what its query "

@@ -1,5 +1,5 @@
 import Bytes
-import Concurrency
+package import Concurrency
 package import HTTPEndpoints
 import HTTPServer
 
@@ -32,7 +32,7 @@ extension EndpointError {
 
 extension EndpointError {
     /// What did not get its turn or took too long, as a client is told.
-    init(_ error: WaitError) {
+    package init(_ error: WaitError) {
         switch error {
         case .unavailable(let what, let why): self = .unavailable(what, why)
         case .timeout(let what, let milliseconds): self = .timeout(what, milliseconds: milliseconds)

@@ -73,3 +73,21 @@ struct ProducerMetrics: Sendable {
         reconnects[cause]?.increment()
     }
 }
+
+/// What a connector counts, by source.
+struct ConnectorMetrics: Sendable {
+    let events: Counter
+    let refused: Counter
+    let isReading: Gauge
+
+    init(_ registry: MetricsRegistry, source: String) {
+        let labels = [("source", source)]
+        events = registry.counter(
+            "medallion_source_events_total", help: "Events that a connector read, by source.", labels: labels)
+        refused = registry.counter(
+            "medallion_source_refusals_total",
+            help: "Files and lines that a connector could not read and passed by, by source.", labels: labels)
+        isReading = registry.gauge(
+            "medallion_source_reading", help: "1 while the source can be read, else 0, by source.", labels: labels)
+    }
+}

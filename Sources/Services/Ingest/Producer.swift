@@ -308,7 +308,7 @@ private final class ProducerRun {
 }
 
 /// Makes sure that the topic is there.
-private final class TopicSetup {
+final class TopicSetup {
     private let configuration: ProducerConfiguration
     private let logger: Logger
     private let admin: KafkaAdmin

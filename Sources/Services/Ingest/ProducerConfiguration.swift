@@ -50,6 +50,11 @@ package struct ProducerConfiguration: Sendable {
         self.topicPartitions = topicPartitions
     }
 
+    /// For a connector that follows no event stream.
+    package init(kafka: KafkaConfiguration, topic: String, topicPartitions: Int = 3) {
+        self.init(url: SecretURL(""), userAgent: "", kafka: kafka, topic: topic, topicPartitions: topicPartitions)
+    }
+
     /// - Parameter url: the event stream, in which there may be secrets.
     package init(url: String, userAgent: String, kafka: KafkaConfiguration, topic: String, topicPartitions: Int = 3) {
         self.init(

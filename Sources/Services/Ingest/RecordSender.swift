@@ -7,6 +7,19 @@ import Telemetry
 /// Thrown out of a read when the service is to stop.
 struct StopRequested: Error {}
 
+/// A record on its way to the topic. Its value is lent for the time of the call.
+struct OutgoingRecord {
+    let value: UnsafeRawBufferPointer
+    let key: [UInt8]?
+    /// The source's place behind it.
+    let place: [UInt8]
+    /// See `EventIDHeader`; empty where the event has an id of its own.
+    var eventID: [UInt8] = []
+    /// Whether it may have been sent before; see ``RepeatMark``.
+    let mayRepeat: Bool
+    let arrivalMilliseconds: Int64
+}
+
 /// Hands events to the broker in order, follows their acknowledgements, and sends again what failed.
 ///
 /// Confined to the producer's lane. Its calls block while the local queue is full or a failed record is not through:
@@ -18,6 +31,8 @@ final class RecordSender {
     private let logger: Logger
     private let board: StatusBoard
     private let stop: StopSignal
+    /// Whether records say where their source stands: the durable position of a connector that has no other.
+    private let carriesPositions: Bool
     /// Makes sure that the topic is there; called before a record is sent again.
     private let ensureTopic: () throws -> Void
     private var kafka: KafkaProducer
@@ -41,13 +56,15 @@ final class RecordSender {
 
     init(
         configuration: ProducerConfiguration, recovered: PositionRecovery.Result, metrics: ProducerMetrics,
-        logger: Logger, board: StatusBoard, stop: StopSignal, ensureTopic: @escaping () throws -> Void
+        logger: Logger, board: StatusBoard, stop: StopSignal, carriesPositions: Bool = true,
+        ensureTopic: @escaping () throws -> Void
     ) throws {
         self.configuration = configuration
         self.metrics = metrics
         self.logger = logger
         self.board = board
         self.stop = stop
+        self.carriesPositions = carriesPositions
         self.ensureTopic = ensureTopic
         let position = recovered.acknowledged ?? StreamPosition(number: 0, id: [])
         tracker = AcknowledgementTracker(acknowledged: position, nextNumber: recovered.nextNumber)
@@ -65,26 +82,40 @@ final class RecordSender {
         return try KafkaProducer(configuration.kafka, options: options)
     }
 
-    /// Sends one event, waiting for room as long as it takes.
+    /// Everything that was sent up to here has arrived.
+    var acknowledged: StreamPosition { tracker.acknowledged }
+
+    /// Sends one event of a stream.
     ///
-    /// - Parameter mayRepeat: whether it may have been sent before; see ``RepeatMark``.
     /// - Throws: ``StopRequested``; the event is not sent then.
     func send(_ event: ServerSentEvent, key: [UInt8]?, mayRepeat: Bool, arrivalMilliseconds: Int64) throws {
+        try send(
+            OutgoingRecord(
+                value: event.data, key: key, place: event.id, mayRepeat: mayRepeat,
+                arrivalMilliseconds: arrivalMilliseconds))
+    }
+
+    /// Sends one record, waiting for room as long as it takes.
+    ///
+    /// - Throws: ``StopRequested``; the record is not sent then.
+    func send(_ record: OutgoingRecord) throws {
         try settle()
         let number = tracker.upcomingNumber
-        var headers = [
-            (RecordHeaders.ingestTime, Self.decimal(arrivalMilliseconds)),
-            (RecordHeaders.position, Self.decimal(number)), (RecordHeaders.acknowledged, acknowledgedHeader.bytes),
-        ]
-        if !event.id.isEmpty { headers.append((RecordHeaders.sseID, event.id)) }
-        if mayRepeat { headers.append((RepeatMark.header, RepeatMark.value)) }
-        let isQueued: Bool
-        if let key {
-            isQueued = try key.withUnsafeBytes { try enqueue(number, key: $0, value: event.data, headers: headers) }
-        } else {
-            isQueued = try enqueue(number, key: nil, value: event.data, headers: headers)
+        var headers = [(RecordHeaders.ingestTime, Self.decimal(record.arrivalMilliseconds))]
+        if carriesPositions {
+            headers.append((RecordHeaders.position, Self.decimal(number)))
+            headers.append((RecordHeaders.acknowledged, acknowledgedHeader.bytes))
+            if !record.place.isEmpty { headers.append((RecordHeaders.sseID, record.place)) }
         }
-        _ = tracker.add(id: event.id)
+        if !record.eventID.isEmpty { headers.append((EventIDHeader.header, record.eventID)) }
+        if record.mayRepeat { headers.append((RepeatMark.header, RepeatMark.value)) }
+        let isQueued: Bool
+        if let key = record.key {
+            isQueued = try key.withUnsafeBytes { try enqueue(number, key: $0, value: record.value, headers: headers) }
+        } else {
+            isQueued = try enqueue(number, key: nil, value: record.value, headers: headers)
+        }
+        _ = tracker.add(id: record.place)
         if isQueued {
             metrics.produced.increment()
         } else {
@@ -257,7 +288,7 @@ final class RecordSender {
     /// Queues a failed record once more; false where it was not taken.
     private func sendAgain(_ item: Failed) -> Bool {
         var headers = item.record.headers.filter { $0.0 != RecordHeaders.acknowledged && $0.0 != RepeatMark.header }
-        headers.append((RecordHeaders.acknowledged, acknowledgedHeader.bytes))
+        if carriesPositions { headers.append((RecordHeaders.acknowledged, acknowledgedHeader.bytes)) }
         // It may be in the topic already, if only its acknowledgement was lost; and that may be long ago.
         headers.append((RepeatMark.header, RepeatMark.value))
         do throws(KafkaError) {

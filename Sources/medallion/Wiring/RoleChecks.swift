@@ -91,8 +91,9 @@ final class ProducerWatch: Sendable {
     private static let graceMilliseconds: Int64 = 15_000
     private static let acknowledgedMilliseconds: Int64 = 10_000
 
-    private let producer: Producer
-    private let url: SecretURL
+    private let status: @Sendable () -> ProducerStatus
+    /// Where events come from, without secrets.
+    private let place: String
     private let state = Mutex(State())
 
     private struct State {
@@ -103,13 +104,18 @@ final class ProducerWatch: Sendable {
     }
 
     init(_ producer: Producer, url: SecretURL) {
-        self.producer = producer
-        self.url = url
+        status = { producer.status }
+        place = "\(url)"
+    }
+
+    init(_ service: ConnectorService, place: String) {
+        status = { service.status }
+        self.place = place
     }
 
     /// For the index's freshness.
     var facts: SourceFacts {
-        let status = producer.status
+        let status = status()
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         let away = state.withLock { state -> Int64? in
             let since = status.isConnected ? nil : state.disconnectedSince ?? now
@@ -120,16 +126,19 @@ final class ProducerWatch: Sendable {
         return SourceFacts(disconnectedMilliseconds: away, silentMilliseconds: silence)
     }
 
-    /// - Parameter isRequired: whether this process is there for nothing else.
-    func register(in health: HealthRegistry, isRequired: Bool) {
-        health.register("source", isRequired: isRequired) { [self] in source() }
-        health.register("delivery", isRequired: isRequired) { [self] in delivery() }
+    /// - Parameters:
+    ///   - name: of the source, where there are several.
+    ///   - isRequired: whether this process is there for nothing else.
+    func register(_ name: String? = nil, in health: HealthRegistry, isRequired: Bool) {
+        let suffix = name.map { " " + $0 } ?? ""
+        health.register("source" + suffix, isRequired: isRequired) { [self] in source() }
+        health.register("delivery" + suffix, isRequired: isRequired) { [self] in delivery() }
     }
 
     private func source() -> HealthReport {
-        let status = producer.status
+        let status = status()
         let detail = [
-            (name: "url", value: "\(url)"), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
+            (name: "url", value: place), ("phase", status.phase.rawValue), ("reconnects", "\(status.reconnects)"),
         ]
         guard let away = facts.disconnectedMilliseconds else { return HealthReport(.ok, detail: detail) }
         let wasThere = status.lastEventArrivalMilliseconds != nil
@@ -139,7 +148,7 @@ final class ProducerWatch: Sendable {
     }
 
     private func delivery() -> HealthReport {
-        let status = producer.status
+        let status = status()
         let now = SystemClock.monotonicNanoseconds() / 1_000_000
         let waited = state.withLock { state -> Int64 in
             if status.inFlight == 0 || status.acknowledgedPosition != state.acknowledged {

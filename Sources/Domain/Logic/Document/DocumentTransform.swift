@@ -1,0 +1,222 @@
+import Bytes
+package import Records
+
+/// Makes Silver, Gold or quarantine lines of JSON documents; a pure function of record and settings.
+package struct DocumentTransform {
+    package let settings: DocumentSettings
+    package let logicVersion: String
+    private let collection: String
+    private let fields: DocumentFields
+    /// `"name":` of each attribute, with the comma before all but the first written.
+    private let attributeNames: [[UInt8]]
+    // Of the document at hand; they keep their storage.
+    private var id: [UInt8] = []
+    private var eventID: [UInt8] = []
+    private var text: [UInt8] = []
+    private var attributes: [UInt8] = []
+    private var digest: [UInt8] = []
+
+    /// - Parameter collection: the name under which Gold documents are found.
+    package init(
+        settings: DocumentSettings, collection: String, hasher: inout some ContentHasher & ~Copyable
+    ) throws {
+        self.settings = settings
+        self.collection = collection
+        logicVersion = try settings.logicVersion(hasher: &hasher)
+        fields = DocumentFields(settings)
+        attributeNames = settings.attributes.map { Array("\"\($0.name)\":".utf8) }
+    }
+
+    /// Applies the rules to one parsed record, which is no duplicate. See ``Logic/apply(_:fields:bronzeSHA256:embedsValue:hasher:output:goldLine:)``.
+    package mutating func apply(
+        _ record: borrowing SourceRecord, fields source: EventFields, bronzeSHA256: [UInt8], embedsValue: Bool,
+        hasher: inout some ContentHasher & ~Copyable, output: inout DerivedLines,
+        goldLine: (_ documentID: UnsafeBufferPointer<UInt8>, _ line: UnsafeRawBufferPointer) -> Void
+    ) throws {
+        let document: Document
+        do throws(Rejection) {
+            document = try read(source, record)
+        } catch {
+            let given = record.eventID
+            given.withUnsafeBufferPointer { given in
+                output.reject(
+                    record, error, eventID: given.isEmpty ? nil : given, bronzeSHA256: bronzeSHA256,
+                    logicVersion: logicVersion, embedsValue: embedsValue)
+            }
+            return
+        }
+        appendSilver(document, record, bronzeSHA256: bronzeSHA256, to: &output.silver)
+        output.silverCount += 1
+        output.eventTimes.append(document.eventTimeMilliseconds)
+        output.count(document.flags, offset: record.offset)
+        let start = output.gold.count
+        try appendGold(document, record, bronzeSHA256: bronzeSHA256, hasher: &hasher, to: &output.gold)
+        output.goldCount += 1
+        id.withUnsafeBufferPointer { id in
+            output.gold.withUnsafeBytes { buffer in
+                goldLine(id, UnsafeRawBufferPointer(rebasing: buffer[start..<buffer.count - 1]))
+            }
+        }
+    }
+
+    /// Checks everything before a byte is written, and fills the buffers of the document at hand.
+    private mutating func read(
+        _ source: EventFields, _ record: borrowing SourceRecord
+    ) throws(Rejection) -> Document {
+        id.removeAll(keepingCapacity: true)
+        eventID.removeAll(keepingCapacity: true)
+        text.removeAll(keepingCapacity: true)
+        attributes.removeAll(keepingCapacity: true)
+        var document = try fields.read(source, record, id: &id)
+        if record.eventID.isEmpty {
+            eventID.append(contentsOf: id)
+            eventID.append(UInt8(ascii: "@"))
+            Decimal.append(document.version, to: &eventID)
+        } else {
+            eventID.append(contentsOf: record.eventID)
+        }
+        guard !document.isDeleted else { return document }
+        try fields.appendTexts(source, to: &text)
+        if cutPoint() != nil { document.flags.insert(.textCut) }
+        try renderAttributes(source)
+        return document
+    }
+
+    private mutating func renderAttributes(_ source: EventFields) throws(Rejection) {
+        for (number, attribute) in settings.attributes.enumerated() {
+            guard let value = try fields.value(of: attribute, at: fields.attributes[number], source) else { continue }
+            if !attributes.isEmpty { attributes.append(UInt8(ascii: ",")) }
+            attributes.append(contentsOf: attributeNames[number])
+            switch value {
+            case .string(let text): JSONText.appendQuoted(text, to: &attributes)
+            case .integer(let number): Decimal.append(number, to: &attributes)
+            case .number(let number): attributes.append(contentsOf: CanonicalNumber.text(number).utf8)
+            case .bool(let flag): attributes.append(contentsOf: (flag ? "true" : "false").utf8)
+            case .time(let time): attributes.append(contentsOf: "\"\(CivilTime.rfc3339(time))\"".utf8)
+            }
+        }
+    }
+
+    /// Room for the names, numbers and times of a line, that is for all but its texts.
+    private static let frameBytes = 1_024
+
+    private func room(_ document: Document, _ record: borrowing SourceRecord) -> Int {
+        let texts =
+            4 * id.count + 3 * eventID.count + 2 * record.topic.utf8.count + collection.utf8.count
+            + logicVersion.utf8.count + document.title.count + document.url.count + document.lang.count + text.count
+            + (record.origin.map { $0.topic.utf8.count + $0.bronzeSHA256.utf8.count } ?? 0)
+        return Self.frameBytes + attributes.count + JSONText.bytesPerByteMax * texts
+    }
+
+    private func appendSilver(
+        _ document: Document, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8], to output: inout [UInt8]
+    ) {
+        output.appendLine(upTo: room(document, record) + bronzeSHA256.count) { writer in
+            writer.string("{\"event_id\":", eventID)
+            writer.time(",\"event_time\":", document.eventTimeMilliseconds)
+            writer.string(",\"doc_id\":", id)
+            writer.integer(",\"version\":", document.version)
+            appendOperation(document, to: &writer)
+            writer.string(",\"title\":", document.title)
+            writer.string(",\"text\":", text)
+            writer.string(",\"url\":", document.url)
+            appendLanguage(document, to: &writer)
+            appendAttributes(to: &writer)
+            appendFlags(document.flags, to: &writer)
+            appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
+        }
+    }
+
+    private mutating func appendGold(
+        _ document: Document, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8],
+        hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
+    ) throws {
+        if let end = cutPoint() { text.removeLast(text.count - end) }
+        digest.removeAll(keepingCapacity: true)
+        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
+        let room = room(document, record) + bronzeSHA256.count + 2 * digest.count
+        try output.appendLine(upTo: room) { writer in
+            writer.string("{\"doc_id\":", id)
+            writer.integer(",\"version\":", document.version)
+            appendOperation(document, to: &writer)
+            writer.string(",\"collection\":", collection)
+            appendAttributes(to: &writer)
+            writer.string(",\"text\":", text)
+            writer.time(",\"event_time\":", document.eventTimeMilliseconds)
+            writer.string(",\"title\":", document.title)
+            writer.string(",\"url\":", document.url)
+            appendLanguage(document, to: &writer)
+            appendFlags(document.flags, to: &writer)
+            writer.literal(",\"text_hash\":\"")
+            writer.bytes(digest)
+            // The content hash covers the line so far as an object of its own: all but itself and lineage.
+            writer.literal("\"}")
+            digest.removeAll(keepingCapacity: true)
+            try hasher.appendHexDigest(of: writer.written, to: &digest)
+            writer.removeLast()
+            writer.literal(",\"content_hash\":\"")
+            writer.bytes(digest)
+            writer.literal("\"")
+            appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
+        }
+    }
+
+    private func appendOperation(_ document: Document, to writer: inout LineWriter) {
+        writer.literal(document.isDeleted ? ",\"operation\":\"delete\"" : ",\"operation\":\"put\"")
+    }
+
+    private func appendLanguage(_ document: Document, to writer: inout LineWriter) {
+        if document.lang.isEmpty {
+            writer.literal(",\"lang\":\"und\"")
+        } else {
+            writer.string(",\"lang\":", document.lang)
+        }
+    }
+
+    private func appendAttributes(to writer: inout LineWriter) {
+        writer.literal(",\"attributes\":{")
+        writer.bytes(attributes)
+        writer.literal("}")
+    }
+
+    private func appendFlags(_ flags: QualityFlags, to writer: inout LineWriter) {
+        writer.literal(",\"quality_flags\":[")
+        var separator: StaticString = ""
+        flags.forEach { rule in
+            writer.string(separator, rule.rawValue)
+            separator = ","
+        }
+        writer.literal("]")
+    }
+
+    /// Appends the last member and the line's end.
+    private func appendLineage(
+        _ record: borrowing SourceRecord, bronzeSHA256: [UInt8], to writer: inout LineWriter
+    ) {
+        writer.string(",\"lineage\":{\"logic_version\":", logicVersion)
+        writer.string(",\"parents\":[{\"topic\":", record.topic)
+        writer.integer(",\"partition\":", Int64(record.partition))
+        writer.integer(",\"offset\":", record.offset)
+        writer.string(",\"event_id\":", eventID)
+        writer.string(",\"bronze_sha256\":", bronzeSHA256)
+        if let origin = record.origin {
+            writer.string("},{\"topic\":", origin.topic)
+            writer.integer(",\"partition\":", Int64(origin.partition))
+            writer.integer(",\"offset\":", origin.offset)
+            writer.string(",\"event_id\":", eventID)
+            writer.string(",\"bronze_sha256\":", origin.bronzeSHA256)
+        }
+        writer.literal("}]}}\n")
+    }
+
+    /// Where the text ends that has the allowed number of Unicode scalars; nil where all of it fits.
+    private func cutPoint() -> Int? {
+        guard text.count > settings.contentCharactersMax else { return nil }
+        var scalars = 0
+        for (index, byte) in text.enumerated() where byte & 0xC0 != 0x80 {
+            if scalars == settings.contentCharactersMax { return index }
+            scalars += 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,186 @@
+import JSONScan
+package import Logic
+import Records
+
+/// Logic that is written as JSON: in a declaration, in a file for a replay, or with a generation.
+enum LogicReading {
+    /// The member `type` of a declaration.
+    static func kind(_ reader: DeclarationReader) -> LogicSettings.Kind? {
+        guard case .object = reader.value else {
+            reader.fault("must be an object with a member \"type\"")
+            return nil
+        }
+        guard let word = reader.value["type"] else {
+            reader.fault("lacks the member \"type\"")
+            return nil
+        }
+        return DeclarationReader(value: word, place: reader.place + ".type", faults: reader.faults)
+            .choice(LogicSettings.Kind.self)
+    }
+
+    /// A declaration's logic; members that are left out have the defaults.
+    ///
+    /// - Parameter attributes: those of the collection, for documents.
+    static func declared(
+        _ kind: LogicSettings.Kind, _ reader: DeclarationReader, attributes: [MappedAttribute],
+        defaults: TransformSettings
+    ) -> LogicSettings? {
+        switch kind {
+        case .recentChange: recentChange(reader, defaults: defaults).map(LogicSettings.recentChange)
+        case .document: document(reader, attributes: attributes).map(LogicSettings.document)
+        }
+    }
+
+    // MARK: Recent changes
+
+    private static func recentChange(_ reader: DeclarationReader, defaults: TransformSettings) -> TransformSettings? {
+        guard
+            let members = reader.members(
+                required: ["type"],
+                optional: [
+                    "code_version", "template", "wikis", "namespaces", "drops_bots", "types",
+                    "content_characters_max", "duplicates_offsets", "duplicates_milliseconds",
+                ])
+        else { return nil }
+        let before = reader.faults.all.count
+        var settings = defaults
+        if let version = members["code_version"] {
+            guard let number = version.integer(1...TransformSettings.CodeVersion.current.rawValue),
+                let code = TransformSettings.CodeVersion(rawValue: number)
+            else { return nil }
+            settings.codeVersion = code
+        }
+        if let template = members["template"], let text = template.text(bytesMax: 4_096) {
+            do throws(TextTemplate.Fault) { settings.template = try TextTemplate(text) } catch {
+                template.fault("\(error)")
+            }
+        }
+        if let wikis = members["wikis"] { settings.wikis = wikis.words() }
+        if let types = members["types"] { settings.types = types.words() }
+        if let namespaces = members["namespaces"] {
+            settings.namespaces = (namespaces.elements(0...1_000) ?? []).compactMap {
+                $0.integer(Int64(Int32.min)...Int64(Int32.max))
+            }
+        }
+        if let flag = members["drops_bots"]?.bool() { settings.dropsBots = flag }
+        if let count = members["content_characters_max"]?.integer(contentCharacters) {
+            settings.contentCharactersMax = Int(count)
+        }
+        settings.duplicates = limits(members, defaults.duplicates)
+        guard reader.faults.all.count == before else { return nil }
+        // Once more through the initializer, which puts lists in their order.
+        return TransformSettings(
+            codeVersion: settings.codeVersion, template: settings.template, wikis: settings.wikis,
+            namespaces: settings.namespaces, dropsBots: settings.dropsBots,
+            contentCharactersMax: settings.contentCharactersMax, types: settings.types,
+            duplicates: settings.duplicates)
+    }
+
+    // MARK: Documents
+
+    private static let contentCharacters: ClosedRange<Int64> = 50...100_000
+
+    static func document(
+        _ reader: DeclarationReader, attributes: [MappedAttribute], isStored: Bool = false
+    ) -> DocumentSettings? {
+        // What a generation stores has another name for the kind, and the attributes, too.
+        let required = isStored ? ["logic", "fields", "attributes", "code_version"] : ["type", "fields"]
+        let optional = ["content_characters_max", "duplicates_offsets", "duplicates_milliseconds"]
+        guard
+            let members = reader.members(required: required, optional: optional + (isStored ? [] : ["code_version"]))
+        else { return nil }
+        let before = reader.faults.all.count
+        let mapping = members["fields"].flatMap { Self.mapping($0) }
+        let version = members["code_version"].given(DocumentSettings.CodeVersion.current) { member in
+            member.integer(1...DocumentSettings.CodeVersion.current.rawValue).flatMap {
+                DocumentSettings.CodeVersion(rawValue: $0)
+            }
+        }
+        var attributes = attributes
+        if isStored { attributes = members["attributes"].map { storedAttributes($0) } ?? [] }
+        let standard = DuplicateWindow.Limits()
+        let characters = members["content_characters_max"]?.integer(contentCharacters)
+        let duplicates = limits(members, standard)
+        guard let mapping, let codeVersion = version, reader.faults.all.count == before else { return nil }
+        var settings = DocumentSettings(
+            codeVersion: codeVersion, mapping: mapping, attributes: attributes, duplicates: duplicates)
+        if let characters { settings.contentCharactersMax = Int(characters) }
+        return settings
+    }
+
+    private static func mapping(_ reader: DeclarationReader) -> DocumentMapping? {
+        guard
+            let members = reader.members(
+                required: ["id", "text"], optional: ["version", "title", "url", "lang", "time", "deleted"])
+        else { return nil }
+        let before = reader.faults.all.count
+        let id = members["id"]?.path()
+        let deleted = members["deleted"].given(FieldPath("deleted")) { $0.path() }
+        var texts: [FieldPath] = []
+        if let text = members["text"] {
+            if case .array = text.value {
+                texts = (text.elements(1...DocumentMapping.textsMax) ?? []).compactMap { $0.path() }
+            } else if let path = text.path() {
+                texts = [path]
+            }
+        }
+        let version = members["version"]?.path()
+        let title = members["title"]?.path()
+        let url = members["url"]?.path()
+        let lang = members["lang"]?.path()
+        let time = members["time"]?.path()
+        guard let id, let deleted, reader.faults.all.count == before else { return nil }
+        return DocumentMapping(
+            id: id, version: version, title: title, texts: texts, url: url, lang: lang, time: time, deleted: deleted)
+    }
+
+    private static func storedAttributes(_ reader: DeclarationReader) -> [MappedAttribute] {
+        (reader.entries(countMax: DocumentSettings.attributesMax) ?? []).compactMap { text, entry in
+            guard let members = entry.members(required: ["type", "path"]),
+                let type = members["type"]?.choice(AttributeType.self), let path = members["path"]?.path()
+            else { return nil }
+            guard let name = AttributeName(text) else {
+                entry.fault("is no attribute's name: \(AttributeName.grammar)")
+                return nil
+            }
+            return MappedAttribute(name, type, at: path)
+        }
+    }
+
+    private static func limits(
+        _ members: [String: DeclarationReader], _ standard: DuplicateWindow.Limits
+    ) -> DuplicateWindow.Limits {
+        DuplicateWindow.Limits(
+            offsets: members["duplicates_offsets"]?.integer(0...2_000_000) ?? standard.offsets,
+            milliseconds: members["duplicates_milliseconds"]?.integer(0...31_536_000_000) ?? standard.milliseconds)
+    }
+}
+
+extension DocumentSettings {
+    /// Whether stored settings are a document's.
+    package static func stores(_ value: String) -> Bool {
+        (try? JSONValue.parse(Array(value.utf8)))?["logic"]?.string == kind
+    }
+
+    /// Reads back ``DocumentSettings/canonicalJSON``, as generations store it.
+    ///
+    /// - Throws: ``DeclarationError`` with what this release does not know.
+    package init(stored text: String) throws(DeclarationError) {
+        let faults = DeclarationFaults()
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(Array(text.utf8)) } catch {
+            throw DeclarationError(
+                file: "the stored logic", faults: [DeclarationFault(place: "the file", reason: "is no JSON: \(error)")])
+        }
+        let reader = DeclarationReader(value: value, place: "", faults: faults)
+        guard let settings = LogicReading.document(reader, attributes: [], isStored: true), faults.all.isEmpty else {
+            throw DeclarationError(file: "the stored logic", faults: faults.all)
+        }
+        self = settings
+    }
+}
+
+extension DeclarationReader {
+    /// A list of words such as names of wikis.
+    fileprivate func words() -> [String] { (elements(0...1_000) ?? []).compactMap { $0.text(bytesMax: 255) } }
+}

@@ -1,0 +1,181 @@
+import Bytes
+import Console
+import Files
+import Ingest
+import Logic
+import Records
+import Settings
+import Sources
+import Telemetry
+
+/// `medallion sources`: what is declared, and whether it can be used.
+struct SourcesCommand: Command {
+    static let name = "sources"
+    static let summary = "Lists the declared sources, or checks their declaration."
+    static let table = ArgumentTable(
+        options: [
+            .init(name: "--file", value: "FILE", help: "The declaration, in place of SOURCES_FILE."),
+            .init(name: "--json", value: nil, help: "One JSON object per line."),
+        ],
+        positionals: [.init(name: "ACTION", isRequired: true, help: "ls or check.")])
+    static let details = """
+        Sources are declared in a file (docs/sources.md): SOURCES_FILE, else sources.json in the working folder or in DATA_DIR.
+        Without one, the environment declares the one source.
+
+        check names every fault with its place in the file, looks whether folders can be read, and ends with 1 where something
+        has to be mended.
+
+          medallion sources check --file sources.json
+          medallion sources ls --json | jq .topic
+        """
+
+    private enum Action: String {
+        case list = "ls"
+        case check
+    }
+
+    private let action: Action
+    private let file: String?
+    private let isJSON: Bool
+
+    init(_ arguments: ParsedArguments) throws {
+        isJSON = arguments.has("--json")
+        file = arguments.value("--file").map { AbsolutePath.of($0) }
+        guard let action = Action(rawValue: arguments.word(0) ?? "") else {
+            throw UsageError("ACTION is ls or check")
+        }
+        self.action = action
+    }
+
+    func run(_ context: Context) async throws {
+        let declared: DeclaredSources
+        do {
+            declared = try DeclaredSources.read(context.settings, file: file)
+        } catch let error as DeclarationError {
+            guard isJSON, action == .check else { throw Failure(Self.shown(error.description)) }
+            for fault in error.faults { show(fault, file: error.file) }
+            throw Failure("\(error.faults.count) faults in \(LogText.escaped(error.file))")
+        }
+        switch action {
+        case .list: list(declared)
+        case .check: try check(declared)
+        }
+    }
+
+    // MARK: ls
+
+    private func list(_ declared: DeclaredSources) {
+        if !isJSON { Output.complain(Self.origin(declared) + "\n") }
+        for source in declared.sources {
+            if isJSON {
+                Output.write(Self.json(source) + [0x0A])
+            } else {
+                Output.line(
+                    "\(source.name)  \(Self.words(source.connector))  \(source.topic) -> \(source.goldTopic)  "
+                        + "\(source.logic.kind.rawValue)  \(source.tenant)/\(source.collection.name)  "
+                        + "\(source.collection.attributes.count) attributes")
+            }
+        }
+    }
+
+    private static func origin(_ declared: DeclaredSources) -> String {
+        guard let file = declared.file else { return "declared by the environment (there is no sources.json)" }
+        return "declared by \(LogText.escaped(file))"
+    }
+
+    private static func words(_ connector: ConnectorDeclaration) -> String {
+        switch connector {
+        case .serverSentEvents(let stream): "sse \(LogText.escaped("\(stream.url)"))"
+        case .files(let files): "files \(LogText.escaped(files.folder))"
+        case .none: "none"
+        }
+    }
+
+    private static func json(_ source: SourceDeclaration) -> [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.string("name", source.name.text)
+        json.string("tenant", source.tenant.text)
+        json.string("topic", source.topic)
+        json.string("gold_topic", source.goldTopic)
+        json.key("connector")
+        json.beginObject()
+        json.string("type", source.connector.kind.rawValue)
+        switch source.connector {
+        // As it prints itself: without secrets.
+        case .serverSentEvents(let stream): json.string("url", "\(stream.url)")
+        case .files(let files): json.string("folder", files.folder)
+        case .none: break
+        }
+        json.endObject()
+        json.string("logic", source.logic.kind.rawValue)
+        json.key("settings")
+        json.raw(source.logic.canonicalJSON)
+        json.key("collection")
+        json.beginObject()
+        json.string("name", source.collection.name.text)
+        json.key("attributes")
+        json.beginObject()
+        for attribute in source.collection.attributes {
+            json.key(dynamic: attribute.name.text)
+            json.beginObject()
+            json.string("type", attribute.type.rawValue)
+            json.bool("filter", attribute.isFilterable)
+            json.endObject()
+        }
+        json.endObject()
+        json.endObject()
+        json.endObject()
+        return json.bytes
+    }
+
+    // MARK: check
+
+    private func check(_ declared: DeclaredSources) throws {
+        var faults: [DeclarationFault] = []
+        for (number, source) in declared.sources.enumerated() {
+            guard case .files(let files) = source.connector else { continue }
+            do throws(FileError) {
+                // The first step tells whether it can be opened and read.
+                var walk = try FolderWalk(files.folder)
+                try walk.step(namesMax: 1) { _ in }
+            } catch {
+                faults.append(
+                    DeclarationFault(
+                        place: "sources[\(number)].connector.folder",
+                        reason: "cannot be read: \(error); make the folder, or correct the path"))
+            }
+        }
+        guard faults.isEmpty else {
+            if isJSON { for fault in faults { show(fault, file: declared.file ?? "") } }
+            throw Failure(
+                Self.shown(DeclarationError(file: declared.file ?? "the environment", faults: faults).description))
+        }
+        if isJSON {
+            var json = JSONWriter()
+            json.beginObject()
+            json.string("file", declared.file ?? "")
+            json.integer("sources", declared.sources.count)
+            json.endObject()
+            Output.write(json.bytes + [0x0A])
+        } else {
+            let count = declared.sources.count
+            Output.line("\(count) source\(count == 1 ? "" : "s"), \(Self.origin(declared)): nothing to mend")
+        }
+    }
+
+    private func show(_ fault: DeclarationFault, file: String) {
+        var json = JSONWriter()
+        json.beginObject()
+        json.string("file", file)
+        json.string("place", fault.place)
+        json.string("reason", fault.reason)
+        json.endObject()
+        Output.write(json.bytes + [0x0A])
+    }
+
+    /// Names come from the file: no control character reaches a terminal.
+    private static func shown(_ text: String) -> String {
+        text.split(separator: "\n").map { LogText.escaped(String($0)) }.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,99 @@
+import Bytes
+import CRDKafka
+import Files
+import Ingest
+import Kafka
+import PlatformTesting
+import Records
+import ServiceLifecycle
+import Telemetry
+import Testing
+
+/// A folder's files through librdkafka into its mock cluster.
+@Suite(.timeLimit(.minutes(2)))
+struct ConnectorServiceTests {
+    private let scene: ProducerScene
+    private let folder: TemporaryFolder
+
+    init() throws {
+        scene = try ProducerScene()
+        folder = try TemporaryFolder()
+    }
+
+    private func run(
+        metrics: MetricsRegistry = .init(), until isDone: @escaping @Sendable (ProducerStatus) -> Bool
+    ) async throws -> ProducerStatus {
+        var configuration = ProducerConfiguration(
+            kafka: scene.configuration.kafka, topic: ProducerScene.topic, topicPartitions: ProducerScene.partitions)
+        configuration.topicProperties = [:]
+        var options = FilesConnector.Options(folder: folder.file("in"), statePath: folder.file("state.jsonl"))
+        options.pollMilliseconds = 20
+        let service = ConnectorService(
+            source: "products", configuration: configuration, metrics: metrics,
+            logger: Logger("test", level: .error)
+        ) { [options] in try FilesConnector(options, scan: DocumentScan(idPath: "sku")) }
+        let stop = StopSignal()
+        async let end: Void = service.run(stop: stop)
+        defer { stop.request() }
+        while !isDone(service.status) { try await Task.sleep(for: .milliseconds(5)) }
+        let status = service.status
+        stop.request()
+        try await end
+        return status
+    }
+
+    @Test("lines arrive as they are, with the id as key and an id of their own, and not again")
+    func lines() async throws {
+        try Folder.create(folder.file("in"))
+        let lines = (0..<50).map { #"{"sku":"s\#($0)","name":"näme"}"# }
+        try File.replace(folder.file("in/a.jsonl"), with: Array((lines.joined(separator: "\n") + "\n").utf8))
+        let metrics = MetricsRegistry()
+        _ = try await run(metrics: metrics) { $0.acknowledgedPosition >= 50 }
+        var records = try scene.content().records
+        #expect(Set(records.map { String(decoding: $0.value ?? [], as: UTF8.self) }) == Set(lines))
+        #expect(
+            records.allSatisfy { record in record.key.map { lines.contains(#"{"sku":"\#($0)","name":"näme"}"#) } == true
+            })
+        #expect(Set(records.compactMap { $0.headers[EventIDHeader.header] }).count == 50)
+        #expect(records.allSatisfy { $0.headers["acked_position"] == nil && $0.headers["sse_id"] == nil })
+        #expect(records.allSatisfy { $0.headers["ingest_time_ms"] != nil })
+        let read = metrics.counter(
+            "medallion_source_events_total", help: "", labels: [("source", "products")])
+        #expect(read.value == 50)
+        // The next process goes on behind them.
+        try File(folder.file("in/a.jsonl"), .append).append(Array("{\"sku\":\"last\"}\n".utf8))
+        _ = try await run { $0.acknowledgedPosition >= 1 }
+        records = try scene.content().records
+        #expect(records.count == 51 && records.contains { $0.key == "last" })
+    }
+
+    @Test("a failed delivery goes through in the end, and only what arrived counts as read")
+    func failedDelivery() async throws {
+        try Folder.create(folder.file("in"))
+        let lines = (0..<200).map { #"{"sku":"s\#($0)"}"# }
+        try File.replace(folder.file("in/a.jsonl"), with: Array((lines.joined(separator: "\n") + "\n").utf8))
+        scene.cluster.failNext(apiKey: 0, with: [RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED])
+        _ = try await run { $0.acknowledgedPosition >= 200 }
+        let records = try scene.content().records
+        #expect(Set(records.compactMap(\.key)).count == 200)
+        #expect(records.contains { $0.headers[RepeatMark.header] != nil }, "what was sent again says so")
+        _ = try await run { $0.isConnected && $0.phase == .streaming }
+        #expect(try scene.content().records.count == records.count)
+    }
+
+    @Test("a folder that is not there yet is waited for, and said")
+    func folderComesLater() async throws {
+        let path = folder.file("in")
+        let wasSaid = Flag()
+        _ = try await run { status in
+            if status.lastError?.contains(path) == true, !wasSaid.isSet {
+                wasSaid.set()
+                try? Folder.create(path)
+                try? File.replace(path + "/a.jsonl", with: Array("{\"sku\":1}\n".utf8))
+            }
+            return status.acknowledgedPosition >= 1
+        }
+        #expect(wasSaid.isSet)
+        #expect(try scene.content().records.map(\.key) == ["1"])
+    }
+}

@@ -1,0 +1,29 @@
+"""Holds the lines of documents against their schemas, and their hashes against what they say.
+
+Usage: document_lines.py SCHEMAS FOLDER
+"""
+
+import hashlib
+import json
+import sys
+
+import jsonschema
+
+schemas, folder = sys.argv[1:]
+counts = []
+for layer, name in [("silver", "document_silver"), ("gold", "document_gold"), ("quarantine", "quarantine")]:
+    validator = jsonschema.Draft202012Validator(json.load(open(f"{schemas}/{name}.schema.json", encoding="utf-8")))
+    lines = open(f"{folder}/{layer}.jsonl", "rb").read().splitlines()
+    for line in lines:
+        value = json.loads(line)
+        for error in validator.iter_errors(value):
+            sys.exit(f"{layer}: {error.message} in {line}")
+        unknown = dict(value, unknown=1)
+        if not list(validator.iter_errors(unknown)):
+            sys.exit(f"{layer}: the schema takes members that nobody knows")
+        if layer == "gold":
+            assert value["text_hash"] == hashlib.sha256(value["text"].encode()).hexdigest(), line
+            head = line.split(b',"content_hash"')[0] + b"}"
+            assert value["content_hash"] == hashlib.sha256(head).hexdigest(), line
+    counts.append(f"{len(lines)} {layer}")
+print(", ".join(counts))
