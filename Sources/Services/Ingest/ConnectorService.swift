@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Kafka
 package import ServiceLifecycle
 package import Telemetry
