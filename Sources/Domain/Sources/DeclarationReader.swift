@@ -9,6 +9,11 @@ package struct DeclarationFault: Sendable, Equatable, CustomStringConvertible {
     /// What is wrong, and what would be right.
     package let reason: String
 
+    package init(place: String, reason: String) {
+        self.place = place
+        self.reason = reason
+    }
+
     package var description: String { "\(place): \(reason)" }
 }
 
@@ -18,6 +23,11 @@ package struct DeclarationError: Error, CustomStringConvertible {
     package let file: String
     /// In the order of reading; never empty.
     package let faults: [DeclarationFault]
+
+    package init(file: String, faults: [DeclarationFault]) {
+        self.file = file
+        self.faults = faults
+    }
 
     package var description: String {
         (["\(file) cannot be used:"] + faults.map { "  \($0)" }
