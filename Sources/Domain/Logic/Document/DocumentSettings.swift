@@ -91,7 +91,9 @@ package struct DocumentSettings: Sendable, Equatable {
     /// The member of ``canonicalJSON`` that tells this logic from others, and its value.
     package static let kind = "document"
 
+    /// Of the transform.
     package var codeVersion: CodeVersion
+    /// Where in a raw object the members of a document stand.
     package var mapping: DocumentMapping
     /// Sorted by name.
     package private(set) var attributes: [MappedAttribute]
