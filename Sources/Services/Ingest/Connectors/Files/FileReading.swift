@@ -26,6 +26,9 @@ final class FileReading {
         self.isChecking = isChecking
     }
 
+    /// Whether the file is still the one that was opened, as it was then.
+    var isUnchanged: Bool { (try? reader.file.facts()) == facts && reader.file.bearsItsName }
+
     /// Takes the line that was read into the progress.
     func passLine() {
         progress.lastLine = progress.offset
@@ -42,6 +45,7 @@ final class FileReading {
         return sum == known.lastLineSum
     }
 
+    /// Whether the folders on the way to the file are folders and not links.
     static func hasNoLinks(_ path: String, below root: String) -> Bool {
         var folder = root
         for name in path.split(separator: "/").dropLast() {

@@ -244,6 +244,8 @@ package final class FilesConnector: SourceConnector {
             }
         } catch {
             self.reading = nil
+            // Of a file that is written while it is read nothing is to be said: the next look finds that it changed.
+            guard reading.isUnchanged else { return true }
             if (error as? FileError)?.isRetriable != true {
                 waiting[reading.path] = (reading.facts, true)
                 complain(reading.path, "\(error); it is read on when it has changed", &batch)
