@@ -1,4 +1,3 @@
-@testable import API
 import Concurrency
 import HTTPEndpoints
 import HTTPServer
@@ -7,6 +6,8 @@ import JSONScan
 import Retrieval
 import ServiceLifecycle
 import Testing
+
+@testable import API
 
 @Suite struct FaultTests {
     @Test func aLostIndexIsUnavailableAndHeals() async {

@@ -150,7 +150,8 @@ struct TestHasher: ContentHasher {
                 topic: "a.topic", partition: 2, offset: 9, timestampMilliseconds: 5, key: nil, origin: origin,
                 value: nil)
             let written = SilverLine.append(
-                change, of: record, cleaned: .same, flags: ["one", "two"], logicVersion: "v3-x", bronzeSHA256: Array("ab".utf8),
+                change, of: record, cleaned: .same, flags: ["one", "two"], logicVersion: "v3-x",
+                bronzeSHA256: Array("ab".utf8),
                 origin: origin, to: &silver)
             try GoldLine.append(
                 change, silver: silver, written, collection: "c\"", text: Array(text), lang: Array("de".utf8),

@@ -1,8 +1,8 @@
 import Files
 import JSONScan
+import Logic
 import PlatformTesting
 import Testing
-import Logic
 
 /// From code version 3 on Silver has the comment as people read it beside the comment itself, and Gold is made of it.
 @Suite struct CommentTextLineTests {

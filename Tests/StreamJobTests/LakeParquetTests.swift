@@ -1,8 +1,8 @@
-import Records
 import Foundation
 import JSONScan
 import Lake
 import PlatformTesting
+import Records
 import Testing
 
 /// The recipe of docs/lake.md that makes Parquet of Silver and Gold.

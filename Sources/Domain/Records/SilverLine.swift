@@ -7,7 +7,8 @@ package enum SilverLine {
     /// The line's members, in their order.
     package static let fields = [
         "event_id", "event_time", "wiki", "domain", "type", "namespace", "title", "page_url", "user", "is_bot",
-        "is_minor", "comment", "comment_text", "length_old", "length_new", "delta", "revision_old", "revision_new", "quality_flags", "lineage",
+        "is_minor", "comment", "comment_text", "length_old", "length_new", "delta", "revision_old", "revision_new",
+        "quality_flags", "lineage",
     ]
 
     /// A Wikimedia recent change that passed all rules, lent from the parser.

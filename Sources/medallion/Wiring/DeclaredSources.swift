@@ -1,10 +1,10 @@
 import Console
+import Derivation
 import Files
 import Logic
 import Records
 import Settings
 import Sources
-import Derivation
 
 /// The sources of this deployment, and who declares them.
 struct DeclaredSources {
