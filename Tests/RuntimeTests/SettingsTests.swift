@@ -64,7 +64,8 @@ import Testing
             "KAFKA_PROPERTIES": "linger.ms=7", "API_ANONYMOUS_READ": "False", "API_KEY_RATE": "1",
             "API_ADDRESS_RATE": "2", "API_TRUSTED_PROXIES": "10.0.0.0/8, ::1", "API_FORWARDED_HEADER": "forwarded",
             "API_CONNECTIONS_PER_ADDRESS": "3", "API_CONNECTIONS_PER_KEY": "4", "API_STREAMS_PER_ADDRESS": "5",
-            "API_STREAMS_PER_KEY": "6", "API_ANONYMOUS_WORK": "700", "API_STREAM_CATCH_UP_BYTES": "8",
+            "API_STREAMS_PER_KEY": "6", "API_ANONYMOUS_WORK": "700", "SOURCES_FILE": "/sources.json",
+            "API_STREAM_CATCH_UP_BYTES": "8",
             "API_TLS_CERTIFICATE": "/tls", "API_TLS_KEY": "/tlskey", "API_ACCESS_LOG": "-", "MEDALLION_API_KEY": "mdl",
         ]
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
