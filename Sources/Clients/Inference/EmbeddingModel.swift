@@ -5,7 +5,7 @@ import Glibc
 /// The arithmetic a model runs in.
 package enum InferencePrecision: String, Sendable {
     /// bfloat16 where the processor multiplies it fast, else float32; OpenVINO decides, but on Intel's processors without AMX.
-    /// Those have instructions for bfloat16 that take longer than the ones for float32: 64 ms instead of 40 for four texts of
+    /// Those have instructions for bfloat16 that take longer than the ones for float32: 69 ms instead of 40 for four texts of
     /// 56 tokens on one core, where a search's query costs the same either way.
     case automatic
     case bfloat16 = "bf16"

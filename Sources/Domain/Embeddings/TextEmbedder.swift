@@ -1,6 +1,6 @@
 /// How urgent an embedding is.
 package enum EmbeddingPriority: Sendable, CaseIterable {
-    /// A search waits for it: computed before all else.
+    /// A search waits for it: computed before all else, but for long texts, which stand behind short ones.
     case query
     /// Sentences of an answer: somebody waits, but they come by the dozen. Computed where no query waits, in slices of one
     /// micro-batch, so that a query waits for one slice at most.

@@ -113,7 +113,7 @@ package struct Lineage: Sendable, Equatable {
         get {
             var parents: [ParentReference] = []
             json.withUnsafeBytes { bytes in
-                // Whoever made this value saw to it that it can be read.
+                // The value was checked when it was made, so this cannot fail.
                 try? JSONLine.forEachMember(of: bytes) { name, value in
                     guard name.equals("parents") else { return }
                     parents.removeAll()

@@ -111,7 +111,7 @@ final class WorkTurns: Sendable {
         case .begin(let turn): return turn
         case .wait(let nanoseconds): wait = nanoseconds
         }
-        guard enter(caller) else { throw Self.tooMuch("\(Self.waitersPerCallerMax) of its requests wait already") }
+        guard enter(caller) else { throw Self.tooMuch("as many requests wait for a turn already as may") }
         defer { leave(caller) }
         waited(kind)
         let patience = Deadline(milliseconds: min(waitMillisecondsMax, deadline.leftMilliseconds))

@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// Keeps stored answers within their bounds, whatever the rate at which they come and whoever else runs.
+/// Keeps stored answers within their bounds, at any rate of new answers and beside any number of other processes.
 ///
 /// Whose answer makes a look due waits for it, so writers cannot outrun the removing. A look that fails costs nobody an answer:
 /// the next one makes up for it.
@@ -65,7 +65,7 @@ final class AnswerKeeper: Sendable {
         }.value
     }
 
-    /// Looks now and then until stopped, and then goes on until nothing is left to remove.
+    /// Checks at intervals until stopped; each check removes answers until the bounds hold.
     func run(stop: StopSignal) async {
         guard bounds != AnswerBounds() else { return await stop.wait() }
         repeat {

@@ -89,8 +89,8 @@ final class HubState: Sendable {
     /// Everything below was given out.
     var given: OffsetVector { state.withLock { $0.recent?.end ?? OffsetVector() } }
 
-    /// Whether somebody asked since the last call. Called in front of the question, so that whoever asks while it is under
-    /// way, and cannot use its answer, is noticed the next time.
+    /// Whether a client asked since the last call. Called before the log is read: a request that comes during the reading
+    /// cannot use its result, and is found by the next call.
     func takeLogWish() -> Bool {
         state.withLock { state in
             defer { state.isLogAskedFor = false }

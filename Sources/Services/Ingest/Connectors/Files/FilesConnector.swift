@@ -256,7 +256,7 @@ package final class FilesConnector: SourceConnector {
         return true
     }
 
-    /// Compares what was read with what is there now.
+    /// Compares the part of a file that was read with its present content.
     private func check(_ reading: FileReading) throws -> Bool {
         guard let isWhole = try reading.reader.pass(to: reading.progress.offset) else { return false }
         reading.isChecking = false

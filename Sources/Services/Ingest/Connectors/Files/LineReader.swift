@@ -53,7 +53,7 @@ final class LineReader {
         case line([UInt8])
         /// A line that is longer than allowed, passed by.
         case oversized
-        /// Nothing yet: a long line or a long unpacked part is being passed, and another call goes on with it.
+        /// Nothing yet: a long line or a long unpacked part is being skipped; the next call continues.
         case more
         /// The file's present end.
         case end
@@ -104,7 +104,7 @@ final class LineReader {
         }
     }
 
-    /// Goes on behind what was read before, of a file that is not packed.
+    /// Continues an unpacked file behind the bytes that were read before.
     func resume(at offset: Int64, sum: ContentSum) {
         rawOffset = Int(offset)
         (self.offset, lineStart) = (offset, offset)
@@ -113,7 +113,7 @@ final class LineReader {
 
     /// Reads on to `target` without looking for lines.
     ///
-    /// - Returns: nil where another call goes on with it; false where the file ends before.
+    /// - Returns: nil where the next call continues; false where the file ends before.
     func pass(to target: Int64) throws -> Bool? {
         var passed = 0
         while offset < target {
