@@ -153,7 +153,7 @@ let package = Package(
 
         // What every command is made of: arguments, exit codes, output
         .target(
-            name: "Console", dependencies: ["Files", "ServiceLifecycle", "Settings", "Telemetry"],
+            name: "Console", dependencies: ["Bytes", "Files", "ServiceLifecycle", "Settings", "Telemetry"],
             path: "Sources/Console",
             swiftSettings: strict),
 

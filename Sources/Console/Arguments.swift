@@ -1,3 +1,5 @@
+import Bytes
+
 /// What a subcommand takes: the table that parsing and `--help` share.
 package struct ArgumentTable: Sendable {
     /// An option `--name VALUE` or a flag `--name`.
@@ -103,6 +105,15 @@ package struct ParsedArguments: Sendable {
             throw UsageError("\(name) \(text): not a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
+    }
+
+    /// A moment in RFC 3339, as milliseconds since 1970.
+    package func time(_ name: String) throws(UsageError) -> Int64? {
+        guard let text = values[name] else { return nil }
+        guard let time = CivilTime.epochMilliseconds(text) else {
+            throw UsageError("\(name) \(text): not a time like 2026-11-21T06:30:00Z")
+        }
+        return time
     }
 }
 

@@ -3,6 +3,7 @@ import Bytes
 import Console
 import Derivation
 import Embeddings
+import Files
 import Glibc
 import Metering
 import ServiceLifecycle

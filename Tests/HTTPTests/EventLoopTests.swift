@@ -150,9 +150,8 @@ final class Mailbox<Value: Sendable>: Sendable {
             let descriptor = mkstemp(&template)
             unlink(template)
             #expect(write(descriptor, content, content.count) == content.count)
-            let file = LoopConfined(OpenFile(descriptor: descriptor), on: loop)
             let listener = try TCPListener(loop: loop, host: "127.0.0.1", port: 0) { connection in
-                let file = file.value
+                let file = OpenFile(descriptor: descriptor)
                 connection.write(Array("head".utf8))
                 connection.write(FileRegion(owner: file, descriptor: file.descriptor, offset: 10, length: 2_900_000))
                 connection.write(Array("tail".utf8))

@@ -36,7 +36,7 @@ private struct EchoTypes: PostgresStatement {
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         Row(
-            text: try row.textOrNil(0), integer: try row.int64OrNil(1), flag: try row.bool(2),
+            text: row.isNull(0) ? nil : try row.text(0), integer: try row.int64OrNil(1), flag: try row.bool(2),
             time: try row.timestampMilliseconds(3), real: try row.double(4), texts: try row.text(5),
             empty: try row.text(6), json: String(decoding: try row.json(7), as: UTF8.self))
     }

@@ -16,8 +16,6 @@ package struct FileError: Error, CustomStringConvertible, Equatable {
 
     /// There is no such file or folder.
     package var isNotFound: Bool { code == ENOENT }
-    /// The name is taken.
-    package var isExists: Bool { code == EEXIST }
     /// Time or an operator can heal it: a full disk, a quota, too many open files, an interrupted call.
     package var isRetriable: Bool { [ENOSPC, EDQUOT, EMFILE, ENFILE, EINTR, EAGAIN].contains(code) }
 

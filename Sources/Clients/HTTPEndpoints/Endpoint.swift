@@ -118,7 +118,7 @@ package struct EndpointSurroundings: Sendable {
     package var admitUnmatched: @Sendable (HTTPRequest) throws -> Void = { _ in }
     /// Makes a handler's own error a reply.
     package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, request, _ in
-        let error = error as? EndpointError ?? EndpointError(HTTPFault(wrapping: error))
+        let error = error as? EndpointError ?? EndpointError(HTTPFault(from: error))
         return error.response(requestID: request.id)
     }
     /// Sees every whole reply of a handler before it goes out.
@@ -127,16 +127,4 @@ package struct EndpointSurroundings: Sendable {
     package var replies: @Sendable (EndpointAccess) -> [EndpointReply] = { _ in [] }
 
     package init() {}
-}
-
-extension HTTPFault {
-    init(wrapping error: any Error) {
-        if let fault = error as? HTTPFault {
-            self = fault
-        } else if error is CancellationError {
-            self.init(status: 503, type: "cancelled", message: "the request was given up before it was answered")
-        } else {
-            self.init(status: 500, type: "internal_error", message: "the request failed inside the server")
-        }
-    }
 }

@@ -229,7 +229,8 @@ extension HTTPFault {
     }
 
     /// A handler's error: a fault as it is, an end by cancellation 503, everything else 500 without its details.
-    init(from error: any Error) {
+    /// What a handler threw, as a reply: a fault as it is, anything else without its words.
+    package init(from error: any Error) {
         if let fault = error as? HTTPFault {
             self = fault
         } else if error is CancellationError {

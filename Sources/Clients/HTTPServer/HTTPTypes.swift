@@ -147,11 +147,6 @@ package struct HTTPRequest: Sendable {
             return (PercentCoding.decodeForm(parts[0]), value)
         }
     }
-
-    /// The first value of `name` in the query.
-    package func queryValue(_ name: String) -> String? {
-        query.first { $0.0 == name }?.1
-    }
 }
 
 /// One whole reply. The server adds `Date`, `Content-Length` and `Connection`; those given here are dropped.

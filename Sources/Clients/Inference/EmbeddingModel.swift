@@ -91,14 +91,6 @@ package func prepareInference() {
     if getenv("TBB_ENABLE_SANITIZERS") == nil { setenv("TBB_ENABLE_SANITIZERS", "1", 1) }
 }
 
-/// OpenVINO's version, such as `2026.4.1-…`; nil when it does not say.
-package func openVINOVersion() -> String? {
-    var version = ov_version_t()
-    guard ov_get_openvino_version(&version) == OK else { return nil }
-    defer { ov_version_free(&version) }
-    return version.buildNumber.map { String(cString: $0) }
-}
-
 func check(_ status: ov_status_e, _ operation: String, _ path: String) throws(InferenceError) {
     if status != OK { throw InferenceError(operation: operation, path: path, status: status) }
 }

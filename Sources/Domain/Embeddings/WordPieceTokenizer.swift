@@ -22,8 +22,6 @@ package struct WordPieceTokenizer: Sendable {
         vocabulary = try Vocabulary(bytes: bytes, path: vocabularyPath)
     }
 
-    /// Number of pieces.
-    package var vocabularySize: Int { vocabulary.count }
 
     /// The ids of `[CLS]`, the text's pieces and `[SEP]`; what goes beyond `maxTokens` is cut off before `[SEP]`.
     package func encode(_ text: String, maxTokens: Int = 256) -> [Int32] {

@@ -61,7 +61,7 @@ package final class BrokerServer: Sendable {
         guard running.withLock({ $0 == nil }) else {
             throw BrokerError(operation: "start broker", subject: configuration.directory, reason: "it runs already")
         }
-        raiseDescriptorLimit()
+        ProcessLimits.raiseOpenFiles()
         let started = SystemClock.monotonicNanoseconds()
         let tables = StorageTables()
         let state = try StorageState(configuration: configuration, tables: tables, logger: logger, disk: disk)
@@ -139,17 +139,6 @@ package final class BrokerServer: Sendable {
                 "address": "\(configuration.host):\(port)", "topics": "\(topics.count)", "log_bytes": "\(bytes)",
                 "recovery_ms": "\((SystemClock.monotonicNanoseconds() - started) / 1_000_000)",
             ])
-    }
-
-    /// A log has one open file, a connection another; the usual soft limit of 1,024 is soon reached.
-    private func raiseDescriptorLimit() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
-        else {
-            return
-        }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 }
 

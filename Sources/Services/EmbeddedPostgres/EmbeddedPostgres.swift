@@ -37,13 +37,6 @@ package final class EmbeddedPostgres: Service {
     /// How to reach the database, for libpq; empty before the start.
     package var dsn: String { state.withLock { $0.dsn } }
 
-    /// The DSN that the server will have, for making what uses it before the start. Makes the folder.
-    ///
-    /// - Throws: ``EmbeddedPostgresError`` or ``FileError``, as the start would.
-    package func plannedDSN() throws -> String {
-        try PostgresCluster(configuration).dsn(database: PostgresCluster.database)
-    }
-
     /// The server's process id while it runs.
     package var processID: Int32? { state.withLock { $0.supervisor }?.processID }
 

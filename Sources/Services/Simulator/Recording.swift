@@ -72,8 +72,6 @@ package final class Recording: PlayableSource {
 
     /// Events in one round.
     package var eventCount: Int { entries.count }
-    /// The payload bytes of one round.
-    package var payloadBytes: Int { blob.count }
 
     package var summary: String {
         "recording \(path), \(entries.count) events" + (repeats ? ", again and again with fresh ids" : "")

@@ -42,16 +42,13 @@ struct ReplayCommand: Command {
         let from = try arguments.integer("--from", in: 0...Int.max)
         let to = try arguments.integer("--to", in: 0...Int.max)
         let partition = try arguments.integer("--partition", in: 0...Int(Int32.max))
-        let since = arguments.value("--since")
+        let since = try arguments.time("--since")
         let isAll = arguments.has("--all")
         guard [from != nil || to != nil, since != nil, isAll].filter({ $0 }).count == 1 else {
             throw UsageError("give --from and --to, or --since, or --all")
         }
         if let since {
-            guard let time = CivilTime.epochMilliseconds(since) else {
-                throw UsageError("--since \(since): not a time like 2026-11-21T06:30:00Z")
-            }
-            scope = .since(time)
+            scope = .since(since)
         } else if isAll {
             scope = .all
         } else {

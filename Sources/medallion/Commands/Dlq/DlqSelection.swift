@@ -1,4 +1,3 @@
-import Bytes
 import Console
 import Logic
 import Quarantine
@@ -63,8 +62,8 @@ struct DlqSelection: Sendable {
             }
             query.offsets = range
         }
-        query.since = try Self.time("--since", arguments)
-        query.until = try Self.time("--until", arguments)
+        query.since = try arguments.time("--since")
+        query.until = try arguments.time("--until")
         if let name = arguments.value("--state") {
             guard let state = QuarantineState(rawValue: name) else {
                 throw UsageError("--state is open, pending, redriven or discarded")
@@ -75,13 +74,5 @@ struct DlqSelection: Sendable {
         isSingle = offset != nil
         isEmpty = query.rule == nil && query.offsets == nil && query.since == nil && query.until == nil
         self.query = query
-    }
-
-    private static func time(_ name: String, _ arguments: ParsedArguments) throws -> Int64? {
-        guard let text = arguments.value(name) else { return nil }
-        guard let time = CivilTime.epochMilliseconds(text) else {
-            throw UsageError("\(name) \(text): not a time like 2026-11-21T06:30:00Z")
-        }
-        return time
     }
 }

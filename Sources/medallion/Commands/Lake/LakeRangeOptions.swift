@@ -19,8 +19,8 @@ struct LakeRangeOptions {
     init(_ arguments: ParsedArguments) throws {
         from = try arguments.integer("--from", in: 0...Int.max).map(Int64.init)
         to = try arguments.integer("--to", in: 0...Int.max).map(Int64.init)
-        since = try Self.time(arguments, "--since")
-        until = try Self.time(arguments, "--until")
+        since = try arguments.time("--since")
+        until = try arguments.time("--until")
         limit = try arguments.integer("--limit", in: 1...Int.max) ?? Int.max
         condition = try arguments.value("--where").map { text in
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
@@ -28,14 +28,6 @@ struct LakeRangeOptions {
             }
             return (text[..<equals].split(separator: ".").map(String.init), String(text[text.index(after: equals)...]))
         }
-    }
-
-    private static func time(_ arguments: ParsedArguments, _ name: String) throws -> Int64? {
-        guard let text = arguments.value(name) else { return nil }
-        guard let time = CivilTime.epochMilliseconds(text) else {
-            throw UsageError("\(name) is a time such as 2026-11-21T06:00:00Z")
-        }
-        return time
     }
 
     /// Writes the lines that lie in the range and fulfil the condition.

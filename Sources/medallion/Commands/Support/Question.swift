@@ -51,10 +51,7 @@ struct Question: Sendable {
             json.bool("is_bot", bots == "yes")
         }
         for name in ["from", "to"] {
-            guard let time = arguments.value("--\(name)") else { continue }
-            guard CivilTime.epochMilliseconds(time) != nil else {
-                throw UsageError("--\(name) \(time): not a time such as 2026-11-21T09:00:00Z")
-            }
+            guard try arguments.time("--\(name)") != nil, let time = arguments.value("--\(name)") else { continue }
             json.key(dynamic: name)
             json.string(time)
         }
