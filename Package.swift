@@ -248,7 +248,9 @@ let package = Package(
                 "medallion", "Records", "Lake", "Concurrency", "ServiceLifecycle", "ObjectStorage", "Files", "Zstd",
                 "Hashing", "JSONScan", "Bytes",
             ]),
-        tests("EmbeddingsTests", uses: ["Embeddings", "Inference", "Files", "JSONScan", "Bytes"]),
+        tests(
+            "EmbeddingsTests",
+            uses: ["Embeddings", "Logic", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
             "StoreTests",

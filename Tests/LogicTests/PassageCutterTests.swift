@@ -107,14 +107,14 @@ struct PassageCutterTests {
             #expect(passage.first?.properties.isWhitespace == false && passage.last?.properties.isWhitespace == false)
             // Nothing but white space lies between, and each brings something new.
             if range.scalars.lowerBound > end {
-                #expect(scalars[end..<range.scalars.lowerBound].allSatisfy(\.properties.isWhitespace))
+                #expect(scalars[end..<range.scalars.lowerBound].allSatisfy { $0.properties.isWhitespace })
             } else if number > 0 {
                 #expect(weight(scalars[range.scalars.lowerBound..<end]) <= 2 * settings.overlap)
             }
             #expect(range.scalars.upperBound > end)
             end = range.scalars.upperBound
         }
-        #expect(scalars[end...].allSatisfy(\.properties.isWhitespace))
+        #expect(scalars[end...].allSatisfy { $0.properties.isWhitespace })
     }
 
     private func weight(_ scalars: ArraySlice<Unicode.Scalar>) -> Int {
