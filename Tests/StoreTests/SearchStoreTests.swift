@@ -241,6 +241,7 @@ import Testing
         try prepare(TestedRecentDocuments.self)
         try prepare(PlanWithValues.self)
         try prepare(ReadIndexStatus.self)
+        try prepare(ReadReached.self)
         try prepare(SaveAnswer.self)
         try prepare(ReadAnswer.self)
         try prepare(RemoveOldAnswers.self)
