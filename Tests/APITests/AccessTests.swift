@@ -254,7 +254,8 @@ final class TestKeys: Sendable {
         let topic = FakeTopic()
         let metrics = MetricsRegistry()
         let hub = EventHub(
-            topic: topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
+            topics: topic, sources: [FakeTopic.source], indexed: { topic.state.withLock { $0.indexed } },
+            metrics: metrics,
             logger: Logger("stream", level: .error))
         var access = AccessConfiguration()
         access.isAnonymousReadAllowed = false

@@ -5,8 +5,8 @@ import Records
 import Retrieval
 import Synchronization
 
-/// A Gold topic in memory, and how far the index is.
-final class FakeTopic: EventTopic {
+/// Gold topics in memory, and how far the index is. Where no source is named, it is ``source``.
+final class FakeTopic: EventTopics {
     struct State: Sendable {
         var items: [TopicItem] = []
         var indexed = IndexedUpTo(generation: 1, offsets: OffsetVector())
@@ -16,7 +16,11 @@ final class FakeTopic: EventTopic {
         /// Thrown by the next so many reads.
         var failures = 0
         var epoch = "e1"
-        /// Where the source's log ends; nil: behind the last item. With `tellsEnds` false nobody tells.
+        /// Those of other sources' logs, by topic, where they are not `epoch` with the topic's name behind.
+        var epochs: [String: String] = [:]
+        /// Topics that cannot be read now.
+        var broken: Set<String> = []
+        /// Where the log of ``source`` ends; nil: behind the last item. With `tellsEnds` false nobody tells.
         var ends: [Int32: Int64]?
         var tellsEnds = true
         /// How often somebody asked about the log, and whether the answers wait until it is false.
@@ -33,15 +37,17 @@ final class FakeTopic: EventTopic {
 
     let state = Mutex(State())
 
+    static let source = StreamSource(name: "source", topic: "source", goldTopic: "source.gold")
+
     /// The id of a vector.
     static func id(_ offsets: [Int32: Int64], epoch: String = "e1") -> String {
-        StreamID(epoch: epoch, topics: ["source": OffsetVector(offsets)]).text
+        StreamID(epoch: epoch, vector: OffsetVector(offsets)).text
     }
 
     func add(
         _ partition: Int32, _ offset: Int64, generation: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
         text: String? = nil, language: String = "en", namespace: Int64? = 0, collection: String = "changes",
-        line: String? = nil
+        line: String? = nil, isDeletion: Bool = false, topic: String = "source"
     ) {
         let text = text ?? "Text \(offset)"
         let line = line ?? #"{"doc_id":"\#(partition)-\#(offset)","generation":\#(generation),"text":"\#(text)"}"#
@@ -52,53 +58,80 @@ final class FakeTopic: EventTopic {
         ])
         if let namespace { attributes.set(.namespace, .integer(namespace)) }
         let event = TopicEvent(
-            generation: generation, partition: partition, offset: offset, line: Array(line.utf8),
-            docID: "\(partition)-\(offset)", attributes: attributes, text: text,
+            generation: generation, topicPartition: TopicPartition(topic: topic, partition: partition), offset: offset,
+            line: Array(line.utf8), docID: "\(partition)-\(offset)", isDeletion: isDeletion, attributes: attributes,
+            text: text,
             publishedAtMilliseconds: 1_790_000_000_000 + offset)
         state.withLock { $0.items.append(.event(event)) }
     }
 
-    func addGap(_ reason: TopicGap.Reason, _ partition: Int32, _ range: Range<Int64>) {
-        let gap = TopicGap(reason, partition: partition, start: range.lowerBound, end: range.upperBound)
+    func addGap(_ reason: TopicGap.Reason, _ partition: Int32, _ range: Range<Int64>, topic: String = "source") {
+        let place = TopicPartition(topic: topic, partition: partition)
+        let gap = TopicGap(reason, place, start: range.lowerBound, end: range.upperBound)
         state.withLock { $0.items.append(.gap(gap)) }
     }
 
-    func index(_ offsets: [Int32: Int64]) { state.withLock { $0.indexed.offsets = OffsetVector(offsets) } }
+    func index(_ offsets: [Int32: Int64], topic: String = "source") {
+        state.withLock { state in
+            for (partition, offset) in offsets {
+                state.indexed.offsets[TopicPartition(topic: topic, partition: partition)] = offset
+            }
+        }
+    }
 
-    func open(from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool) throws -> any EventReader {
+    func open(
+        _ source: StreamSource, from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> any EventReader {
+        if state.withLock({ $0.broken.contains(source.topic) }) { throw FakeFailure() }
         // The hub's own reader is the first one.
         let isFirst = state.withLock { state in
             state.opened += 1
             return state.opened == 1
         }
         while !isFirst, state.withLock({ $0.isHeld }), !isStopped() { sleepMilliseconds(2) }
-        return Reader(self)
+        return Reader(self, source.topic)
     }
 
-    func log() throws -> StreamLog {
+    func logs(of sources: [StreamSource]) throws -> StreamLogs {
         state.withLock { $0.logQuestions += 1 }
         while state.withLock({ $0.isLogHeld }) { sleepMilliseconds(2) }
         return state.withLock { state in
-            var ends = state.ends ?? [:]
-            if state.ends == nil {
-                for item in state.items { ends[item.partition] = max(ends[item.partition] ?? 0, item.next) }
-                for (partition, next) in state.indexed.offsets.offsets {
-                    ends[partition] = max(ends[partition] ?? 0, next)
-                }
-            }
-            return StreamLog(epoch: state.epoch, topic: "source", ends: state.tellsEnds ? ends : nil)
+            StreamLogs(
+                sources.map { source in
+                    let isFirst = source.topic == "source"
+                    let epoch = isFirst ? state.epoch : state.epochs[source.topic] ?? state.epoch + source.topic
+                    let ends = isFirst ? state.ends : nil
+                    return StreamLog(
+                        epoch: epoch, source: source,
+                        ends: state.tellsEnds ? ends ?? Self.ends(of: source.topic, state) : nil)
+                })
         }
     }
 
-    func openSource(isStopped: @escaping @Sendable () -> Bool) throws -> (any SourceReader)? { Source(self) }
+    private static func ends(of topic: String, _ state: State) -> [Int32: Int64] {
+        var ends: [Int32: Int64] = [:]
+        for item in state.items where item.topicPartition.topic == topic {
+            ends[item.partition] = max(ends[item.partition] ?? 0, item.next)
+        }
+        for (place, next) in state.indexed.offsets.only(topic).entries {
+            ends[place.partition] = max(ends[place.partition] ?? 0, next)
+        }
+        return ends
+    }
+
+    func openSources(
+        _ sources: [StreamSource], isStopped: @escaping @Sendable () -> Bool
+    ) throws -> (any SourceReader)? { Source(self) }
 
     private final class Reader: EventReader {
         private let topic: FakeTopic
+        private let name: String
         private var position = 0
         private let end: Int
 
-        init(_ topic: FakeTopic) {
+        init(_ topic: FakeTopic, _ name: String) {
             self.topic = topic
+            self.name = name
             end = topic.state.withLock { $0.items.count }
         }
 
@@ -106,16 +139,18 @@ final class FakeTopic: EventTopic {
         var openGaps: [Int32: TopicGap.Reason] { topic.state.withLock { $0.openGaps } }
 
         func next(countMax: Int, timeoutMilliseconds: Int) throws -> [TopicItem] {
-            let items = try topic.state.withLock { state -> [TopicItem] in
+            let (count, items) = try topic.state.withLock { state -> (Int, [TopicItem]) in
+                if state.broken.contains(name) { throw FakeFailure() }
                 if state.failures > 0 {
                     state.failures -= 1
                     throw FakeFailure()
                 }
-                let items = Array(state.items.dropFirst(position).prefix(countMax))
+                let all = state.items.dropFirst(position).prefix(countMax)
+                let items = all.filter { $0.topicPartition.topic == name }
                 state.itemsRead += items.count
-                return items
+                return (all.count, items)
             }
-            position += items.count
+            position += count
             if items.isEmpty { sleepMilliseconds(min(timeoutMilliseconds, 5)) }
             return items
         }

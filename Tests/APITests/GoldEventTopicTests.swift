@@ -14,6 +14,10 @@ import Synchronization
 import Telemetry
 import Testing
 
+extension GoldTopicFixture {
+    static let streamSource = StreamSource(name: "changes", topic: "source", goldTopic: topic)
+}
+
 extension TopicItem {
     fileprivate var event: TopicEvent? {
         if case .event(let event) = self { event } else { nil }
@@ -25,17 +29,19 @@ extension TopicItem {
 
 /// The Gold topic as the stream's reader sees it, on the embedded broker.
 @Suite struct GoldEventTopicTests {
-    private func topic(_ gold: GoldTopicFixture) -> GoldEventTopic {
-        GoldEventTopic(configuration: gold.configuration, topic: GoldTopicFixture.topic, sourceTopic: "source")
+    private func topics(_ gold: GoldTopicFixture) -> GoldEventTopics {
+        GoldEventTopics(configuration: gold.configuration)
     }
+
+    private let source = GoldTopicFixture.streamSource
 
     /// Everything that the topic holds from `start` on, in the order of reading.
     private func readAll(
         _ gold: GoldTopicFixture, from start: OffsetVector
     ) async throws -> (items: [TopicItem], openGaps: [Int32: TopicGap.Reason]) {
-        let topic = topic(gold)
-        return try await Lane(name: "read").run {
-            let reader = try topic.open(from: start)
+        let topics = topics(gold)
+        return try await Lane(name: "read").run { [source] in
+            let reader = try topics.open(source, from: start)
             var items: [TopicItem] = []
             for _ in 0..<1_000 where !reader.hasReachedEnd {
                 items += try reader.next(countMax: 500, timeoutMilliseconds: 50)
@@ -91,8 +97,9 @@ extension TopicItem {
             try producer.send(topic: "source", partition: 1, key: [], value: Array("\(number)".utf8), headers: [])
         }
         _ = producer.flush(timeoutMilliseconds: 10_000)
-        @Sendable func log(_ topic: String = GoldTopicFixture.topic, _ source: String = "source") throws -> StreamLog {
-            try GoldEventTopic(configuration: configuration, topic: topic, sourceTopic: source).log()
+        @Sendable func log(_ gold: String = GoldTopicFixture.topic, _ topic: String = "source") throws -> StreamLog {
+            let source = StreamSource(name: "n", topic: topic, goldTopic: gold)
+            return try #require(try GoldEventTopics(configuration: configuration).logs(of: [source]).logs.first)
         }
         let configuration = gold.configuration
         let logs = try await Lane(name: "read").run {
@@ -103,10 +110,8 @@ extension TopicItem {
         #expect(Set(logs.map(\.epoch)).count == 3)
         #expect(logs[3].ends == nil, "a topic that is not there tells nothing")
         let another = try GoldTopicFixture(partitions: 1)
-        let foreign = try await Lane(name: "read").run { [configuration = another.configuration] in
-            try GoldEventTopic(
-                configuration: configuration, topic: GoldTopicFixture.topic, sourceTopic: "source"
-            ).log()
+        let foreign = try await Lane(name: "read").run { [configuration = another.configuration, source] in
+            try GoldEventTopics(configuration: configuration).logs(of: [source]).logs[0]
         }
         #expect(foreign.epoch != logs[0].epoch)
     }
@@ -121,9 +126,9 @@ extension TopicItem {
             _ = producer.flush(timeoutMilliseconds: 10_000)
         }
         try send("before", 0)
-        let topic = topic(gold)
-        let steps = try await Lane(name: "source").run {
-            let reader = try #require(try topic.openSource(isStopped: { false }))
+        let topics = topics(gold)
+        let steps = try await Lane(name: "source").run { [source] in
+            let reader = try #require(try topics.openSources([source], isStopped: { false }))
             try send(#"{"meta":{"id":"a-1"},"wiki":"enwiki","type":"edit","namespace":4,"bot":true}"#, 0)
             try send("not JSON", 1)
             try send(#"{"meta":{"id":7},"namespace":"x","bot":1}"#, 1)
@@ -218,10 +223,10 @@ extension TopicItem {
         let gold = try GoldTopicFixture(partitions: 1)
         for offset in 0..<300 as Range<Int64> { try gold.document(offset) }
         gold.flush()
-        let topic = topic(gold)
+        let topics = topics(gold)
         await #expect(throws: CancellationError.self) {
-            try await Lane(name: "read").run {
-                _ = try topic.open(from: OffsetVector([0: 290]), isStopped: { true })
+            try await Lane(name: "read").run { [source] in
+                _ = try topics.open(source, from: OffsetVector([0: 290]), isStopped: { true })
             }
         }
     }
@@ -237,15 +242,12 @@ extension TopicItem {
         let proxy = try #require(gold.proxy)
         proxy.spoil(GoldTopicFixture.topic, at: 3, damage)
         let told = Mutex<Int64>(0)
-        let topic = GoldEventTopic(
-            configuration: gold.configuration, topic: GoldTopicFixture.topic, sourceTopic: "source",
-            stallMilliseconds: 400
-        ) { words, offsets in
+        let topics = GoldEventTopics(configuration: gold.configuration, stallMilliseconds: 400) { words, offsets in
             #expect(words.contains("cannot be read"))
             told.withLock { $0 += offsets }
         }
-        let items = try await Lane(name: "read").run {
-            let reader = try topic.open(from: OffsetVector())
+        let items = try await Lane(name: "read").run { [source] in
+            let reader = try topics.open(source, from: OffsetVector())
             var items: [TopicItem] = []
             for _ in 0..<400 where !reader.hasReachedEnd {
                 items += try reader.next(countMax: 500, timeoutMilliseconds: 50)
@@ -265,9 +267,10 @@ extension TopicItem {
 
     @Test func aTopicThatIsNotThereIsSaidToBe() async throws {
         let gold = try GoldTopicFixture(partitions: 1)
-        let missing = GoldEventTopic(configuration: gold.configuration, topic: "no-such-topic", sourceTopic: "source")
+        let topics = topics(gold)
+        let missing = StreamSource(name: "n", topic: "source", goldTopic: "no-such-topic")
         let error = await #expect(throws: (any Error).self) {
-            try await Lane(name: "read").run { _ = try missing.open(from: OffsetVector()) }
+            try await Lane(name: "read").run { _ = try topics.open(missing, from: OffsetVector()) }
         }
         #expect(error.map { "\($0)".contains("no-such-topic") } == true)
     }
@@ -281,7 +284,7 @@ extension TopicItem {
         fake.index([0: 290, 1: 290])
         let metrics = MetricsRegistry()
         let hub = EventHub(
-            topic: topic(gold), indexed: { fake.state.withLock { $0.indexed } }, metrics: metrics,
+            topics: topics(gold), sources: [source], indexed: { fake.state.withLock { $0.indexed } }, metrics: metrics,
             logger: Logger("stream", level: .error))
         let fixture = APIFixture(events: hub)
         let stop = StopSignal()

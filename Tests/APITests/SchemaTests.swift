@@ -74,14 +74,20 @@ import Testing
         scene.topic.index([0: 5, 1: 2])
         let steps = StreamScene.request(after: "0:0,1:900,5:1", [("stages", "received,committed,searchable")])
         let seen = try await scene.follow(
-            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [10, 2, 6]
+            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [13, 3, 7]
         ) {
             let step = StageStep(.received, docID: nil, partition: 0, offset: 5, atMilliseconds: 0)
             scene.topic.state.withLock { $0.steps = [step, step] }
             try await eventually { scene.topic.state.withLock { $0.steps.isEmpty } }
             scene.topic.add(0, 5, line: GoldTopicFixture.line(5, partition: 0, text: "text"))
-            scene.topic.index([0: 6, 1: 2])
-            try await scene.given(1)
+            let deletion = """
+                {"doc_id":"d","version":2,"operation":"delete","collection":"c","attributes":{},\
+                "lineage":{"logic_version":"l","parents":[{"topic":"source","partition":0,"offset":6,\
+                "event_id":"e","bronze_sha256":"00"}]}}
+                """
+            scene.topic.add(0, 6, line: deletion, isDeletion: true)
+            scene.topic.index([0: 7, 1: 2])
+            try await scene.given(2)
         }
         let question = Array(#"{"query": "who repainted the golden gate bridge towers?"}"#.utf8)
         let answer = await scene.fixture.reply(

@@ -1,5 +1,6 @@
 import Bytes
 import HTTPServer
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -14,8 +15,8 @@ import Testing
 
     init() {
         catchUp = CatchUp(
-            topic: topic, metrics: MetricsRegistry(), logger: Logger("stream", level: .error), isEnded: { false })
-        catchUp.show(1)
+            topics: topic, metrics: MetricsRegistry(), logger: Logger("stream", level: .error), isEnded: { false })
+        catchUp.show(CatchUp.Shown(generation: 1, era: 1, sources: [FakeTopic.source]))
         for partition in 0...1 as ClosedRange<Int32> {
             for offset in 0..<40 as Range<Int64> { topic.inner.add(partition, offset) }
         }
@@ -182,7 +183,7 @@ import Testing
 }
 
 /// In front of a topic in memory: notes where readers begin, and holds them up.
-final class WatchedTopic: EventTopic {
+final class WatchedTopic: EventTopics {
     struct State: Sendable {
         var starts: [OffsetVector] = []
         /// Opening a reader waits until it is false, and so does closing one.
@@ -205,13 +206,15 @@ final class WatchedTopic: EventTopic {
         }
     }
 
-    func open(from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool) throws -> any EventReader {
+    func open(
+        _ source: StreamSource, from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> any EventReader {
         state.withLock { $0.starts.append(start) }
         while state.withLock({ $0.isHeld }), !isStopped() { sleepMilliseconds(2) }
-        return Reader(try inner.open(from: start, isStopped: isStopped), self)
+        return Reader(try inner.open(source, from: start, isStopped: isStopped), self)
     }
 
-    func log() throws -> StreamLog { try inner.log() }
+    func logs(of sources: [StreamSource]) throws -> StreamLogs { try inner.logs(of: sources) }
 
     private final class Reader: EventReader {
         private let inner: any EventReader

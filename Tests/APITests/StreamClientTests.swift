@@ -22,7 +22,8 @@ import Testing
     private func fixture() -> APIFixture {
         let topic = self.topic
         let hub = EventHub(
-            topic: topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
+            topics: topic, sources: [FakeTopic.source], indexed: { topic.state.withLock { $0.indexed } },
+            metrics: metrics,
             logger: Logger("stream", level: .error))
         var access = AccessConfiguration()
         access.isAnonymousReadAllowed = false

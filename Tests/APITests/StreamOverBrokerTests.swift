@@ -1,9 +1,11 @@
 import BrokerTesting
 import Bytes
+import Concurrency
 import HTTPServer
 import JSONScan
 import Kafka
 import PlatformTesting
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -14,10 +16,11 @@ import Testing
 /// Ids that do not fit, over real topics: from the broker's answers to what a client reads.
 @Suite struct StreamOverBrokerTests {
     /// Another process over the same topics.
-    private func hub(_ gold: GoldTopicFixture, upTo indexed: FakeTopic) -> EventHub {
+    private func hub(
+        _ gold: GoldTopicFixture, upTo indexed: FakeTopic, _ sources: [StreamSource] = [GoldTopicFixture.streamSource]
+    ) -> EventHub {
         EventHub(
-            topic: GoldEventTopic(
-                configuration: gold.configuration, topic: GoldTopicFixture.topic, sourceTopic: "source"),
+            topics: GoldEventTopics(configuration: gold.configuration), sources: sources,
             indexed: { indexed.state.withLock { $0.indexed } }, metrics: MetricsRegistry(),
             logger: Logger("stream", level: .error))
     }
@@ -76,6 +79,70 @@ import Testing
         #expect(Set(frames[1].dropFirst().map(\.document)) == fresh.union(["doc-1-39"]))
         #expect(frames[2][0].data["reason"]?.string == "other_log")
         #expect(Set(frames[2].dropFirst().map(\.document)) == fresh)
+    }
+
+    /// Two sources, read by two processes that name them in different orders: an id of one goes on in the other.
+    @Test func twoGoldTopicsAreOneStream() async throws {
+        let gold = try GoldTopicFixture(partitions: 2)
+        try gold.add("papers.gold", partitions: 1)
+        let admin = try KafkaAdmin(gold.configuration)
+        try admin.createTopic("source", partitions: 2, timeoutMilliseconds: 10_000)
+        try admin.createTopic("papers", partitions: 1, timeoutMilliseconds: 10_000)
+        let producer = try KafkaProducer(gold.configuration)
+        let indexed = FakeTopic()
+        func publish(_ offsets: Range<Int64>) throws {
+            for offset in offsets {
+                for partition in 0...1 as ClosedRange<Int32> {
+                    try producer.send(topic: "source", partition: partition, key: [], value: [], headers: [])
+                    try gold.document(offset, partition: partition)
+                }
+                try producer.send(topic: "papers", partition: 0, key: [], value: [], headers: [])
+                try gold.document(offset, source: "papers", to: "papers.gold")
+            }
+            _ = producer.flush(timeoutMilliseconds: 10_000)
+            gold.flush()
+            indexed.index([0: offsets.upperBound, 1: offsets.upperBound])
+            indexed.index([0: offsets.upperBound], topic: "papers")
+        }
+        try publish(0..<20)
+        #expect(
+            TopicTrim.delete(brokers: gold.configuration.brokers, topic: "papers.gold", partition: 0, before: 5) == nil)
+        let papers = StreamSource(name: "library", topic: "papers", goldTopic: "papers.gold")
+        let changes = GoldTopicFixture.streamSource
+        let stop = StopSignal()
+        let hubs = [hub(gold, upTo: indexed, [changes, papers]), hub(gold, upTo: indexed, [papers, changes])]
+        let running = hubs.map { hub in Task { await hub.run(stop: stop) } }
+        let apis = hubs.map { APIFixture(events: $0).api }
+        let logs = try await Lane(name: "logs").run { [configuration = gold.configuration] in
+            try GoldEventTopics(configuration: configuration).logs(of: [changes, papers])
+        }
+        let epochs = ["papers", "source"].compactMap { logs[$0]?.epoch }.joined(separator: "-")
+        #expect(logs["papers"]?.ends == [0: 20] && logs["source"]?.ends == [0: 20, 1: 20])
+        var seen = OffsetVector([0: 10, 1: 20])
+        seen[TopicPartition(topic: "papers", partition: 0)] = 1
+        let first = try await reader(after: logs.text(seen), apis[0])
+        // Ten of the first topic partition, a gap and fifteen papers.
+        try await eventually { first.frameCount == 10 + 1 + 15 }
+        try publish(20..<22)
+        try await eventually { first.frameCount == 26 + 6 }
+        let frames = SeenFrame.parse(first.body)
+        let gap = try #require(frames.first { $0.name == "gap" })
+        #expect(gap.data["topic"]?.string == "papers" && gap.data["available"]?.integer == 5)
+        let last = try #require(StreamID(text: try #require(frames.last?.id)))
+        #expect(last.vector.entries.map { $1 } == [22, 22, 22] && last.epoch == epochs)
+        try publish(22..<30)
+        let second = try await reader(after: last.text, apis[1])
+        try await eventually { second.frameCount == 3 * 8 }
+        #expect(SeenFrame.parse(second.body).allSatisfy { $0.name == "event" })
+        // A source goes while the client listens.
+        hubs[1].follow([papers])
+        try publish(30..<31)
+        try await eventually { second.frameCount >= 25 }
+        stop.request()
+        for task in running { await task.value }
+        let added = SeenFrame.parse(second.body).dropFirst(24)
+        #expect(added.allSatisfy { $0.name == "event" })
+        #expect(added.contains { StreamID(text: $0.id)?.vector.topics == ["papers"] })
     }
 
     private let fresh: Set = ["doc-0-40", "doc-0-41", "doc-1-40", "doc-1-41"]

@@ -1,6 +1,7 @@
 import Bytes
 import HTTPServer
 import JSONScan
+import Records
 import Testing
 
 @testable import API
@@ -230,8 +231,8 @@ import Testing
         for text in ["0:1", "0:1,7:9", "e1;", "3f-_A;a.b-c/0:0,a.b-c/12:9", "e;a/0:1,b/0:2"] {
             #expect(StreamID(text: text)?.text == text)
         }
-        let log = StreamLog(epoch: "e", topic: "t")
-        #expect(StreamID(OffsetVector([2: 5, 0: 1]), of: log).text == "e;t/0:1,t/2:5")
+        let logs = StreamLogs([StreamLog(epoch: "e", source: FakeTopic.source)])
+        #expect(logs.text(OffsetVector([2: 5, 0: 1])) == "e;source/0:1,source/2:5")
         #expect(StreamID(text: (0..<1_025).map { "\($0):1" }.joined(separator: ",")) == nil)
     }
 }

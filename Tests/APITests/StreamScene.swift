@@ -62,12 +62,13 @@ final class StreamScene: Sendable {
     /// - Parameter watched: what is in front of its topic, if anything is.
     init(
         heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000, catchUpIdleMilliseconds: Int = 30_000,
-        watched: WatchedTopic? = nil, catchUpBytesPerSecond: Int = 0
+        watched: WatchedTopic? = nil, catchUpBytesPerSecond: Int = 0, sources: [StreamSource] = [FakeTopic.source]
     ) {
         let topic = watched?.inner ?? FakeTopic()
         self.topic = topic
         hub = EventHub(
-            topic: watched ?? topic, indexed: { topic.state.withLock { $0.indexed } }, metrics: metrics,
+            topics: watched ?? topic, sources: sources, indexed: { topic.state.withLock { $0.indexed } },
+            metrics: metrics,
             logger: Logger("stream", level: .error), heartbeatMilliseconds: heartbeatMilliseconds,
             logMilliseconds: logMilliseconds, catchUpIdleMilliseconds: catchUpIdleMilliseconds)
         fixture = APIFixture(events: hub, configure: { $0.catchUpBytesPerSecond = catchUpBytesPerSecond })

@@ -2,6 +2,7 @@ import Access
 import Bytes
 import HTTPServer
 import PlatformTesting
+import Records
 import Retrieval
 import ServiceLifecycle
 import Testing

@@ -2,6 +2,7 @@ import Bytes
 import Foundation
 import HTTPServer
 import JSONScan
+import Records
 import ServiceLifecycle
 import Telemetry
 import Testing
@@ -80,7 +81,7 @@ import Testing
         // Ids never go back, so that whichever was the last one seen is the place to go on.
         var position = OffsetVector(seen)
         for event in events {
-            let id = StreamID(text: event.id)?.topics["source"] ?? OffsetVector()
+            let id = StreamID(text: event.id)?.vector ?? OffsetVector()
             #expect(id.covers(position), "\(event)")
             position = id
         }
@@ -94,14 +95,6 @@ import Testing
             topic.state.withLock { $0.failures = 1 }
         }
         #expect(seen[0].map(\.document) == ["0-0", "0-1", "0-2"])
-    }
-
-    @Test func anIDKeepsWhatATopicMayHave() {
-        let known = OffsetVector([0: 5, 2: 7])
-        #expect(OffsetVector([0: 1, 5: 2, 900: 3]).limited(by: known) == OffsetVector([0: 1, 5: 2]))
-        // Numbers of topic partitions come from records' headers.
-        let seen = OffsetVector([0: 1, .max: 2])
-        #expect(seen.limited(by: OffsetVector([.max: 1])) == seen)
     }
 
     @Test func thereIsABoundOfStreams() async throws {

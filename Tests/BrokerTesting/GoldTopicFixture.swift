@@ -37,27 +37,36 @@ package final class GoldTopicFixture {
         server.stop()
     }
 
-    package func send(_ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32) throws {
+    /// Makes another Gold topic.
+    package func add(_ topic: String, partitions: Int) throws {
+        try KafkaAdmin(configuration).createTopic(topic, partitions: partitions, timeoutMilliseconds: 10_000)
+    }
+
+    package func send(
+        _ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32, to topic: String = topic
+    ) throws {
         try producer.send(
-            topic: Self.topic, partition: partition, key: Array(key.utf8), value: bytes,
+            topic: topic, partition: partition, key: Array(key.utf8), value: bytes,
             headers: headers.map { ($0.0, Array($0.1.utf8)) })
     }
 
     /// - Parameter hash: the SHA-256 of the Bronze value that the document says it is made from.
     package func document(
-        _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil, hash: String = "00"
+        _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil, hash: String = "00",
+        source: String = "source", to topic: String = topic
     ) throws {
         let line = Self.line(offset, partition: partition, text: text ?? "text \(offset)")
-            .replacing("\"bronze_sha256\":\"00\"", with: "\"bronze_sha256\":\"\(hash)\"")
+            .replacing("\"topic\":\"source\"", with: "\"topic\":\"\(source)\"").replacing(
+                "\"bronze_sha256\":\"00\"", with: "\"bronze_sha256\":\"\(hash)\"")
         try send(
             Array(line.utf8),
             key: "doc-\(partition)-\(offset)",
             headers: [
                 (GoldTopic.kindHeader, GoldTopic.Kind.document.rawValue), (GoldTopic.generationHeader, "\(generation)"),
-                (GoldTopic.sourceTopicHeader, "source"), (GoldTopic.sourcePartitionHeader, "\(partition)"),
+                (GoldTopic.sourceTopicHeader, source), (GoldTopic.sourcePartitionHeader, "\(partition)"),
                 (GoldTopic.sourceOffsetHeader, "\(offset)"),
                 (GoldTopic.sourceTimestampHeader, "\(SystemClock.epochMilliseconds())"),
-            ], partition: partition)
+            ], partition: partition, to: topic)
     }
 
     package func marker(

@@ -142,7 +142,8 @@ import Testing
             let attributes = try #require(
                 try document.line.withUnsafeBytes { AttributeList(goldLine: try GoldLine.Fields($0)) })
             return TopicEvent(
-                generation: 1, partition: 0, offset: 0, line: document.line, docID: document.indexed.document.docID,
+                generation: 1, topicPartition: TopicPartition(topic: "source", partition: 0), offset: 0,
+                line: document.line, docID: document.indexed.document.docID,
                 attributes: attributes, text: document.indexed.document.text)
         }
         let store = fixture.store

@@ -5,8 +5,11 @@ import Postgres
 /// All statements of the store.
 enum StatementList {
     static let all: [any PostgresStatement.Type] = [
+        AppliedMigrations.self,
         BeginIndexTransaction.self,
+        Checksum.self,
         CompareGenerations.self,
+        CopyParentRefusals.self,
         CopyParentRows.self,
         CreateGeneration.self,
         CreateKey.self,
@@ -16,6 +19,7 @@ enum StatementList {
         FindEmbeddedTexts.self,
         FindUnreadyHandovers.self,
         HybridSearch.self,
+        IndexValidity.self,
         KeepGoldPosition.self,
         KeepRefusedDocument.self,
         LexicalSearch.self,
@@ -34,7 +38,9 @@ enum StatementList {
         ReadGoldPositions.self,
         ReadIndexStatus.self,
         ReadProgress.self,
+        ReadReached.self,
         RecentDocuments.self,
+        RecordMigration.self,
         RefreshLexemes.self,
         RemoveOldAnswers.self,
         RevokeKey.self,
@@ -49,6 +55,9 @@ enum StatementList {
         TestedRecentDocuments.self,
         TestedVectorSearch.self,
         TrimAnswers.self,
+        TryLockMigrations.self,
+        UnlockMigrations.self,
+        VectorExtensionVersion.self,
         VectorSearch.self,
     ]
 }

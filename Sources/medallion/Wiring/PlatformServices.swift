@@ -122,25 +122,25 @@ extension Platform {
         }
     }
 
-    /// Follows the Gold topic for `/stream`.
+    /// Follows the Gold topics for `/stream`.
     private func eventHub(_ database: PostgresConfiguration) -> EventHub {
-        let source = settings.kafkaTopic
+        let source = StreamSource(
+            name: settings.kafkaTopic, topic: settings.kafkaTopic, goldTopic: settings.kafkaGoldTopic)
         let shared = SharedStore(database)
         let logger = context.logger.scoped("stream-api")
         let unreadable = context.metrics.counter(
             "medallion_api_stream_unreadable_offsets_total",
-            help: "Offsets of the Gold topic that nobody can read and the stream left out; once for each reader.")
+            help: "Offsets of the Gold topics that nobody can read and the stream left out; once for each reader.")
         return EventHub(
-            topic: GoldEventTopic(
-                configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source,
+            topics: GoldEventTopics(
+                configuration: kafka("stream"),
                 onUnreadable: { words, offsets in
                     unreadable.increment(by: Int(clamping: offsets))
-                    logger.error("records of the Gold topic cannot be read; the stream goes on", ["what": words])
+                    logger.error("records of a Gold topic cannot be read; the stream goes on", ["what": words])
                 }),
+            sources: [source],
             indexed: {
-                let (generation, offsets) = try shared.run {
-                    try $0.reached(topic: source, timeoutMilliseconds: 2_000)
-                }
+                let (generation, offsets) = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
                 return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
             }, metrics: context.metrics, logger: logger)
     }

@@ -1,4 +1,5 @@
 import Postgres
+import Records
 import Retrieval
 
 /// A search: its SQL, types and values follow from its parts.
@@ -122,6 +123,25 @@ struct ReadIndexStatus: PostgresStatement {
         Row(
             generation: try row.int64(0), indexVersion: try row.int64(1),
             indexedAtMilliseconds: try row.timestampMillisecondsOrNil(2))
+    }
+}
+
+/// How far the active generation's index is in the sources' topics: a row for each topic partition, or one without any.
+struct ReadReached: PostgresStatement {
+    static let name = "read_reached"
+    static let sql = """
+        SELECT a.generation, c.topic, c.partition, c.next_offset
+        FROM active_generation a
+        LEFT JOIN index_checkpoints c ON c.generation = a.generation
+        """
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(
+        _ row: borrowing PostgresRow
+    ) throws(PostgresError) -> (generation: Int64, place: TopicPartition?, nextOffset: Int64) {
+        let generation = try row.int64(0)
+        guard let topic = try row.textOrNil(1) else { return (generation, nil, 0) }
+        return (generation, TopicPartition(topic: topic, partition: try row.int32(2)), try row.int64(3))
     }
 }
 

@@ -1,5 +1,6 @@
 package import Bytes
 package import Postgres
+package import Records
 package import Retrieval
 
 /// One passage of a document with where it came from; what a trace starts at.
@@ -106,16 +107,16 @@ package final class SearchStore: RetrievalStore {
         try connection.get(timeoutMilliseconds: timeoutMilliseconds).backendProcessID
     }
 
-    /// The active generation and the next source offsets of `topic` that its index has reached.
+    /// The active generation and the next source offsets that its index has reached, of all sources' topics.
     package func reached(
-        topic: String, timeoutMilliseconds: Int
-    ) throws -> (generation: Int64, nextOffsets: [Int32: Int64]) {
-        let generation = try status(timeoutMilliseconds: timeoutMilliseconds).generation
-        var offsets: [Int32: Int64] = [:]
-        for checkpoint in try connection.run(ReadCheckpoints(), timeoutMilliseconds: timeoutMilliseconds)
-        where checkpoint.generation == generation && checkpoint.source.topic == topic {
-            offsets[checkpoint.source.partition] = checkpoint.nextOffset
+        timeoutMilliseconds: Int
+    ) throws -> (generation: Int64, nextOffsets: [TopicPartition: Int64]) {
+        let rows = try connection.run(ReadReached(), timeoutMilliseconds: timeoutMilliseconds)
+        guard let generation = rows.first?.generation else {
+            throw IndexError(.schema, "there is no active generation", hint: "run `medallion migrate`")
         }
+        var offsets: [TopicPartition: Int64] = [:]
+        for case (_, let place?, let next) in rows { offsets[place] = next }
         return (generation, offsets)
     }
 

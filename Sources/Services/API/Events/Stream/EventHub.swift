@@ -2,19 +2,21 @@ import Bytes
 import Concurrency
 import HTTPEndpoints
 import HTTPServer
+import Records
 package import ServiceLifecycle
 import Synchronization
 package import Telemetry
 
-/// Follows the Gold topic and shows every event, once it is searchable, to all clients of `GET /stream`.
+/// Follows the Gold topics of the declared sources and shows every event, once it is searchable, to all clients of
+/// `GET /stream`.
 ///
-/// One reader and one rendering serve all clients. What was read goes into one list, from which every client's own task
+/// One reader for each source and one rendering serve all clients. What was read goes into one list, from which every client's own task
 /// takes what it wants, at its pace; the reading lane only appends and rings, and the clients' tasks share a thread of their
 /// own (``StreamExecutor``). So neither filters nor a slow client hold up the reading or other requests. A client that comes
 /// back is served what it missed from that list, or from the topic where the list does not reach back far enough
 /// (``CatchUp``). Drained means: nothing is read any more.
 package final class EventHub: Sendable {
-    private let topic: any EventTopic
+    private let topics: any EventTopics
     private let indexed: @Sendable () throws -> IndexedUpTo
     let logger: Logger
     private let lane = Lane(name: "stream-read")
@@ -38,7 +40,8 @@ package final class EventHub: Sendable {
 
     /// Between two looks at how far the index is.
     private static let lookMilliseconds = 50
-    /// Documents that may wait for the index, before reading pauses.
+    /// Documents that may wait for the index, of all sources together. Reading of a source pauses when it has its share, so
+    /// that one whose indexer stands still holds up no other.
     private static let waitingMax = 20_000
     /// Between two rings without news, so that every client looks around now and then.
     private static let tickMillisecondsMax = 500
@@ -46,30 +49,32 @@ package final class EventHub: Sendable {
     private static let answerMillisecondsMax: Int64 = 5_000
     /// Between two looks at the log that clients ask for.
     private static let logMillisecondsMin = 100
-    /// Between two reads of the source's topic, which bounds how often clients are woken.
+    /// Between two reads of the sources' topics, which bounds how often clients are woken.
     private static let sourceMilliseconds = 20
 
     /// - Parameters:
+    ///   - sources: shown at first; see ``follow(_:)``.
     ///   - indexed: asks the index; called on a lane, may block for a moment.
     ///   - heartbeatMilliseconds: between two comments to a client.
-    ///   - logMilliseconds: between two looks whether the log is still the same.
+    ///   - logMilliseconds: between two looks whether the logs are still the same.
     ///   - catchUpIdleMilliseconds: how long readers for clients that catch up stay open unused.
     package init(
-        topic: any EventTopic, indexed: @escaping @Sendable () throws -> IndexedUpTo, metrics: MetricsRegistry,
-        logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
+        topics: any EventTopics, sources: [StreamSource], indexed: @escaping @Sendable () throws -> IndexedUpTo,
+        metrics: MetricsRegistry, logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
         catchUpIdleMilliseconds: Int = 30_000
     ) {
         self.logMilliseconds = logMilliseconds
         heartbeatNanoseconds = Int64(heartbeatMilliseconds) * 1_000_000
         tickMilliseconds = min(Self.tickMillisecondsMax, heartbeatMilliseconds)
-        self.topic = topic
+        self.topics = topics
         self.indexed = indexed
         self.logger = logger
         self.metrics = metrics
         let state = HubState()
         self.state = state
+        state.follow(sources)
         catchUp = CatchUp(
-            topic: topic, metrics: metrics, logger: logger, idleMilliseconds: catchUpIdleMilliseconds,
+            topics: topics, metrics: metrics, logger: logger, idleMilliseconds: catchUpIdleMilliseconds,
             isEnded: { state.isEnded })
         events = metrics.counter(
             "medallion_api_stream_events_total", help: "Events that became searchable and went to the stream.")
@@ -80,13 +85,17 @@ package final class EventHub: Sendable {
         }
     }
 
-    /// Follows the topic until stopped; a failure is tried again.
+    /// From now on these sources are shown, whose topics all differ. Clients stay connected: they go on with the sources that
+    /// they had, get what comes of a new one from now on, and nothing more of one that is gone.
+    package func follow(_ sources: [StreamSource]) { state.follow(sources) }
+
+    /// Follows the topics until stopped; a failure is tried again.
     package func run(stop: StopSignal) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.tick(stop) }
             group.addTask { await self.tidy(stop) }
             group.addTask { await self.watchLog(stop) }
-            group.addTask { await self.watchSource(stop) }
+            group.addTask { await self.watchSources(stop) }
             await followAgain(stop)
             // Whoever serves a client looks whether there is an end.
             state.end()
@@ -111,43 +120,60 @@ package final class EventHub: Sendable {
         }
     }
 
-    /// On the lane: reads and gives out until the stop, a failure, or another log.
+    /// On the lane: reads and gives out until the stop, a failure, another log, or other sources.
     private func follow(stop: StopSignal) throws {
-        let log = try topic.log()
+        let (sources, version) = state.sources
+        let logs = try topics.logs(of: sources)
         var last = try indexed()
-        catchUp.show(last.generation)
         // After a failure it goes on where it was; what is read twice is dropped by the order.
-        let (start, isAnew) = state.begin(log, from: last.offsets)
-        if isAnew { stages.beginAnew() }
+        let (start, anew, era) = state.begin(logs, from: last.offsets)
+        func show() { catchUp.show(CatchUp.Shown(generation: last.generation, era: era, sources: sources)) }
+        show()
+        stages.beginAnew(anew)
+        ring()
         var order = EventOrder(from: start)
-        let reader = try topic.open(from: start, isStopped: { stop.isRequested })
+        let share = Self.waitingMax / max(1, sources.count)
+        var readings = sources.map { SourceReading($0, share: share, topics: topics, logger: logger) }
         var lookedAt = SystemClock.monotonicNanoseconds()
-        while !stop.isRequested, !state.mustBeginAnew {
-            if order.waitingCount < Self.waitingMax {
-                let items = try reader.next(countMax: 1_000, timeoutMilliseconds: Self.lookMilliseconds)
-                order.add(items)
-                if stages.committed(
-                    items, generation: last.generation, nowMilliseconds: SystemClock.epochMilliseconds())
-                {
-                    stageBell.ring()
-                }
-            } else {
-                Pause.milliseconds(Self.lookMilliseconds)
+        while !stop.isRequested, !state.mustBeginAnew(version) {
+            let items = read(&readings, &order, stop)
+            order.add(items)
+            if stages.committed(items, generation: last.generation, nowMilliseconds: SystemClock.epochMilliseconds()) {
+                stageBell.ring()
             }
             let now = SystemClock.monotonicNanoseconds()
-            if order.waitingCount > 0, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
+            if !order.isEmpty, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
                 last = try indexed()
-                catchUp.show(last.generation)
+                show()
                 lookedAt = now
             }
             let released = order.release(upTo: last)
-            if !released.isEmpty { give(released, log) }
+            if !released.isEmpty { give(released, logs) }
         }
     }
 
+    /// A look at every source. Where none has anything, the looks wait a part of the time each.
+    private func read(_ readings: inout [SourceReading], _ order: inout EventOrder, _ stop: StopSignal) -> [TopicItem] {
+        var items: [TopicItem] = []
+        for round in 0...1 where items.isEmpty {
+            let ready = readings.indices.filter { readings[$0].isReady(order) }
+            guard !ready.isEmpty else {
+                Pause.milliseconds(Self.lookMilliseconds)
+                return []
+            }
+            // The only one waits at once.
+            let wait = round == 1 || ready.count == 1 ? max(1, Self.lookMilliseconds / ready.count) : 0
+            for index in ready where items.isEmpty || wait == 0 {
+                items += readings[index].read(&order, waitMilliseconds: wait, isStopped: { stop.isRequested })
+            }
+            if wait > 0 { break }
+        }
+        return items
+    }
+
     /// All that is done on the reading lane for the clients, however many there are: a frame for each event, and a ring.
-    private func give(_ released: [(item: TopicItem, id: OffsetVector)], _ log: StreamLog) {
-        let entries = released.map { StreamEntry($0.item, end: $0.id, id: StreamID.text($0.id, of: log)) }
+    private func give(_ released: [(item: TopicItem, id: OffsetVector)], _ logs: StreamLogs) {
+        let entries = released.map { StreamEntry($0.item, end: $0.id, id: logs.text($0.id)) }
         state.append(entries)
         if stages.isWatched(.searchable) {
             let now = SystemClock.epochMilliseconds()
@@ -181,9 +207,9 @@ package final class EventHub: Sendable {
         while !(await stop.pause(milliseconds: tickMilliseconds)) { await catchUp.tidy() }
     }
 
-    // MARK: The log itself
+    // MARK: The logs themselves
 
-    /// Notices when the log is not the one that it was, and tells clients how far it goes.
+    /// Notices when a log is not the one that it was, and tells clients how far the logs go.
     private func watchLog(_ stop: StopSignal) async {
         var wait = Self.logMillisecondsMin
         while !(await stop.pause(milliseconds: Self.logMillisecondsMin)) {
@@ -193,55 +219,61 @@ package final class EventHub: Sendable {
             // What was given out before the question must be below the answer.
             let given = state.given
             let asked = SystemClock.monotonicNanoseconds()
-            let log = try? await logLane.run { [topic] in try topic.log() }
-            if let reason = state.note(log, askedAt: asked, given: given) {
+            let sources = state.sources.sources
+            let logs = try? await logLane.run { [topics] in try topics.logs(of: sources) }
+            for (topic, reason) in state.note(logs, askedAt: asked, given: given) {
                 logger.warning(
-                    "the log of the event stream is another one than before; clients are told",
-                    ["reason": reason.rawValue, "epoch": log?.epoch ?? ""])
+                    "a log of the event stream is another one than before; clients are told",
+                    ["reason": reason.rawValue, "topic": topic, "epoch": logs?[topic]?.epoch ?? ""])
             }
             ring()
         }
     }
 
-    /// The log as it is now or was after the call began; nil where nobody tells in time.
-    func currentLog() async throws -> StreamLog? {
+    /// The logs as they are now or were after the call began; nil where nobody tells in time.
+    func currentLogs() async throws -> StreamLogs? {
         let began = SystemClock.monotonicNanoseconds()
         state.askForLog()
         let limit = began + Self.answerMillisecondsMax * 1_000_000
         while SystemClock.monotonicNanoseconds() < limit {
-            if let answer = state.answer(after: began) { return answer.log }
+            if let answer = state.answer(after: began) { return answer.logs }
             if state.isEnded { return nil }
             try await Task.sleep(for: .milliseconds(20))
         }
         return nil
     }
 
-    // MARK: The source's topic
+    // MARK: The sources' topics
 
-    /// Follows the source's topic as long as a client watches what is received.
-    private func watchSource(_ stop: StopSignal) async {
+    /// Follows the sources' topics as long as a client watches what is received.
+    private func watchSources(_ stop: StopSignal) async {
         while !(await stop.pause(milliseconds: Self.sourceMilliseconds)) {
             guard stages.isWatched(.received) else { continue }
             do {
-                try await sourceLane.run { [self] in try followSource(stop) }
+                try await sourceLane.run { [self] in try followSources(stop) }
             } catch is CancellationError where stop.isRequested {
                 break
             } catch {
-                logger.warning("the source's topic cannot be watched", ["error": "\(error)"])
+                logger.warning("the sources' topics cannot be watched", ["error": "\(error)"])
                 if await stop.pause(milliseconds: 1_000) { break }
             }
             stages.isSourceOpen = false
         }
     }
 
-    private func followSource(_ stop: StopSignal) throws {
-        guard let reader = try topic.openSource(isStopped: { stop.isRequested }) else {
+    /// Until nobody watches, the stop, or other sources.
+    private func followSources(_ stop: StopSignal) throws {
+        let (sources, version) = state.sources
+        func isWanted() -> Bool {
+            stages.isWatched(.received) && !stop.isRequested && state.sources.version == version
+        }
+        guard let reader = try topics.openSources(sources, isStopped: { stop.isRequested }) else {
             // Nothing to follow; asked again when the next client comes.
-            while stages.isWatched(.received), !stop.isRequested { Pause.milliseconds(Self.tickMillisecondsMax) }
+            while isWanted() { Pause.milliseconds(Self.tickMillisecondsMax) }
             return
         }
         stages.isSourceOpen = true
-        while stages.isWatched(.received), !stop.isRequested {
+        while isWanted() {
             let steps = try reader.next(countMax: 1_000, timeoutMilliseconds: 200)
             guard !steps.isEmpty else { continue }
             stages.add(steps)

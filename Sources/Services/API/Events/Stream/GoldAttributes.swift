@@ -3,17 +3,15 @@ import Records
 import Retrieval
 
 extension AttributeList {
-    /// What a Gold line tells of its document; nil where it lacks what every document of recent changes has.
+    /// What a Gold line tells of its document; nil where it is no document's.
     init?(goldLine line: borrowing GoldLine.Fields) {
-        guard let wiki = line[.wiki].string, let type = line[.type].string, let isBot = line[.isBot].bool else {
-            return nil
-        }
+        guard let collection = line[.collection].string else { return nil }
         self.init()
-        set(.wiki, .string(wiki))
-        set(.isBot, .bool(isBot))
-        set(.type, .string(type))
+        set(.collection, .string(collection))
         set(.lang, .string(line[.lang].string ?? "und"))
-        set(.collection, .string(line[.collection].string ?? ""))
+        if let wiki = line[.wiki].string { set(.wiki, .string(wiki)) }
+        if let isBot = line[.isBot].bool { set(.isBot, .bool(isBot)) }
+        if let type = line[.type].string { set(.type, .string(type)) }
         if let namespace = line[.namespace].integer { set(.namespace, .integer(namespace)) }
         if let user = line[.user].string { set(.user, .string(user)) }
         if let time = line[.eventTime].string.flatMap({ CivilTime.epochMilliseconds($0) }) {
@@ -21,13 +19,13 @@ extension AttributeList {
         }
         var others: [(name: AttributeName, value: AttributeValue)] = []
         line[.attributes].forEachMember { key, member in
-            // What has a place of its own in the line is not looked for among the attributes.
-            guard let name = key.string.flatMap({ AttributeName($0) }),
-                DeclaredAttributes.recentChanges.declarations[name] == nil, let value = AttributeValue(member)
-            else { return }
+            guard let name = key.string.flatMap({ AttributeName($0) }), let value = AttributeValue(member) else {
+                return
+            }
             others.append((name, value))
         }
-        for (name, value) in others { set(name, value) }
+        // What has a place of its own in the line counts there.
+        for (name, value) in others where self.value(of: name) == nil { set(name, value) }
     }
 }
 

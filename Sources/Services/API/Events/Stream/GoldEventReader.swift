@@ -5,7 +5,7 @@ import KafkaAccess
 import Records
 import Retrieval
 
-/// Reads all topic partitions from the first document that may be new. Confined to one lane.
+/// Reads all topic partitions of a source's Gold topic from the first document that may be new. Confined to one lane.
 final class GoldEventReader: EventReader {
     private var consumer: KafkaConsumer
     private let options: ConsumerOptions
@@ -13,6 +13,7 @@ final class GoldEventReader: EventReader {
     /// Topic partitions with records that were there at the start and are not read yet, with their end.
     private var unread: [Int32: Int64] = [:]
     private let admin: KafkaAdmin
+    /// The Gold topic.
     private let topic: String
     private let topicPartitions: Int
     private var reading: SharedReading
@@ -36,11 +37,12 @@ final class GoldEventReader: EventReader {
     private static let stepBack: Int64 = 256
 
     init(
-        _ configuration: KafkaConfiguration, topic: String, sourceTopic: String, start: OffsetVector,
-        stallMilliseconds: Int64, isStopped: @escaping @Sendable () -> Bool,
+        _ configuration: KafkaConfiguration, _ source: StreamSource, start: OffsetVector, stallMilliseconds: Int64,
+        isStopped: @escaping @Sendable () -> Bool,
         onUnreadable: @escaping (String, Int64) -> Void
     ) throws {
-        self.sourceTopic = sourceTopic
+        let topic = source.goldTopic
+        sourceTopic = source.topic
         self.start = start
         nextOffsets = start
         self.isStopped = isStopped
@@ -73,7 +75,7 @@ final class GoldEventReader: EventReader {
                 place = max(marks.low, marks.high - step)
                 step *= 8
                 guard place > marks.low else { break }
-                if try isBelow(start[partition], topic, partition, place) { break }
+                if try isBelow(start[self.place(partition)], topic, partition, place) { break }
             }
             assignments.append((topic, partition, .at(place)))
             starts[partition] = place
@@ -89,6 +91,11 @@ final class GoldEventReader: EventReader {
     }
 
     var hasReachedEnd: Bool { unread.isEmpty }
+
+    /// The source's. The topic partitions of the source and of the Gold topic have the same numbers.
+    private func place(_ partition: Int32) -> TopicPartition {
+        TopicPartition(topic: sourceTopic, partition: partition)
+    }
 
     /// Whether the first record from `place` on is below `wanted`.
     private func isBelow(_ wanted: Int64, _ topic: String, _ partition: Int32, _ place: Int64) throws -> Bool {
@@ -163,16 +170,15 @@ final class GoldEventReader: EventReader {
         consumer = try reading.resume(after: consumer, options: options)
     }
 
-    /// Notes how far the source is with this record; what is missing in front of it, if that is in doubt. The topic
-    /// partitions of the source and of the Gold topic have the same numbers.
+    /// Notes how far the source is with this record; what is missing in front of it, if that is in doubt.
     private func gap(before record: KafkaRecord) -> TopicGap? {
         let partition = record.partition
+        let source = place(partition)
         guard !GoldTopic.isLate({ record.header($0) }), let place = place(of: record) else { return nil }
-        defer { nextOffsets[partition] = max(nextOffsets[partition], place.next) }
+        defer { nextOffsets[source] = max(nextOffsets[source], place.next) }
         guard !emptied.contains(partition), let reason = openGaps.removeValue(forKey: partition) else { return nil }
-        let seen = nextOffsets[partition]
-        return seen < place.first
-            ? TopicGap(reason, partition: partition, start: seen, end: place.first) : nil
+        let seen = nextOffsets[source]
+        return seen < place.first ? TopicGap(reason, source, start: seen, end: place.first) : nil
     }
 
     /// The first source offset whose documents are not missing in front of this record, and the one behind it. In front of a
@@ -180,7 +186,7 @@ final class GoldEventReader: EventReader {
     private func place(of record: KafkaRecord) -> (first: Int64, next: Int64)? {
         if (try? GoldTopic.kind { record.header($0) }) == .commit {
             guard let marker = try? CommitMarker(record.value),
-                marker.topicPartition == TopicPartition(topic: sourceTopic, partition: record.partition)
+                marker.topicPartition == place(record.partition)
             else { return nil }
             return (marker.nextOffset, marker.nextOffset)
         }
@@ -203,8 +209,9 @@ final class GoldEventReader: EventReader {
             let text = line[.text].string, let attributes = AttributeList(goldLine: line)
         else { return nil }
         return TopicEvent(
-            generation: place.generation, partition: place.topicPartition.partition, offset: place.offset,
-            line: Array(value), docID: docID, attributes: attributes, text: text,
+            generation: place.generation, topicPartition: place.topicPartition, offset: place.offset,
+            line: EventLine.make(line, of: value), docID: docID, isDeletion: EventLine.isDeletion(value),
+            attributes: attributes, text: text,
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
     }
 }

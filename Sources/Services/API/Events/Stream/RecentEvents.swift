@@ -1,3 +1,5 @@
+import Records
+
 /// Something for the clients, made once for all of them.
 final class StreamEntry: Sendable {
     let item: TopicItem
@@ -19,16 +21,17 @@ final class StreamEntry: Sendable {
         }
         let line = id.map(EventFrame.idLine) ?? []
         bodyStart = line.count
-        frame = line + EventFrame.bytes(event: "event", data: event.line)
+        frame = line + EventFrame.bytes(event: event.isDeletion ? "deleted" : "event", data: event.line)
     }
 
     /// The frame with another id.
     func frame(id: String) -> [UInt8] { EventFrame.idLine(id) + frame[bodyStart...] }
 
-    /// What it takes in memory, about: the frame, the line and the text, which may be there twice.
+    /// What it takes in memory, about: the vector, the frame, the line and the text, which may be there twice.
     var byteCount: Int {
-        guard case .event(let event) = item else { return Self.overheadBytes }
-        return frame.count + event.line.count + 2 * event.text.text.utf8.count + Self.overheadBytes
+        let own = Self.overheadBytes + MemoryLayout<Int64>.size * end.count
+        guard case .event(let event) = item else { return own }
+        return own + frame.count + event.line.count + 2 * event.text.text.utf8.count
     }
 
     private static let overheadBytes = 512

@@ -4,10 +4,10 @@ import Kafka
 import Records
 import Retrieval
 
-/// Follows the source's topic from its end on, for those who watch events on their way. Confined to one lane.
+/// Follows the sources' topics from their ends on, for those who watch events on their way. Confined to one lane.
 ///
-/// It reads of a record what names it and what the filters compare, and nothing of one that is too large to be looked at
-/// in passing.
+/// It reads of a recent change what names it and what the filters compare, and nothing of one that is too large to be looked
+/// at in passing. Of other records it tells the place only: what their members mean is for their source's logic to say.
 final class SourceStageReader: SourceReader {
     private let consumer: KafkaConsumer
     private var fields: RecordFields
@@ -15,7 +15,7 @@ final class SourceStageReader: SourceReader {
     private static let fetchAheadKilobytes = 4_096
     private static let timeoutMilliseconds = 5_000
 
-    init(_ configuration: KafkaConfiguration, topic: String) throws {
+    init(_ configuration: KafkaConfiguration, topics: [String]) throws {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
         options.queueMaxKilobytes = Self.fetchAheadKilobytes
@@ -23,12 +23,14 @@ final class SourceStageReader: SourceReader {
         consumer = try KafkaConsumer(configuration, options: options)
         fields = try RecordFields()
         let admin = try KafkaAdmin(configuration, requestMilliseconds: Self.timeoutMilliseconds)
-        let found = try admin.metadata(topic: topic, timeoutMilliseconds: Self.timeoutMilliseconds).topics
         var places: [(topic: String, partition: Int32, offset: StartOffset)] = []
-        for partition in found.first(where: { $0.name == topic })?.partitions ?? [] {
-            let marks = try consumer.watermarks(
-                topic: topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
-            places.append((topic, partition, .at(marks.high)))
+        for topic in topics {
+            let found = try admin.metadata(topic: topic, timeoutMilliseconds: Self.timeoutMilliseconds).topics
+            for partition in found.first(where: { $0.name == topic })?.partitions ?? [] {
+                let marks = try consumer.watermarks(
+                    topic: topic, partition: partition, timeoutMilliseconds: Self.timeoutMilliseconds)
+                places.append((topic, partition, .at(marks.high)))
+            }
         }
         try consumer.assign(places)
     }
@@ -46,7 +48,8 @@ final class SourceStageReader: SourceReader {
 
     private func step(_ record: KafkaRecord) -> StageStep {
         var step = StageStep(
-            .received, docID: nil, partition: record.partition, offset: record.offset,
+            .received, docID: nil, topicPartition: TopicPartition(topic: record.topic, partition: record.partition),
+            offset: record.offset,
             atMilliseconds: record.timestampMilliseconds < 0
                 ? SystemClock.epochMilliseconds() : record.timestampMilliseconds)
         if let value = record.value { fields.read(value, into: &step) }

@@ -1,6 +1,7 @@
 import Bytes
 import HTTPEndpoints
 import HTTPServer
+import Records
 
 /// One client of the stream, served by a task of its own: takes from the list of recent events, or pages of the topic, what
 /// it lacks, filters it and writes it at the client's pace.
@@ -17,8 +18,8 @@ struct StreamClient: Sendable {
     let isWelcome: @Sendable () -> Bool
 
     /// Where the client is.
-    private struct Session {
-        var log: StreamLog
+    struct Session {
+        var logs: StreamLogs
         var era: Int
         /// The next entry of the list; nil where that is to be found out.
         var number: Int?
@@ -38,7 +39,7 @@ struct StreamClient: Sendable {
         var aheadCheckedAt: Int64 = 0
 
         init(at place: HubState.Place) {
-            log = place.log
+            logs = place.logs
             era = place.era
             number = place.number
             vector = place.vector
@@ -53,7 +54,6 @@ struct StreamClient: Sendable {
     /// A client with more than this on its way, for whom still more is there, is waited for.
     private static let queuedBytesMax = 128 * 1_024
     private static let lookNanoseconds: Int64 = 500_000_000
-    private static let aheadCheckNanoseconds: Int64 = 5_000_000_000
     private static let sourceLooks = 150
     private static let sourceLookMilliseconds = 20
 
@@ -62,10 +62,10 @@ struct StreamClient: Sendable {
             throw APIError.unavailable("the stream", "the Gold topic or the index cannot be read yet")
         }
         var session = Session(at: end)
-        var reset: StreamReset?
+        var resets: [StreamReset] = []
         if let id {
-            reset = try await resume(&session, id)
-            session.isIDKnown = reset == nil
+            resets = try await resume(&session, id)
+            session.isIDKnown = resets.isEmpty
         }
         session.step = hub.stages.enter(stages)
         defer { hub.stages.leave(stages) }
@@ -75,7 +75,7 @@ struct StreamClient: Sendable {
         session.heartbeatAt = SystemClock.monotonicNanoseconds()
         session.lookedAt = session.heartbeatAt
         session.aheadCheckedAt = session.heartbeatAt
-        if let reset { tell(reset) }
+        for reset in resets { tell(reset) }
         state.enter()
         defer { state.leave() }
         while try await step(&session) {}
@@ -103,7 +103,7 @@ struct StreamClient: Sendable {
         if session.isAhead { try await checkAhead(&session) }
         switch find(&session) {
         case .ended: return false
-        case .otherLog(let reason): return begin(&session, anewBecause: reason)
+        case .otherEra: return moveOn(&session)
         case .slice(let slice):
             session.ticket = nil
             if slice.entries.isEmpty {
@@ -187,7 +187,7 @@ struct StreamClient: Sendable {
     private func beat(_ session: inout Session) {
         var bytes = EventFrame.heartbeat
         if !session.isIDKnown {
-            bytes += EventFrame.idLine(StreamID.text(session.vector, of: session.log)) + EventFrame.end
+            bytes += EventFrame.idLine(session.logs.text(session.vector)) + EventFrame.end
             session.isIDKnown = true
         }
         writer.offer(bytes)
@@ -201,19 +201,19 @@ struct StreamClient: Sendable {
         for entry in slice.entries {
             let seen = session.vector
             if session.isAhead {
-                guard entry.item.next > seen[entry.item.partition] else { continue }
+                guard entry.item.next > seen[entry.item.topicPartition] else { continue }
                 session.vector.raise(to: entry.end)
             } else {
                 session.vector = entry.end
             }
             session.isIDKnown = false
             switch entry.item {
-            case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
+            case .gap(let gap): bytes += frame(of: gap, seen: seen)
             case .event(let event):
-                guard filter.takes(event) else { continue }
+                guard takes(event) else { continue }
                 let frame =
                     session.isAhead
-                    ? entry.frame(id: StreamID.text(session.vector, of: session.log)) : entry.frame
+                    ? entry.frame(id: session.logs.text(session.vector)) : entry.frame
                 session.isIDKnown = true
                 // Mostly one event at a time, whose frame is then shared.
                 if bytes.isEmpty { bytes = frame } else { bytes += frame }
@@ -243,16 +243,16 @@ struct StreamClient: Sendable {
         for (number, entry) in page.entries.enumerated() {
             // The other clients are on the same thread.
             if number > 0, number.isMultiple(of: Self.entriesMax) { await Task.yield() }
-            let partition = entry.item.partition
+            let place = entry.item.topicPartition
             let seen = session.vector
-            guard entry.item.next > seen[partition] else { continue }
-            session.vector[partition] = entry.item.next
+            guard entry.item.next > seen[place] else { continue }
+            session.vector[place] = entry.item.next
             session.isIDKnown = false
             switch entry.item {
-            case .gap(let gap): bytes += frame(of: gap, seen: seen, session.log)
+            case .gap(let gap): bytes += frame(of: gap, seen: seen)
             case .event(let event):
-                guard filter.takes(event) else { continue }
-                bytes += entry.frame(id: StreamID.text(session.vector, of: session.log))
+                guard takes(event) else { continue }
+                bytes += entry.frame(id: session.logs.text(session.vector))
                 session.isIDKnown = true
             }
             guard bytes.count >= Self.offerBytesMax else { continue }
@@ -269,13 +269,20 @@ struct StreamClient: Sendable {
     }
 
     /// What of a gap concerns a client.
-    private func frame(of gap: TopicGap, seen: OffsetVector, _ log: StreamLog) -> [UInt8] {
+    private func frame(of gap: TopicGap, seen: OffsetVector) -> [UInt8] {
         var gap = gap
-        gap.start = max(gap.start, seen[gap.partition])
+        gap.start = max(gap.start, seen[gap.topicPartition])
         guard gap.start < gap.end else { return [] }
         hub.count(gap.reason.rawValue)
-        return StreamNotice.gap(gap, topic: log.topic).frame
+        return StreamNotice.gap(gap).frame
     }
+
+    /// Whether the client is to get it. What takes a document away tells few of its attributes, and only those are compared.
+    private func takes(_ event: TopicEvent) -> Bool {
+        event.isDeletion ? filter.filter.mayMatch(event.attributes) : filter.takes(event)
+    }
+
+    private func takes(_ step: StageStep) -> Bool { step.event.map(takes) ?? filter.takes(step) }
 
     private enum Telling {
         /// Nothing more is there, or no room for it.
@@ -294,89 +301,14 @@ struct StreamClient: Sendable {
         var bytes: [UInt8] = []
         for step in steps where bytes.count < Self.offerBytesMax {
             left -= 1
-            guard stages.contains(step.stage), filter.takes(step) else { continue }
-            bytes += StreamNotice.step(step, topic: session.log.topic).frame
+            // Steps of a source that is shown no more may still be there.
+            guard stages.contains(step.stage), let log = session.logs[step.topicPartition.topic], takes(step) else {
+                continue
+            }
+            bytes += StreamNotice.step(step, source: log.source.name).frame
         }
         session.step = next - left
         guard bytes.isEmpty || writer.offer(bytes) else { return .over }
         return isAll && left == 0 ? .all : .some
-    }
-
-    // MARK: Ids
-
-    /// Places the client behind what it saw last.
-    ///
-    /// - Returns: what it is to be told where that cannot be.
-    private func resume(_ session: inout Session, _ id: StreamID) async throws -> StreamReset? {
-        let topic = id.epoch == nil ? "" : session.log.topic
-        let isOfThisLog = id.epoch ?? session.log.epoch == session.log.epoch
-        guard isOfThisLog, id.topics.keys.allSatisfy({ $0 == topic }) else {
-            return reset(.otherLog, wanted: id.text, session)
-        }
-        session.vector = id.topics[topic] ?? OffsetVector()
-        let places = try await placesAhead(&session)
-        session.number = nil
-        return places.isEmpty ? nil : reset(.ahead, wanted: id.text, session, places)
-    }
-
-    /// Finds the topic partitions in which the client is beyond the log's end, and takes them back to what was given out.
-    /// As long as nobody tells where the log ends, none is.
-    private func placesAhead(_ session: inout Session) async throws -> [StreamReset.Place] {
-        let given = state.given
-        var places: [StreamReset.Place] = []
-        if !given.covers(session.vector), let log = try await hub.currentLog(), log.epoch == session.log.epoch,
-            let ends = log.ends
-        {
-            let now = state.given
-            for (partition, wanted) in session.vector.sorted where wanted > ends[partition] ?? 0 {
-                places.append(StreamReset.Place(partition: partition, wanted: wanted, end: ends[partition]))
-                if ends[partition] == nil {
-                    session.vector.remove(partition)
-                } else {
-                    session.vector[partition] = now[partition]
-                }
-            }
-        }
-        session.vector = session.vector.limited(by: given)
-        return places
-    }
-
-    /// Looks again whether a client that waits for what it has seen elsewhere waits for nothing.
-    private func checkAhead(_ session: inout Session) async throws {
-        let now = SystemClock.monotonicNanoseconds()
-        guard now - session.aheadCheckedAt >= Self.aheadCheckNanoseconds else { return }
-        session.aheadCheckedAt = now
-        let wanted = StreamID.text(session.vector, of: session.log)
-        let places = try await placesAhead(&session)
-        guard !places.isEmpty else { return }
-        session.number = nil
-        session.isIDKnown = false
-        tell(reset(.ahead, wanted: wanted, session, places))
-    }
-
-    /// The log is another one than before.
-    private func begin(_ session: inout Session, anewBecause reason: StreamReset.Reason) -> Bool {
-        guard let end = state.atEnd() else { return false }
-        let wanted = StreamID.text(session.vector, of: session.log)
-        var fresh = Session(at: end)
-        (fresh.step, fresh.heartbeatAt, fresh.lookedAt) = (session.step, session.heartbeatAt, session.lookedAt)
-        session = fresh
-        tell(reset(reason, wanted: wanted, session))
-        return true
-    }
-
-    private func reset(
-        _ reason: StreamReset.Reason, wanted: String, _ session: Session, _ places: [StreamReset.Place] = []
-    ) -> StreamReset {
-        let beginning = OffsetVector(state.given.offsets.mapValues { _ in 0 })
-        return StreamReset(
-            reason: reason, topic: session.log.topic, wanted: wanted, partitions: places,
-            continues: StreamID.text(session.vector, of: session.log),
-            oldest: StreamID.text(beginning, of: session.log))
-    }
-
-    private func tell(_ reset: StreamReset) {
-        hub.count(reset.reason.rawValue)
-        writer.offer(StreamNotice.reset(reset).frame)
     }
 }

@@ -1,44 +1,38 @@
 import Forms
 import HTTPEndpoints
 import JSONScan
-import Records
+package import Records
 
-/// The id of a streamed event: which log it is of, and for each topic partition of the source the next offset.
+/// The id of a streamed event: which logs it is of, and for each topic partition of their sources the next offset.
 ///
-/// `3f9a1c02b7d4;wikimedia.recentchange/0:1200,wikimedia.recentchange/1:455`. The form of old, `0:1200,1:455`, says
-/// neither log nor topic; it is taken as one of the log at hand.
+/// `3f9a1c02b7d4;wikimedia.recentchange/0:1200,wikimedia.recentchange/1:455`. Where it names several topics, it has an epoch
+/// for each of them, in the order of their names: `3f9a1c02b7d4-08ce51aa90f3;papers/0:7,wikimedia.recentchange/0:1200`. The
+/// form of old, `0:1200,1:455`, names neither log nor topic; it is taken as one of the log at hand, if there is only one.
 package struct StreamID: Sendable, Equatable {
-    /// The log's epoch; nil in the form of old.
+    /// The epochs of the logs, joined; nil in the form of old.
     package var epoch: String?
-    /// Next source offsets by topic; under the empty name in the form of old.
-    package var topics: [String: OffsetVector]
+    /// Next source offsets; under the empty topic in the form of old.
+    package var vector: OffsetVector
 
-    package init(epoch: String?, topics: [String: OffsetVector]) {
+    package init(epoch: String?, vector: OffsetVector) {
         self.epoch = epoch
-        self.topics = topics
+        self.vector = vector
     }
 
-    /// An id of this log.
-    package init(_ vector: OffsetVector, of log: StreamLog) {
-        self.init(epoch: log.epoch, topics: [log.topic: vector])
-    }
-
-    /// Topic partitions that a text may name.
-    private static let partitionsMax = 1_024
-    private static let epochBytesMax = 64
+    private static let epochBytesMax = 4_096
+    fileprivate static let epochSeparator: Character = "-"
 
     /// What an id looks like, for the document.
     static let pattern: String = {
         let number = "[0-9]{1,9}:[0-9]{1,18}"
         let place = "[A-Za-z0-9._-]{1,249}/\(number)"
-        return "^([A-Za-z0-9_-]{1,64};(\(place)(,\(place)){0,1023})?|\(number)(,\(number)){0,1023})$"
+        return "^([A-Za-z0-9_-]{1,4096};(\(place)(,\(place)){0,1023})?|\(number)(,\(number)){0,1023})$"
     }()
 
     /// Reads ``text``; nil where it is none.
     package init?(text: String) {
-        let parts = text.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
+        let parts = text[...].utf8.split(separator: UInt8(ascii: ";"), maxSplits: 2, omittingEmptySubsequences: false)
         guard let last = parts.last, parts.count <= 2 else { return nil }
-        self.init(epoch: nil, topics: [:])
         if parts.count == 2 {
             let isEpoch = parts[0].allSatisfy {
                 switch $0 {
@@ -49,48 +43,29 @@ package struct StreamID: Sendable, Equatable {
                 }
             }
             guard isEpoch, (1...Self.epochBytesMax).contains(parts[0].count) else { return nil }
-            epoch = String(Substring(parts[0]))
-            // Nothing of that log was seen yet.
-            if last.isEmpty { return }
+            // Without topic partitions: nothing of those logs was seen yet.
+            guard let vector = OffsetVector(text: last) else { return nil }
+            self.init(epoch: String(Substring(parts[0])), vector: vector)
+            return
         }
-        var count = 0
-        for entry in last.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-            count += 1
-            guard count <= Self.partitionsMax, take(entry) else { return nil }
+        var vector = OffsetVector()
+        let pairs = last.split(
+            separator: UInt8(ascii: ","), maxSplits: OffsetVector.entriesMax, omittingEmptySubsequences: false)
+        guard pairs.count <= OffsetVector.entriesMax else { return nil }
+        for pair in pairs {
+            guard let (partition, offset) = OffsetVector.pair(pair),
+                vector.insert(TopicPartition(topic: "", partition: partition), offset)
+            else { return nil }
         }
-    }
-
-    private mutating func take(_ entry: Substring.UTF8View) -> Bool {
-        var topic = ""
-        var place = entry
-        if epoch != nil {
-            guard let slash = entry.lastIndex(of: UInt8(ascii: "/")) else { return false }
-            topic = String(Substring(entry[..<slash]))
-            guard TopicPartition.isTopicName(topic) else { return false }
-            place = entry[entry.index(after: slash)...]
-        }
-        let pair = place.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-        guard pair.count == 2, let partition = Int32(Substring(pair[0])), partition >= 0,
-            let offset = Int64(Substring(pair[1])), offset >= 0
-        else { return false }
-        return topics[topic, default: OffsetVector()].insert(partition, offset)
+        self.init(epoch: nil, vector: vector)
     }
 
     /// The id as it is sent.
     package var text: String {
-        let places = topics.sorted { $0.key < $1.key }.map { topic, vector in
-            epoch == nil ? vector.text : Self.places(vector, topic)
+        guard let epoch else {
+            return vector.entries.map { "\($0.partition):\($1)" }.joined(separator: ",")
         }
-        return (epoch.map { $0 + ";" } ?? "") + places.joined(separator: ",")
-    }
-
-    /// The id of a vector of `log`.
-    static func text(_ vector: OffsetVector, of log: StreamLog) -> String {
-        "\(log.epoch);\(places(vector, log.topic))"
-    }
-
-    private static func places(_ vector: OffsetVector, _ topic: String) -> String {
-        vector.sorted.map { "\(topic)/\($0.key):\($0.value)" }.joined(separator: ",")
+        return "\(epoch);\(vector.text)"
     }
 
     /// How a request says it.
@@ -107,18 +82,87 @@ package struct StreamID: Sendable, Equatable {
         })
 }
 
-/// Which log a stream shows, and how far it goes.
-package struct StreamLog: Sendable, Equatable {
-    /// Differs from that of any other log, and is the same for all processes that show this one.
-    package var epoch: String
-    /// The source's topic.
+/// A source that the stream shows.
+package struct StreamSource: Sendable, Hashable {
+    /// The source's name.
+    package var name: String
+    /// The topic of raw events.
     package var topic: String
+    /// The topic of its documents.
+    package var goldTopic: String
+
+    package init(name: String, topic: String, goldTopic: String) {
+        self.name = name
+        self.topic = topic
+        self.goldTopic = goldTopic
+    }
+}
+
+/// Which log a source has, and how far it goes.
+package struct StreamLog: Sendable, Equatable {
+    /// Differs from that of any other log, and is the same for all processes that show this one. Letters and digits.
+    package var epoch: String
+    package var source: StreamSource
     /// The offsets that the next records of the source's topic partitions will get; nil where nobody tells.
     package var ends: [Int32: Int64]?
 
-    package init(epoch: String, topic: String, ends: [Int32: Int64]? = nil) {
+    package init(epoch: String, source: StreamSource, ends: [Int32: Int64]? = nil) {
         self.epoch = epoch
-        self.topic = topic
+        self.source = source
         self.ends = ends
+    }
+
+    /// The source's topic.
+    package var topic: String { source.topic }
+}
+
+/// The logs that a stream shows, one for each source.
+package struct StreamLogs: Sendable, Equatable {
+    /// By topic.
+    package let logs: [StreamLog]
+
+    package init(_ logs: [StreamLog]) {
+        self.logs = logs.sorted { $0.topic < $1.topic }
+    }
+
+    /// The source's topics, sorted.
+    var topics: [String] { logs.map(\.topic) }
+
+    /// The log of a source's topic.
+    package subscript(_ topic: String) -> StreamLog? { logs.first { $0.topic == topic } }
+
+    /// The id of a vector of these logs.
+    package func text(_ vector: OffsetVector) -> String { "\(epochs(vector));\(vector.text)" }
+
+    /// The epochs of the logs that the vector names; all of them where it names none, so that an id is never without.
+    private func epochs(_ vector: OffsetVector) -> String {
+        if logs.count == 1 { return logs[0].epoch }
+        let named = vector.topics.compactMap { self[$0]?.epoch }
+        let epochs = named.isEmpty ? logs.map(\.epoch) : named
+        return epochs.isEmpty ? "none" : epochs.joined(separator: String(StreamID.epochSeparator))
+    }
+
+    /// What of an id is of these logs, and the topics that it names of others; nil where nothing is of these.
+    package func read(_ id: StreamID) -> (vector: OffsetVector, foreign: [String])? {
+        guard let epoch = id.epoch else {
+            guard logs.count == 1 else { return nil }
+            var vector = OffsetVector()
+            for (place, offset) in id.vector.entries {
+                vector[TopicPartition(topic: logs[0].topic, partition: place.partition)] = offset
+            }
+            return (vector, [])
+        }
+        let epochs = epoch.split(separator: StreamID.epochSeparator, omittingEmptySubsequences: false)
+        let topics = id.vector.topics
+        guard !topics.isEmpty else {
+            let areOurs = epochs.allSatisfy { epoch in logs.contains { $0.epoch == epoch } }
+            return areOurs ? (OffsetVector(), []) : nil
+        }
+        guard epochs.count == topics.count else { return nil }
+        let foreign = zip(topics, epochs).compactMap { topic, epoch in
+            self[topic].map { $0.epoch == epoch } == true ? nil : topic
+        }
+        guard foreign.count < topics.count else { return nil }
+        return (id.vector.filtered { !foreign.contains($0.topic) }, foreign)
     }
 }

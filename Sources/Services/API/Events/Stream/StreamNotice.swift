@@ -1,13 +1,15 @@
 import Bytes
+import Records
 
 /// What a client is told beside events: that its id does not fit, that something is missing, or what becomes of an event.
 /// None of it has an id, so that going on from the last one is never disturbed.
 enum StreamNotice: Sendable {
-    /// The client's id is of another log, or ahead of this one; the stream goes on at this log's end.
+    /// The client's id is of another log, or ahead of this one; there the stream goes on at the log's end.
     case reset(StreamReset)
     /// Documents that the client asked for are gone; the stream goes on behind them.
-    case gap(TopicGap, topic: String)
-    case step(StageStep, topic: String)
+    case gap(TopicGap)
+    /// - Parameter source: the source's name; nil where it is not known any more.
+    case step(StageStep, source: String?)
 
     var frame: [UInt8] {
         var writer = JSONWriter()
@@ -17,13 +19,13 @@ enum StreamNotice: Sendable {
             reset.write(to: &writer)
             writer.endObject()
             return EventFrame.bytes(event: "reset", data: writer.bytes)
-        case .gap(let gap, let topic):
+        case .gap(let gap):
             writer.key("reason")
             writer.string(gap.reason.rawValue)
             writer.key("topic")
-            writer.string(topic)
+            writer.string(gap.topicPartition.topic)
             writer.key("partition")
-            writer.integer(gap.partition)
+            writer.integer(gap.topicPartition.partition)
             writer.key("wanted")
             writer.integer(gap.start)
             writer.key("available")
@@ -32,13 +34,15 @@ enum StreamNotice: Sendable {
             writer.integer(gap.end - gap.start)
             writer.endObject()
             return EventFrame.bytes(event: "gap", data: writer.bytes)
-        case .step(let step, let topic):
+        case .step(let step, let source):
             writer.key("doc_id")
             writer.optional(step.docID)
+            writer.key("source")
+            writer.optional(source)
             writer.key("topic")
-            writer.string(topic)
+            writer.string(step.topicPartition.topic)
             writer.key("partition")
-            writer.integer(step.partition)
+            writer.integer(step.topicPartition.partition)
             writer.key("offset")
             writer.integer(step.offset)
             writer.key("at")
@@ -59,28 +63,33 @@ struct StreamReset: Sendable, Equatable {
     }
 
     struct Place: Sendable, Equatable {
-        let partition: Int32
+        let topicPartition: TopicPartition
         let wanted: Int64
         /// The offset that the log's next record gets; nil where the topic partition is not there.
         let end: Int64?
     }
 
     var reason: Reason
-    var topic: String
+    /// The sources' topics that are concerned: one at least, unless there are none at all.
+    var topics: [String]
     /// What the client sent, in our words.
     var wanted: String
     /// Those that are ahead; none where the log is another.
     var partitions: [Place] = []
     /// The id that the stream goes on from.
     var continues: String
-    /// The id that gives everything that there is.
+    /// The id that gives everything that there is of the topics concerned; the others go on where they were.
     var oldest: String
 
     fileprivate func write(to writer: inout JSONWriter) {
         writer.key("reason")
         writer.string(reason.rawValue)
         writer.key("topic")
-        writer.string(topic)
+        writer.string(topics.first ?? "")
+        writer.key("topics")
+        writer.beginArray()
+        for topic in topics { writer.string(topic) }
+        writer.endArray()
         writer.key("wanted_id")
         writer.string(wanted)
         writer.key("continues_id")
@@ -91,8 +100,10 @@ struct StreamReset: Sendable, Equatable {
         writer.beginArray()
         for place in partitions {
             writer.beginObject()
+            writer.key("topic")
+            writer.string(place.topicPartition.topic)
             writer.key("partition")
-            writer.integer(place.partition)
+            writer.integer(place.topicPartition.partition)
             writer.key("wanted")
             writer.integer(place.wanted)
             writer.key("available")

@@ -18,11 +18,12 @@ extension ReplySchemas {
     }
 
     static let stream = events(
-        "Server-sent events without end. `event` has a Gold line as data, and the only id there is: the log's epoch and "
-            + "the next offset of each topic partition of the source, `epoch;topic/partition:offset,…`. Sent back as "
+        "Server-sent events without end. `event` has a Gold line as data, and `deleted` one that takes a document away. They "
+            + "have the only ids there are: the logs' epochs and the next offset of each topic partition of the sources, "
+            + "`epoch;topic/partition:offset,…`, with an epoch for each topic, joined by `-`. Sent back as "
             + "`Last-Event-ID` the stream goes on without gap or repeat; where that cannot be, `reset` or `gap` says so. "
             + "`received`, `committed` and `searchable` come where `stages` asks for them. A comment comes every 15 s.",
-        [("event", streamEvent), ("reset", streamReset), ("gap", streamGap)]
+        [("event", streamEvent), ("deleted", streamDeletion), ("reset", streamReset), ("gap", streamGap)]
             + StreamStage.allCases.map { ($0.rawValue, streamStage) })
 
     static let answerStream = events(
@@ -34,14 +35,30 @@ extension ReplySchemas {
         var schema = Schema.object(
             [
                 .init("doc_id", .string()), .init("version", .integer()), .init("collection", .string()),
-                .init("attributes", .anyObject()), .init("type", .string()), .init("namespace", .integer().orNull),
-                .init("user", .string()), .init("is_bot", .bool()), .init("text", .string()),
-                .init("event_time", .time()), .init("title", .string()), .init("url", .string()),
-                .init("lang", .string()), .init("wiki", .string()), .init("quality_flags", .array(of: .string())),
+                .init("attributes", .anyObject()), .init("type", .string(), isRequired: false),
+                .init("namespace", .integer().orNull, isRequired: false),
+                .init("user", .string(), isRequired: false), .init("is_bot", .bool(), isRequired: false),
+                .init("text", .string()), .init("event_time", .time()), .init("title", .string()),
+                .init("url", .string()), .init("lang", .string()), .init("wiki", .string(), isRequired: false),
+                .init("quality_flags", .array(of: .string())),
                 .init("text_hash", .string()), .init("content_hash", .string()), .init("lineage", lineage),
-            ], "A Gold line (`schemas/gold.schema.json`) of an event that became searchable.")
+            ],
+            "A Gold line (`schemas/gold.schema.json`) of an event that became searchable. `attributes` holds those of every "
+                + "collection; `wiki`, `type`, `namespace`, `user` and `is_bot` of recent changes are members, too.")
         schema["additionalProperties"] = .bool(true)
         return schema.named("StreamEvent")
+    }()
+
+    static let streamDeletion: Schema = {
+        var schema = Schema.object(
+            [
+                .init("doc_id", .string()), .init("version", .integer()), .init("operation", .choice(["delete"])),
+                .init("collection", .string()), .init("lineage", lineage),
+            ],
+            "A Gold line that takes a document away: no search finds it any more. Filters hold as far as it tells the "
+                + "attributes.")
+        schema["additionalProperties"] = .bool(true)
+        return schema.named("StreamDeletion")
     }()
 
     static let streamReset = Schema.object(
@@ -50,15 +67,21 @@ extension ReplySchemas {
                 "reason", .choice(StreamReset.Reason.allCases.map(\.rawValue)),
                 "`other_log`: the id is of another log, or the log was made anew; `ahead`: it lies beyond the log's end."
             ),
-            .init("topic", .string(), "The source's topic."),
+            .init("topic", .string(), "The first of `topics`."),
+            .init(
+                "topics", .array(of: .string()),
+                "The sources' topics that are concerned; in the others the stream goes on where the client was."),
             .init("wanted_id", .string(), "The id that does not fit."),
-            .init("continues_id", .string(), "The stream goes on from there: from the end of what was shown."),
-            .init("oldest_id", .string(), "As `Last-Event-ID` it gives everything that there is."),
+            .init(
+                "continues_id", .string(),
+                "The stream goes on from there: in the topics concerned from the end of what was shown."),
+            .init(
+                "oldest_id", .string(), "As `Last-Event-ID` it gives everything that there is of the topics concerned."),
             .init(
                 "partitions",
                 .array(
                     of: .object([
-                        .init("partition", .integer()), .init("wanted", .integer()),
+                        .init("topic", .string()), .init("partition", .integer()), .init("wanted", .integer()),
                         .init(
                             "available", .integer().orNull,
                             "The next record's offset; null where there is no such topic partition."),
@@ -81,6 +104,7 @@ extension ReplySchemas {
     static let streamStage = Schema.object(
         [
             .init("doc_id", .string().orNull, "The event's id; null where the record does not tell."),
+            .init("source", .string().orNull, "The source's name."),
             .init("topic", .string(), "The source's topic."), .init("partition", .integer()),
             .init("offset", .integer(), "Where the event is in the source's topic: the same at every step."),
             .init("at", .time(), "When it came as far as this."),

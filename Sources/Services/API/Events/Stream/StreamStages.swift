@@ -1,4 +1,5 @@
 import Bytes
+package import Records
 package import Retrieval
 import Synchronization
 
@@ -8,7 +9,7 @@ package enum StreamStage: String, Sendable, CaseIterable {
     case received
     /// The stream job committed its document to the lake and published it.
     case committed
-    /// A search finds it.
+    /// A search finds it, or, of one that takes a document away, finds that no more.
     case searchable
 }
 
@@ -18,7 +19,7 @@ package struct StageStep: Sendable {
     /// Nil where the record does not tell.
     package var docID: String?
     /// The source's topic partition and offset: the same at every step.
-    package var partition: Int32
+    package var topicPartition: TopicPartition
     package var offset: Int64
     /// When, milliseconds since 1970: the broker's time of the record or document, this process's for `searchable`.
     package var atMilliseconds: Int64
@@ -28,12 +29,12 @@ package struct StageStep: Sendable {
     package var event: TopicEvent?
 
     package init(
-        _ stage: StreamStage, docID: String?, partition: Int32, offset: Int64, atMilliseconds: Int64,
+        _ stage: StreamStage, docID: String?, topicPartition: TopicPartition, offset: Int64, atMilliseconds: Int64,
         attributes: AttributeList = AttributeList()
     ) {
         self.stage = stage
         self.docID = docID
-        self.partition = partition
+        self.topicPartition = topicPartition
         self.offset = offset
         self.atMilliseconds = atMilliseconds
         self.attributes = attributes
@@ -41,7 +42,7 @@ package struct StageStep: Sendable {
 
     init(_ stage: StreamStage, of event: TopicEvent, atMilliseconds: Int64) {
         self.init(
-            stage, docID: event.docID, partition: event.partition, offset: event.offset,
+            stage, docID: event.docID, topicPartition: event.topicPartition, offset: event.offset,
             atMilliseconds: atMilliseconds)
         self.event = event
     }
@@ -67,7 +68,7 @@ final class StreamStages: Sendable {
     /// Whether a client asks for it.
     func isWatched(_ stage: StreamStage) -> Bool { state.withLock { $0.watchers[stage] ?? 0 > 0 } }
 
-    /// Whether a reader follows the source's topic now.
+    /// Whether a reader follows the sources' topics now.
     var isSourceOpen: Bool {
         get { state.withLock { $0.isSourceOpen } }
         set { state.withLock { $0.isSourceOpen = newValue } }
@@ -106,15 +107,15 @@ final class StreamStages: Sendable {
         }
     }
 
-    /// Documents that came from the Gold topic, some for a second time.
+    /// Documents that came from the Gold topics, some for a second time.
     func committed(_ items: [TopicItem], generation: Int64, nowMilliseconds: Int64) -> Bool {
         guard isWatched(.committed) else { return false }
         let steps = state.withLock { state in
             items.compactMap { item -> StageStep? in
                 guard case .event(let event) = item, event.generation == generation,
-                    event.offset >= state.committed[event.partition]
+                    event.offset >= state.committed[event.topicPartition]
                 else { return nil }
-                state.committed[event.partition] = event.offset + 1
+                state.committed[event.topicPartition] = event.offset + 1
                 return StageStep(
                     .committed, of: event, atMilliseconds: event.publishedAtMilliseconds ?? nowMilliseconds)
             }
@@ -123,8 +124,10 @@ final class StreamStages: Sendable {
         return !steps.isEmpty
     }
 
-    /// The log is another one: its offsets say nothing about what was seen of the one before.
-    func beginAnew() { state.withLock { $0.committed = OffsetVector() } }
+    /// The logs of these topics are other ones: their offsets say nothing about what was seen of those before.
+    func beginAnew(_ topics: [String]) {
+        state.withLock { state in state.committed = state.committed.filtered { !topics.contains($0.topic) } }
+    }
 
     /// Some steps from `number` on, or from the first one that is still here, and the number behind them.
     ///

@@ -1,3 +1,4 @@
+import Records
 import Synchronization
 
 /// A page that was asked for. Several clients may hold the same ticket.
@@ -9,13 +10,17 @@ final class PageTicket: Sendable {
 
     let start: OffsetVector
     let limit: OffsetVector
+    /// Of which list of logs; see ``CatchUp/Shown``.
+    let era: Int
     /// Whose turn it takes; nil where nobody knows where a client comes from.
     let caller: StreamSeats.Caller?
     private let result = Mutex<Outcome?>(nil)
 
     init(
-        from start: OffsetVector, to limit: OffsetVector, for caller: StreamSeats.Caller?, _ outcome: Outcome? = nil
+        from start: OffsetVector, to limit: OffsetVector, for caller: StreamSeats.Caller?, era: Int = 0,
+        _ outcome: Outcome? = nil
     ) {
+        self.era = era
         self.start = start
         self.limit = limit
         self.caller = caller

@@ -1,4 +1,5 @@
 import Glibc
+package import Records
 package import Retrieval
 import Synchronization
 
@@ -53,22 +54,25 @@ package final class FoldedText: Sendable, Equatable {
 package struct TopicEvent: Sendable, Equatable {
     package var generation: Int64
     /// The source's topic partition and offset.
-    package var partition: Int32
+    package var topicPartition: TopicPartition
     package var offset: Int64
-    /// The Gold line, one JSON object.
+    /// What clients get, one JSON object; see ``EventLine``.
     package var line: [UInt8]
     package var docID: String
+    /// Whether it takes a document away.
+    package var isDeletion: Bool
     package var attributes: AttributeList
     package let text: FoldedText
     /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
     package var publishedAtMilliseconds: Int64?
 
     package init(
-        generation: Int64, partition: Int32, offset: Int64, line: [UInt8], docID: String = "",
-        attributes: AttributeList, text: String, publishedAtMilliseconds: Int64? = nil
+        generation: Int64, topicPartition: TopicPartition, offset: Int64, line: [UInt8], docID: String = "",
+        isDeletion: Bool = false, attributes: AttributeList, text: String, publishedAtMilliseconds: Int64? = nil
     ) {
         self.generation = generation
-        self.partition = partition
+        self.topicPartition = topicPartition
+        self.isDeletion = isDeletion
         self.offset = offset
         self.line = line
         self.docID = docID
@@ -91,15 +95,15 @@ package struct TopicGap: Sendable, Equatable {
     /// Why they are.
     package var reason: Reason
     /// The source's topic partition.
-    package var partition: Int32
+    package var topicPartition: TopicPartition
     /// The first offset that is missing.
     package var start: Int64
     /// The first one behind.
     package var end: Int64
 
-    package init(_ reason: Reason, partition: Int32, start: Int64, end: Int64) {
+    package init(_ reason: Reason, _ topicPartition: TopicPartition, start: Int64, end: Int64) {
         self.reason = reason
-        self.partition = partition
+        self.topicPartition = topicPartition
         self.start = start
         self.end = end
     }
@@ -111,10 +115,10 @@ package enum TopicItem: Sendable, Equatable {
     case gap(TopicGap)
 
     /// The source's topic partition.
-    package var partition: Int32 {
+    package var topicPartition: TopicPartition {
         switch self {
-        case .event(let event): event.partition
-        case .gap(let gap): gap.partition
+        case .event(let event): event.topicPartition
+        case .gap(let gap): gap.topicPartition
         }
     }
 
@@ -127,7 +131,7 @@ package enum TopicItem: Sendable, Equatable {
     }
 }
 
-/// Reads the Gold topic in its order. Blocks, and is confined to one lane.
+/// Reads the Gold topic of one source in its order. Blocks, and is confined to one lane.
 package protocol EventReader: AnyObject {
     /// Waits up to the timeout for documents and takes what is there, `countMax` records at most. A gap comes before the
     /// first document behind it.
@@ -138,29 +142,35 @@ package protocol EventReader: AnyObject {
     var openGaps: [Int32: TopicGap.Reason] { get }
 }
 
-/// The Gold topic of one source topic.
-package protocol EventTopic: Sendable {
-    /// A reader of everything from `start` on. It may begin earlier, and may give documents again that are below; it
-    /// leaves none out that the topic still holds, and tells of those that it holds no more. Blocks.
+/// The Gold topics of sources.
+package protocol EventTopics: Sendable {
+    /// A reader of everything that a source has from `start` on. It may begin earlier, and may give documents again that are
+    /// below; it leaves none out that the topic still holds, and tells of those that it holds no more. Blocks.
     ///
     /// - Parameter isStopped: asked during long waits, which then throw `CancellationError`.
-    func open(from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool) throws -> any EventReader
-    /// Asks which log this is, and how far it goes. Blocks, for some seconds at most.
-    func log() throws -> StreamLog
-    /// Follows the source's topic from its end on; nil where that cannot be. Blocks.
-    func openSource(isStopped: @escaping @Sendable () -> Bool) throws -> (any SourceReader)?
+    func open(
+        _ source: StreamSource, from start: OffsetVector, isStopped: @escaping @Sendable () -> Bool
+    ) throws -> any EventReader
+    /// Asks which logs the sources have, and how far they go; a log for each. Blocks, for some seconds at most.
+    func logs(of sources: [StreamSource]) throws -> StreamLogs
+    /// Follows the sources' topics from their ends on; nil where that cannot be. Blocks.
+    func openSources(
+        _ sources: [StreamSource], isStopped: @escaping @Sendable () -> Bool
+    ) throws -> (any SourceReader)?
 }
 
-extension EventTopic {
-    package func openSource(isStopped: @escaping @Sendable () -> Bool) throws -> (any SourceReader)? { nil }
+extension EventTopics {
+    package func openSources(
+        _ sources: [StreamSource], isStopped: @escaping @Sendable () -> Bool
+    ) throws -> (any SourceReader)? { nil }
 
     /// The same, for a caller that never has to end in the middle.
-    package func open(from start: OffsetVector) throws -> any EventReader {
-        try open(from: start, isStopped: { false })
+    package func open(_ source: StreamSource, from start: OffsetVector) throws -> any EventReader {
+        try open(source, from: start, isStopped: { false })
     }
 }
 
-/// Follows the source's topic. Blocks, and is confined to one lane.
+/// Follows the sources' topics. Blocks, and is confined to one lane.
 package protocol SourceReader: AnyObject {
     /// Waits up to the timeout for records and takes what is there, `countMax` at most.
     func next(countMax: Int, timeoutMilliseconds: Int) throws -> [StageStep]
@@ -169,7 +179,7 @@ package protocol SourceReader: AnyObject {
 /// Up to where the active generation can be searched.
 package struct IndexedUpTo: Sendable, Equatable {
     package var generation: Int64
-    /// Next source offsets.
+    /// Next source offsets, of all sources.
     package var offsets: OffsetVector
 
     package init(generation: Int64, offsets: OffsetVector) {
