@@ -1,5 +1,5 @@
 import Glibc
-package import Retrieval
+package import Records
 import Synchronization
 
 /// A text together with its lower-case form, which is made when a filter first asks for it, once for all of them.

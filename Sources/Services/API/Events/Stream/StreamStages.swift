@@ -1,5 +1,5 @@
 import Bytes
-package import Retrieval
+package import Records
 import Synchronization
 
 /// A step of an event on its way to being found.
