@@ -4,6 +4,7 @@ import Glibc
 import HTTPServer
 import Health
 import JSONScan
+import Records
 import Retrieval
 import ServiceLifecycle
 import Synchronization

@@ -129,6 +129,20 @@ import Testing
         #expect(body["problems"]?.array?.count == 1)
     }
 
+    /// Two collections may have documents of one id: then the collection must be named.
+    @Test func documentsOfOneIDAreToldApartByTheirCollection() async {
+        fixture.index.add("twice", title: "A", comment: "")
+        fixture.index.add("twice", title: "B", comment: "", collection: "papers", isChange: false)
+        let (status, body) = await fixture.get(.trace, path: ["doc_id": "twice"])
+        let fault = body["error"]?["detail"]?[0]
+        #expect(status == 422 && fault?["type"]?.string == "ambiguous")
+        #expect(fault?["loc"]?.array?.compactMap(\.string) == ["query", "collection"])
+        #expect(fault?["msg"]?.string?.contains("papers, wikimedia.recentchange") == true, "\(body)")
+        let (found, trace) = await fixture.get(.trace, [("collection", "papers")], path: ["doc_id": "twice"])
+        #expect(found == 200 && trace["collection"]?.string == "papers")
+        #expect(await fixture.get(.trace, [("collection", "none")], path: ["doc_id": "twice"]).status == 404)
+    }
+
     @Test func unknownDocumentsAreNotFound() async {
         let (status, body) = await fixture.get(.trace, path: ["doc_id": "nothing"])
         #expect(status == 404)

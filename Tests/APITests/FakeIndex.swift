@@ -1,6 +1,7 @@
 import API
 import Bytes
 import Hashing
+import Records
 import Retrieval
 import Synchronization
 
@@ -66,7 +67,8 @@ final class FakeIndex: Sendable {
     func add(
         _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
         type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
-        indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange"
+        indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange",
+        others: AttributeList = AttributeList(), isChange: Bool = true
     ) {
         let now = SystemClock.epochMilliseconds() - indexedAgoMilliseconds
         let time = eventTime ?? now - 400
@@ -96,13 +98,17 @@ final class FakeIndex: Sendable {
             lineage.endObject()
             lineage.endArray()
             lineage.endObject()
-            var row = Candidate(
+            var attributes = AttributeList([
+                .wiki: .string(wiki), .type: .string(type), .user: .string(user), .isBot: .bool(isBot),
+            ])
+            if let namespace { attributes.set(.namespace, .integer(namespace)) }
+            others.forEach { attributes.set($0, $1) }
+            let row = Candidate(
                 docID: docID, version: 1, passage: 0, collection: collection, title: title,
                 url: "https://\(language).wikipedia.org/wiki/\(docID)",
                 text: "\(title): \(comment) (\(type) by \(user) on \(language).wikipedia.org, +12 bytes)",
-                eventTimeMilliseconds: time, wiki: wiki, language: language, type: type, user: user, isBot: isBot,
+                eventTimeMilliseconds: time, language: language, attributes: isChange ? attributes : others,
                 lineageJSON: lineage.bytes, vector: nil, lexical: nil)
-            row.namespace = namespace
             state.documents.append(
                 Document(
                     row: row, indexVersion: state.indexVersion, indexedAtMilliseconds: now, rawEvent: event,
@@ -311,7 +317,9 @@ final class FakeTraceSource: TraceSource {
         self.index = index
     }
 
-    func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+    func trace(
+        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
+    ) throws -> Trace? {
         if let failure = index.state.withLock({ $0.failure }) { throw failure }
         let isHanging = index.state.withLock { state in
             if state.hangingTrace == docID { state.hangingTraces += 1 }
@@ -321,10 +329,17 @@ final class FakeTraceSource: TraceSource {
             sleepMilliseconds(timeoutMilliseconds)
             throw FakeFailure()
         }
-        let (found, isTampered) = index.state.withLock { state in
-            (state.documents.first { $0.row.docID == docID }, state.isLakeTampered)
+        let (rows, isTampered) = index.state.withLock { state in
+            (
+                state.documents.filter {
+                    $0.row.docID == docID && $0.row.collection == collection ?? $0.row.collection
+                },
+                state.isLakeTampered
+            )
         }
-        guard let found else { return nil }
+        let collections = Set(rows.map(\.row.collection)).sorted()
+        guard collections.count < 2 else { throw AmbiguousDocument(collections: collections) }
+        guard let found = rows.first else { return nil }
         var value = found.rawEvent
         if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
         let location = LakeLocation(
@@ -347,7 +362,8 @@ final class FakeTraceSource: TraceSource {
         let sha256 = FakeIndex.sha256(value)
         let causes = index.state.withLock { $0.traceCauses }
         var trace = Trace(
-            docID: docID, version: 1, generation: generation ?? 1, indexVersion: found.indexVersion,
+            docID: docID, collection: found.row.collection, version: 1, generation: generation ?? 1,
+            indexVersion: found.indexVersion,
             logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
             passages: [
                 TracePassage(
@@ -359,7 +375,7 @@ final class FakeTraceSource: TraceSource {
                 TraceBronze(
                     topic: "wikimedia.recentchange", partition: 0, offset: found.offset,
                     timestampMilliseconds: found.indexedAtMilliseconds - 200,
-                    key: Array("\(found.row.wiki):\(found.row.title)".utf8),
+                    key: Array("enwiki:\(found.row.title)".utf8),
                     headers: [("ingest_time_ms", Array("1700000000000".utf8)), ("nothing", nil)], value: value,
                     sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
             ],

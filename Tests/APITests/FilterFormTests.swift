@@ -11,7 +11,29 @@ import Testing
 
 /// `filters` of `/search` and `/answer`, and `filter=` of the feed and the stream: one form.
 @Suite struct FilterFormTests {
-    private let fixture = APIFixture()
+    /// `size` is a number to one collection, a text to another, a truth to a third; `due` is a time.
+    private let fixture = APIFixture(configure: { $0.collections = CollectionCatalog(Self.collections) })
+
+    private static let collections: [CollectionAttributes] = {
+        func collection(_ name: String, _ attributes: [(String, AttributeType)]) -> CollectionAttributes? {
+            CollectionName(name).map { name in
+                CollectionAttributes(
+                    name: name,
+                    attributes: attributes.compactMap { text, type in
+                        AttributeName(text).map { AttributeDeclaration($0, type) }
+                    })
+            }
+        }
+        let recent = CollectionName("wikimedia.recentchange").map {
+            CollectionAttributes(name: $0, attributes: CollectionAttributes.ofRecentChanges)
+        }
+        let many = (0..<32).map { ("a\($0)", AttributeType.bool) }
+        return [
+            recent, collection("other", [("size", .number), ("due", .time)] + many),
+            collection("words", [("size", .string)]),
+            collection("truths", [("size", .bool), ("due", .string)]),
+        ].compactMap(\.self)
+    }()
 
     private func fill() {
         fixture.index.add("d-0", title: "Gate", comment: "", wiki: "enwiki", isBot: true, namespace: 0)
@@ -93,6 +115,21 @@ import Testing
         (#"{"must": [{"attribute": "namespace", "equals": 1e300}]}"#, "must.0.equals", "int_type"),
         (#"{"must": [{"attribute": "size", "equals": 1e300}]}"#, "must.0", "number_range"),
         (#"{"must": [{"attribute": "event_time", "equals": "today"}]}"#, "must.0.equals", "datetime_parsing"),
+        (#"{"must": [{"attribute": "colour", "equals": "red"}]}"#, "must.0.attribute", "attribute_unknown"),
+        (#"{"must_not": [{"attribute": "colour", "absent": true}]}"#, "must_not.0.attribute", "attribute_unknown"),
+        (
+            #"{"collection": "words", "must": [{"attribute": "wiki", "equals": "a"}]}"#, "must.0.attribute",
+            "attribute_unknown"
+        ),
+        (
+            #"{"collection": "other", "must": [{"attribute": "size", "equals": "5"}]}"#, "must.0.equals", "float_type"
+        ),
+        (
+            #"{"must": [{"attribute": "collection", "equals": "other"}, {"attribute": "size", "one_of": [5, true]}]}"#,
+            "must.1.one_of.1", "float_type"
+        ),
+        (#"{"must": [{"attribute": "due", "equals": 5}]}"#, "must.0.equals", "attribute_type"),
+        (#"{"must": [{"attribute": "due", "between": {"from": "soon"}}]}"#, "must.0.between.from", "between_type"),
         (#"{"must": [{"attribute": "wiki", "between": {"from": "a"}}]}"#, "must.0.between.from", "between_type"),
         (#"{"must": [{"attribute": "namespace", "between": {}}]}"#, "must.0", "between_open"),
         (
@@ -141,24 +178,75 @@ import Testing
     }
 
     @Test func anAttributeThatIsNotFilterableIsRefusedByName() throws {
+        let (size, name) = (try #require(AttributeName("size")), try #require(CollectionName("c")))
+        let declared = DeclaredAttributes([
+            CollectionAttributes(
+                name: name, attributes: [AttributeDeclaration(size, .integer, isFilterable: false)])
+        ])
+        var reading = InputReading()
+        let input = AttributeTestInput(attribute: "size", equals: .integer(5))
+        #expect(input.test(declared, in: nil, &reading) == nil)
+        #expect(reading.faults.map(\.type) == ["attribute_not_filterable"])
+        #expect(reading.faults.first?.location == [.name("attribute")])
+    }
+
+    /// Declarations that were read anew count from the next request on.
+    @Test func declarationsMayChangeWhileItRuns() async throws {
+        let catalog = CollectionCatalog.recentChanges()
+        let fixture = APIFixture(configure: { $0.collections = catalog })
+        let body = #"{"query": "gate", "filters": {"must": [{"attribute": "due", "equals": "2026-01-01T00:00:00Z"}]}}"#
+        #expect(await fixture.post(.search, body).status == 422)
+        catalog.replace(with: Self.collections)
+        #expect(await fixture.post(.search, body).status == 200)
+    }
+
+    /// What collections declare differently is asked of each as its own type; documents of both may pass.
+    @Test func anAttributeOfSeveralTypesPassesAsAnyOfThem() async throws {
+        let (size, due) = (try #require(AttributeName("size")), try #require(AttributeName("due")))
+        let time = "2026-01-01T00:00:00.000Z"
+        let documents: [(String, AttributeName, AttributeValue)] = [
+            ("other", size, .number(2.5)), ("words", size, .string("2.5")), ("truths", size, .bool(true)),
+            ("other", due, .string(time)), ("truths", due, .string("2026-01-01T01:00:00+01:00")),
+        ]
+        for (number, (collection, name, value)) in documents.enumerated() {
+            fixture.index.add(
+                "d-\(number)", title: "Gate", comment: "", collection: collection, others: AttributeList([name: value]),
+                isChange: false)
+        }
+        for (test, wanted) in [
+            (#"{"attribute": "size", "equals": 2.5}"#, [0]), (#"{"attribute": "size", "equals": "2.5"}"#, [1]),
+            (#"{"attribute": "size", "one_of": [true, "2.5"]}"#, [1, 2]),
+            (#"{"attribute": "due", "equals": "2026-01-01T01:00:00+01:00"}"#, [3, 4]),
+            (#"{"attribute": "due", "between": {"from": "2025-12-31T00:00:00Z", "to": "2026-01-02T00:00:00Z"}}"#, [3]),
+        ] {
+            let (status, body) = await fixture.post(.search, #"{"query": "gate", "filters": {"must": [\#(test)]}}"#)
+            let found = Set(body["hits"]?.array?.compactMap { $0["doc_id"]?.string } ?? [])
+            #expect(status == 200 && found == Set(wanted.map { "d-\($0)" }), "\(test): \(body)")
+        }
+    }
+
+    /// A hit of another collection shows its attributes with their types, and nothing of recent changes.
+    @Test func hitsShowTheAttributesOfTheirCollection() async throws {
         let size = try #require(AttributeName("size"))
-        let declared = DeclaredAttributes([AttributeDeclaration(size, .integer, isFilterable: false)])
-        let body = Array(#"{"attribute": "size", "equals": 5}"#.utf8)
-        let request = HTTPRequest(
-            method: .post, target: "/", headers: ["Content-Type": "application/json"], body: body)
-        struct Input: Sendable { var test: AttributeTest? }
-        let form = InputForm(
-            Input(), body: BodyForm(\.test, AttributeTestInput.form(declared).optional))
-        let error = #expect(throws: EndpointError.self) { try form.read(request) }
-        #expect(error?.faults.first?.type == "attribute_not_filterable")
-        #expect(error?.faults.first?.location == [.name("body"), .name("attribute")])
+        fixture.index.add(
+            "d-0", title: "Gate", comment: "", collection: "other", others: AttributeList([size: .number(2.5)]),
+            isChange: false)
+        fixture.index.add("d-1", title: "Gate", comment: "", namespace: 4)
+        let (_, found) = await fixture.post(.search, #"{"query": "gate", "collection": "other"}"#)
+        let hit = try #require(found["hits"]?[0])
+        #expect(hit["collection"]?.string == "other" && hit["attributes"]?["size"]?.double == 2.5)
+        #expect(["wiki", "type", "user", "is_bot"].allSatisfy { hit[$0] == nil })
+        let (_, recent) = await fixture.get(.recent, [("collection", "wikimedia.recentchange")])
+        let event = try #require(recent["events"]?[0])
+        #expect(event["wiki"]?.string == "enwiki" && event["attributes"]?["wiki"]?.string == "enwiki")
+        #expect(event["attributes"]?["namespace"]?.integer == 4 && event["is_bot"]?.bool == false)
     }
 
     /// What an answer keeps of its request is the filter's encoding, and asking with it again is asking the same.
     @Test func theKeptFilterCanBeAskedAgain() async throws {
         fill()
         let json =
-            #"{"wiki": ["enwiki", "dewiki"], "is_bot": false, "from": "2001-01-01T00:00:00+01:00", "collection": "wikimedia.recentchange", "must_not": [{"attribute": "namespace", "between": {"from": 11}}, {"attribute": "size", "one_of": [true, "x", 2]}]}"#
+            #"{"wiki": ["enwiki", "dewiki"], "is_bot": false, "from": "2001-01-01T00:00:00+01:00", "collection": "wikimedia.recentchange", "must_not": [{"attribute": "namespace", "between": {"from": 11}}, {"attribute": "user", "one_of": ["y", "x"]}]}"#
         let (status, body) = await fixture.post(.answer, #"{"query": "gate", "filters": \#(json)}"#)
         #expect(status == 200, "\(body)")
         let kept = try #require(fixture.index.state.withLock { $0.answers.last })

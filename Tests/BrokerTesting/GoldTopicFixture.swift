@@ -9,14 +9,24 @@ import Telemetry
 package final class GoldTopicFixture {
     package static let topic = "wikimedia.gold"
     package let configuration: KafkaConfiguration
+    /// The Gold topic's name.
+    package let name: String
+    private let source: String
     private let folder: TemporaryFolder
     private let server: BrokerServer
     private let producer: KafkaProducer
     /// What readers come through; nil where they are led to the broker itself.
     package let proxy: SpoilingProxy?
 
-    /// - Parameter spoils: whether readers come through a ``SpoilingProxy``.
-    package init(partitions: Int = 2, spoils: Bool = false) throws {
+    /// - Parameters:
+    ///   - spoils: whether readers come through a ``SpoilingProxy``.
+    ///   - name: of the Gold topic.
+    ///   - source: the topic of raw events that its documents are said to be made from.
+    package init(
+        partitions: Int = 2, spoils: Bool = false, name: String = GoldTopicFixture.topic, source: String = "source"
+    ) throws {
+        self.name = name
+        self.source = source
         folder = try TemporaryFolder()
         var broker = BrokerConfiguration(directory: folder.file("broker"))
         broker.port = 0
@@ -28,7 +38,7 @@ package final class GoldTopicFixture {
         configuration = KafkaConfiguration(
             brokers: "\(spoils ? SpoilingProxy.host : "127.0.0.1"):\(port)", clientID: "test")
         try KafkaAdmin(configuration).createTopic(
-            Self.topic, partitions: partitions, timeoutMilliseconds: 10_000)
+            name, partitions: partitions, timeoutMilliseconds: 10_000)
         producer = try KafkaProducer(configuration)
     }
 
@@ -42,28 +52,40 @@ package final class GoldTopicFixture {
         try KafkaAdmin(configuration).createTopic(topic, partitions: partitions, timeoutMilliseconds: 10_000)
     }
 
+    /// - Parameter topic: nil for the fixture's own.
     package func send(
-        _ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32, to topic: String = topic
+        _ bytes: [UInt8], key: String, headers: [(String, String)], partition: Int32, to topic: String? = nil
     ) throws {
         try producer.send(
-            topic: topic, partition: partition, key: Array(key.utf8), value: bytes,
+            topic: topic ?? name, partition: partition, key: Array(key.utf8), value: bytes,
             headers: headers.map { ($0.0, Array($0.1.utf8)) })
     }
 
-    /// - Parameter hash: the SHA-256 of the Bronze value that the document says it is made from.
+    /// - Parameters:
+    ///   - hash: the SHA-256 of the Bronze value that the document says it is made from.
+    ///   - source: the topic of raw events that it is said to be made from; nil for the fixture's own. So is `topic`.
     package func document(
         _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, text: String? = nil, hash: String = "00",
-        source: String = "source", to topic: String = topic
+        source: String? = nil, to topic: String? = nil
     ) throws {
         let line = Self.line(offset, partition: partition, text: text ?? "text \(offset)")
-            .replacing("\"topic\":\"source\"", with: "\"topic\":\"\(source)\"").replacing(
-                "\"bronze_sha256\":\"00\"", with: "\"bronze_sha256\":\"\(hash)\"")
+            .replacing("\"topic\":\"source\"", with: "\"topic\":\"\(source ?? self.source)\"")
+            .replacing("\"bronze_sha256\":\"00\"", with: "\"bronze_sha256\":\"\(hash)\"")
+        try document(offset, partition: partition, generation: generation, line: line, source: source, to: topic)
+    }
+
+    /// - Parameter line: the Gold line.
+    package func document(
+        _ offset: Int64, partition: Int32 = 0, generation: Int64 = 1, line: String, source: String? = nil,
+        to topic: String? = nil
+    ) throws {
         try send(
             Array(line.utf8),
             key: "doc-\(partition)-\(offset)",
             headers: [
                 (GoldTopic.kindHeader, GoldTopic.Kind.document.rawValue), (GoldTopic.generationHeader, "\(generation)"),
-                (GoldTopic.sourceTopicHeader, source), (GoldTopic.sourcePartitionHeader, "\(partition)"),
+                (GoldTopic.sourceTopicHeader, source ?? self.source),
+                (GoldTopic.sourcePartitionHeader, "\(partition)"),
                 (GoldTopic.sourceOffsetHeader, "\(offset)"),
                 (GoldTopic.sourceTimestampHeader, "\(SystemClock.epochMilliseconds())"),
             ], partition: partition, to: topic)
@@ -74,7 +96,7 @@ package final class GoldTopicFixture {
     ) throws {
         let handovers = handover.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
         let json = """
-            {"generations":\(generations),"topic":"source","partition":\(partition),"start_offset":\(start),\
+            {"generations":\(generations),"topic":"\(source)","partition":\(partition),"start_offset":\(start),\
             "next_offset":\(next),"handover":{\(handovers)}}
             """
         try send(

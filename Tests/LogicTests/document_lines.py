@@ -11,7 +11,7 @@ import jsonschema
 
 schemas, folder = sys.argv[1:]
 counts = []
-for layer, name in [("silver", "document_silver"), ("gold", "document_gold"), ("quarantine", "quarantine")]:
+for layer, name in [("silver", "document_silver"), ("gold", "gold"), ("quarantine", "quarantine")]:
     validator = jsonschema.Draft202012Validator(json.load(open(f"{schemas}/{name}.schema.json", encoding="utf-8")))
     lines = open(f"{folder}/{layer}.jsonl", "rb").read().splitlines()
     for line in lines:

@@ -136,7 +136,10 @@ struct TestHasher: ContentHasher {
     }
 
     /// Writes the Silver and the Gold line of a change whose texts are all `text`.
-    private func lines(_ text: String, origin: RedriveOrigin?) throws -> (silver: [UInt8], gold: [UInt8]) {
+    private func lines(
+        _ text: String, origin: RedriveOrigin?, shape: GoldLine.RecentChangeShape = .attributes,
+        tenant: TenantID = .standard, lengthOld: Int64? = 3
+    ) throws -> (silver: [UInt8], gold: [UInt8]) {
         var silver = Array("another line\n".utf8)
         var gold: [UInt8] = []
         var digest: [UInt8] = []
@@ -145,7 +148,7 @@ struct TestHasher: ContentHasher {
             let change = SilverLine.RecentChange(
                 eventID: text, eventTimeMilliseconds: 1_700_000_000_123, wiki: text, domain: text, type: text,
                 namespace: nil, title: text, pageURL: text, user: text, isBot: true, isMinor: false, comment: text,
-                lengthOld: 3, lengthNew: 10, revisionOld: nil, revisionNew: .max)
+                lengthOld: lengthOld, lengthNew: 10, revisionOld: nil, revisionNew: .max)
             let record = SourceRecord(
                 topic: "a.topic", partition: 2, offset: 9, timestampMilliseconds: 5, key: nil, origin: origin,
                 value: nil)
@@ -154,8 +157,9 @@ struct TestHasher: ContentHasher {
                 bronzeSHA256: Array("ab".utf8),
                 origin: origin, to: &silver)
             try GoldLine.append(
-                change, silver: silver, written, collection: "c\"", text: Array(text), lang: Array("de".utf8),
-                digest: &digest, hasher: &hasher, to: &gold)
+                change, silver: silver, written, to: GoldLine.Destination(tenant: tenant, collection: "c"),
+                shape: shape,
+                text: Array(text), lang: Array("de".utf8), digest: &digest, hasher: &hasher, output: &gold)
         }
         #expect(silver.popLast() == 0x0A && gold.popLast() == 0x0A)
         return (Array(silver.dropFirst(13)), gold)
@@ -165,7 +169,8 @@ struct TestHasher: ContentHasher {
     func aGoldLineIsReadBack(text: String, origin: RedriveOrigin?) throws {
         let (silver, gold) = try lines(text, origin: origin)
         #expect(try members(silver) == SilverLine.fields)
-        #expect(try members(gold) == GoldLine.Field.allCases.map { "\($0.name)" })
+        try checkOrder(gold)
+        #expect(!(try members(gold)).contains("wiki"), "attributes stand where those of every document do")
         var parents = [ParentReference(topic: "a.topic", partition: 2, offset: 9, eventID: text, bronzeSHA256: "ab")]
         if let origin {
             parents.append(
@@ -182,8 +187,11 @@ struct TestHasher: ContentHasher {
         #expect(
             document
                 == GoldDocument(
-                    docID: text, collection: "c\"", type: text, namespace: nil, user: text, isBot: true, text: text,
-                    eventTimeMilliseconds: 1_700_000_000_123, title: text, url: text, lang: "de", wiki: text,
+                    collection: try #require(CollectionName("c")), docID: text,
+                    attributes: AttributeList([
+                        .wiki: .string(text), .domain: .string(text), .type: .string(text), .user: .string(text),
+                        .isBot: .bool(true), .isMinor: .bool(false), .delta: .integer(7),
+                    ]), text: text, eventTimeMilliseconds: 1_700_000_000_123, title: text, url: text, lang: "de",
                     qualityFlags: ["one", "two"], textHash: textHash, contentHash: contentHash,
                     lineage: Lineage(logicVersion: "v3-x", parents: parents)))
         #expect(document.lineage.parents == parents)
@@ -202,18 +210,92 @@ struct TestHasher: ContentHasher {
         }
     }
 
+    private func checkOrder(_ line: [UInt8]) throws {
+        let known = GoldLine.Field.allCases.map { "\($0.name)" }
+        let order = try members(line).map { name in try #require(known.firstIndex(of: name), "\(name)") }
+        #expect(order == order.sorted())
+    }
+
+    /// Lines of former logic have some attributes as members, and are read as if they stood among the others.
+    @Test func aFormerGoldLineIsReadBack() throws {
+        let line = try lines("é\"", origin: nil, shape: .topLevel).gold
+        try checkOrder(line)
+        #expect(try members(line).filter { $0 == "operation" || $0 == "tenant" } == [])
+        let document = try line.withUnsafeBytes { try GoldLine.decode($0) }
+        let text = AttributeValue.string("é\"")
+        #expect(document.operation == .put && document.tenant == .standard)
+        #expect(document.attributes == AttributeList([.wiki: text, .type: text, .user: text, .isBot: .bool(true)]))
+        let all = try line.withUnsafeBytes { AttributeList(goldLine: try GoldLine.Fields($0)) }
+        #expect(all?.value(of: .wiki) == text && all?.value(of: .collection) == .string("c"))
+        #expect(all?.value(of: .eventTime) == .time(1_700_000_000_123) && all?.value(of: .lang) == .string("de"))
+        #expect(all?.value(of: .namespace) == nil)
+    }
+
+    @Test func tenantsAndUnknownLengthsAreToldWhereTheyMatter() throws {
+        let tenant = try #require(TenantID("acme"))
+        let line = try lines("x", origin: nil, tenant: tenant, lengthOld: nil).gold
+        try checkOrder(line)
+        let document = try line.withUnsafeBytes { try GoldLine.decode($0) }
+        #expect(document.key == DocumentKey(tenant: tenant, collection: document.collection, docID: "x"))
+        #expect(document.attributes.value(of: .delta) == nil, "a page's first length is no difference")
+    }
+
+    @Test(arguments: texts) func aLineOfAnyDocumentIsReadBack(text: String) throws {
+        let name = try #require(AttributeName("due"))
+        var gold: [UInt8] = []
+        var digest: [UInt8] = []
+        var hasher = TestHasher()
+        let lineage = Lineage(logicVersion: "v1-x", parents: [])
+        try Array(text.utf8).withUnsafeBufferPointer { text in
+            let content = GoldLine.Content(
+                docID: Array(text), version: 7, operation: .delete,
+                attributes: Array(#""due":"2026-01-01T00:00:00.000Z","price":19.5,"n":null"#.utf8), text: Array(text),
+                eventTimeMilliseconds: 5, title: text, url: text, lang: UnsafeBufferPointer(start: nil, count: 0),
+                qualityFlags: ["text_cut"])
+            try GoldLine.append(
+                content, to: GoldLine.Destination(collection: "c"), digest: &digest, hasher: &hasher, output: &gold,
+                lineageRoom: 16 + lineage.json.count
+            ) { writer in
+                writer.literal(",\"lineage\":")
+                writer.bytes(lineage.json)
+                writer.literal("}\n")
+            }
+        }
+        #expect(gold.popLast() == 0x0A)
+        try checkOrder(gold)
+        let document = try gold.withUnsafeBytes { try GoldLine.decode($0) }
+        #expect(document.operation == .delete && document.version == 7 && document.lang == "und")
+        #expect([document.docID, document.text, document.title, document.url].allSatisfy { $0 == text })
+        #expect(document.attributes.value(of: name) == .string("2026-01-01T00:00:00.000Z"))
+        var names: [String] = []
+        document.attributes.forEach { name, _ in names.append(name.text) }
+        #expect(names == ["due", "price"], "what is null is absent")
+        // What is written of attributes is what was read.
+        var writer = JSONWriter()
+        document.attributes.append(to: &writer)
+        #expect(try writer.bytes.withUnsafeBytes { try AttributeList(json: $0) } == document.attributes)
+    }
+
     /// The error says which member, and what is wrong with it.
     @Test func aGoldLineIsReadStrictly() throws {
         let line = String(decoding: try lines("x", origin: nil).gold, as: UTF8.self)
         for (old, new, field, reason) in [
             ("\"version\":1", "\"version\":\"1\"", "version", "is not an integer"),
             ("\"version\":1", "\"version\":1.0", "version", "is not an integer"),
-            ("\"is_bot\":true", "\"is_bot\":1", "is_bot", "is not true or false"),
+            ("\"operation\":\"put\"", "\"operation\":\"patch\"", "operation", "is not one of put, delete"),
+            ("\"operation\":\"put\"", "\"tenant\":\"a b\"", "tenant", "is not a name: \(TenantID.grammar)"),
+            ("\"collection\":\"c\"", "\"collection\":\"\"", "collection", "is not a name: \(TenantID.grammar)"),
+            ("\"text\":", "\"is_bot\":1,\"text\":", "is_bot", "is not true or false"),
+            ("\"text\":", "\"namespace\":\"4\",\"text\":", "namespace", "is not an integer"),
+            ("\"text\":", "\"wiki\":null,\"text\":", "wiki", "is not a string"),
             ("\"text\":", "\"txt\":", "text", "is not a string"),
             ("\"quality_flags\":[\"one\"", "\"quality_flags\":[1", "quality_flags", "holds a non-string"),
             ("\"quality_flags\":[\"one\",\"two\"]", "\"quality_flags\":{}", "quality_flags", "is not an array"),
-            ("\"attributes\":{}", "\"attributes\":[]", "attributes", "is not an object"),
-            ("\"attributes\":{}", "\"attributes\":{\"a\":1}", "attributes.a", "is not a string"),
+            ("\"attributes\":{", "\"attributes\":[],\"rest\":{", "attributes", "is not an object"),
+            (
+                "\"attributes\":{", "\"attributes\":{\"a\":[1],", "attributes.a",
+                "is not a text, a number, true or false"
+            ),
             ("2023-11-14T", "2023-13-14T", "event_time", "is not an RFC 3339 time"),
             ("\"parents\":[", "\"parent\":[", "lineage", "is absent or has no parents"),
             ("\"partition\":2", "\"partition\":2147483648", "partition", "is out of range"),

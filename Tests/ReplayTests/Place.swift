@@ -121,10 +121,10 @@ enum Made {
         _ source: TopicPartition, _ offset: Int64, by logic: Int64, for generation: Int64
     ) -> IndexedDocument {
         let hash = contentHash(source, offset, by: logic)
+        guard let collection = CollectionName(source.topic) else { preconditionFailure("\(source) has no name") }
         let document = GoldDocument(
-            docID: documentID(source, offset), collection: source.topic, type: "edit", namespace: 0, user: "u",
-            isBot: false,
-            text: hash, eventTimeMilliseconds: 1_700_000_000_000, title: "t", url: "", lang: "en", wiki: "w",
+            collection: collection, docID: documentID(source, offset), text: hash,
+            eventTimeMilliseconds: 1_700_000_000_000, title: "t", url: "", lang: "en",
             textHash: hash, contentHash: hash,
             lineage: Lineage(
                 logicVersion: "v1",

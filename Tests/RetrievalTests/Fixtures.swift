@@ -1,4 +1,5 @@
 import Bytes
+import Records
 import Retrieval
 
 /// A candidate with only the fields that a test cares about.
@@ -8,8 +9,10 @@ func candidate(
 ) -> Candidate {
     Candidate(
         docID: docID, version: 1, passage: passage, collection: "wikimedia.recentchange", title: title,
-        url: "https://example.org/\(docID)", text: text, eventTimeMilliseconds: 1_630_000_000_000, wiki: "enwiki",
-        language: "en", type: "edit", user: "U", isBot: false, lineageJSON: Array("{}".utf8),
+        url: "https://example.org/\(docID)", text: text, eventTimeMilliseconds: 1_630_000_000_000, language: "en",
+        attributes: AttributeList([
+            .wiki: .string("enwiki"), .type: .string("edit"), .user: .string("U"), .isBot: .bool(false),
+        ]), lineageJSON: Array("{}".utf8),
         vector: vector.map { ArmPlace(rank: $0.0, score: $0.1) },
         lexical: lexical.map { ArmPlace(rank: $0.0, score: $0.1) })
 }

@@ -12,13 +12,16 @@ import Testing
 @Suite struct FilterAgreementTests {
     private let limit = IndexFixture.limit
 
-    /// Attributes of documents' own, some of them with the names of columns, which count for nothing.
-    private static let own = ["size", "tag", "wiki"]
-    private static let names =
-        (["collection", "event_time", "wiki", "lang", "type", "namespace", "user", "is_bot"] + own)
+    /// Attributes of the collections' own, some of them with columns of their own where they are of the column's type, which
+    /// in a second collection they need not be.
+    private static let own = ["size", "tag", "due", "wiki", "type", "namespace", "user", "is_bot", "domain"]
         .compactMap { AttributeName($0) }
+    private static let names = AttributeName.common + own
+    private static let collections = ["wikimedia.recentchange", "other", "a"]
     private static let words = [
         "", "a", "b", "enwiki", "dewiki", "\u{E9}", "e\u{301}", "O'Reilly \\ \"x\"", "4", "true",
+        // The form of a time, but none; a time in another form.
+        "2023-02-30T00:00:00.000Z", "2023-11-14T22:13:20Z",
     ]
     private static let firstTime: Int64 = 1_700_000_000_000
 
@@ -26,58 +29,71 @@ import Testing
         words[Int.random(in: 0..<words.count, using: &random)]
     }
 
+    private static func time(_ random: inout SeededGenerator) -> Int64 {
+        firstTime + Int64.random(in: 0...20, using: &random)
+    }
+
     private struct Document {
         var indexed: IndexedDocument
-        /// `attributes` as JSON, of which the index is told afterwards: it may hold more than texts.
-        var attributes: [UInt8]
+        /// Whether the line is one of a former logic, with some attributes as members of its own.
+        var isFormer: Bool
 
         /// What the stream reads.
         var line: [UInt8] {
             let gold = indexed.document
+            let former: [AttributeName: AttributeType] = [
+                .wiki: .string, .type: .string, .user: .string, .isBot: .bool,
+            ]
+            var inside = AttributeList()
             var writer = JSONWriter()
             writer.beginObject()
             writer.string("doc_id", gold.docID)
-            writer.string("collection", gold.collection)
+            writer.string("collection", gold.collection.text)
+            gold.attributes.forEach { name, value in
+                guard isFormer, former[name] == value.type else { return inside.set(name, value) }
+                writer.key(dynamic: name.text)
+                value.append(to: &writer)
+            }
             writer.key("attributes")
-            writer.raw(attributes)
-            writer.string("type", gold.type)
-            writer.key("namespace")
-            if let namespace = gold.namespace { writer.integer(namespace) } else { writer.null() }
-            writer.string("user", gold.user)
-            writer.bool("is_bot", gold.isBot)
+            inside.append(to: &writer)
             writer.string("text", gold.text)
             writer.string("event_time", CivilTime.rfc3339(gold.eventTimeMilliseconds))
             writer.string("lang", gold.lang)
-            writer.string("wiki", gold.wiki)
             writer.endObject()
             return writer.bytes
         }
     }
 
+    /// Of recent changes with the attributes that all of them have, or of another collection with any attributes.
     private static func document(_ number: Int, near vector: [Float], _ random: inout SeededGenerator) -> Document {
         var indexed = IndexFixture.document(
             number, text: "river \(number)", wiki: word(&random), isBot: Bool.random(using: &random),
             embedding: IndexFixture.neighbour(of: vector, &random))
         indexed.document.lang = word(&random)
-        indexed.document.type = word(&random)
-        indexed.document.user = word(&random)
-        indexed.document.collection = word(&random)
-        indexed.document.namespace = Bool.random(using: &random) ? Int64.random(in: -2...5, using: &random) : nil
-        indexed.document.eventTimeMilliseconds = firstTime + Int64.random(in: 0...20, using: &random)
-        var writer = JSONWriter()
-        writer.beginObject()
-        for name in own where Int.random(in: 0..<4, using: &random) > 0 {
-            writer.key(dynamic: name)
-            switch Int.random(in: 0..<6, using: &random) {
-            case 0: writer.null()
-            case 1, 2: writer.string(word(&random))
-            case 3: writer.bool(Bool.random(using: &random))
-            case 4: writer.integer(Int64.random(in: -2...5, using: &random))
-            default: writer.double(Double(Int.random(in: -4...10, using: &random)) / 4)
+        indexed.document.eventTimeMilliseconds = time(&random)
+        let isChange = Bool.random(using: &random)
+        if isChange {
+            indexed.document.attributes.set(.type, .string(word(&random)))
+            indexed.document.attributes.set(.user, .string(word(&random)))
+            indexed.document.attributes.set(.namespace, .integer(Int64.random(in: -2...5, using: &random)))
+        } else {
+            indexed.document.collection = IndexFixture.name(
+                collections[Int.random(in: 0..<collections.count, using: &random)])
+            indexed.document.attributes = AttributeList()
+            for name in own where Int.random(in: 0..<4, using: &random) > 0 {
+                // Lines tell times as texts.
+                let text = CivilTime.rfc3339(time(&random))
+                indexed.document.attributes.set(
+                    name, name == AttributeName("due") ? .string(text) : Self.lineValue(&random))
             }
         }
-        writer.endObject()
-        return Document(indexed: indexed, attributes: writer.bytes)
+        return Document(indexed: indexed, isFormer: isChange && Bool.random(using: &random))
+    }
+
+    private static func lineValue(_ random: inout SeededGenerator) -> AttributeValue {
+        let value = value(&random)
+        if case .time(let milliseconds) = value { return .string(CivilTime.rfc3339(milliseconds)) }
+        return value
     }
 
     private static func value(_ random: inout SeededGenerator) -> AttributeValue {
@@ -85,7 +101,7 @@ import Testing
         case 0, 1, 2: .string(word(&random))
         case 3, 4: .integer(Int64.random(in: -2...5, using: &random))
         case 5: .number(Double(Int.random(in: -4...10, using: &random)) / 4)
-        case 6: .time(firstTime + Int64.random(in: 0...20, using: &random))
+        case 6: .time(time(&random))
         default: .bool(Bool.random(using: &random))
         }
     }
@@ -95,10 +111,11 @@ import Testing
         switch Int.random(in: 0..<10, using: &random) {
         case 0: return AttributeTest(name, .absent)
         case 1, 2, 3:
-            let isTime = name == .eventTime ? Int.random(in: 0..<5, using: &random) > 0 : false
+            let hasTimes = name == .eventTime || name == AttributeName("due")
+            let isTime = Int.random(in: 0..<5, using: &random) > (hasTimes ? 0 : 3)
             let ends: [AttributeValue?] = (0..<2).map { _ in
                 isTime
-                    ? .time(firstTime + Int64.random(in: 0...20, using: &random))
+                    ? .time(time(&random))
                     : .number(Double(Int.random(in: -8...20, using: &random)) / 4)
             }
             return switch Int.random(in: 0..<3, using: &random) {
@@ -111,12 +128,16 @@ import Testing
         }
     }
 
+    private static func place(_ random: inout SeededGenerator) -> String {
+        collections[Int.random(in: 0..<collections.count, using: &random)]
+    }
+
     private static func filter(_ random: inout SeededGenerator) throws -> Filter {
         let isPlaced = Int.random(in: 0..<5, using: &random) == 0
         let isTimed = Int.random(in: 0..<4, using: &random) == 0
         let from = firstTime + Int64.random(in: 0...10, using: &random)
         return try Filter(
-            scope: Filter.Scope(collections: isPlaced ? (0..<3).map { _ in word(&random) } : nil),
+            scope: Filter.Scope(collections: isPlaced ? (0..<2).map { _ in place(&random) } : nil),
             time: isTimed ? Filter.TimeRange(from: from, to: from + 10) : Filter.TimeRange(),
             must: (0..<Int.random(in: 0...2, using: &random)).map { _ in test(&random) },
             mustNot: (0..<Int.random(in: 0...2, using: &random)).map { _ in test(&random) })
@@ -130,14 +151,6 @@ import Testing
         let vector = IndexFixture.vector(&random)
         let documents = (0..<80).map { Self.document($0, near: vector, &random) }
         _ = try fixture.writer.write(documents.map(\.indexed), timeoutMilliseconds: limit)
-        let maintenance = try fixture.connect()
-        for document in documents {
-            let json = String(decoding: document.attributes, as: UTF8.self).split(separator: "'").joined(
-                separator: "''")
-            try maintenance.script(
-                "UPDATE passages SET attributes = '\(json)' WHERE doc_id = '\(document.indexed.document.docID)'",
-                timeoutMilliseconds: limit)
-        }
         let events = try documents.map { document in
             let attributes = try #require(
                 try document.line.withUnsafeBytes { AttributeList(goldLine: try GoldLine.Fields($0)) })
@@ -189,10 +202,10 @@ import Testing
         for other in others { #expect(FilterBinding(other).hasTests, "\(other)") }
     }
 
-    /// What is known of attributes, and where the tables keep them, is one list.
-    @Test func everyDeclaredAttributeHasAColumn() {
-        let declared = DeclaredAttributes.recentChanges.declarations.mapValues(\.type)
-        let columns = Dictionary(uniqueKeysWithValues: AttributeColumns.all.map { ($0.name, $0.type) })
-        #expect(columns == declared)
+    /// What every document has, and where the tables keep it, is one list.
+    @Test func everyCommonAttributeHasAColumn() {
+        let columns = Dictionary(uniqueKeysWithValues: AttributeColumns.common.map { ($0.name, $0.type) })
+        #expect(columns == Dictionary(uniqueKeysWithValues: DeclaredAttributes.common.map { ($0.name, $0.type) }))
+        #expect(Set(columns.keys) == Set(AttributeName.common))
     }
 }

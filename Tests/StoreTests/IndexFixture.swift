@@ -27,6 +27,14 @@ struct IndexFixture {
 
     static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
 
+    /// The collection of recent changes.
+    static var collection: CollectionName { name("wikimedia.recentchange") }
+
+    static func name(_ text: String) -> CollectionName {
+        guard let name = CollectionName(text) else { preconditionFailure("\(text) is no name") }
+        return name
+    }
+
     /// A document whose identity is its number.
     static func document(
         _ number: Int, text: String? = nil, version: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
@@ -35,10 +43,13 @@ struct IndexFixture {
     ) -> IndexedDocument {
         let text = text ?? "text number \(number)"
         let gold = GoldDocument(
-            docID: "doc-\(number)", version: version, collection: "wikimedia.recentchange", attributes: ["k": "v"],
-            type: "edit", namespace: 0, user: "User \(number)", isBot: isBot, text: text,
+            collection: collection, docID: "doc-\(number)", version: version,
+            attributes: AttributeList([
+                .wiki: .string(wiki), .type: .string("edit"), .namespace: .integer(0), .user: .string("User \(number)"),
+                .isBot: .bool(isBot), .domain: .string("v"),
+            ]), text: text,
             eventTimeMilliseconds: 1_700_000_000_000 + Int64(number) * 1_000, title: "Title \(number)",
-            url: "https://example.org/\(number)", lang: "en", wiki: wiki, qualityFlags: [],
+            url: "https://example.org/\(number)", lang: "en", qualityFlags: [],
             textHash: textHash ?? "t-\(text)", contentHash: contentHash ?? "c-\(number)-\(version)",
             lineage: Lineage(
                 logicVersion: "logic",

@@ -114,7 +114,8 @@ import Testing
         let fixture = try IndexFixture()
         let text = "zero\0byte 'quotes' \\ \u{202E}rtl 🧪 \u{FFFF}"
         var document = IndexFixture.document(1, text: text, embedding: nil, model: "", textHash: "t")
-        document.document.attributes = ["na\0me": "va\0lue"]
+        document.document.attributes.set(.user, .string("va\0lue"))
+        document.document.attributes.set(.domain, .string("va\0lue"))
         document.document.lineage.parents[0].eventID = "id\0"
         document.document.eventTimeMilliseconds = .min
         _ = try fixture.writer.write([document], timeoutMilliseconds: limit)

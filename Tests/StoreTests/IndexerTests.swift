@@ -157,6 +157,106 @@ import Testing
         #expect(try fixture.generations.list(timeoutMilliseconds: limit).map(\.documents) == [2, 1])
     }
 
+    /// A line of another collection than that of recent changes.
+    private func line(_ docID: String, version: Int, operation: String = "put", title: String = "") -> String {
+        """
+        {"doc_id":"\(docID)","version":\(version),"operation":"\(operation)","collection":"papers",\
+        "attributes":{"year":2026,"due":"2026-01-01T00:00:00.000Z"},"text":"\(title)",\
+        "event_time":"2026-11-21T10:00:00.500Z","title":"\(title)","url":"","lang":"und","quality_flags":[],\
+        "text_hash":"t-\(title)","content_hash":"p-\(docID)-\(version)-\(operation)",\
+        "lineage":{"logic_version":"l","parents":[{"topic":"papers","partition":0,"offset":\(version),\
+        "event_id":"\(docID)","bronze_sha256":"00"}]}}
+        """
+    }
+
+    @Test func documentsOfAnyCollectionArePutAndDeleted() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let fixture = try IndexFixture()
+        let embedder = CountingEmbedder()
+        try gold.document(0, line: line("a", version: 1, title: "first"))
+        try gold.document(1, line: line("b", version: 1, title: "second"))
+        try gold.document(2, line: line("a", version: 2, operation: "delete"))
+        try gold.document(3, line: line("b", version: 2, title: "third"))
+        try gold.document(4)
+        try gold.marker(0, 5)
+        gold.flush()
+        try await index(gold, into: fixture, embedder: embedder, until: [checkpoint(5)])
+        let store = fixture.store
+        #expect(try store.document(id: "a", timeoutMilliseconds: limit).isEmpty)
+        #expect(try store.document(id: "b", timeoutMilliseconds: limit).map(\.text) == ["third"])
+        let year = try #require(AttributeName("year"))
+        let filter = try Filter(must: [AttributeTest(year, .between(from: .integer(2026), to: nil))])
+        let query = RecentQuery(limit: 10, filter: filter)
+        let found = try store.recent(query, timeoutMilliseconds: limit).documents.map(\.document)
+        #expect(found.map(\.docID) == ["b"] && found.first?.collection == "papers")
+        #expect(found.first?.attributes.value(of: year) == .integer(2026) && found.first?.recentChange == nil)
+        #expect(!embedder.embedded.contains(""), "of a deleted document there is nothing to embed")
+        // A replay's lines go the same way.
+        let replay = DocumentIndexer(configuration: fixture.configuration, embedder: nil)
+        let lines = [line("a", version: 3, title: "back"), line("b", version: 3, operation: "delete")]
+        _ = try await replay.index(
+            lines: lines.enumerated().map { (offset: Int64($0 + 10), line: Array($1.utf8)) }, generation: 1,
+            source: TopicPartition(topic: "papers", partition: 0))
+        #expect(try store.document(id: "a", timeoutMilliseconds: limit).map(\.text) == ["back"])
+        #expect(try store.document(id: "b", timeoutMilliseconds: limit).isEmpty)
+    }
+
+    /// An indexer for each source, side by side over one database: each moves its own checkpoints and shows its own.
+    @Test func severalSourcesShareADatabase() async throws {
+        let fixture = try IndexFixture()
+        let golds = [
+            try GoldTopicFixture(partitions: 1),
+            try GoldTopicFixture(partitions: 1, name: "papers.gold", source: "papers"),
+        ]
+        for offset in 0..<150 as Range<Int64> {
+            try golds[0].document(offset)
+            try golds[1].document(offset, line: line("doc-0-\(offset)", version: 1, title: "text \(offset)"))
+            guard offset % 30 == 29 else { continue }
+            for gold in golds { try gold.marker(offset - 29, offset + 1) }
+        }
+        for gold in golds { gold.flush() }
+        let metrics = MetricsRegistry()
+        let services = zip(golds, ["source", "papers"]).map { gold, source in
+            var configuration = IndexerConfiguration(
+                kafka: gold.configuration, goldTopic: gold.name, database: fixture.configuration)
+            configuration.sourceTopic = source
+            return Indexer(
+                configuration: configuration, embedder: nil, metrics: metrics, logger: Logger("indexer", level: .error))
+        }
+        let stops = services.map { _ in StopSignal() }
+        let running = zip(services, stops).map { service, stop in Task { try await service.run(stop: stop) } }
+        let writer = fixture.writer
+        func isDone() throws -> Bool {
+            try writer.checkpoints(timeoutMilliseconds: limit).map(\.nextOffset) == [150, 150]
+        }
+        for _ in 0..<1_000 {
+            if try isDone() { break }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try isDone())
+        #expect(services.map(\.trouble) == [nil, nil])
+        func shown() -> [String] {
+            String(decoding: metrics.render(), as: UTF8.self).split(separator: "\n")
+                .filter { $0.hasPrefix("medallion_index_checkpoint_offset{") }.map(String.init).sorted()
+        }
+        #expect(shown().count == 2 && shown().allSatisfy { $0.hasSuffix(" 150") }, "\(shown())")
+        stops[0].request()
+        try await running[0].value
+        #expect(shown().count == 1 && shown()[0].contains("papers"), "\(shown())")
+        stops[1].request()
+        try await running[1].value
+        let recent = try fixture.store.recent(RecentQuery(limit: 400), timeoutMilliseconds: limit)
+        #expect(recent.documents.count == 300)
+        let rows = try fixture.store.document(id: "doc-0-7", timeoutMilliseconds: limit)
+        #expect(rows.map(\.collection) == ["papers", "wikimedia.recentchange"])
+        // The one knows of the other, and does not take it for a mistake.
+        let progress = ProgressStore(configuration: fixture.configuration)
+        func isOfOther(_ others: [String]) throws -> Bool {
+            try progress.progress(topic: "new", others: others, timeoutMilliseconds: limit).isOfOtherTopic
+        }
+        #expect(try isOfOther(["source"]) && !isOfOther(["source", "papers"]))
+    }
+
     @Test func goldLinesAreReadStrictly() throws {
         let line = GoldTopicFixture.line(7, partition: 2, text: "ü")
         let document = try Array(line.utf8).withUnsafeBytes { try GoldLine.decode($0) }

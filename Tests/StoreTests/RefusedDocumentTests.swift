@@ -108,7 +108,7 @@ import Testing
         let vector = [Float](repeating: 0.05, count: IndexedPassage.dimensions)
         let cases: [(code: String, change: (inout IndexedDocument) -> Void)] = [
             ("22021", { $0.document.docID = "a\0b" }), ("22021", { $0.document.contentHash = "\0" }),
-            ("54000", { $0.document.wiki = Self.random(9_000, seed: 3) }),
+            ("54000", { $0.document.attributes.set(.wiki, .string(Self.random(9_000, seed: 3))) }),
             ("54000", { $0.document.title = (0..<120_000).map { "w\($0)" }.joined(separator: " ") }),
             ("23514", { $0.passages[0].number = -1 }),
             ("54000", { ($0.model, $0.passages[0].embedding) = (Self.random(4_000, seed: 4), vector) }),

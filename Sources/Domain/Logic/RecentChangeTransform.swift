@@ -55,7 +55,7 @@ package struct RecentChangeTransform {
     package let logicVersion: String
     private let wikis: [[UInt8]]
     private let types: [[UInt8]]
-    private let collection: String
+    private let destination: GoldLine.Destination
     private var text: [UInt8] = []
     /// The cleaned comment of the change at hand, where it differs from the comment.
     private var commentText: [UInt8] = []
@@ -63,12 +63,15 @@ package struct RecentChangeTransform {
     private var digest: [UInt8] = []
     private var languages = WikiLanguageCache()
 
-    /// - Parameter collection: the name under which Gold documents are found, such as the topic's.
+    /// - Parameters:
+    ///   - collection: the name under which Gold documents are found, such as the topic's.
+    ///   - tenant: whom they belong to.
     package init(
-        settings: TransformSettings, collection: String, hasher: inout some ContentHasher & ~Copyable
+        settings: TransformSettings, collection: String, tenant: TenantID = .standard,
+        hasher: inout some ContentHasher & ~Copyable
     ) throws {
         self.settings = settings
-        self.collection = collection
+        destination = GoldLine.Destination(tenant: tenant, collection: collection)
         logicVersion = try settings.logicVersion(hasher: &hasher)
         wikis = settings.wikis.map { Array($0.utf8) }
         types = settings.types.map { Array($0.utf8) }
@@ -109,8 +112,8 @@ package struct RecentChangeTransform {
         let start = output.gold.count
         renderText(change)
         try GoldLine.append(
-            change, silver: output.silver, silver, collection: collection, text: text,
-            lang: languages.code(wiki: change.wiki), digest: &digest, hasher: &hasher, to: &output.gold)
+            change, silver: output.silver, silver, to: destination, shape: settings.codeVersion.goldShape, text: text,
+            lang: languages.code(wiki: change.wiki), digest: &digest, hasher: &hasher, output: &output.gold)
         output.goldCount += 1
         output.gold.withUnsafeBytes { buffer in
             goldLine(change.eventID, UnsafeRawBufferPointer(rebasing: buffer[start..<buffer.count - 1]))

@@ -11,7 +11,8 @@ package struct TransformSettings: Sendable, Equatable {
         /// Redriven records have two parents, and are no duplicates of the record that they stand for.
         case second = 2
         /// Every text is bounded, so that what the rules accept can be stored; what a restarted connector repeats is a
-        /// duplicate however long the interruption was. Comments are cleaned, and punctuation does not stand twice in a text.
+        /// duplicate however long the interruption was. Comments are cleaned, and punctuation does not stand twice in a text. What
+        /// is particular to changes stands among the attributes of Gold.
         case third = 3
 
         /// What new generations are made by.
@@ -24,6 +25,10 @@ package struct TransformSettings: Sendable, Equatable {
         package var boundsTexts: Bool { rawValue >= Self.third.rawValue }
         /// Whether Silver has the ``CommentText``, of which Gold's text is made.
         package var cleansComments: Bool { rawValue >= Self.third.rawValue }
+        /// Where Gold has the attributes of a change.
+        package var goldShape: GoldLine.RecentChangeShape {
+            rawValue >= Self.third.rawValue ? .attributes : .topLevel
+        }
         /// Whether a record's ``RepeatMark`` counts.
         package var followsRepeatMarks: Bool { rawValue >= Self.third.rawValue }
     }

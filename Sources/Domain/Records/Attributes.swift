@@ -31,6 +31,48 @@ package struct AttributeName: Hashable, Comparable, Sendable, CustomStringConver
     package static func < (left: AttributeName, right: AttributeName) -> Bool { left.text < right.text }
 }
 
+extension AttributeName {
+    // Every document has these:
+
+    /// Which collection a document belongs to.
+    package static let collection = known("collection")
+    /// When what a document tells of happened.
+    package static let eventTime = known("event_time")
+    /// A language code such as `en`, `und` where the language is not known.
+    package static let lang = known("lang")
+
+    // Those of recent changes:
+
+    /// A database name such as `enwiki`.
+    package static let wiki = known("wiki")
+    /// The wiki's host name.
+    package static let domain = known("domain")
+    /// What kind of change it is, such as `edit`, `new`.
+    package static let type = known("type")
+    /// Number of the namespace.
+    package static let namespace = known("namespace")
+    /// Who changed it.
+    package static let user = known("user")
+    /// Whether a bot changed it.
+    package static let isBot = known("is_bot")
+    /// Whether the editor calls it small.
+    package static let isMinor = known("is_minor")
+    /// Bytes that the page grew by.
+    package static let delta = known("delta")
+
+    private static func known(_ text: StaticString) -> AttributeName {
+        guard let name = AttributeName(text.description) else {
+            preconditionFailure("\(text) is no name of an attribute")
+        }
+        return name
+    }
+}
+
+extension AttributeName {
+    /// Names of what every document has: a collection's own attributes cannot be called so.
+    package static let common: [AttributeName] = [.collection, .eventTime, .lang]
+}
+
 /// What the values of an attribute are; the collection declares it.
 package enum AttributeType: String, CaseIterable, Sendable {
     case string

@@ -1,24 +1,30 @@
+/// What a Gold line does to its document.
+package enum GoldOperation: String, Sendable, CaseIterable {
+    /// The document is there from this version on, as the line says.
+    case put
+    /// The document is gone from this version on.
+    case delete
+}
+
 /// One retrieval document; the fields of a Gold line (`schemas/gold.schema.json`).
 package struct GoldDocument: Sendable, Equatable {
+    package var tenant: TenantID
+    package var collection: CollectionName
+    /// The id within the collection.
     package var docID: String
-    /// 1 for sources whose documents never change.
+    /// The highest wins, whatever arrives when; 1 for sources whose documents never change.
     package var version: Int64
-    package var collection: String
-    package var attributes: [String: String]
-    package var type: String
-    /// Number of the namespace; nil where the source does not tell.
-    package var namespace: Int64?
-    package var user: String
-    package var isBot: Bool
+    package var operation: GoldOperation
+    /// The collection's own; what every document has is not among them.
+    package var attributes: AttributeList
     /// What is embedded and searched.
     package var text: String
     /// Milliseconds since 1970; `event_time` in RFC 3339 on the line.
     package var eventTimeMilliseconds: Int64
     package var title: String
     package var url: String
-    /// ISO 639 code of the wiki, or `und`.
+    /// ISO 639 code, or `und`.
     package var lang: String
-    package var wiki: String
     package var qualityFlags: [String]
     /// SHA-256 of ``text``; alone decides whether something is embedded again.
     package var textHash: String
@@ -27,28 +33,28 @@ package struct GoldDocument: Sendable, Equatable {
     package var lineage: Lineage
 
     package init(
-        docID: String, version: Int64 = 1, collection: String, attributes: [String: String] = [:], type: String,
-        namespace: Int64?, user: String, isBot: Bool, text: String, eventTimeMilliseconds: Int64, title: String,
-        url: String, lang: String, wiki: String, qualityFlags: [String] = [], textHash: String, contentHash: String,
-        lineage: Lineage
+        tenant: TenantID = .standard, collection: CollectionName, docID: String, version: Int64 = 1,
+        operation: GoldOperation = .put, attributes: AttributeList = AttributeList(), text: String,
+        eventTimeMilliseconds: Int64, title: String, url: String, lang: String, qualityFlags: [String] = [],
+        textHash: String, contentHash: String, lineage: Lineage
     ) {
+        self.tenant = tenant
+        self.collection = collection
         self.docID = docID
         self.version = version
-        self.collection = collection
+        self.operation = operation
         self.attributes = attributes
-        self.type = type
-        self.namespace = namespace
-        self.user = user
-        self.isBot = isBot
         self.text = text
         self.eventTimeMilliseconds = eventTimeMilliseconds
         self.title = title
         self.url = url
         self.lang = lang
-        self.wiki = wiki
         self.qualityFlags = qualityFlags
         self.textHash = textHash
         self.contentHash = contentHash
         self.lineage = lineage
     }
+
+    /// What tells it from every other document.
+    package var key: DocumentKey { DocumentKey(tenant: tenant, collection: collection, docID: docID) }
 }

@@ -1,11 +1,16 @@
 package import Bytes
 
-/// Gold lines (`schemas/gold.schema.json`): one retrieval document each, written and read here and nowhere else.
+/// Gold lines (`schemas/gold.schema.json`): one retrieval document each, written (``GoldLine/append(_:to:digest:hasher:output:)``)
+/// and read here and nowhere else.
 package enum GoldLine {
     /// The line's members, in their order.
     package enum Field: Int, CaseIterable, Sendable {
-        case docID, version, collection, attributes, type, namespace, user, isBot, text, eventTime, title, url, lang,
-            wiki
+        case docID, version, operation, tenant, collection, attributes
+        // Attributes of recent changes that stand here up to transform version 2.
+        case type, namespace, user, isBot
+        case text, eventTime, title, url, lang
+        // One more of those.
+        case wiki
         case qualityFlags, textHash, contentHash, lineage
 
         /// The member's name.
@@ -13,6 +18,8 @@ package enum GoldLine {
             switch self {
             case .docID: "doc_id"
             case .version: "version"
+            case .operation: "operation"
+            case .tenant: "tenant"
             case .collection: "collection"
             case .attributes: "attributes"
             case .type: "type"
@@ -29,59 +36,6 @@ package enum GoldLine {
             case .textHash: "text_hash"
             case .contentHash: "content_hash"
             case .lineage: "lineage"
-            }
-        }
-    }
-
-    /// Appends the Gold line of a change with its line feed. What Silver has already escaped is copied from there.
-    ///
-    /// - Parameters:
-    ///   - silver: the text that the change's Silver line was appended to.
-    ///   - written: where in it that line stands.
-    ///   - text: what is embedded and searched.
-    ///   - lang: ISO 639 code.
-    ///   - digest: storage for one.
-    package static func append(
-        _ change: SilverLine.RecentChange, silver: [UInt8], _ written: SilverLine.Written, collection: String,
-        text: [UInt8], lang: [UInt8], digest: inout [UInt8], hasher: inout some ContentHasher & ~Copyable,
-        to output: inout [UInt8]
-    ) throws {
-        digest.removeAll(keepingCapacity: true)
-        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
-        let room =
-            SilverLine.frameBytes + silver.count - written.start + 2 * digest.count
-            + JSONText.bytesPerByteMax * (collection.utf8.count + text.count)
-        try silver.withUnsafeBytes { lines in
-            let line = UnsafeRawBufferPointer(rebasing: lines[written.start...])
-            try output.appendLine(upTo: room) { writer in
-                func repeated(_ prefix: StaticString, _ member: Range<Int>) {
-                    writer.bytes(prefix, UnsafeRawBufferPointer(rebasing: line[member]))
-                }
-                repeated("{\"doc_id\":", written.eventID)
-                writer.string(",\"version\":1,\"collection\":", collection)
-                writer.literal(",\"attributes\":{}")
-                repeated(",\"type\":", written.type)
-                writer.integerOrNull(",\"namespace\":", change.namespace)
-                repeated(",\"user\":", written.user)
-                writer.bool(",\"is_bot\":", change.isBot)
-                writer.string(",\"text\":", text)
-                repeated(",\"event_time\":", written.eventTime)
-                repeated(",\"title\":", written.title)
-                repeated(",\"url\":", written.pageURL)
-                writer.string(",\"lang\":", lang)
-                repeated(",\"wiki\":", written.wiki)
-                repeated("", written.flags)
-                writer.literal(",\"text_hash\":\"")
-                writer.bytes(digest)
-                // The content hash covers the line so far as an object of its own: all but itself and lineage.
-                writer.literal("\"}")
-                digest.removeAll(keepingCapacity: true)
-                try hasher.appendHexDigest(of: writer.written, to: &digest)
-                writer.removeLast()
-                writer.literal(",\"content_hash\":\"")
-                writer.bytes(digest)
-                writer.literal("\"")
-                repeated("", written.lineage)
             }
         }
     }
@@ -111,8 +65,8 @@ package enum GoldLine {
             var next = 0
             do throws(JSONLineError) {
                 try JSONLine.forEachMember(of: line) { name, value in
-                    // Ours come in their order.
-                    guard let place = Self.place(of: name, expected: next) else { return }
+                    // Ours come in their order, and most lines lack some.
+                    guard let place = Self.place(of: name, from: next) else { return }
                     found[place] = value
                     next = place + 1
                 }
@@ -124,9 +78,9 @@ package enum GoldLine {
 
         private static let names = Field.allCases.map(\.name)
 
-        private static func place(of name: JSONSlice, expected: Int) -> Int? {
-            if expected < names.count, name.equals(names[expected]) { return expected }
-            return names.firstIndex { name.equals($0) }
+        private static func place(of name: JSONSlice, from expected: Int) -> Int? {
+            for place in expected..<names.count where name.equals(names[place]) { return place }
+            return names[..<expected].firstIndex { name.equals($0) }
         }
 
         /// The member as it stands in the line.
@@ -146,15 +100,13 @@ package enum GoldLine {
             return value
         }
 
-        /// A member that is a whole number or `null`.
-        package func integerOrNil(_ field: Field) throws(RecordFormatError) -> Int64? {
-            self[field].kind == .null ? nil : try integer(field)
-        }
-
-        /// A member that is `true` or `false`.
-        package func flag(_ field: Field) throws(RecordFormatError) -> Bool {
-            guard let value = self[field].bool else { throw fault(field, "is not true or false") }
-            return value
+        /// What the line does; lines that do not say put their document.
+        package func operation() throws(RecordFormatError) -> GoldOperation {
+            if self[.operation].kind == .absent { return .put }
+            guard let operation = GoldOperation(rawValue: try text(.operation)) else {
+                throw fault(.operation, "is not one of put, delete")
+            }
+            return operation
         }
 
         /// The names of the rules that the document breaks.
@@ -169,18 +121,21 @@ package enum GoldLine {
             return flags
         }
 
-        /// The attributes; none where the line has no such member.
-        package func attributes() throws(RecordFormatError) -> [String: String] {
-            let value = self[.attributes]
-            if value.kind == .absent || value.kind == .null { return [:] }
-            guard value.kind == .object else { throw fault(.attributes, "is not an object") }
-            var attributes: [String: String] = [:]
-            var odd: String?
-            value.forEachMember { name, value in
-                guard let name = name.string else { return }
-                if let text = value.string { attributes[name] = text } else { odd = name }
+        /// The attributes, wherever the line has them; none where it has none.
+        package func attributes() throws(RecordFormatError) -> AttributeList {
+            var attributes = try AttributeList(self[.attributes], of: "Gold record")
+            // Up to transform version 2 those of recent changes have members of their own.
+            for (field, name) in [(.wiki, .wiki), (.type, .type), (.user, .user)] as [(Field, AttributeName)]
+            where self[field].kind != .absent {
+                attributes.set(name, .string(try text(field)))
             }
-            if let odd { throw GoldLine.fault("attributes.\(odd)", "is not a string") }
+            if self[.namespace].kind != .absent, self[.namespace].kind != .null {
+                attributes.set(.namespace, .integer(try integer(.namespace)))
+            }
+            if self[.isBot].kind != .absent {
+                guard let flag = self[.isBot].bool else { throw fault(.isBot, "is not true or false") }
+                attributes.set(.isBot, .bool(flag))
+            }
             return attributes
         }
 
@@ -193,17 +148,41 @@ package enum GoldLine {
             guard let milliseconds = CivilTime.epochMilliseconds(time) else {
                 throw fault(.eventTime, "is not an RFC 3339 time")
             }
+            guard let collection = CollectionName(try text(.collection)) else {
+                throw fault(.collection, "is not a name: \(CollectionName.grammar)")
+            }
             return GoldDocument(
-                docID: try text(.docID), version: try integer(.version), collection: try text(.collection),
-                attributes: try attributes(), type: try text(.type), namespace: try integerOrNil(.namespace),
-                user: try text(.user), isBot: try flag(.isBot), text: try text(.text),
+                tenant: try tenant(), collection: collection, docID: try text(.docID), version: try integer(.version),
+                operation: try operation(), attributes: try attributes(), text: try text(.text),
                 eventTimeMilliseconds: milliseconds, title: try text(.title), url: try text(.url),
-                lang: try text(.lang), wiki: try text(.wiki), qualityFlags: try qualityFlags(),
-                textHash: try text(.textHash), contentHash: try text(.contentHash), lineage: try lineage())
+                lang: try text(.lang), qualityFlags: try qualityFlags(), textHash: try text(.textHash),
+                contentHash: try text(.contentHash), lineage: try lineage())
+        }
+
+        private func tenant() throws(RecordFormatError) -> TenantID {
+            if self[.tenant].kind == .absent { return .standard }
+            guard let tenant = TenantID(try text(.tenant)) else {
+                throw fault(.tenant, "is not a name: \(TenantID.grammar)")
+            }
+            return tenant
         }
 
         private func fault(_ field: Field, _ reason: String) -> RecordFormatError {
             GoldLine.fault("\(field.name)", reason)
+        }
+    }
+}
+
+extension AttributeList {
+    /// All that a filter may ask of a Gold line's document: its own attributes, and what every document has. Nil where the
+    /// line is no document's.
+    package init?(goldLine line: borrowing GoldLine.Fields) {
+        guard let collection = line[.collection].string, let attributes = try? line.attributes() else { return nil }
+        self = attributes
+        set(.collection, .string(collection))
+        set(.lang, .string(line[.lang].string ?? "und"))
+        if let time = line[.eventTime].string.flatMap({ CivilTime.epochMilliseconds($0) }) {
+            set(.eventTime, .time(time))
         }
     }
 }

@@ -81,7 +81,7 @@ package enum SilverLine {
     package struct Written {
         /// The line's first byte in the text it was appended to.
         let start: Int
-        var (eventID, eventTime, wiki, type) = (0..<0, 0..<0, 0..<0, 0..<0)
+        var (eventID, eventTime, wiki, domain, type) = (0..<0, 0..<0, 0..<0, 0..<0, 0..<0)
         var (title, pageURL, user) = (0..<0, 0..<0, 0..<0)
         /// `quality_flags` with its name and the comma before it.
         var flags = 0..<0
@@ -116,7 +116,7 @@ package enum SilverLine {
             written.eventID = writer.string("{\"event_id\":", change.eventID)
             written.eventTime = writer.time(",\"event_time\":", change.eventTimeMilliseconds)
             written.wiki = writer.string(",\"wiki\":", change.wiki)
-            writer.string(",\"domain\":", change.domain)
+            written.domain = writer.string(",\"domain\":", change.domain)
             written.type = writer.string(",\"type\":", change.type)
             writer.integerOrNull(",\"namespace\":", change.namespace)
             written.title = writer.string(",\"title\":", change.title)

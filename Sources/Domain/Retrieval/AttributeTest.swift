@@ -43,8 +43,12 @@ package struct AttributeTest: Sendable {
             return value.isAmong(sorted: values)
         case .between(let from, let to):
             guard let value else { return false }
-            if let from, !value.isComparable(with: from) || value.order(against: from) < 0 { return false }
-            if let to, !value.isComparable(with: to) || value.order(against: to) >= 0 { return false }
+            if let from {
+                guard let order = value.compared(with: from), order >= 0 else { return false }
+            }
+            if let to {
+                guard let order = value.compared(with: to), order < 0 else { return false }
+            }
             return true
         }
     }
@@ -263,8 +267,22 @@ extension AttributeValue {
         return left.utf8.lexicographicallyPrecedes(right.utf8) ? -1 : left.utf8.elementsEqual(right.utf8) ? 0 : 1
     }
 
-    /// Whether it is one of these, which are sorted.
+    /// As ``order(against:)``; nil where they do not compare. A text in the form of times compares with times.
+    func compared(with other: AttributeValue) -> Int? {
+        if case .string(let text) = self, case .time(let milliseconds) = other {
+            return TimeText.order(text, against: milliseconds)
+        }
+        return isComparable(with: other) ? order(against: other) : nil
+    }
+
+    /// Whether it is one of these, which are sorted. A text in the form of times is the time that it names.
     func isAmong(sorted values: [AttributeValue]) -> Bool {
+        if isFound(in: values) { return true }
+        guard case .string(let text) = self, let time = TimeText.milliseconds(text) else { return false }
+        return AttributeValue.time(time).isFound(in: values)
+    }
+
+    private func isFound(in values: [AttributeValue]) -> Bool {
         var (low, high) = (0, values.count)
         while low < high {
             let middle = (low + high) / 2

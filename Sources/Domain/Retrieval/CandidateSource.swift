@@ -1,4 +1,5 @@
 package import Bytes
+package import Records
 
 /// What the index is asked for by one search.
 package struct CandidateQuery: Sendable {
@@ -69,13 +70,9 @@ package struct Candidate: Sendable, Equatable {
     /// The passage's text.
     package var text: String
     package var eventTimeMilliseconds: Int64
-    package var wiki: String
     package var language: String
-    package var type: String
-    package var user: String
-    package var isBot: Bool
-    /// Nil where the source does not tell, and where nobody asked.
-    package var namespace: Int64?
+    /// The collection's own.
+    package var attributes: AttributeList
     /// The lineage of the Gold line, one complete JSON object.
     package var lineageJSON: [UInt8]
     /// Nil where the vector arm did not find it (within its limit).
@@ -85,8 +82,8 @@ package struct Candidate: Sendable, Equatable {
 
     package init(
         docID: String, version: Int64, passage: Int32, collection: String, title: String, url: String, text: String,
-        eventTimeMilliseconds: Int64, wiki: String, language: String, type: String, user: String, isBot: Bool,
-        lineageJSON: [UInt8], vector: ArmPlace?, lexical: ArmPlace?
+        eventTimeMilliseconds: Int64, language: String, attributes: AttributeList, lineageJSON: [UInt8],
+        vector: ArmPlace?, lexical: ArmPlace?
     ) {
         self.docID = docID
         self.version = version
@@ -96,11 +93,8 @@ package struct Candidate: Sendable, Equatable {
         self.url = url
         self.text = text
         self.eventTimeMilliseconds = eventTimeMilliseconds
-        self.wiki = wiki
         self.language = language
-        self.type = type
-        self.user = user
-        self.isBot = isBot
+        self.attributes = attributes
         self.lineageJSON = lineageJSON
         self.vector = vector
         self.lexical = lexical

@@ -172,7 +172,9 @@ package enum ExtractiveAnswerer {
 
     private static func number(of hit: Hit, in citations: inout [Citation]) -> Int {
         let same = citations.first { known in
-            known.hit.candidate.docID == hit.candidate.docID && known.hit.candidate.passage == hit.candidate.passage
+            known.hit.candidate.docID == hit.candidate.docID
+                && known.hit.candidate.collection == hit.candidate.collection
+                && known.hit.candidate.passage == hit.candidate.passage
         }
         if let same { return same.number }
         citations.append(Citation(number: citations.count + 1, hit: hit))

@@ -190,32 +190,7 @@ extension Filter {
     }
 }
 
-/// Attributes of one document by their names. There are few, so they are looked through one by one.
-package struct AttributeList: Sendable, Equatable, FilterSubject {
-    /// In order, so that equal lists are equal.
-    private var names: [AttributeName] = []
-    private var values: [AttributeValue] = []
-
-    package init(_ attributes: [AttributeName: AttributeValue] = [:]) {
-        for (name, value) in attributes { set(name, value) }
-    }
-
-    /// Gives an attribute a value, in place of the one that it has.
-    package mutating func set(_ name: AttributeName, _ value: AttributeValue) {
-        let place = names.firstIndex { $0 >= name } ?? names.count
-        if place < names.count, names[place] == name {
-            values[place] = value
-        } else {
-            names.insert(name, at: place)
-            values.insert(value, at: place)
-        }
-    }
-
-    package func value(of attribute: AttributeName) -> AttributeValue? {
-        for place in names.indices where names[place] == attribute { return values[place] }
-        return nil
-    }
-}
+extension AttributeList: FilterSubject {}
 
 // MARK: Normal form
 

@@ -20,7 +20,7 @@ package enum ReciprocalRankFusion {
 
     /// All candidates, best first; candidates that no arm placed are dropped.
     ///
-    /// Equal scores are ordered by vector rank, then lexical rank, then doc_id and passage, so that the order is a
+    /// Equal scores are ordered by vector rank, then lexical rank, then doc_id, passage and collection, so that the order is a
     /// function of the input alone.
     package static func fuse(_ candidates: [Candidate], k: Int = kDefault) -> [Hit] {
         var hits: [Hit] = []
@@ -44,14 +44,15 @@ package enum ReciprocalRankFusion {
         if aVector != bVector { return aVector < bVector }
         let (aLexical, bLexical) = (a.lexical?.rank ?? .max, b.lexical?.rank ?? .max)
         if aLexical != bLexical { return aLexical < bLexical }
-        return (a.docID, a.passage) < (b.docID, b.passage)
+        return (a.docID, a.passage, a.collection) < (b.docID, b.passage, b.collection)
     }
 }
 
 extension ReciprocalRankFusion {
     /// One hit for each document, its best passage, in the order of `hits`.
     package static func bestPassagePerDocument(_ hits: [Hit]) -> [Hit] {
-        var seen: Set<String> = []
-        return hits.filter { seen.insert($0.candidate.docID).inserted }
+        // Two collections may have documents of one id.
+        var seen: Set<[String]> = []
+        return hits.filter { seen.insert([$0.candidate.docID, $0.candidate.collection]).inserted }
     }
 }

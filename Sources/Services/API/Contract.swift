@@ -30,44 +30,50 @@ enum Contract {
     private static let generationGone = EndpointReply.error(
         410, "The cursor's generation is not served; begin again without it.")
 
-    static let search = Endpoint(
-        .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
-        details:
-            "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
-            + "as those before it gets 503.",
-        input: InputForm(
-            SearchRequest(query: ""),
-            body: BodyForm(
-                \.self, SearchInput.form,
-                examples: [
-                    ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
-                    (
-                        "filtered",
-                        .object([
-                            ("query", .string("golden gate")), ("mode", .string("lexical")),
-                            (
-                                "filters",
-                                .object([("wiki", .array([.string("enwiki")])), ("is_bot", .bool(false))])
-                            ),
-                        ])
-                    ),
-                ])),
-        replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
+    /// - Parameter catalog: what the attributes of tests are.
+    static func search(_ catalog: CollectionCatalog) -> Endpoint<SearchRequest> {
+        Endpoint(
+            .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
+            details:
+                "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
+                + "as those before it gets 503.",
+            input: InputForm(
+                SearchRequest(query: ""),
+                body: BodyForm(
+                    \.self, SearchInput.form(catalog),
+                    examples: [
+                        ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
+                        (
+                            "filtered",
+                            .object([
+                                ("query", .string("golden gate")), ("mode", .string("lexical")),
+                                (
+                                    "filters",
+                                    .object([("wiki", .array([.string("enwiki")])), ("is_bot", .bool(false))])
+                                ),
+                            ])
+                        ),
+                    ])),
+            replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
+    }
 
-    static let answer = Endpoint(
-        .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
-        summary: "An answer that quotes and cites, or a refusal",
-        details: "With `Accept: text/event-stream` the answer comes word by word.",
-        input: InputForm(
-            AnswerRequest(),
-            body: BodyForm(
-                \.self, AnswerInput.form,
-                examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
-        replies: [
-            EndpointReply(
-                200, "The answer; it is kept under answer_id.",
-                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
-        ] + unavailable)
+    /// - Parameter catalog: what the attributes of tests are.
+    static func answer(_ catalog: CollectionCatalog) -> Endpoint<AnswerRequest> {
+        Endpoint(
+            .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
+            summary: "An answer that quotes and cites, or a refusal",
+            details: "With `Accept: text/event-stream` the answer comes word by word.",
+            input: InputForm(
+                AnswerRequest(),
+                body: BodyForm(
+                    \.self, AnswerInput.form(catalog),
+                    examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
+            replies: [
+                EndpointReply(
+                    200, "The answer; it is kept under answer_id.",
+                    [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
+            ] + unavailable)
+    }
 
     static let recent = Endpoint(
         .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
@@ -153,7 +159,7 @@ extension SearchAPI {
     package func endpoints() -> EndpointSet {
         var set = EndpointSet()
         set.add(
-            Contract.search,
+            Contract.search(configuration.collections),
             async: { [self] input, request in
                 let deadline = deadline()
                 let kind: WorkKind = input.filter.takesAll ? .search : .filtered
@@ -162,7 +168,7 @@ extension SearchAPI {
                 }
             })
         set.add(
-            Contract.answer,
+            Contract.answer(configuration.collections),
             stream: { [self] input, request, type, writer in
                 if type == MediaType.events {
                     try await streamAnswer(input, request, deadline: deadline(), to: writer)

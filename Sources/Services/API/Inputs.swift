@@ -22,6 +22,7 @@ struct EventsInput: Sendable {
 /// What `GET /trace/{doc_id}` reads.
 struct TraceInput: Sendable {
     var docID = ""
+    var collection: String?
     var generation: Int?
 }
 
@@ -64,7 +65,7 @@ struct SearchInput: Sendable {
     var query = ""
     var topK = SearchLimits.topKDefault
     var mode = SearchMode.hybrid
-    var filter: Filter?
+    var filter: FilterInput?
     var collection: String?
     var cursor: SearchCursor?
 
@@ -74,7 +75,7 @@ struct SearchInput: Sendable {
     static func fields<Root>(
         query: any WritableKeyPath<Root, String> & Sendable, topK: any WritableKeyPath<Root, Int> & Sendable,
         mode: any WritableKeyPath<Root, SearchMode> & Sendable,
-        filter: any WritableKeyPath<Root, Filter?> & Sendable,
+        filter: any WritableKeyPath<Root, FilterInput?> & Sendable,
         collection: any WritableKeyPath<Root, String?> & Sendable
     ) -> [Field<Root>] {
         [
@@ -86,27 +87,36 @@ struct SearchInput: Sendable {
         ]
     }
 
-    static let form = Form<SearchInput>.object(
-        SearchInput(),
-        fields(query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection)
-            + [
-                Field(
-                    "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
-                    "`next_cursor` of the page before; repeat query, mode and filters as they were.")
-            ]
-    ).converted { input, reading -> SearchRequest? in
-        guard let request = input.request(&reading) else { return nil }
-        if let cursor = request.cursor, cursor.fingerprint != request.fingerprint {
-            reading.fault(
-                "cursor_mismatch", "continues a search with another query, mode or filters; repeat them as they were",
-                at: [.name("cursor")], input: .string(cursor.text))
-        }
-        return request
-    }.named("SearchRequest")
+    /// - Parameter catalog: what the attributes of tests are.
+    static func form(_ catalog: CollectionCatalog) -> Form<SearchRequest> {
+        Form<SearchInput>.object(
+            SearchInput(),
+            fields(query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection)
+                + [
+                    Field(
+                        "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
+                        "`next_cursor` of the page before; repeat query, mode and filters as they were.")
+                ]
+        ).converted { input, reading -> SearchRequest? in
+            guard let request = input.request(catalog.declared, &reading) else { return nil }
+            if let cursor = request.cursor, cursor.fingerprint != request.fingerprint {
+                reading.fault(
+                    "cursor_mismatch",
+                    "continues a search with another query, mode or filters; repeat them as they were",
+                    at: [.name("cursor")], input: .string(cursor.text))
+            }
+            return request
+        }.named("SearchRequest")
+    }
 
-    /// What was asked; nil with a fault noted where `collection` is named twice, and differs.
-    func request(_ reading: inout InputReading) -> SearchRequest? {
-        var whole = filter ?? .all
+    /// What was asked; nil with faults noted where the filters cannot be asked, or `collection` is named twice, and differs.
+    func request(_ declared: DeclaredAttributes, _ reading: inout InputReading) -> SearchRequest? {
+        var whole = Filter.all
+        if let filter {
+            let read = reading.at(.name("filters")) { filter.filter(declared, in: collection, &$0) }
+            guard let read else { return nil }
+            whole = read
+        }
         if let collection {
             guard whole.scope.collections.map({ $0 == [collection] }) ?? true else {
                 reading.fault("value_error", "differs from filters.collection", at: [.name("collection")])
@@ -129,22 +139,25 @@ struct AnswerInput: Sendable {
     var maxTokens = SearchLimits.answerTokensDefault
     var isDebug = false
 
-    static let form = Form<AnswerInput>.object(
-        AnswerInput(),
-        SearchInput.fields(
-            query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
-            collection: \.search.collection)
-            + [
-                Field(
-                    "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
-                    "Bound of the answer's length."),
-                Field("debug", \.isDebug, .bool, "Whether `debug` of the reply is filled."),
-            ]
-    ).converted { input, reading in
-        input.search.request(&reading).map {
-            AnswerRequest(search: $0, maxTokens: input.maxTokens, isDebug: input.isDebug)
-        }
-    }.named("AnswerRequest")
+    /// - Parameter catalog: what the attributes of tests are.
+    static func form(_ catalog: CollectionCatalog) -> Form<AnswerRequest> {
+        Form<AnswerInput>.object(
+            AnswerInput(),
+            SearchInput.fields(
+                query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
+                collection: \.search.collection)
+                + [
+                    Field(
+                        "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
+                        "Bound of the answer's length."),
+                    Field("debug", \.isDebug, .bool, "Whether `debug` of the reply is filled."),
+                ]
+        ).converted { input, reading in
+            input.search.request(catalog.declared, &reading).map {
+                AnswerRequest(search: $0, maxTokens: input.maxTokens, isDebug: input.isDebug)
+            }
+        }.named("AnswerRequest")
+    }
 }
 
 extension EventsInput {
@@ -172,6 +185,9 @@ extension TraceInput {
         [
             Parameter(
                 .path, "doc_id", \.docID, .string(1...FilterLimits.charactersMax), "A document's id."),
+            Parameter(
+                .query, "collection", \.collection, FilterInput.word.optional,
+                "The document's collection; needed where several have a document of that id."),
             Parameter(
                 .query, "generation", \.generation, Form<Int>.integer(0...Int.max).optional,
                 "The generation to look in; the active one if left out."),

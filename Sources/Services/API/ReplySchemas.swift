@@ -30,9 +30,17 @@ enum ReplySchemas {
     ]
 
     private static let columns: [Schema.Property] = [
-        .init("collection", .string()), .init("wiki", .string()), .init("lang", .string()), .init("type", .string()),
-        .init("user", .string()), .init("is_bot", .bool()), .init("lineage", lineage),
+        .init("collection", .string()), .init("wiki", .string(), ofRecentChanges, isRequired: false),
+        .init("lang", .string()), .init("type", .string(), ofRecentChanges, isRequired: false),
+        .init("user", .string(), ofRecentChanges, isRequired: false),
+        .init("is_bot", .bool(), ofRecentChanges, isRequired: false),
+        .init(
+            "attributes", .map(of: .anyOf([.string(), .number(), .bool()])),
+            "The document's attributes, of the types that its collection declares; times are texts of RFC 3339."),
+        .init("lineage", lineage),
     ]
+
+    private static let ofRecentChanges = "Of recent changes alone; among `attributes`, too."
 
     private static let hitProperties: [Schema.Property] =
         identity + [
@@ -149,8 +157,8 @@ enum ReplySchemas {
     ).named("BronzeRecord")
 
     static let trace = Schema.object([
-        .init("doc_id", .string()), .init("version", .integer()), .init("generation", .integer()),
-        .init("index_version", .integer()), .init("logic_version", .string()),
+        .init("doc_id", .string()), .init("collection", .string()), .init("version", .integer()),
+        .init("generation", .integer()), .init("index_version", .integer()), .init("logic_version", .string()),
         .init("complete", .bool(), "Every step was found and every hash is right."),
         .init("problems", .array(of: .string())), .init("quality_flags", .array(of: .string())),
         .init("rules", .array(of: .string())),

@@ -102,6 +102,8 @@ package struct SearchAPIConfiguration: Sendable {
     /// Bytes a second that one address without a key gets of what lies behind the newest events, over all of its streams
     /// (`API_STREAM_CATCH_UP_BYTES`); eight times as many with a key, 0 for any number.
     package var catchUpBytesPerSecond = 0
+    /// The collections whose attributes filters may test.
+    package var collections = CollectionCatalog.recentChanges()
     /// Of the program, for `/health`.
     package var version = "dev"
     /// When a stale index makes `/ready` say no.

@@ -91,13 +91,13 @@ package enum IndexComparison {
         let scope = side.generation.map { " AND g.generation = \($0) AND g.to_version IS NULL" } ?? ""
         return try connection.script(
             """
-            SELECT p.doc_id, lpad(p.passage::text, 6, '0') AS place, p.content_hash, p.text_hash, p.model, p.collection, p.wiki,
+            SELECT p.doc_id, lpad(p.passage::text, 6, '0') AS place, p.content_hash, p.text_hash, p.model, p.tenant, p.collection, p.wiki,
                 p.lang, p.type, p.namespace, p.user_name, p.is_bot, p.event_time, p.title, p.url, p.quality_flags,
                 p.attributes, p.text, \(numbers), g.logic_version, g.lineage, g.source_topic, g.source_partition,
                 g.source_offset, g.to_version IS NULL, encode(halfvec_send(p.embedding), 'hex')
             FROM generation_passages g \(join) passages p ON p.id = g.passage_id
             WHERE left(md5(p.doc_id), 1) = '\(part)'\(scope)
-            ORDER BY p.doc_id COLLATE "C", p.passage, p.content_hash, p.model, g.generation, g.source_partition,
+            ORDER BY p.doc_id COLLATE "C", p.passage, p.tenant, p.collection COLLATE "C", p.content_hash, p.model, g.generation, g.source_partition,
                 g.source_offset
             """, timeoutMilliseconds: 120_000
         ).map { row in row.map { $0 ?? "NULL" } }

@@ -86,17 +86,24 @@ package final class DocumentIndexer: Sendable {
             return Prepared(
                 documents: documents.map { withPassages($0, passages: [$0.document.text], model: "") })
         }
+        // Of a deleted document there is nothing to embed.
+        let puts = documents.filter { $0.document.operation == .put }
         // Postgres' text cannot hold U+0000; a document with such a hash is refused when it is written.
-        let hashes = Array(Set(documents.map(\.document.textHash).filter { !$0.utf8.contains(0) }))
+        let hashes = Array(Set(puts.map(\.document.textHash).filter { !$0.utf8.contains(0) }))
         let model = embedder.modelName
-        let known = try await lookupLane.run { [self] in
-            try lookups.withLock { lookups in
-                try lookups.embedded(
-                    textHashes: hashes, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+        var known: [String: Set<Int32>] = [:]
+        if !hashes.isEmpty {
+            known = try await lookupLane.run { [self] in
+                try lookups.withLock { lookups in
+                    try lookups.embedded(
+                        textHashes: hashes, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+                }
             }
         }
         let indexed = documents.map { document in
-            withPassages(document, passages: embedder.passages(of: document.document.text), model: model)
+            let isPut = document.document.operation == .put
+            return withPassages(
+                document, passages: isPut ? embedder.passages(of: document.document.text) : [], model: model)
         }
         return try await fill(indexed, known: known)
     }
@@ -146,12 +153,14 @@ package final class DocumentIndexer: Sendable {
         var parts: [[IndexedDocument]] = [[]]
         var passages = 0
         for document in documents {
-            if passages > 0, passages + document.passages.count > transactionPassagesMax {
+            // A deletion is a statement, too.
+            let count = max(1, document.passages.count)
+            if passages > 0, passages + count > transactionPassagesMax {
                 parts.append([])
                 passages = 0
             }
             parts[parts.count - 1].append(document)
-            passages += document.passages.count
+            passages += count
         }
         return parts
     }
@@ -210,6 +219,7 @@ package final class DocumentIndexer: Sendable {
         try await lookupLane.run { [self] in
             try lookups.withLock { writer in
                 try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
+                try writer.removeDeletionMarkers(timeoutMilliseconds: Self.timeoutMilliseconds)
                 removeAnswers(answers, writer)
             }
         }

@@ -16,6 +16,7 @@ import Synchronization
 package final class IndexLagProbe: Sendable {
     private let kafka: KafkaConfiguration
     private let topic: String
+    private let otherTopics: [String]
     private let state: Mutex<State>
     private let ends: EmptyEnds
 
@@ -32,15 +33,18 @@ package final class IndexLagProbe: Sendable {
     /// - Parameters:
     ///   - database: of a migrated database.
     ///   - topic: of raw events.
+    ///   - otherTopics: those of other sources, which the same index may be made from.
     ///   - stillMilliseconds: how long nothing moves before a log's end is examined.
     ///   - examine: finds out up to where a log holds nothing to read from an offset on; nil where it holds something, or
     ///     where that cannot be told. Called on a thread of its own.
     package init(
-        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String, stillMilliseconds: Int64 = 2_000,
+        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String, otherTopics: [String] = [],
+        stillMilliseconds: Int64 = 2_000,
         examine: (@Sendable (TopicPartition, Int64) -> Int64?)? = nil
     ) {
         self.kafka = kafka
         self.topic = topic
+        self.otherTopics = otherTopics
         state = Mutex(State(store: ProgressStore(configuration: database)))
         ends = EmptyEnds(
             topic: topic, stillMilliseconds: stillMilliseconds, examine: examine ?? EmptyEnds.examination(kafka))
@@ -53,7 +57,8 @@ package final class IndexLagProbe: Sendable {
         let begun = SystemClock.monotonicNanoseconds() / 1_000_000
         var look = try state.withLock { state in
             // Checkpoints first: what is indexed meanwhile then only makes the lag seem larger than it is.
-            let progress = try state.store.progress(topic: topic, timeoutMilliseconds: Self.answerMilliseconds)
+            let progress = try state.store.progress(
+                topic: topic, others: otherTopics, timeoutMilliseconds: Self.answerMilliseconds)
             let admin = try state.admin ?? KafkaAdmin(kafka, requestMilliseconds: Self.requestMilliseconds)
             state.admin = nil
             let found = try listed(admin)

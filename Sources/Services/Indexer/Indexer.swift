@@ -16,6 +16,9 @@ package import Telemetry
 package struct IndexerConfiguration: Sendable {
     package var kafka: KafkaConfiguration
     package var goldTopic: String
+    /// The topic of raw events that the Gold topic's documents were made from, whose checkpoints this one shows; nil for all.
+    /// Several indexers, one for each source, may share a database.
+    package var sourceTopic: String?
     /// Of a migrated database.
     package var database: PostgresConfiguration
     /// Records taken from the topic at once. Small, for freshness: what arrives while one batch is embedded becomes
@@ -61,6 +64,8 @@ package final class Indexer: Service {
     private let stalls = Mutex<[TopicPartition: String]>([:])
     private let meter: LagMeter
     private let progress = Mutex(Progress())
+    /// Index transactions of this one; the metric counts those of all sources of the process.
+    private let transactions = Atomic(0)
 
     /// What others are shown of its work.
     private struct Progress {
@@ -120,13 +125,13 @@ package final class Indexer: Service {
         if configuration.assignment == .group { return try await runShared(stop: stop) }
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         while !stop.isRequested {
-            let before = metrics.transactions.value
+            let before = transactions.load(ordering: .relaxed)
             do {
                 // Where the topic has grown it begins anew, with the new topic partitions.
                 try await session(only: nil, stop: stop)
             } catch {
                 guard IndexerError.isRetriable(error) else { throw error }
-                if metrics.transactions.value > before { backoff.reset() }
+                if transactions.load(ordering: .relaxed) > before { backoff.reset() }
                 if await pause(after: error, &backoff, stop: stop) { break }
             }
         }
@@ -147,10 +152,10 @@ package final class Indexer: Service {
         var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 5_000)
         var failure: (any Error)?
         while !stop.isRequested, failure == nil {
-            let before = metrics.transactions.value
+            let before = transactions.load(ordering: .relaxed)
             let reading = Reading()
             let partitions = mine.sorted()
-            metrics.held.set(Double(mine.count))
+            metrics.held(of: configuration.goldTopic).set(Double(mine.count))
             let session = Task { [self] in
                 defer { reading.hasEnded.request() }
                 if !partitions.isEmpty { try await self.session(only: partitions, stop: reading.stop) }
@@ -173,10 +178,10 @@ package final class Indexer: Service {
             }
             guard case .failure(let error) = outcome else { continue }
             if !IndexerError.isRetriable(error) { failure = failure ?? error }
-            if metrics.transactions.value > before { backoff.reset() }
+            if transactions.load(ordering: .relaxed) > before { backoff.reset() }
             if failure == nil, await pause(after: error, &backoff, stop: stop) { break }
         }
-        metrics.held.set(0)
+        metrics.held(of: configuration.goldTopic).set(0)
         try await lane.run { member.leave() }
         if let failure { throw failure }
     }
@@ -322,7 +327,10 @@ package final class Indexer: Service {
         // Some generation may be gone.
         for source in sources { metrics.forget(checkpointsOf: source) }
         // The stream job publishes each topic partition to its own number.
-        for checkpoint in checkpoints where starts[checkpoint.source.partition] != nil {
+        for checkpoint in checkpoints
+        where starts[checkpoint.source.partition] != nil
+            && checkpoint.source.topic == configuration.sourceTopic ?? checkpoint.source.topic
+        {
             show(checkpoint.nextOffset, of: checkpoint.source, generation: checkpoint.generation)
         }
     }
@@ -362,6 +370,7 @@ package final class Indexer: Service {
             prepared, moving: batch.moves, goldPositions: positions, refused: batch.refused, origin: .live)
         metrics.writeSeconds.observe(Double(SystemClock.monotonicNanoseconds() - started) / 1e9)
         metrics.transactions.increment()
+        transactions.add(1, ordering: .relaxed)
         metrics.documents.increment(by: prepared.documents.count - outcome.refused)
         metrics.passages.increment(by: outcome.passagesAdded)
         metrics.embedded.increment(by: outcome.embedded)

@@ -21,11 +21,11 @@ package final class IndexerMetrics: Sendable {
     let gapOffsets: Counter
     let expiredOffsets: Counter
     let unreadableOffsets: Counter
-    let held: Gauge
     let writeSeconds: Histogram
     /// From the broker's time of the event to the end of the transaction that made it searchable.
     package let freshnessSeconds: Histogram
 
+    /// Counters count for all sources of a process.
     package init(_ registry: MetricsRegistry) {
         self.registry = registry
         documents = registry.counter(
@@ -53,13 +53,18 @@ package final class IndexerMetrics: Sendable {
         unreadableOffsets = registry.counter(
             "medallion_index_unreadable_offsets_total",
             help: "Offsets of the Gold topic that it holds but nobody can read.")
-        held = registry.gauge(
-            "medallion_index_topic_partitions_held",
-            help: "Topic partitions of the Gold topic that the group has given this process.")
         writeSeconds = registry.histogram(
             "medallion_index_write_seconds", help: "Time of an index transaction.")
         freshnessSeconds = registry.histogram(
             "medallion_index_freshness_seconds", help: "From the event's broker time until it was searchable.")
+    }
+
+    /// How many topic partitions of a Gold topic this process holds.
+    func held(of goldTopic: String) -> Gauge {
+        registry.gauge(
+            "medallion_index_topic_partitions_held",
+            help: "Topic partitions of the Gold topic that the group has given this process.",
+            labels: [("topic", goldTopic)])
     }
 
     /// Shows how many records of a Gold topic partition wait to be indexed; nil takes the series away.

@@ -29,6 +29,7 @@ extension Platform {
         return DeferredService(name: "indexer") { [self] in
             var configuration = IndexerConfiguration(
                 kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
+            configuration.sourceTopic = settings.kafkaTopic
             configuration.expiredOffsets = settings.expiredOffsets
             configuration.assignment = settings.assignment
             configuration.groupID = "\(settings.kafkaGroup)-index"
@@ -62,6 +63,7 @@ extension Platform {
                 root: settings.lakeDirectory,
                 objects: try .named(by: settings, requestSeconds: settings.requestTimeoutSeconds))
             var options = SearchAPIConfiguration()
+            options.collections = CollectionCatalog.recentChanges(settings.kafkaTopic)
             options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.isAnswerEnabled
             options.storeLanes = settings.apiSearchLanes

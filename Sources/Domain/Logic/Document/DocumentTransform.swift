@@ -5,7 +5,7 @@ package import Records
 package struct DocumentTransform {
     package let settings: DocumentSettings
     package let logicVersion: String
-    private let collection: String
+    private let destination: GoldLine.Destination
     private let fields: DocumentFields
     /// `"name":` of each attribute, with the comma before all but the first written.
     private let attributeNames: [[UInt8]]
@@ -16,12 +16,15 @@ package struct DocumentTransform {
     private var attributes: [UInt8] = []
     private var digest: [UInt8] = []
 
-    /// - Parameter collection: the name under which Gold documents are found.
+    /// - Parameters:
+    ///   - collection: the name under which Gold documents are found.
+    ///   - tenant: whom they belong to.
     package init(
-        settings: DocumentSettings, collection: String, hasher: inout some ContentHasher & ~Copyable
+        settings: DocumentSettings, collection: String, tenant: TenantID = .standard,
+        hasher: inout some ContentHasher & ~Copyable
     ) throws {
         self.settings = settings
-        self.collection = collection
+        destination = GoldLine.Destination(tenant: tenant, collection: collection)
         logicVersion = try settings.logicVersion(hasher: &hasher)
         fields = DocumentFields(settings)
         attributeNames = settings.attributes.map { Array("\"\($0.name)\":".utf8) }
@@ -102,8 +105,8 @@ package struct DocumentTransform {
 
     private func room(_ document: Document, _ record: borrowing SourceRecord) -> Int {
         let texts =
-            4 * id.count + 3 * eventID.count + 2 * record.topic.utf8.count + collection.utf8.count
-            + logicVersion.utf8.count + document.title.count + document.url.count + document.lang.count + text.count
+            4 * id.count + 3 * eventID.count + 2 * record.topic.utf8.count + logicVersion.utf8.count
+            + document.title.count + document.url.count + document.lang.count + text.count
             + (record.origin.map { $0.topic.utf8.count + $0.bronzeSHA256.utf8.count } ?? 0)
         return Self.frameBytes + attributes.count + JSONText.bytesPerByteMax * texts
     }
@@ -132,31 +135,19 @@ package struct DocumentTransform {
         hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
     ) throws {
         if let end = cutPoint() { text.removeLast(text.count - end) }
-        digest.removeAll(keepingCapacity: true)
-        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
-        let room = room(document, record) + bronzeSHA256.count + 2 * digest.count
-        try output.appendLine(upTo: room) { writer in
-            writer.string("{\"doc_id\":", id)
-            writer.integer(",\"version\":", document.version)
-            appendOperation(document, to: &writer)
-            writer.string(",\"collection\":", collection)
-            appendAttributes(to: &writer)
-            writer.string(",\"text\":", text)
-            writer.time(",\"event_time\":", document.eventTimeMilliseconds)
-            writer.string(",\"title\":", document.title)
-            writer.string(",\"url\":", document.url)
-            appendLanguage(document, to: &writer)
-            appendFlags(document.flags, to: &writer)
-            writer.literal(",\"text_hash\":\"")
-            writer.bytes(digest)
-            // The content hash covers the line so far as an object of its own: all but itself and lineage.
-            writer.literal("\"}")
-            digest.removeAll(keepingCapacity: true)
-            try hasher.appendHexDigest(of: writer.written, to: &digest)
-            writer.removeLast()
-            writer.literal(",\"content_hash\":\"")
-            writer.bytes(digest)
-            writer.literal("\"")
+        // Out of self for the time of the call, so that the closure may read self; the storage is kept.
+        var digest: [UInt8] = []
+        swap(&digest, &self.digest)
+        defer { swap(&digest, &self.digest) }
+        let content = GoldLine.Content(
+            docID: id, version: document.version, operation: document.isDeleted ? .delete : .put,
+            attributes: attributes,
+            text: text, eventTimeMilliseconds: document.eventTimeMilliseconds, title: document.title, url: document.url,
+            lang: document.lang, qualityFlags: document.flags.names)
+        try GoldLine.append(
+            content, to: destination, digest: &digest, hasher: &hasher, output: &output,
+            lineageRoom: room(document, record) + bronzeSHA256.count
+        ) { writer in
             appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
         }
     }

@@ -123,12 +123,13 @@ enum IndexText {
         return (0...bytes.count - name.count).contains { bytes[$0] == name[0] && bytes[$0...].starts(with: name) }
     }
 
-    static func json(_ attributes: [String: String]) -> [UInt8] {
-        var writer = JSONWriter(capacity: 2)
+    /// Attributes as `jsonb` can hold them.
+    static func json(_ attributes: AttributeList) -> [UInt8] {
+        var writer = JSONWriter(capacity: 256)
         writer.beginObject()
-        for (name, value) in attributes.sorted(by: { $0.key < $1.key }) {
-            writer.key(dynamic: clean(name))
-            writer.string(clean(value))
+        attributes.forEach { name, value in
+            writer.key(dynamic: name.text)
+            if case .string(let text) = value { writer.string(clean(text)) } else { value.append(to: &writer) }
         }
         writer.endObject()
         return writer.bytes

@@ -17,8 +17,8 @@ package final class IndexWriter {
 
     /// Writes documents, moves checkpoints and keeps positions, all or nothing.
     ///
-    /// Documents that are there already change nothing, so that a repeat does no harm. In order, the last wins among
-    /// those of equal version. A document that Postgres refuses for what it holds is kept aside with the reason, and the
+    /// Documents that are there already change nothing, so that a repeat does no harm. The highest version wins, whatever
+    /// order they come in; in order, the last wins among puts of equal version, and a deletion wins over them. A document that Postgres refuses for what it holds is kept aside with the reason, and the
     /// others are written as if it were not there.
     ///
     /// - Parameters:
@@ -95,6 +95,10 @@ package final class IndexWriter {
     ) -> [PostgresSlot<PutPassage>] {
         var puts: [PostgresSlot<PutPassage>] = []
         for document in documents {
+            guard document.document.operation == .put else {
+                batch.add(DeleteDocument(document: document))
+                continue
+            }
             for passage in document.passages {
                 puts.append(batch.add(PutPassage(document: document, passage: passage)))
             }
@@ -174,5 +178,10 @@ package final class IndexWriter {
     /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.
     package func refreshLexemes(timeoutMilliseconds: Int) throws(IndexError) {
         _ = try connection.run(RefreshLexemes(), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// Forgets deletions of a month ago, some thousands at most: what is older than those comes back if it comes at all.
+    package func removeDeletionMarkers(timeoutMilliseconds: Int) throws(IndexError) {
+        _ = try connection.run(RemoveDeletionMarkers(), timeoutMilliseconds: timeoutMilliseconds)
     }
 }

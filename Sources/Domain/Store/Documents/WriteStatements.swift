@@ -47,87 +47,6 @@ struct FindEmbeddedTexts: PostgresStatement {
     }
 }
 
-/// Makes one passage of a document visible to a generation, and hides what it replaces.
-///
-/// The content's row is shared by generations and made once. An older version than the visible one changes nothing.
-/// Fails the transaction (SQLSTATE MD004) when a vector that was to be shared is not there.
-struct PutPassage: PostgresStatement {
-    static let name = "put_passage"
-    static let sql = """
-        WITH newer AS MATERIALIZED (
-            SELECT FROM passages p
-            JOIN generation_passages g ON g.generation = $1 AND g.passage_id = p.id
-            WHERE p.doc_id = $2 AND g.to_version IS NULL AND g.version > $20
-            LIMIT 1
-        ), made AS (
-            INSERT INTO passages (doc_id, passage, content_hash, text_hash, model, collection, wiki, lang, type,
-                namespace, user_name, is_bot, event_time, title, url, quality_flags, attributes, text, embedding)
-            SELECT $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-                CASE WHEN $26::halfvec IS NULL AND $6 <> '' THEN medallion_shared_vector($5, $6, $3) ELSE $26 END
-            WHERE NOT EXISTS (SELECT FROM newer)
-            ON CONFLICT (doc_id, passage, content_hash, model) DO NOTHING
-            RETURNING id
-        ), found AS MATERIALIZED (
-            SELECT id FROM made
-            UNION ALL
-            SELECT p.id FROM passages p
-            WHERE p.doc_id = $2 AND p.passage = $3 AND p.content_hash = $4 AND p.model = $6
-            LIMIT 1
-        ), hidden AS (
-            UPDATE generation_passages g SET to_version = currval('index_version_sequence')
-            FROM passages p
-            WHERE p.doc_id = $2 AND g.generation = $1 AND g.passage_id = p.id AND g.to_version IS NULL
-                AND (p.content_hash <> $4 OR p.model <> $6) AND NOT EXISTS (SELECT FROM newer)
-        )
-        INSERT INTO generation_passages AS g (generation, passage_id, version, logic_version, lineage, source_topic,
-            source_partition, source_offset, from_version)
-        SELECT $1, f.id, $20, $21, $22, $23, $24, $25, currval('index_version_sequence')
-        FROM found f WHERE NOT EXISTS (SELECT FROM newer)
-        ON CONFLICT (generation, passage_id) DO UPDATE
-        SET version = excluded.version, logic_version = excluded.logic_version, lineage = excluded.lineage,
-            source_topic = excluded.source_topic, source_partition = excluded.source_partition,
-            source_offset = excluded.source_offset, from_version = excluded.from_version, to_version = NULL
-        WHERE g.to_version IS NOT NULL
-        """
-    static let parameterTypes: [PostgresType] = [
-        .int8, .text, .int4, .text, .text, .text, .text, .text, .text, .text, .int8, .text, .bool, .timestamptz, .text,
-        .text, .textArray, .jsonb, .text, .int8, .text, .jsonb, .text, .int4, .int8, .inferred,
-    ]
-    let document: IndexedDocument
-    let passage: IndexedPassage
-
-    func bind(into parameters: inout PostgresParameters) {
-        let gold = document.document
-        parameters.append(document.generation)
-        // As it is: one with U+0000 is refused, since two ids must not become one.
-        parameters.append(gold.docID)
-        parameters.append(passage.number)
-        parameters.append(gold.contentHash)
-        parameters.append(gold.textHash)
-        parameters.append(document.model)
-        parameters.append(IndexText.clean(gold.collection))
-        parameters.append(IndexText.clean(gold.wiki))
-        parameters.append(IndexText.clean(gold.lang))
-        parameters.append(IndexText.clean(gold.type))
-        parameters.append(gold.namespace)
-        parameters.append(IndexText.clean(gold.user))
-        parameters.append(gold.isBot)
-        parameters.append(timestampMilliseconds: gold.eventTimeMilliseconds)
-        parameters.append(IndexText.clean(gold.title))
-        parameters.append(IndexText.clean(gold.url))
-        parameters.append(gold.qualityFlags.map { IndexText.clean($0) })
-        parameters.append(jsonb: IndexText.json(gold.attributes))
-        parameters.append(IndexText.clean(passage.text))
-        parameters.append(gold.version)
-        parameters.append(gold.lineage.logicVersion)
-        parameters.append(jsonb: IndexText.json(gold.lineage))
-        parameters.append(document.source.topic)
-        parameters.append(document.source.partition)
-        parameters.append(document.sourceOffset)
-        parameters.append(halfVector: passage.embedding)
-    }
-}
-
 /// Compares and sets a checkpoint; a mismatch fails the transaction (SQLSTATE MD001).
 struct MoveCheckpoint: PostgresStatement {
     static let name = "move_checkpoint"
@@ -210,15 +129,18 @@ struct ReadGoldPositions: PostgresStatement {
     }
 }
 
-/// Takes the planner's knowledge of common words over into our own table.
+/// Takes the planner's knowledge of common words over into our own table. One at a time: where another indexer is at it, there
+/// is nothing left to do.
 struct RefreshLexemes: PostgresStatement {
     static let name = "refresh_lexemes"
     static let sql = """
-        WITH common AS MATERIALIZED (
+        WITH turn AS MATERIALIZED (
+            SELECT pg_try_advisory_xact_lock(7882826980159875178) AS is_ours
+        ), common AS MATERIALIZED (
             SELECT u.lexeme, max(u.frequency) AS frequency
-            FROM pg_stats s, LATERAL ROWS FROM (
+            FROM turn, pg_stats s, LATERAL ROWS FROM (
                 unnest(s.most_common_elems::text::text[]), unnest(s.most_common_elem_freqs)) AS u(lexeme, frequency)
-            WHERE s.schemaname = current_schema() AND s.tablename = 'passages' AND s.attname = 'words'
+            WHERE turn.is_ours AND s.schemaname = current_schema() AND s.tablename = 'passages' AND s.attname = 'words'
                 AND u.lexeme IS NOT NULL
             GROUP BY u.lexeme
         ), gone AS (

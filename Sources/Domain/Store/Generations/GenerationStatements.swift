@@ -122,6 +122,70 @@ struct CopyParentRefusals: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) { rows.bind(into: &parameters) }
 }
 
+/// Gives a child the deletions that its parent knows of, where the child shows what its parent shows.
+struct CopyParentDeletions: PostgresStatement {
+    static let name = "copy_parent_deletions"
+    static let sql = """
+        INSERT INTO deleted_documents (generation, doc_id, tenant, collection, version, source_topic, source_partition,
+            source_offset, deleted_at)
+        SELECT $1, d.doc_id, d.tenant, d.collection, d.version, d.source_topic, d.source_partition, d.source_offset,
+            d.deleted_at
+        FROM deleted_documents d
+        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
+            ON h.topic = d.source_topic AND h.partition = d.source_partition
+        WHERE d.generation = $2 AND d.source_offset < h.next_offset
+            AND NOT EXISTS (
+                SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
+                    AS r(topic, partition, start_offset, end_offset)
+                WHERE r.topic = d.source_topic AND r.partition = d.source_partition
+                    AND d.source_offset >= r.start_offset AND d.source_offset < r.end_offset)
+        ON CONFLICT DO NOTHING
+        """
+    static let parameterTypes = CopyParentRows.parameterTypes
+    let rows: CopyParentRows
+
+    func bind(into parameters: inout PostgresParameters) { rows.bind(into: &parameters) }
+}
+
+/// Shows a child of each document what the parent has hidden for something that the child does not have, such as a version
+/// within the range that a replay makes anew: it may not come again. To be run behind the other copies.
+struct CopyReplacedRows: PostgresStatement {
+    static let name = "copy_replaced_rows"
+    static let sql = """
+        INSERT INTO generation_passages (generation, passage_id, version, logic_version, lineage, source_topic,
+            source_partition, source_offset, from_version)
+        SELECT $1, b.passage_id, b.version, b.logic_version, b.lineage, b.source_topic, b.source_partition,
+            b.source_offset, b.from_version
+        FROM (
+            SELECT g.*, rank() OVER (
+                PARTITION BY p.doc_id, p.tenant, p.collection
+                ORDER BY g.version DESC, g.from_version DESC, p.content_hash, p.model) AS place
+            FROM generation_passages g
+            JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
+                ON h.topic = g.source_topic AND h.partition = g.source_partition
+            JOIN passages p ON p.id = g.passage_id
+            WHERE g.generation = $2 AND g.to_version IS NOT NULL AND g.source_offset < h.next_offset
+                AND NOT EXISTS (
+                    SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
+                        AS r(topic, partition, start_offset, end_offset)
+                    WHERE r.topic = g.source_topic AND r.partition = g.source_partition
+                        AND g.source_offset >= r.start_offset AND g.source_offset < r.end_offset)
+                AND NOT EXISTS (
+                    SELECT FROM passages o JOIN generation_passages c ON c.generation = $1 AND c.passage_id = o.id
+                    WHERE o.doc_id = p.doc_id AND o.tenant = p.tenant AND o.collection = p.collection)
+                AND NOT EXISTS (
+                    SELECT FROM deleted_documents d
+                    WHERE d.generation = $1 AND d.doc_id = p.doc_id AND d.tenant = p.tenant
+                        AND d.collection = p.collection AND d.version >= g.version)
+        ) b WHERE b.place = 1
+        ON CONFLICT DO NOTHING
+        """
+    static let parameterTypes = CopyParentRows.parameterTypes
+    let rows: CopyParentRows
+
+    func bind(into parameters: inout PostgresParameters) { rows.bind(into: &parameters) }
+}
+
 /// Starts a generation's checkpoint where there is none yet.
 struct StartCheckpoint: PostgresStatement {
     static let name = "start_checkpoint"
@@ -234,18 +298,19 @@ struct CompareGenerations: PostgresStatement {
     static let name = "compare_generations"
     static let sql = """
         WITH child AS (
-            SELECT p.doc_id, min(p.content_hash) AS content_hash FROM generation_passages g
+            SELECT p.doc_id, p.tenant, p.collection, min(p.content_hash) AS content_hash FROM generation_passages g
             JOIN passages p ON p.id = g.passage_id AND p.passage = 0
-            WHERE g.generation = $1 AND g.to_version IS NULL GROUP BY p.doc_id
+            WHERE g.generation = $1 AND g.to_version IS NULL GROUP BY p.doc_id, p.tenant, p.collection
         ), parent AS (
-            SELECT p.doc_id, min(p.content_hash) AS content_hash FROM generation_passages g
+            SELECT p.doc_id, p.tenant, p.collection, min(p.content_hash) AS content_hash FROM generation_passages g
             JOIN passages p ON p.id = g.passage_id AND p.passage = 0
-            WHERE g.generation = $2 AND g.to_version IS NULL GROUP BY p.doc_id
+            WHERE g.generation = $2 AND g.to_version IS NULL GROUP BY p.doc_id, p.tenant, p.collection
         )
         SELECT count(*) FILTER (WHERE b.doc_id IS NULL), count(*) FILTER (WHERE a.doc_id IS NULL),
             count(*) FILTER (WHERE a.content_hash <> b.content_hash),
             count(*) FILTER (WHERE a.content_hash = b.content_hash)
-        FROM child a FULL JOIN parent b ON a.doc_id = b.doc_id
+        FROM child a FULL JOIN parent b
+            ON a.doc_id = b.doc_id AND a.tenant = b.tenant AND a.collection = b.collection
         """
     static let parameterTypes: [PostgresType] = [.int8, .int8]
     let child: Int64

@@ -62,8 +62,8 @@ package final class GenerationStore {
     }
 
     /// Makes visible to `child` what `parent` shows with source offsets below the handover, except in the ranges that
-    /// the replay writes; what the parent's index lacks there, the child's lacks, too. Only the narrow rows are copied; a
-    /// repeat does no harm.
+    /// the replay writes; what the parent's index lacks there, the child's lacks, too. Of a document whose newest version lies
+    /// in such a range the child gets the one before. Only the narrow rows are copied; a repeat does no harm.
     ///
     /// - Parameters:
     ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
@@ -94,6 +94,8 @@ package final class GenerationStore {
         let rows = CopyParentRows(child: child, parent: parent, handover: handover, ranges: ranges)
         let slot = batch.add(rows)
         batch.add(CopyParentRefusals(rows: rows))
+        batch.add(CopyParentDeletions(rows: rows))
+        batch.add(CopyReplacedRows(rows: rows))
         return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
             results throws(PostgresError) in try results.affected(slot)
         }

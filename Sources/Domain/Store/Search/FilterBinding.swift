@@ -3,30 +3,37 @@ import Postgres
 import Records
 import Retrieval
 
-/// Where the tables of today keep attributes: those of recent changes in columns, all others in `attributes`.
+/// Where the tables of today keep attributes: five in columns, where they are of the column's type; all others, and those in
+/// all other cases, in `attributes`.
 enum AttributeColumns {
     struct Column {
         let name: AttributeName
-        /// The attribute of a row `p` as `jsonb`; times are milliseconds.
+        /// The attribute of a row `p` as `jsonb`; null where the row has none. The time is in milliseconds.
         let json: String
         let type: AttributeType
     }
 
-    static let all = [
+    /// What every document has.
+    static let common = [
         Column(name: .collection, json: "to_jsonb(p.collection)", type: .string),
-        Column(name: .wiki, json: "to_jsonb(p.wiki)", type: .string),
         Column(name: .lang, json: "to_jsonb(p.lang)", type: .string),
+        Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM p.event_time) * 1000))", type: .time),
+    ]
+
+    /// The five, which ``SearchSQL/columns`` has, too.
+    static let own = [
+        Column(name: .wiki, json: "to_jsonb(p.wiki)", type: .string),
         Column(name: .type, json: "to_jsonb(p.type)", type: .string),
         Column(name: .namespace, json: "to_jsonb(p.namespace)", type: .integer),
         Column(name: .user, json: "to_jsonb(p.user_name)", type: .string),
         Column(name: .isBot, json: "to_jsonb(p.is_bot)", type: .bool),
-        Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM p.event_time) * 1000))", type: .time),
     ]
 
-    /// Whether a value of a test can be one of the attribute's. JSON has no times, so that only columns hold some.
+    /// Whether a value of a test can be one of the attribute's. Times of attributes are texts; that of the event is a number.
     static func canHold(_ value: AttributeValue, _ name: AttributeName) -> Bool {
-        let isTime = if case .time = value { true } else { false }
-        return isTime == (all.first { $0.name == name }?.type == .time)
+        guard name == .eventTime else { return true }
+        if case .time = value { return true }
+        return false
     }
 }
 
@@ -36,11 +43,14 @@ extension SearchSQL {
     /// They come as one list, so that a statement serves whatever is asked. `OFFSET 0` keeps the planner from joining them
     /// with the passages in an order of its own: they are asked of the rows that the statement's own way finds.
     static func tests(_ parameter: String) -> String {
-        let columns = AttributeColumns.all.map { "WHEN '\($0.name)' THEN \($0.json)" }.joined(separator: " ")
+        let cases =
+            AttributeColumns.common.map { "WHEN '\($0.name)' THEN \($0.json)" }
+            + AttributeColumns.own.map { "WHEN '\($0.name)' THEN coalesce(\($0.json), p.attributes -> '\($0.name)')" }
+        let columns = cases.joined(separator: " ")
         return """
             NOT EXISTS (
                 SELECT FROM jsonb_to_recordset(\(parameter)) AS t(
-                    must boolean, attribute text, absent boolean, one_of jsonb, least jsonb, below jsonb)
+                    must boolean, attribute text, absent boolean, one_of jsonb, least jsonb, below jsonb, is_time boolean)
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number', 'boolean') THEN a.value END AS value
                     FROM (SELECT CASE t.attribute \(columns) ELSE p.attributes -> t.attribute END AS value) a OFFSET 0
@@ -48,6 +58,10 @@ extension SearchSQL {
                 WHERE t.must <> coalesce(
                     CASE WHEN t.absent THEN v.value IS NULL
                         WHEN t.one_of IS NOT NULL THEN t.one_of @> v.value
+                        WHEN t.is_time THEN jsonb_typeof(v.value) = 'string'
+                            AND v.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z$'
+                            AND (t.least IS NULL OR (v.value #>> '{}') COLLATE "C" >= t.least #>> '{}')
+                            AND (t.below IS NULL OR (v.value #>> '{}') COLLATE "C" < t.below #>> '{}')
                         ELSE jsonb_typeof(v.value) = 'number' AND (t.least IS NULL OR v.value >= t.least)
                             AND (t.below IS NULL OR v.value < t.below) END, false)
                 OFFSET 0)
@@ -89,8 +103,14 @@ struct FilterBinding: Sendable {
             return true
         }
         guard Self.lists.contains(test.attribute) else { return false }
-        // What is no text is none of them.
-        texts[test.attribute] = values.compactMap { if case .string(let text) = $0 { text } else { nil } }
+        // What is no text is none of them; a time is, in its form among attributes.
+        texts[test.attribute] = values.compactMap { value in
+            switch value {
+            case .string(let text): text
+            case .time(let milliseconds): CivilTime.rfc3339(milliseconds)
+            case .integer, .number, .bool: nil
+            }
+        }
         return true
     }
 
@@ -131,32 +151,39 @@ extension JSONWriter {
             key("absent")
             bool(true)
         case .oneOf(let values):
-            members(values.filter { AttributeColumns.canHold($0, test.attribute) })
+            members(values.filter { AttributeColumns.canHold($0, test.attribute) }, of: test.attribute)
         case .between(let from, let to):
-            if [from, to].compactMap(\.self).allSatisfy({ AttributeColumns.canHold($0, test.attribute) }) {
-                for (name, end) in [("least", from), ("below", to)] {
-                    guard let end else { continue }
-                    key(dynamic: name)
-                    member(end)
-                }
-            } else {
-                members([])
+            let ends = [from, to].compactMap(\.self)
+            guard ends.allSatisfy({ AttributeColumns.canHold($0, test.attribute) }) else {
+                members([], of: test.attribute)
+                break
+            }
+            if test.attribute != .eventTime, case .time? = ends.first {
+                key("is_time")
+                bool(true)
+            }
+            for (name, end) in [("least", from), ("below", to)] {
+                guard let end else { continue }
+                key(dynamic: name)
+                member(end, of: test.attribute)
             }
         }
         endObject()
     }
 
-    private mutating func members(_ values: [AttributeValue]) {
+    private mutating func members(_ values: [AttributeValue], of attribute: AttributeName) {
         key("one_of")
         beginArray()
-        for value in values { member(value) }
+        for value in values { member(value, of: attribute) }
         endArray()
     }
 
-    private mutating func member(_ value: AttributeValue) {
+    private mutating func member(_ value: AttributeValue, of attribute: AttributeName) {
         switch value {
         case .string(let text): string(IndexText.clean(text))
-        case .integer(let number), .time(let number): integer(number)
+        case .integer(let number): integer(number)
+        case .time(let milliseconds) where attribute == .eventTime: integer(milliseconds)
+        case .time(let milliseconds): string(CivilTime.rfc3339(milliseconds))
         case .number(let number): double(number)
         case .bool(let flag): bool(flag)
         }

@@ -32,8 +32,7 @@ struct RecentDocuments: PostgresStatement {
             \(SearchSQL.servedGeneration("$10"))
         ), found AS MATERIALIZED (
             SELECT \(SearchSQL.columns), g.from_version, g.passage_id,
-                (SELECT v.created_at FROM index_versions v WHERE v.version = g.from_version) AS created_at,
-                p.namespace
+                (SELECT v.created_at FROM index_versions v WHERE v.version = g.from_version) AS created_at
             FROM (
                 SELECT g.passage_id, g.version, g.lineage, g.from_version, g.to_version
                 FROM generation_passages g WHERE \(walked)
@@ -88,15 +87,14 @@ struct RecentDocuments: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         let generation = try row.int64(0)
         var edge: RecentPosition?
-        if let version = try row.int64OrNil(19), let passage = try row.int64OrNil(20) {
+        if let version = try row.int64OrNil(20), let passage = try row.int64OrNil(21) {
             edge = RecentPosition(indexVersion: version, passageID: passage)
         }
         guard !row.isNull(1) else { return Row(generation: generation, document: nil, edge: edge) }
-        var candidate = try CandidateColumns.decode(row, from: 1)
-        candidate.namespace = try row.int64OrNil(18)
+        let candidate = try CandidateColumns.decode(row, from: 1)
         let document = RecentDocument(
-            document: candidate, indexVersion: try row.int64(15),
-            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(17) ?? 0, passageID: try row.int64(16))
+            document: candidate, indexVersion: try row.int64(17),
+            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(19) ?? 0, passageID: try row.int64(18))
         return Row(generation: generation, document: document, edge: edge)
     }
 

@@ -1,4 +1,5 @@
 import Postgres
+import Records
 import Retrieval
 
 /// The text of the search statements, put together from their arms when the program starts; values are bound.
@@ -92,8 +93,8 @@ enum SearchSQL {
 
     /// What a candidate shows; see ``CandidateColumns``.
     static let columns = """
-        p.doc_id, g.version, p.passage, p.collection, p.title, p.url, p.text, p.event_time, p.wiki, p.lang, p.type,
-        p.user_name, p.is_bot, g.lineage
+        p.doc_id, g.version, p.passage, p.collection, p.title, p.url, p.text, p.event_time, p.lang, p.wiki, p.type,
+        p.user_name, p.is_bot, p.namespace, p.attributes, g.lineage
         """
 
     /// Conditions on `p`; an absent filter is NULL.
@@ -202,10 +203,10 @@ struct SearchRow {
         let version = try row.int64(1)
         guard !row.isNull(2) else { return SearchRow(generation: generation, indexVersion: version, candidate: nil) }
         var candidate = try CandidateColumns.decode(row, from: 2)
-        if let score = try row.doubleOrNil(16), let place = try row.int64OrNil(17) {
+        if let score = try row.doubleOrNil(18), let place = try row.int64OrNil(19) {
             candidate.vector = ArmPlace(rank: Int(place), score: score)
         }
-        if let score = try row.doubleOrNil(18), let place = try row.int64OrNil(19) {
+        if let score = try row.doubleOrNil(20), let place = try row.int64OrNil(21) {
             candidate.lexical = ArmPlace(rank: Int(place), score: score)
         }
         return SearchRow(generation: generation, indexVersion: version, candidate: candidate)
@@ -219,8 +220,29 @@ enum CandidateColumns {
             docID: try row.text(first), version: try row.int64(first + 1), passage: try row.int32(first + 2),
             collection: try row.text(first + 3), title: try row.text(first + 4), url: try row.text(first + 5),
             text: try row.text(first + 6), eventTimeMilliseconds: try row.timestampMilliseconds(first + 7),
-            wiki: try row.text(first + 8), language: try row.text(first + 9), type: try row.text(first + 10),
-            user: try row.text(first + 11), isBot: try row.bool(first + 12), lineageJSON: try row.json(first + 13),
-            vector: nil, lexical: nil)
+            language: try row.text(first + 8), attributes: try attributes(row, from: first + 9),
+            lineageJSON: try row.json(first + 15), vector: nil, lexical: nil)
+    }
+
+    /// Those in columns and the others.
+    private static func attributes(
+        _ row: borrowing PostgresRow, from first: Int
+    ) throws(PostgresError) -> AttributeList {
+        let json = try row.json(first + 5)
+        var attributes = AttributeList()
+        // Most rows have few others, or none.
+        if json.count > 2 {
+            guard let others = json.withUnsafeBytes({ try? AttributeList(json: $0) }) else {
+                throw PostgresError(
+                    kind: .decode, operation: "read attributes", server: "index", message: "no JSON object")
+            }
+            attributes = others
+        }
+        for (place, name) in [AttributeName.wiki, .type, .user].enumerated() {
+            if let text = try row.textOrNil(first + place) { attributes.set(name, .string(text)) }
+        }
+        if !row.isNull(first + 3) { attributes.set(.isBot, .bool(try row.bool(first + 3))) }
+        if let namespace = try row.int64OrNil(first + 4) { attributes.set(.namespace, .integer(namespace)) }
+        return attributes
     }
 }

@@ -199,18 +199,21 @@ struct ReadDocument: PostgresStatement {
     static let sql = """
         SELECT g.generation, (SELECT coalesce(max(version), 0) FROM index_versions), g.version, g.logic_version,
             g.lineage, g.source_topic, g.source_partition, g.source_offset, g.from_version, p.passage, p.text,
-            p.text_hash, p.content_hash, p.model, p.embedding IS NOT NULL
+            p.text_hash, p.content_hash, p.model, p.embedding IS NOT NULL, p.tenant, p.collection
         FROM passages p
         JOIN generation_passages g ON g.passage_id = p.id
             AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL
-        WHERE p.doc_id = $1 ORDER BY p.passage
+        WHERE p.doc_id = $1 AND ($3::text IS NULL OR p.collection = $3)
+        ORDER BY p.tenant, p.collection, p.passage
         """
-    static let parameterTypes: [PostgresType] = [.text, .int8]
+    static let parameterTypes: [PostgresType] = [.text, .int8, .text]
     let docID: String
+    let collection: String?
     let generation: Int64?
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(IndexText.clean(docID))
         parameters.append(generation)
+        parameters.append(collection.map { IndexText.clean($0) })
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> TraceRow {
         TraceRow(
@@ -218,6 +221,7 @@ struct ReadDocument: PostgresStatement {
             logicVersion: try row.text(3), lineageJSON: try row.json(4), sourceTopic: try row.text(5),
             sourcePartition: try row.int32(6), sourceOffset: try row.int64(7), fromVersion: try row.int64(8),
             passage: try row.int32(9), text: try row.text(10), textHash: try row.text(11),
-            contentHash: try row.text(12), model: try row.text(13), hasVector: try row.bool(14))
+            contentHash: try row.text(12), model: try row.text(13), hasVector: try row.bool(14),
+            tenant: try row.text(15), collection: try row.text(16))
     }
 }

@@ -23,6 +23,8 @@ package struct TraceRow: Sendable, Equatable {
     /// Empty where nothing was embedded.
     package var model: String
     package var hasVector: Bool
+    package var tenant: String
+    package var collection: String
 }
 
 /// Reads the index for the API.
@@ -139,13 +141,16 @@ package final class SearchStore: RetrievalStore {
     }
 
     /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
+    ///
+    /// - Parameter collection: nil for all, each of which may have a document of that id: theirs then come one behind the other.
     package func document(
-        id: String, generation: Int64? = nil, timeoutMilliseconds: Int
+        id: String, collection: String? = nil, generation: Int64? = nil, timeoutMilliseconds: Int
     ) throws(IndexError) -> [TraceRow] {
         // Postgres' text cannot hold U+0000, so no document has such an id.
         guard !id.utf8.contains(0) else { return [] }
         return try connection.run(
-            ReadDocument(docID: id, generation: generation), timeoutMilliseconds: timeoutMilliseconds)
+            ReadDocument(docID: id, collection: collection, generation: generation),
+            timeoutMilliseconds: timeoutMilliseconds)
     }
 
     private func exact(

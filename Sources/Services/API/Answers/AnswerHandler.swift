@@ -150,6 +150,8 @@ extension SearchAPI {
             writer.beginObject()
             writer.key("doc_id")
             writer.string(hit.candidate.docID)
+            writer.key("collection")
+            writer.string(hit.candidate.collection)
             writer.key("version")
             writer.integer(hit.candidate.version)
             writer.key("passage")

@@ -14,7 +14,7 @@ extension SearchAPI {
 
     /// `GET /events/recent`: events that became Gold and are searchable, newest first.
     func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let (filter, narrowing) = try input.feed.checked().split
+        let (filter, narrowing) = try input.feed.checked(configuration.collections.declared).split
         let query = RecentQuery(
             limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filter: filter,
             generation: input.cursor?.generation,

@@ -46,34 +46,52 @@ struct AttributeTestInput: Sendable {
             }
         })
 
-    /// - Parameter declared: what the tests' attributes are.
-    static func form(_ declared: DeclaredAttributes) -> Form<AttributeTest> {
-        Form<AttributeTestInput>.object(
-            AttributeTestInput(),
-            [
-                Field(
-                    "attribute", \.attribute, .string(1...AttributeName.bytesMax),
-                    "Such as `wiki`, `namespace`, `event_time`.", example: .string("namespace"), isRequired: true),
-                Field(
-                    "one_of", \.oneOf,
-                    Form<[JSONValue]>.list(of: value, countMax: FilterLimits.valuesMax).optional,
-                    "It has one of these values."),
-                Field("equals", \.equals, value.optional, "It has this value."),
-                Field("between", \.between, Ends.form.optional, "It is from `from` on and below `to`."),
-                Field("absent", \.absent, Form<Bool>.bool.optional, "True: the document does not have it."),
-            ], "One test of one attribute: one of `one_of`, `equals`, `between`, `absent`."
-        ).converted { input, reading in input.test(declared, &reading) }.named("AttributeTest")
+    /// What the values must be depends on the attribute, and is checked by ``test(_:in:_:)``.
+    static let form = Form<AttributeTestInput>.object(
+        AttributeTestInput(),
+        [
+            Field(
+                "attribute", \.attribute, .string(1...AttributeName.bytesMax),
+                "Such as `wiki`, `namespace`, `event_time`.", example: .string("namespace"), isRequired: true),
+            Field(
+                "one_of", \.oneOf,
+                Form<[JSONValue]>.list(of: value, countMax: FilterLimits.valuesMax).optional,
+                "It has one of these values."),
+            Field("equals", \.equals, value.optional, "It has this value."),
+            Field("between", \.between, Ends.form.optional, "It is from `from` on and below `to`."),
+            Field("absent", \.absent, Form<Bool>.bool.optional, "True: the document does not have it."),
+        ], "One test of one attribute: one of `one_of`, `equals`, `between`, `absent`."
+    ).named("AttributeTest")
+
+    /// The collections that a test of `collection` leaves; nil where it is no such test.
+    var collections: [String]? {
+        guard attribute == AttributeName.collection.text else { return nil }
+        return (oneOf ?? equals.map { [$0] })?.compactMap(\.string)
     }
 
-    private func test(_ declared: DeclaredAttributes, _ reading: inout InputReading) -> AttributeTest? {
+    /// What is asked; nil with faults noted where it cannot be asked.
+    ///
+    /// - Parameters:
+    ///   - declared: what the attributes are.
+    ///   - scope: the collections that are asked; nil for all.
+    func test(
+        _ declared: DeclaredAttributes, in scope: [String]?, _ reading: inout InputReading
+    ) -> AttributeTest? {
         guard let name = AttributeName(attribute) else {
             reading.fault(
                 "attribute_name", "must be \(AttributeName.grammar)", at: [.name("attribute")],
                 input: .string(attribute))
             return nil
         }
-        let declaration = declared.declarations[name]
-        guard declaration?.isFilterable ?? true else {
+        let declarations = declared.declarations(of: name, in: scope)
+        guard !declarations.isEmpty else {
+            reading.fault(
+                "attribute_unknown", "is an attribute that no collection asked for declares", at: [.name("attribute")],
+                input: .string(attribute))
+            return nil
+        }
+        let types = declarations.filter(\.isFilterable).map(\.type)
+        guard !types.isEmpty else {
             reading.fault(
                 "attribute_not_filterable", "cannot be filtered by, as its collection declares",
                 at: [.name("attribute")],
@@ -87,7 +105,7 @@ struct AttributeTestInput: Sendable {
                 "must have one of one_of, equals, between and absent, has \(given)", input: .string(attribute))
             return nil
         }
-        guard let condition = condition(as: declaration?.type, &reading) else { return nil }
+        guard let condition = condition(as: types, &reading) else { return nil }
         do throws(FilterFault) {
             let test = try AttributeTest(name, condition).normal()
             if test.isNever {
@@ -102,25 +120,23 @@ struct AttributeTestInput: Sendable {
         }
     }
 
-    private func condition(as type: AttributeType?, _ reading: inout InputReading) -> AttributeTest.Condition? {
+    private func condition(as types: [AttributeType], _ reading: inout InputReading) -> AttributeTest.Condition? {
         if let oneOf {
             guard !oneOf.isEmpty else {
                 reading.fault("too_short", "must hold at least one value", at: [.name("one_of")])
                 return nil
             }
-            var values: [AttributeValue] = []
-            for (index, value) in oneOf.enumerated() {
-                guard let value = Self.value(value, as: type, at: [.name("one_of"), .index(index)], &reading) else {
-                    continue
-                }
-                values.append(value)
+            let faults = reading.faults.count
+            let values = oneOf.enumerated().flatMap { index, value in
+                Self.values(value, as: types, at: [.name("one_of"), .index(index)], &reading)
             }
-            return values.count == oneOf.count ? .oneOf(values) : nil
+            return reading.faults.count == faults ? .oneOf(values) : nil
         }
         if let equals {
-            return Self.value(equals, as: type, at: [.name("equals")], &reading).map { .oneOf([$0]) }
+            let values = Self.values(equals, as: types, at: [.name("equals")], &reading)
+            return values.isEmpty ? nil : .oneOf(values)
         }
-        if let between { return Self.condition(between, as: type, &reading) }
+        if let between { return Self.condition(between, as: types, &reading) }
         guard absent == true else {
             reading.fault(
                 "absent_false", "must be true; put the test under must_not for documents that have it",
@@ -131,19 +147,18 @@ struct AttributeTestInput: Sendable {
     }
 
     private static func condition(
-        _ ends: Ends, as type: AttributeType?, _ reading: inout InputReading
+        _ ends: Ends, as types: [AttributeType], _ reading: inout InputReading
     ) -> AttributeTest.Condition? {
         var found: [String: AttributeValue] = [:]
         for (name, end) in [("from", ends.from), ("to", ends.to)] {
             guard let end else { continue }
             let place: [InputStep] = [.name("between"), .name(name)]
-            guard let value = value(end, as: type, at: place, &reading) else { return nil }
-            if case .string = value {
-                reading.fault("between_type", "must be a number or a time, is a text", at: place, input: end)
-                return nil
-            }
-            if case .bool = value {
-                reading.fault("between_type", "must be a number or a time, is a truth", at: place, input: end)
+            let values = values(end, as: types, at: place, &reading)
+            guard let first = values.first else { return nil }
+            guard let value = values.first(where: { [.integer, .number, .time].contains($0.type) }) else {
+                reading.fault(
+                    "between_type", "must be a number or a time, is a \(first.type == .bool ? "truth" : "text")",
+                    at: place, input: end)
                 return nil
             }
             found[name] = value
@@ -151,37 +166,39 @@ struct AttributeTestInput: Sendable {
         return .between(from: found["from"], to: found["to"])
     }
 
-    /// What a value means for an attribute of that type; of an attribute that nobody declared, what it looks like.
-    private static func value(
-        _ value: JSONValue, as type: AttributeType?, at place: [InputStep], _ reading: inout InputReading
-    ) -> AttributeValue? {
-        let meant: (value: AttributeValue?, fault: String, message: String)
-        switch type {
-        case nil: meant = (guess(value), "scalar_type", "must be a text, a number, true or false")
-        case .string: meant = (value.string.map(AttributeValue.string), "string_type", "must be a string")
-        case .bool: meant = (value.bool.map(AttributeValue.bool), "bool_type", "must be true or false")
-        case .number: meant = (value.double.map(AttributeValue.number), "float_type", "must be a number")
-        case .integer:
-            let whole = value.integer ?? value.double.flatMap { Int64(exactly: $0) }
-            meant = (whole.map(AttributeValue.integer), "int_type", "must be a whole number")
-        case .time:
-            let time = value.string.flatMap { CivilTime.epochMilliseconds($0) }
-            meant = (time.map(AttributeValue.time), "datetime_parsing", Form<Int64>.timeMessage)
-        }
-        guard let found = meant.value else {
-            reading.fault(meant.fault, meant.message, at: place, input: value)
-            return nil
-        }
-        return found
+    /// What a value means for an attribute of those types, of which there are several where collections declare it differently:
+    /// it then passes for whichever it can be of. None, with a fault noted, where it can be of none.
+    private static func values(
+        _ value: JSONValue, as types: [AttributeType], at place: [InputStep], _ reading: inout InputReading
+    ) -> [AttributeValue] {
+        let found = types.compactMap { Self.value(value, as: $0) }
+        guard found.isEmpty else { return found }
+        let (type, message) = types.count == 1 ? Self.fault(types[0]) : ("attribute_type", Self.message(types))
+        reading.fault(type, message, at: place, input: value)
+        return []
     }
 
-    private static func guess(_ value: JSONValue) -> AttributeValue? {
-        switch value {
-        case .string(let text): .string(text)
-        case .integer(let number): .integer(number)
-        case .double(let number): .number(number)
-        case .bool(let flag): .bool(flag)
-        case .null, .array, .object: nil
+    private static func value(_ value: JSONValue, as type: AttributeType) -> AttributeValue? {
+        switch type {
+        case .string: value.string.map(AttributeValue.string)
+        case .bool: value.bool.map(AttributeValue.bool)
+        case .number: value.double.map(AttributeValue.number)
+        case .integer: (value.integer ?? value.double.flatMap { Int64(exactly: $0) }).map(AttributeValue.integer)
+        case .time: value.string.flatMap { CivilTime.epochMilliseconds($0) }.map(AttributeValue.time)
         }
+    }
+
+    private static func fault(_ type: AttributeType) -> (type: String, message: String) {
+        switch type {
+        case .string: ("string_type", "must be a string")
+        case .bool: ("bool_type", "must be true or false")
+        case .number: ("float_type", "must be a number")
+        case .integer: ("int_type", "must be a whole number")
+        case .time: ("datetime_parsing", Form<Int64>.timeMessage)
+        }
+    }
+
+    private static func message(_ types: [AttributeType]) -> String {
+        "must be one of: \(types.map(\.rawValue).joined(separator: ", ")), as the collections declare it"
     }
 }

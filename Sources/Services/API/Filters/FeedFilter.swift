@@ -50,7 +50,7 @@ struct FeedInput: Sendable {
     var collection: String?
     var text: String?
     /// The general form.
-    var filter: Filter?
+    var filter: FilterInput?
 
     /// Numbers of namespaces; MediaWiki's go from -2 to some thousands.
     private static let namespaceRange = -1_000_000...1_000_000
@@ -63,7 +63,7 @@ struct FeedInput: Sendable {
         languages: any WritableKeyPath<Root, [String]> & Sendable,
         types: any WritableKeyPath<Root, [String]> & Sendable, namespaces: any WritableKeyPath<Root, [Int]> & Sendable,
         isBot: any WritableKeyPath<Root, Bool?> & Sendable, collection: any WritableKeyPath<Root, String?> & Sendable,
-        text: any WritableKeyPath<Root, String?> & Sendable, filter: any WritableKeyPath<Root, Filter?> & Sendable
+        text: any WritableKeyPath<Root, String?> & Sendable, filter: any WritableKeyPath<Root, FilterInput?> & Sendable
     ) -> [Parameter<Root>] {
         [
             Parameter(.query, "wiki", wikis, words, "Database names such as `enwiki`, with commas."),
@@ -84,9 +84,19 @@ struct FeedInput: Sendable {
         ]
     }
 
-    /// - Parameter formerIsBot: `is_bot` by its former name.
-    /// - Throws: 422 where all of it together is too much.
-    func checked(formerIsBot: Bool? = nil) throws(EndpointError) -> FeedFilter {
+    /// - Parameters:
+    ///   - declared: what the attributes of tests are.
+    ///   - formerIsBot: `is_bot` by its former name.
+    /// - Throws: 422 where a test cannot be asked, or all of it together is too much.
+    func checked(_ declared: DeclaredAttributes, formerIsBot: Bool? = nil) throws(EndpointError) -> FeedFilter {
+        var reading = InputReading()
+        var general: Filter? = .all
+        if let filter {
+            general = reading.at(.name("query")) { reading in
+                reading.at(.name("filter")) { filter.filter(declared, in: collection, &$0) }
+            }
+        }
+        guard let general, reading.faults.isEmpty else { throw .invalid(reading.faults) }
         var tests = FilterInput.tests(
             wikis: wikis, languages: languages, types: types, isBot: isBot ?? formerIsBot)
         if !namespaces.isEmpty {
@@ -94,7 +104,7 @@ struct FeedInput: Sendable {
         }
         if let collection { tests.append(.equals(.collection, .string(collection))) }
         do throws(FilterFault) {
-            return FeedFilter(filter: try (filter ?? .all).adding(must: tests), words: text.map(FoldedText.fold))
+            return FeedFilter(filter: try general.adding(must: tests), words: text.map(FoldedText.fold))
         } catch {
             throw .invalid([
                 InputFault(

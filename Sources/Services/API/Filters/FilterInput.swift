@@ -14,16 +14,16 @@ struct FilterInput: Sendable {
     var from: Int64?
     var to: Int64?
     var collection: String?
-    var must: [AttributeTest]?
-    var mustNot: [AttributeTest]?
+    var must: [AttributeTestInput]?
+    var mustNot: [AttributeTestInput]?
 
     static let word = Form<String>.string(1...FilterLimits.charactersMax)
     static let words = Form<[String]>.oneOrMany(of: word, countMax: FilterLimits.valuesMax)
-    private static let tests = Form<[AttributeTest]>.list(
-        of: AttributeTestInput.form(.recentChanges), countMax: FilterLimits.testsMax
+    private static let tests = Form<[AttributeTestInput]>.list(
+        of: AttributeTestInput.form, countMax: FilterLimits.testsMax
     ).optional
 
-    /// The filters of a body. Null leaves a member out, as everywhere.
+    /// The filters of a body. Null leaves a member out, as everywhere. ``filter(_:in:_:)`` makes of them what they mean.
     static let form = Form<FilterInput>.object(
         FilterInput(),
         [
@@ -37,9 +37,16 @@ struct FilterInput: Sendable {
             Field("must", \.must, tests, "Documents pass all of these tests."),
             Field("must_not", \.mustNot, tests, "Documents pass none of these tests."),
         ], "Which documents may be returned; both arms apply all of it."
-    ).converted { input, reading in input.filter(&reading) }.named("Filters")
+    ).named("Filters")
 
-    private func filter(_ reading: inout InputReading) -> Filter? {
+    /// What is asked; nil with faults noted where it cannot be asked.
+    ///
+    /// - Parameters:
+    ///   - declared: what the attributes of tests are.
+    ///   - outer: the one collection that the request asks, as far as it says so elsewhere.
+    func filter(
+        _ declared: DeclaredAttributes, in outer: String?, _ reading: inout InputReading
+    ) -> Filter? {
         if let from, let to, from >= to {
             reading.fault(
                 "range_empty", "must be after from (\(CivilTime.rfc3339(from)))", at: [.name("to")],
@@ -47,11 +54,22 @@ struct FilterInput: Sendable {
             return nil
         }
         var tests = Self.tests(wikis: wikis, languages: languages, types: types, isBot: isBot)
-        tests += must ?? []
+        let faults = reading.faults.count
+        let named = (collection ?? outer).map { [$0] } ?? must?.compactMap(\.collections).first
+        func read(_ name: String, _ inputs: [AttributeTestInput]?) -> [AttributeTest] {
+            reading.at(.name(name)) { reading in
+                (inputs ?? []).enumerated().compactMap { index, input in
+                    reading.at(.index(index)) { input.test(declared, in: named, &$0) }
+                }
+            }
+        }
+        tests += read("must", must)
+        let excluded = read("must_not", mustNot)
+        guard reading.faults.count == faults else { return nil }
         do throws(FilterFault) {
             return try Filter(
                 scope: Filter.Scope(collections: collection.map { [$0] }), time: Filter.TimeRange(from: from, to: to),
-                must: tests, mustNot: mustNot ?? [])
+                must: tests, mustNot: excluded)
         } catch {
             reading.fault(error.type, error.message)
             return nil

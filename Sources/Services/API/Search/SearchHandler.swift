@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import HTTPServer
 import Health
+import Records
 import Retrieval
 
 /// What a search found.
@@ -146,20 +147,28 @@ extension JSONWriter {
         endObject()
     }
 
-    /// What filters look at, so that a reader sees why a hit passed them.
+    /// What filters look at, so that a reader sees why a hit passed them. Documents of recent changes have some of their
+    /// attributes as members, too, as they had from the beginning.
     mutating func filterColumns(of candidate: Candidate) {
+        let change = candidate.recentChange
         key("collection")
         string(candidate.collection)
-        key("wiki")
-        string(candidate.wiki)
+        if let change {
+            key("wiki")
+            string(change.wiki)
+        }
         key("lang")
         string(candidate.language)
-        key("type")
-        string(candidate.type)
-        key("user")
-        string(candidate.user)
-        key("is_bot")
-        bool(candidate.isBot)
+        if let change {
+            key("type")
+            string(change.type)
+            key("user")
+            string(change.user)
+            key("is_bot")
+            bool(change.isBot)
+        }
+        key("attributes")
+        candidate.attributes.append(to: &self)
     }
 
     mutating func indexState(_ result: SearchResult) {

@@ -24,17 +24,23 @@ package final class LakeTraceSource: TraceSource {
     /// See ``TraceSource/interruption``.
     package var interruption: Interruption? { store.interruption }
 
-    /// See ``TraceSource/trace(docID:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
+    /// See ``TraceSource/trace(docID:collection:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
     /// problem of the trace.
-    package func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace? {
+    package func trace(
+        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
+    ) throws -> Trace? {
         // A tenth is left to say what was found.
         let limit = Int64(timeoutMilliseconds) * 9 / 10
         reader = LakeReader(
             layout: layout, untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
-        let rows = try store.document(id: docID, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
+        let rows = try store.document(
+            id: docID, collection: collection, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
         guard let first = rows.first else { return nil }
+        let keys = Set(rows.map { [$0.collection, $0.tenant] })
+        guard keys.count == 1 else { throw AmbiguousDocument(collections: keys.map { $0[0] }.sorted()) }
         var trace = Trace(
-            docID: docID, version: first.version, generation: first.generation, indexVersion: first.indexVersion,
+            docID: docID, collection: first.collection, version: first.version, generation: first.generation,
+            indexVersion: first.indexVersion,
             logicVersion: first.logicVersion, qualityFlags: [], rules: [],
             passages: rows.map { row in
                 TracePassage(

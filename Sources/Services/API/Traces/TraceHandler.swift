@@ -9,8 +9,21 @@ extension SearchAPI {
     /// `GET /trace/{doc_id}`: from a document back to the raw event.
     func trace(_ input: TraceInput, _ request: HTTPRequest, deadline: Deadline) async throws -> HTTPResponse {
         let (docID, generation) = (input.docID, input.generation.map(Int64.init))
-        let found = try await traces.run(deadline: deadline) { source, timeout in
-            try source.trace(docID: docID, generation: generation, timeoutMilliseconds: timeout)
+        let collection = input.collection
+        let found: Trace?
+        do {
+            found = try await traces.run(deadline: deadline) { source, timeout in
+                try source.trace(
+                    docID: docID, collection: collection, generation: generation, timeoutMilliseconds: timeout)
+            }
+        } catch let error as AmbiguousDocument {
+            throw EndpointError.invalid([
+                InputFault(
+                    type: "ambiguous", location: [.name("query"), .name("collection")],
+                    message:
+                        "must say which document is meant: \(error.collections.joined(separator: ", ")) have one of "
+                        + "this doc_id")
+            ])
         }
         guard var found else {
             throw APIError(
@@ -31,6 +44,8 @@ extension SearchAPI {
         writer.beginObject()
         writer.key("doc_id")
         writer.string(trace.docID)
+        writer.key("collection")
+        writer.string(trace.collection)
         writer.key("version")
         writer.integer(trace.version)
         writer.key("generation")

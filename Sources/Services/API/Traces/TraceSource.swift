@@ -91,6 +91,7 @@ package struct TracePassage: Sendable {
 /// Everything between a document in the index and the raw event.
 package struct Trace: Sendable {
     package var docID: String
+    package var collection: String
     package var version: Int64
     package var generation: Int64
     package var indexVersion: Int64
@@ -108,11 +109,12 @@ package struct Trace: Sendable {
     package var causes: [String] = []
 
     package init(
-        docID: String, version: Int64, generation: Int64, indexVersion: Int64, logicVersion: String,
+        docID: String, collection: String, version: Int64, generation: Int64, indexVersion: Int64, logicVersion: String,
         qualityFlags: [String], rules: [String], passages: [TracePassage], gold: TraceLine?, silver: TraceLine?,
         bronze: [TraceBronze], problems: [String]
     ) {
         self.docID = docID
+        self.collection = collection
         self.version = version
         self.generation = generation
         self.indexVersion = indexVersion
@@ -127,14 +129,24 @@ package struct Trace: Sendable {
     }
 }
 
+/// Several documents have the id that was asked for.
+package struct AmbiguousDocument: Error, Sendable {
+    /// Their collections, sorted; of several tenants, one may be there twice.
+    package let collections: [String]
+
+    package init(collections: [String]) { self.collections = collections }
+}
+
 /// Follows a document back to its event. Synchronous (it reads files and the index) and tied to one thread; the API
 /// keeps one on a lane of its own, so that a slow disk does not hold up searches.
 package protocol TraceSource: AnyObject {
     /// - Parameters:
+    ///   - collection: nil for whichever has a document of that id.
     ///   - generation: nil is the active one.
     ///   - timeoutMilliseconds: after this long the call gives up and throws.
     /// - Returns: nil where no document of that name is in the index.
-    func trace(docID: String, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace?
+    /// - Throws: ``AmbiguousDocument`` where several are.
+    func trace(docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace?
     /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

@@ -9,6 +9,7 @@ struct Question: Sendable {
     static let options: [ArgumentTable.Option] = [
         .init(name: "--top-k", value: "N", help: "Hits to look at."),
         .init(name: "--mode", value: "MODE", help: "hybrid, vector or lexical."),
+        .init(name: "--collection", value: "NAME", help: "Only this collection."),
         .init(name: "--wiki", value: "NAMES", help: "Only these wikis, such as enwiki,dewiki."),
         .init(name: "--lang", value: "CODES", help: "Only these languages, such as en,de."),
         .init(name: "--type", value: "TYPES", help: "Only these event types, such as edit,new."),
@@ -36,6 +37,9 @@ struct Question: Sendable {
         }
         if let mode = arguments.value("--mode") {
             json.string("mode", mode)
+        }
+        if let collection = arguments.value("--collection") {
+            json.string("collection", collection)
         }
         json.key("filters")
         json.beginObject()

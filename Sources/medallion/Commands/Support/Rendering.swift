@@ -8,7 +8,8 @@ enum Rendering {
         if hits.isEmpty { return "no hits\n\(footer(reply))\n" }
         var lines: [String] = []
         for (index, hit) in hits.enumerated() {
-            lines += ["\(index + 1). \(text(hit, "title"))  [\(text(hit, "wiki")) \(text(hit, "event_time"))]"]
+            let place = text(hit, hit["wiki"] == nil ? "collection" : "wiki")
+            lines += ["\(index + 1). \(text(hit, "title"))  [\(place) \(text(hit, "event_time"))]"]
             let snippet = text(hit, "snippet")
             if !snippet.isEmpty { lines.append("   \(snippet)") }
             lines.append("   \(text(hit, "url"))")
@@ -34,7 +35,9 @@ enum Rendering {
     }
 
     static func trace(_ reply: JSONValue) -> String {
-        var lines = ["document \(text(reply, "doc_id")), generation \(number(reply, "generation"))"]
+        var lines = [
+            "document \(text(reply, "doc_id")) of \(text(reply, "collection")), generation \(number(reply, "generation"))"
+        ]
         for passage in reply["passages"]?.array ?? [] {
             lines.append("passage \(number(passage, "passage")): \(text(passage, "text"))")
         }

@@ -1,6 +1,5 @@
 import Glibc
 package import Records
-package import Retrieval
 import Synchronization
 
 /// A text together with its lower-case form, which is made when a filter first asks for it, once for all of them.

@@ -2,7 +2,6 @@ import Bytes
 import JSONScan
 import Kafka
 import Records
-import Retrieval
 
 /// Follows the sources' topics from their ends on, for those who watch events on their way. Confined to one lane.
 ///

@@ -3,6 +3,7 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import Retrieval
 
 /// What `GET /stream` reads.
 struct StreamInput: Sendable {
@@ -34,8 +35,9 @@ struct StreamInput: Sendable {
                     "The id of the last event that was seen; the stream goes on behind it."),
             ])
 
+    /// - Parameter declared: what the attributes of tests are.
     /// - Throws: 422 where both names of a filter are given and differ, or all filters together are too much.
-    func filter() throws(EndpointError) -> FeedFilter {
+    func filter(_ declared: DeclaredAttributes) throws(EndpointError) -> FeedFilter {
         if let formerIsBot, let isBot = feed.isBot, isBot != formerIsBot {
             throw .invalid([
                 InputFault(
@@ -43,7 +45,7 @@ struct StreamInput: Sendable {
                     message: "is the former name of is_bot, and differs from it", input: .bool(formerIsBot))
             ])
         }
-        return try feed.checked(formerIsBot: formerIsBot)
+        return try feed.checked(declared, formerIsBot: formerIsBot)
     }
 }
 
@@ -53,7 +55,7 @@ extension SearchAPI {
         guard let hub = dependencies.events else {
             throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
         }
-        let filter = try input.filter()
+        let filter = try input.filter(configuration.collections.declared)
         // A stream has no end: without a bound they could hold every connection.
         let open = openStreams.wrappingAdd(1, ordering: .relaxed).newValue
         defer { openStreams.wrappingSubtract(1, ordering: .relaxed) }

@@ -1,6 +1,5 @@
 import Bytes
 package import Records
-package import Retrieval
 import Synchronization
 
 /// A step of an event on its way to being found.

@@ -117,12 +117,12 @@ function row(event) {
   clock.dataset.since = String(isRecorded ? indexedAt : eventTime);
   const lag = isRecorded ? null
     : el("span", { class: "lag", title: "from the event to being searchable" }, `+${span(indexedAt - eventTime)}`);
-  const open = () => openTrace(event.doc_id);
+  const open = () => openTrace(event.doc_id, event.collection);
   return el("li", { class: "row", tabIndex: 0, onclick: open, onkeydown: (key) => { if (key.key === "Enter") open(); } },
-    el("div", { class: "row-head" }, clock, el("span", { class: `tag tag-${event.type === "new" ? "new" : "edit"}` }, event.type),
-      foreign(event.title, "bdi", "row-title"), el("span", { class: "space" }), el("span", { class: "wiki" }, event.wiki)),
+    el("div", { class: "row-head" }, clock, el("span", { class: `tag tag-${event.type === "new" ? "new" : "edit"}` }, event.type ?? event.collection),
+      foreign(event.title, "bdi", "row-title"), el("span", { class: "space" }), el("span", { class: "wiki" }, event.wiki ?? "")),
     foreign(withoutTitle(event), "div", "row-text"),
-    el("div", { class: "row-foot faint" }, foreign(event.user), event.is_bot ? el("span", { class: "tag" }, "bot") : null, lag));
+    el("div", { class: "row-foot faint" }, foreign(event.user ?? ""), event.is_bot ? el("span", { class: "tag" }, "bot") : null, lag));
 }
 
 /** Most texts begin with the title, which the row shows already. */

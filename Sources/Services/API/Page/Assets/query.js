@@ -116,16 +116,22 @@ function appendHits(hits, reply, body) {
 
 function hitRow(hit, best) {
   return el("li", { class: "hit" },
-    el("div", { class: "hit-head" }, link(hit.url, hit.title || hit.doc_id), el("span", { class: "space" }), traceButton(hit.doc_id)),
+    el("div", { class: "hit-head" }, link(hit.url, hit.title || hit.doc_id), el("span", { class: "space" }), traceButton(hit)),
     foreign(hit.snippet, "p", "snippet"),
     el("div", { class: "hit-foot" }, meta(hit), el("span", { class: "space" }),
       score("vector", hit.scores.vector, best.vector), score("lexical", hit.scores.lexical, best.lexical),
       score("fused", hit.scores.fused, best.fused)));
 }
 
+/** What tells where a hit is from: of a recent change its wiki and user, else its collection. */
+function origin(hit) {
+  if (hit.wiki === undefined) return [el("span", { class: "tag" }, hit.collection)];
+  return [el("span", { class: "tag" }, hit.type), " ", hit.wiki, " · ", foreign(hit.user), hit.is_bot ? " (bot)" : ""];
+}
+
 function meta(hit) {
   return el("span", { class: "faint" },
-    el("span", { class: "tag" }, hit.type), " ", hit.wiki, " · ", foreign(hit.user), hit.is_bot ? " (bot)" : "", " · ",
+    ...origin(hit), " · ",
     el("time", { dateTime: hit.event_time }, hit.event_time.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC")));
 }
 
@@ -138,8 +144,8 @@ function score(name, value, best) {
     name, " ", value.toFixed(digits), el("span", { class: "score-box" }, bar));
 }
 
-function traceButton(docID) {
-  return el("button", { class: "small", type: "button", title: "From here back to the raw event", onclick: () => openTrace(docID) }, "Trace");
+function traceButton(hit) {
+  return el("button", { class: "small", type: "button", title: "From here back to the raw event", onclick: () => openTrace(hit.doc_id, hit.collection) }, "Trace");
 }
 
 function showAnswer(reply) {
@@ -149,7 +155,7 @@ function showAnswer(reply) {
       const citation = reply.citations.find((one) => one.n === number);
       return el("button", {
         class: "cite", type: "button", title: citation?.title ?? "", "aria-label": `Trace of citation ${number}`,
-        onclick: () => { if (citation) openTrace(citation.doc_id); },
+        onclick: () => { if (citation) openTrace(citation.doc_id, citation.collection); },
       }, String(number));
     });
     text.append(el("p", {}, foreign(sentence.text), " ", marks));
@@ -158,7 +164,7 @@ function showAnswer(reply) {
   for (const citation of reply.citations) {
     list.append(el("li", { class: "hit" },
       el("div", { class: "hit-head" }, el("span", { class: "cite" }, String(citation.n)), " ", link(citation.url, citation.title || citation.doc_id),
-        el("span", { class: "space" }), traceButton(citation.doc_id)),
+        el("span", { class: "space" }), traceButton(citation)),
       foreign(citation.snippet, "p", "snippet"), el("div", { class: "hit-foot" }, meta(citation))));
   }
   const support = reply.debug?.support;

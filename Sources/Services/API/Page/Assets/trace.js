@@ -18,11 +18,12 @@ function closeTrace() {
 }
 
 /** Opens the panel with everything between a document and its raw event. */
-export async function openTrace(docID) {
+export async function openTrace(docID, collection = "") {
   if (panel.hidden) openedFrom = document.activeElement;
-  wanted = docID;
+  const scope = collection ? `?collection=${encodeURIComponent(collection)}` : "";
+  const path = `/trace/${encodeURIComponent(docID)}${scope}`;
+  wanted = path;
   panel.hidden = false;
-  const path = `/trace/${encodeURIComponent(docID)}`;
   byId("trace-json").href = path;
   // A link sends no key.
   byId("trace-json").hidden = savedKey() !== "";
@@ -31,11 +32,11 @@ export async function openTrace(docID) {
   byId("trace-close").focus();
   try {
     const trace = await api(path);
-    if (wanted !== docID) return;
+    if (wanted !== path) return;
     history.replaceState(null, "", `#trace=${encodeURIComponent(docID)}`);
     show(trace);
   } catch (error) {
-    if (wanted === docID) body.replaceChildren(failure(error));
+    if (wanted === path) body.replaceChildren(failure(error));
   }
 }
 

@@ -1,0 +1,194 @@
+import Bytes
+
+extension GoldLine {
+    /// Where a source's documents are found.
+    package struct Destination: Sendable {
+        package let tenant: TenantID
+        /// The name that stands on the line.
+        package let collection: String
+
+        package init(tenant: TenantID = .standard, collection: String) {
+            self.tenant = tenant
+            self.collection = collection
+        }
+
+        fileprivate var room: Int { JSONText.bytesPerByteMax * (tenant.text.utf8.count + collection.utf8.count) }
+
+        /// The tenant is named only where it is not the standard one.
+        fileprivate func append(to writer: inout LineWriter) {
+            if tenant != .standard { writer.string(",\"tenant\":", tenant.text) }
+            writer.string(",\"collection\":", collection)
+        }
+    }
+
+    /// Where the attributes of a recent change stand.
+    package enum RecentChangeShape: Sendable {
+        /// As members of the line, as transform versions 1 and 2 have it.
+        case topLevel
+        /// In `attributes`, as for every other document.
+        case attributes
+    }
+
+    /// Appends the Gold line of a change with its line feed. What Silver has already escaped is copied from there.
+    ///
+    /// - Parameters:
+    ///   - silver: the text that the change's Silver line was appended to.
+    ///   - written: where in it that line stands.
+    ///   - text: what is embedded and searched.
+    ///   - lang: ISO 639 code.
+    ///   - digest: storage for one.
+    package static func append(
+        _ change: SilverLine.RecentChange, silver: [UInt8], _ written: SilverLine.Written, to destination: Destination,
+        shape: RecentChangeShape, text: [UInt8], lang: [UInt8], digest: inout [UInt8],
+        hasher: inout some ContentHasher & ~Copyable, output: inout [UInt8]
+    ) throws {
+        digest.removeAll(keepingCapacity: true)
+        try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
+        let room =
+            SilverLine.frameBytes + silver.count - written.start + 2 * digest.count + destination.room
+            + JSONText.bytesPerByteMax * text.count
+        try silver.withUnsafeBytes { lines in
+            let line = UnsafeRawBufferPointer(rebasing: lines[written.start...])
+            try output.appendLine(upTo: room) { writer in
+                func repeated(_ prefix: StaticString, _ member: Range<Int>) {
+                    writer.bytes(prefix, UnsafeRawBufferPointer(rebasing: line[member]))
+                }
+                repeated("{\"doc_id\":", written.eventID)
+                writer.literal(",\"version\":1")
+                switch shape {
+                case .topLevel:
+                    destination.append(to: &writer)
+                    writer.literal(",\"attributes\":{}")
+                    repeated(",\"type\":", written.type)
+                    writer.integerOrNull(",\"namespace\":", change.namespace)
+                    repeated(",\"user\":", written.user)
+                    writer.bool(",\"is_bot\":", change.isBot)
+                case .attributes:
+                    writer.literal(",\"operation\":\"put\"")
+                    destination.append(to: &writer)
+                    repeated(",\"attributes\":{\"wiki\":", written.wiki)
+                    repeated(",\"domain\":", written.domain)
+                    repeated(",\"type\":", written.type)
+                    if let namespace = change.namespace { writer.integer(",\"namespace\":", namespace) }
+                    repeated(",\"user\":", written.user)
+                    writer.bool(",\"is_bot\":", change.isBot)
+                    writer.bool(",\"is_minor\":", change.isMinor)
+                    // What a new page has is not a difference between two lengths.
+                    if change.lengthOld != nil, let delta = change.delta { writer.integer(",\"delta\":", delta) }
+                    writer.literal("}")
+                }
+                writer.string(",\"text\":", text)
+                repeated(",\"event_time\":", written.eventTime)
+                repeated(",\"title\":", written.title)
+                repeated(",\"url\":", written.pageURL)
+                writer.string(",\"lang\":", lang)
+                if case .topLevel = shape { repeated(",\"wiki\":", written.wiki) }
+                repeated("", written.flags)
+                try appendHashes(to: &writer, digest: &digest, hasher: &hasher)
+                repeated("", written.lineage)
+            }
+        }
+    }
+
+    /// A document as its logic hands it over. All texts are UTF-8, not escaped, and the lent ones valid for the call.
+    package struct Content {
+        package let docID: [UInt8]
+        package let version: Int64
+        package let operation: GoldOperation
+        /// The members of `attributes` as JSON, with commas between them.
+        package let attributes: [UInt8]
+        /// What is embedded and searched.
+        package let text: [UInt8]
+        /// Milliseconds since 1970.
+        package let eventTimeMilliseconds: Int64
+        package let title: UnsafeBufferPointer<UInt8>
+        package let url: UnsafeBufferPointer<UInt8>
+        /// Empty where it is not known.
+        package let lang: UnsafeBufferPointer<UInt8>
+        package let qualityFlags: [String]
+
+        package init(
+            docID: [UInt8], version: Int64, operation: GoldOperation, attributes: [UInt8], text: [UInt8],
+            eventTimeMilliseconds: Int64, title: UnsafeBufferPointer<UInt8>, url: UnsafeBufferPointer<UInt8>,
+            lang: UnsafeBufferPointer<UInt8>, qualityFlags: [String]
+        ) {
+            self.docID = docID
+            self.version = version
+            self.operation = operation
+            self.attributes = attributes
+            self.text = text
+            self.eventTimeMilliseconds = eventTimeMilliseconds
+            self.title = title
+            self.url = url
+            self.lang = lang
+            self.qualityFlags = qualityFlags
+        }
+
+        fileprivate var room: Int {
+            let texts =
+                docID.count + text.count + title.count + url.count + lang.count
+                + qualityFlags.reduce(0) { $0 + $1.utf8.count + 3 }
+            return SilverLine.frameBytes + attributes.count + JSONText.bytesPerByteMax * texts
+        }
+    }
+
+    /// Appends the Gold line of a document with its line feed.
+    ///
+    /// - Parameters:
+    ///   - digest: storage for one.
+    ///   - lineage: writes the last member with the comma before it, and the line's end; `lineageRoom` bytes at most.
+    package static func append(
+        _ content: Content, to destination: Destination, digest: inout [UInt8],
+        hasher: inout some ContentHasher & ~Copyable, output: inout [UInt8], lineageRoom: Int,
+        lineage: (inout LineWriter) -> Void
+    ) throws {
+        digest.removeAll(keepingCapacity: true)
+        try content.text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
+        let room = content.room + destination.room + 2 * digest.count + lineageRoom
+        try output.appendLine(upTo: room) { writer in
+            writer.string("{\"doc_id\":", content.docID)
+            writer.integer(",\"version\":", content.version)
+            writer.literal(content.operation == .delete ? ",\"operation\":\"delete\"" : ",\"operation\":\"put\"")
+            destination.append(to: &writer)
+            writer.literal(",\"attributes\":{")
+            writer.bytes(content.attributes)
+            writer.literal("}")
+            writer.string(",\"text\":", content.text)
+            writer.time(",\"event_time\":", content.eventTimeMilliseconds)
+            writer.string(",\"title\":", content.title)
+            writer.string(",\"url\":", content.url)
+            if content.lang.isEmpty {
+                writer.literal(",\"lang\":\"und\"")
+            } else {
+                writer.string(",\"lang\":", content.lang)
+            }
+            writer.literal(",\"quality_flags\":[")
+            var separator: StaticString = ""
+            for flag in content.qualityFlags {
+                writer.string(separator, flag)
+                separator = ","
+            }
+            writer.literal("]")
+            try appendHashes(to: &writer, digest: &digest, hasher: &hasher)
+            lineage(&writer)
+        }
+    }
+
+    /// Appends both hashes.
+    ///
+    /// - Parameter digest: the text's; afterwards the content's.
+    private static func appendHashes(
+        to writer: inout LineWriter, digest: inout [UInt8], hasher: inout some ContentHasher & ~Copyable
+    ) throws {
+        writer.literal(",\"text_hash\":\"")
+        writer.bytes(digest)
+        // The content hash covers the line so far as an object of its own: all but itself and lineage.
+        writer.literal("\"}")
+        digest.removeAll(keepingCapacity: true)
+        try hasher.appendHexDigest(of: writer.written, to: &digest)
+        writer.removeLast()
+        writer.literal(",\"content_hash\":\"")
+        writer.bytes(digest)
+        writer.literal("\"")
+    }
+}

@@ -1,0 +1,113 @@
+package import Records
+import Synchronization
+
+/// A collection with what its documents may be asked for.
+package struct CollectionAttributes: Sendable, Equatable {
+    package let name: CollectionName
+    package let attributes: [AttributeDeclaration]
+
+    package init(name: CollectionName, attributes: [AttributeDeclaration]) {
+        self.name = name
+        self.attributes = attributes
+    }
+}
+
+/// What is declared of attributes, by their names.
+package struct DeclaredAttributes: Sendable {
+    private let collections: [String: [AttributeName: AttributeDeclaration]]
+
+    /// What every document has.
+    package static let common = [
+        AttributeDeclaration(.collection, .string), AttributeDeclaration(.eventTime, .time),
+        AttributeDeclaration(.lang, .string),
+    ]
+
+    /// Of two collections of one name the attributes of both count.
+    package init(_ collections: [CollectionAttributes]) {
+        var all: [String: [AttributeName: AttributeDeclaration]] = [:]
+        for collection in collections {
+            for attribute in collection.attributes {
+                all[collection.name.text, default: [:]][attribute.name] = attribute
+            }
+        }
+        self.collections = all
+    }
+
+    /// How an attribute is declared, each type once: by those of some collections that are known, or by all. Collections may
+    /// declare it differently, so that there may be several; none where nobody declares it.
+    package func declarations(of name: AttributeName, in scope: [String]? = nil) -> [AttributeDeclaration] {
+        if let common = Self.common.first(where: { $0.name == name }) { return [common] }
+        let known = scope.map { scope in collections.filter { scope.contains($0.key) } } ?? collections
+        var found: [AttributeType: AttributeDeclaration] = [:]
+        for collection in (known.isEmpty ? collections : known).values {
+            guard let declared = collection[name] else { continue }
+            // What one of them lets be asked may be asked.
+            if found[declared.type].map({ !$0.isFilterable }) ?? true { found[declared.type] = declared }
+        }
+        return found.values.sorted { $0.type.rawValue < $1.type.rawValue }
+    }
+}
+
+/// The collections that a process knows. Their declarations may be read anew while it runs.
+package final class CollectionCatalog: Sendable {
+    private let state: Mutex<DeclaredAttributes>
+
+    package init(_ collections: [CollectionAttributes]) {
+        state = Mutex(DeclaredAttributes(collections))
+    }
+
+    /// Of one collection of recent changes.
+    package static func recentChanges(_ name: String = "wikimedia.recentchange") -> CollectionCatalog {
+        let name = CollectionName(name)
+        return CollectionCatalog(
+            name.map { [CollectionAttributes(name: $0, attributes: CollectionAttributes.ofRecentChanges)] } ?? [])
+    }
+
+    /// What is declared now.
+    package var declared: DeclaredAttributes { state.withLock { $0 } }
+
+    /// From now on these are the collections.
+    package func replace(with collections: [CollectionAttributes]) {
+        let declared = DeclaredAttributes(collections)
+        state.withLock { $0 = declared }
+    }
+}
+
+extension CollectionAttributes {
+    /// What documents made of changes of Wikimedia's wikis have; their logic brings it along.
+    package static let ofRecentChanges: [AttributeDeclaration] = [
+        AttributeDeclaration(.wiki, .string), AttributeDeclaration(.domain, .string),
+        AttributeDeclaration(.type, .string), AttributeDeclaration(.namespace, .integer),
+        AttributeDeclaration(.user, .string), AttributeDeclaration(.isBot, .bool),
+        AttributeDeclaration(.isMinor, .bool), AttributeDeclaration(.delta, .integer),
+    ]
+}
+
+extension Candidate: FilterSubject {
+    package func value(of attribute: AttributeName) -> AttributeValue? {
+        if attribute == .collection { return .string(collection) }
+        if attribute == .eventTime { return .time(eventTimeMilliseconds) }
+        if attribute == .lang { return .string(language) }
+        return attributes.value(of: attribute)
+    }
+}
+
+extension Candidate {
+    /// What replies have shown of recent changes from the beginning.
+    package struct RecentChange: Sendable {
+        package let wiki: String
+        package let type: String
+        package let user: String
+        package let isBot: Bool
+    }
+
+    /// Nil where it is no document of recent changes, all of which have these.
+    package var recentChange: RecentChange? {
+        guard case .string(let wiki)? = attributes.value(of: .wiki),
+            case .string(let type)? = attributes.value(of: .type),
+            case .string(let user)? = attributes.value(of: .user),
+            case .bool(let isBot)? = attributes.value(of: .isBot)
+        else { return nil }
+        return RecentChange(wiki: wiki, type: type, user: user, isBot: isBot)
+    }
+}
