@@ -16,6 +16,7 @@ import Synchronization
 package final class IndexLagProbe: Sendable {
     private let kafka: KafkaConfiguration
     private let topic: String
+    private let sharesIndex: @Sendable () -> Bool
     private let state: Mutex<State>
     private let ends: EmptyEnds
 
@@ -32,15 +33,18 @@ package final class IndexLagProbe: Sendable {
     /// - Parameters:
     ///   - database: of a migrated database.
     ///   - topic: of raw events.
+    ///   - sharesIndex: whether the index is made of other topics, too: then one that it knows nothing of may be new.
     ///   - stillMilliseconds: how long nothing moves before a log's end is examined.
     ///   - examine: finds out up to where a log holds nothing to read from an offset on; nil where it holds something, or
     ///     where that cannot be told. Called on a thread of its own.
     package init(
-        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String, stillMilliseconds: Int64 = 2_000,
-        examine: (@Sendable (TopicPartition, Int64) -> Int64?)? = nil
+        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String,
+        sharesIndex: @escaping @Sendable () -> Bool = { false },
+        stillMilliseconds: Int64 = 2_000, examine: (@Sendable (TopicPartition, Int64) -> Int64?)? = nil
     ) {
         self.kafka = kafka
         self.topic = topic
+        self.sharesIndex = sharesIndex
         state = Mutex(State(store: ProgressStore(configuration: database)))
         ends = EmptyEnds(
             topic: topic, stillMilliseconds: stillMilliseconds, examine: examine ?? EmptyEnds.examination(kafka))
@@ -63,7 +67,7 @@ package final class IndexLagProbe: Sendable {
             return IndexLook(
                 generation: progress.generation, indexVersion: progress.indexVersion,
                 indexedAtMilliseconds: progress.indexedAtMilliseconds, places: places, atMilliseconds: begun,
-                doubt: Self.doubt(found, progress))
+                doubt: doubt(found, progress))
         }
         for (partition, place) in look.places.sorted(by: { $0.key < $1.key }) {
             look.places[partition]?.emptyUpTo = ends.emptyUpTo(partition, place)
@@ -90,12 +94,12 @@ package final class IndexLagProbe: Sendable {
     }
 
     /// Why what was found says nothing of the index: it was made from what is not there, or from something else.
-    private static func doubt(_ found: [Int32]?, _ progress: IndexProgress) -> String? {
+    private func doubt(_ found: [Int32]?, _ progress: IndexProgress) -> String? {
         guard let found else { return "the source topic does not exist" }
         if let missing = progress.nextOffsets.keys.filter({ !found.contains($0) }).min() {
             return "the index was made from topic partition \(missing) too, which the source topic does not have"
         }
-        if progress.nextOffsets.isEmpty, progress.isOfOtherTopic {
+        if !sharesIndex(), progress.nextOffsets.isEmpty, progress.isOfOtherTopic {
             return "the index was made from another topic than KAFKA_TOPIC says"
         }
         return nil

@@ -6,7 +6,6 @@ import EventLoop
 import Glibc
 import HTTPServer
 import Health
-import Indexer
 import Kafka
 import Lake
 import Metering
@@ -19,39 +18,19 @@ import Synchronization
 import Telemetry
 
 extension Platform {
-    /// The indexer, made once database and model are there.
-    ///
-    /// - Parameters:
-    ///   - health: where it shows what it waits for.
-    ///   - isRequired: whether this process is there for nothing else.
-    func indexerService(health: HealthRegistry, isRequired: Bool) -> any Service {
-        health.expect("indexer", isRequired: isRequired)
-        return DeferredService(name: "indexer") { [self] in
-            var configuration = IndexerConfiguration(
-                kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
-            configuration.expiredOffsets = settings.expiredOffsets
-            configuration.assignment = settings.assignment
-            configuration.groupID = "\(settings.kafkaGroup)-index"
-            configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
-            configuration.answers = AnswerBounds(settings)
-            let indexer = Indexer(
-                configuration: configuration, embedder: try embedder(), metrics: context.metrics,
-                logger: context.logger.scoped("indexer"))
-            register(indexer, in: health, isRequired: isRequired)
-            return indexer
-        }
-    }
-
     /// The HTTP API, made once database and model are there.
     ///
     /// - Parameters:
+    ///   - declarations: whose documents are served.
     ///   - health: where other parts register what they know.
     ///   - freshness: of the index; somebody looks.
     ///   - pipeline: where events come from; nil where this process does not know.
     /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
     func apiService(
-        health: HealthRegistry, freshness: FreshnessBoard, pipeline: @escaping @Sendable () -> PipelineStatus?,
-        stages: @escaping @Sendable () -> [PipelineStage] = { [] }
+        _ declarations: Declarations, health: HealthRegistry, freshness: SourcesFreshness,
+        pipeline: @escaping @Sendable () -> PipelineStatus?,
+        stages: @escaping @Sendable () -> [PipelineStage] = { [] },
+        sources: @escaping @Sendable () -> [SourceStatus] = { [] }
     ) throws -> any Service {
         // Wrong files end the start before anything runs.
         let server = try serverConfiguration()
@@ -78,15 +57,16 @@ extension Platform {
             options.catchUpBytesPerSecond = settings.apiStreamCatchUpBytes
             options.streamsPerKeyMax = settings.apiStreamsPerKey
             options.streamsPerAddressMax = settings.apiStreamsPerAddress
-            registerChecks(in: health)
+            registerChecks(in: health, declarations)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
+            dependencies.sources = sources
             dependencies.freshness = { freshness.current }
-            dependencies.events = eventHub(configuration)
+            dependencies.events = eventHub(configuration, declarations)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
             return SearchServer(
@@ -123,8 +103,9 @@ extension Platform {
     }
 
     /// Follows the Gold topic for `/stream`.
-    private func eventHub(_ database: PostgresConfiguration) -> EventHub {
-        let source = settings.kafkaTopic
+    private func eventHub(_ database: PostgresConfiguration, _ declarations: Declarations) -> EventHub {
+        let first = declarations.current.sources.first
+        let source = first?.topic ?? settings.kafkaTopic
         let shared = SharedStore(database)
         let logger = context.logger.scoped("stream-api")
         let unreadable = context.metrics.counter(
@@ -132,7 +113,7 @@ extension Platform {
             help: "Offsets of the Gold topic that nobody can read and the stream left out; once for each reader.")
         return EventHub(
             topic: GoldEventTopic(
-                configuration: kafka("stream"), topic: settings.kafkaGoldTopic, sourceTopic: source,
+                configuration: kafka("stream"), topic: first?.goldTopic ?? settings.kafkaGoldTopic, sourceTopic: source,
                 onUnreadable: { words, offsets in
                     unreadable.increment(by: Int(clamping: offsets))
                     logger.error("records of the Gold topic cannot be read; the stream goes on", ["what": words])
@@ -146,8 +127,8 @@ extension Platform {
     }
 
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
-    private func registerChecks(in health: HealthRegistry) {
-        registerBroker(in: health, isRequired: false, topic: settings.kafkaTopic)
+    private func registerChecks(in health: HealthRegistry, _ declarations: Declarations) {
+        registerBroker(in: health, isRequired: false) { declarations.current.sources.map(\.topic) }
         registerDisk("lake", folder: settings.lakeDirectory, in: health, isRequired: false)
     }
 }
@@ -194,15 +175,18 @@ private final class SharedKeyStore: Sendable {
 /// Asks the broker about itself, with one client for all checks.
 final class BrokerProbe: Sendable {
     private let configuration: @Sendable () -> KafkaConfiguration
-    private let topic: String?
+    private let topics: @Sendable () -> [String]
     private let admin = Mutex<KafkaAdmin?>(nil)
 
     /// - Parameters:
     ///   - configuration: asked once the embedded broker's address is known.
-    ///   - topic: that must be there, too; nil for none.
-    init(configuration: @escaping @Sendable () -> KafkaConfiguration, topic: String?) {
+    ///   - topics: that must be there, too.
+    init(
+        configuration: @escaping @Sendable () -> KafkaConfiguration,
+        topics: @escaping @Sendable () -> [String] = { [] }
+    ) {
         self.configuration = configuration
-        self.topic = topic
+        self.topics = topics
     }
 
     /// Blocks for at most four seconds.
@@ -214,11 +198,13 @@ final class BrokerProbe: Sendable {
         }
         let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
         var detail = [(name: "brokers", value: metadata.brokers.map(\.address).joined(separator: ","))]
-        guard let topic else { return HealthReport(.ok, detail: detail) }
-        let found = metadata.topics.first { $0.name == topic }
-        detail.append(("topic_partitions", "\(found?.partitions.count ?? 0)"))
+        let topics = topics()
+        guard !topics.isEmpty else { return HealthReport(.ok, detail: detail) }
+        let found = metadata.topics.filter { topics.contains($0.name) }
+        detail.append(("topic_partitions", "\(found.reduce(0) { $0 + $1.partitions.count })"))
+        let missing = topics.filter { topic in !found.contains { $0.name == topic } }
         return HealthReport(
-            found == nil ? .degraded : .ok, found == nil ? "the topic \(topic) does not exist yet" : "",
-            detail: detail)
+            missing.isEmpty ? .ok : .degraded,
+            missing.isEmpty ? "" : "the topic \(missing.joined(separator: ", ")) does not exist yet", detail: detail)
     }
 }
