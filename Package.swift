@@ -121,7 +121,9 @@ let package = Package(
         module("Services", "Broker", uses: services + ["EventLoop", "Codecs", "Files", "Hashing"]),
         module(
             "Services", "Ingest",
-            uses: services + ["HTTPClient", "Kafka", "KafkaAccess", "JSONScan", "Files", "Gzip", "Zstd"]),
+            uses: services + [
+                "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "JSONScan", "Files", "Gzip", "Zstd",
+            ]),
         module(
             "Services", "Simulator",
             uses: services + ["HTTPServer", "HTTPClient", "Zstd", "Files", "JSONScan", "Ingest"]),

@@ -14,10 +14,10 @@ import Testing
     /// `size` is a number to one collection, a text to another, a truth to a third; `due` is a time.
     private let fixture = APIFixture(configure: { $0.collections = CollectionCatalog(Self.collections) })
 
-    private static let collections: [CollectionAttributes] = {
-        func collection(_ name: String, _ attributes: [(String, AttributeType)]) -> CollectionAttributes? {
+    private static let collections: [CollectionDeclaration] = {
+        func collection(_ name: String, _ attributes: [(String, AttributeType)]) -> CollectionDeclaration? {
             CollectionName(name).map { name in
-                CollectionAttributes(
+                CollectionDeclaration(
                     name: name,
                     attributes: attributes.compactMap { text, type in
                         AttributeName(text).map { AttributeDeclaration($0, type) }
@@ -25,7 +25,7 @@ import Testing
             }
         }
         let recent = CollectionName("wikimedia.recentchange").map {
-            CollectionAttributes(name: $0, attributes: CollectionAttributes.ofRecentChanges)
+            CollectionDeclaration(name: $0, attributes: CollectionDeclaration.recentChangeAttributes)
         }
         let many = (0..<32).map { ("a\($0)", AttributeType.bool) }
         return [
@@ -180,7 +180,7 @@ import Testing
     @Test func anAttributeThatIsNotFilterableIsRefusedByName() throws {
         let (size, name) = (try #require(AttributeName("size")), try #require(CollectionName("c")))
         let declared = DeclaredAttributes([
-            CollectionAttributes(
+            CollectionDeclaration(
                 name: name, attributes: [AttributeDeclaration(size, .integer, isFilterable: false)])
         ])
         var reading = InputReading()

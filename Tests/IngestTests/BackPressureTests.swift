@@ -57,7 +57,7 @@ struct BackPressureTests {
         configuration.queueMaxRecords = 1_000_000
         // Slow enough that the broker goes away long before the end.
         configuration.maxEventsPerMinute = 600_000
-        let producer = Producer(
+        let producer = ConnectorService.producer(
             configuration: configuration, metrics: MetricsRegistry(), logger: Logger("test", level: .error))
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)

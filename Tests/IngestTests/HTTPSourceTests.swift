@@ -32,7 +32,7 @@ struct HTTPSourceTests {
         _ configuration: ProducerConfiguration, metrics: MetricsRegistry = .init(),
         until isDone: @escaping @Sendable (ProducerStatus) -> Bool
     ) async throws -> (status: ProducerStatus, content: TopicContent) {
-        let producer = Producer(
+        let producer = ConnectorService.producer(
             configuration: configuration, metrics: metrics, logger: Logger("test", level: .error))
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)

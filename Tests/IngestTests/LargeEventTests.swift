@@ -42,7 +42,7 @@ import Testing
         try KafkaAdmin(kafka).createTopic(
             Self.topic, partitions: 1, config: ["max.message.bytes": "20000"], timeoutMilliseconds: 10_000)
         let registry = MetricsRegistry()
-        let producer = Producer(
+        let producer = ConnectorService.producer(
             configuration: ProducerConfiguration(
                 url: "http://127.0.0.1/stream", userAgent: "tests (nobody)", kafka: kafka, topic: Self.topic,
                 topicPartitions: 1), metrics: registry, logger: Logger("test", level: .error), source: Source())

@@ -40,7 +40,7 @@ struct ProducerScene {
         _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
         until isDone: @escaping @Sendable (ProducerStatus) -> Bool
     ) async throws -> ProducerStatus {
-        let producer = Producer(
+        let producer = ConnectorService.producer(
             configuration: configuration ?? self.configuration, metrics: metrics,
             logger: Logger("test", level: .error), source: source)
         let stop = StopSignal()
@@ -52,6 +52,21 @@ struct ProducerScene {
         stop.request()
         try await end
         return status
+    }
+}
+
+extension ConnectorService {
+    /// What follows one event stream.
+    ///
+    /// - Parameter source: in place of HTTP.
+    static func producer(
+        configuration: ProducerConfiguration, metrics: MetricsRegistry, logger: Logger,
+        source: (any EventSource)? = nil
+    ) -> ConnectorService {
+        ConnectorService(
+            source: configuration.topic, isDeclared: false, configuration: configuration, metrics: metrics,
+            logger: logger
+        ) { ServerSentEventsConnector(configuration, metrics: metrics, source: source) }
     }
 }
 

@@ -48,7 +48,7 @@ private final class FixedSource: EventSource {
         _ configuration: ProducerConfiguration, _ source: any EventSource, _ registry: MetricsRegistry = .init(),
         until isDone: (ProducerStatus) -> Bool
     ) async throws {
-        let producer = Producer(
+        let producer = ConnectorService.producer(
             configuration: configuration, metrics: registry, logger: Logger("test", level: .error), source: source)
         let stop = StopSignal()
         async let end: Void = producer.run(stop: stop)

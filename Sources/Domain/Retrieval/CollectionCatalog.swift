@@ -1,17 +1,6 @@
 package import Records
 import Synchronization
 
-/// A collection with what its documents may be asked for.
-package struct CollectionAttributes: Sendable, Equatable {
-    package let name: CollectionName
-    package let attributes: [AttributeDeclaration]
-
-    package init(name: CollectionName, attributes: [AttributeDeclaration]) {
-        self.name = name
-        self.attributes = attributes
-    }
-}
-
 /// What is declared of attributes, by their names.
 package struct DeclaredAttributes: Sendable {
     private let collections: [String: [AttributeName: AttributeDeclaration]]
@@ -23,7 +12,7 @@ package struct DeclaredAttributes: Sendable {
     ]
 
     /// Of two collections of one name the attributes of both count.
-    package init(_ collections: [CollectionAttributes]) {
+    package init(_ collections: [CollectionDeclaration]) {
         var all: [String: [AttributeName: AttributeDeclaration]] = [:]
         for collection in collections {
             for attribute in collection.attributes {
@@ -52,7 +41,7 @@ package struct DeclaredAttributes: Sendable {
 package final class CollectionCatalog: Sendable {
     private let state: Mutex<DeclaredAttributes>
 
-    package init(_ collections: [CollectionAttributes]) {
+    package init(_ collections: [CollectionDeclaration]) {
         state = Mutex(DeclaredAttributes(collections))
     }
 
@@ -60,27 +49,17 @@ package final class CollectionCatalog: Sendable {
     package static func recentChanges(_ name: String = "wikimedia.recentchange") -> CollectionCatalog {
         let name = CollectionName(name)
         return CollectionCatalog(
-            name.map { [CollectionAttributes(name: $0, attributes: CollectionAttributes.ofRecentChanges)] } ?? [])
+            name.map { [CollectionDeclaration(name: $0, attributes: CollectionDeclaration.recentChangeAttributes)] } ?? [])
     }
 
     /// What is declared now.
     package var declared: DeclaredAttributes { state.withLock { $0 } }
 
     /// From now on these are the collections.
-    package func replace(with collections: [CollectionAttributes]) {
+    package func replace(with collections: [CollectionDeclaration]) {
         let declared = DeclaredAttributes(collections)
         state.withLock { $0 = declared }
     }
-}
-
-extension CollectionAttributes {
-    /// What documents made of changes of Wikimedia's wikis have; their logic brings it along.
-    package static let ofRecentChanges: [AttributeDeclaration] = [
-        AttributeDeclaration(.wiki, .string), AttributeDeclaration(.domain, .string),
-        AttributeDeclaration(.type, .string), AttributeDeclaration(.namespace, .integer),
-        AttributeDeclaration(.user, .string), AttributeDeclaration(.isBot, .bool),
-        AttributeDeclaration(.isMinor, .bool), AttributeDeclaration(.delta, .integer),
-    ]
 }
 
 extension Candidate: FilterSubject {

@@ -1,4 +1,3 @@
-import Bytes
 import Files
 import JSONScan
 package import Logic
@@ -65,7 +64,7 @@ package enum SourcesFile {
         let tenant = members["tenant"].given(.standard) { $0.name(TenantID.self) }
         let topic = members["topic"].given(name?.text) { $0.topic() }
         let goldTopic = members["gold_topic"].given(topic.map { $0 + ".gold" }) { $0.topic() }
-        let connector = members["connector"].flatMap { ConnectorReading.connector($0, folder: folder) }
+        let connector = members["connector"].flatMap { ConnectorDeclaration.read($0, folder: folder) }
         guard let logicReader = members["logic"] else { return nil }
         let kind = LogicReading.kind(logicReader)
         let collection = CollectionReading(members["collection"], standard: name, kind: kind)
@@ -80,23 +79,8 @@ package enum SourcesFile {
         let source = SourceDeclaration(
             name: name, tenant: tenant, topic: topic, goldTopic: goldTopic, connector: connector, logic: logic,
             collection: CollectionDeclaration(name: named, attributes: collection.attributes))
-        checkPair(source, reader)
+        if let refusal = connector.members?.refusal(of: logic.kind) { reader.fault(refusal) }
         return source
-    }
-
-    /// Which connector goes with which logic.
-    private static func checkPair(_ source: SourceDeclaration, _ reader: DeclarationReader) {
-        switch (source.connector, source.logic) {
-        case (.none, _), (.serverSentEvents, .recentChange), (.files, .document): return
-        case (.serverSentEvents, .document):
-            reader.fault(
-                "the connector \"sse\" goes with the logic \"recent_change\"; for a stream of documents let another program "
-                    + "fill the topic and use the connector \"none\"")
-        case (.files, .recentChange):
-            reader.fault(
-                "the connector \"files\" goes with the logic \"document\"; a recording of recent changes is played by "
-                    + "`medallion simulate`")
-        }
     }
 
     /// Names, topics and collections are one source's alone.
@@ -164,86 +148,5 @@ private struct CollectionReading {
             attributes.append(AttributeDeclaration(attribute, type, isFilterable: isFilterable))
             mapped.append(MappedAttribute(attribute, type, at: path))
         }
-    }
-}
-
-private enum ConnectorReading {
-    /// - Parameter folder: what relative folders begin at.
-    static func connector(_ reader: DeclarationReader, folder: String) -> ConnectorDeclaration? {
-        guard case .object = reader.value else {
-            reader.fault("must be an object with a member \"type\"")
-            return nil
-        }
-        guard let word = reader.value["type"] else {
-            reader.fault("lacks the member \"type\"")
-            return nil
-        }
-        let type = DeclarationReader(value: word, place: reader.place + ".type", faults: reader.faults)
-        switch type.choice(ConnectorDeclaration.Kind.self) {
-        case .serverSentEvents?:
-            guard let url = reader.members(required: ["type", "url"])?["url"]?.url() else { return nil }
-            return .serverSentEvents(ServerSentEventsDeclaration(url: SecretURL(url)))
-        case .files?: return files(reader, folder: folder).map(ConnectorDeclaration.files)
-        case ConnectorDeclaration.Kind.none?:
-            return reader.members(required: ["type"]) == nil ? nil : ConnectorDeclaration.none
-        case nil: return nil
-        }
-    }
-
-    private static func files(_ reader: DeclarationReader, folder parent: String) -> FilesDeclaration? {
-        guard
-            let members = reader.members(
-                required: ["type", "folder"],
-                optional: ["poll_seconds", "settle_seconds", "line_bytes_max", "files_max"])
-        else { return nil }
-        typealias Bounds = FilesDeclaration.Bounds
-        let standard = FilesDeclaration(folder: "")
-        let folder = members["folder"]?.folder(below: parent)
-        let poll = members["poll_seconds"].given(standard.pollMilliseconds) {
-            $0.seconds(milliseconds: Bounds.pollMilliseconds)
-        }
-        let settle = members["settle_seconds"].given(standard.settleMilliseconds) {
-            $0.seconds(milliseconds: Bounds.settleMilliseconds)
-        }
-        let lineBytes = members["line_bytes_max"].given(standard.lineBytesMax) {
-            $0.integer(Bounds.lineBytes).map { Int($0) }
-        }
-        let files = members["files_max"].given(standard.filesMax) { $0.integer(Bounds.files).map { Int($0) } }
-        guard let folder, let poll, let settle, let lineBytes, let files else { return nil }
-        return FilesDeclaration(
-            folder: folder, pollMilliseconds: poll, settleMilliseconds: settle, lineBytesMax: lineBytes,
-            filesMax: files)
-    }
-}
-
-extension DeclarationReader {
-    /// An address of an event stream.
-    fileprivate func url() -> String? {
-        guard let text = text(bytesMax: 4_096) else { return nil }
-        let scheme = ["http://", "https://"].first { text.hasPrefix($0) }
-        guard let scheme, let first = text.dropFirst(scheme.count).utf8.first, first != UInt8(ascii: "/"),
-            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
-        else {
-            // Not repeated: there may be a secret in it.
-            fault("must be an address that begins with http:// or https:// and a host, without blanks")
-            return nil
-        }
-        return text
-    }
-
-    /// A folder, made absolute. Whether it is there is asked when it is read: it may be mounted later.
-    fileprivate func folder(below parent: String) -> String? {
-        guard let text = text(bytesMax: FilesDeclaration.Bounds.folderBytesMax) else { return nil }
-        let names = text.split(separator: "/")
-        guard !names.isEmpty else {
-            fault("must be a folder of its own, not the root of the file system")
-            return nil
-        }
-        guard !names.contains("..") else {
-            fault("must not contain \"..\"; write where the folder is")
-            return nil
-        }
-        let whole = text.hasPrefix("/") ? text : parent + "/" + text
-        return Folder.withoutTrailingSlashes(whole)
     }
 }

@@ -92,6 +92,11 @@ package final class HealthRegistry: Sendable {
         }
     }
 
+    /// Takes a component away that is not this process' any more.
+    package func remove(_ name: String) {
+        entries.withLock { $0.removeAll { $0.name == name } }
+    }
+
     /// Notes what a component knows about its dependency anyway, without a check.
     package func report(
         _ name: String, isRequired: Bool = false, _ report: HealthReport, latencyNanoseconds: Int64? = nil
@@ -138,12 +143,18 @@ package final class HealthRegistry: Sendable {
                     } catch {
                         result = HealthReport(.failed, "\(error)")
                     }
+                    // It may have been taken away meanwhile.
+                    guard isRegistered(name) else { return }
                     report(
                         name, isRequired: isRequired, result,
                         latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
                 }
             }
         }
+    }
+
+    private func isRegistered(_ name: String) -> Bool {
+        entries.withLock { entries in entries.contains { $0.name == name } }
     }
 
     /// The entries now, old results already made `unknown`.

@@ -2,8 +2,20 @@ package import Telemetry
 
 /// The index's freshness as series; the alerts' one source.
 package enum FreshnessMetrics {
-    /// Registers them for a board.
-    package static func register(_ registry: MetricsRegistry, _ board: FreshnessBoard) {
+    /// Registers them for all sources together and for each.
+    package static func register(_ registry: MetricsRegistry, _ board: SourcesFreshness) {
+        registry.gauges(
+            "medallion_source_freshness_state",
+            help: "1 for the state that the index is in for a source, 0 for the others.", labels: ["source", "state"]
+        ) {
+            board.bySource.flatMap { source, now in
+                Freshness.State.allCases.map { ([source, $0.rawValue], now.state == $0 ? 1 : 0) }
+            }
+        }
+        registry.gauges(
+            "medallion_source_events_behind",
+            help: "Source offsets that the index has not reached, by source; NaN where unknown.", labels: ["source"]
+        ) { board.bySource.map { ([$0], $1.eventsBehind.map { Double($0) } ?? .nan) } }
         for state in Freshness.State.allCases {
             registry.gauge(
                 "medallion_index_freshness_state",

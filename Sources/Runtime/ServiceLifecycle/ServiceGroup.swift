@@ -4,7 +4,7 @@ package import Telemetry
 
 /// Runs services together: started in order, stopped in reverse, one failing stops all.
 ///
-/// The first SIGINT or SIGTERM drains; the second ends the process at once. Draining is limited: after the limit the
+/// The first SIGINT or SIGTERM drains; the second ends the process at once. SIGHUP ends nothing (``ReloadRequests``). Draining is limited: after the limit the
 /// group gives up and throws, leaving the stuck service behind, and the caller is expected to exit.
 package struct ServiceGroup: Sendable {
     private let services: [any Service]
@@ -88,6 +88,8 @@ package struct ServiceGroup: Sendable {
     }
 
     private func listenForSignals() {
+        // Of those who read nothing again it is ignored.
+        ReloadRequests.catchSignal()
         let isListening = StopRequests.listen { [stop, logger] count, signal in
             if count >= 2 {
                 logger.warning("second signal, leaving without draining")

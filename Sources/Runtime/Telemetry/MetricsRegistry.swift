@@ -107,6 +107,18 @@ package final class MetricsRegistry: Sendable {
         }
     }
 
+    /// What all counters of one name have counted, whatever their labels; 0 where there are none.
+    package func total(of name: String) -> Int {
+        families.withLock { families in
+            (families[name]?.children.values).map { children in
+                children.reduce(0) { sum, child in
+                    guard case .counter(let counter) = child else { return sum }
+                    return sum + counter.value
+                }
+            } ?? 0
+        }
+    }
+
     /// The names in use, sorted; for the test that dashboards and metrics agree.
     package var names: [String] { families.withLock { $0.keys.sorted() } }
 

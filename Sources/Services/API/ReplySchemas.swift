@@ -224,10 +224,19 @@ enum ReplySchemas {
         .init("last_event", .time().orNull, "When the last event passed."),
     ]).named("Stage")
 
+    static let source = Schema.object([
+        .init("name", .string(), "The source's declared name."),
+        .init("connector", .string(), "The word of its connector, such as `sse`, `files` or `none`."),
+        .init("phase", .string().orNull, "What its connector does; null where that runs in another process."),
+        .init("last_event", .time().orNull, "When its connector last took an event."),
+        .init("freshness", .choice(Freshness.State.allCases.map(\.rawValue)), "Of the index, for this source."),
+        .init("events_behind", .integer().orNull, "Events of this source that wait."),
+    ]).named("SourceStatus")
+
     static let status = Schema.object(
         [
             .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
             .init("index_version", .integer().orNull),
-        ] + freshness + [.init("stages", .array(of: stage))]
+        ] + freshness + [.init("stages", .array(of: stage)), .init("sources", .array(of: source))]
     ).named("PipelineStatusReply")
 }

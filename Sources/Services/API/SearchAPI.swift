@@ -49,6 +49,8 @@ package struct SearchAPIDependencies: Sendable {
     package var freshness: @Sendable () -> Freshness = { .notLookedAt }
     /// The stages of the pipeline, in their order; empty in a process that does not know.
     package var stages: @Sendable () -> [PipelineStage] = { [] }
+    /// Each declared source, as far as this process knows it.
+    package var sources: @Sendable () -> [SourceStatus] = { [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
     /// Reads all keys; called on a lane. Nil where there are none.

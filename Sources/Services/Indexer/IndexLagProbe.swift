@@ -16,7 +16,7 @@ import Synchronization
 package final class IndexLagProbe: Sendable {
     private let kafka: KafkaConfiguration
     private let topic: String
-    private let otherTopics: [String]
+    private let otherTopics: @Sendable () -> [String]
     private let state: Mutex<State>
     private let ends: EmptyEnds
 
@@ -38,7 +38,8 @@ package final class IndexLagProbe: Sendable {
     ///   - examine: finds out up to where a log holds nothing to read from an offset on; nil where it holds something, or
     ///     where that cannot be told. Called on a thread of its own.
     package init(
-        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String, otherTopics: [String] = [],
+        kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String,
+        otherTopics: @escaping @Sendable () -> [String] = { [] },
         stillMilliseconds: Int64 = 2_000,
         examine: (@Sendable (TopicPartition, Int64) -> Int64?)? = nil
     ) {
@@ -58,7 +59,7 @@ package final class IndexLagProbe: Sendable {
         var look = try state.withLock { state in
             // Checkpoints first: what is indexed meanwhile then only makes the lag seem larger than it is.
             let progress = try state.store.progress(
-                topic: topic, others: otherTopics, timeoutMilliseconds: Self.answerMilliseconds)
+                topic: topic, others: otherTopics(), timeoutMilliseconds: Self.answerMilliseconds)
             let admin = try state.admin ?? KafkaAdmin(kafka, requestMilliseconds: Self.requestMilliseconds)
             state.admin = nil
             let found = try listed(admin)
@@ -68,7 +69,7 @@ package final class IndexLagProbe: Sendable {
             return IndexLook(
                 generation: progress.generation, indexVersion: progress.indexVersion,
                 indexedAtMilliseconds: progress.indexedAtMilliseconds, places: places, atMilliseconds: begun,
-                doubt: Self.doubt(found, progress))
+                doubt: doubt(found, progress))
         }
         for (partition, place) in look.places.sorted(by: { $0.key < $1.key }) {
             look.places[partition]?.emptyUpTo = ends.emptyUpTo(partition, place)
@@ -95,7 +96,7 @@ package final class IndexLagProbe: Sendable {
     }
 
     /// Why what was found says nothing of the index: it was made from what is not there, or from something else.
-    private static func doubt(_ found: [Int32]?, _ progress: IndexProgress) -> String? {
+    private func doubt(_ found: [Int32]?, _ progress: IndexProgress) -> String? {
         guard let found else { return "the source topic does not exist" }
         if let missing = progress.nextOffsets.keys.filter({ !found.contains($0) }).min() {
             return "the index was made from topic partition \(missing) too, which the source topic does not have"

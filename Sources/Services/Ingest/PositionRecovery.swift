@@ -15,6 +15,8 @@ package enum PositionRecovery {
         package var acknowledged: StreamPosition?
         /// Above every number that was seen.
         package var nextNumber: Int64 = 1
+        /// How many events may have been sent behind the position to resume from.
+        package var sentBehind: Int64 { acknowledged.map { nextNumber - 1 - $0.number } ?? 0 }
         /// What was sent before, as far as the records say.
         var sent = RepeatMarker()
         /// Records that were read.

@@ -61,14 +61,11 @@ package struct ProducerConfiguration: Sendable {
             url: SecretURL(url), userAgent: userAgent, kafka: kafka, topic: topic, topicPartitions: topicPartitions)
     }
 
-    /// - Parameters:
-    ///   - brokers: in place of `KAFKA_BROKERS`, for the embedded broker.
-    ///   - url: in place of `WIKIMEDIA_SSE_URL`, for a simulator.
-    package init(_ settings: Settings, brokers: String? = nil, url: SecretURL? = nil) {
+    /// What the settings say of every source.
+    package init(_ settings: Settings, kafka: KafkaConfiguration, topic: String) {
         self.init(
-            url: url ?? settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent,
-            kafka: KafkaConfiguration(brokers: brokers ?? settings.kafkaBrokers, clientID: "medallion-producer"),
-            topic: settings.kafkaTopic, topicPartitions: settings.kafkaTopicPartitions)
+            url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent, kafka: kafka, topic: topic,
+            topicPartitions: settings.kafkaTopicPartitions)
         let plan = TopicPlan(source: settings)
         replicationFactor = plan.replicationFactor
         topicProperties = plan.properties

@@ -85,16 +85,6 @@ final class RecordSender {
     /// Everything that was sent up to here has arrived.
     var acknowledged: StreamPosition { tracker.acknowledged }
 
-    /// Sends one event of a stream.
-    ///
-    /// - Throws: ``StopRequested``; the event is not sent then.
-    func send(_ event: ServerSentEvent, key: [UInt8]?, mayRepeat: Bool, arrivalMilliseconds: Int64) throws {
-        try send(
-            OutgoingRecord(
-                value: event.data, key: key, place: event.id, mayRepeat: mayRepeat,
-                arrivalMilliseconds: arrivalMilliseconds))
-    }
-
     /// Sends one record, waiting for room as long as it takes.
     ///
     /// - Throws: ``StopRequested``; the record is not sent then.

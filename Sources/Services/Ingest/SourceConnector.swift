@@ -6,6 +6,29 @@ package struct SourcePosition: Hashable, Sendable {
     package init(token: [UInt8]) { self.token = token }
 }
 
+/// Reads a source and hands its events over; ``ConnectorService`` runs it, waits for the broker, limits the rate and follows what has
+/// arrived.
+///
+/// At least once: what was handed over and not acknowledged when the process ended is handed over again. All calls come from one lane.
+/// Most sources are best read in batches: ``BatchConnector``. What is pushed to the connector in buffers that are only lent, as
+/// server-sent events are, is handed on from within the push, without a copy.
+package protocol SourceConnector: AnyObject {
+    /// Who keeps the place to go on from: the connector, durably, by what is acknowledged; else every record carries it, and the
+    /// topic's last records say where to go on (``SourceIntake/resume``).
+    var keepsItsPlace: Bool { get }
+
+    /// Reads until a stop is requested, and hands over to `intake`. A source that cannot be read is waited for.
+    ///
+    /// - Throws: what `intake` throws.
+    func follow(_ intake: SourceIntake) throws
+
+    /// Notes that everything up to `position` has arrived; durably, where it keeps its place. Positions come in the order of their
+    /// events.
+    ///
+    /// - Throws: where that cannot be kept now; a later call makes up for it, and until then a crash means repeats.
+    func acknowledged(_ position: SourcePosition) throws
+}
+
 /// One event that a connector read.
 package struct SourceEvent: Sendable {
     /// What goes to the topic, byte for byte as the source had it.
@@ -52,21 +75,35 @@ package struct SourceBatch: Sendable {
     package init() {}
 }
 
-/// Reads a source in batches with a position, and is told what has arrived.
-///
-/// At least once: what was handed over and not acknowledged when the process ended is handed over again, with the same event
-/// ids. Calls come from one lane; none may block for longer than reading a batch takes. A source that is at its end has
-/// batches without events, for ever: there is no last batch.
-package protocol SourceConnector: AnyObject {
-    /// The events behind `position`.
+/// A connector that is asked for one batch after another. A source that is at its end has batches without events, for ever: there is no
+/// last batch.
+package protocol BatchConnector: SourceConnector {
+    /// The events behind `position`. May not block for longer than reading a batch takes.
     ///
-    /// - Parameter position: of the last event that was handed over; nil at the start, which means behind what was last
-    ///   acknowledged durably.
-    /// - Throws: where the source cannot be read now; the caller waits and asks again with the same position.
+    /// - Parameter position: of the last event that was handed over. At the start nil, which means behind what was last acknowledged
+    ///   durably; of a connector that does not keep its place, what the topic's last records say, and nil where they say nothing.
+    /// - Throws: where the source cannot be read now; it is asked again with the same position after a wait.
     func next(after position: SourcePosition?) throws -> SourceBatch
+}
 
-    /// Notes durably that everything up to `position` has arrived. Positions come in the order of their events.
-    ///
-    /// - Throws: where that cannot be kept now; a later call makes up for it, and until then a crash means repeats.
-    func acknowledged(_ position: SourcePosition) throws
+extension BatchConnector {
+    package var keepsItsPlace: Bool { true }
+
+    package func follow(_ intake: SourceIntake) throws {
+        var position = keepsItsPlace ? nil : intake.resume.acknowledged.map { SourcePosition(token: $0.id) }
+        while !intake.isStopRequested {
+            let batch: SourceBatch
+            do {
+                batch = try next(after: position)
+                // From now on a position means going on; none at all would mean starting over.
+                position = batch.events.last?.position ?? position ?? SourcePosition(token: [])
+                intake.isReading()
+            } catch {
+                try intake.waitAfter(fault: "\(error)")
+                continue
+            }
+            try intake.take(batch)
+            try intake.wait(milliseconds: batch.pauseMilliseconds)
+        }
+    }
 }

@@ -16,7 +16,7 @@ struct BrokerCommand: Command {
         }
         let platform = Platform(context: context)
         let health = HealthRegistry()
-        platform.registerBroker(in: health, isRequired: true, topic: nil)
+        platform.registerBroker(in: health, isRequired: true)
         platform.registerDisk("log", folder: context.settings.brokerDirectory, in: health, isRequired: true)
         platform.registerBrokerDisk(in: health)
         try await context.run(

@@ -15,11 +15,15 @@ struct ServeCommand: Command {
         try platform.checkModelSettings()
         let health = HealthRegistry()
         let board = platform.freshnessBoard()
+        let declarations = try Declarations(platform)
+        let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
+        declarations.register(in: health)
         let api = try platform.apiService(
-            health: health, freshness: board, pipeline: { nil }, stages: { board.servingStages })
+            declarations, health: health, freshness: board, pipeline: { nil }, stages: { board.servingStages },
+            sources: { board.statuses(of: declarations.current) })
         try await context.run(
             context.probeServices(platform.servingPages(health, board)) + platform.databaseServices() + [
-                platform.freshnessService(board), platform.sizeService(of: []), api,
+                roles.freshness(board), platform.sizeService(of: []), api, declarations,
             ])
     }
 }

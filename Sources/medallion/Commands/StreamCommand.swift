@@ -1,24 +1,32 @@
 import Console
 import Health
-import StreamJob
+import ServiceLifecycle
 
 /// `medallion stream`: the stream job as a process of its own.
 struct StreamCommand: Command {
     static let name = "stream"
-    static let summary = "Consumes the source topic, writes Bronze, Silver and Gold, and publishes Gold."
-    static let table = ArgumentTable()
+    static let summary = "Consumes the sources' topics, writes Bronze, Silver and Gold, and publishes Gold."
+    static let table = ArgumentTable(options: [
+        .init(name: "--source", value: "NAME", help: "Only this declared source (default: all).")
+    ])
 
-    init(_ arguments: ParsedArguments) throws {}
+    private let source: String?
+
+    init(_ arguments: ParsedArguments) throws {
+        source = arguments.value("--source")
+    }
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
-        let job = StreamJob(
-            options: try StreamJobOptions(context.settings, kafka: platform.kafka("stream")),
-            registry: context.metrics, logger: context.logger.scoped("stream"))
         let health = HealthRegistry()
-        platform.register(job, in: health, isRequired: true)
+        let declarations = try Declarations(platform) { [source] in try $0.only(source, else: "") }
+        // A wrong setting ends the start before anything runs.
+        for source in declarations.current.sources { _ = try platform.streamOptions(source) }
+        let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
+        declarations.register(in: health)
         platform.registerDisk("lake", folder: context.settings.lakeDirectory, in: health, isRequired: true)
-        platform.registerBroker(in: health, isRequired: true, topic: nil)
-        try await context.run(context.roleServices(health) + [platform.sizeService(of: [.lake]), job])
+        platform.registerBroker(in: health, isRequired: true)
+        try await context.run(
+            context.roleServices(health) + [platform.sizeService(of: [.lake]), roles.streamJobs(), declarations])
     }
 }

@@ -7,7 +7,7 @@ struct UpCommand: Command {
     static let name = "up"
     static let summary = "Runs all roles in one process, with embedded broker and database unless others are set."
     static let table = ArgumentTable(options: [
-        .init(name: "--url", value: "URL", help: "The stream, in place of WIKIMEDIA_SSE_URL.")
+        .init(name: "--url", value: "URL", help: "The stream, in place of the address that is declared.")
     ])
 
     private let url: SecretURL?
@@ -17,9 +17,9 @@ struct UpCommand: Command {
     }
 
     func run(_ context: Context) async throws {
-        let pipeline = Pipeline(
-            platform: Platform(context: context),
-            source: .live(url ?? context.settings.wikimediaSSEURL))
+        let platform = Platform(context: context)
+        let declarations = try Declarations(platform) { [url] in try $0.following(url) }
+        let pipeline = Pipeline(platform: platform, declarations: declarations, source: .live)
         try await context.run(try pipeline.services(), drainLimitSeconds: 40)
     }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import Console
 import Derivation
 import Files
@@ -7,7 +8,7 @@ import Settings
 import Sources
 
 /// The sources of this deployment, and who declares them.
-struct DeclaredSources {
+struct DeclaredSources: Sendable, Equatable {
     /// The file; nil where the environment is the declaration of the one source.
     let file: String?
     let sources: [SourceDeclaration]
@@ -23,7 +24,9 @@ struct DeclaredSources {
         if let path = try file ?? Self.file(settings) {
             return DeclaredSources(file: path, sources: try SourcesFile.read(path, defaults: logic))
         }
-        guard let source = standard(settings, logic) else { return DeclaredSources(file: nil, sources: []) }
+        guard let source = standard(settings, logic) else {
+            throw Failure("KAFKA_TOPIC=\(settings.kafkaTopic): a topic's name is \(SourceName.grammar)", code: .usage)
+        }
         return DeclaredSources(file: nil, sources: [source])
     }
 
@@ -37,6 +40,48 @@ struct DeclaredSources {
                 "there are \(found.joined(separator: " and ")); set SOURCES_FILE to the one that counts", code: .usage)
         }
         return found.first
+    }
+
+    /// Whether a file declares them; the environment's one source has no name in metrics and health.
+    var isFile: Bool { file != nil }
+
+    /// The addresses of the event streams that are followed.
+    var streams: [SecretURL] {
+        sources.compactMap { source in
+            guard case .serverSentEvents(let stream) = source.connector else { return nil }
+            return stream.url
+        }
+    }
+
+    /// One of them alone, or those that a test lets pass.
+    ///
+    /// - Throws: ``Failure`` (64) where none is left.
+    func only(_ name: String?, where isWanted: (SourceDeclaration) -> Bool = { _ in true }, else words: String) throws
+        -> DeclaredSources
+    {
+        let chosen = sources.filter { (name == nil || $0.name.text == name) && isWanted($0) }
+        guard chosen.isEmpty else { return DeclaredSources(file: file, sources: chosen) }
+        let place = file ?? "the environment"
+        throw Failure(
+            name.map { "no source \($0) \(words) is declared in \(place); see medallion sources ls" }
+                ?? "no source in \(place) \(words): there is nothing to do here", code: .usage)
+    }
+
+    /// With another address for the event stream.
+    ///
+    /// - Throws: ``Failure`` (64) where no source follows one.
+    func following(_ url: SecretURL?) throws -> DeclaredSources {
+        guard let url else { return self }
+        var hasStream = false
+        let changed = sources.map { source in
+            guard case .serverSentEvents = source.connector else { return source }
+            hasStream = true
+            return source.with(.serverSentEvents(ServerSentEventsDeclaration(url: url)))
+        }
+        guard hasStream else {
+            throw Failure("--url: no source in \(file ?? "the environment") has the connector sse", code: .usage)
+        }
+        return DeclaredSources(file: file, sources: changed)
     }
 
     /// Today's environment as a declaration.

@@ -1,21 +1,22 @@
 import API
 import Bytes
 import Health
-import Ingest
 import ServiceLifecycle
 import Simulator
-import StreamJob
+import Sources
 
-/// All roles of one process, from the source to the API.
+/// All roles of one process, from the sources to the API.
 struct Pipeline {
-    /// Where events come from.
+    /// Where events of the event streams come from.
     enum Source {
-        case live(SecretURL)
-        /// A simulator of this process; the name is for people.
+        /// From the addresses that are declared.
+        case live
+        /// A simulator of this process, in place of those; the name is for people.
         case simulated(Simulator, PipelineStatus.SourceKind, name: String)
     }
 
     let platform: Platform
+    let declarations: Declarations
     let source: Source
 
     /// In the order of their start: what is depended on comes first, the source of events last, so that a stop ends
@@ -23,56 +24,42 @@ struct Pipeline {
     func services() throws -> [any Service] {
         let context = platform.context
         let health = HealthRegistry()
-        let board = platform.freshnessBoard()
-        let monitor = PipelineMonitor(platform: platform, kind: kind, name: name, freshness: board)
-        let options: @Sendable () throws -> StreamJobOptions = { [platform] in
-            try StreamJobOptions(context.settings, kafka: platform.kafka("stream"))
-        }
-        _ = try options()  // A wrong setting ends the start before anything runs.
+        let freshness = platform.freshnessBoard()
+        let monitor = PipelineMonitor(
+            platform: platform, declarations: declarations, kind: kind, name: name, freshness: freshness)
+        // A wrong setting ends the start before anything runs.
+        for source in declarations.current.sources { _ = try platform.streamOptions(source) }
         try platform.checkModelSettings()
-        for name in ["stream", "source", "delivery"] { health.expect(name, isRequired: false) }
-        var services = context.probeServices(platform.servingPages(health, board))
-        if platform.isBrokerEmbedded { services += [platform.brokerService(), platform.topicsService()] }
+        let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: false)
+        declarations.register(in: health)
+        let jobs = roles.streamJobs()
+        let connectors = roles.connectors(
+            address: { [source] in
+                guard case .simulated(let simulator, _, _) = source else { return nil }
+                return ServerSentEventsDeclaration(
+                    url: SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)"))
+            },
+            removed: { monitor.forget($0) },
+            started: { name, service, watch in
+                monitor.follow(name, service)
+                freshness.board(of: name).follow { watch.facts }
+            })
+        var services = context.probeServices(platform.servingPages(health, freshness))
+        if platform.isBrokerEmbedded {
+            services += [platform.brokerService(), platform.topicsService(declarations)]
+        }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
-        services.append(platform.indexerService(health: health, isRequired: false))
-        services.append(platform.freshnessService(board))
+        services.append(roles.indexers())
+        services.append(roles.freshness(freshness))
         services.append(
             try platform.apiService(
-                health: health, freshness: board, pipeline: { monitor.status }, stages: { monitor.stages }))
-        services.append(
-            DeferredService(name: "stream") { [platform] in
-                let job = StreamJob(
-                    options: try options(), registry: context.metrics, logger: context.logger.scoped("stream"))
-                platform.register(job, in: health, isRequired: false)
-                return job
-            })
+                declarations, health: health, freshness: freshness, pipeline: { monitor.status },
+                stages: { monitor.stages }, sources: { monitor.sources }))
+        services.append(jobs)
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
-        services.append(producerService(health: health, monitor: monitor, board: board))
-        return services
-    }
-
-    private func producerService(
-        health: HealthRegistry, monitor: PipelineMonitor, board: FreshnessBoard
-    ) -> any Service {
-        let context = platform.context
-        return DeferredService(name: "producer") { [platform, source] in
-            let url: SecretURL =
-                switch source {
-                case .live(let url): url
-                case .simulated(let simulator, _, _):
-                    SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)")
-                }
-            var configuration = ProducerConfiguration(context.settings, brokers: platform.brokers, url: url)
-            configuration.kafka = platform.kafka("producer")
-            let producer = Producer(configuration: configuration, metrics: context.metrics, logger: context.logger)
-            monitor.follow(producer)
-            let watch = ProducerWatch(producer, url: url)
-            watch.register(in: health, isRequired: false)
-            board.follow { watch.facts }
-            return producer
-        }
+        return services + [connectors, declarations]
     }
 
     private var kind: PipelineStatus.SourceKind {
@@ -82,9 +69,10 @@ struct Pipeline {
         }
     }
 
-    private var name: String {
+    /// Of a simulator; else the addresses and folders that are declared.
+    private var name: String? {
         switch source {
-        case .live(let url): "\(url)"
+        case .live: nil
         case .simulated(_, _, let name): name
         }
     }

@@ -18,33 +18,57 @@ final class PipelineMonitor: Service {
     private static let logEveryLooks = 5
 
     private let platform: Platform
+    private let declarations: Declarations
     private let kind: PipelineStatus.SourceKind
-    private let sourceName: String
-    private let freshness: FreshnessBoard
+    /// Of a simulator.
+    private let simulation: String?
+    private let freshness: SourcesFreshness
     private let state = Mutex(State())
 
     private struct State {
-        var producer: Producer?
+        /// By the source's name.
+        var connectors: [String: ConnectorService] = [:]
         var stages: [PipelineStage] = []
     }
 
-    init(platform: Platform, kind: PipelineStatus.SourceKind, name: String, freshness: FreshnessBoard) {
+    init(
+        platform: Platform, declarations: Declarations, kind: PipelineStatus.SourceKind, name: String?,
+        freshness: SourcesFreshness
+    ) {
         self.freshness = freshness
+        self.declarations = declarations
         self.platform = platform
         self.kind = kind
-        sourceName = name
+        simulation = name
     }
 
-    /// Takes note of the producer, whose arrivals the feed shows.
-    func follow(_ producer: Producer) {
-        state.withLock { $0.producer = producer }
+    /// Takes note of what fills a source's topic, whose arrivals the feed shows.
+    func follow(_ source: String, _ service: ConnectorService) {
+        state.withLock { $0.connectors[source] = service }
+    }
+
+    /// Takes away a source that is not declared any more.
+    func forget(_ source: String) {
+        state.withLock { $0.connectors[source] = nil }
+    }
+
+    /// When the last event of any source came, milliseconds since 1970.
+    private var receivedAtMilliseconds: Int64? {
+        state.withLock { $0.connectors.values.compactMap(\.status.lastEventArrivalMilliseconds).max() }
     }
 
     /// For the API.
     var status: PipelineStatus {
-        let producer = state.withLock { $0.producer }
+        let places = declarations.current.sources.map { $0.connector.members?.place ?? $0.name.text }
         return PipelineStatus(
-            kind: kind, name: sourceName, receivedAtMilliseconds: producer?.status.lastEventArrivalMilliseconds)
+            kind: kind, name: simulation ?? places.joined(separator: ", "),
+            receivedAtMilliseconds: receivedAtMilliseconds)
+    }
+
+    /// Each source, for the API.
+    var sources: [SourceStatus] {
+        let connectors = state.withLock { $0.connectors }
+        return freshness.statuses(of: declarations.current) { connectors[$0]?.status }
     }
 
     /// The stages, as of the last look.
@@ -58,8 +82,7 @@ final class PipelineMonitor: Service {
         var window = StageWindow(platform.context.metrics)
         while await !stop.pause(milliseconds: Self.intervalMilliseconds) {
             let behind = freshness.current.eventsBehind
-            let received = state.withLock { $0.producer }?.status.lastEventArrivalMilliseconds
-            let stages = window.look(receivedAt: received, eventsBehind: behind)
+            let stages = window.look(receivedAt: receivedAtMilliseconds, eventsBehind: behind)
             state.withLock { $0.stages = stages }
             looks += 1
             if platform.context.isTerminal {
@@ -85,10 +108,15 @@ final class PipelineMonitor: Service {
         func milliseconds(_ q: Double) -> String {
             window.quantile(q).map { "\(Int(($0 * 1_000).rounded()))" } ?? "–"
         }
-        let producer = state.withLock { $0.producer }
+        let connectors = state.withLock { $0.connectors }
+        let away = connectors.sorted { $0.key < $1.key }.compactMap { name, service -> String? in
+            let status = service.status
+            guard !status.isConnected else { return nil }
+            return connectors.count == 1 ? status.phase.rawValue : "\(name): \(status.phase.rawValue)"
+        }
         let now = freshness.current
         let (behind, version) = (now.eventsBehind, now.indexVersion)
-        let source = producer.map { $0.status.isConnected ? "" : " (\($0.status.phase.rawValue))" } ?? ""
+        let source = away.isEmpty ? "" : " (\(away.joined(separator: ", ")))"
         return "in \(rate(\.received))/s\(source) → committed \(rate(\.committed))/s → gold \(rate(\.gold))/s → "
             + "indexed \(rate(\.indexed))/s · \(now.state.rawValue), behind \(behind.map { "\($0)" } ?? "–") · fresh p50 "
             + "\(milliseconds(0.5)) p95 \(milliseconds(0.95)) ms · index \(version.map { "v\($0)" } ?? "–")"
@@ -117,14 +145,13 @@ private struct Figures {
     }
 
     private let index: IndexerMetrics
-    private let received: Counter
+    private let registry: MetricsRegistry
     private let committed: Counter
     private let gold: Counter
 
     init(_ registry: MetricsRegistry) {
         index = IndexerMetrics(registry)
-        received = registry.counter(
-            "medallion_producer_events_acknowledged_total", help: "Events that the broker has acknowledged.")
+        self.registry = registry
         committed = registry.counter(
             "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
         gold = registry.counter("medallion_stream_gold_lines_total", help: "Committed Gold lines.")
@@ -132,7 +159,9 @@ private struct Figures {
 
     func sample() -> Sample {
         Sample(
-            nanoseconds: SystemClock.monotonicNanoseconds(), received: received.value, committed: committed.value,
+            nanoseconds: SystemClock.monotonicNanoseconds(),
+            received: registry.total(of: "medallion_producer_events_acknowledged_total"),
+            committed: committed.value,
             gold: gold.value, indexed: index.documents.value, freshness: index.freshnessSeconds.snapshot())
     }
 }

@@ -119,14 +119,17 @@ final class Platform: Sendable {
         }
     }
 
-    /// Makes both topics on the embedded broker before anyone asks for them, so that a first start is without warnings;
+    /// Makes the topics of all sources on the embedded broker before anyone asks for them, so that a first start is without warnings;
     /// on other brokers the roles make what they need.
-    func topicsService() -> any Service {
+    func topicsService(_ declarations: Declarations) -> any Service {
         ClosureService(name: "topics") { [self] _ in
             let (settings, kafka, logger) = (settings, kafka("topics"), context.logger.scoped("topics"))
+            let plans = declarations.current.sources.flatMap {
+                [TopicPlan(source: settings, topic: $0.topic), TopicPlan(gold: settings, topic: $0.goldTopic)]
+            }
             try await Lane(name: "topics").run {
                 let admin = try KafkaAdmin(kafka)
-                for plan in [TopicPlan(source: settings), TopicPlan(gold: settings)] {
+                for plan in plans {
                     _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: 10_000)
                 }
             }

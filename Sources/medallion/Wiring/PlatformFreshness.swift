@@ -1,9 +1,7 @@
 import API
 import Health
-import Indexer
-import ServiceLifecycle
+import Ingest
 import Settings
-import Synchronization
 import Telemetry
 
 extension FreshnessLimits {
@@ -20,36 +18,19 @@ extension FreshnessLimits {
 
 extension Platform {
     /// What holds the index's freshness in a process that serves it, with its series.
-    func freshnessBoard() -> FreshnessBoard {
-        let board = FreshnessBoard(limits: FreshnessLimits(settings))
+    func freshnessBoard() -> SourcesFreshness {
+        let board = SourcesFreshness(limits: FreshnessLimits(settings))
         FreshnessMetrics.register(context.metrics, board)
         return board
     }
 
-    /// Looks at broker and database for the board; the same in `serve` and `up`, and no indexer is asked.
-    func freshnessService(_ board: FreshnessBoard) -> any Service {
-        let probe = Mutex<IndexLagProbe?>(nil)
-        return FreshnessWatch(board: board, logger: context.logger.scoped("freshness")) { [self] in
-            // Embedded parts have addresses once they run.
-            let known = try probe.withLock { probe in
-                let known =
-                    try probe
-                    ?? IndexLagProbe(
-                        kafka: kafka("freshness"), database: database("freshness"), topic: settings.kafkaTopic)
-                probe = known
-                return known
-            }
-            return try known.look()
-        }
-    }
-
     /// The pages of a process that serves the index.
-    func servingPages(_ health: HealthRegistry, _ board: FreshnessBoard) -> HealthPages {
+    func servingPages(_ health: HealthRegistry, _ board: SourcesFreshness) -> HealthPages {
         HealthPages(health, freshness: { (board.current, board.limits) }, version: Medallion.version)
     }
 }
 
-extension FreshnessBoard {
+extension SourcesFreshness {
     /// What a process knows of the stages that runs none of them but the last.
     var servingStages: [PipelineStage] {
         let now = current
@@ -57,5 +38,21 @@ extension FreshnessBoard {
             PipelineStage(
                 name: "searchable", lag: now.eventsBehind, lastEventMilliseconds: now.indexedAtMilliseconds)
         ]
+    }
+
+    /// Each declared source.
+    ///
+    /// - Parameter connector: what fills its topic in this process; nil where that runs elsewhere.
+    func statuses(
+        of declared: DeclaredSources, connector: (String) -> ProducerStatus? = { _ in nil }
+    ) -> [SourceStatus] {
+        let known = Dictionary(bySource.map { ($0.source, $0.freshness) }, uniquingKeysWith: { first, _ in first })
+        return declared.sources.map { source in
+            let status = connector(source.name.text)
+            return SourceStatus(
+                name: source.name.text, connector: source.connector.kind.rawValue, phase: status?.phase.rawValue,
+                lastEventMilliseconds: status?.lastEventArrivalMilliseconds,
+                freshness: known[source.name.text] ?? .notLookedAt)
+        }
     }
 }

@@ -6,7 +6,6 @@ import EventLoop
 import Glibc
 import HTTPServer
 import Health
-import Indexer
 import Kafka
 import Lake
 import Metering
@@ -19,40 +18,19 @@ import Synchronization
 import Telemetry
 
 extension Platform {
-    /// The indexer, made once database and model are there.
-    ///
-    /// - Parameters:
-    ///   - health: where it shows what it waits for.
-    ///   - isRequired: whether this process is there for nothing else.
-    func indexerService(health: HealthRegistry, isRequired: Bool) -> any Service {
-        health.expect("indexer", isRequired: isRequired)
-        return DeferredService(name: "indexer") { [self] in
-            var configuration = IndexerConfiguration(
-                kafka: kafka("indexer"), goldTopic: settings.kafkaGoldTopic, database: try database("indexer"))
-            configuration.sourceTopic = settings.kafkaTopic
-            configuration.expiredOffsets = settings.expiredOffsets
-            configuration.assignment = settings.assignment
-            configuration.groupID = "\(settings.kafkaGroup)-index"
-            configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
-            configuration.answers = AnswerBounds(settings)
-            let indexer = Indexer(
-                configuration: configuration, embedder: try embedder(), metrics: context.metrics,
-                logger: context.logger.scoped("indexer"))
-            register(indexer, in: health, isRequired: isRequired)
-            return indexer
-        }
-    }
-
     /// The HTTP API, made once database and model are there.
     ///
     /// - Parameters:
+    ///   - declarations: whose documents are served.
     ///   - health: where other parts register what they know.
     ///   - freshness: of the index; somebody looks.
     ///   - pipeline: where events come from; nil where this process does not know.
     /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
     func apiService(
-        health: HealthRegistry, freshness: FreshnessBoard, pipeline: @escaping @Sendable () -> PipelineStatus?,
-        stages: @escaping @Sendable () -> [PipelineStage] = { [] }
+        _ declarations: Declarations, health: HealthRegistry, freshness: SourcesFreshness,
+        pipeline: @escaping @Sendable () -> PipelineStatus?,
+        stages: @escaping @Sendable () -> [PipelineStage] = { [] },
+        sources: @escaping @Sendable () -> [SourceStatus] = { [] }
     ) throws -> any Service {
         // Wrong files end the start before anything runs.
         let server = try serverConfiguration()
@@ -63,7 +41,9 @@ extension Platform {
                 root: settings.lakeDirectory,
                 objects: try .named(by: settings, requestSeconds: settings.requestTimeoutSeconds))
             var options = SearchAPIConfiguration()
-            options.collections = CollectionCatalog.recentChanges(settings.kafkaTopic)
+            let catalog = CollectionCatalog(declarations.current.sources.map(\.collection))
+            declarations.follow { catalog.replace(with: $0.sources.map(\.collection)) }
+            options.collections = catalog
             options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.isAnswerEnabled
             options.storeLanes = settings.apiSearchLanes
@@ -80,15 +60,16 @@ extension Platform {
             options.catchUpBytesPerSecond = settings.apiStreamCatchUpBytes
             options.streamsPerKeyMax = settings.apiStreamsPerKey
             options.streamsPerAddressMax = settings.apiStreamsPerAddress
-            registerChecks(in: health)
+            registerChecks(in: health, declarations)
             var dependencies = SearchAPIDependencies(
                 makeStore: { SearchStore(configuration: configuration) },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
+            dependencies.sources = sources
             dependencies.freshness = { freshness.current }
-            dependencies.events = eventHub(configuration)
+            dependencies.events = eventHub(configuration, declarations)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
             return SearchServer(
@@ -125,32 +106,39 @@ extension Platform {
     }
 
     /// Follows the Gold topics for `/stream`.
-    private func eventHub(_ database: PostgresConfiguration) -> EventHub {
-        let source = StreamSource(
-            name: settings.kafkaTopic, topic: settings.kafkaTopic, goldTopic: settings.kafkaGoldTopic)
+    private func eventHub(_ database: PostgresConfiguration, _ declarations: Declarations) -> EventHub {
         let shared = SharedStore(database)
         let logger = context.logger.scoped("stream-api")
         let unreadable = context.metrics.counter(
             "medallion_api_stream_unreadable_offsets_total",
             help: "Offsets of the Gold topics that nobody can read and the stream left out; once for each reader.")
-        return EventHub(
+        let hub = EventHub(
             topics: GoldEventTopics(
                 configuration: kafka("stream"),
                 onUnreadable: { words, offsets in
                     unreadable.increment(by: Int(clamping: offsets))
                     logger.error("records of a Gold topic cannot be read; the stream goes on", ["what": words])
                 }),
-            sources: [source],
+            sources: declarations.current.streams,
             indexed: {
                 let (generation, offsets) = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
                 return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
             }, metrics: context.metrics, logger: logger)
+        declarations.follow { hub.follow($0.streams) }
+        return hub
     }
 
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
-    private func registerChecks(in health: HealthRegistry) {
-        registerBroker(in: health, isRequired: false, topic: settings.kafkaTopic)
+    private func registerChecks(in health: HealthRegistry, _ declarations: Declarations) {
+        registerBroker(in: health, isRequired: false) { declarations.current.sources.map(\.topic) }
         registerDisk("lake", folder: settings.lakeDirectory, in: health, isRequired: false)
+    }
+}
+
+extension DeclaredSources {
+    /// What `/stream` shows of them.
+    fileprivate var streams: [StreamSource] {
+        sources.map { StreamSource(name: $0.name.text, topic: $0.topic, goldTopic: $0.goldTopic) }
     }
 }
 
@@ -196,15 +184,18 @@ private final class SharedKeyStore: Sendable {
 /// Asks the broker about itself, with one client for all checks.
 final class BrokerProbe: Sendable {
     private let configuration: @Sendable () -> KafkaConfiguration
-    private let topic: String?
+    private let topics: @Sendable () -> [String]
     private let admin = Mutex<KafkaAdmin?>(nil)
 
     /// - Parameters:
     ///   - configuration: asked once the embedded broker's address is known.
-    ///   - topic: that must be there, too; nil for none.
-    init(configuration: @escaping @Sendable () -> KafkaConfiguration, topic: String?) {
+    ///   - topics: that must be there, too.
+    init(
+        configuration: @escaping @Sendable () -> KafkaConfiguration,
+        topics: @escaping @Sendable () -> [String] = { [] }
+    ) {
         self.configuration = configuration
-        self.topic = topic
+        self.topics = topics
     }
 
     /// Blocks for at most four seconds.
@@ -216,11 +207,13 @@ final class BrokerProbe: Sendable {
         }
         let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
         var detail = [(name: "brokers", value: metadata.brokers.map(\.address).joined(separator: ","))]
-        guard let topic else { return HealthReport(.ok, detail: detail) }
-        let found = metadata.topics.first { $0.name == topic }
-        detail.append(("topic_partitions", "\(found?.partitions.count ?? 0)"))
+        let topics = topics()
+        guard !topics.isEmpty else { return HealthReport(.ok, detail: detail) }
+        let found = metadata.topics.filter { topics.contains($0.name) }
+        detail.append(("topic_partitions", "\(found.reduce(0) { $0 + $1.partitions.count })"))
+        let missing = topics.filter { topic in !found.contains { $0.name == topic } }
         return HealthReport(
-            found == nil ? .degraded : .ok, found == nil ? "the topic \(topic) does not exist yet" : "",
-            detail: detail)
+            missing.isEmpty ? .ok : .degraded,
+            missing.isEmpty ? "" : "the topic \(missing.joined(separator: ", ")) does not exist yet", detail: detail)
     }
 }

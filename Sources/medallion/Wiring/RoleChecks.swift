@@ -13,9 +13,13 @@ import Telemetry
 
 extension Platform {
     /// Whether the broker answers.
-    func registerBroker(in health: HealthRegistry, isRequired: Bool, topic: String?) {
+    ///
+    /// - Parameter topics: that must be there, too.
+    func registerBroker(
+        in health: HealthRegistry, isRequired: Bool, topics: @escaping @Sendable () -> [String] = { [] }
+    ) {
         let lane = Lane(name: "health-broker")
-        let probe = BrokerProbe(configuration: { self.kafka("health") }, topic: topic)
+        let probe = BrokerProbe(configuration: { self.kafka("health") }, topics: topics)
         health.register("broker", isRequired: isRequired) {
             try await lane.run { try probe.report() }
         }
@@ -56,17 +60,21 @@ extension Platform {
     }
 
     /// What the stream job waits for, and how many records wait for it.
-    func register(_ job: StreamJob, in health: HealthRegistry, isRequired: Bool) {
+    ///
+    /// - Parameter name: of the component.
+    func register(_ job: StreamJob, as name: String, in health: HealthRegistry, isRequired: Bool) {
         let limit = Int64(settings.readyLagMax)
-        health.register("stream", isRequired: isRequired) {
+        health.register(name, isRequired: isRequired) {
             Self.report(trouble: job.trouble, hasBegun: job.hasBegun, lag: job.lagRecords, limit: limit)
         }
     }
 
     /// What the indexer waits for, and how many records wait for it.
-    func register(_ indexer: Indexer, in health: HealthRegistry, isRequired: Bool) {
+    ///
+    /// - Parameter name: of the component.
+    func register(_ indexer: Indexer, as name: String, in health: HealthRegistry, isRequired: Bool) {
         let limit = Int64(settings.readyLagMax)
-        health.register("indexer", isRequired: isRequired) {
+        health.register(name, isRequired: isRequired) {
             Self.report(trouble: indexer.trouble, hasBegun: indexer.hasBegun, lag: indexer.lagRecords, limit: limit)
         }
     }
@@ -103,14 +111,9 @@ final class ProducerWatch: Sendable {
         var acknowledgedAt: Int64 = 0
     }
 
-    init(_ producer: Producer, url: SecretURL) {
-        status = { producer.status }
-        place = "\(url)"
-    }
-
-    init(_ service: ConnectorService, place: String) {
+    init(_ service: ConnectorService) {
         status = { service.status }
-        self.place = place
+        place = service.place
     }
 
     /// For the index's freshness.
@@ -127,10 +130,9 @@ final class ProducerWatch: Sendable {
     }
 
     /// - Parameters:
-    ///   - name: of the source, where there are several.
+    ///   - suffix: of the components' names, where there are several sources.
     ///   - isRequired: whether this process is there for nothing else.
-    func register(_ name: String? = nil, in health: HealthRegistry, isRequired: Bool) {
-        let suffix = name.map { " " + $0 } ?? ""
+    func register(_ suffix: String, in health: HealthRegistry, isRequired: Bool) {
         health.register("source" + suffix, isRequired: isRequired) { [self] in source() }
         health.register("delivery" + suffix, isRequired: isRequired) { [self] in delivery() }
     }

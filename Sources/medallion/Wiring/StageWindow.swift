@@ -21,10 +21,9 @@ struct StageWindow {
 
     init(_ registry: MetricsRegistry) {
         let index = IndexerMetrics(registry)
-        let received = registry.counter(
-            "medallion_producer_events_received_total", help: "Events that arrived complete from the source.")
-        let acknowledged = registry.counter(
-            "medallion_producer_events_acknowledged_total", help: "Events that the broker has acknowledged.")
+        // Of all sources together.
+        let received = { registry.total(of: "medallion_producer_events_received_total") }
+        let acknowledged = { registry.total(of: "medallion_producer_events_acknowledged_total") }
         let committed = registry.counter(
             "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
         let append = registry.histogram(
@@ -33,8 +32,8 @@ struct StageWindow {
         let commit = registry.histogram(
             "medallion_stream_commit_seconds", help: "Time a commit took, flushes included.")
         probes = [
-            Probe(name: "received", count: { received.value }, latency: nil),
-            Probe(name: "broker", count: { acknowledged.value }, latency: append),
+            Probe(name: "received", count: received, latency: nil),
+            Probe(name: "broker", count: acknowledged, latency: append),
             Probe(name: "committed", count: { committed.value }, latency: commit),
             Probe(
                 name: "embedded", count: { index.embedded.value + index.reused.value },

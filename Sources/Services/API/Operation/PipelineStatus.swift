@@ -24,12 +24,33 @@ extension SearchAPI {
         writer.beginArray()
         for stage in dependencies.stages() { writer.stage(stage) }
         writer.endArray()
+        writer.key("sources")
+        writer.beginArray()
+        for source in dependencies.sources() { writer.source(source) }
+        writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes)
     }
 }
 
 extension JSONWriter {
+    fileprivate mutating func source(_ source: SourceStatus) {
+        beginObject()
+        key("name")
+        string(source.name)
+        key("connector")
+        string(source.connector)
+        key("phase")
+        optional(source.phase)
+        key("last_event")
+        time(source.lastEventMilliseconds)
+        key("freshness")
+        string(source.freshness.state.rawValue)
+        key("events_behind")
+        optional(source.freshness.eventsBehind)
+        endObject()
+    }
+
     fileprivate mutating func stage(_ stage: PipelineStage) {
         beginObject()
         key("name")

@@ -26,8 +26,10 @@ struct DemoCommand: Command {
 
     func run(_ context: Context) async throws {
         let settings = context.settings
-        let source = try await chooseSource(context)
-        let pipeline = Pipeline(platform: Platform(context: context), source: source)
+        let platform = Platform(context: context)
+        let declarations = try Declarations(platform)
+        let source = try await chooseSource(context, declarations.current)
+        let pipeline = Pipeline(platform: platform, declarations: declarations, source: source)
         var services = try pipeline.services()
         let url = settings.apiURL + "/"
         context.logger.info("the page is at \(url)")
@@ -37,8 +39,14 @@ struct DemoCommand: Command {
         try await context.run(services, drainLimitSeconds: 40)
     }
 
-    private func chooseSource(_ context: Context) async throws -> Pipeline.Source {
+    private func chooseSource(
+        _ context: Context, _ declared: DeclaredSources
+    ) async throws -> Pipeline.Source {
         let settings = context.settings
+        guard let url = declared.streams.first else {
+            context.logger.info("source: what \(declared.file ?? "the environment") declares")
+            return .live
+        }
         if !settings.recording.isEmpty {
             let path = settings.recording
             let recording = try await Lane(name: "load").run { try Recording(path: path, repeats: true) }
@@ -47,18 +55,18 @@ struct DemoCommand: Command {
             return .simulated(
                 simulator(recording, context), .recording, name: String(path.split(separator: "/").last ?? ""))
         }
-        let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
-        context.logger.info("looking whether the live stream answers", ["url": "\(settings.wikimediaSSEURL)"])
+        let probe = LiveProbe(url: url, userAgent: settings.wikimediaUserAgent)
+        context.logger.info("looking whether the live stream answers", ["url": "\(url)"])
         let refusal = try await Lane(name: "probe").run { probe.refusal() }
         guard let refusal else {
-            context.logger.info("source: the live stream \(settings.wikimediaSSEURL)")
-            return .live(settings.wikimediaSSEURL)
+            context.logger.info("source: the live stream \(url)")
+            return .live
         }
         // The seed goes on from run to run: with the same one, the same ids would come again and be dropped.
         let seed = UInt64(SystemClock.epochMilliseconds())
         context.logger.warning(
             "source: invented events at \(rate)/s, seed \(seed), since the live stream \(refusal)",
-            ["url": "\(settings.wikimediaSSEURL)"])
+            ["url": "\(url)"])
         context.logger.warning("for real events: \(refusal.remedy)", ["more": "docs/troubleshooting.md"])
         let generated = GeneratedSource(
             generator: EventGenerator(

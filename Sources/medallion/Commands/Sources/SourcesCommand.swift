@@ -1,7 +1,5 @@
 import Bytes
 import Console
-import Files
-import Ingest
 import Logic
 import Records
 import Settings
@@ -84,11 +82,8 @@ struct SourcesCommand: Command {
     }
 
     private static func words(_ connector: ConnectorDeclaration) -> String {
-        switch connector {
-        case .serverSentEvents(let stream): "sse \(LogText.escaped("\(stream.url)"))"
-        case .files(let files): "files \(LogText.escaped(files.folder))"
-        case .none: "none"
-        }
+        ([connector.kind.rawValue] + (connector.members.map { [LogText.escaped($0.place)] } ?? [])).joined(
+            separator: " ")
     }
 
     private static func json(_ source: SourceDeclaration) -> [UInt8] {
@@ -101,12 +96,7 @@ struct SourcesCommand: Command {
         json.key("connector")
         json.beginObject()
         json.string("type", source.connector.kind.rawValue)
-        switch source.connector {
-        // As it prints itself: without secrets.
-        case .serverSentEvents(let stream): json.string("url", "\(stream.url)")
-        case .files(let files): json.string("folder", files.folder)
-        case .none: break
-        }
+        source.connector.members?.write(to: &json)
         json.endObject()
         json.string("logic", source.logic.kind.rawValue)
         json.key("settings")
@@ -134,16 +124,10 @@ struct SourcesCommand: Command {
     private func check(_ declared: DeclaredSources) throws {
         var faults: [DeclarationFault] = []
         for (number, source) in declared.sources.enumerated() {
-            guard case .files(let files) = source.connector else { continue }
-            do throws(FileError) {
-                // The first step tells whether it can be opened and read.
-                var walk = try FolderWalk(files.folder)
-                try walk.step(namesMax: 1) { _ in }
-            } catch {
+            for fault in source.connector.members?.look() ?? [] {
                 faults.append(
                     DeclarationFault(
-                        place: "sources[\(number)].connector.folder",
-                        reason: "cannot be read: \(error); make the folder, or correct the path"))
+                        place: "sources[\(number)].connector.\(fault.place)", reason: fault.reason))
             }
         }
         guard faults.isEmpty else {

@@ -1,5 +1,6 @@
 import Bytes
 import Files
+import Sources
 
 /// Reads a folder of JSONL files, one document a line, and follows it.
 ///
@@ -12,7 +13,7 @@ import Files
 /// appended to, only touched, or written anew. Written anew, it is read from its beginning.
 ///
 /// **The last line** waits for its line feed, or for the file to be left alone for a while and the line to be a whole object.
-package final class FilesConnector: SourceConnector {
+package final class FilesConnector: BatchConnector {
     /// What a folder is read by.
     package struct Options: Sendable {
         package var folder: String
@@ -35,6 +36,14 @@ package final class FilesConnector: SourceConnector {
         package init(folder: String, statePath: String) {
             self.folder = folder
             self.statePath = statePath
+        }
+
+        init(_ declaration: FilesDeclaration, statePath: String) {
+            self.init(folder: declaration.folder, statePath: statePath)
+            pollMilliseconds = declaration.pollMilliseconds
+            settleMilliseconds = declaration.settleMilliseconds
+            lineBytesMax = declaration.lineBytesMax
+            filesMax = declaration.filesMax
         }
     }
 
@@ -80,6 +89,13 @@ package final class FilesConnector: SourceConnector {
         self.lock = lock
         ledger = try FileLedger(statePath: options.statePath)
         look = FolderLook(root: options.folder)
+    }
+
+    /// As a source declares it.
+    convenience init(_ declaration: FilesDeclaration, _ context: ConnectorContext) throws {
+        try self.init(
+            Options(declaration, statePath: context.stateFolder + "/files.jsonl"),
+            scan: DocumentScan(idPath: context.idPath))
     }
 
     // MARK: Reading

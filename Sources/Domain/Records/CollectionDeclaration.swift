@@ -1,0 +1,24 @@
+/// A collection with the attributes of its documents.
+package struct CollectionDeclaration: Sendable, Equatable {
+    package let name: CollectionName
+    /// Sorted by name.
+    package let attributes: [AttributeDeclaration]
+
+    package init(name: CollectionName, attributes: [AttributeDeclaration]) {
+        self.name = name
+        self.attributes = attributes.sorted { $0.name < $1.name }
+    }
+
+    /// The attribute of that name; nil where none is declared.
+    package func attribute(_ name: AttributeName) -> AttributeDeclaration? {
+        attributes.first { $0.name == name }
+    }
+
+    /// What documents made of changes of Wikimedia's wikis have; their logic brings it along.
+    package static let recentChangeAttributes = [
+        AttributeDeclaration(.wiki, .string), AttributeDeclaration(.domain, .string),
+        AttributeDeclaration(.type, .string), AttributeDeclaration(.namespace, .integer),
+        AttributeDeclaration(.user, .string), AttributeDeclaration(.isBot, .bool),
+        AttributeDeclaration(.isMinor, .bool), AttributeDeclaration(.delta, .integer),
+    ]
+}

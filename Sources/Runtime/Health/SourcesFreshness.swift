@@ -1,0 +1,87 @@
+import Synchronization
+
+/// The freshness of the index for each source, and for all together.
+package final class SourcesFreshness: Sendable {
+    /// When the index counts as late, stale or unknown; the same for all sources.
+    package let limits: FreshnessLimits
+    private let boards = Mutex<[(source: String, board: FreshnessBoard)]>([])
+
+    package init(limits: FreshnessLimits = FreshnessLimits()) { self.limits = limits }
+
+    /// The board of a source, made when it is first asked for.
+    package func board(of source: String) -> FreshnessBoard {
+        boards.withLock { boards in
+            if let known = boards.first(where: { $0.source == source }) { return known.board }
+            let board = FreshnessBoard(limits: limits)
+            boards.append((source, board))
+            return board
+        }
+    }
+
+    /// Takes a source away that is not declared any more.
+    package func forget(_ source: String) {
+        boards.withLock { $0.removeAll { $0.source == source } }
+    }
+
+    /// Each source's, in the order of their appearance.
+    package var bySource: [(source: String, freshness: Freshness)] {
+        boards.withLock { $0 }.map { ($0.source, $0.board.current) }
+    }
+
+    /// All together: as bad as the worst of them.
+    package var current: Freshness { Freshness(of: bySource) }
+}
+
+extension Freshness {
+    /// Of an index that several sources fill: the worst state with its reason, and the sum of what waits.
+    package init(of sources: [(source: String, freshness: Freshness)]) {
+        guard let first = sources.first else {
+            self = .notLookedAt
+            return
+        }
+        guard sources.count > 1 else {
+            self = first.freshness
+            return
+        }
+        let order = State.allCases
+        func rank(_ state: State) -> Int { order.firstIndex(of: state) ?? 0 }
+        // The first of equals, so that the reason does not jump.
+        var worst = first
+        for next in sources where rank(next.freshness.state) > rank(worst.freshness.state) { worst = next }
+        let all = sources.map(\.freshness)
+        let behind = all.compactMap(\.eventsBehind)
+        let waits = all.compactMap(\.waitMilliseconds)
+        let reason = worst.freshness.reason
+        self.init(
+            worst.freshness.state, reason: reason.isEmpty ? "" : "\(worst.source): \(reason)",
+            eventsBehind: behind.count == all.count ? behind.reduce(0, +) : nil,
+            waitMilliseconds: waits.count == all.count ? waits.max() : nil,
+            indexedAtMilliseconds: all.compactMap(\.indexedAtMilliseconds).max(),
+            generation: all.compactMap(\.generation).max(), indexVersion: all.compactMap(\.indexVersion).max())
+    }
+}
+
+/// What a process knows of a declared source, for `GET /pipeline/status`.
+package struct SourceStatus: Sendable, Equatable {
+    /// The source's name.
+    package var name: String
+    /// The word of its connector, such as `files`.
+    package var connector: String
+    /// What its connector does in this process; nil where it runs elsewhere or there is none.
+    package var phase: String?
+    /// Milliseconds since 1970.
+    package var lastEventMilliseconds: Int64?
+    /// Of the index for this source.
+    package var freshness: Freshness
+
+    package init(
+        name: String, connector: String, phase: String? = nil, lastEventMilliseconds: Int64? = nil,
+        freshness: Freshness
+    ) {
+        self.name = name
+        self.connector = connector
+        self.phase = phase
+        self.lastEventMilliseconds = lastEventMilliseconds
+        self.freshness = freshness
+    }
+}

@@ -1,0 +1,48 @@
+package import Kafka
+package import Settings
+package import Sources
+package import Telemetry
+
+/// Makes what fills the topics of declared sources. Here, and in `ConnectorDeclaration`, a new connector has its line.
+package enum Connectors {
+    /// The service that fills a source's topic; nil where somebody else does.
+    ///
+    /// - Parameters:
+    ///   - isDeclared: false for the one source that the environment describes.
+    ///   - kafka: how to reach the brokers, as this source's client.
+    package static func service(
+        for source: SourceDeclaration, isDeclared: Bool, settings: Settings, kafka: KafkaConfiguration,
+        metrics: MetricsRegistry, logger: Logger
+    ) -> ConnectorService? {
+        var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
+        let context = ConnectorContext(
+            source: source, stateFolder: "\(settings.dataDirectory)/connectors/\(source.name)")
+        let make: @Sendable () throws -> any SourceConnector
+        switch source.connector {
+        case .serverSentEvents(let stream):
+            configuration.url = stream.url
+            let labels = isDeclared ? [("source", source.name.text)] : []
+            make = { [configuration] in ServerSentEventsConnector(configuration, metrics: metrics, labels: labels) }
+        case .files(let files): make = { try FilesConnector(files, context) }
+        case .none: return nil
+        }
+        return ConnectorService(
+            source: source.name.text, isDeclared: isDeclared, place: source.connector.members?.place ?? "",
+            configuration: configuration, metrics: metrics, logger: logger, makeConnector: make)
+    }
+}
+
+/// What a connector may want to know beside its own declaration.
+struct ConnectorContext: Sendable {
+    let source: SourceDeclaration
+    /// The source's own folder, for what a connector keeps durably. It may not be there yet.
+    let stateFolder: String
+
+    /// Where a document's id stands, which is the record's key.
+    var idPath: String {
+        switch source.logic {
+        case .document(let settings): settings.mapping.id.text
+        case .recentChange: "meta.id"
+        }
+    }
+}
