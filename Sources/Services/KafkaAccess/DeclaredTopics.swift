@@ -7,13 +7,17 @@ extension TopicPlan {
     package static let brokerTime = ["message.timestamp.type": "LogAppendTime"]
 
     /// The topic of raw events as the settings declare it.
-    package init(source settings: Settings) {
-        self.init(settings.kafkaTopic, settings, retentionHours: settings.kafkaTopicRetentionHours)
+    ///
+    /// - Parameter topic: another one than the environment's, where a source declares it.
+    package init(source settings: Settings, topic: String? = nil) {
+        self.init(topic ?? settings.kafkaTopic, settings, retentionHours: settings.kafkaTopicRetentionHours)
     }
 
     /// The topic of Gold documents as the settings declare it.
-    package init(gold settings: Settings) {
-        self.init(settings.kafkaGoldTopic, settings, retentionHours: settings.kafkaGoldRetentionHours)
+    ///
+    /// - Parameter topic: another one than the environment's, where a source declares it.
+    package init(gold settings: Settings, topic: String? = nil) {
+        self.init(topic ?? settings.kafkaGoldTopic, settings, retentionHours: settings.kafkaGoldRetentionHours)
     }
 
     private init(_ name: String, _ settings: Settings, retentionHours: Int) {

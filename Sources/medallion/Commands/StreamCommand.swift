@@ -12,8 +12,9 @@ struct StreamCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
+        let source = try DeclaredSources.environment(context.settings)
         let job = StreamJob(
-            options: try StreamJobOptions(context.settings, kafka: platform.kafka("stream")),
+            options: try StreamJobOptions(context.settings, source: source, kafka: platform.kafka("stream")),
             registry: context.metrics, logger: context.logger.scoped("stream"))
         let health = HealthRegistry()
         platform.register(job, in: health, isRequired: true)

@@ -1,5 +1,4 @@
 import Console
-import Derivation
 import Files
 import Logic
 import Records
@@ -37,6 +36,14 @@ struct DeclaredSources {
                 "there are \(found.joined(separator: " and ")); set SOURCES_FILE to the one that counts", code: .usage)
         }
         return found.first
+    }
+
+    /// The source that the environment describes, for roles that know no other yet.
+    static func environment(_ settings: Settings) throws -> SourceDeclaration {
+        guard let source = standard(settings, try TransformSettings(settings)) else {
+            throw Failure("KAFKA_TOPIC must be a name: \(SourceName.grammar)", code: .usage)
+        }
+        return source
     }
 
     /// Today's environment as a declaration.

@@ -26,7 +26,8 @@ struct Pipeline {
         let board = platform.freshnessBoard()
         let monitor = PipelineMonitor(platform: platform, kind: kind, name: name, freshness: board)
         let options: @Sendable () throws -> StreamJobOptions = { [platform] in
-            try StreamJobOptions(context.settings, kafka: platform.kafka("stream"))
+            let source = try DeclaredSources.environment(context.settings)
+            return try StreamJobOptions(context.settings, source: source, kafka: platform.kafka("stream"))
         }
         _ = try options()  // A wrong setting ends the start before anything runs.
         try platform.checkModelSettings()
