@@ -104,7 +104,7 @@ let package = Package(
         module("Domain", "Records", uses: ["Bytes"]),
         module("Domain", "Logic", uses: ["Records", "Bytes"]),
         // What turns records into lines, the same for the stream job and for replays.
-        module("Domain", "Derivation", uses: ["Records", "Logic", "Lake", "Hashing", "JSONScan", "Bytes"]),
+        module("Domain", "Derivation", uses: ["Records", "Logic", "Sources", "Lake", "Hashing", "JSONScan", "Bytes"]),
         module(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         // Declarations are JSON; what they describe is pure.
@@ -130,7 +130,7 @@ let package = Package(
         module(
             "Services", "StreamJob",
             uses: services + [
-                "Lake", "Logic", "Derivation", "Kafka", "KafkaAccess", "Files", "ObjectStorage",
+                "Lake", "Logic", "Sources", "Derivation", "Kafka", "KafkaAccess", "Files", "ObjectStorage",
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
@@ -241,8 +241,8 @@ let package = Package(
             ],
             uses: [
                 "StreamJob", "Derivation", "Quarantine", "Replay", "KafkaAccess", "Simulator", "Broker", "Kafka",
-                "Settings", "Records", "Logic", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files", "Concurrency",
-                "ServiceLifecycle", "Telemetry", "Bytes",
+                "Settings", "Records", "Logic", "Sources", "CRDKafka", "Lake", "JSONScan", "Hashing", "Files",
+                "Concurrency", "ServiceLifecycle", "Telemetry", "Bytes",
             ]),
         tests(
             "LakeTests",
@@ -267,7 +267,7 @@ let package = Package(
             "ReplayTests",
             uses: [
                 "Replay", "Derivation", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
-                "Concurrency", "ServiceLifecycle", "Hashing", "Files", "Bytes",
+                "Concurrency", "ServiceLifecycle", "Telemetry", "Hashing", "Files", "Bytes",
             ]),
         tests(
             "BrokerTests", exclude: ["clients"],

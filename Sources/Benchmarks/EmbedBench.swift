@@ -83,8 +83,10 @@ struct EmbedBench {
         var hasher = try LibraryHasher()
         try processor.add(
             .init(
-                number: 1, parent: nil, logicVersion: try settings.logicVersion(hasher: &hasher),
-                settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .active))
+                number: 1, parent: nil,
+                logic: .former(
+                    logicVersion: try settings.logicVersion(hasher: &hasher),
+                    settings: String(decoding: settings.canonicalJSON, as: UTF8.self)), state: .active))
         var payload: [UInt8] = []
         var index = 0
         while processor.gold.count < texts, index < texts * 20 {

@@ -143,7 +143,7 @@ struct LakeBench {
     ) async throws -> ([Written], Double) {
         let layout = LakeLayout(root: lake)
         let generation = try GenerationLog(layout: layout).createFirst(
-            logicVersion: logicVersion, settings: String(decoding: transform.canonicalJSON, as: UTF8.self))
+            .former(logicVersion: logicVersion, settings: String(decoding: transform.canonicalJSON, as: UTF8.self)))
         let began = SystemClock.monotonicNanoseconds()
         let written = try await withThrowingTaskGroup(of: Written.self) { group in
             for (partition, bytes) in contents.enumerated() {

@@ -100,8 +100,9 @@ extension LakeBench {
         let transform = TransformSettings(template: try TextTemplate(TextTemplate.standard))
         var hasher = try LibraryHasher()
         let generation = try GenerationLog(layout: layout).createFirst(
-            logicVersion: try transform.logicVersion(hasher: &hasher),
-            settings: String(decoding: transform.canonicalJSON, as: UTF8.self))
+            .former(
+                logicVersion: try transform.logicVersion(hasher: &hasher),
+                settings: String(decoding: transform.canonicalJSON, as: UTF8.self)))
         let source = TopicPartition(topic: Self.topic, partition: 0)
         var loop = try WriterLoop.open(layout: layout, source: source, generation: generation)
         var payload: [UInt8] = []

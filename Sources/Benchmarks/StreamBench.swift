@@ -69,7 +69,7 @@ struct StreamBench {
             options: StreamJobOptions(
                 kafka: kafka, topic: topic, goldTopic: topic + ".gold", topicPartitions: partitions,
                 groupID: "bench", lakeDirectory: lake, commitIntervalMilliseconds: commitIntervalMilliseconds,
-                transform: TransformSettings(template: try TextTemplate(TextTemplate.standard))),
+                logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard)))),
             registry: MetricsRegistry(), logger: logger)
     }
 

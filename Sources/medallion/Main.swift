@@ -1,7 +1,6 @@
 import Benchmarks
 import Bytes
 import Console
-import Derivation
 import Embeddings
 import Files
 import Glibc
@@ -118,7 +117,7 @@ struct Medallion {
                     + error.description.split(separator: "\n")
                     .map { LogText.escaped(String($0)) }.joined(separator: "\n") + "\n")
             return .usage
-        case let error as TransformSettingsError:
+        case let error as LogicError:
             Output.complain(
                 "medallion \(command): \(LogText.escaped(error.description)); see medallion settings --help\n")
             return .usage

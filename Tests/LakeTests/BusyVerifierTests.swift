@@ -41,7 +41,7 @@ import Testing
 
     @Test func itFindsNothingBesideABusyWriterAndWhatIsDamaged() async throws {
         let fixture = try LakeFixture(in: Folder.exists("/dev/shm") ? "/dev/shm" : "/tmp")
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         let stop = StopSignal()
         let seed = UInt64(ProcessInfo.processInfo.environment["TEST_SEED"] ?? "") ?? 5
         let rounds = Self.isLong ? 400 : 20
@@ -98,7 +98,7 @@ import Testing
     /// Half an entry at the end of a log that nobody is writing is there to stay.
     @Test func aTornLogIsFoundWhereNobodyWrites() throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         do {
             var writer = try fixture.open()
             try writer.handOver(to: 1, at: 0)
@@ -112,7 +112,7 @@ import Testing
     /// A commit log that is longer than it was when it was opened is one that somebody writes.
     @Test func anEntryThatIsAppendedMeanwhileIsNoDamage() async throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var writer = try fixture.open()
         try writer.handOver(to: 1, at: 0)
         try writer.commit(try LakeFixture.batch(0, 5, time: 5, writer: writer))
@@ -135,7 +135,7 @@ import Testing
     /// and a start removes what a crash left of it; under a name that no commit can come to, it is one.
     @Test func theFirstLinesOfALayerInTheGrowingHourAreNoStray() throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         func file(_ layer: String, hour: Int, offset: Int) -> String {
             let name = String(repeating: "0", count: 20 - "\(offset)".count) + "\(offset).jsonl.zst"
             return fixture.layout.root + "/\(layer)/topic=t.change/partition=0/date=1970-01-01/hour=0\(hour)/" + name
@@ -173,7 +173,7 @@ import Testing
     /// Only a writer takes a writer's lock: whatever reads works beside it, and it starts beside whatever reads.
     @Test func nothingThatReadsTakesALock() throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var writer = try fixture.open()
         try writer.handOver(to: 1, at: 0)
         try writer.commit(try LakeFixture.batch(0, 5, time: 5, writer: writer))

@@ -15,7 +15,7 @@ import Testing
     /// Two sealed hours and a growing one.
     init() throws {
         fixture = try LakeFixture.inMemory()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         try fill(to: 50)
     }
 

@@ -12,7 +12,7 @@ import Zstd
 
     private func fill(_ fixture: LakeFixture, to end: Int64) throws {
         if try GenerationLog(layout: fixture.layout).read().isEmpty {
-            _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+            _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         }
         var writer = try fixture.open()
         if writer.nextOffset == nil { try writer.handOver(to: 1, at: 0) }

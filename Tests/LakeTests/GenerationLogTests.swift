@@ -15,8 +15,8 @@ import Testing
     init() throws {
         fixture = try LakeFixture(in: Folder.exists("/dev/shm") ? "/dev/shm" : "/tmp")
         log = GenerationLog(layout: fixture.layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
-        _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
+        _ = try log.createChild(of: 1, logic: .former(logicVersion: "v1-2", settings: "{}"))
     }
 
     private var states: [GenerationState] { get throws { try log.read().map(\.state) } }
@@ -65,9 +65,9 @@ import Testing
         try log.prune(2)
         #expect(try File.contents(of: log.path) == before)
         try expectRefusal("has no generation 2 that is complete") {
-            _ = try log.createChild(of: 2, logicVersion: "v1-3", settings: "{}")
+            _ = try log.createChild(of: 2, logic: .former(logicVersion: "v1-3", settings: "{}"))
         }
-        #expect(try log.createChild(of: 1, logicVersion: "v1-3", settings: "{}").number == 3)
+        #expect(try log.createChild(of: 1, logic: .former(logicVersion: "v1-3", settings: "{}")).number == 3)
     }
 
     /// The replay's last word does not take the mark away from what was promoted meanwhile.
@@ -102,20 +102,24 @@ import Testing
     // MARK: - The first one
 
     @Test func thereIsOneFirstGeneration() throws {
-        let again = try log.createFirst(logicVersion: "other", settings: "{}")
+        let again = try log.createFirst(.former(logicVersion: "other", settings: "{}"))
         #expect(again.logicVersion == "v1-1")
         // As a version of before could leave it: no generation is active.
         try File.replace(
             log.path,
             with: LogLine.encode(
-                LakeGeneration(number: 1, parent: nil, logicVersion: "v1-1", settings: "{}", state: .previous).json)
+                LakeGeneration(
+                    number: 1, parent: nil, logic: .former(logicVersion: "v1-1", settings: "{}"), state: .previous
+                ).json)
                 + LogLine.encode(
-                    LakeGeneration(number: 2, parent: 1, logicVersion: "v1-2", settings: "{}", state: .candidate).json))
+                    LakeGeneration(
+                        number: 2, parent: 1, logic: .former(logicVersion: "v1-2", settings: "{}"), state: .candidate
+                    ).json))
         try expectRefusal("no generation of the lake") {
-            _ = try log.createFirst(logicVersion: "other", settings: "{}")
+            _ = try log.createFirst(.former(logicVersion: "other", settings: "{}"))
         }
         try log.promote(2)
-        #expect(try log.createFirst(logicVersion: "other", settings: "{}").number == 2)
+        #expect(try log.createFirst(.former(logicVersion: "other", settings: "{}")).number == 2)
     }
 
     @Test func aLakeWhoseListIsGoneGetsNoOther() throws {
@@ -126,14 +130,18 @@ import Testing
         }
         for lost in [[UInt8](), [UInt8](repeating: 0, count: 40) + [0x0A]] {
             try File.replace(log.path, with: lost)
-            try expectRefusal("a commit log of") { _ = try log.createFirst(logicVersion: "v1-1", settings: "{}") }
+            try expectRefusal("a commit log of") {
+                _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
+            }
         }
         try Folder.removeTree(fixture.layout.root + "/_commits")
-        try expectRefusal("a folder of generation 1") { _ = try log.createFirst(logicVersion: "v1-1", settings: "{}") }
+        try expectRefusal("a folder of generation 1") {
+            _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
+        }
         for layer in Layer.derived where Folder.exists(fixture.layout.root + "/" + layer.rawValue) {
             try Folder.removeTree(fixture.layout.root + "/" + layer.rawValue)
         }
-        #expect(try log.createFirst(logicVersion: "v1-9", settings: "{}").logicVersion == "v1-9")
+        #expect(try log.createFirst(.former(logicVersion: "v1-9", settings: "{}")).logicVersion == "v1-9")
     }
 
     /// Files of a generation that the list lost are never taken for those of a new one.
@@ -141,12 +149,12 @@ import Testing
         try Folder.create(fixture.layout.root + "/gold/generation=6/topic=t")
         #expect(try log.nextNumber() == 7)
         try expectRefusal("or files of it") {
-            _ = try log.createChild(of: 1, number: 6, logicVersion: "v1-3", settings: "{}")
+            _ = try log.createChild(of: 1, number: 6, logic: .former(logicVersion: "v1-3", settings: "{}"))
         }
         try expectRefusal("already has a generation 2") {
-            _ = try log.createChild(of: 1, number: 2, logicVersion: "v1-3", settings: "{}")
+            _ = try log.createChild(of: 1, number: 2, logic: .former(logicVersion: "v1-3", settings: "{}"))
         }
-        #expect(try log.createChild(of: 1, logicVersion: "v1-3", settings: "{}").number == 7)
+        #expect(try log.createChild(of: 1, logic: .former(logicVersion: "v1-3", settings: "{}")).number == 7)
     }
 
     @Test func newsShowInTheStamp() throws {
@@ -157,7 +165,7 @@ import Testing
                 return log.stamp()
             }(),
             try {
-                _ = try log.createChild(of: 1, logicVersion: "v", settings: "{}")
+                _ = try log.createChild(of: 1, logic: .former(logicVersion: "v", settings: "{}"))
                 return log.stamp()
             }(),
         ]

@@ -80,7 +80,7 @@ import Testing
             defer { _ = chmod(fixture.folder.path, 0o755) }
             do {
                 var writer = try fixture.open()
-                _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+                _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
                 try writer.handOver(to: 1, at: 0)
                 try writer.commit(try LakeFixture.batch(0, 20, time: 5, writer: writer))
                 try writer.seal()
@@ -104,7 +104,7 @@ import Testing
     @Test func aCommitThatMayNotMakeItsFileChangesNothing() async throws {
         try await asOrdinaryUser { fixture in
             var writer = try fixture.open()
-            _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+            _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
             try writer.handOver(to: 1, at: 0)
             try writer.commit(try LakeFixture.batch(0, 20, time: 5, writer: writer))
             let bronze = fixture.layout.root + "/bronze"
@@ -128,7 +128,7 @@ import Testing
         try await asOrdinaryUser { fixture in
             do {
                 var writer = try fixture.open()
-                _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+                _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
                 try writer.handOver(to: 1, at: 0)
                 try writer.commit(try LakeFixture.batch(0, 20, time: 5, writer: writer))
                 try writer.seal()

@@ -86,7 +86,7 @@ import Testing
 
     @Test func oneRecordOfTheFarFutureMovesNothing() throws {
         let fixture = try LakeFixture.inMemory()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         let first = Self.now / hour
         for (index, time) in [Self.now, Self.farMilliseconds, Self.now + 5, Self.now + hour].enumerated() {
             var writer = try open(fixture, now: Self.now + Int64(index))
@@ -113,7 +113,7 @@ import Testing
 
     /// As a version without the bound left it: everything since goes to the year 9999.
     private func frozen(_ fixture: LakeFixture) throws {
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var writer = try open(fixture, now: Self.farMilliseconds)
         try writer.handOver(to: 1, at: 0)
         for index in Int64(0)..<4 { try take(Self.now - (4 - index) * hour, &writer) }
@@ -229,7 +229,7 @@ import Testing
 
     @Test func aGapOfAnyWidthCostsNothing() throws {
         let fixture = try LakeFixture.inMemory()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         do {
             var writer = try fixture.open()
             try writer.handOver(to: 1, at: 0)

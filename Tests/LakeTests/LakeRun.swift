@@ -39,7 +39,7 @@ struct LakeRun {
         var known = Acknowledged()
         func note() { acknowledged(known) }
         let log = GenerationLog(layout: layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         known.generations = try log.read().count
         known.active = try log.active()?.number
         note()
@@ -48,7 +48,9 @@ struct LakeRun {
         known.nextOffset = writer.nextOffset ?? 0
         while let next = writer.nextOffset, next < Self.end {
             if next >= Self.childFrom {
-                if try log.read().count == 1 { _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}") }
+                if try log.read().count == 1 {
+                    _ = try log.createChild(of: 1, logic: .former(logicVersion: "v1-2", settings: "{}"))
+                }
                 known.generations = 2
                 note()
                 try writer.handOver(to: 2, at: next)

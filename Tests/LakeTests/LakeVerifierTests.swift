@@ -15,12 +15,12 @@ import Zstd
     init() throws {
         fixture = try LakeFixture(in: Folder.exists("/dev/shm") ? "/dev/shm" : "/tmp")
         let log = GenerationLog(layout: fixture.layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var writer = try fixture.open()
         try writer.handOver(to: 1, at: 0)
         for start in stride(from: Int64(0), to: 30, by: 5) {
             if start == 10 {
-                _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+                _ = try log.createChild(of: 1, logic: .former(logicVersion: "v1-2", settings: "{}"))
                 try writer.handOver(to: 2, at: start)
                 try log.update(2, expecting: [.created]) { $0.handovers[LakeFixture.source] = start }
             }
@@ -106,7 +106,7 @@ import Zstd
     @Test(arguments: ["missing", "doubled", "parent", "hash", "content"])
     func wrongLinesAreFoundBehindRightSums(kind: String) throws {
         let other = try LakeFixture(in: "/tmp")
-        _ = try GenerationLog(layout: other.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: other.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var writer = try other.open()
         try writer.handOver(to: 1, at: 0)
         var batch = try LakeFixture.batch(0, 5, time: 5, writer: writer)

@@ -34,7 +34,7 @@ import Testing
 
     @Test func everyOffsetIsReadBackFromOpenAndSealedFiles() throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         try fill(fixture, to: 250, step: 7)
         let all = try #require(OffsetRange(start: 0, end: 250))
         #expect(try lines(fixture, .bronze, nil, all) == Array(0..<250))
@@ -80,7 +80,7 @@ import Testing
     @Test func entriesOfSealedFilesAreMergedAndNothingElseChanges() throws {
         let minute = CommitLog.mergedMilliseconds
         func fill(_ fixture: LakeFixture, logBytesMin: Int, reopensEvery: Int) throws {
-            _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+            _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
             var commits = 0
             while true {
                 var writer = try PartitionWriter.open(
@@ -256,8 +256,8 @@ import Testing
         let fixture = try LakeFixture()
         let source = LakeFixture.source
         let log = GenerationLog(layout: fixture.layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
-        _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: "{}")
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
+        _ = try log.createChild(of: 1, logic: .former(logicVersion: "v1-2", settings: "{}"))
         var writer = try fixture.open()
         try writer.commit(try LakeFixture.batch(0, 40, time: 1, writer: writer))
         try writer.handOver(to: 2, at: 0)
@@ -283,14 +283,14 @@ import Testing
     @Test func promotionMovesTheActiveMarkAndBack() throws {
         let fixture = try LakeFixture()
         let log = GenerationLog(layout: fixture.layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
-        _ = try log.createChild(of: 1, logicVersion: "v1-2", settings: #"{"a":"\"x\""}"#)
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
+        _ = try log.createChild(of: 1, logic: .former(logicVersion: "v1-2", settings: #"{"a":"\"x\""}"#))
         #expect(throws: LakeError.self) { try log.promote(2) }
         try log.update(2, expecting: [.created]) { $0.state = .candidate }
         try log.promote(2)
         #expect(try log.active()?.number == 2)
         #expect(try log.read().map(\.state) == [.previous, .active])
-        #expect(try log.read()[1].settings == #"{"a":"\"x\""}"#)
+        #expect(try log.read()[1].logic.logic(of: "any")?.settings == #"{"a":"\"x\""}"#)
         try log.promote(1)
         #expect(try log.active()?.number == 1)
         #expect(throws: LakeError.self) { try log.promote(9) }
@@ -299,7 +299,7 @@ import Testing
     @Test func anAlteredLogLineIsNoticed() throws {
         let fixture = try LakeFixture()
         let log = GenerationLog(layout: fixture.layout)
-        _ = try log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         var bytes = try File.contents(of: log.path)
         bytes[40] ^= 1
         try File.replace(log.path, with: bytes)

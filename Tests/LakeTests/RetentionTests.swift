@@ -25,7 +25,7 @@ import Testing
     /// One record from ahead of its time must not make all before it look old.
     @Test func theDuplicateWindowEndsAtThePresent() throws {
         let fixture = try LakeFixture()
-        _ = try GenerationLog(layout: fixture.layout).createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         let now = SystemClock.epochMilliseconds()
         var writer = try fixture.open()
         try writer.handOver(to: 1, at: 0)
@@ -161,7 +161,8 @@ import Testing
 
     @Test func nothingOfBronzeGoesDuringAReplay() throws {
         let fixture = try lake()
-        _ = try GenerationLog(layout: fixture.layout).createChild(of: 2, logicVersion: "v1-3", settings: "{}")
+        _ = try GenerationLog(layout: fixture.layout).createChild(
+            of: 2, logic: .former(logicVersion: "v1-3", settings: "{}"))
         let plan = try retention(fixture.layout).plan(.bronze, [Self.source], .endedBy(.max))
         #expect(plan.count == 1)
         guard case .stays(let reason) = plan[0].verdict else {

@@ -28,8 +28,9 @@ import Testing
         var hasher = try LibraryHasher()
         let settings = TransformSettings(template: try TextTemplate(TextTemplate.standard))
         let generation = try GenerationLog(layout: layout).createFirst(
-            logicVersion: try settings.logicVersion(hasher: &hasher),
-            settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+            .former(
+                logicVersion: try settings.logicVersion(hasher: &hasher),
+                settings: String(decoding: settings.canonicalJSON, as: UTF8.self)))
         var writer = try PartitionWriter.open(layout: layout, source: source)
         for (start, values) in batches {
             var text: [UInt8] = []

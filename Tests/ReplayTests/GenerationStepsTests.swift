@@ -19,9 +19,9 @@ import Testing
 
         /// Brings the generations to where it can be done.
         func prepare(_ place: Place) throws {
-            _ = try place.log.createFirst(logicVersion: "v1-1", settings: "{}")
+            _ = try place.log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
             if self == .create { return }
-            let child = try place.steps().create(logicVersion: "v1-2", settings: "{}", note: "")
+            let child = try place.steps().create(note: "") { _ in .former(logicVersion: "v1-2", settings: "{}") }
             try place.steps().record(child.number, replayed: [:], handovers: [source: 0])
             if self == .finish || self == .giveUp { return }
             try place.steps().finish(child.number)
@@ -30,7 +30,7 @@ import Testing
 
         func run(_ steps: GenerationSteps) throws {
             switch self {
-            case .create: _ = try steps.create(logicVersion: "v1-2", settings: "{}", note: "")
+            case .create: _ = try steps.create(note: "") { _ in .former(logicVersion: "v1-2", settings: "{}") }
             case .finish: try steps.finish(2)
             case .promote: try steps.promote(2)
             case .rollBack: try steps.promote(1)
@@ -208,10 +208,10 @@ import Testing
         try File.replace(
             place.log.path,
             with: Self.entry(1, "previous", logic: "v1-1") + Self.entry(2, "candidate", logic: "v1-2"))
-        #expect(throws: LakeError.self) { _ = try place.log.createFirst(logicVersion: "v1-1", settings: "{}") }
+        #expect(throws: LakeError.self) { _ = try place.log.createFirst(.former(logicVersion: "v1-1", settings: "{}")) }
         #expect(try place.steps().heal() == [])
         #expect(try place.log.active()?.number == 2)
-        #expect(try place.log.createFirst(logicVersion: "other", settings: "{}").number == 2)
+        #expect(try place.log.createFirst(.former(logicVersion: "other", settings: "{}")).number == 2)
     }
 
     /// A machine without the lake says nothing about the database.
@@ -230,7 +230,7 @@ import Testing
     /// where nobody has it.
     @Test func aReplayWaitsBeforeItTakesTheWritersLock() throws {
         let place = try Place(try Place.database())
-        _ = try place.log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try place.log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
         do {
             var writer = try PartitionWriter.open(layout: place.layout, source: Self.source)
             try writer.handOver(to: 1, at: 0)

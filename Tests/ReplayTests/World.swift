@@ -74,7 +74,7 @@ final class World {
         self.place = place
         random = SeededGenerator(seed: seed)
         try place.beginAnew()
-        _ = try place.log.createFirst(logicVersion: "v1-1", settings: "{}")
+        _ = try place.log.createFirst(.former(logicVersion: "v1-1", settings: "{}"))
     }
 
     // MARK: - A step of somebody

@@ -12,7 +12,7 @@ extension World {
     func replayStep() throws {
         if runs.isEmpty || runs.count < 2 && Int.random(in: 0..<10, using: &random) == 0 {
             if case .success(let child) = try asProcess(
-                "create", { try $0.create(logicVersion: "v1-x", settings: "{}", note: "") })
+                "create", { try $0.create(note: "") { _ in .former(logicVersion: "v1-x", settings: "{}") } })
             {
                 runs.append(Run(child, place.log))
             }

@@ -213,15 +213,53 @@ enum Declarations {
     func storedLogic() throws {
         for text in Declarations.accepted {
             for source in try Self.parse(text) {
-                guard case .document(let settings) = source.logic else { continue }
-                let stored = String(decoding: settings.canonicalJSON, as: UTF8.self)
-                #expect(DocumentSettings.stores(stored))
-                #expect(try DocumentSettings(stored: stored) == settings)
+                let kind = source.logic.kind.rawValue
+                let stored = String(decoding: source.logic.canonicalJSON, as: UTF8.self)
+                #expect(try LogicSettings(kind: kind, stored: stored) == source.logic)
+                #expect(throws: LogicError.self) { try LogicSettings(kind: "other", stored: stored) }
+                guard case .document = source.logic else { continue }
                 let future = stored.replacingOccurrences(of: #""logic":"#, with: #""future":1,"logic":"#)
-                #expect(throws: DeclarationError.self) { try DocumentSettings(stored: future) }
+                #expect(throws: LogicError.self) { try LogicSettings(kind: kind, stored: future) }
             }
         }
-        #expect(!DocumentSettings.stores(#"{"code_version":3}"#))
+        #expect(throws: LogicError.self) { try LogicSettings(kind: "document", stored: #"{"code_version":3}"#) }
+    }
+}
+
+/// A file with one logic, for a replay.
+@Suite struct LogicFileTests {
+    private func parse(_ text: String, of source: SourceDeclaration) throws -> LogicSettings {
+        try LogicFile.parse(
+            Array(text.utf8), file: "logic.json", of: source,
+            defaults: TransformSettings(template: try TextTemplate("{title}"), wikis: ["dewiki"]))
+    }
+
+    @Test("a declaration's logic by itself; the attributes stay the collection's")
+    func read() throws {
+        var kinds: Set<LogicSettings.Kind> = []
+        for text in Declarations.accepted {
+            let sources = try SourcesFileTests.parse(text)
+            let file = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+            for (source, value) in zip(sources, try #require(file["sources"] as? [[String: Any]])) {
+                let logic = try JSONSerialization.data(withJSONObject: try #require(value["logic"]))
+                #expect(try parse(String(decoding: logic, as: UTF8.self), of: source) == source.logic)
+                kinds.insert(source.logic.kind)
+            }
+        }
+        #expect(kinds.count == LogicSettings.Kind.allCases.count)
+    }
+
+    @Test("another kind of logic, or none, is refused with its place")
+    func refused() throws {
+        let sources = try Declarations.accepted.flatMap { try SourcesFileTests.parse($0) }
+        let source = try #require(sources.first { $0.logic.kind == .document })
+        for (text, place) in [
+            (#"{"type":"recent_change"}"#, "type"), ("{", "the file"), (#"{"type":"document"}"#, "the file"),
+            (#"{"type":"document","fields":{"id":"a"}}"#, "fields"), ("[]", "the file"),
+        ] {
+            let error = #expect(throws: DeclarationError.self) { try parse(text, of: source) }
+            #expect(error?.faults.first?.place == place, "\(text): \(error.map { "\($0)" } ?? "")")
+        }
     }
 }
 

@@ -123,7 +123,7 @@ import Testing
             options: StreamJobOptions(
                 kafka: kafka, topic: Self.topic, goldTopic: Self.gold, topicPartitions: Self.partitions,
                 groupID: "test", lakeDirectory: folder.file("lake"), commitIntervalMilliseconds: 50,
-                transform: settings), registry: registry, logger: Logger("stream", level: .error))
+                logic: .recentChange(settings)), registry: registry, logger: Logger("stream", level: .error))
         let indexer = Indexer(
             configuration: IndexerConfiguration(
                 kafka: kafka, goldTopic: Self.gold, database: fixture.configuration), embedder: embedder,

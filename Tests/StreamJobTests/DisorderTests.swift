@@ -47,8 +47,10 @@ import Testing
             guard round == 1 else { continue }
             var hasher = try LibraryHasher()
             _ = try GenerationLog(layout: fixture.layout("one")).createChild(
-                of: 1, logicVersion: try settings.logicVersion(hasher: &hasher),
-                settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+                of: 1,
+                logic: .former(
+                    logicVersion: try settings.logicVersion(hasher: &hasher),
+                    settings: String(decoding: settings.canonicalJSON, as: UTF8.self)))
         }
         try await fixture.run(try fixture.job(lake: "two", duplicates: narrow), lake: "two", until: 300, of: 0)
         let silver = try fixture.lines("one", .silver, generation: 1)
@@ -100,7 +102,7 @@ import Testing
     /// The watermark follows event time, never ahead of the broker; what lies before it is counted and kept.
     @Test func latenessIsMeasured() throws {
         let registry = MetricsRegistry()
-        let metrics = StreamJobMetrics(registry)
+        let metrics = StreamJobMetrics(registry, source: "t")
         var progress = EventTimeProgress(registry, metrics, source: TopicPartition(topic: "t", partition: 0))
         progress.note([1_000, 3_000, 2_500, 4_000, 3_000], brokerTimeMax: 10_000)
         #expect(progress.watermark == 4_000)
@@ -127,7 +129,7 @@ import Testing
         var options = StreamJobOptions(
             kafka: kafka, topic: "grows", goldTopic: "grows.gold", topicPartitions: 1, groupID: "test",
             lakeDirectory: layout.root, commitIntervalMilliseconds: 20,
-            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+            logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard))))
         options.sizeCheckMilliseconds = 200
         let job = StreamJob(
             options: options, registry: MetricsRegistry(), logger: Logger("stream", level: .error))

@@ -28,7 +28,7 @@ import Testing
         var options = StreamJobOptions(
             kafka: fixture.kafka, topic: fixture.topic, goldTopic: "wikimedia.gold", topicPartitions: 2,
             groupID: "test", lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
-            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+            logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard))))
         options.expiredOffsets = policy
         return StreamJob(options: options, registry: registry, logger: Logger("stream", level: .error))
     }

@@ -52,7 +52,7 @@ struct FaultScene {
         var options = StreamJobOptions(
             kafka: kafka, topic: Self.topic, goldTopic: Self.gold, topicPartitions: 2, groupID: Self.group,
             lakeDirectory: folder.file("lake"), commitIntervalMilliseconds: 20,
-            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+            logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard))))
         // The mock cluster tells no properties of topics.
         options.plans = [Self.topic, Self.gold].map { TopicPlan(name: $0, partitions: 2) }
         options.goldRecordBytesMax = GoldPublisher.recordBytesMaxDefault

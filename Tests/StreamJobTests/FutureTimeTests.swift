@@ -48,7 +48,7 @@ import Testing
         var options = StreamJobOptions(
             kafka: fixture.kafka, topic: Self.source.topic, goldTopic: "clients.gold", topicPartitions: 1,
             groupID: "test", lakeDirectory: layout.root, commitIntervalMilliseconds: 20,
-            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+            logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard))))
         options.clock = clock
         let job = StreamJob(options: options, registry: registry, logger: Logger("stream", level: .error))
         let stop = StopSignal()
@@ -125,8 +125,9 @@ import Testing
         let settings = TransformSettings(template: try TextTemplate(TextTemplate.standard))
         var hasher = try LibraryHasher()
         let generation = try GenerationLog(layout: layout).createFirst(
-            logicVersion: try settings.logicVersion(hasher: &hasher),
-            settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+            .former(
+                logicVersion: try settings.logicVersion(hasher: &hasher),
+                settings: String(decoding: settings.canonicalJSON, as: UTF8.self)))
         let wide: Int64 = 1 << 31
         do {
             var writer = try PartitionWriter.open(layout: layout, source: source)

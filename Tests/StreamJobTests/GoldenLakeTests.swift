@@ -61,7 +61,8 @@ struct GoldenLake {
         let log = GenerationLog(layout: layout)
         func text(_ settings: TransformSettings) -> String { String(decoding: settings.canonicalJSON, as: UTF8.self) }
         let first = try Self.settings(1)
-        let active = try log.createFirst(logicVersion: try first.logicVersion(hasher: &hasher), settings: text(first))
+        let active = try log.createFirst(
+            .former(logicVersion: try first.logicVersion(hasher: &hasher), settings: text(first)))
         var processor = try RecordProcessor(source: Self.source, writesBronze: true)
         try processor.add(active)
         var writer = try PartitionWriter.open(layout: layout, source: Self.source)
@@ -71,7 +72,8 @@ struct GoldenLake {
             if start == Self.handover {
                 let second = try Self.settings(2)
                 let made = try log.createChild(
-                    of: 1, logicVersion: try second.logicVersion(hasher: &hasher), settings: text(second))
+                    of: 1,
+                    logic: .former(logicVersion: try second.logicVersion(hasher: &hasher), settings: text(second)))
                 try writer.handOver(to: 2, at: start)
                 try processor.add(made)
                 // The second logic's window is as wide as the first's, so nothing must be read again.
@@ -154,7 +156,7 @@ struct GoldenLake {
                 generations: processor.generations.map { generation in
                     let lines = generation.lines
                     return GenerationLines(
-                        generation: generation.number, logicVersion: generation.transform.logicVersion,
+                        generation: generation.number, logicVersion: generation.logic.logicVersion,
                         silver: (lines.silver, lines.silverCount), gold: (lines.gold, lines.goldCount),
                         quarantine: (lines.quarantine, lines.quarantineCount),
                         rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))

@@ -39,8 +39,10 @@ struct Findings: Decodable {
         settings.dropsBots = true
         var hasher = try LibraryHasher()
         _ = try GenerationLog(layout: fixture.layout("lake")).createChild(
-            of: 1, logicVersion: try settings.logicVersion(hasher: &hasher),
-            settings: String(decoding: settings.canonicalJSON, as: UTF8.self))
+            of: 1,
+            logic: .former(
+                logicVersion: try settings.logicVersion(hasher: &hasher),
+                settings: String(decoding: settings.canonicalJSON, as: UTF8.self)))
         try fixture.produce(generated(200, from: 600))
         try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: first + 100)
         do {
@@ -130,6 +132,16 @@ struct Findings: Decodable {
         let generations = try GenerationLog(layout: LakeLayout(root: folder.path)).read()
         #expect(generations.map(\.state) == [.previous, .active])
         #expect(generations.last?.replayed.isEmpty == false)
+        let logics = try #require(generations.last?.logic.topics)
+        #expect(logics.map(\.topic) == ["products", "wikimedia.recentchange"])
+        for (_, logic) in logics {
+            let read = try logic.read()
+            #expect(Array(logic.settings.utf8) == read.canonicalJSON && read.kind.rawValue == logic.kind)
+        }
+        // The fingerprint of them all is as it is written there.
+        let entry = try #require(try lines(of: examples + "/generation.jsonl").last)
+        #expect(
+            try JSONValue.parse(Array(entry))["record"]?["logic_version"]?.string == generations.last?.logicVersion)
         let layout = LakeLayout(root: folder.path)
         let source = TopicPartition(topic: "t", partition: 0)
         try Folder.create(Folder.parent(of: layout.quarantineLog(source)))

@@ -31,7 +31,7 @@ import Testing
             options: StreamJobOptions(
                 kafka: fixture.kafka, topic: fixture.topic, goldTopic: goldTopic, topicPartitions: 2, groupID: "test",
                 lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
-                transform: TransformSettings(codeVersion: .second, template: try TextTemplate("{title}"))),
+                logic: .recentChange(TransformSettings(codeVersion: .second, template: try TextTemplate("{title}")))),
             registry: registry, logger: Logger("stream", level: .error))
     }
 
@@ -112,7 +112,7 @@ import Testing
             options: StreamJobOptions(
                 kafka: fixture.kafka, topic: topic, goldTopic: "g", topicPartitions: 1, groupID: "test",
                 lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
-                transform: TransformSettings(template: try TextTemplate("{title}"))),
+                logic: .recentChange(TransformSettings(template: try TextTemplate("{title}")))),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
         let stop = StopSignal()
         async let running: Void = job.run(stop: stop)

@@ -27,12 +27,19 @@ struct ProcessorDriver: ~Copyable {
     ) throws {
         var settings = TransformSettings(template: try TextTemplate(template), duplicates: window)
         change(&settings)
-        var hasher = try LibraryHasher()
-        let generation = LakeGeneration(
-            number: 1, parent: nil, logicVersion: try settings.logicVersion(hasher: &hasher),
-            settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .active)
+        try self.init([.recentChange(settings)])
+    }
+
+    /// - Parameter logics: of the generations, in order.
+    init(_ logics: [LogicSettings]) throws {
         var processor = try RecordProcessor(source: Self.source, writesBronze: true)
-        try processor.add(generation)
+        for (index, logic) in logics.enumerated() {
+            let stored = try TopicLogic(logic, tenant: .standard, collection: Self.source.topic)
+            try processor.add(
+                LakeGeneration(
+                    number: Int64(index + 1), parent: nil, logic: .byTopic([Self.source.topic: stored]), state: .active)
+            )
+        }
         self.processor = processor
     }
 
@@ -63,7 +70,8 @@ struct ProcessorDriver: ~Copyable {
             try processor.process(
                 SourceRecord(
                     topic: Self.source.topic, partition: 0, offset: offset, timestampMilliseconds: time,
-                    key: key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat, value: value))
+                    key: key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat,
+                    eventID: headers.eventID, value: value))
         }
     }
 
@@ -165,8 +173,7 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
             _ = try driver.feed(change())
             _ = try driver.feed(change(id: "other \(time)"))
             driver.processor.warm(
-                offset: driver.offset, timestampMilliseconds: time, origin: nil, mayRepeat: false,
-                value: Array(change().utf8))
+                BronzeRecord(offset: driver.offset, timestampMilliseconds: time, value: Array(change().utf8)))
             driver.offset += 1
             _ = LakeHour(containing: SourceRecord.brokerMilliseconds(time))
         }
@@ -266,9 +273,7 @@ func change(id: String = "6b1f3a52-0000-4000-8000-000000000001", _ replace: [Str
         #expect(records.map(\.mayRepeat) == [false, true])
         var warmed = try driver()
         for record in records {
-            warmed.processor.warm(
-                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
-                mayRepeat: record.mayRepeat, value: record.value)
+            warmed.processor.warm(record)
         }
         warmed.offset = 2
         warmed.time += 7_200_000

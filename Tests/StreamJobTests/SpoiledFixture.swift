@@ -87,7 +87,7 @@ final class SpoiledFixture: Sendable {
         var options = StreamJobOptions(
             kafka: kafka, topic: Self.topic, goldTopic: Self.gold, topicPartitions: 1, groupID: "test",
             lakeDirectory: folder.file("lake"), commitIntervalMilliseconds: 20,
-            transform: TransformSettings(template: try TextTemplate(TextTemplate.standard)))
+            logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard))))
         options.expiredOffsets = policy
         options.stallMilliseconds = 400
         options.sizeCheckMilliseconds = sizeCheckMilliseconds

@@ -56,7 +56,7 @@ final class StreamFixture: Sendable {
             options: StreamJobOptions(
                 kafka: kafka, topic: topic, goldTopic: goldTopic, topicPartitions: partitions, groupID: "test",
                 lakeDirectory: folder.file(lake), commitIntervalMilliseconds: commitIntervalMilliseconds,
-                transform: TransformSettings(template: try TextTemplate(template), duplicates: duplicates)),
+                logic: .recentChange(TransformSettings(template: try TextTemplate(template), duplicates: duplicates))),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
     }
 
@@ -253,12 +253,22 @@ final class StreamFixture: Sendable {
         }
     }
 
-    @Test func otherLogicThanTheActiveGenerationsIsRefused() async throws {
+    /// What a generation stores runs, whatever is declared by now: its lines go on as they were.
+    @Test func theActiveGenerationsLogicRuns() async throws {
         let fixture = try StreamFixture()
         try fixture.produce(payloads(10))
         try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 5)
-        let other = try fixture.job(lake: "lake", template: "{title}")
-        await #expect(throws: StreamJobError.self) { try await other.run(stop: StopSignal()) }
+        let list = try File.contents(of: fixture.layout("lake").generationLog)
+        try fixture.produce(payloads(10, from: 10))
+        try await fixture.run(try fixture.job(lake: "lake", template: "{title}"), lake: "lake", until: 10)
+        try await fixture.run(
+            try fixture.job(lake: "undisturbed", goldTopic: "undisturbed.gold"), lake: "undisturbed", until: 10)
+        for layer in [Layer.silver, .gold] {
+            let lines = try fixture.lines("lake", layer, generation: 1)
+            #expect(lines.count == (layer == .gold ? 14 : 19))
+            #expect(try lines == fixture.lines("undisturbed", layer, generation: 1))
+        }
+        #expect(try File.contents(of: fixture.layout("lake").generationLog) == list)
     }
 
     @Test func aTopicMadeAnewIsNoticed() async throws {
@@ -271,7 +281,7 @@ final class StreamFixture: Sendable {
             options: StreamJobOptions(
                 kafka: second.kafka, topic: second.topic, goldTopic: "wikimedia.gold", topicPartitions: 2,
                 groupID: "test", lakeDirectory: fixture.folder.file("lake"), commitIntervalMilliseconds: 20,
-                transform: TransformSettings(template: try TextTemplate(TextTemplate.standard))),
+                logic: .recentChange(TransformSettings(template: try TextTemplate(TextTemplate.standard)))),
             registry: MetricsRegistry(), logger: Logger("stream", level: .error))
         await #expect { try await job.run(stop: StopSignal()) } throws: { "\($0)".contains("made anew") }
     }

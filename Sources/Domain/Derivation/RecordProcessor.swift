@@ -4,6 +4,7 @@ import JSONScan
 package import Lake
 package import Logic
 package import Records
+import Sources
 
 /// What became of one record.
 package enum RecordOutcome: Sendable {
@@ -33,17 +34,31 @@ package struct RecordProcessor: ~Copyable {
     /// One generation with its logic and the lines made since the last ``removeLines()``.
     package struct Generation {
         package let number: Int64
-        package var transform: RecentChangeTransform
-        package var lines = DerivedLines()
+        package fileprivate(set) var logic: Logic
+        package fileprivate(set) var lines = DerivedLines()
         /// Whether the record at hand is a duplicate by this generation's bounds.
         fileprivate var leavesOut = false
+        /// Where the logic's fields stand among those of the parser.
+        fileprivate var places: [Int] = []
+        fileprivate let limits: DuplicateWindow.Limits
+        fileprivate let followsRedrives: Bool
+        fileprivate let followsMarks: Bool
+
+        fileprivate init(_ number: Int64, _ logic: Logic) {
+            let settings = logic.settings
+            self.number = number
+            self.logic = logic
+            limits = settings.duplicates
+            followsRedrives = settings.followsRedrives
+            followsMarks = settings.followsRepeatMarks
+        }
 
         fileprivate mutating func apply(
             _ record: borrowing SourceRecord, fields: EventFields, bronzeSHA256: [UInt8],
             embedsValue: Bool, hasher: inout LibraryHasher,
             goldLine: (UnsafeBufferPointer<UInt8>, UnsafeRawBufferPointer) -> Void
         ) throws {
-            try transform.apply(
+            try logic.apply(
                 record, fields: fields, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue, hasher: &hasher,
                 output: &lines, goldLine: goldLine)
         }
@@ -52,7 +67,7 @@ package struct RecordProcessor: ~Copyable {
             _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
             bronzeSHA256: [UInt8]?, embedsValue: Bool
         ) {
-            transform.reject(
+            logic.reject(
                 record, rejection, eventID: eventID, bronzeSHA256: bronzeSHA256, embedsValue: embedsValue,
                 output: &lines)
         }
@@ -61,11 +76,17 @@ package struct RecordProcessor: ~Copyable {
     /// A larger value is kept in Bronze and quarantined.
     package static let valueBytesMax = 1 << 20
 
+    private static let depthMax = 64
+
     private let topic: String
     private let partition: Int32
+    /// Reads what any of the generations looks at.
     private var parser: JSONFieldParser
-    /// The fields of the record at hand, by the numbers of ``RecentChangeField``.
-    private var fields = [FieldValue](repeating: FieldValue(kind: .absent), count: RecentChangeField.allCases.count)
+    private var paths: [String] = []
+    /// What the kind of logic asks of a record, whichever generation it is for.
+    private var frame = RecordFrame(.recentChange)
+    /// The fields of the record at hand, in the order in which one generation wants them.
+    private var fields: [FieldValue] = []
     private var hasher: LibraryHasher
     private var duplicates: DuplicateWindow
     private var digest: [UInt8] = []
@@ -84,7 +105,7 @@ package struct RecordProcessor: ~Copyable {
 
     /// - Parameter writesBronze: false for a replay, whose Bronze is there already.
     package init(source: TopicPartition, writesBronze: Bool) throws {
-        let parser = try JSONFieldParser(paths: RecentChangeField.paths, depthMax: 64)
+        let parser = try JSONFieldParser(paths: paths, depthMax: Self.depthMax)
         let hasher = try LibraryHasher()
         topic = source.topic
         partition = source.partition
@@ -101,21 +122,38 @@ package struct RecordProcessor: ~Copyable {
     package var windowOffsets: Int64 { duplicates.offsetsMax }
 
     /// Writes `generation` from the next record on. If that makes ``windowOffsets`` grow, the window is empty, and what
-    /// lies before the next record must be read into it by ``warm(offset:timestampMilliseconds:origin:mayRepeat:value:)``.
+    /// lies before the next record must be read into it by ``warm(_:)``.
     ///
-    /// - Throws: ``TransformSettingsError`` where this binary cannot run its logic.
+    /// - Throws: ``LogicError`` where this binary cannot run its logic of the topic.
     package mutating func add(_ generation: LakeGeneration) throws {
-        let settings = try TransformSettings(stored: generation.settings)
-        let transform = try RecentChangeTransform(settings: settings, collection: topic, hasher: &hasher)
-        guard transform.logicVersion == generation.logicVersion else {
-            throw TransformSettingsError(
-                description: "generation \(generation.number) was made by logic \(generation.logicVersion), but its "
-                    + "settings give \(transform.logicVersion): use the release that made it")
+        let logic = try generation.runnable(topic, hasher: &hasher)
+        let settings = logic.settings
+        if let other = generations.first, other.logic.settings.kind != settings.kind {
+            throw LogicError(
+                description: "generations \(other.number) and \(generation.number) have different kinds of logic for "
+                    + "\(topic); a topic keeps its kind")
         }
-        generations.append(Generation(number: generation.number, transform: transform))
+        generations.append(Generation(generation.number, logic))
+        frame = RecordFrame(settings.kind)
+        try placeFields()
         if settings.duplicates.offsets > duplicates.offsetsMax {
             duplicates = DuplicateWindow(offsetsMax: settings.duplicates.offsets)
         }
+    }
+
+    /// Lets the parser read what all generations want, each path once. With recent changes that is always the same.
+    private mutating func placeFields() throws {
+        var wanted: [String] = []
+        for index in generations.indices {
+            generations[index].places = generations[index].logic.settings.paths.map { path in
+                if let known = wanted.firstIndex(of: path) { return known }
+                wanted.append(path)
+                return wanted.count - 1
+            }
+        }
+        guard wanted != paths else { return }
+        parser = try JSONFieldParser(paths: wanted, depthMax: Self.depthMax)
+        paths = wanted
     }
 
     /// No longer writes a generation.
@@ -133,15 +171,22 @@ package struct RecordProcessor: ~Copyable {
     }
 
     /// Takes a record's event id into the duplicate window, as a replay or a start does with what lies before.
-    package mutating func warm(
-        offset: Int64, timestampMilliseconds: Int64, origin: RedriveOrigin?, mayRepeat: Bool, value: [UInt8]?
-    ) {
-        guard let value else { return }
-        let error = value.withUnsafeBytes { parser.parseObject($0) }
-        guard error == nil, let id = eventID() else { return }
+    package mutating func warm(_ record: BronzeRecord) {
+        guard let field = frame.eventID else {
+            guard !record.eventID.isEmpty else { return }
+            return record.eventID.withUnsafeBufferPointer { warm($0, record) }
+        }
+        guard let value = record.value, value.withUnsafeBytes({ parser.parseObject($0) }) == nil,
+            let id = eventID(at: field)
+        else { return }
+        warm(id, record)
+    }
+
+    private mutating func warm(_ id: UnsafeBufferPointer<UInt8>, _ record: BronzeRecord) {
         _ = duplicates.note(
-            eventID: id, offset: offset, brokerMilliseconds: SourceRecord.brokerMilliseconds(timestampMilliseconds),
-            origin: windowOrigin(origin), mayRepeat: Self.mayRepeat(mayRepeat, origin))
+            eventID: id, offset: record.offset,
+            brokerMilliseconds: SourceRecord.brokerMilliseconds(record.timestampMilliseconds),
+            origin: windowOrigin(record.origin), mayRepeat: Self.mayRepeat(record.mayRepeat, record.origin))
     }
 
     /// A redriven record stands for one that was sent before, whatever its headers say.
@@ -157,9 +202,14 @@ package struct RecordProcessor: ~Copyable {
     @discardableResult
     package mutating func process(_ record: borrowing SourceRecord) throws -> RecordOutcome {
         digest.removeAll(keepingCapacity: true)
+        keepAll()
+        // What a header says holds whatever the value is.
+        if frame.eventID == nil, !record.eventID.isEmpty {
+            record.eventID.withUnsafeBufferPointer { findDuplicates($0, record) }
+        }
         guard let value = record.value else {
-            keepAll()
             appendBronze(record, embedsValue: false)
+            if isDuplicate() { return .duplicate }
             return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
         }
         try hasher.appendHexDigest(of: value, to: &digest)
@@ -167,27 +217,23 @@ package struct RecordProcessor: ~Copyable {
         let embedsValue = error == nil && Self.isOnOneLine(value)
         appendBronze(record, embedsValue: embedsValue)
         if let error {
-            keepAll()
+            if isDuplicate() { return .duplicate }
             return reject(record, Self.rejection(error, value), eventID: nil, embedsValue: false)
         }
-        let id = eventID()
-        if let id { findDuplicates(id, record) } else { keepAll() }
+        let id = frame.eventID.flatMap { eventID(at: $0) }
+        if let id { findDuplicates(id, record) }
         if isCanary() {
             canaryCount += 1
             return .canary
         }
-        if generations.first?.leavesOut == true { duplicateCount += 1 }
-        if !generations.isEmpty, generations.allSatisfy(\.leavesOut) { return .duplicate }
+        if isDuplicate() { return .duplicate }
         if value.count > Self.valueBytesMax {
             return reject(record, Rejection(.tooLarge), eventID: id, embedsValue: embedsValue)
         }
-        guard parser.field(RecentChangeField.meta.rawValue).kind == .object else {
-            return reject(record, Rejection(.missingMeta), eventID: id, embedsValue: embedsValue)
+        if let object = frame.object, parser.field(object.field).kind != .object {
+            return reject(record, Rejection(object.rule), eventID: id, embedsValue: embedsValue)
         }
-        for index in fields.indices { fields[index] = FieldValue(parser.field(index)) }
-        for index in generations.indices where !generations[index].leavesOut {
-            try derive(index, record, embedsValue: embedsValue)
-        }
+        try deriveAll(record, embedsValue: embedsValue)
         return .accepted
     }
 
@@ -196,17 +242,37 @@ package struct RecordProcessor: ~Copyable {
         let sighting = duplicates.note(
             eventID: id, offset: record.offset, brokerMilliseconds: record.brokerMilliseconds,
             origin: windowOrigin(record.origin), mayRepeat: Self.mayRepeat(record.mayRepeat, record.origin))
-        guard sighting.isRepeated else { return keepAll() }
+        guard sighting.isRepeated else { return }
         for index in generations.indices {
-            let settings = generations[index].transform.settings
             generations[index].leavesOut = duplicates.isDuplicate(
-                sighting, limits: settings.duplicates, followsRedrives: settings.codeVersion.followsRedrives,
-                followsMarks: settings.codeVersion.followsRepeatMarks)
+                sighting, limits: generations[index].limits, followsRedrives: generations[index].followsRedrives,
+                followsMarks: generations[index].followsMarks)
         }
+    }
+
+    /// Whether no generation wants the record; counts it where the first does not.
+    private mutating func isDuplicate() -> Bool {
+        if generations.first?.leavesOut == true { duplicateCount += 1 }
+        return !generations.isEmpty && generations.allSatisfy(\.leavesOut)
     }
 
     private mutating func keepAll() {
         for index in generations.indices { generations[index].leavesOut = false }
+    }
+
+    private mutating func deriveAll(_ record: borrowing SourceRecord, embedsValue: Bool) throws {
+        // Generations mostly want the same fields.
+        var filled: Int?
+        for index in generations.indices where !generations[index].leavesOut {
+            if filled.map({ generations[$0].places != generations[index].places }) ?? true { fillFields(index) }
+            filled = index
+            try derive(index, record, embedsValue: embedsValue)
+        }
+    }
+
+    private mutating func fillFields(_ index: Int) {
+        fields.removeAll(keepingCapacity: true)
+        for place in generations[index].places { fields.append(FieldValue(parser.field(place))) }
     }
 
     private mutating func derive(_ index: Int, _ record: borrowing SourceRecord, embedsValue: Bool) throws {
@@ -245,27 +311,37 @@ package struct RecordProcessor: ~Copyable {
         _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
         embedsValue: Bool
     ) -> RecordOutcome {
+        if frame.eventID == nil, !record.eventID.isEmpty {
+            record.eventID.withUnsafeBufferPointer {
+                rejectAll(record, rejection, eventID: $0, embedsValue: embedsValue)
+            }
+        } else {
+            rejectAll(record, rejection, eventID: eventID, embedsValue: embedsValue)
+        }
+        return .rejected(rejection.rule)
+    }
+
+    private mutating func rejectAll(
+        _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
+        embedsValue: Bool
+    ) {
         for index in generations.indices where !generations[index].leavesOut {
             generations[index].reject(
                 record, rejection, eventID: eventID, bronzeSHA256: record.value == nil ? nil : digest,
                 embedsValue: embedsValue)
         }
-        return .rejected(rejection.rule)
     }
 
-    private func eventID() -> UnsafeBufferPointer<UInt8>? {
-        let field = parser.field(RecentChangeField.id.rawValue)
+    private func eventID(at index: Int) -> UnsafeBufferPointer<UInt8>? {
+        let field = parser.field(index)
         return field.kind == .string && !field.text.isEmpty ? field.text : nil
     }
 
-    /// Canaries are sent by the source to watch itself (https://wikitech.wikimedia.org/wiki/Event_Platform).
     private func isCanary() -> Bool {
-        let domain = parser.field(RecentChangeField.domain.rawValue)
-        guard domain.kind == .string, domain.text.count == Self.canaryDomain.count else { return false }
-        return domain.text.elementsEqual(Self.canaryDomain)
+        guard let canary = frame.canary else { return false }
+        let field = parser.field(canary.field)
+        return field.kind == .string && field.text.count == canary.text.count && field.text.elementsEqual(canary.text)
     }
-
-    private static let canaryDomain = Array("canary".utf8)
 
     /// A line feed or carriage return between tokens is JSON, but would break the line format.
     private static func isOnOneLine(_ value: UnsafeRawBufferPointer) -> Bool {
@@ -289,7 +365,7 @@ package struct RecordProcessor: ~Copyable {
             generations: generations.map { generation in
                 let lines = generation.lines
                 return GenerationLines(
-                    generation: generation.number, logicVersion: generation.transform.logicVersion,
+                    generation: generation.number, logicVersion: generation.logic.logicVersion,
                     silver: (lines.silver, lines.silverCount), gold: (lines.gold, lines.goldCount),
                     quarantine: (lines.quarantine, lines.quarantineCount),
                     rejects: Dictionary(uniqueKeysWithValues: lines.rejects.map { ($0.key.rawValue, $0.value) }))

@@ -79,6 +79,27 @@ package enum LogicSettings: Sendable, Equatable {
     }
 }
 
+/// What a kind of logic asks of a record before the logic of any generation runs; it is the same in all of a topic's.
+package struct RecordFrame: Sendable {
+    /// The number among the paths of the field that has the event's id; nil where a header has it (``EventIDHeader``).
+    package let eventID: Int?
+    /// The field and its text that tell a canary: the source sends some to watch itself
+    /// (https://wikitech.wikimedia.org/wiki/Event_Platform).
+    package let canary: (field: Int, text: [UInt8])?
+    /// The field that must be an object, and the rule that is broken where it is none.
+    package let object: (field: Int, rule: Rule)?
+
+    package init(_ kind: LogicSettings.Kind) {
+        switch kind {
+        case .recentChange:
+            eventID = RecentChangeField.id.rawValue
+            canary = (RecentChangeField.domain.rawValue, Array("canary".utf8))
+            object = (RecentChangeField.meta.rawValue, .missingMeta)
+        case .document: (eventID, canary, object) = (nil, nil, nil)
+        }
+    }
+}
+
 /// The logic of one generation of one topic, ready to run: static dispatch over a closed set. A new member is a case
 /// here and in ``LogicSettings``, and a folder of its own.
 package enum Logic {

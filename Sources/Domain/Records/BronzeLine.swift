@@ -10,8 +10,23 @@ package struct BronzeRecord: Sendable {
     package let origin: RedriveOrigin?
     /// Whether its headers say that it may be a copy of an earlier record; see ``RepeatMark``.
     package let mayRepeat: Bool
+    /// The id that a connector gave to the event; empty where its headers have none. See ``EventIDHeader``.
+    package let eventID: [UInt8]
     /// The value as the broker delivered it, byte for byte; nil for a tombstone.
     package let value: [UInt8]?
+
+    package init(
+        offset: Int64, timestampMilliseconds: Int64, key: [UInt8]? = nil, origin: RedriveOrigin? = nil,
+        mayRepeat: Bool = false, eventID: [UInt8] = [], value: [UInt8]?
+    ) {
+        self.offset = offset
+        self.timestampMilliseconds = timestampMilliseconds
+        self.key = key
+        self.origin = origin
+        self.mayRepeat = mayRepeat
+        self.eventID = eventID
+        self.value = value
+    }
 }
 
 /// Bronze lines (`schemas/bronze.schema.json`): one record each, as the broker delivered it.
@@ -148,10 +163,10 @@ struct RawMembers {
             guard let bytes = Self.base64(valueBase64) else { return nil }
             payload = bytes
         }
-        let (origin, mayRepeat) = marks
+        let marks = marks
         return BronzeRecord(
-            offset: offset, timestampMilliseconds: timestamp, key: key, origin: origin, mayRepeat: mayRepeat,
-            value: payload)
+            offset: offset, timestampMilliseconds: timestamp, key: key, origin: marks.origin,
+            mayRepeat: marks.mayRepeat, eventID: marks.eventID, value: payload)
     }
 
     /// The bytes of a string in base64; nil where it is none.
@@ -172,8 +187,8 @@ struct RawMembers {
     }
 
     /// What the headers say about the record's place among others. A later header of the same name wins.
-    private var marks: (origin: RedriveOrigin?, mayRepeat: Bool) {
-        var (text, digest) = ([UInt8](), [UInt8]())
+    private var marks: (origin: RedriveOrigin?, mayRepeat: Bool, eventID: [UInt8]) {
+        var (text, digest, eventID) = ([UInt8](), [UInt8](), [UInt8]())
         var mayRepeat = false
         forEachHeader { name, value in
             if name.equals(RedriveOrigin.headerBytes) {
@@ -182,9 +197,11 @@ struct RawMembers {
                 if let bytes = Self.base64(value) { digest = bytes }
             } else if name.equals(RepeatMark.headerBytes), value.kind == .string {
                 mayRepeat = true
+            } else if name.equals(EventIDHeader.headerBytes), let bytes = Self.base64(value) {
+                eventID = bytes.withUnsafeBytes { EventIDHeader.accepts($0) } ? bytes : []
             }
         }
-        return (text.isEmpty ? nil : RedriveOrigin(text: text, sha256: digest), mayRepeat)
+        return (text.isEmpty ? nil : RedriveOrigin(text: text, sha256: digest), mayRepeat, eventID)
     }
 
     // MARK: - Writing

@@ -64,8 +64,7 @@ package struct RecordHeaderText: Sendable {
         } else if name.count == RepeatMark.headerBytes.count, name.elementsEqual(RepeatMark.headerBytes) {
             mayRepeat = true
         } else if name.count == EventIDHeader.headerBytes.count, name.elementsEqual(EventIDHeader.headerBytes) {
-            let isUsable = value.count <= EventIDHeader.bytesMax && UTF8Text.isValid(value)
-            eventID = isUsable ? Array(value) : []
+            eventID = EventIDHeader.accepts(value) ? Array(value) : []
         }
     }
 }

@@ -1,3 +1,5 @@
+import Bytes
+
 /// The header of a record that may be a copy of an earlier one, however long ago that was sent.
 ///
 /// A producer that resumes after an interruption goes back a little and sends some events again. It marks them, since the
@@ -22,4 +24,7 @@ package enum EventIDHeader {
     /// A longer id does not count, so that a stranger's header cannot make a line grow.
     package static let bytesMax = 255
     static let headerBytes = Array(header.utf8)
+
+    /// Whether a value counts.
+    static func accepts(_ value: UnsafeRawBufferPointer) -> Bool { value.count <= bytesMax && UTF8Text.isValid(value) }
 }

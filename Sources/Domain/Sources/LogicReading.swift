@@ -1,5 +1,5 @@
 import JSONScan
-package import Logic
+import Logic
 import Records
 
 /// Logic that is written as JSON: in a declaration, in a file for a replay, or with a generation.
@@ -153,30 +153,6 @@ enum LogicReading {
         DuplicateWindow.Limits(
             offsets: members["duplicates_offsets"]?.integer(0...2_000_000) ?? standard.offsets,
             milliseconds: members["duplicates_milliseconds"]?.integer(0...31_536_000_000) ?? standard.milliseconds)
-    }
-}
-
-extension DocumentSettings {
-    /// Whether stored settings are a document's.
-    package static func stores(_ value: String) -> Bool {
-        (try? JSONValue.parse(Array(value.utf8)))?["logic"]?.string == kind
-    }
-
-    /// Reads back ``DocumentSettings/canonicalJSON``, as generations store it.
-    ///
-    /// - Throws: ``DeclarationError`` with what this release does not know.
-    package init(stored text: String) throws(DeclarationError) {
-        let faults = DeclarationFaults()
-        let value: JSONValue
-        do throws(JSONError) { value = try JSONValue.parse(Array(text.utf8)) } catch {
-            throw DeclarationError(
-                file: "the stored logic", faults: [DeclarationFault(place: "the file", reason: "is no JSON: \(error)")])
-        }
-        let reader = DeclarationReader(value: value, place: "", faults: faults)
-        guard let settings = LogicReading.document(reader, attributes: [], isStored: true), faults.all.isEmpty else {
-            throw DeclarationError(file: "the stored logic", faults: faults.all)
-        }
-        self = settings
     }
 }
 

@@ -65,15 +65,19 @@ package struct GenerationSteps {
     // MARK: - A replay's life
 
     /// Makes a child of the active generation.
-    package func create(logicVersion: String, settings: String, note: String) throws -> LakeGeneration {
+    ///
+    /// - Parameter logic: the child's, of the active generation.
+    package func create(
+        note: String, logic: (LakeGeneration) throws -> GenerationLogic
+    ) throws -> LakeGeneration {
         try healedSteps(isMaking: true) {
             guard let active = try log.active() else { throw ReplayError.noGeneration(log.path) }
+            let logic = try logic(active)
             let number = try database.create(
-                parent: active.number, logicVersion: logicVersion, note: note, atLeast: try log.nextNumber(),
+                parent: active.number, logicVersion: logic.logicVersion, note: note, atLeast: try log.nextNumber(),
                 timeoutMilliseconds: Self.statementMilliseconds)
             do {
-                return try log.createChild(
-                    of: active.number, number: number, logicVersion: logicVersion, settings: settings)
+                return try log.createChild(of: active.number, number: number, logic: logic)
             } catch {
                 // Whether this succeeds or not: what the list does not know is given up by the next step of anybody.
                 try? database.setState(
@@ -265,9 +269,11 @@ package struct GenerationSteps {
         }
         let versions = try database.logicVersions(timeoutMilliseconds: Self.statementMilliseconds)
         for known in lake {
-            // The first generation's row is made before anybody knows its logic.
+            // The first generation's row is made before anybody knows its logic, and none is changed when a topic is added.
             let logic = known.logicVersion
-            guard let version = versions[known.number], !version.isEmpty, version != logic else { continue }
+            guard let version = versions[known.number], !version.isEmpty, version != logic,
+                try !log.logicVersions(of: known.number).contains(version)
+            else { continue }
             return "generation \(known.number) is of logic \(logic) in the lake and of \(version) in the index"
         }
         return nil

@@ -114,9 +114,7 @@ package struct RangeReplay {
         guard let range = OffsetRange(start: max(0, held, start - processor.windowOffsets), end: start), !range.isEmpty
         else { return }
         try forEachRecord(range) { record in
-            processor.warm(
-                offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
-                mayRepeat: record.mayRepeat, value: record.value)
+            processor.warm(record)
         }
     }
 
@@ -143,7 +141,7 @@ package struct RangeReplay {
                 SourceRecord(
                     topic: source.topic, partition: source.partition, offset: record.offset,
                     timestampMilliseconds: record.timestampMilliseconds, key: key, origin: record.origin,
-                    mayRepeat: record.mayRepeat, value: value))
+                    mayRepeat: record.mayRepeat, eventID: record.eventID, value: value))
         }
         func withBytes(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) throws -> Void) throws {
             guard let bytes else { return try body(nil) }

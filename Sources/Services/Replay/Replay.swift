@@ -3,7 +3,7 @@ import Concurrency
 import Derivation
 import Files
 package import Lake
-package import Logic
+import Logic
 package import Postgres
 package import Records
 import Store
@@ -26,6 +26,8 @@ package struct ReplayReport: Sendable {
     package var generation: Int64?
     package var parent: Int64
     package var logicVersion: String
+    /// The logic versions by which topics were replayed.
+    package var logics: [String: String]
     package var ranges: [TopicPartition: OffsetRange]
     package var difference = ReplayDifference()
     /// Texts that had to be embedded.
@@ -34,12 +36,27 @@ package struct ReplayReport: Sendable {
     package var inherited = 0
 }
 
-/// Runs Bronze through the present logic into a child of the active generation, beside the live stream job.
+extension ReplayReport {
+    fileprivate init(
+        generation number: Int64?, _ generation: LakeGeneration, _ ranges: [TopicPartition: OffsetRange]
+    ) {
+        var logics: [String: String] = [:]
+        for source in ranges.keys { logics[source.topic] = generation.logic.logic(of: source.topic)?.logicVersion }
+        self.init(
+            generation: number, parent: generation.parent ?? 0, logicVersion: generation.logicVersion, logics: logics,
+            ranges: ranges)
+    }
+}
+
+/// Runs Bronze through other logic into a child of the active generation, beside the live stream job.
+///
+/// The child stores the logic of every topic: that of the replayed ones is new, that of the others the parent's, to whose
+/// files and rows it refers for them.
 ///
 /// Reads Bronze from the lake alone, and touches neither the topic nor the consumer group. Blocking parts run on a lane.
 package struct Replay: Sendable {
     private let layout: LakeLayout
-    private let settings: TransformSettings
+    private let logics: [String: TopicLogic]
     private let database: PostgresConfiguration
     private let index: any ReplayIndex
     private let logger: Logger
@@ -53,29 +70,30 @@ package struct Replay: Sendable {
     package static let catchUpSecondsMax = 900
     private static let statementMilliseconds = 120_000
 
+    /// - Parameter logics: of the topics that are replayed, those of them that the lake holds.
     package init(
-        layout: LakeLayout, settings: TransformSettings, database: PostgresConfiguration, index: any ReplayIndex,
+        layout: LakeLayout, logics: [String: TopicLogic], database: PostgresConfiguration, index: any ReplayIndex,
         logger: Logger
     ) {
         self.layout = layout
-        self.settings = settings
+        self.logics = logics
         self.database = database
         self.index = index
         self.logger = logger
     }
 
-    /// Compares what the present logic would make of the scope with the active generation; changes nothing.
+    /// Compares what the logic would make of the scope with the active generation; changes nothing.
     package static func dryRun(
-        layout: LakeLayout, settings: TransformSettings, scope: ReplayScope
+        layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay")
         return try await lane.run {
             let reader = LakeReader(layout: layout)
             let active = try Self.active(reader.layout)
-            let trial = try Self.generation(number: 0, parent: active.number, settings)
-            var report = ReplayReport(
-                generation: nil, parent: active.number, logicVersion: trial.logicVersion,
-                ranges: try scope.ranges(in: reader, window: settings.duplicateReach))
+            let trial = LakeGeneration(
+                number: 0, parent: active.number, logic: try Self.logic(of: active, logics, layout), state: .created)
+            let ranges = try scope.ranges(in: reader, windows: Self.windows(logics))
+            var report = ReplayReport(generation: nil, trial, ranges)
             for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
                 let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
                 try replay.run(range) { chunk in report.difference = report.difference + chunk.difference }
@@ -91,7 +109,7 @@ package struct Replay: Sendable {
     package func run(_ scope: ReplayScope) async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
         // A range that cannot be replayed is refused before a generation is made of it ...
-        _ = try await lane.run { [settings] in try scope.ranges(in: reader, window: settings.duplicateReach) }
+        _ = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
         let child = try await lane.run { [self] in try createChild() }
         do {
             return try await make(child, of: scope, reader)
@@ -105,11 +123,8 @@ package struct Replay: Sendable {
         _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader
     ) async throws -> ReplayReport {
         // ... and only from here on does retention leave Bronze alone.
-        let ranges = try await lane.run { [settings] in
-            try scope.ranges(in: reader, window: settings.duplicateReach)
-        }
-        var report = ReplayReport(
-            generation: child.number, parent: child.parent ?? 0, logicVersion: child.logicVersion, ranges: ranges)
+        let ranges = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
+        var report = ReplayReport(generation: child.number, child, ranges)
         let handovers = try await handovers(to: child.number, reader: reader)
         for (source, range) in ranges {
             let end = min(range.end, handovers[source] ?? range.end)
@@ -135,13 +150,24 @@ package struct Replay: Sendable {
         return active
     }
 
-    private static func generation(
-        number: Int64, parent: Int64, _ settings: TransformSettings
-    ) throws -> LakeGeneration {
-        var hasher = try LibraryHasher()
-        return LakeGeneration(
-            number: number, parent: parent, logicVersion: try settings.logicVersion(hasher: &hasher),
-            settings: String(decoding: settings.canonicalJSON, as: UTF8.self), state: .created)
+    /// The logic of a child in which some topics have another one.
+    private static func logic(
+        of parent: LakeGeneration, _ news: [String: TopicLogic], _ layout: LakeLayout
+    ) throws -> GenerationLogic {
+        let held = try GenerationLog(layout: layout).heldTopics()
+        let news = news.filter { held.contains($0.key) }
+        for (topic, logic) in news {
+            guard let known = parent.logic.logic(of: topic), known.kind != logic.kind else { continue }
+            throw ReplayError(
+                "generation \(parent.number) makes \(topic) by logic of the kind \(known.kind), not \(logic.kind); a topic "
+                    + "keeps its kind")
+        }
+        return parent.logic.replacing(news, held: held)
+    }
+
+    /// How far before a record its copies may lie.
+    private static func windows(_ logics: [String: TopicLogic]) throws -> [String: DuplicateWindow.Limits] {
+        try logics.mapValues { try $0.read().duplicateReach }
     }
 
     private func steps() -> GenerationSteps {
@@ -149,9 +175,7 @@ package struct Replay: Sendable {
     }
 
     private func createChild() throws -> LakeGeneration {
-        let wanted = try Self.generation(number: 0, parent: 0, settings)
-        let child = try steps().create(
-            logicVersion: wanted.logicVersion, settings: wanted.settings, note: "replay")
+        let child = try steps().create(note: "replay") { try Self.logic(of: $0, logics, layout) }
         logger.info(
             "replaying into generation \(child.number)",
             ["parent": String(child.parent ?? 0), "logic_version": child.logicVersion])

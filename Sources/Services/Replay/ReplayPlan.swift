@@ -50,15 +50,17 @@ package struct ReplayError: Error, CustomStringConvertible {
 extension ReplayScope {
     /// The offsets of each topic partition, cut to what the lake holds.
     ///
+    /// - Parameter windows: the duplicate windows of the topics that are replayed; others are not.
+    ///
     /// Where retention gave Bronze up, a replay begins where the whole duplicate window before is held.
     ///
     /// - Throws: ``ReplayError`` where nothing is left, or offsets were named that cannot be replayed any more.
     package func ranges(
-        in reader: LakeReader, window: DuplicateWindow.Limits
+        in reader: LakeReader, windows: [String: DuplicateWindow.Limits]
     ) throws -> [TopicPartition: OffsetRange] {
         var ranges: [TopicPartition: OffsetRange] = [:]
         for source in try reader.sources() {
-            guard let committed = try reader.committedRange(source),
+            guard let window = windows[source.topic], let committed = try reader.committedRange(source),
                 let held = OffsetRange(
                     start: min(
                         try reader.replayableStart(

@@ -1,14 +1,14 @@
-package import Derivation
 package import Logic
 package import Settings
+package import Sources
 
 extension TransformSettings {
     /// The settings of this deployment.
     ///
-    /// - Throws: ``TransformSettingsError`` naming the variable.
-    package init(_ settings: Settings) throws(TransformSettingsError) {
+    /// - Throws: ``LogicError`` naming the variable.
+    package init(_ settings: Settings) throws(LogicError) {
         guard let code = CodeVersion(rawValue: Int64(settings.transformVersion)) else {
-            throw TransformSettingsError(
+            throw LogicError(
                 description: "TRANSFORM_VERSION=\(settings.transformVersion): this binary does not have it")
         }
         do throws(TextTemplate.Fault) {
@@ -20,7 +20,7 @@ extension TransformSettings {
                     offsets: Int64(settings.duplicateWindowOffsets),
                     milliseconds: Int64(settings.duplicateWindowSeconds) * 1_000))
         } catch {
-            throw TransformSettingsError(description: "TEXT_TEMPLATE: \(error)")
+            throw LogicError(description: "TEXT_TEMPLATE: \(error)")
         }
     }
 }

@@ -31,7 +31,8 @@ package final class StreamJobMetrics: Sendable {
     private let rules: [Rule: Counter]
     private let registry: MetricsRegistry
 
-    package init(_ registry: MetricsRegistry) {
+    /// - Parameter source: counters are of all sources of the process; what is set, not counted, is of each its own.
+    package init(_ registry: MetricsRegistry, source: String) {
         self.registry = registry
         records = registry.counter(
             "medallion_stream_records_total", help: "Records taken from the source topic into committed Bronze.")
@@ -70,7 +71,8 @@ package final class StreamJobMetrics: Sendable {
             "medallion_stream_lateness_seconds", help: "How far those event times lie before the watermark.",
             buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800])
         topicPartitions = registry.gauge(
-            "medallion_stream_topic_partitions", help: "Topic partitions of the source topic.")
+            "medallion_stream_topic_partitions", help: "Topic partitions of the source topic.",
+            labels: [("source", source)])
         held = registry.gauge(
             "medallion_stream_topic_partitions_held", help: "Topic partitions that this process writes.")
         rebalances = registry.counter(

@@ -207,7 +207,7 @@ final class PartitionWorker {
                     topic: source.topic, partition: source.partition, offset: offset,
                     timestampMilliseconds: record.timestampMilliseconds,
                     key: record.key, headers: json, origin: headers.origin, mayRepeat: headers.mayRepeat,
-                    value: value))
+                    eventID: headers.eventID, value: value))
         }
         batchNext = offset + 1
         batchTimeMax = place.time
@@ -353,7 +353,8 @@ final class PartitionWorker {
             logger.info(
                 "feeding generation \(generation.number)",
                 [
-                    "topic_partition": "\(source)", "logic_version": generation.logicVersion,
+                    "topic_partition": "\(source)",
+                    "logic_version": generation.logic.logic(of: source.topic)?.logicVersion ?? "",
                     "from": String(writer.nextOffset ?? 0),
                 ])
         }
@@ -372,11 +373,7 @@ final class PartitionWorker {
             let range = OffsetRange(start: max(held.start, next - processor.windowOffsets), end: next)
         else { return }
         try reader.forEachLine(.bronze, generation: nil, source: source, range: range) { _, line in
-            if let record = BronzeLine.read(line) {
-                processor.warm(
-                    offset: record.offset, timestampMilliseconds: record.timestampMilliseconds, origin: record.origin,
-                    mayRepeat: record.mayRepeat, value: record.value)
-            }
+            if let record = BronzeLine.read(line) { processor.warm(record) }
             return true
         }
     }

@@ -96,7 +96,7 @@ extension StreamJob {
         let source = TopicPartition(topic: options.topic, partition: partition)
         Task { [self] in
             do {
-                try await Lane(name: "stream-\(partition)").run { [self] in
+                try await Lane(name: "stream-\(partition) \(options.source)").run { [self] in
                     try own(source, of: count, member, stop: worker.stop)
                 }
                 worker.outcome.set(.success(()))

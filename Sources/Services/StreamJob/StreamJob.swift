@@ -1,18 +1,20 @@
 import Concurrency
-import Derivation
 package import Kafka
 import KafkaAccess
 package import Lake
 package import Logic
-import Records
+package import Records
 package import ServiceLifecycle
 package import Settings
+package import Sources
 import Synchronization
 package import Telemetry
 
-/// How a stream job runs.
+/// How a stream job runs: one for each source.
 package struct StreamJobOptions: Sendable {
     package var kafka: KafkaConfiguration
+    /// The source's name, for people: in logs, threads and metrics.
+    package var source: String
     package var topic: String
     package var goldTopic: String
     /// Topic partitions for topics that are not there yet.
@@ -25,7 +27,11 @@ package struct StreamJobOptions: Sendable {
     package var commitIntervalMilliseconds: Int
     /// A commit is made early when the values of its batch reach this.
     package var commitBytesMax: Int
-    package var transform: TransformSettings
+    /// What the declaration asks for. It makes the topic's first generation; the active one's stored logic runs.
+    package var logic: LogicSettings
+    package var tenant = TenantID.standard
+    /// Under which name documents are found.
+    package var collection: String
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds = 30_000
     /// Where sealed files may have moved to.
@@ -46,10 +52,12 @@ package struct StreamJobOptions: Sendable {
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
         lakeDirectory: String, commitIntervalMilliseconds: Int, commitBytesMax: Int = 4 << 20,
-        transform: TransformSettings
+        logic: LogicSettings
     ) {
         self.kafka = kafka
+        self.source = topic
         self.topic = topic
+        collection = topic
         self.goldTopic = goldTopic
         self.topicPartitions = topicPartitions
         plans = [topic, goldTopic].map {
@@ -59,17 +67,25 @@ package struct StreamJobOptions: Sendable {
         self.lakeDirectory = lakeDirectory
         self.commitIntervalMilliseconds = commitIntervalMilliseconds
         self.commitBytesMax = commitBytesMax
-        self.transform = transform
+        self.logic = logic
     }
 
-    /// - Throws: ``TransformSettingsError`` naming the variable.
-    package init(_ settings: Settings, kafka: KafkaConfiguration) throws {
+    /// Takes the deployment's settings, and from the declaration the source's topics, logic and collection. Sources share the
+    /// consumer group: each has a topic of its own.
+    ///
+    /// - Throws: ``LakeSettingsError`` naming the variable.
+    package init(_ settings: Settings, source: SourceDeclaration, kafka: KafkaConfiguration) throws {
         self.init(
-            kafka: kafka, topic: settings.kafkaTopic, goldTopic: settings.kafkaGoldTopic,
+            kafka: kafka, topic: source.topic, goldTopic: source.goldTopic,
             topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
             lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
-            transform: try TransformSettings(settings))
-        plans = [TopicPlan(source: settings), TopicPlan(gold: settings)]
+            logic: source.logic)
+        self.source = source.name.text
+        tenant = source.tenant
+        collection = source.collection.name.text
+        plans = [
+            TopicPlan(source: settings, topic: source.topic), TopicPlan(gold: settings, topic: source.goldTopic),
+        ]
         objects = try .named(by: settings)
         clock = LakeClock(aheadMaxMilliseconds: Int64(settings.lakeClockAheadMaxSeconds) * 1_000)
         expiredOffsets = settings.expiredOffsets
@@ -91,6 +107,8 @@ package struct StreamJobError: Error, CustomStringConvertible {
 /// committed, and what was committed is acknowledged by the Gold topic or will be published again at the next start.
 package final class StreamJob: Service {
     package let name = "stream"
+    /// The name of the source whose topic it reads.
+    package var source: String { options.source }
     let options: StreamJobOptions
     let registry: MetricsRegistry
     let metrics: StreamJobMetrics
@@ -106,13 +124,15 @@ package final class StreamJob: Service {
         var expected: Int?
         var job: String?
         var sources: [TopicPartition: String] = [:]
+        /// What was told about a declared logic that does not run.
+        var differingLogic: String?
     }
 
     package init(options: StreamJobOptions, registry: MetricsRegistry, logger: Logger) {
         self.options = options
         self.registry = registry
         self.logger = logger
-        let metrics = StreamJobMetrics(registry)
+        let metrics = StreamJobMetrics(registry, source: options.source)
         self.metrics = metrics
         meter = LagMeter(options.kafka, topic: options.topic) { metrics.show(lag: $1, of: $0) }
     }
@@ -184,7 +204,7 @@ package final class StreamJob: Service {
             for source in sources {
                 group.addTask { [self] in
                     do {
-                        try await Lane(name: "stream-\(source.partition)").run { [self] in
+                        try await Lane(name: "stream-\(source.partition) \(options.source)").run { [self] in
                             try work(source, of: sources.count, publisher: publisher, stop: local)
                         }
                         return false
@@ -207,7 +227,7 @@ package final class StreamJob: Service {
     ///
     /// - Returns: the source's topic partitions.
     func prepareTopics() throws -> [TopicPartition] {
-        try checkLogic()
+        try adoptLogic()
         let admin = try KafkaAdmin(options.kafka)
         for plan in options.plans { _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: 10_000) }
         let partitions = try size(of: options.topic, admin)
@@ -301,21 +321,6 @@ package final class StreamJob: Service {
             if let now, now > count { return true }
         }
         return false
-    }
-
-    /// The logic of this deployment must be that of the active generation.
-    private func checkLogic() throws {
-        var hasher = try LibraryHasher()
-        let logicVersion = try options.transform.logicVersion(hasher: &hasher)
-        let log = GenerationLog(layout: LakeLayout(root: options.lakeDirectory))
-        let active = try log.createFirst(
-            logicVersion: logicVersion, settings: String(decoding: options.transform.canonicalJSON, as: UTF8.self))
-        guard active.logicVersion == logicVersion else {
-            throw StreamJobError(
-                "the settings give logic \(logicVersion), but the active generation \(active.number) was made by "
-                    + "\(active.logicVersion) with \(active.settings). Put the settings back, or make a generation of "
-                    + "the new logic with `medallion replay` and then `medallion promote` (docs/troubleshooting.md)")
-        }
     }
 
     private func work(

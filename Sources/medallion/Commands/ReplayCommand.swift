@@ -1,30 +1,38 @@
 import Bytes
 import Console
+import Derivation
 import Indexer
 import Lake
 import Logic
 import Records
 import Replay
+import Settings
+import Sources
 import StreamJob
 
 /// `medallion replay`: what would change, or a generation in which it has changed.
 struct ReplayCommand: Command {
     static let name = "replay"
-    static let summary = "Runs Bronze through the present logic into a new generation, beside the live stream."
+    static let summary = "Runs Bronze through other logic into a new generation, beside the live stream."
     static let table = ArgumentTable(options: [
         .init(name: "--from", value: "OFFSET", help: "First offset; with --to and --partition."),
         .init(name: "--to", value: "OFFSET", help: "Offset behind the last one."),
         .init(name: "--partition", value: "N", help: "Topic partition of --from and --to."),
-        .init(name: "--topic", value: "TOPIC", help: "Source topic; KAFKA_TOPIC unless given."),
+        .init(
+            name: "--source", value: "NAME",
+            help: "The source to replay; needed with --from or --logic if there are several."),
+        .init(name: "--topic", value: "TOPIC", help: "The same by its topic."),
+        .init(name: "--logic", value: "FILE", help: "The new logic, written as in a declaration."),
         .init(name: "--since", value: "TIME", help: "From this broker time on (RFC 3339), all topic partitions."),
         .init(name: "--all", value: nil, help: "Everything that the lake holds."),
         .init(name: "--dry-run", value: nil, help: "Only count what would change."),
         .init(name: "--json", value: nil, help: "One JSON object."),
     ])
     static let details = """
-        The logic is what the settings say now (TEXT_TEMPLATE, WIKI_FILTER, ALLOWED_NAMESPACES, FILTER_BOTS,
-        MAX_CONTENT_CHARS). The stream job goes on with the active generation's logic, and feeds the new generation
-        by its own logic from the handover on. `medallion promote N` then serves it.
+        The logic is that of FILE, else what the declarations say now: sources.json, and the settings (TEXT_TEMPLATE,
+        WIKI_FILTER, ALLOWED_NAMESPACES, FILTER_BOTS, MAX_CONTENT_CHARS). Sources that are not replayed keep theirs. The
+        stream job goes on with the active generation's logic, and feeds the new generation by its own logic from the
+        handover on. `medallion promote N` then serves it, and no setting needs to change.
         """
 
     private enum Scope {
@@ -34,7 +42,9 @@ struct ReplayCommand: Command {
     }
 
     private let scope: Scope
+    private let source: String?
     private let topic: String?
+    private let logicFile: String?
     private let isDryRun: Bool
     private let isJSON: Bool
 
@@ -58,37 +68,73 @@ struct ReplayCommand: Command {
             guard let partition else { throw UsageError("--from and --to go with --partition") }
             scope = .offsets(partition: Int32(partition), range)
         }
+        source = arguments.value("--source")
         topic = arguments.value("--topic")
+        if source != nil, topic != nil { throw UsageError("give --source or --topic") }
+        logicFile = arguments.value("--logic")
         isDryRun = arguments.has("--dry-run")
         isJSON = arguments.has("--json")
     }
 
     func run(_ context: Context) async throws {
-        let settings = try TransformSettings(context.settings)
+        let sources = try chosen(of: try DeclaredSources.read(context.settings).sources)
+        let logics = try logics(of: sources, context.settings)
         let scope: ReplayScope =
             switch self.scope {
             case .offsets(let partition, let range):
-                .offsets(TopicPartition(topic: topic ?? context.settings.kafkaTopic, partition: partition), range)
+                .offsets(TopicPartition(topic: sources[0].topic, partition: partition), range)
             case .since(let time): .since(time)
             case .all: .all
             }
         let report: ReplayReport
         if isDryRun {
             report = try await Replay.dryRun(
-                layout: LakeLayout(context.settings), settings: settings, scope: scope)
+                layout: LakeLayout(context.settings), logics: logics, scope: scope)
         } else {
             let platform = Platform(context: context)
             try platform.checkModelSettings()
             let database = try platform.database("replay")
             let embedder = try platform.embedder()
             let replay = try Replay(
-                layout: LakeLayout(context.settings), settings: settings, database: database,
+                layout: LakeLayout(context.settings), logics: logics, database: database,
                 index: DocumentIndexer(
                     configuration: database, embedder: embedder, logger: context.logger.scoped("replay")),
                 logger: context.logger.scoped("replay"))
             report = try await context.withProbes { try await replay.run(scope) }
         }
         isJSON ? printJSON(report) : printText(report)
+    }
+
+    /// The sources that are replayed; one where only one can be meant.
+    private func chosen(of declared: [SourceDeclaration]) throws -> [SourceDeclaration] {
+        let names = declared.map(\.name.text).joined(separator: ", ")
+        if source != nil || topic != nil {
+            let chosen = declared.filter { source == nil ? $0.topic == topic : $0.name.text == source }
+            guard !chosen.isEmpty else {
+                throw UsageError("no declared source is \(source ?? topic ?? ""); declared are \(names)")
+            }
+            return chosen
+        }
+        guard !declared.isEmpty else { throw UsageError("no source is declared") }
+        if declared.count > 1 {
+            if logicFile != nil { throw UsageError("--logic goes with --source; declared are \(names)") }
+            if case .offsets = scope { throw UsageError("--from and --to go with --source; declared are \(names)") }
+        }
+        return declared
+    }
+
+    /// By topic, what the new generation is to store.
+    private func logics(of sources: [SourceDeclaration], _ settings: Settings) throws -> [String: TopicLogic] {
+        var logics: [String: TopicLogic] = [:]
+        for source in sources {
+            var logic = source.logic
+            if let logicFile {
+                logic = try LogicFile.read(logicFile, of: source, defaults: try TransformSettings(settings))
+            }
+            logics[source.topic] = try TopicLogic(
+                logic, tenant: source.tenant, collection: source.collection.name.text)
+        }
+        return logics
     }
 
     private func printText(_ report: ReplayReport) {
@@ -98,12 +144,16 @@ struct ReplayCommand: Command {
             "documents: \(difference.added) added, \(difference.changed) changed, \(difference.removed) removed, "
                 + "\(difference.unchanged) unchanged against generation \(report.parent)")
         guard let generation = report.generation else {
-            Output.line("logic \(report.logicVersion); a dry run: nothing was written")
+            Output.line("logic \(logics(report)); a dry run: nothing was written")
             return
         }
         Output.line("texts embedded: \(report.embedded); passages taken over from the parent: \(report.inherited)")
         Output.line(
-            "generation \(generation) (logic \(report.logicVersion)) is complete: medallion promote \(generation)")
+            "generation \(generation) (logic \(logics(report))) is complete: medallion promote \(generation)")
+    }
+
+    private func logics(_ report: ReplayReport) -> String {
+        Set(report.logics.values).sorted().joined(separator: ", ")
     }
 
     private func printJSON(_ report: ReplayReport) {
@@ -113,6 +163,13 @@ struct ReplayCommand: Command {
         if let generation = report.generation { json.integer(generation) } else { json.null() }
         json.integer("parent", report.parent)
         json.string("logic_version", report.logicVersion)
+        json.key("logics")
+        json.beginObject()
+        for (topic, version) in report.logics.sorted(by: { $0.key < $1.key }) {
+            json.key(dynamic: topic)
+            json.string(version)
+        }
+        json.endObject()
         json.key("ranges")
         json.beginArray()
         for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {

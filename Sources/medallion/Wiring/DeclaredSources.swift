@@ -1,6 +1,5 @@
 import Bytes
 import Console
-import Derivation
 import Files
 import Logic
 import Records

@@ -197,13 +197,7 @@ struct SourceRoles: Sendable {
 extension Platform {
     /// How a source's stream job runs.
     func streamOptions(_ source: SourceDeclaration) throws -> StreamJobOptions {
-        var options = try StreamJobOptions(settings, kafka: kafka("stream"))
-        options.topic = source.topic
-        options.goldTopic = source.goldTopic
-        options.plans = [
-            TopicPlan(source: settings, topic: source.topic), TopicPlan(gold: settings, topic: source.goldTopic),
-        ]
-        return options
+        try StreamJobOptions(settings, source: source, kafka: kafka("stream"))
     }
 
     /// The consumer group of a source's indexers. It follows from the declaration alone, and not from how many sources there are: the

@@ -11,7 +11,7 @@ package import Records
 /// (``TopicSize``).
 package struct GenerationLog: Sendable {
     package let path: String
-    private let layout: LakeLayout
+    let layout: LakeLayout
     private static let bytesMax = 64 << 20
     private static let lockSecondsMax: Int64 = 10
 
@@ -43,7 +43,7 @@ package struct GenerationLog: Sendable {
     /// - Returns: the active generation, which may have been there.
     /// - Throws: ``LakeError/generation(_:)`` where the list has generations of which none is active, or has none
     ///   although the lake holds something.
-    package func createFirst(logicVersion: String, settings: String) throws(LakeError) -> LakeGeneration {
+    package func createFirst(_ logic: GenerationLogic) throws(LakeError) -> LakeGeneration {
         try change { generations throws(LakeError) in
             if let active = generations.last(where: { $0.state == .active }) { return (active, nil) }
             guard generations.isEmpty else {
@@ -57,8 +57,7 @@ package struct GenerationLog: Sendable {
                     "\(path) lists no generation, but there is \(trace): restore the list from a copy, or take another "
                         + "LAKE_DIR and consume the topic again")
             }
-            let first = LakeGeneration(
-                number: 1, parent: nil, logicVersion: logicVersion, settings: settings, state: .active)
+            let first = LakeGeneration(number: 1, parent: nil, logic: logic, state: .active)
             return (first, first)
         }
     }
@@ -72,22 +71,29 @@ package struct GenerationLog: Sendable {
 
     /// Makes a child of `parent`; the stream job hands each topic partition over to it at its next commit.
     ///
-    /// - Parameter number: a free one; nil for the next.
-    /// - Throws: ``LakeError/generation(_:)`` where the parent is not complete, or the number is not free.
+    /// - Parameters:
+    ///   - number: a free one; nil for the next.
+    ///   - logic: of all topics that the parent knows.
+    /// - Throws: ``LakeError/generation(_:)`` where the parent is not complete, or got to know another topic meanwhile, or
+    ///   the number is not free.
     package func createChild(
-        of parent: Int64, number: Int64? = nil, logicVersion: String, settings: String
+        of parent: Int64, number: Int64? = nil, logic: GenerationLogic
     ) throws(LakeError) -> LakeGeneration {
         try change { generations throws(LakeError) in
             guard let known = generations.first(where: { $0.number == parent }), known.state.isComplete else {
                 throw .generation(
                     "the lake has no generation \(parent) that is complete, of which a child could be made")
             }
+            if let topic = known.logic.firstTopic(missingIn: logic) {
+                throw .generation(
+                    "generation \(parent) got the topic \(topic) in the meantime, which its child would lack; try again"
+                )
+            }
             let next = try nextNumber()
             if let number, number < next {
                 throw .generation("the lake already has a generation \(number), or files of it")
             }
-            let child = LakeGeneration(
-                number: number ?? next, parent: parent, logicVersion: logicVersion, settings: settings, state: .created)
+            let child = LakeGeneration(number: number ?? next, parent: parent, logic: logic, state: .created)
             return (child, child)
         }
     }
@@ -191,13 +197,13 @@ package struct GenerationLog: Sendable {
     ) throws(LakeError) -> Result {
         try edit { records throws(LakeError) in
             let (result, change) = try body(try generations(records))
-            return (result, change?.json)
+            return (result, change.map { [$0.json] } ?? [])
         }
     }
 
-    /// Lets `body` see the whole log and add an entry, while nobody else does.
+    /// Lets `body` see the whole log and add entries, all or none, while nobody else does.
     func edit<Result>(
-        _ body: ([JSONValue]) throws(LakeError) -> (Result, [UInt8]?)
+        _ body: ([JSONValue]) throws(LakeError) -> (Result, [[UInt8]])
     ) throws(LakeError) -> Result {
         let lock = try heldLock()
         defer { withExtendedLifetime(lock) {} }
@@ -206,9 +212,9 @@ package struct GenerationLog: Sendable {
             before = try LakeError.placed(path) { try File.contents(of: path, bytesMax: Self.bytesMax) }
         }
         let lines = try RecordLines(before ?? [], path: path)
-        let (result, entry) = try body(lines.records)
-        if let entry {
-            try replace(before, with: Array((before ?? []).prefix(lines.end)) + LogLine.encode(entry))
+        let (result, entries) = try body(lines.records)
+        if !entries.isEmpty {
+            try replace(before, with: Array((before ?? []).prefix(lines.end)) + entries.flatMap { LogLine.encode($0) })
         } else if before != nil {
             // What is there may be the work of a process that was killed before its name was durable.
             try LakeError.placed(path) { try syncNames() }
@@ -255,7 +261,7 @@ package struct GenerationLog: Sendable {
         return known
     }
 
-    private func generations(_ records: [JSONValue]) throws(LakeError) -> [LakeGeneration] {
+    func generations(_ records: [JSONValue]) throws(LakeError) -> [LakeGeneration] {
         var generations: [Int64: LakeGeneration] = [:]
         for record in records where !TopicSize.isOne(record) {
             guard let generation = LakeGeneration(record) else {

@@ -8,9 +8,8 @@ package struct LakeGeneration: Sendable, Equatable {
     package internal(set) var number: Int64
     /// Whose files and rows it refers to outside what it replayed; nil for the first.
     package internal(set) var parent: Int64?
-    package var logicVersion: String
-    /// The transform's settings as JSON text.
-    package var settings: String
+    /// What makes its lines, topic by topic.
+    package internal(set) var logic: GenerationLogic
     /// What has become of it.
     package var state: GenerationState
     /// What was replayed, below the handover.
@@ -18,13 +17,15 @@ package struct LakeGeneration: Sendable, Equatable {
     /// From which offset the stream job writes it. A topic partition that is missing is written by it from its start.
     package var handovers: [TopicPartition: Int64] = [:]
 
-    package init(number: Int64, parent: Int64?, logicVersion: String, settings: String, state: GenerationState) {
+    package init(number: Int64, parent: Int64?, logic: GenerationLogic, state: GenerationState) {
         self.number = number
         self.parent = parent
-        self.logicVersion = logicVersion
-        self.settings = settings
+        self.logic = logic
         self.state = state
     }
+
+    /// For people and for the database; see ``GenerationLogic/logicVersion``.
+    package var logicVersion: String { logic.logicVersion }
 
     /// The stream job writes it.
     package var isFed: Bool { state.isFed }
@@ -47,10 +48,7 @@ extension LakeGeneration {
         if let parent { json.integer(parent) } else { json.null() }
         json.key("state")
         json.string(state.rawValue)
-        json.key("logic_version")
-        json.string(logicVersion)
-        json.key("settings")
-        json.string(settings)
+        logic.write(to: &json)
         json.key("replayed")
         json.beginArray()
         for (source, range) in replayed.sorted(by: { $0.key < $1.key }) {
@@ -77,13 +75,10 @@ extension LakeGeneration {
 
     /// Reads an entry; nil where a field is missing or of another type.
     init?(_ value: JSONValue) {
-        guard let number = value["generation"]?.integer, let logicVersion = value["logic_version"]?.string,
-            let settings = value["settings"]?.string,
+        guard let number = value["generation"]?.integer, let logic = GenerationLogic(value),
             let state = value["state"]?.string.flatMap(GenerationState.init)
         else { return nil }
-        self.init(
-            number: number, parent: value["parent"]?.integer, logicVersion: logicVersion, settings: settings,
-            state: state)
+        self.init(number: number, parent: value["parent"]?.integer, logic: logic, state: state)
         for entry in value["replayed"]?.array ?? [] {
             guard let (source, offsets) = Self.sourceAndOffsets(entry), offsets.count == 2,
                 let range = OffsetRange(start: offsets[0], end: offsets[1])

@@ -73,7 +73,7 @@ extension GenerationLog {
         if try sizes(of: size.topic).last?.partitions == size.partitions { return nil }
         return try edit { records throws(LakeError) in
             let last = Self.sizes(of: size.topic, in: records).last
-            return last?.partitions == size.partitions ? (nil, nil) : (last, size.json)
+            return last?.partitions == size.partitions ? (nil, []) : (last, [size.json])
         }
     }
 

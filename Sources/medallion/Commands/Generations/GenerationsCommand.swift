@@ -1,5 +1,6 @@
 import Bytes
 import Console
+import Derivation
 import Lake
 import Replay
 import Store
@@ -33,6 +34,19 @@ struct GenerationsCommand: Command {
                 "\(difference): a step was cut short, or the index is new or older; the next start of a role that has both, "
                     + "or `medallion promote` with the one to serve, mends what it can")
         }
+        // The list is of use also where declarations cannot be read; other commands say why.
+        guard let active = generations.compactMap(\.lake).last(where: { $0.state == .active }),
+            let declared = try? DeclaredSources.read(context.settings)
+        else { return }
+        for source in declared.sources {
+            guard let stored = active.logic.logic(of: source.topic) else { continue }
+            let wanted = try TopicLogic(source)
+            guard stored != wanted else { continue }
+            context.logger.warning(
+                "source \(source.name): generation \(active.number) runs logic \(stored.logicVersion), the declaration asks for "
+                    + "\(wanted.logicVersion) in collection \(wanted.collection); `medallion replay` makes a candidate of it"
+            )
+        }
     }
 
     private func printLine(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
@@ -41,8 +55,15 @@ struct GenerationsCommand: Command {
         let checkpoints = (index?.checkpoints ?? []).map { "\($0.source) \($0.nextOffset)" }.joined(separator: ", ")
         Output.line(
             "\(number)  \(state)  logic \(lake?.logicVersion ?? index?.logicVersion ?? "?")"
+                + Self.perTopic(lake)
                 + (lake?.parent.map { "  parent \($0)" } ?? "")
                 + "  documents \(index.map { String($0.documents) } ?? "not in the index")  index at \(checkpoints)")
+    }
+
+    /// The logic of each topic, where there are several.
+    private static func perTopic(_ lake: LakeGeneration?) -> String {
+        guard let topics = lake?.logic.topics, topics.count > 1 else { return "" }
+        return " (" + topics.map { "\($0.topic) \($0.logic.logicVersion)" }.joined(separator: ", ") + ")"
     }
 
     private func printJSON(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
@@ -55,6 +76,13 @@ struct GenerationsCommand: Command {
         json.key("index_state")
         if let index { json.string(index.state.rawValue) } else { json.null() }
         json.string("logic_version", lake?.logicVersion ?? index?.logicVersion ?? "")
+        json.key("logics")
+        json.beginObject()
+        for (topic, logic) in lake?.logic.topics ?? [] {
+            json.key(dynamic: topic)
+            json.string(logic.logicVersion)
+        }
+        json.endObject()
         json.key("parent")
         if let parent = lake?.parent { json.integer(parent) } else { json.null() }
         json.key("documents")

@@ -24,7 +24,7 @@ struct LakeRetain {
             reason = "more than \(bytes) bytes"
         default: throw UsageError("retain needs either --older-than or --max-bytes")
         }
-        let window = try duplicateWindow(reader)
+        let window = try duplicateWindow(reader, topics: Set(sources.map(\.topic)))
         let retention = Retention(
             layout: reader.layout, windowOffsets: window.offsets, windowMilliseconds: window.milliseconds)
         let plan: [(listed: ListedFile, verdict: Retention.Verdict)]
@@ -38,12 +38,13 @@ struct LakeRetain {
     }
 
     /// The widest of the generations in use.
-    private func duplicateWindow(_ reader: LakeReader) throws -> DuplicateWindow.Limits {
+    private func duplicateWindow(_ reader: LakeReader, topics: Set<String>) throws -> DuplicateWindow.Limits {
         var (offsets, milliseconds): (Int64, Int64) = (0, 0)
         for generation in try GenerationLog(layout: reader.layout).read() where generation.isFed {
-            let limits = try TransformSettings(stored: generation.settings).duplicateReach
-            offsets = max(offsets, limits.offsets)
-            milliseconds = max(milliseconds, limits.milliseconds)
+            for limits in try topics.compactMap({ try generation.logic.logic(of: $0)?.read().duplicateReach }) {
+                offsets = max(offsets, limits.offsets)
+                milliseconds = max(milliseconds, limits.milliseconds)
+            }
         }
         return DuplicateWindow.Limits(offsets: offsets, milliseconds: milliseconds)
     }

@@ -1,0 +1,63 @@
+import Records
+
+/// The topics that generations know. A source that is declared later is made known to all that are fed.
+extension GenerationLog {
+    /// Makes the first generation of a new lake, or a topic known to the fed generations of one that is there.
+    ///
+    /// What a generation stores of a topic stays: another logic is a replay's to bring.
+    ///
+    /// - Returns: the active generation, which stores a logic of the topic.
+    /// - Throws: ``LakeError/generation(_:)`` where no generation is active, or where the lake holds the topic's records as
+    ///   something of another kind.
+    package func adopt(_ topic: String, _ logic: TopicLogic) throws(LakeError) -> LakeGeneration {
+        let active = try createFirst(.byTopic([topic: logic]))
+        // Most starts find what is there already, and need no lock.
+        if let known = active.logic.logic(of: topic), known.kind == logic.kind,
+            try read().allSatisfy({ !$0.isFed || $0.logic.logic(of: topic) != nil })
+        {
+            return active
+        }
+        return try edit { records throws(LakeError) in
+            let generations = try generations(records)
+            guard var active = generations.last(where: { $0.state == .active }) else {
+                throw .generation("no generation of the lake \(layout.root) is active any more; start again")
+            }
+            let held = try heldTopics()
+            var entries: [[UInt8]] = []
+            for var generation in generations where generation.isFed {
+                let known = generation.logic.logic(of: topic)
+                if let known, known.kind == logic.kind { continue }
+                if let known, held.contains(topic) {
+                    throw .generation(
+                        "the lake holds \(topic) as records of the logic \(known.kind), and the source's declaration says "
+                            + "\(logic.kind): another kind of logic needs a topic of its own")
+                }
+                generation.logic = generation.logic.replacing([topic: logic], held: held)
+                entries.append(generation.json)
+                if generation.number == active.number { active = generation }
+            }
+            return (active, entries)
+        }
+    }
+
+    /// The fingerprints that a generation ever had in the list: with a topic more it is another one, which the database
+    /// may not have heard of.
+    package func logicVersions(of number: Int64) throws(LakeError) -> Set<String> {
+        var versions: Set<String> = []
+        for record in try records() where !TopicSize.isOne(record) {
+            guard let generation = LakeGeneration(record), generation.number == number else { continue }
+            versions.insert(generation.logicVersion)
+        }
+        return versions
+    }
+
+    /// The topics that the lake has records of.
+    package func heldTopics() throws(LakeError) -> Set<String> {
+        let reader = LakeReader(layout: layout)
+        var topics: Set<String> = []
+        for topicPartition in try reader.sources() where !topics.contains(topicPartition.topic) {
+            if try reader.committedRange(topicPartition) != nil { topics.insert(topicPartition.topic) }
+        }
+        return topics
+    }
+}
