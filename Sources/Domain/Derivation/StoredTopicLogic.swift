@@ -36,7 +36,12 @@ extension LakeGeneration {
                 description:
                     "generation \(number) stores no logic of the topic \(topic); a start of its stream job adds it")
         }
-        let made = try Logic(stored.read(), collection: stored.collection, hasher: &hasher)
+        guard let tenant = TenantID(stored.tenant) else {
+            throw LogicError(
+                description: "generation \(number) stores the tenant \(stored.tenant) for the topic \(topic), which is no "
+                    + "name: \(TenantID.grammar)")
+        }
+        let made = try Logic(stored.read(), collection: stored.collection, tenant: tenant, hasher: &hasher)
         guard made.logicVersion == stored.logicVersion else {
             throw LogicError(
                 description: "generation \(number) was made by logic \(stored.logicVersion), but its settings give "

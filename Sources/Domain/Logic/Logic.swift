@@ -106,16 +106,21 @@ package enum Logic {
     case recentChange(RecentChangeTransform)
     case document(DocumentTransform)
 
-    /// - Parameter collection: the name under which Gold documents are found.
+    /// - Parameters:
+    ///   - collection: the name under which Gold documents are found.
+    ///   - tenant: whom they belong to.
     package init(
-        _ settings: LogicSettings, collection: String, hasher: inout some ContentHasher & ~Copyable
+        _ settings: LogicSettings, collection: String, tenant: TenantID = .standard,
+        hasher: inout some ContentHasher & ~Copyable
     ) throws {
         switch settings {
         case .recentChange(let settings):
             self = .recentChange(
-                try RecentChangeTransform(settings: settings, collection: collection, hasher: &hasher))
+                try RecentChangeTransform(
+                    settings: settings, collection: collection, tenant: tenant, hasher: &hasher))
         case .document(let settings):
-            self = .document(try DocumentTransform(settings: settings, collection: collection, hasher: &hasher))
+            self = .document(
+                try DocumentTransform(settings: settings, collection: collection, tenant: tenant, hasher: &hasher))
         }
     }
 
