@@ -143,7 +143,7 @@ package struct EndpointSet: Sendable {
                 try admit(head)
                 return nil
             } catch {
-                let error = error as? EndpointError ?? EndpointError(HTTPFault(wrapping: error))
+                let error = error as? EndpointError ?? EndpointError(HTTPFault(from: error))
                 return error.response(requestID: head.id)
             }
         }
