@@ -24,6 +24,12 @@ package struct PostgresRow: ~Copyable {
         return String(decoding: buffer, as: UTF8.self)
     }
 
+    /// Nil for NULL; see ``text(_:)``.
+    package func textOrNil(_ column: Int) throws(PostgresError) -> String? {
+        if isNull(column) { return nil }
+        return try text(column)
+    }
+
     /// The bytes of a `json` or `jsonb` value's text, or of any text.
     package func json(_ column: Int) throws(PostgresError) -> [UInt8] {
         Array(try textBytes(column))
