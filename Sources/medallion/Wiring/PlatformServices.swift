@@ -10,6 +10,7 @@ import Kafka
 import Lake
 import Metering
 import Postgres
+import Records
 import Retrieval
 import ServiceLifecycle
 import Store
@@ -119,12 +120,12 @@ extension Platform {
                     unreadable.increment(by: Int(clamping: offsets))
                     logger.error("records of a Gold topic cannot be read; the stream goes on", ["what": words])
                 }),
-            sources: declarations.current.streams,
+            sources: declarations.current.shown,
             indexed: {
                 let (generation, offsets) = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
                 return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
             }, metrics: context.metrics, logger: logger)
-        declarations.follow { hub.follow($0.streams) }
+        declarations.follow { hub.follow($0.shown) }
         return hub
     }
 
@@ -137,7 +138,7 @@ extension Platform {
 
 extension DeclaredSources {
     /// What `/stream` shows of them.
-    fileprivate var streams: [StreamSource] {
+    fileprivate var shown: [StreamSource] {
         sources.map { StreamSource(name: $0.name.text, topic: $0.topic, goldTopic: $0.goldTopic) }
     }
 }
