@@ -240,7 +240,7 @@ import Testing
     @Test func theStateIsAMetric() {
         let clock = Clock()
         let (registry, board) = (MetricsRegistry(), board(clock))
-        FreshnessMetrics.register(registry, board)
+        FreshnessMetrics.register(registry, SourcesFreshness(limits: Self.limits, boards: [("edits", board)]))
         func text() -> String { String(decoding: registry.render(), as: UTF8.self) }
         #expect(text().contains("medallion_index_freshness_state{state=\"unknown\"} 1\n"))
         #expect(text().contains("medallion_index_events_behind NaN\n"))
@@ -248,6 +248,8 @@ import Testing
         #expect(text().contains("medallion_index_freshness_state{state=\"stale\"} 1\n"))
         #expect(text().contains("medallion_index_freshness_state{state=\"unknown\"} 0\n"))
         #expect(text().contains("medallion_index_events_behind 101\n"))
+        #expect(text().contains("medallion_source_events_behind{source=\"edits\"} 101\n"))
+        #expect(text().contains("medallion_source_freshness_state{source=\"edits\",state=\"stale\"} 1\n"))
         #expect(text().contains("medallion_index_indexed_at_seconds 1700000000\n"))
     }
 

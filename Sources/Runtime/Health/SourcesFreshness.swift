@@ -4,9 +4,15 @@ import Synchronization
 package final class SourcesFreshness: Sendable {
     /// When the index counts as late, stale or unknown; the same for all sources.
     package let limits: FreshnessLimits
-    private let boards = Mutex<[(source: String, board: FreshnessBoard)]>([])
+    private let boards: Mutex<[(source: String, board: FreshnessBoard)]>
 
-    package init(limits: FreshnessLimits = FreshnessLimits()) { self.limits = limits }
+    /// - Parameter boards: that are there from the start.
+    package init(
+        limits: FreshnessLimits = FreshnessLimits(), boards: [(source: String, board: FreshnessBoard)] = []
+    ) {
+        self.limits = limits
+        self.boards = Mutex(boards)
+    }
 
     /// The board of a source, made when it is first asked for.
     package func board(of source: String) -> FreshnessBoard {

@@ -1,6 +1,7 @@
 import Health
 import Indexer
 import Ingest
+import Kafka
 import KafkaAccess
 import Records
 import Retrieval
