@@ -71,7 +71,7 @@ import Testing
             let wide = try Filter(must: [.texts(.wiki, ["dewiki", "frwiki"])])
             let german = try store.candidates(
                 for: IndexFixture.query(vector: query, filter: wide, lexicalLimit: 0), timeoutMilliseconds: limit)
-            #expect(german.candidates.allSatisfy { $0.wiki == "dewiki" })
+            #expect(german.candidates.allSatisfy { $0.attributes.value(of: .wiki) == .string("dewiki") })
             recalls.append(
                 recall(
                     german.nearest,
@@ -95,7 +95,7 @@ import Testing
                 number, text: "river \(number)", wiki: number < 20 ? "enwiki" : "dewiki",
                 isBot: number.isMultiple(of: 2), embedding: IndexFixture.neighbour(of: vector, &generator))
             document.document.lang = number < 20 ? "en" : "de"
-            document.document.type = number.isMultiple(of: 5) ? "new" : "edit"
+            document.document.attributes.set(.type, .string(number.isMultiple(of: 5) ? "new" : "edit"))
             return document
         }
         _ = try fixture.writer.write(documents, timeoutMilliseconds: limit)
