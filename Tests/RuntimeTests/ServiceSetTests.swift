@@ -107,7 +107,9 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
     @Test("a single one that fails ends the set, as it would end the group")
     func alone() async throws {
         let set = services([Item(name: "bad")], fails: { _ in true })
-        await #expect(throws: Fault.self) { try await running(set) { try await eventually { false } } }
+        let stop = StopSignal()
+        try await set.prepare(stop: stop)
+        await #expect(throws: Fault.self) { try await set.run(stop: stop) }
     }
 
     @Test("a service that cannot be prepared at the start ends the start")
