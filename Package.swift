@@ -141,7 +141,9 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess"]),
+            uses: services + [
+                "Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess", "Logic", "Hashing",
+            ]),
         module(
             "Services", "API",
             uses: services + [
