@@ -254,7 +254,7 @@ let package = Package(
             ]),
         tests(
             "EmbeddingsTests",
-            uses: ["Embeddings", "Logic", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
+            uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
             "StoreTests",
