@@ -141,7 +141,9 @@ let package = Package(
         module("Services", "EmbeddedPostgres", uses: services + ["Postgres", "Files", "Processes"]),
         module(
             "Services", "Indexer",
-            uses: services + ["Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess"]),
+            uses: services + [
+                "Embeddings", "Retrieval", "Store", "Postgres", "Kafka", "KafkaAccess", "Logic", "Hashing",
+            ]),
         module(
             "Services", "API",
             uses: services + [
@@ -252,7 +254,7 @@ let package = Package(
             ]),
         tests(
             "EmbeddingsTests",
-            uses: ["Embeddings", "Logic", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
+            uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
             "StoreTests",

@@ -19,7 +19,6 @@ import Testing
             try script.withLock { $0.isEmpty ? .success(texts.map { _ in [0.6, 0.8] }) : $0.removeFirst() }.get()
         }
 
-        func passages(of text: String) -> [String] { ["\(text) 1", "\(text) 2"] }
     }
 
     private struct Overload: Error {}
@@ -34,7 +33,6 @@ import Testing
         let registry = MetricsRegistry()
         let embedder = MeasuredEmbedder(Scripted([]), registry: registry)
         #expect(embedder.dimensions == 2 && embedder.modelName == "a \"model\"")
-        #expect(embedder.passages(of: "x") == ["x 1", "x 2"])
         // Their rates begin at 0, and not when the first comes.
         #expect(count(registry, "medallion_embedding_texts_total", "batch") == "0")
         #expect(count(registry, "medallion_embedding_failures_total", "query") == "0")

@@ -159,10 +159,33 @@ struct TestHasher: ContentHasher {
             try GoldLine.append(
                 change, silver: silver, written, to: GoldLine.Destination(tenant: tenant, collection: "c"),
                 shape: shape,
-                text: Array(text), lang: Array("de".utf8), digest: &digest, hasher: &hasher, output: &gold)
+                text: Array(text),
+                passages: shape == .attributes ? Self.passages(of: String(decoding: text, as: UTF8.self)) : [],
+                lang: Array("de".utf8), digest: &digest, hasher: &hasher, output: &gold)
         }
         #expect(silver.popLast() == 0x0A && gold.popLast() == 0x0A)
         return (Array(silver.dropFirst(13)), gold)
+    }
+
+    /// Two that overlap by one character; none of a short text.
+    private static func passages(of text: String) -> [PassageRange] {
+        let scalars = text.unicodeScalars
+        let middle = scalars.count / 2
+        guard middle > 1 else { return [] }
+        return [0..<middle, middle - 1..<scalars.count].map { range in
+            let start = scalars.index(scalars.startIndex, offsetBy: range.lowerBound)
+            let end = scalars.index(scalars.startIndex, offsetBy: range.upperBound)
+            let bytes = String.UnicodeScalarView(scalars[..<start]).reduce(0) { $0 + UTF8.width($1) }
+            let count = String.UnicodeScalarView(scalars[start..<end]).reduce(0) { $0 + UTF8.width($1) }
+            return PassageRange(scalars: range, bytes: bytes..<bytes + count)
+        }
+    }
+
+    private func hash(_ text: some Sequence<UInt8>) -> String {
+        var digest: [UInt8] = []
+        var hasher = TestHasher()
+        Array(text).withUnsafeBytes { hasher.appendHexDigest(of: $0, to: &digest) }
+        return String(decoding: digest, as: UTF8.self)
     }
 
     @Test(arguments: texts, [nil, RedriveOrigin(topic: "t", partition: 3, offset: 4, bronzeSHA256: "")])
@@ -191,10 +214,18 @@ struct TestHasher: ContentHasher {
                     attributes: AttributeList([
                         .wiki: .string(text), .domain: .string(text), .type: .string(text), .user: .string(text),
                         .isBot: .bool(true), .isMinor: .bool(false), .delta: .integer(7),
-                    ]), text: text, eventTimeMilliseconds: 1_700_000_000_123, title: text, url: text, lang: "de",
+                    ]), text: text,
+                    passages: Self.passages(of: text).map { range in
+                        GoldPassage(scalars: range.scalars, hash: hash(Array(text.utf8)[range.bytes]))
+                    }, eventTimeMilliseconds: 1_700_000_000_123, title: text, url: text, lang: "de",
                     qualityFlags: ["one", "two"], textHash: textHash, contentHash: contentHash,
                     lineage: Lineage(logicVersion: "v3-x", parents: parents)))
         #expect(document.lineage.parents == parents)
+        #expect(
+            document.passageTexts
+                == (Self.passages(of: text).isEmpty
+                    ? [text]
+                    : Self.passages(of: text).map { String(decoding: Array(text.utf8)[$0.bytes], as: UTF8.self) }))
         // The hash covers the line up to itself as an object of its own.
         let end = try #require(String(decoding: gold, as: UTF8.self).firstRange(of: ",\"content_hash\"")).lowerBound
         let content = Array(String(decoding: gold, as: UTF8.self)[..<end].utf8) + [UInt8(ascii: "}")]

@@ -38,6 +38,7 @@ import Testing
             "RECONNECT_MAX_SEC": "3", "RECONNECT_REFUSED_SEC": "4", "REQUEST_TIMEOUT_SEC": "7",
             "MAX_EVENTS_PER_MIN": "60", "WIKI_FILTER": "enwiki, dewiki,",
             "ALLOWED_NAMESPACES": "0, -1", "FILTER_BOTS": "TRUE", "MAX_CONTENT_CHARS": "99", "TEXT_TEMPLATE": "{title}",
+            "PASSAGE_WEIGHT_MAX": "100", "PASSAGE_OVERLAP": "20",
             "DUPLICATE_WINDOW_OFFSETS": "7", "DUPLICATE_WINDOW_SEC": "8", "TRANSFORM_VERSION": "1",
             "KAFKA_BROKERS": "a:1,[::1]:2", "BROKER_LISTEN": "[::1]:0", "BROKER_FSYNC": "interval", "KAFKA_TOPIC": "t",
             "KAFKA_GOLD_TOPIC": "g", "KAFKA_TOPIC_PARTITIONS": "5", "KAFKA_GROUP": "grp",

@@ -32,12 +32,14 @@ package struct EmbedderStatistics: Sendable, Equatable {
     package var busyNanoseconds: UInt64 = 0
     /// Texts that wait now.
     package var queuedTexts = 0
+    /// Texts with more tokens than the model reads: what goes beyond was left out.
+    package var truncatedTexts = 0
 
     static func + (a: Self, b: Self) -> Self {
         EmbedderStatistics(
             texts: a.texts + b.texts, queries: a.queries + b.queries, tokens: a.tokens + b.tokens,
             microBatches: a.microBatches + b.microBatches, busyNanoseconds: a.busyNanoseconds + b.busyNanoseconds,
-            queuedTexts: a.queuedTexts + b.queuedTexts)
+            queuedTexts: a.queuedTexts + b.queuedTexts, truncatedTexts: a.truncatedTexts + b.truncatedTexts)
     }
 }
 
@@ -57,6 +59,7 @@ package final class LocalEmbedder: TextEmbedder {
 
     private let queue: EmbeddingQueue
     private let workers: [EmbeddingWorker]
+    private let truncated = Atomic(0)
 
     /// Loads the model and starts the threads; blocks for about 300 ms.
     ///
@@ -104,10 +107,13 @@ package final class LocalEmbedder: TextEmbedder {
     /// See ``prepareInference()``.
     package static func prepareProcess() { prepareInference() }
 
+    package var truncatedTexts: Int { truncated.load(ordering: .relaxed) }
+
     /// What was done since the start.
     package var statistics: EmbedderStatistics {
         var statistics = workers.map(\.statistics).reduce(EmbedderStatistics(), +)
         statistics.queuedTexts = queue.queuedTexts
+        statistics.truncatedTexts = truncatedTexts
         return statistics
     }
 
@@ -116,7 +122,7 @@ package final class LocalEmbedder: TextEmbedder {
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled before the last text was begun.
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
-        let sequences = texts.map { tokenizer.encode($0, maxTokens: maxTokens) }
+        let sequences = texts.map { sequence(of: $0) }
         let id = queue.makeID()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
@@ -130,9 +136,14 @@ package final class LocalEmbedder: TextEmbedder {
         }
     }
 
-    /// Cuts at whitespace, so that no part has more than `maxTokens`.
-    package func passages(of text: String) -> [String] {
-        Passages.split(text, tokenizer: tokenizer, maxTokens: maxTokens)
+    /// The ids of a text, cut to what the model reads.
+    private func sequence(of text: String) -> [Int32] {
+        // One more than fits shows that there is more.
+        var ids = tokenizer.encode(text, maxTokens: maxTokens + 1)
+        guard ids.count > maxTokens else { return ids }
+        ids.remove(at: maxTokens - 1)
+        truncated.add(1, ordering: .relaxed)
+        return ids
     }
 
     /// Fails what waits with an error of kind `stopped` and ends the threads; blocks for one micro-batch at most.

@@ -15,19 +15,18 @@ package protocol TextEmbedder: Sendable {
     var dimensions: Int { get }
     /// Name that rows are stored under; vectors of different names are not comparable.
     var modelName: String { get }
+    /// Texts since the start that are longer than the model reads: what goes beyond was left out.
+    var truncatedTexts: Int { get }
 
     /// Embeds texts; one L2-normalised vector per text, in the order given.
     ///
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while it waited.
     func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]]
-
-    /// Cuts a text into parts that each fit the model; a short text is one passage.
-    func passages(of text: String) -> [String]
 }
 
 extension TextEmbedder {
-    /// For an embedder without a limit on length, every text is one passage.
-    package func passages(of text: String) -> [String] { [text] }
+    /// For an embedder without a limit on length.
+    package var truncatedTexts: Int { 0 }
 }
 
 /// A failure to load a model or to embed.

@@ -61,6 +61,9 @@ package struct RecentChangeTransform {
     private var commentText: [UInt8] = []
     private var isCommentPlain = true
     private var digest: [UInt8] = []
+    private var cutter: PassageCutter
+    /// Of the text at hand; none where all of it is one.
+    private var passages: [PassageRange] = []
     private var languages = WikiLanguageCache()
 
     /// - Parameters:
@@ -72,6 +75,7 @@ package struct RecentChangeTransform {
     ) throws {
         self.settings = settings
         destination = GoldLine.Destination(tenant: tenant, collection: collection)
+        cutter = PassageCutter(settings.passages)
         logicVersion = try settings.logicVersion(hasher: &hasher)
         wikis = settings.wikis.map { Array($0.utf8) }
         types = settings.types.map { Array($0.utf8) }
@@ -111,9 +115,11 @@ package struct RecentChangeTransform {
         guard becomesGold(change) else { return }
         let start = output.gold.count
         renderText(change)
+        if settings.codeVersion.cutsPassages { text.withUnsafeBytes { cutter.cut($0, into: &passages) } }
         try GoldLine.append(
             change, silver: output.silver, silver, to: destination, shape: settings.codeVersion.goldShape, text: text,
-            lang: languages.code(wiki: change.wiki), digest: &digest, hasher: &hasher, output: &output.gold)
+            passages: passages, lang: languages.code(wiki: change.wiki), digest: &digest, hasher: &hasher,
+            output: &output.gold)
         output.goldCount += 1
         output.gold.withUnsafeBytes { buffer in
             goldLine(change.eventID, UnsafeRawBufferPointer(rebasing: buffer[start..<buffer.count - 1]))

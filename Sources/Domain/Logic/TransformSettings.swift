@@ -29,6 +29,8 @@ package struct TransformSettings: Sendable, Equatable {
         package var goldShape: GoldLine.RecentChangeShape {
             rawValue >= Self.third.rawValue ? .attributes : .topLevel
         }
+        /// Whether Gold lists the passages of its text; before, the indexer cuts it.
+        package var cutsPassages: Bool { rawValue >= Self.third.rawValue }
         /// Whether a record's ``RepeatMark`` counts.
         package var followsRepeatMarks: Bool { rawValue >= Self.third.rawValue }
     }
@@ -49,11 +51,13 @@ package struct TransformSettings: Sendable, Equatable {
     package var types: [String]
     /// How far apart two records with one event id may lie for the second to be left out.
     package var duplicates: DuplicateWindow.Limits
+    /// How the text is cut; of no effect before transform version 3.
+    package var passages: PassageSettings
 
     package init(
         codeVersion: CodeVersion = .current, template: TextTemplate, wikis: [String] = [], namespaces: [Int64] = [],
         dropsBots: Bool = false, contentCharactersMax: Int = 2_000, types: [String] = ["edit", "new"],
-        duplicates: DuplicateWindow.Limits = .init()
+        duplicates: DuplicateWindow.Limits = .init(), passages: PassageSettings = .init()
     ) {
         self.codeVersion = codeVersion
         self.template = template
@@ -63,6 +67,7 @@ package struct TransformSettings: Sendable, Equatable {
         self.contentCharactersMax = contentCharactersMax
         self.types = Array(Set(types)).sorted()
         self.duplicates = duplicates
+        self.passages = codeVersion.cutsPassages ? passages : .init()
     }
 
     /// How far before a record an earlier one can decide what becomes of it: what retention keeps of Bronze, and what a
@@ -91,6 +96,10 @@ package struct TransformSettings: Sendable, Equatable {
         json.beginArray()
         for namespace in namespaces { json.integer(namespace) }
         json.endArray()
+        if codeVersion.cutsPassages {
+            json.integer("passage_overlap", passages.overlap)
+            json.integer("passage_weight_max", passages.weightMax)
+        }
         json.key("template")
         json.string(template.source)
         json.key("types")

@@ -19,6 +19,8 @@ package struct GoldDocument: Sendable, Equatable {
     package var attributes: AttributeList
     /// What is embedded and searched.
     package var text: String
+    /// The parts of ``text`` that are embedded and found on their own; none where all of it is one passage.
+    package var passages: [GoldPassage]
     /// Milliseconds since 1970; `event_time` in RFC 3339 on the line.
     package var eventTimeMilliseconds: Int64
     package var title: String
@@ -26,7 +28,7 @@ package struct GoldDocument: Sendable, Equatable {
     /// ISO 639 code, or `und`.
     package var lang: String
     package var qualityFlags: [String]
-    /// SHA-256 of ``text``; alone decides whether something is embedded again.
+    /// SHA-256 of ``text``.
     package var textHash: String
     /// SHA-256 of the Gold line without lineage; decides what "changed" means.
     package var contentHash: String
@@ -35,7 +37,8 @@ package struct GoldDocument: Sendable, Equatable {
     package init(
         tenant: TenantID = .standard, collection: CollectionName, docID: String, version: Int64 = 1,
         operation: GoldOperation = .put, attributes: AttributeList = AttributeList(), text: String,
-        eventTimeMilliseconds: Int64, title: String, url: String, lang: String, qualityFlags: [String] = [],
+        passages: [GoldPassage] = [], eventTimeMilliseconds: Int64, title: String, url: String, lang: String,
+        qualityFlags: [String] = [],
         textHash: String, contentHash: String, lineage: Lineage
     ) {
         self.tenant = tenant
@@ -45,6 +48,7 @@ package struct GoldDocument: Sendable, Equatable {
         self.operation = operation
         self.attributes = attributes
         self.text = text
+        self.passages = passages
         self.eventTimeMilliseconds = eventTimeMilliseconds
         self.title = title
         self.url = url

@@ -8,7 +8,7 @@ package enum GoldLine {
         case docID, version, operation, tenant, collection, attributes
         // Attributes of recent changes that stand here up to transform version 2.
         case type, namespace, user, isBot
-        case text, eventTime, title, url, lang
+        case text, passages, eventTime, title, url, lang
         // One more of those.
         case wiki
         case qualityFlags, textHash, contentHash, lineage
@@ -27,6 +27,7 @@ package enum GoldLine {
             case .user: "user"
             case .isBot: "is_bot"
             case .text: "text"
+            case .passages: "passages"
             case .eventTime: "event_time"
             case .title: "title"
             case .url: "url"
@@ -121,6 +122,29 @@ package enum GoldLine {
             return flags
         }
 
+        /// The passages; none where the whole text is one.
+        ///
+        /// - Parameter text: the line's, in which they lie.
+        package func passages(of text: String) throws(RecordFormatError) -> [GoldPassage] {
+            if self[.passages].kind == .absent || self[.passages].kind == .null { return [] }
+            let count = text.unicodeScalars.count
+            guard self[.passages].kind == .array else { throw fault(.passages, "is not an array") }
+            var passages: [GoldPassage] = []
+            var isWhole = true
+            self[.passages].forEachElement { element in
+                guard isWhole, let passage = GoldPassage(element, within: count),
+                    passages.count < GoldDocument.passagesMax,
+                    passages.last.map({ $0.scalars.lowerBound < passage.scalars.lowerBound }) ?? true
+                else {
+                    isWhole = false
+                    return
+                }
+                passages.append(passage)
+            }
+            guard isWhole else { throw fault(.passages, "holds something else than ranges of the text, in order") }
+            return passages
+        }
+
         /// The attributes, wherever the line has them; none where it has none.
         package func attributes() throws(RecordFormatError) -> AttributeList {
             var attributes = try AttributeList(self[.attributes], of: "Gold record")
@@ -151,9 +175,11 @@ package enum GoldLine {
             guard let collection = CollectionName(try text(.collection)) else {
                 throw fault(.collection, "is not a name: \(CollectionName.grammar)")
             }
+            let words = try text(.text)
             return GoldDocument(
-                tenant: try tenant(), collection: collection, docID: try text(.docID), version: try integer(.version),
-                operation: try operation(), attributes: try attributes(), text: try text(.text),
+                tenant: try tenant(), collection: collection, docID: try text(.docID),
+                version: try integer(.version), operation: try operation(), attributes: try attributes(), text: words,
+                passages: try passages(of: words),
                 eventTimeMilliseconds: milliseconds, title: try text(.title), url: try text(.url),
                 lang: try text(.lang), qualityFlags: try qualityFlags(), textHash: try text(.textHash),
                 contentHash: try text(.contentHash), lineage: try lineage())
@@ -184,5 +210,25 @@ extension AttributeList {
         if let time = line[.eventTime].string.flatMap({ CivilTime.epochMilliseconds($0) }) {
             set(.eventTime, .time(time))
         }
+    }
+}
+
+extension GoldPassage {
+    /// Reads one element; nil where it is none, or lies outside of a text of `count` Unicode scalars.
+    fileprivate init?(_ element: JSONSlice, within count: Int) {
+        guard element.kind == .object else { return nil }
+        var (start, end) = (Int64?.none, Int64?.none)
+        var found: String?
+        element.forEachMember { name, value in
+            if name.equals("start") {
+                start = value.integer
+            } else if name.equals("end") {
+                end = value.integer
+            } else if name.equals("hash") {
+                found = value.string
+            }
+        }
+        guard let start, let end, let found, start >= 0, start < end, end <= Int64(count) else { return nil }
+        self.init(scalars: Int(start)..<Int(end), hash: found)
     }
 }

@@ -35,18 +35,19 @@ extension GoldLine {
     ///   - silver: the text that the change's Silver line was appended to.
     ///   - written: where in it that line stands.
     ///   - text: what is embedded and searched.
+    ///   - passages: its parts; none where all of it is one passage.
     ///   - lang: ISO 639 code.
     ///   - digest: storage for one.
     package static func append(
         _ change: SilverLine.RecentChange, silver: [UInt8], _ written: SilverLine.Written, to destination: Destination,
-        shape: RecentChangeShape, text: [UInt8], lang: [UInt8], digest: inout [UInt8],
+        shape: RecentChangeShape, text: [UInt8], passages: [PassageRange], lang: [UInt8], digest: inout [UInt8],
         hasher: inout some ContentHasher & ~Copyable, output: inout [UInt8]
     ) throws {
         digest.removeAll(keepingCapacity: true)
         try text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
         let room =
             SilverLine.frameBytes + silver.count - written.start + 2 * digest.count + destination.room
-            + JSONText.bytesPerByteMax * text.count
+            + JSONText.bytesPerByteMax * text.count + passagesRoom(passages)
         try silver.withUnsafeBytes { lines in
             let line = UnsafeRawBufferPointer(rebasing: lines[written.start...])
             try output.appendLine(upTo: room) { writer in
@@ -78,6 +79,8 @@ extension GoldLine {
                     writer.literal("}")
                 }
                 writer.string(",\"text\":", text)
+                // Its own storage: the digest of the text is still needed.
+                try append(passages, of: text, to: &writer, hasher: &hasher)
                 repeated(",\"event_time\":", written.eventTime)
                 repeated(",\"title\":", written.title)
                 repeated(",\"url\":", written.pageURL)
@@ -99,6 +102,8 @@ extension GoldLine {
         package let attributes: [UInt8]
         /// What is embedded and searched.
         package let text: [UInt8]
+        /// Its parts; none where all of it is one passage.
+        package let passages: [PassageRange]
         /// Milliseconds since 1970.
         package let eventTimeMilliseconds: Int64
         package let title: UnsafeBufferPointer<UInt8>
@@ -109,7 +114,8 @@ extension GoldLine {
 
         package init(
             docID: [UInt8], version: Int64, operation: GoldOperation, attributes: [UInt8], text: [UInt8],
-            eventTimeMilliseconds: Int64, title: UnsafeBufferPointer<UInt8>, url: UnsafeBufferPointer<UInt8>,
+            passages: [PassageRange] = [], eventTimeMilliseconds: Int64, title: UnsafeBufferPointer<UInt8>,
+            url: UnsafeBufferPointer<UInt8>,
             lang: UnsafeBufferPointer<UInt8>, qualityFlags: [String]
         ) {
             self.docID = docID
@@ -117,6 +123,7 @@ extension GoldLine {
             self.operation = operation
             self.attributes = attributes
             self.text = text
+            self.passages = passages
             self.eventTimeMilliseconds = eventTimeMilliseconds
             self.title = title
             self.url = url
@@ -144,7 +151,8 @@ extension GoldLine {
     ) throws {
         digest.removeAll(keepingCapacity: true)
         try content.text.withUnsafeBytes { bytes in try hasher.appendHexDigest(of: bytes, to: &digest) }
-        let room = content.room + destination.room + 2 * digest.count + lineageRoom
+        let room =
+            content.room + destination.room + 2 * digest.count + lineageRoom + passagesRoom(content.passages)
         try output.appendLine(upTo: room) { writer in
             writer.string("{\"doc_id\":", content.docID)
             writer.integer(",\"version\":", content.version)
@@ -154,6 +162,7 @@ extension GoldLine {
             writer.bytes(content.attributes)
             writer.literal("}")
             writer.string(",\"text\":", content.text)
+            try append(content.passages, of: content.text, to: &writer, hasher: &hasher)
             writer.time(",\"event_time\":", content.eventTimeMilliseconds)
             writer.string(",\"title\":", content.title)
             writer.string(",\"url\":", content.url)
@@ -172,6 +181,36 @@ extension GoldLine {
             try appendHashes(to: &writer, digest: &digest, hasher: &hasher)
             lineage(&writer)
         }
+    }
+
+    /// `{"start":…,"end":…,"hash":"…"},` with the largest numbers.
+    private static let passageBytesMax = 128
+
+    private static func passagesRoom(_ passages: [PassageRange]) -> Int {
+        passages.isEmpty ? 0 : 16 + passages.count * passageBytesMax
+    }
+
+    /// Appends the member `passages`, or nothing where there are none.
+    private static func append(
+        _ passages: [PassageRange], of text: [UInt8], to writer: inout LineWriter,
+        hasher: inout some ContentHasher & ~Copyable
+    ) throws {
+        guard !passages.isEmpty else { return }
+        var digest: [UInt8] = []
+        var separator: StaticString = ",\"passages\":[{\"start\":"
+        for passage in passages {
+            digest.removeAll(keepingCapacity: true)
+            try text.withUnsafeBytes { bytes in
+                try hasher.appendHexDigest(of: UnsafeRawBufferPointer(rebasing: bytes[passage.bytes]), to: &digest)
+            }
+            writer.integer(separator, Int64(passage.scalars.lowerBound))
+            writer.integer(",\"end\":", Int64(passage.scalars.upperBound))
+            writer.literal(",\"hash\":\"")
+            writer.bytes(digest)
+            writer.literal("\"}")
+            separator = ",{\"start\":"
+        }
+        writer.literal("]")
     }
 
     /// Appends both hashes.

@@ -40,6 +40,7 @@ enum LogicReading {
                 optional: [
                     "code_version", "template", "wikis", "namespaces", "drops_bots", "types",
                     "content_characters_max", "duplicates_offsets", "duplicates_milliseconds",
+                    "passage_weight_max", "passage_overlap",
                 ])
         else { return nil }
         let before = reader.faults.all.count
@@ -67,13 +68,14 @@ enum LogicReading {
             settings.contentCharactersMax = Int(count)
         }
         settings.duplicates = limits(members, defaults.duplicates)
+        settings.passages = passages(members, defaults.passages)
         guard reader.faults.all.count == before else { return nil }
         // Once more through the initializer, which puts lists in their order.
         return TransformSettings(
             codeVersion: settings.codeVersion, template: settings.template, wikis: settings.wikis,
             namespaces: settings.namespaces, dropsBots: settings.dropsBots,
             contentCharactersMax: settings.contentCharactersMax, types: settings.types,
-            duplicates: settings.duplicates)
+            duplicates: settings.duplicates, passages: settings.passages)
     }
 
     // MARK: Documents
@@ -85,7 +87,10 @@ enum LogicReading {
     ) -> DocumentSettings? {
         // What a generation stores has another name for the kind, and the attributes, too.
         let required = isStored ? ["logic", "fields", "attributes", "code_version"] : ["type", "fields"]
-        let optional = ["content_characters_max", "duplicates_offsets", "duplicates_milliseconds"]
+        let optional = [
+            "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "passage_weight_max",
+            "passage_overlap",
+        ]
         guard
             let members = reader.members(required: required, optional: optional + (isStored ? [] : ["code_version"]))
         else { return nil }
@@ -101,9 +106,11 @@ enum LogicReading {
         let standard = DuplicateWindow.Limits()
         let characters = members["content_characters_max"]?.integer(contentCharacters)
         let duplicates = limits(members, standard)
+        let passages = passages(members, PassageSettings())
         guard let mapping, let codeVersion = version, reader.faults.all.count == before else { return nil }
         var settings = DocumentSettings(
-            codeVersion: codeVersion, mapping: mapping, attributes: attributes, duplicates: duplicates)
+            codeVersion: codeVersion, mapping: mapping, attributes: attributes, duplicates: duplicates,
+            passages: passages)
         if let characters { settings.contentCharactersMax = Int(characters) }
         return settings
     }
@@ -145,6 +152,21 @@ enum LogicReading {
             }
             return MappedAttribute(name, type, at: path)
         }
+    }
+
+    private static func passages(
+        _ members: [String: DeclarationReader], _ standard: PassageSettings
+    ) -> PassageSettings {
+        let weight = members["passage_weight_max"].given(Int64(standard.weightMax)) {
+            $0.integer(Int64(PassageSettings.weightFloor)...Int64(PassageSettings.weightBound))
+        }
+        let weightMax = weight.map { Int($0) } ?? standard.weightMax
+        // A fifth of what a declaration asks for, unless it says both.
+        guard let member = members["passage_overlap"] else {
+            return members["passage_weight_max"] == nil ? standard : PassageSettings(weightMax: weightMax)
+        }
+        let overlap = member.integer(0...Int64(PassageSettings.overlapMax(weightMax)))
+        return PassageSettings(weightMax: weightMax, overlap: overlap.map { Int($0) })
     }
 
     private static func limits(

@@ -47,11 +47,19 @@ extension TransformSettings {
             let namespaces = value["namespaces"]?.array, let types = value["types"]?.array,
             let wikis = value["wikis"]?.array
         else { throw LogicError(description: "the stored settings lack a field: \(stored)") }
+        var passages = PassageSettings()
+        if code.cutsPassages {
+            guard let weight = value["passage_weight_max"]?.integer, let overlap = value["passage_overlap"]?.integer
+            else { throw LogicError(description: "the stored settings lack a field: \(stored)") }
+            passages = PassageSettings(
+                weightMax: Int(clamping: weight), overlap: Int(clamping: overlap))
+        }
         self.init(
             codeVersion: code, template: template, wikis: wikis.compactMap(\.string),
             namespaces: namespaces.compactMap(\.integer), dropsBots: dropsBots,
             contentCharactersMax: Int(charactersMax), types: types.compactMap(\.string),
-            duplicates: DuplicateWindow.Limits(offsets: windowOffsets, milliseconds: windowMilliseconds))
+            duplicates: DuplicateWindow.Limits(offsets: windowOffsets, milliseconds: windowMilliseconds),
+            passages: passages)
     }
 }
 

@@ -28,6 +28,8 @@ package struct Settings: Sendable {
     package internal(set) var filtersBots = false
     /// Characters of a document's text.
     package internal(set) var maxContentCharacters = 0
+    package internal(set) var passageWeightMax = 0
+    package internal(set) var passageOverlap = 0
     /// The template of a document's text.
     package internal(set) var textTemplate = ""
     /// How many offsets back a record's copy is looked for.

@@ -58,6 +58,14 @@ extension Settings {
             "MAX_CONTENT_CHARS", .logic, default: "2000", .integer(50...100_000), \.maxContentCharacters,
             "Characters of a document's text; the rest is cut. Part of the logic version."),
         Setting(
+            "PASSAGE_WEIGHT_MAX", .logic, default: "240", .integer(40...240), \.passageWeightMax,
+            "The most that a passage weighs: a Latin letter 0.5, a Hangul syllable 3, any other character 1. 240 fits the model's "
+                + "256 tokens. Part of the logic version."),
+        Setting(
+            "PASSAGE_OVERLAP", .logic, default: "48", .integer(0...120), \.passageOverlap,
+            "The most of a passage's end, by the same weight, with which the next one begins; at most half of it. Part of the "
+                + "logic version."),
+        Setting(
             "TEXT_TEMPLATE", .logic,
             default: "{title}[: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)].",
             .text("text with `{title}`, `{comment}`, …; a part in brackets is left out where a field of it is empty"),

@@ -10,7 +10,7 @@ package import Telemetry
 
 /// Embeds what has no vector yet and writes documents with their checkpoints; shared by the indexer and by replays.
 ///
-/// Vectors belong to (text hash, passage number, model): a text that was embedded once is never embedded again.
+/// Vectors belong to (passage hash, passage number, model): what was embedded once is not embedded again.
 package final class DocumentIndexer: Sendable {
     /// What one call came to.
     package struct Outcome: Sendable, Equatable {
@@ -80,30 +80,29 @@ package final class DocumentIndexer: Sendable {
         return try await write(prepared, moving: [], goldPositions: [], origin: .replay)
     }
 
-    /// Cuts documents into passages and embeds those whose texts have no vector yet.
+    /// Embeds those passages of documents that have no vector yet.
     package func prepare(_ documents: [PendingDocument]) async throws -> Prepared {
-        guard let embedder, !documents.isEmpty else {
-            return Prepared(
-                documents: documents.map { withPassages($0, passages: [$0.document.text], model: "") })
+        var passages = DocumentPassages()
+        let model = embedder?.modelName ?? ""
+        let indexed = try documents.map { pending in
+            IndexedDocument(
+                generation: pending.generation, document: pending.document, source: pending.source,
+                sourceOffset: pending.sourceOffset, model: model, passages: try passages.of(pending.document),
+                line: pending.line)
         }
-        // Of a deleted document there is nothing to embed.
-        let puts = documents.filter { $0.document.operation == .put }
+        guard embedder != nil, !documents.isEmpty else { return Prepared(documents: indexed) }
         // Postgres' text cannot hold U+0000; a document with such a hash is refused when it is written.
-        let hashes = Array(Set(puts.map(\.document.textHash).filter { !$0.utf8.contains(0) }))
-        let model = embedder.modelName
+        let hashes = Set(
+            indexed.flatMap { document in document.passages.map { $0.hash ?? document.document.textHash } }
+        ).filter { !$0.utf8.contains(0) }
         var known: [String: Set<Int32>] = [:]
         if !hashes.isEmpty {
             known = try await lookupLane.run { [self] in
                 try lookups.withLock { lookups in
                     try lookups.embedded(
-                        textHashes: hashes, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+                        textHashes: Array(hashes), model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
                 }
             }
-        }
-        let indexed = documents.map { document in
-            let isPut = document.document.operation == .put
-            return withPassages(
-                document, passages: isPut ? embedder.passages(of: document.document.text) : [], model: model)
         }
         return try await fill(indexed, known: known)
     }
@@ -240,15 +239,6 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
-    private func withPassages(_ pending: PendingDocument, passages: [String], model: String) -> IndexedDocument {
-        IndexedDocument(
-            generation: pending.generation, document: pending.document, source: pending.source,
-            sourceOffset: pending.sourceOffset, model: model,
-            passages: passages.enumerated().map { number, text in
-                IndexedPassage(number: Int32(truncatingIfNeeded: number), text: text, embedding: nil)
-            }, line: pending.line)
-    }
-
     /// The largest number of a vector's column, whose numbers have 16 bits.
     private static let vectorNumberMax: Float = 65_504
 
@@ -277,9 +267,8 @@ package final class DocumentIndexer: Sendable {
         var places: [String: [(document: Int, passage: Int)]] = [:]
         var texts: [String] = []
         for (index, document) in documents.enumerated() {
-            let shared = known[document.document.textHash] ?? []
             for (number, passage) in document.passages.enumerated() where passage.embedding == nil {
-                if shared.contains(passage.number) {
+                if known[passage.hash ?? document.document.textHash]?.contains(passage.number) == true {
                     prepared.reused += 1
                     continue
                 }

@@ -1,5 +1,6 @@
 import Bytes
 package import Embeddings
+import Synchronization
 package import Telemetry
 
 /// An embedder whose work is counted, whoever asks for it: indexer, replay, searches.
@@ -9,6 +10,9 @@ package import Telemetry
 package final class MeasuredEmbedder: TextEmbedder {
     private let embedder: any TextEmbedder
     private let registry: MetricsRegistry
+    private let truncated: Counter
+    /// How many of the embedder's truncated texts are counted.
+    private let seenTruncated = Mutex(0)
 
     /// Upper bounds of how many texts a call has.
     static let textsBuckets: [Double] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 4_000]
@@ -17,13 +21,16 @@ package final class MeasuredEmbedder: TextEmbedder {
     package init(_ embedder: any TextEmbedder, registry: MetricsRegistry) {
         self.embedder = embedder
         self.registry = registry
+        truncated = registry.counter(
+            "medallion_embedding_truncated_texts_total",
+            help: "Texts with more tokens than the model reads; what goes beyond is not in the vector.",
+            labels: [("model", embedder.modelName)])
         for use in [EmbeddingPriority.batch, .query] { _ = metrics(use) }
     }
 
     package var dimensions: Int { embedder.dimensions }
     package var modelName: String { embedder.modelName }
-
-    package func passages(of text: String) -> [String] { embedder.passages(of: text) }
+    package var truncatedTexts: Int { embedder.truncatedTexts }
 
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
@@ -31,6 +38,7 @@ package final class MeasuredEmbedder: TextEmbedder {
         let start = SystemClock.monotonicNanoseconds()
         do {
             let vectors = try await embedder.embed(texts, priority: priority)
+            countTruncated()
             guard isRight(vectors, count: texts.count) else {
                 // Whoever asked refuses them and says why.
                 metrics.failures.increment()
@@ -44,6 +52,15 @@ package final class MeasuredEmbedder: TextEmbedder {
             if !(error is CancellationError) { metrics.failures.increment() }
             throw error
         }
+    }
+
+    private func countTruncated() {
+        let now = embedder.truncatedTexts
+        let fresh = seenTruncated.withLock { seen in
+            defer { seen = max(seen, now) }
+            return max(0, now - seen)
+        }
+        truncated.increment(by: fresh)
     }
 
     /// One vector per text, each of the model's length.

@@ -18,7 +18,10 @@ extension TransformSettings {
                 contentCharactersMax: settings.maxContentCharacters,
                 duplicates: DuplicateWindow.Limits(
                     offsets: Int64(settings.duplicateWindowOffsets),
-                    milliseconds: Int64(settings.duplicateWindowSeconds) * 1_000))
+                    milliseconds: Int64(settings.duplicateWindowSeconds) * 1_000),
+                passages: PassageSettings(
+                    weightMax: settings.passageWeightMax,
+                    overlap: min(settings.passageOverlap, PassageSettings.overlapMax(settings.passageWeightMax))))
         } catch {
             throw LogicError(description: "TEXT_TEMPLATE: \(error)")
         }

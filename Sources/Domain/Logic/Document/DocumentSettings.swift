@@ -101,16 +101,20 @@ package struct DocumentSettings: Sendable, Equatable {
     package var contentCharactersMax: Int
     /// How far apart two records with one event id may lie for the second to be left out.
     package var duplicates: DuplicateWindow.Limits
+    /// How the text is cut.
+    package var passages: PassageSettings
 
     package init(
         codeVersion: CodeVersion = .current, mapping: DocumentMapping, attributes: [MappedAttribute] = [],
-        contentCharactersMax: Int = 100_000, duplicates: DuplicateWindow.Limits = .init()
+        contentCharactersMax: Int = 100_000, duplicates: DuplicateWindow.Limits = .init(),
+        passages: PassageSettings = .init()
     ) {
         self.codeVersion = codeVersion
         self.mapping = mapping
         self.attributes = attributes.sorted { $0.name < $1.name }
         self.contentCharactersMax = contentCharactersMax
         self.duplicates = duplicates
+        self.passages = passages
     }
 
     /// The settings as JSON with fixed order: what is stored with a generation and what the fingerprint covers.
@@ -122,6 +126,8 @@ package struct DocumentSettings: Sendable, Equatable {
         json.integer("content_characters_max", contentCharactersMax)
         json.integer("duplicates_milliseconds", duplicates.milliseconds)
         json.integer("duplicates_offsets", duplicates.offsets)
+        json.integer("passage_overlap", passages.overlap)
+        json.integer("passage_weight_max", passages.weightMax)
         json.key("fields")
         append(mapping, to: &json)
         json.key("attributes")

@@ -15,6 +15,8 @@ package struct DocumentTransform {
     private var text: [UInt8] = []
     private var attributes: [UInt8] = []
     private var digest: [UInt8] = []
+    private var cutter: PassageCutter
+    private var passages: [PassageRange] = []
 
     /// - Parameters:
     ///   - collection: the name under which Gold documents are found.
@@ -25,6 +27,7 @@ package struct DocumentTransform {
     ) throws {
         self.settings = settings
         destination = GoldLine.Destination(tenant: tenant, collection: collection)
+        cutter = PassageCutter(settings.passages)
         logicVersion = try settings.logicVersion(hasher: &hasher)
         fields = DocumentFields(settings)
         attributeNames = settings.attributes.map { Array("\"\($0.name)\":".utf8) }
@@ -135,14 +138,15 @@ package struct DocumentTransform {
         hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
     ) throws {
         if let end = cutPoint() { text.removeLast(text.count - end) }
+        text.withUnsafeBytes { cutter.cut($0, into: &passages) }
         // Out of self for the time of the call, so that the closure may read self; the storage is kept.
         var digest: [UInt8] = []
         swap(&digest, &self.digest)
         defer { swap(&digest, &self.digest) }
         let content = GoldLine.Content(
             docID: id, version: document.version, operation: document.isDeleted ? .delete : .put,
-            attributes: attributes,
-            text: text, eventTimeMilliseconds: document.eventTimeMilliseconds, title: document.title, url: document.url,
+            attributes: attributes, text: text, passages: passages,
+            eventTimeMilliseconds: document.eventTimeMilliseconds, title: document.title, url: document.url,
             lang: document.lang, qualityFlags: document.flags.names)
         try GoldLine.append(
             content, to: destination, digest: &digest, hasher: &hasher, output: &output,

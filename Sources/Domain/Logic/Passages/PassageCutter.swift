@@ -1,10 +1,4 @@
-/// One passage of a text.
-package struct PassageRange: Sendable, Equatable {
-    /// Unicode scalars of the text, as `text[start:end]` counts them in Python and `substring` in SQL.
-    package let scalars: Range<Int>
-    /// The same in bytes of UTF-8.
-    package let bytes: Range<Int>
-}
+package import Records
 
 /// Cuts texts into passages: parts that are embedded and found on their own. A pure function of text and settings.
 ///

@@ -14,7 +14,9 @@ package struct PassageSettings: Sendable, Equatable {
     /// A fifth of the passage overlaps, as the 200 of 1,000 characters that people know.
     package init(weightMax: Int = PassageSettings.weightBound, overlap: Int? = nil) {
         self.weightMax = min(max(weightMax, Self.weightFloor), Self.weightBound)
-        // Half at most, so that every passage brings something new.
-        self.overlap = min(max(overlap ?? self.weightMax / 5, 0), self.weightMax / 2)
+        self.overlap = min(max(overlap ?? self.weightMax / 5, 0), Self.overlapMax(self.weightMax))
     }
+
+    /// The largest overlap: half, so that every passage brings something new.
+    package static func overlapMax(_ weightMax: Int) -> Int { weightMax / 2 }
 }

@@ -65,7 +65,7 @@ struct PutPassage: PostgresStatement {
         DocumentKeyBinding.bind(document, into: &parameters)
         parameters.append(passage.number)
         parameters.append(gold.contentHash)
-        parameters.append(gold.textHash)
+        parameters.append(passage.hash ?? gold.textHash)
         parameters.append(document.model)
         parameters.append(jsonb: IndexText.json(gold.attributes))
         parameters.append(IndexText.clean(gold.lang))

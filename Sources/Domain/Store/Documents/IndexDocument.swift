@@ -6,15 +6,18 @@ package struct IndexedPassage: Sendable, Equatable {
     /// From 0 within the document.
     package var number: Int32
     package var text: String
+    /// SHA-256 of ``text``: passages of one hash, number and model share a vector. Nil where it is the document's text hash.
+    package var hash: String?
     /// Numbers of a vector: those of the column `passages.embedding`.
     package static let dimensions = 384
     /// L2-normalised, ``dimensions`` numbers. Nil: the vector of another row with the same text hash, number and model is copied;
     /// or none is wanted, where the document's model is empty.
     package var embedding: [Float]?
 
-    package init(number: Int32, text: String, embedding: [Float]?) {
+    package init(number: Int32, text: String, hash: String? = nil, embedding: [Float]?) {
         self.number = number
         self.text = text
+        self.hash = hash
         self.embedding = embedding
     }
 }
