@@ -54,7 +54,7 @@ enum Declarations {
             source(
                 logic: logic(
                     #"{"id":"a.b","version":"v","title":"t","text":["t","b"],"url":"u","lang":"l","time":"d","deleted":"x"}"#,
-                    #","code_version":1,"content_characters_max":100000,"duplicates_offsets":5,"duplicates_milliseconds":5"#
+                    #","code_version":1,"content_characters_max":100000,"duplicates_offsets":5,"duplicates_milliseconds":5,"passage_weight_max":100,"passage_overlap":20"#
                 ))),
         file(
             attributes(
