@@ -22,7 +22,7 @@ extension StreamJob {
         guard !isKnown else { return }
         logger.warning(
             "the declared logic is not the active generation's, which goes on; `medallion replay` makes a candidate of the "
-                + "declared one",
+                + "declared one (docs/troubleshooting.md)",
             [
                 "source": options.source, "topic": options.topic, "generation": String(active.number),
                 "runs": stored.logicVersion, "declared": declared.logicVersion,

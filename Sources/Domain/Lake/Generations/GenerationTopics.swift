@@ -30,7 +30,7 @@ extension GenerationLog {
                 if let known, held.contains(topic) {
                     throw .generation(
                         "the lake holds \(topic) as records of the logic \(known.kind), and the source's declaration says "
-                            + "\(logic.kind): another kind of logic needs a topic of its own")
+                            + "\(logic.kind): another kind of logic needs a topic of its own (docs/troubleshooting.md)")
                 }
                 generation.logic = generation.logic.replacing([topic: logic], held: held)
                 entries.append(generation.json)
