@@ -37,6 +37,8 @@ struct Findings: Decodable {
         try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: first)
         var settings = TransformSettings(template: try TextTemplate("{title} [{comment}]"))
         settings.dropsBots = true
+        // So that texts of one sentence have passages.
+        settings.passages = PassageSettings(weightMax: 40)
         var hasher = try LibraryHasher()
         _ = try GenerationLog(layout: fixture.layout("lake")).createChild(
             of: 1,

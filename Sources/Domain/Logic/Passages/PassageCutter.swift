@@ -26,8 +26,13 @@ package struct PassageCutter {
         var reached = start
         while start < scalars.count {
             let end = passageEnd(from: start, beyond: reached, room: room)
-            reached = end
             let trimmed = trimmedEnd(start, end)
+            // Behind the overlap there may be more white space than has room.
+            if let last = passages.last, trimmed <= last.scalars.upperBound {
+                start = skippingSpace(from: last.scalars.upperBound)
+                continue
+            }
+            reached = end
             passages.append(PassageRange(scalars: start..<trimmed, bytes: places[start]..<places[trimmed]))
             guard skippingSpace(from: end) < scalars.count else { break }
             start = nextStart(after: start..<end)

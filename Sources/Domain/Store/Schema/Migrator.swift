@@ -34,6 +34,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0005__share_generation_states", PackageResources.V0005__share_generation_states_sql),
         Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
         Migration("V0007__bound_answers", PackageResources.V0007__bound_answers_sql),
+        Migration("V0008__key_documents", PackageResources.V0008__key_documents_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
         Migration(
