@@ -1,7 +1,7 @@
 import Bytes
-import Records
 import JSONScan
 import PlatformTesting
+import Records
 import Testing
 
 @testable import Embeddings

@@ -38,8 +38,8 @@ extension LakeGeneration {
         }
         guard let tenant = TenantID(stored.tenant) else {
             throw LogicError(
-                description: "generation \(number) stores the tenant \(stored.tenant) for the topic \(topic), which is no "
-                    + "name: \(TenantID.grammar)")
+                description: "generation \(number) stores the tenant \(stored.tenant) for the topic \(topic), which is "
+                    + "no name: \(TenantID.grammar)")
         }
         let made = try Logic(stored.read(), collection: stored.collection, tenant: tenant, hasher: &hasher)
         guard made.logicVersion == stored.logicVersion else {

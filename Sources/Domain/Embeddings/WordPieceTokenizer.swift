@@ -22,7 +22,6 @@ package struct WordPieceTokenizer: Sendable {
         vocabulary = try Vocabulary(bytes: bytes, path: vocabularyPath)
     }
 
-
     /// The ids of `[CLS]`, the text's pieces and `[SEP]`; what goes beyond `maxTokens` is cut off before `[SEP]`.
     package func encode(_ text: String, maxTokens: Int = 256) -> [Int32] {
         var ids = [vocabulary.classification]

@@ -49,7 +49,8 @@ package final class CollectionCatalog: Sendable {
     package static func recentChanges(_ name: String = "wikimedia.recentchange") -> CollectionCatalog {
         let name = CollectionName(name)
         return CollectionCatalog(
-            name.map { [CollectionDeclaration(name: $0, attributes: CollectionDeclaration.recentChangeAttributes)] } ?? [])
+            name.map { [CollectionDeclaration(name: $0, attributes: CollectionDeclaration.recentChangeAttributes)] }
+                ?? [])
     }
 
     /// What is declared now.

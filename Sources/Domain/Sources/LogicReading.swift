@@ -86,7 +86,10 @@ enum LogicReading {
         _ reader: DeclarationReader, attributes: [MappedAttribute], isStored: Bool = false
     ) -> DocumentSettings? {
         // What a generation stores has another name for the kind, and the attributes, too.
-        let required = isStored ? ["logic", "fields", "attributes", "code_version"] : ["type", "fields"]
+        let required =
+            isStored
+            ? ["logic", "fields", "attributes", "code_version", "passage_weight_max", "passage_overlap"]
+            : ["type", "fields"]
         let optional = [
             "content_characters_max", "duplicates_offsets", "duplicates_milliseconds", "passage_weight_max",
             "passage_overlap",
