@@ -193,7 +193,7 @@ let package = Package(
         .target(
             name: "PlatformTesting",
             dependencies: ["CRDKafka", "CSnappy", "CLZFrame", "Bytes", "Files", "Zstd", "Gzip"],
-            path: "Tests/PlatformTesting", exclude: ["s3_server.py"],
+            path: "Tests/PlatformTesting", exclude: ["derived_lines.py", "s3_server.py"],
             swiftSettings: strict),
         .target(
             name: "PostgresTesting",
@@ -205,6 +205,19 @@ let package = Package(
             name: "BrokerTesting",
             dependencies: ["PlatformTesting", "Broker", "Kafka", "Records", "Telemetry", "Bytes"],
             path: "Tests/BrokerTesting", swiftSettings: strict),
+        .target(
+            name: "IndexTesting",
+            dependencies: [
+                "PostgresTesting", "Store", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka", "Hashing",
+                "Bytes",
+            ],
+            path: "Tests/IndexTesting", swiftSettings: strict),
+        .target(
+            name: "IngestTesting",
+            dependencies: [
+                "PlatformTesting", "Ingest", "CRDKafka", "Kafka", "Records", "ServiceLifecycle", "Telemetry", "Bytes",
+            ],
+            path: "Tests/IngestTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
@@ -233,7 +246,7 @@ let package = Package(
             "SourcesTests", exclude: ["sources_schema.py"],
             uses: ["medallion", "Sources", "Records", "Logic", "JSONScan", "Files", "Bytes"]),
         tests(
-            "LogicTests", exclude: ["document_lines.py"],
+            "LogicTests",
             uses: ["Records", "Logic", "JSONScan", "Hashing", "Files", "Bytes"]),
         tests(
             "StreamJobTests",
@@ -259,7 +272,8 @@ let package = Package(
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting", "API",
+                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
+                "IndexTesting", "API",
                 "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
@@ -286,7 +300,8 @@ let package = Package(
         tests(
             "IngestTests",
             uses: [
-                "Ingest", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer", "ServiceLifecycle", "Telemetry",
+                "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
+                "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
         tests(
@@ -294,8 +309,16 @@ let package = Package(
             uses: [
                 "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval",
                 "Records",
-                "JSONScan", "Hashing", "BrokerTesting", "Files", "Processes", "Concurrency", "ServiceLifecycle",
-                "Telemetry", "Health", "Kafka", "Bytes",
+                "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
+                "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
+            ]),
+        // One suite per interface, over all that implement it, the doubles of tests among them.
+        tests(
+            "ConformanceTests",
+            uses: [
+                "API", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest", "IngestTesting",
+                "JSONScan", "Lake", "Logic", "Metering", "Records", "Retrieval", "ServiceLifecycle", "Sources", "Store",
+                "Telemetry", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(

@@ -3,6 +3,7 @@ import Bytes
 import Glibc
 import HTTPServer
 import Health
+import IndexTesting
 import JSONScan
 import Records
 import Retrieval

@@ -4,6 +4,7 @@ import Files
 import HTTPClient
 import HTTPServer
 import Hashing
+import IndexTesting
 import JSONScan
 import PlatformTesting
 import Synchronization

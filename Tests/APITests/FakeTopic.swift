@@ -1,6 +1,7 @@
 import API
 import Bytes
 import Glibc
+import IndexTesting
 import Records
 import Retrieval
 import Synchronization

@@ -2,6 +2,7 @@ import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Health
+import IndexTesting
 import JSONScan
 import Retrieval
 import ServiceLifecycle

@@ -3,6 +3,7 @@ import Concurrency
 import Glibc
 import HTTPEndpoints
 import HTTPServer
+import IndexTesting
 import JSONScan
 import Retrieval
 import Synchronization

@@ -3,6 +3,7 @@ import Concurrency
 import HTTPClient
 import HTTPServer
 import Health
+import IndexTesting
 import JSONScan
 import PlatformTesting
 import Retrieval

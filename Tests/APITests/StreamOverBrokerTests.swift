@@ -2,6 +2,7 @@ import BrokerTesting
 import Bytes
 import Concurrency
 import HTTPServer
+import IndexTesting
 import JSONScan
 import Kafka
 import PlatformTesting

@@ -3,6 +3,7 @@ import Bytes
 import Files
 import Glibc
 import Ingest
+import IngestTesting
 import Kafka
 import PlatformTesting
 import ServiceLifecycle

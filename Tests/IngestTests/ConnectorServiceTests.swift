@@ -2,6 +2,7 @@ import Bytes
 import CRDKafka
 import Files
 import Ingest
+import IngestTesting
 import Kafka
 import PlatformTesting
 import Records

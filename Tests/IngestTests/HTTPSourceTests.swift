@@ -2,6 +2,7 @@ import Bytes
 import Glibc
 import HTTPServer
 import Ingest
+import IngestTesting
 import Kafka
 import PlatformTesting
 import ServiceLifecycle

@@ -2,6 +2,7 @@ import Broker
 import Bytes
 import Glibc
 import Ingest
+import IngestTesting
 import Kafka
 import PlatformTesting
 import ServiceLifecycle

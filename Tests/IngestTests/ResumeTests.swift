@@ -1,6 +1,7 @@
 import Broker
 import Bytes
 import Glibc
+import IngestTesting
 import Kafka
 import PlatformTesting
 import Records

@@ -122,7 +122,7 @@ enum Products {
         let hashed =
             #"{"doc_id":"A-1","version":7,"operation":"put","collection":"products",\#(attributes),"text":"\#(text)","event_time":"2026-11-24T15:00:00.000Z","title":"Kettle \"Rhine\"","url":"https://shop/a-1","lang":"en","quality_flags":[],"text_hash":"\#(try Self.hash("Kettle \"Rhine\"\n\nBoils water.\nQuickly."))""#
         #expect(gold.line == hashed + #","content_hash":"\#(try Self.hash(hashed + "}"))",\#(lineage)"#)
-        #expect(driver.logic.logicVersion == "v1-14ae7dd9c94a")
+        #expect(driver.logic.logicVersion == "v1-74eace8c6415")
         #expect(String(decoding: driver.lines.gold, as: UTF8.self) == gold.line + "\n")
         #expect(driver.lines.silverCount == 1 && driver.lines.goldCount == 1 && driver.lines.quarantineCount == 0)
     }
@@ -144,7 +144,7 @@ enum Products {
             #expect(String(decoding: text, as: UTF8.self) == String(decoding: expected, as: UTF8.self), "\(name)")
         }
         let output = try PythonTool.run([
-            PackageRoot.path + "/Tests/LogicTests/document_lines.py", PackageRoot.path + "/schemas", folder,
+            PackageRoot.path + "/Tests/PlatformTesting/derived_lines.py", PackageRoot.path + "/schemas", folder,
         ])
         #expect(String(decoding: output, as: UTF8.self) == "3 silver, 3 gold, 2 quarantine\n")
     }

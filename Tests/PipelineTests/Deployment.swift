@@ -140,6 +140,19 @@ final class Deployment: Sendable {
         return process.output
     }
 
+    /// Lines for a shell, run in a folder as somebody types them there: `medallion` is the executable.
+    ///
+    /// - Parameter isRole: whether it is to run until the end of the test.
+    func shell(_ lines: String, in folder: String, name: String, isRole: Bool = false) throws -> RunningProcess {
+        var variables = variables(isRole ? [:] : ["LOG_LEVEL": "error"])
+        variables["PATH"] = Folder.parent(of: Self.executable) + ":/usr/bin:/bin"
+        let process = try RunningProcess(
+            name: name, command: ["/bin/bash", "-euo", "pipefail", "-c", "cd '\(folder)'\n" + lines],
+            environment: variables, logPath: self.folder.file("\(name).log"))
+        if isRole { processes.withLock { $0.append(process) } }
+        return process
+    }
+
     /// Takes a process, which has ended as it should have, out of those whose end is a failure.
     func forget(_ process: RunningProcess) {
         processes.withLock { $0.removeAll { $0 === process } }

@@ -1,3 +1,4 @@
+import IndexTesting
 import Postgres
 import PostgresTesting
 import Records

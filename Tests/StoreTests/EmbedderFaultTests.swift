@@ -1,5 +1,6 @@
 import BrokerTesting
 import Embeddings
+import IndexTesting
 import Indexer
 import ServiceLifecycle
 import Store

@@ -2,6 +2,7 @@ import Broker
 import Bytes
 import Embeddings
 import Glibc
+import IndexTesting
 import Indexer
 import JSONScan
 import Kafka

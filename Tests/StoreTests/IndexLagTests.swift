@@ -2,6 +2,7 @@ import BrokerTesting
 import Bytes
 import Embeddings
 import Health
+import IndexTesting
 import Indexer
 import Kafka
 import KafkaAccess

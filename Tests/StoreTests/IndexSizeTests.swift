@@ -1,4 +1,5 @@
 import Bytes
+import IndexTesting
 import Store
 import Testing
 

@@ -1,6 +1,7 @@
 import BrokerTesting
 import Bytes
 import Embeddings
+import IndexTesting
 import Indexer
 import Postgres
 import Records

@@ -1,5 +1,6 @@
 import Access
 import Bytes
+import IndexTesting
 import Store
 import Testing
 

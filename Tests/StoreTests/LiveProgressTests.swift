@@ -1,4 +1,5 @@
 import Glibc
+import IndexTesting
 import Indexer
 import Postgres
 import PostgresTesting

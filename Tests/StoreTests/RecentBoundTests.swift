@@ -1,3 +1,4 @@
+import IndexTesting
 import JSONScan
 import Postgres
 import Retrieval

@@ -1,5 +1,6 @@
 import BrokerTesting
 import Bytes
+import IndexTesting
 import Indexer
 import Kafka
 import Postgres

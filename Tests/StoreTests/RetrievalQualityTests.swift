@@ -1,4 +1,5 @@
 import Embeddings
+import IndexTesting
 import PlatformTesting
 import Retrieval
 import Store

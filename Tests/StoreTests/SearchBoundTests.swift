@@ -1,6 +1,7 @@
 import Bytes
 import Concurrency
 import Glibc
+import IndexTesting
 import Postgres
 import Retrieval
 import Synchronization

@@ -1,4 +1,5 @@
 import Bytes
+import IndexTesting
 import Postgres
 import Records
 import Retrieval

@@ -103,14 +103,17 @@ struct FilterBinding: Sendable {
             return true
         }
         guard Self.lists.contains(test.attribute) else { return false }
-        // What is no text is none of them; a time is, in its form among attributes.
-        texts[test.attribute] = values.compactMap { value in
+        let texts = values.compactMap { value -> String? in
             switch value {
             case .string(let text): text
+            // In its form among attributes.
             case .time(let milliseconds): CivilTime.rfc3339(milliseconds)
             case .integer, .number, .bool: nil
             }
         }
+        // What is no text is no language; but where a collection's `wiki` or `type` is none, it is not in the column.
+        guard texts.count == values.count || test.attribute == .lang else { return false }
+        self.texts[test.attribute] = texts
         return true
     }
 

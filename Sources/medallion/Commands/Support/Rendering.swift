@@ -12,7 +12,8 @@ enum Rendering {
             lines += ["\(index + 1). \(text(hit, "title"))  [\(place) \(text(hit, "event_time"))]"]
             let snippet = text(hit, "snippet")
             if !snippet.isEmpty { lines.append("   \(snippet)") }
-            lines.append("   \(text(hit, "url"))")
+            // Not every collection has addresses.
+            if hit["url"]?.string?.isEmpty == false { lines.append("   \(text(hit, "url"))") }
             lines.append("   \(scores(hit))  doc_id \(text(hit, "doc_id"))")
         }
         lines.append(footer(reply))
@@ -27,7 +28,8 @@ enum Rendering {
         }
         for citation in reply["citations"]?.array ?? [] {
             let number = citation["n"]?.integer.map { "\($0)" } ?? "?"
-            lines.append("[\(number)] \(text(citation, "title")) — \(text(citation, "url"))")
+            let url = citation["url"]?.string?.isEmpty == false ? " — \(text(citation, "url"))" : ""
+            lines.append("[\(number)] \(text(citation, "title"))\(url)")
             lines.append("    doc_id \(text(citation, "doc_id"))")
         }
         lines.append(footer(reply) + "  answer \(text(reply, "answer_id"))")

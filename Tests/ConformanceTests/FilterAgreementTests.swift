@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import IndexTesting
 import JSONScan
 import Records
 import Retrieval

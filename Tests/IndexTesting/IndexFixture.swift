@@ -1,42 +1,42 @@
-import Bytes
-import Postgres
+package import Bytes
+package import Postgres
 import PostgresTesting
-import Records
-import Retrieval
-import Store
+package import Records
+package import Retrieval
+package import Store
 
 /// A migrated database of a test's own.
-struct IndexFixture {
-    static let limit = 60_000
-    let configuration: PostgresConfiguration
+package struct IndexFixture {
+    package static let limit = 60_000
+    package let configuration: PostgresConfiguration
 
-    init() throws {
+    package init() throws {
         configuration = PostgresConfiguration(dsn: try SharedPostgres.freshDatabase())
         try Migrator(connection: connect()).migrate()
     }
 
-    func connect(_ settings: [(name: String, value: String)] = []) throws -> PostgresConnection {
+    package func connect(_ settings: [(name: String, value: String)] = []) throws -> PostgresConnection {
         var configuration = configuration
         configuration.sessionSettings = settings
         return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
     }
 
-    var writer: IndexWriter { IndexWriter(configuration: configuration) }
-    var store: SearchStore { SearchStore(configuration: configuration) }
-    var generations: GenerationStore { GenerationStore(configuration: configuration) }
+    package var writer: IndexWriter { IndexWriter(configuration: configuration) }
+    package var store: SearchStore { SearchStore(configuration: configuration) }
+    package var generations: GenerationStore { GenerationStore(configuration: configuration) }
 
-    static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
+    package static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
 
     /// The collection of recent changes.
-    static var collection: CollectionName { name("wikimedia.recentchange") }
+    package static var collection: CollectionName { name("wikimedia.recentchange") }
 
-    static func name(_ text: String) -> CollectionName {
+    package static func name(_ text: String) -> CollectionName {
         guard let name = CollectionName(text) else { preconditionFailure("\(text) is no name") }
         return name
     }
 
     /// A document whose identity is its number.
-    static func document(
+    package static func document(
         _ number: Int, text: String? = nil, version: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
         embedding: [Float]?, generation: Int64 = 1, model: String = "test", contentHash: String? = nil,
         textHash: String? = nil
@@ -64,12 +64,12 @@ struct IndexFixture {
     }
 
     /// A vector of length 1.
-    static func vector(_ generator: inout SeededGenerator) -> [Float] {
+    package static func vector(_ generator: inout SeededGenerator) -> [Float] {
         normalised((0..<384).map { _ in Float.random(in: -1...1, using: &generator) })
     }
 
     /// A vector near another one, so that neighbourhoods exist as among real texts.
-    static func neighbour(of vector: [Float], _ generator: inout SeededGenerator) -> [Float] {
+    package static func neighbour(of vector: [Float], _ generator: inout SeededGenerator) -> [Float] {
         normalised(vector.map { $0 + Float.random(in: -0.08...0.08, using: &generator) })
     }
 
@@ -78,7 +78,7 @@ struct IndexFixture {
         return values.map { $0 / length }
     }
 
-    static func query(
+    package static func query(
         _ text: String = "", vector: [Float]? = nil, filter: Filter = .all,
         vectorLimit: Int = 100, lexicalLimit: Int = 100
     ) -> CandidateQuery {
@@ -89,13 +89,13 @@ struct IndexFixture {
 
 extension CandidateSet {
     /// Documents of the vector arm, nearest first.
-    var nearest: [String] {
+    package var nearest: [String] {
         candidates.compactMap { candidate in candidate.vector.map { (candidate.docID, $0.rank) } }
             .sorted { $0.1 < $1.1 }.map(\.0)
     }
 
     /// Documents of the lexical arm, best first.
-    var best: [String] {
+    package var best: [String] {
         candidates.compactMap { candidate in candidate.lexical.map { (candidate.docID, $0.rank) } }
             .sorted { $0.1 < $1.1 }.map(\.0)
     }

@@ -1,23 +1,23 @@
 import Bytes
-import Embeddings
+package import Embeddings
 import Kafka
 import Synchronization
 
 /// Vectors that depend only on the text, and a count of the texts that it was given.
-final class CountingEmbedder: TextEmbedder {
-    let dimensions = 384
-    let modelName = "counting"
+package final class CountingEmbedder: TextEmbedder {
+    package let dimensions = 384
+    package let modelName = "counting"
     private let texts = Mutex<[String]>([])
     /// Calls that fail before the first success.
     private let failures: Mutex<Int>
 
-    init(failures: Int = 0) {
+    package init(failures: Int = 0) {
         self.failures = Mutex(failures)
     }
 
-    var embedded: [String] { texts.withLock { $0 } }
+    package var embedded: [String] { texts.withLock { $0 } }
 
-    func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
+    package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         let fails = failures.withLock { left in
             defer { left = max(0, left - 1) }
             return left > 0

@@ -1,22 +1,22 @@
 import Bytes
 import CRDKafka
 import Glibc
-import Ingest
+package import Ingest
 import Kafka
-import PlatformTesting
+package import PlatformTesting
 import Records
 import ServiceLifecycle
-import Telemetry
+package import Telemetry
 import Testing
 
 /// A producer between a scripted source and librdkafka's mock cluster.
-struct ProducerScene {
-    static let topic = "source"
-    static let partitions = 3
-    let cluster: MockCluster
-    let configuration: ProducerConfiguration
+package struct ProducerScene {
+    package static let topic = "source"
+    package static let partitions = 3
+    package let cluster: MockCluster
+    package let configuration: ProducerConfiguration
 
-    init() throws {
+    package init() throws {
         cluster = try #require(MockCluster())
         cluster.createTopic(Self.topic, partitions: Self.partitions)
         var configuration = ProducerConfiguration(
@@ -30,13 +30,13 @@ struct ProducerScene {
         self.configuration = configuration
     }
 
-    func content() throws -> TopicContent {
+    package func content() throws -> TopicContent {
         try TopicContent.read(configuration.kafka, topic: Self.topic, partitions: Self.partitions)
     }
 
     /// Runs a producer until `isDone` says so (looked at every few milliseconds), then stops it.
     @discardableResult
-    func run(
+    package func run(
         _ configuration: ProducerConfiguration? = nil, source: ScriptedSource, metrics: MetricsRegistry = .init(),
         until isDone: @escaping @Sendable (ProducerStatus) -> Bool
     ) async throws -> ProducerStatus {
@@ -59,7 +59,7 @@ extension ConnectorService {
     /// What follows one event stream.
     ///
     /// - Parameter source: in place of HTTP.
-    static func producer(
+    package static func producer(
         configuration: ProducerConfiguration, metrics: MetricsRegistry, logger: Logger,
         source: (any EventSource)? = nil
     ) -> ConnectorService {
@@ -71,8 +71,9 @@ extension ConnectorService {
 }
 
 /// A switch that a closure may set.
-final class Flag: Sendable {
+package final class Flag: Sendable {
     private let signal = StopSignal()
-    var isSet: Bool { signal.isRequested }
-    func set() { signal.request() }
+    package init() {}
+    package var isSet: Bool { signal.isRequested }
+    package func set() { signal.request() }
 }

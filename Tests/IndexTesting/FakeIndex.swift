@@ -1,70 +1,72 @@
-import API
-import Bytes
+package import Bytes
+import Glibc
 import Hashing
-import Records
-import Retrieval
-import Synchronization
+package import Records
+package import Retrieval
+package import Synchronization
 
 /// An index and a lake in memory that behave as the real ones: both arms with filters, index versions, traces with
 /// hashes. Vectors are bags of hashed words, so that texts with words in common come close.
-final class FakeIndex: Sendable {
-    struct Document: Sendable {
-        var row: Candidate
-        var indexVersion: Int64
-        var indexedAtMilliseconds: Int64
-        var rawEvent: [UInt8]
-        var offset: Int64
+package final class FakeIndex: Sendable {
+    package struct Document: Sendable {
+        package var row: Candidate
+        package var indexVersion: Int64
+        package var indexedAtMilliseconds: Int64
+        package var rawEvent: [UInt8]
+        package var offset: Int64
     }
 
-    struct State: Sendable {
-        var documents: [Document] = []
-        var answers: [StoredAnswer] = []
-        var indexVersion: Int64 = 0
-        var generation: Int64 = 1
+    package struct State: Sendable {
+        package var documents: [Document] = []
+        package var answers: [StoredAnswer] = []
+        package var indexVersion: Int64 = 0
+        package var generation: Int64 = 1
         /// Those that were active before and are kept.
-        var previousGenerations: Set<Int64> = []
+        package var previousGenerations: Set<Int64> = []
         /// Thrown by the next so many calls.
-        var failures = 0
+        package var failures = 0
         /// Thrown by every call while it is set.
-        var failure: (any Error)?
+        package var failure: (any Error)?
         /// Each call of the store blocks so long.
-        var delayMilliseconds = 0
-        var opened = 0
+        package var delayMilliseconds = 0
+        package var opened = 0
         /// Each search through the index with filters works so long, and each exact one, until it is stopped.
-        var filteredDelayMilliseconds = 0
-        var exactDelayMilliseconds = 0
+        package var filteredDelayMilliseconds = 0
+        package var exactDelayMilliseconds = 0
         /// The vector arm always finds too few, so that an exact search follows.
-        var isVectorArmShort = false
+        package var isVectorArmShort = false
         /// What the index search finds is in another order than what an exact one does.
-        var isIndexOrderReversed = false
+        package var isIndexOrderReversed = false
         /// Kinds of searches in the order in which they began.
-        var scans: [CandidateQuery.VectorScan] = []
+        package var scans: [CandidateQuery.VectorScan] = []
         /// Rows that the list of the newest walks at most.
-        var recentRowsMax = Int.max
+        package var recentRowsMax = Int.max
         /// The document whose trace hangs until its time is over.
-        var hangingTrace: String?
-        var hangingTraces = 0
+        package var hangingTrace: String?
+        package var hangingTraces = 0
         /// Calls that were stopped from outside.
-        var interrupted = 0
+        package var interrupted = 0
         /// What goes wrong with reading the lake.
-        var traceCauses: [String] = []
+        package var traceCauses: [String] = []
         /// A changed byte in every raw event.
-        var isLakeTampered = false
+        package var isLakeTampered = false
 
-        func serves(_ wanted: Int64?) -> Bool {
+        package func serves(_ wanted: Int64?) -> Bool {
             wanted.map { $0 == generation || previousGenerations.contains($0) } ?? true
         }
     }
 
-    let state = Mutex(State())
+    package let state = Mutex(State())
 
-    func makeStore() -> FakeStore {
+    package init() {}
+
+    package func makeStore() -> FakeStore {
         state.withLock { $0.opened += 1 }
         return FakeStore(index: self)
     }
 
     /// Makes one event searchable, as one index transaction.
-    func add(
+    package func add(
         _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
         type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
         indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange",
@@ -148,13 +150,13 @@ final class FakeIndex: Sendable {
         return writer.bytes
     }
 
-    static func sha256(_ bytes: [UInt8]) -> String {
+    package static func sha256(_ bytes: [UInt8]) -> String {
         guard var hasher = try? SHA256Hasher() else { return "" }
         return bytes.withUnsafeBytes { buffer in (try? hasher.hash(buffer))?.hex ?? "" }
     }
 
     /// L2-normalised.
-    static func embed(_ text: String) -> [Float] {
+    package static func embed(_ text: String) -> [Float] {
         var vector = [Float](repeating: 0, count: 256)
         for word in Words.content(text) { vector[Int(StableHash.of(Array(word.utf8)) % 256)] += 1 }
         let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
@@ -162,25 +164,27 @@ final class FakeIndex: Sendable {
     }
 }
 
-struct FakeFailure: Error, CustomStringConvertible {
-    var description: String { "connection to \"/tmp/.s.PGSQL.5432\" refused" }
+package struct FakeFailure: Error, CustomStringConvertible {
+    package init() {}
+
+    package var description: String { "connection to \"/tmp/.s.PGSQL.5432\" refused" }
 }
 
 /// One connection to a ``FakeIndex``.
-final class FakeStore: RetrievalStore {
+package final class FakeStore: RetrievalStore {
     private let index: FakeIndex
 
-    init(index: FakeIndex) {
+    package init(index: FakeIndex) {
         self.index = index
     }
 
     private let isInterrupted = Flag()
 
-    final class Flag: Sendable {
+    private final class Flag: Sendable {
         let isSet = Mutex(false)
     }
 
-    var interruption: Interruption? {
+    package var interruption: Interruption? {
         let flag = isInterrupted
         return Interruption(
             request: { flag.isSet.withLock { $0 = true } }, clear: { flag.isSet.withLock { $0 = false } })
@@ -189,7 +193,7 @@ final class FakeStore: RetrievalStore {
     /// Blocks, as a statement does that the server works on, until its time is over or it is stopped.
     private func work(milliseconds: Int, timeoutMilliseconds: Int) throws {
         for _ in 0..<min(milliseconds, timeoutMilliseconds) {
-            sleepMilliseconds(1)
+            usleep(1_000)
             guard isInterrupted.isSet.withLock({ $0 }) else { continue }
             index.state.withLock { $0.interrupted += 1 }
             throw FakeFailure()
@@ -205,11 +209,11 @@ final class FakeStore: RetrievalStore {
             }
             return state.delayMilliseconds
         }
-        if delay > 0 { sleepMilliseconds(min(delay, timeoutMilliseconds)) }
+        if delay > 0 { usleep(UInt32(min(delay, timeoutMilliseconds)) * 1_000) }
         if delay > timeoutMilliseconds { throw FakeFailure() }
     }
 
-    func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
+    package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         let delay = index.state.withLock { state in
             state.scans.append(query.vectorScan)
@@ -250,7 +254,7 @@ final class FakeStore: RetrievalStore {
         }
     }
 
-    func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
+    package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
             guard state.serves(query.generation) else {
@@ -279,7 +283,7 @@ final class FakeStore: RetrievalStore {
         }
     }
 
-    func status(timeoutMilliseconds: Int) throws -> IndexStatus {
+    package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
             IndexStatus(
@@ -288,13 +292,16 @@ final class FakeStore: RetrievalStore {
         }
     }
 
-    func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
+    package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
-        index.state.withLock { $0.answers.append(answer) }
+        try index.state.withLock { state in
+            guard !state.answers.contains(where: { $0.id == answer.id }) else { throw FakeFailure() }
+            state.answers.append(answer)
+        }
     }
 
     /// By number alone.
-    func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64 {
+    package func tidyAnswers(_ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int) throws -> Int64 {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
             guard state.answers.count > Int(clamping: bounds.rowsUntilDue) else { return 0 }
@@ -306,82 +313,5 @@ final class FakeStore: RetrievalStore {
 
     private func cosine(_ left: [Float], _ right: [Float]) -> Double {
         Double(zip(left, right).reduce(0) { $0 + $1.0 * $1.1 })
-    }
-}
-
-/// Traces out of a ``FakeIndex``.
-final class FakeTraceSource: TraceSource {
-    private let index: FakeIndex
-
-    init(index: FakeIndex) {
-        self.index = index
-    }
-
-    func trace(
-        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
-    ) throws -> Trace? {
-        if let failure = index.state.withLock({ $0.failure }) { throw failure }
-        let isHanging = index.state.withLock { state in
-            if state.hangingTrace == docID { state.hangingTraces += 1 }
-            return state.hangingTrace == docID
-        }
-        if isHanging {
-            sleepMilliseconds(timeoutMilliseconds)
-            throw FakeFailure()
-        }
-        let (rows, isTampered) = index.state.withLock { state in
-            (
-                state.documents.filter {
-                    $0.row.docID == docID && $0.row.collection == collection ?? $0.row.collection
-                },
-                state.isLakeTampered
-            )
-        }
-        let collections = Set(rows.map(\.row.collection)).sorted()
-        guard collections.count < 2 else { throw AmbiguousDocument(collections: collections) }
-        guard let found = rows.first else { return nil }
-        var value = found.rawEvent
-        if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
-        let location = LakeLocation(
-            file:
-                "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
-            frameOffset: 40_960, frameLength: 18_234, lineOffset: 713)
-        var line = JSONWriter()
-        line.beginObject()
-        line.key("doc_id")
-        line.string(docID)
-        line.key("title")
-        line.string(found.row.title)
-        line.key("text")
-        line.string(found.row.text)
-        line.key("lineage")
-        line.raw(found.row.lineageJSON)
-        line.endObject()
-        var lake = location
-        lake.file = "gold/generation=1/" + location.file.dropFirst(7)
-        let sha256 = FakeIndex.sha256(value)
-        let causes = index.state.withLock { $0.traceCauses }
-        var trace = Trace(
-            docID: docID, collection: found.row.collection, version: 1, generation: generation ?? 1,
-            indexVersion: found.indexVersion,
-            logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
-            passages: [
-                TracePassage(
-                    passage: 0, text: found.row.text, textHash: FakeIndex.sha256(Array(found.row.text.utf8)),
-                    model: "all-MiniLM-L6-v2", fromVersion: found.indexVersion)
-            ],
-            gold: TraceLine(line: line.bytes, location: lake), silver: TraceLine(line: line.bytes, location: lake),
-            bronze: [
-                TraceBronze(
-                    topic: "wikimedia.recentchange", partition: 0, offset: found.offset,
-                    timestampMilliseconds: found.indexedAtMilliseconds - 200,
-                    key: Array("enwiki:\(found.row.title)".utf8),
-                    headers: [("ingest_time_ms", Array("1700000000000".utf8)), ("nothing", nil)], value: value,
-                    sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
-            ],
-            problems: isTampered ? ["the payload at wikimedia.recentchange[0] offset \(found.offset) was changed"] : [])
-        trace.problems += causes.map { _ in "a line cannot be read" }
-        trace.causes = causes
-        return trace
     }
 }

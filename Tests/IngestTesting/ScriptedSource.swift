@@ -1,13 +1,13 @@
 import Bytes
 import Glibc
-import Ingest
-import Kafka
+package import Ingest
+package import Kafka
 import PlatformTesting
 import Synchronization
 
 /// A source that follows a script: numbered events, cut, refused or delayed connection by connection.
-final class ScriptedSource: EventSource {
-    enum Step: Sendable {
+package final class ScriptedSource: EventSource {
+    package enum Step: Sendable {
         /// Answers with a status and no stream.
         case status(Int, retryAfter: String? = nil)
         /// Sends that many bytes, then ends the stream.
@@ -18,14 +18,14 @@ final class ScriptedSource: EventSource {
         case play
     }
 
-    struct Seen: Sendable {
+    package struct Seen: Sendable {
         /// `Last-Event-ID` of each connection; nil for none.
-        var lastEventIDs: [Int?] = []
+        package var lastEventIDs: [Int?] = []
         /// Everything was sent.
-        var isPlayedOut = false
+        package var isPlayedOut = false
     }
 
-    let eventCount: Int
+    package let eventCount: Int
     private let script: [Step]
     private let seed: UInt64
     private let halfway: (@Sendable () -> Void)?
@@ -34,17 +34,17 @@ final class ScriptedSource: EventSource {
     /// After the script the last step repeats.
     ///
     /// - Parameter halfway: called once per connection, when half of its bytes are sent.
-    init(eventCount: Int, script: [Step], seed: UInt64, halfway: (@Sendable () -> Void)? = nil) {
+    package init(eventCount: Int, script: [Step], seed: UInt64, halfway: (@Sendable () -> Void)? = nil) {
         self.halfway = halfway
         self.eventCount = eventCount
         self.script = script
         self.seed = seed
     }
 
-    var seen: Seen { state.withLock { $0 } }
+    package var seen: Seen { state.withLock { $0 } }
 
     /// The payload of event `number`, which counts from 1.
-    static func payload(_ number: Int) -> [UInt8] {
+    package static func payload(_ number: Int) -> [UInt8] {
         Array(
             #"{"meta":{"id":"\#(number)","dt":"2026-01-02T03:04:05Z"},"wiki":"w\#(number % 3)","title":"T\#(number % 17)","x":"é"}"#
                 .utf8)
@@ -59,7 +59,7 @@ final class ScriptedSource: EventSource {
         return stream
     }
 
-    func stream(
+    package func stream(
         lastEventID: [UInt8], shouldStop: () -> Bool, onHead: (SourceHead) -> Bool,
         onBytes: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
@@ -104,18 +104,19 @@ final class ScriptedSource: EventSource {
 }
 
 /// Everything in a topic, as a test wants to see it.
-struct TopicContent {
-    struct Record {
-        var partition: Int32
-        var offset: Int64
-        var key: String?
-        var value: [UInt8]?
-        var headers: [String: String]
+package struct TopicContent {
+    package struct Record {
+        package var partition: Int32
+        package var offset: Int64
+        package var key: String?
+        package var value: [UInt8]?
+        package var headers: [String: String]
     }
 
-    var records: [Record] = []
+    package var records: [Record] = []
 
-    static func read(_ configuration: KafkaConfiguration, topic: String, partitions: Int) throws -> TopicContent {
+    package static func read(_ configuration: KafkaConfiguration, topic: String, partitions: Int) throws -> TopicContent
+    {
         var options = ConsumerOptions()
         options.hasQueuePerTopicPartition = false
         options.reportsEnd = true
@@ -148,10 +149,10 @@ struct TopicContent {
     }
 
     /// The source's ids of all records, each once, ascending.
-    var ids: [Int] { Set(records.compactMap { $0.headers["sse_id"].flatMap { Int($0) } }).sorted() }
+    package var ids: [Int] { Set(records.compactMap { $0.headers["sse_id"].flatMap { Int($0) } }).sorted() }
 
     /// The source's id at the highest acknowledged position that a record carries; 0 where there is none.
-    var acknowledgedID: Int {
+    package var acknowledgedID: Int {
         let positions = records.compactMap { record in
             record.headers[RecordHeaders.acknowledged].flatMap { PositionRecovery.decode(Array($0.utf8)) }
         }

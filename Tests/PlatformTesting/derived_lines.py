@@ -1,6 +1,6 @@
-"""Holds the lines of documents against their schemas, and their hashes against what they say.
+"""Holds derived lines against their schemas, and their hashes against what they say.
 
-Usage: document_lines.py SCHEMAS FOLDER
+Usage: derived_lines.py SCHEMAS FOLDER [SILVER_SCHEMA]
 """
 
 import hashlib
@@ -9,9 +9,10 @@ import sys
 
 import jsonschema
 
-schemas, folder = sys.argv[1:]
+schemas, folder = sys.argv[1:3]
+silver = sys.argv[3] if len(sys.argv) > 3 else "document_silver"
 counts = []
-for layer, name in [("silver", "document_silver"), ("gold", "gold"), ("quarantine", "quarantine")]:
+for layer, name in [("silver", silver), ("gold", "gold"), ("quarantine", "quarantine")]:
     validator = jsonschema.Draft202012Validator(json.load(open(f"{schemas}/{name}.schema.json", encoding="utf-8")))
     lines = open(f"{folder}/{layer}.jsonl", "rb").read().splitlines()
     for line in lines:

@@ -1,0 +1,82 @@
+import API
+import Bytes
+import IndexTesting
+import Records
+import Retrieval
+
+/// Traces out of a ``FakeIndex``.
+final class FakeTraceSource: TraceSource {
+    private let index: FakeIndex
+
+    init(index: FakeIndex) {
+        self.index = index
+    }
+
+    func trace(
+        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
+    ) throws -> Trace? {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let isHanging = index.state.withLock { state in
+            if state.hangingTrace == docID { state.hangingTraces += 1 }
+            return state.hangingTrace == docID
+        }
+        if isHanging {
+            sleepMilliseconds(timeoutMilliseconds)
+            throw FakeFailure()
+        }
+        let (rows, isTampered) = index.state.withLock { state in
+            (
+                state.documents.filter {
+                    $0.row.docID == docID && $0.row.collection == collection ?? $0.row.collection
+                },
+                state.isLakeTampered
+            )
+        }
+        let collections = Set(rows.map(\.row.collection)).sorted()
+        guard collections.count < 2 else { throw AmbiguousDocument(collections: collections) }
+        guard let found = rows.first else { return nil }
+        var value = found.rawEvent
+        if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
+        let location = LakeLocation(
+            file:
+                "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
+            frameOffset: 40_960, frameLength: 18_234, lineOffset: 713)
+        var line = JSONWriter()
+        line.beginObject()
+        line.key("doc_id")
+        line.string(docID)
+        line.key("title")
+        line.string(found.row.title)
+        line.key("text")
+        line.string(found.row.text)
+        line.key("lineage")
+        line.raw(found.row.lineageJSON)
+        line.endObject()
+        var lake = location
+        lake.file = "gold/generation=1/" + location.file.dropFirst(7)
+        let sha256 = FakeIndex.sha256(value)
+        let causes = index.state.withLock { $0.traceCauses }
+        var trace = Trace(
+            docID: docID, collection: found.row.collection, version: 1, generation: generation ?? 1,
+            indexVersion: found.indexVersion,
+            logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
+            passages: [
+                TracePassage(
+                    passage: 0, text: found.row.text, textHash: FakeIndex.sha256(Array(found.row.text.utf8)),
+                    model: "all-MiniLM-L6-v2", fromVersion: found.indexVersion)
+            ],
+            gold: TraceLine(line: line.bytes, location: lake), silver: TraceLine(line: line.bytes, location: lake),
+            bronze: [
+                TraceBronze(
+                    topic: "wikimedia.recentchange", partition: 0, offset: found.offset,
+                    timestampMilliseconds: found.indexedAtMilliseconds - 200,
+                    key: Array("enwiki:\(found.row.title)".utf8),
+                    headers: [("ingest_time_ms", Array("1700000000000".utf8)), ("nothing", nil)], value: value,
+                    sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
+            ],
+            problems: isTampered ? ["the payload at wikimedia.recentchange[0] offset \(found.offset) was changed"] : [])
+        trace.problems += causes.map { _ in "a line cannot be read" }
+        trace.causes = causes
+        return trace
+    }
+}

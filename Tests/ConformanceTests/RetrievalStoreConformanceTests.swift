@@ -1,0 +1,208 @@
+import Bytes
+import IndexTesting
+import PlatformTesting
+import Records
+import Retrieval
+import Store
+import Testing
+
+/// Holds Postgres and the double in memory, on which the API's tests stand, to the same replies: documents come one by one into
+/// both, and whatever is asked is asked of both.
+///
+/// Scores are compared loosely (the column has 16-bit numbers), ranks of the lexical arm not at all: the double counts words.
+@Suite struct RetrievalStoreConformanceTests {
+    private static let limit = IndexFixture.limit
+    private static let count = 24
+    private static let titles = ["Rhine flood", "Harbour crane", "Comet tail", "Rhine ferry", "Granite quarry"]
+
+    /// Both, with the same documents.
+    private struct Pair {
+        let fixture: IndexFixture
+        let real: SearchStore
+        let fake: FakeStore
+        let index = FakeIndex()
+        /// The index versions after each document.
+        var versions: [(real: Int64, fake: Int64)] = []
+
+        init(documents: Int = count) throws {
+            fixture = try IndexFixture()
+            real = fixture.store
+            fake = index.makeStore()
+            for number in 0..<documents { try add(number) }
+        }
+
+        private mutating func add(_ number: Int) throws {
+            let isBot = number.isMultiple(of: 3)
+            let wiki = number.isMultiple(of: 2) ? "enwiki" : "dewiki"
+            let title = "\(titles[number % titles.count])"
+            index.add(
+                "doc-\(number)", title: title, comment: "note\(number) added", wiki: wiki, user: "User \(number)",
+                isBot: isBot, eventTime: 1_700_000_000_000 + Int64(number) * 1_000)
+            guard let row = index.state.withLock({ $0.documents.last?.row }) else { return }
+            let document = IndexFixture.document(
+                number, text: row.text, wiki: wiki, isBot: isBot, embedding: Self.vector(FakeIndex.embed(row.text)))
+            _ = try fixture.writer.write([document], timeoutMilliseconds: limit)
+            versions.append(
+                (
+                    try real.status(timeoutMilliseconds: limit).indexVersion,
+                    try fake.status(timeoutMilliseconds: limit).indexVersion
+                ))
+        }
+
+        /// The column holds 384 numbers; zeros change no angle.
+        static func vector(_ vector: [Float]) -> [Float] { vector + [Float](repeating: 0, count: 384 - vector.count) }
+
+        func candidates(
+            _ text: String, filter: Filter = .all, vectorLimit: Int = 100, lexicalLimit: Int = 100,
+            hasVector: Bool = true,
+            generation: Int64? = nil, at place: Int? = nil
+        ) throws -> (real: CandidateSet, fake: CandidateSet) {
+            let vector = FakeIndex.embed(text)
+            var query = CandidateQuery(
+                text: text, vector: hasVector ? Self.vector(vector) : nil, filter: filter, vectorLimit: vectorLimit,
+                lexicalLimit: lexicalLimit, generation: generation, indexVersion: place.map { versions[$0].real })
+            query.vectorScan = .exact
+            let first = try real.candidates(for: query, timeoutMilliseconds: limit)
+            if hasVector { query.vector = vector }
+            query.indexVersion = place.map { versions[$0].fake }
+            return (first, try fake.candidates(for: query, timeoutMilliseconds: limit))
+        }
+
+        func recent(
+            _ change: (inout RecentQuery, (RecentPage?, Int)) -> Void = { _, _ in }
+        ) throws -> (real: [String], fake: [String]) {
+            var result: [[String]] = []
+            for (store, number) in [(real as any RetrievalStore, 0), (fake, 1)] {
+                var (page, ids): (RecentPage?, [String]) = (nil, [])
+                repeat {
+                    var query = RecentQuery(limit: 5)
+                    query.before = page?.next
+                    change(&query, (page, number))
+                    let next = try store.recent(query, timeoutMilliseconds: limit)
+                    #expect(next.documents.count <= query.limit && !next.isCutShort)
+                    #expect(next.documents.map(\.position) == next.documents.map(\.position).sorted(by: >))
+                    ids += next.documents.map(\.document.docID)
+                    page = next
+                } while page?.next != nil && ids.count < 1_000
+                result.append(ids)
+            }
+            return (result[0], result[1])
+        }
+    }
+
+    private static func filters() throws -> [Filter] {
+        [
+            .all, try Filter(must: [.texts(.wiki, ["enwiki"])]), try Filter(must: [.equals(.isBot, .bool(false))]),
+            try Filter(mustNot: [.texts(.user, ["User 3", "User 4"])]),
+            try Filter(time: Filter.TimeRange(from: 1_700_000_003_000, to: 1_700_000_011_000)),
+            try Filter(scope: Filter.Scope(collections: ["other"])),
+            try Filter(must: [.equals(.namespace, .integer(0)), .texts(.wiki, ["dewiki", "frwiki"])]),
+            try Filter(must: [AttributeTest(.delta, .absent)], mustNot: [.texts(.type, ["edit"])]),
+        ]
+    }
+
+    @Test func searchesFindTheSame() throws {
+        let pair = try Pair()
+        for filter in try Self.filters() {
+            for text in ["rhine", "granite crane", "note7", "nowhere"] {
+                let found = try pair.candidates(text, filter: filter)
+                #expect(Set(found.real.nearest) == Set(found.fake.nearest), "\(text), \(filter)")
+                #expect(Set(found.real.best) == Set(found.fake.best), "\(text), \(filter)")
+                #expect(Set(found.real.candidates.map(\.docID)).count == found.real.candidates.count)
+                let scores = Dictionary(
+                    uniqueKeysWithValues: found.fake.candidates.map { ($0.docID, $0.vector?.score ?? 0) })
+                for candidate in found.real.candidates {
+                    let place = try #require(candidate.vector)
+                    #expect(abs(place.score - (scores[candidate.docID] ?? .infinity)) < 0.002)
+                }
+                for set in [found.real, found.fake] {
+                    // Places are 1, 2, …, and the better score has the better place.
+                    let places = set.candidates.compactMap(\.vector).sorted { $0.rank < $1.rank }
+                    #expect(places.map(\.rank) == Array(1..<places.count + 1))
+                    #expect(places.map(\.score) == places.map(\.score).sorted(by: >))
+                    #expect(set.isGenerationServed && set.generation == 1)
+                }
+            }
+        }
+        let rhine = try pair.candidates("rhine")
+        #expect(rhine.real.best.count == 10 && rhine.real.nearest.count == Self.count)
+    }
+
+    /// An arm that is not wanted finds nothing, limits hold, and no text makes the lexical arm fail.
+    @Test func armsAndLimits() throws {
+        let pair = try Pair(documents: 12)
+        for set in [try pair.candidates("rhine", vectorLimit: 0), try pair.candidates("rhine", hasVector: false)] {
+            #expect(set.real.nearest.isEmpty && set.fake.nearest.isEmpty)
+            #expect(Set(set.real.best) == Set(set.fake.best) && !set.real.best.isEmpty)
+        }
+        let vectors = try pair.candidates("rhine", vectorLimit: 3, lexicalLimit: 0)
+        for set in [vectors.real, vectors.fake] { #expect(set.nearest.count == 3 && set.best.isEmpty) }
+        let words = try pair.candidates("rhine", vectorLimit: 0, lexicalLimit: 2)
+        for set in [words.real, words.fake] { #expect(set.best.count == 2 && set.candidates.count == 2) }
+        for text in ["", " ", "'", "a' & !(b | c):*", "\"rhine", "\\", "<->", "\u{0}", "🦊"] {
+            let found = try pair.candidates(text)
+            #expect(Set(found.real.nearest) == Set(found.fake.nearest), "\(text)")
+        }
+    }
+
+    /// A search that goes on sees the index as it was when it began; a generation that is not served is no empty one.
+    @Test func snapshots() throws {
+        let pair = try Pair(documents: 12)
+        for place in [0, 4, 11] {
+            let found = try pair.candidates("rhine", at: place)
+            #expect(Set(found.real.nearest) == Set((0...place).map { "doc-\($0)" }))
+            #expect(Set(found.fake.nearest) == Set(found.real.nearest) && Set(found.fake.best) == Set(found.real.best))
+            #expect(found.real.indexVersion == pair.versions[place].real)
+            #expect(found.fake.indexVersion == pair.versions[place].fake)
+        }
+        let absent = try pair.candidates("rhine", generation: 7)
+        for set in [absent.real, absent.fake] { #expect(!set.isGenerationServed && set.candidates.isEmpty) }
+        for store in [pair.real as any RetrievalStore, pair.fake] {
+            let page = try store.recent(RecentQuery(limit: 5, generation: 7), timeoutMilliseconds: Self.limit)
+            #expect(!page.isGenerationServed && page.documents.isEmpty && page.next == nil)
+            let status = try store.status(timeoutMilliseconds: Self.limit)
+            #expect(status.generation == 1 && !status.serverVersion.isEmpty)
+        }
+    }
+
+    @Test func theNewestComePageByPage() throws {
+        let pair = try Pair()
+        for filter in try Self.filters() {
+            let found = try pair.recent { query, _ in query.filter = filter }
+            #expect(found.real == found.fake, "\(filter)")
+        }
+        #expect(try pair.recent().real == (0..<Self.count).reversed().map { "doc-\($0)" })
+        let later = try pair.recent { query, subject in
+            query.afterIndexVersion = subject.1 == 0 ? pair.versions[15].real : pair.versions[15].fake
+        }
+        #expect(later.real == (16..<Self.count).reversed().map { "doc-\($0)" } && later.fake == later.real)
+    }
+
+    @Test func answersAreKeptOnceAndTheOldestGoFirst() throws {
+        let pair = try Pair(documents: 1)
+        func answer(_ number: Int) -> StoredAnswer {
+            StoredAnswer(
+                id: "answer-\(number)", question: "Why \(number)?",
+                createdAtMilliseconds: 1_700_000_000_000 + Int64(number), generation: 1, indexVersion: 1,
+                isRefused: false, requestJSON: Array("{}".utf8), replyJSON: Array("{}".utf8),
+                retrievedJSON: Array("[]".utf8))
+        }
+        var removed: [Int64] = []
+        for store in [pair.real as any RetrievalStore, pair.fake] {
+            for number in 0..<40 { try store.save(answer(number), timeoutMilliseconds: Self.limit) }
+            #expect(throws: (any Error).self) { try store.save(answer(7), timeoutMilliseconds: Self.limit) }
+            func tidy(_ rows: Int64) throws -> Int64 {
+                try store.tidyAnswers(
+                    AnswerBounds(rowsMax: rows), nowMilliseconds: 1_700_000_100_000, timeoutMilliseconds: Self.limit)
+            }
+            #expect(try tidy(64) == 0)
+            var sum: Int64 = 0
+            while case let step = try tidy(32), step > 0 { sum += step }
+            removed.append(sum)
+            // The first are free again, the others are still there.
+            try store.save(answer(Int(sum) - 1), timeoutMilliseconds: Self.limit)
+            #expect(throws: (any Error).self) { try store.save(answer(Int(sum)), timeoutMilliseconds: Self.limit) }
+        }
+        #expect(removed == [10, 10])
+    }
+}
