@@ -103,14 +103,16 @@ struct FilterBinding: Sendable {
             return true
         }
         guard Self.lists.contains(test.attribute) else { return false }
-        // What is no text is none of them; a time is, in its form among attributes.
-        texts[test.attribute] = values.compactMap { value in
+        // A time is a text, in its form among attributes. What is neither may be an attribute of that name, but not in the column.
+        let found = values.compactMap { value in
             switch value {
             case .string(let text): text
             case .time(let milliseconds): CivilTime.rfc3339(milliseconds)
             case .integer, .number, .bool: nil
             }
         }
+        guard found.count == values.count else { return false }
+        texts[test.attribute] = found
         return true
     }
 
