@@ -155,7 +155,8 @@ import Testing
         }
         let (status, body) = await fixture.get(.recent, [("filter", json)])
         #expect(status == 422 && faults(body) == ["query.filter.\(place) \(type)"], "\(faults(body))")
-        let reply = await StreamScene().fixture.reply(StreamScene.request([("filter", json)]))
+        let scene = StreamScene(collections: CollectionCatalog(Self.collections))
+        let reply = await scene.fixture.reply(StreamScene.request([("filter", json)]))
         #expect(reply.status == 422)
     }
 

@@ -2,6 +2,7 @@ import Bytes
 import Foundation
 import HTTPServer
 import JSONScan
+import Retrieval
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -62,7 +63,8 @@ final class StreamScene: Sendable {
     /// - Parameter watched: what is in front of its topic, if anything is.
     init(
         heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000, catchUpIdleMilliseconds: Int = 30_000,
-        watched: WatchedTopic? = nil, catchUpBytesPerSecond: Int = 0, sources: [StreamSource] = [FakeTopic.source]
+        watched: WatchedTopic? = nil, catchUpBytesPerSecond: Int = 0, sources: [StreamSource] = [FakeTopic.source],
+        collections: CollectionCatalog = .recentChanges()
     ) {
         let topic = watched?.inner ?? FakeTopic()
         self.topic = topic
@@ -71,7 +73,12 @@ final class StreamScene: Sendable {
             metrics: metrics,
             logger: Logger("stream", level: .error), heartbeatMilliseconds: heartbeatMilliseconds,
             logMilliseconds: logMilliseconds, catchUpIdleMilliseconds: catchUpIdleMilliseconds)
-        fixture = APIFixture(events: hub, configure: { $0.catchUpBytesPerSecond = catchUpBytesPerSecond })
+        fixture = APIFixture(
+            events: hub,
+            configure: {
+                $0.catchUpBytesPerSecond = catchUpBytesPerSecond
+                $0.collections = collections
+            })
     }
 
     /// Runs the hub, and the clients from the moment on at which it reads, while `feed` does what is done to topic and index;

@@ -119,6 +119,7 @@ enum Declarations {
         (file(attributes(#"{"Price":{"type":"number"}}"#)), "sources[0].collection.attributes.Price"),
         (file(attributes(#"{"price":{"type":"money"}}"#)), "sources[0].collection.attributes.price.type"),
         (file(attributes(#"{"price":{}}"#)), "sources[0].collection.attributes.price"),
+        (file(attributes(#"{"lang":{"type":"string"}}"#)), "sources[0].collection.attributes.lang"),
         (
             file(attributes(#"{"price":{"type":"number","filter":1}}"#)),
             "sources[0].collection.attributes.price.filter"

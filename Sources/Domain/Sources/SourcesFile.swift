@@ -139,6 +139,10 @@ private struct CollectionReading {
                 entry.fault("is no attribute's name: \(AttributeName.grammar)")
                 continue
             }
+            guard !AttributeName.common.contains(attribute) else {
+                entry.fault("is what every document has, so no attribute can be called so")
+                continue
+            }
             guard let members = entry.members(required: ["type"], optional: ["path", "filter"]),
                 let type = members["type"]?.choice(AttributeType.self)
             else { continue }

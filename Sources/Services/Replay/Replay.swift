@@ -227,7 +227,11 @@ package struct Replay: Sendable {
         let path = layout.commitLog(source)
         guard Folder.exists(path) else { return 0 }
         let log = try CommitLog(reading: path)
-        if let offset = try log.handover(of: child) { return offset }
+        if let offset = try log.handover(of: child) {
+            // A log without a record says where reading begins; for the index nothing lies below.
+            let held = try LakeReader(layout: layout).committedRange(source)
+            return held?.isEmpty == true ? 0 : offset
+        }
         guard mayWrite else { return nil }
         do {
             return try recordHandover(to: child, source, layout)

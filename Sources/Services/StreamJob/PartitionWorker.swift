@@ -127,6 +127,7 @@ final class PartitionWorker {
             // Without traffic there is no commit after which news would be looked for.
             if batchStart == nil {
                 try followGenerations()
+                try handOverNothing()
                 try publisher.collectReports(timeoutMilliseconds: 0)
             }
             report(offsets)
@@ -364,6 +365,12 @@ final class PartitionWorker {
     /// In an empty lake every generation is fed from the first record.
     private func handOverAll(at offset: Int64) throws {
         for generation in processor.generations { try writer.handOver(to: generation.number, at: offset) }
+    }
+
+    /// Where the topic partition has given nothing yet, a child is handed over before anything comes: its replay waits for that.
+    private func handOverNothing() throws {
+        guard writer.nextOffset == nil, processor.generations.count > 1 else { return }
+        try handOverAll(at: reading.gapStart ?? reading.position)
     }
 
     private func warmDuplicateWindow() throws {
