@@ -128,6 +128,14 @@ struct PassageCutterTests {
         return scalars[start..<max(start, end)]
     }
 
+    /// Texts of nothing but what looks like the end of a sentence, or white space: the work grows with the length alone.
+    @Test func textsOfOneCharacterAreCutInTime() {
+        for text in [")", ".", ".)", "\n", " ", "\u{301}", "\u{200D}", "。"] {
+            let passages = ranges(String(repeating: text, count: 100_000), PassageSettings())
+            #expect(passages.count <= 2_500, "\(text.debugDescription)")
+        }
+    }
+
     @Test func settingsKeepTheirBounds() {
         #expect(PassageSettings() == PassageSettings(weightMax: 240, overlap: 48))
         #expect(PassageSettings(weightMax: 9_999, overlap: 9_999) == PassageSettings(weightMax: 240, overlap: 120))

@@ -199,6 +199,84 @@ import Testing
         #expect(try versions(fixture, 1..<4) == ["v3", "v3", nil])
     }
 
+    /// Text, version and source offset of a put; a deletion where there is no text.
+    private func record(
+        _ number: Int, _ text: String?, _ version: Int64, at offset: Int64, generation: Int64 = 1
+    ) -> IndexedDocument {
+        var document = IndexFixture.document(
+            number, text: text ?? "", version: version, embedding: nil, generation: generation, model: "")
+        document.sourceOffset = offset
+        document.document.contentHash += text ?? ""
+        if text == nil {
+            document.document.operation = .delete
+            document.passages = []
+        }
+        return document
+    }
+
+    /// A replay writes its range before the parent's rows are copied, and live records go to both: one content is left.
+    @Test func whatIsCopiedBehindAReplayHidesNothingNewerAndShowsNothingOlder() throws {
+        let fixture = try IndexFixture()
+        let source = IndexFixture.source
+        let steps = [
+            record(1, "old", 5, at: 150), record(1, "new", 7, at: 300), record(2, "old", 5, at: 150),
+            record(2, nil, 7, at: 300), record(3, "old", 2, at: 50), record(4, "old", 1, at: 60),
+            record(5, "first", 1, at: 110), record(5, "second", 1, at: 310),
+        ]
+        let move = CheckpointMove(generation: 1, source: source, expected: nil, next: 1_000)
+        _ = try fixture.writer.write(steps, moving: [move], timeoutMilliseconds: limit)
+        let generations = fixture.generations
+        let child = try generations.create(parent: 1, logicVersion: "x", note: "", timeoutMilliseconds: limit)
+        // What the new logic makes of the range: of 3 and 4 the old one made nothing there.
+        let replayed = [
+            record(1, "old", 5, at: 150, generation: child), record(2, "old", 5, at: 150, generation: child),
+            record(3, "new", 3, at: 150, generation: child), record(4, nil, 3, at: 160, generation: child),
+            record(5, "first", 1, at: 110, generation: child),
+        ]
+        _ = try fixture.writer.write(replayed, origin: .replay, timeoutMilliseconds: limit)
+        let range = try #require(OffsetRange(start: 100, end: 200))
+        for _ in 0..<2 {
+            _ = try generations.copyParentRows(
+                child: child, parent: 1, outside: [(source, range)], handover: [source: 1_000],
+                timeoutMilliseconds: limit)
+            #expect(try versions(fixture, 1..<6, generation: child) == ["new", nil, "new", nil, "second"])
+        }
+        // A repeat of the range changes nothing any more.
+        _ = try fixture.writer.write(replayed, origin: .replay, timeoutMilliseconds: limit)
+        #expect(try versions(fixture, 1..<6, generation: child) == ["new", nil, "new", nil, "second"])
+        #expect(try versions(fixture, 1..<6) == ["new", nil, "old", "old", "second"])
+    }
+
+    /// What was deleted long ago does not come back with a replay of something else.
+    @Test func aReplayOfAnotherRangeBringsNothingBack() throws {
+        let fixture = try IndexFixture()
+        let source = IndexFixture.source
+        let move = CheckpointMove(generation: 1, source: source, expected: nil, next: 1_000)
+        _ = try fixture.writer.write(
+            [record(1, "gone", 1, at: 10), record(1, nil, 2, at: 20)], moving: [move], timeoutMilliseconds: limit)
+        let connection = try fixture.connect()
+        let generations = fixture.generations
+        let range = try #require(OffsetRange(start: 100, end: 200))
+        func child() throws -> Int64 {
+            let child = try generations.create(parent: 1, logicVersion: "x", note: "", timeoutMilliseconds: limit)
+            _ = try generations.copyParentRows(
+                child: child, parent: 1, outside: [(source, range)], handover: [source: 1_000],
+                timeoutMilliseconds: limit)
+            return child
+        }
+        _ = try connection.script(
+            "UPDATE deleted_documents SET deleted_at = now() - interval '60 days'", timeoutMilliseconds: limit)
+        // The document's hidden rows are there, so its marker stays, however old.
+        let writer = fixture.writer
+        _ = try writer.removeDeletionMarkers(timeoutMilliseconds: limit)
+        #expect(
+            try connection.script("SELECT count(*) FROM deleted_documents", timeoutMilliseconds: limit) == [["1"]])
+        #expect(try versions(fixture, 1..<2, generation: try child()) == [nil])
+        // And without a marker the range alone decides what is shown again.
+        _ = try connection.script("DELETE FROM deleted_documents", timeoutMilliseconds: limit)
+        #expect(try versions(fixture, 1..<2, generation: try child()) == [nil])
+    }
+
     /// A database from before documents had such keys: its rows are what they were, and newer versions replace them.
     @Test func formerRowsAreTakenOver() throws {
         let configuration = PostgresConfiguration(dsn: try SharedPostgres.freshDatabase())

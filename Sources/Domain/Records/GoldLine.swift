@@ -133,7 +133,6 @@ package enum GoldLine {
             var isWhole = true
             self[.passages].forEachElement { element in
                 guard isWhole, let passage = GoldPassage(element, within: count),
-                    passages.count < GoldDocument.passagesMax,
                     passages.last.map({ $0.scalars.lowerBound < passage.scalars.lowerBound }) ?? true
                 else {
                     isWhole = false

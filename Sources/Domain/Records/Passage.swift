@@ -25,9 +25,6 @@ package struct GoldPassage: Sendable, Equatable {
 }
 
 extension GoldDocument {
-    /// Most passages of a document: more than the longest text can have.
-    package static let passagesMax = 10_000
-
     /// The texts of its passages, in their order: the whole text where it lists none.
     package var passageTexts: [String] {
         guard !passages.isEmpty else { return [text] }

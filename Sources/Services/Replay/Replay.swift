@@ -157,10 +157,19 @@ package struct Replay: Sendable {
         let held = try GenerationLog(layout: layout).heldTopics()
         let news = news.filter { held.contains($0.key) }
         for (topic, logic) in news {
-            guard let known = parent.logic.logic(of: topic), known.kind != logic.kind else { continue }
-            throw ReplayError(
-                "generation \(parent.number) makes \(topic) by logic of the kind \(known.kind), not \(logic.kind); a topic "
-                    + "keeps its kind")
+            guard let known = parent.logic.logic(of: topic) else { continue }
+            guard known.kind == logic.kind else {
+                throw ReplayError(
+                    "generation \(parent.number) makes \(topic) by logic of the kind \(known.kind), not \(logic.kind); a topic "
+                        + "keeps its kind")
+            }
+            // What is not replayed would stay under the former key, and nothing could change it there.
+            guard known.tenant == logic.tenant, known.collection == logic.collection else {
+                throw ReplayError(
+                    "the documents of \(topic) are \(known.tenant)/\(known.collection), and the declaration says "
+                        + "\(logic.tenant)/\(logic.collection): a topic keeps tenant and collection; declare a source of another name "
+                        + "and topic")
+            }
         }
         return parent.logic.replacing(news, held: held)
     }
@@ -294,8 +303,13 @@ package struct Replay: Sendable {
         let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.catchUpSecondsMax) * 1_000_000_000
         while true {
             do {
-                return try await lane.run { [database] in
-                    try GenerationStore(configuration: database).copyParentRows(
+                return try await lane.run { [database, layout] in
+                    // A topic partition that came since is the child's from its first record on.
+                    var handovers = handovers
+                    for new in try LakeReader(layout: layout).sources() where handovers[new] == nil {
+                        handovers[new] = 0
+                    }
+                    return try GenerationStore(configuration: database).copyParentRows(
                         child: child.number, parent: child.parent ?? 0, outside: outside, handover: handovers,
                         timeoutMilliseconds: Self.statementMilliseconds)
                 }

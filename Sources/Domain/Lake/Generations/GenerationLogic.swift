@@ -45,6 +45,17 @@ package enum GenerationLogic: Sendable, Equatable {
         }
     }
 
+    /// Whether it is a list's of formats 1 and 2.
+    var isFormer: Bool {
+        if case .former = self { return true }
+        return false
+    }
+
+    /// The same, but for a topic that a list of formats 1 and 2 has made no line of: its declaration says by what it is made.
+    func known(_ topic: String, held: Set<String>) -> TopicLogic? {
+        isFormer && !held.contains(topic) ? nil : logic(of: topic)
+    }
+
     /// The topics that it names, in order; none of a list of formats 1 and 2.
     package var topics: [(topic: String, logic: TopicLogic)] {
         guard case .byTopic(let topics) = self else { return [] }

@@ -12,8 +12,11 @@ extension GenerationLog {
     package func adopt(_ topic: String, _ logic: TopicLogic) throws(LakeError) -> LakeGeneration {
         let active = try createFirst(.byTopic([topic: logic]))
         // Most starts find what is there already, and need no lock.
-        if let known = active.logic.logic(of: topic), known.kind == logic.kind,
-            try read().allSatisfy({ !$0.isFed || $0.logic.logic(of: topic) != nil })
+        let fed = try read().filter(\.isFed)
+        let needsHeld = fed.contains { $0.logic.isFormer }
+        let heldNow = needsHeld ? try heldTopics() : []
+        if let known = active.logic.known(topic, held: heldNow), known.kind == logic.kind,
+            fed.allSatisfy({ $0.logic.known(topic, held: heldNow) != nil })
         {
             return active
         }
@@ -25,7 +28,7 @@ extension GenerationLog {
             let held = try heldTopics()
             var entries: [[UInt8]] = []
             for var generation in generations where generation.isFed {
-                let known = generation.logic.logic(of: topic)
+                let known = generation.logic.known(topic, held: held)
                 if let known, known.kind == logic.kind { continue }
                 if let known, held.contains(topic) {
                     throw .generation(
@@ -56,7 +59,8 @@ extension GenerationLog {
         let reader = LakeReader(layout: layout)
         var topics: Set<String> = []
         for topicPartition in try reader.sources() where !topics.contains(topicPartition.topic) {
-            if try reader.committedRange(topicPartition) != nil { topics.insert(topicPartition.topic) }
+            // A log may tell of a handover alone.
+            if try reader.committedRange(topicPartition)?.isEmpty == false { topics.insert(topicPartition.topic) }
         }
         return topics
     }

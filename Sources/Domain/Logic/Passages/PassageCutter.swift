@@ -129,7 +129,8 @@ package struct PassageCutter {
     private func isSentenceEnd(before index: Int) -> Bool {
         guard index > 0 else { return true }
         var last = index - 1
-        while last > 0, Self.closers.contains(scalars[last]) { last -= 1 }
+        // No sentence ends in more of them, and a text may be nothing else.
+        while last > 0, index - last <= Self.closersMax, Self.closes(scalars[last]) { last -= 1 }
         switch scalars[last] {
         case 0x0A, 0x0D, 0x2028, 0x2029: return true
         // 。！？｡।॥؟۔ and those of Burmese, Khmer, Ethiopic and Tibetan.
@@ -153,10 +154,15 @@ package struct PassageCutter {
         return index
     }
 
+    private static let closersMax = 4
+
     /// `"')]}”’»」』）`
-    private static let closers: Set<UInt32> = [
-        0x22, 0x27, 0x29, 0x5D, 0x7D, 0x201D, 0x2019, 0xBB, 0x300D, 0x300F, 0xFF09,
-    ]
+    private static func closes(_ scalar: UInt32) -> Bool {
+        switch scalar {
+        case 0x22, 0x27, 0x29, 0x5D, 0x7D, 0x201D, 0x2019, 0xBB, 0x300D, 0x300F, 0xFF09: true
+        default: false
+        }
+    }
 
     /// Unicode's White_Space (PropList.txt).
     private static func isSpace(_ scalar: UInt32) -> Bool {

@@ -12,7 +12,10 @@ struct PutPassage: PostgresStatement {
         WITH newer AS MATERIALIZED (
             SELECT 1 FROM passages p
             JOIN generation_passages g ON g.generation = $1 AND g.passage_id = p.id
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.to_version IS NULL AND g.version > $5
+            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.to_version IS NULL
+                -- Of equal versions the later record counts, also where a replay brings the earlier one again.
+                AND (g.version > $5 OR g.version = $5 AND g.source_topic = $18 AND g.source_partition = $19
+                    AND g.source_offset > $20)
             UNION ALL
             SELECT 1 FROM deleted_documents d
             WHERE d.generation = $1 AND d.doc_id = $2 AND d.tenant = $3 AND d.collection = $4 AND d.version >= $5
@@ -142,9 +145,13 @@ struct RemoveDeletionMarkers: PostgresStatement {
     static let name = "remove_deletion_markers"
     static let sql = """
         DELETE FROM deleted_documents WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM deleted_documents
-            WHERE deleted_at < clock_timestamp() - interval '\(daysMax) days'
-            ORDER BY deleted_at LIMIT \(rowsMax)))
+            SELECT d.ctid FROM deleted_documents d
+            WHERE d.deleted_at < clock_timestamp() - interval '\(daysMax) days'
+                -- A replay could show again what is only hidden.
+                AND NOT EXISTS (
+                    SELECT FROM passages p JOIN generation_passages g ON g.passage_id = p.id
+                    WHERE p.doc_id = d.doc_id AND p.tenant = d.tenant AND p.collection = d.collection)
+            ORDER BY d.deleted_at LIMIT \(rowsMax)))
         """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}

@@ -96,8 +96,28 @@ package final class GenerationStore {
         batch.add(CopyParentRefusals(rows: rows))
         batch.add(CopyParentDeletions(rows: rows))
         batch.add(CopyReplacedRows(rows: rows))
-        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+        let copied = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
             results throws(PostgresError) in try results.affected(slot)
+        }
+        try hideReplaced(in: child, timeoutMilliseconds: timeoutMilliseconds)
+        return copied
+    }
+
+    /// Leaves one content of each document visible. Replay, copy and indexer write a child at once, and none sees what the others
+    /// have not committed yet; whoever writes behind the copy sees all of it.
+    private func hideReplaced(in child: Int64, timeoutMilliseconds: Int) throws(IndexError) {
+        while true {
+            let documents = try connection.run(
+                FindDoubleDocuments(generation: child), timeoutMilliseconds: timeoutMilliseconds)
+            guard !documents.isEmpty else { return }
+            var batch = PostgresBatch()
+            batch.add(BeginIndexTransaction(origin: .replay, generations: [child]))
+            let slot = batch.add(HideReplacedContents(generation: child, documents: documents))
+            let hidden = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+                results throws(PostgresError) in try results.affected(slot)
+            }
+            // The indexer was quicker, or nothing can be done: either way it would find them for ever.
+            guard hidden > 0 else { return }
         }
     }
 
