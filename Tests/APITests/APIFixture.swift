@@ -118,8 +118,8 @@ struct APIFixture {
         _ route: Route, _ query: [(name: String, value: String)] = [], path: [String: String] = [:]
     ) async -> (status: Int, body: JSONValue) {
         switch route {
-        case .health: json(api.health(isDetailed: true))
-        case .ready: json(api.ready(isDetailed: true))
+        case .health: json(api.operation.health(isDetailed: true))
+        case .ready: json(api.operation.ready(isDetailed: true))
         default: await json(Self.request(route, query, path: path))
         }
     }

@@ -150,7 +150,7 @@ final class StreamReader: Sendable {
         let input = try StreamInput.form.read(request)
         serving = Task(executorPreference: executor) { [writer, over] in
             defer { over.isSet.withLock { $0 = true } }
-            try await api.stream(input, request, to: writer)
+            try await api.stream.serve(input, request, to: writer)
         }
     }
 

@@ -218,7 +218,7 @@ import Testing
         let scene = StreamScene(catchUpBytesPerSecond: 1)
         let frames = try await readers(scene, count: 1)
         #expect(frames.count < 1_200, "\(frames.count)")
-        #expect(scene.fixture.api.catchUpPace.waitMilliseconds(one, now: SystemClock.monotonicNanoseconds()) > 0)
+        #expect(scene.fixture.api.stream.catchUpPace.waitMilliseconds(one, now: SystemClock.monotonicNanoseconds()) > 0)
     }
 }
 

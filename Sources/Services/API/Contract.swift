@@ -1,6 +1,5 @@
 import Access
 import Bytes
-import Concurrency
 package import HTTPEndpoints
 import HTTPServer
 import JSONScan
@@ -155,57 +154,16 @@ enum Contract {
 }
 
 extension SearchAPI {
-    /// All endpoints with their handlers.
+    /// All endpoints with their handlers, in the order of the document.
     package func endpoints() -> EndpointSet {
         var set = EndpointSet()
-        set.add(
-            Contract.search(configuration.collections),
-            async: { [self] input, request in
-                let deadline = deadline()
-                let kind: WorkKind = input.filter.takesAll ? .search : .filtered
-                return try await working(kind, request, deadline: deadline) {
-                    try await search(input, deadline: deadline)
-                }
-            })
-        set.add(
-            Contract.answer(configuration.collections),
-            stream: { [self] input, request, type, writer in
-                if type == MediaType.events {
-                    try await streamAnswer(input, request, deadline: deadline(), to: writer)
-                } else {
-                    var response = try await answer(input, request, deadline: deadline())
-                    Compression.apply(to: &response, for: request)
-                    writer.respond(response)
-                }
-            })
-        set.add(
-            Contract.recent,
-            async: { [self] input, request in
-                let deadline = deadline()
-                return try await working(.feed, request, deadline: deadline) {
-                    try await recent(input, deadline: deadline)
-                }
-            })
-        set.add(
-            Contract.stream,
-            stream: { [self] input, request, _, writer in try await stream(input, request, to: writer) })
-        set.add(
-            Contract.trace,
-            async: { [self] input, request in
-                let deadline = deadline()
-                return try await working(.trace, request, deadline: deadline) {
-                    try await trace(input, request, deadline: deadline)
-                }
-            })
-        set.add(Contract.health, inline: { [self] _, request in health(isDetailed: access.maySeeDetails(request)) })
-        set.add(Contract.ready, inline: { [self] _, request in ready(isDetailed: access.maySeeDetails(request)) })
-        set.add(Contract.live, inline: { [self] _, _ in live() })
-        set.add(Contract.status, inline: { [self] _, _ in pipelineStatus() })
-        set.add(Contract.metrics, inline: { [self] _, _ in metricsText() })
-        set.add(Contract.keys, inline: { [self] _, _ in try keys() })
-        set.add(Contract.docs, inline: { _, request in Self.docsPage.response(to: request) })
-        set.add(Contract.page, inline: { _, request in Self.page.response(to: request) })
-        set.add(Contract.pageFile, inline: { input, request in try Self.pageFile(input.file, request) })
+        search.endpoints(in: &set)
+        answers.endpoints(in: &set)
+        events.endpoints(in: &set)
+        stream.endpoints(in: &set)
+        traces.endpoints(in: &set)
+        operation.endpoints(in: &set)
+        page.endpoints(in: &set)
         set.surroundings = surroundings()
         var complete = set
         complete.add(Contract.document, inline: { _, _ in HTTPResponse.fresh([]) })
@@ -243,39 +201,19 @@ extension SearchAPI {
             ])
     }
 
-    private func deadline() -> Deadline { Deadline(milliseconds: configuration.requestTimeoutMilliseconds) }
-
     private func surroundings() -> EndpointSurroundings {
         var surroundings = EndpointSurroundings()
-        surroundings.admit = { [self] request, endpoint in
+        surroundings.admit = { [access] request, endpoint in
             let standing = try access.admit(request, endpoint.access)
             return try access.share(request, endpoint.access, standing)
         }
-        surroundings.admitUnmatched = { [self] request in try access.admit(request, .open) }
+        surroundings.admitUnmatched = { [access] request in try access.admit(request, .open) }
         surroundings.replies = AccessGuard.replies
-        surroundings.reply = { [self] error, request, endpoint in
-            reply(to: error, endpoint.path, request)
+        surroundings.reply = { [faults] error, request, endpoint in
+            faults.reply(to: error, endpoint.path, request)
         }
         // Counted by the server's own hook, which sees every reply.
         surroundings.finish = { request, _, response in Compression.apply(to: &response, for: request) }
         return surroundings
-    }
-
-    /// Every failure is a reply.
-    private func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
-        let told: APIError
-        let error: any Error = if let late = error as? WaitError { APIError(late) } else { error }
-        switch error {
-        case let error as APIError:
-            if error.status >= 500 { log(error.description, path, requestID: request.id) }
-            told = error
-        case let fault as HTTPFault: told = APIError(fault)
-        case is CancellationError:
-            told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
-        default:
-            // Everything the handlers call is a dependency (index, lake, model).
-            told = reply(toFault: error, path, request)
-        }
-        return told.response(requestID: request.id)
     }
 }

@@ -13,7 +13,7 @@ struct AnswerRequest: Sendable {
 
 /// What `GET /events/recent` reads.
 struct EventsInput: Sendable {
-    var limit = SearchAPI.recentDefault
+    var limit = Events.recentDefault
     var after: Int?
     var cursor: RecentCursor?
     var feed = FeedInput()
@@ -165,7 +165,7 @@ extension EventsInput {
     static let form = InputForm(
         EventsInput(),
         [
-            Parameter(.query, "limit", \.limit, .integer(1...SearchAPI.recentMax), "Events per page."),
+            Parameter(.query, "limit", \.limit, .integer(1...Events.recentMax), "Events per page."),
             Parameter(
                 .query, "after", \.after, Form<Int>.integer(0...Int.max).optional,
                 "Only those of later index versions: `index_version` of an earlier reply."),

@@ -1,11 +1,8 @@
 package import Access
-import Bytes
 import Concurrency
-import HTTPServer
 package import Health
 package import Retrieval
 package import ServiceLifecycle
-import Synchronization
 package import Telemetry
 
 /// Where events come from, as the feed shows it.
@@ -132,76 +129,65 @@ package struct SearchAPIConfiguration: Sendable {
     }
 }
 
-/// The HTTP API: typed inputs in, replies out. ``endpoints()`` declares it, ``router()`` puts it on a server.
+/// The HTTP API: typed inputs in, replies out. It builds the features, each with what it needs and no more;
+/// ``endpoints()`` declares what they serve, ``router()`` puts it on a server.
 package final class SearchAPI: Sendable {
     let configuration: SearchAPIConfiguration
     let dependencies: SearchAPIDependencies
     let metrics: APIMetrics
     let access: AccessGuard
-    let stores: LanePool<any RetrievalStore>
-    /// Of their own, so that searches that may take long hold up neither ordinary ones nor the feed, and neither the other.
-    let filteredStores: LanePool<any RetrievalStore>
-    let feedStores: LanePool<any RetrievalStore>
-    /// Of its own, so that the index does not count as gone while long searches hold the others.
-    let healthStores: LanePool<any RetrievalStore>
-    let traces: LanePool<any TraceSource>
-    /// Keeps the number of stored answers within bounds.
-    let answers: AnswerKeeper
-    let openStreams = Atomic(0)
-    let streamSeats: StreamSeats
-    let catchUpPace: CatchUpPace
-    let turns: WorkTurns
-    let pages: HealthPages
+    let faults: FaultReplies
+    let search: Search
+    let answers: Answers
+    let events: Events
+    let stream: Stream
+    let traces: Traces
+    let operation: Operation
+    let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
         self.configuration = configuration
         self.dependencies = dependencies
+        let (collections, logger) = (configuration.collections, dependencies.logger)
         metrics = APIMetrics(dependencies.metrics)
-        let (freshness, limits) = (dependencies.freshness, configuration.freshnessLimits)
-        pages = HealthPages(
-            dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
-        streamSeats = StreamSeats(
-            perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax)
-        catchUpPace = CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond)
-        turns = WorkTurns(
-            millisecondsPerSecond: configuration.access.anonymousWorkMilliseconds,
-            heavyAtOnceMax: configuration.lanesForHeavyCallers,
-            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, metrics: dependencies.metrics)
         access = AccessGuard(
-            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics,
-            logger: dependencies.logger)
-        func stores(_ name: String, _ count: Int, waitersMax: Int = 256) -> LanePool<any RetrievalStore> {
-            LanePool(
-                name: name, count: count, waitersMax: waitersMax,
-                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeStore,
-                interruption: { $0.interruption })
-        }
-        self.stores = stores("index", configuration.storeLanes)
-        filteredStores = stores("index-filtered", configuration.filteredLanes, waitersMax: 32)
-        feedStores = stores("index-feed", configuration.feedLanes)
-        healthStores = stores("index-health", 1, waitersMax: 4)
-        answers = AnswerKeeper(
-            bounds: configuration.answers, makeStore: dependencies.makeStore, logger: dependencies.logger)
-        traces = LanePool(
-            name: "trace", count: configuration.traceLanes, waitersMax: 32,
-            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
-            interruption: { $0.interruption })
+            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics, logger: logger)
+        faults = FaultReplies(access: access, logger: logger)
+        let turns = RequestTurns(
+            turns: WorkTurns(configuration, metrics: dependencies.metrics), access: access,
+            limitMilliseconds: configuration.requestTimeoutMilliseconds)
+        let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
+        search = Search(
+            collections: collections, stores: index.ordinary, filteredStores: index.filtered,
+            embedder: dependencies.embedder, exactMillisecondsMax: configuration.exactMillisecondsMax,
+            exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
+            turns: turns, metrics: metrics, logger: logger)
+        answers = Answers(
+            collections: collections, isEnabled: configuration.isAnswerEnabled,
+            isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
+            keeper: AnswerKeeper(bounds: configuration.answers, makeStore: dependencies.makeStore, logger: logger),
+            embedder: dependencies.embedder, freshness: dependencies.freshness, access: access, turns: turns,
+            metrics: metrics)
+        events = Events(
+            collections: collections, stores: index.feed, freshness: dependencies.freshness,
+            pipeline: dependencies.pipeline, turns: turns)
+        stream = Stream(
+            collections: collections, hub: dependencies.events, clientsMax: configuration.streamsMax,
+            seats: StreamSeats(
+                perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax),
+            catchUpPace: CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond), access: access)
+        traces = Traces(
+            sources: LanePool(
+                name: "trace", count: configuration.traceLanes, waitersMax: 32,
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
+                interruption: { $0.interruption }),
+            access: access, turns: turns, logger: logger)
+        operation = Operation(configuration, dependencies, stores: index.health, access: access)
     }
 
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.
     package func runHealthChecks(stop: StopSignal) async {
-        registerOwnChecks()
+        operation.registerOwnChecks()
         await dependencies.health.run(stop: stop)
-    }
-
-    func metricsText() -> HTTPResponse {
-        HTTPResponse(
-            headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
-            body: dependencies.metrics.render())
-    }
-
-    func log(_ message: String, _ route: String, requestID: String) {
-        dependencies.logger.warning(
-            "request failed", ["route": route, "request_id": requestID, "error": message])
     }
 }

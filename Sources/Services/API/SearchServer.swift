@@ -101,9 +101,9 @@ package final class SearchServer: Service {
             group.addTask { await self.api.runHealthChecks(stop: stop) }
             if let events = api.dependencies.events { group.addTask { await events.run(stop: stop) } }
             if let readKeys = api.dependencies.readKeys {
-                group.addTask { await self.api.followKeys(readKeys, stop: stop) }
+                group.addTask { await self.api.access.followKeys(readKeys, stop: stop) }
             }
-            group.addTask { await self.api.answers.run(stop: stop) }
+            group.addTask { await self.api.answers.keeper.run(stop: stop) }
             if let tls { group.addTask { await self.renew(tls, stop: stop) } }
         }
         await stop.wait()

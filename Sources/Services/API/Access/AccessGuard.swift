@@ -234,7 +234,7 @@ final class AccessGuard: Sendable {
     }
 }
 
-extension SearchAPI {
+extension AccessGuard {
     /// Between two readings of the keys; a key that is revoked is refused after about that time.
     private static let keyMilliseconds = 1_000
 
@@ -245,41 +245,13 @@ extension SearchAPI {
         var isFailing = false
         while !stop.isRequested {
             do {
-                access.use(KeyRing(try await lane.run(read)))
+                use(KeyRing(try await lane.run(read)))
                 isFailing = false
             } catch {
-                if !isFailing { dependencies.logger.warning("the API keys cannot be read", ["error": "\(error)"]) }
+                if !isFailing { logger?.warning("the API keys cannot be read", ["error": "\(error)"]) }
                 isFailing = true
             }
             if await stop.pause(milliseconds: Self.keyMilliseconds) { return }
         }
-    }
-
-    /// `GET /keys`
-    func keys() throws -> HTTPResponse {
-        guard let ring = access.ring else { throw APIError.unavailable("the list of keys", "it was not read yet") }
-        var writer = JSONWriter(capacity: 4_096)
-        writer.beginObject()
-        writer.key("keys")
-        writer.beginArray()
-        for key in ring.all {
-            writer.beginObject()
-            writer.key("id")
-            writer.string(key.id)
-            writer.key("name")
-            writer.string(key.name)
-            writer.key("role")
-            writer.string(key.role.rawValue)
-            writer.key("created_at")
-            writer.time(key.createdAtMilliseconds)
-            writer.key("expires_at")
-            writer.time(key.expiresAtMilliseconds)
-            writer.key("revoked_at")
-            writer.time(key.revokedAtMilliseconds)
-            writer.endObject()
-        }
-        writer.endArray()
-        writer.endObject()
-        return .fresh(writer.bytes)
     }
 }

@@ -87,6 +87,14 @@ final class WorkTurns: Sendable {
         waited = { counters[$0]?.increment() }
     }
 
+    /// As the API is configured.
+    convenience init(_ configuration: SearchAPIConfiguration, metrics: MetricsRegistry) {
+        self.init(
+            millisecondsPerSecond: configuration.access.anonymousWorkMilliseconds,
+            heavyAtOnceMax: configuration.lanesForHeavyCallers,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, metrics: metrics)
+    }
+
     /// Runs `body` when it is the caller's turn.
     ///
     /// - Throws: ``APIError`` with 429 where the turn does not come in time or too many wait for theirs; what `body` throws.
@@ -158,14 +166,21 @@ final class WorkTurns: Sendable {
     }
 }
 
-extension SearchAPI {
-    /// Runs what a request asks for, in its caller's turn where it has no key.
-    func working<T>(
-        _ kind: WorkKind, _ request: HTTPRequest, deadline: Deadline, _ body: () async throws -> T
+/// What a handler's work runs in: the time that a request may take, and its caller's turn where it has no key.
+struct RequestTurns: Sendable {
+    let turns: WorkTurns
+    let access: AccessGuard
+    /// One request may take so long.
+    let limitMilliseconds: Int
+
+    /// Runs what a request asks for; its time begins now.
+    func run<T>(
+        _ kind: WorkKind, _ request: HTTPRequest, _ body: (Deadline) async throws -> T
     ) async throws -> T {
-        guard let caller = access.sharingCaller(request) else { return try await body() }
+        let deadline = Deadline(milliseconds: limitMilliseconds)
+        guard let caller = access.sharingCaller(request) else { return try await body(deadline) }
         do {
-            return try await turns.run(kind, for: caller, deadline: deadline, body)
+            return try await turns.run(kind, for: caller, deadline: deadline) { try await body(deadline) }
         } catch let error as APIError where error.type == "too_much_work" {
             access.noteRefusal(error.type)
             throw error

@@ -3,18 +3,18 @@ import HTTPServer
 import Health
 import Telemetry
 
-extension SearchAPI {
+extension Operation {
     /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs.
     func pipelineStatus() -> HTTPResponse {
-        let index = dependencies.health.snapshot().first { $0.name == "index" }?.last?.detail ?? []
+        let index = registry.snapshot().first { $0.name == "index" }?.last?.detail ?? []
         func figure(_ name: String) -> Int64? { index.first { $0.name == name }.flatMap { Int64($0.value) } }
         var writer = JSONWriter(capacity: 2_048)
         writer.beginObject()
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
-        let freshness = dependencies.freshness()
+        let freshness = self.freshness()
         writer.key("pipeline")
-        writer.pipeline(dependencies.pipeline(), freshness)
+        writer.pipeline(pipeline(), freshness)
         writer.key("generation")
         writer.optional(freshness.generation ?? figure("generation"))
         writer.key("index_version")
@@ -22,11 +22,11 @@ extension SearchAPI {
         writer.freshness(freshness)
         writer.key("stages")
         writer.beginArray()
-        for stage in dependencies.stages() { writer.stage(stage) }
+        for stage in stages() { writer.stage(stage) }
         writer.endArray()
         writer.key("sources")
         writer.beginArray()
-        for source in dependencies.sources() { writer.source(source) }
+        for source in sources() { writer.source(source) }
         writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes)

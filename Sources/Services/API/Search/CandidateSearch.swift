@@ -10,7 +10,7 @@ struct FoundCandidates: Sendable {
     var isComplete: Bool
 }
 
-extension SearchAPI {
+extension Search {
     /// Both arms' candidates.
     ///
     /// A search through the vector index is quick, and bounded by itself. Filters may leave it too few candidates; it is then
@@ -41,7 +41,7 @@ extension SearchAPI {
     private func firstCandidates(for query: CandidateQuery, deadline: Deadline) async throws -> FoundCandidates {
         let first = query.scanning(.approximate)
         let exact = query.scanning(.exact)
-        let exactMax = configuration.exactMillisecondsMax
+        let exactMax = exactMillisecondsMax
         let isAsked = query.vector != nil
         let whole: @Sendable (CandidateSet) -> FoundCandidates = {
             FoundCandidates(set: $0, vectorPart: isAsked ? .index : .absent, isComplete: true)
@@ -60,7 +60,7 @@ extension SearchAPI {
         guard isAsked, found.isVectorArmShort else { return whole(found) }
         do {
             return try await filteredStores.run(
-                deadline: deadline, waitMillisecondsMax: configuration.exactWaitMillisecondsMax
+                deadline: deadline, waitMillisecondsMax: exactWaitMillisecondsMax
             ) { store, timeout in
                 try Self.exactly(exact, instead: found, store, timeoutMilliseconds: min(exactMax, timeout))
             }
@@ -72,7 +72,7 @@ extension SearchAPI {
     /// As the page before was found, or not at all.
     private func exactCandidates(for query: CandidateQuery, deadline: Deadline) async throws -> FoundCandidates {
         let exact = query.scanning(.exact)
-        let exactMax = configuration.exactMillisecondsMax
+        let exactMax = exactMillisecondsMax
         let found = try await filteredStores.run(deadline: deadline) { store, timeout in
             try Self.exactly(exact, store, timeoutMilliseconds: min(exactMax, timeout))
         }

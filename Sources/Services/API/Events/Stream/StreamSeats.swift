@@ -13,6 +13,8 @@ final class StreamSeats: Sendable {
 
     private let perKeyMax: Int
     private let perAddressMax: Int
+    /// Streams that are open, whosever they are.
+    let open = Atomic(0)
     private let taken = Mutex<[Caller: Int]>([:])
 
     /// - Parameters: streams of one key and of one address; 0 for any number.

@@ -4,6 +4,7 @@ import HTTPEndpoints
 import HTTPServer
 import JSONScan
 import Retrieval
+import Synchronization
 
 /// What `GET /stream` reads.
 struct StreamInput: Sendable {
@@ -49,25 +50,41 @@ struct StreamInput: Sendable {
     }
 }
 
-extension SearchAPI {
+/// `GET /stream`: events as they become searchable.
+struct Stream: Sendable {
+    let collections: CollectionCatalog
+    /// Nil where this process does not follow the Gold topics.
+    let hub: EventHub?
+    /// Clients at once.
+    let clientsMax: Int
+    let seats: StreamSeats
+    let catchUpPace: CatchUpPace
+    let access: AccessGuard
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(
+            Contract.stream,
+            stream: { input, request, _, writer in try await serve(input, request, to: writer) })
+    }
+
     /// `GET /stream`
-    func stream(_ input: StreamInput, _ request: HTTPRequest, to writer: HTTPStreamWriter) async throws {
-        guard let hub = dependencies.events else {
+    func serve(_ input: StreamInput, _ request: HTTPRequest, to writer: HTTPStreamWriter) async throws {
+        guard let hub else {
             throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
         }
-        let filter = try input.filter(configuration.collections.declared)
+        let filter = try input.filter(collections.declared)
         // A stream has no end: without a bound they could hold every connection.
-        let open = openStreams.wrappingAdd(1, ordering: .relaxed).newValue
-        defer { openStreams.wrappingSubtract(1, ordering: .relaxed) }
-        guard open <= configuration.streamsMax else {
-            throw APIError.unavailable("the stream", "it has \(configuration.streamsMax) clients, as many as may be")
+        let open = seats.open.wrappingAdd(1, ordering: .relaxed).newValue
+        defer { seats.open.wrappingSubtract(1, ordering: .relaxed) }
+        guard open <= clientsMax else {
+            throw APIError.unavailable("the stream", "it has \(clientsMax) clients, as many as may be")
         }
-        let caller = streamCaller(request)
+        let caller = self.caller(request)
         let counted = access.countsStreams(request) ? caller : nil
         if let counted {
-            guard streamSeats.take(counted) else { throw Self.tooManyStreams(counted, streamSeats.limit(of: counted)) }
+            guard seats.take(counted) else { throw Self.tooManyStreams(counted, seats.limit(of: counted)) }
         }
-        defer { if let counted { streamSeats.leave(counted) } }
+        defer { if let counted { seats.leave(counted) } }
         try await hub.serve(
             filter, after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
             for: caller, pace: counted == nil ? nil : catchUpPace, to: writer
@@ -77,7 +94,7 @@ extension SearchAPI {
     }
 
     /// Nil where nobody knows where a request comes from.
-    private func streamCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {
+    private func caller(_ request: HTTPRequest) -> StreamSeats.Caller? {
         if case .key(let key) = try? access.caller(request.headers) { return .key(key.id) }
         return request.client.map { .address($0.network) }
     }

@@ -4,15 +4,32 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import Telemetry
 
-extension SearchAPI {
-    /// `GET /trace/{doc_id}`: from a document back to the raw event.
-    func trace(_ input: TraceInput, _ request: HTTPRequest, deadline: Deadline) async throws -> HTTPResponse {
+/// `GET /trace/{doc_id}`: from a document back to the raw event.
+struct Traces: Sendable {
+    let sources: LanePool<any TraceSource>
+    let access: AccessGuard
+    let turns: RequestTurns
+    let logger: Logger
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(Contract.trace, async: { input, request in try await trace(input, request) })
+    }
+
+    /// `GET /trace/{doc_id}`
+    private func trace(_ input: TraceInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+        try await turns.run(.trace, request) { deadline in try await trace(input, request, deadline: deadline) }
+    }
+
+    private func trace(
+        _ input: TraceInput, _ request: HTTPRequest, deadline: Deadline
+    ) async throws -> HTTPResponse {
         let (docID, generation) = (input.docID, input.generation.map(Int64.init))
         let collection = input.collection
         let found: Trace?
         do {
-            found = try await traces.run(deadline: deadline) { source, timeout in
+            found = try await sources.run(deadline: deadline) { source, timeout in
                 try source.trace(
                     docID: docID, collection: collection, generation: generation, timeoutMilliseconds: timeout)
             }
@@ -34,7 +51,7 @@ extension SearchAPI {
                         input: .string(docID))
                 ])
         }
-        for cause in found.causes { log(cause, Contract.trace.path, requestID: request.id) }
+        for cause in found.causes { logger.requestFailed(cause, Contract.trace.path, requestID: request.id) }
         if access.isAdmin(request) { found.problems += found.causes }
         return .fresh(Self.body(of: found))
     }

@@ -1,9 +1,11 @@
 import Bytes
 import Concurrency
+import HTTPEndpoints
 import HTTPServer
 import Health
 import Records
 import Retrieval
+import Telemetry
 
 /// What a search found.
 struct SearchResult: Sendable {
@@ -23,9 +25,34 @@ struct SearchResult: Sendable {
     var freshness: Freshness
 }
 
-extension SearchAPI {
+/// `POST /search`, and the ranking that answers are made of.
+struct Search: Sendable {
+    let collections: CollectionCatalog
+    let stores: StoreLanes
+    let filteredStores: StoreLanes
+    /// Nil where embedding is switched off.
+    let embedder: QueryEmbedder?
+    /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
+    let exactMillisecondsMax: Int
+    /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
+    let exactWaitMillisecondsMax: Int
+    let freshness: @Sendable () -> Freshness
+    let turns: RequestTurns
+    let metrics: APIMetrics
+    let logger: Logger
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(Contract.search(collections), async: { input, request in try await search(input, request) })
+    }
+
     /// `POST /search`
-    func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
+    private func search(_ input: SearchRequest, _ request: HTTPRequest) async throws -> HTTPResponse {
+        try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
+            try await search(input, deadline: deadline)
+        }
+    }
+
+    private func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
         let start = SystemClock.monotonicNanoseconds()
         let result = try await find(request, deadline: deadline)
         let documents = ReciprocalRankFusion.bestPassagePerDocument(result.ranking)
@@ -71,7 +98,7 @@ extension SearchAPI {
                 // Half an answer that says so is better than none.
                 missing.append("vector")
                 metrics.degraded.increment()
-                dependencies.logger.warning("searching without vectors", ["error": "\(error)"])
+                logger.warning("searching without vectors", ["error": "\(error)"])
             }
         }
         let query = CandidateQuery(
@@ -79,7 +106,7 @@ extension SearchAPI {
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
-        let freshness = dependencies.freshness()
+        let freshness = self.freshness()
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, continuing: part, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
@@ -91,7 +118,7 @@ extension SearchAPI {
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
-        guard let embedder = dependencies.embedder else {
+        guard let embedder else {
             throw APIError.unavailable("the vector arm", "embedding is switched off (EMBED_ENABLED)")
         }
         let start = SystemClock.monotonicNanoseconds()

@@ -1,10 +1,18 @@
 import Bytes
 import Concurrency
+import HTTPEndpoints
 import HTTPServer
 import Health
 import Retrieval
 
-extension SearchAPI {
+/// `GET /events/recent`: events that became Gold and are searchable.
+struct Events: Sendable {
+    let collections: CollectionCatalog
+    let stores: StoreLanes
+    let freshness: @Sendable () -> Freshness
+    let pipeline: @Sendable () -> PipelineStatus?
+    let turns: RequestTurns
+
     /// Documents that `GET /events/recent` gives at most.
     static let recentMax = 200
     static let recentDefault = 50
@@ -12,14 +20,22 @@ extension SearchAPI {
     /// Documents that one request looks at where a filter narrows what the index gave; the next page goes on behind them.
     private static let recentExaminedMax = 500
 
-    /// `GET /events/recent`: events that became Gold and are searchable, newest first.
-    func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let (filter, narrowing) = try input.feed.checked(configuration.collections.declared).split
+    func endpoints(in set: inout EndpointSet) {
+        set.add(Contract.recent, async: { input, request in try await recent(input, request) })
+    }
+
+    /// `GET /events/recent`, newest first.
+    private func recent(_ input: EventsInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+        try await turns.run(.feed, request) { deadline in try await recent(input, deadline: deadline) }
+    }
+
+    private func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
+        let (filter, narrowing) = try input.feed.checked(collections.declared).split
         let query = RecentQuery(
             limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filter: filter,
             generation: input.cursor?.generation,
             afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
-        let (status, found) = try await feedStores.run(deadline: deadline) { store, timeout in
+        let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
@@ -40,7 +56,7 @@ extension SearchAPI {
         writer.key("index_version")
         writer.integer(status.indexVersion)
         // The transaction that these rows were read after may be newer than the last look.
-        var freshness = dependencies.freshness()
+        var freshness = self.freshness()
         freshness.indexedAtMilliseconds = status.indexedAtMilliseconds
         writer.freshness(freshness)
         writer.key("next_cursor")
@@ -50,7 +66,7 @@ extension SearchAPI {
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
-        writer.pipeline(dependencies.pipeline(), freshness)
+        writer.pipeline(pipeline(), freshness)
         writer.endObject()
         return .fresh(writer.bytes)
     }

@@ -27,7 +27,7 @@ struct PageFile: Sendable {
         let coded = Compression.isWanted(by: request) ? compressed : nil
         let tag = coded == nil ? self.tag : self.tag.dropLast() + "-gzip\""
         var headers: HTTPHeaders = [
-            "Content-Security-Policy": SearchAPI.contentSecurityPolicy, "Cache-Control": "no-cache", "ETag": tag,
+            "Content-Security-Policy": Page.contentSecurityPolicy, "Cache-Control": "no-cache", "ETag": tag,
             "Vary": "Accept-Encoding",
         ]
         if let known = request.headers["if-none-match"], Self.names(tag, known) {
@@ -67,15 +67,16 @@ enum Compression {
     }
 }
 
-extension SearchAPI {
+/// The page and the document as a page, out of the executable.
+struct Page: Sendable {
     /// Only our own files, nothing inline, no frames, no forms that leave: hostile text in an event has nothing to call.
     static let contentSecurityPolicy = """
         default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
         base-uri 'none'; form-action 'none'; frame-ancestors 'none'
         """
 
-    static let page = PageFile(PackageResources.index_html, "text/html; charset=utf-8")
-    static let docsPage = PageFile(PackageResources.docs_html, "text/html; charset=utf-8")
+    private static let index = PageFile(PackageResources.index_html, "text/html; charset=utf-8")
+    private static let docs = PageFile(PackageResources.docs_html, "text/html; charset=utf-8")
 
     private static let script = "text/javascript; charset=utf-8"
     private static let files: [String: PageFile] = [
@@ -87,9 +88,15 @@ extension SearchAPI {
         "docs.js": PageFile(PackageResources.docs_js, script),
     ]
 
-    /// One of the page's files.
-    static func pageFile(_ name: String, _ request: HTTPRequest) throws(APIError) -> HTTPResponse {
-        guard let file = files[name] else {
+    func endpoints(in set: inout EndpointSet) {
+        set.add(Contract.docs, inline: { _, request in Self.docs.response(to: request) })
+        set.add(Contract.page, inline: { _, request in Self.index.response(to: request) })
+        set.add(Contract.pageFile, inline: { input, request in try file(input.file, request) })
+    }
+
+    /// `GET /page/{file}`
+    private func file(_ name: String, _ request: HTTPRequest) throws(APIError) -> HTTPResponse {
+        guard let file = Self.files[name] else {
             throw APIError(status: 404, type: "not_found", message: "there is nothing at this path")
         }
         return file.response(to: request)

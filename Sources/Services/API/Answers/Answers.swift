@@ -1,22 +1,54 @@
 import Bytes
 import Concurrency
+import HTTPEndpoints
 import HTTPServer
+import Health
 import Retrieval
 
-extension SearchAPI {
+/// `POST /answer`: answers that quote what a search found.
+struct Answers: Sendable {
+    let collections: CollectionCatalog
+    /// Whether it is served.
+    let isEnabled: Bool
+    /// See ``SearchAPIConfiguration/isStaleAnswerRefused``.
+    let isStaleRefused: Bool
+    /// Finds what is quoted.
+    let search: Search
+    let stores: StoreLanes
+    /// Keeps the number of stored answers within bounds.
+    let keeper: AnswerKeeper
+    /// Nil where embedding is switched off.
+    let embedder: QueryEmbedder?
+    let freshness: @Sendable () -> Freshness
+    let access: AccessGuard
+    let turns: RequestTurns
+    let metrics: APIMetrics
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(
+            Contract.answer(collections),
+            stream: { input, request, type, writer in
+                if type == MediaType.events {
+                    try await stream(input, request, to: writer)
+                } else {
+                    var response = try await answer(input, request)
+                    Compression.apply(to: &response, for: request)
+                    writer.respond(response)
+                }
+            })
+    }
+
     /// `POST /answer` as JSON.
-    func answer(
-        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
-    ) async throws -> HTTPResponse {
-        .fresh(try await inTurn(request, http, deadline: deadline).reply(withText: true))
+    private func answer(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> HTTPResponse {
+        .fresh(try await inTurn(input, request).reply(withText: true))
     }
 
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
     /// client leaves, which cancels the task.
-    func streamAnswer(
-        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline, to writer: HTTPStreamWriter
+    private func stream(
+        _ input: AnswerRequest, _ request: HTTPRequest, to writer: HTTPStreamWriter
     ) async throws {
-        let made = try await inTurn(request, http, deadline: deadline)
+        let made = try await inTurn(input, request)
         writer.start(headers: EventFrame.headers)
         for sentence in made.answer.sentences {
             for word in AnswerTokens.split(sentence.text + " ") {
@@ -36,22 +68,20 @@ extension SearchAPI {
         try await writer.write(EventFrame.bytes(event: "done", data: made.reply(withText: false)))
     }
 
-    private func inTurn(
-        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
-    ) async throws -> MadeAnswer {
-        try await working(.answer, http, deadline: deadline) { try await kept(request, http, deadline: deadline) }
+    private func inTurn(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> MadeAnswer {
+        try await turns.run(.answer, request) { deadline in try await kept(input, request, deadline: deadline) }
     }
 
     /// Finds and keeps an answer.
     private func kept(
         _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
     ) async throws -> MadeAnswer {
-        guard configuration.isAnswerEnabled else {
+        guard isEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
         }
-        if configuration.isStaleAnswerRefused { try refuseStaleAnswer() }
+        if isStaleRefused { try refuseStaleAnswer() }
         let start = SystemClock.monotonicNanoseconds()
-        let result = try await find(request.search, deadline: deadline)
+        let result = try await search.find(request.search, deadline: deadline)
         let sentences = try await embeddedSentences(
             of: Array(result.ranking.prefix(request.search.topK)), result: result, deadline: deadline)
         let answer = ExtractiveAnswerer.answer(
@@ -73,16 +103,16 @@ extension SearchAPI {
             }
         } catch {
             // It may be kept all the same, where the client left or the reply of the database did not come.
-            await answers.kept(bytes: stored.bytes)
+            await keeper.kept(bytes: stored.bytes)
             throw error
         }
-        await answers.kept(bytes: stored.bytes)
+        await keeper.kept(bytes: stored.bytes)
         return made
     }
 
     /// - Throws: ``APIError`` with 503 while the index is stale, or nobody knows whether it is.
     private func refuseStaleAnswer() throws {
-        let freshness = dependencies.freshness()
+        let freshness = self.freshness()
         guard freshness.state == .stale || freshness.state == .unknown else { return }
         throw APIError(
             status: 503, type: "index_\(freshness.state.rawValue)",
@@ -96,7 +126,7 @@ extension SearchAPI {
         of hits: [Hit], result: SearchResult, deadline: Deadline
     ) async throws -> [SourceSentence] {
         var sentences = ExtractiveAnswerer.sentences(of: hits)
-        guard let question = result.vector, let embedder = dependencies.embedder else { return sentences }
+        guard let question = result.vector, let embedder else { return sentences }
         let missing = sentences.indices.filter { sentences[$0].cosine == nil }
         let start = SystemClock.monotonicNanoseconds()
         // Waiting for other answers counts, too; there are few at once.

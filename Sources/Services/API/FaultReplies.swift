@@ -1,0 +1,64 @@
+import Bytes
+import Concurrency
+import Embeddings
+import HTTPEndpoints
+import HTTPServer
+import Kafka
+import Lake
+import Postgres
+import Retrieval
+import Store
+import Telemetry
+
+/// What is replied to requests that failed.
+struct FaultReplies: Sendable {
+    let access: AccessGuard
+    let logger: Logger
+
+    /// Every failure is a reply.
+    func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
+        let told: APIError
+        let error: any Error = if let late = error as? WaitError { APIError(late) } else { error }
+        switch error {
+        case let error as APIError:
+            if error.status >= 500 { logger.requestFailed(error.description, path, requestID: request.id) }
+            told = error
+        case let fault as HTTPFault: told = APIError(fault)
+        case is CancellationError:
+            told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
+        default:
+            // Everything the handlers call is a dependency (index, lake, model).
+            told = reply(toFault: error, path, request)
+        }
+        return told.response(requestID: request.id)
+    }
+
+    /// What a client is told of a dependency's error: which dependency, and where to look. The error itself holds addresses,
+    /// statements and paths, which go to the log under the request's id, and to holders of an administrator's key.
+    private func reply(toFault error: any Error, _ route: String, _ request: HTTPRequest) -> APIError {
+        logger.requestFailed("\(error)", route, requestID: request.id)
+        let name = Self.dependency(of: error)
+        guard access.isAdmin(request) else {
+            return .unavailable(name, "it failed; the log says why, under the request's id")
+        }
+        return .unavailable(name, Snippet.head(of: "\(error)", charactersMax: 500))
+    }
+
+    /// The dependency that an error is about, in a client's words.
+    private static func dependency(of error: any Error) -> String {
+        switch error {
+        case is IndexError, is PostgresError: "the index"
+        case is LakeError: "the lake"
+        case is KafkaError: "the broker"
+        case is EmbeddingError: "the embedding model"
+        default: "a dependency"
+        }
+    }
+}
+
+extension Logger {
+    /// For what a request met that its client is not told.
+    func requestFailed(_ message: String, _ route: String, requestID: String) {
+        warning("request failed", ["route": route, "request_id": requestID, "error": message])
+    }
+}

@@ -1,0 +1,107 @@
+import Bytes
+import Concurrency
+import HTTPEndpoints
+import HTTPServer
+import Health
+import Telemetry
+
+/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/metrics`, `/keys`.
+struct Operation: Sendable {
+    let registry: HealthRegistry
+    let pages: HealthPages
+    let metrics: MetricsRegistry
+    /// Of its own, so that the index does not count as gone while long searches hold the others.
+    let stores: StoreLanes
+    /// Nil where embedding is switched off.
+    let embedder: QueryEmbedder?
+    let pipeline: @Sendable () -> PipelineStatus?
+    let freshness: @Sendable () -> Freshness
+    let stages: @Sendable () -> [PipelineStage]
+    let sources: @Sendable () -> [SourceStatus]
+    let access: AccessGuard
+
+    init(
+        _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies, stores: StoreLanes,
+        access: AccessGuard
+    ) {
+        let (freshness, limits) = (dependencies.freshness, configuration.freshnessLimits)
+        pages = HealthPages(
+            dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
+        registry = dependencies.health
+        metrics = dependencies.metrics
+        embedder = dependencies.embedder
+        pipeline = dependencies.pipeline
+        self.freshness = freshness
+        stages = dependencies.stages
+        sources = dependencies.sources
+        self.stores = stores
+        self.access = access
+    }
+
+    func endpoints(in set: inout EndpointSet) {
+        set.add(Contract.health, inline: { _, request in health(isDetailed: access.maySeeDetails(request)) })
+        set.add(Contract.ready, inline: { _, request in ready(isDetailed: access.maySeeDetails(request)) })
+        set.add(Contract.live, inline: { _, _ in live() })
+        set.add(Contract.status, inline: { _, _ in pipelineStatus() })
+        set.add(Contract.metrics, inline: { _, _ in metricsText() })
+        set.add(Contract.keys, inline: { _, _ in try keys() })
+    }
+
+    /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
+    ///
+    /// - Parameter isDetailed: whether the caller may see more than the state: addresses, versions, errors.
+    func health(isDetailed: Bool) -> HTTPResponse {
+        .fresh(
+            pages.health(isDetailed: isDetailed) { writer in
+                writer.key("pipeline")
+                writer.pipeline(pipeline(), freshness())
+            })
+    }
+
+    /// `GET /ready`: whether this process should be asked.
+    ///
+    /// - Parameter isDetailed: whether the caller may see the reasons.
+    func ready(isDetailed: Bool) -> HTTPResponse { .fresh(pages.ready(isDetailed: isDetailed)) }
+
+    /// `GET /live`: the process answers.
+    private func live() -> HTTPResponse { .fresh(pages.live()) }
+
+    /// `GET /metrics`
+    func metricsText() -> HTTPResponse {
+        HTTPResponse(
+            headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
+            body: metrics.render())
+    }
+
+    /// Checks of what the API itself talks to. The others are registered by whoever starts them.
+    func registerOwnChecks() {
+        registry.register("index", isRequired: true) { [stores] in
+            let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
+            let status = try await stores.run(deadline: deadline) { store, timeout in
+                try store.status(timeoutMilliseconds: timeout)
+            }
+            return HealthReport(
+                .ok, status.serverVersion,
+                detail: [
+                    ("generation", String(status.generation)), ("index_version", String(status.indexVersion)),
+                    ("indexed_at", status.indexedAtMilliseconds.map { CivilTime.rfc3339($0) } ?? "never"),
+                ])
+        }
+        guard let embedder else {
+            registry.register("embedding", isRequired: false) {
+                HealthReport(.degraded, "switched off (EMBED_ENABLED): only the lexical arm is served")
+            }
+            return
+        }
+        registry.register("embedding", isRequired: false) {
+            let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
+            let vectors = try await embedder.vectors(of: ["health"], deadline: deadline)
+            return HealthReport(
+                .ok, embedder.modelName, detail: [("dimensions", String(vectors.first?.count ?? 0))])
+        }
+    }
+}
+
+extension HTTPResponse {
+    fileprivate static func fresh(_ page: HealthPages.Page) -> HTTPResponse { .fresh(page.body, status: page.status) }
+}
