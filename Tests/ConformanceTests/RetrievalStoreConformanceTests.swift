@@ -1,6 +1,7 @@
 import Bytes
 import IndexTesting
 import PlatformTesting
+import Postgres
 import Records
 import Retrieval
 import Store
@@ -10,43 +11,58 @@ import Testing
 /// both, and whatever is asked is asked of both.
 ///
 /// Scores are compared loosely (the column has 16-bit numbers), ranks of the lexical arm not at all: the double counts words.
-@Suite struct RetrievalStoreConformanceTests {
+@Suite(.serialized) struct RetrievalStoreConformanceTests {
     private static let limit = IndexFixture.limit
     private static let count = 24
     private static let titles = ["Rhine flood", "Harbour crane", "Comet tail", "Rhine ferry", "Granite quarry"]
 
+    /// For those that only read.
+    private static let shared = Result { try Filled(documents: count) }
+
     /// Both, with the same documents.
-    private struct Pair {
-        let fixture: IndexFixture
-        let real: SearchStore
-        let fake: FakeStore
+    private struct Filled: Sendable {
+        let database: PostgresConfiguration
         let index = FakeIndex()
         /// The index versions after each document.
         var versions: [(real: Int64, fake: Int64)] = []
 
-        init(documents: Int = count) throws {
-            fixture = try IndexFixture()
-            real = fixture.store
-            fake = index.makeStore()
-            for number in 0..<documents { try add(number) }
+        init(documents: Int) throws {
+            let fixture = try IndexFixture()
+            database = fixture.configuration
+            let (writer, real, fake) = (fixture.writer, fixture.store, index.makeStore())
+            for number in 0..<documents {
+                try add(number, writer)
+                versions.append(
+                    (
+                        try real.status(timeoutMilliseconds: limit).indexVersion,
+                        try fake.status(timeoutMilliseconds: limit).indexVersion
+                    ))
+            }
         }
 
-        private mutating func add(_ number: Int) throws {
+        private func add(_ number: Int, _ writer: IndexWriter) throws {
             let isBot = number.isMultiple(of: 3)
             let wiki = number.isMultiple(of: 2) ? "enwiki" : "dewiki"
-            let title = "\(titles[number % titles.count])"
             index.add(
-                "doc-\(number)", title: title, comment: "note\(number) added", wiki: wiki, user: "User \(number)",
-                isBot: isBot, eventTime: 1_700_000_000_000 + Int64(number) * 1_000)
-            guard let row = index.state.withLock({ $0.documents.last?.row }) else { return }
+                "doc-\(number)", title: titles[number % titles.count], comment: "note\(number) added", wiki: wiki,
+                user: "User \(number)", isBot: isBot, eventTime: 1_700_000_000_000 + Int64(number) * 1_000)
+            let row = try #require(index.state.withLock { $0.documents.last?.row })
             let document = IndexFixture.document(
-                number, text: row.text, wiki: wiki, isBot: isBot, embedding: Self.vector(FakeIndex.embed(row.text)))
-            _ = try fixture.writer.write([document], timeoutMilliseconds: limit)
-            versions.append(
-                (
-                    try real.status(timeoutMilliseconds: limit).indexVersion,
-                    try fake.status(timeoutMilliseconds: limit).indexVersion
-                ))
+                number, text: row.text, wiki: wiki, isBot: isBot, embedding: Pair.vector(FakeIndex.embed(row.text)))
+            _ = try writer.write([document], timeoutMilliseconds: limit)
+        }
+    }
+
+    /// A connection to each.
+    private struct Pair {
+        let real: SearchStore
+        let fake: FakeStore
+        let versions: [(real: Int64, fake: Int64)]
+
+        init(_ filled: Filled) {
+            real = SearchStore(configuration: filled.database)
+            fake = filled.index.makeStore()
+            versions = filled.versions
         }
 
         /// The column holds 384 numbers; zeros change no angle.
@@ -102,7 +118,7 @@ import Testing
     }
 
     @Test func searchesFindTheSame() throws {
-        let pair = try Pair()
+        let pair = Pair(try Self.shared.get())
         for filter in try Self.filters() {
             for text in ["rhine", "granite crane", "note7", "nowhere"] {
                 let found = try pair.candidates(text, filter: filter)
@@ -130,7 +146,7 @@ import Testing
 
     /// An arm that is not wanted finds nothing, limits hold, and no text makes the lexical arm fail.
     @Test func armsAndLimits() throws {
-        let pair = try Pair(documents: 12)
+        let pair = Pair(try Self.shared.get())
         for set in [try pair.candidates("rhine", vectorLimit: 0), try pair.candidates("rhine", hasVector: false)] {
             #expect(set.real.nearest.isEmpty && set.fake.nearest.isEmpty)
             #expect(Set(set.real.best) == Set(set.fake.best) && !set.real.best.isEmpty)
@@ -147,8 +163,8 @@ import Testing
 
     /// A search that goes on sees the index as it was when it began; a generation that is not served is no empty one.
     @Test func snapshots() throws {
-        let pair = try Pair(documents: 12)
-        for place in [0, 4, 11] {
+        let pair = Pair(try Self.shared.get())
+        for place in [0, 4, 11, 23] {
             let found = try pair.candidates("rhine", at: place)
             #expect(Set(found.real.nearest) == Set((0...place).map { "doc-\($0)" }))
             #expect(Set(found.fake.nearest) == Set(found.real.nearest) && Set(found.fake.best) == Set(found.real.best))
@@ -166,7 +182,7 @@ import Testing
     }
 
     @Test func theNewestComePageByPage() throws {
-        let pair = try Pair()
+        let pair = Pair(try Self.shared.get())
         for filter in try Self.filters() {
             let found = try pair.recent { query, _ in query.filter = filter }
             #expect(found.real == found.fake, "\(filter)")
@@ -179,7 +195,7 @@ import Testing
     }
 
     @Test func answersAreKeptOnceAndTheOldestGoFirst() throws {
-        let pair = try Pair(documents: 1)
+        let pair = Pair(try Filled(documents: 1))
         func answer(_ number: Int) -> StoredAnswer {
             StoredAnswer(
                 id: "answer-\(number)", question: "Why \(number)?",

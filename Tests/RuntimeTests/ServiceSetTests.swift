@@ -30,7 +30,9 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
     ) -> ServiceSet<Item> {
         ServiceSet(
             name: "all", items: items, logger: quiet, retryMilliseconds: 1, key: \.name,
-            removed: { [journal] in journal.note("removed \($0.name)") },
+            removed: { [journal] item, next in
+                journal.note(next.map { "replaced \(item.name)\(item.value) by \($0.value)" } ?? "removed \(item.name)")
+            },
             failed: { [journal] item, error in journal.note("failed \(item.name): \(error)") },
             make: { [journal] item in
                 guard item.value >= 0 else { return nil }
@@ -69,8 +71,8 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
             set.want([Item(name: "a"), Item(name: "b", value: 1), Item(name: "c")])
             try await eventually { [journal] in journal.count("prepare c0") == 1 && journal.count("prepare b1") == 1 }
             let entries = journal.entries
-            let drained = try #require(entries.firstIndex(of: "drained b0"))
-            #expect(drained < (entries.firstIndex(of: "prepare b1") ?? 0), "two of one item never run at once")
+            let steps = ["drained b0", "replaced b0 by 1", "prepare b1"]
+            #expect(entries.filter { steps.contains($0) } == steps, "two of one item never run at once")
             set.want([Item(name: "b", value: 1)])
             try await eventually { [journal] in journal.count("removed a") == 1 && journal.count("removed c") == 1 }
             #expect(set.states == ["b": .running])
@@ -128,6 +130,47 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
         #expect(journal.entries == ["drained a"])
     }
 
+    /// One whose first service drains only when `gate` opens.
+    private func slow(_ gate: StopSignal, drainLimitSeconds: Int) -> ServiceSet<Item> {
+        ServiceSet(
+            name: "all", items: [Item(name: "a")], logger: quiet, drainLimitSeconds: drainLimitSeconds, key: \.name,
+            make: { [journal] item in
+                journal.note("make \(item.name)")
+                return ClosureService(name: item.name) { stop in
+                    await stop.wait()
+                    await gate.wait()
+                }
+            })
+    }
+
+    @Test("an item that is wanted again while it drains is started again")
+    func wantedAgain() async throws {
+        let gate = StopSignal()
+        let set = slow(gate, drainLimitSeconds: 0)
+        try await running(set) {
+            set.want([])
+            try await eventually { set.states["a"] == .stopping }
+            set.want([Item(name: "a")])
+            gate.request()
+            try await eventually { [journal] in journal.count("make a") == 2 && set.states["a"] == .running }
+        }
+    }
+
+    @Test("a stop does not wait for what settles, and nothing is started after it")
+    func stopWhileSettling() async throws {
+        let gate = StopSignal()
+        let set = slow(gate, drainLimitSeconds: 3_600)
+        let stop = StopSignal()
+        try await set.prepare(stop: stop)
+        async let end: Void = set.run(stop: stop)
+        set.want([Item(name: "b")])
+        try await eventually { set.states["a"] == .stopping }
+        stop.request()
+        gate.request()
+        try await end
+        #expect(journal.entries == ["make a"])
+    }
+
     @Test("an item without a service is no fault")
     func nothingToRun() async throws {
         let set = services([Item(name: "a", value: -1), Item(name: "b")])
@@ -163,5 +206,45 @@ private let quiet = Logger("test", sink: LogSink(format: .text, output: { _ in }
         #expect(unknown.state == .unknown && unknown.eventsBehind == nil)
         #expect(Freshness(of: [("a", late)]) == late, "one source says what it said before there were several")
         #expect(Freshness(of: []) == .notLookedAt)
+    }
+
+    @Test("a source of which nothing was ever known says nothing of the others")
+    func newSource() {
+        let (fresh, all) = (FreshnessBoard(clock: { 0 }), SourcesFreshness())
+        let absent = FreshnessBoard(clock: { 0 })
+        func look(_ doubt: String? = nil) -> IndexLook {
+            IndexLook(
+                generation: 1, indexVersion: 1, indexedAtMilliseconds: nil, places: [:], atMilliseconds: 0, doubt: doubt
+            )
+        }
+        #expect(all.current.objection(all.limits) != nil)
+        let both = SourcesFreshness(boards: [("a", fresh), ("b", absent)])
+        absent.note(look("the source topic does not exist"))
+        #expect(both.current.state == .unknown, "nothing is known of any")
+        fresh.note(look())
+        #expect(both.current.state == .fresh)
+        #expect(both.bySource.map(\.freshness.state) == [.fresh, .unknown], "each by itself is told as it is")
+        _ = both.board(of: "c")
+        #expect(both.current.state == .fresh)
+        absent.note(look())
+        absent.note(look("the source topic does not exist"))
+        #expect(both.current.state == .unknown && both.current.reason.hasPrefix("b: "), "it was there")
+    }
+
+    @Test("a source that nothing of this process fills any more is not late for that")
+    func unfollowed() {
+        let all = SourcesFreshness()
+        all.unfollow("a")
+        #expect(all.bySource.isEmpty)
+        let board = FreshnessBoard(clock: { 0 })
+        let one = SourcesFreshness(boards: [("a", board)])
+        board.follow { SourceFacts(disconnectedMilliseconds: 60_000) }
+        let look = IndexLook(
+            generation: 1, indexVersion: 1, indexedAtMilliseconds: nil, places: [:], atMilliseconds: 0)
+        board.note(look)
+        #expect(one.current.state == .late)
+        one.unfollow("a")
+        board.note(look)
+        #expect(one.current.state == .fresh)
     }
 }

@@ -141,6 +141,7 @@ enum Declarations {
         (file(source("a"), source("b", more: #""topic":"a.gold""#)), "sources[1].topic"),
         (file(source("a", more: #""gold_topic":"a""#)), "sources[0].gold_topic"),
         (file(source("a"), source("b", more: #""collection":{"name":"a"}"#)), "sources[1].collection"),
+        (file(source("a"), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)), "sources[1].collection"),
         (file(source(String(repeating: "a", count: 248))), "sources[0]"),
         (
             file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","template":"{x}"}"#)),

@@ -78,6 +78,9 @@ import Testing
         let probe = IndexLagProbe(kafka: gold.configuration, database: fixture.configuration, topic: "other")
         let look = try probe.look()
         #expect(look.eventsBehind == 0 && look.contradiction?.contains("another topic") == true)
+        let oneOfSeveral = IndexLagProbe(
+            kafka: gold.configuration, database: fixture.configuration, topic: "other", isOnlySource: { false })
+        #expect(try oneOfSeveral.look().contradiction == nil)
         try produce(9, to: 0, gold)
         let right = IndexLagProbe(kafka: gold.configuration, database: fixture.configuration, topic: Self.topic)
         #expect(try right.look().contradiction == nil && right.look().eventsBehind == 2)

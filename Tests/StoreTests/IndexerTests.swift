@@ -250,12 +250,6 @@ import Testing
         #expect(recent.documents.count == 300)
         let rows = try fixture.store.document(id: "doc-0-7", timeoutMilliseconds: limit)
         #expect(rows.map(\.collection) == ["papers", "wikimedia.recentchange"])
-        // The one knows of the other, and does not take it for a mistake.
-        let progress = ProgressStore(configuration: fixture.configuration)
-        func isOfOther(_ others: [String]) throws -> Bool {
-            try progress.progress(topic: "new", others: others, timeoutMilliseconds: limit).isOfOtherTopic
-        }
-        #expect(try isOfOther(["source"]) && !isOfOther(["source", "papers"]))
     }
 
     @Test func goldLinesAreReadStrictly() throws {

@@ -1,3 +1,4 @@
+import Files
 import JSONScan
 import Logic
 import Records
@@ -187,6 +188,42 @@ struct DeclarationReader {
     }
 
     private static func quoted(_ name: String) -> String { "\"\(shown(name))\"" }
+}
+
+// MARK: Places
+
+extension DeclarationReader {
+    /// An address or a folder.
+    private static let placeBytesMax = 4_096
+
+    /// An address of HTTP. It may hold secrets, so no message repeats it.
+    func url() -> String? {
+        guard let text = text(bytesMax: Self.placeBytesMax) else { return nil }
+        let scheme = ["http://", "https://"].first { text.hasPrefix($0) }
+        guard let scheme, let first = text.dropFirst(scheme.count).utf8.first, first != UInt8(ascii: "/"),
+            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else {
+            fault("must be an address that begins with http:// or https:// and a host, without blanks")
+            return nil
+        }
+        return text
+    }
+
+    /// A folder, made absolute. Whether it is there is asked when it is read: it may be mounted later.
+    func folder(below parent: String) -> String? {
+        guard let text = text(bytesMax: Self.placeBytesMax) else { return nil }
+        let names = text.split(separator: "/")
+        guard !names.isEmpty else {
+            fault("must be a folder of its own, not the root of the file system")
+            return nil
+        }
+        guard !names.contains("..") else {
+            fault("must not contain \"..\"; write where the folder is")
+            return nil
+        }
+        let whole = text.hasPrefix("/") ? text : parent + "/" + text
+        return Folder.withoutTrailingSlashes(whole)
+    }
 }
 
 extension DeclarationReader? {

@@ -87,7 +87,7 @@ package enum SourcesFile {
     private static func checkTogether(_ sources: [SourceDeclaration], _ faults: DeclarationFaults) {
         var names: [SourceName: Int] = [:]
         var topics: [String: String] = [:]
-        var collections: [String: Int] = [:]
+        var collections: [CollectionName: Int] = [:]
         for (number, source) in sources.enumerated() {
             let place = "sources[\(number)]"
             if let other = names.updateValue(number, forKey: source.name) {
@@ -99,12 +99,16 @@ package enum SourcesFile {
                         "\(place).\(member)", "\(other) is \(topic), too; each topic carries one source's records")
                 }
             }
-            let collection = "\(source.tenant)\u{0}\(source.collection.name)"
+            let collection = source.collection.name
             if let other = collections.updateValue(number, forKey: collection) {
+                let tenant = sources[other].tenant
                 faults.add(
                     "\(place).collection",
-                    "sources[\(other)] fills \(source.collection.name), too; ids and versions of two sources cannot be "
-                        + "compared, so each needs a collection of its own")
+                    tenant == source.tenant
+                        ? "sources[\(other)] fills \(collection), too; ids and versions of two sources cannot be compared, so "
+                            + "each needs a collection of its own"
+                        : "sources[\(other)] fills \(collection) for the tenant \(tenant); a search names collections and not "
+                            + "yet tenants, so each needs a collection's name of its own")
             }
         }
     }

@@ -19,6 +19,8 @@ package final class FreshnessBoard: Sendable {
         var waitMilliseconds: Int64 = 0
         var histories: [Int32: WaitHistory] = [:]
         var source: (@Sendable () -> SourceFacts)?
+        /// Whether any look told how fresh the index is.
+        var wasKnown = false
         /// As of the last look; its age is looked at when it is read.
         var held = Freshness.notLookedAt
     }
@@ -40,6 +42,9 @@ package final class FreshnessBoard: Sendable {
     package func follow(source: @escaping @Sendable () -> SourceFacts) {
         state.withLock { $0.source = source }
     }
+
+    /// Whether it was ever known how fresh the index is.
+    package var wasKnown: Bool { state.withLock { $0.wasKnown } }
 
     /// Takes in a look at broker and database.
     package func note(_ look: IndexLook) {
@@ -65,6 +70,7 @@ package final class FreshnessBoard: Sendable {
                 waitMilliseconds: wait, source: source)
             let (judged, reason) = facts.judge(by: limits)
             let isKnown = judged != .unknown
+            if isKnown { state.wasKnown = true }
             state.held = Freshness(
                 judged, reason: reason, eventsBehind: isKnown ? look.eventsBehind : nil,
                 waitMilliseconds: isKnown ? wait : nil, indexedAtMilliseconds: look.indexedAtMilliseconds,

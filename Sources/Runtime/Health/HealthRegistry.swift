@@ -92,6 +92,14 @@ package final class HealthRegistry: Sendable {
         }
     }
 
+    /// Changes whether this process cannot do its work without a component; does nothing where there is none of that name.
+    package func require(_ name: String, _ isRequired: Bool) {
+        entries.withLock { entries in
+            guard let place = entries.firstIndex(where: { $0.name == name }) else { return }
+            entries[place].isRequired = isRequired
+        }
+    }
+
     /// Takes a component away that is not this process' any more.
     package func remove(_ name: String) {
         entries.withLock { $0.removeAll { $0.name == name } }

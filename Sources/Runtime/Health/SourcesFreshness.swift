@@ -34,8 +34,18 @@ package final class SourcesFreshness: Sendable {
         boards.withLock { $0 }.map { ($0.source, $0.board.current) }
     }
 
-    /// All together: as bad as the worst of them.
-    package var current: Freshness { Freshness(of: bySource) }
+    /// Nothing is known any more of what fills a source's topic, since nothing of this process does. Makes no board.
+    package func unfollow(_ source: String) {
+        boards.withLock { $0.first { $0.source == source }?.board }?.follow { SourceFacts() }
+    }
+
+    /// All together: as bad as the worst of them. One of which nothing was ever known, such as a source that is new or whose topic is
+    /// not there yet, says nothing of the index that the others fill; it counts only as long as that holds for all.
+    package var current: Freshness {
+        let boards = boards.withLock { $0 }
+        let known = boards.filter(\.board.wasKnown)
+        return Freshness(of: (known.isEmpty ? boards : known).map { ($0.source, $0.board.current) })
+    }
 }
 
 extension Freshness {

@@ -22,7 +22,7 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
     package let name: String
     private let key: @Sendable (Item) -> String
     private let make: @Sendable (Item) throws -> (any Service)?
-    private let removed: @Sendable (Item) -> Void
+    private let removed: @Sendable (Item, Item?) -> Void
     private let failed: @Sendable (Item, any Error) -> Void
     private let logger: Logger
     private let drainLimitSeconds: Int
@@ -47,10 +47,11 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
     ///   - retryMilliseconds: the shortest wait before a failed service is started again.
     ///   - make: nil where there is nothing to run for an item. Called again after a failure.
     ///   - failed: called once for each failure that is waited out.
-    ///   - removed: called once the service of an item that is not wanted any more has drained.
+    ///   - removed: called once the service of an item has drained that is not wanted any more, or not so: then with what takes its
+    ///     place, before that is made.
     package init(
         name: String, items: [Item], logger: Logger, drainLimitSeconds: Int = 15, retryMilliseconds: Int = 1_000,
-        key: @escaping @Sendable (Item) -> String, removed: @escaping @Sendable (Item) -> Void = { _ in },
+        key: @escaping @Sendable (Item) -> String, removed: @escaping @Sendable (Item, Item?) -> Void = { _, _ in },
         failed: @escaping @Sendable (Item, any Error) -> Void = { _, _ in },
         make: @escaping @Sendable (Item) throws -> (any Service)?
     ) {
@@ -110,7 +111,7 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
         defer { stopped.cancel() }
         for await _ in bell.stream {
             if stop.isRequested { break }
-            do { try await settle() } catch {
+            do { try await settle(stop) } catch {
                 await drain()
                 throw error
             }
@@ -131,8 +132,8 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
         return (items, sorted)
     }
 
-    /// Brings what runs to what is wanted.
-    private func settle() async throws {
+    /// Brings what runs to what is wanted; starts nothing once a stop is requested.
+    private func settle(_ stop: StopSignal) async throws {
         let (items, sorted) = wanted
         let (children, isAsStarted) = table.withLock { ($0.children, $0.isAsStarted) }
         if isAsStarted, sorted.count == 1, let child = children[key(sorted[0])], child.item == sorted[0],
@@ -140,11 +141,13 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
         {
             throw error
         }
-        let leaving = children.filter { name, child in items[name] != child.item }
+        // One that drains is not taken back: where it is wanted again, it is started again.
+        let leaving = children.filter { name, child in items[name] != child.item || child.isLeaving }
         for child in leaving.values { child.leave() }
         let deadline = Monotonic.milliseconds() + Int64(drainLimitSeconds) * 1_000
         for (name, child) in leaving.sorted(by: { $0.key < $1.key }) {
-            _ = await child.finished.pause(milliseconds: Int(max(0, deadline - Monotonic.milliseconds())))
+            await child.drained(orUntil: stop, milliseconds: Int(max(0, deadline - Monotonic.milliseconds())))
+            if stop.isRequested { return }
             guard child.finished.isRequested else {
                 logger.warning("\(name) has not drained in time; it is waited for", ["limit_s": "\(drainLimitSeconds)"])
                 continue
@@ -153,9 +156,9 @@ package final class ServiceSet<Item: Sendable & Equatable>: Service {
                 table.children[name] = nil
                 table.backoffs[name] = nil
             }
-            if items[name] == nil { removed(child.item) }
+            removed(child.item, items[name])
         }
-        for item in sorted { try? startAgain(item) }
+        for item in sorted where !stop.isRequested { try? startAgain(item) }
     }
 
     /// Starts what is wanted and does not run, unless it failed and its wait is not over.
@@ -254,6 +257,17 @@ private final class Child<Item: Sendable & Equatable>: Sendable {
             if facts.state == .running || facts.state == .starting { facts.state = .stopping }
         }
         stop.request()
+    }
+
+    /// Waits until it has finished, for as long as that may take and nobody stops the whole.
+    func drained(orUntil stop: StopSignal, milliseconds: Int) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [finished] in await finished.wait() }
+            group.addTask { await stop.wait() }
+            group.addTask { try? await Task.sleep(for: .milliseconds(milliseconds)) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     func fail(_ error: any Error) {

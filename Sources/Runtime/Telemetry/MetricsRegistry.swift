@@ -107,6 +107,12 @@ package final class MetricsRegistry: Sendable {
         }
     }
 
+    /// Takes the one series away that has just these labels.
+    package func remove(_ name: String, exactly labels: [(String, String)]) {
+        let text = LabelText(labels).text
+        families.withLock { _ = $0[name]?.children.removeValue(forKey: text) }
+    }
+
     /// What all counters of one name have counted, whatever their labels; 0 where there are none.
     package func total(of name: String) -> Int {
         families.withLock { families in

@@ -16,7 +16,7 @@ import Synchronization
 package final class IndexLagProbe: Sendable {
     private let kafka: KafkaConfiguration
     private let topic: String
-    private let otherTopics: @Sendable () -> [String]
+    private let isOnlySource: @Sendable () -> Bool
     private let state: Mutex<State>
     private let ends: EmptyEnds
 
@@ -33,19 +33,19 @@ package final class IndexLagProbe: Sendable {
     /// - Parameters:
     ///   - database: of a migrated database.
     ///   - topic: of raw events.
-    ///   - otherTopics: those of other sources, which the same index may be made from.
+    ///   - isOnlySource: whether the index is made from this topic alone. Else what another one left in it is no surprise.
     ///   - stillMilliseconds: how long nothing moves before a log's end is examined.
     ///   - examine: finds out up to where a log holds nothing to read from an offset on; nil where it holds something, or
     ///     where that cannot be told. Called on a thread of its own.
     package init(
         kafka: KafkaConfiguration, database: PostgresConfiguration, topic: String,
-        otherTopics: @escaping @Sendable () -> [String] = { [] },
+        isOnlySource: @escaping @Sendable () -> Bool = { true },
         stillMilliseconds: Int64 = 2_000,
         examine: (@Sendable (TopicPartition, Int64) -> Int64?)? = nil
     ) {
         self.kafka = kafka
         self.topic = topic
-        self.otherTopics = otherTopics
+        self.isOnlySource = isOnlySource
         state = Mutex(State(store: ProgressStore(configuration: database)))
         ends = EmptyEnds(
             topic: topic, stillMilliseconds: stillMilliseconds, examine: examine ?? EmptyEnds.examination(kafka))
@@ -59,7 +59,7 @@ package final class IndexLagProbe: Sendable {
         var look = try state.withLock { state in
             // Checkpoints first: what is indexed meanwhile then only makes the lag seem larger than it is.
             let progress = try state.store.progress(
-                topic: topic, others: otherTopics(), timeoutMilliseconds: Self.answerMilliseconds)
+                topic: topic, timeoutMilliseconds: Self.answerMilliseconds)
             let admin = try state.admin ?? KafkaAdmin(kafka, requestMilliseconds: Self.requestMilliseconds)
             state.admin = nil
             let found = try listed(admin)
@@ -101,7 +101,7 @@ package final class IndexLagProbe: Sendable {
         if let missing = progress.nextOffsets.keys.filter({ !found.contains($0) }).min() {
             return "the index was made from topic partition \(missing) too, which the source topic does not have"
         }
-        if progress.nextOffsets.isEmpty, progress.isOfOtherTopic {
+        if progress.nextOffsets.isEmpty, progress.isOfOtherTopic, isOnlySource() {
             return "the index was made from another topic than KAFKA_TOPIC says"
         }
         return nil

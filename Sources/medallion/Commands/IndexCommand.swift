@@ -20,7 +20,7 @@ struct IndexCommand: Command {
         let platform = Platform(context: context)
         try platform.checkModelSettings()
         let health = HealthRegistry()
-        let declarations = try Declarations(platform) { [source] in try $0.only(source, else: "") }
+        let declarations = try Declarations(platform) { [source] in try $0.only(source, isStart: $1) }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)
         platform.registerDatabase(in: health)

@@ -23,9 +23,10 @@ struct ProducerCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         let health = HealthRegistry()
-        let declarations = try Declarations(platform) { [url, source] declared in
-            try declared.following(url).only(
-                source, where: { $0.connector != .none }, else: "with a connector")
+        let declarations = try Declarations(platform) { [url, source] declared, isStart in
+            try declared.only(
+                source, where: { $0.connector != .none }, else: "with a connector", isStart: isStart
+            ).following(url, isStart: isStart)
         }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)

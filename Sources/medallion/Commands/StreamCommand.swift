@@ -19,7 +19,7 @@ struct StreamCommand: Command {
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
         let health = HealthRegistry()
-        let declarations = try Declarations(platform) { [source] in try $0.only(source, else: "") }
+        let declarations = try Declarations(platform) { [source] in try $0.only(source, isStart: $1) }
         // A wrong setting ends the start before anything runs.
         for source in declarations.current.sources { _ = try platform.streamOptions(source) }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)

@@ -18,7 +18,7 @@ struct UpCommand: Command {
 
     func run(_ context: Context) async throws {
         let platform = Platform(context: context)
-        let declarations = try Declarations(platform) { [url] in try $0.following(url) }
+        let declarations = try Declarations(platform) { [url] in try $0.following(url, isStart: $1) }
         let pipeline = Pipeline(platform: platform, declarations: declarations, source: .live)
         try await context.run(try pipeline.services(), drainLimitSeconds: 40)
     }

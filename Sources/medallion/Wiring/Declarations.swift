@@ -14,7 +14,7 @@ final class Declarations: Service {
     let name = "declarations"
     private let platform: Platform
     /// What this run makes of what is declared, such as one source alone.
-    private let choose: @Sendable (DeclaredSources) throws -> DeclaredSources
+    private let choose: @Sendable (DeclaredSources, _ isStart: Bool) throws -> DeclaredSources
     private let state: Mutex<State>
     private let bell: (stream: AsyncStream<Void>, ring: AsyncStream<Void>.Continuation)
     private let reloads: Counter
@@ -30,15 +30,18 @@ final class Declarations: Service {
 
     /// Reads the declarations for the first time. From now on SIGHUP does not end this process.
     ///
-    /// - Parameter choose: what this run makes of what is declared.
+    /// - Parameter choose: what this run makes of what is declared, told whether that is read for the first time.
     /// - Throws: as ``DeclaredSources/read(_:file:)``, and what `choose` throws.
     init(
-        _ platform: Platform, choose: @escaping @Sendable (DeclaredSources) throws -> DeclaredSources = { $0 }
+        _ platform: Platform,
+        choose: @escaping @Sendable (DeclaredSources, _ isStart: Bool) throws -> DeclaredSources = { declared, _ in
+            declared
+        }
     ) throws {
         ReloadRequests.catchSignal()
         self.platform = platform
         self.choose = choose
-        let first = try choose(DeclaredSources.read(platform.settings))
+        let first = try choose(DeclaredSources.read(platform.settings), true)
         state = Mutex(State(current: first))
         let (stream, ring) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         bell = (stream, ring)
@@ -85,7 +88,7 @@ final class Declarations: Service {
         for await _ in bell.stream {
             do {
                 let next = try await lane.run { [self] in
-                    let next = try choose(DeclaredSources.read(platform.settings))
+                    let next = try choose(DeclaredSources.read(platform.settings), false)
                     try Self.check(next, after: current)
                     return next
                 }
@@ -124,11 +127,18 @@ final class Declarations: Service {
     }
 
     /// What a reload may not change: lake, offsets and index of a source hang on its topics, its tenant and its collection.
+    /// So it is for a source of another name on a topic that runs. And a file that is gone may be in the midst of being replaced.
     static func check(_ next: DeclaredSources, after old: DeclaredSources) throws {
+        if let file = old.file, !next.isFile {
+            throw Failure(
+                "\(file) is gone; put it back, or restart to go back to the source of the environment", code: .usage)
+        }
         let known = Dictionary(old.sources.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let onTopic = Dictionary(old.sources.map { ($0.topic, $0) }, uniquingKeysWith: { first, _ in first })
         var faults: [DeclarationFault] = []
         for (number, source) in next.sources.enumerated() {
-            guard let before = known[source.name] else { continue }
+            guard let before = known[source.name] ?? onTopic[source.topic] else { continue }
+            let isKnown = before.name == source.name
             let members = [
                 ("topic", before.topic, source.topic), ("gold_topic", before.goldTopic, source.goldTopic),
                 ("tenant", before.tenant.text, source.tenant.text),
@@ -139,7 +149,10 @@ final class Declarations: Service {
                     DeclarationFault(
                         place: "sources[\(number)].\(member)",
                         reason:
-                            "is \(new), but \(source.name) runs with \(old); give the source another name, or restart"))
+                            isKnown
+                            ? "is \(new), but \(source.name) runs with \(old); give the source another name and another "
+                                + "topic, or restart"
+                            : "is \(new), but the topic \(source.topic) runs with \(old); keep that, or restart"))
             }
         }
         guard faults.isEmpty else { throw DeclarationError(file: next.file ?? "the environment", faults: faults) }

@@ -54,12 +54,14 @@ struct DeclaredSources: Sendable, Equatable {
 
     /// One of them alone, or those that a test lets pass.
     ///
-    /// - Throws: ``Failure`` (64) where none is left.
-    func only(_ name: String?, where isWanted: (SourceDeclaration) -> Bool = { _ in true }, else words: String) throws
-        -> DeclaredSources
-    {
+    /// - Parameter isStart: while a process runs, the last one may go: another may come.
+    /// - Throws: ``Failure`` (64) where none is left at the start.
+    func only(
+        _ name: String?, where isWanted: (SourceDeclaration) -> Bool = { _ in true }, else words: String = "",
+        isStart: Bool
+    ) throws -> DeclaredSources {
         let chosen = sources.filter { (name == nil || $0.name.text == name) && isWanted($0) }
-        guard chosen.isEmpty else { return DeclaredSources(file: file, sources: chosen) }
+        guard chosen.isEmpty, isStart else { return DeclaredSources(file: file, sources: chosen) }
         let place = file ?? "the environment"
         throw Failure(
             name.map { "no source \($0) \(words) is declared in \(place); see medallion sources ls" }
@@ -68,16 +70,22 @@ struct DeclaredSources: Sendable, Equatable {
 
     /// With another address for the event stream.
     ///
-    /// - Throws: ``Failure`` (64) where no source follows one.
-    func following(_ url: SecretURL?) throws -> DeclaredSources {
+    /// - Parameter isStart: while a process runs, the source that follows it may go.
+    /// - Throws: ``Failure`` (64) where several sources follow one, or none does at the start.
+    func following(_ url: SecretURL?, isStart: Bool) throws -> DeclaredSources {
         guard let url else { return self }
-        var hasStream = false
+        var streams: [String] = []
         let changed = sources.map { source in
             guard case .serverSentEvents = source.connector else { return source }
-            hasStream = true
+            streams.append(source.name.text)
             return source.with(.serverSentEvents(ServerSentEventsDeclaration(url: url)))
         }
-        guard hasStream else {
+        guard streams.count < 2 else {
+            throw Failure(
+                "--url: one address cannot stand for those of \(streams.joined(separator: ", ")); write them in "
+                    + "\(file ?? "the environment")", code: .usage)
+        }
+        guard !streams.isEmpty || !isStart else {
             throw Failure("--url: no source in \(file ?? "the environment") has the connector sse", code: .usage)
         }
         return DeclaredSources(file: file, sources: changed)

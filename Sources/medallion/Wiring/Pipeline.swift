@@ -39,7 +39,10 @@ struct Pipeline {
                 return ServerSentEventsDeclaration(
                     url: SecretURL("http://127.0.0.1:\(simulator.port ?? 0)\(Simulator.path)"))
             },
-            removed: { monitor.forget($0) },
+            removed: { name in
+                monitor.forget(name)
+                freshness.unfollow(name)
+            },
             started: { name, service, watch in
                 monitor.follow(name, service)
                 freshness.board(of: name).follow { watch.facts }

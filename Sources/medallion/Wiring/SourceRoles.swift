@@ -19,6 +19,9 @@ struct SourceRoles: Sendable {
     /// Whether this process is there for nothing else.
     let isRequired: Bool
 
+    /// Whether this process cannot do its work without a source's part: one of several that fails leaves it the others.
+    private var isNeeded: Bool { isRequired && declarations.current.sources.count == 1 }
+
     /// A source as one role knows it: the role's service is touched only where this changed.
     private struct Part<Value: Sendable & Equatable>: Sendable, Equatable {
         let name: String
@@ -28,15 +31,18 @@ struct SourceRoles: Sendable {
 
         /// The component of `/health`.
         func component(_ role: String) -> String { isDeclared ? "\(role) \(name)" : role }
+
+        /// The labels of its metrics, where those of the environment's source have none.
+        var labels: [(String, String)] { isDeclared ? [("source", name)] : [] }
     }
 
     private func set<Value: Sendable & Equatable>(
         _ role: String, named name: String, components: [String],
         part: @escaping @Sendable (SourceDeclaration) -> Value?,
-        removed: @escaping @Sendable (String) -> Void = { _ in },
+        removed: @escaping @Sendable (Part<Value>, _ next: Part<Value>?) -> Void = { _, _ in },
         make: @escaping @Sendable (Part<Value>) throws -> (any Service)?
     ) -> any Service {
-        let (metrics, health, isRequired) = (platform.context.metrics, health, isRequired)
+        let (metrics, health) = (platform.context.metrics, health)
         let parts: @Sendable (DeclaredSources) -> [Part<Value>] = { declared in
             declared.sources.compactMap { source in
                 part(source).map { Part(name: source.name.text, isDeclared: declared.isFile, value: $0) }
@@ -50,27 +56,37 @@ struct SourceRoles: Sendable {
         }
         let first = parts(declarations.current)
         for item in first {
-            for component in components { health.expect(item.component(component), isRequired: isRequired) }
+            for component in components { health.expect(item.component(component), isRequired: isNeeded) }
         }
         let services = ServiceSet<Part<Value>>(
             name: name, items: first, logger: platform.context.logger, key: { "\(role) \($0.name)" },
-            removed: { item in
-                for component in components { health.remove(item.component(component)) }
+            removed: { [self] item, next in
+                // A changed one keeps its components until its successor has its own; a file gives them other names.
+                for component in components where item.component(component) != next?.component(component) {
+                    health.remove(item.component(component))
+                    if let next { health.expect(next.component(component), isRequired: isNeeded) }
+                }
                 metrics.remove("medallion_source_failed", labels: [("role", role), ("source", item.name)])
-                removed(item.name)
+                removed(item, next)
             },
-            failed: { item, error in
+            failed: { [self] item, error in
                 failed(item.name).set(1)
                 let report = HealthReport(.failed, "it failed and is tried again: \(error)")
                 for component in components {
-                    health.register(item.component(component), isRequired: isRequired) { report }
+                    health.register(item.component(component), isRequired: isNeeded) { report }
                 }
             },
             make: { item in
                 failed(item.name).set(0)
                 return try make(item)
             })
-        declarations.follow { services.want(parts($0)) }
+        declarations.follow { [self] declared in
+            let wanted = parts(declared)
+            for item in wanted {
+                for component in components { health.require(item.component(component), isNeeded) }
+            }
+            services.want(wanted)
+        }
         return services
     }
 
@@ -89,15 +105,12 @@ struct SourceRoles: Sendable {
         set(
             "source", named: "sources", components: ["source", "delivery"],
             part: { source in source.connector == .none ? nil : source },
-            removed: { [platform] name in
-                let metrics = platform.context.metrics
-                for family in ["connected", "lag_seconds", "events_in_flight"] {
-                    metrics.remove("medallion_producer_\(family)", labels: [("source", name)])
-                }
-                metrics.remove("medallion_source_reading", labels: [("source", name)])
-                removed(name)
+            removed: { [self] item, _ in
+                clear(item)
+                removed(item.name)
             },
-            make: { [platform, health, isRequired] item in
+            make: { [self] item in
+                clear(item)
                 var source = item.value
                 if case .serverSentEvents = source.connector, let address = address() {
                     source = source.with(.serverSentEvents(address))
@@ -109,21 +122,34 @@ struct SourceRoles: Sendable {
                 guard let service else { return nil }
                 let watch = ProducerWatch(service)
                 watch.register(
-                    item.isDeclared ? " \(item.name)" : "", in: health, isRequired: isRequired)
+                    item.isDeclared ? " \(item.name)" : "", in: health, isRequired: isNeeded)
                 started(item.name, service, watch)
                 return service
             })
     }
 
+    /// Takes away what a connector has set: one of another kind would not set it anew.
+    private func clear(_ item: Part<SourceDeclaration>) {
+        let metrics = platform.context.metrics
+        for family in ["connected", "lag_seconds", "events_in_flight"] {
+            metrics.remove("medallion_producer_\(family)", exactly: item.labels)
+        }
+        metrics.remove("medallion_source_reading", exactly: [("source", item.name)])
+    }
+
     /// The stream jobs. A change of the connector alone does not touch them.
     func streamJobs() -> any Service {
-        set("stream", named: "streams", components: ["stream"], part: { $0.with(.none) }) {
-            [platform, health, isRequired] item in
+        set(
+            "stream", named: "streams", components: ["stream"], part: { $0.with(.none) },
+            removed: { [platform] item, _ in
+                platform.context.metrics.remove("medallion_stream_topic_partitions", exactly: [("source", item.name)])
+            }
+        ) { [self] item in
             DeferredService(name: item.component("stream")) {
                 let job = StreamJob(
                     options: try platform.streamOptions(item.value), registry: platform.context.metrics,
                     logger: platform.context.logger.scoped(item.component("stream")))
-                platform.register(job, as: item.component("stream"), in: health, isRequired: isRequired)
+                platform.register(job, as: item.component("stream"), in: health, isRequired: isNeeded)
                 return job
             }
         }
@@ -143,7 +169,7 @@ struct SourceRoles: Sendable {
     /// The indexers, made once database and model are there.
     func indexers() -> any Service {
         set("indexer", named: "indexers", components: ["indexer"], part: { Gold($0) }) {
-            [platform, health, isRequired] item in
+            [self] item in
             DeferredService(name: item.component("indexer")) {
                 let settings = platform.settings
                 var configuration = IndexerConfiguration(
@@ -159,7 +185,7 @@ struct SourceRoles: Sendable {
                     configuration: configuration, embedder: try platform.embedder(),
                     metrics: platform.context.metrics,
                     logger: platform.context.logger.scoped(item.component("indexer")))
-                platform.register(indexer, as: item.component("indexer"), in: health, isRequired: isRequired)
+                platform.register(indexer, as: item.component("indexer"), in: health, isRequired: isNeeded)
                 return indexer
             }
         }
@@ -169,7 +195,7 @@ struct SourceRoles: Sendable {
     func freshness(_ boards: SourcesFreshness) -> any Service {
         set(
             "freshness", named: "freshness of sources", components: [], part: { $0.topic },
-            removed: { boards.forget($0) }
+            removed: { item, next in if next == nil { boards.forget(item.name) } }
         ) { [platform, declarations] item in
             let probe = Mutex<IndexLagProbe?>(nil)
             return FreshnessWatch(
@@ -182,10 +208,7 @@ struct SourceRoles: Sendable {
                         try probe
                         ?? IndexLagProbe(
                             kafka: platform.kafka("freshness"), database: platform.database("freshness"),
-                            topic: item.value,
-                            otherTopics: {
-                                declarations.current.sources.map(\.topic).filter { $0 != item.value }
-                            })
+                            topic: item.value, isOnlySource: { !declarations.current.isFile })
                     probe = known
                     return known
                 }

@@ -1,8 +1,8 @@
 package import Bytes
 package import Logic
 
-/// What fills a source's topic: a closed set. A new connector is a case here, in ``Kind`` and in both switches, and has a file of its own
-/// beside this one.
+/// What fills a source's topic: a closed set. A new connector is a case here and in ``Kind``, with a line in the switch of each of ``kind``,
+/// ``members`` and ``read(_:folder:)``, and has a file of its own beside this one.
 package enum ConnectorDeclaration: Sendable, Equatable {
     case serverSentEvents(ServerSentEventsDeclaration)
     case files(FilesDeclaration)

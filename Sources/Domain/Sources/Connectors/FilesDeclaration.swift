@@ -22,7 +22,6 @@ package struct FilesDeclaration: ConnectorMembers {
         // A record of one mebibyte is the largest that logic takes.
         package static let lineBytes: ClosedRange<Int64> = 1_024...1_048_576
         package static let files: ClosedRange<Int64> = 1...200_000
-        package static let folderBytesMax = 4_096
     }
 
     package init(
@@ -83,23 +82,5 @@ package struct FilesDeclaration: ConnectorMembers {
                     place: "folder", reason: "cannot be read: \(error); make the folder, or correct the path")
             ]
         }
-    }
-}
-
-extension DeclarationReader {
-    /// A folder, made absolute. Whether it is there is asked when it is read: it may be mounted later.
-    fileprivate func folder(below parent: String) -> String? {
-        guard let text = text(bytesMax: FilesDeclaration.Bounds.folderBytesMax) else { return nil }
-        let names = text.split(separator: "/")
-        guard !names.isEmpty else {
-            fault("must be a folder of its own, not the root of the file system")
-            return nil
-        }
-        guard !names.contains("..") else {
-            fault("must not contain \"..\"; write where the folder is")
-            return nil
-        }
-        let whole = text.hasPrefix("/") ? text : parent + "/" + text
-        return Folder.withoutTrailingSlashes(whole)
     }
 }

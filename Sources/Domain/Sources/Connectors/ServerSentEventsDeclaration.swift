@@ -27,19 +27,3 @@ package struct ServerSentEventsDeclaration: ConnectorMembers {
             + "fill the topic and use the connector \"none\""
     }
 }
-
-extension DeclarationReader {
-    /// An address of an event stream.
-    fileprivate func url() -> String? {
-        guard let text = text(bytesMax: 4_096) else { return nil }
-        let scheme = ["http://", "https://"].first { text.hasPrefix($0) }
-        guard let scheme, let first = text.dropFirst(scheme.count).utf8.first, first != UInt8(ascii: "/"),
-            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
-        else {
-            // Not repeated: there may be a secret in it.
-            fault("must be an address that begins with http:// or https:// and a host, without blanks")
-            return nil
-        }
-        return text
-    }
-}

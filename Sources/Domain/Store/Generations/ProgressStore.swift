@@ -10,7 +10,7 @@ package struct IndexProgress: Sendable, Equatable {
     package var indexedAtMilliseconds: Int64?
     /// Next source offsets by topic partition.
     package var nextOffsets: [Int32: Int64]
-    /// Whether the generation has checkpoints of a topic that is no source's.
+    /// Whether the generation has checkpoints of another topic.
     package var isOfOtherTopic: Bool
 }
 
@@ -26,13 +26,11 @@ package final class ProgressStore {
     }
 
     /// One snapshot of the active generation's checkpoints in a topic.
-    ///
-    /// - Parameter others: topics of other sources, whose checkpoints are no surprise.
     package func progress(
-        topic: String, others: [String] = [], timeoutMilliseconds: Int
+        topic: String, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexProgress {
         let rows = try connection.run(
-            ReadProgress(topic: topic, others: others), timeoutMilliseconds: timeoutMilliseconds)
+            ReadProgress(topic: topic), timeoutMilliseconds: timeoutMilliseconds)
         guard let first = rows.first else {
             throw IndexError(.schema, "there is no active generation", hint: "run `medallion migrate`")
         }
@@ -61,17 +59,15 @@ struct ReadProgress: PostgresStatement {
     static let sql = """
         SELECT a.generation, coalesce((SELECT max(version) FROM index_versions), 0), l.indexed_at, c.partition::bigint,
             c.next_offset, EXISTS (
-                SELECT FROM index_checkpoints o WHERE o.generation = a.generation AND o.topic <> $1 AND o.topic <> ALL ($2))
+                SELECT FROM index_checkpoints o WHERE o.generation = a.generation AND o.topic <> $1)
         FROM active_generation a
         LEFT JOIN live_progress l ON l.generation = a.generation
         LEFT JOIN index_checkpoints c ON c.generation = a.generation AND c.topic = $1
         """
-    static let parameterTypes: [PostgresType] = [.text, .textArray]
+    static let parameterTypes: [PostgresType] = [.text]
     let topic: String
-    let others: [String]
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(IndexText.clean(topic))
-        parameters.append(others.map { IndexText.clean($0) })
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         Row(
