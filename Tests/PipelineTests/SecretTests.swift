@@ -20,7 +20,8 @@ extension PipelineTests {
             router.on(
                 .get, "/x",
                 stream: { request, writer in
-                    let number = served.next()
+                    // Who asks for it is always refused; all others get one trick after the other.
+                    let number = request.rawTarget.contains("refuse") ? 1 : served.next()
                     let target = "http://me:\(Self.password)@127.0.0.1\(request.rawTarget)"
                     switch number % 6 {
                     case 0:
@@ -77,7 +78,9 @@ extension PipelineTests {
                 check(try deployment.command(["doctor", "--only", "source,api,settings"]), "doctor")
                 check(try deployment.command(["settings"]), "settings")
                 check(
-                    try deployment.refusal(["record", url, "--output", deployment.file("r.sse"), "--seconds", "1"]),
+                    try deployment.refusal([
+                        "record", url + "&refuse=1", "--output", deployment.file("r.sse"), "--seconds", "1",
+                    ]),
                     "record")
                 for arguments in [["producer", "--url"], ["up", "--url"]] {
                     check(try deployment.refusal(arguments + ["ftp" + url.dropFirst(4)]), "\(arguments)")
