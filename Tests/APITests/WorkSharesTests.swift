@@ -126,9 +126,9 @@ import Testing
         let fixture = APIFixture(access: access, readKeys: keys.read)
         fixture.api.access.use(.init(keys.read()))
         fixture.fill()
-        fixture.index.state.withLock { $0.filteredDelayMilliseconds = 200 }
+        fixture.index.state.withLock { $0.filteredDelayMilliseconds = 120 }
         let statuses = Mutex<[Int]>([])
-        // 15 ms of filtered searches a second, and each takes 200.
+        // 15 ms of filtered searches a second, and each takes 120.
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<16 {
                 group.addTask { @Sendable in
