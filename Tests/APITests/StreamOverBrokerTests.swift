@@ -138,23 +138,27 @@ import Testing
         #expect(SeenFrame.parse(second.body).allSatisfy { $0.name == "event" })
         // A source goes while the client listens.
         hubs[1].follow([papers])
-        try publish(30..<31)
-        // What is on its way already is of both; so more are published until the change has come through.
-        func ofPapersAlone() -> Bool {
-            SeenFrame.parse(second.body).dropFirst(24).contains { StreamID(text: $0.id)?.vector.topics == ["papers"] }
-        }
-        var next: Int64 = 31
+        try await waitForChange(from: 30, until: ["papers"], in: second, publish)
+        stop.request()
+        for task in running { await task.value }
+        let added = SeenFrame.parse(second.body).dropFirst(24)
+        #expect(added.allSatisfy { $0.name == "event" })
+    }
+
+    /// Publishes one offset after the other until an event behind the first 24 has an id of these topics alone: what is on its
+    /// way when a source goes is still of all.
+    private func waitForChange(
+        from first: Int64, until topics: [String], in reader: StreamReader, _ publish: (Range<Int64>) throws -> Void
+    ) async throws {
+        var next = first
         try await eventually {
-            if ofPapersAlone() { return true }
+            let added = SeenFrame.parse(reader.body).dropFirst(24)
+            if added.contains(where: { StreamID(text: $0.id)?.vector.topics == topics }) { return true }
             try publish(next..<next + 1)
             next += 1
             try await Task.sleep(for: .milliseconds(50))
             return false
         }
-        stop.request()
-        for task in running { await task.value }
-        let added = SeenFrame.parse(second.body).dropFirst(24)
-        #expect(added.allSatisfy { $0.name == "event" })
     }
 
     private let fresh: Set = ["doc-0-40", "doc-0-41", "doc-1-40", "doc-1-41"]
