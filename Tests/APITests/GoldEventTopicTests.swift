@@ -59,6 +59,19 @@ extension TopicItem {
         return events
     }
 
+    /// A line says itself whether it takes its document away; an attribute of that name says nothing.
+    @Test func aDeletionIsRead() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        for (offset, operation) in [#""operation":"put","#, #""operation":"delete","#, ""].enumerated() {
+            let line = GoldTopicFixture.line(Int64(offset), partition: 0, text: "t")
+                .replacing(#""attributes":{}"#, with: operation + #""attributes":{"operation":"delete"}"#)
+            try gold.document(Int64(offset), line: line)
+        }
+        try gold.marker(0, 3)
+        gold.flush()
+        #expect(try await read(gold, from: OffsetVector([0: 0])).map(\.isDeletion) == [false, true, false])
+    }
+
     /// Retention took the beginning: a client that was there is told, one that was further is not.
     @Test func whatRetentionTookIsAGap() async throws {
         let gold = try GoldTopicFixture(partitions: 3)

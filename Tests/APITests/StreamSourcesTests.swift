@@ -313,11 +313,4 @@ import Testing
         #expect(try made(line) == wanted)
         #expect((try? JSONValue.parse(Array(wanted.utf8))) != nil)
     }
-
-    @Test func aDeletionSaysSo() {
-        func isDeletion(_ line: String) -> Bool { Array(line.utf8).withUnsafeBytes(EventLine.isDeletion) }
-        #expect(isDeletion(#"{"doc_id":"a","operation":"delete"}"#))
-        #expect(!isDeletion(#"{"doc_id":"a","operation":"put"}"#) && !isDeletion(#"{"doc_id":"a"}"#))
-        #expect(!isDeletion(#"{"attributes":{"operation":"delete"}}"#))
-    }
 }

@@ -11,10 +11,9 @@ extension GenerationLog {
     ///   something of another kind.
     package func adopt(_ topic: String, _ logic: TopicLogic) throws(LakeError) -> LakeGeneration {
         let active = try createFirst(.byTopic([topic: logic]))
-        // Most starts find what is there already, and need no lock.
+        // At most starts the topic is known already, and no lock is needed.
         let fed = try read().filter(\.isFed)
-        let needsHeld = fed.contains { $0.logic.isFormer }
-        let heldNow = needsHeld ? try heldTopics() : []
+        let heldNow = fed.contains { $0.logic.isFormer } ? try heldTopics() : []
         if let known = active.logic.known(topic, held: heldNow), known.kind == logic.kind,
             fed.allSatisfy({ $0.logic.known(topic, held: heldNow) != nil })
         {

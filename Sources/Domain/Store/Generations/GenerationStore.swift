@@ -37,8 +37,8 @@ package struct GenerationDifference: Sendable, Equatable {
 /// Generations: making, filling, promoting.
 ///
 /// A replay goes: ``create(parent:logicVersion:note:timeoutMilliseconds:)``; announce it to the stream job, which fixes
-/// the handover; ``copyParentRows(child:parent:outside:handover:timeoutMilliseconds:)``; write the range's documents by
-/// ``IndexWriter``; ``finish(generation:handover:timeoutMilliseconds:)``; ``promote(_:timeoutMilliseconds:)``. Confined to
+/// the handover; write the range's documents by ``IndexWriter``;
+/// ``copyParentRows(child:parent:outside:handover:timeoutMilliseconds:)``; ``finish(generation:handover:timeoutMilliseconds:)``; ``promote(_:timeoutMilliseconds:)``. Confined to
 /// one thread, and blocking, as its connection is.
 package final class GenerationStore {
     private let connection: LazyConnection
@@ -103,8 +103,8 @@ package final class GenerationStore {
         return copied
     }
 
-    /// Leaves one content of each document visible. Replay, copy and indexer write a child at once, and none sees what the others
-    /// have not committed yet; whoever writes behind the copy sees all of it.
+    /// Leaves one content of each document visible. The replay, the copy and the indexer write a child at the same time, and none
+    /// of them sees what the others have not committed yet. Every write after the copy does.
     private func hideReplaced(in child: Int64, timeoutMilliseconds: Int) throws(IndexError) {
         while true {
             let documents = try connection.run(

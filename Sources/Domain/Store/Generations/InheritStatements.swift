@@ -1,6 +1,28 @@
 import Postgres
 import Records
 
+/// What the statements that copy from a parent share: their parameters are those of ``CopyParentRows``.
+private enum Inheritance {
+    /// Joins each row of a table to the handover of its topic partition, as `h`.
+    static func handovers(of table: String) -> String {
+        """
+        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
+            ON h.topic = \(table).source_topic AND h.partition = \(table).source_partition
+        """
+    }
+
+    /// Whether a row's record lies in a range that the replay writes anew.
+    static func isReplayed(_ table: String) -> String {
+        """
+        EXISTS (
+            SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
+                AS r(topic, partition, start_offset, end_offset)
+            WHERE r.topic = \(table).source_topic AND r.partition = \(table).source_partition
+                AND \(table).source_offset >= r.start_offset AND \(table).source_offset < r.end_offset)
+        """
+    }
+}
+
 /// Shows a child all that its parent shows below the handover, but for the ranges that a replay writes anew.
 struct CopyParentRows: PostgresStatement {
     static let name = "copy_parent_rows"
@@ -10,14 +32,9 @@ struct CopyParentRows: PostgresStatement {
         SELECT $1, g.passage_id, g.version, g.logic_version, g.lineage, g.source_topic, g.source_partition,
             g.source_offset, g.from_version
         FROM generation_passages g
-        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
-            ON h.topic = g.source_topic AND h.partition = g.source_partition
+        \(Inheritance.handovers(of: "g"))
         WHERE g.generation = $2 AND g.to_version IS NULL AND g.source_offset < h.next_offset
-            AND NOT EXISTS (
-                SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
-                    AS r(topic, partition, start_offset, end_offset)
-                WHERE r.topic = g.source_topic AND r.partition = g.source_partition
-                    AND g.source_offset >= r.start_offset AND g.source_offset < r.end_offset)
+            AND NOT \(Inheritance.isReplayed("g"))
         ON CONFLICT DO NOTHING
         """
     static let parameterTypes: [PostgresType] = [
@@ -51,14 +68,9 @@ struct CopyParentRefusals: PostgresStatement {
         SELECT $1, d.source_topic, d.source_partition, d.source_offset, d.doc_id, d.code, d.reason, d.gold_line,
             d.refused_at
         FROM refused_documents d
-        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
-            ON h.topic = d.source_topic AND h.partition = d.source_partition
+        \(Inheritance.handovers(of: "d"))
         WHERE d.generation = $2 AND d.source_offset < h.next_offset
-            AND NOT EXISTS (
-                SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
-                    AS r(topic, partition, start_offset, end_offset)
-                WHERE r.topic = d.source_topic AND r.partition = d.source_partition
-                    AND d.source_offset >= r.start_offset AND d.source_offset < r.end_offset)
+            AND NOT \(Inheritance.isReplayed("d"))
         ON CONFLICT DO NOTHING
         """
     static let parameterTypes = CopyParentRows.parameterTypes
@@ -76,14 +88,9 @@ struct CopyParentDeletions: PostgresStatement {
         SELECT $1, d.doc_id, d.tenant, d.collection, d.version, d.source_topic, d.source_partition, d.source_offset,
             d.deleted_at
         FROM deleted_documents d
-        JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
-            ON h.topic = d.source_topic AND h.partition = d.source_partition
+        \(Inheritance.handovers(of: "d"))
         WHERE d.generation = $2 AND d.source_offset < h.next_offset
-            AND NOT EXISTS (
-                SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
-                    AS r(topic, partition, start_offset, end_offset)
-                WHERE r.topic = d.source_topic AND r.partition = d.source_partition
-                    AND d.source_offset >= r.start_offset AND d.source_offset < r.end_offset)
+            AND NOT \(Inheritance.isReplayed("d"))
         ON CONFLICT DO NOTHING
         """
     static let parameterTypes = CopyParentRows.parameterTypes
@@ -106,15 +113,10 @@ struct CopyReplacedRows: PostgresStatement {
                 PARTITION BY p.doc_id, p.tenant, p.collection
                 ORDER BY g.version DESC, g.from_version DESC, p.content_hash, p.model) AS place
             FROM generation_passages g
-            JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS h(topic, partition, next_offset)
-                ON h.topic = g.source_topic AND h.partition = g.source_partition
+            \(Inheritance.handovers(of: "g"))
             JOIN passages p ON p.id = g.passage_id
             WHERE g.generation = $2 AND g.to_version IS NOT NULL AND g.source_offset < h.next_offset
-                AND NOT EXISTS (
-                    SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
-                        AS r(topic, partition, start_offset, end_offset)
-                    WHERE r.topic = g.source_topic AND r.partition = g.source_partition
-                        AND g.source_offset >= r.start_offset AND g.source_offset < r.end_offset)
+                AND NOT \(Inheritance.isReplayed("g"))
                 AND NOT EXISTS (
                     SELECT FROM passages o JOIN generation_passages c ON c.generation = $1 AND c.passage_id = o.id
                     WHERE o.doc_id = p.doc_id AND o.tenant = p.tenant AND o.collection = p.collection)
@@ -124,9 +126,7 @@ struct CopyReplacedRows: PostgresStatement {
                         AND d.collection = p.collection AND d.version >= g.version)
                 -- What the parent shows or deleted elsewhere is not for this to judge.
                 AND EXISTS (
-                    SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
-                        AS r(topic, partition, start_offset, end_offset)
-                    JOIN (
+                    SELECT FROM (
                         SELECT c.source_topic, c.source_partition, c.source_offset
                         FROM passages o JOIN generation_passages c ON c.generation = $2 AND c.passage_id = o.id
                         WHERE o.doc_id = p.doc_id AND o.tenant = p.tenant AND o.collection = p.collection
@@ -135,8 +135,7 @@ struct CopyReplacedRows: PostgresStatement {
                         SELECT d.source_topic, d.source_partition, d.source_offset FROM deleted_documents d
                         WHERE d.generation = $2 AND d.doc_id = p.doc_id AND d.tenant = p.tenant
                             AND d.collection = p.collection
-                    ) s ON s.source_topic = r.topic AND s.source_partition = r.partition
-                        AND s.source_offset >= r.start_offset AND s.source_offset < r.end_offset)
+                    ) s WHERE \(Inheritance.isReplayed("s")))
         ) b WHERE b.place = 1
         ON CONFLICT DO NOTHING
         """

@@ -9,15 +9,6 @@ enum EventLine {
     private static let names: [StaticString] = ["wiki", "type", "namespace", "user", "is_bot"]
     private static let fields: [GoldLine.Field] = [.wiki, .type, .namespace, .user, .isBot]
 
-    /// Whether a Gold line takes its document away.
-    static func isDeletion(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        var isDeletion = false
-        try? JSONLine.forEachMember(of: bytes) { name, value in
-            if name.equals("operation") { isDeletion = value.equals("delete") }
-        }
-        return isDeletion
-    }
-
     /// - Parameters:
     ///   - line: the members of `bytes`.
     ///   - bytes: one Gold line.

@@ -210,7 +210,7 @@ final class GoldEventReader: EventReader {
         else { return nil }
         return TopicEvent(
             generation: place.generation, topicPartition: place.topicPartition, offset: place.offset,
-            line: EventLine.make(line, of: value), docID: docID, isDeletion: EventLine.isDeletion(value),
+            line: EventLine.make(line, of: value), docID: docID, isDeletion: (try? line.operation()) == .delete,
             attributes: attributes, text: text,
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
     }

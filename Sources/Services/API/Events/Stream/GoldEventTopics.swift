@@ -18,7 +18,7 @@ package final class GoldEventTopics: EventTopics {
 
     /// - Parameters:
     ///   - stallMilliseconds: how long a log may be ahead while nothing comes; nil for ``StallWatch/limitMilliseconds``.
-    ///   - onUnreadable: told of offsets that a topic holds but nobody can read; the stream goes on behind them.
+    ///   - onUnreadable: told of offsets that a topic holds but nobody can read. The stream skips them.
     package init(
         configuration: KafkaConfiguration, stallMilliseconds: Int64? = nil,
         onUnreadable: @escaping @Sendable (_ words: String, _ offsets: Int64) -> Void = { _, _ in }
@@ -43,8 +43,8 @@ package final class GoldEventTopics: EventTopics {
     }
 
     /// An epoch is made of what changes when the log does and of nothing else: the cluster, the source's topic and the Gold
-    /// topic. An index that is made anew over the same topics keeps it, and so do all processes, whatever other sources they
-    /// show; a topic that is made anew needs a Gold topic of its own (docs/operations.md) and so gets another one.
+    /// topic. A rebuilt index over the same topics has the same epoch, and so has every process, whatever other sources it
+    /// shows. A topic that was deleted and created again needs another Gold topic (docs/operations.md), and so has another epoch.
     package func logs(of sources: [StreamSource]) throws -> StreamLogs {
         let admin = try admin.withLock { admin in
             let known = try admin ?? KafkaAdmin(configuration, requestMilliseconds: Self.requestMilliseconds)

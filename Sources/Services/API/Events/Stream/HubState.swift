@@ -193,8 +193,8 @@ final class HubState: Sendable {
         }
     }
 
-    /// Where a client goes on that comes from an earlier era: in each log that is the same where it was, in one that took the
-    /// place of another at the end of what was shown, in that of a new source where showing it began.
+    /// Where a client of an earlier era continues: in a log that is still the same, where it was; in one that replaced another,
+    /// at the end of what was shown; in that of a new source, where showing it began.
     ///
     /// - Returns: the topics whose place is lost, by the reason; nil after the end.
     func moved(

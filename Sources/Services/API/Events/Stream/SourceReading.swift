@@ -32,7 +32,7 @@ struct SourceReading {
         return order.waitingCount(source.topic) < share
     }
 
-    /// What is there; opens the topic first, at the place up to which `order` has given everything.
+    /// Reads the items that have arrived. Opens the topic if it is not open, where `order` has given everything so far.
     mutating func read(
         _ order: inout EventOrder, waitMilliseconds: Int, isStopped: @escaping @Sendable () -> Bool
     ) -> [TopicItem] {

@@ -4,9 +4,9 @@ import Records
 /// What a client is told beside events: that its id does not fit, that something is missing, or what becomes of an event.
 /// None of it has an id, so that going on from the last one is never disturbed.
 enum StreamNotice: Sendable {
-    /// The client's id is of another log, or ahead of this one; there the stream goes on at the log's end.
+    /// The client's id is of another log, or ahead of this one. The stream continues at that log's end.
     case reset(StreamReset)
-    /// Documents that the client asked for are gone; the stream goes on behind them.
+    /// Documents that the client asked for are gone. The stream continues after them.
     case gap(TopicGap)
     /// - Parameter source: the source's name; nil where it is not known any more.
     case step(StageStep, source: String?)
