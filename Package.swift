@@ -110,7 +110,7 @@ let package = Package(
         // Declarations are JSON; what they describe is pure.
         module("Domain", "Sources", uses: ["Records", "Logic", "JSONScan", "Files", "Bytes"]),
         module("Domain", "Access", uses: ["Bytes"]),
-        module("Domain", "Embeddings", uses: ["Inference", "Files", "JSONScan", "Bytes"]),
+        module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
             "Domain", "Store", uses: ["Records", "Retrieval", "Access", "Postgres", "Bytes"],

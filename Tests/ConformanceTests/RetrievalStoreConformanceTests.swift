@@ -60,7 +60,7 @@ import Testing
         let versions: [(real: Int64, fake: Int64)]
 
         init(_ filled: Filled) {
-            real = SearchStore(configuration: filled.database)
+            real = SearchStore(configuration: filled.database, model: "test")
             fake = filled.index.makeStore()
             versions = filled.versions
         }

@@ -6,7 +6,7 @@ import Synchronization
 /// Vectors that depend only on the text, and a count of the texts that it was given.
 package final class CountingEmbedder: TextEmbedder {
     package let dimensions = 384
-    package let modelName = "counting"
+    package let modelName = "test"
     private let texts = Mutex<[String]>([])
     /// Calls that fail before the first success.
     private let failures: Mutex<Int>

@@ -264,7 +264,7 @@ package final class FakeStore: RetrievalStore {
             let all = state.documents.reversed().map {
                 RecentDocument(
                     document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds,
-                    passageID: $0.offset)
+                    documentID: $0.offset)
             }
             let wanted = all.filter { document in
                 document.indexVersion > query.afterIndexVersion ?? -1

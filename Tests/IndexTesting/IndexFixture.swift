@@ -21,8 +21,16 @@ package struct IndexFixture {
         return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
     }
 
+    /// A session as searches have it: with their settings, as the role that policies bind, for the standard tenant.
+    package func reader() throws -> PostgresConnection {
+        var configuration = configuration
+        configuration.sessionSettings = SearchStore.sessionSettings + [("medallion.tenant", TenantID.standard.text)]
+        configuration.role = SearchStore.readerRole
+        return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
+    }
+
     package var writer: IndexWriter { IndexWriter(configuration: configuration) }
-    package var store: SearchStore { SearchStore(configuration: configuration) }
+    package var store: SearchStore { SearchStore(configuration: configuration, model: "test") }
     package var generations: GenerationStore { GenerationStore(configuration: configuration) }
 
     package static let source = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
@@ -60,7 +68,16 @@ package struct IndexFixture {
                 ]))
         return IndexedDocument(
             generation: generation, document: gold, source: source, sourceOffset: Int64(number), model: model,
-            passages: [IndexedPassage(number: 0, text: text, embedding: embedding)])
+            passages: [
+                IndexedPassage(
+                    number: 0, text: text, inputHash: model.isEmpty ? "" : inputHash(text), embedding: embedding)
+            ])
+    }
+
+    /// What a model would see that sees the text itself.
+    package static func inputHash(_ text: String) -> String {
+        guard let hashes = try? TextInputs().inputHashes(of: [text]) else { preconditionFailure("OpenSSL has no memory") }
+        return hashes[0]
     }
 
     /// A vector of length 1.

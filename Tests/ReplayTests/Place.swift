@@ -48,7 +48,7 @@ final class Place {
     func emptyDatabase() throws {
         try connection.script(
             """
-            DELETE FROM passages; DELETE FROM generation_passages; DELETE FROM index_checkpoints;
+            TRUNCATE documents, passages, passage_words, visibility; DELETE FROM index_checkpoints;
             DELETE FROM active_generation; DELETE FROM generations;
             INSERT INTO generations VALUES (1, NULL, 'active', '', '', now());
             INSERT INTO active_generation VALUES (true, 1, now())
@@ -83,7 +83,7 @@ final class Place {
     func shown(_ generation: Int64) throws -> [String: String] {
         let rows = try connection.script(
             """
-            SELECT p.doc_id, p.content_hash FROM generation_passages g JOIN passages p ON p.id = g.passage_id
+            SELECT d.doc_id, d.content_hash FROM visibility g JOIN documents d ON d.id = g.document_id
             WHERE g.generation = \(generation) AND g.to_version IS NULL
             """, timeoutMilliseconds: Self.limit)
         return Dictionary(uniqueKeysWithValues: rows.map { ($0[0] ?? "", $0[1] ?? "") })

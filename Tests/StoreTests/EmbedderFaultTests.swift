@@ -43,8 +43,8 @@ import Testing
         #expect(try writer.checkpoints(timeoutMilliseconds: Self.limit).map(\.nextOffset) == [5])
         let found = try fixture.connect().script(
             """
-            SELECT (SELECT count(*) FROM refused_documents), count(*), count(p.embedding)
-            FROM generation_passages g JOIN passages p ON p.id = g.passage_id
+            SELECT (SELECT count(*) FROM refused_documents), count(*), count(p.vector_id)
+            FROM visibility g JOIN passages p ON p.document_id = g.document_id
             """, timeoutMilliseconds: Self.limit)
         #expect(found == [["0", "5", "5"]])
         #expect(IndexerMetrics(metrics).refused.value == 0)
@@ -59,7 +59,7 @@ private final class FaultyEmbedder: TextEmbedder {
         { Array($0.dropLast()) }, { $0 + [0] }, { _ in [] },
     ]
 
-    let dimensions = IndexedPassage.dimensions
+    let dimensions = 384
     let modelName = "faulty"
     private let inner = CountingEmbedder()
     private let look: @Sendable () throws -> Int

@@ -21,9 +21,11 @@ import Testing
         try connection.script(
             """
             INSERT INTO generations VALUES (7, 1, 'candidate', '', '', now());
-            INSERT INTO generation_passages
-            SELECT 7, passage_id, version, logic_version, lineage, source_topic, source_partition, source_offset, from_version
-            FROM generation_passages
+            UPDATE generations SET model_id = 1 WHERE generation = 7;
+            INSERT INTO visibility
+            SELECT document_id, 7, from_version, to_version, key_id, tenant, version, source_topic, source_partition,
+                source_offset, shown_at, lineage
+            FROM visibility
             """, timeoutMilliseconds: limit)
         if state == .active {
             try fixture.generations.promote(7, timeoutMilliseconds: limit)

@@ -85,7 +85,7 @@ import Testing
         let fates = try await run(sent, settings: settings, embedder: embedder)
         #expect(fates.refused.isEmpty, "\(fates.refused.prefix(3))")
         let without = try fixture.connect().script(
-            "SELECT count(*) FROM passages WHERE embedding IS NULL", timeoutMilliseconds: IndexFixture.limit)
+            "SELECT count(*) FROM passages WHERE vector_id IS NULL", timeoutMilliseconds: IndexFixture.limit)
         #expect(without == [["0"]])
     }
 
@@ -186,8 +186,7 @@ import Testing
         let rows = try fixture.connect().script(
             """
             SELECT g.source_partition || '/' || g.source_offset, encode(convert_to(p.doc_id, 'UTF8'), 'hex')
-            FROM generation_passages g JOIN passages p ON p.id = g.passage_id
-            WHERE g.to_version IS NULL AND p.passage = 0
+            FROM visibility g JOIN documents p ON p.id = g.document_id WHERE g.to_version IS NULL
             """, timeoutMilliseconds: IndexFixture.limit)
         for row in rows {
             if let place = row[0], let id = row[1] { fates.indexed[place] = Hex.bytes(id.utf8) }

@@ -54,13 +54,17 @@ import Testing
         let writer = fixture.writer
         _ = try writer.write(
             [IndexFixture.document(1, text: "same", embedding: vector)], timeoutMilliseconds: limit)
-        let known = try writer.embedded(textHashes: ["t-same", "t-other"], model: "test", timeoutMilliseconds: limit)
-        #expect(known == ["t-same": [0]])
-        #expect(try writer.embedded(textHashes: ["t-same"], model: "other", timeoutMilliseconds: limit).isEmpty)
+        let inputs = ["same", "other"].map { VectorInput(tenant: .standard, hash: IndexFixture.inputHash($0)) }
+        #expect(try writer.embedded(inputs, model: "test", timeoutMilliseconds: limit) == [inputs[0]])
+        #expect(try writer.embedded(inputs, model: "other", timeoutMilliseconds: limit).isEmpty)
         _ = try writer.write([IndexFixture.document(2, text: "same", embedding: nil)], timeoutMilliseconds: limit)
         let found = try fixture.store.candidates(
             for: IndexFixture.query(vector: vector, lexicalLimit: 0), timeoutMilliseconds: limit)
-        #expect(Set(found.nearest) == ["doc-1", "doc-2"])
+        #expect(found.nearest == ["doc-2"], "the newest of them stands for both")
+        var counted = IndexFixture.query(vector: vector, lexicalLimit: 0)
+        counted.documentLimit = 5
+        let hit = try fixture.store.candidates(for: counted, timeoutMilliseconds: limit).candidates.first
+        #expect(hit?.docID == "doc-2" && hit?.copies == 1)
         #expect(found.candidates.allSatisfy { ($0.vector?.score ?? 0) > 0.999 })
 
         let gone = #expect(throws: IndexError.self) {

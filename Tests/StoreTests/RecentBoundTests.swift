@@ -16,18 +16,23 @@ import Testing
     private func fill(_ connection: PostgresConnection, upTo count: Int) throws {
         try connection.script(
             """
-            INSERT INTO passages (doc_id, passage, content_hash, text_hash, model, collection, wiki, lang, type,
-                user_name, is_bot, event_time, title, url, quality_flags, attributes, text)
-            SELECT 'doc-' || n, CASE WHEN n % 50 = 0 THEN 1 ELSE 0 END, 'c' || n, 't' || n, '', 'wikimedia.recentchange',
-                CASE WHEN n % 1000 = 501 THEN 'rarewiki' ELSE 'enwiki' END, 'en', 'edit', 'u', n % 7 = 0,
-                timestamptz '2026-01-01' + n * interval '1 second', 'Title ' || n, '', '{}', '{}', 'text ' || n
-            FROM generate_series((SELECT count(*) FROM passages) + 1, \(count)) n;
+            INSERT INTO collections (tenant, name) VALUES ('default', 'wikimedia.recentchange') ON CONFLICT DO NOTHING;
+            INSERT INTO documents (id, key_id, tenant, collection_id, doc_id, content_hash, model_id, text_hash, title, url,
+                lang, event_time, wiki, type, user_name, is_bot, attributes, quality_flags)
+            SELECT n, n, 'default', 1, 'doc-' || n, 'c' || n, 0, 't' || n, 'Title ' || n, '', 'en',
+                timestamptz '2026-01-01' + n * interval '1 second',
+                CASE WHEN n % 1000 = 501 THEN 'rarewiki' ELSE 'enwiki' END, 'edit', 'u', n % 7 = 0, '{}', '[]'
+            FROM generate_series((SELECT count(*) FROM documents) + 1, \(count)) n;
+            INSERT INTO passages (id, document_id, tenant, number, passage_hash, text)
+            SELECT nextval('passages_id_sequence'), d.id, 'default', p.number, 'h', 'text ' || d.id
+            FROM documents d CROSS JOIN generate_series(0, CASE WHEN d.id % 50 = 0 THEN 1 ELSE 0 END) p(number)
+            WHERE NOT EXISTS (SELECT FROM visibility g WHERE g.document_id = d.id);
             INSERT INTO index_versions SELECT n, clock_timestamp()
             FROM generate_series((SELECT count(*) FROM index_versions) + 1, \(count / 10)) n;
-            INSERT INTO generation_passages
-            SELECT 1, id, 1, 'logic', '{"parents":[]}', 'wikimedia.recentchange', 0, id, (id + 9) / 10,
-                CASE WHEN id % 40 = 0 THEN 1 END
-            FROM passages p WHERE NOT EXISTS (SELECT FROM generation_passages g WHERE g.passage_id = p.id);
+            INSERT INTO visibility
+            SELECT id, 1, (id + 9) / 10, CASE WHEN id % 40 = 0 THEN 1 END, id, 'default', 1, 'wikimedia.recentchange', 0, id,
+                clock_timestamp(), '{"parents":[]}'
+            FROM documents d WHERE NOT EXISTS (SELECT FROM visibility g WHERE g.document_id = d.id);
             ANALYZE
             """, timeoutMilliseconds: limit)
     }
@@ -36,9 +41,10 @@ import Testing
     private func prepared(_ connection: PostgresConnection) throws {
         try connection.script(
             """
-            PREPARE recent(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8)
+            PREPARE recent(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8, text)
             AS \(RecentDocuments.sql);
-            PREPARE tested(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8, jsonb)
+            PREPARE tested(int8, int8, text[], text[], text[], bool, timestamptz, timestamptz, text, int8, int8, int8, text,
+                jsonb)
             AS \(TestedRecentDocuments.sql)
             """, timeoutMilliseconds: limit)
     }
@@ -77,34 +83,34 @@ import Testing
         var counted: [Int: [String: Int]] = [:]
         for count in [5_000, 20_000] {
             try fill(maintenance, upTo: count)
-            let session = try fixture.connect(SearchStore.sessionSettings)
+            let session = try fixture.reader()
             try prepared(session)
             let newest = count / 10
             let none = "NULL, NULL, NULL, NULL, NULL, NULL, NULL"
             let cases = [
-                "unfiltered": "101, NULL, \(none), NULL, NULL, NULL",
-                "after the newest": "101, \(newest), \(none), NULL, NULL, NULL",
-                "after nearly the newest": "101, \(newest - 2), \(none), NULL, NULL, NULL",
-                "after an old one": "101, 3, \(none), NULL, NULL, NULL",
-                "a page far behind": "101, NULL, \(none), 1, 300, 2995",
-                "lang=zz": "101, NULL, NULL, '{zz}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
-                "a rare wiki": "101, NULL, '{rarewiki}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+                "unfiltered": "101, NULL, \(none), NULL, NULL, NULL, 'default'",
+                "after the newest": "101, \(newest), \(none), NULL, NULL, NULL, 'default'",
+                "after nearly the newest": "101, \(newest - 2), \(none), NULL, NULL, NULL, 'default'",
+                "after an old one": "101, 3, \(none), NULL, NULL, NULL, 'default'",
+                "a page far behind": "101, NULL, \(none), 1, 300, 2995, 'default'",
+                "lang=zz": "101, NULL, NULL, '{zz}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
+                "a rare wiki": "101, NULL, '{rarewiki}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
                 "a type that is not there":
-                    "101, NULL, NULL, NULL, '{log}', NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+                    "101, NULL, NULL, NULL, '{log}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
                 "a collection that is not there":
-                    "101, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'x', NULL, NULL, NULL",
-                "bots": "101, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL, NULL, NULL",
+                    "101, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'x', NULL, NULL, NULL, 'default'",
+                "bots": "101, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
                 "a time that is over":
-                    "101, NULL, NULL, NULL, NULL, NULL, NULL, '2020-01-01', NULL, NULL, NULL, NULL",
-                "another generation": "101, NULL, \(none), 9, NULL, NULL",
+                    "101, NULL, NULL, NULL, NULL, NULL, NULL, '2020-01-01', NULL, NULL, NULL, NULL, 'default'",
+                "another generation": "101, NULL, \(none), 9, NULL, NULL, 'default'",
             ]
             // The first runs of a statement are planned with its values whatever the setting says, should it not hold.
             for _ in 0..<6 { _ = try rowsRead(session, cases["unfiltered"] ?? "") }
             for (name, values) in cases { counted[count, default: [:]][name] = try rowsRead(session, values) }
             let test = #"'[{"must":true,"attribute":"size","one_of":[5]}]'"#
-            for _ in 0..<6 { _ = try rowsRead(session, "101, NULL, \(none), NULL, NULL, NULL, \(test)", of: "tested") }
+            for _ in 0..<6 { _ = try rowsRead(session, "101, NULL, \(none), NULL, NULL, NULL, 'default', \(test)", of: "tested") }
             counted[count, default: [:]]["a test that nothing passes"] = try rowsRead(
-                session, "101, NULL, \(none), NULL, NULL, NULL, \(test)", of: "tested")
+                session, "101, NULL, \(none), NULL, NULL, NULL, 'default', \(test)", of: "tested")
         }
         let (small, large) = (counted[5_000] ?? [:], counted[20_000] ?? [:])
         #expect(small.count == 13)
@@ -125,9 +131,9 @@ import Testing
         let fixture = try IndexFixture()
         let maintenance = try fixture.connect()
         try fill(maintenance, upTo: 5_000)
-        // All of one index transaction's: only the passage's number tells its rows apart.
+        // All of one index transaction's: only the document's number tells its rows apart.
         try maintenance.script(
-            "UPDATE generation_passages SET from_version = 200 WHERE from_version BETWEEN 200 AND 400",
+            "UPDATE visibility SET from_version = 200 WHERE from_version BETWEEN 200 AND 400",
             timeoutMilliseconds: limit)
         let store = fixture.store
         let rare = try Filter(must: [.texts(.wiki, ["rarewiki"])])
@@ -139,8 +145,8 @@ import Testing
         ] {
             let expected = try maintenance.script(
                 """
-                SELECT p.doc_id FROM passages p JOIN generation_passages g ON g.passage_id = p.id
-                WHERE g.to_version IS NULL AND p.passage = 0 AND \(condition)
+                SELECT p.doc_id FROM documents p JOIN visibility g ON g.document_id = p.id
+                WHERE g.to_version IS NULL AND \(condition)
                 ORDER BY g.from_version DESC, p.id DESC
                 """, timeoutMilliseconds: limit
             ).compactMap { $0[0] }

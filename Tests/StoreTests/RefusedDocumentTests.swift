@@ -38,7 +38,7 @@ import Testing
 
     private func indexed(_ fixture: IndexFixture) throws -> [Int64] {
         try fixture.connect().script(
-            "SELECT source_offset FROM generation_passages WHERE to_version IS NULL ORDER BY source_offset",
+            "SELECT source_offset FROM visibility WHERE to_version IS NULL ORDER BY source_offset",
             timeoutMilliseconds: Self.limit
         ).compactMap { $0.first?.flatMap { Int64($0) } }
     }
@@ -57,7 +57,8 @@ import Testing
     private func empty(_ fixture: IndexFixture) throws {
         try fixture.connect().script(
             """
-            TRUNCATE passages, generation_passages, index_versions, index_checkpoints, gold_positions, refused_documents
+            TRUNCATE documents, passages, passage_words, visibility, index_versions, index_checkpoints, gold_positions,
+                refused_documents
             """, timeoutMilliseconds: Self.limit)
     }
 
@@ -106,13 +107,11 @@ import Testing
     @Test("whatever it is about a document that Postgres cannot hold")
     func everyKindOfRefusalIsKept() throws {
         let fixture = try IndexFixture()
-        let vector = [Float](repeating: 0.05, count: IndexedPassage.dimensions)
         let cases: [(code: String, change: (inout IndexedDocument) -> Void)] = [
             ("22021", { $0.document.docID = "a\0b" }), ("22021", { $0.document.contentHash = "\0" }),
             ("54000", { $0.document.attributes.set(.wiki, .string(Self.random(9_000, seed: 3))) }),
             ("54000", { $0.document.title = (0..<120_000).map { "w\($0)" }.joined(separator: " ") }),
             ("23514", { $0.passages[0].number = -1 }),
-            ("54000", { ($0.model, $0.passages[0].embedding) = (Self.random(4_000, seed: 4), vector) }),
         ]
         for (code, change) in cases {
             var documents = Self.documents(9, bad: [])
@@ -135,8 +134,7 @@ import Testing
                 Self.documents(8, bad: [3]), moving: [move], timeoutMilliseconds: Self.limit)
         }
         #expect(error?.kind == .checkpoint)
-        var shared = IndexFixture.document(9, embedding: nil)
-        shared.document.textHash = "never embedded"
+        let shared = IndexFixture.document(9, embedding: nil)
         let gone = #expect(throws: IndexError.self) {
             try fixture.writer.write(Self.documents(8, bad: [3]) + [shared], timeoutMilliseconds: Self.limit)
         }
@@ -158,7 +156,7 @@ import Testing
                 END IF;
                 RETURN NEW;
             END $$;
-            CREATE TRIGGER end_session BEFORE INSERT ON passages FOR EACH ROW EXECUTE FUNCTION end_session();
+            CREATE TRIGGER end_session BEFORE INSERT ON documents FOR EACH ROW EXECUTE FUNCTION end_session();
             """, timeoutMilliseconds: Self.limit)
         let writer = fixture.writer
         let documents = Self.documents(16, bad: [10])
@@ -334,11 +332,29 @@ import Testing
         #expect(parts.flatMap { $0 } == documents)
     }
 
-    @Test func vectorsHaveTheDimensionsOfTheirColumn() throws {
+    /// Each model has tables of its own, with its vectors' length; what bears its name must have it.
+    @Test func vectorsHaveTheDimensionsOfTheirModel() throws {
         let fixture = try IndexFixture()
-        let found = try fixture.connect().script(
-            "SELECT atttypmod FROM pg_attribute WHERE attrelid = 'passages'::regclass AND attname = 'embedding'",
-            timeoutMilliseconds: Self.limit)
-        #expect(found == [["\(IndexedPassage.dimensions)"]])
+        let documents = [(1, 768), (2, 3)].map { number, dimensions in
+            IndexFixture.document(
+                number, embedding: [1] + [Float](repeating: 0, count: dimensions - 1), generation: Int64(number),
+                model: "m\(dimensions)")
+        }
+        try fixture.connect().script(
+            "INSERT INTO generations VALUES (2, 1, 'candidate', '', '', now())", timeoutMilliseconds: Self.limit)
+        for document in documents {
+            #expect(try fixture.writer.write([document], timeoutMilliseconds: Self.limit).passagesAdded == 1)
+        }
+        let other = IndexFixture.document(3, embedding: [1, 0], model: "m768")
+        let error = #expect(throws: IndexError.self) {
+            try fixture.writer.write([other], timeoutMilliseconds: Self.limit)
+        }
+        #expect(error?.kind == .model && error?.isRetriable == false)
+        // Nor may a generation have vectors of two models.
+        let mixed = IndexFixture.document(4, embedding: [1, 0, 0], generation: 1, model: "m3")
+        let refused = #expect(throws: IndexError.self) {
+            try fixture.writer.write([mixed], timeoutMilliseconds: Self.limit)
+        }
+        #expect(refused?.kind == .model && refused?.message.contains("m768") == true)
     }
 }

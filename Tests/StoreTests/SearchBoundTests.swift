@@ -19,11 +19,12 @@ import Testing
             """
             CREATE FUNCTION slow_wiki(of_wiki text) RETURNS text LANGUAGE plpgsql VOLATILE COST 1 AS $$
             BEGIN PERFORM pg_sleep(\(seconds)); RETURN of_wiki; END $$;
-            ALTER TABLE passages RENAME TO all_passages;
-            CREATE VIEW passages AS
-                SELECT id, doc_id, passage, content_hash, text_hash, model, collection, slow_wiki(wiki) AS wiki, lang, type,
-                    namespace, user_name, is_bot, event_time, title, url, quality_flags, attributes, text, words, embedding
-                FROM all_passages
+            ALTER TABLE documents RENAME TO all_documents;
+            CREATE VIEW documents AS
+                SELECT id, key_id, tenant, collection_id, doc_id, content_hash, model_id, text_hash, title, url, lang,
+                    event_time, slow_wiki(wiki) AS wiki, type, user_name, namespace, is_bot, attributes, quality_flags
+                FROM all_documents;
+            GRANT SELECT ON documents TO medallion_reader
             """, timeoutMilliseconds: limit)
     }
 

@@ -46,13 +46,17 @@ import Testing
         try maintenance.script("ANALYZE", timeoutMilliseconds: limit)
         try writer.refreshLexemes(timeoutMilliseconds: limit)
 
-        let planner = try fixture.connect(SearchStore.sessionSettings)
-        for sql in [HybridSearch.sql, TestedHybridSearch.sql] {
-            let plan = try planner.script("EXPLAIN (GENERIC_PLAN) " + sql, timeoutMilliseconds: limit)
-                .compactMap { $0[0] }.joined(separator: "\n")
-            #expect(plan.contains("Index Scan using passages_embedding on passages"), "\(plan)")
-            #expect(plan.contains("Bitmap Index Scan on passages_words"), "\(plan)")
-            #expect(!plan.contains("Seq Scan on passages"), "\(plan)")
+        let planner = try fixture.reader()
+        for filters in [SearchSQL.Filters.none, .plain, .tested] {
+            let parts = SearchSQL.Parts(vector: .approximate, lexical: true, filters: filters)
+            let plan = try planner.script(
+                "EXPLAIN (GENERIC_PLAN) " + SearchSQL.make(parts, model: 1), timeoutMilliseconds: limit
+            ).compactMap { $0[0] }.joined(separator: "\n")
+            #expect(plan.contains("Index Scan using vectors_1_t1_hnsw_16_64 on vectors_1_t1"), "\(plan)")
+            #expect(plan.contains("Bitmap Index Scan on passage_words_t1_words"), "\(plan)")
+            for table in ["passages", "documents", "visibility", "vectors_1_t1", "passage_words_t1"] {
+                #expect(!plan.contains("Seq Scan on \(table)"), "\(plan)")
+            }
         }
 
         let store = fixture.store
@@ -209,7 +213,11 @@ import Testing
 
     /// Every statement is prepared against the migrated schema. TidyTests see to it that the list has them all.
     @Test func everyStatementFitsTheSchema() throws {
-        let connection = try IndexFixture().connect()
+        let fixture = try IndexFixture()
+        // Makes the tables of model 1.
+        _ = try fixture.writer.write(
+            [IndexFixture.document(1, embedding: [1] + [Float](repeating: 0, count: 383))], timeoutMilliseconds: limit)
+        let connection = try fixture.connect()
         for statement in StatementList.all {
             let types = statement.parameterTypes.map { $0 == .inferred ? "unknown" : "\($0)" }
                 .map { $0.hasSuffix("Array") ? $0.dropLast(5) + "[]" : $0 }

@@ -24,7 +24,8 @@ package struct PostgresBatch {
     package mutating func add<S: PostgresStatement>(_ statement: S) -> PostgresSlot<S> {
         var parameters = PostgresParameters()
         statement.bind(into: &parameters)
-        entries.append(Entry(name: S.name, sql: S.sql, types: S.parameterTypes, parameters: parameters))
+        let text = statement.text
+        entries.append(Entry(name: text.name, sql: text.sql, types: text.types, parameters: parameters))
         return PostgresSlot(index: entries.count - 1)
     }
 }

@@ -8,6 +8,8 @@ package struct PostgresConfiguration: Sendable {
     package var applicationName: String
     /// Server settings of the session, set by `set_config` right after the connection is made.
     package var sessionSettings: [(name: String, value: String)]
+    /// A role to act as, where the server has it and the session's user is a member; else the session goes on as its user.
+    package var role: String?
     /// Stops calls from other threads; nil where nobody does.
     package var interrupt: PostgresInterrupt?
     /// Whether a connection fails (kind `pooler`) that leads through a pooler which does not keep a session together. It is
@@ -63,4 +65,17 @@ struct SetSessionSetting: PostgresStatement {
         parameters.append(setting)
         parameters.append(value)
     }
+}
+
+/// Acts as a role for the rest of the session, where there is one that the user may take.
+struct AssumeRole: PostgresStatement {
+    static let name = "assume_role"
+    static let sql = """
+        SELECT set_config('role', r.rolname, false) FROM pg_roles r
+        WHERE r.rolname = $1 AND pg_has_role(session_user, r.oid, 'MEMBER')
+        """
+    static let parameterTypes: [PostgresType] = [.text]
+    let role: String
+
+    func bind(into parameters: inout PostgresParameters) { parameters.append(role) }
 }

@@ -45,6 +45,7 @@ package final class PostgresConnection {
         for setting in configuration.sessionSettings {
             batch.add(SetSessionSetting(setting: setting.name, value: setting.value))
         }
+        if let role = configuration.role { batch.add(AssumeRole(role: role)) }
         _ = try run(batch, timeoutMilliseconds: Int(deadline.remainingMilliseconds))
     }
 

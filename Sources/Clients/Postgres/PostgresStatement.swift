@@ -10,10 +10,31 @@ package protocol PostgresStatement: Sendable {
     static var sql: String { get }
     /// One per `$n`, in order.
     static var parameterTypes: [PostgresType] { get }
+    /// What is sent: the type's own, unless it names tables whose names depend on a number.
+    var text: StatementText { get }
     /// Appends one value per `$n`, in order.
     func bind(into parameters: inout PostgresParameters)
     /// - Throws: ``PostgresError`` of kind `decode` when a column is not of the expected type.
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row
+}
+
+/// What a statement is prepared from.
+package struct StatementText: Sendable {
+    /// Unique among the statements that one connection sees; other SQL has another name.
+    package let name: String
+    package let sql: String
+    /// One per `$n`, in order.
+    package let types: [PostgresType]
+
+    package init(name: String, sql: String, types: [PostgresType]) {
+        self.name = name
+        self.sql = sql
+        self.types = types
+    }
+}
+
+extension PostgresStatement {
+    package var text: StatementText { StatementText(name: Self.name, sql: Self.sql, types: Self.parameterTypes) }
 }
 
 extension PostgresStatement where Row == Void {
@@ -38,6 +59,7 @@ package enum PostgresType: UInt32, Sendable {
     case textArray = 1009
     case int4Array = 1007
     case int8Array = 1016
+    case timestamptzArray = 1185
 }
 
 /// The values of one execution, in Postgres's binary format, back to back in one buffer.
@@ -128,16 +150,17 @@ package struct PostgresParameters: Sendable {
     /// For `timestamptz`, from milliseconds since 1970 (`timestamptz_recv`: microseconds since 2000-01-01 UTC).
     /// What Postgres cannot hold (before 4713 BC, after 294276 AD) becomes the nearest infinity.
     package mutating func append(timestampMilliseconds value: Int64) {
-        let (shifted, overflowed) = value.subtractingReportingOverflow(PostgresEpoch.milliseconds)
-        let microseconds: Int64
-        if overflowed || shifted <= PostgresEpoch.earliestMilliseconds {
-            microseconds = value < 0 ? .min : .max
-        } else if shifted >= PostgresEpoch.latestMilliseconds {
-            microseconds = .max
-        } else {
-            microseconds = shifted * 1_000
+        append(PostgresEpoch.microseconds(value))
+    }
+
+    /// For `timestamptz[]`, from milliseconds since 1970.
+    package mutating func append(timestampsMilliseconds values: [Int64]) {
+        appendArray(element: .timestamptz, count: values.count) { parameters in
+            for value in values {
+                parameters.appendBigEndian(UInt32(8))
+                parameters.appendBigEndian(UInt64(bitPattern: PostgresEpoch.microseconds(value)))
+            }
         }
-        append(microseconds)
     }
 
     /// For `timestamptz`; nil is NULL.
@@ -234,6 +257,13 @@ enum PostgresEpoch {
     /// 4713-01-01 BC and 294276-12-31 AD as milliseconds around Postgres's epoch, rounded inwards.
     static let earliestMilliseconds: Int64 = -211_813_488_000_000
     static let latestMilliseconds: Int64 = 9_223_371_331_200_000
+
+    /// Microseconds since Postgres's epoch of a time in milliseconds since 1970, or the nearest infinity.
+    static func microseconds(_ milliseconds: Int64) -> Int64 {
+        let (shifted, overflowed) = milliseconds.subtractingReportingOverflow(Self.milliseconds)
+        if overflowed || shifted <= earliestMilliseconds { return milliseconds < 0 ? .min : .max }
+        return shifted >= latestMilliseconds ? .max : shifted * 1_000
+    }
 }
 
 /// IEEE 754 binary16, which pgvector's `halfvec` stores.

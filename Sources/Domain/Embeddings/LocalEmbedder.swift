@@ -2,6 +2,7 @@ import Bytes
 import Dispatch
 import Files
 import Glibc
+import Hashing
 package import Inference
 import JSONScan
 import Synchronization
@@ -91,7 +92,7 @@ package final class LocalEmbedder: TextEmbedder {
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)
         }
-        modelName = facts.name
+        modelName = "\(facts.name)/\(dimensions)/\(Self.precisionName)"
         maxTokens = facts.maxTokens
         guard dimensions == facts.dimensions else {
             throw EmbeddingError(
@@ -101,6 +102,10 @@ package final class LocalEmbedder: TextEmbedder {
         }
         for worker in workers { try worker.start() }
     }
+
+    /// Part of the name, since vectors of other precisions do not compare well. Those of float and bfloat16, which the processor
+    /// decides on, do: their cosine is 0.9999.
+    private static let precisionName = "float"
 
     deinit { queue.stop() }
 
@@ -122,7 +127,11 @@ package final class LocalEmbedder: TextEmbedder {
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled before the last text was begun.
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
-        let sequences = texts.map { sequence(of: $0) }
+        let sequences = texts.map { text in
+            let (ids, isCut) = sequence(of: text)
+            if isCut { truncated.add(1, ordering: .relaxed) }
+            return ids
+        }
         let id = queue.makeID()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
@@ -136,14 +145,23 @@ package final class LocalEmbedder: TextEmbedder {
         }
     }
 
-    /// The ids of a text, cut to what the model reads.
-    private func sequence(of text: String) -> [Int32] {
+    /// Of the ids: the model knows neither capitals nor accents, nor what lies behind its last token.
+    package func inputHashes(of texts: [String]) throws -> [String] {
+        var hasher = try SHA256Hasher()
+        return try texts.map { text in
+            var hex: [UInt8] = []
+            try sequence(of: text).ids.withUnsafeBytes { try hasher.hash($0).appendHex(to: &hex) }
+            return String(decoding: hex, as: UTF8.self)
+        }
+    }
+
+    /// The ids of a text, cut to what the model reads, and whether something was left out.
+    private func sequence(of text: String) -> (ids: [Int32], isCut: Bool) {
         // One more than fits shows that there is more.
         var ids = tokenizer.encode(text, maxTokens: maxTokens + 1)
-        guard ids.count > maxTokens else { return ids }
+        guard ids.count > maxTokens else { return (ids, false) }
         ids.remove(at: maxTokens - 1)
-        truncated.add(1, ordering: .relaxed)
-        return ids
+        return (ids, true)
     }
 
     /// Fails what waits with an error of kind `stopped` and ends the threads; blocks for one micro-batch at most.

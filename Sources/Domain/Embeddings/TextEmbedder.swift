@@ -1,3 +1,5 @@
+import Hashing
+
 /// How urgent an embedding is.
 package enum EmbeddingPriority: Sendable, CaseIterable {
     /// A search waits for it: computed before all else, but for long texts, which stand behind short ones.
@@ -18,6 +20,11 @@ package protocol TextEmbedder: Sendable {
     /// Texts since the start that are longer than the model reads: what goes beyond was left out.
     var truncatedTexts: Int { get }
 
+    /// What the model sees of texts, as SHA-256 in hex, in the order given: texts of one input have one vector.
+    ///
+    /// - Throws: where OpenSSL has no memory.
+    func inputHashes(of texts: [String]) throws -> [String]
+
     /// Embeds texts; one L2-normalised vector per text, in the order given.
     ///
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while it waited.
@@ -25,6 +32,17 @@ package protocol TextEmbedder: Sendable {
 }
 
 extension TextEmbedder {
+    /// For an embedder that sees the text itself.
+    package func inputHashes(of texts: [String]) throws -> [String] {
+        var hasher = try SHA256Hasher()
+        return try texts.map { text in
+            var text = text
+            var hex: [UInt8] = []
+            try text.withUTF8 { try hasher.hash(UnsafeRawBufferPointer($0)).appendHex(to: &hex) }
+            return String(decoding: hex, as: UTF8.self)
+        }
+    }
+
     /// For an embedder without a limit on length.
     package var truncatedTexts: Int { 0 }
 }

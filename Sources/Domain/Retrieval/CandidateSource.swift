@@ -19,6 +19,9 @@ package struct CandidateQuery: Sendable {
     package var indexVersion: Int64?
     /// How the vector arm looks for its candidates.
     package var vectorScan = VectorScan.automatic
+    /// The best so many documents of the fused ranking are fetched, each with its best passage; nil fetches all passages that
+    /// the arms found.
+    package var documentLimit: Int?
 
     /// How the vector arm looks for its candidates.
     package enum VectorScan: Sendable {
@@ -33,8 +36,9 @@ package struct CandidateQuery: Sendable {
     package init(
         text: String, vector: [Float]?, filter: Filter = .all,
         vectorLimit: Int = SearchLimits.candidatesPerArm, lexicalLimit: Int = SearchLimits.candidatesPerArm,
-        generation: Int64? = nil, indexVersion: Int64? = nil
+        generation: Int64? = nil, indexVersion: Int64? = nil, documentLimit: Int? = nil
     ) {
+        self.documentLimit = documentLimit
         self.text = text
         self.vector = vector
         self.filter = filter
@@ -79,12 +83,15 @@ package struct Candidate: Sendable, Equatable {
     package var vector: ArmPlace?
     /// Nil where the lexical arm did not find it (within its limit).
     package var lexical: ArmPlace?
+    /// Other passages that are the same to the model, are seen and pass the filter; nil where they were not counted.
+    package var copies: Int?
 
     package init(
         docID: String, version: Int64, passage: Int32, collection: String, title: String, url: String, text: String,
         eventTimeMilliseconds: Int64, language: String, attributes: AttributeList, lineageJSON: [UInt8],
-        vector: ArmPlace?, lexical: ArmPlace?
+        vector: ArmPlace?, lexical: ArmPlace?, copies: Int? = nil
     ) {
+        self.copies = copies
         self.docID = docID
         self.version = version
         self.passage = passage
@@ -116,11 +123,15 @@ package struct CandidateSet: Sendable {
     /// found then, which does not mean that there is nothing.
     package var isGenerationServed: Bool
 
+    /// How many the vector arm found, also of those that were not fetched.
+    package var vectorCount: Int
+
     package init(
         candidates: [Candidate], generation: Int64, indexVersion: Int64, isVectorArmShort: Bool = false,
-        isGenerationServed: Bool = true
+        isGenerationServed: Bool = true, vectorCount: Int? = nil
     ) {
         self.isGenerationServed = isGenerationServed
+        self.vectorCount = vectorCount ?? candidates.count { $0.vector != nil }
         self.candidates = candidates
         self.isVectorArmShort = isVectorArmShort
         self.generation = generation
@@ -146,12 +157,12 @@ package struct RecentDocument: Sendable, Equatable {
     package var indexVersion: Int64
     /// When that transaction ran, milliseconds since 1970.
     package var indexedAtMilliseconds: Int64
-    /// The first passage's number in the index.
-    package var passageID: Int64
+    /// The document's number in the index.
+    package var documentID: Int64
 
-    package init(document: Candidate, indexVersion: Int64, indexedAtMilliseconds: Int64, passageID: Int64 = 0) {
+    package init(document: Candidate, indexVersion: Int64, indexedAtMilliseconds: Int64, documentID: Int64 = 0) {
         self.document = document
-        self.passageID = passageID
+        self.documentID = documentID
         self.indexVersion = indexVersion
         self.indexedAtMilliseconds = indexedAtMilliseconds
     }

@@ -1,22 +1,22 @@
 /// A place in a generation's list of documents by newness: everything newer is before it.
 package struct RecentPosition: Sendable, Hashable, Comparable {
     package var indexVersion: Int64
-    /// The passage's number in the index; orders those that one index transaction made visible.
-    package var passageID: Int64
+    /// The document's number in the index; orders those that one index transaction made visible.
+    package var documentID: Int64
 
-    package init(indexVersion: Int64, passageID: Int64) {
+    package init(indexVersion: Int64, documentID: Int64) {
         self.indexVersion = indexVersion
-        self.passageID = passageID
+        self.documentID = documentID
     }
 
     package static func < (left: Self, right: Self) -> Bool {
-        (left.indexVersion, left.passageID) < (right.indexVersion, right.passageID)
+        (left.indexVersion, left.documentID) < (right.indexVersion, right.documentID)
     }
 }
 
 extension RecentDocument {
     /// Its place in the list.
-    package var position: RecentPosition { RecentPosition(indexVersion: indexVersion, passageID: passageID) }
+    package var position: RecentPosition { RecentPosition(indexVersion: indexVersion, documentID: documentID) }
 }
 
 /// Which of the newest documents are wanted.
@@ -79,4 +79,33 @@ package struct SearchBoundReached: Error, CustomStringConvertible, Sendable {
     }
 
     package var description: String { "the exact search did not end within \(milliseconds) ms" }
+}
+
+/// The vectors of a generation are of another model than the query's: they do not compare.
+package struct ModelMismatch: Error, CustomStringConvertible, Sendable {
+    package let generation: Int64
+    package let queryModel: String
+
+    package init(generation: Int64, queryModel: String) {
+        self.generation = generation
+        self.queryModel = queryModel
+    }
+
+    package var description: String {
+        "the vectors of generation \(generation) are of another model than the queries' (\(queryModel))"
+    }
+}
+
+/// An index version was asked for that is older than what is kept of the index's history.
+package struct IndexVersionGone: Error, CustomStringConvertible, Sendable {
+    package let version: Int64
+    /// The oldest that can be read.
+    package let oldest: Int64
+
+    package init(version: Int64, oldest: Int64) {
+        self.version = version
+        self.oldest = oldest
+    }
+
+    package var description: String { "index version \(version) is no longer kept; the oldest is \(oldest)" }
 }

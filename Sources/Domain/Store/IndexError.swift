@@ -8,8 +8,10 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
         case schema
         /// Another writer moved the checkpoint, or this one is behind: read the checkpoints again.
         case checkpoint
-        /// A vector that was to be shared has gone since it was looked up: look up again, embed, write again.
+        /// A content or a vector that was to be shared has gone since it was looked up: look up again, embed, write again.
         case vectorGone
+        /// The vectors of a generation, or those under a model's name, are of another model.
+        case model
         /// There is no such generation, or its state does not allow the step.
         case generation
         /// The generation has not reached the active one's checkpoints yet: promote later.
@@ -42,18 +44,25 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
             case "MD002": .generation
             case "MD003": .generationBehind
             case "MD004": .vectorGone
+            case "MD005": .model
             case "42P01", "42703", "42883": .schema
             default: .database
             }
         message = error.sqlState?.hasPrefix("MD") == true ? error.message : error.description
-        hint = kind == .schema ? "run `medallion migrate`" : nil
+        hint =
+            switch kind {
+            case .schema: "run `medallion migrate`"
+            case .model:
+                "go back to that model (MODEL_DIR), or make the index anew with this one: medallion index --rebuild"
+            default: nil
+            }
         underlying = error
     }
 
     /// Whether the same step may succeed later, after what `kind` asks for.
     package var isRetriable: Bool {
         switch kind {
-        case .schema, .generation: false
+        case .schema, .generation, .model: false
         case .checkpoint, .vectorGone, .generationBehind: true
         case .database: underlying?.isRetriable ?? false
         }

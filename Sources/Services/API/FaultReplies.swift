@@ -24,6 +24,15 @@ struct FaultReplies: Sendable {
             if error.status >= 500 { logger.requestFailed(error.description, path, requestID: request.id) }
             told = error
         case let fault as HTTPFault: told = APIError(fault)
+        case let gone as IndexVersionGone:
+            told = APIError(
+                status: 410, type: "index_version_gone",
+                message: "\(gone) (INDEX_HISTORY_HOURS); begin again without the cursor")
+        case let mismatch as ModelMismatch:
+            logger.requestFailed("\(mismatch)", path, requestID: request.id)
+            told = APIError(
+                status: 503, type: "model_mismatch",
+                message: "\(mismatch): search by mode \"lexical\", or serve with the index's model (MODEL_DIR)")
         case is CancellationError:
             told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
         default:

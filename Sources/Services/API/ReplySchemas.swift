@@ -46,6 +46,10 @@ enum ReplySchemas {
         identity + [
             .init("snippet", .string(), "Plain text, at most 240 characters."), .init("event_time", .time()),
             .init("scores", scores),
+            .init(
+                "copies", .integer(),
+                "Other passages that are the same to the model and pass the filters, up to 1,000; of hits of /search.",
+                isRequired: false),
         ] + columns
 
     static let hit = Schema.object(hitProperties).named("Hit")

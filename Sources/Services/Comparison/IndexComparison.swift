@@ -82,6 +82,14 @@ package enum IndexComparison {
         }
     }
 
+    /// The vectors of all models, of which each has tables of its own.
+    private static func vectors(_ connection: PostgresConnection) throws(PostgresError) -> String {
+        let models = try connection.script("SELECT id FROM models ORDER BY id", timeoutMilliseconds: 10_000)
+        let tables = models.compactMap { row in row.first.flatMap(\.self).flatMap { Int32($0) } }
+        guard !tables.isEmpty else { return "SELECT NULL::bigint AS id, NULL::halfvec AS embedding WHERE false" }
+        return tables.map { "SELECT id, embedding::halfvec FROM vectors_\($0)" }.joined(separator: " UNION ALL ")
+    }
+
     /// Document and passage first, which the rows are ordered by; the vector last.
     private static func rows(
         _ connection: PostgresConnection, _ side: Side, part: Character
@@ -91,14 +99,18 @@ package enum IndexComparison {
         let scope = side.generation.map { " AND g.generation = \($0) AND g.to_version IS NULL" } ?? ""
         return try connection.script(
             """
-            SELECT p.doc_id, lpad(p.passage::text, 6, '0') AS place, p.content_hash, p.text_hash, p.model, p.tenant, p.collection, p.wiki,
-                p.lang, p.type, p.namespace, p.user_name, p.is_bot, p.event_time, p.title, p.url, p.quality_flags,
-                p.attributes, p.text, \(numbers), g.logic_version, g.lineage, g.source_topic, g.source_partition,
-                g.source_offset, g.to_version IS NULL, encode(halfvec_send(p.embedding), 'hex')
-            FROM generation_passages g \(join) passages p ON p.id = g.passage_id
-            WHERE left(md5(p.doc_id), 1) = '\(part)'\(scope)
-            ORDER BY p.doc_id COLLATE "C", p.passage, p.tenant, p.collection COLLATE "C", p.content_hash, p.model, g.generation, g.source_partition,
-                g.source_offset
+            SELECT d.doc_id, lpad(p.number::text, 6, '0') AS place, d.content_hash, p.passage_hash, coalesce(m.name, ''), d.tenant,
+                k.name, d.wiki, d.lang, d.type, d.namespace, d.user_name, d.is_bot, d.event_time, d.title, d.url,
+                d.quality_flags, d.attributes, p.text, \(numbers), g.lineage, g.source_topic, g.source_partition,
+                g.source_offset, g.to_version IS NULL, encode(halfvec_send(v.embedding), 'hex')
+            FROM visibility g \(join) documents d ON d.id = g.document_id
+            LEFT JOIN passages p ON p.document_id = d.id
+            LEFT JOIN collections k ON k.id = d.collection_id
+            LEFT JOIN models m ON m.id = d.model_id
+            LEFT JOIN (\(try vectors(connection))) v ON v.id = p.vector_id
+            WHERE left(md5(d.doc_id), 1) = '\(part)'\(scope)
+            ORDER BY d.doc_id COLLATE "C", p.number, d.tenant, k.name COLLATE "C", d.content_hash, m.name, g.generation,
+                g.source_partition, g.source_offset
             """, timeoutMilliseconds: 120_000
         ).map { row in row.map { $0 ?? "NULL" } }
     }

@@ -10,7 +10,8 @@ package import Telemetry
 
 /// Embeds what has no vector yet and writes documents with their checkpoints; shared by the indexer and by replays.
 ///
-/// Vectors belong to (passage hash, passage number, model): what was embedded once is not embedded again.
+/// Vectors belong to what the model sees: what was embedded once is not embedded again, and of a content that is there nothing is
+/// even looked at.
 package final class DocumentIndexer: Sendable {
     /// What one call came to.
     package struct Outcome: Sendable, Equatable {
@@ -38,9 +39,17 @@ package final class DocumentIndexer: Sendable {
 
     /// Documents with their passages and, where new, their vectors.
     package struct Prepared: Sendable {
+        /// What it was made from, should it have to be made again.
+        fileprivate var pending: [PendingDocument] = []
         package var documents: [IndexedDocument] = []
+        /// Inputs embedded for it.
         package var embedded = 0
+        /// Passages that share a vector.
         package var reused = 0
+
+        package init() {}
+
+        fileprivate init(pending: [PendingDocument]) { self.pending = pending }
     }
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
@@ -82,29 +91,35 @@ package final class DocumentIndexer: Sendable {
 
     /// Embeds those passages of documents that have no vector yet.
     package func prepare(_ documents: [PendingDocument]) async throws -> Prepared {
+        try await prepare(documents, isTrusting: true)
+    }
+
+    /// - Parameter isTrusting: whether what the index has is used; not after it turned out to have gone.
+    private func prepare(_ documents: [PendingDocument], isTrusting: Bool) async throws -> Prepared {
+        var prepared = Prepared(pending: documents)
+        let model = modelName
+        let gold = documents.map(\.document)
+        let known =
+            isTrusting && !documents.isEmpty
+            ? try await look { lookups in
+                try lookups.known(gold, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+            } : []
         var passages = DocumentPassages()
-        let model = embedder?.modelName ?? ""
-        let indexed = try documents.map { pending in
-            IndexedDocument(
-                generation: pending.generation, document: pending.document, source: pending.source,
-                sourceOffset: pending.sourceOffset, model: model, passages: try passages.of(pending.document),
-                line: pending.line)
+        for (place, pending) in documents.enumerated() {
+            let isKnown = known.contains(place)
+            if isKnown, pending.document.operation == .put { prepared.reused += max(1, pending.document.passages.count) }
+            prepared.documents.append(
+                IndexedDocument(
+                    generation: pending.generation, document: pending.document, source: pending.source,
+                    sourceOffset: pending.sourceOffset, model: model,
+                    passages: isKnown ? [] : try passages.of(pending.document), line: pending.line))
         }
-        guard embedder != nil, !documents.isEmpty else { return Prepared(documents: indexed) }
-        // Postgres' text cannot hold U+0000; a document with such a hash is refused when it is written.
-        let hashes = Set(
-            indexed.flatMap { document in document.passages.map { $0.hash ?? document.document.textHash } }
-        ).filter { !$0.utf8.contains(0) }
-        var known: [String: Set<Int32>] = [:]
-        if !hashes.isEmpty {
-            known = try await lookupLane.run { [self] in
-                try lookups.withLock { lookups in
-                    try lookups.embedded(
-                        textHashes: Array(hashes), model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
-                }
-            }
-        }
-        return try await fill(indexed, known: known)
+        if let embedder { try await fill(&prepared, embedder, isTrusting: isTrusting) }
+        return prepared
+    }
+
+    private func look<R: Sendable>(_ body: @escaping @Sendable (IndexWriter) throws -> R) async throws -> R {
+        try await lookupLane.run { [self] in try lookups.withLock { lookups in try body(lookups) } }
     }
 
     /// Writes prepared documents and moves checkpoints in one transaction; where the documents are very long, in several,
@@ -119,6 +134,7 @@ package final class DocumentIndexer: Sendable {
         origin: IndexOrigin
     ) async throws -> Outcome {
         var prepared = prepared
+        var isTrusting = true
         while true {
             do {
                 var outcome = Outcome(embedded: prepared.embedded, reused: prepared.reused)
@@ -140,9 +156,10 @@ package final class DocumentIndexer: Sendable {
                 }
                 report(refused)
                 return outcome
-            } catch let error as IndexError where error.kind == .vectorGone && prepared.reused > 0 {
+            } catch let error as IndexError where error.kind == .vectorGone && isTrusting {
                 // What was to be shared has been removed meanwhile: embed all of it.
-                prepared = try await fill(prepared.documents, known: [:])
+                prepared = try await prepare(prepared.pending, isTrusting: false)
+                isTrusting = false
             }
         }
     }
@@ -245,13 +262,12 @@ package final class DocumentIndexer: Sendable {
     /// Postgres would refuse the document for a vector that the column cannot hold, though it is the embedder that is wrong.
     ///
     /// - Throws: ``IndexerError`` of kind `embedder`.
-    private static func check(_ vector: [Float]) throws(IndexerError) {
+    private static func check(_ vector: [Float], of embedder: any TextEmbedder) throws(IndexerError) {
         let hint = "look at the model: MODEL_DIR, EMBED_DIMS; nothing is indexed until it is right"
-        guard vector.count == IndexedPassage.dimensions else {
+        guard vector.count == embedder.dimensions else {
             throw IndexerError(
                 .embedder,
-                "the embedder gave a vector of \(vector.count) numbers, the index holds \(IndexedPassage.dimensions)",
-                hint: hint)
+                "the embedder gave a vector of \(vector.count) numbers, its model has \(embedder.dimensions)", hint: hint)
         }
         // False for what is no number, too.
         guard vector.allSatisfy({ $0.magnitude <= vectorNumberMax }) else {
@@ -260,35 +276,42 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
-    /// Gives every passage that shares no known vector its own; equal texts are embedded once.
-    private func fill(_ documents: [IndexedDocument], known: [String: Set<Int32>]) async throws -> Prepared {
-        guard let embedder else { return Prepared(documents: documents) }
-        var prepared = Prepared(documents: documents)
-        var places: [String: [(document: Int, passage: Int)]] = [:]
-        var texts: [String] = []
-        for (index, document) in documents.enumerated() {
-            for (number, passage) in document.passages.enumerated() where passage.embedding == nil {
-                if known[passage.hash ?? document.document.textHash]?.contains(passage.number) == true {
+    /// Gives one passage of each input that has no vector yet its own.
+    private func fill(_ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool) async throws {
+        var first: [VectorInput: (document: Int, passage: Int)] = [:]
+        var inputs: [VectorInput] = []
+        for (index, document) in prepared.documents.enumerated() {
+            let hashes = try embedder.inputHashes(of: document.passages.map(\.text))
+            for (number, hash) in hashes.enumerated() {
+                prepared.documents[index].passages[number].inputHash = hash
+                let input = VectorInput(tenant: document.document.tenant, hash: hash)
+                if first[input] != nil {
                     prepared.reused += 1
-                    continue
+                } else {
+                    first[input] = (index, number)
+                    inputs.append(input)
                 }
-                if places[passage.text] == nil { texts.append(passage.text) }
-                places[passage.text, default: []].append((index, number))
             }
         }
-        guard !texts.isEmpty else { return prepared }
+        guard !inputs.isEmpty else { return }
+        let (model, all) = (embedder.modelName, inputs)
+        let known =
+            isTrusting
+            ? try await look { lookups in
+                try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+            } : []
+        prepared.reused += known.count
+        let wanted = inputs.filter { !known.contains($0) }.compactMap { first[$0] }
+        guard !wanted.isEmpty else { return }
+        let texts = wanted.map { prepared.documents[$0.document].passages[$0.passage].text }
         let vectors = try await embedder.embed(texts, priority: .batch)
         guard vectors.count == texts.count else {
             throw IndexerError(.embedder, "\(vectors.count) vectors for \(texts.count) texts")
         }
-        for vector in vectors { try Self.check(vector) }
-        for (text, vector) in zip(texts, vectors) {
-            for (document, passage) in places[text] ?? [] {
-                prepared.documents[document].passages[passage].embedding = vector
-            }
+        for (place, vector) in zip(wanted, vectors) {
+            try Self.check(vector, of: embedder)
+            prepared.documents[place.document].passages[place.passage].embedding = vector
         }
         prepared.embedded = texts.count
-        prepared.reused += places.values.reduce(0) { $0 + $1.count } - texts.count
-        return prepared
     }
 }

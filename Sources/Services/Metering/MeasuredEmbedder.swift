@@ -32,6 +32,8 @@ package final class MeasuredEmbedder: TextEmbedder {
     package var modelName: String { embedder.modelName }
     package var truncatedTexts: Int { embedder.truncatedTexts }
 
+    package func inputHashes(of texts: [String]) throws -> [String] { try embedder.inputHashes(of: texts) }
+
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
         let metrics = metrics(priority)

@@ -252,11 +252,11 @@ final class Platform: Sendable {
     ///
     /// - Throws: ``Failure`` (64) that names the variable.
     func checkModelSettings() throws {
-        let (wanted, held) = (settings.embeddingDimensions, IndexedPassage.dimensions)
-        guard settings.isEmbeddingEnabled, wanted != held else { return }
+        let (wanted, most) = (settings.embeddingDimensions, VectorGraph.dimensionsMax)
+        guard settings.isEmbeddingEnabled, wanted > most else { return }
         throw Failure(
-            "EMBED_DIMS=\(wanted), but the index holds vectors of \(held) dimensions (passages.embedding): use a model of "
-                + "\(held) dimensions with EMBED_DIMS=\(held), or set EMBED_ENABLED=false", code: .usage)
+            "EMBED_DIMS=\(wanted), but the index holds vectors of \(most) dimensions at most: use a smaller model, or set "
+                + "EMBED_ENABLED=false", code: .usage)
     }
 
     /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.

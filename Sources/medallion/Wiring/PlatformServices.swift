@@ -62,10 +62,12 @@ extension Platform {
             options.streamsPerKeyMax = settings.apiStreamsPerKey
             options.streamsPerAddressMax = settings.apiStreamsPerAddress
             registerChecks(in: health, declarations)
+            let embedder = try embedder()
+            let model = embedder?.modelName ?? ""
             var dependencies = SearchAPIDependencies(
-                makeStore: { SearchStore(configuration: configuration) },
+                makeStore: { SearchStore(configuration: configuration, model: model) },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
-                embedder: try embedder().map { QueryEmbedder(embedder: $0) }, health: health,
+                embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
             dependencies.sources = sources

@@ -1,138 +1,135 @@
+import Bytes
 import Postgres
 import Records
 
-/// Makes one passage of a document visible to a generation, and hides what it replaces.
+/// Makes documents visible to generations, and hides what they replace: see `medallion_put_documents` of the migrations. One
+/// row: the number of passages that became visible.
 ///
-/// The content's row is shared by generations and made once. An older version than the visible one changes nothing, nor does
-/// one that is not newer than the document's deletion. Fails the transaction (SQLSTATE MD004) when a vector that was to be
-/// shared is not there.
-struct PutPassage: PostgresStatement {
-    static let name = "put_passage"
+/// Fails the transaction (SQLSTATE MD004) when a content or a vector that was to be shared is not there, and (MD005) where a
+/// generation's vectors are of another model.
+struct PutDocuments: PostgresStatement {
+    /// Documents of one call.
+    static let documentsMax = 500
+    static let name = "put_documents"
     static let sql = """
-        WITH newer AS MATERIALIZED (
-            SELECT 1 FROM passages p
-            JOIN generation_passages g ON g.generation = $1 AND g.passage_id = p.id
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.to_version IS NULL
-                -- Of equal versions the later record counts, also where a replay brings the earlier one again.
-                AND (g.version > $5 OR g.version = $5 AND g.source_topic = $18 AND g.source_partition = $19
-                    AND g.source_offset > $20)
-            UNION ALL
-            SELECT 1 FROM deleted_documents d
-            WHERE d.generation = $1 AND d.doc_id = $2 AND d.tenant = $3 AND d.collection = $4 AND d.version >= $5
-            LIMIT 1
-        ), made AS (
-            INSERT INTO passages (doc_id, tenant, collection, passage, content_hash, text_hash, model, lang, event_time,
-                title, url, quality_flags, text, wiki, type, user_name, namespace, is_bot, attributes, embedding)
-            SELECT $2, $3, $4, $6, $7, $8, $9, $11, $12, $13, $14, $15, $16, a.wiki, a.type, a.user_name, a.namespace,
-                a.is_bot, a.others,
-                CASE WHEN $21::halfvec IS NULL AND $9 <> '' THEN medallion_shared_vector($8, $9, $6) ELSE $21 END
-            FROM medallion_split_attributes($10) a
-            WHERE NOT EXISTS (SELECT FROM newer)
-            ON CONFLICT (doc_id, tenant, collection, passage, content_hash, model) DO NOTHING
-            RETURNING id
-        ), found AS MATERIALIZED (
-            SELECT id FROM made
-            UNION ALL
-            SELECT p.id FROM passages p
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND p.passage = $6 AND p.content_hash = $7
-                AND p.model = $9
-            LIMIT 1
-        ), hidden AS (
-            UPDATE generation_passages g SET to_version = currval('index_version_sequence')
-            FROM passages p
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.generation = $1 AND g.passage_id = p.id
-                AND g.to_version IS NULL AND (p.content_hash <> $7 OR p.model <> $9)
-                AND NOT EXISTS (SELECT FROM newer)
-        )
-        INSERT INTO generation_passages AS g (generation, passage_id, version, logic_version, lineage, source_topic,
-            source_partition, source_offset, from_version)
-        SELECT $1, f.id, $5, $17 ->> 'logic_version', $17, $18, $19, $20, currval('index_version_sequence')
-        FROM found f WHERE NOT EXISTS (SELECT FROM newer)
-        ON CONFLICT (generation, passage_id) DO UPDATE
-        SET version = excluded.version, logic_version = excluded.logic_version, lineage = excluded.lineage,
-            source_topic = excluded.source_topic, source_partition = excluded.source_partition,
-            source_offset = excluded.source_offset, to_version = NULL,
-            from_version = CASE WHEN g.to_version IS NULL THEN g.from_version ELSE excluded.from_version END
-        WHERE g.to_version IS NOT NULL OR g.version < excluded.version
+        SELECT medallion_put_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+            $20, $21, $22, $23)
         """
-    static let parameterTypes: [PostgresType] =
-        DocumentKeyBinding.types + [
-            .int4, .text, .text, .text, .jsonb, .text, .timestamptz, .text, .text, .textArray, .text, .jsonb, .text,
-            .int4, .int8, .inferred,
-        ]
-    let document: IndexedDocument
-    let passage: IndexedPassage
+    static let parameterTypes: [PostgresType] = [
+        .int4, .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .textArray, .textArray, .textArray,
+        .textArray, .timestamptzArray, .textArray, .textArray, .textArray, .textArray, .int4Array, .int8Array, .int4Array,
+        .int4Array, .textArray, .textArray, .textArray,
+    ]
+    /// The model's number in the index; 0 for none.
+    let model: Int32
+    let documents: [IndexedDocument]
 
     func bind(into parameters: inout PostgresParameters) {
-        let gold = document.document
-        DocumentKeyBinding.bind(document, into: &parameters)
-        parameters.append(passage.number)
-        parameters.append(gold.contentHash)
-        parameters.append(passage.hash ?? gold.textHash)
-        parameters.append(document.model)
-        parameters.append(jsonb: IndexText.json(gold.attributes))
-        parameters.append(IndexText.clean(gold.lang))
-        parameters.append(timestampMilliseconds: gold.eventTimeMilliseconds)
-        parameters.append(IndexText.clean(gold.title))
-        parameters.append(IndexText.clean(gold.url))
-        parameters.append(gold.qualityFlags.map { IndexText.clean($0) })
-        parameters.append(IndexText.clean(passage.text))
-        parameters.append(jsonb: IndexText.json(gold.lineage))
-        parameters.append(document.source.topic)
-        parameters.append(document.source.partition)
-        parameters.append(document.sourceOffset)
-        parameters.append(halfVector: passage.embedding)
+        let gold = documents.map(\.document)
+        parameters.append(model)
+        DocumentKeys.bind(documents, into: &parameters)
+        parameters.append(gold.map(\.contentHash))
+        parameters.append(gold.map(\.textHash))
+        parameters.append(gold.map { IndexText.clean($0.title) })
+        parameters.append(gold.map { IndexText.clean($0.url) })
+        parameters.append(gold.map { IndexText.clean($0.lang) })
+        parameters.append(timestampsMilliseconds: gold.map(\.eventTimeMilliseconds))
+        parameters.append(gold.map { String(decoding: IndexText.json($0.attributes), as: UTF8.self) })
+        parameters.append(gold.map { IndexText.json($0.qualityFlags) })
+        parameters.append(gold.map { String(decoding: IndexText.json($0.lineage), as: UTF8.self) })
+        DocumentKeys.bindSources(documents, into: &parameters)
+        bindPassages(into: &parameters)
+    }
+
+    private func bindPassages(into parameters: inout PostgresParameters) {
+        var places: [Int32] = []
+        var numbers: [Int32] = []
+        var hashes: [String] = []
+        var texts: [String] = []
+        var inputs: [String] = []
+        for (index, document) in documents.enumerated() {
+            for passage in document.passages {
+                places.append(Int32(clamping: index + 1))
+                numbers.append(passage.number)
+                hashes.append(passage.hash ?? document.document.textHash)
+                texts.append(IndexText.clean(passage.text))
+                inputs.append(passage.inputHash)
+            }
+        }
+        parameters.append(places)
+        parameters.append(numbers)
+        parameters.append(hashes)
+        parameters.append(texts)
+        parameters.append(inputs)
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
+/// Hides documents from generations, and keeps markers, so that older versions bring nothing back: see
+/// `medallion_delete_documents` of the migrations.
+struct DeleteDocuments: PostgresStatement {
+    static let name = "delete_documents"
+    static let sql = "SELECT medallion_delete_documents($1, $2, $3, $4, $5, $6, $7, $8)"
+    static let parameterTypes: [PostgresType] = [
+        .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .int4Array, .int8Array,
+    ]
+    let documents: [IndexedDocument]
+
+    func bind(into parameters: inout PostgresParameters) {
+        DocumentKeys.bind(documents, into: &parameters)
+        DocumentKeys.bindSources(documents, into: &parameters)
     }
 }
 
-/// Hides a document from a generation, and keeps a marker, so that older versions bring nothing back. A newer version that is
-/// visible stays.
-struct DeleteDocument: PostgresStatement {
-    static let name = "delete_document"
-    static let sql = """
-        WITH newer AS MATERIALIZED (
-            SELECT 1 FROM passages p
-            JOIN generation_passages g ON g.generation = $1 AND g.passage_id = p.id
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.to_version IS NULL AND g.version > $5
-            LIMIT 1
-        ), hidden AS (
-            UPDATE generation_passages g SET to_version = currval('index_version_sequence')
-            FROM passages p
-            WHERE p.doc_id = $2 AND p.tenant = $3 AND p.collection = $4 AND g.generation = $1 AND g.passage_id = p.id
-                AND g.to_version IS NULL AND NOT EXISTS (SELECT FROM newer)
-        )
-        INSERT INTO deleted_documents AS d (generation, doc_id, tenant, collection, version, source_topic,
-            source_partition, source_offset, deleted_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp())
-        ON CONFLICT (generation, doc_id, tenant, collection) DO UPDATE
-        SET version = excluded.version, source_topic = excluded.source_topic,
-            source_partition = excluded.source_partition, source_offset = excluded.source_offset,
-            deleted_at = excluded.deleted_at
-        WHERE d.version < excluded.version
-        """
-    static let parameterTypes: [PostgresType] = DocumentKeyBinding.types + [.text, .int4, .int8]
-    let document: IndexedDocument
-
-    func bind(into parameters: inout PostgresParameters) {
-        DocumentKeyBinding.bind(document, into: &parameters)
-        parameters.append(document.source.topic)
-        parameters.append(document.source.partition)
-        parameters.append(document.sourceOffset)
-    }
-}
-
-/// The first parameters of both: generation, id, tenant, collection, version.
-private enum DocumentKeyBinding {
-    static let types: [PostgresType] = [.int8, .text, .text, .text, .int8]
-
-    static func bind(_ document: IndexedDocument, into parameters: inout PostgresParameters) {
-        let gold = document.document
-        parameters.append(document.generation)
+/// What puts and deletions begin and end with.
+private enum DocumentKeys {
+    /// Generation, tenant, collection, id, version.
+    static func bind(_ documents: [IndexedDocument], into parameters: inout PostgresParameters) {
+        parameters.append(documents.map(\.generation))
+        parameters.append(documents.map(\.document.tenant.text))
+        parameters.append(documents.map(\.document.collection.text))
         // As it is: one with U+0000 is refused, since two ids must not become one.
-        parameters.append(gold.docID)
-        parameters.append(gold.tenant.text)
-        parameters.append(gold.collection.text)
-        parameters.append(gold.version)
+        parameters.append(documents.map(\.document.docID))
+        parameters.append(documents.map(\.document.version))
+    }
+
+    /// Topic, partition, offset.
+    static func bindSources(_ documents: [IndexedDocument], into parameters: inout PostgresParameters) {
+        parameters.append(documents.map(\.source.topic))
+        parameters.append(documents.map(\.source.partition))
+        parameters.append(documents.map(\.sourceOffset))
+    }
+}
+
+/// Adds the vector of an input, unless there is one.
+struct InsertVector: PostgresStatement {
+    static let name = "insert_vector"
+    static let sql = make(model: 1)
+    static let parameterTypes: [PostgresType] = [.text, .text, .inferred]
+    /// The model's number in the index.
+    let model: Int32
+    let tenant: String
+    let inputHash: String
+    let vector: [Float]
+
+    var text: StatementText {
+        StatementText(
+            name: "\(Self.name)_\(model)", sql: Self.make(model: model), types: Self.parameterTypes)
+    }
+
+    private static func make(model: Int32) -> String {
+        """
+        INSERT INTO vectors_\(model) (tenant, id, input_hash, embedding)
+        SELECT $1, nextval('vectors_id_sequence'), decode($2, 'hex'), $3::halfvec
+        WHERE NOT EXISTS (SELECT FROM vectors_\(model) v WHERE v.tenant = $1 AND v.input_hash = decode($2, 'hex'))
+        """
+    }
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(tenant)
+        parameters.append(inputHash)
+        parameters.append(halfVector: vector)
     }
 }
 
@@ -149,8 +146,7 @@ struct RemoveDeletionMarkers: PostgresStatement {
             WHERE d.deleted_at < clock_timestamp() - interval '\(daysMax) days'
                 -- A replay could show again what is only hidden.
                 AND NOT EXISTS (
-                    SELECT FROM passages p JOIN generation_passages g ON g.passage_id = p.id
-                    WHERE p.doc_id = d.doc_id AND p.tenant = d.tenant AND p.collection = d.collection)
+                    SELECT FROM documents o WHERE o.doc_id = d.doc_id AND o.collection_id = d.collection_id)
             ORDER BY d.deleted_at LIMIT \(rowsMax)))
         """
     static let parameterTypes: [PostgresType] = []

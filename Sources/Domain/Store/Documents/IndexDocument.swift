@@ -6,18 +6,20 @@ package struct IndexedPassage: Sendable, Equatable {
     /// From 0 within the document.
     package var number: Int32
     package var text: String
-    /// SHA-256 of ``text``: passages of one hash, number and model share a vector. Nil where it is the document's text hash.
+    /// SHA-256 of ``text``. Nil where it is the document's text hash.
     package var hash: String?
-    /// Numbers of a vector: those of the column `passages.embedding`.
-    package static let dimensions = 384
-    /// L2-normalised, ``dimensions`` numbers. Nil: the vector of another row with the same text hash, number and model is copied;
+    /// SHA-256 in hex of what the model sees of the text: passages of one input and model share a vector. Empty where nothing is
+    /// embedded.
+    package var inputHash: String
+    /// L2-normalised, as many numbers as the model gives. Nil: the index has the input's vector, or gets it in the same write;
     /// or none is wanted, where the document's model is empty.
     package var embedding: [Float]?
 
-    package init(number: Int32, text: String, hash: String? = nil, embedding: [Float]?) {
+    package init(number: Int32, text: String, hash: String? = nil, inputHash: String = "", embedding: [Float]?) {
         self.number = number
         self.text = text
         self.hash = hash
+        self.inputHash = inputHash
         self.embedding = embedding
     }
 }
@@ -31,6 +33,7 @@ package struct IndexedDocument: Sendable, Equatable {
     package var sourceOffset: Int64
     /// Name of the embedding model; empty where nothing is embedded.
     package var model: String
+    /// Empty where the index has the content already, as ``IndexWriter/known(_:model:timeoutMilliseconds:)`` said.
     package var passages: [IndexedPassage]
     /// The Gold line that it was read from, to be kept should Postgres refuse the document.
     package var line: [UInt8]
@@ -124,6 +127,15 @@ enum IndexText {
     private static func contains(_ name: [UInt8], _ bytes: [UInt8]) -> Bool {
         guard bytes.count >= name.count else { return false }
         return (0...bytes.count - name.count).contains { bytes[$0] == name[0] && bytes[$0...].starts(with: name) }
+    }
+
+    /// Texts as one JSON array that `jsonb` can hold.
+    static func json(_ texts: [String]) -> String {
+        var writer = JSONWriter(capacity: 64)
+        writer.beginArray()
+        for text in texts { writer.string(clean(text)) }
+        writer.endArray()
+        return String(decoding: writer.bytes, as: UTF8.self)
     }
 
     /// Attributes as `jsonb` can hold them.

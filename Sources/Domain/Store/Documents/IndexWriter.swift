@@ -9,40 +9,70 @@ package import Retrieval
 /// order; two writers of the same topic partition are told apart by the checkpoint.
 package final class IndexWriter {
     private let connection: LazyConnection
+    private let graph: VectorGraph
+    /// Numbers of models whose tables are there, and tenants that have theirs; forgotten when anything fails.
+    private var prepared: [PreparedTables: Int32] = [:]
+    private var models: [String: Int32] = [:]
 
-    /// - Parameter configuration: of a database that is migrated.
-    package init(configuration: PostgresConfiguration) {
+    private struct PreparedTables: Hashable {
+        let model: String
+        let tenant: String
+    }
+
+    /// - Parameters:
+    ///   - configuration: of a database that is migrated.
+    ///   - graph: of the vectors' tables that this writer makes.
+    package init(configuration: PostgresConfiguration, graph: VectorGraph = VectorGraph()) {
         connection = LazyConnection(configuration)
+        self.graph = graph
     }
 
     /// Writes documents, moves checkpoints and keeps positions, all or nothing.
     ///
     /// Documents that are there already change nothing, so that a repeat does no harm. The highest version wins, whatever
-    /// order they come in; in order, the last wins among puts of equal version, and a deletion wins over them. A document that Postgres refuses for what it holds is kept aside with the reason, and the
-    /// others are written as if it were not there.
+    /// order they come in; in order, the last wins among puts of equal version, and a deletion wins over them. A document that
+    /// Postgres refuses for what it holds is kept aside with the reason, and the others are written as if it were not there.
     ///
     /// - Parameters:
     ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
     ///   - origin: whether the index is newer for it.
-    /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a shared vector is missing.
+    /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a content or vector that was there is
+    ///   missing, `model` when the vectors of a generation are another model's.
     package func write(
         _ documents: [IndexedDocument], moving moves: [CheckpointMove] = [],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
         origin: IndexOrigin = .live, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
+        do throws(IndexError) {
+            let numbers = try prepareTables(documents, timeoutMilliseconds: timeoutMilliseconds)
+            return try write(
+                documents, numbers: numbers, moves, goldPositions, refused, origin,
+                timeoutMilliseconds: timeoutMilliseconds)
+        } catch {
+            prepared = [:]
+            models = [:]
+            throw error
+        }
+    }
+
+    private func write(
+        _ documents: [IndexedDocument], numbers: [String: Int32], _ moves: [CheckpointMove],
+        _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument], _ origin: IndexOrigin,
+        timeoutMilliseconds: Int
+    ) throws(IndexError) -> IndexWriteResult {
         let generations = Set(documents.map(\.generation) + moves.map(\.generation) + refused.map(\.generation))
         let beginning = BeginIndexTransaction(origin: origin, generations: generations.sorted())
         var batch = PostgresBatch()
         let begin = batch.add(beginning)
-        let puts = Self.add(documents[...], to: &batch)
+        let puts = Self.add(documents[...], numbers: numbers, to: &batch)
         Self.add(moves, goldPositions, refused, to: &batch)
         do throws(IndexError) {
             return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
                 results throws(PostgresError) in
                 IndexWriteResult(
-                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.affected(puts, results))
+                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.added(puts, results))
             }
         } catch  where error.isRefusal && !documents.isEmpty {
             // In one transaction as before: what is good, what is not with its reason, and the steps of the checkpoints.
@@ -50,7 +80,9 @@ package final class IndexWriter {
                 connection throws(PostgresError) in
                 let version = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds)
                 var result = IndexWriteResult(indexVersion: version.first ?? 0, passagesAdded: 0)
-                try Self.put(documents[...], on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
+                try Self.put(
+                    documents[...], numbers: numbers, on: connection, timeoutMilliseconds: timeoutMilliseconds,
+                    into: &result)
                 var batch = PostgresBatch()
                 Self.add(moves, goldPositions, refused + result.refused, to: &batch)
                 _ = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
@@ -61,12 +93,12 @@ package final class IndexWriter {
 
     /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
     private static func put(
-        _ documents: ArraySlice<IndexedDocument>, on connection: PostgresConnection, timeoutMilliseconds: Int,
-        into result: inout IndexWriteResult
+        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], on connection: PostgresConnection,
+        timeoutMilliseconds: Int, into result: inout IndexWriteResult
     ) throws(PostgresError) {
         guard let first = documents.first else { return }
         var batch = PostgresBatch()
-        let puts = add(documents, to: &batch)
+        let puts = add(documents, numbers: numbers, to: &batch)
         try connection.script(
             "SAVEPOINT documents", operation: "savepoint", timeoutMilliseconds: timeoutMilliseconds)
         do throws(PostgresError) {
@@ -74,7 +106,7 @@ package final class IndexWriter {
             try connection.script(
                 "RELEASE SAVEPOINT documents", operation: "release savepoint",
                 timeoutMilliseconds: timeoutMilliseconds)
-            result.passagesAdded += try affected(puts, results)
+            result.passagesAdded += try added(puts, results)
         } catch  where error.isDataRefusal {
             try connection.script(
                 "ROLLBACK TO SAVEPOINT documents; RELEASE SAVEPOINT documents", operation: "roll back to savepoint",
@@ -85,25 +117,74 @@ package final class IndexWriter {
             }
             let middle = documents.startIndex + documents.count / 2
             for half in [documents[..<middle], documents[middle...]] {
-                try put(half, on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
+                try put(
+                    half, numbers: numbers, on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
             }
         }
     }
 
     private static func add(
-        _ documents: ArraySlice<IndexedDocument>, to batch: inout PostgresBatch
-    ) -> [PostgresSlot<PutPassage>] {
-        var puts: [PostgresSlot<PutPassage>] = []
-        for document in documents {
-            guard document.document.operation == .put else {
-                batch.add(DeleteDocument(document: document))
-                continue
-            }
+        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], to batch: inout PostgresBatch
+    ) -> [PostgresSlot<PutDocuments>] {
+        for document in documents where document.document.operation == .put {
+            guard let model = numbers[document.model], model > 0 else { continue }
             for passage in document.passages {
-                puts.append(batch.add(PutPassage(document: document, passage: passage)))
+                guard let vector = passage.embedding else { continue }
+                batch.add(
+                    InsertVector(
+                        model: model, tenant: document.document.tenant.text, inputHash: passage.inputHash, vector: vector))
+            }
+        }
+        var puts: [PostgresSlot<PutDocuments>] = []
+        for round in WriteRound.rounds(of: documents) {
+            if !round.deletions.isEmpty { batch.add(DeleteDocuments(documents: round.deletions)) }
+            var rest = round.puts[...]
+            while let model = rest.first?.model {
+                let part = rest.prefix(PutDocuments.documentsMax).prefix { $0.model == model }
+                puts.append(batch.add(PutDocuments(model: numbers[model] ?? 0, documents: Array(part))))
+                rest = rest.dropFirst(part.count)
             }
         }
         return puts
+    }
+
+    /// Makes the tables that some documents need, in transactions of their own.
+    ///
+    /// - Returns: the numbers of models by their names.
+    private func prepareTables(
+        _ documents: [IndexedDocument], timeoutMilliseconds: Int
+    ) throws(IndexError) -> [String: Int32] {
+        var numbers = ["": Int32(0)]
+        for document in documents where document.document.operation == .put {
+            let tables = PreparedTables(model: document.model, tenant: document.document.tenant.text)
+            if let known = prepared[tables] {
+                numbers[document.model] = known
+                continue
+            }
+            let number = try prepareTables(of: document, timeoutMilliseconds: timeoutMilliseconds)
+            prepared[tables] = number
+            numbers[document.model] = number
+        }
+        return numbers
+    }
+
+    private func prepareTables(of document: IndexedDocument, timeoutMilliseconds: Int) throws(IndexError) -> Int32 {
+        let tenant = document.document.tenant.text
+        if document.model.isEmpty {
+            _ = try connection.run(PrepareTenant(tenant: tenant), timeoutMilliseconds: timeoutMilliseconds)
+            return 0
+        }
+        let known = try connection.run(FindModel(model: document.model), timeoutMilliseconds: timeoutMilliseconds)
+        let vector = document.passages.lazy.compactMap(\.embedding).first
+        guard let dimensions = vector?.count ?? known.first.map({ Int($0.dimensions) }) else {
+            throw IndexError(.vectorGone, "the index has no vectors of model \(document.model)")
+        }
+        let statement = PrepareVectors(
+            model: document.model, dimensions: dimensions, tenant: tenant, graph: graph)
+        guard let number = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first else {
+            throw IndexError(.schema, "no table for vectors was made", hint: "run `medallion migrate`")
+        }
+        return number
     }
 
     private static func add(
@@ -117,24 +198,45 @@ package final class IndexWriter {
         }
     }
 
-    private static func affected(
-        _ puts: [PostgresSlot<PutPassage>], _ results: PostgresResults
+    private static func added(
+        _ puts: [PostgresSlot<PutDocuments>], _ results: PostgresResults
     ) throws(PostgresError) -> Int {
-        var added = 0
-        for put in puts { added += try results.affected(put) }
-        return added
+        var added: Int64 = 0
+        for put in puts { added += try results.rows(put).first ?? 0 }
+        return Int(added)
     }
 
-    /// Which passages of some texts have vectors of a model: their numbers by text hash.
-    package func embedded(
-        textHashes: [String], model: String, timeoutMilliseconds: Int
-    ) throws(IndexError) -> [String: Set<Int32>] {
-        var found: [String: Set<Int32>] = [:]
-        let statement = FindEmbeddedTexts(textHashes: textHashes, model: model)
-        for row in try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds) {
-            found[row.textHash, default: []].insert(row.passage)
+    /// Which documents' contents the index has, with the vectors of a model (empty: without): their places among `documents`.
+    package func known(
+        _ documents: [GoldDocument], model: String, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Set<Int> {
+        guard !documents.isEmpty, let number = try number(of: model, timeoutMilliseconds: timeoutMilliseconds) else {
+            return []
         }
-        return found
+        let places = try connection.run(
+            FindContents(documents: documents, model: number), timeoutMilliseconds: timeoutMilliseconds)
+        return Set(places.map { Int($0) - 1 })
+    }
+
+    /// Which inputs have vectors of a model.
+    package func embedded(
+        _ inputs: [VectorInput], model: String, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Set<VectorInput> {
+        guard !inputs.isEmpty, !model.isEmpty,
+            let number = try number(of: model, timeoutMilliseconds: timeoutMilliseconds)
+        else { return [] }
+        let places = try connection.run(
+            FindVectors(model: number, inputs: inputs), timeoutMilliseconds: timeoutMilliseconds)
+        return Set(places.map { inputs[Int($0) - 1] })
+    }
+
+    /// The number of a model, 0 for none; nil where the index has no vectors of it.
+    private func number(of model: String, timeoutMilliseconds: Int) throws(IndexError) -> Int32? {
+        if model.isEmpty { return 0 }
+        if let known = models[model] { return known }
+        let found = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds)
+        models[model] = found.first?.number
+        return found.first?.number
     }
 
     /// All checkpoints, by generation and topic partition.

@@ -149,10 +149,6 @@ struct ListRefusedDocuments: PostgresStatement {
             AND ($7::timestamptz IS NULL OR refused_at < $7)
             AND ($1::bigint IS NOT NULL OR NOT EXISTS (
                 SELECT FROM generations n WHERE n.generation = r.generation AND n.state = 'pruned'))
-            AND NOT EXISTS (
-                SELECT FROM generation_passages g
-                WHERE g.generation = r.generation AND g.source_topic = r.source_topic
-                    AND g.source_partition = r.source_partition AND g.source_offset = r.source_offset)
             AND ($10::bigint IS NULL
                 OR (generation, source_topic, source_partition::bigint, source_offset) > ($10, $11, $12, $13))
         ORDER BY generation, source_topic, source_partition, source_offset LIMIT $8

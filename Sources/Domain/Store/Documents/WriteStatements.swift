@@ -24,27 +24,97 @@ struct BeginIndexTransaction: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
-/// Which of some texts have vectors of a model already.
-struct FindEmbeddedTexts: PostgresStatement {
-    struct Row: Hashable {
-        let textHash: String
-        let passage: Int32
-    }
-    static let name = "find_embedded_texts"
-    static let sql = """
-        SELECT DISTINCT text_hash, passage FROM passages
-        WHERE text_hash = ANY($1) AND model = $2 AND embedding IS NOT NULL
-        """
-    static let parameterTypes: [PostgresType] = [.textArray, .text]
-    let textHashes: [String]
+/// Makes the tables of a model's vectors and of a tenant's words, unless they are there. One row: the model's number.
+struct PrepareVectors: PostgresStatement {
+    static let name = "prepare_vectors"
+    static let sql = "SELECT medallion_prepare_vectors($1, $2, $3, $4, $5)"
+    static let parameterTypes: [PostgresType] = [.text, .int4, .text, .int4, .int4]
     let model: String
+    let dimensions: Int
+    let tenant: String
+    let graph: VectorGraph
     func bind(into parameters: inout PostgresParameters) {
-        parameters.append(textHashes)
+        parameters.append(IndexText.clean(model))
+        parameters.append(Int32(clamping: dimensions))
+        parameters.append(tenant)
+        parameters.append(Int32(clamping: graph.m))
+        parameters.append(Int32(clamping: graph.efConstruction))
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int32 { try row.int32(0) }
+}
+
+/// Makes the table of a tenant's words, unless it is there.
+struct PrepareTenant: PostgresStatement {
+    static let name = "prepare_tenant"
+    static let sql = "SELECT medallion_prepare_tenant($1)"
+    static let parameterTypes: [PostgresType] = [.text]
+    let tenant: String
+    func bind(into parameters: inout PostgresParameters) { parameters.append(tenant) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int32 { try row.int32(0) }
+}
+
+/// The number of a model and of the numbers of its vectors; no row where the index has none of it.
+struct FindModel: PostgresStatement {
+    static let name = "find_model"
+    static let sql = "SELECT id, dimensions FROM models WHERE name = $1"
+    static let parameterTypes: [PostgresType] = [.text]
+    let model: String
+    func bind(into parameters: inout PostgresParameters) { parameters.append(IndexText.clean(model)) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> (number: Int32, dimensions: Int32) {
+        (try row.int32(0), try row.int32(1))
+    }
+}
+
+/// Which contents of some documents the index has for a model: their places, from 1.
+struct FindContents: PostgresStatement {
+    static let name = "find_contents"
+    static let sql = """
+        SELECT i.place FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS i(tenant, collection, doc_id, content_hash, place)
+        JOIN collections c ON c.tenant = i.tenant AND c.name = i.collection
+        JOIN documents d ON d.doc_id = i.doc_id AND d.collection_id = c.id AND d.content_hash = i.content_hash
+            AND d.model_id = $5
+        """
+    static let parameterTypes: [PostgresType] = [.textArray, .textArray, .textArray, .textArray, .int4]
+    let documents: [GoldDocument]
+    /// The model's number in the index; 0 for none.
+    let model: Int32
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(documents.map(\.tenant.text))
+        parameters.append(documents.map(\.collection.text))
+        parameters.append(documents.map { IndexText.clean($0.docID) })
+        parameters.append(documents.map { IndexText.clean($0.contentHash) })
         parameters.append(model)
     }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
-        Row(textHash: try row.text(0), passage: try row.int32(1))
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
+/// Which of some inputs have vectors of a model: their places, from 1.
+struct FindVectors: PostgresStatement {
+    static let name = "find_vectors"
+    static let sql = make(model: 1)
+    static let parameterTypes: [PostgresType] = [.textArray, .textArray]
+    /// The model's number in the index.
+    let model: Int32
+    let inputs: [VectorInput]
+
+    var text: StatementText {
+        StatementText(
+            name: "\(Self.name)_\(model)", sql: Self.make(model: model), types: Self.parameterTypes)
     }
+
+    private static func make(model: Int32) -> String {
+        """
+        SELECT i.place FROM unnest($1, $2) WITH ORDINALITY AS i(tenant, input_hash, place)
+        CROSS JOIN LATERAL (
+            SELECT FROM vectors_\(model) v WHERE v.tenant = i.tenant AND v.input_hash = decode(i.input_hash, 'hex') LIMIT 1) v
+        """
+    }
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(inputs.map(\.tenant.text))
+        parameters.append(inputs.map(\.hash))
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
 /// Compares and sets a checkpoint; a mismatch fails the transaction (SQLSTATE MD001).
@@ -83,7 +153,7 @@ struct KeepGoldPosition: PostgresStatement {
 struct FindBronzeHash: PostgresStatement {
     static let name = "find_bronze_hash"
     static let sql = """
-        SELECT lineage->'parents'->0->>'bronze_sha256' FROM generation_passages
+        SELECT lineage->'parents'->0->>'bronze_sha256' FROM visibility
         WHERE generation = $1 AND source_topic = $2 AND source_partition = $3 AND source_offset = $4
             AND lineage->'parents'->0->>'bronze_sha256' IS NOT NULL
         LIMIT 1
@@ -140,7 +210,7 @@ struct RefreshLexemes: PostgresStatement {
             SELECT u.lexeme, max(u.frequency) AS frequency
             FROM turn, pg_stats s, LATERAL ROWS FROM (
                 unnest(s.most_common_elems::text::text[]), unnest(s.most_common_elem_freqs)) AS u(lexeme, frequency)
-            WHERE turn.is_ours AND s.schemaname = current_schema() AND s.tablename = 'passages' AND s.attname = 'words'
+            WHERE turn.is_ours AND s.schemaname = current_schema() AND s.tablename LIKE 'passage\\_words\\_t%' AND s.attname = 'words'
                 AND u.lexeme IS NOT NULL
             GROUP BY u.lexeme
         ), gone AS (

@@ -145,8 +145,8 @@ struct ListGenerations: PostgresStatement {
         FROM generations n
         LEFT JOIN active_generation a ON true
         LEFT JOIN (
-            SELECT g.generation, count(*) AS passages, count(*) FILTER (WHERE p.passage = 0) AS documents
-            FROM generation_passages g JOIN passages p ON p.id = g.passage_id
+            SELECT g.generation, count(*) AS passages, count(*) FILTER (WHERE p.number = 0) AS documents
+            FROM visibility g JOIN passages p ON p.document_id = g.document_id
             WHERE g.to_version IS NULL GROUP BY g.generation
         ) c ON c.generation = n.generation
         ORDER BY n.generation
@@ -168,19 +168,16 @@ struct CompareGenerations: PostgresStatement {
     static let name = "compare_generations"
     static let sql = """
         WITH child AS (
-            SELECT p.doc_id, p.tenant, p.collection, min(p.content_hash) AS content_hash FROM generation_passages g
-            JOIN passages p ON p.id = g.passage_id AND p.passage = 0
-            WHERE g.generation = $1 AND g.to_version IS NULL GROUP BY p.doc_id, p.tenant, p.collection
+            SELECT key_id, document_id FROM visibility WHERE generation = $1 AND to_version IS NULL
         ), parent AS (
-            SELECT p.doc_id, p.tenant, p.collection, min(p.content_hash) AS content_hash FROM generation_passages g
-            JOIN passages p ON p.id = g.passage_id AND p.passage = 0
-            WHERE g.generation = $2 AND g.to_version IS NULL GROUP BY p.doc_id, p.tenant, p.collection
+            SELECT key_id, document_id FROM visibility WHERE generation = $2 AND to_version IS NULL
         )
-        SELECT count(*) FILTER (WHERE b.doc_id IS NULL), count(*) FILTER (WHERE a.doc_id IS NULL),
-            count(*) FILTER (WHERE a.content_hash <> b.content_hash),
-            count(*) FILTER (WHERE a.content_hash = b.content_hash)
-        FROM child a FULL JOIN parent b
-            ON a.doc_id = b.doc_id AND a.tenant = b.tenant AND a.collection = b.collection
+        SELECT count(*) FILTER (WHERE b.key_id IS NULL), count(*) FILTER (WHERE a.key_id IS NULL),
+            count(*) FILTER (WHERE c.content_hash <> d.content_hash),
+            count(*) FILTER (WHERE a.document_id = b.document_id OR c.content_hash = d.content_hash)
+        FROM child a FULL JOIN parent b ON a.key_id = b.key_id
+        LEFT JOIN documents c ON c.id = a.document_id AND a.document_id <> b.document_id
+        LEFT JOIN documents d ON d.id = b.document_id AND a.document_id <> b.document_id
         """
     static let parameterTypes: [PostgresType] = [.int8, .int8]
     let child: Int64

@@ -63,13 +63,14 @@ package final class GenerationStore {
 
     /// Makes visible to `child` what `parent` shows with source offsets below the handover, except in the ranges that
     /// the replay writes; what the parent's index lacks there, the child's lacks, too. Of a document whose newest version lies
-    /// in such a range the child gets the one before. Only the narrow rows are copied; a repeat does no harm.
+    /// in such a range the child gets the one before, as long as the history has it. Only the narrow rows are copied; a repeat does
+    /// no harm.
     ///
     /// - Parameters:
     ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
     ///     job feeds to the child.
-    ///   - timeoutMilliseconds: about 10 s per million rows are needed.
-    /// - Returns: the number of passages copied.
+    ///   - timeoutMilliseconds: for each step of some thousand documents.
+    /// - Returns: the number of documents copied.
     /// - Throws: `generationBehind` while the parent's index has not reached the handover (what it has not indexed yet
     ///   could not be copied: try again later); `generation` when the handover lacks a topic partition.
     package func copyParentRows(
@@ -90,34 +91,59 @@ package final class GenerationStore {
                         + "the handover is \(wanted)")
             }
         }
+        let inheritance = Inheritance(child: child, parent: parent, handover: handover, ranges: ranges)
+        try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds)
         var batch = PostgresBatch()
-        let rows = CopyParentRows(child: child, parent: parent, handover: handover, ranges: ranges)
-        let slot = batch.add(rows)
-        batch.add(CopyParentRefusals(rows: rows))
-        batch.add(CopyParentDeletions(rows: rows))
-        batch.add(CopyReplacedRows(rows: rows))
-        let copied = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-            results throws(PostgresError) in try results.affected(slot)
-        }
-        try hideReplaced(in: child, timeoutMilliseconds: timeoutMilliseconds)
-        return copied
+        batch.add(InheritRefusals(inheritance: inheritance))
+        batch.add(InheritDeletions(inheritance: inheritance))
+        batch.add(InheritFloors(child: child, parent: parent))
+        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
+        return try inheritDocuments(inheritance, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// Leaves one content of each document visible. The replay, the copy and the indexer write a child at the same time, and none
-    /// of them sees what the others have not committed yet. Every write after the copy does.
-    private func hideReplaced(in child: Int64, timeoutMilliseconds: Int) throws(IndexError) {
+    private func inheritModel(_ inheritance: Inheritance, timeoutMilliseconds: Int) throws(IndexError) {
+        let (child, parent) = (inheritance.child, inheritance.parent)
+        let different = try connection.run(
+            CompareModels(child: child, parent: parent), timeoutMilliseconds: timeoutMilliseconds)
+        if let models = different.first {
+            throw IndexError(
+                .model,
+                "the vectors of generation \(child) are of model \(models.child), those of its parent \(parent) of "
+                    + models.parent)
+        }
+        _ = try connection.run(InheritModel(child: child, parent: parent), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// In steps, each an index transaction of its own, so that the indexer's wait for none of them long.
+    private func inheritDocuments(_ inheritance: Inheritance, timeoutMilliseconds: Int) throws(IndexError) -> Int {
+        var shown: Int64 = 0
+        var key = Int64.min
         while true {
-            let documents = try connection.run(
-                FindDoubleDocuments(generation: child), timeoutMilliseconds: timeoutMilliseconds)
-            guard !documents.isEmpty else { return }
-            var batch = PostgresBatch()
-            batch.add(BeginIndexTransaction(origin: .replay, generations: [child]))
-            let slot = batch.add(HideReplacedContents(generation: child, documents: documents))
-            let hidden = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-                results throws(PostgresError) in try results.affected(slot)
-            }
-            // The indexer was quicker, or nothing can be done: either way it would find them for ever.
-            guard hidden > 0 else { return }
+            let step = InheritDocuments(inheritance: inheritance, afterKey: key)
+            guard let row = try inTransaction(step, of: inheritance, timeoutMilliseconds).first else { break }
+            shown += row.shown
+            guard let last = row.lastKey else { break }
+            key = last
+        }
+        var marker = (docID: "", collection: Int32.min)
+        while true {
+            let step = InheritUndeleted(inheritance: inheritance, after: marker)
+            guard let row = try inTransaction(step, of: inheritance, timeoutMilliseconds).first else { break }
+            shown += row.shown
+            guard let last = row.last else { break }
+            marker = last
+        }
+        return Int(shown)
+    }
+
+    private func inTransaction<S: PostgresStatement>(
+        _ statement: S, of inheritance: Inheritance, _ timeoutMilliseconds: Int
+    ) throws(IndexError) -> [S.Row] {
+        var batch = PostgresBatch()
+        batch.add(BeginIndexTransaction(origin: .replay, generations: [inheritance.child]))
+        let slot = batch.add(statement)
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in try results.rows(slot)
         }
     }
 

@@ -10,8 +10,12 @@ package struct Migration: Sendable, Equatable {
     /// Deferred migrations build indexes concurrently: outside a transaction, after all others, one statement each.
     package let isDeferred: Bool
 
-    private init(_ name: String, _ bytes: [UInt8], isDeferred: Bool = false) {
+    /// Whether later migrations replaced what it made: known where it was applied, and applied no more.
+    package let isSuperseded: Bool
+
+    private init(_ name: String, _ bytes: [UInt8], isDeferred: Bool = false, isSuperseded: Bool = false) {
         self.name = name
+        self.isSuperseded = isSuperseded
         sql = String(decoding: bytes, as: UTF8.self)
         self.isDeferred = isDeferred
     }
@@ -35,13 +39,18 @@ package struct Migration: Sendable, Equatable {
         Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
         Migration("V0007__bound_answers", PackageResources.V0007__bound_answers_sql),
         Migration("V0008__key_documents", PackageResources.V0008__key_documents_sql),
+        Migration("V0010__key_contents", PackageResources.V0010__key_contents_sql),
+        Migration("V0011__write_contents", PackageResources.V0011__write_contents_sql),
+        Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),
         Migration(
-            "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
+            "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
+            isSuperseded: true),
         Migration(
             "deferred/V0002__order_recent_passages", PackageResources.V0002__order_recent_passages_sql,
-            isDeferred: true),
+            isDeferred: true, isSuperseded: true),
         Migration(
-            "deferred/V0003__drop_former_order", PackageResources.V0003__drop_former_order_sql, isDeferred: true),
+            "deferred/V0003__drop_former_order", PackageResources.V0003__drop_former_order_sql, isDeferred: true,
+            isSuperseded: true),
         Migration(
             "deferred/V0004__order_kept_answers", PackageResources.V0004__order_kept_answers_sql, isDeferred: true),
         Migration(
@@ -100,7 +109,7 @@ package struct Migrator {
         try check(applied, against: migrations)
         let known = Set(applied.map(\.name))
         var done: [String] = []
-        for migration in migrations where !known.contains(migration.name) {
+        for migration in migrations where !known.contains(migration.name) && !migration.isSuperseded {
             try apply(migration, timeoutMilliseconds: timeoutMilliseconds)
             done.append(migration.name)
             if done.count == 1 { try checkVectorExtension() }

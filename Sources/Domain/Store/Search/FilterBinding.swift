@@ -8,25 +8,25 @@ import Retrieval
 enum AttributeColumns {
     struct Column {
         let name: AttributeName
-        /// The attribute of a row `p` as `jsonb`; null where the row has none. The time is in milliseconds.
+        /// The attribute of a row `d` as `jsonb`; null where the row has none. The time is in milliseconds.
         let json: String
         let type: AttributeType
     }
 
     /// What every document has.
     static let common = [
-        Column(name: .collection, json: "to_jsonb(p.collection)", type: .string),
-        Column(name: .lang, json: "to_jsonb(p.lang)", type: .string),
+        Column(name: .collection, json: "to_jsonb((SELECT c.name FROM collections c WHERE c.id = d.collection_id))", type: .string),
+        Column(name: .lang, json: "to_jsonb(d.lang)", type: .string),
         Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM p.event_time) * 1000))", type: .time),
     ]
 
     /// The five, which ``SearchSQL/columns`` has, too.
     static let own = [
-        Column(name: .wiki, json: "to_jsonb(p.wiki)", type: .string),
-        Column(name: .type, json: "to_jsonb(p.type)", type: .string),
-        Column(name: .namespace, json: "to_jsonb(p.namespace)", type: .integer),
-        Column(name: .user, json: "to_jsonb(p.user_name)", type: .string),
-        Column(name: .isBot, json: "to_jsonb(p.is_bot)", type: .bool),
+        Column(name: .wiki, json: "to_jsonb(d.wiki)", type: .string),
+        Column(name: .type, json: "to_jsonb(d.type)", type: .string),
+        Column(name: .namespace, json: "to_jsonb(d.namespace)", type: .integer),
+        Column(name: .user, json: "to_jsonb(d.user_name)", type: .string),
+        Column(name: .isBot, json: "to_jsonb(d.is_bot)", type: .bool),
     ]
 
     /// Whether a value of a test can be one of the attribute's. Times of attributes are texts; that of the event is a number.
@@ -38,14 +38,14 @@ enum AttributeColumns {
 }
 
 extension SearchSQL {
-    /// The tests that have no parameter of their own, as one condition on `p`.
+    /// The tests that have no parameter of their own, as one condition on `d`.
     ///
     /// They come as one list, so that a statement serves whatever is asked. `OFFSET 0` keeps the planner from joining them
-    /// with the passages in an order of its own: they are asked of the rows that the statement's own way finds.
+    /// with the documents in an order of its own: they are asked of the rows that the statement's own way finds.
     static func tests(_ parameter: String) -> String {
         let cases =
             AttributeColumns.common.map { "WHEN '\($0.name)' THEN \($0.json)" }
-            + AttributeColumns.own.map { "WHEN '\($0.name)' THEN coalesce(\($0.json), p.attributes -> '\($0.name)')" }
+            + AttributeColumns.own.map { "WHEN '\($0.name)' THEN coalesce(\($0.json), d.attributes -> '\($0.name)')" }
         let columns = cases.joined(separator: " ")
         return """
             NOT EXISTS (
@@ -53,7 +53,7 @@ extension SearchSQL {
                     must boolean, attribute text, absent boolean, one_of jsonb, least jsonb, below jsonb, is_time boolean)
                 CROSS JOIN LATERAL (
                     SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number', 'boolean') THEN a.value END AS value
-                    FROM (SELECT CASE t.attribute \(columns) ELSE p.attributes -> t.attribute END AS value) a OFFSET 0
+                    FROM (SELECT CASE t.attribute \(columns) ELSE d.attributes -> t.attribute END AS value) a OFFSET 0
                 ) v
                 WHERE t.must <> coalesce(
                     CASE WHEN t.absent THEN v.value IS NULL
@@ -90,6 +90,11 @@ struct FilterBinding: Sendable {
             }
         }
         for test in filter.must where !take(test) { tests.append((test, true)) }
+    }
+
+    /// Whether every document passes.
+    var isEmpty: Bool {
+        texts.isEmpty && isBot == nil && time.from == nil && time.to == nil && collection == nil && tests.isEmpty
     }
 
     /// Whether a statement with a parameter for tests is needed.

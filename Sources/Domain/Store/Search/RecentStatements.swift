@@ -25,43 +25,47 @@ struct RecentDocuments: PostgresStatement {
     /// Rows that one call walks at most.
     static let rowsMax = 2_000
     static let name = "recent_documents"
-    static let sql = make(SearchSQL.filters)
+    static let sql = make(SearchSQL.filters(tenant: "$13"))
     static func make(_ filters: String) -> String {
         """
         WITH snapshot AS MATERIALIZED (
             \(SearchSQL.servedGeneration("$10"))
         ), found AS MATERIALIZED (
-            SELECT \(SearchSQL.columns), g.from_version, g.passage_id,
-                (SELECT v.created_at FROM index_versions v WHERE v.version = g.from_version) AS created_at
+            SELECT \(SearchSQL.columns), g.from_version, g.document_id, g.shown_at
             FROM (
-                SELECT g.passage_id, g.version, g.lineage, g.from_version, g.to_version
-                FROM generation_passages g WHERE \(walked)
-                ORDER BY g.from_version DESC, g.passage_id DESC LIMIT \(rowsMax)
+                SELECT g.document_id, g.version, g.lineage, g.from_version, g.to_version, g.shown_at
+                FROM visibility g WHERE \(walked)
+                ORDER BY g.from_version DESC, g.document_id DESC LIMIT \(rowsMax)
             ) g
             CROSS JOIN LATERAL (
-                SELECT * FROM passages p WHERE p.id = g.passage_id AND p.passage = 0 AND \(filters) LIMIT 1
+                SELECT * FROM documents d WHERE d.id = g.document_id AND d.tenant = $13 AND \(filters) LIMIT 1
+            ) d
+            CROSS JOIN LATERAL (SELECT * FROM collections k WHERE k.id = d.collection_id LIMIT 1) k
+            CROSS JOIN LATERAL (
+                SELECT * FROM passages p WHERE p.document_id = g.document_id AND p.number = 0 LIMIT 1
             ) p
             WHERE g.to_version IS NULL
-            ORDER BY g.from_version DESC, g.passage_id DESC LIMIT $1
+            ORDER BY g.from_version DESC, g.document_id DESC LIMIT $1
         ), edge AS MATERIALIZED (
-            SELECT e.from_version, e.passage_id
+            SELECT e.from_version, e.document_id
             FROM (
-                SELECT g.from_version, g.passage_id FROM generation_passages g WHERE \(walked)
-                ORDER BY g.from_version DESC, g.passage_id DESC OFFSET \(rowsMax - 1) LIMIT 1
+                SELECT g.from_version, g.document_id FROM visibility g WHERE \(walked)
+                ORDER BY g.from_version DESC, g.document_id DESC OFFSET \(rowsMax - 1) LIMIT 1
             ) e
             WHERE (SELECT count(*) FROM found) < $1
         )
-        SELECT s.generation, f.*, e.from_version, e.passage_id
+        SELECT s.generation, f.*, e.from_version, e.document_id
         FROM snapshot s LEFT JOIN found f ON true LEFT JOIN edge e ON true
         """
     }
     private static let walked = """
-        g.generation = (SELECT generation FROM snapshot) AND g.from_version > coalesce($2, -1)
-            AND (g.from_version, g.passage_id)
+        g.generation = (SELECT generation FROM snapshot) AND g.tenant = $13 AND g.from_version > coalesce($2, -1)
+            AND (g.from_version, g.document_id)
                 < (coalesce($11, 9223372036854775807), coalesce($12, 9223372036854775807))
         """
     static let parameterTypes: [PostgresType] = [
         .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8, .int8,
+        .text,
     ]
     let query: RecentQuery
     let filter: FilterBinding
@@ -81,20 +85,21 @@ struct RecentDocuments: PostgresStatement {
         filter.bind(into: &parameters)
         parameters.append(query.generation)
         parameters.append(query.before?.indexVersion)
-        parameters.append(query.before?.passageID)
+        parameters.append(query.before?.documentID)
+        parameters.append(query.filter.scope.tenant.text)
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         let generation = try row.int64(0)
         var edge: RecentPosition?
-        if let version = try row.int64OrNil(20), let passage = try row.int64OrNil(21) {
-            edge = RecentPosition(indexVersion: version, passageID: passage)
+        if let version = try row.int64OrNil(20), let document = try row.int64OrNil(21) {
+            edge = RecentPosition(indexVersion: version, documentID: document)
         }
         guard !row.isNull(1) else { return Row(generation: generation, document: nil, edge: edge) }
         let candidate = try CandidateColumns.decode(row, from: 1)
         let document = RecentDocument(
             document: candidate, indexVersion: try row.int64(17),
-            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(19) ?? 0, passageID: try row.int64(18))
+            indexedAtMilliseconds: try row.timestampMillisecondsOrNil(19) ?? 0, documentID: try row.int64(18))
         return Row(generation: generation, document: document, edge: edge)
     }
 
@@ -120,7 +125,7 @@ struct RecentDocuments: PostgresStatement {
 /// The same with tests on attributes, which are asked of every row that is walked.
 struct TestedRecentDocuments: PostgresStatement {
     static let name = "recent_documents_tested"
-    static let sql = RecentDocuments.make("\(SearchSQL.filters) AND \(SearchSQL.tests("$13"))")
+    static let sql = RecentDocuments.make("\(SearchSQL.filters(tenant: "$13")) AND \(SearchSQL.tests("$14"))")
     static let parameterTypes = RecentDocuments.parameterTypes + [.jsonb]
     let query: RecentQuery
     let filter: FilterBinding

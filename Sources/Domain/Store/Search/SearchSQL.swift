@@ -1,5 +1,4 @@
 import Postgres
-import Records
 import Retrieval
 
 /// The text of the search statements, put together from their arms when the program starts; values are bound.
@@ -8,11 +7,20 @@ import Retrieval
 /// Limits stand in the text because a plan for an unknown limit would not use the vector index.
 enum SearchSQL {
     /// How the vector arm finds its candidates.
-    enum VectorArm: Sendable {
+    enum VectorArm: String, Sendable {
         /// Through HNSW, going on until the filters leave enough (`hnsw.iterative_scan`) or `hnsw.max_scan_tuples`.
         case approximate
         /// All rows that pass the filters; for filters so narrow that the index search finds too few.
         case exact
+    }
+
+    /// What is asked of a document besides being seen.
+    enum Filters: String, Sendable {
+        case none
+        /// Those that have parameters of their own.
+        case plain
+        /// The same, and tests on attributes that have none.
+        case tested
     }
 
     /// Candidates that one arm gives at most.
@@ -26,117 +34,190 @@ enum SearchSQL {
     static let rankedRowsMax = 5_000
     /// Best rows that are looked at until enough are visible; the others belong to other generations or versions.
     static let visibilityRowsMax = 1_000
+    /// Passages of one vector that are looked at, the newest first, and that are counted.
+    static let copiesMax = 1_000
 
     /// What a search statement has in it.
-    struct Parts: Sendable {
+    struct Parts: Sendable, Hashable {
         /// Nil: no vector arm.
         var vector: VectorArm?
         var lexical: Bool
-        /// Whether there is a parameter for tests on attributes that have none of their own.
-        var tests = false
+        var filters: Filters
+
+        /// Part of the names of statements.
+        var name: String {
+            [vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue].compactMap(\.self).joined(separator: "_")
+        }
     }
 
-    /// `$1`…`$12`, `$13` where there is a vector arm, and the tests behind them.
+    /// `$1`…`$14`, `$15` where there is a vector arm, and the tests behind them.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
-            .text,
+            .text, .text, .int8,
         ]
         if parts.vector != nil { types.append(.inferred) }
-        if parts.tests { types.append(.jsonb) }
+        if parts.filters == .tested { types.append(.jsonb) }
         return types
     }
 
-    static func make(_ parts: Parts) -> String {
-        let place = parts.vector == nil ? "$13" : "$14"
-        let filters = parts.tests ? "\(filters) AND \(tests(place))" : filters
+    /// - Parameter model: the number of the model in whose vectors the vector arm looks.
+    static func make(_ parts: Parts, model: Int32) -> String {
+        let conditions = conditions(parts)
         let vectorArm =
             switch parts.vector {
-            case .approximate: approximateArm(filters)
-            case .exact: exactArm(filters)
+            case .approximate: approximateArm(conditions, model)
+            case .exact: exactArm(conditions, model)
             case nil: emptyArm
             }
         return """
             WITH snapshot AS MATERIALIZED (
-                SELECT generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version
+                SELECT served.generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version,
+                    served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
                 FROM (\(servedGeneration("$1"))) served
             ), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
-                SELECT id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
+                SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(parts.lexical ? terms : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? lexicalArm(filters) : emptyArm)
+            )\(parts.lexical ? terms : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? lexicalArm(conditions) : emptyArm)
             ), lexical_arm AS MATERIALIZED (
-                SELECT id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
+                SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
-            ), chosen AS MATERIALIZED (
-                SELECT id, v.score AS vector_score, v.place AS vector_place, l.score AS lexical_score,
-                    l.place AS lexical_place
+            ), fused AS MATERIALIZED (
+                SELECT id, coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
+                    v.place AS vector_place, l.score AS lexical_score, l.place AS lexical_place,
+                    coalesce(1 / (\(fusionConstant) + v.place::double precision), 0)
+                        + coalesce(1 / (\(fusionConstant) + l.place::double precision), 0) AS score
                 FROM vector_arm v FULL JOIN lexical_arm l USING (id)
+            ), chosen AS MATERIALIZED (
+                SELECT * FROM (
+                    SELECT *, row_number() OVER (
+                        PARTITION BY document_id ORDER BY score DESC, vector_place, lexical_place) AS turn
+                    FROM fused
+                ) f WHERE $14::bigint IS NULL OR turn = 1
+                ORDER BY score DESC, vector_place, lexical_place LIMIT coalesce($14, \(2 * armLimit))
             )
-            SELECT s.generation, s.version, \(columns),
-                c.vector_score, c.vector_place, c.lexical_score, c.lexical_place
+            SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
+                \(columns),
+                c.vector_score, c.vector_place, c.lexical_score, c.lexical_place,
+                CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
             FROM snapshot s
-            LEFT JOIN (chosen c JOIN passages p ON p.id = c.id JOIN generation_passages g ON g.passage_id = c.id
-                AND g.generation = (SELECT generation FROM snapshot)) ON true
+            LEFT JOIN (chosen c JOIN passages p ON p.id = c.id JOIN documents d ON d.id = c.document_id
+                JOIN collections k ON k.id = d.collection_id \(visible("c.document_id"))) ON true
             """
     }
+
+    /// The constant of ``ReciprocalRankFusion``: what is fetched is what it puts first.
+    private static let fusionConstant = ReciprocalRankFusion.kDefault
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one
     /// that was never promoted is nobody's to read: both would look complete.
     static func servedGeneration(_ wanted: String) -> String {
         """
-        SELECT n.generation FROM generations n
+        SELECT n.generation, coalesce(n.model_id, 0) AS model_id FROM generations n
         WHERE n.generation = coalesce(\(wanted), (SELECT generation FROM active_generation))
             AND n.state IN ('active', 'previous')
         """
     }
 
-    /// What a candidate shows; see ``CandidateColumns``.
+    /// What a candidate shows; see ``CandidateColumns``. Of a passage `p`, its document `d`, the collection `k` and the
+    /// visibility `g`.
     static let columns = """
-        p.doc_id, g.version, p.passage, p.collection, p.title, p.url, p.text, p.event_time, p.lang, p.wiki, p.type,
-        p.user_name, p.is_bot, p.namespace, p.attributes, g.lineage
+        d.doc_id, g.version, p.number, k.name, d.title, d.url, p.text, d.event_time, d.lang, d.wiki, d.type,
+        d.user_name, d.is_bot, d.namespace, d.attributes, g.lineage
         """
 
-    /// Conditions on `p`; an absent filter is NULL.
-    static let filters = """
-        ($3::text[] IS NULL OR p.wiki = ANY ($3)) AND ($4::text[] IS NULL OR p.lang = ANY ($4))
-        AND ($5::text[] IS NULL OR p.type = ANY ($5)) AND ($6::boolean IS NULL OR p.is_bot = $6)
-        AND ($7::timestamptz IS NULL OR p.event_time >= $7) AND ($8::timestamptz IS NULL OR p.event_time < $8)
-        AND ($9::text IS NULL OR p.collection = $9)
+    /// Conditions on `d`; an absent filter is NULL.
+    static func filters(tenant: String) -> String {
         """
+        ($3::text[] IS NULL OR d.wiki = ANY ($3)) AND ($4::text[] IS NULL OR d.lang = ANY ($4))
+        AND ($5::text[] IS NULL OR d.type = ANY ($5)) AND ($6::boolean IS NULL OR d.is_bot = $6)
+        AND ($7::timestamptz IS NULL OR d.event_time >= $7) AND ($8::timestamptz IS NULL OR d.event_time < $8)
+        AND ($9::text IS NULL
+            OR d.collection_id = (SELECT c.id FROM collections c WHERE c.tenant = \(tenant) AND c.name = $9))
+        """
+    }
 
-    /// Joins what the snapshot's generation and version see; `%` is the passage's id.
-    static func visible(_ id: String) -> String {
+    /// Conditions on `d`; nil where every document passes.
+    private static func conditions(_ parts: Parts) -> String? {
+        switch parts.filters {
+        case .none: nil
+        case .plain: filters(tenant: "$13")
+        case .tested: "\(filters(tenant: "$13")) AND \(tests(parts.vector == nil ? "$15" : "$16"))"
+        }
+    }
+
+    /// Joins the document of a passage where it must pass conditions.
+    private static func passing(_ conditions: String?, _ document: String) -> String {
+        conditions.map { "JOIN documents d ON d.id = \(document) AND \($0)" } ?? ""
+    }
+
+    /// Joins what the snapshot sees of a document.
+    static func visible(_ document: String) -> String {
         """
-        JOIN generation_passages g ON g.generation = (SELECT generation FROM snapshot) AND g.passage_id = \(id)
+        JOIN visibility g ON g.document_id = \(document) AND g.generation = (SELECT generation FROM snapshot)
             AND g.from_version <= (SELECT version FROM snapshot)
             AND (g.to_version IS NULL OR g.to_version > (SELECT version FROM snapshot))
         """
     }
 
-    private static func approximateArm(_ filters: String) -> String {
+    /// Each vector once, with its newest passage that is seen and passes: in a graph equal vectors would only be linked to each
+    /// other.
+    private static func approximateArm(_ conditions: String?, _ model: Int32) -> String {
         """
 
-        SELECT p.id, p.embedding <=> $13::halfvec AS distance
-        FROM passages p \(visible("p.id"))
-        WHERE \(filters)
-        ORDER BY p.embedding <=> $13::halfvec LIMIT \(armLimit)
+        SELECT h.id, h.document_id, v.embedding <=> $15::halfvec AS distance
+        FROM vectors_\(model) v
+        CROSS JOIN LATERAL (
+            SELECT n.id, n.document_id
+            FROM (
+                SELECT p.id, p.document_id FROM passages p WHERE p.vector_id = v.id AND p.tenant = $13
+                ORDER BY p.id DESC LIMIT \(copiesMax)
+            ) n
+            \(visible("n.document_id"))
+            \(passing(conditions, "n.document_id"))
+            ORDER BY n.id DESC LIMIT 1
+        ) h
+        WHERE v.tenant = $13 AND (SELECT model_id FROM snapshot) = \(model)
+        ORDER BY v.embedding <=> $15::halfvec LIMIT \(armLimit)
         """
     }
 
-    private static func exactArm(_ filters: String) -> String {
+    private static func exactArm(_ conditions: String?, _ model: Int32) -> String {
         """
 
-        SELECT e.id, e.embedding <=> $13::halfvec AS distance
+        SELECT e.id, e.document_id, e.distance
         FROM (
-            SELECT p.id, p.embedding FROM passages p \(visible("p.id"))
-            WHERE p.embedding IS NOT NULL AND \(filters) OFFSET 0
+            SELECT n.id, p.document_id, v.embedding <=> $15::halfvec AS distance
+            FROM (
+                SELECT p.vector_id, max(p.id) AS id
+                FROM documents d \(visible("d.id")) JOIN passages p ON p.document_id = d.id
+                WHERE d.tenant = $13 AND p.vector_id IS NOT NULL AND (SELECT model_id FROM snapshot) = \(model)
+                    AND \(conditions ?? "true")
+                GROUP BY p.vector_id OFFSET 0
+            ) n
+            JOIN vectors_\(model) v ON v.tenant = $13 AND v.id = n.vector_id
+            JOIN passages p ON p.id = n.id OFFSET 0
         ) e
-        ORDER BY 2 LIMIT \(armLimit)
+        ORDER BY 3 LIMIT \(armLimit)
         """
     }
 
-    private static let emptyArm = "SELECT NULL::bigint AS id, NULL::double precision AS distance WHERE false"
+    /// How many other passages of its vector are seen and pass, up to ``copiesMax``.
+    private static func copies(_ conditions: String?) -> String {
+        """
+        SELECT count(*) - 1 FROM (
+            SELECT FROM passages o
+            \(visible("o.document_id"))
+            \(passing(conditions, "o.document_id"))
+            WHERE o.vector_id = p.vector_id AND o.tenant = $13 LIMIT \(copiesMax + 1)
+        ) o
+        """
+    }
+
+    private static let emptyArm = """
+        SELECT NULL::bigint AS id, NULL::bigint AS document_id, NULL::double precision AS distance WHERE false
+        """
 
     /// The query's words, rarest first, as long as the rows to be ranked stay within bounds.
     private static let terms = #"""
@@ -155,94 +236,18 @@ enum SearchSQL {
         """#
 
     /// Each word's rank times its rarity, summed; like BM25 in spirit, with what Postgres has.
-    private static func lexicalArm(_ filters: String) -> String {
+    private static func lexicalArm(_ conditions: String?) -> String {
         """
 
-        SELECT r.id, r.score AS distance
+        SELECT r.id, r.document_id, r.score AS distance
         FROM (
-            SELECT p.id, sum(t.weight * ts_rank(p.words, t.query, 1))::double precision AS score
-            FROM terms t JOIN passages p ON p.words @@ t.query
-            WHERE \(filters)
-            GROUP BY p.id ORDER BY 2 DESC, p.id DESC LIMIT \(visibilityRowsMax)
-        ) r \(visible("r.id"))
+            SELECT w.passage_id AS id, w.document_id,
+                sum(t.weight * ts_rank(w.words, t.query, 1))::double precision AS score
+            FROM terms t JOIN passage_words w ON w.tenant = $13 AND w.words @@ t.query
+            \(passing(conditions, "w.document_id"))
+            GROUP BY w.passage_id, w.document_id ORDER BY 3 DESC, 1 DESC LIMIT \(visibilityRowsMax)
+        ) r \(visible("r.document_id"))
         ORDER BY r.score DESC, r.id DESC LIMIT \(armLimit)
         """
-    }
-}
-
-/// The values of a search: the same for all its statements.
-struct SearchValues: Sendable {
-    let query: CandidateQuery
-    let filter: FilterBinding
-
-    init(query: CandidateQuery) {
-        self.query = query
-        filter = FilterBinding(query.filter)
-    }
-
-    func bind(_ parts: SearchSQL.Parts, into parameters: inout PostgresParameters) {
-        parameters.append(query.generation)
-        parameters.append(query.indexVersion)
-        filter.bind(into: &parameters)
-        parameters.append(Int64(max(0, min(query.vectorLimit, SearchSQL.armLimit))))
-        parameters.append(Int64(max(0, min(query.lexicalLimit, SearchSQL.armLimit))))
-        parameters.append(IndexText.clean(query.text))
-        if parts.vector != nil { parameters.append(halfVector: query.vector) }
-        if parts.tests { filter.bindTests(into: &parameters) }
-    }
-}
-
-/// One row of a search: the snapshot, and a candidate unless nothing was found.
-struct SearchRow {
-    let generation: Int64
-    let indexVersion: Int64
-    let candidate: Candidate?
-
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow {
-        let generation = try row.int64(0)
-        let version = try row.int64(1)
-        guard !row.isNull(2) else { return SearchRow(generation: generation, indexVersion: version, candidate: nil) }
-        var candidate = try CandidateColumns.decode(row, from: 2)
-        if let score = try row.doubleOrNil(18), let place = try row.int64OrNil(19) {
-            candidate.vector = ArmPlace(rank: Int(place), score: score)
-        }
-        if let score = try row.doubleOrNil(20), let place = try row.int64OrNil(21) {
-            candidate.lexical = ArmPlace(rank: Int(place), score: score)
-        }
-        return SearchRow(generation: generation, indexVersion: version, candidate: candidate)
-    }
-}
-
-/// Reads ``SearchSQL/columns``.
-enum CandidateColumns {
-    static func decode(_ row: borrowing PostgresRow, from first: Int) throws(PostgresError) -> Candidate {
-        Candidate(
-            docID: try row.text(first), version: try row.int64(first + 1), passage: try row.int32(first + 2),
-            collection: try row.text(first + 3), title: try row.text(first + 4), url: try row.text(first + 5),
-            text: try row.text(first + 6), eventTimeMilliseconds: try row.timestampMilliseconds(first + 7),
-            language: try row.text(first + 8), attributes: try attributes(row, from: first + 9),
-            lineageJSON: try row.json(first + 15), vector: nil, lexical: nil)
-    }
-
-    /// Those in columns and the others.
-    private static func attributes(
-        _ row: borrowing PostgresRow, from first: Int
-    ) throws(PostgresError) -> AttributeList {
-        let json = try row.json(first + 5)
-        var attributes = AttributeList()
-        // Most rows have few others, or none.
-        if json.count > 2 {
-            guard let others = json.withUnsafeBytes({ try? AttributeList(json: $0) }) else {
-                throw PostgresError(
-                    kind: .decode, operation: "read attributes", server: "index", message: "no JSON object")
-            }
-            attributes = others
-        }
-        for (place, name) in [AttributeName.wiki, .type, .user].enumerated() {
-            if let text = try row.textOrNil(first + place) { attributes.set(name, .string(text)) }
-        }
-        if !row.isNull(first + 3) { attributes.set(.isBot, .bool(try row.bool(first + 3))) }
-        if let namespace = try row.int64OrNil(first + 4) { attributes.set(.namespace, .integer(namespace)) }
-        return attributes
     }
 }

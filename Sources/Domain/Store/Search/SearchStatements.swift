@@ -1,107 +1,52 @@
 import Postgres
 import Records
 import Retrieval
+import Synchronization
 
-/// A search: its SQL, types and values follow from its parts.
-protocol SearchStatement: PostgresStatement where Row == SearchRow {
-    static var parts: SearchSQL.Parts { get }
-    var values: SearchValues { get }
-    init(values: SearchValues)
-}
+/// A search: its parts, the filters that it needs, and the model in whose vectors it looks.
+struct SearchStatement: PostgresStatement {
+    static let name = "search"
+    // Both arms and all filters; what is sent depends on the parts.
+    private static let whole = SearchSQL.Parts(vector: .approximate, lexical: true, filters: .tested)
+    static let sql = SearchSQL.make(whole, model: 1)
+    static let parameterTypes = SearchSQL.types(whole)
 
-extension SearchStatement {
-    func bind(into parameters: inout PostgresParameters) { values.bind(Self.parts, into: &parameters) }
+    let parts: SearchSQL.Parts
+    /// The model's number in the index.
+    let model: Int32
+    let values: SearchValues
+
+    /// A text for each of the parts and each model: making it anew for every search would cost more than sending it.
+    var text: StatementText {
+        Self.texts.withLock { texts in
+            let key = Key(parts: parts, model: parts.vector == nil ? 0 : model)
+            if let known = texts[key] { return known }
+            let made = StatementText(
+                name: "\(Self.name)_\(key.parts.name)_\(key.model)", sql: SearchSQL.make(parts, model: key.model),
+                types: SearchSQL.types(parts))
+            texts[key] = made
+            return made
+        }
+    }
+
+    func bind(into parameters: inout PostgresParameters) { values.bind(parts, into: &parameters) }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow { try SearchRow.decode(row) }
+
+    private struct Key: Hashable {
+        let parts: SearchSQL.Parts
+        let model: Int32
+    }
+
+    private static let texts = Mutex<[Key: StatementText]>([:])
 }
 
-/// Both arms, the vector arm through HNSW.
-struct HybridSearch: SearchStatement {
-    static let name = "search_hybrid"
-    static let parts = SearchSQL.Parts(vector: .approximate, lexical: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The same with tests on attributes.
-struct TestedHybridSearch: SearchStatement {
-    static let name = "search_hybrid_tested"
-    static let parts = SearchSQL.Parts(vector: .approximate, lexical: true, tests: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// Both arms, the vector arm over all rows that pass the filters.
-struct ExactHybridSearch: SearchStatement {
-    static let name = "search_hybrid_exact"
-    static let parts = SearchSQL.Parts(vector: .exact, lexical: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The same with tests on attributes.
-struct TestedExactHybridSearch: SearchStatement {
-    static let name = "search_hybrid_exact_tested"
-    static let parts = SearchSQL.Parts(vector: .exact, lexical: true, tests: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The vector arm alone, through HNSW.
-struct VectorSearch: SearchStatement {
-    static let name = "search_vector"
-    static let parts = SearchSQL.Parts(vector: .approximate, lexical: false)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The same with tests on attributes.
-struct TestedVectorSearch: SearchStatement {
-    static let name = "search_vector_tested"
-    static let parts = SearchSQL.Parts(vector: .approximate, lexical: false, tests: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The vector arm alone, over all rows that pass the filters.
-struct ExactVectorSearch: SearchStatement {
-    static let name = "search_vector_exact"
-    static let parts = SearchSQL.Parts(vector: .exact, lexical: false)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The same with tests on attributes.
-struct TestedExactVectorSearch: SearchStatement {
-    static let name = "search_vector_exact_tested"
-    static let parts = SearchSQL.Parts(vector: .exact, lexical: false, tests: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The lexical arm alone.
-struct LexicalSearch: SearchStatement {
-    static let name = "search_lexical"
-    static let parts = SearchSQL.Parts(vector: nil, lexical: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
-}
-
-/// The same with tests on attributes.
-struct TestedLexicalSearch: SearchStatement {
-    static let name = "search_lexical_tested"
-    static let parts = SearchSQL.Parts(vector: nil, lexical: true, tests: true)
-    static let sql = SearchSQL.make(parts)
-    static let parameterTypes = SearchSQL.types(parts)
-    let values: SearchValues
+/// Names the tenant whose rows policies show, for the rest of the transaction.
+struct ActForTenant: PostgresStatement {
+    static let name = "act_for_tenant"
+    static let sql = "SELECT set_config('medallion.tenant', $1, true)"
+    static let parameterTypes: [PostgresType] = [.text]
+    let tenant: TenantID
+    func bind(into parameters: inout PostgresParameters) { parameters.append(tenant.text) }
 }
 
 /// How far the index is.
@@ -197,28 +142,33 @@ struct ReadAnswer: PostgresStatement {
 struct ReadDocument: PostgresStatement {
     static let name = "read_document"
     static let sql = """
-        SELECT g.generation, (SELECT coalesce(max(version), 0) FROM index_versions), g.version, g.logic_version,
-            g.lineage, g.source_topic, g.source_partition, g.source_offset, g.from_version, p.passage, p.text,
-            p.text_hash, p.content_hash, p.model, p.embedding IS NOT NULL, p.tenant, p.collection
-        FROM passages p
-        JOIN generation_passages g ON g.passage_id = p.id
+        SELECT g.generation, (SELECT coalesce(max(version), 0) FROM index_versions), g.version,
+            g.lineage ->> 'logic_version', g.lineage, g.source_topic, g.source_partition, g.source_offset, g.from_version,
+            p.number, p.text, p.passage_hash, d.content_hash, coalesce(m.name, ''), p.vector_id IS NOT NULL, d.tenant, c.name
+        FROM documents d
+        JOIN collections c ON c.id = d.collection_id
+        JOIN visibility g ON g.document_id = d.id
             AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL
-        WHERE p.doc_id = $1 AND ($3::text IS NULL OR p.collection = $3)
-        ORDER BY p.tenant, p.collection, p.passage
+        JOIN passages p ON p.document_id = d.id
+        LEFT JOIN models m ON m.id = d.model_id
+        WHERE d.doc_id = $1 AND d.tenant = $4 AND ($3::text IS NULL OR c.name = $3)
+        ORDER BY c.name, p.number
         """
-    static let parameterTypes: [PostgresType] = [.text, .int8, .text]
+    static let parameterTypes: [PostgresType] = [.text, .int8, .text, .text]
     let docID: String
     let collection: String?
+    let tenant: TenantID
     let generation: Int64?
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(IndexText.clean(docID))
         parameters.append(generation)
         parameters.append(collection.map { IndexText.clean($0) })
+        parameters.append(tenant.text)
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> TraceRow {
         TraceRow(
             generation: try row.int64(0), indexVersion: try row.int64(1), version: try row.int64(2),
-            logicVersion: try row.text(3), lineageJSON: try row.json(4), sourceTopic: try row.text(5),
+            logicVersion: try row.textOrNil(3) ?? "", lineageJSON: try row.json(4), sourceTopic: try row.text(5),
             sourcePartition: try row.int32(6), sourceOffset: try row.int64(7), fromVersion: try row.int64(8),
             passage: try row.int32(9), text: try row.text(10), textHash: try row.text(11),
             contentHash: try row.text(12), model: try row.text(13), hasVector: try row.bool(14),

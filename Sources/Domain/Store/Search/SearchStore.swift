@@ -29,8 +29,12 @@ package struct TraceRow: Sendable, Equatable {
 
 /// Reads the index for the API.
 ///
-/// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
+/// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure. Where the
+/// database has the role, it acts as ``readerRole``, which owns nothing and is shown one tenant's rows at a time.
 package final class SearchStore: RetrievalStore {
+    /// The role that policies bind.
+    package static let readerRole = "medallion_reader"
+
     /// Settings of a search session. Plans are kept whatever the values, which saves planning (about 1 ms). Sorts and
     /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
     /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
@@ -42,13 +46,23 @@ package final class SearchStore: RetrievalStore {
 
     private let connection: LazyConnection
     private let interrupt = PostgresInterrupt()
+    /// The model of the queries' vectors.
+    private let model: String
+    /// Its number in the index, once it is known.
+    private var modelNumber: Int32?
 
-    /// - Parameter configuration: of a migrated database; the session settings are added to it.
-    package init(configuration: PostgresConfiguration) {
+    /// - Parameters:
+    ///   - configuration: of a migrated database; the session settings are added to it.
+    ///   - model: name of the model that embeds the queries; empty where none does.
+    ///   - ef: candidates that the graph's search keeps, 1 to 1,000 (`hnsw.ef_search`).
+    package init(configuration: PostgresConfiguration, model: String = "", ef: Int = 100) {
         var configuration = configuration
         configuration.sessionSettings += Self.sessionSettings
+        configuration.sessionSettings.append(("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"))
         configuration.interrupt = interrupt
+        configuration.role = Self.readerRole
         connection = LazyConnection(configuration)
+        self.model = model
     }
 
     /// Cancels the statement that runs; the connection is kept where the server ends it soon.
@@ -58,39 +72,118 @@ package final class SearchStore: RetrievalStore {
 
     /// Both arms in one statement, hence one snapshot and one round trip. An automatic search whose vector arm found fewer
     /// candidates than asked for, because of the filters, is done again with an exact one, in a snapshot of its own.
+    ///
+    /// - Throws: ``ModelMismatch`` where the generation's vectors are not of the queries' model, ``IndexVersionGone`` where the
+    ///   index version asked for is older than the history.
     package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
         let values = SearchValues(query: query)
-        let wantsVector = query.vector != nil && query.vectorLimit > 0
         let wantsLexical = query.lexicalLimit > 0
-        guard wantsVector else {
-            return try search(LexicalSearch.self, TestedLexicalSearch.self, values, timeoutMilliseconds)
+        let wantsVector = query.vector != nil && query.vectorLimit > 0
+        let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
+        let search = Search(store: self, values: values, model: number ?? 0, wantsVector: wantsVector)
+        guard wantsVector, number != nil else {
+            // An index without vectors of this model has another's, or none at all.
+            return try search.run(nil, lexical: wantsLexical, timeoutMilliseconds)
         }
         if query.vectorScan == .exact {
-            return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
+            return try search.exact(lexical: wantsLexical, timeoutMilliseconds)
         }
-        var found =
-            wantsLexical
-            ? try search(HybridSearch.self, TestedHybridSearch.self, values, timeoutMilliseconds)
-            : try search(VectorSearch.self, TestedVectorSearch.self, values, timeoutMilliseconds)
-        let nearest = found.candidates.count { $0.vector != nil }
-        guard found.isGenerationServed, nearest < min(query.vectorLimit, SearchSQL.armLimit) else { return found }
+        var found = try search.run(.approximate, lexical: wantsLexical, timeoutMilliseconds)
+        guard found.isGenerationServed, found.vectorCount < min(query.vectorLimit, SearchSQL.armLimit) else {
+            return found
+        }
         guard query.vectorScan == .automatic else {
             found.isVectorArmShort = true
             return found
         }
-        return try exact(values, withLexical: wantsLexical, timeoutMilliseconds: timeoutMilliseconds)
+        return try search.exact(lexical: wantsLexical, timeoutMilliseconds)
     }
+
+    /// The number of the queries' model; nil where the index has none of its vectors.
+    private func findModel(timeoutMilliseconds: Int) throws -> Int32? {
+        if let modelNumber { return modelNumber }
+        modelNumber = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?.number
+        return modelNumber
+    }
+
+    /// One search with its values.
+    private struct Search {
+        let store: SearchStore
+        let values: SearchValues
+        let model: Int32
+        let wantsVector: Bool
+
+        private var filters: SearchSQL.Filters {
+            values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
+        }
+
+        func run(
+            _ vector: SearchSQL.VectorArm?, lexical: Bool, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
+        ) throws -> CandidateSet {
+            let parts = SearchSQL.Parts(vector: vector, lexical: lexical, filters: filters)
+            var batch = PostgresBatch()
+            batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
+            if let bound { batch.add(PlanWithValues(statementMilliseconds: bound)) }
+            let slot = batch.add(SearchStatement(parts: parts, model: model, values: values))
+            let rows = try store.connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+                results throws(PostgresError) in try results.rows(slot)
+            }
+            return try set(rows)
+        }
+
+        func exact(lexical: Bool, _ timeoutMilliseconds: Int) throws -> CandidateSet {
+            let bound = max(1, timeoutMilliseconds)
+            do {
+                // The server's limit is to come first: the connection then stays as it is.
+                return try run(
+                    .exact, lexical: lexical, bound + SearchStore.exactMarginMilliseconds, exactlyWithin: bound)
+            } catch let error as IndexError {
+                guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
+                    throw error
+                }
+                throw SearchBoundReached(milliseconds: bound)
+            }
+        }
+
+        private func set(_ rows: [SearchRow]) throws -> CandidateSet {
+            guard let first = rows.first else {
+                return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
+            }
+            if wantsVector, first.model > 0, first.model != model {
+                throw ModelMismatch(generation: first.generation, queryModel: store.model)
+            }
+            if let wanted = values.query.indexVersion, wanted < first.oldestVersion {
+                throw IndexVersionGone(version: wanted, oldest: first.oldestVersion)
+            }
+            return CandidateSet(
+                candidates: rows.compactMap(\.candidate), generation: first.generation,
+                indexVersion: first.indexVersion, vectorCount: Int(first.vectorCount))
+        }
+    }
+
+    private static let exactMarginMilliseconds = 500
 
     /// See ``RetrievalStore``; at most ``RecentDocuments/limitMax`` documents out of ``RecentDocuments/rowsMax`` rows.
     package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
         let filter = FilterBinding(query.filter)
+        let tenant = query.filter.scope.tenant
         let rows =
             filter.hasTests
-            ? try connection.run(
-                TestedRecentDocuments(query: query, filter: filter), timeoutMilliseconds: timeoutMilliseconds)
-            : try connection.run(
-                RecentDocuments(query: query, filter: filter), timeoutMilliseconds: timeoutMilliseconds)
+            ? try run(TestedRecentDocuments(query: query, filter: filter), for: tenant, timeoutMilliseconds)
+            : try run(RecentDocuments(query: query, filter: filter), for: tenant, timeoutMilliseconds)
         return RecentDocuments.page(of: rows, for: query)
+    }
+
+    /// Runs a statement that is shown one tenant's rows.
+    private func run<S: PostgresStatement>(
+        _ statement: S, for tenant: TenantID, _ timeoutMilliseconds: Int
+    ) throws(IndexError) -> [S.Row] {
+        var batch = PostgresBatch()
+        batch.add(ActForTenant(tenant: tenant))
+        let slot = batch.add(statement)
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in try results.rows(slot)
+        }
     }
 
     /// The active generation and the newest index version.
@@ -144,64 +237,13 @@ package final class SearchStore: RetrievalStore {
     ///
     /// - Parameter collection: nil for all, each of which may have a document of that id: theirs then come one behind the other.
     package func document(
-        id: String, collection: String? = nil, generation: Int64? = nil, timeoutMilliseconds: Int
+        id: String, collection: String? = nil, tenant: TenantID = .standard, generation: Int64? = nil,
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> [TraceRow] {
         // Postgres' text cannot hold U+0000, so no document has such an id.
         guard !id.utf8.contains(0) else { return [] }
-        return try connection.run(
-            ReadDocument(docID: id, collection: collection, generation: generation),
-            timeoutMilliseconds: timeoutMilliseconds)
-    }
-
-    private func exact(
-        _ values: SearchValues, withLexical: Bool, timeoutMilliseconds: Int
-    ) throws -> CandidateSet {
-        let bound = max(1, timeoutMilliseconds)
-        do throws(IndexError) {
-            return withLexical
-                ? try exact(ExactHybridSearch.self, TestedExactHybridSearch.self, values, bound)
-                : try exact(ExactVectorSearch.self, TestedExactVectorSearch.self, values, bound)
-        } catch {
-            guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
-                throw error
-            }
-            throw SearchBoundReached(milliseconds: bound)
-        }
-    }
-
-    /// In a transaction of its own, whose statements have at most `bound` milliseconds each.
-    private func exact<Plain: SearchStatement, Tested: SearchStatement>(
-        _ plain: Plain.Type, _ tested: Tested.Type, _ values: SearchValues, _ bound: Int
-    ) throws(IndexError) -> CandidateSet {
-        values.filter.hasTests
-            ? try planned(Tested(values: values), bound) : try planned(Plain(values: values), bound)
-    }
-
-    private func planned(_ statement: some SearchStatement, _ bound: Int) throws(IndexError) -> CandidateSet {
-        var batch = PostgresBatch()
-        batch.add(PlanWithValues(statementMilliseconds: bound))
-        let slot = batch.add(statement)
-        // The server's limit is to come first: the connection then stays as it is.
-        let patience = bound + Self.exactMarginMilliseconds
-        return try connection.run(batch, timeoutMilliseconds: patience) {
-            results throws(PostgresError) in set(try results.rows(slot))
-        }
-    }
-
-    private static let exactMarginMilliseconds = 500
-
-    /// The plain statement, whose parameters are enough for most filters, or the one with tests.
-    private func search<Plain: SearchStatement, Tested: SearchStatement>(
-        _ plain: Plain.Type, _ tested: Tested.Type, _ values: SearchValues, _ timeoutMilliseconds: Int
-    ) throws -> CandidateSet {
-        values.filter.hasTests
-            ? set(try connection.run(Tested(values: values), timeoutMilliseconds: timeoutMilliseconds))
-            : set(try connection.run(Plain(values: values), timeoutMilliseconds: timeoutMilliseconds))
-    }
-
-    private func set(_ rows: [SearchRow]) -> CandidateSet {
-        CandidateSet(
-            candidates: rows.compactMap(\.candidate), generation: rows.first?.generation ?? 0,
-            indexVersion: rows.first?.indexVersion ?? 0, isGenerationServed: !rows.isEmpty)
+        return try run(
+            ReadDocument(docID: id, collection: collection, tenant: tenant, generation: generation), for: tenant,
+            timeoutMilliseconds)
     }
 }

@@ -8,7 +8,7 @@ struct RecentCursor: Sendable, Hashable {
     var generation: Int64
     var position: RecentPosition
 
-    var text: String { "\(generation).\(position.indexVersion).\(position.passageID)" }
+    var text: String { "\(generation).\(position.indexVersion).\(position.documentID)" }
 
     init(generation: Int64, position: RecentPosition) {
         self.generation = generation
@@ -23,7 +23,7 @@ struct RecentCursor: Sendable, Hashable {
         let numbers = parts.compactMap { Int64(Substring($0)) }
         guard numbers.count == 3 else { return nil }
         self.init(
-            generation: numbers[0], position: RecentPosition(indexVersion: numbers[1], passageID: numbers[2]))
+            generation: numbers[0], position: RecentPosition(indexVersion: numbers[1], documentID: numbers[2]))
     }
 }
 

@@ -54,7 +54,9 @@ struct Search: Sendable {
 
     private func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
         let start = SystemClock.monotonicNanoseconds()
-        let result = try await find(request, deadline: deadline)
+        // One more than the page holds tells whether another follows.
+        let wanted = (request.cursor?.offset ?? 0) + request.topK + 1
+        let result = try await find(request, documentLimit: wanted, deadline: deadline)
         let documents = ReciprocalRankFusion.bestPassagePerDocument(result.ranking)
         let offset = min(request.cursor?.offset ?? 0, documents.count)
         let page = documents[offset..<min(offset + request.topK, documents.count)]
@@ -83,7 +85,11 @@ struct Search: Sendable {
     }
 
     /// The fused ranking of a request. A further page is found as the first one was, or not at all.
-    func find(_ request: SearchRequest, deadline: Deadline) async throws -> SearchResult {
+    ///
+    /// - Parameter documentLimit: documents that are wanted of it, each with its best passage; nil for all passages.
+    func find(
+        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline
+    ) async throws -> SearchResult {
         let part = request.cursor?.vectorPart
         var missing: [String] = []
         var vector: [Float]?
@@ -105,7 +111,8 @@ struct Search: Sendable {
             text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
-            generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion)
+            generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion,
+            documentLimit: documentLimit)
         let freshness = self.freshness()
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, continuing: part, deadline: deadline)
@@ -146,6 +153,10 @@ extension JSONWriter {
         key("scores")
         scores(hit)
         filterColumns(of: candidate)
+        if let copies = candidate.copies {
+            key("copies")
+            integer(copies)
+        }
         key("lineage")
         raw(candidate.lineageJSON)
     }
