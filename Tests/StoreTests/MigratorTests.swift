@@ -10,7 +10,8 @@ import Testing
 
     @Test func aSecondRunDoesNothing() throws {
         let connection = try SharedPostgres.connect()
-        #expect(try Migrator(connection: connection).migrate() == Migration.all.map(\.name))
+        #expect(
+            try Migrator(connection: connection).migrate() == Migration.all.filter { !$0.isSuperseded }.map(\.name))
         #expect(try Migrator(connection: connection).migrate() == [])
     }
 

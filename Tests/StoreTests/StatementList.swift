@@ -19,6 +19,7 @@ enum StatementList {
         FindModel.self,
         FindUnreadyHandovers.self,
         FindVectors.self,
+        HideDeleted.self,
         IndexValidity.self,
         InheritDeletions.self,
         InheritDocuments.self,

@@ -94,9 +94,11 @@ package final class GenerationStore {
         let inheritance = Inheritance(child: child, parent: parent, handover: handover, ranges: ranges)
         try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds)
         var batch = PostgresBatch()
+        batch.add(BeginIndexTransaction(origin: .replay, generations: [child]))
         batch.add(InheritRefusals(inheritance: inheritance))
         batch.add(InheritDeletions(inheritance: inheritance))
         batch.add(InheritFloors(child: child, parent: parent))
+        batch.add(HideDeleted(generation: child))
         try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
         return try inheritDocuments(inheritance, timeoutMilliseconds: timeoutMilliseconds)
     }

@@ -109,6 +109,27 @@ struct InheritFloors: PostgresStatement {
     }
 }
 
+/// Hides what a generation shows and was told to delete: the replay may have written it before it took over its parent's
+/// deletions. Within an index transaction.
+struct HideDeleted: PostgresStatement {
+    static let name = "hide_deleted"
+    static let sql = """
+        UPDATE visibility g SET to_version = currval('index_version_sequence')
+        WHERE g.generation = $1 AND g.to_version IS NULL AND (
+            EXISTS (
+                SELECT FROM documents d JOIN deleted_documents m
+                    ON m.generation = $1 AND m.doc_id = d.doc_id AND m.collection_id = d.collection_id
+                WHERE d.id = g.document_id AND m.version >= g.version)
+            OR EXISTS (
+                SELECT FROM version_floors f
+                WHERE f.generation = $1 AND f.source_topic = g.source_topic AND f.version > g.version))
+        """
+    static let parameterTypes: [PostgresType] = [.int8]
+    let generation: Int64
+
+    func bind(into parameters: inout PostgresParameters) { parameters.append(generation) }
+}
+
 /// One step of showing a child what its parent shows: the parent's next documents by their keys. Within an index transaction,
 /// so that it sees what the replay and the indexer wrote to the child, and they see what it wrote.
 ///

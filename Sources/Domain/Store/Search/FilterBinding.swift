@@ -17,7 +17,7 @@ enum AttributeColumns {
     static let common = [
         Column(name: .collection, json: "to_jsonb((SELECT c.name FROM collections c WHERE c.id = d.collection_id))", type: .string),
         Column(name: .lang, json: "to_jsonb(d.lang)", type: .string),
-        Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM p.event_time) * 1000))", type: .time),
+        Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM d.event_time) * 1000))", type: .time),
     ]
 
     /// The five, which ``SearchSQL/columns`` has, too.
