@@ -26,7 +26,7 @@ enum DoctorChecks {
     static func all(_ platform: Platform, isOffline: Bool) -> [DoctorCheck] {
         var checks = [
             DoctorCheck(name: "settings") { settings(platform.settings) },
-            DoctorCheck(name: "lake") { folder("lake", platform.settings.lakeDirectory) },
+            DoctorCheck(name: "lake") { folder("lake", platform.settings.folders.lake) },
             DoctorCheck(name: "broker") { broker(platform) },
             DoctorCheck(name: "postgres") { database(platform) },
             DoctorCheck(name: "api") { api(platform.settings) },
@@ -69,7 +69,7 @@ enum DoctorChecks {
         do {
             let admin = try KafkaAdmin(platform.kafka("doctor"))
             let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
-            let topics = [platform.settings.kafkaTopic, platform.settings.kafkaGoldTopic].map { name in
+            let topics = [platform.settings.topics.raw, platform.settings.topics.gold].map { name in
                 let found = metadata.topics.first { $0.name == name }
                 return "\(name) \(found.map { "with \($0.partitions.count) topic partitions" } ?? "not there yet")"
             }
@@ -89,9 +89,9 @@ enum DoctorChecks {
     private static func database(_ platform: Platform) -> DoctorResult {
         let settings = platform.settings
         let kind = platform.isDatabaseEmbedded ? "embedded Postgres" : "Postgres"
-        if platform.isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) == nil {
+        if platform.isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.folders.postgres) == nil {
             do {
-                let programs = try PostgresPrograms(setting: settings.postgresBinDirectory)
+                let programs = try PostgresPrograms(setting: settings.database.programsDirectory)
                 return DoctorResult(
                     kind, .idle, "programs in \(programs.folder); not running", hint: "`medallion up` starts it")
             } catch {
@@ -113,7 +113,7 @@ enum DoctorChecks {
                 : DoctorResult(kind, .ok, detail)
         } catch {
             return DoctorResult(
-                kind, .failed, settings.postgresDSN.scrubbed("\(error)"),
+                kind, .failed, settings.database.dsn.scrubbed("\(error)"),
                 hint: "check POSTGRES_DSN and that the server runs")
         }
     }
@@ -123,7 +123,7 @@ enum DoctorChecks {
         do {
             var request = HTTPClientRequest(url: url)
             // Without one that may read, it says no more than its state.
-            if !settings.apiKey.isEmpty { request.headers = [("Authorization", "Bearer \(settings.apiKey)")] }
+            if !settings.access.key.isEmpty { request.headers = [("Authorization", "Bearer \(settings.access.key)")] }
             let reply = try HTTPClient(APIClient.configuration(settings)).request(
                 request, timeoutMilliseconds: 4_000, shouldStop: { false })
             let health = try JSONValue.parse(reply.body, maxDepth: 32)
@@ -145,18 +145,18 @@ enum DoctorChecks {
     }
 
     private static func source(_ settings: Settings) -> DoctorResult {
-        let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
+        let probe = LiveProbe(url: settings.source.url, userAgent: settings.source.userAgent)
         guard let refusal = probe.refusal() else {
-            return DoctorResult("live stream", .ok, "\(settings.wikimediaSSEURL)")
+            return DoctorResult("live stream", .ok, "\(settings.source.url)")
         }
         return DoctorResult(
-            "live stream", .warning, "\(settings.wikimediaSSEURL) \(refusal)",
+            "live stream", .warning, "\(settings.source.url) \(refusal)",
             hint: "\(refusal.remedy); `medallion demo` works without it (docs/troubleshooting.md)")
     }
 
     /// Loads the model and embeds a sentence.
     static func model(_ platform: Platform) async -> DoctorResult {
-        guard platform.settings.isEmbeddingEnabled else {
+        guard platform.settings.embedding.isEnabled else {
             return DoctorResult("embedding model", .idle, "switched off (EMBED_ENABLED=false): search is lexical only")
         }
         do {
