@@ -167,14 +167,20 @@ final class Platform: Sendable {
         (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService()]
     }
 
+    /// What the embedded Postgres is started with.
+    var embeddedPostgres: EmbeddedPostgresConfiguration {
+        var configuration = EmbeddedPostgresConfiguration(folder: settings.folders.postgres)
+        configuration.programsFolder = settings.database.programsDirectory
+        configuration.memoryBytes = settings.database.memoryBytes
+        configuration.connectionsMax = settings.lanes.total + EmbeddedPostgresConfiguration.otherConnections
+        return configuration
+    }
+
     /// The embedded Postgres, or that of another process over the same folder where it runs already. Its address is
     /// known to this platform once it is prepared.
     func postgresService() -> any Service {
-        var configuration = EmbeddedPostgresConfiguration(folder: settings.folders.postgres)
-        configuration.programsFolder = settings.database.programsDirectory
-        configuration.connectionsMax = settings.lanes.total + EmbeddedPostgresConfiguration.otherConnections
         let server = EmbeddedPostgres(
-            configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
+            configuration: embeddedPostgres, metrics: context.metrics, logger: context.logger.scoped("postgres"))
         return ClosureService(name: server.name) { [self] stop in
             let dsn = try await ownOrShared(server, stop: stop)
             state.withLock { $0.dsn = dsn }

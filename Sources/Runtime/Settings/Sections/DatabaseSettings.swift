@@ -7,6 +7,8 @@ extension Settings {
         package internal(set) var dsn = SecretURL("")
         /// The folder of Postgres' programs; empty = looked for in `.deps`.
         package internal(set) var programsDirectory = ""
+        /// Bytes of the embedded Postgres' page cache; 0 = what suits the machine.
+        package internal(set) var memoryBytes = 0
     }
 }
 
@@ -21,5 +23,11 @@ extension Settings.Database: SettingsSection {
         Setting(
             "PG_BIN_DIR", .database, default: "", .text("folder"), \.database.programsDirectory,
             "The folder of the embedded Postgres' programs. Empty: looked for in `.deps`."),
+        Setting(
+            "PG_MEMORY_BYTES", .database, default: "0", .integer(0...4_398_046_511_104), \.database.memoryBytes,
+            "The embedded Postgres' page cache (`shared_buffers`), at least 32 MiB. How much memory index builds and sorts take, "
+                + "what the planner takes for cached, and how large the write-ahead log grows follow from it. Takes effect "
+                + "when the server starts. 0: a quarter of the memory of the machine, or of its container, at most 16 GiB."
+        ),
     ]
 }

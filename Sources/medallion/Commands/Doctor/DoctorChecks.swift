@@ -1,6 +1,5 @@
 import Bytes
 import Concurrency
-import EmbeddedPostgres
 import Embeddings
 import Files
 import Glibc
@@ -8,7 +7,6 @@ import HTTPClient
 import JSONScan
 import Kafka
 import Metering
-import Postgres
 import Settings
 
 /// One look at a dependency; blocks for some seconds at most.
@@ -28,7 +26,7 @@ enum DoctorChecks {
             DoctorCheck(name: "settings") { settings(platform.settings) },
             DoctorCheck(name: "lake") { folder("lake", platform.settings.folders.lake) },
             DoctorCheck(name: "broker") { broker(platform) },
-            DoctorCheck(name: "postgres") { database(platform) },
+            DoctorCheck(name: "postgres") { DoctorDatabase.check(platform) },
             DoctorCheck(name: "api") { api(platform.settings) },
         ]
         if !isOffline { checks.append(DoctorCheck(name: "source") { source(platform.settings) }) }
@@ -83,38 +81,6 @@ enum DoctorChecks {
             }
             return DoctorResult(
                 kind, .failed, "\(platform.brokers): \(error)", hint: "check KAFKA_BROKERS and that the brokers run")
-        }
-    }
-
-    private static func database(_ platform: Platform) -> DoctorResult {
-        let settings = platform.settings
-        let kind = platform.isDatabaseEmbedded ? "embedded Postgres" : "Postgres"
-        if platform.isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.folders.postgres) == nil {
-            do {
-                let programs = try PostgresPrograms(setting: settings.database.programsDirectory)
-                return DoctorResult(
-                    kind, .idle, "programs in \(programs.folder); not running", hint: "`medallion up` starts it")
-            } catch {
-                return DoctorResult(kind, .failed, "\(error)", hint: "run `make setup`")
-            }
-        }
-        do {
-            let connection = try PostgresConnection(try platform.database("doctor"), timeoutMilliseconds: 5_000)
-            let rows = try connection.script(
-                """
-                SELECT coalesce(
-                    (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
-                    (SELECT default_version || ' (not created)' FROM pg_available_extensions WHERE name = 'vector'), '')
-                """, operation: "look for pgvector", timeoutMilliseconds: 5_000)
-            let vector = rows.first?.first.flatMap { $0 } ?? ""
-            let detail = "version \(connection.serverVersion), pgvector \(vector.isEmpty ? "missing" : vector)"
-            return vector.isEmpty
-                ? DoctorResult(kind, .failed, detail, hint: "install pgvector 0.8 or later on the server")
-                : DoctorResult(kind, .ok, detail)
-        } catch {
-            return DoctorResult(
-                kind, .failed, settings.database.dsn.scrubbed("\(error)"),
-                hint: "check POSTGRES_DSN and that the server runs")
         }
     }
 
