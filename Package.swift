@@ -317,8 +317,8 @@ let package = Package(
             "ConformanceTests",
             uses: [
                 "API", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest", "IngestTesting",
-                "JSONScan", "Lake", "Logic", "Metering", "Postgres", "Records", "Retrieval", "ServiceLifecycle",
-                "Sources", "Store", "Telemetry", "Bytes",
+                "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "Records", "Retrieval",
+                "ServiceLifecycle", "Sources", "Store", "Telemetry", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(

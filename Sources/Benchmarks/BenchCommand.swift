@@ -171,7 +171,7 @@ package struct BenchCommand: Command {
         case .stream:
             try await StreamBench(
                 events: events, poison: poison, source: try source(), partitions: partitions,
-                commitIntervalMilliseconds: context.settings.commitIntervalMilliseconds,
+                commitIntervalMilliseconds: context.settings.lake.commitIntervalMilliseconds,
                 logger: context.logger.scoped("bench")
             ).run()
         case .freshness:

@@ -23,7 +23,7 @@ package enum Installation {
 
     /// `MODEL_DIR`, else `.deps/model` in the working folder or beside the program, or in a folder above either.
     package static func modelDirectory(_ settings: Settings) throws -> String {
-        if !settings.modelDirectory.isEmpty { return settings.modelDirectory }
+        if !settings.embedding.modelDirectory.isEmpty { return settings.embedding.modelDirectory }
         if let file = path(".deps/model/model.xml") { return Folder.parent(of: file) }
         throw Failure(
             "no embedding model was found in .deps/model beside the program or the working folder: run `make setup`, set "

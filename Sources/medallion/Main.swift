@@ -83,8 +83,8 @@ struct Medallion {
 
     private static func context() throws -> Context {
         let settings = try Settings(environment: Environment.variables())
-        let level = LogLevel(rawValue: settings.logLevel.rawValue) ?? .info
-        let format = LogFormat(rawValue: settings.logFormat.rawValue) ?? .text
+        let level = LogLevel(rawValue: settings.telemetry.logLevel.rawValue) ?? .info
+        let format = LogFormat(rawValue: settings.telemetry.logFormat.rawValue) ?? .text
         let sink = LogSink(format: format)
         let logger = Logger("medallion", level: level, sink: sink)
         // Another program's variable may have come along: whoever starts this sees what it is taken for.

@@ -199,6 +199,8 @@ final class Deployment: Sendable {
         var variables = [
             "PATH": "/usr/bin:/bin", "DATA_DIR": dataFolder, "BROKER_LISTEN": "127.0.0.1:\(brokerPort)",
             "API_LISTEN": "127.0.0.1:\(apiPort)", "TMPDIR": folder.path,
+            // Several servers run at once here, beside others' tests.
+            "PG_MEMORY_BYTES": "134217728",
         ]
         for name in ["MODEL_DIR", "PG_BIN_DIR"] {
             if let value = getenv(name) { variables[name] = String(cString: value) }

@@ -9,7 +9,7 @@ extension PipelineTests {
             let lanes = ["API_SEARCH_LANES", "API_FILTERED_LANES", "API_FEED_LANES", "API_TRACE_LANES"]
             var environment = ["EMBED_ENABLED": "false", "LOG_LEVEL": "error"]
             for name in lanes { environment[name] = "64" }
-            let count = try Settings(environment: environment).apiLanes
+            let count = try Settings(environment: environment).lanes.total
             #expect(count == 256)
             try await Deployment.run(environment: environment) { deployment in
                 try deployment.start("serve")

@@ -24,6 +24,7 @@ package final class SharedPostgres: Sendable {
         var configuration = EmbeddedPostgresConfiguration(folder: folder.file("postgres"))
         configuration.connectionsMax = 100
         configuration.isDurable = false
+        configuration.memoryBytes = 128 << 20
         server = EmbeddedPostgres(
             configuration: configuration, metrics: MetricsRegistry(), logger: Logger("postgres", level: .warning))
         try server.start()

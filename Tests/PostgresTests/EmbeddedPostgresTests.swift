@@ -15,6 +15,7 @@ import Testing
         var configuration = EmbeddedPostgresConfiguration(folder: folder)
         // Processes die here, the machine does not.
         configuration.isDurable = false
+        configuration.memoryBytes = 128 << 20
         return EmbeddedPostgres(
             configuration: configuration, metrics: MetricsRegistry(), logger: Logger("postgres", level: .error))
     }

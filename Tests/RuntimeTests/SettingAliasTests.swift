@@ -23,19 +23,19 @@ import Testing
                 #expect(byName.report.first { $0.setting.name == setting.name }?.variable == setting.name)
             }
         }
-        #expect(try Settings(environment: ["DATABASE_URL": "postgres://h/d"]).postgresDSN.revealed == "postgres://h/d")
-        #expect(try Settings(environment: ["KAFKA_BOOTSTRAP_SERVERS": "a:1,b:2"]).kafkaBrokers == "a:1,b:2")
-        #expect(try Settings(environment: ["KAFKA_GROUP_ID": "g"]).kafkaGroup == "g")
+        #expect(try Settings(environment: ["DATABASE_URL": "postgres://h/d"]).database.dsn.revealed == "postgres://h/d")
+        #expect(try Settings(environment: ["KAFKA_BOOTSTRAP_SERVERS": "a:1,b:2"]).broker.bootstrapServers == "a:1,b:2")
+        #expect(try Settings(environment: ["KAFKA_GROUP_ID": "g"]).reading.group == "g")
         #expect(try Settings(environment: [:]).report.allSatisfy { $0.variable == nil })
     }
 
     @Test func twoNamesThatAgreeAreFineAndEmptyOnesAreUnset() throws {
         let both = try Settings(environment: ["KAFKA_BROKERS": "a:1", "KAFKA_BOOTSTRAP_SERVERS": "a:1"])
-        #expect(both.kafkaBrokers == "a:1" && both.givenByAlias.isEmpty)
+        #expect(both.broker.bootstrapServers == "a:1" && both.givenByAlias.isEmpty)
         let empty = try Settings(environment: ["KAFKA_BROKERS": "", "BOOTSTRAP_SERVERS": "b:2"])
-        #expect(empty.kafkaBrokers == "b:2" && empty.givenByAlias == ["KAFKA_BROKERS": "BOOTSTRAP_SERVERS"])
+        #expect(empty.broker.bootstrapServers == "b:2" && empty.givenByAlias == ["KAFKA_BROKERS": "BOOTSTRAP_SERVERS"])
         let unset = try Settings(environment: ["KAFKA_BROKERS": "a:1", "BOOTSTRAP_SERVERS": ""])
-        #expect(unset.kafkaBrokers == "a:1" && unset.suspects.isEmpty)
+        #expect(unset.broker.bootstrapServers == "a:1" && unset.suspects.isEmpty)
     }
 
     @Test(arguments: [
@@ -69,7 +69,7 @@ import Testing
             #expect(throws: SettingsError.self) { try Settings(environment: ["DATABASE_URL": dsn]) }
         }
         #expect(
-            try Settings(environment: ["DATABASE_URL": "host=h options='-c a=x://y'"]).postgresDSN.revealed.hasPrefix(
+            try Settings(environment: ["DATABASE_URL": "host=h options='-c a=x://y'"]).database.dsn.revealed.hasPrefix(
                 "host"))
     }
 

@@ -6,13 +6,13 @@ import Testing
 @Suite struct SettingsTests {
     @Test func defaultsAreValid() throws {
         let settings = try Settings(environment: [:])
-        #expect(settings.wikimediaSSEURL == "https://stream.wikimedia.org/v2/stream/recentchange")
-        #expect(settings.brokerListen == SettingAddress(host: "127.0.0.1", port: 19_092))
-        #expect(settings.kafkaTopicPartitions == 3)
-        #expect(settings.lakeDirectory == FileManager.default.currentDirectoryPath + "/.medallion/lake")
-        #expect(settings.brokerFsync == .always)
-        #expect(settings.commitIntervalMilliseconds == 100)
-        #expect(settings.wikiFilter.isEmpty && settings.allowedNamespaces.isEmpty)
+        #expect(settings.source.url == "https://stream.wikimedia.org/v2/stream/recentchange")
+        #expect(settings.broker.listen == SettingAddress(host: "127.0.0.1", port: 19_092))
+        #expect(settings.topics.partitions == 3)
+        #expect(settings.folders.lake == FileManager.default.currentDirectoryPath + "/.medallion/lake")
+        #expect(settings.broker.fsync == .always)
+        #expect(settings.lake.commitIntervalMilliseconds == 100)
+        #expect(settings.logic.wikiFilter.isEmpty && settings.logic.allowedNamespaces.isEmpty)
         #expect(settings.given.isEmpty)
     }
 
@@ -48,7 +48,8 @@ import Testing
             "KAFKA_SESSION_SEC": "11", "EXPIRED_OFFSETS": "continue", "DATA_DIR": "/d",
             "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",
             "LAKE_CLOCK_AHEAD_MAX_SEC": "60",
-            "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "EMBED_ENABLED": "no", "EMBED_DIMS": "3", "MODEL_DIR": "/m",
+            "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "PG_MEMORY_BYTES": "5", "EMBED_ENABLED": "no",
+            "EMBED_DIMS": "3", "MODEL_DIR": "/m",
             "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",
             "API_HOSTS": "Search.example",
             "API_LISTEN": "h:9", "API_LOOPS": "3", "API_SEARCH_LANES": "5", "API_FILTERED_LANES": "6",
@@ -72,16 +73,24 @@ import Testing
         #expect(Set(environment.keys) == Set(Settings.table.map(\.name)), "a new setting needs a line here")
         let settings = try Settings(environment: environment)
         let defaults = try Settings(environment: [:])
-        let pairs = zip(Mirror(reflecting: settings).children, Mirror(reflecting: defaults).children)
-        var changed = 0
-        for (left, right) in pairs where "\(left.value)" != "\(right.value)" { changed += 1 }
+        let pairs = zip(values(of: settings), values(of: defaults))
+        let changed = pairs.count { $0 != $1 }
         // Every field, and the record of what was given.
         #expect(changed == Settings.table.count + 1)
+        #expect(values(of: defaults).count == Settings.table.count + 3, "a section's fields are not in the table")
         #expect(settings.givenByAlias.isEmpty)
-        #expect(settings.wikiFilter == ["enwiki", "dewiki"])
-        #expect(settings.allowedNamespaces == [0, -1])
-        #expect(settings.lakeDirectory == "/l")
-        #expect(settings.brokerListen.description == "[::1]:0")
+        #expect(settings.logic.wikiFilter == ["enwiki", "dewiki"])
+        #expect(settings.logic.allowedNamespaces == [0, -1])
+        #expect(settings.folders.lake == "/l")
+        #expect(settings.broker.listen.description == "[::1]:0")
+    }
+
+    /// The values of all sections, and what is kept beside them.
+    private func values(of settings: Settings) -> [String] {
+        Mirror(reflecting: settings).children.flatMap { child in
+            child.value is any SettingsSection
+                ? Mirror(reflecting: child.value).children.map { "\($0.value)" } : ["\(child.value)"]
+        }
     }
 
     /// Files are told from others by their paths, and names are made durable by walking them up.
@@ -95,14 +104,14 @@ import Testing
                 "DATA_DIR": text, "LAKE_DIR": text, "BROKER_DIR": text, "PGDATA_DIR": text,
             ])
             let folders = [
-                settings.dataDirectory, settings.lakeDirectory, settings.brokerDirectory, settings.postgresDirectory,
+                settings.folders.data, settings.folders.lake, settings.folders.broker, settings.folders.postgres,
             ]
             #expect(folders == [path, path, path, path], "\(text)")
         }
         let settings = try Settings(environment: ["DATA_DIR": "data/"])
-        #expect(settings.lakeDirectory == "\(here)/data/lake")
-        #expect(settings.brokerDirectory == "\(here)/data/broker")
-        #expect(settings.postgresDirectory == "\(here)/data/postgres")
+        #expect(settings.folders.lake == "\(here)/data/lake")
+        #expect(settings.folders.broker == "\(here)/data/broker")
+        #expect(settings.folders.postgres == "\(here)/data/postgres")
     }
 
     /// No part of an address may be taken for a password: addresses are shown.
@@ -129,21 +138,22 @@ import Testing
         }
         // A proxy in front: whoever asks comes from elsewhere, whatever the address of the interface.
         let proxied = try Settings(environment: ["API_TRUSTED_PROXIES": "127.0.0.1"])
-        #expect(!proxied.isAPILocal && !proxied.isAnonymousReadAllowed && proxied.apiAddressRate == 200)
+        #expect(!proxied.isAPILocal && !proxied.isAnonymousReadAllowed && proxied.access.addressRate == 200)
         #expect(try Settings(environment: [:]).isAPILocal)
         #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).isAPILocal == false)
-        #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).apiAddressRate == 200)
-        #expect(try Settings(environment: ["API_HOSTS": "A.example, [::2],b"]).apiHosts == ["a.example", "[::2]", "b"])
+        #expect(try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]).access.addressRate == 200)
+        #expect(
+            try Settings(environment: ["API_HOSTS": "A.example, [::2],b"]).access.hosts == ["a.example", "[::2]", "b"])
         for wrong in ["http://a.example", "a.example:80", "a b,c/d", "*"] {
             #expect(throws: SettingsError.self) { try Settings(environment: ["API_HOSTS": wrong]) }
         }
-        #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).apiAddressRate == 7)
-        #expect(try Settings(environment: ["API_ANONYMOUS_WORK": "0"]).apiAnonymousWork(processors: 4) == 0)
-        #expect(try Settings(environment: [:]).apiAnonymousWork(processors: 4) == 2_400)
+        #expect(try Settings(environment: ["API_ADDRESS_RATE": "7"]).access.addressRate == 7)
+        #expect(try Settings(environment: ["API_ANONYMOUS_WORK": "0"]).access.anonymousWork(processors: 4) == 0)
+        #expect(try Settings(environment: [:]).access.anonymousWork(processors: 4) == 2_400)
         let (here, open) = (try Settings(environment: [:]), try Settings(environment: ["API_LISTEN": "0.0.0.0:1"]))
         #expect(here.apiConnectionsPerAddress == 0 && open.apiConnectionsPerAddress == 1_000)
         // What comes through a proxy is counted on the loopback interface, too.
-        #expect(here.apiRequestsPerAddress == 1_000 && here.apiStreamsPerAddress == 100)
+        #expect(here.apiRequestsPerAddress == 1_000 && here.access.streamsPerAddress == 100)
         #expect(here.apiConnectionsPerKey == 2_500 && open.apiConnectionsPerKey == 2_500)
         let few = try Settings(environment: [
             "API_LISTEN": "0.0.0.0:1", "API_MAX_CONNECTIONS": "5", "API_CONNECTIONS_PER_KEY": "0",
@@ -186,7 +196,7 @@ import Testing
         let settings = try Settings(environment: [
             "LAKE_S3_ACCESS_KEY_ID": "hidden", "LAKE_S3_SECRET_ACCESS_KEY": "hidden",
         ])
-        #expect(settings.lakeS3SecretAccessKey == "hidden")
+        #expect(settings.lake.s3SecretAccessKey == "hidden")
         #expect(!settings.report.contains { $0.value.contains("hidden") })
         let error = #expect(throws: SettingsError.self) {
             _ = try Settings(environment: ["LAKE_S3_ENDPOINT": "https://h/path"])
@@ -208,8 +218,8 @@ import Testing
     func passwordsAreNeverShown(dsn: String, shown: String) throws {
         #expect(Redaction.dsn(dsn) == shown)
         let settings = try Settings(environment: ["POSTGRES_DSN": dsn])
-        #expect(settings.postgresDSN.revealed == dsn)
-        #expect(!"\(settings.postgresDSN)".contains("cret"))
+        #expect(settings.database.dsn.revealed == dsn)
+        #expect(!"\(settings.database.dsn)".contains("cret"))
         #expect(!settings.report.contains { $0.value.contains("cret") })
     }
 
@@ -231,12 +241,13 @@ import Testing
     @Test func secretsOfURLsAreNeverShown() throws {
         let url = "https://me:s3cret@stream.example/v2?token=s3cret&wiki=s3cret#s3cret"
         let settings = try Settings(environment: ["WIKIMEDIA_SSE_URL": url, "RECORDING": url, "LOG_FORMAT": "text"])
-        #expect(settings.wikimediaSSEURL.revealed == url)
+        #expect(settings.source.url.revealed == url)
         #expect(settings.report.contains { $0.value == "https://***@stream.example/v2?token=***&wiki=***#***" })
         #expect(!settings.report.contains { $0.value.contains("s3cret") })
         var dumped = ""
-        dump(settings.wikimediaSSEURL, to: &dumped)
-        #expect(!dumped.contains("s3cret") && !"\(settings.wikimediaSSEURL)".contains("s3cret"))
+        dump(settings.source.url, to: &dumped)
+        #expect(!"\(settings) \(settings.source) \(settings.demo)".contains("s3cret"))
+        #expect(!dumped.contains("s3cret") && !"\(settings.source.url)".contains("s3cret"))
     }
 
     @Test func misspeltVariablesAreNoticed() throws {

@@ -57,7 +57,7 @@ import Testing
 
     /// Settings cannot import the domain, so the default stands in both.
     @Test func theDefaultTemplateIsTheTransforms() throws {
-        #expect(try Settings(environment: [:]).textTemplate == TextTemplate.standard)
+        #expect(try Settings(environment: [:]).logic.textTemplate == TextTemplate.standard)
     }
 
     @Test func migrationsAreInOrder() throws {

@@ -39,6 +39,11 @@ package struct ObjectStorageConfiguration: Sendable {
 package struct ObjectSummary: Sendable, Equatable {
     package let key: String
     package let bytes: Int
+
+    package init(key: String, bytes: Int) {
+        self.key = key
+        self.bytes = bytes
+    }
 }
 
 /// Objects of one bucket of an S3-compatible storage ("Amazon S3 API Reference", 2006-03-01), over ``HTTPClient``.

@@ -189,18 +189,3 @@ enum LogicVersion {
         return prefix + "-" + String(decoding: digest.prefix(12), as: UTF8.self)
     }
 }
-
-extension DerivedLines {
-    /// Appends the quarantine line of a record that broke a rule, and counts it.
-    mutating func reject(
-        _ record: borrowing SourceRecord, _ rejection: Rejection, eventID: UnsafeBufferPointer<UInt8>?,
-        bronzeSHA256: [UInt8]?, logicVersion: String, embedsValue: Bool
-    ) {
-        QuarantineLine.append(
-            record, rule: rejection.rule.rawValue, reason: rejection.rule.reason, detail: rejection.detail,
-            eventID: eventID, bronzeSHA256: bronzeSHA256, logicVersion: logicVersion, embedsValue: embedsValue,
-            to: &quarantine)
-        quarantineCount += 1
-        count(rejection, offset: record.offset)
-    }
-}

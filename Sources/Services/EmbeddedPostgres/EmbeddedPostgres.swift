@@ -60,13 +60,19 @@ package final class EmbeddedPostgres: Service {
         try PostgresSupervisor.clear(cluster)
         try cluster.create()
         try LogFile.shorten(cluster.logFile)
-        let supervisor = PostgresSupervisor(cluster: cluster, logger: logger, restarts: restarts)
+        let supervisor = PostgresSupervisor(
+            cluster: cluster, memory: configuration.memory, logger: logger, restarts: restarts)
+        let restartsMax = restarts.value + Self.restartsMax
         try supervisor.start()
         do {
-            let version = try awaitReady(cluster, supervisor, stop: stop, timeoutSeconds: timeoutSeconds)
+            let version = try awaitReady(
+                cluster, supervisor, stop: stop, timeoutSeconds: timeoutSeconds, restartsMax: restartsMax)
             logger.info(
                 "Postgres is ready",
-                ["version": version, "folder": cluster.folder, "socket": cluster.socketFolder])
+                [
+                    "version": version, "folder": cluster.folder, "socket": cluster.socketFolder,
+                    "memory": "\(supervisor.memory)",
+                ])
         } catch {
             supervisor.stop()
             throw error
@@ -102,9 +108,13 @@ package final class EmbeddedPostgres: Service {
             + "dbname=\(PostgresCluster.database)"
     }
 
+    /// A server that ends right away so many times has a fault that waiting does not heal.
+    private static let restartsMax = 3
+
     /// Connects until it works, and makes the database where it is absent.
     private func awaitReady(
-        _ cluster: PostgresCluster, _ supervisor: PostgresSupervisor, stop: StopSignal, timeoutSeconds: Int
+        _ cluster: PostgresCluster, _ supervisor: PostgresSupervisor, stop: StopSignal, timeoutSeconds: Int,
+        restartsMax: Int
     ) throws -> String {
         let configuration = PostgresConfiguration(
             dsn: cluster.dsn(database: "postgres"), applicationName: "medallion-start")
@@ -126,8 +136,7 @@ package final class EmbeddedPostgres: Service {
                 if stop.isRequested {
                     throw EmbeddedPostgresError("start", cluster.folder, "stopped before it was ready")
                 }
-                // A server that ends right away three times has a fault that waiting does not heal.
-                if restarts.value >= 3 || time(nil) > deadline {
+                if restarts.value >= restartsMax || time(nil) > deadline {
                     throw EmbeddedPostgresError(
                         "start", cluster.folder,
                         "no connection: \(error.message); the server \(supervisor.lastEnding ?? "still starts"): "
@@ -161,24 +170,5 @@ private final class OwnedDescriptor: Sendable {
         // Closing alone would leave the lock for a moment with a child that is just being started.
         flock(descriptor, LOCK_UN)
         close(descriptor)
-    }
-}
-
-/// The server's log, which it only ever appends to.
-private enum LogFile {
-    static let bytesMax = 16 << 20
-
-    /// The end of the log on one line, for errors.
-    static func lastLines(_ path: String) -> String {
-        guard let bytes = try? File.contents(of: path, bytesMax: bytesMax * 2) else { return "no log" }
-        let lines = String(decoding: bytes.suffix(600), as: UTF8.self).split(whereSeparator: \.isNewline)
-        return lines.suffix(3).joined(separator: " ")
-    }
-
-    /// Sets a log that has grown past the bound aside, over the one set aside before.
-    static func shorten(_ path: String) throws {
-        var status = stat()
-        guard stat(path, &status) == 0, Int(status.st_size) > bytesMax else { return }
-        try Folder.rename(path, to: path + ".1")
     }
 }

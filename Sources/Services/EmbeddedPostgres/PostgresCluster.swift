@@ -8,8 +8,8 @@ package struct EmbeddedPostgresConfiguration: Sendable {
     package var folder: String
     /// The folder of the server's programs; empty looks into `.deps`.
     package var programsFolder = ""
-    /// Megabytes of Postgres's own page cache.
-    package var sharedBuffersMegabytes = 128
+    /// Bytes of Postgres' own page cache (`PG_MEMORY_BYTES`), from which other sizes follow; 0 for what suits the machine.
+    package var memoryBytes = 0
     /// Connections at once: those of the API's lanes, and ``otherConnections``.
     package var connectionsMax = 40
     /// Connections of everything but the API's lanes: roles, replays and commands, each with a few, and the three that Postgres
@@ -20,6 +20,11 @@ package struct EmbeddedPostgresConfiguration: Sendable {
 
     package init(folder: String) {
         self.folder = folder
+    }
+
+    /// What the server starts with, on this machine as it is now.
+    package var memory: PostgresMemory {
+        PostgresMemory(bytes: memoryBytes, on: .current, connections: connectionsMax)
     }
 }
 
@@ -104,18 +109,17 @@ struct PostgresCluster: Sendable {
         }
     }
 
-    /// The server's command line: small memory, no TCP, no just-in-time compilation (it costs more than it saves on
-    /// queries of a millisecond), no parallel workers (their shared memory is scarce in containers).
-    func serverCommand() -> [String] {
+    /// The server's command line: no TCP, no just-in-time compilation (it costs more than it saves on queries of a
+    /// millisecond), no parallel workers of queries. So a changed setting counts from the next start on.
+    func serverCommand(_ memory: PostgresMemory) -> [String] {
         var settings = [
             "listen_addresses=", "unix_socket_permissions=0700", "port=\(Self.port)",
-            "shared_buffers=\(configuration.sharedBuffersMegabytes)MB",
             "max_connections=\(configuration.connectionsMax)", "synchronous_commit=on", "jit=off",
-            "maintenance_work_mem=128MB", "work_mem=8MB", "max_parallel_workers_per_gather=0",
-            "max_parallel_maintenance_workers=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=on",
-            "max_wal_size=1GB", "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1",
-            "log_checkpoints=off", "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
+            "max_parallel_workers_per_gather=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=on",
+            "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1", "log_checkpoints=off",
+            "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
         ]
+        settings += memory.settings
         if !configuration.isDurable { settings += ["fsync=off", "full_page_writes=off"] }
         return [programs.server, "-D", dataFolder, "-k", socketFolder] + settings.flatMap { ["-c", $0] }
     }

@@ -14,18 +14,20 @@ final class PostgresSupervisor: Sendable {
     private let logger: Logger
     private let restarts: Counter
     private let stopping = StopSignal()
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
         /// Set from the start until the child is reaped, so that a signal never hits a stranger.
         var pid: pid_t?
         var isDone = false
+        var memory: PostgresMemory
         /// How the last process ended, for messages.
         var lastEnding: String?
     }
 
-    init(cluster: PostgresCluster, logger: Logger, restarts: Counter) {
+    init(cluster: PostgresCluster, memory: PostgresMemory, logger: Logger, restarts: Counter) {
         self.cluster = cluster
+        state = Mutex(State(memory: memory))
         self.logger = logger
         self.restarts = restarts
     }
@@ -33,6 +35,8 @@ final class PostgresSupervisor: Sendable {
     /// The server's process id while it runs.
     var processID: pid_t? { state.withLock { $0.pid } }
     var lastEnding: String? { state.withLock { $0.lastEnding } }
+    /// What the server runs with, or is started with next.
+    var memory: PostgresMemory { state.withLock { $0.memory } }
 
     func start() throws(EmbeddedPostgresError) {
         let isStarted = Threads.start(name: "postgres") { [self] in
@@ -92,9 +96,10 @@ final class PostgresSupervisor: Sendable {
         let log = open(cluster.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard log >= 0 else { throw FileError("open", cluster.logFile) }
         defer { close(log) }
+        let logStart = Int(lseek(log, 0, SEEK_END))
         let pid = try state.withLock { state in
             let pid = try ChildProcess.spawn(
-                cluster.account.command(cluster.serverCommand()), environment: PostgresCluster.environment,
+                cluster.account.command(cluster.serverCommand(state.memory)), environment: PostgresCluster.environment,
                 output: log)
             state.pid = pid
             return pid
@@ -105,6 +110,21 @@ final class PostgresSupervisor: Sendable {
             state.lastEnding = ChildProcess.reap(pid).description
             state.pid = nil
         }
+        reduceMemory(ifRefusedIn: LogFile.text(cluster.logFile, from: logStart))
+    }
+
+    /// Has the next start take less memory where the log says that the machine refused what this one wanted.
+    private func reduceMemory(ifRefusedIn log: String) {
+        guard let complaint = PostgresMemory.complaint(in: log) else { return }
+        let change = state.withLock { state -> (from: PostgresMemory, to: PostgresMemory)? in
+            guard let reduced = state.memory.reduced else { return nil }
+            defer { state.memory = reduced }
+            return (state.memory, reduced)
+        }
+        guard let change else { return }
+        logger.warning(
+            "the machine refused the server's memory; starting it with less (PG_MEMORY_BYTES)",
+            ["refused": "\(change.from)", "now": "\(change.to)", "why": complaint])
     }
 
     /// Ends what an earlier run left, and removes its files. Done before the first start is announced too: a connection

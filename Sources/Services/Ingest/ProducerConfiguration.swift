@@ -64,16 +64,16 @@ package struct ProducerConfiguration: Sendable {
     /// What the settings say of every source.
     package init(_ settings: Settings, kafka: KafkaConfiguration, topic: String) {
         self.init(
-            url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent, kafka: kafka, topic: topic,
-            topicPartitions: settings.kafkaTopicPartitions)
+            url: settings.source.url, userAgent: settings.source.userAgent, kafka: kafka, topic: topic,
+            topicPartitions: settings.topics.partitions)
         let plan = TopicPlan(source: settings)
         replicationFactor = plan.replicationFactor
         topicProperties = plan.properties
-        reconnectMilliseconds = Int(settings.reconnectSleepSeconds * 1_000)
-        reconnectMaxMilliseconds = max(reconnectMilliseconds, Int(settings.reconnectMaxSeconds * 1_000))
-        refusedMilliseconds = Int(settings.reconnectRefusedSeconds * 1_000)
-        timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
-        maxEventsPerMinute = settings.maxEventsPerMinute
+        reconnectMilliseconds = Int(settings.source.reconnectSleepSeconds * 1_000)
+        reconnectMaxMilliseconds = max(reconnectMilliseconds, Int(settings.source.reconnectMaxSeconds * 1_000))
+        refusedMilliseconds = Int(settings.source.reconnectRefusedSeconds * 1_000)
+        timeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000)
+        maxEventsPerMinute = settings.source.maxEventsPerMinute
     }
 }
 

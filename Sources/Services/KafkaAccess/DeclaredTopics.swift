@@ -10,23 +10,24 @@ extension TopicPlan {
     ///
     /// - Parameter topic: another one than the environment's, where a source declares it.
     package init(source settings: Settings, topic: String? = nil) {
-        self.init(topic ?? settings.kafkaTopic, settings, retentionHours: settings.kafkaTopicRetentionHours)
+        self.init(topic ?? settings.topics.raw, settings, retentionHours: settings.topics.rawRetentionHours)
     }
 
     /// The topic of Gold documents as the settings declare it.
     ///
     /// - Parameter topic: another one than the environment's, where a source declares it.
     package init(gold settings: Settings, topic: String? = nil) {
-        self.init(topic ?? settings.kafkaGoldTopic, settings, retentionHours: settings.kafkaGoldRetentionHours)
+        self.init(topic ?? settings.topics.gold, settings, retentionHours: settings.topics.goldRetentionHours)
     }
 
     private init(_ name: String, _ settings: Settings, retentionHours: Int) {
         var properties = Self.brokerTime
         properties["retention.ms"] = retentionHours == 0 ? "-1" : String(retentionHours * 3_600_000)
-        properties["compression.type"] = settings.kafkaTopicCompression.rawValue
+        properties["compression.type"] = settings.topics.compression.rawValue
         self.init(
-            name: name, partitions: settings.kafkaTopicPartitions,
-            replicationFactor: settings.kafkaReplication == 0 ? -1 : settings.kafkaReplication, properties: properties)
+            name: name, partitions: settings.topics.partitions,
+            replicationFactor: settings.topics.replication == 0 ? -1 : settings.topics.replication,
+            properties: properties)
     }
 }
 

@@ -7,21 +7,23 @@ extension TransformSettings {
     ///
     /// - Throws: ``LogicError`` naming the variable.
     package init(_ settings: Settings) throws(LogicError) {
-        guard let code = CodeVersion(rawValue: Int64(settings.transformVersion)) else {
+        guard let code = CodeVersion(rawValue: Int64(settings.logic.transformVersion)) else {
             throw LogicError(
-                description: "TRANSFORM_VERSION=\(settings.transformVersion): this binary does not have it")
+                description: "TRANSFORM_VERSION=\(settings.logic.transformVersion): this binary does not have it")
         }
         do throws(TextTemplate.Fault) {
             self.init(
-                codeVersion: code, template: try TextTemplate(settings.textTemplate), wikis: settings.wikiFilter,
-                namespaces: settings.allowedNamespaces.map(Int64.init), dropsBots: settings.filtersBots,
-                contentCharactersMax: settings.maxContentCharacters,
+                codeVersion: code, template: try TextTemplate(settings.logic.textTemplate),
+                wikis: settings.logic.wikiFilter,
+                namespaces: settings.logic.allowedNamespaces.map(Int64.init), dropsBots: settings.logic.filtersBots,
+                contentCharactersMax: settings.logic.maxContentCharacters,
                 duplicates: DuplicateWindow.Limits(
-                    offsets: Int64(settings.duplicateWindowOffsets),
-                    milliseconds: Int64(settings.duplicateWindowSeconds) * 1_000),
+                    offsets: Int64(settings.logic.duplicateWindowOffsets),
+                    milliseconds: Int64(settings.logic.duplicateWindowSeconds) * 1_000),
                 passages: PassageSettings(
-                    weightMax: settings.passageWeightMax,
-                    overlap: min(settings.passageOverlap, PassageSettings.overlapMax(settings.passageWeightMax))))
+                    weightMax: settings.logic.passageWeightMax,
+                    overlap: min(
+                        settings.logic.passageOverlap, PassageSettings.overlapMax(settings.logic.passageWeightMax))))
         } catch {
             throw LogicError(description: "TEXT_TEMPLATE: \(error)")
         }

@@ -18,31 +18,31 @@ extension LakeObjects {
     package static func named(
         by settings: Settings, requestSeconds: Double? = nil
     ) throws(LakeSettingsError) -> LakeObjects? {
-        guard !settings.lakeS3Bucket.isEmpty else { return nil }
-        guard !settings.lakeS3AccessKeyID.isEmpty else {
+        guard !settings.lake.s3Bucket.isEmpty else { return nil }
+        guard !settings.lake.s3AccessKeyID.isEmpty else {
             throw LakeSettingsError(
                 description: "LAKE_S3_BUCKET is set, but LAKE_S3_ACCESS_KEY_ID is not (AWS_ACCESS_KEY_ID is not read)")
         }
-        let endpoint = settings.lakeS3Endpoint
+        let endpoint = settings.lake.s3Endpoint
         var configuration = ObjectStorageConfiguration(
-            endpoint: endpoint.isEmpty ? "https://s3.\(settings.lakeS3Region).amazonaws.com" : endpoint,
-            bucket: settings.lakeS3Bucket, region: settings.lakeS3Region, accessKeyID: settings.lakeS3AccessKeyID,
+            endpoint: endpoint.isEmpty ? "https://s3.\(settings.lake.s3Region).amazonaws.com" : endpoint,
+            bucket: settings.lake.s3Bucket, region: settings.lake.s3Region, accessKeyID: settings.lake.s3AccessKeyID,
             secretAccessKey: try secret(settings))
         if let requestSeconds {
             configuration.attemptsMax = 2
             configuration.timeoutMilliseconds = max(1, Int(requestSeconds * 1_000) / configuration.attemptsMax)
         }
-        return LakeObjects(storage: ObjectStorage(configuration), prefix: settings.lakeS3Prefix)
+        return LakeObjects(storage: ObjectStorage(configuration), prefix: settings.lake.s3Prefix)
     }
 
     private static func secret(_ settings: Settings) throws(LakeSettingsError) -> String {
-        let path = settings.lakeS3SecretAccessKeyFile
-        guard path.isEmpty != settings.lakeS3SecretAccessKey.isEmpty else {
+        let path = settings.lake.s3SecretAccessKeyFile
+        guard path.isEmpty != settings.lake.s3SecretAccessKey.isEmpty else {
             throw LakeSettingsError(
                 description: "LAKE_S3_BUCKET is set; set either LAKE_S3_SECRET_ACCESS_KEY or "
                     + "LAKE_S3_SECRET_ACCESS_KEY_FILE, too")
         }
-        if path.isEmpty { return settings.lakeS3SecretAccessKey }
+        if path.isEmpty { return settings.lake.s3SecretAccessKey }
         let bytes: [UInt8]
         do throws(FileError) { bytes = try File.contents(of: path, bytesMax: secretBytesMax) } catch {
             throw LakeSettingsError(description: "LAKE_S3_SECRET_ACCESS_KEY_FILE: \(error)")
@@ -60,6 +60,6 @@ extension LakeLayout {
     ///
     /// - Throws: ``LakeSettingsError`` naming the variable.
     package init(_ settings: Settings) throws(LakeSettingsError) {
-        self.init(root: settings.lakeDirectory, objects: try .named(by: settings))
+        self.init(root: settings.folders.lake, objects: try .named(by: settings))
     }
 }

@@ -77,8 +77,8 @@ package struct StreamJobOptions: Sendable {
     package init(_ settings: Settings, source: SourceDeclaration, kafka: KafkaConfiguration) throws {
         self.init(
             kafka: kafka, topic: source.topic, goldTopic: source.goldTopic,
-            topicPartitions: settings.kafkaTopicPartitions, groupID: settings.kafkaGroup,
-            lakeDirectory: settings.lakeDirectory, commitIntervalMilliseconds: settings.commitIntervalMilliseconds,
+            topicPartitions: settings.topics.partitions, groupID: settings.reading.group,
+            lakeDirectory: settings.folders.lake, commitIntervalMilliseconds: settings.lake.commitIntervalMilliseconds,
             logic: source.logic)
         self.source = source.name.text
         tenant = source.tenant
@@ -87,10 +87,10 @@ package struct StreamJobOptions: Sendable {
             TopicPlan(source: settings, topic: source.topic), TopicPlan(gold: settings, topic: source.goldTopic),
         ]
         objects = try .named(by: settings)
-        clock = LakeClock(aheadMaxMilliseconds: Int64(settings.lakeClockAheadMaxSeconds) * 1_000)
-        expiredOffsets = settings.expiredOffsets
-        assignment = settings.assignment
-        sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
+        clock = LakeClock(aheadMaxMilliseconds: Int64(settings.lake.clockAheadMaxSeconds) * 1_000)
+        expiredOffsets = settings.reading.expiredOffsets
+        assignment = settings.reading.assignment
+        sessionMilliseconds = Int(settings.reading.sessionSeconds * 1_000)
     }
 }
 

@@ -11,13 +11,13 @@ struct BrokerCommand: Command {
     init(_ arguments: ParsedArguments) throws {}
 
     func run(_ context: Context) async throws {
-        guard context.settings.kafkaBrokers.isEmpty else {
+        guard context.settings.broker.bootstrapServers.isEmpty else {
             throw Failure("KAFKA_BROKERS is set: this deployment has a broker already", code: .usage)
         }
         let platform = Platform(context: context)
         let health = HealthRegistry()
         platform.registerBroker(in: health, isRequired: true)
-        platform.registerDisk("log", folder: context.settings.brokerDirectory, in: health, isRequired: true)
+        platform.registerDisk("log", folder: context.settings.folders.broker, in: health, isRequired: true)
         platform.registerBrokerDisk(in: health)
         try await context.run(
             context.roleServices(health) + [platform.sizeService(of: [.broker]), platform.brokerService()])

@@ -36,10 +36,10 @@ struct RecordCommand: Command {
     func run(_ context: Context) async throws {
         let settings = context.settings
         var options = RecorderOptions(
-            url: url ?? settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent, output: output)
+            url: url ?? settings.source.url, userAgent: settings.source.userAgent, output: output)
         options.eventsMax = events
         options.secondsMax = seconds
-        options.timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
+        options.timeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000)
         let stop = StopSignal()
         _ = StopRequests.listen { _, _ in stop.request() }
         let recorder = Recorder(options: options, logger: context.logger.scoped("record"))

@@ -24,7 +24,7 @@ struct StreamCommand: Command {
         for source in declarations.current.sources { _ = try platform.streamOptions(source) }
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)
-        platform.registerDisk("lake", folder: context.settings.lakeDirectory, in: health, isRequired: true)
+        platform.registerDisk("lake", folder: context.settings.folders.lake, in: health, isRequired: true)
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
             context.roleServices(health) + [platform.sizeService(of: [.lake]), roles.streamJobs(), declarations])

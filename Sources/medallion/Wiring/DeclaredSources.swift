@@ -24,15 +24,15 @@ struct DeclaredSources: Sendable, Equatable {
             return DeclaredSources(file: path, sources: try SourcesFile.read(path, defaults: logic))
         }
         guard let source = standard(settings, logic) else {
-            throw Failure("KAFKA_TOPIC=\(settings.kafkaTopic): a topic's name is \(SourceName.grammar)", code: .usage)
+            throw Failure("KAFKA_TOPIC=\(settings.topics.raw): a topic's name is \(SourceName.grammar)", code: .usage)
         }
         return DeclaredSources(file: nil, sources: [source])
     }
 
     /// The file that declares them; nil where there is none.
     static func file(_ settings: Settings) throws -> String? {
-        if !settings.sourcesFile.isEmpty { return settings.sourcesFile }
-        let places = [AbsolutePath.of(name), settings.dataDirectory + "/" + name]
+        if !settings.source.file.isEmpty { return settings.source.file }
+        let places = [AbsolutePath.of(name), settings.folders.data + "/" + name]
         let found = Set(places).filter { Folder.exists($0) }.sorted()
         guard found.count < 2 else {
             throw Failure(
@@ -93,12 +93,12 @@ struct DeclaredSources: Sendable, Equatable {
 
     /// Today's environment as a declaration.
     private static func standard(_ settings: Settings, _ logic: TransformSettings) -> SourceDeclaration? {
-        guard let name = SourceName(settings.kafkaTopic), let collection = CollectionName(settings.kafkaTopic) else {
+        guard let name = SourceName(settings.topics.raw), let collection = CollectionName(settings.topics.raw) else {
             return nil
         }
         return SourceDeclaration(
-            name: name, topic: settings.kafkaTopic, goldTopic: settings.kafkaGoldTopic,
-            connector: .serverSentEvents(ServerSentEventsDeclaration(url: settings.wikimediaSSEURL)),
+            name: name, topic: settings.topics.raw, goldTopic: settings.topics.gold,
+            connector: .serverSentEvents(ServerSentEventsDeclaration(url: settings.source.url)),
             logic: .recentChange(logic),
             collection: CollectionDeclaration(
                 name: collection, attributes: CollectionDeclaration.recentChangeAttributes))

@@ -39,12 +39,12 @@ final class Platform: Sendable {
     // MARK: Broker
 
     /// Whether this deployment uses the broker of this package.
-    var isBrokerEmbedded: Bool { settings.kafkaBrokers.isEmpty }
+    var isBrokerEmbedded: Bool { settings.broker.bootstrapServers.isEmpty }
 
     /// `host:port` of the brokers: `KAFKA_BROKERS`, else where the embedded broker listens.
     var brokers: String {
-        if !isBrokerEmbedded { return settings.kafkaBrokers }
-        return state.withLock { $0.brokers } ?? settings.brokerListen.description
+        if !isBrokerEmbedded { return settings.broker.bootstrapServers }
+        return state.withLock { $0.brokers } ?? settings.broker.listen.description
     }
 
     /// - Parameter role: names the client in the brokers' logs.
@@ -52,7 +52,7 @@ final class Platform: Sendable {
         let logger = context.logger.scoped("kafka")
         let statistics = statistics(of: role)
         var configuration = KafkaConfiguration(
-            brokers: brokers, clientID: "\(settings.kafkaClientID)-\(role)", extra: settings.kafkaProperties
+            brokers: brokers, clientID: "\(settings.kafka.clientID)-\(role)", extra: settings.kafkaProperties
         ) { line in
             // librdkafka repeats what it retries anyway; syslog levels: 3 is error, 4 warning.
             if line.severity <= 3 {
@@ -76,17 +76,17 @@ final class Platform: Sendable {
     /// The embedded broker as a service. Drained means: what was acknowledged is on disk, connections are closed.
     func brokerService() -> any Service {
         DeferredService(name: "broker") { [self] in
-            var configuration = BrokerConfiguration(directory: settings.brokerDirectory)
-            configuration.host = settings.brokerListen.host
-            configuration.port = settings.brokerListen.port
-            configuration.partitionsDefault = settings.kafkaTopicPartitions
-            configuration.durability = settings.brokerFsync == .always ? .always : .interval(milliseconds: 200)
+            var configuration = BrokerConfiguration(directory: settings.folders.broker)
+            configuration.host = settings.broker.listen.host
+            configuration.port = settings.broker.listen.port
+            configuration.partitionsDefault = settings.topics.partitions
+            configuration.durability = settings.broker.fsync == .always ? .always : .interval(milliseconds: 200)
             let server = try BrokerServer(
                 configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("broker"))
-            if !settings.brokerListen.isLoopback {
+            if !settings.broker.listen.isLoopback {
                 context.logger.scoped("broker").warning(
                     "whoever reaches BROKER_LISTEN may read and write all topics: the embedded broker asks for no password",
-                    ["listen": settings.brokerListen.description])
+                    ["listen": settings.broker.listen.description])
             }
             state.withLock { $0.broker = server }
             let lane = Lane(name: "broker-life")
@@ -141,7 +141,7 @@ final class Platform: Sendable {
     // MARK: Database
 
     /// Whether this deployment uses the Postgres of this package.
-    var isDatabaseEmbedded: Bool { settings.postgresDSN.isEmpty }
+    var isDatabaseEmbedded: Bool { settings.database.dsn.isEmpty }
 
     /// - Throws: ``Failure`` (69) where the embedded server does not run.
     func database(_ role: String) throws -> PostgresConfiguration {
@@ -151,11 +151,11 @@ final class Platform: Sendable {
     }
 
     private func dsn() throws -> String {
-        if !isDatabaseEmbedded { return settings.postgresDSN.revealed }
+        if !isDatabaseEmbedded { return settings.database.dsn.revealed }
         if let known = state.withLock({ $0.dsn }) { return known }
-        guard let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) else {
+        guard let running = EmbeddedPostgres.runningDSN(folder: settings.folders.postgres) else {
             throw Failure(
-                "the embedded Postgres does not run in \(settings.postgresDirectory): start `medallion up`, or set "
+                "the embedded Postgres does not run in \(settings.folders.postgres): start `medallion up`, or set "
                     + "POSTGRES_DSN", code: .dependencyUnavailable)
         }
         return running
@@ -167,14 +167,20 @@ final class Platform: Sendable {
         (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService()]
     }
 
+    /// What the embedded Postgres is started with.
+    var embeddedPostgres: EmbeddedPostgresConfiguration {
+        var configuration = EmbeddedPostgresConfiguration(folder: settings.folders.postgres)
+        configuration.programsFolder = settings.database.programsDirectory
+        configuration.memoryBytes = settings.database.memoryBytes
+        configuration.connectionsMax = settings.lanes.total + EmbeddedPostgresConfiguration.otherConnections
+        return configuration
+    }
+
     /// The embedded Postgres, or that of another process over the same folder where it runs already. Its address is
     /// known to this platform once it is prepared.
     func postgresService() -> any Service {
-        var configuration = EmbeddedPostgresConfiguration(folder: settings.postgresDirectory)
-        configuration.programsFolder = settings.postgresBinDirectory
-        configuration.connectionsMax = settings.apiLanes + EmbeddedPostgresConfiguration.otherConnections
         let server = EmbeddedPostgres(
-            configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("postgres"))
+            configuration: embeddedPostgres, metrics: context.metrics, logger: context.logger.scoped("postgres"))
         return ClosureService(name: server.name) { [self] stop in
             let dsn = try await ownOrShared(server, stop: stop)
             state.withLock { $0.dsn = dsn }
@@ -192,7 +198,7 @@ final class Platform: Sendable {
                 return server.dsn
             } catch let error as EmbeddedPostgresError {
                 guard error.reason.hasPrefix("another process") else { throw error }
-                if let running = EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) {
+                if let running = EmbeddedPostgres.runningDSN(folder: settings.folders.postgres) {
                     context.logger.info("using the embedded Postgres of another process")
                     return running
                 }
@@ -232,13 +238,13 @@ final class Platform: Sendable {
     private func healGenerations(_ configuration: PostgresConfiguration) async {
         let logger = context.logger.scoped("generations")
         do {
-            let promotion = Promotion(lakeDirectory: settings.lakeDirectory, database: configuration)
+            let promotion = Promotion(lakeDirectory: settings.folders.lake, database: configuration)
             for difference in try await promotion.heal() {
                 logger.warning(
                     "\(difference)",
                     [
-                        "lake": settings.lakeDirectory,
-                        "database": isDatabaseEmbedded ? settings.postgresDirectory : "POSTGRES_DSN",
+                        "lake": settings.folders.lake,
+                        "database": isDatabaseEmbedded ? settings.folders.postgres : "POSTGRES_DSN",
                     ])
             }
         } catch {
@@ -252,8 +258,8 @@ final class Platform: Sendable {
     ///
     /// - Throws: ``Failure`` (64) that names the variable.
     func checkModelSettings() throws {
-        let (wanted, most) = (settings.embeddingDimensions, VectorGraph.dimensionsMax)
-        guard settings.isEmbeddingEnabled, wanted > most else { return }
+        let (wanted, most) = (settings.embedding.dimensions, VectorGraph.dimensionsMax)
+        guard settings.embedding.isEnabled, wanted > most else { return }
         throw Failure(
             "EMBED_DIMS=\(wanted), but the index holds vectors of \(most) dimensions at most: use a smaller model, or set "
                 + "EMBED_ENABLED=false", code: .usage)
@@ -263,14 +269,14 @@ final class Platform: Sendable {
     ///
     /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
     func embedder() throws -> MeasuredEmbedder? {
-        guard settings.isEmbeddingEnabled else { return nil }
+        guard settings.embedding.isEnabled else { return nil }
         try checkModelSettings()
         return try state.withLock { state in
             if let known = state.embedder { return known }
             let embedder = try LocalEmbedder(modelDirectory: try Installation.modelDirectory(settings))
-            guard embedder.dimensions == settings.embeddingDimensions else {
+            guard embedder.dimensions == settings.embedding.dimensions else {
                 throw Failure(
-                    "EMBED_DIMS=\(settings.embeddingDimensions), but the model \(embedder.modelName) has "
+                    "EMBED_DIMS=\(settings.embedding.dimensions), but the model \(embedder.modelName) has "
                         + "\(embedder.dimensions) dimensions", code: .usage)
             }
             // It is part of a key of the index; an empty one means that nothing is embedded.

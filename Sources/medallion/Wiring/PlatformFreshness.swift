@@ -9,10 +9,11 @@ extension FreshnessLimits {
     init(_ settings: Settings) {
         func milliseconds(_ seconds: Double) -> Int64 { Int64(seconds * 1_000) }
         self.init(
-            eventsBehindMax: Int64(settings.readyLagMax), lateMilliseconds: milliseconds(settings.freshLateSeconds),
-            staleMilliseconds: milliseconds(settings.freshStaleSeconds),
-            unknownMilliseconds: milliseconds(settings.freshUnknownSeconds),
-            silentMilliseconds: milliseconds(settings.freshSilentSeconds))
+            eventsBehindMax: Int64(settings.freshness.readyLagMax),
+            lateMilliseconds: milliseconds(settings.freshness.lateSeconds),
+            staleMilliseconds: milliseconds(settings.freshness.staleSeconds),
+            unknownMilliseconds: milliseconds(settings.freshness.unknownSeconds),
+            silentMilliseconds: milliseconds(settings.freshness.silentSeconds))
     }
 }
 

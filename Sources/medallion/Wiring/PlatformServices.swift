@@ -39,28 +39,28 @@ extension Platform {
         return DeferredService(name: "api") { [self] in
             let configuration = try database("api")
             let lake = LakeLayout(
-                root: settings.lakeDirectory,
-                objects: try .named(by: settings, requestSeconds: settings.requestTimeoutSeconds))
+                root: settings.folders.lake,
+                objects: try .named(by: settings, requestSeconds: settings.source.requestTimeoutSeconds))
             var options = SearchAPIConfiguration()
             let catalog = CollectionCatalog(declarations.current.sources.map(\.collection))
             declarations.follow { catalog.replace(with: $0.sources.map(\.collection)) }
             options.collections = catalog
-            options.requestTimeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000)
-            options.isAnswerEnabled = settings.isAnswerEnabled
-            options.storeLanes = settings.apiSearchLanes
-            options.filteredLanes = settings.apiFilteredLanes
-            options.feedLanes = settings.apiFeedLanes
-            options.traceLanes = settings.apiTraceLanes
+            options.requestTimeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000)
+            options.isAnswerEnabled = settings.answers.isEnabled
+            options.storeLanes = settings.lanes.search
+            options.filteredLanes = settings.lanes.filtered
+            options.feedLanes = settings.lanes.feed
+            options.traceLanes = settings.lanes.trace
             options.version = Medallion.version
             options.freshnessLimits = freshness.limits
-            options.isStaleAnswerRefused = settings.answerRequiresFresh
+            options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
-            options.accessLog = settings.apiAccessLog
-            options.streamsMax = max(1, settings.apiConnectionsMax * 4 / 5)
-            options.catchUpBytesPerSecond = settings.apiStreamCatchUpBytes
-            options.streamsPerKeyMax = settings.apiStreamsPerKey
-            options.streamsPerAddressMax = settings.apiStreamsPerAddress
+            options.accessLog = settings.access.accessLog
+            options.streamsMax = max(1, settings.api.connectionsMax * 4 / 5)
+            options.catchUpBytesPerSecond = settings.access.streamCatchUpBytes
+            options.streamsPerKeyMax = settings.access.streamsPerKey
+            options.streamsPerAddressMax = settings.access.streamsPerAddress
             registerChecks(in: health, declarations)
             let embedder = try embedder()
             let model = embedder?.modelName ?? ""
@@ -81,14 +81,14 @@ extension Platform {
     }
 
     private func serverConfiguration() throws -> HTTPServerConfiguration {
-        var configuration = HTTPServerConfiguration(host: settings.apiListen.host, port: settings.apiListen.port)
-        configuration.loops = settings.apiLoops > 0 ? settings.apiLoops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        configuration.connectionsMax = max(1, settings.apiConnectionsMax / configuration.loops)
+        var configuration = HTTPServerConfiguration(host: settings.api.listen.host, port: settings.api.listen.port)
+        configuration.loops = settings.api.loops > 0 ? settings.api.loops : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        configuration.connectionsMax = max(1, settings.api.connectionsMax / configuration.loops)
         configuration.connectionsPerAddressMax = settings.apiConnectionsPerAddress
-        configuration.corsOrigins = settings.apiCORSOrigins
+        configuration.corsOrigins = settings.api.corsOrigins
         configuration.proxyTrust = ProxyTrust(
-            proxies: settings.apiTrustedProxies,
-            header: settings.apiForwardedHeader == .forwarded ? .forwarded : .xForwardedFor)
+            proxies: settings.access.trustedProxies,
+            header: settings.access.forwardedHeader == .forwarded ? .forwarded : .xForwardedFor)
         configuration.tls = try tls()
         let logger = context.logger.scoped("api")
         for warning in AccessConfiguration.warnings(settings) { logger.warning(warning) }
@@ -96,7 +96,7 @@ extension Platform {
     }
 
     private func tls() throws -> TLSContext? {
-        let (certificate, key) = (settings.apiTLSCertificate, settings.apiTLSKey)
+        let (certificate, key) = (settings.access.tlsCertificate, settings.access.tlsKey)
         guard !certificate.isEmpty || !key.isEmpty else { return nil }
         guard !certificate.isEmpty, !key.isEmpty else {
             throw Failure("API_TLS_CERTIFICATE and API_TLS_KEY go together: set both or neither", code: .usage)
@@ -134,7 +134,7 @@ extension Platform {
     /// What `/health` shows beside the API's own dependencies. None of it is required to answer from the index.
     private func registerChecks(in health: HealthRegistry, _ declarations: Declarations) {
         registerBroker(in: health, isRequired: false) { declarations.current.sources.map(\.topic) }
-        registerDisk("lake", folder: settings.lakeDirectory, in: health, isRequired: false)
+        registerDisk("lake", folder: settings.folders.lake, in: health, isRequired: false)
     }
 }
 

@@ -13,16 +13,16 @@ extension Platform {
     /// Behind the database's services, since it may ask the embedded one.
     func sizeService(of growing: Set<Growing>) -> any Service {
         DeferredService(name: "sizes") { [self] in
-            var folders = [(name: "data", path: settings.dataDirectory)]
-            if growing.contains(.lake) { folders.append((name: "lake", path: settings.lakeDirectory)) }
+            var folders = [(name: "data", path: settings.folders.data)]
+            if growing.contains(.lake) { folders.append((name: "lake", path: settings.folders.lake)) }
             if growing.contains(.broker), isBrokerEmbedded {
-                folders.append((name: "broker", path: settings.brokerDirectory))
+                folders.append((name: "broker", path: settings.folders.broker))
             }
             if growing.contains(.index), isDatabaseEmbedded {
-                folders.append((name: "postgres", path: settings.postgresDirectory))
+                folders.append((name: "postgres", path: settings.folders.postgres))
             }
             return SizeMeter(
-                lake: growing.contains(.lake) ? LakeLayout(root: settings.lakeDirectory) : nil,
+                lake: growing.contains(.lake) ? LakeLayout(root: settings.folders.lake) : nil,
                 index: growing.contains(.index) ? try database("sizes") : nil, folders: folders,
                 metrics: context.metrics, logger: context.logger.scoped("sizes"))
         }

@@ -10,7 +10,7 @@ extension Context {
     /// `/live`, `/ready`, `/health` and `/metrics` at `METRICS_LISTEN`; none where that is empty. Served before the parts are
     /// prepared, so that a start which waits for something says so.
     func probeServices(_ pages: HealthPages) -> [any Service] {
-        guard let address = settings.metricsListen else { return [] }
+        guard let address = settings.telemetry.metricsListen else { return [] }
         let logger = logger
         let lane = Lane(name: "probes")
         var configuration = HTTPServerConfiguration(host: address.host, port: address.port)

@@ -63,7 +63,7 @@ extension Platform {
     ///
     /// - Parameter name: of the component.
     func register(_ job: StreamJob, as name: String, in health: HealthRegistry, isRequired: Bool) {
-        let limit = Int64(settings.readyLagMax)
+        let limit = Int64(settings.freshness.readyLagMax)
         health.register(name, isRequired: isRequired) {
             Self.report(trouble: job.trouble, hasBegun: job.hasBegun, lag: job.lagRecords, limit: limit)
         }
@@ -73,7 +73,7 @@ extension Platform {
     ///
     /// - Parameter name: of the component.
     func register(_ indexer: Indexer, as name: String, in health: HealthRegistry, isRequired: Bool) {
-        let limit = Int64(settings.readyLagMax)
+        let limit = Int64(settings.freshness.readyLagMax)
         health.register(name, isRequired: isRequired) {
             Self.report(trouble: indexer.trouble, hasBegun: indexer.hasBegun, lag: indexer.lagRecords, limit: limit)
         }

@@ -176,10 +176,10 @@ struct SourceRoles: Sendable {
                     kafka: platform.kafka("indexer"), goldTopic: item.value.goldTopic,
                     database: try platform.database("indexer"))
                 configuration.sourceTopic = item.value.topic
-                configuration.expiredOffsets = settings.expiredOffsets
-                configuration.assignment = settings.assignment
+                configuration.expiredOffsets = settings.reading.expiredOffsets
+                configuration.assignment = settings.reading.assignment
                 configuration.groupID = platform.indexGroup(of: item.name, topic: item.value.topic)
-                configuration.sessionMilliseconds = Int(settings.kafkaSessionSeconds * 1_000)
+                configuration.sessionMilliseconds = Int(settings.reading.sessionSeconds * 1_000)
                 configuration.answers = AnswerBounds(settings)
                 let indexer = Indexer(
                     configuration: configuration, embedder: try platform.embedder(),
@@ -227,6 +227,6 @@ extension Platform {
     /// The consumer group of a source's indexers. It follows from the declaration alone, and not from how many sources there are: the
     /// group of one that runs must not change because another one is added.
     func indexGroup(of source: String, topic: String) -> String {
-        topic == settings.kafkaTopic ? "\(settings.kafkaGroup)-index" : "\(settings.kafkaGroup)-index-\(source)"
+        topic == settings.topics.raw ? "\(settings.reading.group)-index" : "\(settings.reading.group)-index-\(source)"
     }
 }

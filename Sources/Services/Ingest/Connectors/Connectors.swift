@@ -16,7 +16,7 @@ package enum Connectors {
     ) -> ConnectorService? {
         var configuration = ProducerConfiguration(settings, kafka: kafka, topic: source.topic)
         let context = ConnectorContext(
-            source: source, stateFolder: "\(settings.dataDirectory)/connectors/\(source.name)")
+            source: source, stateFolder: "\(settings.folders.data)/connectors/\(source.name)")
         let make: @Sendable () throws -> any SourceConnector
         switch source.connector {
         case .serverSentEvents(let stream):

@@ -33,8 +33,8 @@ struct DemoCommand: Command {
         var services = try pipeline.services()
         let url = settings.apiURL + "/"
         context.logger.info("the page is at \(url)")
-        if settings.demoSeconds > 0 {
-            services.append(DemoCheck(settings: settings, seconds: settings.demoSeconds))
+        if settings.demo.seconds > 0 {
+            services.append(DemoCheck(settings: settings, seconds: settings.demo.seconds))
         }
         try await context.run(services, drainLimitSeconds: 40)
     }
@@ -47,15 +47,15 @@ struct DemoCommand: Command {
             context.logger.info("source: what \(declared.file ?? "the environment") declares")
             return .live
         }
-        if !settings.recording.isEmpty {
-            let path = settings.recording
+        if !settings.demo.recording.isEmpty {
+            let path = settings.demo.recording
             let recording = try await Lane(name: "load").run { try Recording(path: path, repeats: true) }
             context.logger.info(
                 "source: the recording \(path), \(recording.eventCount) events at \(rate)/s, then again with fresh ids")
             return .simulated(
                 simulator(recording, context), .recording, name: String(path.split(separator: "/").last ?? ""))
         }
-        let probe = LiveProbe(url: url, userAgent: settings.wikimediaUserAgent)
+        let probe = LiveProbe(url: url, userAgent: settings.source.userAgent)
         context.logger.info("looking whether the live stream answers", ["url": "\(url)"])
         let refusal = try await Lane(name: "probe").run { probe.refusal() }
         guard let refusal else {

@@ -111,7 +111,7 @@ struct DlqCommand: Command {
         var query = selection.query
         // The same offset is there once in each topic partition.
         if selection.isSingle && query.partition == nil { query.partition = 0 }
-        if selection.isSingle && query.topic == nil { query.topic = context.settings.kafkaTopic }
+        if selection.isSingle && query.topic == nil { query.topic = context.settings.topics.raw }
         switch action {
         case .rules: break
         case .ls:
@@ -134,7 +134,7 @@ struct DlqCommand: Command {
         var query = selection.indexQuery
         if action == .show {
             query.partition = query.partition ?? 0
-            query.topic = query.topic ?? platform.settings.kafkaTopic
+            query.topic = query.topic ?? platform.settings.topics.raw
             query.withLines = true
         } else {
             query.limit = limit == 0 ? .max : limit

@@ -1,6 +1,5 @@
 import Bytes
 import Concurrency
-import EmbeddedPostgres
 import Embeddings
 import Files
 import Glibc
@@ -8,7 +7,6 @@ import HTTPClient
 import JSONScan
 import Kafka
 import Metering
-import Postgres
 import Settings
 
 /// One look at a dependency; blocks for some seconds at most.
@@ -26,9 +24,9 @@ enum DoctorChecks {
     static func all(_ platform: Platform, isOffline: Bool) -> [DoctorCheck] {
         var checks = [
             DoctorCheck(name: "settings") { settings(platform.settings) },
-            DoctorCheck(name: "lake") { folder("lake", platform.settings.lakeDirectory) },
+            DoctorCheck(name: "lake") { folder("lake", platform.settings.folders.lake) },
             DoctorCheck(name: "broker") { broker(platform) },
-            DoctorCheck(name: "postgres") { database(platform) },
+            DoctorCheck(name: "postgres") { DoctorDatabase.check(platform) },
             DoctorCheck(name: "api") { api(platform.settings) },
         ]
         if !isOffline { checks.append(DoctorCheck(name: "source") { source(platform.settings) }) }
@@ -69,7 +67,7 @@ enum DoctorChecks {
         do {
             let admin = try KafkaAdmin(platform.kafka("doctor"))
             let metadata = try admin.metadata(topic: nil, timeoutMilliseconds: 4_000)
-            let topics = [platform.settings.kafkaTopic, platform.settings.kafkaGoldTopic].map { name in
+            let topics = [platform.settings.topics.raw, platform.settings.topics.gold].map { name in
                 let found = metadata.topics.first { $0.name == name }
                 return "\(name) \(found.map { "with \($0.partitions.count) topic partitions" } ?? "not there yet")"
             }
@@ -86,44 +84,12 @@ enum DoctorChecks {
         }
     }
 
-    private static func database(_ platform: Platform) -> DoctorResult {
-        let settings = platform.settings
-        let kind = platform.isDatabaseEmbedded ? "embedded Postgres" : "Postgres"
-        if platform.isDatabaseEmbedded, EmbeddedPostgres.runningDSN(folder: settings.postgresDirectory) == nil {
-            do {
-                let programs = try PostgresPrograms(setting: settings.postgresBinDirectory)
-                return DoctorResult(
-                    kind, .idle, "programs in \(programs.folder); not running", hint: "`medallion up` starts it")
-            } catch {
-                return DoctorResult(kind, .failed, "\(error)", hint: "run `make setup`")
-            }
-        }
-        do {
-            let connection = try PostgresConnection(try platform.database("doctor"), timeoutMilliseconds: 5_000)
-            let rows = try connection.script(
-                """
-                SELECT coalesce(
-                    (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
-                    (SELECT default_version || ' (not created)' FROM pg_available_extensions WHERE name = 'vector'), '')
-                """, operation: "look for pgvector", timeoutMilliseconds: 5_000)
-            let vector = rows.first?.first.flatMap { $0 } ?? ""
-            let detail = "version \(connection.serverVersion), pgvector \(vector.isEmpty ? "missing" : vector)"
-            return vector.isEmpty
-                ? DoctorResult(kind, .failed, detail, hint: "install pgvector 0.8 or later on the server")
-                : DoctorResult(kind, .ok, detail)
-        } catch {
-            return DoctorResult(
-                kind, .failed, settings.postgresDSN.scrubbed("\(error)"),
-                hint: "check POSTGRES_DSN and that the server runs")
-        }
-    }
-
     private static func api(_ settings: Settings) -> DoctorResult {
         let url = settings.apiURL + "/health"
         do {
             var request = HTTPClientRequest(url: url)
             // Without one that may read, it says no more than its state.
-            if !settings.apiKey.isEmpty { request.headers = [("Authorization", "Bearer \(settings.apiKey)")] }
+            if !settings.access.key.isEmpty { request.headers = [("Authorization", "Bearer \(settings.access.key)")] }
             let reply = try HTTPClient(APIClient.configuration(settings)).request(
                 request, timeoutMilliseconds: 4_000, shouldStop: { false })
             let health = try JSONValue.parse(reply.body, maxDepth: 32)
@@ -145,18 +111,18 @@ enum DoctorChecks {
     }
 
     private static func source(_ settings: Settings) -> DoctorResult {
-        let probe = LiveProbe(url: settings.wikimediaSSEURL, userAgent: settings.wikimediaUserAgent)
+        let probe = LiveProbe(url: settings.source.url, userAgent: settings.source.userAgent)
         guard let refusal = probe.refusal() else {
-            return DoctorResult("live stream", .ok, "\(settings.wikimediaSSEURL)")
+            return DoctorResult("live stream", .ok, "\(settings.source.url)")
         }
         return DoctorResult(
-            "live stream", .warning, "\(settings.wikimediaSSEURL) \(refusal)",
+            "live stream", .warning, "\(settings.source.url) \(refusal)",
             hint: "\(refusal.remedy); `medallion demo` works without it (docs/troubleshooting.md)")
     }
 
     /// Loads the model and embeds a sentence.
     static func model(_ platform: Platform) async -> DoctorResult {
-        guard platform.settings.isEmbeddingEnabled else {
+        guard platform.settings.embedding.isEnabled else {
             return DoctorResult("embedding model", .idle, "switched off (EMBED_ENABLED=false): search is lexical only")
         }
         do {

@@ -24,7 +24,7 @@ struct GenerationsCommand: Command {
 
     func run(_ context: Context) async throws {
         let promotion = Promotion(
-            lakeDirectory: context.settings.lakeDirectory,
+            lakeDirectory: context.settings.folders.lake,
             database: try Platform(context: context).database("generations"))
         if let prune { try await promotion.prune(prune) }
         let generations = try await promotion.list()

@@ -97,7 +97,7 @@ struct LakeCommand: Command {
             ).run()
         case .stat: try inspection(reader).stat()
         case .verify: try inspection(reader).verify()
-        case .cat: try cat(reader, topic: topic ?? context.settings.kafkaTopic)
+        case .cat: try cat(reader, topic: topic ?? context.settings.topics.raw)
         case .seal: try seal(reader)
         case .retain: try LakeRetain(options: upkeep, layer: layer, isJSON: isJSON).run(reader, sources(reader))
         case .tier: try LakeTier(options: upkeep, isJSON: isJSON).run(reader, sources(reader))

@@ -17,15 +17,17 @@ struct APIClient: Sendable {
     /// - Parameter url: the API's address; `API_LISTEN` unless given.
     init(settings: Settings, url: String? = nil) {
         base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? settings.apiURL
-        key = settings.apiKey
+        key = settings.access.key
         client = HTTPClient(Self.configuration(settings))
-        timeoutMilliseconds = Int(settings.requestTimeoutSeconds * 1_000) + 1_000
+        timeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000) + 1_000
     }
 
     /// Trusts the API's own certificate where it is at hand: it may be self-signed.
     static func configuration(_ settings: Settings) -> HTTPClientConfiguration {
         var configuration = HTTPClientConfiguration()
-        if !settings.apiTLSCertificate.isEmpty { configuration.certificateAuthorities = settings.apiTLSCertificate }
+        if !settings.access.tlsCertificate.isEmpty {
+            configuration.certificateAuthorities = settings.access.tlsCertificate
+        }
         return configuration
     }
 
