@@ -27,10 +27,13 @@ package protocol FilterSubject {
 package struct Filter: Sendable, Hashable, CustomStringConvertible {
     /// Where documents are looked for.
     package struct Scope: Sendable {
-        /// Names in the order of their bytes; nil for all collections.
+        /// Whose documents. It follows from who asks, and no request's filters can say it.
+        package let tenant: TenantID
+        /// Names in the order of their bytes; nil for all collections of the tenant.
         package fileprivate(set) var collections: [String]?
 
-        package init(collections: [String]? = nil) {
+        package init(tenant: TenantID = .standard, collections: [String]? = nil) {
+            self.tenant = tenant
             self.collections = collections
         }
     }
@@ -56,12 +59,23 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
     package let must: [AttributeTest]
     /// In normal form.
     package let mustNot: [AttributeTest]
-    /// The filter as one JSON object, which `filters` of a request takes: equal for equal filters, in every process and
-    /// for ever.
+    /// The filter as one JSON object: equal for equal filters, in every process and for ever. `filters` of a request takes
+    /// all of it but `tenant`, which is there where it is not the standard one.
     package let encoding: [UInt8]
 
-    /// All documents.
-    package static let all = Filter(normal: Scope(), TimeRange(), must: [], mustNot: [])
+    /// What `filters` of a request says, whoever asks: the encoding without the tenant.
+    package var asked: [UInt8] {
+        scope.tenant == .standard
+            ? encoding : Self.encoding(Scope(collections: scope.collections), time, must, mustNot)
+    }
+
+    /// All documents of the standard tenant.
+    package static let all = all(of: .standard)
+
+    /// All documents of a tenant.
+    package static func all(of tenant: TenantID) -> Filter {
+        Filter(normal: Scope(tenant: tenant), TimeRange(), must: [], mustNot: [])
+    }
 
     /// - Throws: where it is beyond ``FilterLimits``, or a test compares what cannot be compared.
     package init(
@@ -109,14 +123,14 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
 
     /// Two filters that together are this one: the second has those `must` tests that `isOther` takes, and nothing else.
     package func split(_ isOther: (AttributeTest) -> Bool) -> (Filter, others: Filter) {
-        guard must.contains(where: isOther) else { return (self, .all) }
+        guard must.contains(where: isOther) else { return (self, .all(of: scope.tenant)) }
         return (
             Filter(normal: scope, time, must: must.filter { !isOther($0) }, mustNot: mustNot),
-            Filter(normal: Scope(), TimeRange(), must: must.filter(isOther), mustNot: [])
+            Filter(normal: Scope(tenant: scope.tenant), TimeRange(), must: must.filter(isOther), mustNot: [])
         )
     }
 
-    /// Whether it leaves nothing out.
+    /// Whether it leaves none of its tenant's documents out.
     package var takesAll: Bool {
         must.isEmpty && mustNot.isEmpty && scope.collections == nil && time.from == nil && time.to == nil
     }
@@ -132,6 +146,7 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
     ) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
+        if scope.tenant != .standard { writer.string("tenant", scope.tenant.text) }
         for (name, end) in [("from", time.from), ("to", time.to)] {
             guard let end else { continue }
             writer.key(dynamic: name)
@@ -152,7 +167,8 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
 // MARK: In memory
 
 extension Filter {
-    /// Whether a document passes. Allocates nothing: `/stream` asks for each client and event.
+    /// Whether a document of the filter's tenant passes. Allocates nothing: `/stream` asks for each client and event. Whose a
+    /// document is, attributes do not tell: who asks sees to it that it is the tenant's.
     package func matches(_ subject: some FilterSubject) -> Bool {
         if let collections = scope.collections {
             guard case .string(let collection)? = subject.value(of: .collection) else { return false }
@@ -202,7 +218,7 @@ private struct FilterNormalForm {
     var mustNot: [AttributeTest] = []
 
     init(scope: Filter.Scope, time: Filter.TimeRange) {
-        self.scope = Filter.Scope()
+        self.scope = Filter.Scope(tenant: scope.tenant)
         self.time = time
         if let collections = scope.collections { keep(collections) }
     }

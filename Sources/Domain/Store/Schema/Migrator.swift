@@ -35,6 +35,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
         Migration("V0007__bound_answers", PackageResources.V0007__bound_answers_sql),
         Migration("V0008__key_documents", PackageResources.V0008__key_documents_sql),
+        Migration("V0009__give_keys_tenants", PackageResources.V0009__give_keys_tenants_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true),
         Migration(
