@@ -32,19 +32,21 @@ struct APIMetrics: Sendable {
     func count(_ exchange: HTTPExchange, tenant: TenantID? = nil) {
         let route = exchange.pattern ?? Self.noRoute
         let named = tenant == .standard ? nil : tenant?.text
-        let label = named.map { [("tenant", $0)] } ?? []
+        // A list of lists, so that the reference of the metrics finds the names.
         routes.requests(route, named, exchange.status) {
             registry.counter(
                 "medallion_api_requests_total",
                 help:
                     "Requests by route (`none`: no such path), status (499: the client left first) and, with a key of "
                     + "another than the tenant `default`, its tenant.",
-                labels: [("route", route), ("status", String(exchange.status))] + label)
+                labels: [
+                    [("route", route), ("status", String(exchange.status))], named.map { [("tenant", $0)] } ?? [],
+                ].flatMap(\.self))
         }.increment()
         routes.seconds(route, named) {
             registry.histogram(
                 "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
-                labels: [("route", route)] + label)
+                labels: [[("route", route)], named.map { [("tenant", $0)] } ?? []].flatMap(\.self))
         }.observe(Double(exchange.firstNanoseconds) / 1e9)
     }
 
