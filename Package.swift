@@ -109,7 +109,7 @@ let package = Package(
             "Domain", "Lake", uses: ["Records", "Files", "Zstd", "Hashing", "JSONScan", "ObjectStorage", "Bytes"]),
         // Declarations are JSON; what they describe is pure.
         module("Domain", "Sources", uses: ["Records", "Logic", "JSONScan", "Files", "Bytes"]),
-        module("Domain", "Access", uses: ["Bytes"]),
+        module("Domain", "Access", uses: ["Records", "Bytes"]),
         module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(

@@ -56,6 +56,7 @@ struct APIFixture {
         refusesStaleAnswers: Bool = false,
         access: AccessConfiguration = AccessConfiguration(), accessLog: String = "",
         readKeys: (@Sendable () throws -> [APIKey])? = nil,
+        adjust: (inout SearchAPIDependencies) -> Void = { _ in },
         configure: (inout SearchAPIConfiguration) -> Void = { _ in }
     ) {
         let (index, embedded, freshness) = (self.index, self.embedded, self.freshness)
@@ -80,17 +81,18 @@ struct APIFixture {
             makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) },
             embedder: hasEmbedder ? custom ?? embedder : nil, health: health, metrics: MetricsRegistry(),
             logger: Logger("api", level: .error),
-            pipeline: {
+            pipeline: { _ in
                 PipelineStatus(
                     kind: .recording, name: "recentchange.jsonl.zst",
                     receivedAtMilliseconds: SystemClock.epochMilliseconds())
             })
-        dependencies.freshness = { freshness.value.withLock { $0 } }
+        dependencies.freshness = { _ in freshness.value.withLock { $0 } }
         dependencies.events = events
         dependencies.readKeys = readKeys
         dependencies.stages = {
             [PipelineStage(name: "event"), PipelineStage(name: "searchable", count: 7, ratePerSecond: 1.25, lag: 3)]
         }
+        adjust(&dependencies)
         api = SearchAPI(configuration: configuration, dependencies: dependencies)
     }
 
@@ -208,6 +210,7 @@ enum Route: String {
     case ready = "/ready"
     case live = "/live"
     case status = "/pipeline/status"
+    case keys = "/keys"
     case metrics = "/metrics"
     case page = "/"
     case docs = "/docs"

@@ -7,6 +7,7 @@ import Hashing
 import IndexTesting
 import JSONScan
 import PlatformTesting
+import Records
 import Synchronization
 import Telemetry
 import Testing
@@ -21,7 +22,7 @@ final class TestKeys: Sendable {
     func read() -> [APIKey] { keys.withLock { $0 } }
 
     /// The text of a new key.
-    func make(_ role: Role, expiresInMilliseconds: Int64? = nil) throws -> String {
+    func make(_ role: Role, tenant: TenantID? = nil, expiresInMilliseconds: Int64? = nil) throws -> String {
         var generator = SystemRandomNumberGenerator()
         let text = APIKeyText(using: &generator)
         var hasher = try SHA256Hasher()
@@ -30,7 +31,8 @@ final class TestKeys: Sendable {
         keys.withLock {
             $0.append(
                 APIKey(
-                    id: text.id, name: "test", role: role, sha256: digest.hex, createdAtMilliseconds: now,
+                    id: text.id, name: "test", role: role, tenant: tenant, sha256: digest.hex,
+                    createdAtMilliseconds: now,
                     expiresAtMilliseconds: expiresInMilliseconds.map { now + $0 }))
         }
         return text.text
@@ -135,7 +137,7 @@ final class TestKeys: Sendable {
         let reply = await ask(fixture(), "/keys", ["X-API-Key": admin])
         let list = try JSONValue.parse(reply.body)["keys"]?.array
         #expect(list?.count == 1 && list?[0]["role"]?.string == "admin")
-        #expect(list?[0].keys == ["id", "name", "role", "created_at", "expires_at", "revoked_at"])
+        #expect(list?[0].keys == ["id", "name", "role", "tenant", "created_at", "expires_at", "revoked_at"])
         #expect(!String(decoding: reply.body, as: UTF8.self).contains(keys.read()[0].sha256))
     }
 

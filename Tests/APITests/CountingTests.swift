@@ -54,7 +54,7 @@ func posting(_ target: String, _ body: String, _ fields: String = "Content-Type:
 /// Every reply is counted once, whoever gives it.
 @Suite struct CountingTests {
     private func metrics(_ fixture: APIFixture) -> String {
-        String(decoding: fixture.api.operation.metricsText().body, as: UTF8.self)
+        String(decoding: fixture.api.dependencies.metrics.render(), as: UTF8.self)
     }
 
     private func count(_ fixture: APIFixture, _ route: String, _ status: Int) -> Int {

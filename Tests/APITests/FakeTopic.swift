@@ -122,7 +122,7 @@ final class FakeTopic: EventTopics {
 
     func openSources(
         _ sources: [StreamSource], isStopped: @escaping @Sendable () -> Bool
-    ) throws -> (any SourceReader)? { Source(self) }
+    ) throws -> (any SourceReader)? { Source(self, Set(sources.map(\.topic))) }
 
     private final class Reader: EventReader {
         private let topic: FakeTopic
@@ -159,9 +159,11 @@ final class FakeTopic: EventTopics {
 
     private final class Source: SourceReader {
         private let topic: FakeTopic
+        private let names: Set<String>
 
-        init(_ topic: FakeTopic) {
+        init(_ topic: FakeTopic, _ names: Set<String>) {
             self.topic = topic
+            self.names = names
             topic.state.withLock { $0.sourcesOpen += 1 }
         }
 
@@ -169,8 +171,8 @@ final class FakeTopic: EventTopics {
 
         func next(countMax: Int, timeoutMilliseconds: Int) throws -> [StageStep] {
             let steps = topic.state.withLock { state in
-                defer { state.steps = [] }
-                return state.steps
+                defer { state.steps.removeAll { names.contains($0.topicPartition.topic) } }
+                return state.steps.filter { names.contains($0.topicPartition.topic) }
             }
             if steps.isEmpty { sleepMilliseconds(min(timeoutMilliseconds, 5)) }
             return steps

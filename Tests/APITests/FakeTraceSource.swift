@@ -13,7 +13,7 @@ final class FakeTraceSource: TraceSource {
     }
 
     func trace(
-        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
     ) throws -> Trace? {
         if let failure = index.state.withLock({ $0.failure }) { throw failure }
         let isHanging = index.state.withLock { state in
@@ -27,7 +27,7 @@ final class FakeTraceSource: TraceSource {
         let (rows, isTampered) = index.state.withLock { state in
             (
                 state.documents.filter {
-                    $0.row.docID == docID && $0.row.collection == collection ?? $0.row.collection
+                    $0.tenant == tenant && $0.row.docID == docID && $0.row.collection == collection ?? $0.row.collection
                 },
                 state.isLakeTampered
             )
@@ -39,7 +39,7 @@ final class FakeTraceSource: TraceSource {
         if isTampered { value[value.count - 2] = UInt8(ascii: " ") }
         let location = LakeLocation(
             file:
-                "bronze/topic=wikimedia.recentchange/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
+                "bronze/topic=\(found.topic)/partition=0/date=2026-11-21/hour=06/00000000000000001000.jsonl.zst",
             frameOffset: 40_960, frameLength: 18_234, lineOffset: 713)
         var line = JSONWriter()
         line.beginObject()
@@ -59,7 +59,7 @@ final class FakeTraceSource: TraceSource {
         var trace = Trace(
             docID: docID, collection: found.row.collection, version: 1, generation: generation ?? 1,
             indexVersion: found.indexVersion,
-            logicVersion: "t1-4f2a", qualityFlags: [], rules: ["wikimedia.recentchange@1"],
+            logicVersion: "t1-4f2a", qualityFlags: [], rules: ["\(found.topic)@1"],
             passages: [
                 TracePassage(
                     passage: 0, text: found.row.text, textHash: FakeIndex.sha256(Array(found.row.text.utf8)),
@@ -68,13 +68,13 @@ final class FakeTraceSource: TraceSource {
             gold: TraceLine(line: line.bytes, location: lake), silver: TraceLine(line: line.bytes, location: lake),
             bronze: [
                 TraceBronze(
-                    topic: "wikimedia.recentchange", partition: 0, offset: found.offset,
+                    topic: found.topic, partition: 0, offset: found.offset,
                     timestampMilliseconds: found.indexedAtMilliseconds - 200,
                     key: Array("enwiki:\(found.row.title)".utf8),
                     headers: [("ingest_time_ms", Array("1700000000000".utf8)), ("nothing", nil)], value: value,
                     sha256: sha256, lineageSHA256: FakeIndex.sha256(found.rawEvent), location: location)
             ],
-            problems: isTampered ? ["the payload at wikimedia.recentchange[0] offset \(found.offset) was changed"] : [])
+            problems: isTampered ? ["the payload at \(found.topic)[0] offset \(found.offset) was changed"] : [])
         trace.problems += causes.map { _ in "a line cannot be read" }
         trace.causes = causes
         return trace

@@ -197,7 +197,7 @@ import Testing
         let fixture = APIFixture(configure: { $0.collections = catalog })
         let body = #"{"query": "gate", "filters": {"must": [{"attribute": "due", "equals": "2026-01-01T00:00:00Z"}]}}"#
         #expect(await fixture.post(.search, body).status == 422)
-        catalog.replace(with: Self.collections)
+        catalog.replace(with: [.standard: Self.collections])
         #expect(await fixture.post(.search, body).status == 200)
     }
 

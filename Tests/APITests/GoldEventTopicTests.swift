@@ -72,6 +72,32 @@ extension TopicItem {
         #expect(try await read(gold, from: OffsetVector([0: 0])).map(\.isDeletion) == [false, true, false])
     }
 
+    /// A topic may hold what its source made for a former tenant; only the present one's documents are read.
+    @Test func documentsOfAnotherTenantAreLeftOut() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        for (offset, tenant) in ["", #""tenant":"acme","#, #""tenant":"default","#, #""tenant":"acme2","#].enumerated()
+        {
+            let line = GoldTopicFixture.line(Int64(offset), partition: 0, text: "t")
+                .replacing(#""attributes":{}"#, with: tenant + #""attributes":{"tenant":"acme"}"#)
+            try gold.document(Int64(offset), line: line)
+        }
+        try gold.marker(0, 4)
+        gold.flush()
+        #expect(try await read(gold, from: OffsetVector([0: 0])).map(\.offset) == [0, 2])
+        let configuration = gold.configuration
+        let theirs = try await Lane(name: "read").run { [source] in
+            var acmes = source
+            acmes.tenant = try #require(TenantID("acme"))
+            let reader = try GoldEventTopics(configuration: configuration).open(acmes, from: OffsetVector([0: 0]))
+            var items: [TopicItem] = []
+            for _ in 0..<1_000 where !reader.hasReachedEnd {
+                items += try reader.next(countMax: 500, timeoutMilliseconds: 50)
+            }
+            return items
+        }
+        #expect(theirs.compactMap(\.event?.offset) == [1])
+    }
+
     /// Retention took the beginning: a client that was there is told, one that was further is not.
     @Test func whatRetentionTookIsAGap() async throws {
         let gold = try GoldTopicFixture(partitions: 3)

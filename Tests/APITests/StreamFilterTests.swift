@@ -51,7 +51,7 @@ import Testing
         }
         let shared = ["wiki", "lang", "type", "namespace", "is_bot", "collection", "text", "filter"]
         #expect(names("/stream").prefix(8) == shared[...])
-        #expect(names("/events/recent").suffix(8) == shared[...])
+        #expect(names("/events/recent").suffix(9) == shared + ["Medallion-Tenant"])
     }
 
     @Test func theFormerNameOfIsBotStays() async throws {

@@ -10,6 +10,9 @@ package import Synchronization
 package final class FakeIndex: Sendable {
     package struct Document: Sendable {
         package var row: Candidate
+        package var tenant: TenantID
+        /// Of its raw event.
+        package var topic: String
         package var indexVersion: Int64
         package var indexedAtMilliseconds: Int64
         package var rawEvent: [UInt8]
@@ -70,7 +73,8 @@ package final class FakeIndex: Sendable {
         _ docID: String, title: String, comment: String, wiki: String = "enwiki", language: String = "en",
         type: String = "edit", user: String = "Ann", isBot: Bool = false, eventTime: Int64? = nil,
         indexedAgoMilliseconds: Int64 = 0, namespace: Int64? = 0, collection: String = "wikimedia.recentchange",
-        others: AttributeList = AttributeList(), isChange: Bool = true
+        others: AttributeList = AttributeList(), isChange: Bool = true, tenant: TenantID = .standard,
+        topic: String = "wikimedia.recentchange"
     ) {
         let now = SystemClock.epochMilliseconds() - indexedAgoMilliseconds
         let time = eventTime ?? now - 400
@@ -88,7 +92,7 @@ package final class FakeIndex: Sendable {
             lineage.beginArray()
             lineage.beginObject()
             lineage.key("topic")
-            lineage.string("wikimedia.recentchange")
+            lineage.string(topic)
             lineage.key("partition")
             lineage.integer(0)
             lineage.key("offset")
@@ -113,7 +117,8 @@ package final class FakeIndex: Sendable {
                 lineageJSON: lineage.bytes, vector: nil, lexical: nil)
             state.documents.append(
                 Document(
-                    row: row, indexVersion: state.indexVersion, indexedAtMilliseconds: now, rawEvent: event,
+                    row: row, tenant: tenant, topic: topic, indexVersion: state.indexVersion,
+                    indexedAtMilliseconds: now, rawEvent: event,
                     offset: offset))
         }
     }
@@ -229,7 +234,9 @@ package final class FakeStore: RetrievalStore {
                 return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
             }
             let limit = query.indexVersion ?? .max
-            let visible = state.documents.filter { $0.indexVersion <= limit && query.filter.matches($0.row) }
+            let visible = state.documents.filter {
+                $0.tenant == query.filter.scope.tenant && $0.indexVersion <= limit && query.filter.matches($0.row)
+            }
             var rows = visible.map(\.row)
             if let vector = query.vector, query.vectorLimit > 0 {
                 let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
@@ -261,7 +268,8 @@ package final class FakeStore: RetrievalStore {
                 return RecentPage(documents: [], generation: 0, next: nil, isGenerationServed: false)
             }
             let generation = query.generation ?? state.generation
-            let all = state.documents.reversed().map {
+            let own = state.documents.filter { $0.tenant == query.filter.scope.tenant }
+            let all = own.reversed().map {
                 RecentDocument(
                     document: $0.row, indexVersion: $0.indexVersion, indexedAtMilliseconds: $0.indexedAtMilliseconds,
                     documentID: $0.offset)

@@ -77,6 +77,28 @@ import Testing
         }
     }
 
+    /// Whose documents a key opens, as the command takes and shows it.
+    @Test func keysAreMadeForTenants() async throws {
+        try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
+            for more in [[], ["--tenant", "acme"], ["--role", "admin"], ["--role", "admin", "--tenant", "acme"]] {
+                _ = try deployment.command(["keys", "create", "ann"] + more)
+            }
+            let lines = try deployment.command(["keys", "ls", "--json"]).split(separator: "\n")
+            let tenants = try lines.map { try JSONValue.parse(Array($0.utf8))["tenant"]?.string }
+            #expect(tenants == ["default", "acme", nil, "acme"])
+            let words = try deployment.command(["keys", "ls"]).split(separator: "\n")
+            #expect(words.count == 4 && words[1].contains("tenant acme") && words[2].contains("all tenants"))
+            for wrong in [
+                ["keys", "create", "x", "--tenant", "a b"], ["keys", "create", "x", "--tenant", ".."],
+                ["keys", "ls", "--tenant", "acme"], ["search", "x", "--tenant", "a/b"],
+                ["trace", "x", "--tenant", "."],
+            ] {
+                let failure = #expect(throws: PipelineFailure.self) { try deployment.command(wrong) }
+                #expect(failure?.description.contains("64") == true, "\(wrong)")
+            }
+        }
+    }
+
     /// A deployment whose files do not fit says so before anything starts.
     @Test func halfOfTLSIsRefused() async throws {
         for environment in [

@@ -35,6 +35,7 @@ enum Declarations {
         file(source()),
         #"{"$schema":"./schemas/sources.schema.json","sources":[\#(source())]}"#,
         file(source("a"), source("b")),
+        file(source("a"), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)),
         file(source("a", more: #""tenant":"t","topic":"x","gold_topic":"y","collection":{"name":"c"}"#)),
         file(source(connector: #"{"type":"none"}"#)),
         file(source(connector: #"{"type":"none"}"#, logic: change)),
@@ -141,7 +142,11 @@ enum Declarations {
         (file(source("a"), source("b", more: #""topic":"a.gold""#)), "sources[1].topic"),
         (file(source("a", more: #""gold_topic":"a""#)), "sources[0].gold_topic"),
         (file(source("a"), source("b", more: #""collection":{"name":"a"}"#)), "sources[1].collection"),
-        (file(source("a"), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)), "sources[1].collection"),
+        (
+            file(
+                source("a", more: #""tenant":"t""#), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)),
+            "sources[1].collection"
+        ),
         (file(source(String(repeating: "a", count: 248))), "sources[0]"),
         (
             file(source(connector: #"{"type":"none"}"#, logic: #"{"type":"recent_change","template":"{x}"}"#)),

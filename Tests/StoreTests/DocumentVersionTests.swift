@@ -109,8 +109,8 @@ import Testing
         let rows = try fixture.store.document(id: "doc-1", timeoutMilliseconds: limit)
         #expect(rows.map(\.tenant) == ["default", "default"])
         #expect(rows.map(\.collection) == ["papers", "wikimedia.recentchange"])
-        #expect(
-            try fixture.store.document(id: "doc-1", tenant: tenant, timeoutMilliseconds: limit).map(\.text) == ["v3"])
+        let others = try fixture.store.document(id: "doc-1", tenant: tenant, timeoutMilliseconds: limit)
+        #expect(others.map(\.tenant) == ["acme"] && others.map(\.text) == ["v3"])
         let papers = try fixture.store.document(id: "doc-1", collection: "papers", timeoutMilliseconds: limit)
         #expect(papers.map(\.text) == ["v2"])
         let hits = try fixture.store.candidates(for: IndexFixture.query("title"), timeoutMilliseconds: limit)
@@ -121,8 +121,8 @@ import Testing
         _ = try fixture.writer.write([gone], timeoutMilliseconds: limit)
         let left = try fixture.store.document(id: "doc-1", timeoutMilliseconds: limit)
         #expect(left.map(\.text) == ["v1"])
-        #expect(
-            try fixture.store.document(id: "doc-1", tenant: tenant, timeoutMilliseconds: limit).map(\.text) == ["v3"])
+        let still = try fixture.store.document(id: "doc-1", tenant: tenant, timeoutMilliseconds: limit)
+        #expect(still.map(\.text) == ["v3"])
     }
 
     /// Attributes come back as they went in, whether there is a column for them or not.
@@ -297,7 +297,7 @@ import Testing
             SELECT 1, id, 1, 'l', '{"logic_version":"l","parents":[]}', 'wikimedia.recentchange', 0, id, 1, NULL
             FROM passages
             """, timeoutMilliseconds: limit)
-        #expect(try Migrator(connection: connection).migrate().contains("V0008__key_documents"))
+        #expect(try Migrator(connection: connection).migrate().first == "V0008__key_documents")
         let store = SearchStore(configuration: configuration)
         let bots = try Filter(must: [.texts(.wiki, ["enwiki"]), .equals(.isBot, .bool(true))])
         let query = IndexFixture.query("former", filter: bots)

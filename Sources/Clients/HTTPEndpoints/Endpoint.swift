@@ -26,6 +26,24 @@ package struct EndpointReply: Sendable {
     }
 }
 
+/// A parameter that endpoints take beside their own input.
+package struct EndpointParameter: Sendable {
+    let place: String
+    let name: String
+    let help: String
+    let schema: Schema
+
+    /// - Parameters:
+    ///   - place: where it stands in a request.
+    ///   - help: a sentence or two, for the document.
+    package init(_ place: Parameter<Void>.Place, _ name: String, _ schema: Schema, _ help: String) {
+        self.place = place.rawValue
+        self.name = name
+        self.schema = schema
+        self.help = help
+    }
+}
+
 /// Who may ask an endpoint. What a role is and who has it is the business of ``EndpointSurroundings/admit``.
 package enum EndpointAccess: Sendable, Equatable {
     /// Anyone, and as often as they like: for probes.
@@ -123,6 +141,8 @@ package struct EndpointSurroundings: Sendable {
     }
     /// Sees every whole reply of a handler before it goes out.
     package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse) -> Void = { _, _, _ in }
+    /// What an endpoint of that access reads because of the above, for the document.
+    package var parameters: @Sendable (EndpointAccess) -> [EndpointParameter] = { _ in [] }
     /// Replies that an endpoint of that access may give because of the above, for the document.
     package var replies: @Sendable (EndpointAccess) -> [EndpointReply] = { _ in [] }
 

@@ -25,7 +25,8 @@ package struct OpenAPIDocument: Sendable {
         var paths: [(key: String, value: JSONValue)] = []
         for description in set.descriptions {
             let (operation, used) = Self.operation(
-                description, common: set.surroundings.replies(description.access), securitySchemes)
+                description, common: set.surroundings.replies(description.access),
+                set.surroundings.parameters(description.access), securitySchemes)
             for component in used where !components.contains(where: { $0.name == component.name }) {
                 components.append(component)
             }
@@ -60,7 +61,8 @@ package struct OpenAPIDocument: Sendable {
     }
 
     private static func operation(
-        _ endpoint: EndpointDescription, common: [EndpointReply], _ security: [(name: String, value: JSONValue)]
+        _ endpoint: EndpointDescription, common: [EndpointReply], _ commonParameters: [EndpointParameter],
+        _ security: [(name: String, value: JSONValue)]
     ) -> (JSONValue, [(name: String, schema: Schema)]) {
         var used: [(name: String, schema: Schema)] = []
         func use(_ schema: Schema) -> JSONValue {
@@ -72,12 +74,15 @@ package struct OpenAPIDocument: Sendable {
             ("summary", .string(endpoint.summary)),
         ]
         if !endpoint.details.isEmpty { members.append(("description", .string(endpoint.details))) }
-        if !endpoint.parameters.isEmpty {
+        let parameters =
+            endpoint.parameters
+            + commonParameters.map { ($0.place, $0.name, isRequired: false, isList: false, $0.help, $0.schema) }
+        if !parameters.isEmpty {
             members.append(
                 (
                     "parameters",
                     .array(
-                        endpoint.parameters.map { parameter in
+                        parameters.map { parameter in
                             var fields: [(key: String, value: JSONValue)] = [
                                 ("name", .string(parameter.name)), ("in", .string(parameter.place)),
                                 ("required", .bool(parameter.isRequired)),

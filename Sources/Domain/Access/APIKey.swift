@@ -1,4 +1,5 @@
 import Bytes
+package import Records
 
 /// What a caller may do; each may do what the ones before it may.
 package enum Role: String, Sendable, CaseIterable, Comparable {
@@ -6,7 +7,7 @@ package enum Role: String, Sendable, CaseIterable, Comparable {
     case read
     /// Change data.
     case write
-    /// See who may do what.
+    /// See who may do what: in the key's tenant, or in all of them.
     case admin
 
     package static func < (left: Role, right: Role) -> Bool { left.rank < right.rank }
@@ -27,6 +28,8 @@ package struct APIKey: Sendable, Equatable {
     /// For people: who has it.
     package var name: String
     package var role: Role
+    /// Whose documents it opens; nil for an administrator of the platform, who belongs to no tenant.
+    package var tenant: TenantID?
     /// SHA-256 of the key's text, 64 lower-case hexadecimal digits. No salt and no slow hash: the text holds 256 random
     /// bits, so there is nothing to guess.
     package var sha256: String
@@ -36,17 +39,24 @@ package struct APIKey: Sendable, Equatable {
     package var revokedAtMilliseconds: Int64?
 
     package init(
-        id: String, name: String, role: Role, sha256: String, createdAtMilliseconds: Int64,
+        id: String, name: String, role: Role, tenant: TenantID? = nil, sha256: String, createdAtMilliseconds: Int64,
         expiresAtMilliseconds: Int64? = nil, revokedAtMilliseconds: Int64? = nil
     ) {
         self.id = id
         self.name = name
         self.role = role
+        self.tenant = tenant
         self.sha256 = sha256
         self.createdAtMilliseconds = createdAtMilliseconds
         self.expiresAtMilliseconds = expiresAtMilliseconds
         self.revokedAtMilliseconds = revokedAtMilliseconds
     }
+
+    /// Whether it administers the platform: all tenants, and what they share.
+    package var isPlatformAdmin: Bool { role == .admin && tenant == nil }
+
+    /// The tenant whose documents it opens where a request names none.
+    package var home: TenantID { tenant ?? .standard }
 
     /// Whether it may be used at that time.
     package func isValid(atMilliseconds now: Int64) -> Bool {

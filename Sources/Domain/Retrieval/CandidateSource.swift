@@ -143,7 +143,7 @@ package struct CandidateSet: Sendable {
 ///
 /// Synchronous and tied to one thread, as a database connection is; a service keeps one per lane.
 package protocol CandidateSource: AnyObject {
-    /// Both arms in one call and one snapshot.
+    /// Both arms in one call and one snapshot, over documents of the filter's tenant alone.
     ///
     /// - Parameter timeoutMilliseconds: after this long the call gives up and throws.
     func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet
@@ -190,6 +190,8 @@ package struct IndexStatus: Sendable, Equatable {
 /// An answer as it is kept, so that it can be traced, reproduced and graded later.
 package struct StoredAnswer: Sendable, Equatable {
     package var id: String
+    /// Whose documents it was made of.
+    package var tenant: TenantID
     package var question: String
     package var createdAtMilliseconds: Int64
     package var generation: Int64
@@ -205,10 +207,12 @@ package struct StoredAnswer: Sendable, Equatable {
     package var isAnonymous: Bool
 
     package init(
-        id: String, question: String, createdAtMilliseconds: Int64, generation: Int64, indexVersion: Int64,
-        isRefused: Bool, requestJSON: [UInt8], replyJSON: [UInt8], retrievedJSON: [UInt8], isAnonymous: Bool = false
+        id: String, tenant: TenantID = .standard, question: String, createdAtMilliseconds: Int64, generation: Int64,
+        indexVersion: Int64, isRefused: Bool, requestJSON: [UInt8], replyJSON: [UInt8], retrievedJSON: [UInt8],
+        isAnonymous: Bool = false
     ) {
         self.id = id
+        self.tenant = tenant
         self.question = question
         self.createdAtMilliseconds = createdAtMilliseconds
         self.generation = generation
@@ -223,7 +227,7 @@ package struct StoredAnswer: Sendable, Equatable {
 
 /// All that the API reads from and writes to the index. Synchronous and tied to one thread.
 package protocol RetrievalStore: CandidateSource {
-    /// The documents that became visible last, newest first. Reads a bounded number of rows, whatever the filters.
+    /// The documents of the filter's tenant that became visible last, newest first. Reads a bounded number of rows, whatever the filters.
     func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage
     /// One cheap read that also proves the index alive.
     func status(timeoutMilliseconds: Int) throws -> IndexStatus

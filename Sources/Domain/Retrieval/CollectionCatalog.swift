@@ -1,8 +1,10 @@
 package import Records
 import Synchronization
 
-/// What is declared of attributes, by their names.
+/// What a tenant's collections declare of attributes, by their names.
 package struct DeclaredAttributes: Sendable {
+    /// Whose collections these are; nobody else's attributes are known here.
+    package let tenant: TenantID
     private let collections: [String: [AttributeName: AttributeDeclaration]]
 
     /// What every document has.
@@ -12,7 +14,8 @@ package struct DeclaredAttributes: Sendable {
     ]
 
     /// Of two collections of one name the attributes of both count.
-    package init(_ collections: [CollectionDeclaration]) {
+    package init(_ collections: [CollectionDeclaration], of tenant: TenantID = .standard) {
+        self.tenant = tenant
         var all: [String: [AttributeName: AttributeDeclaration]] = [:]
         for collection in collections {
             for attribute in collection.attributes {
@@ -37,12 +40,30 @@ package struct DeclaredAttributes: Sendable {
     }
 }
 
-/// The collections that a process knows. Their declarations may be read anew while it runs.
+/// The collections that a process knows, by their tenants. Their declarations may be read anew while it runs.
 package final class CollectionCatalog: Sendable {
-    private let state: Mutex<DeclaredAttributes>
+    private let state: Mutex<State>
 
-    package init(_ collections: [CollectionDeclaration]) {
-        state = Mutex(DeclaredAttributes(collections))
+    private struct State: Sendable {
+        var declared: [TenantID: DeclaredAttributes] = [:]
+        var tenants: Set<TenantID> = []
+
+        mutating func take(_ collections: [TenantID: [CollectionDeclaration]]) {
+            declared = Dictionary(
+                uniqueKeysWithValues: collections.map { ($0, DeclaredAttributes($1, of: $0)) })
+            tenants.formUnion(collections.keys)
+        }
+    }
+
+    package init(_ collections: [TenantID: [CollectionDeclaration]]) {
+        var first = State()
+        first.take(collections)
+        state = Mutex(first)
+    }
+
+    /// Of the standard tenant alone.
+    package convenience init(_ collections: [CollectionDeclaration]) {
+        self.init([.standard: collections])
     }
 
     /// Of one collection of recent changes.
@@ -53,13 +74,18 @@ package final class CollectionCatalog: Sendable {
                 ?? [])
     }
 
-    /// What is declared now.
-    package var declared: DeclaredAttributes { state.withLock { $0 } }
+    /// What is declared for a tenant now; nothing where nobody declares anything for it.
+    package func declared(of tenant: TenantID) -> DeclaredAttributes {
+        state.withLock { $0.declared[tenant] } ?? DeclaredAttributes([], of: tenant)
+    }
+
+    /// All tenants for which something was declared since the process began. None of them goes again: figures and errors of the
+    /// process may name what was theirs.
+    package var tenants: Set<TenantID> { state.withLock { $0.tenants } }
 
     /// From now on these are the collections.
-    package func replace(with collections: [CollectionDeclaration]) {
-        let declared = DeclaredAttributes(collections)
-        state.withLock { $0 = declared }
+    package func replace(with collections: [TenantID: [CollectionDeclaration]]) {
+        state.withLock { $0.take(collections) }
     }
 }
 

@@ -63,6 +63,12 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
     /// all of it but `tenant`, which is there where it is not the standard one.
     package let encoding: [UInt8]
 
+    /// What `filters` of a request says, whoever asks: the encoding without the tenant.
+    package var asked: [UInt8] {
+        scope.tenant == .standard
+            ? encoding : Self.encoding(Scope(collections: scope.collections), time, must, mustNot)
+    }
+
     /// All documents of the standard tenant.
     package static let all = all(of: .standard)
 

@@ -83,11 +83,11 @@ package enum SourcesFile {
         return source
     }
 
-    /// Names, topics and collections are one source's alone.
+    /// Names and topics are one source's alone, and so are the collections of a tenant.
     private static func checkTogether(_ sources: [SourceDeclaration], _ faults: DeclarationFaults) {
         var names: [SourceName: Int] = [:]
         var topics: [String: String] = [:]
-        var collections: [CollectionName: Int] = [:]
+        var collections: [[String]: Int] = [:]
         for (number, source) in sources.enumerated() {
             let place = "sources[\(number)]"
             if let other = names.updateValue(number, forKey: source.name) {
@@ -100,15 +100,11 @@ package enum SourcesFile {
                 }
             }
             let collection = source.collection.name
-            if let other = collections.updateValue(number, forKey: collection) {
-                let tenant = sources[other].tenant
+            if let other = collections.updateValue(number, forKey: [source.tenant.text, collection.text]) {
                 faults.add(
                     "\(place).collection",
-                    tenant == source.tenant
-                        ? "sources[\(other)] fills \(collection), too; ids and versions of two sources cannot be compared, so "
-                            + "each needs a collection of its own"
-                        : "sources[\(other)] fills \(collection) for the tenant \(tenant); a search names collections and not "
-                            + "yet tenants, so each needs a collection's name of its own")
+                    "sources[\(other)] fills \(collection), too; ids and versions of two sources cannot be compared, so "
+                        + "each needs a collection of its own")
             }
         }
     }

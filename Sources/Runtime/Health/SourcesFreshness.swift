@@ -41,8 +41,11 @@ package final class SourcesFreshness: Sendable {
 
     /// All together: as bad as the worst of them. One of which nothing was ever known, such as a source that is new or whose topic is
     /// not there yet, says nothing of the index that the others fill; it counts only as long as that holds for all.
-    package var current: Freshness {
-        let boards = boards.withLock { $0 }
+    package var current: Freshness { current { _ in true } }
+
+    /// The same of those sources only that are meant, by their names.
+    package func current(_ isMeant: (String) -> Bool) -> Freshness {
+        let boards = boards.withLock { $0 }.filter { isMeant($0.source) }
         let known = boards.filter(\.board.wasKnown)
         return Freshness(of: (known.isEmpty ? boards : known).map { ($0.source, $0.board.current) })
     }

@@ -29,50 +29,44 @@ enum Contract {
     private static let generationGone = EndpointReply.error(
         410, "The cursor's generation is not served; begin again without it.")
 
-    /// - Parameter catalog: what the attributes of tests are.
-    static func search(_ catalog: CollectionCatalog) -> Endpoint<SearchRequest> {
-        Endpoint(
-            .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
-            details:
-                "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
-                + "as those before it gets 503.",
-            input: InputForm(
-                SearchRequest(query: ""),
-                body: BodyForm(
-                    \.self, SearchInput.form(catalog),
-                    examples: [
-                        ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
-                        (
-                            "filtered",
-                            .object([
-                                ("query", .string("golden gate")), ("mode", .string("lexical")),
-                                (
-                                    "filters",
-                                    .object([("wiki", .array([.string("enwiki")])), ("is_bot", .bool(false))])
-                                ),
-                            ])
-                        ),
-                    ])),
-            replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
-    }
+    static let search = Endpoint(
+        .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
+        details:
+            "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
+            + "as those before it gets 503.",
+        input: InputForm(
+            SearchInput(),
+            body: BodyForm(
+                \.self, SearchInput.form,
+                examples: [
+                    ("plain", .object([("query", .string("golden gate")), ("top_k", .integer(3))])),
+                    (
+                        "filtered",
+                        .object([
+                            ("query", .string("golden gate")), ("mode", .string("lexical")),
+                            (
+                                "filters",
+                                .object([("wiki", .array([.string("enwiki")])), ("is_bot", .bool(false))])
+                            ),
+                        ])
+                    ),
+                ])),
+        replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
 
-    /// - Parameter catalog: what the attributes of tests are.
-    static func answer(_ catalog: CollectionCatalog) -> Endpoint<AnswerRequest> {
-        Endpoint(
-            .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
-            summary: "An answer that quotes and cites, or a refusal",
-            details: "With `Accept: text/event-stream` the answer comes word by word.",
-            input: InputForm(
-                AnswerRequest(),
-                body: BodyForm(
-                    \.self, AnswerInput.form(catalog),
-                    examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
-            replies: [
-                EndpointReply(
-                    200, "The answer; it is kept under answer_id.",
-                    [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
-            ] + unavailable)
-    }
+    static let answer = Endpoint(
+        .post, "/answer", id: "answer", tag: "Retrieval", access: reading,
+        summary: "An answer that quotes and cites, or a refusal",
+        details: "With `Accept: text/event-stream` the answer comes word by word.",
+        input: InputForm(
+            AnswerInput(),
+            body: BodyForm(
+                \.self, AnswerInput.form,
+                examples: [("question", .object([("query", .string("who repainted the golden gate bridge?"))]))])),
+        replies: [
+            EndpointReply(
+                200, "The answer; it is kept under answer_id.",
+                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
+        ] + unavailable)
 
     static let recent = Endpoint(
         .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
@@ -121,14 +115,16 @@ enum Contract {
 
     static let metrics = Endpoint(
         .get, "/metrics", id: "metrics", tag: "Operation", access: reading, summary: "Prometheus text, format 0.0.4",
+        details: "Where there are other tenants than the caller's, for administrators of the platform.",
         input: NoInput.form, replies: [EndpointReply(200, "Metrics.", [("text/plain", .string())])])
 
     static let keys = Endpoint(
         .get, "/keys", id: "keys", tag: "Operation", access: .role(Role.admin.rawValue),
-        summary: "Which keys there are, without their secrets", details: "`medallion keys` makes and revokes them.",
+        summary: "Which keys there are, without their secrets",
+        details: "`medallion keys` makes and revokes them. An administrator of a tenant sees that tenant's.",
         input: NoInput.form,
         replies: [
-            .json(200, "All keys, in the order of their making.", ReplySchemas.keys),
+            .json(200, "The keys, in the order of their making.", ReplySchemas.keys),
             .error(503, "The keys are not known yet."),
         ])
 
@@ -209,6 +205,7 @@ extension SearchAPI {
         }
         surroundings.admitUnmatched = { [access] request in try access.admit(request, .open) }
         surroundings.replies = AccessGuard.replies
+        surroundings.parameters = AccessGuard.tenantParameter
         surroundings.reply = { [faults] error, request, endpoint in
             faults.reply(to: error, endpoint.path, request)
         }

@@ -43,11 +43,11 @@ struct FaultReplies: Sendable {
     }
 
     /// What a client is told of a dependency's error: which dependency, and where to look. The error itself holds addresses,
-    /// statements and paths, which go to the log under the request's id, and to holders of an administrator's key.
+    /// statements and paths, which go to the log under the request's id, and to administrators of the platform.
     private func reply(toFault error: any Error, _ route: String, _ request: HTTPRequest) -> APIError {
         logger.requestFailed("\(error)", route, requestID: request.id)
         let name = Self.dependency(of: error)
-        guard access.isAdmin(request) else {
+        guard access.isPlatformAdmin(request) else {
             return .unavailable(name, "it failed; the log says why, under the request's id")
         }
         return .unavailable(name, Snippet.head(of: "\(error)", charactersMax: 500))

@@ -87,18 +87,24 @@ struct SearchInput: Sendable {
         ]
     }
 
-    /// - Parameter catalog: what the attributes of tests are.
-    static func form(_ catalog: CollectionCatalog) -> Form<SearchRequest> {
-        Form<SearchInput>.object(
-            SearchInput(),
-            fields(query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection)
-                + [
-                    Field(
-                        "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
-                        "`next_cursor` of the page before; repeat query, mode and filters as they were.")
-                ]
-        ).converted { input, reading -> SearchRequest? in
-            guard let request = input.request(catalog.declared, &reading) else { return nil }
+    /// What the attributes of tests are follows from who asks: ``checked(_:)``.
+    static let form = Form<SearchInput>.object(
+        SearchInput(),
+        fields(query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection)
+            + [
+                Field(
+                    "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
+                    "`next_cursor` of the page before; repeat query, mode and filters as they were.")
+            ]
+    ).named("SearchRequest")
+
+    /// What was asked, of the documents of the tenant that declares.
+    ///
+    /// - Throws: 422 where the filters cannot be asked, `collection` is named twice, and differs, or the cursor is of another search.
+    func checked(_ declared: DeclaredAttributes) throws(EndpointError) -> SearchRequest {
+        var reading = InputReading()
+        let request = reading.at(.name("body")) { reading -> SearchRequest? in
+            guard let request = self.request(declared, &reading) else { return nil }
             if let cursor = request.cursor, cursor.fingerprint != request.fingerprint {
                 reading.fault(
                     "cursor_mismatch",
@@ -106,12 +112,14 @@ struct SearchInput: Sendable {
                     at: [.name("cursor")], input: .string(cursor.text))
             }
             return request
-        }.named("SearchRequest")
+        }
+        guard let request, reading.faults.isEmpty else { throw .invalid(reading.faults) }
+        return request
     }
 
     /// What was asked; nil with faults noted where the filters cannot be asked, or `collection` is named twice, and differs.
-    func request(_ declared: DeclaredAttributes, _ reading: inout InputReading) -> SearchRequest? {
-        var whole = Filter.all
+    private func request(_ declared: DeclaredAttributes, _ reading: inout InputReading) -> SearchRequest? {
+        var whole = Filter.all(of: declared.tenant)
         if let filter {
             let read = reading.at(.name("filters")) { filter.filter(declared, in: collection, &$0) }
             guard let read else { return nil }
@@ -139,24 +147,22 @@ struct AnswerInput: Sendable {
     var maxTokens = SearchLimits.answerTokensDefault
     var isDebug = false
 
-    /// - Parameter catalog: what the attributes of tests are.
-    static func form(_ catalog: CollectionCatalog) -> Form<AnswerRequest> {
-        Form<AnswerInput>.object(
-            AnswerInput(),
-            SearchInput.fields(
-                query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
-                collection: \.search.collection)
-                + [
-                    Field(
-                        "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
-                        "Bound of the answer's length."),
-                    Field("debug", \.isDebug, .bool, "Whether `debug` of the reply is filled."),
-                ]
-        ).converted { input, reading in
-            input.search.request(catalog.declared, &reading).map {
-                AnswerRequest(search: $0, maxTokens: input.maxTokens, isDebug: input.isDebug)
-            }
-        }.named("AnswerRequest")
+    static let form = Form<AnswerInput>.object(
+        AnswerInput(),
+        SearchInput.fields(
+            query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
+            collection: \.search.collection)
+            + [
+                Field(
+                    "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
+                    "Bound of the answer's length."),
+                Field("debug", \.isDebug, .bool, "Whether `debug` of the reply is filled."),
+            ]
+    ).named("AnswerRequest")
+
+    /// - Throws: as ``SearchInput/checked(_:)``.
+    func checked(_ declared: DeclaredAttributes) throws(EndpointError) -> AnswerRequest {
+        AnswerRequest(search: try search.checked(declared), maxTokens: maxTokens, isDebug: isDebug)
     }
 }
 

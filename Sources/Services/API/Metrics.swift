@@ -1,4 +1,5 @@
 import HTTPServer
+import Records
 import Synchronization
 import Telemetry
 
@@ -25,18 +26,27 @@ struct APIMetrics: Sendable {
     }
 
     /// Counts a request that was answered, however it was, or abandoned. Called once for each, by the server's hook.
-    func count(_ exchange: HTTPExchange) {
+    ///
+    /// - Parameter tenant: a declared one, of which there are few; nil where nobody knows it. The standard one has no label, so
+    ///   that the series of a deployment without tenants are those of always.
+    func count(_ exchange: HTTPExchange, tenant: TenantID? = nil) {
         let route = exchange.pattern ?? Self.noRoute
-        routes.requests(route, exchange.status) {
+        let named = tenant == .standard ? nil : tenant?.text
+        // A list of lists, so that the reference of the metrics finds the names.
+        routes.requests(route, named, exchange.status) {
             registry.counter(
                 "medallion_api_requests_total",
-                help: "Requests by route (`none`: no such path) and status (499: the client left first).",
-                labels: [("route", route), ("status", String(exchange.status))])
+                help:
+                    "Requests by route (`none`: no such path), status (499: the client left first) and, with a key of "
+                    + "another than the tenant `default`, its tenant.",
+                labels: [
+                    [("route", route), ("status", String(exchange.status))], named.map { [("tenant", $0)] } ?? [],
+                ].flatMap(\.self))
         }.increment()
-        routes.seconds(route) {
+        routes.seconds(route, named) {
             registry.histogram(
                 "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
-                labels: [("route", route)])
+                labels: [[("route", route)], named.map { [("tenant", $0)] } ?? []].flatMap(\.self))
         }.observe(Double(exchange.firstNanoseconds) / 1e9)
     }
 
@@ -69,30 +79,37 @@ struct APIMetrics: Sendable {
     }
 }
 
-/// Series of the requests, so that a request need not make the text of its labels. Bounded by the routes, and by the
-/// statuses that the API gives.
+/// Series of the requests, so that a request need not make the text of its labels. Bounded by the routes, the declared
+/// tenants, and the statuses that the API gives.
 private final class RouteSeries: Sendable {
+    private struct Name: Hashable {
+        let route: String
+        let tenant: String?
+    }
+
     private struct Route: Sendable {
         var requests: [Int: Counter] = [:]
         var seconds: Histogram?
     }
 
-    private let known = Mutex<[String: Route]>([:])
+    private let known = Mutex<[Name: Route]>([:])
 
-    func requests(_ route: String, _ status: Int, make: () -> Counter) -> Counter {
-        known.withLock { known in
-            if let counter = known[route]?.requests[status] { return counter }
+    func requests(_ route: String, _ tenant: String?, _ status: Int, make: () -> Counter) -> Counter {
+        let name = Name(route: route, tenant: tenant)
+        return known.withLock { known in
+            if let counter = known[name]?.requests[status] { return counter }
             let counter = make()
-            known[route, default: Route()].requests[status] = counter
+            known[name, default: Route()].requests[status] = counter
             return counter
         }
     }
 
-    func seconds(_ route: String, make: () -> Histogram) -> Histogram {
-        known.withLock { known in
-            if let histogram = known[route]?.seconds { return histogram }
+    func seconds(_ route: String, _ tenant: String?, make: () -> Histogram) -> Histogram {
+        let name = Name(route: route, tenant: tenant)
+        return known.withLock { known in
+            if let histogram = known[name]?.seconds { return histogram }
             let histogram = make()
-            known[route, default: Route()].seconds = histogram
+            known[name, default: Route()].seconds = histogram
             return histogram
         }
     }

@@ -210,7 +210,11 @@ enum ReplySchemas {
             .array(
                 of: .object([
                     .init("id", .string(), "A part of the key's text, and no secret."), .init("name", .string()),
-                    .init("role", .choice(Role.allCases.map(\.rawValue))), .init("created_at", .time()),
+                    .init("role", .choice(Role.allCases.map(\.rawValue))),
+                    .init(
+                        "tenant", .string().orNull,
+                        "Whose documents it opens; null for an administrator of the platform."),
+                    .init("created_at", .time()),
                     .init("expires_at", .time().orNull), .init("revoked_at", .time().orNull),
                 ])))
     ]).named("KeysReply")

@@ -1,6 +1,7 @@
 package import Access
 import Concurrency
 package import Health
+package import Records
 package import Retrieval
 package import ServiceLifecycle
 package import Telemetry
@@ -40,14 +41,14 @@ package struct SearchAPIDependencies: Sendable {
     package var health: HealthRegistry
     package var metrics: MetricsRegistry
     package var logger: Logger
-    /// Where events come from; nil in a process that does not know.
-    package var pipeline: @Sendable () -> PipelineStatus?
-    /// How fresh the index is; out of memory, since every reply says it.
-    package var freshness: @Sendable () -> Freshness = { .notLookedAt }
+    /// Where events of a tenant come from, or of all where none is named; nil in a process that does not know.
+    package var pipeline: @Sendable (TenantID?) -> PipelineStatus?
+    /// How fresh the index is for a tenant, or for all where none is named; out of memory, since every reply says it.
+    package var freshness: @Sendable (TenantID?) -> Freshness = { _ in .notLookedAt }
     /// The stages of the pipeline, in their order; empty in a process that does not know.
     package var stages: @Sendable () -> [PipelineStage] = { [] }
-    /// Each declared source, as far as this process knows it.
-    package var sources: @Sendable () -> [SourceStatus] = { [] }
+    /// Each declared source of a tenant, or of all where none is named, as far as this process knows it.
+    package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
     /// Reads all keys; called on a lane. Nil where there are none.
@@ -58,7 +59,7 @@ package struct SearchAPIDependencies: Sendable {
         makeStore: @escaping @Sendable () throws -> any RetrievalStore,
         makeTraceSource: @escaping @Sendable () throws -> any TraceSource, embedder: QueryEmbedder?,
         health: HealthRegistry, metrics: MetricsRegistry, logger: Logger,
-        pipeline: @escaping @Sendable () -> PipelineStatus? = { nil }
+        pipeline: @escaping @Sendable (TenantID?) -> PipelineStatus? = { _ in nil }
     ) {
         self.makeStore = makeStore
         self.makeTraceSource = makeTraceSource
@@ -101,7 +102,7 @@ package struct SearchAPIConfiguration: Sendable {
     /// Bytes a second that one address without a key gets of what lies behind the newest events, over all of its streams
     /// (`API_STREAM_CATCH_UP_BYTES`); eight times as many with a key, 0 for any number.
     package var catchUpBytesPerSecond = 0
-    /// The collections whose attributes filters may test.
+    /// The collections of each tenant, whose attributes filters may test.
     package var collections = CollectionCatalog.recentChanges()
     /// Of the program, for `/health`.
     package var version = "dev"
@@ -151,28 +152,30 @@ package final class SearchAPI: Sendable {
         let (collections, logger) = (configuration.collections, dependencies.logger)
         metrics = APIMetrics(dependencies.metrics)
         access = AccessGuard(
-            configuration.access, hasKeys: dependencies.readKeys != nil, metrics: dependencies.metrics, logger: logger)
+            configuration.access, hasKeys: dependencies.readKeys != nil, tenants: { collections.tenants },
+            metrics: dependencies.metrics, logger: logger)
+        let scope = TenantScope(access: access, collections: collections)
         faults = FaultReplies(access: access, logger: logger)
         let turns = RequestTurns(
             turns: WorkTurns(configuration, metrics: dependencies.metrics), access: access,
             limitMilliseconds: configuration.requestTimeoutMilliseconds)
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
         search = Search(
-            collections: collections, stores: index.ordinary, filteredStores: index.filtered,
+            scope: scope, stores: index.ordinary, filteredStores: index.filtered,
             embedder: dependencies.embedder, exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
             turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
-            collections: collections, isEnabled: configuration.isAnswerEnabled,
+            scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
             keeper: AnswerKeeper(bounds: configuration.answers, makeStore: dependencies.makeStore, logger: logger),
             embedder: dependencies.embedder, freshness: dependencies.freshness, access: access, turns: turns,
             metrics: metrics)
         events = Events(
-            collections: collections, stores: index.feed, freshness: dependencies.freshness,
+            scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)
         stream = Stream(
-            collections: collections, hub: dependencies.events, clientsMax: configuration.streamsMax,
+            scope: scope, hub: dependencies.events, clientsMax: configuration.streamsMax,
             seats: StreamSeats(
                 perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax),
             catchUpPace: CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond), access: access)

@@ -56,12 +56,10 @@ package final class SearchServer: Service {
         server = HTTPServer(
             configuration: configuration, router: api.router(), errorBody: SearchAPI.faultShaper,
             observe: { exchange in
-                metrics.count(exchange)
-                guard let log else { return }
-                // Computed again rather than carried along: half a microsecond, and only where there is a log and a key.
-                var key: String?
-                if case .key(let known) = try? api.access.caller(exchange.headers) { key = known.id }
-                log.note(exchange, key: key)
+                // Computed again rather than carried along: half a microsecond, and only where there is a key.
+                let (key, tenant) = api.access.names(exchange.headers)
+                metrics.count(exchange, tenant: tenant.flatMap { api.access.tenants().contains($0) ? $0 : nil })
+                log?.note(exchange, key: key, tenant: tenant?.text)
             }, onCut: { metrics.count($0) })
         metrics.show { [weak server] in
             server?.load ?? HTTPLoad(connections: 0, streams: 0, requestBytes: 0, replyBytes: 0)

@@ -19,8 +19,8 @@ struct ServeCommand: Command {
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: true)
         declarations.register(in: health)
         let api = try platform.apiService(
-            declarations, health: health, freshness: board, pipeline: { nil }, stages: { board.servingStages },
-            sources: { board.statuses(of: declarations.current) })
+            declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
+            sources: { board.statuses(of: declarations.current, tenant: $0) })
         try await context.run(
             context.probeServices(platform.servingPages(health, board)) + platform.databaseServices() + [
                 roles.freshness(board), platform.sizeService(of: []), api, declarations,

@@ -44,6 +44,17 @@ struct DeclaredSources: Sendable, Equatable {
     /// Whether a file declares them; the environment's one source has no name in metrics and health.
     var isFile: Bool { file != nil }
 
+    /// Those of a tenant; nil for all.
+    func sources(of tenant: TenantID?) -> [SourceDeclaration] {
+        guard let tenant else { return sources }
+        return sources.filter { $0.tenant == tenant }
+    }
+
+    /// The collections of each tenant.
+    var collections: [TenantID: [CollectionDeclaration]] {
+        Dictionary(grouping: sources, by: \.tenant).mapValues { $0.map(\.collection) }
+    }
+
     /// The addresses of the event streams that are followed.
     var streams: [SecretURL] {
         sources.compactMap { source in

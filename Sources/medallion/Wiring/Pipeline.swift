@@ -57,8 +57,8 @@ struct Pipeline {
         services.append(roles.freshness(freshness))
         services.append(
             try platform.apiService(
-                declarations, health: health, freshness: freshness, pipeline: { monitor.status },
-                stages: { monitor.stages }, sources: { monitor.sources }))
+                declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },
+                stages: { monitor.stages }, sources: { monitor.sources(of: $0) }))
         services.append(jobs)
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }

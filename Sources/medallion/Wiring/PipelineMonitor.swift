@@ -4,6 +4,7 @@ import Glibc
 import Health
 import Indexer
 import Ingest
+import Records
 import ServiceLifecycle
 import StreamJob
 import Synchronization
@@ -57,18 +58,23 @@ final class PipelineMonitor: Service {
         state.withLock { $0.connectors.values.compactMap(\.status.lastEventArrivalMilliseconds).max() }
     }
 
-    /// For the API.
-    var status: PipelineStatus {
-        let places = declarations.current.sources.map { $0.connector.members?.place ?? $0.name.text }
+    /// For the API: where a tenant's events come from; nil for a tenant without sources.
+    ///
+    /// - Parameter tenant: nil for all.
+    func status(of tenant: TenantID?) -> PipelineStatus? {
+        let sources = declarations.current.sources(of: tenant)
+        guard tenant == nil || !sources.isEmpty else { return nil }
+        let places = sources.map { $0.connector.members?.place ?? $0.name.text }
+        let connectors = state.withLock { $0.connectors }
+        let received = sources.compactMap { connectors[$0.name.text]?.status.lastEventArrivalMilliseconds }
         return PipelineStatus(
-            kind: kind, name: simulation ?? places.joined(separator: ", "),
-            receivedAtMilliseconds: receivedAtMilliseconds)
+            kind: kind, name: simulation ?? places.joined(separator: ", "), receivedAtMilliseconds: received.max())
     }
 
-    /// Each source, for the API.
-    var sources: [SourceStatus] {
+    /// Each source of a tenant, for the API; nil for all.
+    func sources(of tenant: TenantID?) -> [SourceStatus] {
         let connectors = state.withLock { $0.connectors }
-        return freshness.statuses(of: declarations.current) { connectors[$0]?.status }
+        return freshness.statuses(of: declarations.current, tenant: tenant) { connectors[$0]?.status }
     }
 
     /// The stages, as of the last look.

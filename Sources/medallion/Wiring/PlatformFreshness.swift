@@ -1,6 +1,7 @@
 import API
 import Health
 import Ingest
+import Records
 import Settings
 import Telemetry
 
@@ -41,14 +42,23 @@ extension SourcesFreshness {
         ]
     }
 
+    /// How fresh the index is for a tenant's sources; nil: for all.
+    func current(of tenant: TenantID?, _ declared: DeclaredSources) -> Freshness {
+        guard let tenant else { return current }
+        let names = Set(declared.sources(of: tenant).map(\.name.text))
+        return current { names.contains($0) }
+    }
+
     /// Each declared source.
     ///
-    /// - Parameter connector: what fills its topic in this process; nil where that runs elsewhere.
+    /// - Parameters:
+    ///   - tenant: whose sources; nil for all.
+    ///   - connector: what fills its topic in this process; nil where that runs elsewhere.
     func statuses(
-        of declared: DeclaredSources, connector: (String) -> ProducerStatus? = { _ in nil }
+        of declared: DeclaredSources, tenant: TenantID? = nil, connector: (String) -> ProducerStatus? = { _ in nil }
     ) -> [SourceStatus] {
         let known = Dictionary(bySource.map { ($0.source, $0.freshness) }, uniquingKeysWith: { first, _ in first })
-        return declared.sources.map { source in
+        return declared.sources(of: tenant).map { source in
             let status = connector(source.name.text)
             return SourceStatus(
                 name: source.name.text, connector: source.connector.kind.rawValue, phase: status?.phase.rawValue,

@@ -25,13 +25,13 @@ extension Platform {
     ///   - declarations: whose documents are served.
     ///   - health: where other parts register what they know.
     ///   - freshness: of the index; somebody looks.
-    ///   - pipeline: where events come from; nil where this process does not know.
+    ///   - pipeline: where a tenant's events come from, or all where none is named; nil where this process does not know.
     /// - Throws: ``Failure`` (64) where certificate and key of TLS do not fit.
     func apiService(
         _ declarations: Declarations, health: HealthRegistry, freshness: SourcesFreshness,
-        pipeline: @escaping @Sendable () -> PipelineStatus?,
+        pipeline: @escaping @Sendable (TenantID?) -> PipelineStatus?,
         stages: @escaping @Sendable () -> [PipelineStage] = { [] },
-        sources: @escaping @Sendable () -> [SourceStatus] = { [] }
+        sources: @escaping @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     ) throws -> any Service {
         // Wrong files end the start before anything runs.
         let server = try serverConfiguration()
@@ -42,8 +42,8 @@ extension Platform {
                 root: settings.folders.lake,
                 objects: try .named(by: settings, requestSeconds: settings.source.requestTimeoutSeconds))
             var options = SearchAPIConfiguration()
-            let catalog = CollectionCatalog(declarations.current.sources.map(\.collection))
-            declarations.follow { catalog.replace(with: $0.sources.map(\.collection)) }
+            let catalog = CollectionCatalog(declarations.current.collections)
+            declarations.follow { catalog.replace(with: $0.collections) }
             options.collections = catalog
             options.requestTimeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000)
             options.isAnswerEnabled = settings.answers.isEnabled
@@ -71,7 +71,7 @@ extension Platform {
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.stages = stages
             dependencies.sources = sources
-            dependencies.freshness = { freshness.current }
+            dependencies.freshness = { freshness.current(of: $0, declarations.current) }
             dependencies.events = eventHub(configuration, declarations)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
@@ -141,7 +141,9 @@ extension Platform {
 extension DeclaredSources {
     /// What `/stream` shows of them.
     fileprivate var shown: [StreamSource] {
-        sources.map { StreamSource(name: $0.name.text, topic: $0.topic, goldTopic: $0.goldTopic) }
+        sources.map {
+            StreamSource(name: $0.name.text, topic: $0.topic, goldTopic: $0.goldTopic, tenant: $0.tenant)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 package import Access
 import Bytes
 package import Postgres
+import Records
 
 /// The keys of the HTTP API, which stand beside the index so that every process that serves it sees the same ones.
 ///
@@ -46,12 +47,12 @@ package final class KeyStore {
 struct CreateKey: PostgresStatement {
     static let name = "create_key"
     static let sql = """
-        INSERT INTO api_keys (id, name, role, sha256, created_at, expires_at)
-        SELECT $1, $2, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000)
+        INSERT INTO api_keys (id, name, role, sha256, created_at, expires_at, tenant)
+        SELECT $1, $2, $3, $4, to_timestamp($5::float8 / 1000), to_timestamp($6::float8 / 1000), $8
         WHERE (SELECT count(*) FROM api_keys) < $7
         RETURNING id
         """
-    static let parameterTypes: [PostgresType] = [.text, .text, .text, .text, .int8, .int8, .int8]
+    static let parameterTypes: [PostgresType] = [.text, .text, .text, .text, .int8, .int8, .int8, .text]
     let key: APIKey
     let countMax: Int64
     func bind(into parameters: inout PostgresParameters) {
@@ -62,6 +63,7 @@ struct CreateKey: PostgresStatement {
         parameters.append(key.createdAtMilliseconds)
         parameters.append(key.expiresAtMilliseconds)
         parameters.append(countMax)
+        parameters.append(key.role == .admin ? key.tenant?.text : key.home.text)
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
 }
@@ -69,17 +71,21 @@ struct CreateKey: PostgresStatement {
 /// A key's columns, as all statements give them.
 private enum KeyColumns {
     static let sql = """
-        id, name, role, sha256, (extract(epoch FROM created_at) * 1000)::bigint,
+        id, name, role, tenant, sha256, (extract(epoch FROM created_at) * 1000)::bigint,
         (extract(epoch FROM expires_at) * 1000)::bigint, (extract(epoch FROM revoked_at) * 1000)::bigint
         """
 
     static func key(_ row: borrowing PostgresRow) throws(PostgresError) -> APIKey {
-        APIKey(
+        let named = try row.textOrNil(3)
+        let tenant = named.flatMap { TenantID($0) }
+        let createdAt = try row.int64(5)
+        return APIKey(
             id: try row.text(0), name: try row.text(1),
             // A role of a later program is one that may only read here.
-            role: Role(rawValue: try row.text(2)) ?? .read, sha256: try row.text(3),
-            createdAtMilliseconds: try row.int64(4), expiresAtMilliseconds: try row.int64OrNil(5),
-            revokedAtMilliseconds: try row.int64OrNil(6))
+            role: Role(rawValue: try row.text(2)) ?? .read, tenant: tenant, sha256: try row.text(4),
+            createdAtMilliseconds: createdAt, expiresAtMilliseconds: try row.int64OrNil(6),
+            // One whose tenant cannot be read opens nothing: without a tenant it would open another one's documents.
+            revokedAtMilliseconds: try row.int64OrNil(7) ?? (named != nil && tenant == nil ? createdAt : nil))
     }
 }
 

@@ -39,6 +39,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0006__mark_live_transactions", PackageResources.V0006__mark_live_transactions_sql),
         Migration("V0007__bound_answers", PackageResources.V0007__bound_answers_sql),
         Migration("V0008__key_documents", PackageResources.V0008__key_documents_sql),
+        Migration("V0009__give_keys_tenants", PackageResources.V0009__give_keys_tenants_sql),
         Migration("V0010__key_contents", PackageResources.V0010__key_contents_sql),
         Migration("V0011__write_contents", PackageResources.V0011__write_contents_sql),
         Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),

@@ -95,11 +95,11 @@ struct SaveAnswer: PostgresStatement {
     static let name = "save_answer"
     static let sql = """
         INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
-            retrieved, bytes, is_anonymous)
-        VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11)
+            retrieved, bytes, is_anonymous, tenant)
+        VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12)
         """
     static let parameterTypes: [PostgresType] = [
-        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool,
+        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool, .text,
     ]
     let answer: StoredAnswer
 
@@ -115,24 +115,30 @@ struct SaveAnswer: PostgresStatement {
         parameters.append(bytea: answer.retrievedJSON)
         parameters.append(Int32(clamping: answer.bytes))
         parameters.append(answer.isAnonymous)
+        parameters.append(answer.tenant.text)
     }
 }
 
-/// Reads an answer back.
+/// Reads an answer of a tenant back.
 struct ReadAnswer: PostgresStatement {
     static let name = "read_answer"
     static let sql = """
         SELECT answer_id, question, created_at, generation, index_version, is_refused, request, reply, retrieved,
-            is_anonymous
-        FROM answers WHERE answer_id = $1
+            is_anonymous, tenant
+        FROM answers WHERE answer_id = $1 AND tenant = $2
         """
-    static let parameterTypes: [PostgresType] = [.text]
+    static let parameterTypes: [PostgresType] = [.text, .text]
     let id: String
-    func bind(into parameters: inout PostgresParameters) { parameters.append(IndexText.clean(id)) }
+    let tenant: TenantID
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(IndexText.clean(id))
+        parameters.append(tenant.text)
+    }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> StoredAnswer {
         StoredAnswer(
-            id: try row.text(0), question: try row.text(1), createdAtMilliseconds: try row.timestampMilliseconds(2),
-            generation: try row.int64(3), indexVersion: try row.int64(4), isRefused: try row.bool(5),
+            id: try row.text(0), tenant: TenantID(try row.text(10)) ?? .standard, question: try row.text(1),
+            createdAtMilliseconds: try row.timestampMilliseconds(2), generation: try row.int64(3),
+            indexVersion: try row.int64(4), isRefused: try row.bool(5),
             requestJSON: try row.json(6), replyJSON: try row.json(7), retrievedJSON: try row.json(8),
             isAnonymous: try row.bool(9))
     }

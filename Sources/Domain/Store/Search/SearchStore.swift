@@ -228,14 +228,18 @@ package final class SearchStore: RetrievalStore {
             connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// The answer of that id, or nil.
-    package func answer(id: String, timeoutMilliseconds: Int) throws(IndexError) -> StoredAnswer? {
-        try connection.run(ReadAnswer(id: id), timeoutMilliseconds: timeoutMilliseconds).first
+    /// The tenant's answer of that id, or nil.
+    package func answer(
+        id: String, tenant: TenantID = .standard, timeoutMilliseconds: Int
+    ) throws(IndexError) -> StoredAnswer? {
+        try connection.run(ReadAnswer(id: id, tenant: tenant), timeoutMilliseconds: timeoutMilliseconds).first
     }
 
     /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
     ///
-    /// - Parameter collection: nil for all, each of which may have a document of that id: theirs then come one behind the other.
+    /// - Parameters:
+    ///   - collection: nil for all, each of which may have a document of that id: theirs then come one behind the other.
+    ///   - tenant: whose documents are looked at.
     package func document(
         id: String, collection: String? = nil, tenant: TenantID = .standard, generation: Int64? = nil,
         timeoutMilliseconds: Int

@@ -4,6 +4,7 @@ import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Hashing
+import Records
 import ServiceLifecycle
 import Synchronization
 import Telemetry
@@ -38,6 +39,8 @@ package struct AccessConfiguration: Sendable {
 final class AccessGuard: Sendable {
     let configuration: AccessConfiguration
     private let hasKeys: Bool
+    /// All that were ever declared.
+    let tenants: @Sendable () -> Set<TenantID>
     private let state: Mutex<State>
     private let metrics: MetricsRegistry
     private let clock: @Sendable () -> Int64
@@ -62,12 +65,16 @@ final class AccessGuard: Sendable {
         case unknownKey
     }
 
-    /// - Parameter clock: monotonic nanoseconds, for the limits.
+    /// - Parameters:
+    ///   - tenants: all that were ever declared.
+    ///   - clock: monotonic nanoseconds, for the limits.
     init(
-        _ configuration: AccessConfiguration, hasKeys: Bool, metrics: MetricsRegistry, logger: Logger? = nil,
+        _ configuration: AccessConfiguration, hasKeys: Bool,
+        tenants: @escaping @Sendable () -> Set<TenantID> = { [] }, metrics: MetricsRegistry, logger: Logger? = nil,
         clock: @escaping @Sendable () -> Int64 = SystemClock.monotonicNanoseconds
     ) {
         self.clock = clock
+        self.tenants = tenants
         shares = AccessShares(configuration)
         self.logger = logger
         self.configuration = configuration
@@ -124,12 +131,6 @@ final class AccessGuard: Sendable {
         return key.map(Caller.key) ?? .unknownKey
     }
 
-    /// Whether a request that was let in would still be: a stream outlives the key it was asked for with.
-    func isWelcome(_ headers: HTTPHeaders) -> Bool {
-        guard let caller = try? caller(headers) else { return true }
-        return caller != .unknownKey
-    }
-
     // MARK: Admission
 
     /// What ``admit(_:_:)`` may reply, for the document.
@@ -145,18 +146,29 @@ final class AccessGuard: Sendable {
         case .role, .roleOrAnonymous:
             return [
                 .error(401, "A key is needed, or the one given is not valid."),
-                .error(403, "The key's role does not allow this, or the page that asks may not."),
+                .error(
+                    403,
+                    "The key's role does not allow this, `Medallion-Tenant` names another tenant than the caller's, or the "
+                        + "page that asks may not."),
                 .error(421, "Without a key this server answers to other names only."), tooMany,
             ]
         }
     }
 
     /// - Returns: where it comes from.
-    /// - Throws: 401, 403 or 429 where the request must not be served; 503 while that is not known.
+    /// - Throws: 401, 403 or 429 where the request must not be served, 422 where the tenant that it names has no name; 503
+    ///   while that is not known.
     @discardableResult
     func admit(_ request: HTTPRequest, _ access: EndpointAccess) throws -> Standing {
         if access == .probe { return .unasked }
         let caller = try caller(request.headers)
+        let standing = try admit(request, access, caller)
+        // What it may not see, whatever it may do, is said before anything of its body is read.
+        if access != .open { _ = try tenant(named: request.headers, by: caller) }
+        return standing
+    }
+
+    private func admit(_ request: HTTPRequest, _ access: EndpointAccess, _ caller: Caller) throws -> Standing {
         let standing = standing(of: request, caller)
         try count(caller, request.client, isUnlimited: standing == .local && configuration.local?.isUnlimited == true)
         let needed: Role
@@ -187,11 +199,14 @@ final class AccessGuard: Sendable {
                 401, "key_missing",
                 "a key is needed: Authorization: Bearer, or X-API-Key; `medallion keys create` makes one",
                 ["WWW-Authenticate": "Bearer realm=\"medallion\""])
-        case .unknownKey:
-            throw refusal(
-                401, "key_invalid", "the key is not known, was revoked or has expired",
-                ["WWW-Authenticate": "Bearer realm=\"medallion\", error=\"invalid_token\""])
+        case .unknownKey: throw invalidKey()
         }
+    }
+
+    func invalidKey() -> APIError {
+        refusal(
+            401, "key_invalid", "the key is not known, was revoked or has expired",
+            ["WWW-Authenticate": "Bearer realm=\"medallion\", error=\"invalid_token\""])
     }
 
     /// A valid key's requests count against it, wherever they come from; all others against their address.

@@ -37,9 +37,14 @@ final class AccessLog: Sendable {
 
     /// Adds a line. Quick: called on event loops.
     ///
-    /// - Parameter key: the id of the key that was used, nil for none.
-    func note(_ exchange: HTTPExchange, key: String?, nowMilliseconds: Int64 = SystemClock.epochMilliseconds()) {
-        let line = Self.line(exchange, key: key, nowMilliseconds: nowMilliseconds)
+    /// - Parameters:
+    ///   - key: the id of the key that was used, nil for none.
+    ///   - tenant: the key's, or the one that an administrator named; nil for none.
+    func note(
+        _ exchange: HTTPExchange, key: String?, tenant: String? = nil,
+        nowMilliseconds: Int64 = SystemClock.epochMilliseconds()
+    ) {
+        let line = Self.line(exchange, key: key, tenant: tenant, nowMilliseconds: nowMilliseconds)
         let isTaken = waiting.withLock { waiting in
             guard waiting.count + line.count <= Self.waitingBytesMax else { return false }
             waiting += line
@@ -48,7 +53,9 @@ final class AccessLog: Sendable {
         if !isTaken { lost.increment() }
     }
 
-    static func line(_ exchange: HTTPExchange, key: String?, nowMilliseconds: Int64) -> [UInt8] {
+    static func line(
+        _ exchange: HTTPExchange, key: String?, tenant: String? = nil, nowMilliseconds: Int64
+    ) -> [UInt8] {
         var writer = JSONWriter(capacity: 400)
         writer.beginObject()
         writer.key("time")
@@ -59,6 +66,8 @@ final class AccessLog: Sendable {
         writer.optional(exchange.client?.description)
         writer.key("key")
         writer.optional(key)
+        writer.key("tenant")
+        writer.optional(tenant)
         writer.key("method")
         writer.string(safe(exchange.method.name, 32))
         writer.key("path")

@@ -108,9 +108,10 @@ extension AccessGuard {
     // MARK: What callers are told
 
     /// Whether the caller is told addresses, folders and errors, for endpoints that tell strangers less: with a key, or on this
-    /// machine. That reading is open to all makes nobody an operator.
+    /// machine. That reading is open to all makes nobody an operator. Where there are other tenants than the caller's, it takes
+    /// an administrator of the platform: details name topics and sources of all of them.
     func maySeeDetails(_ request: HTTPRequest) -> Bool {
-        guard let caller = try? caller(request.headers) else { return false }
+        guard seesAllTenants(request), let caller = try? caller(request.headers) else { return false }
         switch caller {
         case .key(let key): return key.role >= .read
         case .anonymous:
@@ -140,10 +141,10 @@ extension AccessGuard {
         return .address(client.network)
     }
 
-    /// Whether the caller may see what is inside.
-    func isAdmin(_ request: HTTPRequest) -> Bool {
+    /// Whether the caller may see what is inside, of all tenants.
+    func isPlatformAdmin(_ request: HTTPRequest) -> Bool {
         guard case .key(let key)? = try? caller(request.headers) else { return false }
-        return key.role >= .admin
+        return key.isPlatformAdmin
     }
 
     /// Whether the request has a valid key.

@@ -3,11 +3,12 @@ import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Health
+import Records
 import Retrieval
 
 /// `POST /answer`: answers that quote what a search found.
 struct Answers: Sendable {
-    let collections: CollectionCatalog
+    let scope: TenantScope
     /// Whether it is served.
     let isEnabled: Bool
     /// See ``SearchAPIConfiguration/isStaleAnswerRefused``.
@@ -19,15 +20,16 @@ struct Answers: Sendable {
     let keeper: AnswerKeeper
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
-    let freshness: @Sendable () -> Freshness
+    let freshness: @Sendable (TenantID) -> Freshness
     let access: AccessGuard
     let turns: RequestTurns
     let metrics: APIMetrics
 
     func endpoints(in set: inout EndpointSet) {
         set.add(
-            Contract.answer(collections),
+            Contract.answer,
             stream: { input, request, type, writer in
+                let input = try input.checked(scope.declared(for: request))
                 if type == MediaType.events {
                     try await stream(input, request, to: writer)
                 } else {
@@ -79,7 +81,8 @@ struct Answers: Sendable {
         guard isEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
         }
-        if isStaleRefused { try refuseStaleAnswer() }
+        let tenant = request.search.filter.scope.tenant
+        if isStaleRefused { try refuseStaleAnswer(tenant) }
         let start = SystemClock.monotonicNanoseconds()
         let result = try await search.find(request.search, deadline: deadline)
         let sentences = try await embeddedSentences(
@@ -91,7 +94,8 @@ struct Answers: Sendable {
             id: Self.newAnswerID(), request: request, answer: answer, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
         let stored = StoredAnswer(
-            id: made.id, question: request.search.query, createdAtMilliseconds: SystemClock.epochMilliseconds(),
+            id: made.id, tenant: tenant, question: request.search.query,
+            createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
             retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
@@ -111,8 +115,8 @@ struct Answers: Sendable {
     }
 
     /// - Throws: ``APIError`` with 503 while the index is stale, or nobody knows whether it is.
-    private func refuseStaleAnswer() throws {
-        let freshness = self.freshness()
+    private func refuseStaleAnswer(_ tenant: TenantID) throws {
+        let freshness = self.freshness(tenant)
         guard freshness.state == .stale || freshness.state == .unknown else { return }
         throw APIError(
             status: 503, type: "index_\(freshness.state.rawValue)",
@@ -166,7 +170,7 @@ struct Answers: Sendable {
         writer.key("mode")
         writer.string(request.search.mode.rawValue)
         writer.key("filters")
-        writer.raw(request.search.filter.encoding)
+        writer.raw(request.search.filter.asked)
         writer.key("max_tokens")
         writer.integer(request.maxTokens)
         writer.endObject()

@@ -3,14 +3,15 @@ import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Health
+import Records
 import Retrieval
 
 /// `GET /events/recent`: events that became Gold and are searchable.
 struct Events: Sendable {
-    let collections: CollectionCatalog
+    let scope: TenantScope
     let stores: StoreLanes
-    let freshness: @Sendable () -> Freshness
-    let pipeline: @Sendable () -> PipelineStatus?
+    let freshness: @Sendable (TenantID) -> Freshness
+    let pipeline: @Sendable (TenantID) -> PipelineStatus?
     let turns: RequestTurns
 
     /// Documents that `GET /events/recent` gives at most.
@@ -26,25 +27,32 @@ struct Events: Sendable {
 
     /// `GET /events/recent`, newest first.
     private func recent(_ input: EventsInput, _ request: HTTPRequest) async throws -> HTTPResponse {
-        try await turns.run(.feed, request) { deadline in try await recent(input, deadline: deadline) }
+        let declared = try scope.declared(for: request)
+        return try await turns.run(.feed, request) { deadline in
+            try await recent(input, declared, deadline: deadline)
+        }
     }
 
-    private func recent(_ input: EventsInput, deadline: Deadline) async throws -> HTTPResponse {
-        let (filter, narrowing) = try input.feed.checked(collections.declared).split
+    private func recent(
+        _ input: EventsInput, _ declared: DeclaredAttributes, deadline: Deadline
+    ) async throws -> HTTPResponse {
+        let tenant = declared.tenant
+        let (filter, narrowing) = try input.feed.checked(declared).split
+        let cursor = try input.cursor?.checked(for: tenant)
         let query = RecentQuery(
             limit: narrowing.takesAll ? input.limit : Self.recentExaminedMax, filter: filter,
-            generation: input.cursor?.generation,
-            afterIndexVersion: input.after.map(Int64.init), before: input.cursor?.position)
+            generation: cursor?.generation,
+            afterIndexVersion: input.after.map(Int64.init), before: cursor?.position)
         let (status, found) = try await stores.run(deadline: deadline) { store, timeout in
             // The status first: a document that comes between the two reads is newer than the version we name, and
             // a client that goes on from there gets it (again) instead of missing it.
             let status = try store.status(timeoutMilliseconds: timeout)
             return (status, try store.recent(query, timeoutMilliseconds: timeout))
         }
-        guard found.isGenerationServed else { throw APIError.notServed(generation: input.cursor?.generation) }
+        guard found.isGenerationServed else { throw APIError.notServed(generation: cursor?.generation) }
         let page = narrowing.takesAll ? found : found.narrowed(to: input.limit, by: narrowing)
         let documents = page.documents
-        let next = page.next.map { RecentCursor(generation: page.generation, position: $0) }
+        let next = page.next.map { RecentCursor(generation: page.generation, position: $0, of: tenant) }
         var writer = JSONWriter(capacity: 700 * (documents.count + 1))
         writer.beginObject()
         writer.key("events")
@@ -56,7 +64,7 @@ struct Events: Sendable {
         writer.key("index_version")
         writer.integer(status.indexVersion)
         // The transaction that these rows were read after may be newer than the last look.
-        var freshness = self.freshness()
+        var freshness = self.freshness(tenant)
         freshness.indexedAtMilliseconds = status.indexedAtMilliseconds
         writer.freshness(freshness)
         writer.key("next_cursor")
@@ -66,7 +74,7 @@ struct Events: Sendable {
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
         writer.key("pipeline")
-        writer.pipeline(pipeline(), freshness)
+        writer.pipeline(pipeline(tenant), freshness)
         writer.endObject()
         return .fresh(writer.bytes)
     }

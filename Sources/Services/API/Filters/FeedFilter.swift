@@ -85,12 +85,12 @@ struct FeedInput: Sendable {
     }
 
     /// - Parameters:
-    ///   - declared: what the attributes of tests are.
+    ///   - declared: what the attributes of tests are, and whose documents are asked for.
     ///   - formerIsBot: `is_bot` by its former name.
     /// - Throws: 422 where a test cannot be asked, or all of it together is too much.
     func checked(_ declared: DeclaredAttributes, formerIsBot: Bool? = nil) throws(EndpointError) -> FeedFilter {
         var reading = InputReading()
-        var general: Filter? = .all
+        var general: Filter? = .all(of: declared.tenant)
         if let filter {
             general = reading.at(.name("query")) { reading in
                 reading.at(.name("filter")) { filter.filter(declared, in: collection, &$0) }

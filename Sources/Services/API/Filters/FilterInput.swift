@@ -68,8 +68,8 @@ struct FilterInput: Sendable {
         guard reading.faults.count == faults else { return nil }
         do throws(FilterFault) {
             return try Filter(
-                scope: Filter.Scope(collections: collection.map { [$0] }), time: Filter.TimeRange(from: from, to: to),
-                must: tests, mustNot: excluded)
+                scope: Filter.Scope(tenant: declared.tenant, collections: collection.map { [$0] }),
+                time: Filter.TimeRange(from: from, to: to), must: tests, mustNot: excluded)
         } catch {
             reading.fault(error.type, error.message)
             return nil

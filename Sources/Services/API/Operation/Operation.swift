@@ -3,6 +3,7 @@ import Concurrency
 import HTTPEndpoints
 import HTTPServer
 import Health
+import Records
 import Telemetry
 
 /// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/metrics`, `/keys`.
@@ -14,10 +15,10 @@ struct Operation: Sendable {
     let stores: StoreLanes
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
-    let pipeline: @Sendable () -> PipelineStatus?
-    let freshness: @Sendable () -> Freshness
+    let pipeline: @Sendable (TenantID?) -> PipelineStatus?
+    let freshness: @Sendable (TenantID?) -> Freshness
     let stages: @Sendable () -> [PipelineStage]
-    let sources: @Sendable () -> [SourceStatus]
+    let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
 
     init(
@@ -26,7 +27,7 @@ struct Operation: Sendable {
     ) {
         let (freshness, limits) = (dependencies.freshness, configuration.freshnessLimits)
         pages = HealthPages(
-            dependencies.health, freshness: { (freshness(), limits) }, version: configuration.version)
+            dependencies.health, freshness: { (freshness(nil), limits) }, version: configuration.version)
         registry = dependencies.health
         metrics = dependencies.metrics
         embedder = dependencies.embedder
@@ -42,9 +43,9 @@ struct Operation: Sendable {
         set.add(Contract.health, inline: { _, request in health(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.ready, inline: { _, request in ready(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.live, inline: { _, _ in live() })
-        set.add(Contract.status, inline: { _, _ in pipelineStatus() })
-        set.add(Contract.metrics, inline: { _, _ in metricsText() })
-        set.add(Contract.keys, inline: { _, _ in try keys() })
+        set.add(Contract.status, inline: { _, request in try pipelineStatus(request) })
+        set.add(Contract.metrics, inline: { _, request in try metricsText(request) })
+        set.add(Contract.keys, inline: { _, request in try keys(request) })
     }
 
     /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
@@ -54,7 +55,7 @@ struct Operation: Sendable {
         .fresh(
             pages.health(isDetailed: isDetailed) { writer in
                 writer.key("pipeline")
-                writer.pipeline(pipeline(), freshness())
+                writer.pipeline(pipeline(nil), freshness(nil))
             })
     }
 
@@ -66,9 +67,16 @@ struct Operation: Sendable {
     /// `GET /live`: the process answers.
     private func live() -> HTTPResponse { .fresh(pages.live()) }
 
-    /// `GET /metrics`
-    func metricsText() -> HTTPResponse {
-        HTTPResponse(
+    /// `GET /metrics`. The labels name sources and topics of all tenants.
+    ///
+    /// - Throws: 403 where that is not the caller's to see.
+    private func metricsText(_ request: HTTPRequest) throws -> HTTPResponse {
+        guard access.seesAllTenants(request) else {
+            throw access.refusal(
+                403, "forbidden",
+                "the figures are of all tenants; this takes the key of an administrator of the platform")
+        }
+        return HTTPResponse(
             headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
             body: metrics.render())
     }

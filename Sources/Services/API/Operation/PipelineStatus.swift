@@ -1,20 +1,26 @@
 import Bytes
 import HTTPServer
 import Health
+import Records
 import Telemetry
 
 extension Operation {
-    /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs.
-    func pipelineStatus() -> HTTPResponse {
+    /// `GET /pipeline/status`: out of memory, so that it answers while everything else hangs. Sources and how fresh the index is
+    /// are the caller's tenant's; the stages count what passes, whosever it is.
+    func pipelineStatus(_ request: HTTPRequest) throws -> HTTPResponse {
+        // An administrator of the platform who names no tenant sees all of them.
+        let tenant: TenantID? =
+            try access.seesAllTenants(request) && AccessGuard.namedTenant(request.headers) == nil
+            ? nil : access.tenant(of: request)
         let index = registry.snapshot().first { $0.name == "index" }?.last?.detail ?? []
         func figure(_ name: String) -> Int64? { index.first { $0.name == name }.flatMap { Int64($0.value) } }
         var writer = JSONWriter(capacity: 2_048)
         writer.beginObject()
         writer.key("now")
         writer.time(SystemClock.epochMilliseconds())
-        let freshness = self.freshness()
+        let freshness = self.freshness(tenant)
         writer.key("pipeline")
-        writer.pipeline(pipeline(), freshness)
+        writer.pipeline(pipeline(tenant), freshness)
         writer.key("generation")
         writer.optional(freshness.generation ?? figure("generation"))
         writer.key("index_version")
@@ -26,7 +32,7 @@ extension Operation {
         writer.endArray()
         writer.key("sources")
         writer.beginArray()
-        for source in sources() { writer.source(source) }
+        for source in sources(tenant) { writer.source(source) }
         writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes)

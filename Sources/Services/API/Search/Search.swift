@@ -27,7 +27,7 @@ struct SearchResult: Sendable {
 
 /// `POST /search`, and the ranking that answers are made of.
 struct Search: Sendable {
-    let collections: CollectionCatalog
+    let scope: TenantScope
     let stores: StoreLanes
     let filteredStores: StoreLanes
     /// Nil where embedding is switched off.
@@ -36,18 +36,19 @@ struct Search: Sendable {
     let exactMillisecondsMax: Int
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
     let exactWaitMillisecondsMax: Int
-    let freshness: @Sendable () -> Freshness
+    let freshness: @Sendable (TenantID) -> Freshness
     let turns: RequestTurns
     let metrics: APIMetrics
     let logger: Logger
 
     func endpoints(in set: inout EndpointSet) {
-        set.add(Contract.search(collections), async: { input, request in try await search(input, request) })
+        set.add(Contract.search, async: { input, request in try await search(input, request) })
     }
 
     /// `POST /search`
-    private func search(_ input: SearchRequest, _ request: HTTPRequest) async throws -> HTTPResponse {
-        try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
+    private func search(_ input: SearchInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+        let input = try input.checked(scope.declared(for: request))
+        return try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
             try await search(input, deadline: deadline)
         }
     }
@@ -113,7 +114,7 @@ struct Search: Sendable {
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion,
             documentLimit: documentLimit)
-        let freshness = self.freshness()
+        let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, continuing: part, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)

@@ -2,7 +2,7 @@ package import Bytes
 import Hashing
 package import Lake
 package import Postgres
-import Records
+package import Records
 import Store
 
 /// Follows a document from the index through Gold and Silver to Bronze, reading every line from its file.
@@ -24,20 +24,21 @@ package final class LakeTraceSource: TraceSource {
     /// See ``TraceSource/interruption``.
     package var interruption: Interruption? { store.interruption }
 
-    /// See ``TraceSource/trace(docID:collection:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
+    /// See ``TraceSource/trace(docID:collection:tenant:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
     /// problem of the trace.
     package func trace(
-        docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
     ) throws -> Trace? {
         // A tenth is left to say what was found.
         let limit = Int64(timeoutMilliseconds) * 9 / 10
         reader = LakeReader(
             layout: layout, untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
         let rows = try store.document(
-            id: docID, collection: collection, generation: generation, timeoutMilliseconds: timeoutMilliseconds)
+            id: docID, collection: collection, tenant: tenant, generation: generation,
+            timeoutMilliseconds: timeoutMilliseconds)
         guard let first = rows.first else { return nil }
-        let keys = Set(rows.map { [$0.collection, $0.tenant] })
-        guard keys.count == 1 else { throw AmbiguousDocument(collections: keys.map { $0[0] }.sorted()) }
+        let collections = Set(rows.map(\.collection))
+        guard collections.count == 1 else { throw AmbiguousDocument(collections: collections.sorted()) }
         var trace = Trace(
             docID: docID, collection: first.collection, version: first.version, generation: first.generation,
             indexVersion: first.indexVersion,

@@ -1,4 +1,5 @@
 package import Bytes
+package import Records
 
 /// Where a line of the lake lies.
 package struct LakeLocation: Sendable, Equatable {
@@ -131,7 +132,7 @@ package struct Trace: Sendable {
 
 /// Several documents have the id that was asked for.
 package struct AmbiguousDocument: Error, Sendable {
-    /// Their collections, sorted; of several tenants, one may be there twice.
+    /// Their collections, sorted.
     package let collections: [String]
 
     package init(collections: [String]) { self.collections = collections }
@@ -141,12 +142,15 @@ package struct AmbiguousDocument: Error, Sendable {
 /// keeps one on a lane of its own, so that a slow disk does not hold up searches.
 package protocol TraceSource: AnyObject {
     /// - Parameters:
-    ///   - collection: nil for whichever has a document of that id.
+    ///   - collection: nil for whichever of the tenant has a document of that id.
+    ///   - tenant: whose documents are looked at; another's do not exist.
     ///   - generation: nil is the active one.
     ///   - timeoutMilliseconds: after this long the call gives up and throws.
-    /// - Returns: nil where no document of that name is in the index.
+    /// - Returns: nil where the tenant has no document of that name in the index.
     /// - Throws: ``AmbiguousDocument`` where several are.
-    func trace(docID: String, collection: String?, generation: Int64?, timeoutMilliseconds: Int) throws -> Trace?
+    func trace(
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
+    ) throws -> Trace?
     /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

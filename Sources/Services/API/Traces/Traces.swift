@@ -4,6 +4,7 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import Records
 import Telemetry
 
 /// `GET /trace/{doc_id}`: from a document back to the raw event.
@@ -19,11 +20,14 @@ struct Traces: Sendable {
 
     /// `GET /trace/{doc_id}`
     private func trace(_ input: TraceInput, _ request: HTTPRequest) async throws -> HTTPResponse {
-        try await turns.run(.trace, request) { deadline in try await trace(input, request, deadline: deadline) }
+        let tenant = try access.tenant(of: request)
+        return try await turns.run(.trace, request) { deadline in
+            try await trace(input, of: tenant, request, deadline: deadline)
+        }
     }
 
     private func trace(
-        _ input: TraceInput, _ request: HTTPRequest, deadline: Deadline
+        _ input: TraceInput, of tenant: TenantID, _ request: HTTPRequest, deadline: Deadline
     ) async throws -> HTTPResponse {
         let (docID, generation) = (input.docID, input.generation.map(Int64.init))
         let collection = input.collection
@@ -31,7 +35,8 @@ struct Traces: Sendable {
         do {
             found = try await sources.run(deadline: deadline) { source, timeout in
                 try source.trace(
-                    docID: docID, collection: collection, generation: generation, timeoutMilliseconds: timeout)
+                    docID: docID, collection: collection, tenant: tenant, generation: generation,
+                    timeoutMilliseconds: timeout)
             }
         } catch let error as AmbiguousDocument {
             throw EndpointError.invalid([
@@ -52,7 +57,7 @@ struct Traces: Sendable {
                 ])
         }
         for cause in found.causes { logger.requestFailed(cause, Contract.trace.path, requestID: request.id) }
-        if access.isAdmin(request) { found.problems += found.causes }
+        if access.isPlatformAdmin(request) { found.problems += found.causes }
         return .fresh(Self.body(of: found))
     }
 

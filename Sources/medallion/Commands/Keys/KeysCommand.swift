@@ -3,6 +3,7 @@ import Bytes
 import Concurrency
 import Console
 import Hashing
+import Records
 import ServiceLifecycle
 import Settings
 import Store
@@ -15,6 +16,9 @@ struct KeysCommand: Command {
     static let table = ArgumentTable(
         options: [
             .init(name: "--role", value: "ROLE", help: "create: read, write or admin (default read)."),
+            .init(
+                name: "--tenant", value: "NAME",
+                help: "create: whose documents it opens (default: default; with the role admin, all tenants')."),
             .init(name: "--days", value: "N", help: "create: valid for so many days (default: until revoked)."),
             .init(name: "--json", value: nil, help: "One JSON object per line."),
         ],
@@ -26,13 +30,18 @@ struct KeysCommand: Command {
         The key itself is printed once, by create, and kept nowhere; the database (POSTGRES_DSN, or the embedded one) has
         its hash. A change reaches every serving process within about a second.
 
+        A key opens the documents of one tenant, as the sources declare them. Without --tenant, one of the role admin belongs to
+        no tenant and administers the platform: its requests name a tenant by the header Medallion-Tenant, or see `default`. With
+        --tenant it administers that tenant alone.
+
           medallion keys create grafana --role read --days 365
+          medallion keys create shop --tenant acme
           curl -H "Authorization: Bearer $MEDALLION_API_KEY" http://127.0.0.1:8080/events/recent
           medallion keys revoke k3x9w2m5q8ab
         """
 
     private enum Action {
-        case create(name: String, role: Role, days: Int?)
+        case create(name: String, role: Role, tenant: TenantID?, days: Int?)
         case list
         case revoke(id: String)
     }
@@ -46,10 +55,13 @@ struct KeysCommand: Command {
     init(_ arguments: ParsedArguments) throws {
         isJSON = arguments.has("--json")
         let role = arguments.value("--role")
+        let tenant = arguments.value("--tenant")
         let days = try arguments.integer("--days", in: 1...36_500)
         let word = arguments.word(0) ?? ""
         let name = arguments.word(1)
-        if word != "create", role != nil || days != nil { throw UsageError("--role and --days go with create") }
+        if word != "create", role != nil || tenant != nil || days != nil {
+            throw UsageError("--role, --tenant and --days go with create")
+        }
         switch word {
         case "create":
             guard let name, !name.isEmpty, name.count <= Self.nameCharactersMax else {
@@ -60,7 +72,7 @@ struct KeysCommand: Command {
                 let roles = Role.allCases.map(\.rawValue).joined(separator: ", ")
                 throw UsageError("--role \(role ?? ""): not one of \(roles)")
             }
-            action = .create(name: name, role: known, days: days)
+            action = .create(name: name, role: known, tenant: try Self.tenant(tenant, of: known), days: days)
         case "ls":
             guard name == nil else { throw UsageError("ls takes no NAME") }
             action = .list
@@ -70,6 +82,15 @@ struct KeysCommand: Command {
             action = .revoke(id: APIKeyText(name)?.id ?? name)
         default: throw UsageError("ACTION is create, ls or revoke")
         }
+    }
+
+    /// Whose documents a new key opens; nil for an administrator of the platform.
+    private static func tenant(_ text: String?, of role: Role) throws -> TenantID? {
+        guard let text else { return role == .admin ? nil : .standard }
+        guard let tenant = TenantID(text) else {
+            throw UsageError("--tenant \(text): no name of a tenant, which has \(TenantID.grammar)")
+        }
+        return tenant
     }
 
     func run(_ context: Context) async throws {
@@ -98,7 +119,7 @@ struct KeysCommand: Command {
                 throw Failure("there is no key \(LogText.escaped(id)); see medallion keys ls")
             }
             show(key)
-        case .create(let name, let role, let days):
+        case .create(let name, let role, let tenant, let days):
             var generator = SystemRandomNumberGenerator()
             let text = APIKeyText(using: &generator)
             var hasher = try SHA256Hasher()
@@ -107,7 +128,7 @@ struct KeysCommand: Command {
             }
             let now = SystemClock.epochMilliseconds()
             let key = APIKey(
-                id: text.id, name: name, role: role, sha256: digest.hex, createdAtMilliseconds: now,
+                id: text.id, name: name, role: role, tenant: tenant, sha256: digest.hex, createdAtMilliseconds: now,
                 expiresAtMilliseconds: days.map { now + Int64($0) * 86_400_000 })
             try store.create(key, timeoutMilliseconds: Self.limitMilliseconds)
             if isJSON {
@@ -116,7 +137,8 @@ struct KeysCommand: Command {
                 // The key alone on standard output, so that it can go where it belongs without being seen.
                 Output.line(text.text)
                 Output.complain(
-                    "key \(key.id) for \(LogText.escaped(name)), role \(role.rawValue); it is shown only now\n")
+                    "key \(key.id) for \(LogText.escaped(name)), role \(role.rawValue), \(Self.words(of: key)); it is shown "
+                        + "only now\n")
             }
         }
     }
@@ -131,6 +153,8 @@ struct KeysCommand: Command {
             json.string("id", key.id)
             json.string("name", key.name)
             json.string("role", key.role.rawValue)
+            json.key("tenant")
+            if key.isPlatformAdmin { json.null() } else { json.string(key.home.text) }
             for (name, time) in times(of: key) {
                 json.key(dynamic: name + "_at")
                 if let time { json.string(CivilTime.rfc3339(time)) } else { json.null() }
@@ -141,7 +165,12 @@ struct KeysCommand: Command {
         }
         let words = times(of: key).compactMap { name, time in time.map { "\(name) \(CivilTime.rfc3339($0))" } }
         let role = key.role.rawValue.padded(to: 5)
-        Output.line("\(key.id)  \(role)  \(words.joined(separator: ", "))  \(LogText.escaped(key.name))")
+        let tenant = Self.words(of: key)
+        Output.line("\(key.id)  \(role)  \(tenant)  \(words.joined(separator: ", "))  \(LogText.escaped(key.name))")
+    }
+
+    private static func words(of key: APIKey) -> String {
+        key.isPlatformAdmin ? "all tenants" : "tenant \(key.home)"
     }
 
     private func times(of key: APIKey) -> [(name: String, time: Int64?)] {

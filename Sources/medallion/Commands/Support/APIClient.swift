@@ -2,6 +2,7 @@ import Bytes
 import Console
 import HTTPClient
 import JSONScan
+import Records
 import ServiceLifecycle
 import Settings
 import Telemetry
@@ -12,10 +13,29 @@ struct APIClient: Sendable {
     private let client: HTTPClient
     /// Sent with every request; empty for none.
     private let key: String
+    /// Whose documents are meant, which an administrator of the platform says; nil for the key's own.
+    private let tenant: String?
     private let timeoutMilliseconds: Int
 
-    /// - Parameter url: the API's address; `API_LISTEN` unless given.
-    init(settings: Settings, url: String? = nil) {
+    private static let tenantHeader = "Medallion-Tenant"
+    /// Of the commands that ask.
+    static let tenantOption = ArgumentTable.Option(
+        name: "--tenant", value: "NAME", help: "Whose documents; for keys that administer the platform.")
+
+    /// The name that ``tenantOption`` has; nil where it is not there.
+    static func tenant(_ arguments: ParsedArguments) throws -> String? {
+        guard let text = arguments.value(tenantOption.name) else { return nil }
+        guard TenantID(text) != nil else {
+            throw UsageError("--tenant \(text): no name of a tenant, which has \(TenantID.grammar)")
+        }
+        return text
+    }
+
+    /// - Parameters:
+    ///   - url: the API's address; `API_LISTEN` unless given.
+    ///   - tenant: whose documents are meant; nil for the key's own.
+    init(settings: Settings, url: String? = nil, tenant: String? = nil) {
+        self.tenant = tenant
         base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? settings.apiURL
         key = settings.access.key
         client = HTTPClient(Self.configuration(settings))
@@ -47,6 +67,7 @@ struct APIClient: Sendable {
     func bytes(_ request: HTTPClientRequest) throws -> [UInt8] {
         var request = request
         if !key.isEmpty { request.headers.append(("Authorization", "Bearer \(key)")) }
+        if let tenant { request.headers.append((Self.tenantHeader, tenant)) }
         let response: HTTPClientResponse
         do throws(HTTPClientError) {
             response = try client.request(request, timeoutMilliseconds: timeoutMilliseconds, shouldStop: { false })

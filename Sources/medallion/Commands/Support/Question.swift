@@ -16,17 +16,20 @@ struct Question: Sendable {
         .init(name: "--bots", value: "YES|NO", help: "Only bots' events, or only people's."),
         .init(name: "--from", value: "TIME", help: "Events from this time on (RFC 3339)."),
         .init(name: "--to", value: "TIME", help: "Events before this time (RFC 3339)."),
+        APIClient.tenantOption,
         .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
         .init(name: "--json", value: nil, help: "The API's reply as it is."),
     ]
 
     let body: [UInt8]
     let url: String?
+    let tenant: String?
     let isJSON: Bool
 
     /// The words become the query; the API judges everything else, so that there is one set of rules.
     init(_ arguments: ParsedArguments) throws {
         url = arguments.value("--url")
+        tenant = try APIClient.tenant(arguments)
         isJSON = arguments.has("--json")
         let topK = try arguments.integer("--top-k", in: 1...1_000)
         var json = JSONWriter()
@@ -65,7 +68,7 @@ struct Question: Sendable {
     }
 
     func ask(_ path: String, _ context: Context, render: @escaping @Sendable (JSONValue) -> String) async throws {
-        let api = APIClient(settings: context.settings, url: url)
+        let api = APIClient(settings: context.settings, url: url, tenant: tenant)
         let request = HTTPClientRequest(
             method: "POST", url: api.base + path, headers: [("Content-Type", "application/json")], body: body)
         let reply = try await Lane(name: "ask").run { try api.bytes(request) }

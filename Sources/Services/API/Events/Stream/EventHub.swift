@@ -1,56 +1,31 @@
-import Bytes
-import Concurrency
-import HTTPEndpoints
-import HTTPServer
 import Records
 package import ServiceLifecycle
 import Synchronization
 package import Telemetry
 
-/// Follows the Gold topics of the declared sources and shows every event, once it is searchable, to all clients of
-/// `GET /stream`.
-///
-/// One reader for each source and one rendering serve all clients. What was read goes into one list, from which every client's own task
-/// takes what it wants, at its pace; the reading lane only appends and rings, and the clients' tasks share a thread of their
-/// own (``StreamExecutor``). So neither filters nor a slow client hold up the reading or other requests. A client that comes
-/// back is served what it missed from that list, or from the topic where the list does not reach back far enough
-/// (``CatchUp``). Drained means: nothing is read any more.
+/// The streams of all tenants: for each that has sources one of its own, which knows nothing of the others
+/// (``TenantEvents``). So no id, no notice and no page that a client gets can tell what it is not to know, and a tenant whose
+/// clients catch up holds up no other. Drained means: nothing is read any more.
 package final class EventHub: Sendable {
-    private let topics: any EventTopics
-    private let indexed: @Sendable () throws -> IndexedUpTo
-    let logger: Logger
-    private let lane = Lane(name: "stream-read")
-    private let logLane = Lane(name: "stream-log")
-    private let sourceLane = Lane(name: "stream-source")
-    let catchUp: CatchUp
-    private let executor = StreamExecutor()
-    let stages = StreamStages()
-    /// Rings when there are new events.
-    let bell = Bell()
-    /// Rings when there are new events or new steps.
-    let stageBell = Bell()
-    private let state: HubState
-    private let events: Counter
-    let cuts: Counter
-    private let metrics: MetricsRegistry
-    /// Between two comments.
-    let heartbeatNanoseconds: Int64
-    private let tickMilliseconds: Int
-    private let logMilliseconds: Int
+    /// How often things are done.
+    struct Pauses: Sendable {
+        var heartbeatMilliseconds: Int
+        var logMilliseconds: Int
+        var catchUpIdleMilliseconds: Int
+    }
 
-    /// Between two looks at how far the index is.
-    private static let lookMilliseconds = 50
-    /// Documents that may wait for the index, of all sources together. Reading of a source pauses when it has its share, so
-    /// that one whose indexer stands still holds up no other.
-    private static let waitingMax = 20_000
-    /// Between two rings without news, so that every client looks around now and then.
-    private static let tickMillisecondsMax = 500
-    /// How long a client waits for an answer about the log.
-    private static let answerMillisecondsMax: Int64 = 5_000
-    /// Between two looks at the log that clients ask for.
-    private static let logMillisecondsMin = 100
-    /// Between two reads of the sources' topics, which bounds how often clients are woken.
-    private static let sourceMilliseconds = 20
+    private let make: @Sendable ([StreamSource]) -> TenantEvents
+    private let state: Mutex<State>
+
+    private struct State: Sendable {
+        var tenants: [TenantID: TenantEvents] = [:]
+        /// For tenants without sources, of which there may be any number.
+        var nobodys: TenantEvents?
+        /// Starts one that is made while the others run; nil before, and after the stop.
+        var start: (@Sendable (TenantEvents) -> Void)?
+
+        var all: [TenantEvents] { Array(tenants.values) + (nobodys.map { [$0] } ?? []) }
+    }
 
     /// - Parameters:
     ///   - sources: shown at first; see ``follow(_:)``.
@@ -63,251 +38,74 @@ package final class EventHub: Sendable {
         metrics: MetricsRegistry, logger: Logger, heartbeatMilliseconds: Int = 15_000, logMilliseconds: Int = 5_000,
         catchUpIdleMilliseconds: Int = 30_000
     ) {
-        self.logMilliseconds = logMilliseconds
-        heartbeatNanoseconds = Int64(heartbeatMilliseconds) * 1_000_000
-        tickMilliseconds = min(Self.tickMillisecondsMax, heartbeatMilliseconds)
-        self.topics = topics
-        self.indexed = indexed
-        self.logger = logger
-        self.metrics = metrics
-        let state = HubState()
-        self.state = state
-        state.follow(sources)
-        catchUp = CatchUp(
-            topics: topics, metrics: metrics, logger: logger, idleMilliseconds: catchUpIdleMilliseconds,
-            isEnded: { state.isEnded })
-        events = metrics.counter(
-            "medallion_api_stream_events_total", help: "Events that became searchable and went to the stream.")
-        cuts = metrics.counter(
-            "medallion_api_stream_cut_total", help: "Clients of the stream that were cut because they read too slowly.")
-        metrics.gauge("medallion_api_stream_clients", help: "Clients that read the stream now.") {
-            Double(state.clientCount)
+        let pauses = Pauses(
+            heartbeatMilliseconds: heartbeatMilliseconds, logMilliseconds: logMilliseconds,
+            catchUpIdleMilliseconds: catchUpIdleMilliseconds)
+        // All clients wait for one thread: what they compute stays behind searches, however many tenants there are.
+        let executor = StreamExecutor()
+        let make: @Sendable ([StreamSource]) -> TenantEvents = { sources in
+            TenantEvents(
+                topics: topics, sources: sources, indexed: indexed, metrics: metrics, logger: logger, pauses: pauses,
+                executor: executor)
+        }
+        self.make = make
+        var first = State()
+        for (tenant, sources) in Self.byTenant(sources) { first.tenants[tenant] = make(sources) }
+        state = Mutex(first)
+        metrics.gauge("medallion_api_stream_clients", help: "Clients that read the stream now.") { [weak self] in
+            Double(self?.clientCount ?? 0)
         }
     }
 
-    /// From now on these sources are shown, whose topics all differ. Clients stay connected: they go on with the sources that
-    /// they had, get what comes of a new one from now on, and nothing more of one that is gone.
-    package func follow(_ sources: [StreamSource]) { state.follow(sources) }
+    /// The standard tenant always has a stream, as a deployment without tenants has.
+    private static func byTenant(_ sources: [StreamSource]) -> [TenantID: [StreamSource]] {
+        var found = Dictionary(grouping: sources, by: \.tenant)
+        if found[.standard] == nil { found[.standard] = [] }
+        return found
+    }
 
-    /// Follows the topics until stopped; a failure is tried again.
+    private var clientCount: Int { state.withLock { $0.all }.reduce(0) { $0 + $1.clientCount } }
+
+    /// From now on these sources are shown, whose topics all differ. Clients stay connected: they go on with the sources of
+    /// their tenant that they had, get what comes of a new one from now on, and nothing more of one that is gone. Clients of a
+    /// tenant that had none until now are cut, and get its stream when they come back.
+    package func follow(_ sources: [StreamSource]) {
+        let byTenant = Self.byTenant(sources)
+        state.withLock { state in
+            for (tenant, events) in state.tenants { events.follow(byTenant[tenant] ?? []) }
+            for (tenant, sources) in byTenant where state.tenants[tenant] == nil {
+                let events = make(sources)
+                state.tenants[tenant] = events
+                state.start?(events)
+            }
+        }
+    }
+
+    /// The stream of a tenant.
+    func events(of tenant: TenantID) -> TenantEvents {
+        state.withLock { state in
+            if let known = state.tenants[tenant] ?? state.nobodys { return known }
+            let events = make([])
+            state.nobodys = events
+            state.start?(events)
+            return events
+        }
+    }
+
+    /// Follows the topics until stopped.
     package func run(stop: StopSignal) async {
+        let (fresh, feed) = AsyncStream.makeStream(of: TenantEvents.self)
+        state.withLock { state in
+            for events in state.all { feed.yield(events) }
+            state.start = { feed.yield($0) }
+        }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.tick(stop) }
-            group.addTask { await self.tidy(stop) }
-            group.addTask { await self.watchLog(stop) }
-            group.addTask { await self.watchSources(stop) }
-            await followAgain(stop)
-            // Whoever serves a client looks whether there is an end.
-            state.end()
-            ring()
-            catchUp.bell.ring()
-        }
-    }
-
-    private func followAgain(_ stop: StopSignal) async {
-        var backoff = Backoff(baseMilliseconds: 200, capMilliseconds: 5_000)
-        while !stop.isRequested {
-            do {
-                try await lane.run { [self] in try follow(stop: stop) }
-                backoff.reset()
-            } catch is CancellationError where stop.isRequested {
-                break
-            } catch {
-                let wait = backoff.next()
-                logger.warning("the event stream is interrupted", ["error": "\(error)", "wait_ms": "\(wait)"])
-                if await stop.pause(milliseconds: wait) { break }
+            group.addTask {
+                await stop.wait()
+                self.state.withLock { $0.start = nil }
+                feed.finish()
             }
+            for await events in fresh { group.addTask { await events.run(stop: stop) } }
         }
-    }
-
-    /// On the lane: reads and gives out until the stop, a failure, another log, or other sources.
-    private func follow(stop: StopSignal) throws {
-        let (sources, version) = state.sources
-        let logs = try topics.logs(of: sources)
-        var last = try indexed()
-        // After a failure it goes on where it was; what is read twice is dropped by the order.
-        let (start, anew, era) = state.begin(logs, from: last.offsets)
-        func show() { catchUp.show(CatchUp.Shown(generation: last.generation, era: era, sources: sources)) }
-        show()
-        stages.beginAnew(anew)
-        ring()
-        var order = EventOrder(from: start)
-        let share = Self.waitingMax / max(1, sources.count)
-        var readings = sources.map { SourceReading($0, share: share, topics: topics, logger: logger) }
-        var lookedAt = SystemClock.monotonicNanoseconds()
-        while !stop.isRequested, !state.mustBeginAnew(version) {
-            let items = read(&readings, &order, stop)
-            order.add(items)
-            if stages.committed(items, generation: last.generation, nowMilliseconds: SystemClock.epochMilliseconds()) {
-                stageBell.ring()
-            }
-            let now = SystemClock.monotonicNanoseconds()
-            if !order.isEmpty, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
-                last = try indexed()
-                show()
-                lookedAt = now
-            }
-            let released = order.release(upTo: last)
-            if !released.isEmpty { give(released, logs) }
-        }
-    }
-
-    /// A look at every source. Where none has anything, the looks wait a part of the time each.
-    private func read(_ readings: inout [SourceReading], _ order: inout EventOrder, _ stop: StopSignal) -> [TopicItem] {
-        var items: [TopicItem] = []
-        for round in 0...1 where items.isEmpty {
-            let ready = readings.indices.filter { readings[$0].isReady(order) }
-            guard !ready.isEmpty else {
-                Pause.milliseconds(Self.lookMilliseconds)
-                return []
-            }
-            // The only one waits at once.
-            let wait = round == 1 || ready.count == 1 ? max(1, Self.lookMilliseconds / ready.count) : 0
-            for index in ready where items.isEmpty || wait == 0 {
-                items += readings[index].read(&order, waitMilliseconds: wait, isStopped: { stop.isRequested })
-            }
-            if wait > 0 { break }
-        }
-        return items
-    }
-
-    /// All that is done on the reading lane for the clients, however many there are: a frame for each event, and a ring.
-    private func give(_ released: [(item: TopicItem, id: OffsetVector)], _ logs: StreamLogs) {
-        let entries = released.map { StreamEntry($0.item, end: $0.id, id: logs.text($0.id)) }
-        state.append(entries)
-        if stages.isWatched(.searchable) {
-            let now = SystemClock.epochMilliseconds()
-            stages.add(
-                released.compactMap {
-                    guard case .event(let event) = $0.item else { return nil }
-                    return StageStep(.searchable, of: event, atMilliseconds: now)
-                })
-        }
-        let gaps = released.count {
-            if case .gap = $0.item { true } else { false }
-        }
-        events.increment(by: released.count - gaps)
-        ring()
-    }
-
-    private func ring() {
-        bell.ring()
-        stageBell.ring()
-    }
-
-    private func tick(_ stop: StopSignal) async {
-        while !(await stop.pause(milliseconds: tickMilliseconds)) {
-            ring()
-            catchUp.bell.ring()
-        }
-    }
-
-    /// Apart from the tick, which goes on while consumers take seconds to close.
-    private func tidy(_ stop: StopSignal) async {
-        while !(await stop.pause(milliseconds: tickMilliseconds)) { await catchUp.tidy() }
-    }
-
-    // MARK: The logs themselves
-
-    /// Notices when a log is not the one that it was, and tells clients how far the logs go.
-    private func watchLog(_ stop: StopSignal) async {
-        var wait = Self.logMillisecondsMin
-        while !(await stop.pause(milliseconds: Self.logMillisecondsMin)) {
-            wait += Self.logMillisecondsMin
-            guard state.takeLogWish() || wait >= logMilliseconds else { continue }
-            wait = 0
-            // What was given out before the question must be below the answer.
-            let given = state.given
-            let asked = SystemClock.monotonicNanoseconds()
-            let sources = state.sources.sources
-            let logs = try? await logLane.run { [topics] in try topics.logs(of: sources) }
-            for (topic, reason) in state.note(logs, askedAt: asked, given: given) {
-                logger.warning(
-                    "a log of the event stream is another one than before; clients are told",
-                    ["reason": reason.rawValue, "topic": topic, "epoch": logs?[topic]?.epoch ?? ""])
-            }
-            ring()
-        }
-    }
-
-    /// The logs as they are now or were after the call began; nil where nobody tells in time.
-    func currentLogs() async throws -> StreamLogs? {
-        let began = SystemClock.monotonicNanoseconds()
-        state.askForLog()
-        let limit = began + Self.answerMillisecondsMax * 1_000_000
-        while SystemClock.monotonicNanoseconds() < limit {
-            if let answer = state.answer(after: began) { return answer.logs }
-            if state.isEnded { return nil }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        return nil
-    }
-
-    // MARK: The sources' topics
-
-    /// Follows the sources' topics as long as a client watches what is received.
-    private func watchSources(_ stop: StopSignal) async {
-        while !(await stop.pause(milliseconds: Self.sourceMilliseconds)) {
-            guard stages.isWatched(.received) else { continue }
-            do {
-                try await sourceLane.run { [self] in try followSources(stop) }
-            } catch is CancellationError where stop.isRequested {
-                break
-            } catch {
-                logger.warning("the sources' topics cannot be watched", ["error": "\(error)"])
-                if await stop.pause(milliseconds: 1_000) { break }
-            }
-            stages.isSourceOpen = false
-        }
-    }
-
-    /// Until nobody watches, the stop, or other sources.
-    private func followSources(_ stop: StopSignal) throws {
-        let (sources, version) = state.sources
-        func isWanted() -> Bool {
-            stages.isWatched(.received) && !stop.isRequested && state.sources.version == version
-        }
-        guard let reader = try topics.openSources(sources, isStopped: { stop.isRequested }) else {
-            // Nothing to follow; asked again when the next client comes.
-            while isWanted() { Pause.milliseconds(Self.tickMillisecondsMax) }
-            return
-        }
-        stages.isSourceOpen = true
-        while isWanted() {
-            let steps = try reader.next(countMax: 1_000, timeoutMilliseconds: 200)
-            guard !steps.isEmpty else { continue }
-            stages.add(steps)
-            stageBell.ring()
-            Pause.milliseconds(Self.sourceMilliseconds)
-        }
-    }
-
-    // MARK: Clients
-
-    /// Serves one client until it leaves, is cut, or the task is cancelled.
-    ///
-    /// - Parameters:
-    ///   - id: what the client saw last; nil for events from now on.
-    ///   - caller: whose clients take one turn together; nil where nobody knows.
-    ///   - pace: how fast the caller may read what lies behind the newest events; nil for any.
-    ///   - isWelcome: asked now and then; a client that is not any more is cut.
-    func serve(
-        _ filter: FeedFilter, after id: StreamID?, stages wanted: Set<StreamStage> = [],
-        for caller: StreamSeats.Caller?, pace: CatchUpPace? = nil, to writer: HTTPStreamWriter,
-        isWelcome: @escaping @Sendable () -> Bool
-    ) async throws {
-        let client = StreamClient(
-            hub: self, state: state, filter: filter, stages: wanted, caller: caller, pace: pace, writer: writer,
-            isWelcome: isWelcome)
-        try await withTaskExecutorPreference(executor) { try await client.serve(after: id) }
-    }
-
-    /// Counts what a client is told beside events.
-    func count(_ reason: String) {
-        metrics.counter(
-            "medallion_api_stream_notices_total",
-            help: "Clients of the stream that were told of a reset or a gap, by its reason.",
-            labels: [("reason", reason)]
-        ).increment()
     }
 }

@@ -10,6 +10,7 @@ final class GoldEventReader: EventReader {
     private var consumer: KafkaConsumer
     private let options: ConsumerOptions
     private let sourceTopic: String
+    private let tenant: TenantID
     /// Topic partitions with records that were there at the start and are not read yet, with their end.
     private var unread: [Int32: Int64] = [:]
     private let admin: KafkaAdmin
@@ -43,6 +44,7 @@ final class GoldEventReader: EventReader {
     ) throws {
         let topic = source.goldTopic
         sourceTopic = source.topic
+        tenant = source.tenant
         self.start = start
         nextOffsets = start
         self.isStopped = isStopped
@@ -202,16 +204,21 @@ final class GoldEventReader: EventReader {
         return place
     }
 
-    /// Nil for markers, other sources' documents and what cannot be read (which the indexer reports).
+    /// Nil for markers, documents of other sources or of another tenant, and what cannot be read (which the indexer reports).
     private func event(_ record: KafkaRecord) -> TopicEvent? {
         guard (try? GoldTopic.kind { record.header($0) }) == .document, let place = sourcePlace(record),
             let value = record.value, let line = try? GoldLine.Fields(value), let docID = line[.docID].string,
-            let text = line[.text].string, let attributes = AttributeList(goldLine: line)
+            let text = line[.text].string, let attributes = AttributeList(goldLine: line), isOfTenant(line)
         else { return nil }
         return TopicEvent(
             generation: place.generation, topicPartition: place.topicPartition, offset: place.offset,
             line: EventLine.make(line, of: value), docID: docID, isDeletion: (try? line.operation()) == .delete,
             attributes: attributes, text: text,
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
+    }
+    /// A source that has changed hands has left the former tenant's documents in its topic.
+    private func isOfTenant(_ line: borrowing GoldLine.Fields) -> Bool {
+        let named = line[.tenant]
+        return named.kind == .absent ? tenant == .standard : named.string == tenant.text
     }
 }

@@ -3,6 +3,7 @@ import Forms
 import HTTPEndpoints
 import HTTPServer
 import JSONScan
+import Records
 import Retrieval
 import Synchronization
 
@@ -50,9 +51,9 @@ struct StreamInput: Sendable {
     }
 }
 
-/// `GET /stream`: events as they become searchable.
+/// `GET /stream`: events of the caller's tenant as they become searchable.
 struct Stream: Sendable {
-    let collections: CollectionCatalog
+    let scope: TenantScope
     /// Nil where this process does not follow the Gold topics.
     let hub: EventHub?
     /// Clients at once.
@@ -72,7 +73,8 @@ struct Stream: Sendable {
         guard let hub else {
             throw APIError.unavailable("the stream", "this process does not follow the Gold topic")
         }
-        let filter = try input.filter(collections.declared)
+        let declared = try scope.declared(for: request)
+        let filter = try input.filter(declared)
         // A stream has no end: without a bound they could hold every connection.
         let open = seats.open.wrappingAdd(1, ordering: .relaxed).newValue
         defer { seats.open.wrappingSubtract(1, ordering: .relaxed) }
@@ -85,11 +87,14 @@ struct Stream: Sendable {
             guard seats.take(counted) else { throw Self.tooManyStreams(counted, seats.limit(of: counted)) }
         }
         defer { if let counted { seats.leave(counted) } }
-        try await hub.serve(
+        let tenant = declared.tenant
+        let events = hub.events(of: tenant)
+        try await events.serve(
             filter, after: input.lastEventID ?? input.firstEventID, stages: Set(input.stages),
             for: caller, pace: counted == nil ? nil : catchUpPace, to: writer
         ) { [access] in
-            access.isWelcome(request.headers)
+            // A tenant that gets its first source gets a stream of its own.
+            access.isWelcome(request, as: tenant) && hub.events(of: tenant) === events
         }
     }
 

@@ -6,7 +6,7 @@ import Records
 /// One client of the stream, served by a task of its own: takes from the list of recent events, or pages of the topic, what
 /// it lacks, filters it and writes it at the client's pace.
 struct StreamClient: Sendable {
-    let hub: EventHub
+    let hub: TenantEvents
     let state: HubState
     let filter: FeedFilter
     let stages: Set<StreamStage>

@@ -90,11 +90,14 @@ package struct StreamSource: Sendable, Hashable {
     package var topic: String
     /// The topic of its documents.
     package var goldTopic: String
+    /// Whose it is; documents of another tenant in its topic are not shown.
+    package var tenant: TenantID
 
-    package init(name: String, topic: String, goldTopic: String) {
+    package init(name: String, topic: String, goldTopic: String, tenant: TenantID = .standard) {
         self.name = name
         self.topic = topic
         self.goldTopic = goldTopic
+        self.tenant = tenant
     }
 }
 
