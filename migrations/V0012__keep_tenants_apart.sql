@@ -10,7 +10,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['documents', 'passages', 'visibility', 'deleted_documents', 'collections', 'tenants'] LOOP
+    FOREACH name IN ARRAY ARRAY['documents', 'passages', 'visibility', 'deleted_documents', 'collections', 'tenants',
+        'answers'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format(
             'CREATE POLICY one_tenant ON %I USING (%I = (SELECT medallion_tenant()))', name,
@@ -53,6 +54,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON %I TO medallion_reader', name);
     END LOOP;
+    GRANT SELECT, INSERT ON answers TO medallion_reader;
     FOR name IN SELECT 'vectors_' || id FROM models LOOP
         EXECUTE format('GRANT SELECT ON %I TO medallion_reader', name);
     END LOOP;

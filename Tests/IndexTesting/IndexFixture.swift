@@ -76,7 +76,9 @@ package struct IndexFixture {
 
     /// What a model would see that sees the text itself.
     package static func inputHash(_ text: String) -> String {
-        guard let hashes = try? TextInputs().inputHashes(of: [text]) else { preconditionFailure("OpenSSL has no memory") }
+        guard let hashes = try? TextInputs().inputHashes(of: [text]) else {
+            preconditionFailure("OpenSSL has no memory")
+        }
         return hashes[0]
     }
 

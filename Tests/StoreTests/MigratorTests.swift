@@ -67,7 +67,8 @@ import Testing
             DELETE FROM schema_migrations WHERE name LIKE 'deferred/%'
             """, timeoutMilliseconds: limit)
         #expect(
-            try Migrator(connection: connection).migrate() == Migration.all.filter { $0.isDeferred && !$0.isSuperseded }.map(\.name))
+            try Migrator(connection: connection).migrate()
+                == Migration.all.filter { $0.isDeferred && !$0.isSuperseded }.map(\.name))
         let invalid = try connection.script(
             "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid", timeoutMilliseconds: limit)
         #expect(invalid == [])

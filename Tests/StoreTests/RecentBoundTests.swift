@@ -86,31 +86,34 @@ import Testing
             let session = try fixture.reader()
             try prepared(session)
             let newest = count / 10
+            let last = "9223372036854775807, 9223372036854775807"
             let none = "NULL, NULL, NULL, NULL, NULL, NULL, NULL"
             let cases = [
-                "unfiltered": "101, NULL, \(none), NULL, NULL, NULL, 'default'",
-                "after the newest": "101, \(newest), \(none), NULL, NULL, NULL, 'default'",
-                "after nearly the newest": "101, \(newest - 2), \(none), NULL, NULL, NULL, 'default'",
-                "after an old one": "101, 3, \(none), NULL, NULL, NULL, 'default'",
-                "a page far behind": "101, NULL, \(none), 1, 300, 2995, 'default'",
-                "lang=zz": "101, NULL, NULL, '{zz}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
-                "a rare wiki": "101, NULL, '{rarewiki}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
+                "unfiltered": "101, -1, \(none), NULL, \(last), 'default'",
+                "after the newest": "101, \(newest), \(none), NULL, \(last), 'default'",
+                "after nearly the newest": "101, \(newest - 2), \(none), NULL, \(last), 'default'",
+                "after an old one": "101, 3, \(none), NULL, \(last), 'default'",
+                "a page far behind": "101, -1, \(none), 1, 300, 2995, 'default'",
+                "lang=zz": "101, -1, NULL, '{zz}', NULL, NULL, NULL, NULL, NULL, NULL, \(last), 'default'",
+                "a rare wiki": "101, -1, '{rarewiki}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, \(last), 'default'",
                 "a type that is not there":
-                    "101, NULL, NULL, NULL, '{log}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
+                    "101, -1, NULL, NULL, '{log}', NULL, NULL, NULL, NULL, NULL, \(last), 'default'",
                 "a collection that is not there":
-                    "101, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'x', NULL, NULL, NULL, 'default'",
-                "bots": "101, NULL, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL, NULL, NULL, 'default'",
+                    "101, -1, NULL, NULL, NULL, NULL, NULL, NULL, 'x', NULL, \(last), 'default'",
+                "bots": "101, -1, NULL, NULL, NULL, true, NULL, NULL, NULL, NULL, \(last), 'default'",
                 "a time that is over":
-                    "101, NULL, NULL, NULL, NULL, NULL, NULL, '2020-01-01', NULL, NULL, NULL, NULL, 'default'",
-                "another generation": "101, NULL, \(none), 9, NULL, NULL, 'default'",
+                    "101, -1, NULL, NULL, NULL, NULL, NULL, '2020-01-01', NULL, NULL, \(last), 'default'",
+                "another generation": "101, -1, \(none), 9, \(last), 'default'",
             ]
             // The first runs of a statement are planned with its values whatever the setting says, should it not hold.
             for _ in 0..<6 { _ = try rowsRead(session, cases["unfiltered"] ?? "") }
             for (name, values) in cases { counted[count, default: [:]][name] = try rowsRead(session, values) }
             let test = #"'[{"must":true,"attribute":"size","one_of":[5]}]'"#
-            for _ in 0..<6 { _ = try rowsRead(session, "101, NULL, \(none), NULL, NULL, NULL, 'default', \(test)", of: "tested") }
+            for _ in 0..<6 {
+                _ = try rowsRead(session, "101, -1, \(none), NULL, \(last), 'default', \(test)", of: "tested")
+            }
             counted[count, default: [:]]["a test that nothing passes"] = try rowsRead(
-                session, "101, NULL, \(none), NULL, NULL, NULL, 'default', \(test)", of: "tested")
+                session, "101, -1, \(none), NULL, \(last), 'default', \(test)", of: "tested")
         }
         let (small, large) = (counted[5_000] ?? [:], counted[20_000] ?? [:])
         #expect(small.count == 13)

@@ -41,6 +41,7 @@ package final class DocumentIndexer: Sendable {
     package struct Prepared: Sendable {
         /// What it was made from, should it have to be made again.
         fileprivate var pending: [PendingDocument] = []
+        /// In the order given.
         package var documents: [IndexedDocument] = []
         /// Inputs embedded for it.
         package var embedded = 0
@@ -107,7 +108,9 @@ package final class DocumentIndexer: Sendable {
         var passages = DocumentPassages()
         for (place, pending) in documents.enumerated() {
             let isKnown = known.contains(place)
-            if isKnown, pending.document.operation == .put { prepared.reused += max(1, pending.document.passages.count) }
+            if isKnown, pending.document.operation == .put {
+                prepared.reused += max(1, pending.document.passages.count)
+            }
             prepared.documents.append(
                 IndexedDocument(
                     generation: pending.generation, document: pending.document, source: pending.source,
@@ -267,7 +270,8 @@ package final class DocumentIndexer: Sendable {
         guard vector.count == embedder.dimensions else {
             throw IndexerError(
                 .embedder,
-                "the embedder gave a vector of \(vector.count) numbers, its model has \(embedder.dimensions)", hint: hint)
+                "the embedder gave a vector of \(vector.count) numbers, its model has \(embedder.dimensions)",
+                hint: hint)
         }
         // False for what is no number, too.
         guard vector.allSatisfy({ $0.magnitude <= vectorNumberMax }) else {

@@ -16,8 +16,10 @@ struct PutDocuments: PostgresStatement {
             $20, $21, $22, $23)
         """
     static let parameterTypes: [PostgresType] = [
-        .int4, .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .textArray, .textArray, .textArray,
-        .textArray, .timestamptzArray, .textArray, .textArray, .textArray, .textArray, .int4Array, .int8Array, .int4Array,
+        .int4, .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .textArray, .textArray,
+        .textArray,
+        .textArray, .timestamptzArray, .textArray, .textArray, .textArray, .textArray, .int4Array, .int8Array,
+        .int4Array,
         .int4Array, .textArray, .textArray, .textArray,
     ]
     /// The model's number in the index; 0 for none.

@@ -59,7 +59,8 @@ package final class IndexWriter {
 
     private func write(
         _ documents: [IndexedDocument], numbers: [String: Int32], _ moves: [CheckpointMove],
-        _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument], _ origin: IndexOrigin,
+        _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument],
+        _ origin: IndexOrigin,
         timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         let generations = Set(documents.map(\.generation) + moves.map(\.generation) + refused.map(\.generation))
@@ -132,7 +133,8 @@ package final class IndexWriter {
                 guard let vector = passage.embedding else { continue }
                 batch.add(
                     InsertVector(
-                        model: model, tenant: document.document.tenant.text, inputHash: passage.inputHash, vector: vector))
+                        model: model, tenant: document.document.tenant.text, inputHash: passage.inputHash,
+                        vector: vector))
             }
         }
         var puts: [PostgresSlot<PutDocuments>] = []

@@ -15,7 +15,9 @@ enum AttributeColumns {
 
     /// What every document has.
     static let common = [
-        Column(name: .collection, json: "to_jsonb((SELECT c.name FROM collections c WHERE c.id = d.collection_id))", type: .string),
+        Column(
+            name: .collection, json: "to_jsonb((SELECT c.name FROM collections c WHERE c.id = d.collection_id))",
+            type: .string),
         Column(name: .lang, json: "to_jsonb(d.lang)", type: .string),
         Column(name: .eventTime, json: "to_jsonb(floor(extract(epoch FROM d.event_time) * 1000))", type: .time),
     ]

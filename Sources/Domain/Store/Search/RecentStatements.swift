@@ -59,9 +59,8 @@ struct RecentDocuments: PostgresStatement {
         """
     }
     private static let walked = """
-        g.generation = (SELECT generation FROM snapshot) AND g.tenant = $13 AND g.from_version > coalesce($2, -1)
-            AND (g.from_version, g.document_id)
-                < (coalesce($11, 9223372036854775807), coalesce($12, 9223372036854775807))
+        g.generation = (SELECT generation FROM snapshot) AND g.tenant = $13 AND g.from_version > $2
+            AND (g.from_version, g.document_id) < ($11, $12)
         """
     static let parameterTypes: [PostgresType] = [
         .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8, .int8,
@@ -81,11 +80,13 @@ struct RecentDocuments: PostgresStatement {
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(Int64(Self.rowLimit(query)))
-        parameters.append(query.afterIndexVersion)
+        // Ends are numbers and no nulls: what a policy's table is asked is a condition of its index only where nothing but
+        // comparisons is in it.
+        parameters.append(query.afterIndexVersion ?? -1)
         filter.bind(into: &parameters)
         parameters.append(query.generation)
-        parameters.append(query.before?.indexVersion)
-        parameters.append(query.before?.documentID)
+        parameters.append(query.before?.indexVersion ?? .max)
+        parameters.append(query.before?.documentID ?? .max)
         parameters.append(query.filter.scope.tenant.text)
     }
 

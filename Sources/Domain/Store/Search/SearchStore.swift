@@ -45,6 +45,8 @@ package final class SearchStore: RetrievalStore {
     ]
 
     private let connection: LazyConnection
+    /// As the database's own user.
+    private let upkeep: LazyConnection
     private let interrupt = PostgresInterrupt()
     /// The model of the queries' vectors.
     private let model: String
@@ -60,6 +62,7 @@ package final class SearchStore: RetrievalStore {
         configuration.sessionSettings += Self.sessionSettings
         configuration.sessionSettings.append(("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"))
         configuration.interrupt = interrupt
+        upkeep = LazyConnection(configuration)
         configuration.role = Self.readerRole
         connection = LazyConnection(configuration)
         self.model = model
@@ -102,7 +105,8 @@ package final class SearchStore: RetrievalStore {
     /// The number of the queries' model; nil where the index has none of its vectors.
     private func findModel(timeoutMilliseconds: Int) throws -> Int32? {
         if let modelNumber { return modelNumber }
-        modelNumber = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?.number
+        modelNumber = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?
+            .number
         return modelNumber
     }
 
@@ -217,22 +221,23 @@ package final class SearchStore: RetrievalStore {
 
     /// Keeps an answer; a second one with the same id is an error (a unique violation).
     package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
-        _ = try connection.run(SaveAnswer(answer: answer), timeoutMilliseconds: timeoutMilliseconds)
+        _ = try run(SaveAnswer(answer: answer), for: answer.tenant, timeoutMilliseconds)
     }
 
     /// See ``RetrievalStore``.
     package func tidyAnswers(
         _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int
     ) throws -> Int64 {
+        // All tenants' answers are within the same bounds, and no policy shows all of them.
         try AnswerTidying.step(
-            connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
+            upkeep, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
 
     /// The tenant's answer of that id, or nil.
     package func answer(
         id: String, tenant: TenantID = .standard, timeoutMilliseconds: Int
     ) throws(IndexError) -> StoredAnswer? {
-        try connection.run(ReadAnswer(id: id, tenant: tenant), timeoutMilliseconds: timeoutMilliseconds).first
+        try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
     }
 
     /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
