@@ -109,6 +109,13 @@ package final class LocalEmbedder: TextEmbedder {
 
     deinit { queue.stop() }
 
+    /// The numbers of a model's vectors, by its model.json alone.
+    ///
+    /// - Throws: ``EmbeddingError`` of kind `model`.
+    package static func dimensions(ofModelIn directory: String) throws -> Int {
+        try ModelFacts(directory: directory).dimensions
+    }
+
     /// See ``prepareInference()``.
     package static func prepareProcess() { prepareInference() }
 

@@ -3,9 +3,12 @@ package struct CollectionDeclaration: Sendable, Equatable {
     package let name: CollectionName
     /// Sorted by name.
     package let attributes: [AttributeDeclaration]
+    /// Days after which a document leaves the index, by its event time; 0 keeps all, nil leaves it to the deployment.
+    package let retentionDays: Int?
 
-    package init(name: CollectionName, attributes: [AttributeDeclaration]) {
+    package init(name: CollectionName, attributes: [AttributeDeclaration], retentionDays: Int? = nil) {
         self.name = name
+        self.retentionDays = retentionDays
         self.attributes = attributes.sorted { $0.name < $1.name }
     }
 

@@ -78,7 +78,8 @@ package enum SourcesFile {
         }
         let source = SourceDeclaration(
             name: name, tenant: tenant, topic: topic, goldTopic: goldTopic, connector: connector, logic: logic,
-            collection: CollectionDeclaration(name: named, attributes: collection.attributes))
+            collection: CollectionDeclaration(
+                name: named, attributes: collection.attributes, retentionDays: collection.retentionDays))
         if let refusal = connector.members?.refusal(of: logic.kind) { reader.fault(refusal) }
         return source
     }
@@ -116,6 +117,9 @@ private struct CollectionReading {
     private(set) var attributes: [AttributeDeclaration] = []
     /// The same with their places, for the logic.
     private(set) var mapped: [MappedAttribute] = []
+    private(set) var retentionDays: Int?
+    /// A century.
+    private static let retentionDaysMax: Int64 = 36_500
 
     /// - Parameters:
     ///   - reader: nil where the declaration has no such member.
@@ -124,11 +128,12 @@ private struct CollectionReading {
         name = standard.flatMap { CollectionName($0.text) }
         if kind == .recentChange { attributes = CollectionDeclaration.recentChangeAttributes }
         guard let reader else { return }
-        guard let members = reader.members(required: [], optional: ["name", "attributes"]) else {
+        guard let members = reader.members(required: [], optional: ["name", "attributes", "retention_days"]) else {
             name = nil
             return
         }
         if let given = members["name"] { name = given.name(CollectionName.self) }
+        retentionDays = members["retention_days"]?.integer(0...Self.retentionDaysMax).map { Int($0) }
         guard let list = members["attributes"] else { return }
         if kind == .recentChange {
             list.fault("the logic \"recent_change\" brings its own attributes; leave the member out")

@@ -13,6 +13,7 @@ package struct Settings: Sendable {
     package internal(set) var folders = Folders()
     package internal(set) var lake = Lake()
     package internal(set) var database = Database()
+    package internal(set) var index = Index()
     package internal(set) var embedding = Embedding()
     package internal(set) var answers = Answers()
     package internal(set) var api = API()

@@ -55,8 +55,6 @@ package final class DocumentIndexer: Sendable {
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
     static let timeoutMilliseconds = 60_000
-    /// How long removing answers may keep documents waiting.
-    private static let answersNanosecondsMax: Int64 = 1_000_000_000
     /// Passages of one transaction, but for a document that has more: at 1 ms each a fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
@@ -71,14 +69,18 @@ package final class DocumentIndexer: Sendable {
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - embedder: nil indexes words only.
+    ///   - graph: of the tables that are made for its model.
     ///   - logger: told of documents that Postgres refuses.
-    package init(configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, logger: Logger? = nil) {
+    package init(
+        configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, graph: VectorGraph = VectorGraph(),
+        logger: Logger? = nil
+    ) {
         self.embedder = embedder
         self.logger = logger
         lookupLane = Lane(name: "index-lookup")
         writeLane = Lane(name: "index-write")
         lookups = Mutex(IndexWriter(configuration: configuration))
-        writer = Mutex(IndexWriter(configuration: configuration))
+        writer = Mutex(IndexWriter(configuration: configuration, graph: graph))
     }
 
     /// Name that vectors are stored under; empty without an embedder.
@@ -228,35 +230,6 @@ package final class DocumentIndexer: Sendable {
             "the index was made from another topic: offset \(document.sourceOffset) of \(document.source) has the SHA-256 "
                 + "\(found), but the index holds \(held) of it",
             hint: "the source topic was made anew: index it into an empty database (POSTGRES_DSN, or PGDATA_DIR)")
-    }
-
-    /// What is due once a minute.
-    ///
-    /// - Parameter answers: what is kept of them. What is beyond goes in steps, for a second or two: documents wait meanwhile, and
-    ///   whoever serves answers does the same.
-    func tidy(answers: AnswerBounds) async throws {
-        try await lookupLane.run { [self] in
-            try lookups.withLock { writer in
-                try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
-                try writer.removeDeletionMarkers(timeoutMilliseconds: Self.timeoutMilliseconds)
-                removeAnswers(answers, writer)
-            }
-        }
-    }
-
-    /// A failure is the log's: documents are indexed all the same.
-    private func removeAnswers(_ bounds: AnswerBounds, _ writer: IndexWriter) {
-        let end = SystemClock.monotonicNanoseconds() + Self.answersNanosecondsMax
-        do {
-            var removed: Int64
-            repeat {
-                removed = try writer.tidyAnswers(
-                    bounds, nowMilliseconds: SystemClock.epochMilliseconds(),
-                    timeoutMilliseconds: Self.timeoutMilliseconds)
-            } while removed > 0 && SystemClock.monotonicNanoseconds() < end
-        } catch {
-            logger?.warning("kept answers cannot be removed; tried again in a minute", ["error": "\(error)"])
-        }
     }
 
     /// The largest number of a vector's column, whose numbers have 16 bits.

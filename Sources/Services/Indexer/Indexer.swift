@@ -5,10 +5,10 @@ package import Kafka
 import KafkaAccess
 package import Postgres
 import Records
-package import Retrieval
+import Retrieval
 package import ServiceLifecycle
 package import Settings
-import Store
+package import Store
 import Synchronization
 package import Telemetry
 
@@ -36,8 +36,8 @@ package struct IndexerConfiguration: Sendable {
     package var stallMilliseconds = StallWatch.limitMilliseconds
     /// How often the number of topic partitions is asked for.
     package var sizeCheckMilliseconds: Int64 = 30_000
-    /// What is kept of given answers.
-    package var answers = AnswerBounds()
+    /// Of the tables that are made for its model.
+    package var graph = VectorGraph()
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -78,15 +78,13 @@ package final class Indexer: Service {
         var sources: Set<TopicPartition> = []
     }
 
-    /// Time between two looks at the planner's statistics.
-    private static let lexemesMilliseconds: Int64 = 60_000
-
     /// - Parameter embedder: nil indexes words only.
     package init(
         configuration: IndexerConfiguration, embedder: (any TextEmbedder)?, metrics: MetricsRegistry, logger: Logger
     ) {
         self.configuration = configuration
-        documents = DocumentIndexer(configuration: configuration.database, embedder: embedder, logger: logger)
+        documents = DocumentIndexer(
+            configuration: configuration.database, embedder: embedder, graph: configuration.graph, logger: logger)
         let shown = IndexerMetrics(metrics)
         self.metrics = shown
         self.logger = logger
@@ -240,7 +238,6 @@ package final class Indexer: Service {
         show(starts, state.checkpoints)
         var sizeAt = SystemClock.epochMilliseconds()
         var writing: Task<Void, any Error>?
-        var lexemesAt = Int64.min
         do {
             while !stop.isRequested {
                 let batch = try await next()
@@ -255,10 +252,6 @@ package final class Indexer: Service {
                     progress.withLock { $0.fault = nil }
                 }
                 let now = SystemClock.epochMilliseconds()
-                if now - Self.lexemesMilliseconds > lexemesAt {
-                    lexemesAt = now
-                    try await documents.tidy(answers: configuration.answers)
-                }
                 if only == nil, now - sizeAt > configuration.sizeCheckMilliseconds {
                     sizeAt = now
                     if try await readLane.run({ [self] in reader.withLock { $0?.hasGrown() ?? false } }) {

@@ -27,7 +27,8 @@ struct IndexCommand: Command {
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
             context.roleServices(health) + platform.databaseServices() + [
-                platform.sizeService(of: [.index]), roles.indexers(), declarations,
+                platform.sizeService(of: [.index]), roles.indexers(), platform.upkeepService(declarations),
+                declarations,
             ])
     }
 }

@@ -8,6 +8,7 @@ import Records
 import Replay
 import Settings
 import Sources
+import Store
 import StreamJob
 
 /// `medallion replay`: what would change, or a generation in which it has changed.
@@ -98,7 +99,8 @@ struct ReplayCommand: Command {
             let replay = try Replay(
                 layout: LakeLayout(context.settings), logics: logics, database: database,
                 index: DocumentIndexer(
-                    configuration: database, embedder: embedder, logger: context.logger.scoped("replay")),
+                    configuration: database, embedder: embedder, graph: VectorGraph(context.settings),
+                    logger: context.logger.scoped("replay")),
                 logger: context.logger.scoped("replay"))
             report = try await context.withProbes { try await replay.run(scope) }
         }

@@ -54,6 +54,7 @@ struct Pipeline {
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
         services.append(roles.indexers())
+        services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
         services.append(
             try platform.apiService(

@@ -258,11 +258,19 @@ final class Platform: Sendable {
     ///
     /// - Throws: ``Failure`` (64) that names the variable.
     func checkModelSettings() throws {
+        guard settings.embedding.isEnabled else { return }
         let (wanted, most) = (settings.embedding.dimensions, VectorGraph.dimensionsMax)
-        guard settings.embedding.isEnabled, wanted > most else { return }
-        throw Failure(
-            "EMBED_DIMS=\(wanted), but the index holds vectors of \(most) dimensions at most: use a smaller model, or set "
-                + "EMBED_ENABLED=false", code: .usage)
+        guard wanted <= most else {
+            throw Failure(
+                "EMBED_DIMS=\(wanted), but the index holds vectors of \(most) dimensions at most: use a smaller model, or set "
+                    + "EMBED_ENABLED=false", code: .usage)
+        }
+        let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
+        guard wanted == held else {
+            throw Failure(
+                "EMBED_DIMS=\(wanted), but the model's vectors have \(held) dimensions: set EMBED_DIMS=\(held), or MODEL_DIR "
+                    + "to another model", code: .usage)
+        }
     }
 
     /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.

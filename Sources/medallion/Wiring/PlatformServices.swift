@@ -64,8 +64,9 @@ extension Platform {
             registerChecks(in: health, declarations)
             let embedder = try embedder()
             let model = embedder?.modelName ?? ""
+            let candidates = settings.index.searchCandidates
             var dependencies = SearchAPIDependencies(
-                makeStore: { SearchStore(configuration: configuration, model: model) },
+                makeStore: { SearchStore(configuration: configuration, model: model, ef: candidates) },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)

@@ -7,6 +7,7 @@ import Records
 import Retrieval
 import ServiceLifecycle
 import Sources
+import Store
 import StreamJob
 import Synchronization
 import Telemetry
@@ -180,7 +181,7 @@ struct SourceRoles: Sendable {
                 configuration.assignment = settings.reading.assignment
                 configuration.groupID = platform.indexGroup(of: item.name, topic: item.value.topic)
                 configuration.sessionMilliseconds = Int(settings.reading.sessionSeconds * 1_000)
-                configuration.answers = AnswerBounds(settings)
+                configuration.graph = VectorGraph(settings)
                 let indexer = Indexer(
                     configuration: configuration, embedder: try platform.embedder(),
                     metrics: platform.context.metrics,

@@ -43,6 +43,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0010__key_contents", PackageResources.V0010__key_contents_sql),
         Migration("V0011__write_contents", PackageResources.V0011__write_contents_sql),
         Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),
+        Migration("V0013__remove_retired", PackageResources.V0013__remove_retired_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),

@@ -17,8 +17,8 @@ extension Settings.Embedding: SettingsSection {
             "Whether documents are embedded. Without, search is lexical only."),
         Setting(
             "EMBED_DIMS", .models, default: "384", .integer(1...4_096), \.embedding.dimensions,
-            "Dimensions of the embedding: those of the model and of the index's column, which has 384. Another number ends the "
-                + "start of whatever embeds or searches."),
+            "Dimensions of the embedding: those of the model, at most 4,000. Another number ends the start of whatever embeds or "
+                + "searches."),
         Setting(
             "MODEL_DIR", .models, default: "", .text("folder"), \.embedding.modelDirectory,
             "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),

@@ -1,0 +1,139 @@
+package import Postgres
+package import Records
+
+/// How long the index keeps what is not shown any more, and what it shows.
+package struct IndexRetention: Sendable, Equatable {
+    /// Age of documents of a collection beyond which they go.
+    package struct Expiry: Sendable, Equatable {
+        package var tenant: TenantID
+        package var collection: CollectionName
+        /// By the time of the event.
+        package var days: Int
+
+        package init(tenant: TenantID, collection: CollectionName, days: Int) {
+            self.tenant = tenant
+            self.collection = collection
+            self.days = days
+        }
+    }
+
+    /// How far back index versions can be read.
+    package var historyHours: Int
+    package var expiries: [Expiry]
+
+    package init(historyHours: Int = 24, expiries: [Expiry] = []) {
+        self.historyHours = historyHours
+        self.expiries = expiries
+    }
+}
+
+/// What keeps the index small and quick beside its work: removing what is retired, giving room back, and the graphs over the
+/// vectors.
+///
+/// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
+package final class IndexUpkeep {
+    private let connection: LazyConnection
+
+    /// - Parameter configuration: of a migrated database.
+    package init(configuration: PostgresConfiguration) {
+        connection = LazyConnection(configuration)
+    }
+
+    /// Rows that one step removes: it holds the lock of index transactions for about a tenth of a second.
+    package static let stepRows: Int32 = 2_000
+    /// A table is vacuumed where so large a share of its rows is dead, beyond a number that is not worth the work.
+    static let deadShare = 0.2, deadRowsMin: Int64 = 5_000
+
+    /// One step of removing what nobody can ask for any more: what pruned generations showed, what ended before the history,
+    /// contents and vectors that nobody refers to.
+    ///
+    /// - Returns: rows removed; 0 when nothing is left to do.
+    package func removeRetired(
+        _ retention: IndexRetention, rows: Int32 = stepRows, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        let statement = RemoveRetired(historyHours: retention.historyHours, rows: rows)
+        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    }
+
+    /// One step of removing documents that are too old.
+    ///
+    /// - Returns: contents removed; 0 when nothing is left to do.
+    package func removeExpired(
+        _ retention: IndexRetention, nowMilliseconds: Int64, rows: Int32 = stepRows, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        for expiry in retention.expiries where expiry.days > 0 {
+            let before = nowMilliseconds - Int64(expiry.days) * 86_400_000
+            let statement = RemoveExpired(
+                tenant: expiry.tenant, collection: expiry.collection, beforeMilliseconds: before, rows: rows)
+            let removed = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+            if removed > 0 { return removed }
+        }
+        return 0
+    }
+
+    /// Gives the room of dead rows back to their tables, where it is much. Searches and writes go on meanwhile.
+    ///
+    /// - Returns: the tables.
+    @discardableResult
+    package func vacuum(timeoutMilliseconds: Int) throws(IndexError) -> [String] {
+        let tables = try connection.run(
+            FindDeadRows(share: Self.deadShare, rowsMin: Self.deadRowsMin), timeoutMilliseconds: timeoutMilliseconds)
+        for table in tables { try script("VACUUM (ANALYZE) \(table)", "vacuum", timeoutMilliseconds) }
+        return tables
+    }
+
+    /// Builds the graphs that are wanted beside those that are there, and drops these once the new ones can be used: searches
+    /// and writes go on meanwhile. One process at a time does so.
+    ///
+    /// - Parameter timeoutMilliseconds: for each graph; a million vectors take minutes.
+    /// - Returns: the names of the indexes built.
+    @discardableResult
+    package func buildGraphs(_ graph: VectorGraph, timeoutMilliseconds: Int) throws(IndexError) -> [String] {
+        let turn = try connection.run(TryLockGraphs(), timeoutMilliseconds: timeoutMilliseconds)
+        guard turn.first == true else { return [] }
+        var built: [String] = []
+        let outcome: Result<Void, IndexError>
+        do throws(IndexError) {
+            for part in try connection.run(ListGraphs(), timeoutMilliseconds: timeoutMilliseconds) {
+                if let name = try buildGraph(graph, of: part, timeoutMilliseconds) { built.append(name) }
+            }
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        // The lock is the session's: it goes with the connection, should this fail.
+        _ = try? connection.run(UnlockGraphs(), timeoutMilliseconds: 10_000)
+        try outcome.get()
+        return built
+    }
+
+    private func buildGraph(
+        _ graph: VectorGraph, of part: ListGraphs.Row, _ timeoutMilliseconds: Int
+    ) throws(IndexError) -> String? {
+        let wanted = part.indexes.first { $0.isUsable && $0.m == graph.m && $0.efConstruction == graph.efConstruction }
+        let others = part.indexes.filter { $0 != wanted }
+        let name = "\(part.table)_hnsw_\(graph.m)_\(graph.efConstruction)"
+        if wanted == nil {
+            // A build that was interrupted leaves an index that is never used but has the name.
+            try script("DROP INDEX CONCURRENTLY IF EXISTS \(name)", "drop graph", timeoutMilliseconds)
+            try script(
+                "CREATE INDEX CONCURRENTLY \(name) ON \(part.table) USING hnsw (embedding halfvec_cosine_ops) "
+                    + "WITH (m = \(graph.m), ef_construction = \(graph.efConstruction))", "build graph",
+                timeoutMilliseconds)
+        }
+        for other in others where other.name != name {
+            try script("DROP INDEX CONCURRENTLY IF EXISTS \(other.name)", "drop graph", timeoutMilliseconds)
+        }
+        return wanted == nil ? name : nil
+    }
+
+    /// Names in it are the server's own, quoted by it, or made of numbers.
+    private func script(_ sql: String, _ operation: String, _ timeoutMilliseconds: Int) throws(IndexError) {
+        let connection = try connection.get(timeoutMilliseconds: timeoutMilliseconds)
+        do throws(PostgresError) {
+            try connection.script(sql, operation: operation, timeoutMilliseconds: timeoutMilliseconds)
+        } catch {
+            throw IndexError(error)
+        }
+    }
+}

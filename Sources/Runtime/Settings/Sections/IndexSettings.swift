@@ -1,0 +1,39 @@
+extension Settings {
+    /// What the index keeps, and how its vectors are found.
+    package struct Index: Sendable {
+        /// How far back index versions can be read.
+        package internal(set) var historyHours = 0
+        /// Age of documents beyond which they go, in days; 0 = never.
+        package internal(set) var retentionDays = 0
+        /// Links of a node of the graph over the vectors.
+        package internal(set) var graphLinks = 0
+        /// Candidates that are looked at when a node of the graph is linked.
+        package internal(set) var graphCandidates = 0
+        /// Candidates that a search in the graph keeps.
+        package internal(set) var searchCandidates = 0
+    }
+}
+
+extension Settings.Index: SettingsSection {
+    package static let table: [Setting] = [
+        Setting(
+            "INDEX_HISTORY_HOURS", .database, default: "24", .integer(1...8_760), \.index.historyHours,
+            "How long rows of the index are kept after they were replaced or deleted: cursors, and reading as of an earlier index "
+                + "version, reach back so far."),
+        Setting(
+            "INDEX_RETENTION_DAYS", .database, default: "0", .integer(0...36_500), \.index.retentionDays,
+            "Documents whose event is older leave the index, whatever its generation; the lake keeps them. A source may say "
+                + "otherwise for its collection (`retention_days` of its declaration). 0: they stay."),
+        Setting(
+            "HNSW_M", .database, default: "16", .integer(4...100), \.index.graphLinks,
+            "Links of a node of the graph over the vectors. More find more and take more room. A change builds the new graph "
+                + "beside the old one while searches go on."),
+        Setting(
+            "HNSW_EF_CONSTRUCTION", .database, default: "64", .integer(8...1_000), \.index.graphCandidates,
+            "Candidates that are looked at when a node of the graph is linked, at least twice `HNSW_M`. More find more and take "
+                + "longer to build. A change builds the new graph beside the old one."),
+        Setting(
+            "SEARCH_EF", .database, default: "100", .integer(10...1_000), \.index.searchCandidates,
+            "Candidates that a search in the graph keeps. More find more and take longer."),
+    ]
+}

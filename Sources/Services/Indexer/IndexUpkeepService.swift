@@ -1,0 +1,169 @@
+import Bytes
+import Concurrency
+package import Postgres
+package import Retrieval
+package import ServiceLifecycle
+package import Store
+import Synchronization
+package import Telemetry
+
+/// What upkeep is started with.
+package struct IndexUpkeepConfiguration: Sendable {
+    /// Of a migrated database.
+    package var database: PostgresConfiguration
+    /// Asked before each round: declarations may change.
+    package var retention: @Sendable () -> IndexRetention
+    package var graph = VectorGraph()
+    /// What is kept of given answers.
+    package var answers = AnswerBounds()
+    package var intervalMilliseconds = 60_000
+
+    package init(
+        database: PostgresConfiguration, retention: @escaping @Sendable () -> IndexRetention = { IndexRetention() }
+    ) {
+        self.database = database
+        self.retention = retention
+    }
+}
+
+/// Keeps the index small and quick beside its work: removes what is retired, expired or beyond its bounds, gives room back, and
+/// builds the graphs that settings ask for. Every minute, on a thread and a connection of its own, in steps that writes wait
+/// for a moment at most.
+///
+/// Several may run on one database; what one does is done for all. Drained means: the step under way has ended, which for the
+/// building of a graph is its cancellation with the connection.
+package final class IndexUpkeepService: Service {
+    package let name = "index upkeep"
+    private let configuration: IndexUpkeepConfiguration
+    private let lane = Lane(name: "index-upkeep")
+    private let graphLane = Lane(name: "index-graphs")
+    private let upkeep: Mutex<IndexUpkeep>
+    private let graphs: Mutex<IndexUpkeep>
+    private let writer: Mutex<IndexWriter>
+    private let removed: Counter
+    private let expired: Counter
+    private let failures: Counter
+    private let logger: Logger
+
+    private static let timeoutMilliseconds = 60_000
+    /// How long one round removes, so that what comes every minute has its turn.
+    private static let roundNanoseconds: Int64 = 30_000_000_000
+    /// Between two steps: others write.
+    private static let pauseMilliseconds = 20
+    /// A graph over some hundred million vectors takes so long.
+    private static let graphMilliseconds = 86_400_000
+
+    package init(configuration: IndexUpkeepConfiguration, metrics: MetricsRegistry, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        upkeep = Mutex(IndexUpkeep(configuration: configuration.database))
+        graphs = Mutex(IndexUpkeep(configuration: configuration.database))
+        writer = Mutex(IndexWriter(configuration: configuration.database))
+        removed = metrics.counter(
+            "medallion_index_removed_rows_total",
+            help:
+                "Rows removed because nobody could ask for them any more: of pruned generations, and of what was replaced "
+                + "or deleted before the history began.")
+        expired = metrics.counter(
+            "medallion_index_expired_documents_total", help: "Documents removed from the index because of their age.")
+        failures = metrics.counter(
+            "medallion_index_upkeep_failures_total", help: "Rounds of the index's upkeep that failed; tried again.")
+    }
+
+    package func run(stop: StopSignal) async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in await keepGraphs(stop) }
+            while true {
+                await round(stop)
+                if await stop.pause(milliseconds: configuration.intervalMilliseconds) { break }
+            }
+        }
+    }
+
+    /// One round; what fails is told and done in the next one, and keeps nothing else from being done.
+    private func round(_ stop: StopSignal) async {
+        let answers = configuration.answers
+        await attempt("to look at common words") { [self] in
+            try await lane.run { [self] in
+                try writer.withLock { writer in
+                    try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
+                    try writer.removeDeletionMarkers(timeoutMilliseconds: Self.timeoutMilliseconds)
+                }
+            }
+        }
+        await attempt("to remove kept answers") { [self] in
+            let end = SystemClock.monotonicNanoseconds() + Self.roundNanoseconds
+            var removed: Int64
+            repeat {
+                removed = try await lane.run { [self] in
+                    try writer.withLock {
+                        try $0.tidyAnswers(
+                            answers, nowMilliseconds: SystemClock.epochMilliseconds(),
+                            timeoutMilliseconds: Self.timeoutMilliseconds)
+                    }
+                }
+            } while removed > 0 && SystemClock.monotonicNanoseconds() < end
+        }
+        await attempt("to remove what is retired") { [self] in try await remove(stop) }
+    }
+
+    private func attempt(_ what: String, _ body: () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            failures.increment()
+            logger.warning(
+                "the index's upkeep failed \(what); tried again in a minute", ["error": "\(error)"])
+        }
+    }
+
+    private func remove(_ stop: StopSignal) async throws {
+        let retention = configuration.retention()
+        let end = SystemClock.monotonicNanoseconds() + Self.roundNanoseconds
+        var total: Int64 = 0
+        while SystemClock.monotonicNanoseconds() < end {
+            let (rows, contents) = try await lane.run { [self] in
+                try upkeep.withLock { upkeep in
+                    (
+                        try upkeep.removeRetired(retention, timeoutMilliseconds: Self.timeoutMilliseconds),
+                        try upkeep.removeExpired(
+                            retention, nowMilliseconds: SystemClock.epochMilliseconds(),
+                            timeoutMilliseconds: Self.timeoutMilliseconds)
+                    )
+                }
+            }
+            removed.increment(by: Int(rows))
+            expired.increment(by: Int(contents))
+            total += rows + contents
+            if rows + contents == 0 { break }
+            if await stop.pause(milliseconds: Self.pauseMilliseconds) { return }
+        }
+        // The server's own vacuum would come a minute later, and by then as much may be dead again.
+        guard total > 0 else { return }
+        let tables = try await lane.run { [self] in
+            try upkeep.withLock { try $0.vacuum(timeoutMilliseconds: Self.graphMilliseconds) }
+        }
+        logger.debug(
+            "the index's upkeep removed rows", ["rows": "\(total)", "vacuumed": tables.joined(separator: " ")])
+    }
+
+    /// New tables of vectors have the wanted graph from the beginning; others get it once the setting has changed.
+    private func keepGraphs(_ stop: StopSignal) async {
+        let graph = configuration.graph
+        repeat {
+            do {
+                let built = try await graphLane.run { [self] in
+                    try graphs.withLock { try $0.buildGraphs(graph, timeoutMilliseconds: Self.graphMilliseconds) }
+                }
+                if !built.isEmpty {
+                    logger.info("graphs over vectors were built", ["indexes": built.joined(separator: " ")])
+                }
+                return
+            } catch {
+                failures.increment()
+                logger.warning(
+                    "a graph over vectors could not be built; tried again in a minute", ["error": "\(error)"])
+            }
+        } while !(await stop.pause(milliseconds: configuration.intervalMilliseconds))
+    }
+}
