@@ -94,7 +94,7 @@ struct ReplayCommand: Command {
         } else {
             let platform = Platform(context: context)
             try platform.checkModelSettings()
-            let database = try platform.database("replay")
+            let database = try await platform.checkedDatabase("replay", for: .writing)
             let embedder = try platform.embedder()
             let replay = try Replay(
                 layout: LakeLayout(context.settings), logics: logics, database: database,

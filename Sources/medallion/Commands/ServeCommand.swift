@@ -22,7 +22,7 @@ struct ServeCommand: Command {
             declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
             sources: { board.statuses(of: declarations.current, tenant: $0) })
         try await context.run(
-            context.probeServices(platform.servingPages(health, board)) + platform.databaseServices() + [
+            context.probeServices(platform.servingPages(health, board)) + platform.databaseServices(for: .serving) + [
                 roles.freshness(board), platform.sizeService(of: []), api, declarations,
             ])
     }

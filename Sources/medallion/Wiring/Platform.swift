@@ -161,10 +161,19 @@ final class Platform: Sendable {
         return running
     }
 
+    /// The same for a command that migrates nothing, once it is clear that it can work with the database.
+    ///
+    /// - Throws: also `IndexError` that names what is wrong with it.
+    func checkedDatabase(_ role: String, for use: DatabaseUse) async throws -> PostgresConfiguration {
+        let configuration = try database(role)
+        try await Lane(name: "check").run { try Migrations.check(configuration, for: use) }
+        return configuration
+    }
+
     /// The services that a role needs before it can use the database: the embedded one unless one is given, then the
     /// migrations.
-    func databaseServices() -> [any Service] {
-        (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService()]
+    func databaseServices(for use: DatabaseUse = .writing) -> [any Service] {
+        (isDatabaseEmbedded ? [postgresService()] : []) + [migrationService(for: use)]
     }
 
     /// What the embedded Postgres is started with.
@@ -209,10 +218,10 @@ final class Platform: Sendable {
         return server.dsn
     }
 
-    /// Brings the schema up to date before the services behind it start.
-    func migrationService() -> any Service {
+    /// Brings the schema up to date before the services behind it start, and refuses a database that they cannot use.
+    func migrationService(for use: DatabaseUse) -> any Service {
         ClosureService(name: "migrations") { [self] stop in
-            try await migrate(stop: stop)
+            try await migrate(for: use, stop: stop)
         } run: { stop in
             await stop.wait()
         }
@@ -220,10 +229,10 @@ final class Platform: Sendable {
 
     /// - Returns: the migrations that were applied now.
     @discardableResult
-    func migrate(stop: StopSignal) async throws -> [String] {
+    func migrate(for use: DatabaseUse = .writing, stop: StopSignal) async throws -> [String] {
         let configuration = try database("migrate")
         let applied = try await Lane(name: "migrate").run {
-            try Migrations.apply(configuration, stop: stop, logger: self.context.logger.scoped("migrate"))
+            try Migrations.apply(configuration, for: use, stop: stop, logger: self.context.logger.scoped("migrate"))
         }
         if !applied.isEmpty {
             context.logger.scoped("migrate").info(

@@ -166,12 +166,13 @@ package struct Migrator {
         try connection.run(IndexValidity(index: index), timeoutMilliseconds: 10_000).first
     }
 
-    private func check(_ applied: [AppliedMigrations.Row], against migrations: [Migration]) throws(IndexError) {
+    /// Refuses a database that another program, or another content of the same migrations, has made.
+    func check(_ applied: [AppliedMigrations.Row], against migrations: [Migration]) throws(IndexError) {
         for row in applied {
             guard let migration = migrations.first(where: { $0.name == row.name }) else {
                 throw IndexError(
                     .schema, "the database has migration \(row.name), which this program does not know",
-                    hint: "use the newer program that made it")
+                    hint: "use the newer program that made it, or another database (docs/troubleshooting.md)")
             }
             let checksums: [String]
             do throws(PostgresError) {
@@ -187,7 +188,8 @@ package struct Migrator {
         }
     }
 
-    private func checkVectorExtension() throws {
+    /// Refuses a database without the extension, or with one that is too old.
+    func checkVectorExtension() throws {
         let versions = try connection.run(VectorExtensionVersion(), timeoutMilliseconds: 10_000)
         let parts = versions.first?.split(separator: ".").compactMap { Int($0) } ?? []
         guard parts.count >= 2, (parts[0], parts[1]) >= Self.vectorVersionMin else {

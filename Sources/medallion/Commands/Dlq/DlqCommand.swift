@@ -140,7 +140,9 @@ struct DlqCommand: Command {
             query.limit = limit == 0 ? .max : limit
         }
         var isFound = false
-        let store = RefusedDocumentStore(configuration: try platform.database("dlq"))
+        let database = try platform.database("dlq")
+        try Migrations.check(database, for: .serving)
+        let store = RefusedDocumentStore(configuration: database)
         try store.forEach(query, timeoutMilliseconds: 60_000) { row in
             isFound = true
             switch action {

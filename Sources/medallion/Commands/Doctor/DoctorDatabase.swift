@@ -1,6 +1,7 @@
 import EmbeddedPostgres
 import Postgres
 import Settings
+import Store
 
 /// What `doctor` says of the database.
 enum DoctorDatabase {
@@ -43,9 +44,36 @@ enum DoctorDatabase {
         let detail =
             "version \(connection.serverVersion), pgvector \(vector.isEmpty ? "missing" : vector), "
             + "\(try memory(connection, platform))"
-        return vector.isEmpty
-            ? DoctorResult(kind, .failed, detail, hint: "install pgvector 0.8 or later on the server")
-            : DoctorResult(kind, .ok, detail)
+        guard !vector.isEmpty else {
+            return DoctorResult(kind, .failed, detail, hint: "install pgvector 0.8 or later on the server")
+        }
+        return try schema(DatabaseCheck(connection: connection), kind, detail)
+    }
+
+    /// Whether the roles could work with the database, were they started now.
+    private static func schema(_ check: DatabaseCheck, _ kind: String, _ detail: String) throws -> DoctorResult {
+        func refusal(_ state: DoctorResult.State, _ error: IndexError) -> DoctorResult {
+            DoctorResult(kind, state, "\(detail); \(error.message)", hint: error.hint ?? "see docs/troubleshooting.md")
+        }
+        do {
+            let missing = try check.missingMigrations()
+            guard missing.isEmpty else {
+                try check.checkMayCreate()
+                return DoctorResult(
+                    kind, .warning, "\(detail); \(missing.count) of \(Migration.all.count) migrations are missing",
+                    hint: "`medallion migrate`, or a role that starts, applies them")
+            }
+            try check.checkReady(for: .serving)
+        } catch let error as IndexError {
+            return refusal(.failed, error)
+        }
+        do {
+            try check.checkRights(for: .writing)
+        } catch let error as IndexError {
+            // Enough for a server of the API.
+            return refusal(.warning, error)
+        }
+        return DoctorResult(kind, .ok, "\(detail), \(Migration.all.count) migrations")
     }
 
     /// The server's page cache, and what the embedded one will have after its next start, where that differs.

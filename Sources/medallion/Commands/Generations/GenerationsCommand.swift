@@ -25,7 +25,8 @@ struct GenerationsCommand: Command {
     func run(_ context: Context) async throws {
         let promotion = Promotion(
             lakeDirectory: context.settings.folders.lake,
-            database: try Platform(context: context).database("generations"))
+            database: try await Platform(context: context).checkedDatabase(
+                "generations", for: prune == nil ? .serving : .writing))
         if let prune { try await promotion.prune(prune) }
         let generations = try await promotion.list()
         for (lake, index) in generations { isJSON ? printJSON(lake, index) : printLine(lake, index) }

@@ -20,7 +20,8 @@ struct PromoteCommand: Command {
 
     func run(_ context: Context) async throws {
         let promotion = Promotion(
-            lakeDirectory: context.settings.folders.lake, database: try Platform(context: context).database("promote"))
+            lakeDirectory: context.settings.folders.lake,
+            database: try await Platform(context: context).checkedDatabase("promote", for: .writing))
         try await promotion.promote(generation)
         Output.line("generation \(generation) is active")
     }
