@@ -1,3 +1,4 @@
+import Foundation
 import IndexTesting
 import Postgres
 import Records
@@ -10,6 +11,7 @@ import Testing
 @Suite struct IndexUpkeepTests {
     private let limit = IndexFixture.limit
     private let source = IndexFixture.source
+    private static let isLong = ProcessInfo.processInfo.environment["MEDALLION_LONG_TESTS"] != nil
 
     private func count(_ fixture: IndexFixture, _ table: String) throws -> Int {
         let rows = try fixture.connect().script("SELECT count(*) FROM \(table)", timeoutMilliseconds: limit)
@@ -132,7 +134,7 @@ import Testing
         let fixture = try IndexFixture()
         let generations = fixture.generations
         let upkeep = IndexUpkeep(configuration: fixture.configuration)
-        let count = 3_000
+        let count = Self.isLong ? 100_000 : 1_000
         func documents(_ generation: Int64, _ text: String) -> [IndexedDocument] {
             (0..<count).map {
                 IndexFixture.document(

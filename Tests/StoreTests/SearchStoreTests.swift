@@ -188,6 +188,23 @@ import Testing
         #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == nil)
     }
 
+    @Test func anAnswerIsItsTenants() throws {
+        let store = try IndexFixture().store
+        let acme = try #require(TenantID("acme"))
+        func answer(_ id: String, _ tenant: TenantID) -> StoredAnswer {
+            StoredAnswer(
+                id: id, tenant: tenant, question: "why?", createdAtMilliseconds: 1_700_000_000_123, generation: 1,
+                indexVersion: 5, isRefused: false, requestJSON: Array("{}".utf8), replyJSON: Array("{}".utf8),
+                retrievedJSON: Array("[]".utf8))
+        }
+        let (ours, theirs) = (answer("a-1", .standard), answer("a-2", acme))
+        for one in [ours, theirs] { try store.save(one, timeoutMilliseconds: limit) }
+        #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == ours)
+        #expect(try store.answer(id: "a-2", tenant: acme, timeoutMilliseconds: limit) == theirs)
+        #expect(try store.answer(id: "a-1", tenant: acme, timeoutMilliseconds: limit) == nil)
+        #expect(try store.answer(id: "a-2", timeoutMilliseconds: limit) == nil)
+    }
+
     @Test func recentFollowsIndexVersions() throws {
         let fixture = try IndexFixture()
         let writer = fixture.writer
