@@ -166,9 +166,9 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
-                "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Ingest", "JSONScan", "Kafka",
-                "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Concurrency", "ServiceLifecycle",
-                "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
+                "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest", "JSONScan",
+                "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Retrieval", "Concurrency",
+                "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
 

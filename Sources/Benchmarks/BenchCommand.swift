@@ -19,13 +19,18 @@ package struct BenchCommand: Command {
             .init(
                 name: "--poison", value: "PERCENT",
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
+            .init(
+                name: "--passages", value: "N",
+                help: "index: in it before anything is measured (default 20000; all: 5000)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
                 name: "--rate", value: "N",
                 help: "freshness, memory: events a second (default 300); endure: 150; broker: 5000."),
             .init(
                 name: "--seconds", value: "N",
-                help: "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http: of a round, 5."),
+                help:
+                    "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http, index: of a round, 5."
+            ),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
@@ -41,11 +46,13 @@ package struct BenchCommand: Command {
         positionals: [
             .init(
                 name: "NAME", isRequired: false,
-                help: "sse, embed, lake, http, broker, stream, clients, freshness, memory, all of these, or endure.")
+                help:
+                    "sse, embed, lake, http, broker, stream, index, clients, freshness, memory, all of these, or endure."
+            )
         ])
     package static let details = """
-        broker, clients, freshness, memory and endure start processes of their own, with temporary data and free ports; http
-        needs wrk and what `make setup-tests` installs.
+        broker, index, clients, freshness, memory and endure start processes of their own, with temporary data and free ports;
+        http needs wrk and what `make setup-tests` installs.
 
         endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
         sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
@@ -60,7 +67,7 @@ package struct BenchCommand: Command {
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
-        case sse, embed, lake, http, broker, stream, clients, freshness, memory
+        case sse, embed, lake, http, broker, stream, index, clients, freshness, memory
         /// Not one of all: it breaks things.
         case endure
     }
@@ -69,6 +76,7 @@ package struct BenchCommand: Command {
     private let events: Int
     private let partitions: Int
     private let enduranceEvents: Int
+    private let passages: Int
     private let texts: Int
     private let rate: Double
     private let seconds: Int
@@ -101,6 +109,7 @@ package struct BenchCommand: Command {
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
         enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
+        passages = try arguments.integer("--passages", in: 1_000...10_000_000) ?? (isShort ? 5_000 : 20_000)
         texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
         gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
         acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
@@ -173,6 +182,10 @@ package struct BenchCommand: Command {
                 events: events, poison: poison, source: try source(), partitions: partitions,
                 commitIntervalMilliseconds: context.settings.lake.commitIntervalMilliseconds,
                 logger: context.logger.scoped("bench")
+            ).run()
+        case .index:
+            try await IndexBench(
+                passages: passages, seconds: roundSeconds, source: try source(), logger: context.logger.scoped("bench")
             ).run()
         case .freshness:
             try await FreshnessBench(

@@ -1,10 +1,7 @@
 import Bytes
 import Concurrency
-import Derivation
 import Embeddings
 import JSONScan
-import Logic
-import Records
 import Simulator
 
 /// The embedder: bulk and single texts. The baseline embeds one text after the other.
@@ -77,31 +74,12 @@ struct EmbedBench {
 
     /// What becomes of the source's events under the default logic.
     private func documents() throws -> [String] {
-        let topicPartition = TopicPartition(topic: "wikimedia.recentchange", partition: 0)
-        var processor = try RecordProcessor(source: topicPartition, writesBronze: false)
-        let settings = TransformSettings(template: try TextTemplate(TextTemplate.standard))
-        var hasher = try LibraryHasher()
-        try processor.add(
-            .init(
-                number: 1, parent: nil,
-                logic: .former(
-                    logicVersion: try settings.logicVersion(hasher: &hasher),
-                    settings: String(decoding: settings.canonicalJSON, as: UTF8.self)), state: .active))
-        var payload: [UInt8] = []
-        var index = 0
-        while processor.gold.count < texts, index < texts * 20 {
-            payload.removeAll(keepingCapacity: true)
-            source.appendPayload(index, to: &payload)
-            try payload.withUnsafeBytes { bytes in
-                _ = try processor.process(
-                    SourceRecord(
-                        topic: topicPartition.topic, partition: 0, offset: Int64(index),
-                        timestampMilliseconds: SystemClock.epochMilliseconds(), key: nil, value: bytes))
-            }
-            index += 1
+        var maker = try GoldMaker(source, eventsMax: texts * 20)
+        var found: [String] = []
+        while found.count < texts, let line = try maker.next() {
+            found.append(try JSONValue.parse(line.bytes)["text"]?.string ?? "")
         }
-        let lines = processor.generations[0].lines.gold.split(separator: 0x0A)
-        return try lines.map { try JSONValue.parse(Array($0))["text"]?.string ?? "" }
+        return found
     }
 
     /// Texts of exactly 30 tokens, `[CLS]` and `[SEP]` included.

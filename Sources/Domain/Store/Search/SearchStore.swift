@@ -83,23 +83,11 @@ package final class SearchStore: RetrievalStore {
         let wantsLexical = query.lexicalLimit > 0
         let wantsVector = query.vector != nil && query.vectorLimit > 0
         let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
-        let search = Search(store: self, values: values, model: number ?? 0, wantsVector: wantsVector)
-        guard wantsVector, number != nil else {
-            // An index without vectors of this model has another's, or none at all.
-            return try search.run(nil, lexical: wantsLexical, timeoutMilliseconds)
-        }
-        if query.vectorScan == .exact {
-            return try search.exact(lexical: wantsLexical, timeoutMilliseconds)
-        }
-        var found = try search.run(.approximate, lexical: wantsLexical, timeoutMilliseconds)
-        guard found.isGenerationServed, found.vectorCount < min(query.vectorLimit, SearchSQL.armLimit) else {
-            return found
-        }
-        guard query.vectorScan == .automatic else {
-            found.isVectorArmShort = true
-            return found
-        }
-        return try search.exact(lexical: wantsLexical, timeoutMilliseconds)
+        // An index without vectors of this model has another's, or none at all.
+        let arm: CandidateQuery.VectorScan? = wantsVector && number != nil ? query.vectorScan : nil
+        let search = Search(
+            store: self, values: values, model: number ?? 0, wantsVector: wantsVector, wantsLexical: wantsLexical)
+        return try search.candidates(arm, timeoutMilliseconds)
     }
 
     /// The number of the queries' model; nil where the index has none of its vectors.
@@ -116,15 +104,28 @@ package final class SearchStore: RetrievalStore {
         let values: SearchValues
         let model: Int32
         let wantsVector: Bool
+        let wantsLexical: Bool
 
         private var filters: SearchSQL.Filters {
             values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
         }
 
-        func run(
-            _ vector: SearchSQL.VectorArm?, lexical: Bool, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
+        /// - Parameter scan: nil leaves the vector arm out.
+        func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
+            guard let scan else { return try run(nil, timeoutMilliseconds) }
+            if scan == .exact { return try exact(timeoutMilliseconds) }
+            var found = try run(.approximate, timeoutMilliseconds)
+            let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
+            guard found.isGenerationServed, found.vectorCount < wanted else { return found }
+            if scan == .automatic { return try exact(timeoutMilliseconds) }
+            found.isVectorArmShort = true
+            return found
+        }
+
+        private func run(
+            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
         ) throws -> CandidateSet {
-            let parts = SearchSQL.Parts(vector: vector, lexical: lexical, filters: filters)
+            let parts = SearchSQL.Parts(vector: vector, lexical: wantsLexical, filters: filters)
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
             if let bound { batch.add(PlanWithValues(statementMilliseconds: bound)) }
@@ -135,12 +136,11 @@ package final class SearchStore: RetrievalStore {
             return try set(rows)
         }
 
-        func exact(lexical: Bool, _ timeoutMilliseconds: Int) throws -> CandidateSet {
+        private func exact(_ timeoutMilliseconds: Int) throws -> CandidateSet {
             let bound = max(1, timeoutMilliseconds)
             do {
                 // The server's limit is to come first: the connection then stays as it is.
-                return try run(
-                    .exact, lexical: lexical, bound + SearchStore.exactMarginMilliseconds, exactlyWithin: bound)
+                return try run(.exact, bound + SearchStore.exactMarginMilliseconds, exactlyWithin: bound)
             } catch let error as IndexError {
                 guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
                     throw error

@@ -1,0 +1,163 @@
+import Bytes
+import Concurrency
+import Postgres
+import Retrieval
+import Store
+
+/// Searches with words that are in many texts, a number that is in none, and the vector of something like a text.
+struct IndexBenchSearches: Sendable {
+    /// What is searched with.
+    enum Kind: String, Sendable {
+        case hybrid, lexical, vector
+        /// The nearest ten vectors, by the same session settings.
+        case bare
+    }
+
+    private struct Round: Sendable {
+        var milliseconds = Sample()
+        var rate = 0.0
+        /// Queries that were not measured.
+        var others = 0
+    }
+
+    /// What a page of ten asks for: one more tells whether another follows.
+    private static let documentLimit = 11
+    private static let warmUp = 50
+    private static let recallQueries = 100
+    private static let limit = 60_000
+    private static let words = """
+        earthquake football election river album film season vandalism reverted category birth death war school station
+        species village bridge university singer volcano island museum railway
+        """.split { $0 == " " || $0 == "\n" }.map(String.init)
+
+    let server: IndexBenchServer
+    let input: IndexBenchInput
+    let vectors: BenchVectors
+    let table: String
+    let seconds: Int
+
+    func run() async throws -> [BenchFigure] {
+        var figures = try await recall()
+        var rates: [String: (rate: Double, processor: Double)] = [:]
+        for (kind, clients) in [(Kind.hybrid, 1), (.hybrid, 4), (.lexical, 1), (.vector, 1), (.bare, 1), (.bare, 4)] {
+            var cost = IndexBenchCost()
+            var rounds: [Round] = []
+            try await cost.add(server) { rounds = try await round(kind, clients: clients) }
+            var all = Sample()
+            for value in rounds.flatMap(\.milliseconds.values) { all.add(value) }
+            let name = "search, \(kind.rawValue), \(clients) client\(clients == 1 ? "" : "s")"
+            let rate = rounds.reduce(0) { $0 + $1.rate }
+            let queries = all.values.count + rounds.reduce(0) { $0 + $1.others }
+            let processor = cost.server / Double(max(1, queries)) * 1e3
+            rates["\(kind.rawValue) \(clients)"] = (rate, processor)
+            figures += [
+                BenchFigure("\(name): queries", rate, "/s"), BenchFigure("\(name): p50", all.quantile(0.5), "ms"),
+                BenchFigure("\(name): p95", all.quantile(0.95), "ms"),
+                BenchFigure("\(name): p99", all.quantile(0.99), "ms"),
+                BenchFigure("\(name): Postgres' processor time", processor, "ms"),
+            ]
+        }
+        if let ours = rates["hybrid 1"], let bare = rates["bare 1"], let many = rates["hybrid 4"],
+            let bareMany = rates["bare 4"]
+        {
+            figures += [
+                BenchFigure("search: rate of hybrid to bare, 1 client", ours.rate / bare.rate, ""),
+                BenchFigure("search: rate of hybrid to bare, 4 clients", many.rate / bareMany.rate, ""),
+                BenchFigure("search: processor time of hybrid to bare", ours.processor / bare.processor, ""),
+            ]
+        }
+        return figures
+    }
+
+    private func round(_ kind: Kind, clients: Int) async throws -> [Round] {
+        try await withThrowingTaskGroup(of: Round.self) { group in
+            for client in 0..<clients {
+                group.addTask {
+                    try await Lane(name: "search-\(client)").run { try search(kind, client: client) }
+                }
+            }
+            var rounds: [Round] = []
+            for try await round in group { rounds.append(round) }
+            return rounds
+        }
+    }
+
+    private func search(_ kind: Kind, client: Int) throws -> Round {
+        var random = SeededGenerator(seed: UInt64(100 + client))
+        let ask = try asker(kind)
+        for _ in 0..<Self.warmUp { try ask(&random) }
+        var round = Round(others: Self.warmUp)
+        let began = SystemClock.monotonicNanoseconds()
+        let end = began + Int64(seconds) * 1_000_000_000
+        var now = began
+        while now < end {
+            let start = now
+            try ask(&random)
+            now = SystemClock.monotonicNanoseconds()
+            round.milliseconds.add(Double(now - start) / 1e6)
+        }
+        round.rate = Double(round.milliseconds.values.count) / (Double(now - began) / 1e9)
+        return round
+    }
+
+    /// What asks one query after the other in a session of its own.
+    private func asker(_ kind: Kind) throws -> (inout SeededGenerator) throws -> Void {
+        guard kind == .bare else {
+            let store = self.store
+            return { random in
+                let query = try query(kind, &random)
+                _ = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
+            }
+        }
+        let connection = try server.connect(SearchStore.sessionSettings)
+        return { random in
+            _ = try connection.run(
+                FindBareVectors(table: table, vector: try vector(&random)), timeoutMilliseconds: Self.limit)
+        }
+    }
+
+    private var store: SearchStore { SearchStore(configuration: server.configuration, model: "bench") }
+
+    private func query(_ kind: Kind, _ random: inout SeededGenerator) throws -> CandidateQuery {
+        let words = (0..<3).map { _ in Self.words[Int(random.next() % UInt64(Self.words.count))] }
+        let text = (words + ["\(random.next() % 100_000)"]).joined(separator: " ")
+        return CandidateQuery(
+            text: text, vector: kind == .lexical ? nil : try vector(&random),
+            lexicalLimit: kind == .vector ? 0 : SearchLimits.candidatesPerArm, documentLimit: Self.documentLimit)
+    }
+
+    /// Near that of a text.
+    private func vector(_ random: inout SeededGenerator) throws -> [Float] {
+        let text = try input.text(Int(random.next() % UInt64(input.documents)))
+        return BenchVectors.neighbour(of: vectors.vector(of: text), &random)
+    }
+
+    /// How many of the nearest ten the index finds.
+    private func recall() async throws -> [BenchFigure] {
+        try await Lane(name: "recall").run { [self] in
+            var random = SeededGenerator(seed: 10)
+            let store = self.store
+            var (found, wanted) = (0, 0)
+            var exact = Sample()
+            for _ in 0..<Self.recallQueries {
+                var query = CandidateQuery(text: "", vector: try vector(&random), vectorLimit: 10, lexicalLimit: 0)
+                query.vectorScan = .approximate
+                let nearest = try nearest(query, store)
+                query.vectorScan = .exact
+                let began = SystemClock.monotonicNanoseconds()
+                let all = try self.nearest(query, store)
+                exact.add(Double(SystemClock.monotonicNanoseconds() - began) / 1e6)
+                found += nearest.intersection(all).count
+                wanted += all.count
+            }
+            return [
+                BenchFigure("search: recall@10 of the vector arm", Double(found) / Double(max(1, wanted)), ""),
+                BenchFigure("search: exact scan, p50", exact.quantile(0.5), "ms"),
+            ]
+        }
+    }
+
+    private func nearest(_ query: CandidateQuery, _ store: SearchStore) throws -> Set<String> {
+        Set(try store.candidates(for: query, timeoutMilliseconds: Self.limit).candidates.map(\.docID))
+    }
+}
