@@ -37,7 +37,8 @@ enum Declarations {
         file(source("a"), source("b")),
         file(source("a"), source("b", more: #""tenant":"t","collection":{"name":"a"}"#)),
         file(
-            source("a", more: #""tenant":"t","topic":"x","gold_topic":"y","collection":{"name":"c","retention_days":30}"#)),
+            source(
+                "a", more: #""tenant":"t","topic":"x","gold_topic":"y","collection":{"name":"c","retention_days":30}"#)),
         file(source(connector: #"{"type":"none"}"#)),
         file(source(connector: #"{"type":"none"}"#, logic: change)),
         file(source(connector: #"{"type":"sse","url":"https://h/s?x=1"}"#, logic: change)),
