@@ -166,7 +166,8 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
-                "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest", "JSONScan",
+                "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest",
+                "JSONScan",
                 "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Retrieval", "Concurrency",
                 "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
             ],
@@ -282,7 +283,8 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "Derivation", "Lake", "Store", "Postgres", "PostgresTesting", "Records", "Logic",
+                "Replay", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres", "PostgresTesting",
+                "Records", "Retrieval", "Logic",
                 "Concurrency", "ServiceLifecycle", "Telemetry", "Hashing", "Files", "Bytes",
             ]),
         tests(

@@ -29,7 +29,7 @@ import Testing
         let embedder = try LocalEmbedder(modelDirectory: Model.directory)
         defer { embedder.stop() }
         #expect(embedder.dimensions == 384)
-        #expect(embedder.modelName == "all-MiniLM-L6-v2")
+        #expect(embedder.modelName == "all-MiniLM-L6-v2/384/float")
         let vectors = try await embedder.embed(Self.texts, priority: .batch)
         let reference = try Self.referenceVectors(
             Self.texts.map { embedder.tokenizer.encode($0) }, dimensions: embedder.dimensions)

@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    private static func documentLogic(title: String) throws -> TopicLogic {
+    static func documentLogic(title: String) throws -> TopicLogic {
         func path(_ text: String) throws -> FieldPath { try #require(FieldPath(text)) }
         let settings = DocumentSettings(
             mapping: DocumentMapping(
@@ -46,7 +46,7 @@ import Testing
     }
 
     /// Commits records as a stream job does.
-    private static func fill(
+    static func fill(
         _ layout: LakeLayout, _ source: TopicPartition, _ logic: TopicLogic, _ values: [[UInt8]]
     ) throws {
         let generation = try GenerationLog(layout: layout).adopt(source.topic, logic)

@@ -6,6 +6,7 @@ import Postgres
 enum StatementList {
     static let all: [any PostgresStatement.Type] = [
         ActForTenant.self,
+        AdoptGenerations.self,
         AppliedMigrations.self,
         BeginIndexTransaction.self,
         Checksum.self,

@@ -1,4 +1,5 @@
 package import Records
+package import Store
 
 extension DocumentIndexer {
     /// Documents per index transaction.
@@ -15,14 +16,33 @@ extension DocumentIndexer {
         var start = 0
         while start < lines.count {
             let end = min(start + Self.batchDocumentsMax, lines.count)
-            let documents = try lines[start..<end].map { entry in
-                PendingDocument(
-                    generation: generation, source: source, sourceOffset: entry.offset,
-                    document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) }, line: entry.line)
-            }
+            let documents = try Self.pending(lines[start..<end], generation, source)
             embedded += try await index(documents).embedded
             start = end
         }
         return embedded
+    }
+
+    /// Embeds and writes Gold lines of a lake in one index transaction, which moves the checkpoint.
+    ///
+    /// - Parameters:
+    ///   - lines: with their source offsets, some hundreds at most; none where no record of a stretch became a document.
+    ///   - move: from the checkpoint as it stands to what lies behind the lines.
+    /// - Returns: how many texts were embedded.
+    package func index(
+        lines: [(offset: Int64, line: [UInt8])], moving move: CheckpointMove
+    ) async throws -> Int {
+        let prepared = try await prepare(try Self.pending(lines[...], move.generation, move.source))
+        return try await write(prepared, moving: [move], goldPositions: [], origin: .replay).embedded
+    }
+
+    private static func pending(
+        _ lines: ArraySlice<(offset: Int64, line: [UInt8])>, _ generation: Int64, _ source: TopicPartition
+    ) throws -> [PendingDocument] {
+        try lines.map { entry in
+            PendingDocument(
+                generation: generation, source: source, sourceOffset: entry.offset,
+                document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) }, line: entry.line)
+        }
     }
 }

@@ -3,4 +3,4 @@ import Replay
 
 /// A replay's documents go into the index by the indexer's own parts, so that both embed alike; neither service knows the
 /// other.
-extension DocumentIndexer: ReplayIndex {}
+extension DocumentIndexer: ReplayIndex, RebuildIndex {}

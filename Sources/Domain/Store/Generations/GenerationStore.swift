@@ -177,6 +177,18 @@ package final class GenerationStore {
             timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// Makes an index that holds nothing yet that of a lake.
+    ///
+    /// - Throws: `generation` where it holds anything, or none of them is active.
+    package func adopt(_ generations: [AdoptedGeneration], timeoutMilliseconds: Int) throws(IndexError) {
+        _ = try connection.run(AdoptGenerations(generations: generations), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// All checkpoints, by generation and topic partition.
+    package func checkpoints(timeoutMilliseconds: Int) throws(IndexError) -> [IndexCheckpoint] {
+        try connection.run(ReadCheckpoints(), timeoutMilliseconds: timeoutMilliseconds)
+    }
+
     /// The states of all generations by number.
     package func states(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: GenerationState] {
         let rows = try connection.run(ReadGenerationStates(), timeoutMilliseconds: timeoutMilliseconds)

@@ -44,12 +44,12 @@ package struct DatabaseCheck {
     ///
     /// - Throws: ``IndexError`` of kind `schema` where it is of a newer program or half there, or its list may not be read;
     ///   ``PostgresError`` otherwise.
-    package func missingMigrations(of migrations: [Migration] = Migration.all) throws -> [String] {
+    package func missingMigrations(of migrations: [Migration] = Migration.current) throws -> [String] {
         // Another process may be migrating: what was seen counts only if the list is the same afterwards. It grows as often
         // as there are migrations.
         while true {
             let applied = try appliedMigrations()
-            try Migrator(connection: connection).check(applied, against: migrations)
+            try Migrator(connection: connection).check(applied, against: Migration.all)
             let names = Set(applied.map(\.name))
             let finding = try gap(in: names, of: migrations) ?? (try difference(of: names, from: migrations))
             guard try Set(appliedMigrations().map(\.name)) == names else { continue }
@@ -92,7 +92,7 @@ package struct DatabaseCheck {
         guard missing.isEmpty else {
             throw IndexError(
                 .schema,
-                "the database lacks \(missing.count) of \(Migration.all.count) migrations, \(missing[0]) first",
+                "the database lacks \(missing.count) of \(Migration.current.count) migrations, \(missing[0]) first",
                 hint: "run `medallion migrate`; it waits for one that is under way")
         }
         try Migrator(connection: connection).checkVectorExtension()

@@ -29,6 +29,9 @@ package struct Migration: Sendable, Equatable {
         return String(words[start.count])
     }
 
+    /// Those that are applied to a database that has none.
+    package static let current = all.filter { !$0.isSuperseded }
+
     /// All of them, in order. A test compares the list with the folder.
     package static let all: [Migration] = [
         Migration("V0001__create_index", PackageResources.V0001__create_index_sql),
@@ -44,6 +47,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0011__write_contents", PackageResources.V0011__write_contents_sql),
         Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),
         Migration("V0013__remove_retired", PackageResources.V0013__remove_retired_sql),
+        Migration("V0014__adopt_generations", PackageResources.V0014__adopt_generations_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),

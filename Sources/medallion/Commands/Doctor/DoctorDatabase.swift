@@ -60,7 +60,7 @@ enum DoctorDatabase {
             guard missing.isEmpty else {
                 try check.checkMayCreate()
                 return DoctorResult(
-                    kind, .warning, "\(detail); \(missing.count) of \(Migration.all.count) migrations are missing",
+                    kind, .warning, "\(detail); \(missing.count) of \(Migration.current.count) migrations are missing",
                     hint: "`medallion migrate`, or a role that starts, applies them")
             }
             try check.checkReady(for: .serving)
@@ -73,7 +73,7 @@ enum DoctorDatabase {
             // Enough for a server of the API.
             return refusal(.warning, error)
         }
-        return DoctorResult(kind, .ok, "\(detail), \(Migration.all.count) migrations")
+        return DoctorResult(kind, .ok, "\(detail), \(Migration.current.count) migrations")
     }
 
     /// The server's page cache, and what the embedded one will have after its next start, where that differs.
