@@ -68,11 +68,14 @@ import Testing
         try SourceReplayTests.fill(place.layout, Self.products, logic, values)
         try SourceReplayTests.fill(place.layout, Self.more, logic, values.prefix(40).map { Array($0) })
         let child = try place.steps().create(note: "") { $0.logic }
+        var handovers: [TopicPartition: Int64] = [:]
         for source in [Self.products, Self.more] {
             var writer = try PartitionWriter.open(layout: place.layout, source: source)
             let next = writer.nextOffset
+            handovers[source] = try #require(next)
             try writer.handOver(to: child.number, at: try #require(next))
         }
+        try place.steps().record(child.number, replayed: [:], handovers: handovers)
         try place.steps().finish(child.number)
     }
 
@@ -100,7 +103,9 @@ import Testing
         #expect(shown.count > 300 && shown.allSatisfy { $0[3] == "t" })
         // What is replayed by the same logic is the same.
         let second = try Self.shown(whole, 2)
-        #expect(second == shown, "\(second.filter { !shown.contains($0) }.prefix(3)) \(shown.filter { !second.contains($0) }.prefix(3))")
+        #expect(
+            second == shown,
+            "\(second.filter { !shown.contains($0) }.prefix(3)) \(shown.filter { !second.contains($0) }.prefix(3))")
 
         // Interrupted wherever it can be, and begun again each time.
         let broken = try Place.database()
