@@ -106,8 +106,8 @@ CREATE TABLE visibility (
     lineage          jsonb NOT NULL
 );
 
--- Which documents a generation was told to delete, and by which version: what is older, or as old, brings nothing back,
--- whenever it comes.
+-- Which documents a generation was told to delete, and by which versions: what is older, or as old, brings nothing back,
+-- whenever it comes. All deletions of a document are kept: a replay may make one of them anew, and the others hold.
 CREATE TABLE deleted_documents (
     generation       bigint NOT NULL,
     collection_id    integer NOT NULL,
@@ -320,7 +320,7 @@ CREATE UNIQUE INDEX visibility_current ON visibility (generation, key_id) WHERE 
 CREATE INDEX visibility_newest ON visibility (generation, tenant, from_version DESC, document_id DESC);
 CREATE INDEX visibility_source ON visibility (generation, source_topic, source_partition, source_offset);
 CREATE INDEX visibility_ended ON visibility (to_version) WHERE to_version IS NOT NULL;
-ALTER TABLE deleted_documents ADD PRIMARY KEY (generation, doc_id, collection_id);
+ALTER TABLE deleted_documents ADD PRIMARY KEY (generation, doc_id, collection_id, version);
 CREATE INDEX deleted_documents_oldest ON deleted_documents (deleted_at);
 -- Rows come and go: their room is given back often, in small pieces.
 ALTER TABLE visibility SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000);

@@ -146,24 +146,26 @@ BEGIN
     SELECT count(*) INTO added
     FROM unnest(document_ids) AS n(id) JOIN passages p ON p.document_id = n.id;
 
-    -- Vectors that came with documents that changed nothing.
-    IF of_model > 0 AND array_position(document_ids, NULL) IS NOT NULL AND cardinality(of_places) > 0 THEN
-        EXECUTE format(
-            'DELETE FROM %I v USING unnest($1, $2) AS i(tenant, input_hash)'
-            ' WHERE v.tenant = i.tenant AND v.input_hash = decode(i.input_hash, ''hex'')'
-            ' AND NOT EXISTS (SELECT FROM passages p WHERE p.vector_id = v.id)', 'vectors_' || of_model)
-        USING
-            ARRAY(SELECT of_tenants[p.place] FROM unnest(of_places) WITH ORDINALITY AS p(place, at)
-                WHERE document_ids[p.place] IS NULL ORDER BY p.at),
-            ARRAY(SELECT of_input_hashes[p.at] FROM unnest(of_places) WITH ORDINALITY AS p(place, at)
-                WHERE document_ids[p.place] IS NULL ORDER BY p.at);
-    END IF;
     -- What was refused before is there now, such as by a repeat after room was made for it.
     DELETE FROM refused_documents r
     USING unnest(of_generations, of_topics, of_partitions, of_offsets) AS i(generation, topic, partition, source_offset)
     WHERE r.generation = i.generation AND r.source_topic = i.topic AND r.source_partition = i.partition
         AND r.source_offset = i.source_offset;
     RETURN added;
+END $$;
+
+-- Removes those vectors of some inputs that nothing refers to: they came with documents that changed nothing. Behind all documents
+-- of a transaction, since a later one may share what an earlier one did not need.
+CREATE FUNCTION medallion_remove_unused_vectors(of_model integer, of_tenants text[], of_input_hashes text[])
+RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+BEGIN
+    EXECUTE format(
+        'DELETE FROM %I v USING unnest($1, $2) AS i(tenant, input_hash)'
+        ' WHERE v.tenant = i.tenant AND v.input_hash = decode(i.input_hash, ''hex'')'
+        ' AND NOT EXISTS (SELECT FROM passages p WHERE p.vector_id = v.id)', 'vectors_' || of_model)
+    USING of_tenants, of_input_hashes;
 END $$;
 
 -- Hides documents from generations, and keeps markers, so that older versions bring nothing back. Newer versions that are
@@ -190,16 +192,13 @@ BEGIN
         SELECT o.key_id FROM documents o WHERE o.doc_id = i.doc_id AND o.collection_id = c.id LIMIT 1) k
     WHERE g.generation = i.generation AND g.key_id = k.key_id AND g.to_version IS NULL AND g.version <= i.version;
 
-    INSERT INTO deleted_documents AS d (generation, collection_id, doc_id, tenant, version, source_topic, source_partition,
+    INSERT INTO deleted_documents (generation, collection_id, doc_id, tenant, version, source_topic, source_partition,
         source_offset, deleted_at)
     SELECT i.generation, c.id, i.doc_id, i.tenant, i.version, i.topic, i.partition, i.source_offset, clock_timestamp()
     FROM unnest(of_generations, of_tenants, of_collections, of_doc_ids, of_versions, of_topics, of_partitions, of_offsets)
         AS i(generation, tenant, collection, doc_id, version, topic, partition, source_offset)
     JOIN collections c ON c.tenant = i.tenant AND c.name = i.collection
-    ON CONFLICT (generation, doc_id, collection_id) DO UPDATE
-    SET version = excluded.version, source_topic = excluded.source_topic, source_partition = excluded.source_partition,
-        source_offset = excluded.source_offset, deleted_at = excluded.deleted_at
-    WHERE d.version < excluded.version;
+    ON CONFLICT DO NOTHING;
 END $$;
 
 -- Deletes what a generation shows of a topic below a version, and what may still come.
@@ -263,7 +262,10 @@ BEGIN
     JOIN visibility g ON g.document_id = n.document_id AND g.generation = of_parent AND g.from_version = n.from_version
     WHERE NOT EXISTS (
         SELECT FROM visibility c WHERE c.generation = of_child AND c.key_id = g.key_id AND c.to_version IS NULL)
-    ON CONFLICT DO NOTHING;
+    -- The child was shown the same content in the transaction in which the parent was, and by an older version.
+    ON CONFLICT (document_id, generation, from_version) DO UPDATE
+    SET to_version = NULL, version = excluded.version, source_topic = excluded.source_topic,
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset, lineage = excluded.lineage;
     GET DIAGNOSTICS shown = ROW_COUNT;
     RETURN shown;
 END $$;

@@ -84,6 +84,23 @@ struct DeleteDocuments: PostgresStatement {
     }
 }
 
+/// Gives a generation a floor for the documents of a topic: see `medallion_delete_below` of the migrations. One row: how many
+/// documents it hid.
+struct DeleteBelow: PostgresStatement {
+    static let name = "delete_below"
+    static let sql = "SELECT medallion_delete_below($1, $2, $3)"
+    static let parameterTypes: [PostgresType] = [.int8, .text, .int8]
+    let floor: VersionFloor
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(floor.generation)
+        parameters.append(floor.topic)
+        parameters.append(floor.version)
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
 /// What puts and deletions begin and end with.
 private enum DocumentKeys {
     /// Generation, tenant, collection, id, version.
@@ -111,8 +128,7 @@ struct InsertVector: PostgresStatement {
     static let parameterTypes: [PostgresType] = [.text, .text, .inferred]
     /// The model's number in the index.
     let model: Int32
-    let tenant: String
-    let inputHash: String
+    let input: VectorInput
     let vector: [Float]
 
     var text: StatementText {
@@ -129,9 +145,25 @@ struct InsertVector: PostgresStatement {
     }
 
     func bind(into parameters: inout PostgresParameters) {
-        parameters.append(tenant)
-        parameters.append(inputHash)
+        parameters.append(input.tenant.text)
+        parameters.append(input.hash)
         parameters.append(halfVector: vector)
+    }
+}
+
+/// Removes those vectors of some inputs that no passage refers to: see `medallion_remove_unused_vectors` of the migrations.
+struct RemoveUnusedVectors: PostgresStatement {
+    static let name = "remove_unused_vectors"
+    static let sql = "SELECT medallion_remove_unused_vectors($1, $2, $3)"
+    static let parameterTypes: [PostgresType] = [.int4, .textArray, .textArray]
+    /// The model's number in the index.
+    let model: Int32
+    let inputs: [VectorInput]
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(model)
+        parameters.append(inputs.map(\.tenant.text))
+        parameters.append(inputs.map(\.hash))
     }
 }
 

@@ -52,6 +52,24 @@ package struct IndexedDocument: Sendable, Equatable {
     }
 }
 
+/// The lowest version of a source's documents that a generation shows: what it shows below goes, and what comes below later
+/// changes nothing. How a source deletes all at once, such as by a truncate or by a new snapshot.
+///
+/// A floor never falls, and whether it comes before or behind the documents of its transaction makes no difference.
+package struct VersionFloor: Sendable, Hashable {
+    package var generation: Int64
+    /// The topic of the Bronze records, not the Gold topic: it stands for the source.
+    package var topic: String
+    /// Documents of this version and above stay.
+    package var version: Int64
+
+    package init(generation: Int64, topic: String, version: Int64) {
+        self.generation = generation
+        self.topic = topic
+        self.version = version
+    }
+}
+
 /// A step of one checkpoint, refused unless it stands where it is expected to.
 package struct CheckpointMove: Sendable, Equatable {
     package var generation: Int64

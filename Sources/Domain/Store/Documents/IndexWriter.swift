@@ -35,20 +35,21 @@ package final class IndexWriter {
     ///
     /// - Parameters:
     ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
+    ///   - floors: below which versions whole sources are deleted; one for each fed generation.
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
     ///   - origin: whether the index is newer for it.
     /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a content or vector that was there is
     ///   missing, `model` when the vectors of a generation are another model's.
     package func write(
-        _ documents: [IndexedDocument], moving moves: [CheckpointMove] = [],
+        _ documents: [IndexedDocument], floors: [VersionFloor] = [], moving moves: [CheckpointMove] = [],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
         origin: IndexOrigin = .live, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         do throws(IndexError) {
             let numbers = try prepareTables(documents, timeoutMilliseconds: timeoutMilliseconds)
             return try write(
-                documents, numbers: numbers, moves, goldPositions, refused, origin,
+                documents, numbers: numbers, floors, moves, goldPositions, refused, origin,
                 timeoutMilliseconds: timeoutMilliseconds)
         } catch {
             prepared = [:]
@@ -58,16 +59,20 @@ package final class IndexWriter {
     }
 
     private func write(
-        _ documents: [IndexedDocument], numbers: [String: Int32], _ moves: [CheckpointMove],
+        _ documents: [IndexedDocument], numbers: [String: Int32], _ floors: [VersionFloor], _ moves: [CheckpointMove],
         _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument],
         _ origin: IndexOrigin,
         timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
-        let generations = Set(documents.map(\.generation) + moves.map(\.generation) + refused.map(\.generation))
-        let beginning = BeginIndexTransaction(origin: origin, generations: generations.sorted())
-        var batch = PostgresBatch()
-        let begin = batch.add(beginning)
-        let puts = Self.add(documents[...], numbers: numbers, to: &batch)
+        let generations = Set(
+            documents.map(\.generation) + floors.map(\.generation) + moves.map(\.generation)
+                + refused.map(\.generation))
+        var beginning = PostgresBatch()
+        let begin = beginning.add(BeginIndexTransaction(origin: origin, generations: generations.sorted()))
+        for floor in floors { beginning.add(DeleteBelow(floor: floor)) }
+        var batch = beginning
+        let vectors = InputVectors(documents)
+        let puts = Self.add(documents[...], numbers: numbers, vectors: vectors, to: &batch)
         Self.add(moves, goldPositions, refused, to: &batch)
         do throws(IndexError) {
             return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
@@ -79,11 +84,11 @@ package final class IndexWriter {
             // In one transaction as before: what is good, what is not with its reason, and the steps of the checkpoints.
             return try connection.transaction(timeoutMilliseconds: timeoutMilliseconds) {
                 connection throws(PostgresError) in
-                let version = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds)
+                let version = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds).rows(begin)
                 var result = IndexWriteResult(indexVersion: version.first ?? 0, passagesAdded: 0)
                 try Self.put(
-                    documents[...], numbers: numbers, on: connection, timeoutMilliseconds: timeoutMilliseconds,
-                    into: &result)
+                    documents[...], numbers: numbers, vectors: vectors, on: connection,
+                    timeoutMilliseconds: timeoutMilliseconds, into: &result)
                 var batch = PostgresBatch()
                 Self.add(moves, goldPositions, refused + result.refused, to: &batch)
                 _ = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
@@ -94,12 +99,12 @@ package final class IndexWriter {
 
     /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
     private static func put(
-        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], on connection: PostgresConnection,
-        timeoutMilliseconds: Int, into result: inout IndexWriteResult
+        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
+        on connection: PostgresConnection, timeoutMilliseconds: Int, into result: inout IndexWriteResult
     ) throws(PostgresError) {
         guard let first = documents.first else { return }
         var batch = PostgresBatch()
-        let puts = add(documents, numbers: numbers, to: &batch)
+        let puts = add(documents, numbers: numbers, vectors: vectors, to: &batch)
         try connection.script(
             "SAVEPOINT documents", operation: "savepoint", timeoutMilliseconds: timeoutMilliseconds)
         do throws(PostgresError) {
@@ -119,23 +124,22 @@ package final class IndexWriter {
             let middle = documents.startIndex + documents.count / 2
             for half in [documents[..<middle], documents[middle...]] {
                 try put(
-                    half, numbers: numbers, on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
+                    half, numbers: numbers, vectors: vectors, on: connection,
+                    timeoutMilliseconds: timeoutMilliseconds, into: &result)
             }
         }
     }
 
+    /// - Parameter vectors: of the whole write.
     private static func add(
-        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], to batch: inout PostgresBatch
+        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
+        to batch: inout PostgresBatch
     ) -> [PostgresSlot<PutDocuments>] {
-        for document in documents where document.document.operation == .put {
-            guard let model = numbers[document.model], model > 0 else { continue }
-            for passage in document.passages {
-                guard let vector = passage.embedding else { continue }
-                batch.add(
-                    InsertVector(
-                        model: model, tenant: document.document.tenant.text, inputHash: passage.inputHash,
-                        vector: vector))
-            }
+        let brought = vectors.of(documents).compactMap { model, inputs in
+            numbers[model].flatMap { number in number > 0 ? (number: number, inputs: inputs) : nil }
+        }
+        for (number, inputs) in brought {
+            for (input, vector) in inputs { batch.add(InsertVector(model: number, input: input, vector: vector)) }
         }
         var puts: [PostgresSlot<PutDocuments>] = []
         for round in WriteRound.rounds(of: documents) {
@@ -146,6 +150,9 @@ package final class IndexWriter {
                 puts.append(batch.add(PutDocuments(model: numbers[model] ?? 0, documents: Array(part))))
                 rest = rest.dropFirst(part.count)
             }
+        }
+        for (number, inputs) in brought {
+            batch.add(RemoveUnusedVectors(model: number, inputs: inputs.map(\.input)))
         }
         return puts
     }

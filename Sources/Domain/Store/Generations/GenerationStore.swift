@@ -63,8 +63,8 @@ package final class GenerationStore {
 
     /// Makes visible to `child` what `parent` shows with source offsets below the handover, except in the ranges that
     /// the replay writes; what the parent's index lacks there, the child's lacks, too. Of a document whose newest version lies
-    /// in such a range the child gets the one before, as long as the history has it. Only the narrow rows are copied; a repeat does
-    /// no harm.
+    /// elsewhere the child gets the one before, as long as the history has it. Only the narrow rows are copied; a repeat does no
+    /// harm.
     ///
     /// - Parameters:
     ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
@@ -127,7 +127,7 @@ package final class GenerationStore {
             guard let last = row.lastKey else { break }
             key = last
         }
-        var marker = (docID: "", collection: Int32.min)
+        var marker = InheritUndeleted.Marker.beforeAll
         while true {
             let step = InheritUndeleted(inheritance: inheritance, after: marker)
             guard let row = try inTransaction(step, of: inheritance, timeoutMilliseconds).first else { break }

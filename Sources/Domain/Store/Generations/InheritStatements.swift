@@ -34,14 +34,15 @@ struct Inheritance {
         """
     }
 
-    /// Whether a row's record lies in a range that the replay writes anew.
-    fileprivate static func isReplayed(_ table: String) -> String {
+    /// Whether the child's own logic decides what a row's record makes: it lies in a range that the replay writes anew, or the
+    /// stream job feeds it to the child.
+    fileprivate static func isTheChilds(_ table: String) -> String {
         """
-        EXISTS (
+        (\(table).source_offset >= h.next_offset OR EXISTS (
             SELECT FROM unnest($6::text[], $7::int[], $8::bigint[], $9::bigint[])
                 AS r(topic, partition, start_offset, end_offset)
             WHERE r.topic = \(table).source_topic AND r.partition = \(table).source_partition
-                AND \(table).source_offset >= r.start_offset AND \(table).source_offset < r.end_offset)
+                AND \(table).source_offset >= r.start_offset AND \(table).source_offset < r.end_offset))
         """
     }
 }
@@ -56,8 +57,7 @@ struct InheritRefusals: PostgresStatement {
             d.refused_at
         FROM refused_documents d
         \(Inheritance.handovers(of: "d"))
-        WHERE d.generation = $2 AND d.source_offset < h.next_offset
-            AND NOT \(Inheritance.isReplayed("d"))
+        WHERE d.generation = $2 AND NOT \(Inheritance.isTheChilds("d"))
         ON CONFLICT DO NOTHING
         """
     static let parameterTypes = Inheritance.parameterTypes
@@ -70,19 +70,14 @@ struct InheritRefusals: PostgresStatement {
 struct InheritDeletions: PostgresStatement {
     static let name = "inherit_deletions"
     static let sql = """
-        INSERT INTO deleted_documents AS m (generation, collection_id, doc_id, tenant, version, source_topic,
+        INSERT INTO deleted_documents (generation, collection_id, doc_id, tenant, version, source_topic,
             source_partition, source_offset, deleted_at)
         SELECT $1, d.collection_id, d.doc_id, d.tenant, d.version, d.source_topic, d.source_partition, d.source_offset,
             d.deleted_at
         FROM deleted_documents d
         \(Inheritance.handovers(of: "d"))
-        WHERE d.generation = $2 AND d.source_offset < h.next_offset
-            AND NOT \(Inheritance.isReplayed("d"))
-        ON CONFLICT (generation, doc_id, collection_id) DO UPDATE
-        SET version = excluded.version, source_topic = excluded.source_topic,
-            source_partition = excluded.source_partition, source_offset = excluded.source_offset,
-            deleted_at = excluded.deleted_at
-        WHERE m.version < excluded.version
+        WHERE d.generation = $2 AND NOT \(Inheritance.isTheChilds("d"))
+        ON CONFLICT DO NOTHING
         """
     static let parameterTypes = Inheritance.parameterTypes
     let inheritance: Inheritance
@@ -133,7 +128,7 @@ struct HideDeleted: PostgresStatement {
 /// One step of showing a child what its parent shows: the parent's next documents by their keys. Within an index transaction,
 /// so that it sees what the replay and the indexer wrote to the child, and they see what it wrote.
 ///
-/// Of a document whose newest version lies in a replayed range the child gets the one before: the replay may not write it again.
+/// Of a document whose newest version the child's own logic makes anew the child gets the one before: that logic may make nothing.
 /// One row: the last key of the step, null behind the last one, and how many documents it showed.
 struct InheritDocuments: PostgresStatement {
     /// Keys of one step: some 100 ms.
@@ -148,18 +143,19 @@ struct InheritDocuments: PostgresStatement {
         ), kept AS (
             SELECT k.document_id, k.from_version FROM keys k
             \(Inheritance.handovers(of: "k"))
-            WHERE k.source_offset < h.next_offset AND NOT \(Inheritance.isReplayed("k"))
+            WHERE NOT \(Inheritance.isTheChilds("k"))
             UNION ALL
             SELECT f.document_id, f.from_version FROM keys k
+            \(Inheritance.handovers(of: "k"))
             JOIN documents d ON d.id = k.document_id
             CROSS JOIN LATERAL (
                 SELECT g.document_id, g.from_version
                 FROM medallion_visibility_of(d.doc_id, d.collection_id, $2) g
                 \(Inheritance.handovers(of: "g"))
-                WHERE g.to_version IS NOT NULL AND g.source_offset < h.next_offset AND NOT \(Inheritance.isReplayed("g"))
+                WHERE g.to_version IS NOT NULL AND NOT \(Inheritance.isTheChilds("g"))
                 ORDER BY g.version DESC, g.from_version DESC LIMIT 1
             ) f
-            WHERE \(Inheritance.isReplayed("k"))
+            WHERE \(Inheritance.isTheChilds("k"))
         )
         SELECT (SELECT max(key_id) FROM keys), coalesce((
             SELECT medallion_inherit($1, $2, array_agg(n.document_id), array_agg(n.from_version)) FROM kept n), 0)
@@ -181,53 +177,64 @@ struct InheritDocuments: PostgresStatement {
     }
 }
 
-/// The same for documents that the parent deleted by a record of a replayed range: the replay may not delete them again. One step
-/// takes the next markers by document id. One row: the last one's collection and id, null behind the last, and how many
-/// documents it showed.
+/// The same for documents that the parent deleted by a record of which the child's own logic may make nothing. One step takes the
+/// next markers by document id. One row: the last marker, null behind the last, and how many documents it showed.
 struct InheritUndeleted: PostgresStatement {
     static let name = "inherit_undeleted"
     static let sql = """
         WITH markers AS MATERIALIZED (
-            SELECT m.doc_id, m.collection_id, m.source_topic, m.source_partition, m.source_offset
+            SELECT m.doc_id, m.collection_id, m.version, m.source_topic, m.source_partition, m.source_offset
             FROM deleted_documents m
-            WHERE m.generation = $2 AND (m.doc_id, m.collection_id) > ($10, $11)
-            ORDER BY m.doc_id, m.collection_id LIMIT \(InheritDocuments.keysMax)
+            WHERE m.generation = $2 AND (m.doc_id, m.collection_id, m.version) > ($10, $11, $12)
+            ORDER BY m.doc_id, m.collection_id, m.version LIMIT \(InheritDocuments.keysMax)
         ), kept AS (
-            SELECT f.document_id, f.from_version FROM markers k
+            SELECT DISTINCT f.document_id, f.from_version FROM markers k
+            \(Inheritance.handovers(of: "k"))
             CROSS JOIN LATERAL (
                 SELECT g.document_id, g.from_version
                 FROM medallion_visibility_of(k.doc_id, k.collection_id, $2) g
                 \(Inheritance.handovers(of: "g"))
-                WHERE g.to_version IS NOT NULL AND g.source_offset < h.next_offset AND NOT \(Inheritance.isReplayed("g"))
+                WHERE g.to_version IS NOT NULL AND NOT \(Inheritance.isTheChilds("g"))
                 ORDER BY g.version DESC, g.from_version DESC LIMIT 1
             ) f
-            WHERE \(Inheritance.isReplayed("k"))
+            WHERE \(Inheritance.isTheChilds("k"))
                 -- What the parent shows elsewhere is not for this to judge.
                 AND NOT EXISTS (
                     SELECT FROM medallion_visibility_of(k.doc_id, k.collection_id, $2) c WHERE c.to_version IS NULL)
         )
-        SELECT l.doc_id, l.collection_id, coalesce((
+        SELECT l.doc_id, l.collection_id, l.version, coalesce((
             SELECT medallion_inherit($1, $2, array_agg(n.document_id), array_agg(n.from_version)) FROM kept n), 0)
         FROM (VALUES (1)) one LEFT JOIN (
-            SELECT doc_id, collection_id FROM markers ORDER BY doc_id DESC, collection_id DESC LIMIT 1) l ON true
+            SELECT doc_id, collection_id, version FROM markers ORDER BY doc_id DESC, collection_id DESC, version DESC LIMIT 1
+        ) l ON true
         """
-    static let parameterTypes = Inheritance.parameterTypes + [.text, .int4]
+    static let parameterTypes = Inheritance.parameterTypes + [.text, .int4, .int8]
+    struct Marker {
+        let docID: String
+        let collection: Int32
+        let version: Int64
+
+        static let beforeAll = Marker(docID: "", collection: .min, version: .min)
+    }
     struct Row {
-        let last: (docID: String, collection: Int32)?
+        let last: Marker?
         let shown: Int64
     }
     let inheritance: Inheritance
-    let after: (docID: String, collection: Int32)
+    let after: Marker
 
     func bind(into parameters: inout PostgresParameters) {
         inheritance.bind(into: &parameters)
         parameters.append(after.docID)
         parameters.append(after.collection)
+        parameters.append(after.version)
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
-        var last: (docID: String, collection: Int32)?
-        if let docID = try row.textOrNil(0) { last = (docID, try row.int32(1)) }
-        return Row(last: last, shown: try row.int64(2))
+        var last: Marker?
+        if let docID = try row.textOrNil(0) {
+            last = Marker(docID: docID, collection: try row.int32(1), version: try row.int64(2))
+        }
+        return Row(last: last, shown: try row.int64(3))
     }
 }
 
