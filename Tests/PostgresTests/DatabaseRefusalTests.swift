@@ -14,7 +14,9 @@ import Testing
         ["promote", "1"], ["replay", "--all"], ["dlq", "ls", "--index"], ["doctor", "--only", "postgres"],
     ]
 
-    private func run(_ command: [String], dsn: String) throws -> (status: Int32, text: String) {
+    private func run(
+        _ command: [String], dsn: String, _ more: [String: String] = [:]
+    ) throws -> (status: Int32, text: String) {
         let folder = try TemporaryFolder()
         let process = Process()
         let output = Pipe()
@@ -24,7 +26,7 @@ import Testing
             "POSTGRES_DSN": dsn, "DATA_DIR": folder.file("data"), "PATH": "/usr/bin:/bin",
             "API_LISTEN": "127.0.0.1:\(try TestPorts.free())", "BROKER_LISTEN": "127.0.0.1:\(try TestPorts.free())",
             "EMBED_ENABLED": "false",
-        ]
+        ].merging(more) { $1 }
         process.standardOutput = output
         process.standardError = output
         process.standardInput = FileHandle.nullDevice
@@ -41,6 +43,11 @@ import Testing
             for word in words { #expect(text.contains(word), "\(command): \(text)") }
             #expect(!text.contains("does not answer yet"), "\(command): \(text)")
         }
+    }
+
+    @Test func doctorTellsTheMemoryOfAServerThatDoesNotRun() throws {
+        let doctor = try run(["doctor", "--only", "postgres"], dsn: "", ["PG_MEMORY_BYTES": "268435456"])
+        #expect(doctor.status == 0 && doctor.text.contains("would start with shared_buffers=256MB"), "\(doctor.text)")
     }
 
     @Test func aNewerDatabase() throws {
