@@ -33,12 +33,15 @@ EXCEPTION
         RAISE NOTICE 'the role medallion_reader cannot be made here';
 END $$;
 
--- What the role may read; of what has no policy, only what tells nothing of a tenant's documents.
-DO $$
+-- Gives the role what searches need, once there is one: of what has no policy, only what tells nothing of a tenant's documents.
+-- Whoever migrates calls it again, since the role may come later.
+CREATE FUNCTION medallion_grant_reader() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     name text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'medallion_reader') THEN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'medallion_reader')
+        OR has_table_privilege('medallion_reader', 'answers', 'INSERT')
+    THEN
         RETURN;
     END IF;
     BEGIN
@@ -54,8 +57,9 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON %I TO medallion_reader', name);
     END LOOP;
-    GRANT SELECT, INSERT ON answers TO medallion_reader;
     FOR name IN SELECT 'vectors_' || id FROM models LOOP
         EXECUTE format('GRANT SELECT ON %I TO medallion_reader', name);
     END LOOP;
+    GRANT SELECT, INSERT ON answers TO medallion_reader;
 END $$;
+SELECT medallion_grant_reader();

@@ -192,6 +192,20 @@ import Testing
         #expect(one?.hint?.hasSuffix("GRANT SELECT ON api_keys TO \"\(scene.role)\"") == true)
     }
 
+    /// Without it, only the program keeps tenants apart: a warning, with a way out that works.
+    @Test func whoCannotActAsTheRoleOfSearchesIsTold() throws {
+        let scene = try Scene()
+        #expect(try scene.ownersCheck.readerRoleGap() == nil)
+        let gap = try #require(try scene.check().readerRoleGap())
+        #expect(gap.message.contains("\(scene.role) is no member of medallion_reader"))
+        try scene.script(statements(gap))
+        #expect(try scene.check().readerRoleGap() == nil)
+        try scene.script("REVOKE INSERT ON answers FROM medallion_reader")
+        #expect(try scene.check().readerRoleGap()?.hint?.contains("medallion migrate") == true)
+        try Migrator(connection: scene.owner).migrate()
+        #expect(try scene.check().readerRoleGap() == nil)
+    }
+
     @Test func aSchemaThatMayNotBeUsedIsNamed() throws {
         let scene = try Scene()
         try scene.script("REVOKE ALL ON SCHEMA public FROM PUBLIC")

@@ -99,6 +99,26 @@ package struct DatabaseCheck {
         try checkRights(for: use)
     }
 
+    /// What keeps searches from acting as the role that row-level security binds, so that only the program keeps tenants apart; nil
+    /// where nothing does. A way out goes with it.
+    package func readerRoleGap() throws -> IndexError? {
+        guard let row = try connection.run(ReaderRoleState(), timeoutMilliseconds: Self.limit).first else { return nil }
+        let role = SearchStore.readerRole
+        if !row.isThere {
+            return IndexError(
+                .schema, "there is no role \(role), as which searches would act",
+                hint: "as a superuser: CREATE ROLE \(role) NOLOGIN; GRANT \(role) TO \(row.quotedUser); then `medallion migrate`")
+        }
+        if !row.isMember {
+            return IndexError(
+                .schema, "role \(row.user) is no member of \(role), as which searches would act",
+                hint: "as a superuser: GRANT \(role) TO \(row.quotedUser)")
+        }
+        guard !row.mayRead else { return nil }
+        return IndexError(
+            .schema, "role \(role) may not read the index's tables", hint: "run `medallion migrate` as the tables' owner")
+    }
+
     /// The same failure of a migration, with what the role lacks and the way out where it is about that.
     package func explained(_ error: PostgresError) -> any Error {
         guard ["42501", "3F000", "0A000", "58P01"].contains(error.sqlState), connection.isUsable,

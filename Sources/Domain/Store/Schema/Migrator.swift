@@ -121,6 +121,9 @@ package struct Migrator {
             if done.count == 1 { try checkVectorExtension() }
         }
         if done.isEmpty { try checkVectorExtension() }
+        if migrations.last?.name == Migration.all.last?.name {
+            _ = try connection.run(GrantReader(), timeoutMilliseconds: 10_000)
+        }
         return done
     }
 
@@ -202,6 +205,14 @@ package struct Migrator {
                 hint: "version 0.8 or later is needed: ALTER EXTENSION vector UPDATE, or install a newer one")
         }
     }
+}
+
+/// Gives the role of searches what it needs, should it have come since: see V0012 of the migrations.
+struct GrantReader: PostgresStatement {
+    static let name = "grant_reader"
+    static let sql = "SELECT medallion_grant_reader()"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
 }
 
 struct TryLockMigrations: PostgresStatement {

@@ -106,3 +106,29 @@ struct TableRights: PostgresStatement {
             quotedOwner: try row.text(3), isOwned: try row.bool(4), rights: rights)
     }
 }
+
+/// Whether there is the role of searches, the session's user may act as it, and it may read the index.
+struct ReaderRoleState: PostgresStatement {
+    struct Row {
+        let isThere: Bool
+        let isMember: Bool
+        let mayRead: Bool
+        let user: String
+        let quotedUser: String
+    }
+    static let name = "reader_role_state"
+    static let sql = """
+        SELECT r.oid IS NOT NULL, coalesce(pg_has_role(session_user, r.oid, 'MEMBER'), false),
+            coalesce(has_table_privilege(r.oid, to_regclass('documents'), 'SELECT')
+                AND has_table_privilege(r.oid, to_regclass('answers'), 'INSERT'), false),
+            session_user::text, quote_ident(session_user)
+        FROM (VALUES (1)) one LEFT JOIN pg_roles r ON r.rolname = 'medallion_reader'
+        """
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
+        Row(
+            isThere: try row.bool(0), isMember: try row.bool(1), mayRead: try row.bool(2), user: try row.text(3),
+            quotedUser: try row.text(4))
+    }
+}
