@@ -32,6 +32,8 @@ import Testing
             let (writer, real, fake) = (fixture.writer, fixture.store, index.makeStore())
             for number in 0..<documents {
                 try add(number, writer)
+                // Of the same id, and with the same words.
+                if number.isMultiple(of: 4) { try add(number, writer, tenant: other) }
                 versions.append(
                     (
                         try real.status(timeoutMilliseconds: limit).indexVersion,
@@ -40,18 +42,22 @@ import Testing
             }
         }
 
-        private func add(_ number: Int, _ writer: IndexWriter) throws {
+        private func add(_ number: Int, _ writer: IndexWriter, tenant: TenantID = .standard) throws {
             let isBot = number.isMultiple(of: 3)
             let wiki = number.isMultiple(of: 2) ? "enwiki" : "dewiki"
             index.add(
                 "doc-\(number)", title: titles[number % titles.count], comment: "note\(number) added", wiki: wiki,
-                user: "User \(number)", isBot: isBot, eventTime: 1_700_000_000_000 + Int64(number) * 1_000)
+                user: "User \(number)", isBot: isBot, eventTime: 1_700_000_000_000 + Int64(number) * 1_000,
+                tenant: tenant)
             let row = try #require(index.state.withLock { $0.documents.last?.row })
-            let document = IndexFixture.document(
+            var document = IndexFixture.document(
                 number, text: row.text, wiki: wiki, isBot: isBot, embedding: Pair.vector(FakeIndex.embed(row.text)))
+            document.document.tenant = tenant
             _ = try writer.write([document], timeoutMilliseconds: limit)
         }
     }
+
+    private static let other = TenantID("acme") ?? .standard
 
     /// A connection to each.
     private struct Pair {
@@ -142,6 +148,44 @@ import Testing
         }
         let rhine = try pair.candidates("rhine")
         #expect(rhine.real.best.count == 10 && rhine.real.nearest.count == Self.count)
+    }
+
+    /// Each tenant has its own documents, also where ids, words and vectors are another's.
+    @Test func tenantsAreKeptApart() throws {
+        let pair = Pair(try Self.shared.get())
+        let filter = Filter.all(of: Self.other)
+        let wanted = Set(stride(from: 0, to: Self.count, by: 4).map { "doc-\($0)" })
+        let found = try pair.candidates("rhine", filter: filter)
+        for set in [found.real, found.fake] { #expect(Set(set.nearest) == wanted) }
+        #expect(Set(found.real.best) == Set(found.fake.best) && found.real.best.count < wanted.count)
+        let newest = try pair.recent { query, _ in query.filter = filter }
+        #expect(Set(newest.real) == wanted && newest.fake == newest.real)
+        let nobody = try pair.candidates("rhine", filter: .all(of: try #require(TenantID("nobody"))))
+        for set in [nobody.real, nobody.fake] { #expect(set.candidates.isEmpty && set.isGenerationServed) }
+    }
+
+    /// What a page fetches is the beginning of the whole ranking.
+    @Test func whatIsFetchedIsTheBestOfAll() throws {
+        let pair = Pair(try Self.shared.get())
+        for filter in try Self.filters() {
+            for text in ["rhine", "granite crane", "note7"] {
+                var query = CandidateQuery(text: text, vector: Pair.vector(FakeIndex.embed(text)), filter: filter)
+                query.vectorScan = .exact
+                let all = ReciprocalRankFusion.bestPassagePerDocument(
+                    ReciprocalRankFusion.fuse(
+                        try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates))
+                for limit in [1, 3, 7] {
+                    query.documentLimit = limit
+                    let set = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit)
+                    let fetched = ReciprocalRankFusion.fuse(set.candidates)
+                    #expect(
+                        fetched.map(\.candidate.docID) == all.prefix(limit).map(\.candidate.docID), "\(text), \(filter)"
+                    )
+                    #expect(fetched.map(\.fusedScore) == all.prefix(limit).map(\.fusedScore))
+                    #expect(fetched.allSatisfy { $0.candidate.copies == 0 })
+                }
+            }
+        }
     }
 
     /// An arm that is not wanted finds nothing, limits hold, and no text makes the lexical arm fail.
