@@ -300,9 +300,11 @@ BEGIN
             f.deleted_at
         FROM former_deleted_documents f JOIN collections c ON c.tenant = f.tenant AND c.name = f.collection;
 
+    -- Where several models wrote, the last one goes on writing.
     UPDATE generations g SET model_id = m.model_id FROM (
-        SELECT v.generation, max(d.model_id) AS model_id FROM visibility v JOIN documents d ON d.id = v.document_id
-        WHERE d.model_id > 0 GROUP BY v.generation) m
+        SELECT DISTINCT ON (v.generation) v.generation, d.model_id
+        FROM visibility v JOIN documents d ON d.id = v.document_id
+        WHERE d.model_id > 0 ORDER BY v.generation, v.from_version DESC, v.document_id DESC) m
     WHERE m.generation = g.generation;
 
     -- What ended before now was overwritten where it was shown again, so nothing before now can be read.
