@@ -37,7 +37,8 @@ import Testing
         let names = try Set(
             Repository.text(path).matches(of: /\b(?:medallion|process|broker)_[a-z0-9_]+\b/).map { String($0.output) })
         #expect(!names.isEmpty)
-        for name in names.sorted() where !reference.isKnown(name) {
+        // The role of searches in Postgres is no metric.
+        for name in names.subtracting(["medallion_reader"]).sorted() where !reference.isKnown(name) {
             Issue.record("\(path) names \(name), which nothing registers")
         }
     }
