@@ -58,7 +58,8 @@ import Testing
                 #expect(after.differences(from: try scene.contents()) == [], "\(cut)")
             }
         }
-        #expect(committed > 0, "some were committed, and nobody learnt it")
+        // Halves of refused batches make so different numbers of messages that the few cuts of the short form may miss the last.
+        #expect(committed > 0 || isRefused && !LongTests.areWanted, "some were committed, and nobody learnt it")
         let wanted = try FaultScene.undisturbed(batches)
         #expect(try scene.contents().differences(from: wanted) == [])
     }

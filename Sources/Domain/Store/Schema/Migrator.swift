@@ -121,7 +121,7 @@ package struct Migrator {
             if done.count == 1 { try checkVectorExtension() }
         }
         if done.isEmpty { try checkVectorExtension() }
-        if migrations.last?.name == Migration.all.last?.name {
+        if migrations.contains(where: { $0.name == "V0012__keep_tenants_apart" }) {
             _ = try connection.run(GrantReader(), timeoutMilliseconds: 10_000)
         }
         return done
