@@ -107,6 +107,15 @@ package final class GoldTopicFixture {
 
     package func flush() { _ = producer.flush(timeoutMilliseconds: 10_000) }
 
+    /// A line that deletes all below a version, of the collection `papers`.
+    package static func truncation(_ offset: Int64, version: Int64, topic: String = "source") -> String {
+        """
+        {"version":\(version),"operation":"delete_below","collection":"papers","event_time":"2026-11-21T10:00:00.500Z",\
+        "quality_flags":[],"content_hash":"b-\(version)","lineage":{"logic_version":"l","parents":[{"topic":"\(topic)",\
+        "partition":0,"offset":\(offset),"event_id":"@\(version)","bronze_sha256":"00"}]}}
+        """
+    }
+
     package static func line(_ offset: Int64, partition: Int32, text: String) -> String {
         """
         {"doc_id":"doc-\(partition)-\(offset)","version":1,"collection":"wikimedia.recentchange","attributes":{},\

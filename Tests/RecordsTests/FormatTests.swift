@@ -313,7 +313,10 @@ struct TestHasher: ContentHasher {
         for (old, new, field, reason) in [
             ("\"version\":1", "\"version\":\"1\"", "version", "is not an integer"),
             ("\"version\":1", "\"version\":1.0", "version", "is not an integer"),
-            ("\"operation\":\"put\"", "\"operation\":\"patch\"", "operation", "is not one of put, delete"),
+            (
+                "\"operation\":\"put\"", "\"operation\":\"patch\"", "operation",
+                "is not one of put, delete, delete_below"
+            ),
             ("\"operation\":\"put\"", "\"tenant\":\"a b\"", "tenant", "is not a name: \(TenantID.grammar)"),
             ("\"collection\":\"c\"", "\"collection\":\"\"", "collection", "is not a name: \(TenantID.grammar)"),
             ("\"text\":", "\"is_bot\":1,\"text\":", "is_bot", "is not true or false"),

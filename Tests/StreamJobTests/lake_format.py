@@ -86,7 +86,7 @@ class Schema:
     def check_strictness(self, where, line):
         """A line that lacks a required member, or has one more, must not fit."""
         value = json.loads(line)
-        for name in self.document["required"]:
+        for name in self.document["required"] + self.document.get("else", {}).get("required", []):
             if self.validator.is_valid({key: member for key, member in value.items() if key != name}):
                 complain(where, f"fits without {name}")
         if self.validator.is_valid({**value, "surplus": 1}):

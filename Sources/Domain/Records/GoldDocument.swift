@@ -1,12 +1,27 @@
-/// What a Gold line does to its document.
+/// What a Gold line does.
 package enum GoldOperation: String, Sendable, CaseIterable {
     /// The document is there from this version on, as the line says.
     case put
     /// The document is gone from this version on.
     case delete
+    /// Every document of the line's source whose version is lower is gone: the source was emptied, or begins anew. Whether it
+    /// comes before or behind those documents makes no difference.
+    case deleteBelow = "delete_below"
+
+    /// The member `operation` of a line, with the comma in front of it.
+    package var member: StaticString {
+        switch self {
+        case .put: #","operation":"put""#
+        case .delete: #","operation":"delete""#
+        case .deleteBelow: #","operation":"delete_below""#
+        }
+    }
 }
 
 /// One retrieval document; the fields of a Gold line (`schemas/gold.schema.json`).
+///
+/// A line that deletes all below a version is about no document: of the fields below it has tenant, collection, version,
+/// operation, event time, quality flags, content hash and lineage, and the others are empty.
 package struct GoldDocument: Sendable, Equatable {
     package var tenant: TenantID
     package var collection: CollectionName

@@ -1,7 +1,7 @@
 package import Bytes
 
-/// Gold lines (`schemas/gold.schema.json`): one retrieval document each, written (``GoldLine/append(_:to:digest:hasher:output:)``)
-/// and read here and nowhere else.
+/// Gold lines (`schemas/gold.schema.json`): one retrieval document each, or a deletion of all below a version, written
+/// (``GoldLine/append(_:to:digest:hasher:output:)``) and read here and nowhere else.
 package enum GoldLine {
     /// The line's members, in their order.
     package enum Field: Int, CaseIterable, Sendable {
@@ -105,7 +105,8 @@ package enum GoldLine {
         package func operation() throws(RecordFormatError) -> GoldOperation {
             if self[.operation].kind == .absent { return .put }
             guard let operation = GoldOperation(rawValue: try text(.operation)) else {
-                throw fault(.operation, "is not one of put, delete")
+                let known = GoldOperation.allCases.map(\.rawValue).joined(separator: ", ")
+                throw fault(.operation, "is not one of \(known)")
             }
             return operation
         }
@@ -165,7 +166,7 @@ package enum GoldLine {
         /// Where the line comes from.
         package func lineage() throws(RecordFormatError) -> Lineage { try Lineage(self[.lineage], of: "Gold record") }
 
-        /// The whole document.
+        /// The whole document; see ``GoldDocument`` of a line that is about none.
         package func document() throws(RecordFormatError) -> GoldDocument {
             let time = try text(.eventTime)
             guard let milliseconds = CivilTime.epochMilliseconds(time) else {
@@ -174,10 +175,19 @@ package enum GoldLine {
             guard let collection = CollectionName(try text(.collection)) else {
                 throw fault(.collection, "is not a name: \(CollectionName.grammar)")
             }
+            let operation = try operation()
+            // Whatever else such a line says is about no document, and counts for nothing.
+            guard operation != .deleteBelow else {
+                return GoldDocument(
+                    tenant: try tenant(), collection: collection, docID: "", version: try integer(.version),
+                    operation: operation, text: "", eventTimeMilliseconds: milliseconds, title: "", url: "", lang: "",
+                    qualityFlags: try qualityFlags(), textHash: "", contentHash: try text(.contentHash),
+                    lineage: try lineage())
+            }
             let words = try text(.text)
             return GoldDocument(
                 tenant: try tenant(), collection: collection, docID: try text(.docID),
-                version: try integer(.version), operation: try operation(), attributes: try attributes(), text: words,
+                version: try integer(.version), operation: operation, attributes: try attributes(), text: words,
                 passages: try passages(of: words),
                 eventTimeMilliseconds: milliseconds, title: try text(.title), url: try text(.url),
                 lang: try text(.lang), qualityFlags: try qualityFlags(), textHash: try text(.textHash),
@@ -201,8 +211,15 @@ package enum GoldLine {
 extension AttributeList {
     /// All that a filter may ask of a Gold line's document: its own attributes, and what every document has. Nil where the
     /// line is no document's.
+    ///
+    /// Of a line that deletes all below a version only the collection is told: what it deletes has any language and time.
     package init?(goldLine line: borrowing GoldLine.Fields) {
-        guard let collection = line[.collection].string, let attributes = try? line.attributes() else { return nil }
+        guard let collection = line[.collection].string else { return nil }
+        if (try? line.operation()) == .deleteBelow {
+            self.init([.collection: .string(collection)])
+            return
+        }
+        guard let attributes = try? line.attributes() else { return nil }
         self = attributes
         set(.collection, .string(collection))
         set(.lang, .string(line[.lang].string ?? "und"))

@@ -156,7 +156,7 @@ extension GoldLine {
         try output.appendLine(upTo: room) { writer in
             writer.string("{\"doc_id\":", content.docID)
             writer.integer(",\"version\":", content.version)
-            writer.literal(content.operation == .delete ? ",\"operation\":\"delete\"" : ",\"operation\":\"put\"")
+            writer.literal(content.operation.member)
             destination.append(to: &writer)
             writer.literal(",\"attributes\":{")
             writer.bytes(content.attributes)
@@ -171,16 +171,58 @@ extension GoldLine {
             } else {
                 writer.string(",\"lang\":", content.lang)
             }
-            writer.literal(",\"quality_flags\":[")
-            var separator: StaticString = ""
-            for flag in content.qualityFlags {
-                writer.string(separator, flag)
-                separator = ","
-            }
-            writer.literal("]")
+            append(flags: content.qualityFlags, to: &writer)
             try appendHashes(to: &writer, digest: &digest, hasher: &hasher)
             lineage(&writer)
         }
+    }
+
+    /// A deletion of all that a source has below a version.
+    package struct DeletionBelow {
+        /// The lowest that stays.
+        package let version: Int64
+        /// Milliseconds since 1970.
+        package let eventTimeMilliseconds: Int64
+        package let qualityFlags: [String]
+
+        package init(version: Int64, eventTimeMilliseconds: Int64, qualityFlags: [String]) {
+            self.version = version
+            self.eventTimeMilliseconds = eventTimeMilliseconds
+            self.qualityFlags = qualityFlags
+        }
+    }
+
+    /// Appends the Gold line of a deletion of all below a version, with its line feed.
+    ///
+    /// - Parameters:
+    ///   - digest: storage for one.
+    ///   - lineage: as of a document's line.
+    package static func append(
+        _ deletion: DeletionBelow, to destination: Destination, digest: inout [UInt8],
+        hasher: inout some ContentHasher & ~Copyable, output: inout [UInt8], lineageRoom: Int,
+        lineage: (inout LineWriter) -> Void
+    ) throws {
+        let flags = deletion.qualityFlags.reduce(0) { $0 + $1.utf8.count + 3 }
+        let room = SilverLine.frameBytes + destination.room + JSONText.bytesPerByteMax * flags + lineageRoom
+        try output.appendLine(upTo: room) { writer in
+            writer.integer("{\"version\":", deletion.version)
+            writer.literal(GoldOperation.deleteBelow.member)
+            destination.append(to: &writer)
+            writer.time(",\"event_time\":", deletion.eventTimeMilliseconds)
+            append(flags: deletion.qualityFlags, to: &writer)
+            try appendContentHash(to: &writer, digest: &digest, hasher: &hasher)
+            lineage(&writer)
+        }
+    }
+
+    private static func append(flags: [String], to writer: inout LineWriter) {
+        writer.literal(",\"quality_flags\":[")
+        var separator: StaticString = ""
+        for flag in flags {
+            writer.string(separator, flag)
+            separator = ","
+        }
+        writer.literal("]")
     }
 
     /// `{"start":…,"end":…,"hash":"…"},` with the largest numbers.
@@ -221,8 +263,18 @@ extension GoldLine {
     ) throws {
         writer.literal(",\"text_hash\":\"")
         writer.bytes(digest)
-        // The content hash covers the line so far as an object of its own: all but itself and lineage.
-        writer.literal("\"}")
+        writer.literal("\"")
+        try appendContentHash(to: &writer, digest: &digest, hasher: &hasher)
+    }
+
+    /// Appends the hash of all before it.
+    ///
+    /// - Parameter digest: storage; afterwards the content's.
+    private static func appendContentHash(
+        to writer: inout LineWriter, digest: inout [UInt8], hasher: inout some ContentHasher & ~Copyable
+    ) throws {
+        // It covers the line so far as an object of its own: all but itself and lineage.
+        writer.literal("}")
         digest.removeAll(keepingCapacity: true)
         try hasher.appendHexDigest(of: writer.written, to: &digest)
         writer.removeLast()

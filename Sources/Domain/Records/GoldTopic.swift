@@ -25,6 +25,8 @@ package enum GoldTopic {
     package static let commitKey = "commit"
     /// The key of refusal notices.
     package static let refusedKey = "refused"
+    /// The key of lines that are about no document; those of documents have its id.
+    package static let deleteBelowKey = GoldOperation.deleteBelow.rawValue
 
     /// The kind of a record.
     ///
