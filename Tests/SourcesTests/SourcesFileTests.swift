@@ -56,7 +56,7 @@ enum Declarations {
         file(
             source(
                 logic: logic(
-                    #"{"id":"a.b","version":"v","title":"t","text":["t","b"],"url":"u","lang":"l","time":"d","deleted":"x"}"#,
+                    #"{"id":"a.b","version":"v","title":"t","text":["t","b"],"url":"u","lang":"l","time":"d","deleted":"x","truncated":"y.z"}"#,
                     #","code_version":1,"content_characters_max":100000,"duplicates_offsets":5,"duplicates_milliseconds":5,"passage_weight_max":100,"passage_overlap":20"#
                 ))),
         file(
@@ -106,6 +106,12 @@ enum Declarations {
         (file(source(logic: logic(#"{"id":"a.","text":"b"}"#))), "sources[0].logic.fields.id"),
         (file(source(logic: logic(#"{"id":"a.b.c.d.e.f.g.h.i","text":"b"}"#))), "sources[0].logic.fields.id"),
         (file(source(logic: logic(#"{"id":"a","text":"b","name":"c"}"#))), "sources[0].logic.fields"),
+        // Offsets of several topic partitions tell nothing of what is older.
+        (file(source(logic: logic(#"{"id":"a","text":"b","truncated":"c"}"#))), "sources[0].logic.fields"),
+        (
+            file(source(logic: logic(#"{"id":"a","text":"b","version":"v","truncated":true}"#))),
+            "sources[0].logic.fields.truncated"
+        ),
         (
             file(source(logic: logic(#"{"id":"a","text":"b"}"#, #","content_characters_max":49"#))),
             "sources[0].logic.content_characters_max"
@@ -157,6 +163,10 @@ enum Declarations {
         (
             file(source(logic: logic(#"{"id":"\#(String(repeating: "ü", count: 200))","text":"b"}"#))),
             "sources[0].logic.fields.id"
+        ),
+        (
+            file(source(logic: logic(#"{"id":"a","text":"b","version":"v","truncated":"deleted"}"#))),
+            "sources[0].logic.fields.truncated"
         ),
     ]
 }

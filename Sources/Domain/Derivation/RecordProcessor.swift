@@ -21,7 +21,7 @@ package struct GoldEntry: Sendable {
     package let generationIndex: Int
     package let sourceOffset: Int64
     package let sourceTimestampMilliseconds: Int64
-    /// Bytes of the document's id in ``RecordProcessor/goldIDs``.
+    /// Bytes of the document's id in ``RecordProcessor/goldIDs``; none where the line is about no document.
     package let documentID: Range<Int>
     /// Bytes of the line, without line feed, in the generation's Gold text.
     package let line: Range<Int>

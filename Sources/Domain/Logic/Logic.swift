@@ -146,7 +146,8 @@ package enum Logic {
     ///   - fields: those of ``LogicSettings/paths``, in that order.
     ///   - bronzeSHA256: hexadecimal digest of the raw value.
     ///   - embedsValue: whether the value may stand verbatim in a line.
-    ///   - goldLine: lent the Gold line without its line feed, and the document's id, if one was made.
+    ///   - goldLine: lent the Gold line without its line feed, and the document's id, if one was made; the id is empty where
+    ///     the line is about no document.
     package mutating func apply(
         _ record: borrowing SourceRecord, fields: EventFields, bronzeSHA256: [UInt8], embedsValue: Bool,
         hasher: inout some ContentHasher & ~Copyable, output: inout DerivedLines,

@@ -121,7 +121,8 @@ enum LogicReading {
     private static func mapping(_ reader: DeclarationReader) -> DocumentMapping? {
         guard
             let members = reader.members(
-                required: ["id", "text"], optional: ["version", "title", "url", "lang", "time", "deleted"])
+                required: ["id", "text"],
+                optional: ["version", "title", "url", "lang", "time", "deleted", "truncated"])
         else { return nil }
         let before = reader.faults.all.count
         let id = members["id"]?.path()
@@ -139,9 +140,20 @@ enum LogicReading {
         let url = members["url"]?.path()
         let lang = members["lang"]?.path()
         let time = members["time"]?.path()
+        let truncated = members["truncated"]?.path()
+        if let member = members["truncated"] {
+            if members["version"] == nil {
+                reader.fault(
+                    "has \"truncated\" without \"version\": without declared versions nothing tells what is older in all "
+                        + "topic partitions")
+            } else if truncated != nil, truncated == deleted {
+                member.fault("must be another place than \"deleted\"")
+            }
+        }
         guard let id, let deleted, reader.faults.all.count == before else { return nil }
         return DocumentMapping(
-            id: id, version: version, title: title, texts: texts, url: url, lang: lang, time: time, deleted: deleted)
+            id: id, version: version, title: title, texts: texts, url: url, lang: lang, time: time, deleted: deleted,
+            truncated: truncated)
     }
 
     private static func storedAttributes(_ reader: DeclarationReader) -> [MappedAttribute] {

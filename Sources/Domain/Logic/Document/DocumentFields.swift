@@ -21,7 +21,7 @@ package enum DocumentBounds {
 /// A document that passed all rules; its texts are lent from the parser.
 struct Document {
     var version: Int64 = 1
-    var isDeleted = false
+    var operation = GoldOperation.put
     var title = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     var url = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
     var lang = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
@@ -41,6 +41,7 @@ package struct DocumentFields {
 
     let id: Place
     let deleted: Place
+    let truncated: Place?
     let version: Place?
     let title: Place?
     let url: Place?
@@ -59,6 +60,7 @@ package struct DocumentFields {
         let mapping = settings.mapping
         id = place(mapping.id)
         deleted = place(mapping.deleted)
+        truncated = mapping.truncated.map { place($0) }
         version = mapping.version.map { place($0) }
         title = mapping.title.map { place($0) }
         url = mapping.url.map { place($0) }
@@ -71,7 +73,10 @@ package struct DocumentFields {
     /// All of them, in the order of their numbers.
     package static func paths(_ settings: DocumentSettings) -> [String] {
         let fields = DocumentFields(settings)
-        let single = [fields.id, fields.deleted, fields.version, fields.title, fields.url, fields.lang, fields.time]
+        let single = [
+            fields.id, fields.deleted, fields.truncated, fields.version, fields.title, fields.url, fields.lang,
+            fields.time,
+        ]
         return (single.compactMap { $0 } + fields.texts + fields.attributes).sorted { $0.index < $1.index }
             .map(\.path)
     }
@@ -80,13 +85,17 @@ package struct DocumentFields {
 
     /// Checks a parsed object against the rules and gives it its types.
     ///
-    /// - Parameter id: gets the document's id, also where a later rule is broken.
+    /// - Parameter id: gets the document's id, also where a later rule is broken; nothing where the record is about none.
     func read(
         _ source: EventFields, _ record: borrowing SourceRecord, id output: inout [UInt8]
     ) throws(Rejection) -> Document {
-        try readID(source, to: &output)
         var document = Document()
-        document.isDeleted = try isDeleted(source)
+        if let truncated, try isTrue(source, truncated) {
+            document.operation = .deleteBelow
+        } else {
+            try readID(source, to: &output)
+            if try isTrue(source, deleted) { document.operation = .delete }
+        }
         document.version = try readVersion(source, record)
         document.eventTimeMilliseconds = record.brokerMilliseconds
         if let time, source.value(at: time.index).isPresent {
@@ -94,8 +103,8 @@ package struct DocumentFields {
         } else if time != nil {
             document.flags.insert(.eventTimeMissing)
         }
-        // Of a deleted document only the key, the version and the time are left.
-        guard !document.isDeleted else { return document }
+        // Of what is deleted only the key, the version and the time are left.
+        guard document.operation == .put else { return document }
         document.title = try text(source, title, bytesMax: DocumentBounds.titleBytesMax)
         if title != nil, document.title.isEmpty { document.flags.insert(.emptyTitle) }
         document.url = try text(source, url, bytesMax: DocumentBounds.addressBytesMax)
@@ -118,12 +127,12 @@ package struct DocumentFields {
         }
     }
 
-    private func isDeleted(_ source: EventFields) throws(Rejection) -> Bool {
-        let value = source.value(at: deleted.index)
+    private func isTrue(_ source: EventFields, _ place: Place) throws(Rejection) -> Bool {
+        let value = source.value(at: place.index)
         switch value.kind {
         case .bool: return value.integer != 0
         case .absent, .null: return false
-        default: throw Rejection(.wrongType, deleted.path)
+        default: throw Rejection(.wrongType, place.path)
         }
     }
 

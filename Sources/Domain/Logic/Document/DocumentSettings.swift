@@ -44,10 +44,14 @@ package struct DocumentMapping: Sendable, Equatable {
     package var time: FieldPath?
     /// `true` there says that the document is deleted.
     package var deleted: FieldPath
+    /// `true` there says that every document of the source with a lower version is deleted, and that the record is about no
+    /// document: the source was emptied, or begins anew. Goes with ``version``: offsets of several topic partitions cannot be
+    /// compared.
+    package var truncated: FieldPath?
 
     package init(
         id: FieldPath, version: FieldPath? = nil, title: FieldPath? = nil, texts: [FieldPath], url: FieldPath? = nil,
-        lang: FieldPath? = nil, time: FieldPath? = nil, deleted: FieldPath
+        lang: FieldPath? = nil, time: FieldPath? = nil, deleted: FieldPath, truncated: FieldPath? = nil
     ) {
         self.id = id
         self.version = version
@@ -57,6 +61,7 @@ package struct DocumentMapping: Sendable, Equatable {
         self.lang = lang
         self.time = time
         self.deleted = deleted
+        self.truncated = truncated
     }
 }
 
@@ -157,6 +162,7 @@ package struct DocumentSettings: Sendable, Equatable {
         if let path = mapping.lang { json.string("lang", path.text) }
         if let path = mapping.time { json.string("time", path.text) }
         json.string("deleted", mapping.deleted.text)
+        if let path = mapping.truncated { json.string("truncated", path.text) }
         json.endObject()
     }
 

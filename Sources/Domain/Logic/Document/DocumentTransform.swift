@@ -81,7 +81,7 @@ package struct DocumentTransform {
         } else {
             eventID.append(contentsOf: record.eventID)
         }
-        guard !document.isDeleted else { return document }
+        guard document.operation == .put else { return document }
         try fields.appendTexts(source, to: &text)
         if cutPoint() != nil { document.flags.insert(.textCut) }
         try renderAttributes(source)
@@ -120,14 +120,17 @@ package struct DocumentTransform {
         output.appendLine(upTo: room(document, record) + bronzeSHA256.count) { writer in
             writer.string("{\"event_id\":", eventID)
             writer.time(",\"event_time\":", document.eventTimeMilliseconds)
-            writer.string(",\"doc_id\":", id)
+            let isOfDocument = document.operation != .deleteBelow
+            if isOfDocument { writer.string(",\"doc_id\":", id) }
             writer.integer(",\"version\":", document.version)
-            appendOperation(document, to: &writer)
-            writer.string(",\"title\":", document.title)
-            writer.string(",\"text\":", text)
-            writer.string(",\"url\":", document.url)
-            appendLanguage(document, to: &writer)
-            appendAttributes(to: &writer)
+            writer.literal(document.operation.member)
+            if isOfDocument {
+                writer.string(",\"title\":", document.title)
+                writer.string(",\"text\":", text)
+                writer.string(",\"url\":", document.url)
+                appendLanguage(document, to: &writer)
+                appendAttributes(to: &writer)
+            }
             appendFlags(document.flags, to: &writer)
             appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
         }
@@ -137,15 +140,26 @@ package struct DocumentTransform {
         _ document: Document, _ record: borrowing SourceRecord, bronzeSHA256: [UInt8],
         hasher: inout some ContentHasher & ~Copyable, to output: inout [UInt8]
     ) throws {
-        if let end = cutPoint() { text.removeLast(text.count - end) }
-        text.withUnsafeBytes { cutter.cut($0, into: &passages) }
         // Out of self for the time of the call, so that the closure may read self; the storage is kept.
         var digest: [UInt8] = []
         swap(&digest, &self.digest)
         defer { swap(&digest, &self.digest) }
+        guard document.operation != .deleteBelow else {
+            let deletion = GoldLine.DeletionBelow(
+                version: document.version, eventTimeMilliseconds: document.eventTimeMilliseconds,
+                qualityFlags: document.flags.names)
+            return try GoldLine.append(
+                deletion, to: destination, digest: &digest, hasher: &hasher, output: &output,
+                lineageRoom: room(document, record) + bronzeSHA256.count
+            ) { writer in
+                appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
+            }
+        }
+        if let end = cutPoint() { text.removeLast(text.count - end) }
+        text.withUnsafeBytes { cutter.cut($0, into: &passages) }
         let content = GoldLine.Content(
-            docID: id, version: document.version, operation: document.isDeleted ? .delete : .put,
-            attributes: attributes, text: text, passages: passages,
+            docID: id, version: document.version, operation: document.operation, attributes: attributes, text: text,
+            passages: passages,
             eventTimeMilliseconds: document.eventTimeMilliseconds, title: document.title, url: document.url,
             lang: document.lang, qualityFlags: document.flags.names)
         try GoldLine.append(
@@ -154,10 +168,6 @@ package struct DocumentTransform {
         ) { writer in
             appendLineage(record, bronzeSHA256: bronzeSHA256, to: &writer)
         }
-    }
-
-    private func appendOperation(_ document: Document, to writer: inout LineWriter) {
-        writer.literal(document.isDeleted ? ",\"operation\":\"delete\"" : ",\"operation\":\"put\"")
     }
 
     private func appendLanguage(_ document: Document, to writer: inout LineWriter) {
