@@ -158,6 +158,7 @@ package final class DocumentIndexer: Sendable {
                     outcome.passagesAdded += result.passagesAdded
                     outcome.refusedDocuments += result.refused
                     report(result.refused)
+                    report(documents, result.documentsHidden)
                 }
                 report(refused)
                 return outcome
@@ -184,6 +185,21 @@ package final class DocumentIndexer: Sendable {
             passages += count
         }
         return parts
+    }
+
+    /// Much may have gone at once, and nothing else tells of it.
+    private func report(_ documents: [IndexedDocument], _ hidden: Int) {
+        guard let logger else { return }
+        for deletion in documents where deletion.document.operation == .deleteBelow {
+            logger.info(
+                "a source deleted all of its documents below a version",
+                [
+                    "generation": "\(deletion.generation)", "topic_partition": "\(deletion.source)",
+                    "offset": "\(deletion.sourceOffset)", "version": "\(deletion.document.version)",
+                    // Of all in the transaction: usually one.
+                    "documents": "\(hidden)",
+                ])
+        }
     }
 
     private func report(_ refused: [RefusedDocument]) {

@@ -10,7 +10,7 @@ struct DocumentPassages {
     private var cutter = PassageCutter(PassageSettings())
     private var ranges: [PassageRange] = []
 
-    /// The passages of a document without their vectors; none of a deleted one.
+    /// The passages of a document without their vectors; none where something is deleted.
     mutating func of(_ document: GoldDocument) throws -> [IndexedPassage] {
         guard document.operation == .put else { return [] }
         guard document.passages.isEmpty else {

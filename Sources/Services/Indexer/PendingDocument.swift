@@ -1,6 +1,6 @@
 package import Records
 
-/// A document on its way into the index.
+/// A document on its way into the index, or a deletion of all that its source has below a version.
 package struct PendingDocument: Sendable, Equatable {
     package var generation: Int64
     /// The topic partition of its Bronze record.

@@ -36,9 +36,10 @@ package final class GoldPublisher: Sendable {
         self.refusals = refusals
     }
 
-    /// One document on its way.
+    /// One document on its way, or a line that is about none.
     package struct Document {
         let place: GoldTopic.Place
+        /// Empty where the line is about no document.
         let id: UnsafeRawBufferPointer
         let line: UnsafeRawBufferPointer
     }
@@ -50,7 +51,13 @@ package final class GoldPublisher: Sendable {
             return try refuse(document, "a record of \(bytes) bytes, but the topic takes \(recordBytesMax)")
         }
         do {
-            try send(document.place, .document, key: document.id, value: document.line)
+            if document.id.isEmpty {
+                try Array(GoldTopic.deleteBelowKey.utf8).withUnsafeBytes { key in
+                    try send(document.place, .document, key: key, value: document.line)
+                }
+            } else {
+                try send(document.place, .document, key: document.id, value: document.line)
+            }
         } catch let error as KafkaError where error.kind == .messageTooLarge {
             try refuse(document, error.reason)
         }

@@ -24,7 +24,7 @@ package struct IndexedPassage: Sendable, Equatable {
     }
 }
 
-/// One document as a generation is to see it.
+/// One document as a generation is to see it, or a deletion of all that its source has below a version.
 package struct IndexedDocument: Sendable, Equatable {
     package var generation: Int64
     package var document: GoldDocument
@@ -49,6 +49,12 @@ package struct IndexedDocument: Sendable, Equatable {
         self.model = model
         self.passages = passages
         self.line = line
+    }
+
+    /// What it says of its source's versions; nil where it is about one document.
+    var floor: VersionFloor? {
+        guard document.operation == .deleteBelow else { return nil }
+        return VersionFloor(generation: generation, topic: source.topic, version: document.version)
     }
 }
 
@@ -106,6 +112,8 @@ package struct IndexWriteResult: Sendable, Equatable {
     package var indexVersion: Int64
     /// Passages that became visible by it; the others were there already, or newer ones were.
     package var passagesAdded: Int
+    /// Documents that became invisible by floors.
+    package var documentsHidden = 0
     /// Documents that Postgres refused, and that were kept aside by it.
     package var refused: [RefusedDocument] = []
 }

@@ -34,8 +34,9 @@ package final class IndexWriter {
     /// Postgres refuses for what it holds is kept aside with the reason, and the others are written as if it were not there.
     ///
     /// - Parameters:
-    ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``).
-    ///   - floors: below which versions whole sources are deleted; one for each fed generation.
+    ///   - documents: some hundreds at most; each passage with its vector, or sharing one (see ``IndexedPassage``). Those that
+    ///     delete all below a version become floors.
+    ///   - floors: more of them: below which versions whole sources are deleted; one for each fed generation.
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
     ///   - origin: whether the index is newer for it.
@@ -46,6 +47,8 @@ package final class IndexWriter {
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
         origin: IndexOrigin = .live, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
+        let floors = floors + documents.compactMap(\.floor)
+        let documents = documents.filter { $0.floor == nil }
         do throws(IndexError) {
             let numbers = try prepareTables(documents, timeoutMilliseconds: timeoutMilliseconds)
             return try write(
@@ -69,7 +72,7 @@ package final class IndexWriter {
                 + refused.map(\.generation))
         var beginning = PostgresBatch()
         let begin = beginning.add(BeginIndexTransaction(origin: origin, generations: generations.sorted()))
-        for floor in floors { beginning.add(DeleteBelow(floor: floor)) }
+        let hidings = floors.map { beginning.add(DeleteBelow(floor: $0)) }
         var batch = beginning
         let vectors = InputVectors(documents)
         let puts = Self.add(documents[...], numbers: numbers, vectors: vectors, to: &batch)
@@ -78,14 +81,17 @@ package final class IndexWriter {
             return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
                 results throws(PostgresError) in
                 IndexWriteResult(
-                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.added(puts, results))
+                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.sum(puts, results),
+                    documentsHidden: try Self.sum(hidings, results))
             }
         } catch  where error.isRefusal && !documents.isEmpty {
             // In one transaction as before: what is good, what is not with its reason, and the steps of the checkpoints.
             return try connection.transaction(timeoutMilliseconds: timeoutMilliseconds) {
                 connection throws(PostgresError) in
-                let version = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds).rows(begin)
-                var result = IndexWriteResult(indexVersion: version.first ?? 0, passagesAdded: 0)
+                let begun = try connection.run(beginning, timeoutMilliseconds: timeoutMilliseconds)
+                var result = IndexWriteResult(
+                    indexVersion: try begun.rows(begin).first ?? 0, passagesAdded: 0,
+                    documentsHidden: try Self.sum(hidings, begun))
                 try Self.put(
                     documents[...], numbers: numbers, vectors: vectors, on: connection,
                     timeoutMilliseconds: timeoutMilliseconds, into: &result)
@@ -112,7 +118,7 @@ package final class IndexWriter {
             try connection.script(
                 "RELEASE SAVEPOINT documents", operation: "release savepoint",
                 timeoutMilliseconds: timeoutMilliseconds)
-            result.passagesAdded += try added(puts, results)
+            result.passagesAdded += try sum(puts, results)
         } catch  where error.isDataRefusal {
             try connection.script(
                 "ROLLBACK TO SAVEPOINT documents; RELEASE SAVEPOINT documents", operation: "roll back to savepoint",
@@ -207,12 +213,13 @@ package final class IndexWriter {
         }
     }
 
-    private static func added(
-        _ puts: [PostgresSlot<PutDocuments>], _ results: PostgresResults
-    ) throws(PostgresError) -> Int {
-        var added: Int64 = 0
-        for put in puts { added += try results.rows(put).first ?? 0 }
-        return Int(added)
+    /// What statements of one number each come to.
+    private static func sum<Statement: PostgresStatement>(
+        _ slots: [PostgresSlot<Statement>], _ results: PostgresResults
+    ) throws(PostgresError) -> Int where Statement.Row == Int64 {
+        var sum: Int64 = 0
+        for slot in slots { sum += try results.rows(slot).first ?? 0 }
+        return Int(sum)
     }
 
     /// Which documents' contents the index has, with the vectors of a model (empty: without): their places among `documents`.

@@ -14,10 +14,11 @@ struct WriteRound {
             let place = next[document.document.key, default: 0]
             next[document.document.key] = place + 1
             if place == rounds.count { rounds.append(WriteRound()) }
-            if document.document.operation == .put {
-                rounds[place].puts.append(document)
-            } else {
-                rounds[place].deletions.append(document)
+            switch document.document.operation {
+            case .put: rounds[place].puts.append(document)
+            case .delete: rounds[place].deletions.append(document)
+            // Is about no document: the write makes a floor of it.
+            case .deleteBelow: break
             }
         }
         return rounds
