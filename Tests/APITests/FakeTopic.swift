@@ -48,7 +48,7 @@ final class FakeTopic: EventTopics {
     func add(
         _ partition: Int32, _ offset: Int64, generation: Int64 = 1, wiki: String = "enwiki", isBot: Bool = false,
         text: String? = nil, language: String = "en", namespace: Int64? = 0, collection: String = "changes",
-        line: String? = nil, isDeletion: Bool = false, topic: String = "source"
+        line: String? = nil, operation: GoldOperation = .put, topic: String = "source"
     ) {
         let text = text ?? "Text \(offset)"
         let line = line ?? #"{"doc_id":"\#(partition)-\#(offset)","generation":\#(generation),"text":"\#(text)"}"#
@@ -60,7 +60,8 @@ final class FakeTopic: EventTopics {
         if let namespace { attributes.set(.namespace, .integer(namespace)) }
         let event = TopicEvent(
             generation: generation, topicPartition: TopicPartition(topic: topic, partition: partition), offset: offset,
-            line: Array(line.utf8), docID: "\(partition)-\(offset)", isDeletion: isDeletion, attributes: attributes,
+            line: Array(line.utf8), docID: operation == .deleteBelow ? nil : "\(partition)-\(offset)",
+            operation: operation, attributes: attributes,
             text: text,
             publishedAtMilliseconds: 1_790_000_000_000 + offset)
         state.withLock { $0.items.append(.event(event)) }

@@ -69,7 +69,28 @@ extension TopicItem {
         }
         try gold.marker(0, 3)
         gold.flush()
-        #expect(try await read(gold, from: OffsetVector([0: 0])).map(\.isDeletion) == [false, true, false])
+        #expect(try await read(gold, from: OffsetVector([0: 0])).map(\.operation) == [.put, .delete, .put])
+    }
+
+    /// A line that deletes all below a version is about no document; of its attributes only the collection is known.
+    @Test func aTruncationIsRead() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let line = GoldTopicFixture.truncation(5, version: 9)
+        try gold.document(5, line: line)
+        try gold.document(6, line: line.replacing(#""tenant":"#, with: #""x":"#).replacing("papers", with: "a b"))
+        // No document without an id or a text.
+        for (offset, name) in [(7, "doc_id"), (8, "text")] as [(Int64, String)] {
+            try gold.document(
+                offset,
+                line: GoldTopicFixture.line(offset, partition: 0, text: "t").replacing("\"\(name)\"", with: "\"x\""))
+        }
+        try gold.marker(0, 9)
+        gold.flush()
+        let events = try await read(gold, from: OffsetVector([0: 0]))
+        #expect(
+            events.map(\.offset) == [5, 6] && events.allSatisfy { $0.operation == .deleteBelow && $0.docID == nil })
+        #expect(events.first?.attributes == AttributeList([.collection: .string("papers")]))
+        #expect(events.first?.line == Array(line.utf8))
     }
 
     /// A topic may hold what its source made for a former tenant; only the present one's documents are read.

@@ -74,7 +74,7 @@ import Testing
         scene.topic.index([0: 5, 1: 2])
         let steps = StreamScene.request(after: "0:0,1:900,5:1", [("stages", "received,committed,searchable")])
         let seen = try await scene.follow(
-            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [13, 3, 7]
+            [steps, StreamScene.request(after: "e9;source/0:1"), StreamScene.request(after: "0:0")], frames: [16, 4, 8]
         ) {
             let step = StageStep(.received, docID: nil, partition: 0, offset: 5, atMilliseconds: 0)
             scene.topic.state.withLock { $0.steps = [step, step] }
@@ -85,9 +85,10 @@ import Testing
                 "lineage":{"logic_version":"l","parents":[{"topic":"source","partition":0,"offset":6,\
                 "event_id":"e","bronze_sha256":"00"}]}}
                 """
-            scene.topic.add(0, 6, line: deletion, isDeletion: true)
-            scene.topic.index([0: 7, 1: 2])
-            try await scene.given(2)
+            scene.topic.add(0, 6, line: deletion, operation: .delete)
+            scene.topic.add(0, 7, line: GoldTopicFixture.truncation(7, version: 3), operation: .deleteBelow)
+            scene.topic.index([0: 8, 1: 2])
+            try await scene.given(3)
         }
         let question = Array(#"{"query": "who repainted the golden gate bridge towers?"}"#.utf8)
         let answer = await scene.fixture.reply(

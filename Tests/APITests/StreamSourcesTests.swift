@@ -260,18 +260,20 @@ import Testing
         #expect(order.waitingCount("papers") == 0 && order.isEmpty)
     }
 
-    /// What takes a document away is an event of its own name, with an id; filters hold as far as it tells.
+    /// What takes documents away is an event of its own name, with an id; filters hold as far as it tells.
     @Test func deletionsAreTold() async throws {
         let requests = [
             [], [("text", "nothing has this")], [("collection", "changes")], [("collection", "other")],
         ].map { StreamScene.request($0) }
-        let seen = try await scene.follow(requests, frames: [2, 1, 2, 0]) {
+        let seen = try await scene.follow(requests, frames: [3, 2, 3, 0]) {
             topic.add(0, 0)
-            topic.add(0, 1, text: "", isDeletion: true)
-            topic.index([0: 2])
-            try await scene.given(2)
+            topic.add(0, 1, text: "", operation: .delete)
+            topic.add(0, 2, text: "", operation: .deleteBelow)
+            topic.index([0: 3])
+            try await scene.given(3)
         }
-        #expect(seen.map { $0.map(\.name) } == [["event", "deleted"], ["deleted"], ["event", "deleted"], []])
+        let gone = ["deleted", "truncated"]
+        #expect(seen.map { $0.map(\.name) } == [["event"] + gone, gone, ["event"] + gone, []])
         #expect(seen[0][1].id == id(2, nil) && seen[0][1].document == "0-1")
     }
 }

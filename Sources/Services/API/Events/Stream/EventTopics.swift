@@ -49,7 +49,7 @@ package final class FoldedText: Sendable, Equatable {
     }
 }
 
-/// A Gold document as the topic holds it.
+/// A Gold line as the topic holds it: a document, or what takes documents away.
 package struct TopicEvent: Sendable, Equatable {
     package var generation: Int64
     /// The source's topic partition and offset.
@@ -57,21 +57,22 @@ package struct TopicEvent: Sendable, Equatable {
     package var offset: Int64
     /// What clients get, one JSON object; see ``EventLine``.
     package var line: [UInt8]
-    package var docID: String
-    /// Whether it takes a document away.
-    package var isDeletion: Bool
+    /// Nil where the line is about no document.
+    package var docID: String?
+    package var operation: GoldOperation
+    /// Those that the line tells.
     package var attributes: AttributeList
     package let text: FoldedText
     /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
     package var publishedAtMilliseconds: Int64?
 
     package init(
-        generation: Int64, topicPartition: TopicPartition, offset: Int64, line: [UInt8], docID: String = "",
-        isDeletion: Bool = false, attributes: AttributeList, text: String, publishedAtMilliseconds: Int64? = nil
+        generation: Int64, topicPartition: TopicPartition, offset: Int64, line: [UInt8], docID: String? = nil,
+        operation: GoldOperation = .put, attributes: AttributeList, text: String, publishedAtMilliseconds: Int64? = nil
     ) {
         self.generation = generation
         self.topicPartition = topicPartition
-        self.isDeletion = isDeletion
+        self.operation = operation
         self.offset = offset
         self.line = line
         self.docID = docID

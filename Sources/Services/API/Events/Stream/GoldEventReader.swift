@@ -207,13 +207,15 @@ final class GoldEventReader: EventReader {
     /// Nil for markers, documents of other sources or of another tenant, and what cannot be read (which the indexer reports).
     private func event(_ record: KafkaRecord) -> TopicEvent? {
         guard (try? GoldTopic.kind { record.header($0) }) == .document, let place = sourcePlace(record),
-            let value = record.value, let line = try? GoldLine.Fields(value), let docID = line[.docID].string,
-            let text = line[.text].string, let attributes = AttributeList(goldLine: line), isOfTenant(line)
+            let value = record.value, let line = try? GoldLine.Fields(value), let operation = try? line.operation(),
+            let attributes = AttributeList(goldLine: line), isOfTenant(line)
         else { return nil }
+        let (docID, text) = (line[.docID].string, line[.text].string)
+        guard operation == .deleteBelow || docID != nil && text != nil else { return nil }
         return TopicEvent(
             generation: place.generation, topicPartition: place.topicPartition, offset: place.offset,
-            line: EventLine.make(line, of: value), docID: docID, isDeletion: (try? line.operation()) == .delete,
-            attributes: attributes, text: text,
+            line: EventLine.make(line, of: value), docID: operation == .deleteBelow ? nil : docID,
+            operation: operation, attributes: attributes, text: text ?? "",
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
     }
     /// A source that has changed hands has left the former tenant's documents in its topic.

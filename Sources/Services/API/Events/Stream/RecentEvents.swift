@@ -21,7 +21,16 @@ final class StreamEntry: Sendable {
         }
         let line = id.map(EventFrame.idLine) ?? []
         bodyStart = line.count
-        frame = line + EventFrame.bytes(event: event.isDeletion ? "deleted" : "event", data: event.line)
+        frame = line + EventFrame.bytes(event: Self.name(of: event.operation), data: event.line)
+    }
+
+    /// The name of the event that clients get.
+    private static func name(of operation: GoldOperation) -> String {
+        switch operation {
+        case .put: "event"
+        case .delete: "deleted"
+        case .deleteBelow: "truncated"
+        }
     }
 
     /// The frame with another id.

@@ -277,9 +277,9 @@ struct StreamClient: Sendable {
         return StreamNotice.gap(gap).frame
     }
 
-    /// Whether the client is to get it. What takes a document away tells few of its attributes, and only those are compared.
+    /// Whether the client is to get it. What takes documents away tells few of their attributes, and only those are compared.
     private func takes(_ event: TopicEvent) -> Bool {
-        event.isDeletion ? filter.filter.mayMatch(event.attributes) : filter.takes(event)
+        event.operation == .put ? filter.takes(event) : filter.filter.mayMatch(event.attributes)
     }
 
     private func takes(_ step: StageStep) -> Bool { step.event.map(takes) ?? filter.takes(step) }

@@ -18,13 +18,16 @@ extension ReplySchemas {
     }
 
     static let stream = events(
-        "Server-sent events without end. `event` has a Gold line as data, and `deleted` one that takes a document away. They "
-            + "have the only ids there are: the logs' epochs and the next offset of each topic partition of the sources, "
+        "Server-sent events without end. `event` has a Gold line as data, `deleted` one that takes a document away, and "
+            + "`truncated` one that takes away all that a source has below a version. They have the only ids there are: the logs' epochs and the next offset of each topic partition of the sources, "
             + "`epoch;topic/partition:offset,…`, with an epoch for each topic, joined by `-`. Sent back as "
             + "`Last-Event-ID` the stream goes on without gap or repeat; where that cannot be, `reset` or `gap` says so. "
             + "`received`, `committed` and `searchable` come where `stages` asks for them. A comment comes every 15 s.",
-        [("event", streamEvent), ("deleted", streamDeletion), ("reset", streamReset), ("gap", streamGap)]
-            + StreamStage.allCases.map { ($0.rawValue, streamStage) })
+        [
+            ("event", streamEvent), ("deleted", streamDeletion), ("truncated", streamTruncation),
+            ("reset", streamReset),
+            ("gap", streamGap),
+        ] + StreamStage.allCases.map { ($0.rawValue, streamStage) })
 
     static let answerStream = events(
         "Server-sent events: `token` for each word, then `citations`, then `done`.",
@@ -59,6 +62,19 @@ extension ReplySchemas {
                 + "attributes.")
         schema["additionalProperties"] = .bool(true)
         return schema.named("StreamDeletion")
+    }()
+
+    static let streamTruncation: Schema = {
+        var schema = Schema.object(
+            [
+                .init("version", .integer(), "Documents with a lower one are gone."),
+                .init("operation", .choice(["delete_below"])), .init("collection", .string()),
+                .init("event_time", .time()), .init("lineage", lineage),
+            ],
+            "A Gold line that takes away all documents of its source whose version is lower, whatever they say: the source was "
+                + "emptied, or begins anew. Of filters only the collection is compared.")
+        schema["additionalProperties"] = .bool(true)
+        return schema.named("StreamTruncation")
     }()
 
     static let streamReset = Schema.object(
