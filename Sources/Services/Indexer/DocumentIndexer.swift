@@ -55,6 +55,9 @@ package final class DocumentIndexer: Sendable {
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
     static let timeoutMilliseconds = 60_000
+    /// Limit of a transaction that deletes all below a version: some 25 µs for each document that it hides, and there may be
+    /// millions.
+    static let truncationTimeoutMilliseconds = 1_800_000
     /// Passages of one transaction, but for a document that has more: at 1 ms each a fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
@@ -146,12 +149,13 @@ package final class DocumentIndexer: Sendable {
                 let parts = Self.parts(prepared.documents)
                 for (number, documents) in parts.enumerated() {
                     let isLast = number == parts.count - 1
+                    let truncates = documents.contains { $0.document.operation == .deleteBelow }
+                    let limit = truncates ? Self.truncationTimeoutMilliseconds : Self.timeoutMilliseconds
                     let result = try await writeLane.run { [self] in
                         try writer.withLock { writer in
                             try writer.write(
                                 documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                refused: isLast ? refused : [], origin: origin,
-                                timeoutMilliseconds: Self.timeoutMilliseconds)
+                                refused: isLast ? refused : [], origin: origin, timeoutMilliseconds: limit)
                         }
                     }
                     outcome.indexVersion = result.indexVersion

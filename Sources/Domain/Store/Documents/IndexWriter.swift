@@ -214,9 +214,9 @@ package final class IndexWriter {
     }
 
     /// What statements of one number each come to.
-    private static func sum<Statement: PostgresStatement>(
-        _ slots: [PostgresSlot<Statement>], _ results: PostgresResults
-    ) throws(PostgresError) -> Int where Statement.Row == Int64 {
+    private static func sum<S>(
+        _ slots: [PostgresSlot<S>], _ results: PostgresResults
+    ) throws(PostgresError) -> Int where S.Row == Int64 {
         var sum: Int64 = 0
         for slot in slots { sum += try results.rows(slot).first ?? 0 }
         return Int(sum)
