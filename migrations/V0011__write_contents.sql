@@ -126,6 +126,10 @@ BEGIN
     SELECT of_tenants[g.place], g.id, document_ids[g.place], setweight(to_tsvector('medallion', of_titles[g.place]), 'B')
         || setweight(to_tsvector('medallion', of_texts[g.at]), 'C')
     FROM given g;
+    IF true = ANY (are_new) THEN
+        PERFORM gin_clean_pending_list(format('passage_words_t%s_words', t.id)::regclass)
+        FROM tenants t WHERE t.name = ANY (of_tenants);
+    END IF;
 
     UPDATE visibility g SET to_version = this_version
     FROM unnest(document_ids) WITH ORDINALITY AS n(id, place)
