@@ -48,6 +48,8 @@ struct IndexBenchBaseline: Sendable {
             INSERT INTO bare_documents SELECT * FROM documents;
             INSERT INTO bare_passages SELECT * FROM passages;
             INSERT INTO bare_words SELECT * FROM \(words);
+            SELECT gin_clean_pending_list(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            JOIN pg_am a ON a.oid = c.relam AND a.amname = 'gin' WHERE i.indrelid = 'bare_words'::regclass;
             INSERT INTO bare_visibility SELECT * FROM visibility WHERE generation = 1
             """)
     }
