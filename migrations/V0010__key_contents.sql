@@ -317,7 +317,8 @@ CREATE INDEX documents_event_time ON documents (event_time);
 CREATE INDEX documents_wiki ON documents (wiki, event_time);
 ALTER TABLE passages ADD CONSTRAINT passages_key UNIQUE (document_id, number);
 CREATE INDEX passages_vector ON passages (vector_id, id DESC) INCLUDE (document_id, tenant) WHERE vector_id IS NOT NULL;
-ALTER TABLE visibility ADD PRIMARY KEY (document_id, generation, from_version);
+-- With all that a search asks of most rows.
+ALTER TABLE visibility ADD PRIMARY KEY (document_id, generation, from_version) INCLUDE (to_version, tenant);
 -- A generation shows one content of a document.
 CREATE UNIQUE INDEX visibility_current ON visibility (generation, key_id) WHERE to_version IS NULL;
 CREATE INDEX visibility_newest ON visibility (generation, tenant, from_version DESC, document_id DESC);
@@ -326,7 +327,10 @@ CREATE INDEX visibility_ended ON visibility (to_version) WHERE to_version IS NOT
 ALTER TABLE deleted_documents ADD PRIMARY KEY (generation, doc_id, collection_id, version);
 CREATE INDEX deleted_documents_oldest ON deleted_documents (deleted_at);
 -- Rows come and go: their room is given back often, in small pieces.
-ALTER TABLE visibility SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000);
+-- Searches read two indexes without their tables, where the tables were looked through since they were written.
+ALTER TABLE visibility SET (
+    autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_insert_scale_factor = 0.05);
+ALTER TABLE passages SET (autovacuum_vacuum_insert_scale_factor = 0.05);
 ALTER TABLE index_versions SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000);
 
 DROP TABLE former_passages, former_generation_passages, former_deleted_documents;
