@@ -71,14 +71,19 @@ BEGIN
                 AS i(generation, tenant, collection, doc_id, version, content_hash, topic, partition, source_offset, place)
             JOIN collections c ON c.tenant = i.tenant AND c.name = i.collection
             LEFT JOIN LATERAL (
-                SELECT o.key_id FROM documents o WHERE o.doc_id = i.doc_id AND o.collection_id = c.id LIMIT 1) k ON true
-            LEFT JOIN LATERAL (
-                SELECT o.id FROM documents o
+                SELECT o.id, o.key_id FROM documents o
                 WHERE o.doc_id = i.doc_id AND o.collection_id = c.id AND o.content_hash = i.content_hash
                     AND o.model_id = of_model LIMIT 1) d ON true
+            -- Another content of the document is looked for only where this one is not there.
+            CROSS JOIN LATERAL (
+                SELECT coalesce(d.key_id, (
+                    SELECT o.key_id FROM documents o WHERE o.doc_id = i.doc_id AND o.collection_id = c.id LIMIT 1)) AS key_id
+                OFFSET 0) k
             LEFT JOIN LATERAL (
                 SELECT * FROM visibility o
                 WHERE o.generation = i.generation AND o.key_id = k.key_id AND o.to_version IS NULL LIMIT 1) g ON true
+            -- Asks for markers once, though the answer is used twice.
+            OFFSET 0
         ) i
     ) a;
 
