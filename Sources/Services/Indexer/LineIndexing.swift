@@ -5,7 +5,8 @@ extension DocumentIndexer {
     /// Documents per index transaction.
     private static let batchDocumentsMax = 256
 
-    /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents.
+    /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents. While some are written the
+    /// next ones are prepared: a text that is new in both may be embedded for each.
     ///
     /// - Parameter lines: with their source offsets.
     /// - Returns: how many texts were embedded.
@@ -14,11 +15,13 @@ extension DocumentIndexer {
     ) async throws -> Int {
         var embedded = 0
         var start = 0
+        var prepared = try await prepare(lines, from: start, generation, source)
         while start < lines.count {
-            let end = min(start + Self.batchDocumentsMax, lines.count)
-            let documents = try Self.pending(lines[start..<end], generation, source)
-            embedded += try await index(documents).embedded
-            start = end
+            start += Self.batchDocumentsMax
+            let next = start
+            async let following = prepare(lines, from: next, generation, source)
+            embedded += try await write(prepared, moving: [], goldPositions: [], origin: .replay).embedded
+            prepared = try await following
         }
         return embedded
     }
@@ -44,5 +47,14 @@ extension DocumentIndexer {
                 generation: generation, source: source, sourceOffset: entry.offset,
                 document: try entry.line.withUnsafeBytes { try GoldLine.decode($0) }, line: entry.line)
         }
+    }
+
+    /// Prepares the batch that begins with a line; nothing behind the last one.
+    private func prepare(
+        _ lines: [(offset: Int64, line: [UInt8])], from start: Int, _ generation: Int64, _ source: TopicPartition
+    ) async throws -> Prepared {
+        guard start < lines.count else { return Prepared() }
+        let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
+        return try await prepare(try Self.pending(batch, generation, source))
     }
 }
