@@ -107,7 +107,9 @@ package struct DatabaseCheck {
         if !row.isThere {
             return IndexError(
                 .schema, "there is no role \(role), as which searches would act",
-                hint: "as a superuser: CREATE ROLE \(role) NOLOGIN; GRANT \(role) TO \(row.quotedUser); then `medallion migrate`")
+                hint:
+                    "as a superuser: CREATE ROLE \(role) NOLOGIN; GRANT \(role) TO \(row.quotedUser); then `medallion migrate`"
+            )
         }
         if !row.isMember {
             return IndexError(
@@ -116,7 +118,8 @@ package struct DatabaseCheck {
         }
         guard !row.mayRead else { return nil }
         return IndexError(
-            .schema, "role \(role) may not read the index's tables", hint: "run `medallion migrate` as the tables' owner")
+            .schema, "role \(role) may not read the index's tables",
+            hint: "run `medallion migrate` as the tables' owner")
     }
 
     /// The same failure of a migration, with what the role lacks and the way out where it is about that.
