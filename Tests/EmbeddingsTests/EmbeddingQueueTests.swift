@@ -58,7 +58,7 @@ import Testing
         }
         let long = [Int32](repeating: 2000, count: 200)
         // Some micro-batches for either worker.
-        let count = 80
+        let count = 240
         let batch = job(1, sequences: [[Int32]](repeating: long, count: count)) { queue.add($0, priority: .batch) }
         let query = Mutex<EmbeddingJob?>(nil)
         let answer = job(2, sequences: [[101, 2000, 102]]) { job in query.withLock { $0 = job } }
