@@ -10,6 +10,8 @@ final class CuttingProxy: Sendable {
         case request(Int)
         /// After so many messages of the server.
         case reply(Int)
+        /// Before the server says for the next time, after so many, that it is ready: what it was asked is done.
+        case ready(Int)
     }
 
     struct Failure: Error { let what: String }
@@ -18,6 +20,7 @@ final class CuttingProxy: Sendable {
         var cut: Cut?
         var requests = 0
         var replies = 0
+        var readies = 0
         var isStopped = false
     }
 
@@ -52,11 +55,14 @@ final class CuttingProxy: Sendable {
             $0.cut = cut
             $0.requests = 0
             $0.replies = 0
+            $0.readies = 0
         }
     }
 
     /// Messages since it was armed.
-    var counts: (requests: Int, replies: Int) { state.withLock { ($0.requests, $0.replies) } }
+    var counts: (requests: Int, replies: Int, readies: Int) {
+        state.withLock { ($0.requests, $0.replies, $0.readies) }
+    }
 
     /// Whether a cut is still to come.
     var isArmed: Bool { state.withLock { $0.cut != nil } }
@@ -111,15 +117,19 @@ final class CuttingProxy: Sendable {
     private func forward(from source: Int32, to target: Int32, isRequest: Bool) {
         while let message = Self.message(source, hasType: true) {
             let isCut = state.withLock { state in
-                let count: Int
+                var places: [Cut] = []
                 if isRequest {
-                    count = state.requests
+                    places.append(.request(state.requests))
                     state.requests += 1
                 } else {
-                    count = state.replies
+                    places.append(.reply(state.replies))
                     state.replies += 1
+                    if message[0] == UInt8(ascii: "Z") {
+                        places.append(.ready(state.readies))
+                        state.readies += 1
+                    }
                 }
-                guard state.cut == (isRequest ? .request(count) : .reply(count)) else { return false }
+                guard let cut = state.cut, places.contains(cut) else { return false }
                 state.cut = nil
                 return true
             }

@@ -185,6 +185,24 @@ import Testing
         #expect(error?.sqlState == "42501")
     }
 
+    /// Each of them by itself, whatever it is joined with.
+    @Test(arguments: ["documents", "passages", "visibility", "collections"])
+    func everyTableWithNamesOrTextsHasAPolicy(table: String) throws {
+        let fixture = try Self.filled()
+        let sql = "SELECT DISTINCT tenant FROM \(table) ORDER BY 1"
+        #expect(try Self.session(fixture, nil).script(sql, timeoutMilliseconds: Self.limit) == [["acme"], ["default"]])
+        for tenant in Self.tenants {
+            let session = try Self.session(fixture, tenant.text)
+            #expect(try session.script(sql, timeoutMilliseconds: Self.limit) == [[tenant.text]])
+        }
+        #expect(try Self.session(fixture, "").script(sql, timeoutMilliseconds: Self.limit) == [])
+        // A transaction's tenant is gone with it.
+        let session = try Self.session(fixture, "")
+        try session.script(
+            "BEGIN; SELECT set_config('medallion.tenant', 'acme', true); COMMIT", timeoutMilliseconds: Self.limit)
+        #expect(try session.script(sql, timeoutMilliseconds: Self.limit) == [])
+    }
+
     /// What the role has no use for.
     @Test func theRoleMayDoNothingElse() throws {
         let fixture = try Self.filled()

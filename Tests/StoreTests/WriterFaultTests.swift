@@ -33,8 +33,9 @@ import Testing
         var cuts = (0..<counts.requests).map { CuttingProxy.Cut.request($0) }
         cuts += (0..<counts.replies).map { CuttingProxy.Cut.reply($0) }
         if !LongTests.areWanted { cuts = Array(cuts.shuffled(using: &generator).prefix(14)) }
-        // The last reply says that the transaction was committed; a batch with a floor, or on a new connection, has some more.
-        cuts += (-2...2).map { CuttingProxy.Cut.reply(counts.replies + $0) }
+        // The last one says that the transaction was committed.
+        let readies = LongTests.areWanted ? 0..<counts.readies : max(0, counts.readies - 3)..<counts.readies
+        cuts += readies.map { CuttingProxy.Cut.ready($0) }
         var committed = 0
         for cut in cuts {
             let batch = next()

@@ -32,7 +32,7 @@ package struct ReplayReport: Sendable {
     package var difference = ReplayDifference()
     /// Texts that had to be embedded.
     package var embedded = 0
-    /// Passages that the child took over from its parent.
+    /// Documents that the child took over from its parent.
     package var inherited = 0
 }
 

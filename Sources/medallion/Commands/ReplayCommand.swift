@@ -149,7 +149,7 @@ struct ReplayCommand: Command {
             Output.line("logic \(logics(report)); a dry run: nothing was written")
             return
         }
-        Output.line("texts embedded: \(report.embedded); passages taken over from the parent: \(report.inherited)")
+        Output.line("texts embedded: \(report.embedded); documents taken over from the parent: \(report.inherited)")
         Output.line(
             "generation \(generation) (logic \(logics(report))) is complete: medallion promote \(generation)")
     }
