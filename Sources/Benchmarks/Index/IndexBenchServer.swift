@@ -5,6 +5,7 @@ import Glibc
 import Postgres
 import ServiceLifecycle
 import Store
+import Synchronization
 import Telemetry
 
 /// A Postgres server of a benchmark's own, with an empty index; its data goes with it.
@@ -14,6 +15,7 @@ final class IndexBenchServer: Sendable {
     let configuration: PostgresConfiguration
     private let folder: ScratchFolder
     private let server: EmbeddedPostgres
+    private let isStopped = Mutex(false)
 
     /// Blocks until it runs.
     init(logger: Logger) throws {
@@ -38,10 +40,14 @@ final class IndexBenchServer: Sendable {
         }
     }
 
-    /// Ends the server and removes its data.
+    /// Ends the server and removes its data; a second call waits for the first.
     func stop() {
-        server.shutDown()
-        folder.remove()
+        isStopped.withLock { isStopped in
+            guard !isStopped else { return }
+            server.shutDown()
+            folder.remove()
+            isStopped = true
+        }
     }
 
     /// A session of its own, for statements that take as long as they take.
