@@ -187,6 +187,23 @@ import Testing
         #expect(try upkeep.vacuum(timeoutMilliseconds: limit) == [])
     }
 
+    /// The plans of searches follow a young index, and one that does not grow is left alone.
+    @Test func thePlannerIsToldOfTablesThatHaveGrown() throws {
+        let fixture = try IndexFixture()
+        let upkeep = IndexUpkeep(configuration: fixture.configuration)
+        #expect(try upkeep.analyzeGrown(timeoutMilliseconds: limit) == [])
+        let connection = try fixture.connect()
+        try connection.script(
+            """
+            ALTER TABLE index_versions SET (autovacuum_enabled = off);
+            INSERT INTO index_versions SELECT n, now() FROM generate_series(1, 300) n
+            """, timeoutMilliseconds: limit)
+        try connection.script("SELECT pg_stat_force_next_flush()", timeoutMilliseconds: limit)
+        _ = try connection.script("SELECT 1", timeoutMilliseconds: limit)
+        #expect(try upkeep.analyzeGrown(timeoutMilliseconds: limit) == ["index_versions"])
+        #expect(try upkeep.analyzeGrown(timeoutMilliseconds: limit) == [])
+    }
+
     /// A changed setting builds the new graph beside the old one; a build that was interrupted is done again.
     @Test func graphsFollowTheSettings() throws {
         let fixture = try IndexFixture()

@@ -19,6 +19,7 @@ enum StatementList {
         FindBronzeHash.self,
         FindContents.self,
         FindDeadRows.self,
+        FindGrownTables.self,
         FindMigrationList.self,
         FindModel.self,
         FindUnreadyHandovers.self,

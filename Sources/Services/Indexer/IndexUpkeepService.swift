@@ -39,6 +39,8 @@ package final class IndexUpkeepService: Service {
     private let graphLane = Lane(name: "index-graphs")
     private let upkeep: Mutex<IndexUpkeep>
     private let graphs: Mutex<IndexUpkeep>
+    private let growthLane = Lane(name: "index-growth")
+    private let growth: Mutex<IndexUpkeep>
     private let writer: Mutex<IndexWriter>
     private let removed: Counter
     private let expired: Counter
@@ -50,6 +52,7 @@ package final class IndexUpkeepService: Service {
     private static let roundNanoseconds: Int64 = 30_000_000_000
     /// Between two steps: others write.
     private static let pauseMilliseconds = 20
+    private static let growthMilliseconds = 2_000
     /// A graph over some hundred million vectors takes so long.
     private static let graphMilliseconds = 86_400_000
 
@@ -58,6 +61,7 @@ package final class IndexUpkeepService: Service {
         self.logger = logger
         upkeep = Mutex(IndexUpkeep(configuration: configuration.database))
         graphs = Mutex(IndexUpkeep(configuration: configuration.database))
+        growth = Mutex(IndexUpkeep(configuration: configuration.database))
         writer = Mutex(IndexWriter(configuration: configuration.database))
         removed = metrics.counter(
             "medallion_index_removed_rows_total",
@@ -73,6 +77,7 @@ package final class IndexUpkeepService: Service {
     package func run(stop: StopSignal) async throws {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await keepGraphs(stop) }
+            group.addTask { [self] in await watchGrowth(stop) }
             while true {
                 await round(stop)
                 if await stop.pause(milliseconds: configuration.intervalMilliseconds) { break }
@@ -145,6 +150,20 @@ package final class IndexUpkeepService: Service {
         }
         logger.debug(
             "the index's upkeep removed rows", ["rows": "\(total)", "vacuumed": tables.joined(separator: " ")])
+    }
+
+    /// Sees to it that the plans of searches follow a young index. What fails is tried again, and is nothing to be told of: the server
+    /// looks by itself, only later.
+    private func watchGrowth(_ stop: StopSignal) async {
+        while !(await stop.pause(milliseconds: Self.growthMilliseconds)) {
+            do {
+                try await growthLane.run { [self] in
+                    _ = try growth.withLock { try $0.analyzeGrown(timeoutMilliseconds: Self.timeoutMilliseconds) }
+                }
+            } catch {
+                logger.debug("the planner was not told of grown tables", ["error": "\(error)"])
+            }
+        }
     }
 
     /// New tables of vectors have the wanted graph from the beginning; others get it once the setting has changed.

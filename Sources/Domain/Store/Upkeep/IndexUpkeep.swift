@@ -82,6 +82,17 @@ package final class IndexUpkeep {
         return tables
     }
 
+    /// Tells the planner of tables that have more than doubled since it last looked: plans made for an empty table are kept until
+    /// then, and the server's own look comes a minute later.
+    ///
+    /// - Returns: the tables.
+    @discardableResult
+    package func analyzeGrown(timeoutMilliseconds: Int) throws(IndexError) -> [String] {
+        let tables = try connection.run(FindGrownTables(), timeoutMilliseconds: timeoutMilliseconds)
+        for table in tables { try script("ANALYZE \(table)", "analyze", timeoutMilliseconds) }
+        return tables
+    }
+
     /// Builds the graphs that are wanted beside those that are there, and drops these once the new ones can be used: searches
     /// and writes go on meanwhile. One process at a time does so.
     ///

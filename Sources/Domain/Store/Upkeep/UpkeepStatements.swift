@@ -51,6 +51,19 @@ struct FindDeadRows: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
 }
 
+/// Tables of the index that have more than doubled since the planner last looked, quoted.
+struct FindGrownTables: PostgresStatement {
+    static let name = "find_grown_tables"
+    static let sql = """
+        SELECT quote_ident(s.relname) FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+        WHERE s.schemaname = current_schema() AND c.relkind = 'r' AND s.n_mod_since_analyze > 100 + greatest(c.reltuples, 0)
+        ORDER BY 1
+        """
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}
+
 /// The tables of vectors, each with its graphs.
 struct ListGraphs: PostgresStatement {
     struct Index: Equatable {
