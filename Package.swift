@@ -117,7 +117,7 @@ let package = Package(
         module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
-            "Domain", "Store", uses: ["Records", "Retrieval", "Access", "Postgres", "Bytes"],
+            "Domain", "Store", uses: ["Records", "Retrieval", "Text", "Access", "Postgres", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Bytes"]),
 
@@ -278,7 +278,7 @@ let package = Package(
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
+                "Store", "Retrieval", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "IndexTesting", "API",
                 "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",

@@ -63,7 +63,7 @@ struct IndexBench {
             try server.script("VACUUM ANALYZE")
             try server.script("CHECKPOINT")
         }
-        try await writes.refreshLexemes()
+        try await writes.countWords()
         report.figures += try await IndexBenchSearches(
             server: server, input: input, vectors: vectors, table: baseline.vectors, seconds: seconds
         ).run()

@@ -30,6 +30,17 @@ package struct IndexFixture {
     }
 
     package var writer: IndexWriter { IndexWriter(configuration: configuration) }
+    /// Brings the word arm's counts up to date, as the index's upkeep does.
+    package func countWords() throws { try Self.countWords(configuration) }
+
+    /// Gives all passages their words and counts them, as the index's upkeep does.
+    package static func countWords(_ configuration: PostgresConfiguration) throws {
+        let writer = IndexWriter(configuration: configuration)
+        var cursor: WordCursor?
+        repeat { cursor = try writer.cutWords(cursor, timeoutMilliseconds: limit) } while cursor != nil
+        while try writer.countWords(timeoutMilliseconds: limit) > 0 {}
+    }
+
     package var store: SearchStore { SearchStore(configuration: configuration, model: "test") }
     package var generations: GenerationStore { GenerationStore(configuration: configuration) }
 

@@ -48,7 +48,8 @@ final class Place {
     func emptyDatabase() throws {
         try connection.script(
             """
-            TRUNCATE documents, passages, passage_words, visibility; DELETE FROM index_checkpoints;
+            TRUNCATE documents, passages, words, passage_terms, postings, word_counts, collection_counts, uncounted_documents,
+                visibility; DELETE FROM index_checkpoints;
             DELETE FROM active_generation; DELETE FROM generations;
             INSERT INTO generations VALUES (1, NULL, 'active', '', '', now());
             INSERT INTO active_generation VALUES (true, 1, now())

@@ -103,7 +103,7 @@ import Testing
         }
         #expect(embedded == 20 + Self.pages.count)
         try fixture.connect().script("ANALYZE", timeoutMilliseconds: IndexFixture.limit)
-        try fixture.writer.refreshLexemes(timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
 
         let store = SearchStore(configuration: fixture.configuration, model: embedder.modelName)
         for (number, page) in Self.pages.enumerated() {

@@ -298,6 +298,7 @@ import Testing
             FROM passages
             """, timeoutMilliseconds: limit)
         #expect(try Migrator(connection: connection).migrate().first == "V0008__key_documents")
+        try IndexFixture.countWords(configuration)
         let store = SearchStore(configuration: configuration)
         let bots = try Filter(must: [.texts(.wiki, ["enwiki"]), .equals(.isBot, .bool(true))])
         let query = IndexFixture.query("former", filter: bots)

@@ -190,6 +190,8 @@ struct IndexRows {
                     AND NOT EXISTS (SELECT FROM vectors_\(model) v WHERE v.tenant = p.tenant AND v.id = p.vector_id)
                 """
         }
+        // What the index's upkeep does a second later.
+        try connection.script("SELECT medallion_count_words(1000000)", timeoutMilliseconds: IndexFixture.limit)
         var found: [String: Int] = [:]
         for (name, sql) in checks {
             let count = try connection.script(sql, timeoutMilliseconds: IndexFixture.limit).count
@@ -209,9 +211,36 @@ struct IndexRows {
         SELECT document_id FROM passages GROUP BY document_id HAVING max(number) + 1 <> count(*)
         """,
         "passages without words, or words without passages": """
-        SELECT 1 FROM passages p FULL JOIN passage_words w
-            ON w.passage_id = p.id AND w.tenant = p.tenant AND w.document_id = p.document_id
+        SELECT 1 FROM (SELECT p.*, t.id AS tenant_id FROM passages p JOIN tenants t ON t.name = p.tenant) p
+        FULL JOIN passage_terms w
+            ON w.passage_id = p.id AND w.tenant_id = p.tenant_id AND w.document_id = p.document_id
         WHERE p.id IS NULL OR w.passage_id IS NULL
+        """,
+        "postings that are not the words of a passage, or words without postings": """
+        SELECT 1 FROM (SELECT x.tenant_id, x.passage_id, x.document_id, unnest(x.words) AS word_id FROM passage_terms x) x
+        FULL JOIN postings p USING (tenant_id, passage_id, document_id, word_id)
+        WHERE x.passage_id IS NULL OR p.weight IS NULL
+        """,
+        "words that no passage has": """
+        SELECT 1 FROM words w WHERE NOT EXISTS (SELECT FROM postings p WHERE p.word_id = w.id)
+        """,
+        "words counted wrong": """
+        SELECT 1 FROM (
+            SELECT g.generation, w.id AS word_id, d.collection_id, count(*) AS passages
+            FROM visibility g JOIN documents d ON d.id = g.document_id
+            JOIN passage_terms x ON x.document_id = d.id CROSS JOIN unnest(x.words) AS w(id)
+            WHERE g.to_version IS NULL GROUP BY 1, 2, 3
+        ) s FULL JOIN (SELECT * FROM word_counts WHERE passages <> 0) c USING (generation, word_id, collection_id)
+        JOIN generations n USING (generation) WHERE n.state <> 'pruned' AND s.passages IS DISTINCT FROM c.passages
+        """,
+        "passages counted wrong": """
+        SELECT 1 FROM (
+            SELECT g.generation, d.collection_id, count(*) AS passages, sum(x.length) AS words
+            FROM visibility g JOIN documents d ON d.id = g.document_id JOIN passage_terms x ON x.document_id = d.id
+            WHERE g.to_version IS NULL GROUP BY 1, 2
+        ) s FULL JOIN (SELECT * FROM collection_counts WHERE passages <> 0) c USING (generation, collection_id)
+        JOIN generations n USING (generation) WHERE n.state <> 'pruned'
+            AND (s.passages IS DISTINCT FROM c.passages OR s.words IS DISTINCT FROM c.words)
         """,
         "visibility of no content": """
         SELECT 1 FROM visibility g WHERE NOT EXISTS (

@@ -39,6 +39,7 @@ import Testing
         try former.fill()
         let applied = try Migrator(connection: former.connection).migrate()
         #expect(applied.first == "V0009__give_keys_tenants")
+        try IndexFixture.countWords(former.configuration)
         try expectShown(former)
         #expect(try Migrator(connection: former.connection).migrate() == [])
         #expect(try IndexRows(connection: former.connection).faults() == [:])
@@ -191,6 +192,7 @@ import Testing
         }
         let places = try writer.known(known, model: Self.model, timeoutMilliseconds: Self.limit)
         #expect(places == Set(known.indices))
+        try IndexFixture.countWords(former.configuration)
         #expect(try IndexRows(connection: former.connection).faults() == [:])
     }
 
@@ -265,6 +267,7 @@ import Testing
         }
         #expect(failures >= 6)
         try former.connection.script("DROP EVENT TRIGGER fail_at_step", timeoutMilliseconds: Self.limit)
+        try IndexFixture.countWords(former.configuration)
         try expectShown(former)
         #expect(try IndexRows(connection: former.connection).faults() == [:])
     }

@@ -57,7 +57,8 @@ import Testing
     private func empty(_ fixture: IndexFixture) throws {
         try fixture.connect().script(
             """
-            TRUNCATE documents, passages, passage_words, visibility, index_versions, index_checkpoints, gold_positions,
+            TRUNCATE documents, passages, words, passage_terms, postings, word_counts, collection_counts, uncounted_documents,
+                visibility, index_versions, index_checkpoints, gold_positions,
                 refused_documents
             """, timeoutMilliseconds: Self.limit)
     }
@@ -110,7 +111,6 @@ import Testing
         let cases: [(code: String, change: (inout IndexedDocument) -> Void)] = [
             ("22021", { $0.document.docID = "a\0b" }), ("22021", { $0.document.contentHash = "\0" }),
             ("54000", { $0.document.attributes.set(.wiki, .string(Self.random(9_000, seed: 3))) }),
-            ("54000", { $0.document.title = (0..<120_000).map { "w\($0)" }.joined(separator: " ") }),
             ("23514", { $0.passages[0].number = -1 }),
         ]
         for (code, change) in cases {

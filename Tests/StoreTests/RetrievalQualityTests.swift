@@ -93,7 +93,7 @@ private struct JudgedCollection {
         // The weights of words come from the planner's statistics, which autovacuum would make at some time or other.
         let maintenance = try fixture.connect()
         try maintenance.script("ANALYZE", timeoutMilliseconds: IndexFixture.limit)
-        try fixture.writer.refreshLexemes(timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
         let questions = try await embedder.embed(collection.queries.map(\.text), priority: .query)
         var rankings: [SearchMode: [Int: [Int]]] = [:]
         let store = fixture.store

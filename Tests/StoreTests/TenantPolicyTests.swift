@@ -5,6 +5,8 @@ import Records
 import Retrieval
 import Testing
 
+import Text
+
 @testable import Store
 
 /// Row-level security alone keeps tenants apart: the statements of the program run without their conditions on the tenant, as
@@ -31,6 +33,9 @@ import Testing
             for alias in ["p", "v", "w", "d", "o", "c", "g"] {
                 sql = sql.replacing("\(alias).\(condition)", with: "\(tenant)::text IS NOT NULL")
             }
+            // The tables of words have the tenant's number.
+            sql = sql.replacing(
+                "tenant_id = (SELECT t.id FROM tenants t WHERE t.name = \(tenant))", with: "tenant_id IS NOT NULL")
             sql = sql.replacing("AND \(condition)", with: "AND \(tenant)::text IS NOT NULL")
             #expect(sql != known.sql && !sql.contains(condition), "\(sql)")
             text = StatementText(name: "opened_\(known.name)", sql: sql, types: known.types)
@@ -113,9 +118,11 @@ import Testing
                         var query = IndexFixture.query(
                             lexical ? "moss" : "", vector: [1] + [Float](repeating: 0, count: 383), filter: filter)
                         query.documentLimit = limit
+                        let asked = try TextAnalyzer().query(QuerySyntax(query.text, fields: []), languages: [])
+                        let words = WordLookup(asked, expansions: [], ranking: WordRanking())
                         let parts = SearchSQL.Parts(vector: vector, lexical: lexical, filters: kind)
                         let statement = Opened(
-                            SearchStatement(parts: parts, model: 1, values: SearchValues(query: query)), tenant: "$13")
+                            SearchStatement(parts: parts, model: 1, values: SearchValues(query: query, words: words)), tenant: "$13")
                         try expect("\(parts.name) \(limit ?? 0)", sessions) { session in
                             let rows = try session.run(statement, timeoutMilliseconds: Self.limit)
                             return rows.compactMap { $0.candidate?.text }
@@ -214,9 +221,9 @@ import Testing
             """, timeoutMilliseconds: Self.limit
         ).compactMap { $0[0] }
         let read = [
-            "active_generation", "answers", "collections", "documents", "generations", "index_checkpoints",
-            "index_history", "index_versions", "lexeme_statistics", "live_progress", "models", "passage_words",
-            "passages", "vectors_1", "visibility",
+            "active_generation", "answers", "collection_counts", "collections", "documents", "generations",
+            "index_checkpoints", "index_history", "index_versions", "live_progress", "models", "passage_terms",
+            "passages", "postings", "tenants", "vectors_1", "visibility", "word_arm", "word_counts", "words",
         ]
         func state(_ sql: String) -> String? {
             do {

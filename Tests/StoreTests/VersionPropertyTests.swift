@@ -92,7 +92,8 @@ private struct RunIndex {
     func empty() throws {
         try rows.connection.script(
             """
-            TRUNCATE documents, passages, passage_words, visibility, deleted_documents, version_floors, collections,
+            TRUNCATE documents, passages, words, passage_terms, postings, word_counts, collection_counts, uncounted_documents,
+                visibility, deleted_documents, version_floors, collections,
                 index_versions, index_checkpoints, live_progress, gold_positions, refused_documents;
             DELETE FROM generations WHERE generation > 1;
             UPDATE generations SET model_id = NULL;

@@ -3,20 +3,23 @@ import Postgres
 /// What the index is held against: the same rows and vectors without what the product does about them.
 struct IndexBenchBaseline: Sendable {
     let server: IndexBenchServer
-    /// The only tables of the model and of the tenant: `vectors_<model>_t<tenant>`, `passage_words_t<tenant>`.
+    /// The only tables of the model and of the tenant: `vectors_<model>_t<tenant>`, `passage_terms_t<tenant>`,
+    /// `postings_t<tenant>`.
     let vectors: String
-    let words: String
+    let terms: String
+    let postings: String
 
     init(_ server: IndexBenchServer) throws {
         self.server = server
         let names = try server.script(
             """
             SELECT i.inhrelid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
-            WHERE i.inhparent::regclass::text ~ '^(vectors_[0-9]+|passage_words)$' ORDER BY 1 DESC
+            WHERE i.inhparent::regclass::text ~ '^(vectors_[0-9]+|passage_terms|postings)$' ORDER BY 1 DESC
             """
         ).compactMap { $0.first ?? nil }
         vectors = names.first ?? ""
-        words = names.last ?? ""
+        terms = names.last ?? ""
+        postings = names.dropFirst().first ?? ""
     }
 
     /// Makes a table of as many vectors with an index like the product's.
@@ -36,7 +39,8 @@ struct IndexBenchBaseline: Sendable {
             """
             CREATE TABLE bare_documents (LIKE documents INCLUDING ALL);
             CREATE TABLE bare_passages (LIKE passages INCLUDING ALL);
-            CREATE TABLE bare_words (LIKE \(words) INCLUDING ALL);
+            CREATE TABLE bare_terms (LIKE \(terms) INCLUDING ALL);
+            CREATE TABLE bare_postings (LIKE \(postings) INCLUDING ALL);
             CREATE TABLE bare_visibility (LIKE visibility INCLUDING ALL)
             """)
     }
@@ -47,9 +51,8 @@ struct IndexBenchBaseline: Sendable {
             """
             INSERT INTO bare_documents SELECT * FROM documents;
             INSERT INTO bare_passages SELECT * FROM passages;
-            INSERT INTO bare_words SELECT * FROM \(words);
-            SELECT gin_clean_pending_list(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            JOIN pg_am a ON a.oid = c.relam AND a.amname = 'gin' WHERE i.indrelid = 'bare_words'::regclass;
+            INSERT INTO bare_terms SELECT * FROM \(terms);
+            INSERT INTO bare_postings SELECT * FROM \(postings) ORDER BY word_id, passage_id;
             INSERT INTO bare_visibility SELECT * FROM visibility WHERE generation = 1
             """)
     }
@@ -66,7 +69,7 @@ struct IndexBenchBaseline: Sendable {
     }
 
     func dropTables() throws {
-        try server.script("DROP TABLE bare_documents, bare_passages, bare_words, bare_visibility")
+        try server.script("DROP TABLE bare_documents, bare_passages, bare_terms, bare_postings, bare_visibility")
     }
 }
 

@@ -123,13 +123,21 @@ package struct CandidateSet: Sendable {
     /// found then, which does not mean that there is nothing.
     package var isGenerationServed: Bool
 
+    /// Whether the word arm met a bound of the rows that it looks at, so that it may have missed better passages.
+    package var isLexicalBounded: Bool
+    /// Whether the word arm knows all passages; false while the index is made anew for another way of cutting words.
+    package var areWordsComplete: Bool
+
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int
 
     package init(
         candidates: [Candidate], generation: Int64, indexVersion: Int64, isVectorArmShort: Bool = false,
-        isGenerationServed: Bool = true, vectorCount: Int? = nil
+        isGenerationServed: Bool = true, vectorCount: Int? = nil, isLexicalBounded: Bool = false,
+        areWordsComplete: Bool = true
     ) {
+        self.isLexicalBounded = isLexicalBounded
+        self.areWordsComplete = areWordsComplete
         self.isGenerationServed = isGenerationServed
         self.vectorCount = vectorCount ?? candidates.count { $0.vector != nil }
         self.candidates = candidates

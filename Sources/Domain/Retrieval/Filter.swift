@@ -130,6 +130,15 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
         )
     }
 
+    /// The languages that documents must be in; none where any will do.
+    package var languages: [String] {
+        for test in must where test.attribute == .lang {
+            guard case .oneOf(let values) = test.condition else { continue }
+            return values.compactMap { if case .string(let text) = $0 { text } else { nil } }
+        }
+        return []
+    }
+
     /// Whether it leaves none of its tenant's documents out.
     package var takesAll: Bool {
         must.isEmpty && mustNot.isEmpty && scope.collections == nil && time.from == nil && time.to == nil

@@ -16,6 +16,8 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
         case generation
         /// The generation has not reached the active one's checkpoints yet: promote later.
         case generationBehind
+        /// Texts cannot be cut into words here.
+        case words
         /// Something else about Postgres; see `underlying`.
         case database
     }
@@ -62,7 +64,7 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
     /// Whether the same step may succeed later, after what `kind` asks for.
     package var isRetriable: Bool {
         switch kind {
-        case .schema, .generation, .model: false
+        case .schema, .generation, .model, .words: false
         case .checkpoint, .vectorGone, .generationBehind: true
         case .database: underlying?.isRetriable ?? false
         }

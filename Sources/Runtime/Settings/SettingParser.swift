@@ -121,6 +121,14 @@ extension SettingParser where Value == Int {
 }
 
 extension SettingParser where Value == Double {
+    static func number(_ range: ClosedRange<Double>) -> Self {
+        Self(grammar: "\(range.lowerBound)…\(range.upperBound)") { text in
+            guard let value = Double(text), value.isFinite else { return .failure("is not a number") }
+            return range.contains(value)
+                ? .success(value) : .failure("is not between \(range.lowerBound) and \(range.upperBound)")
+        }
+    }
+
     static func seconds(_ range: ClosedRange<Double>) -> Self {
         Self(grammar: "\(range.lowerBound)…\(range.upperBound) (seconds)") { text in
             guard let value = Double(text), value.isFinite else { return .failure("is not a number") }

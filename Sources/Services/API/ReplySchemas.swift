@@ -73,15 +73,20 @@ enum ReplySchemas {
         isRequired: false)
 
     private static let incompleteArms = Schema.Property(
-        "incomplete_arms", .array(of: .choice(["vector"])),
+        "incomplete_arms", .array(of: .choice(["vector", "lexical"])),
         "Arms that ran, but had no time to look at everything that the filters leave: there may be more hits.",
+        isRequired: false)
+
+    private static let boundedArms = Schema.Property(
+        "bounded_arms", .array(of: .choice(["lexical"])),
+        "Arms that met a bound of the rows they look at, as with very common words: they ranked the newest of more.",
         isRequired: false)
 
     static let search = Schema.object(
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-                .init("next_cursor", .string().orNull), missingArms, incompleteArms,
+                .init("next_cursor", .string().orNull), missingArms, incompleteArms, boundedArms,
             ]
     ).named("SearchReply")
 
@@ -104,7 +109,7 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            .init("latency_ms", .number()), missingArms, incompleteArms, .init("debug", .anyObject().orNull),
+            .init("latency_ms", .number()), missingArms, incompleteArms, boundedArms, .init("debug", .anyObject().orNull),
         ]
 
     static let pipeline = Schema.anyOf([

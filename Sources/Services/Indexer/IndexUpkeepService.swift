@@ -42,6 +42,8 @@ package final class IndexUpkeepService: Service {
     private let growthLane = Lane(name: "index-growth")
     private let growth: Mutex<IndexUpkeep>
     private let writer: Mutex<IndexWriter>
+    private let wordsLane = Lane(name: "index-words")
+    private let words: Mutex<IndexWriter>
     private let removed: Counter
     private let expired: Counter
     private let failures: Counter
@@ -53,6 +55,9 @@ package final class IndexUpkeepService: Service {
     /// Between two steps: others write.
     private static let pauseMilliseconds = 20
     private static let growthMilliseconds = 2_000
+    private static let countMilliseconds = 1_000
+    /// Between two steps of cutting passages into words, which hold up writes for some tens of milliseconds each.
+    private static let cutMilliseconds = 20
     /// A graph over some hundred million vectors takes so long.
     private static let graphMilliseconds = 86_400_000
 
@@ -63,6 +68,7 @@ package final class IndexUpkeepService: Service {
         graphs = Mutex(IndexUpkeep(configuration: configuration.database))
         growth = Mutex(IndexUpkeep(configuration: configuration.database))
         writer = Mutex(IndexWriter(configuration: configuration.database))
+        words = Mutex(IndexWriter(configuration: configuration.database))
         removed = metrics.counter(
             "medallion_index_removed_rows_total",
             help:
@@ -78,6 +84,7 @@ package final class IndexUpkeepService: Service {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await keepGraphs(stop) }
             group.addTask { [self] in await watchGrowth(stop) }
+            group.addTask { [self] in await keepWords(stop) }
             while true {
                 await round(stop)
                 if await stop.pause(milliseconds: configuration.intervalMilliseconds) { break }
@@ -88,10 +95,9 @@ package final class IndexUpkeepService: Service {
     /// One round; what fails is told and done in the next one, and keeps nothing else from being done.
     private func round(_ stop: StopSignal) async {
         let answers = configuration.answers
-        await attempt("to look at common words") { [self] in
+        await attempt("to forget deletions") { [self] in
             try await lane.run { [self] in
                 try writer.withLock { writer in
-                    try writer.refreshLexemes(timeoutMilliseconds: Self.timeoutMilliseconds)
                     try writer.removeDeletionMarkers(timeoutMilliseconds: Self.timeoutMilliseconds)
                 }
             }
@@ -162,6 +168,33 @@ package final class IndexUpkeepService: Service {
                 }
             } catch {
                 logger.debug("the planner was not told of grown tables", ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// Gives passages their words that lack them, such as after an update of the program, then counts what was shown and hidden.
+    private func keepWords(_ stop: StopSignal) async {
+        var cursor: WordCursor?
+        var isCutting = true
+        while !(await stop.pause(milliseconds: isCutting ? Self.cutMilliseconds : Self.countMilliseconds)) {
+            do {
+                if isCutting {
+                    let from = cursor
+                    cursor = try await wordsLane.run { [self] in
+                        try words.withLock { try $0.cutWords(from, timeoutMilliseconds: Self.timeoutMilliseconds) }
+                    }
+                    isCutting = cursor != nil
+                }
+                var counted: Int64
+                repeat {
+                    counted = try await wordsLane.run { [self] in
+                        try words.withLock { try $0.countWords(timeoutMilliseconds: Self.timeoutMilliseconds) }
+                    }
+                } while counted > 0 && !stop.isRequested
+            } catch {
+                failures.increment()
+                logger.warning("the index's words could not be counted; tried again", ["error": "\(error)"])
+                if await stop.pause(milliseconds: configuration.intervalMilliseconds) { return }
             }
         }
     }

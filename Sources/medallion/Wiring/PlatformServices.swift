@@ -64,9 +64,14 @@ extension Platform {
             registerChecks(in: health, declarations)
             let embedder = try embedder()
             let model = embedder?.modelName ?? ""
-            let candidates = settings.index.searchCandidates
+            let index = settings.index
+            let ranking = WordRanking(k1: index.wordSaturation, b: index.wordLengthShare)
             var dependencies = SearchAPIDependencies(
-                makeStore: { SearchStore(configuration: configuration, model: model, ef: candidates) },
+                makeStore: {
+                    SearchStore(
+                        configuration: configuration, model: model, ef: index.searchCandidates, ranking: ranking,
+                        languages: index.queryLanguages)
+                },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)

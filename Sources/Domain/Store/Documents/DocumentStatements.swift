@@ -13,18 +13,21 @@ struct PutDocuments: PostgresStatement {
     static let name = "put_documents"
     static let sql = """
         SELECT medallion_put_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-            $20, $21, $22, $23)
+            $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
         """
-    static let parameterTypes: [PostgresType] = [
-        .int4, .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .textArray, .textArray,
-        .textArray,
-        .textArray, .timestamptzArray, .textArray, .textArray, .textArray, .textArray, .int4Array, .int8Array,
-        .int4Array,
-        .int4Array, .textArray, .textArray, .textArray,
-    ]
+    static let parameterTypes: [PostgresType] =
+        [.int4] + DocumentKeys.types
+        + [
+            .textArray, .textArray, .textArray, .textArray, .textArray, .timestamptzArray, .textArray, .textArray,
+            .textArray,
+        ] + DocumentKeys.sourceTypes + [.int4Array, .int4Array, .textArray, .textArray, .textArray]
+        + PassageWords.types
     /// The model's number in the index; 0 for none.
     let model: Int32
+    /// Of one tenant.
     let documents: [IndexedDocument]
+    /// Of all their passages.
+    let words: PassageWords
 
     func bind(into parameters: inout PostgresParameters) {
         let gold = documents.map(\.document)
@@ -63,6 +66,7 @@ struct PutDocuments: PostgresStatement {
         parameters.append(hashes)
         parameters.append(texts)
         parameters.append(inputs)
+        words.bind(into: &parameters)
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
@@ -73,9 +77,7 @@ struct PutDocuments: PostgresStatement {
 struct DeleteDocuments: PostgresStatement {
     static let name = "delete_documents"
     static let sql = "SELECT medallion_delete_documents($1, $2, $3, $4, $5, $6, $7, $8)"
-    static let parameterTypes: [PostgresType] = [
-        .int8Array, .textArray, .textArray, .textArray, .int8Array, .textArray, .int4Array, .int8Array,
-    ]
+    static let parameterTypes = DocumentKeys.types + DocumentKeys.sourceTypes
     let documents: [IndexedDocument]
 
     func bind(into parameters: inout PostgresParameters) {
@@ -103,6 +105,9 @@ struct DeleteBelow: PostgresStatement {
 
 /// What puts and deletions begin and end with.
 private enum DocumentKeys {
+    static let types: [PostgresType] = [.int8Array, .textArray, .textArray, .textArray, .int8Array]
+    static let sourceTypes: [PostgresType] = [.textArray, .int4Array, .int8Array]
+
     /// Generation, tenant, collection, id, version.
     static func bind(_ documents: [IndexedDocument], into parameters: inout PostgresParameters) {
         parameters.append(documents.map(\.generation))

@@ -1,6 +1,7 @@
 package import Postgres
 package import Records
 package import Retrieval
+import Text
 
 /// Writes documents and checkpoints, each call one transaction in one round trip.
 ///
@@ -10,6 +11,7 @@ package import Retrieval
 package final class IndexWriter {
     private let connection: LazyConnection
     private let graph: VectorGraph
+    private var cutter = WordCutter()
     /// Numbers of models whose tables are there, and tenants that have theirs; forgotten when anything fails.
     private var prepared: [PreparedTables: Int32] = [:]
     private var models: [String: Int32] = [:]
@@ -75,7 +77,8 @@ package final class IndexWriter {
         let hidings = floors.map { beginning.add(DeleteBelow(floor: $0)) }
         var batch = beginning
         let vectors = InputVectors(documents)
-        let puts = Self.add(documents[...], numbers: numbers, vectors: vectors, to: &batch)
+        let analyzer = try cutter.get()
+        let puts = Self.add(documents[...], numbers: numbers, vectors: vectors, cutBy: analyzer, to: &batch)
         Self.add(moves, goldPositions, refused, to: &batch)
         do throws(IndexError) {
             return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
@@ -93,7 +96,7 @@ package final class IndexWriter {
                     indexVersion: try begun.rows(begin).first ?? 0, passagesAdded: 0,
                     documentsHidden: try Self.sum(hidings, begun))
                 try Self.put(
-                    documents[...], numbers: numbers, vectors: vectors, on: connection,
+                    documents[...], numbers: numbers, vectors: vectors, cutBy: analyzer, on: connection,
                     timeoutMilliseconds: timeoutMilliseconds, into: &result)
                 var batch = PostgresBatch()
                 Self.add(moves, goldPositions, refused + result.refused, to: &batch)
@@ -106,11 +109,11 @@ package final class IndexWriter {
     /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
     private static func put(
         _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
-        on connection: PostgresConnection, timeoutMilliseconds: Int, into result: inout IndexWriteResult
+        cutBy analyzer: TextAnalyzer, on connection: PostgresConnection, timeoutMilliseconds: Int, into result: inout IndexWriteResult
     ) throws(PostgresError) {
         guard let first = documents.first else { return }
         var batch = PostgresBatch()
-        let puts = add(documents, numbers: numbers, vectors: vectors, to: &batch)
+        let puts = add(documents, numbers: numbers, vectors: vectors, cutBy: analyzer, to: &batch)
         try connection.script(
             "SAVEPOINT documents", operation: "savepoint", timeoutMilliseconds: timeoutMilliseconds)
         do throws(PostgresError) {
@@ -130,7 +133,7 @@ package final class IndexWriter {
             let middle = documents.startIndex + documents.count / 2
             for half in [documents[..<middle], documents[middle...]] {
                 try put(
-                    half, numbers: numbers, vectors: vectors, on: connection,
+                    half, numbers: numbers, vectors: vectors, cutBy: analyzer, on: connection,
                     timeoutMilliseconds: timeoutMilliseconds, into: &result)
             }
         }
@@ -139,7 +142,7 @@ package final class IndexWriter {
     /// - Parameter vectors: of the whole write.
     private static func add(
         _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
-        to batch: inout PostgresBatch
+        cutBy analyzer: TextAnalyzer, to batch: inout PostgresBatch
     ) -> [PostgresSlot<PutDocuments>] {
         let brought = vectors.of(documents).compactMap { model, inputs in
             numbers[model].flatMap { number in number > 0 ? (number: number, inputs: inputs) : nil }
@@ -151,9 +154,14 @@ package final class IndexWriter {
         for round in WriteRound.rounds(of: documents) {
             if !round.deletions.isEmpty { batch.add(DeleteDocuments(documents: round.deletions)) }
             var rest = round.puts[...]
-            while let model = rest.first?.model {
-                let part = rest.prefix(PutDocuments.documentsMax).prefix { $0.model == model }
-                puts.append(batch.add(PutDocuments(model: numbers[model] ?? 0, documents: Array(part))))
+            while let first = rest.first {
+                let (model, tenant) = (first.model, first.document.tenant)
+                let part = rest.prefix(PutDocuments.documentsMax).prefix {
+                    $0.model == model && $0.document.tenant == tenant
+                }
+                let statement = PutDocuments(
+                    model: numbers[model] ?? 0, documents: Array(part), words: PassageWords(part, cutBy: analyzer))
+                puts.append(batch.add(statement))
                 rest = rest.dropFirst(part.count)
             }
         }
@@ -293,9 +301,37 @@ package final class IndexWriter {
             connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// Takes over what the planner knows of common words, which the lexical arm weighs by; once a minute is enough.
-    package func refreshLexemes(timeoutMilliseconds: Int) throws(IndexError) {
-        _ = try connection.run(RefreshLexemes(), timeoutMilliseconds: timeoutMilliseconds)
+    /// One step of bringing the numbers of passages that have a word up to date, by which the word arm weighs.
+    ///
+    /// - Returns: how many documents were counted; 0 when nothing is left to do.
+    @discardableResult
+    package func countWords(timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        try connection.run(CountWords(), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    }
+
+    /// One step of giving passages their words that lack them, or have them by another way of cutting, the newest first.
+    ///
+    /// - Parameter cursor: nil for the first step.
+    /// - Returns: the cursor of the next step; nil when nothing is left to do.
+    package func cutWords(_ cursor: WordCursor?, timeoutMilliseconds: Int) throws(IndexError) -> WordCursor? {
+        let beginning =
+            cursor == nil
+            ? try connection.run(BeginCutting(), timeoutMilliseconds: timeoutMilliseconds).first : cursor
+        guard let cursor = beginning, cursor.below > 0 else { return nil }
+        let rows = try connection.run(ListUncutPassages(cursor: cursor), timeoutMilliseconds: timeoutMilliseconds)
+        guard let last = rows.last else {
+            _ = try connection.run(EndCutting(), timeoutMilliseconds: timeoutMilliseconds)
+            return nil
+        }
+        let analyzer = try cutter.get()
+        for (tenant, passages) in Dictionary(grouping: rows, by: \.tenant).sorted(by: { $0.key < $1.key }) {
+            var batch = PostgresBatch()
+            batch.add(LockIndex())
+            batch.add(
+                ReplaceWords(tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
+            try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
+        }
+        return WordCursor(below: last.id)
     }
 
     /// Forgets deletions of a month ago, some thousands at most: what is older than those comes back if it comes at all.

@@ -198,29 +198,3 @@ struct ReadGoldPositions: PostgresStatement {
         (TopicPartition(topic: try row.text(0), partition: try row.int32(1)), try row.int64(2))
     }
 }
-
-/// Takes the planner's knowledge of common words over into our own table. One at a time: where another indexer is at it, there
-/// is nothing left to do.
-struct RefreshLexemes: PostgresStatement {
-    static let name = "refresh_lexemes"
-    static let sql = """
-        WITH turn AS MATERIALIZED (
-            SELECT pg_try_advisory_xact_lock(7882826980159875178) AS is_ours
-        ), common AS MATERIALIZED (
-            SELECT u.lexeme, max(u.frequency) AS frequency
-            FROM turn, pg_stats s, LATERAL ROWS FROM (
-                unnest(s.most_common_elems::text::text[]), unnest(s.most_common_elem_freqs)) AS u(lexeme, frequency)
-            WHERE turn.is_ours AND s.schemaname = current_schema() AND s.tablename LIKE 'passage\\_words\\_t%' AND s.attname = 'words'
-                AND u.lexeme IS NOT NULL
-            GROUP BY u.lexeme
-        ), gone AS (
-            DELETE FROM lexeme_statistics l WHERE EXISTS (SELECT FROM common)
-                AND NOT EXISTS (SELECT FROM common c WHERE c.lexeme = l.lexeme)
-        )
-        INSERT INTO lexeme_statistics AS l (lexeme, frequency) SELECT lexeme, frequency FROM common
-        ON CONFLICT (lexeme) DO UPDATE SET frequency = excluded.frequency
-        WHERE l.frequency <> excluded.frequency
-        """
-    static let parameterTypes: [PostgresType] = []
-    func bind(into parameters: inout PostgresParameters) {}
-}

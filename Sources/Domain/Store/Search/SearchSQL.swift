@@ -25,15 +25,6 @@ enum SearchSQL {
 
     /// Candidates that one arm gives at most.
     static let armLimit = SearchLimits.candidatesPerArm
-    /// A word beyond the most common ones of the statistics is in at most about this share of passages.
-    static let rareFrequency = 0.0005
-    /// Words of a query that are looked up at most, rarest first.
-    static let termsMax = 16
-    /// Rows that the lexical arm ranks at most (about 1 µs each), as far as the statistics know; more common words are
-    /// left out, but for the rarest.
-    static let rankedRowsMax = 5_000
-    /// Best rows that are looked at until enough are visible; the others belong to other generations or versions.
-    static let visibilityRowsMax = 1_000
     /// Passages of one vector that are looked at, the newest first, and that are counted.
     static let copiesMax = 1_000
 
@@ -43,31 +34,43 @@ enum SearchSQL {
         var vector: VectorArm?
         var lexical: Bool
         var filters: Filters
+        /// Whether words are demanded or excluded.
+        var isDemanding = false
 
         /// Part of the names of statements.
         var name: String {
-            [vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue].compactMap(\.self).joined(separator: "_")
+            [vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil]
+                .compactMap(\.self).joined(separator: "_")
         }
+
+        /// The first parameter behind the fixed ones and the vector.
+        fileprivate var firstParameter: Int { vector == nil ? 19 : 20 }
+        /// The first of the three parameters of demands.
+        fileprivate var demandParameter: Int { firstParameter + (filters == .tested ? 1 : 0) }
     }
 
-    /// `$1`…`$14`, `$15` where there is a vector arm, and the tests behind them.
+    /// `$1`…`$18`, `$19` where there is a vector arm, the tests behind them, and the demands.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
-            .text, .text, .int8,
+            .textArray, .text, .int8, .int4Array, .int4Array, .float8, .float8,
         ]
         if parts.vector != nil { types.append(.inferred) }
         if parts.filters == .tested { types.append(.jsonb) }
+        if parts.isDemanding { types += [.textArray, .int4Array, .int4Array] }
         return types
     }
 
     /// - Parameter model: the number of the model in whose vectors the vector arm looks.
     static func make(_ parts: Parts, model: Int32) -> String {
         let conditions = conditions(parts)
+        func demand(_ passage: String) -> String { parts.isDemanding ? WordArmSQL.meetsDemands(passage) : "true" }
+        let wordArm = WordArmSQL.arm(
+            passing: passing(conditions, "m.document_id"), demand: demand("m.id"), visible: visible("r.document_id"), armLimit: armLimit)
         let vectorArm =
             switch parts.vector {
-            case .approximate: approximateArm(conditions, model)
-            case .exact: exactArm(conditions, model)
+            case .approximate: approximateArm(conditions, demand: demand("n.id"), model)
+            case .exact: exactArm(conditions, demand: demand("p.id"), model)
             case nil: emptyArm
             }
         return """
@@ -75,11 +78,11 @@ enum SearchSQL {
                 SELECT served.generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version,
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
                 FROM (\(servedGeneration("$1"))) served
-            ), vector_nearest AS MATERIALIZED (\(vectorArm)
+            )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(parts.lexical ? terms : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? lexicalArm(conditions) : emptyArm)
+            )\(parts.lexical ? WordArmSQL.words : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? wordArm : emptyArm)
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
@@ -98,6 +101,7 @@ enum SearchSQL {
                 ORDER BY score DESC, vector_place, lexical_place LIMIT coalesce($14, \(2 * armLimit))
             )
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
+                \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 \(columns),
                 c.vector_score, c.vector_place, c.lexical_score, c.lexical_place,
                 CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
@@ -143,7 +147,7 @@ enum SearchSQL {
         switch parts.filters {
         case .none: nil
         case .plain: filters(tenant: "$13")
-        case .tested: "\(filters(tenant: "$13")) AND \(tests(parts.vector == nil ? "$15" : "$16"))"
+        case .tested: "\(filters(tenant: "$13")) AND \(tests("$\(parts.firstParameter)"))"
         }
     }
 
@@ -163,10 +167,10 @@ enum SearchSQL {
 
     /// Each vector once, with its newest passage that is seen and passes: in a graph equal vectors would only be linked to each
     /// other.
-    private static func approximateArm(_ conditions: String?, _ model: Int32) -> String {
+    private static func approximateArm(_ conditions: String?, demand: String, _ model: Int32) -> String {
         """
 
-        SELECT h.id, h.document_id, v.embedding <=> $15::halfvec AS distance
+        SELECT h.id, h.document_id, v.embedding <=> $19::halfvec AS distance
         FROM vectors_\(model) v
         CROSS JOIN LATERAL (
             SELECT n.id, n.document_id
@@ -176,24 +180,25 @@ enum SearchSQL {
             ) n
             \(visible("n.document_id"))
             \(passing(conditions, "n.document_id"))
+            WHERE \(demand)
             ORDER BY n.id DESC LIMIT 1
         ) h
         WHERE v.tenant = $13 AND (SELECT model_id FROM snapshot) = \(model)
-        ORDER BY v.embedding <=> $15::halfvec LIMIT \(armLimit)
+        ORDER BY v.embedding <=> $19::halfvec LIMIT \(armLimit)
         """
     }
 
-    private static func exactArm(_ conditions: String?, _ model: Int32) -> String {
+    private static func exactArm(_ conditions: String?, demand: String, _ model: Int32) -> String {
         """
 
         SELECT e.id, e.document_id, e.distance
         FROM (
-            SELECT n.id, p.document_id, v.embedding <=> $15::halfvec AS distance
+            SELECT n.id, p.document_id, v.embedding <=> $19::halfvec AS distance
             FROM (
                 SELECT p.vector_id, max(p.id) AS id
                 FROM documents d \(visible("d.id")) JOIN passages p ON p.document_id = d.id
                 WHERE d.tenant = $13 AND p.vector_id IS NOT NULL AND (SELECT model_id FROM snapshot) = \(model)
-                    AND \(conditions ?? "true")
+                    AND \(conditions ?? "true") AND \(demand)
                 GROUP BY p.vector_id OFFSET 0
             ) n
             JOIN vectors_\(model) v ON v.tenant = $13 AND v.id = n.vector_id
@@ -218,36 +223,4 @@ enum SearchSQL {
     private static let emptyArm = """
         SELECT NULL::bigint AS id, NULL::bigint AS document_id, NULL::double precision AS distance WHERE false
         """
-
-    /// The query's words, rarest first, as long as the rows to be ranked stay within bounds.
-    private static let terms = #"""
-        , lexemes AS MATERIALIZED (
-            SELECT q.lexeme,
-                ('''' || replace(replace(q.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query,
-                coalesce(l.frequency, \#(rareFrequency)) AS frequency
-            FROM unnest(to_tsvector('medallion', $12)) q LEFT JOIN lexeme_statistics l ON l.lexeme = q.lexeme
-        ), terms AS MATERIALIZED (
-            SELECT query, ln(1 + 1 / frequency) AS weight
-            FROM (SELECT *, row_number() OVER rarest AS place, sum(frequency) OVER rarest AS share
-                FROM lexemes WINDOW rarest AS (ORDER BY frequency, lexeme)) t
-            WHERE place = 1 OR (place <= \#(termsMax) AND share * (
-                SELECT reltuples FROM pg_class WHERE oid = 'passages'::regclass) <= \#(rankedRowsMax))
-        )
-        """#
-
-    /// Each word's rank times its rarity, summed; like BM25 in spirit, with what Postgres has.
-    private static func lexicalArm(_ conditions: String?) -> String {
-        """
-
-        SELECT r.id, r.document_id, r.score AS distance
-        FROM (
-            SELECT w.passage_id AS id, w.document_id,
-                sum(t.weight * ts_rank(w.words, t.query, 1))::double precision AS score
-            FROM terms t JOIN passage_words w ON w.tenant = $13 AND w.words @@ t.query
-            \(passing(conditions, "w.document_id"))
-            GROUP BY w.passage_id, w.document_id ORDER BY 3 DESC, 1 DESC LIMIT \(visibilityRowsMax)
-        ) r \(visible("r.document_id"))
-        ORDER BY r.score DESC, r.id DESC LIMIT \(armLimit)
-        """
-    }
 }

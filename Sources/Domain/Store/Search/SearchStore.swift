@@ -2,6 +2,7 @@ package import Bytes
 package import Postgres
 package import Records
 package import Retrieval
+import Text
 
 /// One passage of a document with where it came from; what a trace starts at.
 package struct TraceRow: Sendable, Equatable {
@@ -52,12 +53,23 @@ package final class SearchStore: RetrievalStore {
     private let model: String
     /// Its number in the index, once it is known.
     private var modelNumber: Int32?
+    private var cutter = WordCutter()
+    private let ranking: WordRanking
+    /// Of queries whose filters name none.
+    private let languages: [String]
 
     /// - Parameters:
     ///   - configuration: of a migrated database; the session settings are added to it.
     ///   - model: name of the model that embeds the queries; empty where none does.
     ///   - ef: candidates that the graph's search keeps, 1 to 1,000 (`hnsw.ef_search`).
-    package init(configuration: PostgresConfiguration, model: String = "", ef: Int = 100) {
+    ///   - ranking: how the word arm weighs.
+    ///   - languages: ISO codes of the languages that queries are taken to be in where filters name none.
+    package init(
+        configuration: PostgresConfiguration, model: String = "", ef: Int = 100, ranking: WordRanking = WordRanking(),
+        languages: [String] = [StemLanguages.undetermined]
+    ) {
+        self.ranking = ranking
+        self.languages = languages
         var configuration = configuration
         configuration.sessionSettings += Self.sessionSettings
         configuration.sessionSettings.append(("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"))
@@ -79,8 +91,12 @@ package final class SearchStore: RetrievalStore {
     /// - Throws: ``ModelMismatch`` where the generation's vectors are not of the queries' model, ``IndexVersionGone`` where the
     ///   index version asked for is older than the history.
     package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
-        let values = SearchValues(query: query)
         let wantsLexical = query.lexicalLimit > 0
+        let words = try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
+        var query = query
+        // What is not meant may be among the first ones: all are looked at.
+        if !words.phrases.isEmpty { query.documentLimit = nil }
+        let values = SearchValues(query: query, words: words)
         let wantsVector = query.vector != nil && query.vectorLimit > 0
         let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
         // An index without vectors of this model has another's, or none at all.
@@ -88,6 +104,21 @@ package final class SearchStore: RetrievalStore {
         let search = Search(
             store: self, values: values, model: number ?? 0, wantsVector: wantsVector, wantsLexical: wantsLexical)
         return try search.candidates(arm, timeoutMilliseconds)
+    }
+
+    private func lookup(
+        of query: CandidateQuery, timeoutMilliseconds: Int
+    ) throws(IndexError) -> WordLookup {
+        let syntax = QuerySyntax(query.text, fields: [WordLookup.titleField])
+        let languages = StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
+        let asked = try cutter.get().query(syntax, languages: languages)
+        var expansions: [[String]] = []
+        let tenant = query.filter.scope.tenant
+        for prefix in (asked.prefixes + asked.excludedPrefixes).prefix(WordLookup.prefixesMax) {
+            expansions.append(
+                try run(ExpandPrefix(tenant: tenant.text, prefix: prefix.prefix), for: tenant, timeoutMilliseconds))
+        }
+        return WordLookup(asked, expansions: expansions, ranking: ranking)
     }
 
     /// The number of the queries' model; nil where the index has none of its vectors.
@@ -125,7 +156,8 @@ package final class SearchStore: RetrievalStore {
         private func run(
             _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
         ) throws -> CandidateSet {
-            let parts = SearchSQL.Parts(vector: vector, lexical: wantsLexical, filters: filters)
+            let parts = SearchSQL.Parts(
+                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0)
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
             if let bound { batch.add(PlanWithValues(statementMilliseconds: bound)) }
@@ -160,9 +192,24 @@ package final class SearchStore: RetrievalStore {
                 throw IndexVersionGone(version: wanted, oldest: first.oldestVersion)
             }
             return CandidateSet(
-                candidates: rows.compactMap(\.candidate), generation: first.generation,
-                indexVersion: first.indexVersion, vectorCount: Int(first.vectorCount))
+                candidates: try store.meant(rows.compactMap(\.candidate), values.words), generation: first.generation,
+                indexVersion: first.indexVersion, vectorCount: Int(first.vectorCount),
+                isLexicalBounded: first.isLexicalBounded || values.words.isCut,
+                areWordsComplete: first.areWordsComplete)
         }
+    }
+
+    /// Those with the query's phrases; what an arm leaves takes the places of what goes.
+    private func meant(_ candidates: [Candidate], _ words: WordLookup) throws(IndexError) -> [Candidate] {
+        guard !words.phrases.isEmpty else { return candidates }
+        let analyzer = try cutter.get()
+        var left = candidates.filter { words.allows(title: $0.title, text: $0.text, analyzer) }
+        for arm in [\Candidate.vector, \Candidate.lexical] {
+            let found = left.indices.filter { left[$0][keyPath: arm] != nil }
+                .sorted { (left[$0][keyPath: arm]?.rank ?? 0) < (left[$1][keyPath: arm]?.rank ?? 0) }
+            for (place, index) in found.enumerated() { left[index][keyPath: arm]?.rank = place + 1 }
+        }
+        return left
     }
 
     private static let exactMarginMilliseconds = 500

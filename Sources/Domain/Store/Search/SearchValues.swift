@@ -6,10 +6,12 @@ import Retrieval
 /// The values of a search: the same for all its statements.
 struct SearchValues: Sendable {
     let query: CandidateQuery
+    let words: WordLookup
     let filter: FilterBinding
 
-    init(query: CandidateQuery) {
+    init(query: CandidateQuery, words: WordLookup) {
         self.query = query
+        self.words = words
         filter = FilterBinding(query.filter)
     }
 
@@ -19,11 +21,19 @@ struct SearchValues: Sendable {
         filter.bind(into: &parameters)
         parameters.append(Int64(max(0, min(query.vectorLimit, SearchSQL.armLimit))))
         parameters.append(Int64(max(0, min(query.lexicalLimit, SearchSQL.armLimit))))
-        parameters.append(IndexText.clean(query.text))
+        parameters.append(words.ranked.forms)
         parameters.append(query.filter.scope.tenant.text)
         parameters.append(query.documentLimit.map { Int64(max(0, $0)) })
+        parameters.append(words.ranked.places)
+        parameters.append(words.ranked.numbers)
+        parameters.append(words.ranking.k1)
+        parameters.append(words.ranking.b)
         if parts.vector != nil { parameters.append(halfVector: query.vector) }
         if parts.filters == .tested { filter.bindTests(into: &parameters) }
+        guard parts.isDemanding else { return }
+        parameters.append(words.demanded.forms)
+        parameters.append(words.demanded.places)
+        parameters.append(words.demanded.numbers)
     }
 }
 
@@ -37,21 +47,26 @@ struct SearchRow {
     let model: Int32
     /// What the vector arm found, also what is not among the rows.
     let vectorCount: Int64
+    /// Whether the word arm met a bound.
+    let isLexicalBounded: Bool
+    /// Whether all passages have their words in the index.
+    let areWordsComplete: Bool
     var candidate: Candidate?
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow {
         var found = SearchRow(
             generation: try row.int64(0), indexVersion: try row.int64(1), oldestVersion: try row.int64(2),
-            model: try row.int32(3), vectorCount: try row.int64(4), candidate: nil)
-        guard !row.isNull(5) else { return found }
-        var candidate = try CandidateColumns.decode(row, from: 5)
-        if let score = try row.doubleOrNil(21), let place = try row.int64OrNil(22) {
+            model: try row.int32(3), vectorCount: try row.int64(4),
+            isLexicalBounded: try row.bool(5), areWordsComplete: try row.bool(6), candidate: nil)
+        guard !row.isNull(7) else { return found }
+        var candidate = try CandidateColumns.decode(row, from: 7)
+        if let score = try row.doubleOrNil(23), let place = try row.int64OrNil(24) {
             candidate.vector = ArmPlace(rank: Int(place), score: score)
         }
-        if let score = try row.doubleOrNil(23), let place = try row.int64OrNil(24) {
+        if let score = try row.doubleOrNil(25), let place = try row.int64OrNil(26) {
             candidate.lexical = ArmPlace(rank: Int(place), score: score)
         }
-        candidate.copies = try row.int64OrNil(25).map { Int($0) }
+        candidate.copies = try row.int64OrNil(27).map { Int($0) }
         found.candidate = candidate
         return found
     }

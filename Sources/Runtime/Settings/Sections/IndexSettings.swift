@@ -11,6 +11,12 @@ extension Settings {
         package internal(set) var graphCandidates = 0
         /// Candidates that a search in the graph keeps.
         package internal(set) var searchCandidates = 0
+        /// ISO 639 codes of the languages that queries are taken to be in.
+        package internal(set) var queryLanguages: [String] = []
+        /// BM25's k1.
+        package internal(set) var wordSaturation = 0.0
+        /// BM25's b.
+        package internal(set) var wordLengthShare = 0.0
     }
 }
 
@@ -35,5 +41,15 @@ extension Settings.Index: SettingsSection {
         Setting(
             "SEARCH_EF", .database, default: "100", .integer(10...1_000), \.index.searchCandidates,
             "Candidates that a search in the graph keeps. More find more and take longer."),
+        Setting(
+            "QUERY_LANGUAGES", .database, default: "en", .words, \.index.queryLanguages,
+            "Languages that queries are taken to be in where no filter on `lang` says otherwise, as ISO 639 codes: their words are "
+                + "also found by their stems. Exact forms always count more."),
+        Setting(
+            "BM25_K1", .database, default: "1.2", .number(0...10), \.index.wordSaturation,
+            "How much it counts that a passage has a word several times; 0: not at all."),
+        Setting(
+            "BM25_B", .database, default: "0.75", .number(0...1), \.index.wordLengthShare,
+            "How much less a word counts in a long passage: 0 not at all, 1 in proportion to its length."),
     ]
 }

@@ -19,8 +19,10 @@ struct SearchResult: Sendable {
     var vectorPart: VectorPart
     /// Arms that were asked for but could not run.
     var missingArms: [String]
-    /// Arms that had no time to look at everything.
+    /// Arms that could not look at everything.
     var incompleteArms: [String]
+    /// Arms that met a bound.
+    var boundedArms: [String]
     /// How fresh the index was when it was searched.
     var freshness: Freshness
 }
@@ -122,7 +124,8 @@ struct Search: Sendable {
         return SearchResult(
             ranking: ReciprocalRankFusion.fuse(found.set.candidates), generation: found.set.generation,
             indexVersion: found.set.indexVersion, vector: vector, vectorPart: found.vectorPart, missingArms: missing,
-            incompleteArms: found.isComplete ? [] : ["vector"], freshness: freshness)
+            incompleteArms: (found.isComplete ? [] : ["vector"]) + (found.set.areWordsComplete ? [] : ["lexical"]),
+            boundedArms: found.set.isLexicalBounded ? ["lexical"] : [], freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -220,8 +223,10 @@ extension JSONWriter {
 
     /// The arms that could not run or did not end; nothing where there are none.
     mutating func missingArms(of result: SearchResult) {
-        for (name, arms) in [("missing_arms", result.missingArms), ("incomplete_arms", result.incompleteArms)]
-        where !arms.isEmpty {
+        for (name, arms) in [
+            ("missing_arms", result.missingArms), ("incomplete_arms", result.incompleteArms),
+            ("bounded_arms", result.boundedArms),
+        ] where !arms.isEmpty {
             key(dynamic: name)
             beginArray()
             for arm in arms { string(arm) }
