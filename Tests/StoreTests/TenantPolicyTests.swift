@@ -65,7 +65,7 @@ import Testing
     /// - Parameter tenant: nil for the owner of the tables, whom no policy binds.
     private static func session(_ fixture: IndexFixture, _ tenant: String?) throws -> PostgresConnection {
         var configuration = fixture.configuration
-        configuration.sessionSettings = SearchStore.sessionSettings
+        configuration.sessionSettings = SearchStore.sessionSettings()
         if let tenant {
             configuration.sessionSettings.append(("medallion.tenant", tenant))
             configuration.role = SearchStore.readerRole
