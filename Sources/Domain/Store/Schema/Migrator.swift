@@ -60,6 +60,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),
         Migration("V0013__remove_retired", PackageResources.V0013__remove_retired_sql),
         Migration("V0014__adopt_generations", PackageResources.V0014__adopt_generations_sql),
+        Migration("V0015__place_version_floors", PackageResources.V0015__place_version_floors_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),
