@@ -1,3 +1,35 @@
+-- A floor of versions knows the record that it came from, so that a replay with logic that makes no floor of that record can take it
+-- back. All floors of a topic are kept, as all deletions of a document are: a replay may make one of them anew, and the others hold.
+-- There is one for each time that a source began anew, so they stay few.
+
+-- Of floors from before, nobody knows the place: -1, which lies in no range, so that every child takes them over.
+ALTER TABLE version_floors ADD COLUMN source_partition integer NOT NULL DEFAULT -1;
+ALTER TABLE version_floors ADD COLUMN source_offset bigint NOT NULL DEFAULT -1;
+ALTER TABLE version_floors ALTER COLUMN source_partition DROP DEFAULT, ALTER COLUMN source_offset DROP DEFAULT;
+ALTER TABLE version_floors DROP CONSTRAINT version_floors_pkey;
+-- A record may come again at a later offset, with the same version.
+ALTER TABLE version_floors ADD PRIMARY KEY (generation, source_topic, version, source_partition, source_offset);
+
+-- Deletes what a generation shows of a topic below a version, and what may still come.
+--
+-- In one statement, however many documents that are: a search sees one index version, and must see either all documents of before or
+-- none of them. Steps would show a part of a snapshot that is gone.
+DROP FUNCTION medallion_delete_below(bigint, text, bigint);
+CREATE FUNCTION medallion_delete_below(
+    of_generation bigint, of_topic text, of_partition integer, of_offset bigint, of_version bigint
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    hidden bigint;
+BEGIN
+    INSERT INTO version_floors (generation, source_topic, version, source_partition, source_offset, changed_at)
+    VALUES (of_generation, of_topic, of_version, of_partition, of_offset, clock_timestamp())
+    ON CONFLICT DO NOTHING;
+    UPDATE visibility g SET to_version = currval('index_version_sequence')
+    WHERE g.generation = of_generation AND g.source_topic = of_topic AND g.to_version IS NULL AND g.version < of_version;
+    GET DIAGNOSTICS hidden = ROW_COUNT;
+    RETURN hidden;
+END $$;
+
 -- Shows a child some documents as its parent shows or showed them, where it has nothing newer and was not told to delete them.
 -- Within an index transaction. Returns how many.
 --

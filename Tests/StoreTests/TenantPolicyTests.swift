@@ -239,7 +239,7 @@ import Testing
         }
         for call in [
             "medallion_begin_index_transaction('live', '{1}')", "medallion_promote(1)",
-            "medallion_delete_below(1, 't', 5)", "medallion_inherit(1, 1, '{1}', '{1}')",
+            "medallion_delete_below(1, 't', 0, 7, 5)", "medallion_inherit(1, 1, '{1}', '{1}')",
             "medallion_prepare_tenant('new')", "nextval('documents_id_sequence')",
             "medallion_set_generation_state(1, '{active}', 'pruned')",
         ] {

@@ -57,9 +57,9 @@ import Testing
         var made: [IndexStep: IndexStep?] = [:]
         for step in scene.steps {
             var other: IndexStep? = step
-            switch Int.random(in: 0..<5, using: &logic) {
-            case 0, 1: other = nil
-            case 2 where step.operation != .delete: other?.operation = .put(StepScene.text(step.document, &logic))
+            switch (Int.random(in: 0..<5, using: &logic), step.operation) {
+            case (0, _), (1, _): other = nil
+            case (2, .put): other?.operation = .put(StepScene.text(step.document, &logic))
             default: break
             }
             made[step] = other

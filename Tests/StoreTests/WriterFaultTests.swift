@@ -113,7 +113,7 @@ import Testing
         ("index_versions", ["INSERT"]), ("live_progress", ["INSERT", "UPDATE"]), ("vectors_1", ["INSERT", "DELETE"]),
         ("documents", ["INSERT"]), ("passages", ["INSERT"]), ("passage_words", ["INSERT"]),
         ("visibility", ["INSERT", "UPDATE"]), ("deleted_documents", ["INSERT"]),
-        ("version_floors", ["INSERT", "UPDATE"]), ("refused_documents", ["INSERT"]), ("index_checkpoints", ["UPDATE"]),
+        ("version_floors", ["INSERT"]), ("refused_documents", ["INSERT"]), ("index_checkpoints", ["UPDATE"]),
         ("gold_positions", ["INSERT", "UPDATE"]),
     ]
 
