@@ -28,7 +28,8 @@ import Testing
     private func expectTheSameEnd(_ index: RunIndex, seed: UInt64, documents: Int, shuffles: Int) throws {
         let scene = StepScene(seed: seed, documents: documents)
         let wanted = IndexModel(scene.steps).visible
-        #expect(wanted.count > documents / 5 && wanted.count < documents, "a history that shows something")
+        // Of few documents all may be shown.
+        #expect(!wanted.isEmpty && (wanted.count < documents || documents < 50), "a history that shows something")
         for shuffle in 0...shuffles {
             var generator = SeededGenerator(seed: seed &* 31 &+ UInt64(shuffle))
             let scope = ReplayScope(of: scene, &generator)
