@@ -58,6 +58,11 @@ final class FakeTopic: EventTopics {
             .eventTime: .time(1_700_000_000_000 + offset * 1_000),
         ])
         if let namespace { attributes.set(.namespace, .integer(namespace)) }
+        if operation != .put {
+            attributes = Array(line.utf8).withUnsafeBytes { bytes in
+                (try? GoldLine.Fields(bytes)).flatMap { AttributeList(goldLine: $0) } ?? attributes
+            }
+        }
         let event = TopicEvent(
             generation: generation, topicPartition: TopicPartition(topic: topic, partition: partition), offset: offset,
             line: Array(line.utf8), docID: operation == .deleteBelow ? nil : "\(partition)-\(offset)",

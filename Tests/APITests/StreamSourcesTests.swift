@@ -260,20 +260,32 @@ import Testing
         #expect(order.waitingCount("papers") == 0 && order.isEmpty)
     }
 
-    /// What takes documents away is an event of its own name, with an id; filters hold as far as it tells.
+    /// What takes documents away is an event of its own name, with an id. It names them by their key alone, so that
+    /// `collection` leaves it out, and filters on what its line does not have let it pass.
     @Test func deletionsAreTold() async throws {
         let requests = [
-            [], [("text", "nothing has this")], [("collection", "changes")], [("collection", "other")],
+            [], [("collection", "changes")], [("collection", "other")], [("text", "nothing has this")],
+            [("lang", "de")], [("wiki", "dewiki")], [("is_bot", "true")],
+            [("filter", #"{"to": "2001-01-01T00:00:00Z"}"#)],
         ].map { StreamScene.request($0) }
-        let seen = try await scene.follow(requests, frames: [3, 2, 3, 0]) {
+        let deletion = """
+            {"doc_id":"0-1","version":2,"operation":"delete","collection":"changes","attributes":{},"text":"",\
+            "event_time":"2026-11-21T10:00:00.500Z","title":"","url":"","lang":"und"}
+            """
+        let truncation = """
+            {"version":2,"operation":"delete_below","collection":"changes","event_time":"2026-11-21T10:00:00.500Z"}
+            """
+        let seen = try await scene.follow(requests, frames: [3, 3, 0, 2, 2, 2, 2, 2]) {
             topic.add(0, 0)
-            topic.add(0, 1, text: "", operation: .delete)
-            topic.add(0, 2, text: "", operation: .deleteBelow)
+            topic.add(0, 1, text: "", line: deletion, operation: .delete)
+            topic.add(0, 2, text: "", line: truncation, operation: .deleteBelow)
             topic.index([0: 3])
             try await scene.given(3)
         }
         let gone = ["deleted", "truncated"]
-        #expect(seen.map { $0.map(\.name) } == [["event"] + gone, gone, ["event"] + gone, []])
+        #expect(
+            seen.map { $0.map(\.name) }
+                == [["event"] + gone, ["event"] + gone, []] + Array(repeating: gone, count: requests.count - 3))
         #expect(seen[0][1].id == id(2, nil) && seen[0][1].document == "0-1")
     }
 }

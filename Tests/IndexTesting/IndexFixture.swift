@@ -24,7 +24,7 @@ package struct IndexFixture {
     /// A session as searches have it: with their settings, as the role that policies bind, for the standard tenant.
     package func reader() throws -> PostgresConnection {
         var configuration = configuration
-        configuration.sessionSettings = SearchStore.sessionSettings + [("medallion.tenant", TenantID.standard.text)]
+        configuration.sessionSettings = SearchStore.sessionSettings() + [("medallion.tenant", TenantID.standard.text)]
         configuration.role = SearchStore.readerRole
         return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
     }

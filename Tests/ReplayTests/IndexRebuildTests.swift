@@ -43,6 +43,28 @@ import Testing
         }
     }
 
+    /// An indexer beside which the lake grows by a record in each transaction.
+    private final class Growing: RebuildIndex {
+        private let inner: DocumentIndexer
+        private let grow: @Sendable (Int64) throws -> Void
+        private let next: Mutex<Int64>
+
+        init(_ inner: DocumentIndexer, from next: Int64, _ grow: @escaping @Sendable (Int64) throws -> Void) {
+            self.inner = inner
+            self.next = Mutex(next)
+            self.grow = grow
+        }
+
+        func index(lines: [(offset: Int64, line: [UInt8])], moving move: CheckpointMove) async throws -> Int {
+            let embedded = try await inner.index(lines: lines, moving: move)
+            try next.withLock { next in
+                try grow(next)
+                next += 1
+            }
+            return embedded
+        }
+    }
+
     private static func value(_ number: Int) -> [UInt8] {
         if number % 50 == 13 { return Array("no JSON".utf8) }
         let id = "d\(number % 400)"
@@ -120,6 +142,25 @@ import Testing
         #expect(try GenerationStore(configuration: broken).checkpoints(timeoutMilliseconds: Place.limit) == checkpoints)
         // There is nothing more to do, and what is done again changes nothing.
         #expect(try await rebuild(place, broken) { Interrupted($0) }.documents == 0)
+    }
+
+    /// A lake that grows meanwhile is followed until a round is one transaction's work, and no further: there would be no end.
+    @Test(arguments: [20, 700]) func itEndsThoughTheLakeGrows(count: Int) async throws {
+        let database = try Place.database()
+        let place = try Place(database)
+        let logic = try SourceReplayTests.documentLogic(title: "name")
+        try SourceReplayTests.fill(place.layout, Self.products, logic, (0..<count).map(Self.value))
+        let layout = place.layout
+        let progress = try await rebuild(place, database) { index in
+            Growing(index, from: Int64(count)) { offset in
+                try SourceReplayTests.fill(layout, Self.products, logic, [Self.value(1)], from: offset)
+            }
+        }
+        // Two transactions of the first round make two offsets of a second one.
+        let wanted = count > 500 ? count + 2 : count
+        #expect(progress.doneOffsets == Int64(wanted) && progress.wantedOffsets == Int64(wanted))
+        let checkpoints = try GenerationStore(configuration: database).checkpoints(timeoutMilliseconds: Place.limit)
+        #expect(checkpoints.map(\.nextOffset) == [Int64(wanted)])
     }
 
     @Test func anIndexOfAnotherLakeIsLeftAlone() async throws {

@@ -47,22 +47,22 @@ import Testing
 
     /// Commits records as a stream job does.
     static func fill(
-        _ layout: LakeLayout, _ source: TopicPartition, _ logic: TopicLogic, _ values: [[UInt8]]
+        _ layout: LakeLayout, _ source: TopicPartition, _ logic: TopicLogic, _ values: [[UInt8]], from start: Int64 = 0
     ) throws {
         let generation = try GenerationLog(layout: layout).adopt(source.topic, logic)
         var processor = try RecordProcessor(source: source, writesBronze: true)
         try processor.add(generation)
         var writer = try PartitionWriter.open(layout: layout, source: source)
-        try writer.handOver(to: generation.number, at: 0)
+        if start == 0 { try writer.handOver(to: generation.number, at: 0) }
         for (offset, value) in values.enumerated() {
             try value.withUnsafeBytes { bytes in
                 _ = try processor.process(
                     SourceRecord(
-                        topic: source.topic, partition: source.partition, offset: Int64(offset),
+                        topic: source.topic, partition: source.partition, offset: start + Int64(offset),
                         timestampMilliseconds: time, key: nil, value: bytes))
             }
         }
-        let range = try #require(OffsetRange(start: 0, end: Int64(values.count)))
+        let range = try #require(OffsetRange(start: start, end: start + Int64(values.count)))
         try writer.commit(processor.batch(range, hour: writer.hour(for: time), brokerTimeMax: time))
     }
 

@@ -96,6 +96,12 @@ import Testing
             _ = try await replay(place, database, try self.logic(title: "text"), .offsets(Self.first, offsets))
             #expect(try shown(place, child) == Self.wanted, "\(range)")
         }
+        // Logic that knows of no truncation takes it back: the record is refused, and what was below it is shown.
+        let offsets = try #require(OffsetRange(start: 0, end: 17))
+        let ignorant = try self.logic(title: "name", truncated: nil)
+        _ = try await replay(place, database, ignorant, .offsets(Self.first, offsets))
+        let back = (0..<10).map { "old\($0) \(1 + $0)" } + ["late 19"]
+        #expect(try shown(place, 5) == (back + Self.wanted).sorted())
         var findings: [String] = []
         _ = try LakeVerifier(layout: place.layout) { findings.append("\($0.place): \($0.problem)") }.run()
         #expect(findings == [])

@@ -156,7 +156,7 @@ import Testing
     /// Finding what is too much reads the index alone, not the answers.
     @Test func lookingReadsNoAnswer() throws {
         let fixture = try IndexFixture()
-        let connection = try fixture.connect(SearchStore.sessionSettings)
+        let connection = try fixture.connect(SearchStore.sessionSettings())
         try fill(connection, 0..<2_000)
         try connection.script("VACUUM ANALYZE answers", timeoutMilliseconds: limit)
         let plan = try connection.script(

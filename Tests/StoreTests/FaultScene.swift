@@ -135,7 +135,7 @@ struct FaultScene {
                 "SELECT generation, source_offset, code, left(doc_id, 5) = 'large', gold_line FROM refused_documents "
                 + "ORDER BY 1, 2",
             "deleted": "SELECT generation, doc_id, version, source_offset FROM deleted_documents ORDER BY 1, 2, 3, 4",
-            "floors": "SELECT generation, source_topic, version FROM version_floors ORDER BY 1",
+            "floors": "SELECT generation, source_topic, version, source_offset FROM version_floors ORDER BY 1, 2, 3, 4",
             "history": """
             SELECT d.doc_id, d.content_hash, g.generation, g.version, g.source_offset, g.to_version IS NULL
             FROM visibility g JOIN documents d ON d.id = g.document_id ORDER BY 1, 2, 3, 4, 5, 6

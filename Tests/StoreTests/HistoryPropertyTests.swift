@@ -76,6 +76,7 @@ struct HistoryScene {
     private static let documents = 40
     private static let limit = IndexFixture.limit
     private let rows: IndexRows
+    private let upkeep: IndexUpkeep
     private let writer: IndexWriter
     private let store: SearchStore
     private let generations: GenerationStore
@@ -88,6 +89,7 @@ struct HistoryScene {
     init(seed: UInt64) throws {
         let fixture = try IndexFixture()
         rows = IndexRows(connection: try fixture.connect())
+        upkeep = IndexUpkeep(configuration: fixture.configuration)
         writer = fixture.writer
         store = SearchStore(configuration: fixture.configuration, model: IndexStep.model)
         generations = fixture.generations
@@ -156,10 +158,19 @@ struct HistoryScene {
         remember(try generations.promote(2, timeoutMilliseconds: Self.limit))
     }
 
-    /// Gives the history before an index version up. What removes its rows is to be called here.
+    /// Makes an index version, and all before it, older than the history, and lets upkeep remove what ended before it, in small steps.
     func forget(before indexVersion: Int64) throws {
         try rows.connection.script(
-            "UPDATE index_history SET oldest_version = \(indexVersion)", timeoutMilliseconds: Self.limit)
+            """
+            UPDATE index_versions SET created_at = clock_timestamp() - interval '2 hours' + version * interval '1 millisecond'
+            WHERE version <= \(indexVersion)
+            """, timeoutMilliseconds: Self.limit)
+        let retention = IndexRetention(historyHours: 1)
+        while try upkeep.removeRetired(retention, rows: 7, timeoutMilliseconds: Self.limit) > 0 {}
+        #expect(
+            try rows.connection.script(
+                "SELECT count(*) FROM visibility WHERE to_version <= \(indexVersion)", timeoutMilliseconds: Self.limit)
+                == [["0"]])
     }
 
     /// Compares plain SQL and searches with what is remembered.

@@ -46,7 +46,7 @@ struct IndexStep: Hashable {
     }
 
     func floor(of generation: Int64) -> VersionFloor {
-        VersionFloor(generation: generation, topic: source.topic, version: version)
+        VersionFloor(generation: generation, source: source, sourceOffset: offset, version: version)
     }
 
     /// Its document without vectors.

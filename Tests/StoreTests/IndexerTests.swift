@@ -48,6 +48,28 @@ import Testing
             generation: generation, source: TopicPartition(topic: "source", partition: partition), nextOffset: next)
     }
 
+    /// A write that is cut into transactions: each brings the vectors that its own passages share, since the one before may have had no
+    /// use for them.
+    @Test func whatTransactionsShareIsBroughtByEach() async throws {
+        let fixture = try IndexFixture()
+        let documents = DocumentIndexer(configuration: fixture.configuration, embedder: CountingEmbedder())
+        func pending(_ number: Int, _ text: String, version: Int64 = 1, passages: Int = 1) -> PendingDocument {
+            var document = IndexFixture.document(number, version: version, embedding: nil).document
+            document.text = String(repeating: text, count: passages)
+            document.passages = (0..<passages).map {
+                GoldPassage(scalars: $0 * text.count..<($0 + 1) * text.count, hash: "p-\(text)")
+            }
+            return PendingDocument(
+                generation: 1, source: IndexFixture.source, sourceOffset: Int64(number), document: document)
+        }
+        _ = try await documents.index([pending(1, "newer", version: 2)])
+        let many = DocumentIndexer.transactionPassagesMax
+        let outcome = try await documents.index([pending(1, "moss"), pending(2, "moss", passages: many)])
+        #expect(outcome.embedded == 1 && outcome.reused == many && outcome.passagesAdded == many)
+        let vectors = try fixture.connect().script("SELECT count(*) FROM vectors_1", timeoutMilliseconds: limit)
+        #expect(vectors == [["2"]])
+    }
+
     @Test func documentsBecomeSearchableOnceAndTextsAreEmbeddedOnce() async throws {
         let gold = try GoldTopicFixture()
         let fixture = try IndexFixture()

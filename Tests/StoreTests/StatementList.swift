@@ -37,6 +37,7 @@ enum StatementList {
         InheritModel.self,
         InheritRefusals.self,
         InheritUndeleted.self,
+        InheritUntruncated.self,
         InsertVector.self,
         KeepGoldPosition.self,
         KeepRefusedDocument.self,

@@ -66,6 +66,12 @@ struct StepScene {
                     document: document, operation: isDeletion ? .delete : .put(Self.text(document, &generator)),
                     version: 0, source: Self.sources[document % 3], offset: 0, isContentShared: false), byPosition: true
             )
+            // Positions order the records of one topic partition only, so a topic of several has no floors.
+            if document % 3 == 2, Int.random(in: 0..<documents, using: &generator) == 0 {
+                add(
+                    IndexStep(operation: .deleteBelow, version: 0, source: Self.sources[2], offset: 0),
+                    byPosition: true)
+            }
         }
     }
 

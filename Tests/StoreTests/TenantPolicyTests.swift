@@ -70,7 +70,7 @@ import Text
     /// - Parameter tenant: nil for the owner of the tables, whom no policy binds.
     private static func session(_ fixture: IndexFixture, _ tenant: String?) throws -> PostgresConnection {
         var configuration = fixture.configuration
-        configuration.sessionSettings = SearchStore.sessionSettings
+        configuration.sessionSettings = SearchStore.sessionSettings()
         if let tenant {
             configuration.sessionSettings.append(("medallion.tenant", tenant))
             configuration.role = SearchStore.readerRole
@@ -246,7 +246,7 @@ import Text
         }
         for call in [
             "medallion_begin_index_transaction('live', '{1}')", "medallion_promote(1)",
-            "medallion_delete_below(1, 't', 5)", "medallion_inherit(1, 1, '{1}', '{1}')",
+            "medallion_delete_below(1, 't', 0, 7, 5)", "medallion_inherit(1, 1, '{1}', '{1}')",
             "medallion_prepare_tenant('new')", "nextval('documents_id_sequence')",
             "medallion_set_generation_state(1, '{active}', 'pruned')",
         ] {

@@ -28,7 +28,8 @@ import Testing
     private func expectTheSameEnd(_ index: RunIndex, seed: UInt64, documents: Int, shuffles: Int) throws {
         let scene = StepScene(seed: seed, documents: documents)
         let wanted = IndexModel(scene.steps).visible
-        #expect(wanted.count > documents / 5 && wanted.count < documents, "a history that shows something")
+        // Of few documents all may be shown.
+        #expect(!wanted.isEmpty && (wanted.count < documents || documents < 50), "a history that shows something")
         for shuffle in 0...shuffles {
             var generator = SeededGenerator(seed: seed &* 31 &+ UInt64(shuffle))
             let scope = ReplayScope(of: scene, &generator)
@@ -57,9 +58,9 @@ import Testing
         var made: [IndexStep: IndexStep?] = [:]
         for step in scene.steps {
             var other: IndexStep? = step
-            switch Int.random(in: 0..<5, using: &logic) {
-            case 0, 1: other = nil
-            case 2 where step.operation != .delete: other?.operation = .put(StepScene.text(step.document, &logic))
+            switch (Int.random(in: 0..<5, using: &logic), step.operation) {
+            case (0, _), (1, _): other = nil
+            case (2, .put): other?.operation = .put(StepScene.text(step.document, &logic))
             default: break
             }
             made[step] = other

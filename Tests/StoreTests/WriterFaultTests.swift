@@ -114,7 +114,7 @@ import Testing
         ("documents", ["INSERT"]), ("passages", ["INSERT"]), ("passage_terms", ["INSERT"]), ("postings", ["INSERT"]), ("words", ["INSERT"]),
         ("uncounted_documents", ["INSERT"]),
         ("visibility", ["INSERT", "UPDATE"]), ("deleted_documents", ["INSERT"]),
-        ("version_floors", ["INSERT", "UPDATE"]), ("refused_documents", ["INSERT"]), ("index_checkpoints", ["UPDATE"]),
+        ("version_floors", ["INSERT"]), ("refused_documents", ["INSERT"]), ("index_checkpoints", ["UPDATE"]),
         ("gold_positions", ["INSERT", "UPDATE"]),
     ]
 

@@ -109,7 +109,7 @@ struct IndexBenchSearches: Sendable {
                 _ = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
             }
         }
-        let connection = try server.connect(SearchStore.sessionSettings)
+        let connection = try server.connect(SearchStore.sessionSettings())
         return { random in
             _ = try connection.run(
                 FindBareVectors(table: table, vector: try vector(&random)), timeoutMilliseconds: Self.limit)

@@ -6,7 +6,8 @@ import Synchronization
 /// Stops the call that a connection is in, from any thread: the statement is cancelled on the server, and the connection
 /// stays usable where the server confirms that soon.
 ///
-/// One object may serve all connections that one thread makes one after the other.
+/// One object may serve all connections that one thread makes one after the other; those of several threads, as long as nobody
+/// clears it: then a request ends all of their calls, and the next ones.
 package final class PostgresInterrupt: Sendable {
     /// Ends of a pipe; -1 where there was no descriptor left, and calls then end at their time limit only.
     private let readEnd: Int32

@@ -222,6 +222,8 @@ extension AttributeList {
         guard let attributes = try? line.attributes() else { return nil }
         self = attributes
         set(.collection, .string(collection))
+        // A deletion names a document by its key. Its `und` and its time are not the document's, and the document's are not there.
+        guard (try? line.operation()) == .put else { return }
         set(.lang, .string(line[.lang].string ?? "und"))
         if let time = line[.eventTime].string.flatMap({ CivilTime.epochMilliseconds($0) }) {
             set(.eventTime, .time(time))

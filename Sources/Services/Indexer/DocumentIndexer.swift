@@ -51,6 +51,17 @@ package final class DocumentIndexer: Sendable {
         package init() {}
 
         fileprivate init(pending: [PendingDocument]) { self.pending = pending }
+
+        /// Gives vectors to the passages of their inputs.
+        fileprivate mutating func give(_ vectors: [VectorInput: [Float]]) {
+            for index in documents.indices {
+                let tenant = documents[index].document.tenant
+                for number in documents[index].passages.indices {
+                    let input = VectorInput(tenant: tenant, hash: documents[index].passages[number].inputHash)
+                    if let vector = vectors[input] { documents[index].passages[number].embedding = vector }
+                }
+            }
+        }
     }
 
     /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
@@ -273,19 +284,20 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
-    /// Gives one passage of each input that has no vector yet its own.
+    /// Gives all passages of each input that has no vector yet its vector: the write may be cut into transactions, each of which must
+    /// bring what its own passages share. The array of numbers is one for all of them.
     private func fill(_ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool) async throws {
-        var first: [VectorInput: (document: Int, passage: Int)] = [:]
+        var texts: [VectorInput: String] = [:]
         var inputs: [VectorInput] = []
         for (index, document) in prepared.documents.enumerated() {
             let hashes = try embedder.inputHashes(of: document.passages.map(\.text))
             for (number, hash) in hashes.enumerated() {
                 prepared.documents[index].passages[number].inputHash = hash
                 let input = VectorInput(tenant: document.document.tenant, hash: hash)
-                if first[input] != nil {
+                if texts[input] != nil {
                     prepared.reused += 1
                 } else {
-                    first[input] = (index, number)
+                    texts[input] = document.passages[number].text
                     inputs.append(input)
                 }
             }
@@ -298,17 +310,14 @@ package final class DocumentIndexer: Sendable {
                 try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
             } : []
         prepared.reused += known.count
-        let wanted = inputs.filter { !known.contains($0) }.compactMap { first[$0] }
+        let wanted = inputs.filter { !known.contains($0) }
         guard !wanted.isEmpty else { return }
-        let texts = wanted.map { prepared.documents[$0.document].passages[$0.passage].text }
-        let vectors = try await embedder.embed(texts, priority: .batch)
-        guard vectors.count == texts.count else {
-            throw IndexerError(.embedder, "\(vectors.count) vectors for \(texts.count) texts")
+        let vectors = try await embedder.embed(wanted.compactMap { texts[$0] }, priority: .batch)
+        guard vectors.count == wanted.count else {
+            throw IndexerError(.embedder, "\(vectors.count) vectors for \(wanted.count) texts")
         }
-        for (place, vector) in zip(wanted, vectors) {
-            try Self.check(vector, of: embedder)
-            prepared.documents[place.document].passages[place.passage].embedding = vector
-        }
-        prepared.embedded = texts.count
+        for vector in vectors { try Self.check(vector, of: embedder) }
+        prepared.give(Dictionary(zip(wanted, vectors)) { first, _ in first })
+        prepared.embedded = wanted.count
     }
 }

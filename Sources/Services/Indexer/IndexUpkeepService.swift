@@ -30,8 +30,8 @@ package struct IndexUpkeepConfiguration: Sendable {
 /// builds the graphs that settings ask for. Every minute, on a thread and a connection of its own, in steps that writes wait
 /// for a moment at most.
 ///
-/// Several may run on one database; what one does is done for all. Drained means: the step under way has ended, which for the
-/// building of a graph is its cancellation with the connection.
+/// Several may run on one database; what one does is done for all. Drained means: what was under way is cancelled on the server, since
+/// a graph is built for hours. A step is a transaction, which is taken back; a graph that is half built is begun again by the next start.
 package final class IndexUpkeepService: Service {
     package let name = "index upkeep"
     private let configuration: IndexUpkeepConfiguration
@@ -44,6 +44,8 @@ package final class IndexUpkeepService: Service {
     private let writer: Mutex<IndexWriter>
     private let wordsLane = Lane(name: "index-words")
     private let words: Mutex<IndexWriter>
+    /// Of all connections. Once requested it stays so: what would still begin after a stop ends at once, too.
+    private let interrupt = PostgresInterrupt()
     private let removed: Counter
     private let expired: Counter
     private let failures: Counter
@@ -58,17 +60,20 @@ package final class IndexUpkeepService: Service {
     private static let countMilliseconds = 1_000
     /// Between two steps of cutting passages into words, which hold up writes for some tens of milliseconds each.
     private static let cutMilliseconds = 20
+    private static let wordsRetryMilliseconds = 5_000
     /// A graph over some hundred million vectors takes so long.
     private static let graphMilliseconds = 86_400_000
 
     package init(configuration: IndexUpkeepConfiguration, metrics: MetricsRegistry, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
-        upkeep = Mutex(IndexUpkeep(configuration: configuration.database))
-        graphs = Mutex(IndexUpkeep(configuration: configuration.database))
-        growth = Mutex(IndexUpkeep(configuration: configuration.database))
-        writer = Mutex(IndexWriter(configuration: configuration.database))
-        words = Mutex(IndexWriter(configuration: configuration.database))
+        var database = configuration.database
+        database.interrupt = interrupt
+        upkeep = Mutex(IndexUpkeep(configuration: database))
+        graphs = Mutex(IndexUpkeep(configuration: database))
+        growth = Mutex(IndexUpkeep(configuration: database))
+        writer = Mutex(IndexWriter(configuration: database))
+        words = Mutex(IndexWriter(configuration: database))
         removed = metrics.counter(
             "medallion_index_removed_rows_total",
             help:
@@ -85,6 +90,10 @@ package final class IndexUpkeepService: Service {
             group.addTask { [self] in await keepGraphs(stop) }
             group.addTask { [self] in await watchGrowth(stop) }
             group.addTask { [self] in await keepWords(stop) }
+            group.addTask { [interrupt] in
+                await stop.wait()
+                interrupt.request()
+            }
             while true {
                 await round(stop)
                 if await stop.pause(milliseconds: configuration.intervalMilliseconds) { break }
@@ -95,14 +104,14 @@ package final class IndexUpkeepService: Service {
     /// One round; what fails is told and done in the next one, and keeps nothing else from being done.
     private func round(_ stop: StopSignal) async {
         let answers = configuration.answers
-        await attempt("to forget deletions") { [self] in
+        await attempt("to forget deletions", stop) { [self] in
             try await lane.run { [self] in
                 try writer.withLock { writer in
                     try writer.removeDeletionMarkers(timeoutMilliseconds: Self.timeoutMilliseconds)
                 }
             }
         }
-        await attempt("to remove kept answers") { [self] in
+        await attempt("to remove kept answers", stop) { [self] in
             let end = SystemClock.monotonicNanoseconds() + Self.roundNanoseconds
             var removed: Int64
             repeat {
@@ -115,13 +124,15 @@ package final class IndexUpkeepService: Service {
                 }
             } while removed > 0 && SystemClock.monotonicNanoseconds() < end
         }
-        await attempt("to remove what is retired") { [self] in try await remove(stop) }
+        await attempt("to remove what is retired", stop) { [self] in try await remove(stop) }
     }
 
-    private func attempt(_ what: String, _ body: () async throws -> Void) async {
+    /// What fails after a stop was cancelled by it.
+    private func attempt(_ what: String, _ stop: StopSignal, _ body: () async throws -> Void) async {
         do {
             try await body()
         } catch {
+            if stop.isRequested || Task.isCancelled { return }
             failures.increment()
             logger.warning(
                 "the index's upkeep failed \(what); tried again in a minute", ["error": "\(error)"])
@@ -192,9 +203,10 @@ package final class IndexUpkeepService: Service {
                     }
                 } while counted > 0 && !stop.isRequested
             } catch {
+                if stop.isRequested || Task.isCancelled { return }
                 failures.increment()
                 logger.warning("the index's words could not be counted; tried again", ["error": "\(error)"])
-                if await stop.pause(milliseconds: configuration.intervalMilliseconds) { return }
+                if await stop.pause(milliseconds: Self.wordsRetryMilliseconds) { return }
             }
         }
     }
@@ -212,6 +224,7 @@ package final class IndexUpkeepService: Service {
                 }
                 return
             } catch {
+                if stop.isRequested || Task.isCancelled { return }
                 failures.increment()
                 logger.warning(
                     "a graph over vectors could not be built; tried again in a minute", ["error": "\(error)"])

@@ -48,8 +48,6 @@ package struct IndexRebuild: Sendable {
     /// Source offsets that are read at once: most of them have no line in some lakes.
     private static let offsetsMax: Int64 = 20_000
     private static let statementMilliseconds = 60_000
-    /// Rounds through all topic partitions: the stream job goes on meanwhile, and each round is much shorter than the one before.
-    private static let roundsMax = 50
 
     package init(layout: LakeLayout, database: PostgresConfiguration, index: any RebuildIndex, logger: Logger) {
         self.layout = layout
@@ -68,18 +66,20 @@ package struct IndexRebuild: Sendable {
     }
 
     /// - Parameter report: called now and then.
-    /// - Returns: what it came to, once the index has reached the lake's end.
+    /// - Returns: what it came to, once the index has reached the lake's end, but for what came during its last transaction.
     /// - Throws: ``ReplayError``, ``LakeError``, ``IndexError``; `CancellationError` where the task is cancelled. What was written
     ///   stays.
     package func run(_ report: @Sendable (RebuildProgress) -> Void) async throws -> RebuildProgress {
         try await lane.run { [self] in try adopt() }
         var progress = RebuildProgress()
         let began = SystemClock.monotonicNanoseconds()
-        for _ in 0..<Self.roundsMax {
+        // The stream job goes on meanwhile, so each round is much shorter than the one before. Behind one of at most a transaction's work
+        // the index is as near to the lake's end as an indexer would be, which may take over.
+        var missing = Int64.max
+        while missing > Self.linesMax {
             let stretches = try await lane.run { [self] in try self.stretches() }
-            let missing = stretches.reduce(Int64(0)) { $0 + $1.range.end - $1.range.start }
+            missing = stretches.reduce(Int64(0)) { $0 + $1.range.end - $1.range.start }
             progress.wantedOffsets = progress.doneOffsets + missing
-            guard missing > 0 else { break }
             for stretch in stretches {
                 try await rebuild(stretch) { offsets, documents, embedded in
                     progress.doneOffsets += offsets

@@ -263,17 +263,12 @@ final class Platform: Sendable {
 
     // MARK: Model
 
-    /// Refuses settings of the model that the index cannot hold; before anything starts.
+    /// Refuses settings that are not the model's; before anything starts.
     ///
     /// - Throws: ``Failure`` (64) that names the variable.
     func checkModelSettings() throws {
         guard settings.embedding.isEnabled else { return }
-        let (wanted, most) = (settings.embedding.dimensions, VectorGraph.dimensionsMax)
-        guard wanted <= most else {
-            throw Failure(
-                "EMBED_DIMS=\(wanted), but the index holds vectors of \(most) dimensions at most: use a smaller model, or set "
-                    + "EMBED_ENABLED=false", code: .usage)
-        }
+        let wanted = settings.embedding.dimensions
         let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
         guard wanted == held else {
             throw Failure(

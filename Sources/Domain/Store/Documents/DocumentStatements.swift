@@ -90,13 +90,15 @@ struct DeleteDocuments: PostgresStatement {
 /// documents it hid.
 struct DeleteBelow: PostgresStatement {
     static let name = "delete_below"
-    static let sql = "SELECT medallion_delete_below($1, $2, $3)"
-    static let parameterTypes: [PostgresType] = [.int8, .text, .int8]
+    static let sql = "SELECT medallion_delete_below($1, $2, $3, $4, $5)"
+    static let parameterTypes: [PostgresType] = [.int8, .text, .int4, .int8, .int8]
     let floor: VersionFloor
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(floor.generation)
-        parameters.append(floor.topic)
+        parameters.append(floor.source.topic)
+        parameters.append(floor.source.partition)
+        parameters.append(floor.sourceOffset)
         parameters.append(floor.version)
     }
 

@@ -54,7 +54,8 @@ package struct IndexedDocument: Sendable, Equatable {
     /// What it says of its source's versions; nil where it is about one document.
     var floor: VersionFloor? {
         guard document.operation == .deleteBelow else { return nil }
-        return VersionFloor(generation: generation, topic: source.topic, version: document.version)
+        return VersionFloor(
+            generation: generation, source: source, sourceOffset: sourceOffset, version: document.version)
     }
 }
 
@@ -64,14 +65,17 @@ package struct IndexedDocument: Sendable, Equatable {
 /// A floor never falls, and whether it comes before or behind the documents of its transaction makes no difference.
 package struct VersionFloor: Sendable, Hashable {
     package var generation: Int64
-    /// The topic of the Bronze records, not the Gold topic: it stands for the source.
-    package var topic: String
+    /// Where the record lies that it came from. The topic, which is that of the Bronze records, stands for the source: a floor counts
+    /// for all of its partitions.
+    package var source: TopicPartition
+    package var sourceOffset: Int64
     /// Documents of this version and above stay.
     package var version: Int64
 
-    package init(generation: Int64, topic: String, version: Int64) {
+    package init(generation: Int64, source: TopicPartition, sourceOffset: Int64, version: Int64) {
         self.generation = generation
-        self.topic = topic
+        self.source = source
+        self.sourceOffset = sourceOffset
         self.version = version
     }
 }

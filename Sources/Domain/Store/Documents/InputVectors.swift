@@ -1,7 +1,7 @@
 import Records
 
-/// The vectors that a write brings. Where several of its passages are one input, one of them brings the vector for all; the others
-/// must find it also where that one's document is refused, or changes nothing.
+/// The vectors that a write brings, each once. Of several passages that are one input, any may bring the vector; the others must find it
+/// also where that one's document is refused, or changes nothing.
 struct InputVectors {
     private struct Key: Hashable {
         let model: String

@@ -3,9 +3,6 @@ package import Records
 /// How the graph over the vectors is built (HNSW; Malkov, Yashunin: "Efficient and robust approximate nearest neighbor search
 /// using hierarchical navigable small world graphs", 2018).
 package struct VectorGraph: Sendable, Equatable {
-    /// Numbers of a vector at most (pgvector's limit for an index on `halfvec`).
-    package static let dimensionsMax = 4_000
-
     /// Links of a node in each layer above the first, which has twice as many.
     package var m: Int
     /// Candidates that are looked at when a node is linked.

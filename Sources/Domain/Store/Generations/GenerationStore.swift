@@ -72,7 +72,8 @@ package final class GenerationStore {
     ///   - timeoutMilliseconds: for each step of some thousand documents.
     /// - Returns: the number of documents copied.
     /// - Throws: `generationBehind` while the parent's index has not reached the handover (what it has not indexed yet
-    ///   could not be copied: try again later); `generation` when the handover lacks a topic partition.
+    ///   could not be copied: try again later); `generation` when the handover lacks a topic partition, or the parent was pruned:
+    ///   its rows are being removed.
     package func copyParentRows(
         child: Int64, parent: Int64, outside ranges: [(source: TopicPartition, offsets: OffsetRange)],
         handover: [TopicPartition: Int64], timeoutMilliseconds: Int
@@ -93,13 +94,7 @@ package final class GenerationStore {
         }
         let inheritance = Inheritance(child: child, parent: parent, handover: handover, ranges: ranges)
         try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds)
-        var batch = PostgresBatch()
-        batch.add(BeginIndexTransaction(origin: .replay, generations: [child]))
-        batch.add(InheritRefusals(inheritance: inheritance))
-        batch.add(InheritDeletions(inheritance: inheritance))
-        batch.add(InheritFloors(child: child, parent: parent))
-        batch.add(HideDeleted(generation: child))
-        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
+        try inheritDeletions(inheritance, timeoutMilliseconds: timeoutMilliseconds)
         return try inheritDocuments(inheritance, timeoutMilliseconds: timeoutMilliseconds)
     }
 
@@ -116,6 +111,28 @@ package final class GenerationStore {
         _ = try connection.run(InheritModel(child: child, parent: parent), timeoutMilliseconds: timeoutMilliseconds)
     }
 
+    /// What the parent was told to delete, and then what of it the child shows already. A writer sees a deletion either way: in what
+    /// was copied before it, or by the step that looks at its document afterwards.
+    private func inheritDeletions(_ inheritance: Inheritance, timeoutMilliseconds: Int) throws(IndexError) {
+        var batch = PostgresBatch()
+        batch.add(BeginIndexTransaction(origin: .replay, generations: [inheritance.child]))
+        batch.add(InheritRefusals(inheritance: inheritance))
+        batch.add(InheritFloors(inheritance: inheritance))
+        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in }
+        var marker = DeletionMarker.beforeAll
+        while let last = try inTransaction(
+            InheritDeletions(inheritance: inheritance, after: marker), of: inheritance, timeoutMilliseconds
+        ).first ?? nil {
+            marker = last
+        }
+        var key = Int64.min
+        while let last = try inTransaction(
+            HideDeleted(generation: inheritance.child, afterKey: key), of: inheritance, timeoutMilliseconds
+        ).first ?? nil {
+            key = last
+        }
+    }
+
     /// In steps, each an index transaction of its own, so that the indexer's wait for none of them long.
     private func inheritDocuments(_ inheritance: Inheritance, timeoutMilliseconds: Int) throws(IndexError) -> Int {
         var shown: Int64 = 0
@@ -127,13 +144,21 @@ package final class GenerationStore {
             guard let last = row.lastKey else { break }
             key = last
         }
-        var marker = InheritUndeleted.Marker.beforeAll
+        var marker = DeletionMarker.beforeAll
         while true {
             let step = InheritUndeleted(inheritance: inheritance, after: marker)
             guard let row = try inTransaction(step, of: inheritance, timeoutMilliseconds).first else { break }
             shown += row.shown
             guard let last = row.last else { break }
             marker = last
+        }
+        var place = InheritUntruncated.Place.beforeAll
+        while true {
+            let step = InheritUntruncated(inheritance: inheritance, after: place)
+            guard let row = try inTransaction(step, of: inheritance, timeoutMilliseconds).first else { break }
+            shown += row.shown
+            guard let last = row.last else { break }
+            place = last
         }
         return Int(shown)
     }

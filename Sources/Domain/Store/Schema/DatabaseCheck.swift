@@ -122,6 +122,25 @@ package struct DatabaseCheck {
             hint: "run `medallion migrate` as the tables' owner")
     }
 
+    /// An index that a deferred migration has built and that is gone, or cannot be used: what it serves becomes slow, and no migration
+    /// brings it back. Nil where all are there.
+    package func indexGap(of migrations: [Migration] = Migration.current) throws -> IndexError? {
+        let applied = try Set(appliedMigrations().map(\.name))
+        let dropped = Set(migrations.compactMap(\.droppedIndex))
+        for migration in migrations where applied.contains(migration.name) {
+            guard let index = migration.builtIndex, !dropped.contains(index) else { continue }
+            let isUsable = try connection.run(IndexValidity(index: index), timeoutMilliseconds: Self.limit).first
+            guard isUsable != true else { continue }
+            let drop = isUsable == nil ? "" : "DROP INDEX CONCURRENTLY \(index); "
+            return IndexError(
+                .schema,
+                "migration \(migration.name) built the index \(index), which "
+                    + (isUsable == nil ? "is gone" : "cannot be used: its building was interrupted"),
+                hint: "as the tables' owner, outside of a transaction: \(drop)\(migration.statement)")
+        }
+        return nil
+    }
+
     /// The same failure of a migration, with what the role lacks and the way out where it is about that.
     package func explained(_ error: PostgresError) -> any Error {
         guard ["42501", "3F000", "0A000", "58P01"].contains(error.sqlState), connection.isUsable,

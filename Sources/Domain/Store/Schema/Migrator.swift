@@ -22,11 +22,23 @@ package struct Migration: Sendable, Equatable {
 
     /// The index that a deferred migration builds; nil where it drops one.
     package var builtIndex: String? {
+        index(after: ["CREATE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS"])
+    }
+
+    /// The index that a deferred migration drops; nil where it builds one.
+    package var droppedIndex: String? { index(after: ["DROP", "INDEX", "CONCURRENTLY", "IF", "EXISTS"]) }
+
+    private func index(after start: [Substring]) -> String? {
         guard isDeferred else { return nil }
-        let words = sql.split(separator: "\n").filter { !$0.hasPrefix("--") }.flatMap { $0.split(separator: " ") }
-        let start: [Substring] = ["CREATE", "INDEX", "CONCURRENTLY", "IF", "NOT", "EXISTS"]
+        let words = statement.split(separator: " ")
         guard words.count > start.count, words.starts(with: start) else { return nil }
         return String(words[start.count])
+    }
+
+    /// The statement of a deferred migration in one line, without comments.
+    var statement: String {
+        sql.split(separator: "\n").filter { !$0.hasPrefix("--") }.flatMap { $0.split(separator: " ") }
+            .joined(separator: " ")
     }
 
     /// Those that are applied to a database that has none.
@@ -48,6 +60,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0012__keep_tenants_apart", PackageResources.V0012__keep_tenants_apart_sql),
         Migration("V0013__remove_retired", PackageResources.V0013__remove_retired_sql),
         Migration("V0014__adopt_generations", PackageResources.V0014__adopt_generations_sql),
+        Migration("V0015__place_version_floors", PackageResources.V0015__place_version_floors_sql),
         Migration("V0016__keep_postings", PackageResources.V0016__keep_postings_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,

@@ -39,11 +39,15 @@ package final class SearchStore: RetrievalStore {
     /// Settings of a search session. Plans are kept whatever the values, which saves planning (about 1 ms). Sorts and
     /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
     /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
-    package static let sessionSettings: [(name: String, value: String)] = [
-        ("hnsw.ef_search", "100"), ("hnsw.iterative_scan", "relaxed_order"), ("hnsw.max_scan_tuples", "4000"),
-        ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_sort", "off"),
-        ("jit", "off"),
-    ]
+    ///
+    /// - Parameter ef: candidates that the graph's search keeps, 1 to 1,000.
+    package static func sessionSettings(ef: Int = 100) -> [(name: String, value: String)] {
+        [
+            ("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"), ("hnsw.iterative_scan", "relaxed_order"),
+            ("hnsw.max_scan_tuples", "4000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
+            ("enable_sort", "off"), ("jit", "off"),
+        ]
+    }
 
     private let connection: LazyConnection
     /// As the database's own user.
@@ -71,8 +75,7 @@ package final class SearchStore: RetrievalStore {
         self.ranking = ranking
         self.languages = languages
         var configuration = configuration
-        configuration.sessionSettings += Self.sessionSettings
-        configuration.sessionSettings.append(("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"))
+        configuration.sessionSettings += Self.sessionSettings(ef: ef)
         configuration.interrupt = interrupt
         upkeep = LazyConnection(configuration)
         configuration.role = Self.readerRole

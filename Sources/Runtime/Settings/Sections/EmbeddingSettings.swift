@@ -16,9 +16,10 @@ extension Settings.Embedding: SettingsSection {
             "EMBED_ENABLED", .models, default: "true", .bool, \.embedding.isEnabled,
             "Whether documents are embedded. Without, search is lexical only."),
         Setting(
-            "EMBED_DIMS", .models, default: "384", .integer(1...4_096), \.embedding.dimensions,
-            "Dimensions of the embedding: those of the model, at most 4,000. Another number ends the start of whatever embeds or "
-                + "searches."),
+            // pgvector has no index over vectors of more.
+            "EMBED_DIMS", .models, default: "384", .integer(1...4_000), \.embedding.dimensions,
+            "Dimensions of the embedding: those of the model. Another number ends the start of whatever embeds or searches."
+        ),
         Setting(
             "MODEL_DIR", .models, default: "", .text("folder"), \.embedding.modelDirectory,
             "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),

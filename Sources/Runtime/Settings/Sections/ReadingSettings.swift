@@ -45,6 +45,6 @@ package enum TopicPartitionAssignment: String, Sendable, CaseIterable {
 package enum ExpiredOffsets: String, Sendable, CaseIterable {
     /// Stop and say what is missing.
     case stop
-    /// Go on with what is there, and record the gap.
+    /// Continue at the oldest record that is left, and record the gap.
     case goOn = "continue"
 }

@@ -73,7 +73,7 @@ enum DoctorDatabase {
             // Enough for a server of the API.
             return refusal(.warning, error)
         }
-        if let gap = try check.readerRoleGap() { return refusal(.warning, gap) }
+        if let gap = try check.readerRoleGap() ?? check.indexGap() { return refusal(.warning, gap) }
         return DoctorResult(kind, .ok, "\(detail), \(Migration.current.count) migrations")
     }
 

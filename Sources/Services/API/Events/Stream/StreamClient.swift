@@ -277,7 +277,8 @@ struct StreamClient: Sendable {
         return StreamNotice.gap(gap).frame
     }
 
-    /// Whether the client is to get it. What takes documents away tells few of their attributes, and only those are compared.
+    /// Whether the client is to get it. What takes documents away names them by their key, so filters on what its line does not have
+    /// let it pass: a client that keeps a copy must not miss that a document of its language is gone.
     private func takes(_ event: TopicEvent) -> Bool {
         event.operation == .put ? filter.takes(event) : filter.filter.mayMatch(event.attributes)
     }

@@ -95,7 +95,7 @@ final class TenantEvents: Sendable {
             group.addTask { await self.watchLog(stop) }
             group.addTask { await self.watchSources(stop) }
             await followAgain(stop)
-            // Whoever serves a client looks whether there is an end.
+            // Clients wait for a ring, and end when they see that there is no more to come.
             state.end()
             ring()
             catchUp.bell.ring()
@@ -123,7 +123,7 @@ final class TenantEvents: Sendable {
         let (sources, version) = state.sources
         let logs = try topics.logs(of: sources)
         var last = try indexed()
-        // After a failure it goes on where it was; what is read twice is dropped by the order.
+        // After a failure, reading resumes at the last offsets that were given out. `EventOrder` drops what is then read twice.
         let (start, anew, era) = state.begin(logs, from: last.offsets)
         func show() { catchUp.show(CatchUp.Shown(generation: last.generation, era: era, sources: sources)) }
         show()
@@ -200,7 +200,7 @@ final class TenantEvents: Sendable {
         }
     }
 
-    /// Apart from the tick, which goes on while consumers take seconds to close.
+    /// A task of its own: closing consumers takes seconds, during which clients still need their tick.
     private func tidy(_ stop: StopSignal) async {
         while !(await stop.pause(milliseconds: tickMilliseconds)) { await catchUp.tidy() }
     }
