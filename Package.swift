@@ -116,6 +116,8 @@ let package = Package(
             "Domain", "Store", uses: ["Records", "Retrieval", "Access", "Postgres", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Bytes"]),
+        // How good rankings are: judged sets, measures, and what a sample of queries says.
+        module("Domain", "Evaluation", uses: ["JSONScan", "Bytes"]),
 
         // Services: things that run
         module("Services", "Broker", uses: services + ["EventLoop", "Codecs", "Files", "Hashing"]),
@@ -178,7 +180,7 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "Derivation", "EmbeddedPostgres",
-                "Embeddings",
+                "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
                 "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
                 "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Sources", "Store",
@@ -271,11 +273,13 @@ let package = Package(
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests(
+            "EvaluationTests", exclude: ["measures.py"], uses: ["Evaluation", "JSONScan", "Files", "Bytes"]),
+        tests(
             "StoreTests",
             uses: [
                 "Store", "Retrieval", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "IndexTesting", "API",
-                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
+                "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",
