@@ -2,6 +2,7 @@ import Access
 import Forms
 import HTTPEndpoints
 import Health
+import Retrieval
 
 /// What the replies look like, beside the code that writes them; tests compare both.
 enum ReplySchemas {
@@ -77,11 +78,27 @@ enum ReplySchemas {
         "Arms that ran, but had no time to look at everything that the filters leave: there may be more hits.",
         isRequired: false)
 
+    static let interpreted = Schema.Property(
+        "interpreted",
+        Schema.object([
+            .init("query", .string(), "What was searched: the query without the words of `parts`."),
+            .init(
+                "parts",
+                .array(
+                    of: .object([
+                        .init("kind", .choice(Interpretation.Kind.allCases.map(\.rawValue))),
+                        .init("text", .string(), "The words of the query."),
+                        .init("filter", .anyObject(), "What was made of them, as `filters` of a request takes it."),
+                    ]))),
+        ]).named("Interpreted"),
+        "What of the query became filters; only where something did. `interpret: false` switches it off.",
+        isRequired: false)
+
     static let search = Schema.object(
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-                .init("next_cursor", .string().orNull), missingArms, incompleteArms,
+                .init("next_cursor", .string().orNull), missingArms, incompleteArms, interpreted,
             ]
     ).named("SearchReply")
 
@@ -104,7 +121,8 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            .init("latency_ms", .number()), missingArms, incompleteArms, .init("debug", .anyObject().orNull),
+            .init("latency_ms", .number()), missingArms, incompleteArms, interpreted,
+            .init("debug", .anyObject().orNull),
         ]
 
     static let pipeline = Schema.anyOf([
