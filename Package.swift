@@ -119,7 +119,9 @@ let package = Package(
         module(
             "Domain", "Store", uses: ["Records", "Retrieval", "Text", "Access", "Postgres", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
-        module("Domain", "Retrieval", uses: ["Records", "Bytes"]),
+        module("Domain", "Retrieval", uses: ["Records", "Logic", "Bytes"]),
+        // How good rankings are: judged sets, measures, and what a sample of queries says.
+        module("Domain", "Evaluation", uses: ["JSONScan", "Bytes"]),
 
         // Services: things that run
         module("Services", "Broker", uses: services + ["EventLoop", "Codecs", "Files", "Hashing"]),
@@ -182,7 +184,7 @@ let package = Package(
             name: "medallion",
             dependencies: [
                 "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "Derivation", "EmbeddedPostgres",
-                "Embeddings",
+                "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
                 "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
                 "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Sources", "Store",
@@ -273,14 +275,18 @@ let package = Package(
         tests(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
-        tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
         tests("TextTests", uses: ["Text", "CICU", "JSONScan", "Bytes"]),
+        tests(
+            "RetrievalTests", exclude: ["Interpretation/questions.txt"],
+            uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),
+        tests(
+            "EvaluationTests", exclude: ["measures.py"], uses: ["Evaluation", "JSONScan", "Files", "Bytes"]),
         tests(
             "StoreTests",
             uses: [
                 "Store", "Retrieval", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
                 "IndexTesting", "API",
-                "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
+                "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
                 "Bytes",

@@ -18,6 +18,7 @@ let allCommands: [any Command.Type] = [
     SearchCommand.self,
     AnswerCommand.self,
     TraceCommand.self,
+    EvalCommand.self,
     ReplayCommand.self,
     SourcesCommand.self,
     GenerationsCommand.self,

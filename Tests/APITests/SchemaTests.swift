@@ -46,6 +46,8 @@ import Testing
         let question = #"{"query": "golden gate bridge towers", "debug": true}"#
         let replies = [
             ("SearchReply", await fixture.post(.search, #"{"query": "golden gate", "top_k": 2}"#).body),
+            ("SearchReply", await fixture.post(.search, #"{"query": "golden gate in the last hour on enwiki"}"#).body),
+            ("AnswerReply", await fixture.post(.answer, #"{"query": "golden gate bridge towers on enwiki"}"#).body),
             ("SearchReply", await APIFixture(hasEmbedder: false).post(.search, #"{"query": "golden"}"#).body),
             ("AnswerReply", await fixture.post(.answer, question).body),
             ("AnswerReply", await fixture.post(.answer, #"{"query": "mercury"}"#).body),

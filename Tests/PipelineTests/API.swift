@@ -7,6 +7,9 @@ struct API: Sendable {
     let port: Int
     private let client = HTTPClient()
 
+    /// Where it is.
+    var url: String { "http://127.0.0.1:\(port)" }
+
     init(port: Int) { self.port = port }
 
     func get(_ path: String) throws -> JSONValue {

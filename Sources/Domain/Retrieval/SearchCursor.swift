@@ -24,9 +24,14 @@ package struct SearchCursor: Sendable, Hashable {
     /// How the pages before found their vector part.
     package var vectorPart: VectorPart
 
+    /// The moment from which the question's relative times are reckoned, whole minutes; nil where it has none.
+    package var referenceMilliseconds: Int64?
+
     package init(
-        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, vectorPart: VectorPart
+        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, vectorPart: VectorPart,
+        referenceMilliseconds: Int64? = nil
     ) {
+        self.referenceMilliseconds = referenceMilliseconds
         self.vectorPart = vectorPart
         self.generation = generation
         self.indexVersion = indexVersion
@@ -34,18 +39,24 @@ package struct SearchCursor: Sendable, Hashable {
         self.fingerprint = fingerprint
     }
 
-    private static let layoutVersion: UInt8 = 2
-    /// version, generation, index version, offset, fingerprint, vector part, checksum
-    private static let byteCount = 1 + 8 + 8 + 4 + 8 + 1 + 4
+    /// Without a moment, and with one.
+    private static let layoutVersions: (plain: UInt8, timed: UInt8) = (2, 3)
+    /// version, generation, index version, offset, fingerprint, vector part, (minutes since 1970,) checksum
+    private static let byteCounts = (plain: 1 + 8 + 8 + 4 + 8 + 1 + 4, timed: 1 + 8 + 8 + 4 + 8 + 1 + 4 + 4)
+    private static let minute: Int64 = 60_000
 
     /// The text that a client sends back.
     package var text: String {
-        var bytes: [UInt8] = [Self.layoutVersion]
+        let versions = Self.layoutVersions
+        var bytes: [UInt8] = [referenceMilliseconds == nil ? versions.plain : versions.timed]
         Self.append(UInt64(bitPattern: generation), count: 8, to: &bytes)
         Self.append(UInt64(bitPattern: indexVersion), count: 8, to: &bytes)
         Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
         Self.append(fingerprint, count: 8, to: &bytes)
         bytes.append(vectorPart.rawValue)
+        if let referenceMilliseconds {
+            Self.append(UInt64(clamping: referenceMilliseconds / Self.minute), count: 4, to: &bytes)
+        }
         Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: 4, to: &bytes)
         return Base64.string(bytes).replacingBase64Alphabet()
     }
@@ -53,10 +64,12 @@ package struct SearchCursor: Sendable, Hashable {
     /// Reads a cursor's text; nil where it is none of ours.
     package init?(text: String) {
         guard text.utf8.count <= 64, let bytes = Base64.bytes(Self.standardAlphabet(text)),
-            bytes.count == Self.byteCount, bytes[0] == Self.layoutVersion
+            let version = bytes.first,
+            (version == Self.layoutVersions.plain && bytes.count == Self.byteCounts.plain)
+                || (version == Self.layoutVersions.timed && bytes.count == Self.byteCounts.timed)
         else { return nil }
         let body = Array(bytes.dropLast(4))
-        guard Self.read(bytes, at: Self.byteCount - 4, count: 4) == StableHash.of(body) & 0xFFFF_FFFF else {
+        guard Self.read(bytes, at: body.count, count: 4) == StableHash.of(body) & 0xFFFF_FFFF else {
             return nil
         }
         generation = Int64(bitPattern: Self.read(bytes, at: 1, count: 8))
@@ -65,6 +78,9 @@ package struct SearchCursor: Sendable, Hashable {
         fingerprint = Self.read(bytes, at: 21, count: 8)
         guard let part = VectorPart(rawValue: bytes[29]) else { return nil }
         vectorPart = part
+        if bytes.count == Self.byteCounts.timed {
+            referenceMilliseconds = Int64(Self.read(bytes, at: 30, count: 4)) * Self.minute
+        }
         guard generation >= 0, indexVersion >= 0, text == self.text else { return nil }
     }
 

@@ -1,3 +1,5 @@
+import Records
+
 /// How a search finds its candidates.
 package enum SearchMode: String, Sendable, CaseIterable {
     /// Both arms, fused by reciprocal rank.
@@ -17,6 +19,10 @@ package struct SearchRequest: Sendable, Hashable {
     package var filter: Filter
     /// Where to go on, from an earlier reply.
     package var cursor: SearchCursor?
+    /// What of the question as asked became a part of ``filter``; nil where nothing did, and ``query`` is as asked.
+    package var interpretation: Interpretation?
+    /// The moment from which relative times of the question were reckoned; nil where there are none.
+    package var referenceMilliseconds: Int64?
 
     package init(
         query: String, topK: Int = SearchLimits.topKDefault, mode: SearchMode = .hybrid,
@@ -27,6 +33,40 @@ package struct SearchRequest: Sendable, Hashable {
         self.mode = mode
         self.filter = filter
         self.cursor = cursor
+    }
+
+    /// The question as it was asked.
+    package var asked: String { interpretation?.asked ?? query }
+}
+
+extension SearchRequest {
+    /// The request with what its question names made a part of its filter, as far as the request's own filters leave that
+    /// open and the collections that are asked declare it.
+    ///
+    /// A further page is read as the first one was: its cursor says from which moment "the last hour" is reckoned.
+    package func interpreted(_ declared: DeclaredAttributes, nowMilliseconds: Int64) -> SearchRequest {
+        let tested = Set((filter.must + filter.mustNot).map(\.attribute))
+        let hasTime = filter.time.from != nil || filter.time.to != nil
+        let collections = filter.scope.collections
+        let interpreter = QuestionInterpreter(
+            nowMilliseconds: cursor?.referenceMilliseconds ?? nowMilliseconds,
+            isOpen: { attribute in
+                if tested.contains(attribute) || (attribute == .eventTime && hasTime) { return false }
+                // A wiki has one domain, so that a test of that says which wiki.
+                if attribute == .wiki && tested.contains(.domain) { return false }
+                let wanted: AttributeType = attribute == .eventTime ? .time : .string
+                return declared.declarations(of: attribute, in: collections).contains {
+                    $0.isFilterable && $0.type == wanted
+                }
+            })
+        let read = interpreter.interpret(query)
+        guard !read.parts.isEmpty else { return self }
+        var request = self
+        request.query = read.query
+        request.filter = read.narrow(filter)
+        request.interpretation = read
+        if read.isRelative { request.referenceMilliseconds = interpreter.referenceMilliseconds }
+        return request
     }
 }
 

@@ -68,6 +68,7 @@ struct SearchInput: Sendable {
     var filter: FilterInput?
     var collection: String?
     var cursor: SearchCursor?
+    var interprets = true
 
     static let queryForm = Form<String>.string(1...SearchLimits.queryCharactersMax, notBlank: true)
 
@@ -76,7 +77,8 @@ struct SearchInput: Sendable {
         query: any WritableKeyPath<Root, String> & Sendable, topK: any WritableKeyPath<Root, Int> & Sendable,
         mode: any WritableKeyPath<Root, SearchMode> & Sendable,
         filter: any WritableKeyPath<Root, FilterInput?> & Sendable,
-        collection: any WritableKeyPath<Root, String?> & Sendable
+        collection: any WritableKeyPath<Root, String?> & Sendable,
+        interprets: any WritableKeyPath<Root, Bool> & Sendable
     ) -> [Field<Root>] {
         [
             Field("query", query, queryForm, "What to look for.", example: .string("golden gate"), isRequired: true),
@@ -84,13 +86,19 @@ struct SearchInput: Sendable {
             Field("mode", mode, .choice, "Both arms, or one."),
             Field("filters", filter, FilterInput.form.optional),
             Field("collection", collection, FilterInput.word.optional, "The same as `filters.collection`."),
+            Field(
+                "interpret", interprets, .bool,
+                "Whether words of the query that name a time, a wiki, a language, a user or a page become filters, as "
+                    + "`interpreted` of the reply then says."),
         ]
     }
 
-    /// What the attributes of tests are follows from who asks: ``checked(_:)``.
+    /// What the attributes of tests are follows from who asks: ``checked(_:nowMilliseconds:)``.
     static let form = Form<SearchInput>.object(
         SearchInput(),
-        fields(query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection)
+        fields(
+            query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection,
+            interprets: \.interprets)
             + [
                 Field(
                     "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
@@ -100,11 +108,13 @@ struct SearchInput: Sendable {
 
     /// What was asked, of the documents of the tenant that declares.
     ///
+    /// - Parameter nowMilliseconds: when it was asked, since 1970: what "the last hour" of the question is.
     /// - Throws: 422 where the filters cannot be asked, `collection` is named twice, and differs, or the cursor is of another search.
-    func checked(_ declared: DeclaredAttributes) throws(EndpointError) -> SearchRequest {
+    func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> SearchRequest {
         var reading = InputReading()
         let request = reading.at(.name("body")) { reading -> SearchRequest? in
-            guard let request = self.request(declared, &reading) else { return nil }
+            guard var request = self.request(declared, &reading) else { return nil }
+            if interprets { request = request.interpreted(declared, nowMilliseconds: nowMilliseconds) }
             if let cursor = request.cursor, cursor.fingerprint != request.fingerprint {
                 reading.fault(
                     "cursor_mismatch",
@@ -151,7 +161,7 @@ struct AnswerInput: Sendable {
         AnswerInput(),
         SearchInput.fields(
             query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
-            collection: \.search.collection)
+            collection: \.search.collection, interprets: \.search.interprets)
             + [
                 Field(
                     "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
@@ -160,9 +170,11 @@ struct AnswerInput: Sendable {
             ]
     ).named("AnswerRequest")
 
-    /// - Throws: as ``SearchInput/checked(_:)``.
-    func checked(_ declared: DeclaredAttributes) throws(EndpointError) -> AnswerRequest {
-        AnswerRequest(search: try search.checked(declared), maxTokens: maxTokens, isDebug: isDebug)
+    /// - Throws: as ``SearchInput/checked(_:nowMilliseconds:)``.
+    func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> AnswerRequest {
+        AnswerRequest(
+            search: try search.checked(declared, nowMilliseconds: nowMilliseconds), maxTokens: maxTokens,
+            isDebug: isDebug)
     }
 }
 

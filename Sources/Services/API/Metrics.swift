@@ -1,5 +1,6 @@
 import HTTPServer
 import Records
+import Retrieval
 import Synchronization
 import Telemetry
 
@@ -48,6 +49,17 @@ struct APIMetrics: Sendable {
                 "medallion_api_request_seconds", help: "Time from a request's last byte to its reply's first.",
                 labels: [[("route", route)], named.map { [("tenant", $0)] } ?? []].flatMap(\.self))
         }.observe(Double(exchange.firstNanoseconds) / 1e9)
+    }
+
+    /// Counts what of a question became filters.
+    func count(_ interpretation: Interpretation?) {
+        for part in interpretation?.parts ?? [] {
+            registry.counter(
+                "medallion_api_interpreted_total",
+                help: "Parts of questions that were made filters (`interpreted` of the reply), by what they name.",
+                labels: [("kind", part.kind.rawValue)]
+            ).increment()
+        }
     }
 
     /// The label of requests that no route takes: paths are the clients' words, and there is no end of them.

@@ -2,6 +2,7 @@ import Access
 import Forms
 import HTTPEndpoints
 import Health
+import Retrieval
 
 /// What the replies look like, beside the code that writes them; tests compare both.
 enum ReplySchemas {
@@ -82,11 +83,28 @@ enum ReplySchemas {
         "Arms that met a bound of the rows they look at, as with very common words: they ranked the newest of more.",
         isRequired: false)
 
+    static let interpreted = Schema.Property(
+        "interpreted",
+        Schema.object([
+            .init("query", .string(), "What was searched: the query without the words of `parts`."),
+            .init(
+                "parts",
+                .array(
+                    of: .object([
+                        .init("kind", .choice(Interpretation.Kind.allCases.map(\.rawValue))),
+                        .init("text", .string(), "The words of the query."),
+                        .init("filter", .anyObject(), "What was made of them, as `filters` of a request takes it."),
+                    ]))),
+        ]).named("Interpreted"),
+        "What of the query became filters; only where something did. `interpret: false` switches it off.",
+        isRequired: false)
+
     static let search = Schema.object(
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
                 .init("next_cursor", .string().orNull), missingArms, incompleteArms, boundedArms,
+                interpreted,
             ]
     ).named("SearchReply")
 
@@ -109,7 +127,8 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            .init("latency_ms", .number()), missingArms, incompleteArms, boundedArms, .init("debug", .anyObject().orNull),
+            .init("latency_ms", .number()), missingArms, incompleteArms, boundedArms, interpreted,
+            .init("debug", .anyObject().orNull),
         ]
 
     static let pipeline = Schema.anyOf([

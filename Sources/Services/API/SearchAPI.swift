@@ -1,4 +1,5 @@
 package import Access
+import Bytes
 import Concurrency
 package import Health
 package import Records
@@ -45,6 +46,8 @@ package struct SearchAPIDependencies: Sendable {
     package var pipeline: @Sendable (TenantID?) -> PipelineStatus?
     /// How fresh the index is for a tenant, or for all where none is named; out of memory, since every reply says it.
     package var freshness: @Sendable (TenantID?) -> Freshness = { _ in .notLookedAt }
+    /// Milliseconds since 1970, from which relative times of questions are reckoned.
+    package var clock: @Sendable () -> Int64 = SystemClock.epochMilliseconds
     /// The stages of the pipeline, in their order; empty in a process that does not know.
     package var stages: @Sendable () -> [PipelineStage] = { [] }
     /// Each declared source of a tenant, or of all where none is named, as far as this process knows it.
@@ -164,7 +167,7 @@ package final class SearchAPI: Sendable {
             scope: scope, stores: index.ordinary, filteredStores: index.filtered,
             embedder: dependencies.embedder, exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
-            turns: turns, metrics: metrics, logger: logger)
+            clock: dependencies.clock, turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,

@@ -29,7 +29,7 @@ struct Answers: Sendable {
         set.add(
             Contract.answer,
             stream: { input, request, type, writer in
-                let input = try input.checked(scope.declared(for: request))
+                let input = try input.checked(scope.declared(for: request), nowMilliseconds: search.clock())
                 if type == MediaType.events {
                     try await stream(input, request, to: writer)
                 } else {
@@ -94,7 +94,7 @@ struct Answers: Sendable {
             id: Self.newAnswerID(), request: request, answer: answer, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
         let stored = StoredAnswer(
-            id: made.id, tenant: tenant, question: request.search.query,
+            id: made.id, tenant: tenant, question: request.search.asked,
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
@@ -164,7 +164,8 @@ struct Answers: Sendable {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("query")
-        writer.string(request.search.query)
+        writer.string(request.search.asked)
+        writer.interpreted(request.search.interpretation)
         writer.key("top_k")
         writer.integer(request.search.topK)
         writer.key("mode")
@@ -220,6 +221,7 @@ private struct MadeAnswer {
         writer.key("latency_ms")
         writer.milliseconds(nanoseconds: latencyNanoseconds)
         writer.missingArms(of: result)
+        writer.interpreted(request.search.interpretation)
         writer.key("debug")
         if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
         writer.endObject()

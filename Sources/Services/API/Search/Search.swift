@@ -39,6 +39,8 @@ struct Search: Sendable {
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
     let exactWaitMillisecondsMax: Int
     let freshness: @Sendable (TenantID) -> Freshness
+    /// Milliseconds since 1970: what "the last hour" of a question is.
+    let clock: @Sendable () -> Int64
     let turns: RequestTurns
     let metrics: APIMetrics
     let logger: Logger
@@ -49,7 +51,7 @@ struct Search: Sendable {
 
     /// `POST /search`
     private func search(_ input: SearchInput, _ request: HTTPRequest) async throws -> HTTPResponse {
-        let input = try input.checked(scope.declared(for: request))
+        let input = try input.checked(scope.declared(for: request), nowMilliseconds: clock())
         return try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
             try await search(input, deadline: deadline)
         }
@@ -67,7 +69,8 @@ struct Search: Sendable {
         if page.endIndex < documents.count {
             next = SearchCursor(
                 generation: result.generation, indexVersion: result.indexVersion, offset: page.endIndex,
-                fingerprint: request.fingerprint, vectorPart: result.vectorPart)
+                fingerprint: request.fingerprint, vectorPart: result.vectorPart,
+                referenceMilliseconds: request.referenceMilliseconds)
         }
         var writer = JSONWriter(capacity: 1_024 * (page.count + 1))
         writer.beginObject()
@@ -83,6 +86,7 @@ struct Search: Sendable {
         writer.key("next_cursor")
         writer.optional(next?.text)
         writer.missingArms(of: result)
+        writer.interpreted(request.interpretation)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -93,6 +97,7 @@ struct Search: Sendable {
     func find(
         _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline
     ) async throws -> SearchResult {
+        metrics.count(request.interpretation)
         let part = request.cursor?.vectorPart
         var missing: [String] = []
         var vector: [Float]?

@@ -65,25 +65,34 @@ struct APIClient: Sendable {
 
     /// The bytes of the reply's body, for `--json`.
     func bytes(_ request: HTTPClientRequest) throws -> [UInt8] {
+        let response = try response(request)
+        guard response.status == 200 else { throw Self.failure(response) }
+        return response.body
+    }
+
+    /// The reply, whatever its status.
+    ///
+    /// - Parameter millisecondsMax: less than what every request may take.
+    /// - Throws: ``Failure`` with 69 where nobody answers.
+    func response(_ request: HTTPClientRequest, millisecondsMax: Int = .max) throws -> HTTPClientResponse {
         var request = request
         if !key.isEmpty { request.headers.append(("Authorization", "Bearer \(key)")) }
         if let tenant { request.headers.append((Self.tenantHeader, tenant)) }
-        let response: HTTPClientResponse
         do throws(HTTPClientError) {
-            response = try client.request(request, timeoutMilliseconds: timeoutMilliseconds, shouldStop: { false })
+            return try client.request(
+                request, timeoutMilliseconds: min(timeoutMilliseconds, millisecondsMax), shouldStop: { false })
         } catch {
             let hint = error.kind == .connect ? ": is `medallion up` or `medallion serve` running there?" : ""
             throw Failure("\(error)\(hint)", code: .dependencyUnavailable)
         }
-        guard response.status == 200 else { throw Self.failure(response) }
-        return response.body
     }
 
     private func ask(_ request: HTTPClientRequest) throws -> JSONValue {
         try JSONValue.parse(try bytes(request), maxDepth: 64)
     }
 
-    private static func failure(_ response: HTTPClientResponse) -> Failure {
+    /// The server's words for a reply that is not the one asked for.
+    static func failure(_ response: HTTPClientResponse) -> Failure {
         let error = (try? JSONValue.parse(response.body))?["error"]
         // A server of any kind may answer there, and what it says goes to a terminal.
         var text = LogText.escaped(error?["message"]?.string ?? "the API answered \(response.status)")

@@ -16,6 +16,9 @@ struct Question: Sendable {
         .init(name: "--bots", value: "YES|NO", help: "Only bots' events, or only people's."),
         .init(name: "--from", value: "TIME", help: "Events from this time on (RFC 3339)."),
         .init(name: "--to", value: "TIME", help: "Events before this time (RFC 3339)."),
+        .init(
+            name: "--no-interpret", value: nil,
+            help: "Words that name a time, a wiki, a language or a user stay words, and no filter is made of them."),
         APIClient.tenantOption,
         .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
         .init(name: "--json", value: nil, help: "The API's reply as it is."),
@@ -44,6 +47,8 @@ struct Question: Sendable {
         if let collection = arguments.value("--collection") {
             json.string("collection", collection)
         }
+        // Left out unless it is switched off: a server of an earlier version does not know it.
+        if arguments.has("--no-interpret") { json.bool("interpret", false) }
         json.key("filters")
         json.beginObject()
         for name in ["wiki", "lang", "type"] {

@@ -5,8 +5,8 @@ import Telemetry
 enum Rendering {
     static func hits(_ reply: JSONValue) -> String {
         let hits = reply["hits"]?.array ?? []
-        if hits.isEmpty { return "no hits\n\(footer(reply))\n" }
-        var lines: [String] = []
+        var lines = interpreted(reply)
+        if hits.isEmpty { return (lines + ["no hits", footer(reply)]).joined(separator: "\n") + "\n" }
         for (index, hit) in hits.enumerated() {
             let place = text(hit, hit["wiki"] == nil ? "collection" : "wiki")
             lines += ["\(index + 1). \(text(hit, "title"))  [\(place) \(text(hit, "event_time"))]"]
@@ -21,7 +21,7 @@ enum Rendering {
     }
 
     static func answer(_ reply: JSONValue) -> String {
-        var lines: [String] = []
+        var lines = interpreted(reply)
         for sentence in reply["sentences"]?.array ?? [] {
             let numbers = (sentence["citations"]?.array ?? []).compactMap(\.integer).map { "[\($0)]" }
             lines.append("\(text(sentence, "text")) \(numbers.joined())")
@@ -65,6 +65,14 @@ enum Rendering {
         }
         lines.append(reply["complete"]?.bool == true ? "complete" : "incomplete")
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What was understood of the question, so that nobody wonders what was left out.
+    private static func interpreted(_ reply: JSONValue) -> [String] {
+        let parts = reply["interpreted"]?["parts"]?.array ?? []
+        guard let interpreted = reply["interpreted"], !parts.isEmpty else { return [] }
+        let words = parts.map { "\(text($0, "kind")) “\(text($0, "text"))”" }.joined(separator: ", ")
+        return ["understood: \(words); searched for “\(text(interpreted, "query"))” (--no-interpret switches this off)"]
     }
 
     static func text(_ value: JSONValue, _ name: String) -> String {

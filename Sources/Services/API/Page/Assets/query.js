@@ -46,11 +46,11 @@ function request() {
   return { query: byId("query").value, mode: byId("f-mode").value, filters };
 }
 
-async function run() {
+async function run(interpret = true) {
   running?.abort();
   const mine = new AbortController();
   running = mine;
-  const body = request();
+  const body = { ...request(), interpret };
   results.setAttribute("aria-busy", "true");
   results.classList.add("is-busy");
   try {
@@ -81,11 +81,20 @@ function summary(reply, text) {
       : el("strong", { class: "warn" }, ` · index ${reply.freshness}: ${reply.freshness_reason}`));
 }
 
+/** Which words of the query became filters, and the way to a search for all of its words. */
+function understood(reply) {
+  if (!reply.interpreted) return [];
+  const parts = reply.interpreted.parts.map((part) => el("span", {}, `${part.kind} “`, foreign(part.text), "” "));
+  return [el("p", { class: "understood faint" }, "Filtered by ", ...parts,
+    el("button", { class: "small", type: "button", onclick: () => run(false) }, "Search all words"))];
+}
+
 function showHits(reply, body) {
   const count = reply.hits.length;
   const hits = el("ol", { class: "hits" });
   results.replaceChildren(
-    summary(reply, count === 0 ? "No document matches" : `${count} ${count === 1 ? "document" : "documents"}`), hits);
+    summary(reply, count === 0 ? "No document matches" : `${count} ${count === 1 ? "document" : "documents"}`),
+    ...understood(reply), hits);
   results.scrollTop = 0;
   appendHits(hits, reply, body);
 }
@@ -173,6 +182,6 @@ function showAnswer(reply) {
       + `${support.best_cosine?.toFixed(2) ?? "–"}, best coverage ${support.best_coverage?.toFixed(2) ?? "–"}`
     : "";
   results.replaceChildren(
-    summary(reply, reply.refused ? "Refused" : `Answer ${reply.answer_id}`), text, list, el("p", { class: "faint" }, why));
+    summary(reply, reply.refused ? "Refused" : `Answer ${reply.answer_id}`), ...understood(reply), text, list, el("p", { class: "faint" }, why));
   results.scrollTop = 0;
 }
