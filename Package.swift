@@ -153,7 +153,8 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings",
+                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Text", "Store", "Access",
+                "Embeddings",
                 "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
             resources: [.embedInCode("Page/Assets")]),

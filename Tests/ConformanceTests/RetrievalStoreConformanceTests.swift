@@ -183,6 +183,13 @@ import Testing
                     )
                     #expect(fetched.map(\.fusedScore) == all.prefix(limit).map(\.fusedScore))
                     #expect(fetched.allSatisfy { $0.candidate.copies == 0 })
+                    // The others follow, and can be fetched with the places that they had.
+                    #expect(set.rest.count == all.count - fetched.count)
+                    query.page = set.rest
+                    let rest = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates
+                    #expect(rest.map(\.docID) == all.dropFirst(limit).map(\.candidate.docID))
+                    #expect(rest.map(\.place) == set.rest && rest.allSatisfy { $0.copies == 0 })
+                    query.page = nil
                 }
             }
         }

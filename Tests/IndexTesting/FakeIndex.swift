@@ -114,7 +114,7 @@ package final class FakeIndex: Sendable {
                 url: "https://\(language).wikipedia.org/wiki/\(docID)",
                 text: "\(title): \(comment) (\(type) by \(user) on \(language).wikipedia.org, +12 bytes)",
                 eventTimeMilliseconds: time, language: language, attributes: isChange ? attributes : others,
-                lineageJSON: lineage.bytes, vector: nil, lexical: nil)
+                lineageJSON: lineage.bytes, vector: nil, lexical: nil, passageID: offset)
             state.documents.append(
                 Document(
                     row: row, tenant: tenant, topic: topic, indexVersion: state.indexVersion,
@@ -238,6 +238,16 @@ package final class FakeStore: RetrievalStore {
                 $0.tenant == query.filter.scope.tenant && $0.indexVersion <= limit && query.filter.matches($0.row)
             }
             var rows = visible.map(\.row)
+            if let page = query.page {
+                let found = page.compactMap { place -> Candidate? in
+                    guard var row = rows.first(where: { $0.passageID == place.passageID }) else { return nil }
+                    (row.vector, row.lexical, row.copies) = (place.vector, place.lexical, 0)
+                    return row
+                }
+                return CandidateSet(
+                    candidates: found, generation: query.generation ?? state.generation,
+                    indexVersion: query.indexVersion ?? state.indexVersion)
+            }
             if let vector = query.vector, query.vectorLimit > 0 {
                 let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
                     .sorted { ($0.1, $1.0) > ($1.1, $0.0) }

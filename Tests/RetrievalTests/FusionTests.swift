@@ -54,7 +54,20 @@ import Testing
             indexVersion: .random(in: 0...Int64.max, using: &generator),
             offset: .random(in: 0...1_000, using: &generator),
             fingerprint: .random(in: 0...UInt64.max, using: &generator),
-            vectorPart: try #require(VectorPart.allCases.randomElement(using: &generator)))
+            notes: ArmNotes(rawValue: .random(in: 0...15, using: &generator)),
+            rest: (0..<Int.random(in: 0...SearchLimits.rankedMax, using: &generator)).map { _ in
+                RankedPassage(
+                    passageID: .random(in: 0...Int64.max, using: &generator),
+                    vector: Bool.random(using: &generator)
+                        ? ArmPlace(
+                            rank: .random(in: 1...100, using: &generator),
+                            score: Double(Float.random(in: -1...1, using: &generator))) : nil,
+                    lexical: Bool.random(using: &generator)
+                        ? ArmPlace(
+                            rank: .random(in: 1...100, using: &generator),
+                            score: Double(Float.random(in: 0...40, using: &generator))) : nil)
+            })
+        #expect(cursor.text.utf8.count <= SearchCursor.charactersMax)
         #expect(SearchCursor(text: cursor.text) == cursor)
         #expect(cursor.text.utf8.allSatisfy { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "/") })
         // Any changed character is noticed.

@@ -4,7 +4,6 @@ import Postgres
 import Records
 import Retrieval
 import Testing
-
 import Text
 
 @testable import Store
@@ -122,7 +121,8 @@ import Text
                         let words = WordLookup(asked, expansions: [], ranking: WordRanking())
                         let parts = SearchSQL.Parts(vector: vector, lexical: lexical, filters: kind)
                         let statement = Opened(
-                            SearchStatement(parts: parts, model: 1, values: SearchValues(query: query, words: words)), tenant: "$13")
+                            SearchStatement(parts: parts, model: 1, values: SearchValues(query: query, words: words)),
+                            tenant: "$13")
                         try expect("\(parts.name) \(limit ?? 0)", sessions) { session in
                             let rows = try session.run(statement, timeoutMilliseconds: Self.limit)
                             return rows.compactMap { $0.candidate?.text }

@@ -111,7 +111,8 @@ import Testing
     /// Tables that a write touches, by what it does to them.
     private static let steps: [(table: String, operations: [String])] = [
         ("index_versions", ["INSERT"]), ("live_progress", ["INSERT", "UPDATE"]), ("vectors_1", ["INSERT", "DELETE"]),
-        ("documents", ["INSERT"]), ("passages", ["INSERT"]), ("passage_terms", ["INSERT"]), ("postings", ["INSERT"]), ("words", ["INSERT"]),
+        ("documents", ["INSERT"]), ("passages", ["INSERT"]), ("passage_terms", ["INSERT"]), ("postings", ["INSERT"]),
+        ("words", ["INSERT"]),
         ("uncounted_documents", ["INSERT"]),
         ("visibility", ["INSERT", "UPDATE"]), ("deleted_documents", ["INSERT"]),
         ("version_floors", ["INSERT"]), ("refused_documents", ["INSERT"]), ("index_checkpoints", ["UPDATE"]),

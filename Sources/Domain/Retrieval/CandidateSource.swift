@@ -19,9 +19,14 @@ package struct CandidateQuery: Sendable {
     package var indexVersion: Int64?
     /// How the vector arm looks for its candidates.
     package var vectorScan = VectorScan.automatic
-    /// The best so many documents of the fused ranking are fetched, each with its best passage; nil fetches all passages that
-    /// the arms found.
+    /// The best so many documents of the fused ranking are fetched, each with its best passage, and of the others it is said where
+    /// they are; nil fetches all passages that the arms found.
     package var documentLimit: Int?
+    /// A page of a ranking that was found before: these passages are fetched, in their order, and no arm looks for anything.
+    package var page: [RankedPassage]?
+
+    /// Names that `field:` of a query may have.
+    package static let fields: Set<String> = ["title"]
 
     /// How the vector arm looks for its candidates.
     package enum VectorScan: Sendable {
@@ -85,12 +90,15 @@ package struct Candidate: Sendable, Equatable {
     package var lexical: ArmPlace?
     /// Other passages that are the same to the model, are seen and pass the filter; nil where they were not counted.
     package var copies: Int?
+    /// The passage's number in the index.
+    package var passageID: Int64
 
     package init(
         docID: String, version: Int64, passage: Int32, collection: String, title: String, url: String, text: String,
         eventTimeMilliseconds: Int64, language: String, attributes: AttributeList, lineageJSON: [UInt8],
-        vector: ArmPlace?, lexical: ArmPlace?, copies: Int? = nil
+        vector: ArmPlace?, lexical: ArmPlace?, copies: Int? = nil, passageID: Int64 = 0
     ) {
+        self.passageID = passageID
         self.copies = copies
         self.docID = docID
         self.version = version
@@ -127,6 +135,9 @@ package struct CandidateSet: Sendable {
     package var isLexicalBounded: Bool
     /// Whether the word arm knows all passages; false while the index is made anew for another way of cutting words.
     package var areWordsComplete: Bool
+
+    /// What follows the candidates in the fused ranking and was not fetched, best first.
+    package var rest: [RankedPassage] = []
 
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int

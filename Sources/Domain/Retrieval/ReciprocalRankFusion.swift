@@ -26,11 +26,15 @@ package enum ReciprocalRankFusion {
         var hits: [Hit] = []
         hits.reserveCapacity(candidates.count)
         for candidate in candidates {
-            let score = share(of: candidate.vector, k: k) + share(of: candidate.lexical, k: k)
+            let score = score(vector: candidate.vector, lexical: candidate.lexical, k: k)
             if score > 0 { hits.append(Hit(candidate: candidate, fusedScore: score)) }
         }
         hits.sort(by: isBefore)
         return hits
+    }
+
+    private static func score(vector: ArmPlace?, lexical: ArmPlace?, k: Int) -> Double {
+        share(of: vector, k: k) + share(of: lexical, k: k)
     }
 
     private static func share(of place: ArmPlace?, k: Int) -> Double {

@@ -1,19 +1,46 @@
 import Bytes
 
-/// How the vector arm's part of a ranking was found. All pages of a ranking are found alike, whatever the load: two ways of
-/// looking give two orders, and pages of both would repeat hits and leave others out.
-package enum VectorPart: UInt8, Sendable, CaseIterable {
-    /// Not at all: lexical searches, and hybrid ones while there are no vectors.
-    case absent = 0
-    /// Through the index.
-    case index = 1
-    /// Over all rows that pass the filters.
-    case exact = 2
+/// A place in a ranking that was not shown yet: what was found, and where the arms put it.
+package struct RankedPassage: Sendable, Hashable {
+    /// The passage's number in the index.
+    package var passageID: Int64
+    package var vector: ArmPlace?
+    package var lexical: ArmPlace?
+
+    package init(passageID: Int64, vector: ArmPlace?, lexical: ArmPlace?) {
+        self.passageID = passageID
+        self.vector = vector
+        self.lexical = lexical
+    }
 }
 
-/// A place in one fused ranking: which ranking (generation, index version, request, how it was found) and how far.
+extension Candidate {
+    /// Where it stands in its ranking.
+    package var place: RankedPassage { RankedPassage(passageID: passageID, vector: vector, lexical: lexical) }
+}
+
+/// What is to be said of the arms of a ranking, on each of its pages.
+package struct ArmNotes: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt8
+
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// The vector arm was asked for but could not run.
+    package static let vectorMissing = ArmNotes(rawValue: 1)
+    /// The vector arm had no time to look at everything.
+    package static let vectorIncomplete = ArmNotes(rawValue: 2)
+    /// The word arm does not know all passages yet.
+    package static let lexicalIncomplete = ArmNotes(rawValue: 4)
+    /// The word arm met a bound.
+    package static let lexicalBounded = ArmNotes(rawValue: 8)
+
+    static let all: ArmNotes = [.vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded]
+}
+
+/// The rest of one ranking: what comes on the next pages, so that any server goes on with it, whatever is indexed meanwhile.
 ///
-/// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors.
+/// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors. Whoever makes one up sees
+/// passages of the own tenant in an order of the own, and nothing else.
 package struct SearchCursor: Sendable, Hashable {
     package var generation: Int64
     package var indexVersion: Int64
@@ -21,67 +48,91 @@ package struct SearchCursor: Sendable, Hashable {
     package var offset: Int
     /// Fingerprint of query, mode and filters; a cursor only continues the search it came from.
     package var fingerprint: UInt64
-    /// How the pages before found their vector part.
-    package var vectorPart: VectorPart
-
+    package var notes: ArmNotes
     /// The moment from which the question's relative times are reckoned, whole minutes; nil where it has none.
     package var referenceMilliseconds: Int64?
+    /// What comes next, ``SearchLimits/rankedMax`` at most.
+    package var rest: [RankedPassage]
 
     package init(
-        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, vectorPart: VectorPart,
-        referenceMilliseconds: Int64? = nil
+        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, notes: ArmNotes,
+        referenceMilliseconds: Int64? = nil, rest: [RankedPassage]
     ) {
         self.referenceMilliseconds = referenceMilliseconds
-        self.vectorPart = vectorPart
+        self.notes = notes
         self.generation = generation
         self.indexVersion = indexVersion
         self.offset = offset
         self.fingerprint = fingerprint
+        self.rest = Array(rest.prefix(SearchLimits.rankedMax))
     }
 
-    /// Without a moment, and with one.
-    private static let layoutVersions: (plain: UInt8, timed: UInt8) = (2, 3)
-    /// version, generation, index version, offset, fingerprint, vector part, (minutes since 1970,) checksum
-    private static let byteCounts = (plain: 1 + 8 + 8 + 4 + 8 + 1 + 4, timed: 1 + 8 + 8 + 4 + 8 + 1 + 4 + 4)
+    private static let layoutVersion: UInt8 = 4
+    /// version, generation, index version, offset, fingerprint, notes, minutes since 1970 (0: none), places
+    private static let headCount = 1 + 8 + 8 + 4 + 8 + 1 + 4 + 2
+    /// passage, rank and score of each arm (rank 0: not found)
+    private static let placeCount = 8 + 2 * (2 + 4)
+    private static let checksumCount = 4
     private static let minute: Int64 = 60_000
+    /// Characters of the longest cursor.
+    package static let charactersMax =
+        (headCount + SearchLimits.rankedMax * placeCount + checksumCount + 2) / 3 * 4
 
     /// The text that a client sends back.
     package var text: String {
-        let versions = Self.layoutVersions
-        var bytes: [UInt8] = [referenceMilliseconds == nil ? versions.plain : versions.timed]
+        var bytes: [UInt8] = [Self.layoutVersion]
+        bytes.reserveCapacity(Self.headCount + rest.count * Self.placeCount + Self.checksumCount)
         Self.append(UInt64(bitPattern: generation), count: 8, to: &bytes)
         Self.append(UInt64(bitPattern: indexVersion), count: 8, to: &bytes)
         Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
         Self.append(fingerprint, count: 8, to: &bytes)
-        bytes.append(vectorPart.rawValue)
-        if let referenceMilliseconds {
-            Self.append(UInt64(clamping: referenceMilliseconds / Self.minute), count: 4, to: &bytes)
+        bytes.append(notes.rawValue)
+        Self.append(UInt64(clamping: (referenceMilliseconds ?? 0) / Self.minute), count: 4, to: &bytes)
+        Self.append(UInt64(rest.count), count: 2, to: &bytes)
+        for place in rest {
+            Self.append(UInt64(bitPattern: place.passageID), count: 8, to: &bytes)
+            for arm in [place.vector, place.lexical] {
+                Self.append(UInt64(clamping: arm?.rank ?? 0), count: 2, to: &bytes)
+                Self.append(UInt64(Float(arm?.score ?? 0).bitPattern), count: 4, to: &bytes)
+            }
         }
-        Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: 4, to: &bytes)
+        Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: Self.checksumCount, to: &bytes)
         return Base64.string(bytes).replacingBase64Alphabet()
     }
 
     /// Reads a cursor's text; nil where it is none of ours.
     package init?(text: String) {
-        guard text.utf8.count <= 64, let bytes = Base64.bytes(Self.standardAlphabet(text)),
-            let version = bytes.first,
-            (version == Self.layoutVersions.plain && bytes.count == Self.byteCounts.plain)
-                || (version == Self.layoutVersions.timed && bytes.count == Self.byteCounts.timed)
+        guard text.utf8.count <= Self.charactersMax, let bytes = Base64.bytes(Self.standardAlphabet(text)),
+            bytes.count >= Self.headCount + Self.checksumCount, bytes[0] == Self.layoutVersion
         else { return nil }
-        let body = Array(bytes.dropLast(4))
-        guard Self.read(bytes, at: body.count, count: 4) == StableHash.of(body) & 0xFFFF_FFFF else {
-            return nil
-        }
+        let count = Int(Self.read(bytes, at: Self.headCount - 2, count: 2))
+        let body = bytes.dropLast(Self.checksumCount)
+        guard count <= SearchLimits.rankedMax, body.count == Self.headCount + count * Self.placeCount,
+            Self.read(bytes, at: body.count, count: Self.checksumCount) == StableHash.of(Array(body)) & 0xFFFF_FFFF
+        else { return nil }
         generation = Int64(bitPattern: Self.read(bytes, at: 1, count: 8))
         indexVersion = Int64(bitPattern: Self.read(bytes, at: 9, count: 8))
         offset = Int(Self.read(bytes, at: 17, count: 4))
         fingerprint = Self.read(bytes, at: 21, count: 8)
-        guard let part = VectorPart(rawValue: bytes[29]) else { return nil }
-        vectorPart = part
-        if bytes.count == Self.byteCounts.timed {
-            referenceMilliseconds = Int64(Self.read(bytes, at: 30, count: 4)) * Self.minute
+        notes = ArmNotes(rawValue: bytes[29])
+        let minutes = Int64(Self.read(bytes, at: 30, count: 4))
+        referenceMilliseconds = minutes > 0 ? minutes * Self.minute : nil
+        rest = (0..<count).map { Self.place(bytes, at: Self.headCount + $0 * Self.placeCount) }
+        guard generation >= 0, indexVersion >= 0, ArmNotes.all.isSuperset(of: notes), text == self.text else {
+            return nil
         }
-        guard generation >= 0, indexVersion >= 0, text == self.text else { return nil }
+    }
+
+    private static func place(_ bytes: [UInt8], at start: Int) -> RankedPassage {
+        func arm(_ start: Int) -> ArmPlace? {
+            let rank = Int(read(bytes, at: start, count: 2))
+            guard rank > 0 else { return nil }
+            let score = Float(bitPattern: UInt32(read(bytes, at: start + 2, count: 4)))
+            return ArmPlace(rank: rank, score: Double(score))
+        }
+        return RankedPassage(
+            passageID: Int64(bitPattern: read(bytes, at: start, count: 8)), vector: arm(start + 8),
+            lexical: arm(start + 14))
     }
 
     private static func append(_ value: UInt64, count: Int, to bytes: inout [UInt8]) {

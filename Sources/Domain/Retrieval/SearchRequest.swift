@@ -79,6 +79,8 @@ package enum SearchLimits {
     /// Candidates that each arm gives. The same for every request and page: a pool that grew with the page would
     /// change ranks, and with them the order, from one page to the next.
     package static let candidatesPerArm = 100
+    /// Documents of one ranking: what both arms give.
+    package static let rankedMax = 2 * candidatesPerArm
     package static let answerTokensDefault = 200
     package static let answerTokensMax = 2_000
 }

@@ -109,7 +109,8 @@ package final class IndexWriter {
     /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
     private static func put(
         _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
-        cutBy analyzer: TextAnalyzer, on connection: PostgresConnection, timeoutMilliseconds: Int, into result: inout IndexWriteResult
+        cutBy analyzer: TextAnalyzer, on connection: PostgresConnection, timeoutMilliseconds: Int,
+        into result: inout IndexWriteResult
     ) throws(PostgresError) {
         guard let first = documents.first else { return }
         var batch = PostgresBatch()
@@ -328,7 +329,8 @@ package final class IndexWriter {
             var batch = PostgresBatch()
             batch.add(LockIndex())
             batch.add(
-                ReplaceWords(tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
+                ReplaceWords(
+                    tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
             try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
         }
         return WordCursor(below: last.id)

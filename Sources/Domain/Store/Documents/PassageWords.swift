@@ -103,7 +103,8 @@ struct WordCutter {
             return made
         } catch {
             throw IndexError(
-                .words, "texts cannot be cut into words: \(error)", hint: "look at the installation of ICU (`make setup`)")
+                .words, "texts cannot be cut into words: \(error)",
+                hint: "look at the installation of ICU (`make setup`)")
         }
     }
 }

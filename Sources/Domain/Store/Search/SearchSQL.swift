@@ -36,17 +36,24 @@ enum SearchSQL {
         var filters: Filters
         /// Whether words are demanded or excluded.
         var isDemanding = false
+        /// Whether passages are given, and no arm looks for any.
+        var isPage = false
 
         /// Part of the names of statements.
         var name: String {
-            [vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil]
-                .compactMap(\.self).joined(separator: "_")
+            [
+                vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
+                isPage ? "page" : nil,
+            ]
+            .compactMap(\.self).joined(separator: "_")
         }
 
         /// The first parameter behind the fixed ones and the vector.
         fileprivate var firstParameter: Int { vector == nil ? 19 : 20 }
         /// The first of the three parameters of demands.
         fileprivate var demandParameter: Int { firstParameter + (filters == .tested ? 1 : 0) }
+        /// That of the passages of a page.
+        fileprivate var pageParameter: Int { demandParameter }
     }
 
     /// `$1`…`$18`, `$19` where there is a vector arm, the tests behind them, and the demands.
@@ -58,6 +65,7 @@ enum SearchSQL {
         if parts.vector != nil { types.append(.inferred) }
         if parts.filters == .tested { types.append(.jsonb) }
         if parts.isDemanding { types += [.textArray, .int4Array, .int4Array] }
+        if parts.isPage { types.append(.int8Array) }
         return types
     }
 
@@ -66,7 +74,8 @@ enum SearchSQL {
         let conditions = conditions(parts)
         func demand(_ passage: String) -> String { parts.isDemanding ? WordArmSQL.meetsDemands(passage) : "true" }
         let wordArm = WordArmSQL.arm(
-            passing: passing(conditions, "m.document_id"), demand: demand("m.id"), visible: visible("r.document_id"), armLimit: armLimit)
+            passing: passing(conditions, "m.document_id"), demand: demand("m.id"), visible: visible("r.document_id"),
+            armLimit: armLimit)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(conditions, demand: demand("n.id"), model)
@@ -92,23 +101,41 @@ enum SearchSQL {
                     coalesce(1 / (\(fusionConstant) + v.place::double precision), 0)
                         + coalesce(1 / (\(fusionConstant) + l.place::double precision), 0) AS score
                 FROM vector_arm v FULL JOIN lexical_arm l USING (id)
-            ), chosen AS MATERIALIZED (
-                SELECT * FROM (
-                    SELECT *, row_number() OVER (
-                        PARTITION BY document_id ORDER BY score DESC, vector_place, lexical_place) AS turn
-                    FROM fused
-                ) f WHERE $14::bigint IS NULL OR turn = 1
-                ORDER BY score DESC, vector_place, lexical_place LIMIT coalesce($14, \(2 * armLimit))
-            )
+            ), chosen AS MATERIALIZED (\(parts.isPage ? given(parts.pageParameter) : chosen))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
                 \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
-                \(columns),
-                c.vector_score, c.vector_place, c.lexical_score, c.lexical_place,
-                CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
-            FROM snapshot s
-            LEFT JOIN (chosen c JOIN passages p ON p.id = c.id JOIN documents d ON d.id = c.document_id
-                JOIN collections k ON k.id = d.collection_id \(visible("c.document_id"))) ON true
+                c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*
+            FROM snapshot s LEFT JOIN chosen c ON true
+            LEFT JOIN LATERAL (
+                SELECT \(columns),
+                    CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
+                FROM passages p JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
+                \(visible("p.document_id"))
+                WHERE p.id = c.id AND c.place <= coalesce($14, \(2 * armLimit))
+            ) f ON true
+            ORDER BY c.place
             """
+    }
+
+    /// The fused ranking: its passages, or where `$14` bounds what is fetched, the best of each document.
+    private static let chosen = """
+
+        SELECT *, row_number() OVER (ORDER BY score DESC, vector_place, lexical_place) AS place FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY document_id ORDER BY score DESC, vector_place, lexical_place) AS turn
+            FROM fused
+        ) f WHERE $14::bigint IS NULL OR turn = 1
+        ORDER BY place LIMIT \(2 * armLimit)
+        """
+
+    /// A page of a ranking that was found before.
+    private static func given(_ parameter: Int) -> String {
+        """
+
+        SELECT n.id, NULL::double precision AS vector_score, NULL::bigint AS vector_place,
+            NULL::double precision AS lexical_score, NULL::bigint AS lexical_place, n.place
+        FROM unnest($\(parameter)::bigint[]) WITH ORDINALITY AS n(id, place) ORDER BY n.place
+        """
     }
 
     /// The constant of ``ReciprocalRankFusion``: what is fetched is what it puts first.

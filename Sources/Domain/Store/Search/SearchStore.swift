@@ -95,6 +95,7 @@ package final class SearchStore: RetrievalStore {
     ///   index version asked for is older than the history.
     package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
         let wantsLexical = query.lexicalLimit > 0
+        if let page = query.page { return try self.page(page, of: query, timeoutMilliseconds: timeoutMilliseconds) }
         let words = try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
         var query = query
         // What is not meant may be among the first ones: all are looked at.
@@ -109,10 +110,28 @@ package final class SearchStore: RetrievalStore {
         return try search.candidates(arm, timeoutMilliseconds)
     }
 
+    /// Passages of a ranking that was found before, as far as they are still seen then.
+    private func page(
+        _ page: [RankedPassage], of query: CandidateQuery, timeoutMilliseconds: Int
+    ) throws -> CandidateSet {
+        var query = query
+        query.documentLimit = page.count
+        let values = SearchValues(query: query, words: WordLookup())
+        let search = Search(store: self, values: values, model: 0, wantsVector: false, wantsLexical: false)
+        var found = try search.run(nil, timeoutMilliseconds)
+        let places = Dictionary(page.map { ($0.passageID, $0) }) { first, _ in first }
+        for index in found.candidates.indices {
+            let place = places[found.candidates[index].passageID]
+            (found.candidates[index].vector, found.candidates[index].lexical) = (place?.vector, place?.lexical)
+        }
+        found.rest = []
+        return found
+    }
+
     private func lookup(
         of query: CandidateQuery, timeoutMilliseconds: Int
     ) throws(IndexError) -> WordLookup {
-        let syntax = QuerySyntax(query.text, fields: [WordLookup.titleField])
+        let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
         let languages = StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
         let asked = try cutter.get().query(syntax, languages: languages)
         var expansions: [[String]] = []
@@ -156,11 +175,12 @@ package final class SearchStore: RetrievalStore {
             return found
         }
 
-        private func run(
+        func run(
             _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
         ) throws -> CandidateSet {
             let parts = SearchSQL.Parts(
-                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0)
+                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0,
+                isPage: values.query.page != nil)
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
             if let bound { batch.add(PlanWithValues(statementMilliseconds: bound)) }
@@ -194,11 +214,17 @@ package final class SearchStore: RetrievalStore {
             if let wanted = values.query.indexVersion, wanted < first.oldestVersion {
                 throw IndexVersionGone(version: wanted, oldest: first.oldestVersion)
             }
-            return CandidateSet(
+            // What is behind the fetched ones; one that should be among them and is not was not to be seen.
+            let fetched = rows.lastIndex { $0.candidate != nil }.map { $0 + 1 } ?? 0
+            var set = CandidateSet(
                 candidates: try store.meant(rows.compactMap(\.candidate), values.words), generation: first.generation,
                 indexVersion: first.indexVersion, vectorCount: Int(first.vectorCount),
                 isLexicalBounded: first.isLexicalBounded || values.words.isCut,
                 areWordsComplete: first.areWordsComplete)
+            if let limit = values.query.documentLimit {
+                set.rest = rows.dropFirst(max(fetched, limit)).compactMap(\.place)
+            }
+            return set
         }
     }
 

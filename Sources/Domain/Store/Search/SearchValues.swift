@@ -30,6 +30,7 @@ struct SearchValues: Sendable {
         parameters.append(words.ranking.b)
         if parts.vector != nil { parameters.append(halfVector: query.vector) }
         if parts.filters == .tested { filter.bindTests(into: &parameters) }
+        if parts.isPage { parameters.append((query.page ?? []).map(\.passageID)) }
         guard parts.isDemanding else { return }
         parameters.append(words.demanded.forms)
         parameters.append(words.demanded.places)
@@ -51,6 +52,9 @@ struct SearchRow {
     let isLexicalBounded: Bool
     /// Whether all passages have their words in the index.
     let areWordsComplete: Bool
+    /// Nil where nothing was found.
+    var place: RankedPassage?
+    /// Nil where it was not fetched.
     var candidate: Candidate?
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> SearchRow {
@@ -58,15 +62,19 @@ struct SearchRow {
             generation: try row.int64(0), indexVersion: try row.int64(1), oldestVersion: try row.int64(2),
             model: try row.int32(3), vectorCount: try row.int64(4),
             isLexicalBounded: try row.bool(5), areWordsComplete: try row.bool(6), candidate: nil)
-        guard !row.isNull(7) else { return found }
-        var candidate = try CandidateColumns.decode(row, from: 7)
-        if let score = try row.doubleOrNil(23), let place = try row.int64OrNil(24) {
-            candidate.vector = ArmPlace(rank: Int(place), score: score)
+        guard let passageID = try row.int64OrNil(7) else { return found }
+        var place = RankedPassage(passageID: passageID, vector: nil, lexical: nil)
+        if let score = try row.doubleOrNil(8), let rank = try row.int64OrNil(9) {
+            place.vector = ArmPlace(rank: Int(rank), score: score)
         }
-        if let score = try row.doubleOrNil(25), let place = try row.int64OrNil(26) {
-            candidate.lexical = ArmPlace(rank: Int(place), score: score)
+        if let score = try row.doubleOrNil(10), let rank = try row.int64OrNil(11) {
+            place.lexical = ArmPlace(rank: Int(rank), score: score)
         }
-        candidate.copies = try row.int64OrNil(27).map { Int($0) }
+        found.place = place
+        guard !row.isNull(12) else { return found }
+        var candidate = try CandidateColumns.decode(row, from: 12)
+        (candidate.passageID, candidate.vector, candidate.lexical) = (passageID, place.vector, place.lexical)
+        candidate.copies = try row.int64OrNil(28).map { Int($0) }
         found.candidate = candidate
         return found
     }

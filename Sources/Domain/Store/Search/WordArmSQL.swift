@@ -86,7 +86,8 @@ enum WordArmSQL {
             + $18::double precision * (p.weight >> 16) / (SELECT length FROM word_totals)))
         """
 
-    private static let frequency = "CROSS JOIN LATERAL (SELECT ((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS f) f"
+    private static let frequency =
+        "CROSS JOIN LATERAL (SELECT ((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS f) f"
 
     /// - Parameters:
     ///   - passing: joins what must pass to the document of `m`.

@@ -6,23 +6,20 @@ import Health
 import Records
 import Retrieval
 import Telemetry
+import Text
 
 /// What a search found.
 struct SearchResult: Sendable {
-    /// All of the fused ranking, passages of one document each on their own.
+    /// The fused ranking as far as it was fetched, passages of one document each on their own.
     var ranking: [Hit]
+    /// What follows in it.
+    var rest: [RankedPassage]
     var generation: Int64
     var indexVersion: Int64
     /// The query's vector; nil where the vector arm did not run.
     var vector: [Float]?
-    /// How the vector arm's part was found.
-    var vectorPart: VectorPart
-    /// Arms that were asked for but could not run.
-    var missingArms: [String]
-    /// Arms that could not look at everything.
-    var incompleteArms: [String]
-    /// Arms that met a bound.
-    var boundedArms: [String]
+    /// What is to be said of the arms.
+    var notes: ArmNotes
     /// How fresh the index was when it was searched.
     var freshness: Freshness
 }
@@ -59,18 +56,22 @@ struct Search: Sendable {
 
     private func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
         let start = SystemClock.monotonicNanoseconds()
-        // One more than the page holds tells whether another follows.
-        let wanted = (request.cursor?.offset ?? 0) + request.topK + 1
-        let result = try await find(request, documentLimit: wanted, deadline: deadline)
+        let offset = request.cursor?.offset ?? 0
+        let result: SearchResult
+        if let cursor = request.cursor {
+            result = try await self.page(request, cursor, deadline: deadline)
+        } else {
+            result = try await find(request, documentLimit: request.topK, deadline: deadline)
+        }
         let documents = ReciprocalRankFusion.bestPassagePerDocument(result.ranking)
-        let offset = min(request.cursor?.offset ?? 0, documents.count)
-        let page = documents[offset..<min(offset + request.topK, documents.count)]
+        let page = documents.prefix(request.topK)
+        let rest = documents.dropFirst(request.topK).map(\.candidate.place) + result.rest
         var next: SearchCursor?
-        if page.endIndex < documents.count {
+        if !rest.isEmpty {
             next = SearchCursor(
-                generation: result.generation, indexVersion: result.indexVersion, offset: page.endIndex,
-                fingerprint: request.fingerprint, vectorPart: result.vectorPart,
-                referenceMilliseconds: request.referenceMilliseconds)
+                generation: result.generation, indexVersion: result.indexVersion, offset: offset + page.count,
+                fingerprint: request.fingerprint, notes: result.notes,
+                referenceMilliseconds: request.referenceMilliseconds, rest: rest)
         }
         var writer = JSONWriter(capacity: 1_024 * (page.count + 1))
         writer.beginObject()
@@ -91,26 +92,44 @@ struct Search: Sendable {
         return .fresh(writer.bytes)
     }
 
-    /// The fused ranking of a request. A further page is found as the first one was, or not at all.
+    /// The next page of a ranking that was found before.
+    private func page(
+        _ request: SearchRequest, _ cursor: SearchCursor, deadline: Deadline
+    ) async throws -> SearchResult {
+        let freshness = self.freshness(request.filter.scope.tenant)
+        var query = CandidateQuery(
+            text: "", vector: nil, filter: request.filter, vectorLimit: 0, lexicalLimit: 0,
+            generation: cursor.generation, indexVersion: cursor.indexVersion)
+        let places = Array(cursor.rest.prefix(request.topK))
+        query.page = places
+        let asked = query
+        let set = try await stores.run(deadline: deadline) { store, timeout in
+            try store.candidates(for: asked, timeoutMilliseconds: timeout)
+        }
+        guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
+        return SearchResult(
+            ranking: ReciprocalRankFusion.fuse(set.candidates), rest: Array(cursor.rest.dropFirst(places.count)),
+            generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
+            freshness: freshness)
+    }
+
+    /// The fused ranking of a request.
     ///
-    /// - Parameter documentLimit: documents that are wanted of it, each with its best passage; nil for all passages.
+    /// - Parameter documentLimit: documents that are fetched of it, each with its best passage; nil for all passages.
     func find(
         _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline
     ) async throws -> SearchResult {
         metrics.count(request.interpretation)
-        let part = request.cursor?.vectorPart
-        var missing: [String] = []
+        var notes: ArmNotes = []
         var vector: [Float]?
-        if part == .absent {
-            if request.mode != .lexical { missing.append("vector") }
-        } else if request.mode != .lexical {
+        if request.mode != .lexical {
             do {
-                vector = try await queryVector(request.query, deadline: deadline)
-            } catch
-                where request.mode == .hybrid && part == nil && !deadline.hasPassed && !(error is CancellationError)
-            {
+                // Operators and what is excluded are nothing that a model should see.
+                let syntax = QuerySyntax(request.query, fields: CandidateQuery.fields)
+                vector = try await queryVector(syntax.plainText, deadline: deadline)
+            } catch  where request.mode == .hybrid && !deadline.hasPassed && !(error is CancellationError) {
                 // Half an answer that says so is better than none.
-                missing.append("vector")
+                notes.insert(.vectorMissing)
                 metrics.degraded.increment()
                 logger.warning("searching without vectors", ["error": "\(error)"])
             }
@@ -118,19 +137,19 @@ struct Search: Sendable {
         let query = CandidateQuery(
             text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
-            lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
-            generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion,
-            documentLimit: documentLimit)
+            lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm, documentLimit: documentLimit)
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
-        let found = try await candidates(for: query, continuing: part, deadline: deadline)
+        let found = try await candidates(for: query, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
-        guard found.set.isGenerationServed else { throw APIError.notServed(generation: request.cursor?.generation) }
+        guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
+        if !found.isComplete { notes.insert(.vectorIncomplete) }
+        if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
+        if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
         return SearchResult(
-            ranking: ReciprocalRankFusion.fuse(found.set.candidates), generation: found.set.generation,
-            indexVersion: found.set.indexVersion, vector: vector, vectorPart: found.vectorPart, missingArms: missing,
-            incompleteArms: (found.isComplete ? [] : ["vector"]) + (found.set.areWordsComplete ? [] : ["lexical"]),
-            boundedArms: found.set.isLexicalBounded ? ["lexical"] : [], freshness: freshness)
+            ranking: ReciprocalRankFusion.fuse(found.set.candidates), rest: found.set.rest,
+            generation: found.set.generation, indexVersion: found.set.indexVersion, vector: vector, notes: notes,
+            freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -228,10 +247,15 @@ extension JSONWriter {
 
     /// The arms that could not run or did not end; nothing where there are none.
     mutating func missingArms(of result: SearchResult) {
-        for (name, arms) in [
-            ("missing_arms", result.missingArms), ("incomplete_arms", result.incompleteArms),
-            ("bounded_arms", result.boundedArms),
-        ] where !arms.isEmpty {
+        let notes = result.notes
+        let members: [(name: String, arms: [(ArmNotes, String)])] = [
+            ("missing_arms", [(.vectorMissing, "vector")]),
+            ("incomplete_arms", [(.vectorIncomplete, "vector"), (.lexicalIncomplete, "lexical")]),
+            ("bounded_arms", [(.lexicalBounded, "lexical")]),
+        ]
+        for (name, all) in members {
+            let arms = all.filter { notes.contains($0.0) }.map(\.1)
+            guard !arms.isEmpty else { continue }
             key(dynamic: name)
             beginArray()
             for arm in arms { string(arm) }
