@@ -190,6 +190,32 @@ import Testing
         #expect(try store.answer(id: "a-1", timeoutMilliseconds: limit) == nil)
     }
 
+    /// From a document to the answers that it went into, newest first; they go with their answers.
+    @Test func answersAreFoundByTheirDocuments() throws {
+        let fixture = try IndexFixture()
+        let store = fixture.store
+        let acme = try #require(TenantID("acme"))
+        for (number, tenant) in [TenantID.standard, .standard, acme].enumerated() {
+            var answer = StoredAnswer(
+                id: "a-\(number)", tenant: tenant, question: "why?",
+                createdAtMilliseconds: 1_700_000_000_000 + Int64(number), generation: 1, indexVersion: 5,
+                isRefused: false, requestJSON: Array("{}".utf8), replyJSON: Array("{}".utf8),
+                retrievedJSON: Array("[]".utf8))
+            answer.documents = [
+                StoredAnswer.Source(collection: "notes", docID: "d", isCited: number == 1),
+                StoredAnswer.Source(collection: "other", docID: "d", isCited: true),
+            ]
+            try store.save(answer, timeoutMilliseconds: limit)
+        }
+        func found(_ tenant: TenantID = .standard) throws -> [AnswerOfDocument] {
+            try store.answers(of: "d", collection: "notes", tenant: tenant, timeoutMilliseconds: limit)
+        }
+        #expect(try found().map(\.id) == ["a-1", "a-0"] && found().map(\.isCited) == [true, false])
+        #expect(try found(acme).map(\.id) == ["a-2"])
+        try fixture.writer.removeAnswers(beforeMilliseconds: 1_700_000_000_001, timeoutMilliseconds: limit)
+        #expect(try found().map(\.id) == ["a-1"])
+    }
+
     @Test func anAnswerIsItsTenants() throws {
         let store = try IndexFixture().store
         let acme = try #require(TenantID("acme"))

@@ -20,6 +20,7 @@ enum StatementList {
         DeleteDocuments.self,
         EndCutting.self,
         ExpandPrefix.self,
+        FindAnswersOf.self,
         FindBronzeHash.self,
         FindContents.self,
         FindDeadRows.self,

@@ -224,6 +224,22 @@ package struct StoredAnswer: Sendable, Equatable {
     package var retrievedJSON: [UInt8]
     /// Whether it was asked for without a key.
     package var isAnonymous: Bool
+    /// The documents that it was made of, each once; kept to find the answer by, and not read back with it.
+    package var documents: [Source] = []
+
+    /// A document that an answer was made of.
+    package struct Source: Sendable, Hashable {
+        package var collection: String
+        package var docID: String
+        /// Whether a sentence cites it; else it was only looked at.
+        package var isCited: Bool
+
+        package init(collection: String, docID: String, isCited: Bool) {
+            self.collection = collection
+            self.docID = docID
+            self.isCited = isCited
+        }
+    }
 
     package init(
         id: String, tenant: TenantID = .standard, question: String, createdAtMilliseconds: Int64, generation: Int64,

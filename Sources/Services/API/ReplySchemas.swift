@@ -198,6 +198,13 @@ enum ReplySchemas {
                     .init("model", .string().orNull), .init("from_version", .integer()),
                 ]))),
         .init("gold", line.orNull), .init("silver", line.orNull), .init("bronze", .array(of: bronze)),
+        .init(
+            "answers",
+            .array(
+                of: .object([
+                    .init("answer_id", .string()), .init("created_at", .time()),
+                    .init("cited", .bool(), "Whether a sentence cites the document; else it was only looked at."),
+                ])), "The newest answers that the document went into, 20 at most, of those that are kept."),
     ]).named("TraceReply")
 
     private static let states = Schema.choice(["ok", "degraded", "failed", "unknown"])

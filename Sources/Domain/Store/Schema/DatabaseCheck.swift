@@ -10,7 +10,7 @@ package enum DatabaseUse: Sendable {
     /// On the index's tables, by their names.
     func rights(on table: String) -> [DatabaseRight] {
         switch self {
-        case .serving: table == "answers" ? [.select, .insert, .delete] : [.select]
+        case .serving: ["answers", "answer_documents"].contains(table) ? [.select, .insert, .delete] : [.select]
         case .writing: DatabaseRight.allCases
         }
     }

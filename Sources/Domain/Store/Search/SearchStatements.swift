@@ -94,12 +94,19 @@ struct ReadReached: PostgresStatement {
 struct SaveAnswer: PostgresStatement {
     static let name = "save_answer"
     static let sql = """
-        INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
-            retrieved, bytes, is_anonymous, tenant)
-        VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12)
+        WITH kept AS (
+            INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
+                retrieved, bytes, is_anonymous, tenant)
+            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12)
+            RETURNING answer_id, created_at, tenant
+        )
+        INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at)
+        SELECT k.answer_id, k.tenant, d.collection, d.doc_id, d.is_cited > 0, k.created_at
+        FROM kept k CROSS JOIN unnest($13::text[], $14::text[], $15::int[]) AS d(collection, doc_id, is_cited)
         """
     static let parameterTypes: [PostgresType] = [
-        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool, .text,
+        .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool, .text, .textArray,
+        .textArray, .int4Array,
     ]
     let answer: StoredAnswer
 
@@ -116,7 +123,43 @@ struct SaveAnswer: PostgresStatement {
         parameters.append(Int32(clamping: answer.bytes))
         parameters.append(answer.isAnonymous)
         parameters.append(answer.tenant.text)
+        parameters.append(answer.documents.map(\.collection))
+        parameters.append(answer.documents.map(\.docID))
+        parameters.append(answer.documents.map { $0.isCited ? Int32(1) : 0 })
     }
+}
+
+/// The newest answers that were made of a document.
+struct FindAnswersOf: PostgresStatement {
+    /// Rows at most.
+    static let rowsMax = 20
+    static let name = "find_answers_of"
+    static let sql = """
+        SELECT a.answer_id, a.created_at, a.is_cited FROM answer_documents a
+        WHERE a.doc_id = $1 AND a.collection = $2 AND a.tenant = $3
+        ORDER BY a.created_at DESC, a.answer_id LIMIT \(rowsMax)
+        """
+    static let parameterTypes: [PostgresType] = [.text, .text, .text]
+    let docID: String
+    let collection: String
+    let tenant: TenantID
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(docID)
+        parameters.append(collection)
+        parameters.append(tenant.text)
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> AnswerOfDocument {
+        AnswerOfDocument(
+            id: try row.text(0), createdAtMilliseconds: try row.timestampMilliseconds(1), isCited: try row.bool(2))
+    }
+}
+
+/// An answer that a document went into.
+package struct AnswerOfDocument: Sendable, Equatable {
+    package var id: String
+    package var createdAtMilliseconds: Int64
+    /// Whether a sentence cites the document; else it was only looked at.
+    package var isCited: Bool
 }
 
 /// Reads an answer of a tenant back.

@@ -316,6 +316,14 @@ package final class SearchStore: RetrievalStore {
         try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
     }
 
+    /// The newest answers that were made of a document.
+    package func answers(
+        of docID: String, collection: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws(IndexError) -> [AnswerOfDocument] {
+        try run(
+            FindAnswersOf(docID: docID, collection: collection, tenant: tenant), for: tenant, timeoutMilliseconds)
+    }
+
     /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
     ///
     /// - Parameters:

@@ -93,13 +93,14 @@ struct Answers: Sendable {
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
-        let stored = StoredAnswer(
+        var stored = StoredAnswer(
             id: made.id, tenant: tenant, question: request.search.asked,
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
             retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
         ).bounded()
+        stored.documents = Self.documents(of: answer, looked: result.ranking.prefix(request.search.topK))
         // An answer that could not be kept cannot be traced: then there is no answer.
         do {
             try await stores.run(deadline: deadline) { store, timeout in
@@ -148,6 +149,21 @@ struct Answers: Sendable {
         var sum: Float = 0
         for (a, b) in zip(left, right) { sum += a * b }
         return Double(sum)
+    }
+
+    /// What the answer was made of: the documents whose sentences were looked at, and those that it cites.
+    private static func documents(of answer: Answer, looked: some Sequence<Hit>) -> [StoredAnswer.Source] {
+        var cited: [StoredAnswer.Source: Bool] = [:]
+        func add(_ hit: Hit, isCited: Bool) {
+            let key = StoredAnswer.Source(
+                collection: hit.candidate.collection, docID: hit.candidate.docID, isCited: false)
+            cited[key] = isCited || cited[key] == true
+        }
+        for hit in looked { add(hit, isCited: false) }
+        for citation in answer.citations { add(citation.hit, isCited: true) }
+        return cited.map {
+            StoredAnswer.Source(collection: $0.key.collection, docID: $0.key.docID, isCited: $0.value)
+        }
     }
 
     private static func newAnswerID() -> String {

@@ -49,6 +49,9 @@ package final class LakeTraceSource: TraceSource {
                     model: row.hasVector ? row.model : nil, fromVersion: row.fromVersion)
             },
             gold: nil, silver: nil, bronze: [], problems: [])
+        trace.answers = try store.answers(
+            of: docID, collection: first.collection, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds
+        ).map { TraceAnswer(id: $0.id, createdAtMilliseconds: $0.createdAtMilliseconds, isCited: $0.isCited) }
         let source = TopicPartition(topic: first.sourceTopic, partition: first.sourcePartition)
         trace.gold = derived(.gold, first, source, &trace)
         trace.silver = derived(.silver, first, source, &trace)

@@ -89,6 +89,21 @@ package struct TracePassage: Sendable {
     }
 }
 
+/// An answer that the document went into.
+package struct TraceAnswer: Sendable {
+    package var id: String
+    /// Milliseconds since 1970.
+    package var createdAtMilliseconds: Int64
+    /// Whether a sentence cites the document; else it was only looked at.
+    package var isCited: Bool
+
+    package init(id: String, createdAtMilliseconds: Int64, isCited: Bool) {
+        self.id = id
+        self.createdAtMilliseconds = createdAtMilliseconds
+        self.isCited = isCited
+    }
+}
+
 /// Everything between a document in the index and the raw event.
 package struct Trace: Sendable {
     package var docID: String
@@ -104,6 +119,8 @@ package struct Trace: Sendable {
     package var gold: TraceLine?
     package var silver: TraceLine?
     package var bronze: [TraceBronze]
+    /// The newest answers that it went into, of those that are kept.
+    package var answers: [TraceAnswer] = []
     /// What could not be found or does not agree, in words; empty for a complete trace.
     package var problems: [String]
     /// The errors behind the problems, with paths and addresses: for the log and for administrators.

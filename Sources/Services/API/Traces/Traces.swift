@@ -96,6 +96,19 @@ struct Traces: Sendable {
         writer.beginArray()
         for bronze in trace.bronze { writer.bronze(bronze) }
         writer.endArray()
+        writer.key("answers")
+        writer.beginArray()
+        for answer in trace.answers {
+            writer.beginObject()
+            writer.key("answer_id")
+            writer.string(answer.id)
+            writer.key("created_at")
+            writer.time(answer.createdAtMilliseconds)
+            writer.key("cited")
+            writer.bool(answer.isCited)
+            writer.endObject()
+        }
+        writer.endArray()
         writer.endObject()
         return writer.bytes
     }

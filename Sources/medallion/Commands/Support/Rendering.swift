@@ -60,6 +60,12 @@ enum Rendering {
             lines.append("  sha256 \(text(bronze, "sha256")) \(isRight ? "= as in the lineage" : "≠ lineage!")")
             lines.append("  \(text(bronze, "value"))")
         }
+        for answer in reply["answers"]?.array ?? [] {
+            let isCited = answer["cited"]?.bool == true
+            lines.append(
+                "answer: \(text(answer, "answer_id")) of \(text(answer, "created_at")) "
+                    + (isCited ? "cites it" : "looked at it"))
+        }
         for problem in reply["problems"]?.array ?? [] {
             lines.append("problem: \(LogText.escaped(problem.string ?? ""))")
         }
