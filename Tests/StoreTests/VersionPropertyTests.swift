@@ -67,6 +67,7 @@ import Testing
         }
         var run = try IndexRun(index, scope: scope, generator: generator)
         run.childLogic = { made[$0] ?? nil }
+        run.floorsStandAlone = true
         try run.play(scene.steps, isShuffled: false)
         let wanted = IndexModel(scene.steps).visible
         let child = IndexModel(
@@ -112,6 +113,9 @@ private struct IndexRun {
     let rows: IndexRows
     /// What the child's logic makes of a record.
     var childLogic: (IndexStep) -> IndexStep? = { $0 }
+    /// Whether floors have transactions of their own: what a floor's own transaction brings below it is never shown, so that a
+    /// child without the floor cannot take it over.
+    var floorsStandAlone = false
     private let scope: ReplayScope
     private let writer: IndexWriter
     private let store: GenerationStore
@@ -127,6 +131,13 @@ private struct IndexRun {
         case copy
 
         var isReplay: Bool { if case .replay = self { true } else { false } }
+
+        var isFloor: Bool {
+            switch self {
+            case .live(let step), .replay(let step): step.operation == .deleteBelow
+            case .copy: false
+            }
+        }
     }
 
     init(_ index: RunIndex, scope: ReplayScope, generator: SeededGenerator) throws {
@@ -162,7 +173,8 @@ private struct IndexRun {
                 try copy()
                 continue
             }
-            if let last = batch.last, last.isReplay != event.isReplay || batch.count >= batchMax {
+            let isCut = floorsStandAlone && (event.isFloor || batch.last?.isFloor == true)
+            if let last = batch.last, isCut || last.isReplay != event.isReplay || batch.count >= batchMax {
                 try flush(repeats: isShuffled)
             }
             if batch.isEmpty { batchMax = Int.random(in: 1...60, using: &generator) }
