@@ -93,14 +93,15 @@ struct Answers: Sendable {
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
-        var stored = StoredAnswer(
+        var answered = StoredAnswer(
             id: made.id, tenant: tenant, question: request.search.asked,
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
             retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
         ).bounded()
-        stored.documents = Self.documents(of: answer, looked: result.ranking.prefix(request.search.topK))
+        answered.documents = Self.documents(of: answer, looked: result.ranking.prefix(request.search.topK))
+        let stored = answered
         // An answer that could not be kept cannot be traced: then there is no answer.
         do {
             try await stores.run(deadline: deadline) { store, timeout in
