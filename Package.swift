@@ -149,8 +149,8 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings",
-                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Store", "Access",
+                "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(

@@ -24,13 +24,17 @@ package struct SearchCursor: Sendable, Hashable {
     /// How the pages before found their vector part.
     package var vectorPart: VectorPart
 
+    /// Whether the pages before are in the order that a service gave them.
+    package var isReranked: Bool
+
     /// The moment from which the question's relative times are reckoned, whole minutes; nil where it has none.
     package var referenceMilliseconds: Int64?
 
     package init(
         generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, vectorPart: VectorPart,
-        referenceMilliseconds: Int64? = nil
+        isReranked: Bool = false, referenceMilliseconds: Int64? = nil
     ) {
+        self.isReranked = isReranked
         self.referenceMilliseconds = referenceMilliseconds
         self.vectorPart = vectorPart
         self.generation = generation
@@ -44,6 +48,8 @@ package struct SearchCursor: Sendable, Hashable {
     /// version, generation, index version, offset, fingerprint, vector part, (minutes since 1970,) checksum
     private static let byteCounts = (plain: 1 + 8 + 8 + 4 + 8 + 1 + 4, timed: 1 + 8 + 8 + 4 + 8 + 1 + 4 + 4)
     private static let minute: Int64 = 60_000
+    /// Beside the vector part, in its byte.
+    private static let rerankedFlag: UInt8 = 0x80
 
     /// The text that a client sends back.
     package var text: String {
@@ -53,7 +59,7 @@ package struct SearchCursor: Sendable, Hashable {
         Self.append(UInt64(bitPattern: indexVersion), count: 8, to: &bytes)
         Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
         Self.append(fingerprint, count: 8, to: &bytes)
-        bytes.append(vectorPart.rawValue)
+        bytes.append(vectorPart.rawValue | (isReranked ? Self.rerankedFlag : 0))
         if let referenceMilliseconds {
             Self.append(UInt64(clamping: referenceMilliseconds / Self.minute), count: 4, to: &bytes)
         }
@@ -76,7 +82,8 @@ package struct SearchCursor: Sendable, Hashable {
         indexVersion = Int64(bitPattern: Self.read(bytes, at: 9, count: 8))
         offset = Int(Self.read(bytes, at: 17, count: 4))
         fingerprint = Self.read(bytes, at: 21, count: 8)
-        guard let part = VectorPart(rawValue: bytes[29]) else { return nil }
+        isReranked = bytes[29] & Self.rerankedFlag != 0
+        guard let part = VectorPart(rawValue: bytes[29] & ~Self.rerankedFlag) else { return nil }
         vectorPart = part
         if bytes.count == Self.byteCounts.timed {
             referenceMilliseconds = Int64(Self.read(bytes, at: 30, count: 4)) * Self.minute

@@ -21,6 +21,8 @@ struct SearchResult: Sendable {
     var missingArms: [String]
     /// Arms that had no time to look at everything.
     var incompleteArms: [String]
+    /// Whether its first hits are in the order of a service; nil where none is asked.
+    var reranking: Reranking?
     /// How fresh the index was when it was searched.
     var freshness: Freshness
 }
@@ -32,6 +34,8 @@ struct Search: Sendable {
     let filteredStores: StoreLanes
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
+    /// Puts the first hits of hybrid searches into another order; nil where none is declared.
+    let reranker: Reranker?
     /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
     let exactMillisecondsMax: Int
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
@@ -68,7 +72,7 @@ struct Search: Sendable {
             next = SearchCursor(
                 generation: result.generation, indexVersion: result.indexVersion, offset: page.endIndex,
                 fingerprint: request.fingerprint, vectorPart: result.vectorPart,
-                referenceMilliseconds: request.referenceMilliseconds)
+                isReranked: result.reranking == .done, referenceMilliseconds: request.referenceMilliseconds)
         }
         var writer = JSONWriter(capacity: 1_024 * (page.count + 1))
         writer.beginObject()
@@ -85,6 +89,7 @@ struct Search: Sendable {
         writer.optional(next?.text)
         writer.missingArms(of: result)
         writer.interpreted(request.interpretation)
+        writer.reranking(result.reranking)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -118,16 +123,19 @@ struct Search: Sendable {
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             generation: request.cursor?.generation, indexVersion: request.cursor?.indexVersion,
-            documentLimit: documentLimit)
+            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, continuing: part, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         guard found.set.isGenerationServed else { throw APIError.notServed(generation: request.cursor?.generation) }
+        let ranked = try await reranked(
+            ReciprocalRankFusion.fuse(found.set.candidates), request, found.set, ofDocuments: documentLimit != nil,
+            deadline: deadline)
         return SearchResult(
-            ranking: ReciprocalRankFusion.fuse(found.set.candidates), generation: found.set.generation,
+            ranking: ranked.hits, generation: found.set.generation,
             indexVersion: found.set.indexVersion, vector: vector, vectorPart: found.vectorPart, missingArms: missing,
-            incompleteArms: found.isComplete ? [] : ["vector"], freshness: freshness)
+            incompleteArms: found.isComplete ? [] : ["vector"], reranking: ranked.reranking, freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
