@@ -153,9 +153,8 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Text", "Store", "Access",
-                "Embeddings",
-                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Text", "Store",
+                "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(

@@ -54,7 +54,7 @@ import Testing
             indexVersion: .random(in: 0...Int64.max, using: &generator),
             offset: .random(in: 0...1_000, using: &generator),
             fingerprint: .random(in: 0...UInt64.max, using: &generator),
-            notes: ArmNotes(rawValue: .random(in: 0...15, using: &generator)),
+            notes: RankingNotes(rawValue: .random(in: 0...31, using: &generator)),
             rest: (0..<Int.random(in: 0...SearchLimits.rankedMax, using: &generator)).map { _ in
                 RankedPassage(
                     passageID: .random(in: 0...Int64.max, using: &generator),

@@ -53,6 +53,8 @@ import Testing
             "HNSW_EF_CONSTRUCTION": "65", "SEARCH_EF": "15", "QUERY_LANGUAGES": "de,fr", "BM25_K1": "0.9",
             "BM25_B": "0.4", "EMBED_ENABLED": "no",
             "EMBED_DIMS": "3", "MODEL_DIR": "/m",
+            "RERANK_URL": "https://r.example/v1/rerank", "RERANK_MODEL": "m", "RERANK_API_KEY": "k",
+            "RERANK_TIMEOUT_MS": "20", "RERANK_HITS": "9",
             "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",
             "API_HOSTS": "Search.example",
             "API_LISTEN": "h:9", "API_LOOPS": "3", "API_SEARCH_LANES": "5", "API_FILTERED_LANES": "6",

@@ -1,9 +1,11 @@
 /// Measures as bars with their intervals, in one SVG file that needs nothing else.
 package enum EvaluationPlot {
     private static let (panelWidth, panelHeight, gap) = (250, 220, 40)
-    private static let (left, top, bottom) = (50, 78, 64)
+    private static let (left, top, bottom) = (50, 92, 64)
     /// Of runs, told apart by lightness too, for those who see no colours.
     private static let colours = ["#1b4f8f", "#e0912f"]
+    /// The same for figures, dark enough to be read on white.
+    private static let inks = ["#1b4f8f", "#8a5200"]
     private static let titles: [Measure: String] = [.ndcg10: "nDCG@10", .recall: "recall", .reciprocalRank: "MRR"]
 
     /// A panel for each measure, in it a bar for each arm and run.
@@ -75,7 +77,7 @@ package enum EvaluationPlot {
                     run.estimate(measure, of: arm, seed: seed), x: start, width: bar, floor: floor, colour(place))
                 lines.append(
                     "<text x=\"\(start + bar / 2)\" y=\"\(floor + 40 + 15 * place)\" font-size=\"11\" "
-                        + "text-anchor=\"middle\" fill=\"\(colour(place))\">"
+                        + "text-anchor=\"middle\" fill=\"\(inks[place % inks.count])\">"
                         + "\(Figures.fixed(run.estimate(measure, of: arm, seed: seed).mean, 3))</text>")
             }
         }

@@ -33,6 +33,13 @@ package enum ReciprocalRankFusion {
         return hits
     }
 
+    /// A candidate with its score.
+    package static func hit(_ candidate: Candidate) -> Hit {
+        Hit(
+            candidate: candidate,
+            fusedScore: score(vector: candidate.vector, lexical: candidate.lexical, k: kDefault))
+    }
+
     private static func score(vector: ArmPlace?, lexical: ArmPlace?, k: Int) -> Double {
         share(of: vector, k: k) + share(of: lexical, k: k)
     }

@@ -19,22 +19,25 @@ extension Candidate {
     package var place: RankedPassage { RankedPassage(passageID: passageID, vector: vector, lexical: lexical) }
 }
 
-/// What is to be said of the arms of a ranking, on each of its pages.
-package struct ArmNotes: OptionSet, Sendable, Hashable {
+/// What is to be said of a ranking, on each of its pages.
+package struct RankingNotes: OptionSet, Sendable, Hashable {
     package let rawValue: UInt8
 
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// The vector arm was asked for but could not run.
-    package static let vectorMissing = ArmNotes(rawValue: 1)
+    package static let vectorMissing = RankingNotes(rawValue: 1)
     /// The vector arm had no time to look at everything.
-    package static let vectorIncomplete = ArmNotes(rawValue: 2)
+    package static let vectorIncomplete = RankingNotes(rawValue: 2)
     /// The word arm does not know all passages yet.
-    package static let lexicalIncomplete = ArmNotes(rawValue: 4)
+    package static let lexicalIncomplete = RankingNotes(rawValue: 4)
     /// The word arm met a bound.
-    package static let lexicalBounded = ArmNotes(rawValue: 8)
+    package static let lexicalBounded = RankingNotes(rawValue: 8)
 
-    static let all: ArmNotes = [.vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded]
+    /// The first hits are in the order of a service.
+    package static let reranked = RankingNotes(rawValue: 16)
+
+    static let all: RankingNotes = [.vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded, .reranked]
 }
 
 /// The rest of one ranking: what comes on the next pages, so that any server goes on with it, whatever is indexed meanwhile.
@@ -48,14 +51,14 @@ package struct SearchCursor: Sendable, Hashable {
     package var offset: Int
     /// Fingerprint of query, mode and filters; a cursor only continues the search it came from.
     package var fingerprint: UInt64
-    package var notes: ArmNotes
+    package var notes: RankingNotes
     /// The moment from which the question's relative times are reckoned, whole minutes; nil where it has none.
     package var referenceMilliseconds: Int64?
     /// What comes next, ``SearchLimits/rankedMax`` at most.
     package var rest: [RankedPassage]
 
     package init(
-        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, notes: ArmNotes,
+        generation: Int64, indexVersion: Int64, offset: Int, fingerprint: UInt64, notes: RankingNotes,
         referenceMilliseconds: Int64? = nil, rest: [RankedPassage]
     ) {
         self.referenceMilliseconds = referenceMilliseconds
@@ -114,11 +117,11 @@ package struct SearchCursor: Sendable, Hashable {
         indexVersion = Int64(bitPattern: Self.read(bytes, at: 9, count: 8))
         offset = Int(Self.read(bytes, at: 17, count: 4))
         fingerprint = Self.read(bytes, at: 21, count: 8)
-        notes = ArmNotes(rawValue: bytes[29])
+        notes = RankingNotes(rawValue: bytes[29])
         let minutes = Int64(Self.read(bytes, at: 30, count: 4))
         referenceMilliseconds = minutes > 0 ? minutes * Self.minute : nil
         rest = (0..<count).map { Self.place(bytes, at: Self.headCount + $0 * Self.placeCount) }
-        guard generation >= 0, indexVersion >= 0, ArmNotes.all.isSuperset(of: notes), text == self.text else {
+        guard generation >= 0, indexVersion >= 0, RankingNotes.all.isSuperset(of: notes), text == self.text else {
             return nil
         }
     }

@@ -81,6 +81,12 @@ extension SettingParser where Value == SecretURL {
         return Self(grammar: plain.grammar) { text in plain.parse(text).map { SecretURL($0) } }
     }
 
+    /// The same; may be empty.
+    static var optionalSecretURL: Self {
+        let needed = secretURL
+        return Self(grammar: needed.grammar) { text in text.isEmpty ? .success(SecretURL("")) : needed.parse(text) }
+    }
+
     /// libpq's two forms; may be empty.
     static var dsn: Self {
         Self(grammar: "`postgresql://user:password@host/database` or `host=… dbname=…`") { text in

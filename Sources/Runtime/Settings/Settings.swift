@@ -15,6 +15,7 @@ package struct Settings: Sendable {
     package internal(set) var database = Database()
     package internal(set) var index = Index()
     package internal(set) var embedding = Embedding()
+    package internal(set) var rerank = Rerank()
     package internal(set) var answers = Answers()
     package internal(set) var api = API()
     package internal(set) var lanes = Lanes()

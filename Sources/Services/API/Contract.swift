@@ -32,8 +32,7 @@ enum Contract {
     static let search = Endpoint(
         .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
         details:
-            "Pages follow `next_cursor`: they continue one ranking of one index version. A page that cannot be found "
-            + "as those before it gets 503.",
+            "Pages follow `next_cursor`: they continue one ranking of one index version, whatever is indexed meanwhile.",
         input: InputForm(
             SearchInput(),
             body: BodyForm(

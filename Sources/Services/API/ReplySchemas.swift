@@ -99,13 +99,21 @@ enum ReplySchemas {
         "What of the query became filters; only where something did. `interpret: false` switches it off.",
         isRequired: false)
 
+    static let reranking: [Schema.Property] = [
+        .init(
+            "reranked", .bool(),
+            "Whether the first hits are in the order of the service that RERANK_URL names; only where there is one.",
+            isRequired: false),
+        .init("rerank_reason", .string(), "Why they are not.", isRequired: false),
+    ]
+
     static let search = Schema.object(
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
                 .init("next_cursor", .string().orNull), missingArms, incompleteArms, boundedArms,
                 interpreted,
-            ]
+            ] + reranking
     ).named("SearchReply")
 
     static let answerSentence = Schema.object([
@@ -129,7 +137,7 @@ enum ReplySchemas {
         ] + freshness + [
             .init("latency_ms", .number()), missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),
-        ]
+        ] + reranking
 
     static let pipeline = Schema.anyOf([
         Schema.object([

@@ -39,6 +39,8 @@ package struct SearchAPIDependencies: Sendable {
     package var makeTraceSource: @Sendable () throws -> any TraceSource
     /// Nil where embedding is switched off: only the lexical arm is left.
     package var embedder: QueryEmbedder?
+    /// Puts the first hits of hybrid searches into another order; nil for the fused one.
+    package var reranker: Reranker?
     package var health: HealthRegistry
     package var metrics: MetricsRegistry
     package var logger: Logger
@@ -165,7 +167,8 @@ package final class SearchAPI: Sendable {
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered,
-            embedder: dependencies.embedder, exactMillisecondsMax: configuration.exactMillisecondsMax,
+            embedder: dependencies.embedder, reranker: dependencies.reranker,
+            exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
             clock: dependencies.clock, turns: turns, metrics: metrics, logger: logger)
         answers = Answers(

@@ -75,6 +75,7 @@ extension Platform {
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
+            dependencies.reranker = reranker()
             dependencies.stages = stages
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
@@ -84,6 +85,17 @@ extension Platform {
             return SearchServer(
                 api: SearchAPI(configuration: options, dependencies: dependencies), configuration: server)
         }
+    }
+
+    /// The service of `RERANK_URL`; nil where none is named.
+    private func reranker() -> Reranker? {
+        let rerank = settings.rerank
+        guard !rerank.url.isEmpty else { return nil }
+        return Reranker(
+            RerankConfiguration(
+                url: rerank.url, model: rerank.model, key: rerank.key, millisecondsMax: rerank.timeoutMilliseconds,
+                hitsMax: rerank.hitsMax),
+            metrics: context.metrics, logger: context.logger.scoped("rerank"))
     }
 
     private func serverConfiguration() throws -> HTTPServerConfiguration {

@@ -41,8 +41,8 @@ struct PlacePhrases: Sendable {
         wiki(index) ?? language(index) ?? user(index) ?? page(index)
     }
 
-    private static func filter(_ attribute: AttributeName, _ value: String) -> Filter? {
-        try? Filter(must: [.equals(attribute, .string(value))])
+    private static func filter(_ attribute: AttributeName, _ values: String...) -> Filter? {
+        try? Filter(must: [.texts(attribute, values)])
     }
 
     // MARK: Wikis
@@ -93,11 +93,13 @@ struct PlacePhrases: Sendable {
     // MARK: Languages
 
     /// "articles in French", "pages written in German". What is sung or said in French is a topic.
+    ///
+    /// Documents of an unknown language stay: some collections say of none which it is, and nothing would be left of them.
     private func language(_ start: Int) -> Phrase? {
         guard question.word(start) == "in", let (language, end) = LanguageNames.language(at: start + 1, in: question)
         else { return nil }
         return Phrase(
-            kind: .language, attribute: .lang, tokens: start..<end, filter: Self.filter(.lang, language.code),
+            kind: .language, attribute: .lang, tokens: start..<end, filter: Self.filter(.lang, language.code, "und"),
             need: .texts, followers: Self.languageFollowers)
     }
 

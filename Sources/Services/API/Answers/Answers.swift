@@ -239,6 +239,7 @@ private struct MadeAnswer {
         writer.milliseconds(nanoseconds: latencyNanoseconds)
         writer.missingArms(of: result)
         writer.interpreted(request.search.interpretation)
+        writer.reranking(result.reranking)
         writer.key("debug")
         if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
         writer.endObject()

@@ -19,7 +19,9 @@ struct SearchResult: Sendable {
     /// The query's vector; nil where the vector arm did not run.
     var vector: [Float]?
     /// What is to be said of the arms.
-    var notes: ArmNotes
+    var notes: RankingNotes
+    /// Whether its first hits are in the order of a service; nil where none was asked.
+    var reranking: Reranking?
     /// How fresh the index was when it was searched.
     var freshness: Freshness
 }
@@ -31,6 +33,8 @@ struct Search: Sendable {
     let filteredStores: StoreLanes
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
+    /// Puts the first hits of hybrid searches into another order; nil where none is declared.
+    let reranker: Reranker?
     /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
     let exactMillisecondsMax: Int
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
@@ -88,6 +92,7 @@ struct Search: Sendable {
         writer.optional(next?.text)
         writer.missingArms(of: result)
         writer.interpreted(request.interpretation)
+        writer.reranking(result.reranking)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -108,9 +113,10 @@ struct Search: Sendable {
         }
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
         return SearchResult(
-            ranking: ReciprocalRankFusion.fuse(set.candidates), rest: Array(cursor.rest.dropFirst(places.count)),
+            // In the order that the first page had, whoever gave it.
+            ranking: set.candidates.map(ReciprocalRankFusion.hit), rest: Array(cursor.rest.dropFirst(places.count)),
             generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
-            freshness: freshness)
+            reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
     }
 
     /// The fused ranking of a request.
@@ -120,7 +126,7 @@ struct Search: Sendable {
         _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline
     ) async throws -> SearchResult {
         metrics.count(request.interpretation)
-        var notes: ArmNotes = []
+        var notes: RankingNotes = []
         var vector: [Float]?
         if request.mode != .lexical {
             do {
@@ -137,7 +143,8 @@ struct Search: Sendable {
         let query = CandidateQuery(
             text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
-            lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm, documentLimit: documentLimit)
+            lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
+            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, deadline: deadline)
@@ -146,10 +153,13 @@ struct Search: Sendable {
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
+        let ranked = try await reranked(
+            ReciprocalRankFusion.fuse(found.set.candidates), request, deadline: deadline)
+        if ranked.reranking == .done { notes.insert(.reranked) }
         return SearchResult(
-            ranking: ReciprocalRankFusion.fuse(found.set.candidates), rest: found.set.rest,
+            ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: vector, notes: notes,
-            freshness: freshness)
+            reranking: ranked.reranking, freshness: freshness)
     }
 
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
@@ -248,7 +258,7 @@ extension JSONWriter {
     /// The arms that could not run or did not end; nothing where there are none.
     mutating func missingArms(of result: SearchResult) {
         let notes = result.notes
-        let members: [(name: String, arms: [(ArmNotes, String)])] = [
+        let members: [(name: String, arms: [(RankingNotes, String)])] = [
             ("missing_arms", [(.vectorMissing, "vector")]),
             ("incomplete_arms", [(.vectorIncomplete, "vector"), (.lexicalIncomplete, "lexical")]),
             ("bounded_arms", [(.lexicalBounded, "lexical")]),

@@ -20,6 +20,7 @@ struct EvalCommand: Command {
             .init(name: "--arms", value: "ARMS", help: "Some of vector,lexical,hybrid; all unless given."),
             .init(name: "--top-k", value: "N", help: "Hits to look at, 10 to 100 (100); recall is over them."),
             .init(name: "--collection", value: "NAME", help: "Only this collection."),
+            .init(name: "--no-interpret", value: nil, help: "Words that name a time, a wiki and the like stay words."),
             APIClient.tenantOption,
             .init(name: "--seed", value: "N", help: "Of the intervals and the test of differences (1)."),
             .init(name: "--at-once", value: "N", help: "Requests at once, 1 to 16 (2)."),
@@ -82,7 +83,7 @@ struct EvalCommand: Command {
             JudgedSetFiles(set: set, judgements: arguments.value("--qrels")),
             EvaluationAsking.Options(
                 arms: arms, depth: try arguments.integer("--top-k", in: 10...100) ?? 100,
-                collection: arguments.value("--collection"),
+                collection: arguments.value("--collection"), interprets: !arguments.has("--no-interpret"),
                 atOnce: try arguments.integer("--at-once", in: 1...16) ?? 2,
                 secondsMax: try arguments.integer("--seconds", in: 1...86_400) ?? 900),
             against: arguments.value("--against"))

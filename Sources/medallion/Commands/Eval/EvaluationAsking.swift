@@ -15,6 +15,8 @@ final class EvaluationAsking: Sendable {
         /// Hits per query.
         var depth: Int
         var collection: String?
+        /// Whether words of queries may become filters.
+        var interprets: Bool
         /// Requests under way.
         var atOnce: Int
         /// For all of it.
@@ -120,6 +122,7 @@ final class EvaluationAsking: Sendable {
         json.string("mode", arm)
         json.integer("top_k", options.depth)
         if let collection = options.collection { json.string("collection", collection) }
+        if !options.interprets { json.bool("interpret", false) }
         if let filters = query.filters {
             json.key("filters")
             json.raw(filters)
