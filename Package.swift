@@ -57,6 +57,8 @@ let package = Package(
         cLibrary("COpenVINO", pkgConfig: "openvino_c"),
         cLibrary("COpenSSL", pkgConfig: "openssl"),
         cLibrary("CIsal", pkgConfig: "libisal"),
+        cLibrary("CICU", pkgConfig: "icu-uc"),
+        cLibrary("CStemmer", pkgConfig: nil),
         cLibrary("CSpawn", pkgConfig: nil),
         .target(
             name: "CLateLibraries", dependencies: ["COpenVINO", "CCurl", "CPostgres"],
@@ -110,6 +112,8 @@ let package = Package(
         // Declarations are JSON; what they describe is pure.
         module("Domain", "Sources", uses: ["Records", "Logic", "JSONScan", "Files", "Bytes"]),
         module("Domain", "Access", uses: ["Records", "Bytes"]),
+        // Words are a rule, though ICU and libstemmer know the scripts and languages; no other module needs the libraries.
+        module("Domain", "Text", uses: ["CICU", "CStemmer", "Bytes"]),
         module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
@@ -270,6 +274,7 @@ let package = Package(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
+        tests("TextTests", uses: ["Text", "CICU", "JSONScan", "Bytes"]),
         tests(
             "StoreTests",
             uses: [

@@ -181,6 +181,7 @@ enum Rules {
         "ServiceLifecycle → Telemetry",  // a group tells its starts and stops
         // Checks have a time limit and repeat until a stop, and freshness is a metric.
         "Health → Concurrency", "Health → ServiceLifecycle", "Health → Telemetry",
+        "Text → CICU", "Text → CStemmer",  // rules of words, of which the libraries know the scripts and languages
         "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
     ]
 
