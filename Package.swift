@@ -152,7 +152,7 @@ let package = Package(
             "Services", "API",
             uses: services + [
                 "Forms", "EventLoop", "HTTPServer", "HTTPEndpoints", "Retrieval", "Store", "Access", "Embeddings",
-                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files", "Text",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(
@@ -274,7 +274,7 @@ let package = Package(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("RetrievalTests", uses: ["Retrieval", "Records", "Bytes"]),
-        tests("TextTests", uses: ["Text", "CICU", "JSONScan", "Bytes"]),
+        tests("TextTests", uses: ["Text", "Bytes"]),
         tests(
             "StoreTests",
             uses: [

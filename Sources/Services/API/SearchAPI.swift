@@ -5,6 +5,7 @@ package import Records
 package import Retrieval
 package import ServiceLifecycle
 package import Telemetry
+import Text
 
 /// Where events come from, as the feed shows it.
 package struct PipelineStatus: Sendable {
@@ -164,7 +165,7 @@ package final class SearchAPI: Sendable {
             scope: scope, stores: index.ordinary, filteredStores: index.filtered,
             embedder: dependencies.embedder, exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
-            turns: turns, metrics: metrics, logger: logger)
+            analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,

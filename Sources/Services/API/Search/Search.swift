@@ -6,6 +6,7 @@ import Health
 import Records
 import Retrieval
 import Telemetry
+import Text
 
 /// What a search found.
 struct SearchResult: Sendable {
@@ -37,6 +38,7 @@ struct Search: Sendable {
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
     let exactWaitMillisecondsMax: Int
     let freshness: @Sendable (TenantID) -> Freshness
+    let analyzers: TextAnalyzers
     let turns: RequestTurns
     let metrics: APIMetrics
     let logger: Logger
@@ -71,7 +73,8 @@ struct Search: Sendable {
         writer.beginObject()
         writer.key("hits")
         writer.beginArray()
-        for hit in page { writer.hit(hit, query: request.query) }
+        let snippets = try snippets(for: request.query)
+        for hit in page { try writer.hit(hit, snippets) }
         writer.endArray()
         writer.indexState(result)
         writer.key("source")
@@ -125,6 +128,12 @@ struct Search: Sendable {
             incompleteArms: found.isComplete ? [] : ["vector"], freshness: freshness)
     }
 
+    /// What shows the words of a query in the texts that were found.
+    func snippets(for query: String) throws(TextError) -> Snippets {
+        try Snippets(
+            query: QuerySyntax(query, fields: []), languages: [StemLanguages.undetermined], analyzers: analyzers)
+    }
+
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
         guard let embedder else {
             throw APIError.unavailable("the vector arm", "embedding is switched off (EMBED_ENABLED)")
@@ -137,18 +146,18 @@ struct Search: Sendable {
 }
 
 extension JSONWriter {
-    mutating func hit(_ hit: Hit, query: String) {
+    mutating func hit(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
         beginObject()
-        hitMembers(hit, query: query)
+        try hitMembers(hit, snippets)
         endObject()
     }
 
     /// The members of a hit, which a citation has too.
-    mutating func hitMembers(_ hit: Hit, query: String) {
+    mutating func hitMembers(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
         let candidate = hit.candidate
         identity(of: candidate)
         key("snippet")
-        string(Snippet.make(from: candidate.text, query: query))
+        string(try snippets.snippet(of: candidate.text))
         key("event_time")
         time(candidate.eventTimeMilliseconds)
         key("scores")
