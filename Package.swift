@@ -154,7 +154,8 @@ let package = Package(
             "Services", "API",
             uses: services + [
                 "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Text", "Store",
-                "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip", "Files",
+                "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
+                "Files",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(
@@ -275,7 +276,7 @@ let package = Package(
         tests(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
-        tests("TextTests", uses: ["Text", "CICU", "JSONScan", "Bytes"]),
+        tests("TextTests", uses: ["Text", "Bytes"]),
         tests(
             "RetrievalTests", exclude: ["Interpretation/questions.txt"],
             uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),

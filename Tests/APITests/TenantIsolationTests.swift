@@ -20,7 +20,10 @@ import Testing
             .replacing(/"now":"[^"]*"/, with: "T").replacing(/"answer_id":"[^"]*"/, with: "A")
             .replacing(/"next_cursor":"[^"]*"/, with: "C").replacing(/"question_words":\[[^\]]*\]/, with: "Q")
             .replacing(/Content-Length: [0-9]+/, with: "L")
-        for said in said where !said.isEmpty { text = text.replacing(said, with: "@") }
+        for said in said where !said.isEmpty {
+            // A fault echoes the beginning of what is long.
+            text = text.replacing(said, with: "@").replacing(String(said.prefix(100)) + "…", with: "@")
+        }
         // Words are added up in the order of a set, which shows in the last digit.
         return text.replacing(/(\.[0-9]{12})[0-9]+/) { String($0.output.1) }
     }

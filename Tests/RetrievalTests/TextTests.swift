@@ -63,39 +63,3 @@ import Testing
         #expect(sentences.allSatisfy { !$0.isEmpty && $0.count <= Sentences.charactersMax })
     }
 }
-
-@Suite struct SnippetTests {
-    @Test func shortTextIsWholeWithBlanksMadeOne() {
-        #expect(Snippet.make(from: " a\n\n b\u{0}\tc ", query: "x") == "a b c")
-        #expect(Snippet.make(from: "", query: "x") == "")
-    }
-
-    @Test func showsTheWordsAskedFor() {
-        let filler = String(repeating: "filler words everywhere ", count: 40)
-        let snippet = Snippet.make(from: filler + "the Eiffel tower in Paris " + filler, query: "Eiffel towers")
-        #expect(snippet.contains("Eiffel tower"))
-        #expect(snippet.hasPrefix("…") && snippet.hasSuffix("…"))
-        #expect(Snippet.make(from: filler, query: "nothing").hasPrefix("filler"))
-    }
-
-    @Test(arguments: 1...60 as ClosedRange<UInt64>) func isBoundedAndCutsOnlyBetweenCharacters(seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
-        let text = randomText(&generator, lengthMax: 900)
-        let snippet = Snippet.make(from: text, query: "word 日本 שלום")
-        #expect(snippet.count <= Snippet.charactersMax)
-        #expect(snippet.utf8.count <= Snippet.bytesMax + 6)
-        let flat = Snippet.make(from: text, query: "", charactersMax: Int.max)
-        let inner = snippet.drop { $0 == "…" }.reversed().drop { $0 == "…" }.reversed()
-        #expect(flat.count <= Snippet.charactersMax || isRun(Array(inner), of: Array(flat)) || inner.contains("…"))
-    }
-
-    @Test func manyMarksOnOneLetterAreBounded() {
-        let zalgo = "a" + String(repeating: "\u{301}", count: 50_000)
-        #expect(Snippet.make(from: String(repeating: zalgo + " ", count: 3), query: "a").utf8.count < 2_100)
-    }
-
-    private func isRun(_ part: [Character], of whole: [Character]) -> Bool {
-        guard !part.isEmpty, whole.count >= part.count else { return part.isEmpty }
-        return (0...whole.count - part.count).contains { whole[$0..<$0 + part.count].elementsEqual(part) }
-    }
-}

@@ -4,8 +4,14 @@ struct NormalizedText {
     static let bytesMax = 1 << 20
     /// Marks on one character that are normalized together; more of them would take time by their square.
     private static let segmentUnitsMax = 64
+    /// More marks on one character are left out: no language has more, and a word of a million would take hours.
+    private static let marksMax = 30
 
     private(set) var units: [UInt16] = []
+    /// Whether no character was left out, so that the units are in normal form KC as they stand.
+    private(set) var isWhole = true
+    /// Marks since the last other character.
+    private var marks = 0
     /// Empty where every unit is its byte.
     private var starts: [Int32] = []
     private var stops: [Int32] = []
@@ -25,6 +31,8 @@ struct NormalizedText {
         _ bytes: UnsafeBufferPointer<UInt8>, forms: NormalForms, table: CharacterTable, isPlainFast: Bool
     ) {
         units.removeAll(keepingCapacity: true)
+        isWhole = true
+        marks = 0
         starts.removeAll(keepingCapacity: true)
         stops.removeAll(keepingCapacity: true)
         var count = bytes.count
@@ -93,7 +101,7 @@ struct NormalizedText {
         var place = start
         while place < end {
             let (scalar, width) = raw.scalar(at: place)
-            if table.kind(scalar) != .ignorable {
+            if isKept(table.kind(scalar)) {
                 for unit in place..<place + width {
                     units.append(raw[unit])
                     starts.append(rawStarts[place])
@@ -109,7 +117,7 @@ struct NormalizedText {
         var place = 0
         while place < normal.count {
             let (scalar, width) = normal.scalar(at: place)
-            if table.kind(scalar) != .ignorable {
+            if isKept(table.kind(scalar)) {
                 for unit in place..<place + width {
                     units.append(normal[unit])
                     starts.append(rawStarts[start])
@@ -118,5 +126,12 @@ struct NormalizedText {
             }
             place += width
         }
+    }
+
+    private mutating func isKept(_ kind: CharacterClass) -> Bool {
+        marks = kind == .mark ? marks + 1 : 0
+        let isKept = kind != .ignorable && marks <= Self.marksMax
+        if !isKept { isWhole = false }
+        return isKept
     }
 }

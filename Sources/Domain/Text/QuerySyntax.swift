@@ -34,7 +34,7 @@ package struct QuerySyntax: Sendable, Hashable {
         parser.parse()
         // Nothing is found by exclusion alone; then the minus is text, as in `-40`.
         if parser.clauses.allSatisfy(\.isExcluded) {
-            clauses = text.isEmpty ? [] : [Clause(kind: .words, text: text, start: 0)]
+            clauses = text.contains { !$0.isWhitespace } ? [Clause(kind: .words, text: text, start: 0)] : []
         } else {
             clauses = parser.clauses
         }

@@ -12,7 +12,7 @@ package final class TextAnalyzer {
     let forms: NormalForms
     private let boundaries: WordBoundaries
     private(set) var stemmers = Stemmers()
-    /// Whether text that is all ASCII goes past ICU, which finds the same.
+    /// Whether text that needs no normal form goes past ICU's, which finds the same.
     private let isPlainFast: Bool
     private var text = NormalizedText()
     private var compound = Compound()
@@ -57,7 +57,7 @@ package final class TextAnalyzer {
             case .plain: appendPlain(run, runs, to: &words)
             case .hangul: appendHangul(run, to: &words)
             case .unspaced: appendUnspaced(run, to: &words)
-            case .symbol: appendWord(run.start, run.end, isASCII: false, to: &words)
+            case .symbol: appendWord(run.start, run.end, .any, to: &words)
             }
             if words.count > first { compound.append(run, firstWord: first) }
         }
@@ -68,7 +68,7 @@ package final class TextAnalyzer {
     // MARK: Words
 
     private func appendPlain(_ run: WordRun, _ runs: WordRuns, to words: inout [TextWord]) {
-        guard appendWord(run.start, run.end, isASCII: run.isASCII, to: &words) else { return }
+        guard appendWord(run.start, run.end, run.isASCII ? .ascii : .any, to: &words) else { return }
         let place = words.count - 1
         if run.hasLetter && !run.hasDigit { addStems(isFoldable: run.isFoldable, to: &words[place].forms) }
         if !isCut && run.isFoldable { addFolds(of: folded, mark: .folded, to: &words[place].forms) }
@@ -79,9 +79,9 @@ package final class TextAnalyzer {
     /// Appends one word without further forms, and leaves its exact form in `bytes` and, where it is not ASCII, in `folded`.
     @discardableResult
     private func appendWord(
-        _ start: Int, _ end: Int, isASCII: Bool, sharesPosition: Bool = false, to words: inout [TextWord]
+        _ start: Int, _ end: Int, _ content: Content, sharesPosition: Bool = false, to words: inout [TextWord]
     ) -> Bool {
-        fold(start, end, isASCII: isASCII)
+        fold(start, end, content)
         guard !bytes.isEmpty else { return false }
         isCut = TextTerm.bound(&bytes)
         if !sharesPosition { position += 1 }
@@ -92,20 +92,26 @@ package final class TextAnalyzer {
         return true
     }
 
+    /// What is known of the characters of a word before it is folded.
+    private enum Content { case ascii, caseless, any }
+
     /// Sets `bytes` to the exact form of the units from `start` to `end`.
-    private func fold(_ start: Int, _ end: Int, isASCII: Bool) {
+    private func fold(_ start: Int, _ end: Int, _ content: Content) {
         bytes.removeAll(keepingCapacity: true)
-        if isASCII && isPlainFast {
+        if content == .ascii && isPlainFast {
             for unit in text.units[start..<end] where unit != 0x2C {
                 let byte = UInt8(truncatingIfNeeded: unit)
                 bytes.append(byte &- 0x41 < 26 ? byte | 0x20 : byte)
             }
-            return
+        } else if content == .caseless && isPlainFast && text.isWhole && !text.units[start..<end].contains(0x345) {
+            // The one mark that case folding changes is left to ICU.
+            text.units.appendUTF8(start, end, to: &bytes)
+        } else {
+            folded.removeAll(keepingCapacity: true)
+            text.units[start..<end].withUnsafeBufferPointer { forms.append($0, in: forms.caseFolded, to: &folded) }
+            folded.removeAll { $0 == 0x2C }
+            folded.appendUTF8(0, folded.count, to: &bytes)
         }
-        folded.removeAll(keepingCapacity: true)
-        text.units[start..<end].withUnsafeBufferPointer { forms.append($0, in: forms.caseFolded, to: &folded) }
-        folded.removeAll { $0 == 0x2C }
-        folded.appendUTF8(0, folded.count, to: &bytes)
     }
 
     /// Stems of the word in `bytes`, where they differ from it.
@@ -114,11 +120,12 @@ package final class TextAnalyzer {
         for index in 0..<stemmers.count {
             let differs = stemmers.withStem(index, of: bytes) { stem in
                 guard !stem.isEmpty, !stem.elementsEqual(bytes) else { return false }
-                setScratch(.stem, stem)
+                beginTerm(.stem)
+                scratch.append(contentsOf: stem)
                 return true
             }
             guard differs else { continue }
-            let term = String(decoding: scratch, as: UTF8.self)
+            let term = endTerm()
             if !added.contains(term) { added.append(term) }
             if isFoldable { addFolds(of: Array(term.utf16.dropFirst(2)), mark: .stem, to: &added) }
         }
@@ -132,10 +139,15 @@ package final class TextAnalyzer {
         }
     }
 
-    private func setScratch(_ mark: TextTerm.Mark, _ form: some Sequence<UInt8>) {
+    private func beginTerm(_ mark: TextTerm.Mark) {
         scratch.removeAll(keepingCapacity: true)
-        scratch.append(contentsOf: mark.rawValue.utf8)
-        scratch.append(contentsOf: form)
+        scratch.append(mark.letter)
+        scratch.append(UInt8(ascii: ":"))
+    }
+
+    private func endTerm() -> String {
+        _ = TextTerm.bound(&scratch, from: 2)
+        return String(decoding: scratch, as: UTF8.self)
     }
 
     /// `C++`, `C#` and `.NET`: names whose symbols are no joiners.
@@ -174,19 +186,23 @@ package final class TextAnalyzer {
         guard cuts.count > 1, cuts.count <= Self.partsMax else { return }
         cuts.append(run.end)
         for (start, end) in zip(cuts, cuts.dropFirst()) where end - start > 1 {
-            if appendWord(start, end, isASCII: run.isASCII, sharesPosition: true, to: &words), !run.hasDigit {
-                addStems(isFoldable: false, to: &words[words.count - 1].forms)
+            guard appendWord(start, end, run.isASCII ? .ascii : .any, sharesPosition: true, to: &words) else {
+                continue
             }
+            let place = words.count - 1
+            if !run.hasDigit { addStems(isFoldable: run.isFoldable, to: &words[place].forms) }
+            if !isCut && run.isFoldable { addFolds(of: folded, mark: .folded, to: &words[place].forms) }
         }
     }
 
     // MARK: Scripts without spaces
 
     private func appendHangul(_ run: WordRun, to words: inout [TextWord]) {
-        guard appendWord(run.start, run.end, isASCII: false, to: &words) else { return }
+        guard appendWord(run.start, run.end, .caseless, to: &words) else { return }
         setClusters(run)
         var added: [String] = []
-        for index in clusters.indices.dropLast(2) { addBigram(clusters[index], clusters[index + 2], to: &added) }
+        added.reserveCapacity(clusters.count)
+        for index in clusters.indices.dropLast(2) { added.append(bigram(clusters[index], clusters[index + 2])) }
         words[words.count - 1].forms = added
     }
 
@@ -200,24 +216,24 @@ package final class TextAnalyzer {
             defer { start = end }
             let firstCluster = cluster
             while clusters[cluster] < end { cluster += 1 }
-            guard appendWord(start, end, isASCII: false, to: &words) else { continue }
+            guard appendWord(start, end, .caseless, to: &words) else { continue }
             var added: [String] = []
+            added.reserveCapacity(2 * (cluster - firstCluster))
             for index in firstCluster..<cluster {
-                if index + 2 < clusters.count { addBigram(clusters[index], clusters[index + 2], to: &added) }
+                if index + 2 < clusters.count { added.append(bigram(clusters[index], clusters[index + 2])) }
                 if cluster - firstCluster > 1, table.kind(text.units.scalar(at: clusters[index]).value) == .ideograph {
-                    addBigram(clusters[index], clusters[index + 1], to: &added)
+                    added.append(bigram(clusters[index], clusters[index + 1]))
                 }
             }
             words[words.count - 1].forms = added
         }
     }
 
-    private func addBigram(_ start: Int, _ end: Int, to added: inout [String]) {
-        scratch.removeAll(keepingCapacity: true)
+    /// Each time it stands there: how often counts.
+    private func bigram(_ start: Int, _ end: Int) -> String {
+        beginTerm(.bigram)
         text.units.appendUTF8(start, end, to: &scratch)
-        _ = TextTerm.bound(&scratch)
-        let term = TextTerm.marked(.bigram, String(decoding: scratch, as: UTF8.self))
-        if added.count > 8 || !added.contains(term) { added.append(term) }
+        return endTerm()
     }
 
     /// Sets `clusters` to where the characters of a run begin, marks with their letters, and at last its end.
@@ -292,10 +308,9 @@ package final class TextAnalyzer {
     }
 
     private func wholeTerm(_ form: [UInt16]) -> String {
-        scratch.removeAll(keepingCapacity: true)
+        beginTerm(.whole)
         form.appendUTF8(0, form.count, to: &scratch)
-        _ = TextTerm.bound(&scratch)
-        return TextTerm.marked(.whole, String(decoding: scratch, as: UTF8.self))
+        return endTerm()
     }
 
     private func foldedUnits(_ units: [UInt16]) -> [UInt16] {

@@ -1,3 +1,5 @@
+import Bytes
+
 /// A word of a text, as the word index takes it.
 package struct TextWord: Sendable, Hashable {
     /// Place among the text's words, from 0. The parts of a compound (`a/b`) have places of their own; the parts of camel
@@ -38,6 +40,16 @@ package enum TextTerm {
         case bigram = "b:"
         /// A compound, as it stands there or written as one word.
         case whole = "w:"
+
+        /// What the mark begins with; a colon follows.
+        var letter: UInt8 {
+            switch self {
+            case .stem: UInt8(ascii: "s")
+            case .folded: UInt8(ascii: "f")
+            case .bigram: UInt8(ascii: "b")
+            case .whole: UInt8(ascii: "w")
+            }
+        }
     }
 
     /// `form` with the mark of its kind.
@@ -52,20 +64,20 @@ package enum TextTerm {
 
     private static let hashDigits = 16
 
-    /// Cuts `bytes` to the bound.
+    /// Cuts a form to the bound.
     ///
+    /// - Parameter start: where the form begins in `bytes`, behind its mark.
     /// - Returns: whether that was needed.
-    static func bound(_ bytes: inout [UInt8]) -> Bool {
-        guard bytes.count > bytesMax else { return false }
+    static func bound(_ bytes: inout [UInt8], from start: Int = 0) -> Bool {
+        guard bytes.count - start > bytesMax else { return false }
+        // FNV-1a, as Retrieval's StableHash, which is above this module.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-        var end = bytesMax - hashDigits - 1
-        while end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+        for byte in bytes[start...] { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        var end = start + bytesMax - hashDigits - 1
+        while end > start, bytes[end] & 0xC0 == 0x80 { end -= 1 }
         bytes.removeSubrange(end...)
         bytes.append(UInt8(ascii: "~"))
-        for place in 0..<hashDigits {
-            bytes.append(Array("0123456789abcdef".utf8)[Int(hash >> UInt64(4 * (hashDigits - 1 - place)) & 15)])
-        }
+        for place in 1...hashDigits { bytes.append(Hex.digits[Int(hash >> UInt64(4 * (hashDigits - place)) & 15)]) }
         return true
     }
 }

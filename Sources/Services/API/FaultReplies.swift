@@ -9,6 +9,7 @@ import Postgres
 import Retrieval
 import Store
 import Telemetry
+import Text
 
 /// What is replied to requests that failed.
 struct FaultReplies: Sendable {

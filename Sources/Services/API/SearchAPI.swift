@@ -6,6 +6,7 @@ package import Records
 package import Retrieval
 package import ServiceLifecycle
 package import Telemetry
+import Text
 
 /// Where events come from, as the feed shows it.
 package struct PipelineStatus: Sendable {
@@ -170,7 +171,7 @@ package final class SearchAPI: Sendable {
             embedder: dependencies.embedder, reranker: dependencies.reranker,
             exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
-            clock: dependencies.clock, turns: turns, metrics: metrics, logger: logger)
+            clock: dependencies.clock, analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,

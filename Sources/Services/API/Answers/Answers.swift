@@ -5,6 +5,7 @@ import HTTPServer
 import Health
 import Records
 import Retrieval
+import Text
 
 /// `POST /answer`: answers that quote what a search found.
 struct Answers: Sendable {
@@ -64,10 +65,10 @@ struct Answers: Sendable {
         }
         var citations = JSONWriter(capacity: 2_048)
         citations.beginObject()
-        made.writeText(to: &citations)
+        try made.writeText(to: &citations)
         citations.endObject()
         try await writer.write(EventFrame.bytes(event: "citations", data: citations.bytes))
-        try await writer.write(EventFrame.bytes(event: "done", data: made.reply(withText: false)))
+        try await writer.write(EventFrame.bytes(event: "done", data: try made.reply(withText: false)))
     }
 
     private func inTurn(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> MadeAnswer {
@@ -92,12 +93,13 @@ struct Answers: Sendable {
         if answer.isRefused { metrics.refusals.increment() }
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, result: result,
-            latencyNanoseconds: SystemClock.monotonicNanoseconds() - start)
+            latencyNanoseconds: SystemClock.monotonicNanoseconds() - start,
+            snippets: try search.snippets(for: request.search))
         var answered = StoredAnswer(
             id: made.id, tenant: tenant, question: request.search.asked,
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
-            requestJSON: Self.json(of: request), replyJSON: made.reply(withText: true),
+            requestJSON: Self.json(of: request), replyJSON: try made.reply(withText: true),
             retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
         ).bounded()
         answered.documents = Self.documents(of: answer, looked: result.ranking.prefix(request.search.topK))
@@ -224,14 +226,15 @@ private struct MadeAnswer {
     let answer: Answer
     let result: SearchResult
     let latencyNanoseconds: Int64
+    let snippets: Snippets
 
     /// - Parameter withText: whether sentences and citations are in it.
-    func reply(withText: Bool) -> [UInt8] {
+    func reply(withText: Bool) throws -> [UInt8] {
         var writer = JSONWriter(capacity: 4_096)
         writer.beginObject()
         writer.key("answer_id")
         writer.string(id)
-        if withText { writeText(to: &writer) }
+        if withText { try writeText(to: &writer) }
         writer.key("refused")
         writer.bool(answer.isRefused)
         writer.indexState(result)
@@ -246,7 +249,7 @@ private struct MadeAnswer {
         return writer.bytes
     }
 
-    func writeText(to writer: inout JSONWriter) {
+    func writeText(to writer: inout JSONWriter) throws {
         writer.key("sentences")
         writer.beginArray()
         for sentence in answer.sentences { writer.sentence(sentence) }
@@ -257,7 +260,7 @@ private struct MadeAnswer {
             writer.beginObject()
             writer.key("n")
             writer.integer(citation.number)
-            writer.hitMembers(citation.hit, query: request.search.query)
+            try writer.hitMembers(citation.hit, snippets)
             writer.endObject()
         }
         writer.endArray()

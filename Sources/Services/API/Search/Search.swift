@@ -42,6 +42,8 @@ struct Search: Sendable {
     let freshness: @Sendable (TenantID) -> Freshness
     /// Milliseconds since 1970: what "the last hour" of a question is.
     let clock: @Sendable () -> Int64
+    /// Lent to those who cut texts into words.
+    let analyzers: TextAnalyzers
     let turns: RequestTurns
     let metrics: APIMetrics
     let logger: Logger
@@ -81,7 +83,8 @@ struct Search: Sendable {
         writer.beginObject()
         writer.key("hits")
         writer.beginArray()
-        for hit in page { writer.hit(hit, query: request.query) }
+        let snippets = try snippets(for: request)
+        for hit in page { try writer.hit(hit, snippets) }
         writer.endArray()
         writer.indexState(result)
         writer.key("source")
@@ -162,6 +165,14 @@ struct Search: Sendable {
             reranking: ranked.reranking, freshness: freshness)
     }
 
+    /// What shows the words of a query in the texts that were found.
+    func snippets(for request: SearchRequest) throws(TextError) -> Snippets {
+        try Snippets(
+            query: QuerySyntax(request.query, fields: CandidateQuery.fields),
+            languages: StemLanguages.ofQuery(filter: request.filter.languages, usual: [StemLanguages.undetermined]),
+            analyzers: analyzers)
+    }
+
     private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
         guard let embedder else {
             throw APIError.unavailable("the vector arm", "embedding is switched off (EMBED_ENABLED)")
@@ -174,18 +185,18 @@ struct Search: Sendable {
 }
 
 extension JSONWriter {
-    mutating func hit(_ hit: Hit, query: String) {
+    mutating func hit(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
         beginObject()
-        hitMembers(hit, query: query)
+        try hitMembers(hit, snippets)
         endObject()
     }
 
     /// The members of a hit, which a citation has too.
-    mutating func hitMembers(_ hit: Hit, query: String) {
+    mutating func hitMembers(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
         let candidate = hit.candidate
         identity(of: candidate)
         key("snippet")
-        string(Snippet.make(from: candidate.text, query: query))
+        string(try snippets.snippet(of: candidate.text))
         key("event_time")
         time(candidate.eventTimeMilliseconds)
         key("scores")
