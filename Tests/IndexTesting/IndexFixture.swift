@@ -35,10 +35,10 @@ package struct IndexFixture {
 
     /// Gives all passages their words and counts them, as the index's upkeep does.
     package static func countWords(_ configuration: PostgresConfiguration) throws {
-        let writer = IndexWriter(configuration: configuration)
+        let upkeep = IndexUpkeep(configuration: configuration)
         var cursor: WordCursor?
-        repeat { cursor = try writer.cutWords(cursor, timeoutMilliseconds: limit) } while cursor != nil
-        while try writer.countWords(timeoutMilliseconds: limit) > 0 {}
+        repeat { cursor = try upkeep.cutWords(cursor, timeoutMilliseconds: limit) } while cursor != nil
+        while try upkeep.countWords(timeoutMilliseconds: limit) > 0 {}
     }
 
     package var store: SearchStore { SearchStore(configuration: configuration, model: "test") }

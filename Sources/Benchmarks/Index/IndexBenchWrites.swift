@@ -110,8 +110,8 @@ struct IndexBenchWrites: Sendable {
     func countWords() async throws {
         let configuration = server.configuration
         try await Lane(name: "bench").run {
-            let writer = IndexWriter(configuration: configuration)
-            while try writer.countWords(timeoutMilliseconds: Self.limit) > 0 {}
+            let upkeep = IndexUpkeep(configuration: configuration)
+            while try upkeep.countWords(timeoutMilliseconds: Self.limit) > 0 {}
         }
     }
 

@@ -42,8 +42,6 @@ package final class IndexUpkeepService: Service {
     private let growthLane = Lane(name: "index-growth")
     private let growth: Mutex<IndexUpkeep>
     private let writer: Mutex<IndexWriter>
-    private let wordsLane = Lane(name: "index-words")
-    private let words: Mutex<IndexWriter>
     /// Of all connections. Once requested it stays so: what would still begin after a stop ends at once, too.
     private let interrupt = PostgresInterrupt()
     private let removed: Counter
@@ -73,7 +71,6 @@ package final class IndexUpkeepService: Service {
         graphs = Mutex(IndexUpkeep(configuration: database))
         growth = Mutex(IndexUpkeep(configuration: database))
         writer = Mutex(IndexWriter(configuration: database))
-        words = Mutex(IndexWriter(configuration: database))
         removed = metrics.counter(
             "medallion_index_removed_rows_total",
             help:
@@ -191,15 +188,15 @@ package final class IndexUpkeepService: Service {
             do {
                 if isCutting {
                     let from = cursor
-                    cursor = try await wordsLane.run { [self] in
-                        try words.withLock { try $0.cutWords(from, timeoutMilliseconds: Self.timeoutMilliseconds) }
+                    cursor = try await growthLane.run { [self] in
+                        try growth.withLock { try $0.cutWords(from, timeoutMilliseconds: Self.timeoutMilliseconds) }
                     }
                     isCutting = cursor != nil
                 }
                 var counted: Int64
                 repeat {
-                    counted = try await wordsLane.run { [self] in
-                        try words.withLock { try $0.countWords(timeoutMilliseconds: Self.timeoutMilliseconds) }
+                    counted = try await growthLane.run { [self] in
+                        try growth.withLock { try $0.countWords(timeoutMilliseconds: Self.timeoutMilliseconds) }
                     }
                 } while counted > 0 && !stop.isRequested
             } catch {

@@ -302,40 +302,6 @@ package final class IndexWriter {
             connection, bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// One step of bringing the numbers of passages that have a word up to date, by which the word arm weighs.
-    ///
-    /// - Returns: how many documents were counted; 0 when nothing is left to do.
-    @discardableResult
-    package func countWords(timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
-        try connection.run(CountWords(), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
-    }
-
-    /// One step of giving passages their words that lack them, or have them by another way of cutting, the newest first.
-    ///
-    /// - Parameter cursor: nil for the first step.
-    /// - Returns: the cursor of the next step; nil when nothing is left to do.
-    package func cutWords(_ cursor: WordCursor?, timeoutMilliseconds: Int) throws(IndexError) -> WordCursor? {
-        let beginning =
-            cursor == nil
-            ? try connection.run(BeginCutting(), timeoutMilliseconds: timeoutMilliseconds).first : cursor
-        guard let cursor = beginning, cursor.below > 0 else { return nil }
-        let rows = try connection.run(ListUncutPassages(cursor: cursor), timeoutMilliseconds: timeoutMilliseconds)
-        guard let last = rows.last else {
-            _ = try connection.run(EndCutting(), timeoutMilliseconds: timeoutMilliseconds)
-            return nil
-        }
-        let analyzer = try cutter.get()
-        for (tenant, passages) in Dictionary(grouping: rows, by: \.tenant).sorted(by: { $0.key < $1.key }) {
-            var batch = PostgresBatch()
-            batch.add(LockIndex())
-            batch.add(
-                ReplaceWords(
-                    tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
-            try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
-        }
-        return WordCursor(below: last.id)
-    }
-
     /// Forgets deletions of a month ago, some thousands at most: what is older than those comes back if it comes at all.
     package func removeDeletionMarkers(timeoutMilliseconds: Int) throws(IndexError) {
         _ = try connection.run(RemoveDeletionMarkers(), timeoutMilliseconds: timeoutMilliseconds)

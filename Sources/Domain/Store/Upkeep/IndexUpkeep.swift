@@ -33,6 +33,7 @@ package struct IndexRetention: Sendable, Equatable {
 /// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
 package final class IndexUpkeep {
     private let connection: LazyConnection
+    private var cutter = WordCutter()
 
     /// - Parameter configuration: of a migrated database.
     package init(configuration: PostgresConfiguration) {
@@ -91,6 +92,40 @@ package final class IndexUpkeep {
         let tables = try connection.run(FindGrownTables(), timeoutMilliseconds: timeoutMilliseconds)
         for table in tables { try script("ANALYZE \(table)", "analyze", timeoutMilliseconds) }
         return tables
+    }
+
+    /// One step of bringing the numbers of passages that have a word up to date, by which the word arm weighs.
+    ///
+    /// - Returns: how many documents were counted; 0 when nothing is left to do.
+    @discardableResult
+    package func countWords(timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        try connection.run(CountWords(), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    }
+
+    /// One step of giving passages their words that lack them, or have them by another way of cutting, the newest first.
+    ///
+    /// - Parameter cursor: nil for the first step.
+    /// - Returns: the cursor of the next step; nil when nothing is left to do.
+    package func cutWords(_ cursor: WordCursor?, timeoutMilliseconds: Int) throws(IndexError) -> WordCursor? {
+        let beginning =
+            cursor == nil
+            ? try connection.run(BeginCutting(), timeoutMilliseconds: timeoutMilliseconds).first : cursor
+        guard let cursor = beginning, cursor.below > 0 else { return nil }
+        let rows = try connection.run(ListUncutPassages(cursor: cursor), timeoutMilliseconds: timeoutMilliseconds)
+        guard let last = rows.last else {
+            _ = try connection.run(EndCutting(), timeoutMilliseconds: timeoutMilliseconds)
+            return nil
+        }
+        let analyzer = try cutter.get()
+        for (tenant, passages) in Dictionary(grouping: rows, by: \.tenant).sorted(by: { $0.key < $1.key }) {
+            var batch = PostgresBatch()
+            batch.add(LockIndex())
+            batch.add(
+                ReplaceWords(
+                    tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
+            try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
+        }
+        return WordCursor(below: last.id)
     }
 
     /// Builds the graphs that are wanted beside those that are there, and drops these once the new ones can be used: searches
