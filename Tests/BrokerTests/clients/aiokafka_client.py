@@ -62,7 +62,7 @@ async def compression(broker):
 def member_loop(broker, topic):
     async def member(name, stop, members):
         consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker.address, group_id="group",
-                                    auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+                                    auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=30000,
                                     heartbeat_interval_ms=200)
         await consumer.start()
         while not stop.is_set():

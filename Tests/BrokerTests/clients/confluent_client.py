@@ -94,7 +94,7 @@ def member_loop(broker, topic, strategy):
         uncommitted = {}
         consumer = Consumer({"bootstrap.servers": broker.address, "group.id": f"group-{strategy}",
                              "auto.offset.reset": "earliest", "enable.auto.commit": False,
-                             "partition.assignment.strategy": strategy, "session.timeout.ms": 6000,
+                             "partition.assignment.strategy": strategy, "session.timeout.ms": 30000,
                              "heartbeat.interval.ms": 200})
 
         def assigned(_, partitions):

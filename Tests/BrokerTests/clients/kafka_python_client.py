@@ -64,7 +64,7 @@ def compression(broker):
 def member_loop(broker, topic):
     def loop(name, stop, members):
         consumer = KafkaConsumer(topic, bootstrap_servers=broker.address, group_id="group",
-                                 auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+                                 auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=30000,
                                  heartbeat_interval_ms=200)
         while not stop.is_set():
             for found in consumer.poll(timeout_ms=100).values():
