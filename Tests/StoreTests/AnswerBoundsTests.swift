@@ -129,7 +129,7 @@ import Testing
         _ = try fixture.writer.write([IndexFixture.document(1, embedding: nil, model: "")], timeoutMilliseconds: limit)
         try fixture.connect().script(
             """
-            DROP TABLE answers;
+            DROP TABLE answers CASCADE;
             INSERT INTO generations VALUES (2, 1, 'pruned', '', '', now());
             UPDATE visibility SET generation = 2
             """, timeoutMilliseconds: limit)

@@ -168,7 +168,9 @@ import Testing
                 throw DatabaseCheck(connection: connection).explained(error)
             }
         }
-        #expect(error?.message.contains("does not own active_generation, answers") == true, "\(error?.message ?? "")")
+        #expect(
+            error?.message.contains("does not own active_generation, answer_documents, answers") == true,
+            "\(error?.message ?? "")")
         #expect(error?.hint?.contains("as medallion") == true)
     }
 
