@@ -68,7 +68,7 @@ import Testing
         let healthy = try run(["doctor", "--only", "postgres"], dsn: dsn)
         #expect(healthy.status == 0 && healthy.text.contains("shared_buffers="), "\(healthy.text)")
         let connection = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: limit)
-        try connection.script("DROP TABLE answers", timeoutMilliseconds: limit)
+        try connection.script("DROP TABLE answers CASCADE", timeoutMilliseconds: limit)
         try refusals(dsn: dsn, ["makes table answers, but not the table", "restore all of it"])
     }
 
@@ -84,8 +84,10 @@ import Testing
         #expect(try run(["migrate"], dsn: dsn).status == 0)
         try refusals(dsn: refused, ["role refused may not read schema_migrations", "GRANT SELECT ON ALL TABLES"])
         try connection.script(
-            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO refused; GRANT INSERT, DELETE ON answers TO refused",
-            timeoutMilliseconds: limit)
+            """
+            GRANT SELECT ON ALL TABLES IN SCHEMA public TO refused; GRANT INSERT, DELETE ON answers TO refused;
+            GRANT INSERT ON answer_documents TO refused
+            """, timeoutMilliseconds: limit)
         // That much is enough to serve and to look, and not to write.
         #expect(try run(["generations"], dsn: refused).status == 0)
         #expect(try run(["dlq", "ls", "--index"], dsn: refused).status == 0)

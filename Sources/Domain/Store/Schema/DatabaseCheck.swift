@@ -10,7 +10,13 @@ package enum DatabaseUse: Sendable {
     /// On the index's tables, by their names.
     func rights(on table: String) -> [DatabaseRight] {
         switch self {
-        case .serving: ["answers", "answer_documents"].contains(table) ? [.select, .insert, .delete] : [.select]
+        case .serving:
+            switch table {
+            case "answers": [.select, .insert, .delete]
+            // They go with their answers.
+            case "answer_documents": [.select, .insert]
+            default: [.select]
+            }
         case .writing: DatabaseRight.allCases
         }
     }
