@@ -133,7 +133,7 @@ package struct CandidateSet: Sendable {
 
     /// Whether the word arm met a bound of the rows that it looks at, so that it may have missed better passages.
     package var isLexicalBounded: Bool
-    /// Whether the word arm knows all passages; false while the index is made anew for another way of cutting words.
+    /// Whether the word arm knows all passages; false while the words of an older index are being rebuilt.
     package var areWordsComplete: Bool
 
     /// What follows the candidates in the fused ranking and was not fetched, best first.

@@ -40,10 +40,10 @@ package struct RankingNotes: OptionSet, Sendable, Hashable {
     static let all: RankingNotes = [.vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded, .reranked]
 }
 
-/// The rest of one ranking: what comes on the next pages, so that any server goes on with it, whatever is indexed meanwhile.
+/// The rest of one ranking: the passages of the next pages. Any server can continue it, and new documents do not change it.
 ///
-/// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors. Whoever makes one up sees
-/// passages of the own tenant in an order of the own, and nothing else.
+/// Opaque to clients, but not secret: base64url over a fixed layout with a checksum against typing errors. A forged cursor shows
+/// passages of the caller's own tenant in another order, and nothing else.
 package struct SearchCursor: Sendable, Hashable {
     package var generation: Int64
     package var indexVersion: Int64

@@ -1,7 +1,7 @@
 import Postgres
 import Text
 
-/// Where the cutting of passages goes on.
+/// The place from which passages are still to be cut into words.
 package struct WordCursor: Sendable, Equatable {
     /// Passages with smaller ids are left.
     var below: Int64

@@ -116,7 +116,7 @@ struct Search: Sendable {
         }
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
         return SearchResult(
-            // In the order that the first page had, whoever gave it.
+            // The order of the first page, whether fused or from a reranking service.
             ranking: set.candidates.map(ReciprocalRankFusion.hit), rest: Array(cursor.rest.dropFirst(places.count)),
             generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
             reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
