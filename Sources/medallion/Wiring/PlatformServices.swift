@@ -56,6 +56,9 @@ extension Platform {
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.fusion = FusionWeights(
+                vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
+                rankConstant: settings.fusion.rankConstant)
             options.accessLog = settings.access.accessLog
             options.streamsMax = max(1, settings.api.connectionsMax * 4 / 5)
             options.catchUpBytesPerSecond = settings.access.streamCatchUpBytes
