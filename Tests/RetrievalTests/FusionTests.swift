@@ -120,3 +120,22 @@ import Testing
         #expect(weighed.fingerprint != first.fingerprint)
     }
 }
+
+@Suite struct DocumentFusionTests {
+    /// Both arms find the document first, each by another passage.
+    @Test func passagesOfOneDocumentAreOnePlaceInEachArm() {
+        let passages = [
+            candidate("split", passage: 0, vector: (1, 0.9)), candidate("split", passage: 3, lexical: (2, 4)),
+            candidate("split", passage: 4, vector: (3, 0.5), lexical: (9, 1)),
+            candidate("whole", vector: (2, 0.8), lexical: (4, 3)), candidate("none"),
+        ]
+        #expect(ReciprocalRankFusion.fuse(passages).first?.candidate.docID == "whole")
+        let documents = ReciprocalRankFusion.fuse(ReciprocalRankFusion.documents(of: passages))
+        #expect(documents.map(\.candidate.docID) == ["split", "whole"])
+        #expect(documents[0].candidate.passage == 0)
+        #expect(documents[0].candidate.vector == ArmPlace(rank: 1, score: 0.9))
+        #expect(documents[0].candidate.lexical == ArmPlace(rank: 2, score: 4))
+        let byWords = ReciprocalRankFusion.documents(of: passages, weights: FusionWeights(lexical: 2))
+        #expect(byWords.first?.passage == 3)
+    }
+}

@@ -97,11 +97,12 @@ enum SearchSQL {
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
-            ), fused AS MATERIALIZED (
-                SELECT id, coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
+            ), \(DocumentPlacesSQL.ofArms), fused AS MATERIALIZED (
+                SELECT \(DocumentPlacesSQL.shown(parts.fusionParameter)) AS id,
+                    coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
                     v.place AS vector_place, l.score AS lexical_score, l.place AS lexical_place,
                     \(fusedScore(parts.fusionParameter)) AS score
-                FROM vector_arm v FULL JOIN lexical_arm l USING (id)
+                FROM vector_places v FULL JOIN lexical_places l USING (unit)
             ), chosen AS MATERIALIZED (\(parts.isPage ? given(parts.pageParameter) : chosen))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
                 \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
