@@ -69,13 +69,37 @@ package final class LanePool<Resource>: Sendable {
         }
     }
 
+    /// Runs `body` on a lane that nobody wants, and stops it when somebody does. Of several lanes, one always stays free.
+    ///
+    /// - Returns: nil where no lane was idle, or the call gave way.
+    package func runWhileIdle<T: Sendable>(
+        timeoutMilliseconds: Int, _ body: @escaping @Sendable (Resource, _ timeoutMilliseconds: Int) throws -> T
+    ) async throws -> T? {
+        let call = LaneCall()
+        guard let index = state.withLock({ $0.borrow(for: call) }) else { return nil }
+        defer { release(index) }
+        do {
+            return try await withTaskCancellationHandler {
+                try await lanes[index].run(call) { resource in try body(resource, timeoutMilliseconds) }
+            } onCancel: {
+                call.cancel()
+            }
+        } catch is CancellationError {
+            return nil
+        }
+    }
+
     private func acquire(_ deadline: Deadline, _ waitMillisecondsMax: Int) async throws -> Int {
         let ticket: Int64
-        switch state.withLock({ $0.take(waitersMax: waitMillisecondsMax > 0 ? waitersMax : 0) }) {
+        let (taken, borrowed) = state.withLock {
+            ($0.take(waitersMax: waitMillisecondsMax > 0 ? waitersMax : 0), $0.borrowed)
+        }
+        switch taken {
         case .lane(let index): return index
         case .full: throw WaitError.unavailable(name, "too many requests wait for it")
         case .wait(let number): ticket = number
         }
+        for call in borrowed.values { call.cancel() }
         // A waiter gives up by itself: release() hands lanes only to tickets that still wait.
         let timer = Task {
             try await Task.sleep(for: .milliseconds(min(deadline.leftMilliseconds, waitMillisecondsMax)))
@@ -121,6 +145,9 @@ private struct PoolState {
     }
 
     var idle: [Int]
+    /// Calls on lanes that give way.
+    private(set) var borrowed: [Int: LaneCall] = [:]
+    private let count: Int
     private var waiters: [(ticket: Int64, continuation: CheckedContinuation<WaitOutcome, Never>)] = []
     /// Tickets that are not lined up yet; those given up already with how.
     private var reserved: [Int64: WaitOutcome?] = [:]
@@ -128,6 +155,7 @@ private struct PoolState {
 
     init(idle: [Int]) {
         self.idle = idle
+        count = idle.count
     }
 
     var waiting: Int { waiters.count + reserved.count }
@@ -138,6 +166,13 @@ private struct PoolState {
         lastTicket += 1
         reserved.updateValue(nil, forKey: lastTicket)
         return .wait(ticket: lastTicket)
+    }
+
+    /// An idle lane for a call that gives way; not the last one, unless there is but one.
+    mutating func borrow(for call: LaneCall) -> Int? {
+        guard waiting == 0, idle.count > (count > 1 ? 1 : 0), let index = idle.popLast() else { return nil }
+        borrowed[index] = call
+        return index
     }
 
     /// Lines a waiter up, unless it has given up, or a lane became free between ``take(waitersMax:)`` and now.
@@ -162,6 +197,7 @@ private struct PoolState {
 
     /// The waiter that gets the lane, first come first served; without one the lane is idle.
     mutating func giveBack(_ index: Int) -> CheckedContinuation<WaitOutcome, Never>? {
+        borrowed[index] = nil
         guard !waiters.isEmpty else {
             idle.append(index)
             return nil

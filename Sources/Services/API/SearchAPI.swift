@@ -102,6 +102,8 @@ package struct SearchAPIConfiguration: Sendable {
     /// How the arms' rankings become one, where requests do not say (`FUSION_VECTOR_WEIGHT`, `FUSION_LEXICAL_WEIGHT`,
     /// `FUSION_RANK_CONSTANT`).
     package var fusion = FusionWeights()
+    /// The share of a core that repeating searches exactly may take (`RECALL_SAMPLE_SHARE`); 0 for none.
+    package var recallShare = 0.0
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
     /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
@@ -172,6 +174,9 @@ package final class SearchAPI: Sendable {
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered,
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
+            recall: RecallWatch(
+                stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,
+                logger: logger),
             exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
             clock: dependencies.clock, analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)

@@ -51,6 +51,7 @@ extension Platform {
             options.filteredLanes = settings.lanes.filtered
             options.feedLanes = settings.lanes.feed
             options.traceLanes = settings.lanes.trace
+            options.recallShare = settings.index.recallShare
             options.version = Medallion.version
             options.freshnessLimits = freshness.limits
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh

@@ -37,6 +37,8 @@ struct Search: Sendable {
     let reranker: Reranker?
     /// How the arms' rankings become one, where requests do not say.
     let fusion: FusionWeights
+    /// Repeats some searches exactly.
+    let recall: RecallWatch
     /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
     let exactMillisecondsMax: Int
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
