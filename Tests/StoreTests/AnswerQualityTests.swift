@@ -141,7 +141,8 @@ private struct Asker {
         let vector = try await embedder.embed([plain], priority: .query)[0]
         let found = try store.candidates(
             for: IndexFixture.query(question, vector: vector), timeoutMilliseconds: IndexFixture.limit)
-        let hits = ReciprocalRankFusion.fuse(found.candidates, weights: weights)
+        let hits = ExtractiveAnswerer.reading(
+            ReciprocalRankFusion.fuse(found.candidates, weights: weights), count: SearchLimits.topKDefault)
         var sentences = ExtractiveAnswerer.sentences(of: Array(hits.prefix(SearchLimits.topKDefault)))
         let missing = sentences.indices.filter { sentences[$0].cosine == nil }
         let vectors = try await embedder.embed(missing.map { sentences[$0].text }, priority: .sentence)

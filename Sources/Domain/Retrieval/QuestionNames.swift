@@ -11,11 +11,13 @@ struct QuestionNames {
         /// A word is missing.
         case some
         /// Of a name of several words some are there, but not the last, which says what kind of thing it is or whose, or not
-        /// even half by rarity: another one of nearly the same name.
+        /// even half by rarity, or not its number: another one of nearly the same name.
         case another
     }
 
     private static let shareMin = 0.5
+    /// Shorter numbers count things.
+    private static let numberLengthMin = 3
 
     /// Each name's stems, in order.
     private let names: [[String]]
@@ -51,6 +53,9 @@ struct QuestionNames {
             let found = name.filter(present.contains)
             guard found.count < name.count else { continue }
             match = .some
+            // A year or an identifier is no other one.
+            let numbers = name.filter { !present.contains($0) && $0.contains(where: \.isNumber) }
+            if numbers.contains(where: { $0.count >= Self.numberLengthMin || !found.isEmpty }) { return .another }
             guard !found.isEmpty, let last = name.last else { continue }
             let share = Self.sum(found, weight) / max(Self.sum(name, weight), .leastNormalMagnitude)
             if !present.contains(last) || share < Self.shareMin { return .another }
