@@ -27,11 +27,17 @@ import Testing
     @Test(arguments: [
         // The first word is only a title, a region or the like.
         ("What happened to President Anna Quill?", "Anna Quill: new portrait"),
+        ("What did President Anna Quill say at Mossvale?", "Anna Quill at Mossvale: new portrait"),
+    ])
+    func partOfAName(question: String, text: String) { #expect(match(question, text) == .some) }
+
+    @Test(arguments: [
         ("Which 7 bridges were repainted?", "Harbour Lantern Bridge: repainted"),
         ("Where is Mossvale?", "Ambergate Observatory: moved"),
         ("Which towns of Vesperland have a bridge, Ambergate?", "Ambergate: new bridge"),
+        ("What is the capital of Vesperland, President Anna Quill?", "The capital of Anna Quill"),
     ])
-    func partOfTheNames(question: String, text: String) { #expect(match(question, text) == .some) }
+    func aNameIsMissing(question: String, text: String) { #expect(match(question, text) == .absent) }
 
     @Test(arguments: [
         ("Who repainted the Harbour Lantern Bridge?", "Harbour Lantern Bridge: repainted"),
