@@ -36,6 +36,8 @@ package final class FakeIndex: Sendable {
         /// Each search through the index with filters works so long, and each exact one, until it is stopped.
         package var filteredDelayMilliseconds = 0
         package var exactDelayMilliseconds = 0
+        /// Searches for this text take as long as those with filters.
+        package var slowText = ""
         /// The vector arm always finds too few, so that an exact search follows.
         package var isVectorArmShort = false
         /// What the index search finds is in another order than what an exact one does.
@@ -223,7 +225,8 @@ package final class FakeStore: RetrievalStore {
         let delay = index.state.withLock { state in
             state.scans.append(query.vectorScan)
             if query.vectorScan == .exact { return state.exactDelayMilliseconds }
-            return query.filter.takesAll ? 0 : state.filteredDelayMilliseconds
+            let isQuick = query.filter.takesAll && query.text != state.slowText
+            return isQuick ? 0 : state.filteredDelayMilliseconds
         }
         try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
         if query.vectorScan == .exact, delay > timeoutMilliseconds {

@@ -93,6 +93,8 @@ package struct SearchAPIConfiguration: Sendable {
     package var feedLanes = 2
     /// Traces at once (`API_TRACE_LANES`).
     package var traceLanes = 2
+    /// Answers made at once (`API_ANSWER_LANES`); one lane less than there are at most, so that searches find one.
+    package var answersAtOnceMax = 2
     /// How long a request waits for a lane before it gets 503.
     package var laneWaitMillisecondsMax = 2_000
     /// How long an exact search may take; what the index search found is the answer then, and it says so.
@@ -177,6 +179,9 @@ package final class SearchAPI: Sendable {
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
             keeper: AnswerKeeper(bounds: configuration.answers, makeStore: dependencies.makeStore, logger: logger),
             embedder: dependencies.embedder, freshness: dependencies.freshness, access: access, turns: turns,
+            places: Places(
+                name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics)
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,

@@ -49,6 +49,7 @@ extension Platform {
             options.isAnswerEnabled = settings.answers.isEnabled
             options.storeLanes = settings.lanes.search
             options.filteredLanes = settings.lanes.filtered
+            options.answersAtOnceMax = settings.lanes.answer
             options.feedLanes = settings.lanes.feed
             options.traceLanes = settings.lanes.trace
             options.version = Medallion.version

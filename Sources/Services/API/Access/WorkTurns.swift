@@ -178,6 +178,14 @@ struct RequestTurns: Sendable {
         _ kind: WorkKind, _ request: HTTPRequest, _ body: (Deadline) async throws -> T
     ) async throws -> T {
         let deadline = Deadline(milliseconds: limitMilliseconds)
+        return try await WorkOwner.$current.withValue(access.origin(of: request)?.hashValue) {
+            try await run(kind, request, deadline, body)
+        }
+    }
+
+    private func run<T>(
+        _ kind: WorkKind, _ request: HTTPRequest, _ deadline: Deadline, _ body: (Deadline) async throws -> T
+    ) async throws -> T {
         guard let caller = access.sharingCaller(request) else { return try await body(deadline) }
         do {
             return try await turns.run(kind, for: caller, deadline: deadline) { try await body(deadline) }
