@@ -165,19 +165,22 @@ import Testing
     }
 
     /// What a page fetches is the beginning of the whole ranking.
-    @Test func whatIsFetchedIsTheBestOfAll() throws {
+    @Test(arguments: [FusionWeights(), FusionWeights(vector: 0.2, lexical: 3, rankConstant: 2)])
+    func whatIsFetchedIsTheBestOfAll(weights: FusionWeights) throws {
         let pair = Pair(try Self.shared.get())
         for filter in try Self.filters() {
             for text in ["rhine", "granite crane", "note7"] {
                 var query = CandidateQuery(text: text, vector: Pair.vector(FakeIndex.embed(text)), filter: filter)
                 query.vectorScan = .exact
+                query.fusion = weights
                 let all = ReciprocalRankFusion.bestPassagePerDocument(
                     ReciprocalRankFusion.fuse(
-                        try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates))
+                        try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates,
+                        weights: weights))
                 for limit in [1, 3, 7] {
                     query.documentLimit = limit
                     let set = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit)
-                    let fetched = ReciprocalRankFusion.fuse(set.candidates)
+                    let fetched = ReciprocalRankFusion.fuse(set.candidates, weights: weights)
                     #expect(
                         fetched.map(\.candidate.docID) == all.prefix(limit).map(\.candidate.docID), "\(text), \(filter)"
                     )

@@ -8,6 +8,9 @@ package enum KnownItems {
         package var title: String
         package var comment: String
         package var wiki: String
+        package var type: String
+        package var user: String
+        package var domain: String
     }
 
     /// A title to look up.
@@ -34,8 +37,10 @@ package enum KnownItems {
         guard let object = try? JSONSerialization.jsonObject(with: Data(line)) as? [String: Any],
             let title = object["title"] as? String
         else { return nil }
+        func text(_ name: String) -> String { object[name] as? String ?? "" }
         return Document(
-            title: title, comment: object["comment"] as? String ?? "", wiki: object["wiki"] as? String ?? "")
+            title: title, comment: text("comment"), wiki: text("wiki"), type: text("type"), user: text("user"),
+            domain: (object["meta"] as? [String: Any])?["domain"] as? String ?? "")
     }
 
     /// What is the same in titles of the same words: letters and digits in lower case. The wikis have redirects for every way

@@ -36,6 +36,28 @@ import Testing
         #expect(first.count == candidates.filter { $0.vector != nil || $0.lexical != nil }.count)
     }
 
+    @Test func weightsSayWhatAnArmCounts() {
+        let found = [
+            candidate("both", vector: (2, 0.5), lexical: (3, 0.9)), candidate("vector", vector: (1, 0.6)),
+            candidate("lexical", lexical: (1, 0.1)),
+        ]
+        func order(_ vector: Double, _ lexical: Double, _ constant: Double = 60) -> [String] {
+            ReciprocalRankFusion.fuse(
+                found, weights: FusionWeights(vector: vector, lexical: lexical, rankConstant: constant)
+            ).map(\.candidate.docID)
+        }
+        #expect(order(1, 1) == ["both", "vector", "lexical"] && order(1, 1.1) == ["both", "lexical", "vector"])
+        #expect(
+            order(0.1, 10) == ["lexical", "both", "vector"] && order(1, 0.001, 1) == ["vector", "both", "lexical"])
+        // What counts nothing is found all the same.
+        #expect(order(0, 1) == ["lexical", "both", "vector"])
+        let weights = FusionWeights(vector: 3, lexical: 0.7, rankConstant: 7)
+        let hit = ReciprocalRankFusion.hit(found[0], weights: weights)
+        #expect(hit.fusedScore == 3.0 / 9 + 0.7 / 10)
+        let changed = weights.changed(by: ArmWeights(lexical: 2))
+        #expect(changed == FusionWeights(vector: 3, lexical: 2, rankConstant: 7) && weights.changed(by: nil) == weights)
+    }
+
     @Test func documentsAppearOnce() {
         let fused = ReciprocalRankFusion.fuse([
             candidate("a", passage: 0, vector: (2, 0.5)), candidate("a", passage: 1, vector: (1, 0.6)),
@@ -93,5 +115,27 @@ import Testing
         second.filter = try second.filter.adding(must: [.equals(.isBot, .bool(false))])
         #expect(first.fingerprint != second.fingerprint)
         #expect(SearchRequest(query: "a").fingerprint != SearchRequest(query: "a", mode: .vector).fingerprint)
+        var weighed = first
+        weighed.weights = ArmWeights(vector: 2)
+        #expect(weighed.fingerprint != first.fingerprint)
+    }
+}
+
+@Suite struct DocumentFusionTests {
+    /// Both arms find the document first, each by another passage.
+    @Test func passagesOfOneDocumentAreOnePlaceInEachArm() {
+        let passages = [
+            candidate("split", passage: 0, vector: (1, 0.9)), candidate("split", passage: 3, lexical: (2, 4)),
+            candidate("split", passage: 4, vector: (3, 0.5), lexical: (9, 1)),
+            candidate("whole", vector: (2, 0.8), lexical: (4, 3)), candidate("none"),
+        ]
+        #expect(ReciprocalRankFusion.fuse(passages).first?.candidate.docID == "whole")
+        let documents = ReciprocalRankFusion.fuse(ReciprocalRankFusion.documents(of: passages))
+        #expect(documents.map(\.candidate.docID) == ["split", "whole"])
+        #expect(documents[0].candidate.passage == 0)
+        #expect(documents[0].candidate.vector == ArmPlace(rank: 1, score: 0.9))
+        #expect(documents[0].candidate.lexical == ArmPlace(rank: 2, score: 4))
+        let byWords = ReciprocalRankFusion.documents(of: passages, weights: FusionWeights(lexical: 2))
+        #expect(byWords.first?.passage == 3)
     }
 }

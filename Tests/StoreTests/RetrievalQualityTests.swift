@@ -3,6 +3,7 @@ import Evaluation
 import IndexTesting
 import PlatformTesting
 import Retrieval
+import Settings
 import Store
 import Testing
 
@@ -63,10 +64,10 @@ private struct JudgedCollection {
 
     /// What has to be reached, in one place: each arm's floor, and how far both together may lie below the better one.
     private static let wholeGate = QualityGate(
-        floors: ["vector": 0.41, "lexical": 0.25, "hybrid": 0.40], shortfallMax: 0.03)
-    /// The quarter's are a little below what it gave (0.381, 0.205, 0.330) when the whole met its references.
+        floors: ["vector": 0.41, "lexical": 0.34, "hybrid": 0.43], shortfallMax: 0.005)
+    /// The quarter's are a little below what it gave (0.381, 0.290, 0.400) when the whole met its own.
     private static let quarterGate = QualityGate(
-        floors: ["vector": 0.37, "lexical": 0.19, "hybrid": 0.31], shortfallMax: 0.06)
+        floors: ["vector": 0.37, "lexical": 0.27, "hybrid": 0.385], shortfallMax: 0.005)
 
     /// Against reference scores on the same collection: MiniLM with exact cosine 0.421, Okapi BM25 0.332, both fused
     /// 0.422. The floors leave room for bf16 and for the index being approximate.
@@ -84,17 +85,21 @@ private struct JudgedCollection {
             let batch = collection.documents[start..<min(start + 365, collection.documents.count)]
             let vectors = try await embedder.embed(batch.map(\.text), priority: .batch)
             let documents = zip(batch, vectors).map { document, vector in
-                IndexFixture.document(document.number, text: document.text, embedding: vector)
+                var indexed = IndexFixture.document(document.number, text: document.text, embedding: vector)
+                // Else all would have the word "title", which some queries are about.
+                indexed.document.title = ""
+                return indexed
             }
             _ = try fixture.writer.write(documents, timeoutMilliseconds: IndexFixture.limit)
         }
-        // The weights of words come from the planner's statistics, which autovacuum would make at some time or other.
-        let maintenance = try fixture.connect()
-        try maintenance.script("ANALYZE", timeoutMilliseconds: IndexFixture.limit)
         try fixture.countWords()
         let questions = try await embedder.embed(collection.queries.map(\.text), priority: .query)
         var rankings: [SearchMode: [Int: [Int]]] = [:]
         let store = fixture.store
+        // As the platform weighs where nobody says otherwise.
+        let fusion = try Settings(environment: [:]).fusion
+        let weights = FusionWeights(
+            vector: fusion.vectorWeight, lexical: fusion.lexicalWeight, rankConstant: fusion.rankConstant)
         for (query, vector) in zip(collection.queries, questions) {
             let found = try store.candidates(
                 for: IndexFixture.query(query.text, vector: vector), timeoutMilliseconds: IndexFixture.limit)
@@ -104,7 +109,8 @@ private struct JudgedCollection {
                     if mode == .vector { candidates[place].lexical = nil }
                     if mode == .lexical { candidates[place].vector = nil }
                 }
-                let hits = ReciprocalRankFusion.bestPassagePerDocument(ReciprocalRankFusion.fuse(candidates))
+                let hits = ReciprocalRankFusion.fuse(
+                    ReciprocalRankFusion.documents(of: candidates, weights: weights), weights: weights)
                 rankings[mode, default: [:]][query.number] = hits.compactMap { Int($0.candidate.docID.dropFirst(4)) }
             }
         }

@@ -54,6 +54,15 @@ import Testing
         #expect(QuerySyntax(text, fields: ["title"]).plainText == expected)
     }
 
+    /// Who searches by a paragraph does not demand the words that it quotes.
+    @Test func aParagraphHasNoOperators() {
+        let words = (1...TextQuery.wordsMax - 2).map { "word\($0)" }.joined(separator: " ")
+        #expect(clauses("\"grey heron\" \(words)") == ["\"grey heron\"", words])
+        let paragraph = "\"grey heron\" -nest \(words) title:x"
+        #expect(clauses(paragraph) == [paragraph])
+        #expect(QuerySyntax(paragraph, fields: ["title"]).plainText == paragraph)
+    }
+
     @Test func startsAreOffsetsInTheQuery() {
         let text = "é „zwei Worte“ -title:Zürich moor*"
         let bytes = Array(text.utf8)
@@ -126,6 +135,17 @@ import Testing
                 "running", "w:running", "f:running", "s:running", "s:run", "run",
             ])
         #expect(query("郵便局").words.filter { !$0.isExtra }.map(\.bigrams) == [["b:郵便", "b:便局"]])
+    }
+
+    /// Also behind the words that are looked up.
+    @Test func wordsThatAQueryRepeatsAreCounted() {
+        let others = (1...TextQuery.wordsMax).map { "word\($0)" }.joined(separator: " ")
+        let words = query("Moor heron, the moor \(others) moor HERON camelCase").words
+        #expect(words.map(\.frequency).prefix(3) == [3, 2, 1])
+        #expect(query("a/b a/b").words.map(\.frequency) == [2, 1, 2], "a compound's whole is what it was")
+        #expect(query("東京 東京").words.first?.frequency == 2)
+        #expect(QueryWeight.repeated(1) == 1)
+        #expect(QueryWeight.repeated(2) > 1.7 && QueryWeight.repeated(1_000_000) < 9)
     }
 
     @Test func wholesAddToTheRank() {

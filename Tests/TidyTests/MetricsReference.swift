@@ -16,6 +16,8 @@ struct MetricsReference {
         /// By the name's end, as Prometheus has it; a plain number has none.
         var unit: String {
             let name = kind == "counter" && name.hasSuffix("_total") ? String(name.dropLast("_total".count)) : name
+            // Of ten: a share by its nature.
+            if name.hasSuffix("_recall_at_10") { return "share" }
             return ["seconds", "bytes", "texts"].first { name.hasSuffix("_\($0)") } ?? ""
         }
     }

@@ -148,27 +148,3 @@ extension JudgedSet {
         return JudgedQuery(id: id, text: text, grades: grades, filters: filters)
     }
 }
-
-extension JSONWriter {
-    /// A tree as it was read.
-    mutating func value(_ value: JSONValue) {
-        switch value {
-        case .null: null()
-        case .bool(let flag): bool(flag)
-        case .integer(let number): integer(number)
-        case .double(let number): double(number)
-        case .string(let text): string(text)
-        case .array(let items):
-            beginArray()
-            for item in items { self.value(item) }
-            endArray()
-        case .object(let members):
-            beginObject()
-            for (name, member) in members {
-                key(dynamic: name)
-                self.value(member)
-            }
-            endObject()
-        }
-    }
-}

@@ -6,7 +6,8 @@
 ///
 /// Two signals: the cosine of question and sentence (meaning; but unrelated short texts of one style, or of a script that
 /// the model does not know, also come close), and coverage (the share of the question's words, by rarity, that the
-/// sentence or its title holds). One may be weak only where the other is strong.
+/// sentence or its title holds). One may be weak only where the other is strong. And what an English question names must not
+/// be something else in the sentence, see ``QuestionNames``.
 ///
 /// Chosen on 4,000 recorded edits under the standard text template, with MiniLM: of 330 questions about a page that is
 /// there, 323 were answered from that page and 6 refused; of 139 about pages that are not there, 130 were refused (the
@@ -18,19 +19,22 @@ package struct AnswerThresholds: Sendable, Equatable {
     /// From here on the cosine is enough together with ``coverageBeside``.
     package var cosineBeside = 0.35
     package var coverageBeside = 0.60
-    /// From here on coverage alone is enough, given two words or more, or no vectors at all.
+    /// From here on coverage alone is enough, given two words or more, a question that names the page, or no vectors at all.
     package var coverageAlone = 0.75
     /// Further sentences must reach this share of the best one's score.
     package var relativeToBest = 0.70
 
     package init() {}
 
-    func accepts(cosine: Double?, coverage: Double, words: QuestionWords) -> Bool {
-        if coverage >= coverageAlone, words.words.count >= 2 || cosine == nil { return true }
+    func accepts(_ sentence: ScoredSentence, words: QuestionWords) -> Bool {
+        let coverage = sentence.coverage
+        let cosine = sentence.cosine
+        if sentence.names == .another { return false }
+        if coverage >= coverageAlone, words.words.count >= 2 || cosine == nil || sentence.namesPage { return true }
         guard let cosine else { return false }
         // A question made of function words only ("what is it about?") has nothing to cover.
         if words.words.isEmpty { return cosine >= cosineAlone }
-        if cosine >= cosineAlone && words.isMostlyLatin { return true }
+        if cosine >= cosineAlone && words.isMostlyLatin && sentence.names == .all { return true }
         return cosine >= cosineBeside && coverage >= coverageBeside
     }
 }
@@ -41,13 +45,17 @@ struct QuestionWords {
     let words: [String]
     /// Whether most letters of the question are Latin, the only script that MiniLM was trained on in earnest.
     let isMostlyLatin: Bool
+    private let names: QuestionNames
     private let weights: [String: Double]
     private let totalWeight: Double
 
     init(question: String, texts: [String]) {
         let all = Words.content(question)
-        let specific = all.subtracting(Self.wordsAboutRecords)
+        var specific = all.subtracting(Self.wordsAboutRecords)
+        // "Which edits were made to …?"
+        if specific.count < all.count { specific.subtract(Self.wordsOfMaking) }
         words = (specific.isEmpty ? all : specific).sorted()
+        names = QuestionNames(question: question, ignored: Self.wordsAboutRecords)
         var counts: [String: Int] = [:]
         for text in texts {
             for word in Words.content(text) { counts[word, default: 0] += 1 }
@@ -74,6 +82,17 @@ struct QuestionWords {
         "article page entry change edit update modify revise happen recent recently latest last new news tell wiki wikipedia"
     )
 
+    /// Stems that say nothing beside those.
+    private static let wordsOfMaking = Words.content("make makes made making done")
+
+    /// Whether there are words, and the question has all of them.
+    func areAll(_ others: Set<String>) -> Bool {
+        !others.isEmpty && others.allSatisfy { weights[$0] != nil }
+    }
+
+    /// How much of what the question names is among these words.
+    func match(_ present: Set<String>) -> QuestionNames.Match { names.match(present) { weights[$0] ?? 0 } }
+
     /// Share of the weight of the question's words that `present` holds; 0 for a question without any.
     func coverage(of present: Set<String>) -> Double {
         guard totalWeight > 0 else { return 0 }
@@ -92,6 +111,10 @@ struct ScoredSentence {
     let cosine: Double?
     let coverage: Double
     let score: Double
+    /// How much it or its title has of what the question names.
+    let names: QuestionNames.Match
+    /// Whether the question has all words of its title.
+    let namesPage: Bool
     /// Its words in order.
     let words: [String]
 
@@ -104,7 +127,10 @@ struct ScoredSentence {
         self.place = place
         words = Words.sequence(sentence.text)
         cosine = sentence.cosine
-        coverage = wanted.coverage(of: Words.content(sentence.text + " " + title))
+        let present = Words.content(sentence.text + " " + title)
+        coverage = wanted.coverage(of: present)
+        names = wanted.match(present)
+        namesPage = wanted.areAll(Words.content(title))
         if let cosine = sentence.cosine {
             score = Self.cosineShare * cosine + (1 - Self.cosineShare) * coverage
         } else {

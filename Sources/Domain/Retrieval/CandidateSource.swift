@@ -24,6 +24,8 @@ package struct CandidateQuery: Sendable {
     package var documentLimit: Int?
     /// A page of a ranking that was found before: these passages are fetched, in their order, and no arm looks for anything.
     package var page: [RankedPassage]?
+    /// How the arms' rankings become one.
+    package var fusion = FusionWeights()
 
     /// Names that `field:` of a query may have.
     package static let fields: Set<String> = ["title"]

@@ -110,7 +110,7 @@ package enum ExtractiveAnswerer {
             (support.bestScore, support.bestCosine) = (best.score, best.cosine)
             support.bestCoverage = best.coverage
         }
-        let supported = scored.filter { thresholds.accepts(cosine: $0.cosine, coverage: $0.coverage, words: wanted) }
+        let supported = scored.filter { thresholds.accepts($0, words: wanted) }
         support.supported = supported.count
         guard let best = supported.first else { return refused(support) }
         let close = supported.filter { $0.score >= best.score * thresholds.relativeToBest }

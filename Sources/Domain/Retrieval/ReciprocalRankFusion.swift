@@ -11,41 +11,29 @@ package struct Hit: Sendable, Equatable {
 }
 
 /// Reciprocal rank fusion (Cormack, Clarke, Büttcher: "Reciprocal rank fusion outperforms Condorcet and individual
-/// rank learning methods", SIGIR 2009): the score is the sum over arms of 1 / (k + rank).
+/// rank learning methods", SIGIR 2009): the score is the sum over arms of weight / (k + rank).
 ///
 /// Ranks and not scores are fused, because cosine and text rank have no common scale.
 package enum ReciprocalRankFusion {
-    /// The constant of the paper: how little the first places count more than the next.
-    package static let kDefault = 60
-
     /// All candidates, best first; candidates that no arm placed are dropped.
     ///
     /// Equal scores are ordered by vector rank, then lexical rank, then doc_id, passage and collection, so that the order is a
     /// function of the input alone.
-    package static func fuse(_ candidates: [Candidate], k: Int = kDefault) -> [Hit] {
+    package static func fuse(_ candidates: [Candidate], weights: FusionWeights = FusionWeights()) -> [Hit] {
         var hits: [Hit] = []
         hits.reserveCapacity(candidates.count)
-        for candidate in candidates {
-            let score = score(vector: candidate.vector, lexical: candidate.lexical, k: k)
-            if score > 0 { hits.append(Hit(candidate: candidate, fusedScore: score)) }
+        for candidate in candidates where candidate.vector != nil || candidate.lexical != nil {
+            hits.append(hit(candidate, weights: weights))
         }
         hits.sort(by: isBefore)
         return hits
     }
 
     /// A candidate with its score.
-    package static func hit(_ candidate: Candidate) -> Hit {
+    package static func hit(_ candidate: Candidate, weights: FusionWeights) -> Hit {
         Hit(
             candidate: candidate,
-            fusedScore: score(vector: candidate.vector, lexical: candidate.lexical, k: kDefault))
-    }
-
-    private static func score(vector: ArmPlace?, lexical: ArmPlace?, k: Int) -> Double {
-        share(of: vector, k: k) + share(of: lexical, k: k)
-    }
-
-    private static func share(of place: ArmPlace?, k: Int) -> Double {
-        place.map { 1 / Double(k + max($0.rank, 1)) } ?? 0
+            fusedScore: weights.vectorShare(of: candidate.vector) + weights.lexicalShare(of: candidate.lexical))
     }
 
     private static func isBefore(_ left: Hit, _ right: Hit) -> Bool {

@@ -161,15 +161,24 @@ package struct SearchCursor: Sendable, Hashable {
 }
 
 extension SearchRequest {
-    /// Names the ranking that this request asks for: equal for equal query, mode and filters, whatever the page.
+    /// Names the ranking that this request asks for: equal for equal query, mode, filters and weights, whatever the page.
     package var fingerprint: UInt64 {
         var writer = JSONWriter()
         writer.beginArray()
         writer.string(query)
         writer.string(mode.rawValue)
         writer.raw(filter.encoding)
+        writer.weights(weights)
         writer.endArray()
         return StableHash.of(writer.bytes)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func weights(_ weights: ArmWeights?) {
+        for weight in [weights?.vector, weights?.lexical] {
+            if let weight { double(weight) } else { null() }
+        }
     }
 }
 

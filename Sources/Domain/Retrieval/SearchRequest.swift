@@ -19,6 +19,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var filter: Filter
     /// Where to go on, from an earlier reply.
     package var cursor: SearchCursor?
+    /// What the arms' rankings count; nil: as it is set for all.
+    package var weights: ArmWeights?
     /// What of the question as asked became a part of ``filter``; nil where nothing did, and ``query`` is as asked.
     package var interpretation: Interpretation?
     /// The moment from which relative times of the question were reckoned; nil where there are none.

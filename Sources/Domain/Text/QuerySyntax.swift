@@ -1,5 +1,6 @@
 /// What people type into a search field: words, and a few operators around them. There is no wrong syntax; whatever is no
-/// operator is text.
+/// operator is text. Nor are there operators in a text of more words than are looked up: whoever searches by a paragraph
+/// means what it says, and no more demands the words that it quotes than any others.
 ///
 /// | typed | meaning |
 /// | --- | --- |
@@ -30,6 +31,11 @@ package struct QuerySyntax: Sendable, Hashable {
 
     /// - Parameter fields: names that `field:` may have, in lower case.
     package init(_ text: String, fields: Set<String>) {
+        guard !Self.isProse(text) else {
+            clauses = [Clause(kind: .words, text: text, start: 0)]
+            plainText = text
+            return
+        }
         var parser = QueryParser(text: text, fields: fields)
         parser.parse()
         // Nothing is found by exclusion alone; then the minus is text, as in `-40`.
@@ -40,6 +46,11 @@ package struct QuerySyntax: Sendable, Hashable {
         }
         let plain = clauses.filter { !$0.isExcluded }.map(\.text).joined(separator: " ")
         plainText = plain.contains { !$0.isWhitespace } ? plain : text
+    }
+
+    /// Whether a text has more words between spaces than are looked up.
+    private static func isProse(_ text: String) -> Bool {
+        text.split(maxSplits: TextQuery.wordsMax, whereSeparator: \.isWhitespace).count > TextQuery.wordsMax
     }
 }
 

@@ -379,6 +379,6 @@ enum SaraAm {
 }
 
 extension CharacterClass {
-    /// Whether no word or compound goes on with it.
+    /// Whether a word or compound ends before it.
     var isOutside: Bool { self == .separator || self == .comma || self == .quote || self == .loose || self == .tight }
 }

@@ -27,6 +27,8 @@ package struct QueryWord: Sendable, Hashable {
     package var isExtra: Bool
     /// The field that has to have it; nil for anywhere.
     package var field: String?
+    /// How often the query has it, also behind the words that are looked up.
+    package var frequency = 1
 }
 
 /// What the kinds of terms are worth.
@@ -40,6 +42,14 @@ package enum QueryWeight {
     package static let ideograph = 0.4
     /// Parts of camel case that the query wrote as one word.
     package static let part = 0.5
+    /// How soon a word that the query repeats counts no more: k3 of BM25, as Okapi had it at TREC-3 (Robertson and others,
+    /// 1994).
+    private static let k3 = 8.0
+
+    /// What a word counts that a query has so often: what it is about is what a long one repeats.
+    package static func repeated(_ frequency: Int) -> Double {
+        (k3 + 1) * Double(frequency) / (k3 + Double(frequency))
+    }
 }
 
 /// Words that have to follow one another.
@@ -115,6 +125,8 @@ extension TextAnalyzer {
             if seen.insert(key).inserted { result.append(word) }
         }
         let words = self.words(of: text, languages: languages)
+        var counts: [String: Int] = [:]
+        for word in words { counts[word.exact, default: 0] += 1 }
         var runEnd = 0
         for (index, word) in words.enumerated() {
             if index >= runEnd {
@@ -123,7 +135,9 @@ extension TextAnalyzer {
             }
             let isPart = index > 0 && words[index - 1].position == word.position
             let isInRun = runEnd > index + 1 || index > 0 && isNeighbour(words[index - 1], word)
-            for word in alternatives(of: word, isPart: isPart, isInRun: isInRun) { take(word) }
+            var found = alternatives(of: word, isPart: isPart, isInRun: isInRun)
+            found[0].frequency = counts[word.exact] ?? 1
+            for word in found { take(word) }
             // One more than are looked up shows that the query is cut.
             if result.count > TextQuery.wordsMax { break }
         }

@@ -64,6 +64,26 @@ package final class LanePool<Resource>: Sendable {
             call.cancel()
         }
     }
+
+    /// Runs `body` on a lane that nobody wants, and stops it when somebody does. Of several lanes, one always stays free.
+    ///
+    /// - Returns: nil where no lane was idle, or the call gave way.
+    package func runWhileIdle<T: Sendable>(
+        timeoutMilliseconds: Int, _ body: @escaping @Sendable (Resource, _ timeoutMilliseconds: Int) throws -> T
+    ) async throws -> T? {
+        let call = LaneCall()
+        guard let index = places.borrow(whenWanted: { call.cancel() }) else { return nil }
+        defer { places.giveBack(index) }
+        do {
+            return try await withTaskCancellationHandler {
+                try await lanes[index].run(call) { resource in try body(resource, timeoutMilliseconds) }
+            } onCancel: {
+                call.cancel()
+            }
+        } catch is CancellationError {
+            return nil
+        }
+    }
 }
 
 /// One task's use of a lane, so that a cancellation meets that use and no later one.

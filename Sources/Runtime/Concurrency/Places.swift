@@ -58,13 +58,17 @@ package final class Places: Sendable {
         let waitMillisecondsMax = min(waitMillisecondsMax, self.waitMillisecondsMax)
         let owner = WorkOwner.current ?? 0
         let ticket: Int64
-        switch state.withLock({ $0.take(owner, waitersMax: waitMillisecondsMax > 0 ? waitersMax : 0) }) {
+        let (taken, borrowed) = state.withLock {
+            ($0.take(owner, waitersMax: waitMillisecondsMax > 0 ? waitersMax : 0), $0.borrowed)
+        }
+        switch taken {
         case .place(let index): return index
         case .full: throw full
         case .wait(let number, let leaving):
             leaving?.resume(returning: .full)
             ticket = number
         }
+        for isWanted in borrowed.values { isWanted() }
         // A waiter gives up by itself: giveBack() hands places only to tickets that still wait.
         let timer = Task {
             try await Task.sleep(for: .milliseconds(min(deadline.leftMilliseconds, waitMillisecondsMax)))
@@ -90,6 +94,13 @@ package final class Places: Sendable {
     }
 
     private var full: WaitError { .unavailable(name, "too many requests wait for it") }
+
+    /// A place that nobody wants, which is to be given back; not the last one, unless there is but one.
+    ///
+    /// - Parameter whenWanted: called when somebody waits, perhaps more than once, and perhaps after it was given back.
+    func borrow(whenWanted: @escaping @Sendable () -> Void) -> Int? {
+        state.withLock { $0.borrow(whenWanted) }
+    }
 
     func giveBack(_ index: Int) {
         let next = state.withLock { $0.giveBack(index) }
@@ -121,6 +132,9 @@ private struct PlacesState {
     }
 
     var idle: [Int]
+    private let count: Int
+    /// What tells those who gave way that somebody waits, by their places.
+    private(set) var borrowed: [Int: @Sendable () -> Void] = [:]
     /// In order of arrival.
     private var waiters: [Waiter] = []
     /// Tickets that are not lined up yet; those given up already with how.
@@ -135,6 +149,7 @@ private struct PlacesState {
 
     init(idle: [Int]) {
         self.idle = idle
+        count = idle.count
     }
 
     var waiting: Int { waiters.count + reserved.count }
@@ -149,6 +164,12 @@ private struct PlacesState {
         lastTicket += 1
         reserved.updateValue(nil, forKey: lastTicket)
         return .wait(ticket: lastTicket, leaving: leaving)
+    }
+
+    mutating func borrow(_ whenWanted: @escaping @Sendable () -> Void) -> Int? {
+        guard waiting == 0, idle.count > (count > 1 ? 1 : 0), let index = idle.popLast() else { return nil }
+        borrowed[index] = whenWanted
+        return index
     }
 
     /// Takes the last waiter out of the owner who has most of them; nil where that would not be fairer.
@@ -184,6 +205,7 @@ private struct PlacesState {
 
     /// The waiter that gets the place; without one it is idle.
     mutating func giveBack(_ index: Int) -> CheckedContinuation<WaitOutcome, Never>? {
+        borrowed[index] = nil
         guard let next = waiters.indices.min(by: { turn(of: $0) < turn(of: $1) }) else {
             idle.append(index)
             turns.removeAll(keepingCapacity: true)

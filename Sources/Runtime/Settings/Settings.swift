@@ -14,6 +14,7 @@ package struct Settings: Sendable {
     package internal(set) var lake = Lake()
     package internal(set) var database = Database()
     package internal(set) var index = Index()
+    package internal(set) var fusion = Fusion()
     package internal(set) var embedding = Embedding()
     package internal(set) var rerank = Rerank()
     package internal(set) var answers = Answers()

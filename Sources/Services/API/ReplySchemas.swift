@@ -9,7 +9,7 @@ enum ReplySchemas {
     static let scores = Schema.object([
         .init("vector", .number().orNull, "Cosine similarity; null where the vector arm did not find it."),
         .init("lexical", .number().orNull, "Text rank; null where the lexical arm did not find it."),
-        .init("fused", .number(), "Reciprocal rank fusion, k = 60."),
+        .init("fused", .number(), "Reciprocal rank fusion: the sum over the arms of weight / (k + rank)."),
     ]).named("Scores")
 
     static let lineage = Schema.object(

@@ -101,6 +101,11 @@ package struct SearchAPIConfiguration: Sendable {
     package var exactMillisecondsMax = 2_000
     /// How long a search without filters, of which the index search found few, waits for a lane to be done exactly.
     package var exactWaitMillisecondsMax = 250
+    /// How the arms' rankings become one, where requests do not say (`FUSION_VECTOR_WEIGHT`, `FUSION_LEXICAL_WEIGHT`,
+    /// `FUSION_RANK_CONSTANT`).
+    package var fusion = FusionWeights()
+    /// The share of a core that repeating searches exactly may take (`RECALL_SAMPLE_SHARE`); 0 for none.
+    package var recallShare = 0.0
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
     /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
@@ -170,7 +175,10 @@ package final class SearchAPI: Sendable {
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered,
-            embedder: dependencies.embedder, reranker: dependencies.reranker,
+            embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
+            recall: RecallWatch(
+                stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,
+                logger: logger),
             exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
             clock: dependencies.clock, analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)

@@ -102,6 +102,7 @@ package final class SearchServer: Service {
                 group.addTask { await self.api.access.followKeys(readKeys, stop: stop) }
             }
             group.addTask { await self.api.answers.keeper.run(stop: stop) }
+            group.addTask { await self.api.search.recall.run(stop: stop) }
             if let tls { group.addTask { await self.renew(tls, stop: stop) } }
         }
         await stop.wait()

@@ -52,11 +52,15 @@ extension Platform {
             options.answersAtOnceMax = settings.lanes.answer
             options.feedLanes = settings.lanes.feed
             options.traceLanes = settings.lanes.trace
+            options.recallShare = settings.index.recallShare
             options.version = Medallion.version
             options.freshnessLimits = freshness.limits
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.fusion = FusionWeights(
+                vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
+                rankConstant: settings.fusion.rankConstant)
             options.accessLog = settings.access.accessLog
             options.streamsMax = max(1, settings.api.connectionsMax * 4 / 5)
             options.catchUpBytesPerSecond = settings.access.streamCatchUpBytes

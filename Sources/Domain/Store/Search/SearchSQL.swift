@@ -53,10 +53,12 @@ enum SearchSQL {
         /// The first of the three parameters of demands.
         fileprivate var demandParameter: Int { firstParameter + (filters == .tested ? 1 : 0) }
         /// That of the passages of a page.
-        fileprivate var pageParameter: Int { demandParameter }
+        fileprivate var pageParameter: Int { demandParameter + (isDemanding ? 3 : 0) }
+        /// The first of the three of ``FusionWeights``.
+        fileprivate var fusionParameter: Int { pageParameter + (isPage ? 1 : 0) }
     }
 
-    /// `$1`…`$18`, `$19` where there is a vector arm, the tests behind them, and the demands.
+    /// `$1`…`$18`, `$19` where there is a vector arm, the tests behind them, the demands, a page's passages, the weights.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
@@ -66,7 +68,7 @@ enum SearchSQL {
         if parts.filters == .tested { types.append(.jsonb) }
         if parts.isDemanding { types += [.textArray, .int4Array, .int4Array] }
         if parts.isPage { types.append(.int8Array) }
-        return types
+        return types + [.float8, .float8, .float8]
     }
 
     /// - Parameter model: the number of the model in whose vectors the vector arm looks.
@@ -95,12 +97,12 @@ enum SearchSQL {
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
-            ), fused AS MATERIALIZED (
-                SELECT id, coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
+            ), \(DocumentPlacesSQL.ofArms), fused AS MATERIALIZED (
+                SELECT \(DocumentPlacesSQL.shown(parts.fusionParameter)) AS id,
+                    coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
                     v.place AS vector_place, l.score AS lexical_score, l.place AS lexical_place,
-                    coalesce(1 / (\(fusionConstant) + v.place::double precision), 0)
-                        + coalesce(1 / (\(fusionConstant) + l.place::double precision), 0) AS score
-                FROM vector_arm v FULL JOIN lexical_arm l USING (id)
+                    \(fusedScore(parts.fusionParameter)) AS score
+                FROM vector_places v FULL JOIN lexical_places l USING (unit)
             ), chosen AS MATERIALIZED (\(parts.isPage ? given(parts.pageParameter) : chosen))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
                 \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
@@ -138,8 +140,13 @@ enum SearchSQL {
         """
     }
 
-    /// The constant of ``ReciprocalRankFusion``: what is fetched is what it puts first.
-    private static let fusionConstant = ReciprocalRankFusion.kDefault
+    /// The formula of ``FusionWeights``, in its order: what is fetched is what that puts first.
+    private static func fusedScore(_ parameter: Int) -> String {
+        func share(_ arm: String, weight: Int) -> String {
+            "coalesce($\(weight)::double precision / ($\(parameter + 2)::double precision + \(arm).place::double precision), 0)"
+        }
+        return share("v", weight: parameter) + " + " + share("l", weight: parameter + 1)
+    }
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one
     /// that was never promoted is nobody's to read: both would look complete.

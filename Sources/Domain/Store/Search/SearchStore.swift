@@ -97,6 +97,7 @@ package final class SearchStore: RetrievalStore {
         let wantsLexical = query.lexicalLimit > 0
         if let page = query.page { return try self.page(page, of: query, timeoutMilliseconds: timeoutMilliseconds) }
         let words = try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
+        let asksDocuments = query.documentLimit != nil
         var query = query
         // What is not meant may be among the first ones: all are looked at.
         if !words.phrases.isEmpty { query.documentLimit = nil }
@@ -107,7 +108,11 @@ package final class SearchStore: RetrievalStore {
         let arm: CandidateQuery.VectorScan? = wantsVector && number != nil ? query.vectorScan : nil
         let search = Search(
             store: self, values: values, model: number ?? 0, wantsVector: wantsVector, wantsLexical: wantsLexical)
-        return try search.candidates(arm, timeoutMilliseconds)
+        var found = try search.candidates(arm, timeoutMilliseconds)
+        if asksDocuments && query.documentLimit == nil {
+            found.candidates = ReciprocalRankFusion.documents(of: found.candidates, weights: query.fusion)
+        }
+        return found
     }
 
     /// Passages of a ranking that was found before, as far as they are still seen then.

@@ -30,11 +30,15 @@ struct SearchValues: Sendable {
         parameters.append(words.ranking.b)
         if parts.vector != nil { parameters.append(halfVector: query.vector) }
         if parts.filters == .tested { filter.bindTests(into: &parameters) }
+        if parts.isDemanding {
+            parameters.append(words.demanded.forms)
+            parameters.append(words.demanded.places)
+            parameters.append(words.demanded.numbers)
+        }
         if parts.isPage { parameters.append((query.page ?? []).map(\.passageID)) }
-        guard parts.isDemanding else { return }
-        parameters.append(words.demanded.forms)
-        parameters.append(words.demanded.places)
-        parameters.append(words.demanded.numbers)
+        parameters.append(query.fusion.vector)
+        parameters.append(query.fusion.lexical)
+        parameters.append(query.fusion.rankConstant)
     }
 }
 

@@ -93,9 +93,10 @@ struct WordLookup: Sendable {
     }
 
     private mutating func rank(_ word: QueryWord) {
-        ranked.append(word.alternatives.map { ($0.term, Self.thousandths($0.weight)) })
+        let worth = QueryWeight.repeated(word.frequency)
+        ranked.append(word.alternatives.map { ($0.term, Self.thousandths(worth * $0.weight)) })
         // Inside of another word: each of its bigrams adds its share.
-        let share = QueryWeight.bigram / Double(max(1, word.bigrams.count))
+        let share = worth * QueryWeight.bigram / Double(max(1, word.bigrams.count))
         for bigram in word.bigrams { ranked.append([(bigram, Self.thousandths(share))]) }
     }
 

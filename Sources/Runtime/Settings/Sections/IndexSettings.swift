@@ -17,6 +17,8 @@ extension Settings {
         package internal(set) var wordSaturation = 0.0
         /// BM25's b.
         package internal(set) var wordLengthShare = 0.0
+        /// The share of a core that repeating searches exactly may take.
+        package internal(set) var recallShare = 0.0
     }
 }
 
@@ -51,5 +53,9 @@ extension Settings.Index: SettingsSection {
         Setting(
             "BM25_B", .database, default: "0.75", .number(0...1), \.index.wordLengthShare,
             "How much less a word counts in a long passage: 0 not at all, 1 in proportion to its length."),
+        Setting(
+            "RECALL_SAMPLE_SHARE", .database, default: "0.02", .number(0...0.5), \.index.recallShare,
+            "The share of a core that may be spent on repeating served searches exactly, on lanes that are idle, to know "
+                + "how much the vector index finds (`medallion_search_recall_at_10`). 0: none are repeated."),
     ]
 }

@@ -24,7 +24,10 @@ extension Search {
         if !query.filter.takesAll {
             return try await filteredStores.run(deadline: deadline) { store, timeout in
                 let found = try store.candidates(for: first, timeoutMilliseconds: timeout)
-                guard isAsked, found.isVectorArmShort else { return FoundCandidates(set: found, isComplete: true) }
+                guard isAsked, found.isVectorArmShort else {
+                    recall.offer(first)
+                    return FoundCandidates(set: found, isComplete: true)
+                }
                 return try Self.exactly(
                     exact, instead: found, store, timeoutMilliseconds: min(exactMax, deadline.leftMilliseconds))
             }
@@ -32,7 +35,10 @@ extension Search {
         let found = try await stores.run(deadline: deadline) { store, timeout in
             try store.candidates(for: first, timeoutMilliseconds: timeout)
         }
-        guard isAsked, found.isVectorArmShort else { return FoundCandidates(set: found, isComplete: true) }
+        guard isAsked, found.isVectorArmShort else {
+            recall.offer(first)
+            return FoundCandidates(set: found, isComplete: true)
+        }
         do {
             return try await filteredStores.run(
                 deadline: deadline, waitMillisecondsMax: exactWaitMillisecondsMax

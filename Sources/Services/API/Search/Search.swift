@@ -35,6 +35,10 @@ struct Search: Sendable {
     let embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil where none is declared.
     let reranker: Reranker?
+    /// How the arms' rankings become one, where requests do not say.
+    let fusion: FusionWeights
+    /// Repeats some searches exactly.
+    let recall: RecallWatch
     /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
     let exactMillisecondsMax: Int
     /// See ``SearchAPIConfiguration/exactWaitMillisecondsMax``.
@@ -109,6 +113,7 @@ struct Search: Sendable {
             text: "", vector: nil, filter: request.filter, vectorLimit: 0, lexicalLimit: 0,
             generation: cursor.generation, indexVersion: cursor.indexVersion)
         let places = Array(cursor.rest.prefix(request.topK))
+        let weights = fusion.changed(by: request.weights)
         query.page = places
         let asked = query
         let set = try await stores.run(deadline: deadline) { store, timeout in
@@ -117,7 +122,8 @@ struct Search: Sendable {
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
         return SearchResult(
             // The order of the first page, whether fused or from a reranking service.
-            ranking: set.candidates.map(ReciprocalRankFusion.hit), rest: Array(cursor.rest.dropFirst(places.count)),
+            ranking: set.candidates.map { ReciprocalRankFusion.hit($0, weights: weights) },
+            rest: Array(cursor.rest.dropFirst(places.count)),
             generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
             reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
     }
@@ -131,23 +137,28 @@ struct Search: Sendable {
         metrics.count(request.interpretation)
         var notes: RankingNotes = []
         var vector: [Float]?
-        if request.mode != .lexical {
+        let weights = fusion.changed(by: request.weights)
+        // What counts nothing is not looked for.
+        let asksVectors = request.mode != .lexical && weights.vector > 0
+        let asksWords = request.mode != .vector && weights.lexical > 0
+        if asksVectors {
             do {
                 // Operators and what is excluded are nothing that a model should see.
                 let syntax = QuerySyntax(request.query, fields: CandidateQuery.fields)
                 vector = try await queryVector(syntax.plainText, deadline: deadline)
-            } catch  where request.mode == .hybrid && !deadline.hasPassed && !(error is CancellationError) {
+            } catch  where asksWords && !deadline.hasPassed && !(error is CancellationError) {
                 // Half an answer that says so is better than none.
                 notes.insert(.vectorMissing)
                 metrics.degraded.increment()
                 logger.warning("searching without vectors", ["error": "\(error)"])
             }
         }
-        let query = CandidateQuery(
+        var query = CandidateQuery(
             text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
-            lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
+            lexicalLimit: asksWords ? SearchLimits.candidatesPerArm : 0,
             documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
+        query.fusion = weights
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, deadline: deadline)
@@ -157,7 +168,7 @@ struct Search: Sendable {
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
         let ranked = try await reranked(
-            ReciprocalRankFusion.fuse(found.set.candidates), request, deadline: deadline)
+            ReciprocalRankFusion.fuse(found.set.candidates, weights: weights), request, deadline: deadline)
         if ranked.reranking == .done { notes.insert(.reranked) }
         return SearchResult(
             ranking: ranked.hits, rest: found.set.rest,

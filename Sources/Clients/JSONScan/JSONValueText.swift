@@ -1,5 +1,4 @@
 package import Bytes
-package import JSONScan
 
 extension JSONWriter {
     /// Writes a whole tree.
