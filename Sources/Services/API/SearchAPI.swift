@@ -102,6 +102,10 @@ package struct SearchAPIConfiguration: Sendable {
     /// How the arms' rankings become one, where requests do not say (`FUSION_VECTOR_WEIGHT`, `FUSION_LEXICAL_WEIGHT`,
     /// `FUSION_RANK_CONSTANT`).
     package var fusion = FusionWeights()
+    /// ISO 639 codes of the languages that queries are taken to be in where filters name none (`QUERY_LANGUAGES`).
+    package var queryLanguages = [StemLanguages.undetermined]
+    /// How long a request waits for the index version that it demands.
+    package var versionWaitMillisecondsMax = 10_000
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
     /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
@@ -174,7 +178,10 @@ package final class SearchAPI: Sendable {
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
             exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
-            clock: dependencies.clock, analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)
+            clock: dependencies.clock, analyzers: TextAnalyzers(), languages: configuration.queryLanguages,
+            versions: IndexVersionWatch(
+                stores: index.health, millisecondsMax: configuration.versionWaitMillisecondsMax),
+            faults: faults, turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
