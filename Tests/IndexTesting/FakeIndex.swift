@@ -239,12 +239,14 @@ package final class FakeStore: RetrievalStore {
             let limit = query.indexVersion ?? .max
             let visible = state.documents.filter {
                 $0.tenant == query.filter.scope.tenant && $0.indexVersion <= limit && query.filter.matches($0.row)
+                    && $0.offset != query.excludedDocument
             }
             var rows = visible.map(\.row)
             if let page = query.page {
                 let found = page.compactMap { place -> Candidate? in
                     guard var row = rows.first(where: { $0.passageID == place.passageID }) else { return nil }
                     (row.vector, row.lexical, row.copies) = (place.vector, place.lexical, 0)
+                    row.others = place.others
                     return row
                 }
                 return CandidateSet(
@@ -271,6 +273,30 @@ package final class FakeStore: RetrievalStore {
                 generation: query.generation ?? state.generation,
                 indexVersion: query.indexVersion ?? state.indexVersion,
                 isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
+        }
+    }
+
+    package func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness] {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            let named = state.documents.filter { document in
+                document.tenant == target.tenant && document.row.docID == target.docID
+                    && target.collection.map { $0 == document.row.collection } ?? true
+                    && target.passage.map { $0 == document.row.passage } ?? true
+            }
+            return named.map { document in
+                let words = Words.content(document.row.text).filter { word in
+                    state.documents.contains { other in
+                        other.tenant == target.tenant && other.offset != document.offset
+                            && Words.content(other.row.text).contains(word)
+                    }
+                }
+                return Likeness(
+                    collection: document.row.collection, language: document.row.language,
+                    documentID: document.offset, vector: FakeIndex.embed(document.row.text),
+                    words: Array(words.sorted().prefix(Likeness.wordsMax)), generation: state.generation,
+                    indexVersion: state.indexVersion)
+            }
         }
     }
 

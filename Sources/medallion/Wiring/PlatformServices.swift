@@ -58,6 +58,7 @@ extension Platform {
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.queryLanguages = settings.index.queryLanguages
             options.fusion = FusionWeights(
                 vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
                 rankConstant: settings.fusion.rankConstant)
