@@ -237,6 +237,22 @@ private final class Counter: Sendable {
         #expect(whole["incomplete_arms"] == nil && whole["hits"]?.array?.isEmpty == false)
     }
 
+    /// However many are asked for: two are made, and the others wait while searches go on.
+    @Test func searchesNeverWaitForAnswers() async throws {
+        let fixture = APIFixture(configure: { $0.storeLanes = 4 })
+        fixture.fill()
+        fixture.index.state.withLock {
+            $0.slowText = "slow question"
+            $0.filteredDelayMilliseconds = Self.forever
+        }
+        let crowd = (0..<20).map { _ in Task { await fixture.post(.answer, #"{"query": "slow question"}"#).status } }
+        try await eventually { counted(fixture) == 2 }
+        for _ in 0..<5 { #expect(await fixture.post(.search, #"{"query": "golden gate"}"#).status == 200) }
+        for task in crowd { task.cancel() }
+        for task in crowd { #expect(await task.value == 503) }
+        #expect(fixture.index.state.withLock { $0.interrupted } == 2)
+    }
+
     /// It takes what the index gave it rather than stand in the line of exact searches.
     @Test func anOrdinarySearchDoesNotWaitToBeDoneExactly() async throws {
         let fixture = APIFixture(configure: { $0.exactWaitMillisecondsMax = 10 })
@@ -274,7 +290,12 @@ private final class Counter: Sendable {
                 try await Task.sleep(for: .seconds(60))
                 return texts.map(FakeIndex.embed)
             }, embed: { $0.map(FakeIndex.embed) })
-        let fixture = APIFixture(embedder: embedder)
+        let fixture = APIFixture(
+            embedder: embedder,
+            configure: {
+                $0.storeLanes = 9
+                $0.answersAtOnceMax = 8
+            })
         fixture.index.add(
             "two", title: "Bridge", comment: "The bridge was repainted. It is red now. Nobody complained.")
         let question = #"{"query": "who repainted the bridge?"}"#

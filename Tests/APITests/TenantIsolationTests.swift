@@ -19,7 +19,7 @@ import Testing
         var text = text.replacing(/"(latency_ms|uptime_sec)":[0-9.eE+-]+/, with: "N")
             .replacing(/"now":"[^"]*"/, with: "T").replacing(/"answer_id":"[^"]*"/, with: "A")
             .replacing(/"next_cursor":"[^"]*"/, with: "C").replacing(/"question_words":\[[^\]]*\]/, with: "Q")
-            .replacing(/Content-Length: [0-9]+/, with: "L")
+            .replacing(/Content-Length: [0-9]+/, with: "L").replacing(/;dur=[0-9.eE-]+/, with: "")
         for said in said where !said.isEmpty {
             // A fault echoes the beginning of what is long.
             text = text.replacing(said, with: "@").replacing(String(said.prefix(100)) + "…", with: "@")

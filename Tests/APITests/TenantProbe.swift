@@ -28,8 +28,10 @@ struct TenantProbe: Sendable, CustomStringConvertible {
 
     /// A probe of any kind.
     static func random(using random: inout SeededGenerator) -> TenantProbe {
-        switch Int.random(in: 0..<16, using: &random) {
+        switch Int.random(in: 0..<18, using: &random) {
         case 0..<5: search(using: &random)
+        case 16: like(using: &random)
+        case 17: batch(using: &random)
         case 5..<7: answer(using: &random)
         case 7..<10: recent(using: &random)
         case 10..<14: trace(using: &random)
@@ -88,10 +90,33 @@ struct TenantProbe: Sendable, CustomStringConvertible {
 
     private static func search(using random: inout SeededGenerator) -> TenantProbe {
         let (question, _) = question(using: &random)
-        let body = #"{\#(question), "top_k": \#(Int.random(in: 1...100, using: &random))}"#
+        let options = pick(options, &random)
+        let body = #"{\#(question)\#(options), "top_k": \#(Int.random(in: 1...100, using: &random))}"#
         // A filter that names both collections differs from one that names one, which is a fault.
         let isOdd = body.contains("one_of\": [\"@orders") && body.contains(#""collection": ""#)
         return TenantProbe("search \(body)", finds: !isOdd, posting("/search", body))
+    }
+
+    /// None of them leaves a document of the word's owner out, or depends on when it is asked.
+    private static let options = [
+        "", "", #", "group_by": "@_size""#, #", "source_weights": {"@orders": 3}, "explain": true"#,
+        #", "sort": "time", "group_by": "wiki""#, #", "min_score": 0.0001, "explain": true"#,
+    ]
+
+    private static func like(using random: inout SeededGenerator) -> TenantProbe {
+        let number = Int.random(in: 0..<TenantScene.documents, using: &random)
+        let filter = pick(["{}", #"{"wiki": ["@wiki", "enwiki"]}"#], &random)
+        let body = #"{"mode": "like", "like": {"doc_id": "@-\#(number)"}, "filters": \#(filter)}"#
+        return TenantProbe("like \(body)", finds: true, posting("/search", body))
+    }
+
+    private static func batch(using random: inout SeededGenerator) -> TenantProbe {
+        let number = Int.random(in: 0..<TenantScene.documents, using: &random)
+        let body = #"""
+            {"searches": [{"query": "repainted lantern towers", "group_by": "@_size"},
+             {"mode": "like", "like": {"doc_id": "@-\#(number)", "passage": 0}}, {"query": "@flux", "cursor": "@"}]}
+            """#
+        return TenantProbe("batch \(body)", finds: true, posting("/search/batch", body))
     }
 
     private static func answer(using random: inout SeededGenerator) -> TenantProbe {

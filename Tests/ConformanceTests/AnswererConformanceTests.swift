@@ -60,7 +60,7 @@ import Testing
                     language: "en", attributes: AttributeList([:]), lineageJSON: Array("{}".utf8),
                     vector: ArmPlace(rank: index + 1, score: cosine),
                     lexical: index.isMultiple(of: 2) ? ArmPlace(rank: index / 2 + 1, score: 0.1) : nil),
-                fusedScore: 1 / Double(60 + index))
+                parts: ScoreParts(vector: 1 / Double(60 + index), lexical: 0))
         }
     }
 

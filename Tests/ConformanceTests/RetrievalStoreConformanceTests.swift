@@ -52,7 +52,7 @@ import Testing
             let row = try #require(index.state.withLock { $0.documents.last?.row })
             var document = IndexFixture.document(
                 number, text: row.text, wiki: wiki, isBot: isBot, embedding: Pair.vector(FakeIndex.embed(row.text)))
-            document.document.tenant = tenant
+            (document.document.tenant, document.document.title) = (tenant, row.title)
             _ = try writer.write([document], timeoutMilliseconds: limit)
         }
     }
@@ -164,36 +164,96 @@ import Testing
         for set in [nobody.real, nobody.fake] { #expect(set.candidates.isEmpty && set.isGenerationServed) }
     }
 
+    /// Rankings of all kinds; ages are reckoned from behind the last document.
+    private static var rankings: [Ranking] {
+        func ranking(_ weights: FusionWeights = FusionWeights(), _ change: (inout RankingOptions) -> Void) -> Ranking {
+            var options = RankingOptions()
+            change(&options)
+            return Ranking(weights: weights, options: options, referenceMilliseconds: 1_700_000_030_000)
+        }
+        return [
+            Ranking(), Ranking(weights: FusionWeights(vector: 0.2, lexical: 3, rankConstant: 2)),
+            ranking { $0.order = .time }, ranking { $0.grouping = .title },
+            ranking { $0.grouping = .attribute(.wiki) },
+            ranking { $0.recency = RecencyPrior(weight: 2, halfLifeMilliseconds: 4_000) },
+            ranking(FusionWeights(vector: 0.5, lexical: 2, rankConstant: 9)) { options in
+                options.recency = RecencyPrior(weight: 0.3, halfLifeMilliseconds: 1_000)
+                options.sourceWeights = ["wikimedia.recentchange": 0.7, "other": 3]
+                options.scoreMin = 0.07
+                options.grouping = .attribute(.isBot)
+            },
+            ranking { options in
+                options.order = .time
+                options.scoreMin = 0.0145
+                options.grouping = .title
+            },
+        ]
+    }
+
     /// What a page fetches is the beginning of the whole ranking.
-    @Test(arguments: [FusionWeights(), FusionWeights(vector: 0.2, lexical: 3, rankConstant: 2)])
-    func whatIsFetchedIsTheBestOfAll(weights: FusionWeights) throws {
+    @Test(arguments: rankings) func whatIsFetchedIsTheBestOfAll(ranking: Ranking) throws {
         let pair = Pair(try Self.shared.get())
-        for filter in try Self.filters() {
+        // What options do is the same under each filter.
+        for filter in try Self.filters().prefix(ranking == Ranking() ? .max : 2) {
             for text in ["rhine", "granite crane", "note7"] {
                 var query = CandidateQuery(text: text, vector: Pair.vector(FakeIndex.embed(text)), filter: filter)
                 query.vectorScan = .exact
-                query.fusion = weights
-                let all = ReciprocalRankFusion.bestPassagePerDocument(
-                    ReciprocalRankFusion.fuse(
-                        try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates,
-                        weights: weights))
+                let candidates = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates
+                let all = ranking.documents(ranking.hits(candidates))
+                (query.fusion, query.options) = (ranking.weights, ranking.options)
+                query.referenceMilliseconds = ranking.referenceMilliseconds
                 for limit in [1, 3, 7] {
                     query.documentLimit = limit
                     let set = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit)
-                    let fetched = ReciprocalRankFusion.fuse(set.candidates, weights: weights)
+                    let fetched = ranking.documents(ranking.hits(set.candidates))
                     #expect(
                         fetched.map(\.candidate.docID) == all.prefix(limit).map(\.candidate.docID), "\(text), \(filter)"
                     )
                     #expect(fetched.map(\.fusedScore) == all.prefix(limit).map(\.fusedScore))
+                    #expect(fetched.map(\.others) == all.prefix(limit).map(\.others))
                     #expect(fetched.allSatisfy { $0.candidate.copies == 0 })
                     // The others follow, and can be fetched with the places that they had.
                     #expect(set.rest.count == all.count - fetched.count)
+                    #expect(set.rest.map(\.others) == all.dropFirst(limit).map { $0.others ?? 0 })
                     query.page = set.rest
                     let rest = try pair.real.candidates(for: query, timeoutMilliseconds: Self.limit).candidates
                     #expect(rest.map(\.docID) == all.dropFirst(limit).map(\.candidate.docID))
-                    #expect(rest.map(\.place) == set.rest && rest.allSatisfy { $0.copies == 0 })
+                    #expect(rest.map { ranking.hit($0).place } == set.rest && rest.allSatisfy { $0.copies == 0 })
                     query.page = nil
                 }
+            }
+        }
+    }
+
+    /// A document is found by its name, and is not among what is like it.
+    @Test func whatIsLikeADocument() throws {
+        let filled = try Self.shared.get()
+        let pair = Pair(filled)
+        for (store, name) in [(pair.real as any RetrievalStore, "real"), (pair.fake, "fake")] {
+            func read(_ docID: String, _ tenant: TenantID = .standard, passage: Int32? = nil) throws -> [Likeness] {
+                try store.likenesses(
+                    of: LikeTarget(tenant: tenant, docID: docID, passage: passage), timeoutMilliseconds: Self.limit)
+            }
+            let found = try read("doc-5")
+            let likeness = try #require(found.first, "\(name)")
+            #expect(found.count == 1 && likeness.collection == "wikimedia.recentchange" && likeness.language == "en")
+            let newest = pair.versions.last.map { name == "real" ? $0.real : $0.fake }
+            #expect(likeness.generation == 1 && likeness.indexVersion == newest)
+            #expect(try read("doc-5", passage: 0).count == 1 && read("doc-4", Self.other).count == 1)
+            for (docID, tenant, passage) in [
+                ("doc-5", Self.other, nil), ("doc-999", .standard, nil), ("doc-5", .standard, 1),
+                ("\u{0}", .standard, nil),
+                ("", .standard, nil),
+            ] as [(String, TenantID, Int32?)] {
+                #expect(try read(docID, tenant, passage: passage).isEmpty, "\(name) \(docID)")
+            }
+            var query = CandidateQuery(text: "rhine harbour comet granite", vector: likeness.vector)
+            query.excludedDocument = likeness.documentID
+            for scan in [CandidateQuery.VectorScan.approximate, .exact] {
+                query.vectorScan = scan
+                let set = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
+                #expect(set.nearest.count == Self.count - 1 && !set.nearest.contains("doc-5"), "\(name)")
+                #expect(!set.best.isEmpty && !set.best.contains("doc-5"), "\(name)")
             }
         }
     }

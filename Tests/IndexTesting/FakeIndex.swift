@@ -36,6 +36,8 @@ package final class FakeIndex: Sendable {
         /// Each search through the index with filters works so long, and each exact one, until it is stopped.
         package var filteredDelayMilliseconds = 0
         package var exactDelayMilliseconds = 0
+        /// Searches for this text take as long as those with filters.
+        package var slowText = ""
         /// The vector arm always finds too few, so that an exact search follows.
         package var isVectorArmShort = false
         /// What the index search finds is in another order than what an exact one does.
@@ -223,7 +225,8 @@ package final class FakeStore: RetrievalStore {
         let delay = index.state.withLock { state in
             state.scans.append(query.vectorScan)
             if query.vectorScan == .exact { return state.exactDelayMilliseconds }
-            return query.filter.takesAll ? 0 : state.filteredDelayMilliseconds
+            let isQuick = query.filter.takesAll && query.text != state.slowText
+            return isQuick ? 0 : state.filteredDelayMilliseconds
         }
         try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
         if query.vectorScan == .exact, delay > timeoutMilliseconds {
@@ -236,12 +239,14 @@ package final class FakeStore: RetrievalStore {
             let limit = query.indexVersion ?? .max
             let visible = state.documents.filter {
                 $0.tenant == query.filter.scope.tenant && $0.indexVersion <= limit && query.filter.matches($0.row)
+                    && $0.offset != query.excludedDocument
             }
             var rows = visible.map(\.row)
             if let page = query.page {
                 let found = page.compactMap { place -> Candidate? in
                     guard var row = rows.first(where: { $0.passageID == place.passageID }) else { return nil }
                     (row.vector, row.lexical, row.copies) = (place.vector, place.lexical, 0)
+                    row.others = place.others
                     return row
                 }
                 return CandidateSet(
@@ -268,6 +273,30 @@ package final class FakeStore: RetrievalStore {
                 generation: query.generation ?? state.generation,
                 indexVersion: query.indexVersion ?? state.indexVersion,
                 isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
+        }
+    }
+
+    package func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness] {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            let named = state.documents.filter { document in
+                document.tenant == target.tenant && document.row.docID == target.docID
+                    && target.collection.map { $0 == document.row.collection } ?? true
+                    && target.passage.map { $0 == document.row.passage } ?? true
+            }
+            return named.map { document in
+                let words = Words.content(document.row.text).filter { word in
+                    state.documents.contains { other in
+                        other.tenant == target.tenant && other.offset != document.offset
+                            && Words.content(other.row.text).contains(word)
+                    }
+                }
+                return Likeness(
+                    collection: document.row.collection, language: document.row.language,
+                    documentID: document.offset, vector: FakeIndex.embed(document.row.text),
+                    words: Array(words.sorted().prefix(Likeness.wordsMax)), generation: state.generation,
+                    indexVersion: state.indexVersion)
+            }
         }
     }
 

@@ -52,7 +52,7 @@ import Testing
         // What counts nothing is found all the same.
         #expect(order(0, 1) == ["lexical", "both", "vector"])
         let weights = FusionWeights(vector: 3, lexical: 0.7, rankConstant: 7)
-        let hit = ReciprocalRankFusion.hit(found[0], weights: weights)
+        let hit = Ranking(weights: weights).hit(found[0])
         #expect(hit.fusedScore == 3.0 / 9 + 0.7 / 10)
         let changed = weights.changed(by: ArmWeights(lexical: 2))
         #expect(changed == FusionWeights(vector: 3, lexical: 2, rankConstant: 7) && weights.changed(by: nil) == weights)
@@ -77,6 +77,8 @@ import Testing
             offset: .random(in: 0...1_000, using: &generator),
             fingerprint: .random(in: 0...UInt64.max, using: &generator),
             notes: RankingNotes(rawValue: .random(in: 0...31, using: &generator)),
+            referenceMilliseconds: Bool.random(using: &generator)
+                ? .random(in: 1...(1 << 48 - 1), using: &generator) : nil,
             rest: (0..<Int.random(in: 0...SearchLimits.rankedMax, using: &generator)).map { _ in
                 RankedPassage(
                     passageID: .random(in: 0...Int64.max, using: &generator),
@@ -87,7 +89,8 @@ import Testing
                     lexical: Bool.random(using: &generator)
                         ? ArmPlace(
                             rank: .random(in: 1...100, using: &generator),
-                            score: Double(Float.random(in: 0...40, using: &generator))) : nil)
+                            score: Double(Float.random(in: 0...40, using: &generator))) : nil,
+                    others: .random(in: 0...255, using: &generator))
             })
         #expect(cursor.text.utf8.count <= SearchCursor.charactersMax)
         #expect(SearchCursor(text: cursor.text) == cursor)

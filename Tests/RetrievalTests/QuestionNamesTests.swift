@@ -55,7 +55,7 @@ import Testing
     @Test func aSentenceAboutAnotherDoesNotSupport() {
         func isAnswered(_ question: String) -> Bool {
             let text = "Harbour Lantern Bridge: repainted the north tower in green. edit by Quill."
-            let hit = Hit(candidate: candidate("d", title: "Harbour Lantern Bridge", text: text), fusedScore: 1)
+            let hit = Hit(candidate: candidate("d", title: "Harbour Lantern Bridge", text: text), parts: ScoreParts(vector: 1, lexical: 0))
             let sentence = SourceSentence(text: text, hitIndex: 0, cosine: 0.7)
             return !ExtractiveAnswerer.answer(question: question, hits: [hit], sentences: [sentence], maxTokens: 100)
                 .isRefused
@@ -69,7 +69,7 @@ import Testing
     @Test func aPageIsNamedByAllWordsOfItsTitle() {
         func isAnswered(_ question: String, title: String) -> Bool {
             let text = "\(title): new reference. edit by Quill."
-            let hit = Hit(candidate: candidate("d", title: title, text: text), fusedScore: 1)
+            let hit = Hit(candidate: candidate("d", title: title, text: text), parts: ScoreParts(vector: 1, lexical: 0))
             let sentence = SourceSentence(text: text, hitIndex: 0, cosine: 0.2)
             return !ExtractiveAnswerer.answer(question: question, hits: [hit], sentences: [sentence], maxTokens: 100)
                 .isRefused

@@ -26,9 +26,25 @@ package struct CandidateQuery: Sendable {
     package var page: [RankedPassage]?
     /// How the arms' rankings become one.
     package var fusion = FusionWeights()
+    /// What else decides the ranking, before the best documents are chosen.
+    package var options = RankingOptions()
+    /// From when ages are reckoned, milliseconds since 1970.
+    package var referenceMilliseconds: Int64 = 0
+    /// The number of a document that is not among what is found.
+    package var excludedDocument: Int64?
+    /// Languages whose stems the words are looked up by; nil: those of the filter, else the usual ones.
+    package var languages: [String]?
+    /// Whether the time limit is one that a client chose, and may be short: the server then ends the statement itself, and the
+    /// connection stays. Throws ``SearchBoundReached``.
+    package var hasShortLimit = false
 
     /// Names that `field:` of a query may have.
     package static let fields: Set<String> = ["title"]
+
+    /// How candidates become a ranking.
+    package var ranking: Ranking {
+        Ranking(weights: fusion, options: options, referenceMilliseconds: referenceMilliseconds)
+    }
 
     /// How the vector arm looks for its candidates.
     package enum VectorScan: Sendable {
@@ -94,6 +110,8 @@ package struct Candidate: Sendable, Equatable {
     package var copies: Int?
     /// The passage's number in the index.
     package var passageID: Int64
+    /// Other documents of its group among what was found; nil where the store did not count them.
+    package var others: Int?
 
     package init(
         docID: String, version: Int64, passage: Int32, collection: String, title: String, url: String, text: String,
@@ -266,6 +284,9 @@ package struct StoredAnswer: Sendable, Equatable {
 package protocol RetrievalStore: CandidateSource {
     /// The documents of the filter's tenant that became visible last, newest first. Reads a bounded number of rows, whatever the filters.
     func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage
+    /// What documents of that name are like, one for each collection that has one; empty where the tenant sees none, or not that
+    /// passage.
+    func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness]
     /// One cheap read that also proves the index alive.
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
     /// Keeps an answer; a second one with the same id is an error.

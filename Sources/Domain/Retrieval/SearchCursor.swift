@@ -6,8 +6,11 @@ package struct RankedPassage: Sendable, Hashable {
     package var passageID: Int64
     package var vector: ArmPlace?
     package var lexical: ArmPlace?
+    /// Other documents of its group, 255 at most.
+    package var others = 0
 
-    package init(passageID: Int64, vector: ArmPlace?, lexical: ArmPlace?) {
+    package init(passageID: Int64, vector: ArmPlace?, lexical: ArmPlace?, others: Int = 0) {
+        self.others = others
         self.passageID = passageID
         self.vector = vector
         self.lexical = lexical
@@ -16,7 +19,18 @@ package struct RankedPassage: Sendable, Hashable {
 
 extension Candidate {
     /// Where it stands in its ranking.
-    package var place: RankedPassage { RankedPassage(passageID: passageID, vector: vector, lexical: lexical) }
+    package var place: RankedPassage {
+        RankedPassage(passageID: passageID, vector: vector, lexical: lexical, others: others ?? 0)
+    }
+}
+
+extension Hit {
+    /// Where it stands in its ranking.
+    package var place: RankedPassage {
+        var place = candidate.place
+        place.others = others ?? 0
+        return place
+    }
 }
 
 /// What is to be said of a ranking, on each of its pages.
@@ -49,10 +63,10 @@ package struct SearchCursor: Sendable, Hashable {
     package var indexVersion: Int64
     /// Hits already given.
     package var offset: Int
-    /// Fingerprint of query, mode and filters; a cursor only continues the search it came from.
+    /// Fingerprint of what was asked; a cursor only continues the search it came from.
     package var fingerprint: UInt64
     package var notes: RankingNotes
-    /// The moment from which the question's relative times are reckoned, whole minutes; nil where it has none.
+    /// The moment from which relative times and ages are reckoned, milliseconds since 1970; nil where there are none.
     package var referenceMilliseconds: Int64?
     /// What comes next, ``SearchLimits/rankedMax`` at most.
     package var rest: [RankedPassage]
@@ -70,13 +84,12 @@ package struct SearchCursor: Sendable, Hashable {
         self.rest = Array(rest.prefix(SearchLimits.rankedMax))
     }
 
-    private static let layoutVersion: UInt8 = 4
-    /// version, generation, index version, offset, fingerprint, notes, minutes since 1970 (0: none), places
-    private static let headCount = 1 + 8 + 8 + 4 + 8 + 1 + 4 + 2
-    /// passage, rank and score of each arm (rank 0: not found)
-    private static let placeCount = 8 + 2 * (2 + 4)
+    private static let layoutVersion: UInt8 = 5
+    /// version, generation, index version, offset, fingerprint, notes, milliseconds since 1970 (0: none), places
+    private static let headCount = 1 + 8 + 8 + 4 + 8 + 1 + 6 + 2
+    /// passage, rank and score of each arm (rank 0: not found), others of its group
+    private static let placeCount = 8 + 2 * (2 + 4) + 1
     private static let checksumCount = 4
-    private static let minute: Int64 = 60_000
     /// Characters of the longest cursor.
     package static let charactersMax =
         (headCount + SearchLimits.rankedMax * placeCount + checksumCount + 2) / 3 * 4
@@ -90,7 +103,7 @@ package struct SearchCursor: Sendable, Hashable {
         Self.append(UInt64(clamping: offset), count: 4, to: &bytes)
         Self.append(fingerprint, count: 8, to: &bytes)
         bytes.append(notes.rawValue)
-        Self.append(UInt64(clamping: (referenceMilliseconds ?? 0) / Self.minute), count: 4, to: &bytes)
+        Self.append(UInt64(clamping: referenceMilliseconds ?? 0), count: 6, to: &bytes)
         Self.append(UInt64(rest.count), count: 2, to: &bytes)
         for place in rest {
             Self.append(UInt64(bitPattern: place.passageID), count: 8, to: &bytes)
@@ -98,6 +111,7 @@ package struct SearchCursor: Sendable, Hashable {
                 Self.append(UInt64(clamping: arm?.rank ?? 0), count: 2, to: &bytes)
                 Self.append(UInt64(Float(arm?.score ?? 0).bitPattern), count: 4, to: &bytes)
             }
+            bytes.append(UInt8(clamping: place.others))
         }
         Self.append(StableHash.of(bytes) & 0xFFFF_FFFF, count: Self.checksumCount, to: &bytes)
         return Base64.string(bytes).replacingBase64Alphabet()
@@ -118,8 +132,8 @@ package struct SearchCursor: Sendable, Hashable {
         offset = Int(Self.read(bytes, at: 17, count: 4))
         fingerprint = Self.read(bytes, at: 21, count: 8)
         notes = RankingNotes(rawValue: bytes[29])
-        let minutes = Int64(Self.read(bytes, at: 30, count: 4))
-        referenceMilliseconds = minutes > 0 ? minutes * Self.minute : nil
+        let reference = Int64(Self.read(bytes, at: 30, count: 6))
+        referenceMilliseconds = reference > 0 ? reference : nil
         rest = (0..<count).map { Self.place(bytes, at: Self.headCount + $0 * Self.placeCount) }
         guard generation >= 0, indexVersion >= 0, RankingNotes.all.isSuperset(of: notes), text == self.text else {
             return nil
@@ -135,7 +149,7 @@ package struct SearchCursor: Sendable, Hashable {
         }
         return RankedPassage(
             passageID: Int64(bitPattern: read(bytes, at: start, count: 8)), vector: arm(start + 8),
-            lexical: arm(start + 14))
+            lexical: arm(start + 14), others: Int(bytes[start + 20]))
     }
 
     private static func append(_ value: UInt64, count: Int, to bytes: inout [UInt8]) {
@@ -161,7 +175,8 @@ package struct SearchCursor: Sendable, Hashable {
 }
 
 extension SearchRequest {
-    /// Names the ranking that this request asks for: equal for equal query, mode, filters and weights, whatever the page.
+    /// Names the ranking that this request asks for: equal for equal query, mode, filters, weights and options, whatever the page,
+    /// and whatever else is asked that changes no ranking.
     package var fingerprint: UInt64 {
         var writer = JSONWriter()
         writer.beginArray()
@@ -169,6 +184,8 @@ extension SearchRequest {
         writer.string(mode.rawValue)
         writer.raw(filter.encoding)
         writer.weights(weights)
+        writer.options(options)
+        writer.like(like)
         writer.endArray()
         return StableHash.of(writer.bytes)
     }
@@ -179,6 +196,30 @@ extension JSONWriter {
         for weight in [weights?.vector, weights?.lexical] {
             if let weight { double(weight) } else { null() }
         }
+    }
+
+    fileprivate mutating func options(_ options: RankingOptions) {
+        guard !options.isPlain else { return }
+        beginArray()
+        double(options.recency?.weight ?? 0)
+        integer(options.recency?.halfLifeMilliseconds ?? 0)
+        double(options.scoreMin ?? -.infinity)
+        string(options.order.rawValue)
+        string(options.grouping?.text ?? "")
+        for (collection, weight) in options.sourceWeights.sorted(by: { $0.key < $1.key }) {
+            string(collection)
+            double(weight)
+        }
+        endArray()
+    }
+
+    fileprivate mutating func like(_ like: LikeTarget?) {
+        guard let like else { return }
+        beginArray()
+        string(like.docID)
+        string(like.collection ?? "")
+        integer(like.passage ?? -1)
+        endArray()
     }
 }
 

@@ -21,9 +21,19 @@ package struct SearchRequest: Sendable, Hashable {
     package var cursor: SearchCursor?
     /// What the arms' rankings count; nil: as it is set for all.
     package var weights: ArmWeights?
+    /// What else decides the ranking.
+    package var options = RankingOptions()
+    /// What the hits are to be like; ``query`` is empty then.
+    package var like: LikeTarget?
+    /// Whether hits say what their scores are made of.
+    package var isExplained = false
+    /// How long the search may take, where that is less than the server's own limit.
+    package var timeoutMilliseconds: Int?
+    /// The index version that must be visible.
+    package var indexVersionMin: Int64?
     /// What of the question as asked became a part of ``filter``; nil where nothing did, and ``query`` is as asked.
     package var interpretation: Interpretation?
-    /// The moment from which relative times of the question were reckoned; nil where there are none.
+    /// The moment from which relative times of the question and ages of events are reckoned; nil where there are none.
     package var referenceMilliseconds: Int64?
 
     package init(

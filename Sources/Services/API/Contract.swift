@@ -49,8 +49,42 @@ enum Contract {
                             ),
                         ])
                     ),
+                    (
+                        "like a document, newer ones first",
+                        .object([
+                            ("mode", .string("like")), ("like", .object([("doc_id", .string("d-1"))])),
+                            ("recency", .object([("half_life", .string("6h"))])), ("group_by", .string("title")),
+                        ])
+                    ),
                 ])),
-        replies: [.json(200, "Hits, best first.", ReplySchemas.search), generationGone] + unavailable)
+        replies: [
+            .json(200, "Hits, best first.", ReplySchemas.search),
+            .error(404, "The document that hits are to be like is not in the index."),
+            .error(409, "The index version asked for was not reached in time."), generationGone,
+        ] + unavailable)
+
+    static let searchBatch = Endpoint(
+        .post, "/search/batch", id: "searchBatch", tag: "Retrieval", access: reading, summary: "Up to 50 searches",
+        details: "Each search is paid for as if it came alone, and has a reply or an error of its own.",
+        input: InputForm(
+            BatchInput(),
+            body: BodyForm(
+                \.self, BatchInput.form,
+                examples: [
+                    (
+                        "two",
+                        .object([
+                            (
+                                "searches",
+                                .array([
+                                    .object([("query", .string("golden gate"))]),
+                                    .object([("query", .string("harbour")), ("top_k", .integer(3))]),
+                                ])
+                            )
+                        ])
+                    )
+                ])),
+        replies: [.json(200, "What became of each, in their order.", ReplySchemas.searchBatch)] + unavailable)
 
     static let answer = Endpoint(
         .post, "/answer", id: "answer", tag: "Retrieval", access: reading,

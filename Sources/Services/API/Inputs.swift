@@ -56,8 +56,9 @@ struct AnswerInput: Sendable {
     static let form = Form<AnswerInput>.object(
         AnswerInput(),
         SearchInput.fields(
-            query: \.search.query, topK: \.search.topK, mode: \.search.mode, filter: \.search.filter,
-            collection: \.search.collection, interprets: \.search.interprets)
+            query: \.search.query, topK: \.search.topK, mode: \.search.mode, modes: AskedMode.ofQuestions,
+            filter: \.search.filter, collection: \.search.collection, interprets: \.search.interprets,
+            isQueryRequired: true)
             + [
                 Field(
                     "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),

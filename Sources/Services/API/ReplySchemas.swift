@@ -53,7 +53,31 @@ enum ReplySchemas {
                 isRequired: false),
         ] + columns
 
-    static let hit = Schema.object(hitProperties).named("Hit")
+    private static let group = Schema.Property(
+        "group",
+        .object([
+            .init(
+                "value", .anyOf([.string(), .number(), .bool()]).orNull,
+                "Null: a document without it, which is no group."),
+            .init("others", .integer(), "Other documents of the group among those found, which are left out."),
+        ]), "Of searches with `group_by`.", isRequired: false)
+
+    private static let explanation = Schema.Property(
+        "explain",
+        Schema.object([
+            .init("rank_constant", .number(), "k of weight / (k + rank)."),
+            .init(
+                "parts",
+                .array(
+                    of: .object([
+                        .init("name", .choice(["vector", "lexical", "recency", "source"])), .init("value", .number()),
+                        .init("weight", .number(), "Of the arm, of being new, or of the collection."),
+                        .init("rank", .integer().orNull, "In the arm's ranking.", isRequired: false),
+                        .init("age_ms", .integer(), "Of the event.", isRequired: false),
+                    ])), "They add up to `scores.fused`, in their order."),
+        ]).named("Explanation"), "Of searches with `explain`.", isRequired: false)
+
+    static let hit = Schema.object(hitProperties + [group, explanation]).named("Hit")
     static let citation = Schema.object([.init("n", .integer())] + hitProperties).named("Citation")
 
     /// What every reply says of the index that it was read from.
@@ -115,6 +139,17 @@ enum ReplySchemas {
                 interpreted,
             ] + reranking
     ).named("SearchReply")
+
+    static let searchBatch = Schema.object([
+        .init(
+            "replies",
+            .array(
+                of: .object([
+                    .init("status", .integer(), "As `POST /search` would have replied."),
+                    .init("body", .anyOf([search, EndpointError.schema])),
+                ]))),
+        .init("latency_ms", .number()),
+    ]).named("BatchReply")
 
     static let answerSentence = Schema.object([
         .init("text", .string()), .init("citations", .array(of: .integer())),

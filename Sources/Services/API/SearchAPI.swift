@@ -93,6 +93,8 @@ package struct SearchAPIConfiguration: Sendable {
     package var feedLanes = 2
     /// Traces at once (`API_TRACE_LANES`).
     package var traceLanes = 2
+    /// Answers made at once (`API_ANSWER_LANES`); one lane less than there are at most, so that searches find one.
+    package var answersAtOnceMax = 2
     /// How long a request waits for a lane before it gets 503.
     package var laneWaitMillisecondsMax = 2_000
     /// How long an exact search may take; what the index search found is the answer then, and it says so.
@@ -104,6 +106,10 @@ package struct SearchAPIConfiguration: Sendable {
     package var fusion = FusionWeights()
     /// The share of a core that repeating searches exactly may take (`RECALL_SAMPLE_SHARE`); 0 for none.
     package var recallShare = 0.0
+    /// ISO 639 codes of the languages that queries are taken to be in where filters name none (`QUERY_LANGUAGES`).
+    package var queryLanguages = [StemLanguages.undetermined]
+    /// How long a request waits for the index version that it demands.
+    package var versionWaitMillisecondsMax = 10_000
     /// Clients of `GET /stream` at once; less than the server's connections, so that others still get in.
     package var streamsMax = 8_000
     /// The same of one key (`API_STREAMS_PER_KEY`); 0 for any number.
@@ -179,12 +185,18 @@ package final class SearchAPI: Sendable {
                 logger: logger),
             exactMillisecondsMax: configuration.exactMillisecondsMax,
             exactWaitMillisecondsMax: configuration.exactWaitMillisecondsMax, freshness: dependencies.freshness,
-            clock: dependencies.clock, analyzers: TextAnalyzers(), turns: turns, metrics: metrics, logger: logger)
+            clock: dependencies.clock, analyzers: TextAnalyzers(), languages: configuration.queryLanguages,
+            versions: IndexVersionWatch(
+                stores: index.health, millisecondsMax: configuration.versionWaitMillisecondsMax),
+            faults: faults, turns: turns, metrics: metrics, logger: logger)
         answers = Answers(
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
             keeper: AnswerKeeper(bounds: configuration.answers, makeStore: dependencies.makeStore, logger: logger),
             embedder: dependencies.embedder, freshness: dependencies.freshness, access: access, turns: turns,
+            places: Places(
+                name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
+                waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics)
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,

@@ -49,6 +49,7 @@ extension Platform {
             options.isAnswerEnabled = settings.answers.isEnabled
             options.storeLanes = settings.lanes.search
             options.filteredLanes = settings.lanes.filtered
+            options.answersAtOnceMax = settings.lanes.answer
             options.feedLanes = settings.lanes.feed
             options.traceLanes = settings.lanes.trace
             options.recallShare = settings.index.recallShare
@@ -57,6 +58,7 @@ extension Platform {
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.queryLanguages = settings.index.queryLanguages
             options.fusion = FusionWeights(
                 vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
                 rankConstant: settings.fusion.rankConstant)

@@ -84,7 +84,8 @@ def try_commit(consumer, uncommitted):
                                  for m in uncommitted.values()], asynchronous=False)
         uncommitted.clear()
     except confluent_kafka.KafkaException as error:
-        if error.args[0].code() != KafkaError.REBALANCE_IN_PROGRESS:
+        # A member of a cooperative group keeps reading while the group moves on to its next generation; it commits again then.
+        if error.args[0].code() not in (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION):
             raise
 
 

@@ -117,10 +117,17 @@ class Members:
         self.lock = threading.Lock()
         self.threads = {}
         self.assigned = {}
+        self.failures = {}
 
     def start(self, name, loop):
         stop = threading.Event()
-        thread = threading.Thread(target=loop, args=(name, stop, self), daemon=True)
+
+        def guarded():
+            try:
+                loop(name, stop, self)
+            except Exception:
+                self.failures[name] = traceback.format_exc(limit=4)
+        thread = threading.Thread(target=guarded, daemon=True)
         self.threads[name] = (thread, stop)
         thread.start()
 
@@ -141,7 +148,9 @@ class Members:
             self.seen.append(value)
 
     def are_sharing(self, partitions):
-        """All topic partitions are owned, each by one."""
+        """All topic partitions are owned, each by one; raises where a member gave up."""
+        for name, failure in list(self.failures.items()):
+            raise AssertionError(f"{name} gave up: {failure}")
         owned = [p for parts in list(self.assigned.values()) for p in parts]
         return sorted(owned) == list(range(partitions)) and len(self.assigned) == len(self.threads) and all(
             self.assigned.values())

@@ -40,34 +40,38 @@ enum AttributeColumns {
 }
 
 extension SearchSQL {
+    /// The attribute of that name of a row `d` as `jsonb`; null where it has none.
+    static func attribute(_ name: String) -> String {
+        let cases =
+            AttributeColumns.common.map { "WHEN '\($0.name)' THEN \($0.json)" }
+            + AttributeColumns.own.map { "WHEN '\($0.name)' THEN coalesce(\($0.json), d.attributes -> '\($0.name)')" }
+        return "CASE \(name) \(cases.joined(separator: " ")) ELSE d.attributes -> \(name) END"
+    }
+
     /// The tests that have no parameter of their own, as one condition on `d`.
     ///
     /// They come as one list, so that a statement serves whatever is asked. `OFFSET 0` keeps the planner from joining them
     /// with the documents in an order of its own: they are asked of the rows that the statement's own way finds.
     static func tests(_ parameter: String) -> String {
-        let cases =
-            AttributeColumns.common.map { "WHEN '\($0.name)' THEN \($0.json)" }
-            + AttributeColumns.own.map { "WHEN '\($0.name)' THEN coalesce(\($0.json), d.attributes -> '\($0.name)')" }
-        let columns = cases.joined(separator: " ")
-        return """
-            NOT EXISTS (
-                SELECT FROM jsonb_to_recordset(\(parameter)) AS t(
-                    must boolean, attribute text, absent boolean, one_of jsonb, least jsonb, below jsonb, is_time boolean)
-                CROSS JOIN LATERAL (
-                    SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number', 'boolean') THEN a.value END AS value
-                    FROM (SELECT CASE t.attribute \(columns) ELSE d.attributes -> t.attribute END AS value) a OFFSET 0
-                ) v
-                WHERE t.must <> coalesce(
-                    CASE WHEN t.absent THEN v.value IS NULL
-                        WHEN t.one_of IS NOT NULL THEN t.one_of @> v.value
-                        WHEN t.is_time THEN jsonb_typeof(v.value) = 'string'
-                            AND v.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z$'
-                            AND (t.least IS NULL OR (v.value #>> '{}') COLLATE "C" >= t.least #>> '{}')
-                            AND (t.below IS NULL OR (v.value #>> '{}') COLLATE "C" < t.below #>> '{}')
-                        ELSE jsonb_typeof(v.value) = 'number' AND (t.least IS NULL OR v.value >= t.least)
-                            AND (t.below IS NULL OR v.value < t.below) END, false)
-                OFFSET 0)
-            """
+        """
+        NOT EXISTS (
+            SELECT FROM jsonb_to_recordset(\(parameter)) AS t(
+                must boolean, attribute text, absent boolean, one_of jsonb, least jsonb, below jsonb, is_time boolean)
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number', 'boolean') THEN a.value END AS value
+                FROM (SELECT \(attribute("t.attribute")) AS value) a OFFSET 0
+            ) v
+            WHERE t.must <> coalesce(
+                CASE WHEN t.absent THEN v.value IS NULL
+                    WHEN t.one_of IS NOT NULL THEN t.one_of @> v.value
+                    WHEN t.is_time THEN jsonb_typeof(v.value) = 'string'
+                        AND v.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z$'
+                        AND (t.least IS NULL OR (v.value #>> '{}') COLLATE "C" >= t.least #>> '{}')
+                        AND (t.below IS NULL OR (v.value #>> '{}') COLLATE "C" < t.below #>> '{}')
+                    ELSE jsonb_typeof(v.value) = 'number' AND (t.least IS NULL OR v.value >= t.least)
+                        AND (t.below IS NULL OR v.value < t.below) END, false)
+            OFFSET 0)
+        """
     }
 }
 

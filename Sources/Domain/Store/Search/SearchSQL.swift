@@ -38,12 +38,16 @@ enum SearchSQL {
         var isDemanding = false
         /// Whether passages are given, and no arm looks for any.
         var isPage = false
+        /// Whether more than the arms decides the ranking.
+        var isRanked = false
+        /// Whether a document is left out.
+        var isExcluding = false
 
         /// Part of the names of statements.
         var name: String {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
-                isPage ? "page" : nil,
+                isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
             ]
             .compactMap(\.self).joined(separator: "_")
         }
@@ -56,9 +60,14 @@ enum SearchSQL {
         fileprivate var pageParameter: Int { demandParameter + (isDemanding ? 3 : 0) }
         /// The first of the three of ``FusionWeights``.
         fileprivate var fusionParameter: Int { pageParameter + (isPage ? 1 : 0) }
+        /// The first of those of ``RankingOptions``.
+        fileprivate var optionParameter: Int { fusionParameter + RankingSQL.fusionTypes.count }
+        /// That of the document that is left out.
+        fileprivate var excludedParameter: Int { optionParameter + (isRanked ? RankingSQL.optionTypes.count : 0) }
     }
 
-    /// `$1`…`$18`, `$19` where there is a vector arm, the tests behind them, the demands, a page's passages, the weights.
+    /// `$1`…`$18`, `$19` where there is a vector arm, and behind them the tests, the demands, a page's passages, the
+    /// weights, the options of the ranking, and what is left out.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
@@ -68,20 +77,27 @@ enum SearchSQL {
         if parts.filters == .tested { types.append(.jsonb) }
         if parts.isDemanding { types += [.textArray, .int4Array, .int4Array] }
         if parts.isPage { types.append(.int8Array) }
-        return types + [.float8, .float8, .float8]
+        types += RankingSQL.fusionTypes
+        if parts.isRanked { types += RankingSQL.optionTypes }
+        if parts.isExcluding { types.append(.int8) }
+        return types
     }
 
     /// - Parameter model: the number of the model in whose vectors the vector arm looks.
     static func make(_ parts: Parts, model: Int32) -> String {
         let conditions = conditions(parts)
-        func demand(_ passage: String) -> String { parts.isDemanding ? WordArmSQL.meetsDemands(passage) : "true" }
+        func demand(_ passage: String) -> String {
+            let demanded = parts.isDemanding ? WordArmSQL.meetsDemands("\(passage).id") : "true"
+            return parts.isExcluding
+                ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
+        }
         let wordArm = WordArmSQL.arm(
-            passing: passing(conditions, "m.document_id"), demand: demand("m.id"), visible: visible("r.document_id"),
+            passing: passing(conditions, "m.document_id"), demand: demand("m"), visible: visible("r.document_id"),
             armLimit: armLimit)
         let vectorArm =
             switch parts.vector {
-            case .approximate: approximateArm(conditions, demand: demand("n.id"), model)
-            case .exact: exactArm(conditions, demand: demand("p.id"), model)
+            case .approximate: approximateArm(conditions, demand: demand("n"), model)
+            case .exact: exactArm(conditions, demand: demand("p"), model)
             case nil: emptyArm
             }
         return """
@@ -101,12 +117,12 @@ enum SearchSQL {
                 SELECT \(DocumentPlacesSQL.shown(parts.fusionParameter)) AS id,
                     coalesce(v.document_id, l.document_id) AS document_id, v.score AS vector_score,
                     v.place AS vector_place, l.score AS lexical_score, l.place AS lexical_place,
-                    \(fusedScore(parts.fusionParameter)) AS score
+                    \(RankingSQL.fusedScore(parts.fusionParameter)) AS score
                 FROM vector_places v FULL JOIN lexical_places l USING (unit)
-            ), chosen AS MATERIALIZED (\(parts.isPage ? given(parts.pageParameter) : chosen))
+            )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
                 \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
-                c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*
+                c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others
             FROM snapshot s LEFT JOIN chosen c ON true
             LEFT JOIN LATERAL (
                 SELECT \(columns),
@@ -119,33 +135,14 @@ enum SearchSQL {
             """
     }
 
-    /// The fused ranking: its passages, or where `$14` bounds what is fetched, the best of each document.
-    private static let chosen = """
-
-        SELECT *, row_number() OVER (ORDER BY score DESC, vector_place, lexical_place) AS place FROM (
-            SELECT *, row_number() OVER (
-                PARTITION BY document_id ORDER BY score DESC, vector_place, lexical_place) AS turn
-            FROM fused
-        ) f WHERE $14::bigint IS NULL OR turn = 1
-        ORDER BY place LIMIT \(2 * armLimit)
-        """
-
-    /// A page of a ranking that was found before.
-    private static func given(_ parameter: Int) -> String {
-        """
-
-        SELECT n.id, NULL::double precision AS vector_score, NULL::bigint AS vector_place,
-            NULL::double precision AS lexical_score, NULL::bigint AS lexical_place, n.place
-        FROM unnest($\(parameter)::bigint[]) WITH ORDINALITY AS n(id, place) ORDER BY n.place
-        """
+    private static func ranked(_ parts: Parts) -> String {
+        parts.isRanked && !parts.isPage
+            ? RankingSQL.ranked(fusion: parts.fusionParameter, options: parts.optionParameter) : ""
     }
 
-    /// The formula of ``FusionWeights``, in its order: what is fetched is what that puts first.
-    private static func fusedScore(_ parameter: Int) -> String {
-        func share(_ arm: String, weight: Int) -> String {
-            "coalesce($\(weight)::double precision / ($\(parameter + 2)::double precision + \(arm).place::double precision), 0)"
-        }
-        return share("v", weight: parameter) + " + " + share("l", weight: parameter + 1)
+    private static func chosen(_ parts: Parts) -> String {
+        if parts.isPage { return RankingSQL.given(parts.pageParameter) }
+        return parts.isRanked ? RankingSQL.chosen(options: parts.optionParameter) : RankingSQL.chosen
     }
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one

@@ -54,7 +54,7 @@ package final class SearchStore: RetrievalStore {
     private let upkeep: LazyConnection
     private let interrupt = PostgresInterrupt()
     /// The model of the queries' vectors.
-    private let model: String
+    let model: String
     /// Its number in the index, once it is known.
     private var modelNumber: Int32?
     private var cutter = WordCutter()
@@ -128,6 +128,7 @@ package final class SearchStore: RetrievalStore {
         for index in found.candidates.indices {
             let place = places[found.candidates[index].passageID]
             (found.candidates[index].vector, found.candidates[index].lexical) = (place?.vector, place?.lexical)
+            found.candidates[index].others = place?.others
         }
         found.rest = []
         return found
@@ -137,7 +138,7 @@ package final class SearchStore: RetrievalStore {
         of query: CandidateQuery, timeoutMilliseconds: Int
     ) throws(IndexError) -> WordLookup {
         let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
-        let languages = StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
+        let languages = query.languages ?? StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
         let asked = try cutter.get().query(syntax, languages: languages)
         var expansions: [[String]] = []
         let tenant = query.filter.scope.tenant
@@ -149,7 +150,7 @@ package final class SearchStore: RetrievalStore {
     }
 
     /// The number of the queries' model; nil where the index has none of its vectors.
-    private func findModel(timeoutMilliseconds: Int) throws -> Int32? {
+    func findModel(timeoutMilliseconds: Int) throws -> Int32? {
         if let modelNumber { return modelNumber }
         modelNumber = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?
             .number
@@ -164,15 +165,23 @@ package final class SearchStore: RetrievalStore {
         let wantsVector: Bool
         let wantsLexical: Bool
 
+        private func parts(_ vector: SearchSQL.VectorArm?) -> SearchSQL.Parts {
+            let isPage = values.query.page != nil
+            return SearchSQL.Parts(
+                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0,
+                isPage: isPage, isRanked: !isPage && !values.query.options.isPlain,
+                isExcluding: !isPage && values.query.excludedDocument != nil)
+        }
+
         private var filters: SearchSQL.Filters {
             values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
         }
 
         /// - Parameter scan: nil leaves the vector arm out.
         func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
-            guard let scan else { return try run(nil, timeoutMilliseconds) }
+            guard let scan else { return try withinLimit(nil, timeoutMilliseconds) }
             if scan == .exact { return try exact(timeoutMilliseconds) }
-            var found = try run(.approximate, timeoutMilliseconds)
+            var found = try withinLimit(.approximate, timeoutMilliseconds)
             let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
             guard found.isGenerationServed, found.vectorCount < wanted else { return found }
             if scan == .automatic { return try exact(timeoutMilliseconds) }
@@ -181,15 +190,14 @@ package final class SearchStore: RetrievalStore {
         }
 
         func run(
-            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil
+            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil,
+            endsWithin limit: Int? = nil
         ) throws -> CandidateSet {
-            let parts = SearchSQL.Parts(
-                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0,
-                isPage: values.query.page != nil)
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
             if let bound { batch.add(PlanWithValues(statementMilliseconds: bound)) }
-            let slot = batch.add(SearchStatement(parts: parts, model: model, values: values))
+            if let limit { batch.add(BoundStatements(milliseconds: limit)) }
+            let slot = batch.add(SearchStatement(parts: parts(vector), model: model, values: values))
             let rows = try store.connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
                 results throws(PostgresError) in try results.rows(slot)
             }
@@ -197,10 +205,24 @@ package final class SearchStore: RetrievalStore {
         }
 
         private func exact(_ timeoutMilliseconds: Int) throws -> CandidateSet {
+            try ending(within: timeoutMilliseconds) { bound, limit in try run(.exact, limit, exactlyWithin: bound) }
+        }
+
+        /// Ended by the server where the limit is a client's own.
+        private func withinLimit(
+            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int
+        ) throws -> CandidateSet {
+            guard values.query.hasShortLimit else { return try run(vector, timeoutMilliseconds) }
+            return try ending(within: timeoutMilliseconds) { bound, limit in try run(vector, limit, endsWithin: bound) }
+        }
+
+        private func ending(
+            within timeoutMilliseconds: Int, _ run: (_ bound: Int, _ limit: Int) throws -> CandidateSet
+        ) throws -> CandidateSet {
             let bound = max(1, timeoutMilliseconds)
             do {
                 // The server's limit is to come first: the connection then stays as it is.
-                return try run(.exact, bound + SearchStore.exactMarginMilliseconds, exactlyWithin: bound)
+                return try run(bound, bound + SearchStore.exactMarginMilliseconds)
             } catch let error as IndexError {
                 guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
                     throw error
@@ -260,7 +282,7 @@ package final class SearchStore: RetrievalStore {
     }
 
     /// Runs a statement that is shown one tenant's rows.
-    private func run<S: PostgresStatement>(
+    func run<S: PostgresStatement>(
         _ statement: S, for tenant: TenantID, _ timeoutMilliseconds: Int
     ) throws(IndexError) -> [S.Row] {
         var batch = PostgresBatch()

@@ -36,9 +36,9 @@ struct SearchValues: Sendable {
             parameters.append(words.demanded.numbers)
         }
         if parts.isPage { parameters.append((query.page ?? []).map(\.passageID)) }
-        parameters.append(query.fusion.vector)
-        parameters.append(query.fusion.lexical)
-        parameters.append(query.fusion.rankConstant)
+        query.ranking.bindWeights(into: &parameters)
+        if parts.isRanked { query.ranking.bindOptions(into: &parameters) }
+        if parts.isExcluding { parameters.append(query.excludedDocument) }
     }
 }
 
@@ -74,11 +74,14 @@ struct SearchRow {
         if let score = try row.doubleOrNil(10), let rank = try row.int64OrNil(11) {
             place.lexical = ArmPlace(rank: Int(rank), score: score)
         }
+        let others = try row.int64OrNil(29).map { Int($0) }
+        place.others = others ?? 0
         found.place = place
         guard !row.isNull(12) else { return found }
         var candidate = try CandidateColumns.decode(row, from: 12)
         (candidate.passageID, candidate.vector, candidate.lexical) = (passageID, place.vector, place.lexical)
         candidate.copies = try row.int64OrNil(28).map { Int($0) }
+        candidate.others = others
         found.candidate = candidate
         return found
     }

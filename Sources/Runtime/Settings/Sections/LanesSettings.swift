@@ -9,6 +9,8 @@ extension Settings {
         package internal(set) var feed = 0
         /// Traces that it makes at once.
         package internal(set) var trace = 0
+        /// Answers that it makes at once, on the connections of searches.
+        package internal(set) var answer = 0
 
         /// All lanes of the API together; each has a connection to the database.
         package var total: Int { search + filtered + feed + trace }
@@ -30,5 +32,9 @@ extension Settings.Lanes: SettingsSection {
         Setting(
             "API_TRACE_LANES", .api, default: "2", .integer(1...64), \.lanes.trace,
             "The same for `/trace`, which may wait for the object storage."),
+        Setting(
+            "API_ANSWER_LANES", .api, default: "2", .integer(1...64), \.lanes.answer,
+            "Answers made at once, on the connections of searches; a request waits up to 2 s, then gets 503. At most one "
+                + "less than `API_SEARCH_LANES`, whatever is set: a search is to find a connection."),
     ]
 }

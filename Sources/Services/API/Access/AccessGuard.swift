@@ -209,6 +209,21 @@ final class AccessGuard: Sendable {
             ["WWW-Authenticate": "Bearer realm=\"medallion\", error=\"invalid_token\""])
     }
 
+    /// Counts one more request of a caller that was let in, such as a further search of a batch.
+    ///
+    /// - Throws: 429 beyond the caller's rate.
+    func countAgain(_ request: HTTPRequest) throws {
+        let caller = try caller(request.headers)
+        let isLocal = standing(of: request, caller) == .local
+        try count(caller, request.client, isUnlimited: isLocal && configuration.local?.isUnlimited == true)
+    }
+
+    /// Whose requests count together, as a name: the key's id, or the address's network.
+    func callerName(_ request: HTTPRequest) -> String {
+        if case .key(let key)? = try? caller(request.headers) { return key.id }
+        return request.client.map { "\($0.network)" } ?? ""
+    }
+
     /// A valid key's requests count against it, wherever they come from; all others against their address.
     ///
     /// - Parameter isUnlimited: whether a request without a key is not counted.

@@ -131,6 +131,12 @@ extension AccessGuard {
         return standing(of: request, caller) != .local
     }
 
+    /// Who asks: a key, or an address without one; nil where nobody knows where a request comes from.
+    func origin(of request: HTTPRequest) -> StreamSeats.Caller? {
+        if case .key(let key) = try? caller(request.headers) { return .key(key.id) }
+        return request.client.map { .address($0.network) }
+    }
+
     /// Whose share a request's work is paid from; nil where it is not counted: with a key, of this machine, or where nobody
     /// knows where it comes from.
     func sharingCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {

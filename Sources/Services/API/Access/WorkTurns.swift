@@ -178,9 +178,24 @@ struct RequestTurns: Sendable {
         _ kind: WorkKind, _ request: HTTPRequest, _ body: (Deadline) async throws -> T
     ) async throws -> T {
         let deadline = Deadline(milliseconds: limitMilliseconds)
-        guard let caller = access.sharingCaller(request) else { return try await body(deadline) }
+        return try await run(kind, request, deadline: deadline) { try await body(deadline) }
+    }
+
+    /// The same where the time has begun already.
+    func run<T>(
+        _ kind: WorkKind, _ request: HTTPRequest, deadline: Deadline, _ body: () async throws -> T
+    ) async throws -> T {
+        try await WorkOwner.$current.withValue(access.origin(of: request)?.hashValue) {
+            try await take(kind, request, deadline, body)
+        }
+    }
+
+    private func take<T>(
+        _ kind: WorkKind, _ request: HTTPRequest, _ deadline: Deadline, _ body: () async throws -> T
+    ) async throws -> T {
+        guard let caller = access.sharingCaller(request) else { return try await body() }
         do {
-            return try await turns.run(kind, for: caller, deadline: deadline) { try await body(deadline) }
+            return try await turns.run(kind, for: caller, deadline: deadline) { try await body() }
         } catch let error as APIError where error.type == "too_much_work" {
             access.noteRefusal(error.type)
             throw error

@@ -24,6 +24,8 @@ struct Answers: Sendable {
     let freshness: @Sendable (TenantID) -> Freshness
     let access: AccessGuard
     let turns: RequestTurns
+    /// One for each answer that is being made: searches find lanes, processors and the embedder however many are asked for.
+    let places: Places
     let metrics: APIMetrics
 
     func endpoints(in set: inout EndpointSet) {
@@ -72,7 +74,9 @@ struct Answers: Sendable {
     }
 
     private func inTurn(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> MadeAnswer {
-        try await turns.run(.answer, request) { deadline in try await kept(input, request, deadline: deadline) }
+        try await turns.run(.answer, request) { deadline in
+            try await places.run(deadline: deadline) { try await kept(input, request, deadline: deadline) }
+        }
     }
 
     /// Finds and keeps an answer.

@@ -167,9 +167,14 @@ extension Search {
     /// The fused ranking of a hybrid search with its first hits in the service's order, where there is one. Further pages have it
     /// from their cursors.
     func reranked(
-        _ hits: [Hit], _ request: SearchRequest, deadline: Deadline
+        _ hits: [Hit], _ request: SearchRequest, deadline: Deadline, _ stages: StageTimes
     ) async throws -> (hits: [Hit], reranking: Reranking?) {
-        guard request.mode == .hybrid, let reranker else { return (hits, nil) }
+        // Without words there is nothing that the service could judge by; and who asks for the newest wants no other order.
+        guard request.mode == .hybrid, request.like == nil, request.options.order == .relevance, let reranker else {
+            return (hits, nil)
+        }
+        let start = StageTimes.now()
+        defer { stages.add(.rerank, since: start) }
         return try await reranker.reranked(hits, query: request.query, deadline: deadline)
     }
 }

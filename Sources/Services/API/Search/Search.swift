@@ -18,6 +18,10 @@ struct SearchResult: Sendable {
     var indexVersion: Int64
     /// The query's vector; nil where the vector arm did not run.
     var vector: [Float]?
+    /// How its scores come about.
+    var formula: Ranking
+    /// What hits are like; nil where they are not to be like a document, or it is gone.
+    var likeness: Likeness?
     /// What is to be said of the arms.
     var notes: RankingNotes
     /// Whether its first hits are in the order of a service; nil where none was asked.
@@ -48,34 +52,80 @@ struct Search: Sendable {
     let clock: @Sendable () -> Int64
     /// Lent to those who cut texts into words.
     let analyzers: TextAnalyzers
+    /// ISO 639 codes of the languages that queries are taken to be in where filters name none.
+    let languages: [String]
+    /// Lets requests wait for an index version.
+    let versions: IndexVersionWatch
+    let faults: FaultReplies
     let turns: RequestTurns
     let metrics: APIMetrics
     let logger: Logger
 
     func endpoints(in set: inout EndpointSet) {
         set.add(Contract.search, async: { input, request in try await search(input, request) })
+        set.add(Contract.searchBatch, async: { input, request in try await batch(input, request) })
     }
 
     /// `POST /search`
     private func search(_ input: SearchInput, _ request: HTTPRequest) async throws -> HTTPResponse {
-        let input = try input.checked(scope.declared(for: request), nowMilliseconds: clock())
-        return try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
-            try await search(input, deadline: deadline)
+        let stages = StageTimes()
+        let limit = Deadline(milliseconds: turns.limitMilliseconds)
+        var response = HTTPResponse.fresh(
+            try await reply(to: input, scope.declared(for: request), request, limit, stages))
+        response.headers.add("Server-Timing", stages.header)
+        return response
+    }
+
+    /// One search, alone or of a batch: checked, in its caller's turn, within its time.
+    func reply(
+        to input: SearchInput, _ declared: DeclaredAttributes, _ request: HTTPRequest, _ limit: Deadline,
+        _ stages: StageTimes
+    ) async throws -> [UInt8] {
+        let start = StageTimes.now()
+        let asked = try input.checked(declared, nowMilliseconds: clock())
+        stages.add(.interpret, since: start)
+        let own = asked.timeoutMilliseconds.map { Deadline(milliseconds: min($0, limit.leftMilliseconds)) }
+        let deadline = own ?? limit
+        do {
+            if let version = asked.indexVersionMin {
+                let begun = StageTimes.now()
+                defer { stages.add(.visible, since: begun) }
+                try await versions.wait(for: version, by: turns.access.callerName(request), deadline: deadline)
+            }
+            let begun = StageTimes.now()
+            return try await turns.run(asked.filter.takesAll ? .search : .filtered, request, deadline: deadline) {
+                stages.add(.turn, since: begun)
+                return try await search(asked, deadline: deadline, stages)
+            }
+        } catch  where own?.hasPassed == true && Self.isOfTime(error) {
+            logger.warning("a search did not end within its timeout_ms", ["error": "\(error)"])
+            throw APIError(
+                status: 504, type: "timeout",
+                message:
+                    "the search took longer than the \(deadline.limitMilliseconds) ms that it may take (timeout_ms)")
         }
     }
 
-    private func search(_ request: SearchRequest, deadline: Deadline) async throws -> HTTPResponse {
+    /// Whether an error may come of too little time; others have names of their own.
+    private static func isOfTime(_ error: any Error) -> Bool {
+        !(error is APIError || error is CancellationError || error is ModelMismatch || error is IndexVersionGone)
+    }
+
+    private func search(
+        _ request: SearchRequest, deadline: Deadline, _ stages: StageTimes
+    ) async throws -> [UInt8] {
         let start = SystemClock.monotonicNanoseconds()
         let offset = request.cursor?.offset ?? 0
         let result: SearchResult
         if let cursor = request.cursor {
-            result = try await self.page(request, cursor, deadline: deadline)
+            result = try await self.page(request, cursor, deadline: deadline, stages)
         } else {
-            result = try await find(request, documentLimit: request.topK, deadline: deadline)
+            result = try await find(request, documentLimit: request.topK, deadline: deadline, stages: stages)
         }
-        let documents = ReciprocalRankFusion.bestPassagePerDocument(result.ranking)
-        let page = documents.prefix(request.topK)
-        let rest = documents.dropFirst(request.topK).map(\.candidate.place) + result.rest
+        let rendering = StageTimes.now()
+        defer { stages.add(.render, since: rendering) }
+        let page = result.ranking.prefix(request.topK)
+        let rest = result.ranking.dropFirst(request.topK).map(\.place) + result.rest
         var next: SearchCursor?
         if !rest.isEmpty {
             next = SearchCursor(
@@ -87,8 +137,9 @@ struct Search: Sendable {
         writer.beginObject()
         writer.key("hits")
         writer.beginArray()
-        let snippets = try snippets(for: request)
-        for hit in page { try writer.hit(hit, snippets) }
+        let snippets = try snippets(for: request, like: result.likeness)
+        let formula = request.isExplained ? result.formula : nil
+        for hit in page { try writer.hit(hit, snippets, of: request, explainedBy: formula) }
         writer.endArray()
         writer.indexState(result)
         writer.key("source")
@@ -101,86 +152,125 @@ struct Search: Sendable {
         writer.interpreted(request.interpretation)
         writer.reranking(result.reranking)
         writer.endObject()
-        return .fresh(writer.bytes)
+        return writer.bytes
     }
 
     /// The next page of a ranking that was found before.
     private func page(
-        _ request: SearchRequest, _ cursor: SearchCursor, deadline: Deadline
+        _ request: SearchRequest, _ cursor: SearchCursor, deadline: Deadline, _ stages: StageTimes
     ) async throws -> SearchResult {
         let freshness = self.freshness(request.filter.scope.tenant)
         var query = CandidateQuery(
             text: "", vector: nil, filter: request.filter, vectorLimit: 0, lexicalLimit: 0,
             generation: cursor.generation, indexVersion: cursor.indexVersion)
         let places = Array(cursor.rest.prefix(request.topK))
-        let weights = fusion.changed(by: request.weights)
+        let formula = formula(of: request)
         query.page = places
-        let asked = query
-        let set = try await stores.run(deadline: deadline) { store, timeout in
-            try store.candidates(for: asked, timeoutMilliseconds: timeout)
+        query.hasShortLimit = request.timeoutMilliseconds != nil
+        let (asked, like) = (query, request.like)
+        let start = StageTimes.now()
+        let (set, likeness) = try await stores.run(deadline: deadline) { store, timeout in
+            let set = try store.candidates(for: asked, timeoutMilliseconds: timeout)
+            // For its words in the snippets alone; it may be gone meanwhile.
+            let likeness = try like.map { try store.likenesses(of: $0, timeoutMilliseconds: timeout) } ?? []
+            return (set, likeness.count == 1 ? likeness.first : nil)
         }
+        stages.add(.search, since: start)
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
         return SearchResult(
             // The order of the first page, whether fused or from a reranking service.
-            ranking: set.candidates.map { ReciprocalRankFusion.hit($0, weights: weights) },
-            rest: Array(cursor.rest.dropFirst(places.count)),
-            generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
+            ranking: set.candidates.map(formula.hit), rest: Array(cursor.rest.dropFirst(places.count)),
+            generation: set.generation, indexVersion: set.indexVersion, vector: nil, formula: formula,
+            likeness: likeness, notes: cursor.notes,
             reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
+    }
+
+    /// How the scores of a request's hits come about.
+    private func formula(of request: SearchRequest) -> Ranking {
+        Ranking(
+            weights: fusion.changed(by: request.weights), options: request.options,
+            referenceMilliseconds: request.referenceMilliseconds ?? 0)
     }
 
     /// The fused ranking of a request.
     ///
-    /// - Parameter documentLimit: documents that are fetched of it, each with its best passage; nil for all passages.
+    /// - Parameter documentLimit: documents that are fetched of it, each with its best passage, and of each group the first; nil for
+    ///   all passages.
     func find(
-        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline
+        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline, stages: StageTimes = StageTimes()
     ) async throws -> SearchResult {
         metrics.count(request.interpretation)
         var notes: RankingNotes = []
-        var vector: [Float]?
-        let weights = fusion.changed(by: request.weights)
+        let formula = formula(of: request)
         // What counts nothing is not looked for.
-        let asksVectors = request.mode != .lexical && weights.vector > 0
-        let asksWords = request.mode != .vector && weights.lexical > 0
-        if asksVectors {
-            do {
-                // Operators and what is excluded are nothing that a model should see.
-                let syntax = QuerySyntax(request.query, fields: CandidateQuery.fields)
-                vector = try await queryVector(syntax.plainText, deadline: deadline)
-            } catch  where asksWords && !deadline.hasPassed && !(error is CancellationError) {
-                // Half an answer that says so is better than none.
-                notes.insert(.vectorMissing)
-                metrics.degraded.increment()
-                logger.warning("searching without vectors", ["error": "\(error)"])
-            }
-        }
+        let asksVectors = request.mode != .lexical && formula.weights.vector > 0
+        let asksWords = request.mode != .vector && formula.weights.lexical > 0
         var query = CandidateQuery(
-            text: request.query, vector: vector, filter: request.filter,
-            vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
-            lexicalLimit: asksWords ? SearchLimits.candidatesPerArm : 0,
+            text: request.query, vector: nil, filter: request.filter,
             documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
-        query.fusion = weights
+        query.fusion = formula.weights
+        query.options = formula.options
+        query.referenceMilliseconds = formula.referenceMilliseconds
+        query.hasShortLimit = request.timeoutMilliseconds != nil
+        var likeness: Likeness?
+        if let target = request.like {
+            let read = try await self.likeness(of: target, deadline: deadline, stages: stages)
+            likeness = read
+            query.take(read)
+            if asksVectors, query.vector == nil { notes.insert(.vectorMissing) }
+        } else if asksVectors {
+            query.vector = try await vector(of: request, orWords: asksWords, deadline: deadline, stages)
+            if query.vector == nil { notes.insert(.vectorMissing) }
+        }
+        if !asksVectors || query.vector == nil { (query.vector, query.vectorLimit) = (nil, 0) }
+        if !asksWords { query.lexicalLimit = 0 }
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
         let found = try await candidates(for: query, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
+        stages.add(.search, since: start)
         guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
+        let hits = formula.hits(found.set.candidates)
         let ranked = try await reranked(
-            ReciprocalRankFusion.fuse(found.set.candidates, weights: weights), request, deadline: deadline)
+            documentLimit == nil ? hits : formula.documents(hits), request, deadline: deadline, stages)
         if ranked.reranking == .done { notes.insert(.reranked) }
         return SearchResult(
             ranking: ranked.hits, rest: found.set.rest,
-            generation: found.set.generation, indexVersion: found.set.indexVersion, vector: vector, notes: notes,
-            reranking: ranked.reranking, freshness: freshness)
+            generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
+            formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness)
+    }
+
+    /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.
+    private func vector(
+        of request: SearchRequest, orWords areWordsEnough: Bool, deadline: Deadline, _ stages: StageTimes
+    ) async throws -> [Float]? {
+        let start = StageTimes.now()
+        defer { stages.add(.embed, since: start) }
+        // Of a time that a client chose a half is left for the words.
+        let isShort = request.timeoutMilliseconds != nil && areWordsEnough
+        let patience = isShort ? Deadline(milliseconds: deadline.leftMilliseconds / 2) : deadline
+        do {
+            // Operators and what is excluded are nothing that a model should see.
+            let syntax = QuerySyntax(request.query, fields: CandidateQuery.fields)
+            return try await queryVector(syntax.plainText, deadline: patience)
+        } catch  where areWordsEnough && !deadline.hasPassed && !(error is CancellationError) {
+            metrics.degraded.increment()
+            logger.warning("searching without vectors", ["error": "\(error)"])
+            return nil
+        }
     }
 
     /// What shows the words of a query in the texts that were found.
-    func snippets(for request: SearchRequest) throws(TextError) -> Snippets {
+    ///
+    /// - Parameter likeness: the document whose words are shown in place of a query's.
+    func snippets(for request: SearchRequest, like likeness: Likeness? = nil) throws(TextError) -> Snippets {
         try Snippets(
-            query: QuerySyntax(request.query, fields: CandidateQuery.fields),
-            languages: StemLanguages.ofQuery(filter: request.filter.languages, usual: [StemLanguages.undetermined]),
+            query: QuerySyntax(likeness?.text ?? request.query, fields: CandidateQuery.fields),
+            languages: likeness?.languages
+                ?? StemLanguages.ofQuery(filter: request.filter.languages, usual: languages),
             analyzers: analyzers)
     }
 
@@ -192,106 +282,5 @@ struct Search: Sendable {
         let vector = try await embedder.vector(of: text, deadline: deadline)
         metrics.embedSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         return vector
-    }
-}
-
-extension JSONWriter {
-    mutating func hit(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
-        beginObject()
-        try hitMembers(hit, snippets)
-        endObject()
-    }
-
-    /// The members of a hit, which a citation has too.
-    mutating func hitMembers(_ hit: Hit, _ snippets: Snippets) throws(TextError) {
-        let candidate = hit.candidate
-        identity(of: candidate)
-        key("snippet")
-        string(try snippets.snippet(of: candidate.text))
-        key("event_time")
-        time(candidate.eventTimeMilliseconds)
-        key("scores")
-        scores(hit)
-        filterColumns(of: candidate)
-        if let copies = candidate.copies {
-            key("copies")
-            integer(copies)
-        }
-        key("lineage")
-        raw(candidate.lineageJSON)
-    }
-
-    mutating func identity(of candidate: Candidate) {
-        key("doc_id")
-        string(candidate.docID)
-        key("version")
-        integer(candidate.version)
-        key("passage")
-        integer(candidate.passage)
-        key("title")
-        string(candidate.title)
-        key("url")
-        string(candidate.url)
-    }
-
-    mutating func scores(_ hit: Hit) {
-        beginObject()
-        key("vector")
-        optional(hit.candidate.vector?.score)
-        key("lexical")
-        optional(hit.candidate.lexical?.score)
-        key("fused")
-        double(hit.fusedScore)
-        endObject()
-    }
-
-    /// What filters look at, so that a reader sees why a hit passed them. Documents of recent changes have some of their
-    /// attributes as members, too, as they had from the beginning.
-    mutating func filterColumns(of candidate: Candidate) {
-        let change = candidate.recentChange
-        key("collection")
-        string(candidate.collection)
-        if let change {
-            key("wiki")
-            string(change.wiki)
-        }
-        key("lang")
-        string(candidate.language)
-        if let change {
-            key("type")
-            string(change.type)
-            key("user")
-            string(change.user)
-            key("is_bot")
-            bool(change.isBot)
-        }
-        key("attributes")
-        candidate.attributes.append(to: &self)
-    }
-
-    mutating func indexState(_ result: SearchResult) {
-        key("generation")
-        integer(result.generation)
-        key("index_version")
-        integer(result.indexVersion)
-        freshness(result.freshness)
-    }
-
-    /// The arms that could not run or did not end; nothing where there are none.
-    mutating func missingArms(of result: SearchResult) {
-        let notes = result.notes
-        let members: [(name: String, arms: [(RankingNotes, String)])] = [
-            ("missing_arms", [(.vectorMissing, "vector")]),
-            ("incomplete_arms", [(.vectorIncomplete, "vector"), (.lexicalIncomplete, "lexical")]),
-            ("bounded_arms", [(.lexicalBounded, "lexical")]),
-        ]
-        for (name, all) in members {
-            let arms = all.filter { notes.contains($0.0) }.map(\.1)
-            guard !arms.isEmpty else { continue }
-            key(dynamic: name)
-            beginArray()
-            for arm in arms { string(arm) }
-            endArray()
-        }
     }
 }

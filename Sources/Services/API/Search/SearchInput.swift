@@ -1,6 +1,7 @@
 import Forms
 import HTTPEndpoints
 import JSONScan
+import Records
 import Retrieval
 
 extension Form where Value == SearchCursor {
@@ -16,31 +17,67 @@ extension Form where Value == SearchCursor {
     }
 }
 
+/// `mode` of a search: the arms that are asked, or a document that hits are to be like.
+enum AskedMode: String, Sendable, CaseIterable {
+    case hybrid
+    case vector
+    case lexical
+    /// Both arms, with what a document says in place of a query.
+    case like
+
+    /// The arms that are asked.
+    var arms: SearchMode {
+        switch self {
+        case .hybrid, .like: .hybrid
+        case .vector: .vector
+        case .lexical: .lexical
+        }
+    }
+
+    /// The modes of questions, which have words.
+    static let ofQuestions = Form<SearchMode>.choice.converted(json: { .string($0.rawValue) }) { mode, _ in
+        AskedMode(rawValue: mode.rawValue)
+    }
+}
+
 /// The body of `POST /search`.
 struct SearchInput: Sendable {
+    /// Empty where none is given, which only `like` allows.
     var query = ""
     var topK = SearchLimits.topKDefault
-    var mode = SearchMode.hybrid
+    var mode = AskedMode.hybrid
     var filter: FilterInput?
     var collection: String?
     var cursor: SearchCursor?
     var interprets = true
-    var weights: ArmWeights?
+    var like: LikeInput?
+    var options = SearchOptionsInput()
+    var isExplained = false
+    var timeoutMilliseconds: Int?
+    var indexVersionMin: Int?
 
     static let queryForm = Form<String>.string(1...SearchLimits.queryCharactersMax, notBlank: true)
+    /// Shorter ones would be over before anything could be found.
+    static let timeoutMillisecondsMin = 50
+    private static let timeoutMillisecondsMax = 600_000
 
     /// The members that a search and a question share.
+    ///
+    /// - Parameter modes: what `mode` may say.
     static func fields<Root>(
         query: any WritableKeyPath<Root, String> & Sendable, topK: any WritableKeyPath<Root, Int> & Sendable,
-        mode: any WritableKeyPath<Root, SearchMode> & Sendable,
+        mode: any WritableKeyPath<Root, AskedMode> & Sendable, modes: Form<AskedMode>,
         filter: any WritableKeyPath<Root, FilterInput?> & Sendable,
         collection: any WritableKeyPath<Root, String?> & Sendable,
-        interprets: any WritableKeyPath<Root, Bool> & Sendable
+        interprets: any WritableKeyPath<Root, Bool> & Sendable, isQueryRequired: Bool
     ) -> [Field<Root>] {
-        [
-            Field("query", query, queryForm, "What to look for.", example: .string("golden gate"), isRequired: true),
+        // What is left out is no default that anybody could send.
+        let text = queryForm.converted(json: { $0.isEmpty ? .null : .string($0) }) { text, _ in text }
+        return [
+            Field(
+                "query", query, text, "What to look for.", example: .string("golden gate"), isRequired: isQueryRequired),
             Field("top_k", topK, .integer(1...SearchLimits.topKMax), "Hits per page."),
-            Field("mode", mode, .choice, "Both arms, or one."),
+            Field("mode", mode, modes, "Both arms, or one."),
             Field("filters", filter, FilterInput.form.optional),
             Field("collection", collection, FilterInput.word.optional, "The same as `filters.collection`."),
             Field(
@@ -54,42 +91,115 @@ struct SearchInput: Sendable {
     static let form = Form<SearchInput>.object(
         SearchInput(),
         fields(
-            query: \.query, topK: \.topK, mode: \.mode, filter: \.filter, collection: \.collection,
-            interprets: \.interprets)
+            query: \.query, topK: \.topK, mode: \.mode, modes: .choice, filter: \.filter, collection: \.collection,
+            interprets: \.interprets, isQueryRequired: false)
             + [
                 Field(
                     "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
-                    "`next_cursor` of the page before; repeat query, mode, filters and weights as they were."),
+                    "`next_cursor` of the page before; repeat query, mode, filters and options as they were."),
                 Field(
-                    "weights", \.weights, ArmWeights.form.optional,
-                    "What a place in each arm's ranking counts when both are fused; what is left out counts as the server is "
-                        + "set."),
-            ]
-    ).named("SearchRequest")
+                    "like", \.like, LikeInput.form.optional,
+                    "With mode `like`, in place of `query`: the document, or the passage, that hits are to be like."),
+            ] + rankingFields + runningFields
+    ).checked { input, reading in
+        // Said with all other faults; what is there and wrong has been said.
+        guard input.query.isEmpty, input.mode != .like, input.like == nil,
+            !reading.faults.contains(where: { $0.location.last == .name("query") })
+        else { return }
+        reading.fault("missing", "is required, unless mode is like", at: [.name("query")])
+    }.named("SearchRequest")
+
+    private static let rankingFields: [Field<SearchInput>] = [
+        Field(
+            "weights", \.options.weights, ArmWeights.form.optional,
+            "What a place in each arm's ranking counts when both are fused; what is left out counts as the server is set."
+        ),
+        Field(
+            "recency", \.options.recency, RecencyPrior.form.optional, "What newer documents get on top of their score."),
+        Field(
+            "source_weights", \.options.sourceWeights, Form<[String: Double]>.sourceWeights.optional,
+            "By collection, what its documents' scores are multiplied by; 1 for others."),
+        Field(
+            "min_score", \.options.scoreMin, Form<Double>.number(0...SearchOptionsInput.scoreMax).optional,
+            "Hits whose `scores.fused` is less are left out."),
+        Field(
+            "sort", \.options.order, .choice,
+            "`time`: the newest first, among what the arms found and `min_score` leaves."),
+        Field(
+            "group_by", \.options.grouping, Form<String>.string(1...AttributeName.bytesMax).optional,
+            "`title`, or an attribute: the first hit of each group, with how many others were found.",
+            example: .string("title")),
+        Field("explain", \.isExplained, .bool, "Whether hits say what their scores are made of."),
+    ]
+
+    private static let runningFields: [Field<SearchInput>] = [
+        Field(
+            "timeout_ms", \.timeoutMilliseconds,
+            Form<Int>.integer(timeoutMillisecondsMin...timeoutMillisecondsMax).optional,
+            "How long the search may take, where that is less than the server's own limit: then there is what was found, or 504."
+        ),
+        Field(
+            "min_index_version", \.indexVersionMin, Form<Int>.integer(0...Int.max).optional,
+            "Waits until this index version is visible; 409 where it does not come in time."),
+    ]
 
     /// What was asked, of the documents of the tenant that declares.
     ///
-    /// - Parameter nowMilliseconds: when it was asked, since 1970: what "the last hour" of the question is.
-    /// - Throws: 422 where the filters cannot be asked, `collection` is named twice, and differs, or the cursor is of another search.
+    /// - Parameter nowMilliseconds: when it was asked, since 1970: what "the last hour" of the question is, and how old an event.
+    /// - Throws: 422 where the filters or options cannot be asked, `collection` is named twice, and differs, or the cursor is of
+    ///   another search.
     func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> SearchRequest {
         var reading = InputReading()
         let request = reading.at(.name("body")) { reading -> SearchRequest? in
-            guard var request = self.request(declared, &reading) else { return nil }
-            checkWeights(&reading)
-            if interprets { request = request.interpreted(declared, nowMilliseconds: nowMilliseconds) }
-            if let cursor = request.cursor, cursor.fingerprint != request.fingerprint {
-                reading.fault(
-                    "cursor_mismatch",
-                    "continues a search with another query, mode, filters or weights; repeat them as they were",
-                    at: [.name("cursor")], input: .string(cursor.text))
-            }
-            return request
+            checked(declared, nowMilliseconds: nowMilliseconds, &reading)
         }
         guard let request, reading.faults.isEmpty else { throw .invalid(reading.faults) }
         return request
     }
 
-    /// What was asked; nil with faults noted where the filters cannot be asked, or `collection` is named twice, and differs.
+    private func checked(
+        _ declared: DeclaredAttributes, nowMilliseconds: Int64, _ reading: inout InputReading
+    ) -> SearchRequest? {
+        checkMode(&reading)
+        options.checkWeights(mode.arms, &reading)
+        guard var request = self.request(declared, &reading) else { return nil }
+        if interprets, request.like == nil {
+            request = request.interpreted(declared, nowMilliseconds: nowMilliseconds)
+        }
+        if request.options.recency != nil {
+            request.referenceMilliseconds = cursor?.referenceMilliseconds ?? nowMilliseconds
+        }
+        guard let cursor else { return request }
+        if cursor.fingerprint != request.fingerprint {
+            reading.fault(
+                "cursor_mismatch",
+                "continues a search with another query, mode, filters or options; repeat them as they were",
+                at: [.name("cursor")], input: .string(cursor.text))
+        } else if let least = request.indexVersionMin, cursor.indexVersion < least {
+            reading.fault(
+                "cursor_older",
+                "is later than the cursor's pages, which are of index version \(cursor.indexVersion); begin again without it",
+                at: [.name("min_index_version")], input: .integer(least))
+        }
+        return request
+    }
+
+    private func checkMode(_ reading: inout InputReading) {
+        guard mode == .like else {
+            if like != nil {
+                reading.fault("like_unused", "is read where mode is like alone", at: [.name("like")])
+            }
+            return
+        }
+        if like == nil { reading.fault("missing", "is required where mode is like", at: [.name("like")]) }
+        if !query.isEmpty {
+            reading.fault(
+                "query_unused", "is not read where mode is like: leave it out", at: [.name("query")],
+                input: .string(query))
+        }
+    }
+
+    /// What was asked; nil with faults noted where it cannot be asked, or `collection` is named twice, and differs.
     private func request(_ declared: DeclaredAttributes, _ reading: inout InputReading) -> SearchRequest? {
         var whole = Filter.all(of: declared.tenant)
         if let filter {
@@ -109,34 +219,40 @@ struct SearchInput: Sendable {
                 return nil
             }
         }
-        var request = SearchRequest(query: query, topK: topK, mode: mode, filter: whole, cursor: cursor)
-        request.weights = weights
+        guard let options = options.options(declared, in: whole.scope.collections, &reading) else { return nil }
+        var request = SearchRequest(query: query, topK: topK, mode: mode.arms, filter: whole, cursor: cursor)
+        request.weights = self.options.weights
+        request.options = options
+        request.like = like?.target(of: declared.tenant)
+        request.isExplained = isExplained
+        request.timeoutMilliseconds = timeoutMilliseconds
+        request.indexVersionMin = indexVersionMin.map { Int64($0) }
         return request
-    }
-
-    /// An arm that counts nothing is left out; one must be left.
-    private func checkWeights(_ reading: inout InputReading) {
-        let asked = [(SearchMode.vector, weights?.vector), (.lexical, weights?.lexical)]
-        guard asked.allSatisfy({ arm, weight in weight == 0 || (mode != .hybrid && mode != arm) }) else { return }
-        reading.fault(
-            "weights_empty", "must leave an arm of the mode \(mode.rawValue) a weight above 0", at: [.name("weights")])
     }
 }
 
-extension ArmWeights {
-    /// Of an arm; far more than anybody needs.
-    static let weightMax = 100.0
+/// `like` of a search.
+struct LikeInput: Sendable {
+    var docID = ""
+    var collection: String?
+    var passage: Int?
 
-    /// As a request gives them.
-    static let form = Form<ArmWeights>.object(
-        ArmWeights(),
+    static let form = Form<LikeInput>.object(
+        LikeInput(),
         [
             Field(
-                "vector", \.vector, Form<Double>.number(0...weightMax).optional,
-                "Of the vector arm; 0 leaves it out."),
+                "doc_id", \.docID, .string(1...FilterLimits.charactersMax), "The document's id, as hits have it.",
+                isRequired: true),
             Field(
-                "lexical", \.lexical, Form<Double>.number(0...weightMax).optional,
-                "Of the word arm; 0 leaves it out."),
+                "collection", \.collection, FilterInput.word.optional,
+                "The document's collection; needed where several have a document of that id."),
+            Field(
+                "passage", \.passage, Form<Int>.integer(0...Int(Int32.max)).optional,
+                "The number of one passage; the whole document if left out."),
         ]
-    ).named("ArmWeights")
+    ).named("Like")
+
+    func target(of tenant: TenantID) -> LikeTarget {
+        LikeTarget(tenant: tenant, docID: docID, collection: collection, passage: passage.map { Int32($0) })
+    }
 }

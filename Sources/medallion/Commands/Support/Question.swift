@@ -30,7 +30,9 @@ struct Question: Sendable {
     let isJSON: Bool
 
     /// The words become the query; the API judges everything else, so that there is one set of rules.
-    init(_ arguments: ParsedArguments) throws {
+    ///
+    /// - Parameter more: writes what only one of the commands sends.
+    init(_ arguments: ParsedArguments, more: (inout JSONWriter) -> Void = { _ in }) throws {
         url = arguments.value("--url")
         tenant = try APIClient.tenant(arguments)
         isJSON = arguments.has("--json")
@@ -49,6 +51,7 @@ struct Question: Sendable {
         }
         // Left out unless it is switched off: a server of an earlier version does not know it.
         if arguments.has("--no-interpret") { json.bool("interpret", false) }
+        more(&json)
         json.key("filters")
         json.beginObject()
         for name in ["wiki", "lang", "type"] {

@@ -14,7 +14,8 @@ enum Rendering {
             if !snippet.isEmpty { lines.append("   \(snippet)") }
             // Not every collection has addresses.
             if hit["url"]?.string?.isEmpty == false { lines.append("   \(text(hit, "url"))") }
-            lines.append("   \(scores(hit))  doc_id \(text(hit, "doc_id"))")
+            let others = hit["group"]?["others"]?.integer.map { $0 > 0 ? "  and \($0) others" : "" } ?? ""
+            lines.append("   \(scores(hit))  doc_id \(text(hit, "doc_id"))\(others)")
         }
         lines.append(footer(reply))
         return lines.joined(separator: "\n") + "\n"

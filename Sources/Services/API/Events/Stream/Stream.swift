@@ -81,7 +81,7 @@ struct Stream: Sendable {
         guard open <= clientsMax else {
             throw APIError.unavailable("the stream", "it has \(clientsMax) clients, as many as may be")
         }
-        let caller = self.caller(request)
+        let caller = self.access.origin(of: request)
         let counted = access.countsStreams(request) ? caller : nil
         if let counted {
             guard seats.take(counted) else { throw Self.tooManyStreams(counted, seats.limit(of: counted)) }
@@ -96,12 +96,6 @@ struct Stream: Sendable {
             // A tenant that gets its first source gets a stream of its own.
             access.isWelcome(request, as: tenant) && hub.events(of: tenant) === events
         }
-    }
-
-    /// Nil where nobody knows where a request comes from.
-    private func caller(_ request: HTTPRequest) -> StreamSeats.Caller? {
-        if case .key(let key) = try? access.caller(request.headers) { return .key(key.id) }
-        return request.client.map { .address($0.network) }
     }
 
     private static func tooManyStreams(_ caller: StreamSeats.Caller, _ limit: Int) -> APIError {
