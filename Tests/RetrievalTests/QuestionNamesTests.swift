@@ -47,7 +47,9 @@ import Testing
     @Test func aSentenceAboutAnotherDoesNotSupport() {
         func isAnswered(_ question: String) -> Bool {
             let text = "Harbour Lantern Bridge: repainted the north tower in green. edit by Quill."
-            let hit = Hit(candidate: candidate("d", title: "Harbour Lantern Bridge", text: text), parts: ScoreParts(vector: 1, lexical: 0))
+            let hit = Hit(
+                candidate: candidate("d", title: "Harbour Lantern Bridge", text: text),
+                parts: ScoreParts(vector: 1, lexical: 0))
             let sentence = SourceSentence(text: text, hitIndex: 0, cosine: 0.7)
             return !ExtractiveAnswerer.answer(question: question, hits: [hit], sentences: [sentence], maxTokens: 100)
                 .isRefused
