@@ -29,6 +29,25 @@ import Testing
         #expect(result.citations.isEmpty)
     }
 
+    /// Half of what is read stays as fused.
+    @Test func theFirstHitsOfEachArmAreRead() {
+        var candidates = (3...20).map { candidate("both\($0)", vector: ($0, 0.5), lexical: ($0, 2)) }
+        candidates += [
+            candidate("words", lexical: (1, 9)), candidate("words2", lexical: (2, 8)),
+            candidate("near", vector: (1, 0.9)),
+        ]
+        let ranking = ReciprocalRankFusion.fuse(candidates)
+        #expect(ranking.prefix(6).allSatisfy { $0.candidate.docID.hasPrefix("both") })
+        func read(_ count: Int) -> [String] {
+            ExtractiveAnswerer.reading(ranking, count: count).map(\.candidate.docID)
+        }
+        #expect(read(6).prefix(6) == ["both3", "both4", "both5", "near", "words", "words2"])
+        #expect(read(6).count == ranking.count && Set(read(6)).count == ranking.count)
+        #expect(read(3).prefix(3) == ["both3", "both4", "near"])
+        #expect(read(1).first == "both3" && read(100) == ranking.map(\.candidate.docID))
+        #expect(ExtractiveAnswerer.reading([], count: 10).isEmpty)
+    }
+
     @Test func refusesWithoutHits() {
         #expect(answer("anything", []).isRefused)
     }

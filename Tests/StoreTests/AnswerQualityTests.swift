@@ -22,13 +22,13 @@ import Text
         var others: Int
         /// Answered from the page that is asked about.
         var presentMin: Int
-        /// Refused.
+        /// Refused, or answered by a sentence that names the page.
         var absentMin: Int
         var othersMin: Int
     }
 
     private static let whole = Size(
-        documents: 4_000, present: 330, absent: 139, others: 35, presentMin: 323, absentMin: 130, othersMin: 34)
+        documents: 4_000, present: 330, absent: 139, others: 35, presentMin: 323, absentMin: 133, othersMin: 34)
     private static let short = Size(
         documents: 300, present: 30, absent: 20, others: 15, presentMin: 29, absentMin: 19, othersMin: 14)
 
@@ -96,16 +96,9 @@ import Text
                 wrong.append("\(question) -> \(answer.sentences.first?.text ?? "")")
             }
         }
-        var refusedAbsent = 0
-        for (number, title) in absent.enumerated() {
-            let question = Self.question(number, title)
-            let answer = try await asker.answer(question)
-            if answer.isRefused {
-                refusedAbsent += 1
-            } else {
-                wrong.append("absent: \(question) -> \(answer.sentences.first?.text ?? "")")
-            }
-        }
+        let answeredAbsent = try await Self.answeredElsewhere(Array(absent), asker)
+        let refusedAbsent = absent.count - answeredAbsent.count
+        wrong += answeredAbsent
         var refusedOthers = 0
         for question in others {
             let answer = try await asker.answer(question)
@@ -125,6 +118,21 @@ import Text
         #expect(refusedOthers >= size.othersMin, details)
     }
 
+    /// What is answered about pages that are not there by sentences that do not name them: an edit of another page may do that.
+    private static func answeredElsewhere(_ titles: [String], _ asker: Asker) async throws -> [String] {
+        var wrong: [String] = []
+        for (number, title) in titles.enumerated() {
+            let question = question(number, title)
+            let answer = try await asker.answer(question)
+            let isNamed = answer.sentences.contains {
+                KnownItems.key(of: $0.text).contains(KnownItems.key(of: title))
+            }
+            if answer.isRefused || isNamed { continue }
+            wrong.append("absent: \(question) -> \(answer.sentences.first?.text ?? "")")
+        }
+        return wrong
+    }
+
     private static func question(_ number: Int, _ title: String) -> String {
         forms[number % forms.count].split(separator: "*", omittingEmptySubsequences: false).joined(separator: title)
     }
@@ -141,7 +149,8 @@ private struct Asker {
         let vector = try await embedder.embed([plain], priority: .query)[0]
         let found = try store.candidates(
             for: IndexFixture.query(question, vector: vector), timeoutMilliseconds: IndexFixture.limit)
-        let hits = ReciprocalRankFusion.fuse(found.candidates, weights: weights)
+        let hits = ExtractiveAnswerer.reading(
+            ReciprocalRankFusion.fuse(found.candidates, weights: weights), count: SearchLimits.topKDefault)
         var sentences = ExtractiveAnswerer.sentences(of: Array(hits.prefix(SearchLimits.topKDefault)))
         let missing = sentences.indices.filter { sentences[$0].cosine == nil }
         let vectors = try await embedder.embed(missing.map { sentences[$0].text }, priority: .sentence)

@@ -63,4 +63,17 @@ import Text
         #expect(numbers["moor"] == 1_800 && numbers["heron"] == 1_000)
         #expect(numbers["s:moor"] == 1_260 && numbers["s:heron"] == 700)
     }
+
+    /// What a question asks with says less than what it asks about; alone it is all that there is.
+    @Test func functionWordsCountLittleBesideOthers() throws {
+        let analyzer = try TextAnalyzer()
+        func numbers(_ text: String) -> [String: Int32] {
+            let query = analyzer.query(QuerySyntax(text, fields: []), languages: [])
+            let lookup = WordLookup(query, expansions: [], ranking: WordRanking())
+            return Dictionary(zip(lookup.ranked.forms, lookup.ranked.numbers)) { first, _ in first }
+        }
+        let asked = numbers("who moved the Moor")
+        #expect(asked["who"] == 300 && asked["the"] == 300 && asked["moved"] == 1_000 && asked["moor"] == 1_000)
+        #expect(numbers("The Who").values.max() == 1_000)
+    }
 }

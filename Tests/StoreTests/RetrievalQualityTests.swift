@@ -64,13 +64,13 @@ private struct JudgedCollection {
 
     /// What has to be reached, in one place: each arm's floor, and how far both together may lie below the better one.
     private static let wholeGate = QualityGate(
-        floors: ["vector": 0.41, "lexical": 0.34, "hybrid": 0.43], shortfallMax: 0.005)
-    /// The quarter's are a little below what it gave (0.381, 0.290, 0.400) when the whole met its own.
+        floors: ["vector": 0.41, "lexical": 0.37, "hybrid": 0.45], shortfallMax: 0.005)
+    /// The quarter's are a little below what it gave (0.381, 0.316, 0.400) when the whole met its own.
     private static let quarterGate = QualityGate(
-        floors: ["vector": 0.37, "lexical": 0.27, "hybrid": 0.385], shortfallMax: 0.005)
+        floors: ["vector": 0.37, "lexical": 0.30, "hybrid": 0.39], shortfallMax: 0.005)
 
     /// Against reference scores on the same collection: MiniLM with exact cosine 0.421, Okapi BM25 0.332, both fused
-    /// 0.422. The floors leave room for bf16 and for the index being approximate.
+    /// 0.422. It gave 0.421, 0.390 and 0.464; the floors leave room for bf16 and for the index being approximate.
     @Test(.enabled(if: Recordings.folder != nil, .init(rawValue: Recordings.absence)))
     func theArmsRankAJudgedCollectionAsWellAsTheReference() async throws {
         // Most of the time goes to the embeddings, so that a quarter of the documents has to do, and of the judgements

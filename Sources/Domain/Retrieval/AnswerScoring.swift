@@ -9,10 +9,9 @@
 /// sentence or its title holds). One may be weak only where the other is strong. And what an English question names must not
 /// be something else in the sentence, see ``QuestionNames``.
 ///
-/// Chosen on 4,000 recorded edits under the standard text template, with MiniLM: of 330 questions about a page that is
-/// there, 323 were answered from that page and 6 refused; of 139 about pages that are not there, 130 were refused (the
-/// others quote a page of nearly the same name); of 35 about anything else, 34. At ``coverageBeside`` 0.3 the same
-/// 323 were right, but 56 of the 174 others got an answer.
+/// Chosen on 4,000 recorded edits under the standard text template, with MiniLM (`AnswerQualityTests`): of 330 questions about
+/// a page that is there, 325 were answered from that page and 4 refused; of 139 about pages that are not there, 135 were refused
+/// or answered from an edit elsewhere that names the page; of 35 about anything else, 34.
 package struct AnswerThresholds: Sendable, Equatable {
     /// From here on the cosine alone is enough, for questions in Latin letters.
     package var cosineAlone = 0.60
@@ -35,7 +34,7 @@ package struct AnswerThresholds: Sendable, Equatable {
         // A question made of function words only ("what is it about?") has nothing to cover.
         if words.words.isEmpty { return cosine >= cosineAlone }
         if cosine >= cosineAlone && words.isMostlyLatin && sentence.names == .all { return true }
-        return cosine >= cosineBeside && coverage >= coverageBeside
+        return cosine >= cosineBeside && coverage >= coverageBeside && sentence.names != .absent
     }
 }
 
@@ -43,7 +42,7 @@ package struct AnswerThresholds: Sendable, Equatable {
 struct QuestionWords {
     /// Stems, sorted.
     let words: [String]
-    /// Whether most letters of the question are Latin, the only script that MiniLM was trained on in earnest.
+    /// Whether most letters of what is asked about are Latin, the only script that MiniLM was trained on in earnest.
     let isMostlyLatin: Bool
     private let names: QuestionNames
     private let weights: [String: Double]
@@ -69,8 +68,9 @@ struct QuestionWords {
         }
         self.weights = weights
         totalWeight = words.reduce(0) { $0 + (weights[$1] ?? 0) }
+        // By what it asks about: "Who edited …" may be followed by a name of any script.
         var (latin, other) = (0, 0)
-        for scalar in question.unicodeScalars where scalar.properties.isAlphabetic {
+        for scalar in (words.isEmpty ? question : words.joined()).unicodeScalars where scalar.properties.isAlphabetic {
             if scalar.value < 0x250 { latin += 1 } else { other += 1 }
         }
         isMostlyLatin = latin >= other

@@ -72,6 +72,21 @@ package enum ExtractiveAnswerer {
     /// Citations of one sentence: more do not make it truer.
     package static let citationsPerSentenceMax = 5
 
+    /// First hits of each arm that are read, wherever the fused ranking has them.
+    private static let armDepth = 2
+
+    /// The ranking with the first hits of each arm among its first `count`, which are read: the page that a question names may
+    /// be the first by words and far by meaning, and the other way round. Half of them stay the fused ranking's.
+    package static func reading(_ ranking: [Hit], count: Int) -> [Hit] {
+        let late = ranking.indices.dropFirst(count).filter { place in
+            let candidate = ranking[place].candidate
+            return [candidate.vector, candidate.lexical].contains { $0.map { $0.rank <= armDepth } ?? false }
+        }.prefix(count / 2)
+        let first = Array(ranking.prefix(count - late.count))
+        let rest = ranking.indices.dropFirst(first.count).filter { !late.contains($0) }
+        return first + late.map { ranking[$0] } + rest.map { ranking[$0] }
+    }
+
     /// The sentences of the first hits, in rank order. A sentence that is its whole passage takes the passage's cosine;
     /// the others have none yet and are to be embedded.
     package static func sentences(of hits: [Hit]) -> [SourceSentence] {

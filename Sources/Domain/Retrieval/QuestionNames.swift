@@ -8,14 +8,18 @@ struct QuestionNames {
     /// How much of the names a sentence has.
     enum Match {
         case all
-        /// A word is missing.
+        /// A word of a name is missing.
         case some
+        /// A name is missing.
+        case absent
         /// Of a name of several words some are there, but not the last, which says what kind of thing it is or whose, or not
-        /// even half by rarity: another one of nearly the same name.
+        /// even half by rarity, or not its number: another one of nearly the same name.
         case another
     }
 
     private static let shareMin = 0.5
+    /// Shorter numbers count things.
+    private static let numberLengthMin = 3
 
     /// Each name's stems, in order.
     private let names: [[String]]
@@ -50,10 +54,16 @@ struct QuestionNames {
         for name in names {
             let found = name.filter(present.contains)
             guard found.count < name.count else { continue }
-            match = .some
-            guard !found.isEmpty, let last = name.last else { continue }
+            // A year or an identifier is no other one.
+            let numbers = name.filter { !present.contains($0) && $0.contains(where: \.isNumber) }
+            if numbers.contains(where: { $0.count >= Self.numberLengthMin || !found.isEmpty }) { return .another }
+            guard !found.isEmpty, let last = name.last else {
+                match = .absent
+                continue
+            }
             let share = Self.sum(found, weight) / max(Self.sum(name, weight), .leastNormalMagnitude)
             if !present.contains(last) || share < Self.shareMin { return .another }
+            if match == .all { match = .some }
         }
         return match
     }

@@ -74,7 +74,8 @@ package enum Words {
         }
     }
 
-    private static let functionWords: Set<String> = [
+    /// English words that say little of what a text is about.
+    package static let functionWords: Set<String> = [
         "a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
         "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "him", "his", "how", "i", "if", "in",
         "into", "is", "it", "its", "me", "my", "no", "not", "of", "on", "or", "our", "out", "s", "she", "should", "so",

@@ -1,4 +1,5 @@
 import Postgres
+import Retrieval
 import Text
 
 /// How BM25 weighs: see `WordArmSQL`.
@@ -50,6 +51,10 @@ struct WordLookup: Sendable {
     /// Prefixes of one query that are looked up.
     static let prefixesMax = 4
 
+    /// What a question's "who" and "what" count beside its other words: in a collection of many languages, or of short texts, they
+    /// are rare, and would outweigh the name that is asked about.
+    private static let functionWordShare = 0.3
+
     /// By what passages are ranked.
     private(set) var ranked = Forms()
     /// What they must have, or not have, to be found at all, by either arm.
@@ -67,9 +72,12 @@ struct WordLookup: Sendable {
         self.ranking = ranking
         isCut = query.isCut
         var seen: Set<String> = []
-        for word in query.words + query.phrases.flatMap(\.words) {
+        let words = query.words + query.phrases.flatMap(\.words)
+        let hasContent = words.contains { !Words.functionWords.contains($0.text) }
+        for word in words {
             guard let first = word.alternatives.first, seen.insert(first.term).inserted else { continue }
-            rank(word)
+            let isLittle = hasContent && Words.functionWords.contains(word.text)
+            rank(word, share: isLittle ? Self.functionWordShare : 1)
         }
         for word in query.words where word.field == Self.titleField && !word.isExtra {
             demand(word, Demand.isInTitle)
@@ -92,12 +100,12 @@ struct WordLookup: Sendable {
         }
     }
 
-    private mutating func rank(_ word: QueryWord) {
-        let worth = QueryWeight.repeated(word.frequency)
+    private mutating func rank(_ word: QueryWord, share: Double) {
+        let worth = share * QueryWeight.repeated(word.frequency)
         ranked.append(word.alternatives.map { ($0.term, Self.thousandths(worth * $0.weight)) })
         // Inside of another word: each of its bigrams adds its share.
-        let share = worth * QueryWeight.bigram / Double(max(1, word.bigrams.count))
-        for bigram in word.bigrams { ranked.append([(bigram, Self.thousandths(share))]) }
+        let part = worth * QueryWeight.bigram / Double(max(1, word.bigrams.count))
+        for bigram in word.bigrams { ranked.append([(bigram, Self.thousandths(part))]) }
     }
 
     private static func thousandths(_ weight: Double) -> Int32 { Int32((weight * 1_000).rounded()) }

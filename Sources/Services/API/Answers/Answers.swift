@@ -89,7 +89,8 @@ struct Answers: Sendable {
         let tenant = request.search.filter.scope.tenant
         if isStaleRefused { try refuseStaleAnswer(tenant) }
         let start = SystemClock.monotonicNanoseconds()
-        let result = try await search.find(request.search, deadline: deadline)
+        var result = try await search.find(request.search, deadline: deadline)
+        result.ranking = ExtractiveAnswerer.reading(result.ranking, count: request.search.topK)
         let sentences = try await embeddedSentences(
             of: Array(result.ranking.prefix(request.search.topK)), result: result, deadline: deadline)
         let answer = ExtractiveAnswerer.answer(
