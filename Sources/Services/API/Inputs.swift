@@ -69,6 +69,7 @@ struct SearchInput: Sendable {
     var collection: String?
     var cursor: SearchCursor?
     var interprets = true
+    var counting = CountingInput()
 
     static let queryForm = Form<String>.string(1...SearchLimits.queryCharactersMax, notBlank: true)
 
@@ -103,7 +104,7 @@ struct SearchInput: Sendable {
                 Field(
                     "cursor", \.cursor, Form<SearchCursor>.searchCursor.optional,
                     "`next_cursor` of the page before; repeat query, mode and filters as they were.")
-            ]
+            ] + CountingInput.fields
     ).named("SearchRequest")
 
     /// What was asked, of the documents of the tenant that declares.
@@ -147,7 +148,9 @@ struct SearchInput: Sendable {
                 return nil
             }
         }
-        return SearchRequest(query: query, topK: topK, mode: mode, filter: whole, cursor: cursor)
+        var request = SearchRequest(query: query, topK: topK, mode: mode, filter: whole, cursor: cursor)
+        guard counting.apply(to: &request, declared, &reading) else { return nil }
+        return request
     }
 }
 

@@ -24,6 +24,8 @@ struct SearchResult: Sendable {
     var reranking: Reranking?
     /// How fresh the index was when it was searched.
     var freshness: Freshness
+    /// What was to be counted.
+    var counts: SearchCounts?
 }
 
 /// `POST /search`, and the ranking that answers are made of.
@@ -55,7 +57,7 @@ struct Search: Sendable {
     /// `POST /search`
     private func search(_ input: SearchInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let input = try input.checked(scope.declared(for: request), nowMilliseconds: clock())
-        return try await turns.run(input.filter.takesAll ? .search : .filtered, request) { deadline in
+        return try await turns.run(input.isCostly ? .filtered : .search, request) { deadline in
             try await search(input, deadline: deadline)
         }
     }
@@ -96,6 +98,7 @@ struct Search: Sendable {
         writer.missingArms(of: result)
         writer.interpreted(request.interpretation)
         writer.reranking(result.reranking)
+        writer.counts(result.counts, of: request)
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -106,12 +109,14 @@ struct Search: Sendable {
     ) async throws -> SearchResult {
         let freshness = self.freshness(request.filter.scope.tenant)
         var query = CandidateQuery(
-            text: "", vector: nil, filter: request.filter, vectorLimit: 0, lexicalLimit: 0,
-            generation: cursor.generation, indexVersion: cursor.indexVersion)
+            text: request.counted == nil ? "" : request.query, vector: nil, filter: request.filter, vectorLimit: 0,
+            lexicalLimit: 0, generation: cursor.generation, indexVersion: cursor.indexVersion)
+        query.counted = request.counted
         let places = Array(cursor.rest.prefix(request.topK))
         query.page = places
         let asked = query
-        let set = try await stores.run(deadline: deadline) { store, timeout in
+        let lanes = request.counted == nil ? stores : filteredStores
+        let set = try await lanes.run(deadline: deadline) { store, timeout in
             try store.candidates(for: asked, timeoutMilliseconds: timeout)
         }
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
@@ -119,7 +124,7 @@ struct Search: Sendable {
             // The order of the first page, whether fused or from a reranking service.
             ranking: set.candidates.map(ReciprocalRankFusion.hit), rest: Array(cursor.rest.dropFirst(places.count)),
             generation: set.generation, indexVersion: set.indexVersion, vector: nil, notes: cursor.notes,
-            reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
+            reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness, counts: set.counts)
     }
 
     /// The fused ranking of a request.
@@ -143,26 +148,29 @@ struct Search: Sendable {
                 logger.warning("searching without vectors", ["error": "\(error)"])
             }
         }
-        let query = CandidateQuery(
+        var query = CandidateQuery(
             text: request.query, vector: vector, filter: request.filter,
             vectorLimit: vector == nil ? 0 : SearchLimits.candidatesPerArm,
             lexicalLimit: request.mode == .vector ? 0 : SearchLimits.candidatesPerArm,
             documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
+        query.options(of: request)
+        let asked = query
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
-        let found = try await candidates(for: query, deadline: deadline)
+        let found = try await candidates(for: asked, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
+        if found.set.isVectorBounded { notes.insert(.vectorBounded) }
         let ranked = try await reranked(
             ReciprocalRankFusion.fuse(found.set.candidates), request, deadline: deadline)
         if ranked.reranking == .done { notes.insert(.reranked) }
         return SearchResult(
             ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: vector, notes: notes,
-            reranking: ranked.reranking, freshness: freshness)
+            reranking: ranked.reranking, freshness: freshness, counts: found.set.counts)
     }
 
     /// What shows the words of a query in the texts that were found.
@@ -272,7 +280,7 @@ extension JSONWriter {
         let members: [(name: String, arms: [(RankingNotes, String)])] = [
             ("missing_arms", [(.vectorMissing, "vector")]),
             ("incomplete_arms", [(.vectorIncomplete, "vector"), (.lexicalIncomplete, "lexical")]),
-            ("bounded_arms", [(.lexicalBounded, "lexical")]),
+            ("bounded_arms", [(.vectorBounded, "vector"), (.lexicalBounded, "lexical")]),
         ]
         for (name, all) in members {
             let arms = all.filter { notes.contains($0.0) }.map(\.1)
