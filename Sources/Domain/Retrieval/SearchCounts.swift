@@ -12,7 +12,9 @@ package struct CountedAttributes: Sendable, Hashable {
 package struct SearchCounts: Sendable, Equatable {
     /// The values of one attribute.
     package struct Facet: Sendable, Equatable {
+        /// One of them, and how many have it.
         package struct Value: Sendable, Equatable {
+            /// As documents have it.
             package var value: AttributeValue
             /// Documents that have it.
             package var count: Int
