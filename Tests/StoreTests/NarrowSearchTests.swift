@@ -211,6 +211,14 @@ import Testing
             query.vectorScan = .approximate
             let found = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
             #expect(found.isVectorExact && Set(found.nearest) == Set(wanted) && Set(found.best) == Set(wanted))
+            // What is excluded leads nowhere, and holds in an exact search, too.
+            query.text = "river -heron"
+            for scan in [CandidateQuery.VectorScan.approximate, .exact] {
+                query.vectorScan = scan
+                let others = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
+                #expect(others.nearest.count == 100 && Set(others.nearest).isDisjoint(with: wanted), "\(scan)")
+                #expect(others.best.count == 100 && Set(others.best).isDisjoint(with: wanted), "\(scan)")
+            }
         }
     }
 

@@ -88,8 +88,8 @@ enum WordArmSQL {
         """
         NOT EXISTS (
             SELECT FROM demands q WHERE q.is_excluded = EXISTS (
-                SELECT FROM postings p WHERE p.tenant_id = \(tenantNumber) AND p.word_id = ANY (q.word_ids)
-                    AND p.passage_id = \(passage) AND (NOT q.is_in_title OR p.weight >> 8 & 255 > 0)) OFFSET 0)
+                SELECT FROM postings held WHERE held.tenant_id = \(tenantNumber) AND held.word_id = ANY (q.word_ids)
+                    AND held.passage_id = \(passage) AND (NOT q.is_in_title OR held.weight >> 8 & 255 > 0)) OFFSET 0)
         """
     }
 
