@@ -113,7 +113,8 @@ enum SearchSQL {
             case nil: emptyArm
             }
         let counted = FacetSQL.documents(
-            isNarrow: parts.isNarrow, demand: parts.isDemanding ? WordArmSQL.meetsDemands("r.passage_id") : nil, conditions: conditions,
+            isNarrow: parts.isNarrow, demand: parts.isDemanding ? WordArmSQL.meetsDemands("r.passage_id") : nil,
+            conditions: conditions,
             parts.bounds)
         let hasWords = parts.lexical || parts.isCounted
         return """
