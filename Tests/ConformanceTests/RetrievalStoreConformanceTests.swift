@@ -123,6 +123,26 @@ import Testing
         ]
     }
 
+    @Test func documentsAreCountedTheSame() throws {
+        let pair = Pair(try Self.shared.get())
+        for filter in try Self.filters() {
+            for text in ["rhine", "granite crane", "nowhere"] {
+                var query = CandidateQuery(text: text, vector: nil, filter: filter)
+                query.counted = CountedAttributes(attributes: [.wiki, .isBot, .namespace, .collection, .lang, .delta])
+                let stores: [any RetrievalStore] = [pair.real, pair.fake]
+                let counts = try stores.map { try $0.candidates(for: query, timeoutMilliseconds: Self.limit).counts }
+                #expect(counts[0]?.documents == counts[1]?.documents && counts[0]?.isCut == false, "\(text), \(filter)")
+                for (real, fake) in zip(counts[0]?.facets ?? [], counts[1]?.facets ?? []) {
+                    #expect(real.attribute == fake.attribute && Self.values(real) == Self.values(fake), "\(filter)")
+                }
+            }
+        }
+    }
+
+    private static func values(_ facet: SearchCounts.Facet) -> [AttributeValue: Int] {
+        Dictionary(uniqueKeysWithValues: facet.values.map { ($0.value, $0.count) })
+    }
+
     @Test func searchesFindTheSame() throws {
         let pair = Pair(try Self.shared.get())
         for filter in try Self.filters() {

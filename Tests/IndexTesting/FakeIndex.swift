@@ -249,9 +249,11 @@ package final class FakeStore: RetrievalStore {
                     row.others = place.others
                     return row
                 }
-                return CandidateSet(
+                var set = CandidateSet(
                     candidates: found, generation: query.generation ?? state.generation,
                     indexVersion: query.indexVersion ?? state.indexVersion)
+                set.counts = query.counts(rows)
+                return set
             }
             if let vector = query.vector, query.vectorLimit > 0 {
                 let scored = rows.indices.map { ($0, cosine(FakeIndex.embed(rows[$0].text), vector)) }
@@ -268,11 +270,13 @@ package final class FakeStore: RetrievalStore {
             for (rank, (place, count)) in matching.prefix(query.lexicalLimit).enumerated() {
                 rows[place].lexical = ArmPlace(rank: rank + 1, score: Double(count) / 10)
             }
-            return CandidateSet(
+            var set = CandidateSet(
                 candidates: rows.filter { $0.vector != nil || $0.lexical != nil },
                 generation: query.generation ?? state.generation,
                 indexVersion: query.indexVersion ?? state.indexVersion,
                 isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
+            set.counts = query.counts(rows)
+            return set
         }
     }
 

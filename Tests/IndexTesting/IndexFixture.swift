@@ -6,7 +6,7 @@ package import Retrieval
 package import Store
 
 /// A migrated database of a test's own.
-package struct IndexFixture {
+package struct IndexFixture: Sendable {
     package static let limit = 60_000
     package let configuration: PostgresConfiguration
 

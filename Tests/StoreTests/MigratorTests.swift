@@ -87,7 +87,9 @@ import Testing
         let error = #expect(throws: IndexError.self) { try Migrator(connection: connection).migrate() }
         #expect(error?.kind == .schema && error?.message.contains("answers_kept") == true)
         try connection.script("DROP TABLE answers_kept", timeoutMilliseconds: limit)
-        #expect(try Migrator(connection: connection).migrate().count == 2)
+        #expect(
+            try Migrator(connection: connection).migrate()
+                == Migration.current.filter { $0.isDeferred && $0.name >= "deferred/V0004" }.map(\.name))
     }
 
     /// The one that works is not held up by those that wait for it: a concurrent build waits for every older snapshot.

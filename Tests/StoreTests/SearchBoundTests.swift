@@ -58,7 +58,7 @@ import Testing
         let (fixture, vector) = try filled(30)
         try slowDown(fixture, seconds: 0.2)
         let store = fixture.store
-        let filter = try Filter(must: [.texts(.wiki, ["nowiki"])])
+        let filter = try Filter(must: [.texts(.wiki, ["enwiki"])])
         var query = IndexFixture.query(vector: vector, filter: filter, lexicalLimit: 0)
         query.vectorScan = .exact
         let process = try backend(of: store)
@@ -80,7 +80,7 @@ import Testing
         let store = fixture.store
         let process = try backend(of: store)
         let interruption = try #require(store.interruption)
-        let filter = try Filter(must: [.texts(.wiki, ["nowiki"])])
+        let filter = try Filter(must: [.texts(.wiki, ["enwiki"])])
         let query = IndexFixture.query(vector: vector, filter: filter, lexicalLimit: 0)
         let isStopped = Mutex(false)
         let lane = Lane(name: "stopper")

@@ -42,6 +42,7 @@ enum StatementList {
         InheritUndeleted.self,
         InheritUntruncated.self,
         InsertVector.self,
+        KeepCandidates.self,
         KeepGoldPosition.self,
         KeepRefusedDocument.self,
         ListGenerations.self,

@@ -38,6 +38,15 @@ package struct CandidateQuery: Sendable {
     /// connection stays. Throws ``SearchBoundReached``.
     package var hasShortLimit = false
 
+    /// Candidates that a search in the graph keeps; nil for the store's own number.
+    package var ef: Int?
+    /// What is counted in the same snapshot; nil for nothing.
+    package var counted: CountedAttributes?
+
+    /// Candidates of the vector arm that are enough, where a filter leaves so few near the query that more would take long.
+    package var vectorEnough: Int { min(vectorLimit, max(documentLimit ?? vectorLimit, Self.vectorEnoughMin)) }
+    private static let vectorEnoughMin = 20
+
     /// Names that `field:` of a query may have.
     package static let fields: Set<String> = ["title"]
 
@@ -144,8 +153,7 @@ package struct CandidateSet: Sendable {
     package var generation: Int64
     /// The newest index version of the snapshot, or the one that was asked for.
     package var indexVersion: Int64
-    /// Whether the vector arm went through the index alone and found fewer than asked for, so that an exact search may
-    /// find more.
+    /// Whether the vector arm went through the graph and found fewer than are enough, so that an exact search may find more.
     package var isVectorArmShort: Bool
     /// False where the generation asked for is not served: it was never promoted, was pruned, or never was. Nothing was
     /// found then, which does not mean that there is nothing.
@@ -158,6 +166,15 @@ package struct CandidateSet: Sendable {
 
     /// What follows the candidates in the fused ranking and was not fetched, best first.
     package var rest: [RankedPassage] = []
+
+    /// Whether the vector arm looked at all that the filter leaves, whatever the way.
+    package var isVectorExact = false
+
+    /// Whether the vector arm met a bound of what it looks at, though it found enough: it has the nearest of more.
+    package var isVectorBounded = false
+
+    /// What was to be counted.
+    package var counts: SearchCounts?
 
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int

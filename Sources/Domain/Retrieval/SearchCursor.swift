@@ -51,7 +51,12 @@ package struct RankingNotes: OptionSet, Sendable, Hashable {
     /// The first hits are in the order of a service.
     package static let reranked = RankingNotes(rawValue: 16)
 
-    static let all: RankingNotes = [.vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded, .reranked]
+    /// The vector arm met a bound.
+    package static let vectorBounded = RankingNotes(rawValue: 32)
+
+    static let all: RankingNotes = [
+        .vectorMissing, .vectorIncomplete, .lexicalIncomplete, .lexicalBounded, .reranked, .vectorBounded,
+    ]
 }
 
 /// The rest of one ranking: the passages of the next pages. Any server can continue it, and new documents do not change it.
@@ -186,6 +191,8 @@ extension SearchRequest {
         writer.weights(weights)
         writer.options(options)
         writer.like(like)
+        if isExact { writer.string("exact") }
+        if let ef { writer.integer(ef) }
         writer.endArray()
         return StableHash.of(writer.bytes)
     }

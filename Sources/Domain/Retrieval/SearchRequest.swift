@@ -31,6 +31,14 @@ package struct SearchRequest: Sendable, Hashable {
     package var timeoutMilliseconds: Int?
     /// The index version that must be visible.
     package var indexVersionMin: Int64?
+    /// Whether all passages that pass the filter are compared with the query's vector, instead of those that the graph leads to.
+    package var isExact = false
+    /// Candidates that a search in the graph keeps, 1 to ``SearchLimits/efMax``; nil for as many as are configured.
+    package var ef: Int?
+    /// What is counted beside; nil for nothing.
+    package var counted: CountedAttributes?
+    /// Whether the number of documents is to be told, beside those of values.
+    package var wantsTotal = false
     /// What of the question as asked became a part of ``filter``; nil where nothing did, and ``query`` is as asked.
     package var interpretation: Interpretation?
     /// The moment from which relative times of the question and ages of events are reckoned; nil where there are none.
@@ -93,6 +101,14 @@ package enum SearchLimits {
     package static let candidatesPerArm = 100
     /// Documents of one ranking: what both arms give.
     package static let rankedMax = 2 * candidatesPerArm
+    /// Candidates that a search in the graph keeps at most.
+    package static let efMax = 1_000
+    /// Documents that are counted exactly; beyond, it is said that there are more.
+    package static let countedMax = 10_000
+    /// Attributes whose values are counted in one search.
+    package static let facetsMax = 8
+    /// Values of one of them that are given.
+    package static let facetValuesMax = 20
     package static let answerTokensDefault = 200
     package static let answerTokensMax = 2_000
 }

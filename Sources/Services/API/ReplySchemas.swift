@@ -103,8 +103,9 @@ enum ReplySchemas {
         isRequired: false)
 
     private static let boundedArms = Schema.Property(
-        "bounded_arms", .array(of: .choice(["lexical"])),
-        "Arms that met a bound of the rows they look at, as with very common words: they ranked the newest of more.",
+        "bounded_arms", .array(of: .choice(["vector", "lexical"])),
+        "Arms that met a bound of the rows they look at: with very common words the newest of more were ranked, and where few of the "
+            + "passages near the query pass the filters, the nearest of more.",
         isRequired: false)
 
     static let interpreted = Schema.Property(
@@ -137,7 +138,7 @@ enum ReplySchemas {
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
                 .init("next_cursor", .string().orNull), missingArms, incompleteArms, boundedArms,
                 interpreted,
-            ] + reranking
+            ] + reranking + counts
     ).named("SearchReply")
 
     static let searchBatch = Schema.object([
@@ -150,6 +151,29 @@ enum ReplySchemas {
                 ]))),
         .init("latency_ms", .number()),
     ]).named("BatchReply")
+    private static let relation = Schema.Property(
+        "relation", .choice(["eq", "gte"]), "gte: a bound was met, and there are so many or more.")
+
+    /// What was counted.
+    static let counts: [Schema.Property] = [
+        .init(
+            "total", Schema.object([.init("value", .integer()), relation]).named("Total"),
+            "Documents that pass the filters and hold a word of the query, counted up to 10,000; only where asked for.",
+            isRequired: false),
+        .init(
+            "facets",
+            .map(
+                of: Schema.object([
+                    .init(
+                        "values",
+                        .array(
+                            of: .object([
+                                .init("value", .anyOf([.string(), .number(), .bool()])), .init("count", .integer()),
+                            ])), "The most frequent ones first, at most 20."),
+                    .init("has_more", .bool(), "Whether there are other values."), relation,
+                ]).named("Facet")), "The values that these documents have, by attribute; only where asked for.",
+            isRequired: false),
+    ]
 
     static let answerSentence = Schema.object([
         .init("text", .string()), .init("citations", .array(of: .integer())),

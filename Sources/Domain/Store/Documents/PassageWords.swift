@@ -14,6 +14,9 @@ struct PassageWords: Sendable {
 
     private var numbers: [String: Int32] = [:]
 
+    /// Number of this way of making postings: that of cutting, and one for the terms of attributes.
+    static let version = Int32(TextAnalyzer.version) << 8 | 1
+
     /// Frequencies that a weight can say.
     private static let frequencyMax: Int32 = 255
     private static let lengthMax: Int32 = 32_767
@@ -25,7 +28,8 @@ struct PassageWords: Sendable {
     /// - Parameters:
     ///   - title: of its document; its words are each passage's, too.
     ///   - text: the passage's own.
-    mutating func add(title: [TextWord], text: [TextWord]) {
+    ///   - attributes: terms of its document's attributes; they have no frequency, so that no word's weight changes.
+    mutating func add(title: [TextWord], text: [TextWord], attributes: [String] = []) {
         let (title, text) = (title.prefix(Self.wordsMax), text.prefix(Self.wordsMax))
         let place = Int32(clamping: lengths.count + 1)
         // Parts of a compound stand where it stands.
@@ -38,6 +42,7 @@ struct PassageWords: Sendable {
         for word in text {
             for number in numbers(of: word) { frequencies[number, default: (0, 0)].text += 1 }
         }
+        for term in attributes { frequencies[number(of: term), default: (0, 0)].text += 0 }
         for (number, frequency) in frequencies {
             postingPlaces.append(place)
             postingWords.append(number)
@@ -78,7 +83,7 @@ extension PassageWords {
     static let types: [PostgresType] = [.int4, .int4Array, .textArray, .int4Array, .int4Array, .int4Array]
 
     func bind(into parameters: inout PostgresParameters) {
-        parameters.append(Int32(TextAnalyzer.version))
+        parameters.append(Self.version)
         bindArrays(into: &parameters)
     }
 
@@ -115,9 +120,13 @@ extension PassageWords {
         self.init()
         for document in documents where !document.passages.isEmpty {
             let languages = StemLanguages.ofDocument(document.document.lang)
-            let title = analyzer.words(of: document.document.title, languages: languages)
+            let gold = document.document
+            let title = analyzer.words(of: gold.title, languages: languages)
+            let attributes = AttributeTerm.all(
+                collection: gold.collection.text, language: gold.lang, gold.attributes)
             for passage in document.passages {
-                add(title: title, text: analyzer.words(of: passage.text, languages: languages))
+                add(
+                    title: title, text: analyzer.words(of: passage.text, languages: languages), attributes: attributes)
             }
         }
     }
@@ -129,7 +138,9 @@ extension PassageWords {
             let languages = StemLanguages.ofDocument(passage.language)
             add(
                 title: analyzer.words(of: passage.title, languages: languages),
-                text: analyzer.words(of: passage.text, languages: languages))
+                text: analyzer.words(of: passage.text, languages: languages),
+                attributes: AttributeTerm.all(
+                    collection: passage.collection, language: passage.language, passage.attributes))
         }
     }
 }

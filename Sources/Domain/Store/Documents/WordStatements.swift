@@ -1,5 +1,5 @@
 import Postgres
-import Text
+import Records
 
 /// The place from which passages are still to be cut into words.
 package struct WordCursor: Sendable, Equatable {
@@ -28,7 +28,7 @@ struct BeginCutting: PostgresStatement {
         RETURNING CASE WHEN a.is_complete THEN 0 ELSE coalesce(p.id + 1, 0) END
         """
     static let parameterTypes: [PostgresType] = [.int4]
-    func bind(into parameters: inout PostgresParameters) { parameters.append(Int32(TextAnalyzer.version)) }
+    func bind(into parameters: inout PostgresParameters) { parameters.append(PassageWords.version) }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> WordCursor {
         WordCursor(below: try row.int64(0))
     }
@@ -39,7 +39,7 @@ struct EndCutting: PostgresStatement {
     static let name = "end_cutting"
     static let sql = "UPDATE word_arm SET is_complete = true WHERE analyzer = $1"
     static let parameterTypes: [PostgresType] = [.int4]
-    func bind(into parameters: inout PostgresParameters) { parameters.append(Int32(TextAnalyzer.version)) }
+    func bind(into parameters: inout PostgresParameters) { parameters.append(PassageWords.version) }
 }
 
 /// Passages without words, or with words by another way of cutting, newest first.
@@ -50,12 +50,16 @@ struct ListUncutPassages: PostgresStatement {
         let title: String
         let text: String
         let language: String
+        let collection: String
+        let attributes: AttributeList
     }
     /// Passages of one step.
     static let rowsMax = 500
     static let name = "list_uncut_passages"
     static let sql = """
-        SELECT p.id, p.tenant, d.title, p.text, d.lang FROM passages p JOIN documents d ON d.id = p.document_id
+        SELECT p.id, p.tenant, d.title, p.text, d.lang, c.name, d.wiki, d.type, d.user_name, d.is_bot, d.namespace,
+            d.attributes
+        FROM passages p JOIN documents d ON d.id = p.document_id JOIN collections c ON c.id = d.collection_id
         WHERE p.id < $1 AND NOT EXISTS (
             SELECT FROM passage_terms x WHERE x.tenant_id = (SELECT t.id FROM tenants t WHERE t.name = p.tenant)
                 AND x.passage_id = p.id AND x.analyzer = $2)
@@ -65,12 +69,13 @@ struct ListUncutPassages: PostgresStatement {
     let cursor: WordCursor
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(cursor.below)
-        parameters.append(Int32(TextAnalyzer.version))
+        parameters.append(PassageWords.version)
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         Row(
             id: try row.int64(0), tenant: try row.text(1), title: try row.text(2), text: try row.text(3),
-            language: try row.text(4))
+            language: try row.text(4), collection: try row.text(5),
+            attributes: try CandidateColumns.attributes(row, from: 6))
     }
 }
 
@@ -91,7 +96,7 @@ struct ReplaceWords: PostgresStatement {
     let passages: [Int64]
     let words: PassageWords
     func bind(into parameters: inout PostgresParameters) {
-        parameters.append(Int32(TextAnalyzer.version))
+        parameters.append(PassageWords.version)
         parameters.append(passages)
         parameters.append(tenant)
         words.bindArrays(into: &parameters)

@@ -78,6 +78,12 @@ package struct Migration: Sendable, Equatable {
         Migration(
             "deferred/V0005__drop_former_answers_order", PackageResources.V0005__drop_former_answers_order_sql,
             isDeferred: true),
+        Migration(
+            "deferred/V0006__order_documents_of_tenants", PackageResources.V0006__order_documents_of_tenants_sql,
+            isDeferred: true),
+        Migration(
+            "deferred/V0007__drop_former_documents_order", PackageResources.V0007__drop_former_documents_order_sql,
+            isDeferred: true),
     ]
 }
 

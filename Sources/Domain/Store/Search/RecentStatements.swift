@@ -1,16 +1,20 @@
 import Postgres
 import Retrieval
 
-/// Plans the rest of the transaction with the values at hand, so that a narrow filter is found by its own index, and bounds
-/// each of its statements.
+/// Bounds each statement of the rest of the transaction, and may have them planned with the values at hand, so that a narrow
+/// filter is found by its own index.
 struct PlanWithValues: PostgresStatement {
     static let name = "plan_with_values"
     static let sql = """
-        SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('statement_timeout', $1, true)
+        SELECT set_config('plan_cache_mode', $2, true), set_config('statement_timeout', $1, true)
         """
-    static let parameterTypes: [PostgresType] = [.text]
+    static let parameterTypes: [PostgresType] = [.text, .text]
+    let isByValues: Bool
     let statementMilliseconds: Int
-    func bind(into parameters: inout PostgresParameters) { parameters.append("\(statementMilliseconds)") }
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append("\(statementMilliseconds)")
+        parameters.append(isByValues ? "force_custom_plan" : "force_generic_plan")
+    }
 }
 
 /// The documents that became visible last, out of a bounded number of rows.

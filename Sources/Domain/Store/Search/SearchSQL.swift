@@ -42,12 +42,18 @@ enum SearchSQL {
         var isRanked = false
         /// Whether a document is left out.
         var isExcluding = false
+        /// Whether filters or demands may leave so few passages that these are read: see ``NarrowSQL``.
+        var isNarrow = false
+        /// Whether documents are counted: see ``FacetSQL``.
+        var isCounted = false
+        var bounds = SearchBounds()
 
         /// Part of the names of statements.
         var name: String {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
+                isNarrow ? "narrow" : nil, isCounted ? "counted" : nil, bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
         }
@@ -64,10 +70,14 @@ enum SearchSQL {
         fileprivate var optionParameter: Int { fusionParameter + RankingSQL.fusionTypes.count }
         /// That of the document that is left out.
         fileprivate var excludedParameter: Int { optionParameter + (isRanked ? RankingSQL.optionTypes.count : 0) }
+        /// The first of the two of narrow filters.
+        fileprivate var narrowParameter: Int { excludedParameter + (isExcluding ? 1 : 0) }
+        /// That of the attributes whose values are counted.
+        fileprivate var facetParameter: Int { narrowParameter + (isNarrow ? 2 : 0) }
     }
 
     /// `$1`…`$18`, `$19` where there is a vector arm, and behind them the tests, the demands, a page's passages, the
-    /// weights, the options of the ranking, and what is left out.
+    /// weights, the options of the ranking, what is left out, narrow filters, and what is counted.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
@@ -80,6 +90,8 @@ enum SearchSQL {
         types += RankingSQL.fusionTypes
         if parts.isRanked { types += RankingSQL.optionTypes }
         if parts.isExcluding { types.append(.int8) }
+        if parts.isNarrow { types += [.textArray, .int4Array] }
+        if parts.isCounted { types.append(.textArray) }
         return types
     }
 
@@ -92,24 +104,31 @@ enum SearchSQL {
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
         let wordArm = WordArmSQL.arm(
-            passing: passing(conditions, "m.document_id"), demand: demand("m"), visible: visible("r.document_id"),
-            armLimit: armLimit)
+            passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id"),
+            armLimit: armLimit, isNarrow: parts.isNarrow)
         let vectorArm =
             switch parts.vector {
-            case .approximate: approximateArm(conditions, demand: demand("n"), model)
+            case .approximate: approximateArm(parts, demand: demand("n"), model)
             case .exact: exactArm(conditions, demand: demand("p"), model)
             case nil: emptyArm
             }
+        let counted = FacetSQL.documents(
+            isNarrow: parts.isNarrow, demand: parts.isDemanding ? WordArmSQL.meetsDemands("r.passage_id") : nil,
+            conditions: conditions,
+            parts.bounds)
+        let hasWords = parts.lexical || parts.isCounted
         return """
             WITH snapshot AS MATERIALIZED (
                 SELECT served.generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version,
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
                 FROM (\(servedGeneration("$1"))) served
-            )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
+            )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : "")\
+            \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds.narrow) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(parts.lexical ? WordArmSQL.words : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? wordArm : emptyArm)
+            )\(hasWords ? WordArmSQL.words(narrow: parts.isNarrow ? parts.bounds.narrow : nil) : "")\
+            \(parts.isCounted ? counted : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? wordArm : emptyArm)
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
@@ -122,7 +141,9 @@ enum SearchSQL {
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
                 \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
-                c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others
+                c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
+                \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
+                \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb")
             FROM snapshot s LEFT JOIN chosen c ON true
             LEFT JOIN LATERAL (
                 SELECT \(columns),
@@ -198,25 +219,30 @@ enum SearchSQL {
 
     /// Each vector once, with its newest passage that is seen and passes: in a graph equal vectors would only be linked to each
     /// other.
-    private static func approximateArm(_ conditions: String?, demand: String, _ model: Int32) -> String {
-        """
-
-        SELECT h.id, h.document_id, v.embedding <=> $19::halfvec AS distance
-        FROM vectors_\(model) v
-        CROSS JOIN LATERAL (
-            SELECT n.id, n.document_id
-            FROM (
-                SELECT p.id, p.document_id FROM passages p WHERE p.vector_id = v.id AND p.tenant = $13
-                ORDER BY p.id DESC LIMIT \(copiesMax)
-            ) n
-            \(visible("n.document_id"))
-            \(passing(conditions, "n.document_id"))
-            WHERE \(demand)
-            ORDER BY n.id DESC LIMIT 1
-        ) h
-        WHERE v.tenant = $13 AND (SELECT model_id FROM snapshot) = \(model)
-        ORDER BY v.embedding <=> $19::halfvec LIMIT \(armLimit)
-        """
+    private static func approximateArm(_ parts: Parts, demand: String, _ model: Int32) -> String {
+        let passing = passing(conditions(parts), "n.document_id")
+        let graph = """
+            SELECT h.id, h.document_id, v.embedding <=> $19::halfvec AS distance
+            FROM vectors_\(model) v
+            CROSS JOIN LATERAL (
+                SELECT n.id, n.document_id
+                FROM (
+                    SELECT p.id, p.document_id FROM passages p WHERE p.vector_id = v.id AND p.tenant = $13
+                    ORDER BY p.id DESC LIMIT \(copiesMax)
+                ) n
+                \(visible("n.document_id"))
+                \(passing)
+                WHERE \(demand)
+                ORDER BY n.id DESC LIMIT 1
+            ) h
+            WHERE v.tenant = $13 AND (SELECT model_id FROM snapshot) = \(model)
+                \(parts.isNarrow ? "AND NOT coalesce(\(NarrowSQL.isFew), false)" : "")
+            ORDER BY v.embedding <=> $19::halfvec LIMIT \(armLimit)
+            """
+        guard parts.isNarrow else { return "\n" + graph }
+        let few = NarrowSQL.vectorArm(
+            visible: visible("n.document_id"), passing: passing, demand: demand, armLimit: armLimit, model: model)
+        return "\n(\(graph))\nUNION ALL (\(few))"
     }
 
     private static func exactArm(_ conditions: String?, demand: String, _ model: Int32) -> String {

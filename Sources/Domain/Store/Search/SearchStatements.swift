@@ -7,7 +7,8 @@ import Synchronization
 struct SearchStatement: PostgresStatement {
     static let name = "search"
     // Both arms and all filters; what is sent depends on the parts.
-    private static let whole = SearchSQL.Parts(vector: .approximate, lexical: true, filters: .tested)
+    private static let whole = SearchSQL.Parts(
+        vector: .approximate, lexical: true, filters: .tested, isDemanding: true, isNarrow: true, isCounted: true)
     static let sql = SearchSQL.make(whole, model: 1)
     static let parameterTypes = SearchSQL.types(whole)
 
@@ -47,6 +48,17 @@ struct ActForTenant: PostgresStatement {
     static let parameterTypes: [PostgresType] = [.text]
     let tenant: TenantID
     func bind(into parameters: inout PostgresParameters) { parameters.append(tenant.text) }
+}
+
+/// Has the graph's searches keep so many candidates for the rest of the transaction.
+struct KeepCandidates: PostgresStatement {
+    static let name = "keep_candidates"
+    static let sql = "SELECT set_config('hnsw.ef_search', $1, true)"
+    static let parameterTypes: [PostgresType] = [.text]
+    let ef: Int
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append("\(max(1, min(ef, SearchLimits.efMax)))")
+    }
 }
 
 /// How far the index is.

@@ -8,11 +8,19 @@ struct SearchValues: Sendable {
     let query: CandidateQuery
     let words: WordLookup
     let filter: FilterBinding
+    /// What a passage must have one of each, as far as it can be looked up.
+    let narrowing: WordLookup.Forms
 
     init(query: CandidateQuery, words: WordLookup) {
         self.query = query
         self.words = words
         filter = FilterBinding(query.filter)
+        narrowing = .narrowing(query.filter, words)
+    }
+
+    /// Whether filters or demands may leave few passages that can be looked up.
+    var isNarrow: Bool {
+        narrowing.count > 0 || query.filter.time.from != nil || query.filter.time.to != nil
     }
 
     func bind(_ parts: SearchSQL.Parts, into parameters: inout PostgresParameters) {
@@ -39,6 +47,11 @@ struct SearchValues: Sendable {
         query.ranking.bindWeights(into: &parameters)
         if parts.isRanked { query.ranking.bindOptions(into: &parameters) }
         if parts.isExcluding { parameters.append(query.excludedDocument) }
+        if parts.isNarrow {
+            parameters.append(narrowing.forms)
+            parameters.append(narrowing.places)
+        }
+        if parts.isCounted { parameters.append((query.counted?.attributes ?? []).map(\.text)) }
     }
 }
 
@@ -56,6 +69,10 @@ struct SearchRow {
     let isLexicalBounded: Bool
     /// Whether all passages have their words in the index.
     let areWordsComplete: Bool
+    /// Whether the vector arm looked at all that the filter leaves.
+    var isVectorExact = false
+    /// Nil where nothing was asked to be counted, and in all rows but the first.
+    var counts: SearchCounts?
     /// Nil where nothing was found.
     var place: RankedPassage?
     /// Nil where it was not fetched.
@@ -66,6 +83,8 @@ struct SearchRow {
             generation: try row.int64(0), indexVersion: try row.int64(1), oldestVersion: try row.int64(2),
             model: try row.int32(3), vectorCount: try row.int64(4),
             isLexicalBounded: try row.bool(5), areWordsComplete: try row.bool(6), candidate: nil)
+        found.isVectorExact = try row.bool(30)
+        if !row.isNull(31) { found.counts = try SearchCounts(index: try row.json(31)) }
         guard let passageID = try row.int64OrNil(7) else { return found }
         var place = RankedPassage(passageID: passageID, vector: nil, lexical: nil)
         if let score = try row.doubleOrNil(8), let rank = try row.int64OrNil(9) {
@@ -99,7 +118,7 @@ enum CandidateColumns {
     }
 
     /// Those in columns and the others.
-    private static func attributes(
+    static func attributes(
         _ row: borrowing PostgresRow, from first: Int
     ) throws(PostgresError) -> AttributeList {
         let json = try row.json(first + 5)
@@ -118,5 +137,50 @@ enum CandidateColumns {
         if !row.isNull(first + 3) { attributes.set(.isBot, .bool(try row.bool(first + 3))) }
         if let namespace = try row.int64OrNil(first + 4) { attributes.set(.namespace, .integer(namespace)) }
         return attributes
+    }
+}
+
+extension SearchCounts {
+    /// Reads what ``FacetSQL/counts(_:)`` says.
+    init(index json: [UInt8]) throws(PostgresError) {
+        self.init(documents: 0, isCut: false)
+        var counts = self
+        let isRead = json.withUnsafeBytes { bytes in
+            (try? JSONLine.forEachMember(of: bytes) { name, value in
+                switch name.string {
+                case "documents": counts.documents = min(Int(value.integer ?? 0), SearchLimits.countedMax)
+                case "is_cut": counts.isCut = value.bool ?? true
+                case "facets": value.forEachElement { counts.facets += Facet(index: $0).map { [$0] } ?? [] }
+                default: break
+                }
+            }) != nil
+        }
+        guard isRead else {
+            throw PostgresError(kind: .decode, operation: "read counts", server: "index", message: "no JSON object")
+        }
+        self = counts
+    }
+}
+
+extension SearchCounts.Facet {
+    /// An attribute and its values, each with its number.
+    fileprivate init?(index json: JSONSlice) {
+        var attribute: AttributeName?
+        var values: [Value] = []
+        json.forEachMember { name, member in
+            if name.equals("name") { attribute = member.string.flatMap { AttributeName($0) } }
+            guard name.equals("values") else { return }
+            member.forEachElement { pair in
+                var (value, count): (AttributeValue?, Int64?)
+                pair.forEachElement { part in
+                    if value == nil { value = AttributeValue(part) } else { count = part.integer }
+                }
+                if let value, let count { values.append(Value(value, Int(count))) }
+            }
+        }
+        guard let attribute else { return nil }
+        self.init(
+            attribute: attribute, values: Array(values.prefix(SearchLimits.facetValuesMax)),
+            hasMore: values.count > SearchLimits.facetValuesMax)
     }
 }

@@ -124,6 +124,15 @@ struct WordLookup: Sendable {
         demanded.append(forms.map { ($0, demand) })
     }
 
+    /// The forms of each demand of which a passage must have one.
+    var wanted: [[String]] {
+        var forms = [[String]](repeating: [], count: Int(demanded.count))
+        for index in demanded.forms.indices where demanded.numbers[index] & Demand.isNotThere == 0 {
+            forms[Int(demanded.places[index])].append(demanded.forms[index])
+        }
+        return forms.filter { !$0.isEmpty }
+    }
+
     /// Whether a passage holds what is wanted of phrases, and nothing of those that are excluded.
     func allows(title: String, text: String, _ analyzer: TextAnalyzer) -> Bool {
         guard !phrases.isEmpty else { return true }

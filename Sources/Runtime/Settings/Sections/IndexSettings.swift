@@ -41,7 +41,7 @@ extension Settings.Index: SettingsSection {
             "Candidates that are looked at when a node of the graph is linked, at least twice `HNSW_M`. More find more and take "
                 + "longer to build. A change builds the new graph beside the old one."),
         Setting(
-            "SEARCH_EF", .database, default: "100", .integer(10...1_000), \.index.searchCandidates,
+            "SEARCH_EF", .database, default: "800", .integer(10...1_000), \.index.searchCandidates,
             "Candidates that a search in the graph keeps. More find more and take longer."),
         Setting(
             "QUERY_LANGUAGES", .database, default: "en", .words, \.index.queryLanguages,

@@ -1,3 +1,4 @@
+import Bytes
 import Concurrency
 import HTTPEndpoints
 import Retrieval
@@ -12,16 +13,22 @@ struct FoundCandidates: Sendable {
 extension Search {
     /// Both arms' candidates.
     ///
-    /// A search through the vector index is quick, and bounded by itself. Filters may leave it too few candidates; it is then
-    /// done exactly, over all rows that pass them, which may be many. That has a time limit of its own and runs on the lanes
-    /// of filtered searches, as the search before it does where there are filters: ordinary searches never wait for it. What
-    /// the index search found is the answer where the time is not enough.
+    /// A search through the vector index is quick, and bounded by itself; where a filter leaves few passages, it looks at these
+    /// instead. Filters that leave many may still leave the graph too few candidates; the search is then
+    /// done exactly, over all rows that pass them, as it is where that was asked for. That has a time limit of its own and runs on
+    /// the lanes of filtered searches, as the search before it does where there are filters: ordinary searches never wait for it.
+    /// What the index search found is the answer where the time is not enough.
     func candidates(for query: CandidateQuery, deadline: Deadline) async throws -> FoundCandidates {
         let first = query.scanning(.approximate)
         let exact = query.scanning(.exact)
         let exactMax = exactMillisecondsMax
         let isAsked = query.vector != nil
-        if !query.filter.takesAll {
+        if isAsked, query.vectorScan == .exact {
+            return try await filteredStores.run(deadline: deadline) { store, timeout in
+                try Self.exactly(exact, otherwise: first, store, timeoutMilliseconds: timeout, exactMax: exactMax)
+            }
+        }
+        if query.isCostly {
             return try await filteredStores.run(deadline: deadline) { store, timeout in
                 let found = try store.candidates(for: first, timeoutMilliseconds: timeout)
                 guard isAsked, found.isVectorArmShort else {
@@ -62,6 +69,25 @@ extension Search {
                 set: try store.candidates(for: query, timeoutMilliseconds: timeout), isComplete: true)
         } catch is SearchBoundReached {
             return FoundCandidates(set: known, isComplete: false)
+        }
+    }
+}
+
+extension Search {
+    /// An exact search that was asked for; where the time for it is not enough, what a search through the index finds.
+    private static func exactly(
+        _ query: CandidateQuery, otherwise other: CandidateQuery, _ store: any RetrievalStore, timeoutMilliseconds: Int,
+        exactMax: Int
+    ) throws -> FoundCandidates {
+        let start = SystemClock.monotonicNanoseconds()
+        do {
+            return FoundCandidates(
+                set: try store.candidates(
+                    for: query, timeoutMilliseconds: max(1, min(exactMax, timeoutMilliseconds / 2))), isComplete: true)
+        } catch is SearchBoundReached {
+            let spent = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
+            let found = try store.candidates(for: other, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
+            return FoundCandidates(set: found, isComplete: found.isVectorExact)
         }
     }
 }

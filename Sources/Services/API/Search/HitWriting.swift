@@ -154,7 +154,7 @@ extension JSONWriter {
         let members: [(name: String, arms: [(RankingNotes, String)])] = [
             ("missing_arms", [(.vectorMissing, "vector")]),
             ("incomplete_arms", [(.vectorIncomplete, "vector"), (.lexicalIncomplete, "lexical")]),
-            ("bounded_arms", [(.lexicalBounded, "lexical")]),
+            ("bounded_arms", [(.vectorBounded, "vector"), (.lexicalBounded, "lexical")]),
         ]
         for (name, all) in members {
             let arms = all.filter { notes.contains($0.0) }.map(\.1)

@@ -28,6 +28,8 @@ struct SearchResult: Sendable {
     var reranking: Reranking?
     /// How fresh the index was when it was searched.
     var freshness: Freshness
+    /// What was to be counted.
+    var counts: SearchCounts?
 }
 
 /// `POST /search`, and the ranking that answers are made of.
@@ -93,7 +95,7 @@ struct Search: Sendable {
                 try await versions.wait(for: version, by: turns.access.callerName(request), deadline: deadline)
             }
             let begun = StageTimes.now()
-            return try await turns.run(asked.filter.takesAll ? .search : .filtered, request, deadline: deadline) {
+            return try await turns.run(asked.isCostly ? .filtered : .search, request, deadline: deadline) {
                 stages.add(.turn, since: begun)
                 return try await search(asked, deadline: deadline, stages)
             }
@@ -151,6 +153,7 @@ struct Search: Sendable {
         writer.missingArms(of: result)
         writer.interpreted(request.interpretation)
         writer.reranking(result.reranking)
+        writer.counts(result.counts, of: request)
         writer.endObject()
         return writer.bytes
     }
@@ -161,15 +164,17 @@ struct Search: Sendable {
     ) async throws -> SearchResult {
         let freshness = self.freshness(request.filter.scope.tenant)
         var query = CandidateQuery(
-            text: "", vector: nil, filter: request.filter, vectorLimit: 0, lexicalLimit: 0,
-            generation: cursor.generation, indexVersion: cursor.indexVersion)
+            text: request.counted == nil ? "" : request.query, vector: nil, filter: request.filter, vectorLimit: 0,
+            lexicalLimit: 0, generation: cursor.generation, indexVersion: cursor.indexVersion)
+        query.counted = request.counted
         let places = Array(cursor.rest.prefix(request.topK))
         let formula = formula(of: request)
         query.page = places
         query.hasShortLimit = request.timeoutMilliseconds != nil
         let (asked, like) = (query, request.like)
+        let lanes = request.counted == nil ? stores : filteredStores
         let start = StageTimes.now()
-        let (set, likeness) = try await stores.run(deadline: deadline) { store, timeout in
+        let (set, likeness) = try await lanes.run(deadline: deadline) { store, timeout in
             let set = try store.candidates(for: asked, timeoutMilliseconds: timeout)
             // For its words in the snippets alone; it may be gone meanwhile.
             let likeness = try like.map { try store.likenesses(of: $0, timeoutMilliseconds: timeout) } ?? []
@@ -182,7 +187,8 @@ struct Search: Sendable {
             ranking: set.candidates.map(formula.hit), rest: Array(cursor.rest.dropFirst(places.count)),
             generation: set.generation, indexVersion: set.indexVersion, vector: nil, formula: formula,
             likeness: likeness, notes: cursor.notes,
-            reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness)
+            reranking: cursor.notes.contains(.reranked) ? .done : nil, freshness: freshness,
+            counts: set.counts)
     }
 
     /// How the scores of a request's hits come about.
@@ -224,15 +230,18 @@ struct Search: Sendable {
         }
         if !asksVectors || query.vector == nil { (query.vector, query.vectorLimit) = (nil, 0) }
         if !asksWords { query.lexicalLimit = 0 }
+        query.options(of: request)
+        let asked = query
         let freshness = self.freshness(request.filter.scope.tenant)
         let start = SystemClock.monotonicNanoseconds()
-        let found = try await candidates(for: query, deadline: deadline)
+        let found = try await candidates(for: asked, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         stages.add(.search, since: start)
         guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
+        if found.set.isVectorBounded { notes.insert(.vectorBounded) }
         let hits = formula.hits(found.set.candidates)
         let ranked = try await reranked(
             documentLimit == nil ? hits : formula.documents(hits), request, deadline: deadline, stages)
@@ -240,7 +249,8 @@ struct Search: Sendable {
         return SearchResult(
             ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
-            formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness)
+            formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness,
+            counts: found.set.counts)
     }
 
     /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.

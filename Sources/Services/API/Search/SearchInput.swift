@@ -52,6 +52,7 @@ struct SearchInput: Sendable {
     var interprets = true
     var like: LikeInput?
     var options = SearchOptionsInput()
+    var counting = CountingInput()
     var isExplained = false
     var timeoutMilliseconds: Int?
     var indexVersionMin: Int?
@@ -100,7 +101,7 @@ struct SearchInput: Sendable {
                 Field(
                     "like", \.like, LikeInput.form.optional,
                     "With mode `like`, in place of `query`: the document, or the passage, that hits are to be like."),
-            ] + rankingFields + runningFields
+            ] + rankingFields + runningFields + CountingInput.fields
     ).checked { input, reading in
         // Said with all other faults; what is there and wrong has been said.
         guard input.query.isEmpty, input.mode != .like, input.like == nil,
@@ -221,6 +222,7 @@ struct SearchInput: Sendable {
         }
         guard let options = options.options(declared, in: whole.scope.collections, &reading) else { return nil }
         var request = SearchRequest(query: query, topK: topK, mode: mode.arms, filter: whole, cursor: cursor)
+        guard counting.apply(to: &request, declared, &reading) else { return nil }
         request.weights = self.options.weights
         request.options = options
         request.like = like?.target(of: declared.tenant)
