@@ -30,7 +30,7 @@ import Text
     private static let whole = Size(
         documents: 4_000, present: 330, absent: 139, others: 35, presentMin: 323, absentMin: 133, othersMin: 34)
     private static let short = Size(
-        documents: 300, present: 30, absent: 20, others: 15, presentMin: 29, absentMin: 19, othersMin: 14)
+        documents: 200, present: 20, absent: 15, others: 10, presentMin: 19, absentMin: 14, othersMin: 9)
 
     /// `*` stands for a title.
     private static let forms = [

@@ -87,7 +87,8 @@ import Testing
         }
         #expect(query(32).words.count == 32 && !query(32).isCut)
         #expect(query(33).words.count == 32 && query(33).isCut)
-        let mixed = QuerySyntax("a b \"c d e\" " + String(repeating: "-x title:y ", count: 20), fields: ["title"])
+        // Fewer than make a paragraph, more than are looked up.
+        let mixed = QuerySyntax("a b \"c d e\" " + String(repeating: "-x/y title:v/w ", count: 12), fields: ["title"])
         let result = analyzer.query(mixed, languages: [])
         #expect(result.isCut && result.phrases[0].words.count == 3)
     }
