@@ -85,6 +85,8 @@ import Testing
         var store: SearchStore {
             var bounds = SearchBounds()
             bounds.narrow = 160
+            bounds.wide = 600
+            bounds.narrowWords = 100
             return SearchStore(configuration: fixture.configuration, model: "test", ef: 400, bounds: bounds)
         }
     }
