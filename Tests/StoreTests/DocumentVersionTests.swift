@@ -285,7 +285,8 @@ import Testing
     @Test func formerRowsAreTakenOver() throws {
         let configuration = PostgresConfiguration(dsn: try SharedPostgres.freshDatabase())
         let connection = try PostgresConnection(configuration, timeoutMilliseconds: limit)
-        try Migrator(connection: connection).migrate(Migration.all.filter { $0.name < "V0008" || $0.isDeferred })
+        try Migrator(connection: connection).migrate(
+            FormerIndex.migrations.filter { $0.name < "V0008" || $0.isDeferred })
         try connection.script(
             """
             INSERT INTO passages (doc_id, passage, content_hash, text_hash, model, collection, wiki, lang, type, namespace,

@@ -43,6 +43,9 @@ package struct CandidateQuery: Sendable {
     /// What is counted in the same snapshot; nil for nothing.
     package var counted: CountedAttributes?
 
+    /// Whether an exact search is given up (``SearchBoundReached``) where more than a bounded number of passages may pass, since what
+    /// the graph led to is enough.
+    package var isGraphEnough = false
     /// Candidates of the vector arm that are enough, where a filter leaves so few near the query that more would take long.
     package var vectorEnough: Int { min(vectorLimit, max(documentLimit ?? vectorLimit, Self.vectorEnoughMin)) }
     private static let vectorEnoughMin = 20
@@ -153,7 +156,7 @@ package struct CandidateSet: Sendable {
     package var generation: Int64
     /// The newest index version of the snapshot, or the one that was asked for.
     package var indexVersion: Int64
-    /// Whether the vector arm went through the graph and found fewer than are enough, so that an exact search may find more.
+    /// Whether the vector arm went through the graph and found fewer than asked for, so that an exact search may find more.
     package var isVectorArmShort: Bool
     /// False where the generation asked for is not served: it was never promoted, was pruned, or never was. Nothing was
     /// found then, which does not mean that there is nothing.
@@ -170,7 +173,7 @@ package struct CandidateSet: Sendable {
     /// Whether the vector arm looked at all that the filter leaves, whatever the way.
     package var isVectorExact = false
 
-    /// Whether the vector arm met a bound of what it looks at, though it found enough: it has the nearest of more.
+    /// Whether the vector arm went through the graph and found fewer than asked for, but enough: it has the nearest of more.
     package var isVectorBounded = false
 
     /// What was to be counted.

@@ -19,68 +19,75 @@ enum NarrowSQL {
 
     /// - Parameters:
     ///   - parameter: the first of two: terms, and the places of the tests that they are alternatives of.
-    ///   - passagesMax: see ``SearchBounds/narrow``.
-    static func passages(_ parameter: Int, _ passagesMax: Int) -> String {
-        """
-        , narrow_terms AS MATERIALIZED (
-            SELECT q.place, w.id AS word_id, (
-                    SELECT coalesce(sum(c.passages), 0) FROM word_counts c
-                    WHERE c.generation = (SELECT generation FROM snapshot) AND c.word_id = w.id) AS passages
-            FROM unnest($\(parameter)::text[], $\(parameter + 1)::int[]) AS q(term, place)
-            LEFT JOIN words w ON w.tenant = $13 AND w.text = q.term
-        ), narrow_test AS MATERIALIZED (
-            SELECT t.place, sum(t.passages) AS passages FROM narrow_terms t GROUP BY t.place ORDER BY 2, 1 LIMIT 1
-        ), narrow_ends AS MATERIALIZED (
-            SELECT coalesce($7::timestamptz, '-infinity') AS first, coalesce($8::timestamptz, 'infinity') AS last
-        ), narrow_times AS MATERIALIZED (
-            SELECT d.id FROM documents d
-            WHERE ($7::timestamptz IS NOT NULL OR $8::timestamptz IS NOT NULL)
-                AND coalesce((SELECT passages > \(fewPassages) FROM narrow_test), true) AND d.tenant = $13
-                AND d.event_time >= (SELECT first FROM narrow_ends) AND d.event_time < (SELECT last FROM narrow_ends)
-            LIMIT \(passagesMax + 1)
-        ), narrow_way AS MATERIALIZED (
-            SELECT t.documents <= least(\(passagesMax), coalesce(n.passages - 1, \(passagesMax)))
-                    AND ($7::timestamptz IS NOT NULL OR $8::timestamptz IS NOT NULL)
-                    AND coalesce(n.passages > \(fewPassages), true) AS is_by_time,
-                coalesce(n.passages <= \(passagesMax), false) AS is_by_test, n.place
-            FROM (SELECT count(*) AS documents FROM narrow_times) t LEFT JOIN narrow_test n ON true
-        ), narrow_read AS MATERIALIZED (
-            (SELECT o.passage_id AS id, o.document_id
-            FROM narrow_way n JOIN narrow_terms t ON t.place = n.place
-            CROSS JOIN LATERAL (
-                SELECT o.passage_id, o.document_id FROM postings o
-                WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = t.word_id
-                ORDER BY o.passage_id DESC LIMIT \(passagesMax + 1)
-            ) o
-            WHERE n.is_by_test AND NOT n.is_by_time LIMIT \(passagesMax + 1))
-            UNION ALL
-            (SELECT p.id, p.document_id
-            FROM narrow_way n CROSS JOIN narrow_times d
-            CROSS JOIN LATERAL (
-                SELECT p.id, p.document_id FROM passages p
-                WHERE p.document_id = d.id AND p.tenant = $13 ORDER BY p.number LIMIT \(passagesMax + 1)
-            ) p
-            WHERE n.is_by_time LIMIT \(passagesMax + 1))
-        ), narrow_others AS MATERIALIZED (
-            SELECT t.place, coalesce(array_agg(t.word_id) FILTER (WHERE t.word_id IS NOT NULL), '{}') AS word_ids
-            FROM narrow_terms t WHERE t.place IS DISTINCT FROM (SELECT place FROM narrow_way WHERE NOT is_by_time)
-            GROUP BY t.place HAVING count(*) <= \(probesMax)
-        ), narrow_passages AS MATERIALIZED (
-            SELECT n.id, n.document_id FROM narrow_read n
-            WHERE NOT EXISTS (
-                SELECT FROM narrow_others q WHERE NOT EXISTS (
-                    SELECT FROM postings p WHERE p.tenant_id = \(WordArmSQL.tenantNumber)
-                        AND p.word_id = ANY (q.word_ids) AND p.passage_id = n.id) OFFSET 0)
-        ), narrow AS MATERIALIZED (
-            SELECT (n.is_by_time OR n.is_by_test) AND \(areTermsComplete)
-                AND (SELECT count(*) FROM narrow_read) <= \(passagesMax) AS is_few
-            FROM narrow_way n
-        )
-        """
+    ///   - bounds: ``SearchBounds/narrow`` and ``SearchBounds/narrowWords`` count.
+    static func passages(_ parameter: Int, _ bounds: SearchBounds) -> String {
+        let passagesMax = bounds.narrow
+        return """
+            , narrow_terms AS MATERIALIZED (
+                SELECT q.place, w.id AS word_id, (
+                        SELECT coalesce(sum(c.passages), 0) FROM word_counts c
+                        WHERE c.generation = (SELECT generation FROM snapshot) AND c.word_id = w.id) AS passages
+                FROM unnest($\(parameter)::text[], $\(parameter + 1)::int[]) AS q(term, place)
+                LEFT JOIN words w ON w.tenant = $13 AND w.text = q.term
+            ), narrow_test AS MATERIALIZED (
+                SELECT t.place, sum(t.passages) AS passages FROM narrow_terms t GROUP BY t.place ORDER BY 2, 1 LIMIT 1
+            ), narrow_ends AS MATERIALIZED (
+                SELECT coalesce($7::timestamptz, '-infinity') AS first, coalesce($8::timestamptz, 'infinity') AS last
+            ), narrow_times AS MATERIALIZED (
+                SELECT d.id FROM documents d
+                WHERE ($7::timestamptz IS NOT NULL OR $8::timestamptz IS NOT NULL)
+                    AND coalesce((SELECT passages > \(fewPassages) FROM narrow_test), true) AND d.tenant = $13
+                    AND d.event_time >= (SELECT first FROM narrow_ends) AND d.event_time < (SELECT last FROM narrow_ends)
+                LIMIT \(passagesMax + 1)
+            ), narrow_way AS MATERIALIZED (
+                SELECT t.documents <= least(\(passagesMax), coalesce(n.passages - 1, \(passagesMax)))
+                        AND ($7::timestamptz IS NOT NULL OR $8::timestamptz IS NOT NULL)
+                        AND coalesce(n.passages > \(fewPassages), true) AS is_by_time,
+                    coalesce(n.passages <= \(passagesMax), false) AS is_by_test, n.place
+                FROM (SELECT count(*) AS documents FROM narrow_times) t LEFT JOIN narrow_test n ON true
+            ), narrow_read AS MATERIALIZED (
+                (SELECT o.passage_id AS id, o.document_id
+                FROM narrow_way n JOIN narrow_terms t ON t.place = n.place
+                CROSS JOIN LATERAL (
+                    SELECT o.passage_id, o.document_id FROM postings o
+                    WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = t.word_id
+                    ORDER BY o.passage_id DESC LIMIT \(passagesMax + 1)
+                ) o
+                WHERE n.is_by_test AND NOT n.is_by_time LIMIT \(passagesMax + 1))
+                UNION ALL
+                (SELECT p.id, p.document_id
+                FROM narrow_way n CROSS JOIN narrow_times d
+                CROSS JOIN LATERAL (
+                    SELECT p.id, p.document_id FROM passages p
+                    WHERE p.document_id = d.id AND p.tenant = $13 ORDER BY p.number LIMIT \(passagesMax + 1)
+                ) p
+                WHERE n.is_by_time LIMIT \(passagesMax + 1))
+            ), narrow_others AS MATERIALIZED (
+                SELECT t.place, coalesce(array_agg(t.word_id) FILTER (WHERE t.word_id IS NOT NULL), '{}') AS word_ids
+                FROM narrow_terms t WHERE t.place IS DISTINCT FROM (SELECT place FROM narrow_way WHERE NOT is_by_time)
+                GROUP BY t.place HAVING count(*) <= \(probesMax)
+            ), narrow_passages AS MATERIALIZED (
+                SELECT n.id, n.document_id FROM narrow_read n
+                WHERE NOT EXISTS (
+                    SELECT FROM narrow_others q WHERE NOT EXISTS (
+                        SELECT FROM postings p WHERE p.tenant_id = \(WordArmSQL.tenantNumber)
+                            AND p.word_id = ANY (q.word_ids) AND p.passage_id = n.id) OFFSET 0)
+            ), narrow AS MATERIALIZED (
+                SELECT w.is_few, w.is_few
+                    AND (SELECT count(*) FROM narrow_passages) <= \(bounds.narrowWords) AS is_few_for_words
+                FROM (
+                    SELECT (n.is_by_time OR n.is_by_test) AND \(areTermsComplete)
+                        AND (SELECT count(*) FROM narrow_read) <= \(passagesMax) AS is_few
+                    FROM narrow_way n
+                ) w
+            )
+            """
     }
 
     /// Whether the passages are all that may pass.
     static let isFew = "(SELECT is_few FROM narrow)"
+    /// Whether they are so few that words are looked up for each.
+    static let isFewForWords = "(SELECT is_few_for_words FROM narrow)"
 
     /// The nearest of the passages, each vector once, with its newest passage that is seen and passes.
     ///

@@ -53,7 +53,7 @@ enum SearchSQL {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
-                isNarrow ? "narrow" : nil, isCounted ? "counted" : nil, bounds.name,
+                isNarrow ? "few" : nil, isCounted ? "sum" : nil, bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
         }
@@ -123,11 +123,11 @@ enum SearchSQL {
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
                 FROM (\(servedGeneration("$1"))) served
             )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : "")\
-            \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds.narrow) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
+            \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(hasWords ? WordArmSQL.words(narrow: parts.isNarrow ? parts.bounds.narrow : nil) : "")\
+            )\(hasWords ? WordArmSQL.words(narrow: parts.isNarrow ? parts.bounds.narrowWords : nil) : "")\
             \(parts.isCounted ? counted : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? wordArm : emptyArm)
             ), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place

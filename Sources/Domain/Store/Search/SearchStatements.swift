@@ -23,11 +23,17 @@ struct SearchStatement: PostgresStatement {
             let key = Key(parts: parts, model: parts.vector == nil ? 0 : model)
             if let known = texts[key] { return known }
             let made = StatementText(
-                name: "\(Self.name)_\(key.parts.name)_\(key.model)", sql: SearchSQL.make(parts, model: key.model),
+                name: Self.name(of: "\(key.parts.name)_\(key.model)"), sql: SearchSQL.make(parts, model: key.model),
                 types: SearchSQL.types(parts))
             texts[key] = made
             return made
         }
+    }
+
+    /// The server tells 63 bytes of a name apart.
+    private static func name(of parts: String) -> String {
+        let whole = "\(name)_\(parts)"
+        return whole.utf8.count <= 63 ? whole : "\(name)_\(String(StableHash.of(Array(parts.utf8)), radix: 16))"
     }
 
     func bind(into parameters: inout PostgresParameters) { values.bind(parts, into: &parameters) }

@@ -49,7 +49,7 @@ package final class SearchStore: RetrievalStore {
     package static func sessionSettings(ef: Int = usualCandidates) -> [(name: String, value: String)] {
         [
             ("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"), ("hnsw.iterative_scan", "relaxed_order"),
-            ("hnsw.max_scan_tuples", "8000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
+            ("hnsw.max_scan_tuples", "4000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
             ("enable_sort", "off"), ("jit", "off"),
         ]
     }
@@ -65,6 +65,8 @@ package final class SearchStore: RetrievalStore {
     private var cutter = WordCutter()
     private let ranking: WordRanking
     private let bounds: SearchBounds
+    /// Candidates that the graph's search keeps where filters leave some of them out.
+    private let filteredCandidates: Int
     /// Of queries whose filters name none.
     private let languages: [String]
 
@@ -81,6 +83,7 @@ package final class SearchStore: RetrievalStore {
         languages: [String] = [StemLanguages.undetermined], bounds: SearchBounds = SearchBounds()
     ) {
         self.bounds = bounds
+        filteredCandidates = min(ef + ef / 4, SearchLimits.efMax)
         self.ranking = ranking
         self.languages = languages
         var configuration = configuration
@@ -194,15 +197,12 @@ package final class SearchStore: RetrievalStore {
         /// - Parameter scan: nil leaves the vector arm out.
         func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
             guard let scan else { return try withinLimit(nil, timeoutMilliseconds) }
-            if scan == .exact { return try exact(timeoutMilliseconds) }
+            if scan == .exact { return try exact(timeoutMilliseconds, instead: nil) }
             var found = try withinLimit(.approximate, timeoutMilliseconds)
             let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
             guard found.isGenerationServed, found.vectorCount < wanted, !found.isVectorExact else { return found }
-            guard found.vectorCount < values.query.vectorEnough else {
-                found.isVectorBounded = true
-                return found
-            }
-            if scan == .automatic { return try exact(timeoutMilliseconds) }
+            found.isVectorBounded = values.isNarrow && found.vectorCount >= values.query.vectorEnough
+            if scan == .automatic { return try exact(timeoutMilliseconds, instead: found) }
             found.isVectorArmShort = true
             return found
         }
@@ -213,7 +213,8 @@ package final class SearchStore: RetrievalStore {
         ) throws -> CandidateSet {
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
-            if let ef = values.query.ef, vector == .approximate { batch.add(KeepCandidates(ef: ef)) }
+            let ef = values.query.ef ?? (filters == .none ? nil : store.filteredCandidates)
+            if let ef, vector == .approximate { batch.add(KeepCandidates(ef: ef)) }
             if let bound {
                 batch.add(PlanWithValues(isByValues: vector == .exact, statementMilliseconds: bound))
             }
@@ -226,11 +227,14 @@ package final class SearchStore: RetrievalStore {
             return try set(rows, vector)
         }
 
-        private func exact(_ timeoutMilliseconds: Int) throws -> CandidateSet {
+        /// - Parameter known: what the graph led to, which is taken where it is enough and very many passages may pass.
+        private func exact(_ timeoutMilliseconds: Int, instead known: CandidateSet?) throws -> CandidateSet {
             try ending(within: timeoutMilliseconds) { bound, limit in
                 if values.isNarrow {
                     let found = try run(.approximate, limit, exactlyWithin: bound, store.bounds.widened)
                     if found.isVectorExact || !found.isGenerationServed { return found }
+                    if let known, known.isVectorBounded { return known }
+                    if values.query.isGraphEnough { throw SearchBoundReached(milliseconds: 0) }
                 }
                 return try run(.exact, limit, exactlyWithin: bound)
             }

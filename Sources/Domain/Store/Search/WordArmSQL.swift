@@ -23,12 +23,12 @@ enum WordArmSQL {
     ///
     /// `$12` the forms, `$15` the group of each, `$16` its weight, `$17` and `$18` BM25's k1 and b.
     ///
-    /// - Parameter narrow: ``SearchBounds/narrow`` where the statement knows narrow filters. Where such a one leaves few passages,
+    /// - Parameter narrow: ``SearchBounds/narrowWords`` where the statement knows narrow filters. Where such a one leaves few passages,
     ///   common words are looked up for each of them, so that none is missed.
     static func words(narrow: Int?) -> String {
         let isNarrow = narrow != nil
         let lookedUpMax = lookedUpWords * (narrow ?? 0)
-        let isFew = isNarrow ? NarrowSQL.isFew : "false"
+        let isFew = isNarrow ? NarrowSQL.isFewForWords : "false"
         func rows(_ ofFew: String) -> String {
             isNarrow ? "CASE WHEN \(isFew) THEN \(ofFew) ELSE \(rowsMax) END" : "\(rowsMax)"
         }
@@ -155,7 +155,7 @@ enum WordArmSQL {
         "WHERE NOT coalesce(\(NarrowSQL.isFew), false) OR m.id IN (SELECT n.id FROM narrow_passages n)"
 
     /// Whether a word's own postings are read.
-    private static let isReadAlone = " AND NOT (\(NarrowSQL.isFew) AND q.passages > \(rowsMax))"
+    private static let isReadAlone = " AND NOT (\(NarrowSQL.isFewForWords) AND q.passages > \(rowsMax))"
 
     /// Those of few passages that have a common word.
     private static let ofFew = """
@@ -167,6 +167,6 @@ enum WordArmSQL {
                             SELECT o.weight FROM postings o
                             WHERE o.tenant_id = \(tenantNumber) AND o.word_id = q.word_id AND o.passage_id = n.id LIMIT 1
                         ) o
-                        WHERE \(NarrowSQL.isFew) AND q.passages > \(rowsMax))
+                        WHERE \(NarrowSQL.isFewForWords) AND q.passages > \(rowsMax))
         """
 }

@@ -63,12 +63,14 @@ extension Search {
     ) throws -> FoundCandidates {
         // Room for the reply itself.
         let timeout = timeoutMilliseconds * 9 / 10
-        guard timeout > 0 else { return FoundCandidates(set: known, isComplete: false) }
+        guard timeout > 0 else { return FoundCandidates(set: known, isComplete: known.isVectorBounded) }
+        var query = query
+        query.isGraphEnough = known.isVectorBounded
         do {
             return FoundCandidates(
                 set: try store.candidates(for: query, timeoutMilliseconds: timeout), isComplete: true)
         } catch is SearchBoundReached {
-            return FoundCandidates(set: known, isComplete: false)
+            return FoundCandidates(set: known, isComplete: known.isVectorBounded)
         }
     }
 }
