@@ -1,0 +1,40 @@
+package import Records
+package import Retrieval
+
+extension SearchStore {
+    /// Keeps an answer; a second one with the same id is an error (a unique violation).
+    package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
+        _ = try run(SaveAnswer(answer: answer), for: answer.tenant, timeoutMilliseconds)
+    }
+
+    /// The tenant's answer of that id, or nil.
+    package func answer(
+        id: String, tenant: TenantID = .standard, timeoutMilliseconds: Int
+    ) throws(IndexError) -> StoredAnswer? {
+        try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
+    }
+
+    /// The newest answers that were made of a document.
+    package func answers(
+        of docID: String, collection: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws(IndexError) -> [AnswerOfDocument] {
+        try run(
+            FindAnswersOf(docID: docID, collection: collection, tenant: tenant), for: tenant, timeoutMilliseconds)
+    }
+
+    /// The passages of a document in a generation (nil: the active one), by number; empty where it is not there.
+    ///
+    /// - Parameters:
+    ///   - collection: nil for all, each of which may have a document of that id: theirs then come one behind the other.
+    ///   - tenant: whose documents are looked at.
+    package func document(
+        id: String, collection: String? = nil, tenant: TenantID = .standard, generation: Int64? = nil,
+        timeoutMilliseconds: Int
+    ) throws(IndexError) -> [TraceRow] {
+        // Postgres' text cannot hold U+0000, so no document has such an id.
+        guard !id.utf8.contains(0) else { return [] }
+        return try run(
+            ReadDocument(docID: id, collection: collection, tenant: tenant, generation: generation), for: tenant,
+            timeoutMilliseconds)
+    }
+}
