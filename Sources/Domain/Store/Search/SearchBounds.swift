@@ -3,7 +3,7 @@ import Retrieval
 /// How many rows one search reads at most, whatever its filter and however large the index is.
 package struct SearchBounds: Sendable, Hashable {
     /// Passages that are all compared where a filter leaves no more, at about 4 µs each; beyond, the graph is asked first.
-    package var narrow = 30_000
+    package var narrow = 50_000
     /// Passages that are all compared where the graph led to too few, or an exact answer is wanted.
     package var wide = 100_000
     /// Passages for each of which common words are looked up where a filter leaves no more.
