@@ -87,6 +87,7 @@ final class RecallWatch: Sendable {
         query.lexicalLimit = 0
         query.vectorLimit = Self.depth
         query.documentLimit = nil
+        query.counted = nil
         let asked = query
         let start = SystemClock.monotonicNanoseconds()
         do {
