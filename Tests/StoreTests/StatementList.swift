@@ -14,6 +14,7 @@ enum StatementList {
         Checksum.self,
         CompareGenerations.self,
         CompareModels.self,
+        CountShownPassages.self,
         CountWords.self,
         CreateGeneration.self,
         CreateKey.self,

@@ -36,17 +36,12 @@ package final class SearchStore: RetrievalStore {
     /// The role that policies bind.
     package static let readerRole = "medallion_reader"
 
-    /// Candidates that the graph's search keeps where nothing else is said: of 123,000 real and invented changes that were indexed one
-    /// after the other, 800 find 0.95 of the nearest ten for random words, 0.98 for phrases and 1.0 for whole texts; 100 find 0.81,
-    /// 0.90 and 0.98, in a fifth of the time.
-    package static let usualCandidates = 800
-
     /// Settings of a search session. Plans are kept whatever the values, which saves planning (about 1 ms). Sorts and
     /// sequential scans are off, so that the only way to the nearest vectors is the index: the planner cannot know how
     /// few of the optional filters are in use, and would rather sort what it takes for a handful of rows.
     ///
     /// - Parameter ef: candidates that the graph's search keeps, 1 to 1,000.
-    package static func sessionSettings(ef: Int = usualCandidates) -> [(name: String, value: String)] {
+    package static func sessionSettings(ef: Int = 800) -> [(name: String, value: String)] {
         [
             ("hnsw.ef_search", "\(max(1, min(ef, 1_000)))"), ("hnsw.iterative_scan", "relaxed_order"),
             ("hnsw.max_scan_tuples", "4000"), ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"),
@@ -65,29 +60,28 @@ package final class SearchStore: RetrievalStore {
     private var cutter = WordCutter()
     private let ranking: WordRanking
     private let bounds: SearchBounds
-    /// Candidates that the graph's search keeps where filters leave some of them out.
-    private let filteredCandidates: Int
+    private var graphCandidates: GraphCandidates
     /// Of queries whose filters name none.
     private let languages: [String]
 
     /// - Parameters:
     ///   - configuration: of a migrated database; the session settings are added to it.
     ///   - model: name of the model that embeds the queries; empty where none does.
-    ///   - ef: candidates that the graph's search keeps, 1 to 1,000 (`hnsw.ef_search`).
+    ///   - ef: candidates that the graph's search keeps, 1 to 1,000 (`hnsw.ef_search`); nil: by the number of passages.
     ///   - ranking: how the word arm weighs.
     ///   - languages: ISO codes of the languages that queries are taken to be in where filters name none.
     ///   - bounds: of the rows that one search reads.
     package init(
-        configuration: PostgresConfiguration, model: String = "", ef: Int = usualCandidates,
+        configuration: PostgresConfiguration, model: String = "", ef: Int? = nil,
         ranking: WordRanking = WordRanking(),
         languages: [String] = [StemLanguages.undetermined], bounds: SearchBounds = SearchBounds()
     ) {
         self.bounds = bounds
-        filteredCandidates = min(ef + ef / 4, SearchLimits.efMax)
+        graphCandidates = GraphCandidates(configured: ef)
         self.ranking = ranking
         self.languages = languages
         var configuration = configuration
-        configuration.sessionSettings += Self.sessionSettings(ef: ef)
+        configuration.sessionSettings += Self.sessionSettings(ef: graphCandidates.ofSession)
         configuration.interrupt = interrupt
         upkeep = LazyConnection(configuration)
         configuration.role = Self.readerRole
@@ -213,8 +207,10 @@ package final class SearchStore: RetrievalStore {
         ) throws -> CandidateSet {
             var batch = PostgresBatch()
             batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
-            let ef = values.query.ef ?? (filters == .none ? nil : store.filteredCandidates)
-            if let ef, vector == .approximate { batch.add(KeepCandidates(ef: ef)) }
+            if vector == .approximate {
+                let ef = try candidatesKept(timeoutMilliseconds)
+                if ef != store.graphCandidates.ofSession { batch.add(KeepCandidates(ef: ef)) }
+            }
             if let bound {
                 batch.add(PlanWithValues(isByValues: vector == .exact, statementMilliseconds: bound))
             }
@@ -225,6 +221,16 @@ package final class SearchStore: RetrievalStore {
                 results throws(PostgresError) in try results.rows(slot)
             }
             return try set(rows, vector)
+        }
+
+        /// A quarter more where filters leave some of them out.
+        private func candidatesKept(_ timeoutMilliseconds: Int) throws(IndexError) -> Int {
+            if let ef = values.query.ef { return ef }
+            let tenant = values.query.filter.scope.tenant
+            let usual = try store.graphCandidates.usual(of: tenant) { () throws(IndexError) in
+                try store.run(CountShownPassages(tenant: tenant), for: tenant, timeoutMilliseconds).first ?? nil
+            }
+            return filters == .none ? usual : min(usual + usual / 4, SearchLimits.efMax)
         }
 
         /// - Parameter known: what the graph led to, which is taken where it is enough and very many passages may pass.

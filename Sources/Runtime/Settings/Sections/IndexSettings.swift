@@ -9,8 +9,8 @@ extension Settings {
         package internal(set) var graphLinks = 0
         /// Candidates that are looked at when a node of the graph is linked.
         package internal(set) var graphCandidates = 0
-        /// Candidates that a search in the graph keeps.
-        package internal(set) var searchCandidates = 0
+        /// Candidates that a search in the graph keeps; nil: by the number of passages.
+        package internal(set) var searchCandidates: Int?
         /// ISO 639 codes of the languages that queries are taken to be in.
         package internal(set) var queryLanguages: [String] = []
         /// BM25's k1.
@@ -41,8 +41,9 @@ extension Settings.Index: SettingsSection {
             "Candidates that are looked at when a node of the graph is linked, at least twice `HNSW_M`. More find more and take "
                 + "longer to build. A change builds the new graph beside the old one."),
         Setting(
-            "SEARCH_EF", .database, default: "800", .integer(10...1_000), \.index.searchCandidates,
-            "Candidates that a search in the graph keeps. More find more and take longer."),
+            "SEARCH_EF", .database, default: "auto", .integerOrAuto(10...1_000), \.index.searchCandidates,
+            "Candidates that a search in the graph keeps. More find more and take longer. `auto`: by the passages of the tenant, 200 "
+                + "up to 20,000, 400 up to 50,000, and 800 beyond."),
         Setting(
             "QUERY_LANGUAGES", .database, default: "en", .words, \.index.queryLanguages,
             "Languages that queries are taken to be in where no filter on `lang` says otherwise, as ISO 639 codes: their words are "
