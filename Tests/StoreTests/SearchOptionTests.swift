@@ -99,6 +99,26 @@ import Testing
         #expect(try ids(Self.query(filled) { $0.options.scoreMin = 5 }, filled).isEmpty)
     }
 
+    /// A phrase's score is that of its place among what has the phrase, not among all that has its words.
+    @Test func aPhraseIsNotLeftOutForThePlacesOfOthers() throws {
+        let fixture = try IndexFixture()
+        let others = (0..<4).map { IndexFixture.document($0, text: "heron the grey bank", embedding: nil, model: "") }
+        let meant = IndexFixture.document(
+            4, text: "grey heron in a far longer text about ponds, water and reeds", embedding: nil, model: "")
+        _ = try fixture.writer.write(others + [meant], timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        func found(_ least: Double?) throws -> [String] {
+            var query = CandidateQuery(text: #""grey heron""#, vector: nil, vectorLimit: 0, documentLimit: 10)
+            query.options.scoreMin = least
+            let set = try fixture.store.candidates(for: query, timeoutMilliseconds: Self.limit)
+            return query.ranking.documents(query.ranking.hits(set.candidates)).map(\.candidate.docID)
+        }
+        let first = Ranking().weights.lexical / (Ranking().weights.rankConstant + 1)
+        #expect(try found(nil) == ["doc-4"])
+        #expect(try found(first - 0.0001) == ["doc-4"])
+        #expect(try found(first + 0.0001) == [])
+    }
+
     @Test func groupsAreOneHitEach() throws {
         let filled = try Self.shared.get()
         func groups(_ grouping: Grouping, limit: Int = 200) throws -> CandidateSet {
@@ -199,6 +219,8 @@ import Testing
         // What all have says little, what no other has nothing.
         #expect(likeness.words.first == "quartz" && likeness.words.contains("river"))
         #expect(!likeness.words.contains("number12"))
+        // Attributes are terms of the index, and no words of the text.
+        #expect(likeness.words.allSatisfy { !$0.contains(":") })
         let vector = try #require(likeness.vector)
         #expect(zip(vector, filled.vectors[12]).allSatisfy { abs($0 - $1) < 0.01 })
         let query = Self.query(filled, likeness.words.joined(separator: " ")) { query in

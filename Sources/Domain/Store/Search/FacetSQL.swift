@@ -11,7 +11,8 @@ enum FacetSQL {
     ///   - conditions: on `d`.
     static func documents(isNarrow: Bool, demand: String?, conditions: String?, _ bounds: SearchBounds) -> String {
         let (rowsMax, lookedAtMax) = (bounds.countedRows, bounds.lookedAt)
-        let isFew = isNarrow ? NarrowSQL.isFew : "false"
+        // Beyond so few, looking each word up in each passage would be more work than reading the words.
+        let isFew = isNarrow ? NarrowSQL.isFewForWords : "false"
         return """
             , counted_rows AS MATERIALIZED (
                 (SELECT p.document_id, p.passage_id
@@ -49,7 +50,7 @@ enum FacetSQL {
 
             UNION ALL
             (SELECT n.document_id, n.id FROM narrow_passages n
-            WHERE \(NarrowSQL.isFew) AND EXISTS (
+            WHERE \(NarrowSQL.isFewForWords) AND EXISTS (
                 SELECT FROM words_asked q JOIN postings o ON o.tenant_id = \(WordArmSQL.tenantNumber)
                     AND o.word_id = q.word_id AND o.passage_id = n.id OFFSET 0))
         """

@@ -15,7 +15,7 @@ struct GraphCandidates {
     /// As it is set; nil: by the number of passages.
     let configured: Int?
     /// Numbers of passages, by tenant, and when each was read.
-    private var known: [TenantID: (passages: Int64, at: Int64)] = [:]
+    private var known: [TenantID: (passages: Int64?, at: Int64)] = [:]
 
     private static let keptNanoseconds: Int64 = 30_000_000_000
     private static let tenantsMax = 1_000
@@ -46,7 +46,7 @@ struct GraphCandidates {
         if let known = known[tenant], now - known.at < Self.keptNanoseconds {
             return Self.usual(passages: known.passages)
         }
-        guard let passages = try count() else { return Self.most }
+        let passages = try count()
         if known.count >= Self.tenantsMax { known.removeAll() }
         known[tenant] = (passages, now)
         return Self.usual(passages: passages)

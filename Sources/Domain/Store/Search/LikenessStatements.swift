@@ -113,7 +113,8 @@ struct FindTellingWords: PostgresStatement {
             SELECT coalesce(sum(c.passages), 0)::double precision AS passages FROM word_counts c
             WHERE c.generation = $2 AND c.word_id = o.word_id
         ) n
-        WHERE n.passages > o.passages AND left(w.text, 2) NOT IN ('w:', 'f:', 's:', 'b:')
+        WHERE n.passages > o.passages AND left(w.text, 2) NOT IN ('w:', 'f:', 's:', 'b:', 'a:')
+            AND o.frequency > 0
         ORDER BY o.frequency / (o.frequency + 1.2)
             * ln(1 + greatest(a.passages - n.passages + 0.5, 0.5) / (n.passages + 0.5)) DESC, w.text
         LIMIT \(Likeness.wordsMax)

@@ -150,7 +150,7 @@ enum SearchSQL {
                     CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
                 FROM passages p JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
                 \(visible("p.document_id"))
-                WHERE p.id = c.id AND c.place <= coalesce($14, \(2 * armLimit))
+                WHERE p.id = c.id AND p.tenant = $13 AND c.place <= coalesce($14, \(2 * armLimit))
             ) f ON true
             ORDER BY c.place
             """

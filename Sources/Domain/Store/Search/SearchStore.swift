@@ -106,7 +106,11 @@ package final class SearchStore: RetrievalStore {
         let asksDocuments = query.documentLimit != nil
         var query = query
         // What is not meant may be among the first ones: all are looked at.
-        if !words.phrases.isEmpty { query.documentLimit = nil }
+        if !words.phrases.isEmpty {
+            query.documentLimit = nil
+            // Its place is known when the others have gone.
+            query.options.scoreMin = nil
+        }
         let values = SearchValues(query: query, words: words)
         let wantsVector = query.vector != nil && query.vectorLimit > 0
         let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
@@ -131,7 +135,7 @@ package final class SearchStore: RetrievalStore {
             query.counted == nil ? WordLookup() : try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
         let values = SearchValues(query: query, words: words)
         let search = Search(store: self, values: values, model: 0, wantsVector: false, wantsLexical: false)
-        var found = try search.run(nil, timeoutMilliseconds)
+        var found = try search.withinLimit(nil, timeoutMilliseconds)
         let places = Dictionary(page.map { ($0.passageID, $0) }) { first, _ in first }
         for index in found.candidates.indices {
             let place = places[found.candidates[index].passageID]
@@ -235,19 +239,22 @@ package final class SearchStore: RetrievalStore {
 
         /// - Parameter known: what the graph led to, which is taken where it is enough and very many passages may pass.
         private func exact(_ timeoutMilliseconds: Int, instead known: CandidateSet?) throws -> CandidateSet {
-            try ending(within: timeoutMilliseconds) { bound, limit in
+            let deadline = SystemClock.monotonicNanoseconds() + Int64(max(1, timeoutMilliseconds)) * 1_000_000
+            return try ending(within: timeoutMilliseconds) { bound, limit in
                 if values.isNarrow {
                     let found = try run(.approximate, limit, exactlyWithin: bound, store.bounds.widened)
                     if found.isVectorExact || !found.isGenerationServed { return found }
                     if let known, known.isVectorBounded { return known }
                     if values.query.isGraphEnough { throw SearchBoundReached(milliseconds: 0) }
                 }
-                return try run(.exact, limit, exactlyWithin: bound)
+                let left = Int((deadline - SystemClock.monotonicNanoseconds()) / 1_000_000)
+                guard left > 0 else { throw SearchBoundReached(milliseconds: bound) }
+                return try run(.exact, left + SearchStore.exactMarginMilliseconds, exactlyWithin: left)
             }
         }
 
         /// Ended by the server where the limit is a client's own.
-        private func withinLimit(
+        func withinLimit(
             _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int
         ) throws -> CandidateSet {
             guard values.query.hasShortLimit else { return try run(vector, timeoutMilliseconds) }

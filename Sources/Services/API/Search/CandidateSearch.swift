@@ -32,7 +32,7 @@ extension Search {
             return try await filteredStores.run(deadline: deadline) { store, timeout in
                 let found = try store.candidates(for: first, timeoutMilliseconds: timeout)
                 guard isAsked, found.isVectorArmShort else {
-                    recall.offer(first)
+                    if !found.isVectorExact { recall.offer(first) }
                     return FoundCandidates(set: found, isComplete: true)
                 }
                 return try Self.exactly(
@@ -43,7 +43,7 @@ extension Search {
             try store.candidates(for: first, timeoutMilliseconds: timeout)
         }
         guard isAsked, found.isVectorArmShort else {
-            recall.offer(first)
+            if !found.isVectorExact { recall.offer(first) }
             return FoundCandidates(set: found, isComplete: true)
         }
         do {

@@ -175,10 +175,14 @@ struct Search: Sendable {
         let lanes = request.counted == nil ? stores : filteredStores
         let start = StageTimes.now()
         let (set, likeness) = try await lanes.run(deadline: deadline) { store, timeout in
-            let set = try store.candidates(for: asked, timeoutMilliseconds: timeout)
-            // For its words in the snippets alone; it may be gone meanwhile.
-            let likeness = try like.map { try store.likenesses(of: $0, timeoutMilliseconds: timeout) } ?? []
-            return (set, likeness.count == 1 ? likeness.first : nil)
+            // For its words, which snippets show and counts are of; it may be gone meanwhile.
+            let read = try like.map { try store.likenesses(of: $0, timeoutMilliseconds: timeout) } ?? []
+            let likeness = read.count == 1 ? read.first : nil
+            var asked = asked
+            if let likeness, asked.counted != nil {
+                (asked.text, asked.languages) = (likeness.text, likeness.languages)
+            }
+            return (try store.candidates(for: asked, timeoutMilliseconds: timeout), likeness)
         }
         stages.add(.search, since: start)
         guard set.isGenerationServed else { throw APIError.notServed(generation: cursor.generation) }
