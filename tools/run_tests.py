@@ -442,7 +442,7 @@ def interrupt(number, frame):
 
 def main():
     parser = argparse.ArgumentParser(description="Runs the groups of tests at once.")
-    parser.add_argument("--minutes", type=float, default=20, help="the most that all may take")
+    parser.add_argument("--minutes", type=float, default=30, help="the most that all may take")
     parser.add_argument("regex", nargs="?", default=os.environ.get("FILTER", ""), help="selects tests, as --filter does")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

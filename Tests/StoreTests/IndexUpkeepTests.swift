@@ -134,7 +134,7 @@ import Testing
         let fixture = try IndexFixture()
         let generations = fixture.generations
         let upkeep = IndexUpkeep(configuration: fixture.configuration)
-        let count = Self.isLong ? 100_000 : 1_000
+        let count = Self.isLong ? 100_000 : 5_000
         func documents(_ generation: Int64, _ text: String) -> [IndexedDocument] {
             (0..<count).map {
                 IndexFixture.document(
