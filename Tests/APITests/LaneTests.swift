@@ -239,15 +239,26 @@ private final class Counter: Sendable {
 
     /// However many are asked for: two are made, and the others wait while searches go on.
     @Test func searchesNeverWaitForAnswers() async throws {
-        let fixture = APIFixture(configure: { $0.storeLanes = 4 })
+        let fixture = APIFixture(configure: {
+            $0.storeLanes = 4
+            $0.laneWaitMillisecondsMax = 200
+        })
         fixture.fill()
         fixture.index.state.withLock {
             $0.slowText = "slow question"
             $0.filteredDelayMilliseconds = Self.forever
         }
-        let crowd = (0..<20).map { _ in Task { await fixture.post(.answer, #"{"query": "slow question"}"#).status } }
+        let replied = Counter()
+        let crowd = (0..<20).map { _ in
+            Task {
+                defer { replied.add() }
+                return await fixture.post(.answer, #"{"query": "slow question"}"#).status
+            }
+        }
         try await eventually { counted(fixture) == 2 }
         for _ in 0..<5 { #expect(await fixture.post(.search, #"{"query": "golden gate"}"#).status == 200) }
+        // The others are refused while the two go on; a place that became free would be theirs.
+        try await eventually { replied.value == 18 }
         for task in crowd { task.cancel() }
         for task in crowd { #expect(await task.value == 503) }
         #expect(fixture.index.state.withLock { $0.interrupted } == 2)

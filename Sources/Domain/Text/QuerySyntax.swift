@@ -1,6 +1,6 @@
 /// What people type into a search field: words, and a few operators around them. There is no wrong syntax; whatever is no
-/// operator is text. Nor are there operators in a text of more words than are looked up: whoever searches by a paragraph
-/// means what it says, and no more demands the words that it quotes than any others.
+/// operator is text. A text of more words than are looked up has no operators either: somebody who searches by a paragraph
+/// means what it says, and does not demand the words that it quotes more than any others.
 ///
 /// | typed | meaning |
 /// | --- | --- |

@@ -10,7 +10,7 @@ package enum WorkOwner {
 /// A number of things that each can be used by one task at a time, and the line of those who wait for one.
 ///
 /// The owners of tasks (``WorkOwner``) take turns: next is who had a turn the longest ago, and of one owner's tasks the one that
-/// came first. So whoever asks for a little now and then does not wait behind a crowd of somebody else's.
+/// came first. So somebody who asks now and then does not wait behind a crowd of another owner's tasks.
 ///
 /// `waitersMax` bounds the tasks that wait, and `waitMillisecondsMax` how long; further ones are refused, so that an overload
 /// answers quickly instead of queueing without end. Where the line is full, the last task of the owner who has most in it leaves

@@ -22,12 +22,9 @@ enum DocumentPlacesSQL {
     ///
     /// - Parameter parameter: the first of the three of ``FusionWeights``.
     static func shown(_ parameter: Int) -> String {
-        func share(_ arm: String, weight: Int) -> String {
-            "coalesce($\(weight)::double precision / ($\(parameter + 2)::double precision + \(arm).place::double precision), 0)"
-        }
-        return """
-            CASE WHEN v.id IS NULL OR \(share("l", weight: parameter + 1)) > \(share("v", weight: parameter))
-            THEN l.id ELSE v.id END
-            """
+        """
+        CASE WHEN v.id IS NULL OR \(RankingSQL.lexicalShare(parameter)) > \(RankingSQL.vectorShare(parameter))
+        THEN l.id ELSE v.id END
+        """
     }
 }

@@ -14,10 +14,17 @@ enum RankingSQL {
     ///
     /// - Parameter parameter: the first of the weights.
     static func fusedScore(_ parameter: Int) -> String {
-        func share(_ arm: String, weight: Int) -> String {
-            "coalesce($\(weight)::double precision / ($\(parameter + 2)::double precision + \(arm).place::double precision), 0)"
-        }
-        return share("v", weight: parameter) + " + " + share("l", weight: parameter + 1)
+        vectorShare(parameter) + " + " + lexicalShare(parameter)
+    }
+
+    /// What the place of `v` in the vector arm's ranking counts.
+    static func vectorShare(_ parameter: Int) -> String { share("v", weight: parameter, constant: parameter + 2) }
+
+    /// What the place of `l` in the word arm's ranking counts.
+    static func lexicalShare(_ parameter: Int) -> String { share("l", weight: parameter + 1, constant: parameter + 2) }
+
+    private static func share(_ arm: String, weight: Int, constant: Int) -> String {
+        "coalesce($\(weight)::double precision / ($\(constant)::double precision + \(arm).place::double precision), 0)"
     }
 
     /// The fused candidates with their scores as all that was asked makes them, what they are ordered by, and their groups.

@@ -218,12 +218,6 @@ final class AccessGuard: Sendable {
         try count(caller, request.client, isUnlimited: isLocal && configuration.local?.isUnlimited == true)
     }
 
-    /// Whose requests count together, as a name: the key's id, or the address's network.
-    func callerName(_ request: HTTPRequest) -> String {
-        if case .key(let key)? = try? caller(request.headers) { return key.id }
-        return request.client.map { "\($0.network)" } ?? ""
-    }
-
     /// A valid key's requests count against it, wherever they come from; all others against their address.
     ///
     /// - Parameter isUnlimited: whether a request without a key is not counted.

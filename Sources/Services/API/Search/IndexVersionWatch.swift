@@ -13,7 +13,7 @@ final class IndexVersionWatch: Sendable {
         var lookedAt: Int64?
         var isLooking = false
         var waiting = 0
-        var byCaller: [String: Int] = [:]
+        var byCaller: [StreamSeats.Caller?: Int] = [:]
     }
 
     private let stores: StoreLanes
@@ -36,7 +36,7 @@ final class IndexVersionWatch: Sendable {
     ///
     /// - Parameter caller: whose requests are counted together.
     /// - Throws: ``APIError`` with 409 where it does not come in time, 429 or 503 where too many wait; what looking throws.
-    func wait(for version: Int64, by caller: String, deadline: Deadline) async throws {
+    func wait(for version: Int64, by caller: StreamSeats.Caller?, deadline: Deadline) async throws {
         guard state.withLock({ $0.reached }) < version else { return }
         try enter(caller)
         defer { leave(caller) }
@@ -74,7 +74,7 @@ final class IndexVersionWatch: Sendable {
         state.withLock { $0.reached = max($0.reached, status.indexVersion) }
     }
 
-    private func enter(_ caller: String) throws {
+    private func enter(_ caller: StreamSeats.Caller?) throws {
         let refusal = state.withLock { state -> APIError? in
             guard state.waiting < Self.waitersMax else {
                 return .unavailable("waiting for an index version", "as many requests wait as may")
@@ -93,7 +93,7 @@ final class IndexVersionWatch: Sendable {
         if let refusal { throw refusal }
     }
 
-    private func leave(_ caller: String) {
+    private func leave(_ caller: StreamSeats.Caller?) {
         state.withLock { state in
             state.waiting -= 1
             let left = (state.byCaller[caller] ?? 0) - 1

@@ -92,7 +92,7 @@ struct Search: Sendable {
             if let version = asked.indexVersionMin {
                 let begun = StageTimes.now()
                 defer { stages.add(.visible, since: begun) }
-                try await versions.wait(for: version, by: turns.access.callerName(request), deadline: deadline)
+                try await versions.wait(for: version, by: turns.access.origin(of: request), deadline: deadline)
             }
             let begun = StageTimes.now()
             return try await turns.run(asked.isCostly ? .filtered : .search, request, deadline: deadline) {

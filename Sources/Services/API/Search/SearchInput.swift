@@ -103,7 +103,7 @@ struct SearchInput: Sendable {
                     "With mode `like`, in place of `query`: the document, or the passage, that hits are to be like."),
             ] + rankingFields + runningFields + CountingInput.fields
     ).checked { input, reading in
-        // Said with all other faults; what is there and wrong has been said.
+        // Reported together with all other faults; a query that is there but wrong has been reported already.
         guard input.query.isEmpty, input.mode != .like, input.like == nil,
             !reading.faults.contains(where: { $0.location.last == .name("query") })
         else { return }
