@@ -59,6 +59,8 @@ let package = Package(
         cLibrary("CIsal", pkgConfig: "libisal"),
         cLibrary("CICU", pkgConfig: "icu-uc"),
         cLibrary("CStemmer", pkgConfig: nil),
+        // Loops for the processor's wide instructions, chosen while the program runs.
+        .target(name: "CVectorScan", path: "Sources/C/CVectorScan", cSettings: [.unsafeFlags(["-O3"])]),
         cLibrary("CSpawn", pkgConfig: nil),
         .target(
             name: "CLateLibraries", dependencies: ["COpenVINO", "CCurl", "CPostgres"],
@@ -117,9 +119,11 @@ let package = Package(
         module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
-            "Domain", "Store", uses: ["Records", "Retrieval", "Text", "Access", "Postgres", "Bytes"],
+            "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Logic", "Bytes"]),
+        // Both arms of the search in memory; who fills them is the store.
+        module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Bytes"]),
         // How good rankings are: judged sets, measures, and what a sample of queries says.
         module("Domain", "Evaluation", uses: ["JSONScan", "Bytes"]),
 
@@ -153,7 +157,7 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Text", "Store",
+                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Arms", "Text", "Store",
                 "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
                 "Files",
             ],
@@ -216,7 +220,8 @@ let package = Package(
         .target(
             name: "IndexTesting",
             dependencies: [
-                "PostgresTesting", "Store", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka", "Hashing",
+                "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
+                "Hashing",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),
@@ -277,6 +282,7 @@ let package = Package(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("TextTests", uses: ["Text", "Bytes"]),
+        tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Bytes"]),
         tests(
             "RetrievalTests", exclude: ["Interpretation/questions.txt"],
             uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),
@@ -285,7 +291,8 @@ let package = Package(
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres", "PostgresTesting",
+                "Store", "Retrieval", "Arms", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres",
+                "PostgresTesting",
                 "IndexTesting", "API",
                 "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",

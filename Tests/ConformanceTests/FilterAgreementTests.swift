@@ -161,6 +161,8 @@ import Testing
                 attributes: attributes, text: document.indexed.document.text)
         }
         let store = fixture.store
+        let arms = ArmsScene(fixture)
+        try arms.follow()
         var (passing, tested) = (0, 0)
         for number in 0..<400 {
             let filter = try Self.filter(&random)
@@ -178,6 +180,8 @@ import Testing
             query.vectorScan = number.isMultiple(of: 2) ? .exact : .approximate
             let found = try store.candidates(for: query, timeoutMilliseconds: limit)
             #expect(Set(found.nearest) == wanted && Set(found.best) == wanted, hint)
+            let armed = try arms.store.candidates(for: query, timeoutMilliseconds: limit)
+            #expect(Set(armed.nearest) == wanted && Set(armed.best) == wanted, "in memory, \(hint)")
             passing += wanted.count
             tested += FilterBinding(filter).hasTests ? 1 : 0
         }

@@ -1,14 +1,19 @@
 import Bytes
 import Concurrency
+import Console
 import Postgres
+import Records
 import Retrieval
 import Store
+import Synchronization
 
 /// Searches with words that are in many texts, a number that is in none, and the vector of something like a text.
 struct IndexBenchSearches: Sendable {
     /// What is searched with.
     enum Kind: String, Sendable {
         case hybrid, lexical, vector
+        /// Both arms in memory.
+        case memory
         /// The nearest ten vectors, by the same session settings.
         case bare
     }
@@ -35,11 +40,27 @@ struct IndexBenchSearches: Sendable {
     let vectors: BenchVectors
     let table: String
     let seconds: Int
+    private let shared = SharedArms()
+
+    init(
+        server: IndexBenchServer, input: IndexBenchInput, vectors: BenchVectors, table: String, seconds: Int
+    ) {
+        (self.server, self.input, self.vectors, self.table, self.seconds) = (server, input, vectors, table, seconds)
+    }
 
     func run() async throws -> [BenchFigure] {
-        var figures = try await recall()
+        var figures = try await recall(.vector)
+        let loading = try await load()
+        figures += loading.figures
+        figures += try await recall(.memory)
+        // Searches in memory hold still while nobody looks.
+        let following = Task { await follow(loading.keeper) }
+        defer { following.cancel() }
         var rates: [String: (rate: Double, processor: Double)] = [:]
-        for (kind, clients) in [(Kind.hybrid, 1), (.hybrid, 4), (.lexical, 1), (.vector, 1), (.bare, 1), (.bare, 4)] {
+        for (kind, clients) in [
+            (Kind.hybrid, 1), (.memory, 1), (.hybrid, 4), (.memory, 4), (.lexical, 1), (.vector, 1), (.bare, 1),
+            (.bare, 4),
+        ] {
             var cost = IndexBenchCost()
             var rounds: [Round] = []
             try await cost.add(server) { rounds = try await round(kind, clients: clients) }
@@ -55,6 +76,14 @@ struct IndexBenchSearches: Sendable {
                 BenchFigure("\(name): p95", all.quantile(0.95), "ms"),
                 BenchFigure("\(name): p99", all.quantile(0.99), "ms"),
                 BenchFigure("\(name): Postgres' processor time", processor, "ms"),
+            ]
+        }
+        if let ours = rates["hybrid 1"], let memory = rates["memory 1"], let many = rates["hybrid 4"],
+            let memoryMany = rates["memory 4"]
+        {
+            figures += [
+                BenchFigure("search: rate in memory to Postgres, 1 client", memory.rate / ours.rate, ""),
+                BenchFigure("search: rate in memory to Postgres, 4 clients", memoryMany.rate / many.rate, ""),
             ]
         }
         if let ours = rates["hybrid 1"], let bare = rates["bare 1"], let many = rates["hybrid 4"],
@@ -103,7 +132,7 @@ struct IndexBenchSearches: Sendable {
     /// What asks one query after the other in a session of its own.
     private func asker(_ kind: Kind) throws -> (inout SeededGenerator) throws -> Void {
         guard kind == .bare else {
-            let store = self.store
+            let store = store(kind)
             return { random in
                 let query = try query(kind, &random)
                 _ = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
@@ -116,7 +145,10 @@ struct IndexBenchSearches: Sendable {
         }
     }
 
-    private var store: SearchStore { SearchStore(configuration: server.configuration, model: "bench") }
+    private func store(_ kind: Kind) -> any RetrievalStore {
+        let store = SearchStore(configuration: server.configuration, model: "bench")
+        return kind == .memory ? ArmedStore(store, shared: shared) : store
+    }
 
     private func query(_ kind: Kind, _ random: inout SeededGenerator) throws -> CandidateQuery {
         let words = (0..<3).map { _ in Self.words[Int(random.next() % UInt64(Self.words.count))] }
@@ -132,11 +164,38 @@ struct IndexBenchSearches: Sendable {
         return BenchVectors.neighbour(of: vectors.vector(of: text), &random)
     }
 
-    /// How many of the nearest ten the index finds.
-    private func recall() async throws -> [BenchFigure] {
+    // MARK: In memory
+
+    /// Loads the index, on the lane that then follows it.
+    private func load() async throws -> (figures: [BenchFigure], keeper: ArmsLane) {
+        let keeper = ArmsLane(server.configuration, shared)
+        let began = SystemClock.monotonicNanoseconds()
+        try await keeper.look()
+        let seconds = Double(SystemClock.monotonicNanoseconds() - began) / 1e9
+        guard let size = shared.sizes[.standard] else { throw Failure("the index was not loaded into memory") }
+        let figures = [
+            BenchFigure("memory: loading", Double(size.passages) / seconds, "passages/s"),
+            BenchFigure("memory: vectors", Double(size.vectorBytes) / Double(size.passages), "B/passage"),
+            BenchFigure("memory: words", Double(size.wordBytes) / Double(size.passages), "B/passage"),
+            BenchFigure("memory: all", Double(size.bytes) / Double(size.passages), "B/passage"),
+        ]
+        return (figures, keeper)
+    }
+
+    private func follow(_ keeper: ArmsLane) async {
+        while !Task.isCancelled {
+            // What fails shows: searches are no longer done in memory.
+            try? await keeper.look()
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
+    /// How many of the nearest ten are found.
+    private func recall(_ kind: Kind) async throws -> [BenchFigure] {
         try await Lane(name: "recall").run { [self] in
             var random = SeededGenerator(seed: 10)
-            let store = self.store
+            let store = store(kind)
+            let place = kind == .memory ? "memory" : "Postgres"
             var (found, wanted) = (0, 0)
             var exact = Sample()
             for _ in 0..<Self.recallQueries {
@@ -151,13 +210,30 @@ struct IndexBenchSearches: Sendable {
                 wanted += all.count
             }
             return [
-                BenchFigure("search: recall@10 of the vector arm", Double(found) / Double(max(1, wanted)), ""),
-                BenchFigure("search: exact scan, p50", exact.quantile(0.5), "ms"),
+                BenchFigure(
+                    "search in \(place): recall@10 of the vector arm", Double(found) / Double(max(1, wanted)), ""),
+                BenchFigure("search in \(place): exact scan, p50", exact.quantile(0.5), "ms"),
             ]
         }
     }
 
-    private func nearest(_ query: CandidateQuery, _ store: SearchStore) throws -> Set<String> {
+    private func nearest(_ query: CandidateQuery, _ store: any RetrievalStore) throws -> Set<String> {
         Set(try store.candidates(for: query, timeoutMilliseconds: Self.limit).candidates.map(\.docID))
+    }
+}
+
+/// A keeper of arms on a lane of its own.
+private final class ArmsLane: Sendable {
+    private let lane = Lane(name: "arms")
+    private let keeper: Mutex<ArmsKeeper>
+
+    init(_ configuration: PostgresConfiguration, _ shared: SharedArms) {
+        keeper = Mutex(ArmsKeeper(configuration: configuration, shared: shared, bytesMax: 8 << 30) { _ in })
+    }
+
+    func look() async throws {
+        try await lane.run { [keeper = self] in
+            try keeper.keeper.withLock { try $0.round(of: [.standard]) { false } }
+        }
     }
 }

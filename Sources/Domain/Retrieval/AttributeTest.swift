@@ -35,7 +35,7 @@ package struct AttributeTest: Sendable {
     }
 
     /// The answer for a value; nil is an attribute that the document does not have. Allocates nothing.
-    func holds(_ value: AttributeValue?) -> Bool {
+    package func holds(_ value: AttributeValue?) -> Bool {
         switch condition {
         case .absent: return value == nil
         case .oneOf(let values):

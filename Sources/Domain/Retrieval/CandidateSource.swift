@@ -17,6 +17,8 @@ package struct CandidateQuery: Sendable {
     package var generation: Int64?
     /// Only rows visible at this index version (`from_version <= v < to_version`); nil is the newest of the snapshot.
     package var indexVersion: Int64?
+    /// Only at this index version or a newer one; nil: any.
+    package var indexVersionMin: Int64?
     /// How the vector arm looks for its candidates.
     package var vectorScan = VectorScan.automatic
     /// The best so many documents of the fused ranking are fetched, each with its best passage, and of the others it is said where

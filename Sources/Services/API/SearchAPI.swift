@@ -38,6 +38,8 @@ package struct SearchAPIDependencies: Sendable {
     package var makeStore: @Sendable () throws -> any RetrievalStore
     /// Opens a reader of the lake and the index; called on the lane that will own it.
     package var makeTraceSource: @Sendable () throws -> any TraceSource
+    /// What keeps the arms in memory that ``makeStore``'s searches share up to date; nil where there are none.
+    package var arms: ArmsFollower?
     /// Nil where embedding is switched off: only the lexical arm is left.
     package var embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil for the fused one.

@@ -103,6 +103,7 @@ package final class SearchServer: Service {
             }
             group.addTask { await self.api.answers.keeper.run(stop: stop) }
             group.addTask { await self.api.search.recall.run(stop: stop) }
+            if let arms = api.dependencies.arms { group.addTask { await arms.run(stop: stop) } }
             if let tls { group.addTask { await self.renew(tls, stop: stop) } }
         }
         await stop.wait()

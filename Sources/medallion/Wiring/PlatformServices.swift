@@ -1,6 +1,7 @@
 import API
 import Access
 import Console
+import EmbeddedPostgres
 import Embeddings
 import EventLoop
 import Glibc
@@ -72,15 +73,18 @@ extension Platform {
             let model = embedder?.modelName ?? ""
             let index = settings.index
             let ranking = WordRanking(k1: index.wordSaturation, b: index.wordLengthShare)
+            let arms = arms(configuration) { catalog.tenants.sorted { $0.text < $1.text } }
             var dependencies = SearchAPIDependencies(
                 makeStore: {
-                    SearchStore(
+                    let store = SearchStore(
                         configuration: configuration, model: model, ef: index.searchCandidates, ranking: ranking,
                         languages: index.queryLanguages)
+                    return arms.map { ArmedStore(store, shared: $0.shared) } ?? store
                 },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
                 embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
+            dependencies.arms = arms
             dependencies.reranker = reranker()
             dependencies.stages = stages
             dependencies.sources = sources
@@ -91,6 +95,17 @@ extension Platform {
             return SearchServer(
                 api: SearchAPI(configuration: options, dependencies: dependencies), configuration: server)
         }
+    }
+
+    /// What holds the index in memory; nil where nothing is to be held.
+    private func arms(
+        _ database: PostgresConfiguration, tenants: @escaping @Sendable () -> [TenantID]
+    ) -> ArmsFollower? {
+        let bytes = settings.index.armsBytes ?? MachineResources.current.memoryBytes / 4
+        guard bytes > 0 else { return nil }
+        return ArmsFollower(
+            configuration: database, bytesMax: bytes, tenants: tenants, registry: context.metrics,
+            logger: context.logger.scoped("arms"))
     }
 
     /// The service of `RERANK_URL`; nil where none is named.

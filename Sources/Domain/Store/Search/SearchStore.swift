@@ -146,7 +146,7 @@ package final class SearchStore: RetrievalStore {
         return found
     }
 
-    private func lookup(
+    func lookup(
         of query: CandidateQuery, timeoutMilliseconds: Int
     ) throws(IndexError) -> WordLookup {
         let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
@@ -303,7 +303,7 @@ package final class SearchStore: RetrievalStore {
     }
 
     /// Those with the query's phrases; what an arm leaves takes the places of what goes.
-    private func meant(_ candidates: [Candidate], _ words: WordLookup) throws(IndexError) -> [Candidate] {
+    func meant(_ candidates: [Candidate], _ words: WordLookup) throws(IndexError) -> [Candidate] {
         guard !words.phrases.isEmpty else { return candidates }
         let analyzer = try cutter.get()
         var left = candidates.filter { words.allows(title: $0.title, text: $0.text, analyzer) }

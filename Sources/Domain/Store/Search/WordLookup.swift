@@ -35,7 +35,19 @@ struct WordLookup: Sendable {
             }
             count += 1
         }
+
+        /// Word by word.
+        var grouped: [[(form: String, number: Int32)]] {
+            var words = [[(form: String, number: Int32)]](repeating: [], count: Int(count))
+            for index in forms.indices { words[Int(places[index])].append((forms[index], numbers[index])) }
+            return words
+        }
     }
+
+    /// Whether the number of a demanded form says that passages must not have it.
+    static func isExcluding(_ number: Int32) -> Bool { number & Demand.isNotThere > 0 }
+    /// Whether it says that only titles count.
+    static func isOfTitle(_ number: Int32) -> Bool { number & Demand.isInTitle > 0 }
 
     /// What is demanded of a passage, as bits.
     private enum Demand {

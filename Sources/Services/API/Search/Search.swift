@@ -222,6 +222,7 @@ struct Search: Sendable {
         query.options = formula.options
         query.referenceMilliseconds = formula.referenceMilliseconds
         query.hasShortLimit = request.timeoutMilliseconds != nil
+        query.indexVersionMin = request.indexVersionMin
         var likeness: Likeness?
         if let target = request.like {
             let read = try await self.likeness(of: target, deadline: deadline, stages: stages)

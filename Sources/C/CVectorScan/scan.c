@@ -1,0 +1,201 @@
+#include "cvectorscan.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// MARK: Codes
+
+static inline __attribute__((always_inline)) void distances(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
+    uint32_t *histogram)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mask && !(mask[i >> 6] >> (i & 63) & 1)) {
+            // Whole words of the mask are often empty.
+            if ((i & 63) == 0 && mask[i >> 6] == 0) {
+                size_t end = i + 64 < count ? i + 64 : count;
+                for (; i < end; i++) out[i] = UINT16_MAX;
+                i--;
+                continue;
+            }
+            out[i] = UINT16_MAX;
+            continue;
+        }
+        const uint64_t *other = codes + i * words;
+        uint32_t distance = 0;
+        for (size_t word = 0; word < words; word++) distance += (uint32_t)__builtin_popcountll(other[word] ^ code[word]);
+        out[i] = (uint16_t)distance;
+        histogram[distance]++;
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("popcnt"))) static void distances_popcnt(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
+    uint32_t *histogram)
+{
+    // The usual number of words is known to the compiler, which unrolls the loop.
+    if (words == 6) distances(codes, count, 6, code, mask, out, histogram);
+    else distances(codes, count, words, code, mask, out, histogram);
+}
+#endif
+
+void cvs_distances(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
+    uint32_t *histogram)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("popcnt")) {
+        distances_popcnt(codes, count, words, code, mask, out, histogram);
+        return;
+    }
+#endif
+    distances(codes, count, words, code, mask, out, histogram);
+}
+
+static inline __attribute__((always_inline)) size_t near_from(
+    const uint16_t *distances, size_t from, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t found,
+    size_t room)
+{
+    for (size_t i = from; i < count && found < room; i++) {
+        if (distances[i] <= bound) places[found++] = first + (uint32_t)i;
+    }
+    return found;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static size_t near_avx2(
+    const uint16_t *distances, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t room)
+{
+    __m256i most = _mm256_set1_epi16((short)bound);
+    size_t found = 0, i = 0;
+    for (; i + 16 <= count && found < room; i += 16) {
+        __m256i some = _mm256_loadu_si256((const __m256i *)(distances + i));
+        // Unsigned "at most": the smaller of both is the number itself.
+        uint32_t hits = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_min_epu16(some, most), some));
+        if (hits) found = near_from(distances, i, i + 16, bound, first, places, found, room);
+    }
+    return near_from(distances, i, count, bound, first, places, found, room);
+}
+#endif
+
+size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t room)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) return near_avx2(distances, count, bound, first, places, room);
+#endif
+    return near_from(distances, 0, count, bound, first, places, 0, room);
+}
+
+// MARK: Halves
+
+#if !defined(__aarch64__)
+// The exponent moves to its place in single precision; numbers without a leading one are made by multiplying.
+static inline float single_of(uint16_t half)
+{
+    uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    float scale, value;
+    uint32_t magic = 0x77800000;
+    memcpy(&scale, &magic, 4);
+    memcpy(&value, &bits, 4);
+    value *= scale;
+    if ((half & 0x7c00) == 0x7c00) {
+        bits |= 0x7f800000;
+        memcpy(&value, &bits, 4);
+    }
+    memcpy(&bits, &value, 4);
+    bits |= sign;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+static float dot_plain(const uint16_t *halves, const float *numbers, size_t dimensions)
+{
+    float sums[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= dimensions; i += 8)
+        for (size_t lane = 0; lane < 8; lane++) sums[lane] += single_of(halves[i + lane]) * numbers[i + lane];
+    float sum = 0;
+    for (size_t lane = 0; lane < 8; lane++) sum += sums[lane];
+    for (; i < dimensions; i++) sum += single_of(halves[i]) * numbers[i];
+    return sum;
+}
+#endif
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,f16c,fma"))) static float dot_avx2(
+    const uint16_t *halves, const float *numbers, size_t dimensions)
+{
+    __m256 first = _mm256_setzero_ps(), second = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + 16 <= dimensions; i += 16) {
+        __m256 a = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(halves + i)));
+        __m256 b = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(halves + i + 8)));
+        first = _mm256_fmadd_ps(a, _mm256_loadu_ps(numbers + i), first);
+        second = _mm256_fmadd_ps(b, _mm256_loadu_ps(numbers + i + 8), second);
+    }
+    first = _mm256_add_ps(first, second);
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(first), _mm256_extractf128_ps(first, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    half = _mm_add_ss(half, _mm_movehdup_ps(half));
+    float sum = _mm_cvtss_f32(half);
+    for (; i < dimensions; i++) sum += _cvtsh_ss(halves[i]) * numbers[i];
+    return sum;
+}
+#endif
+
+float cvs_dot(const uint16_t *halves, const float *numbers, size_t dimensions)
+{
+#if defined(__aarch64__)
+    const __fp16 *values = (const __fp16 *)halves;
+    float sums[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= dimensions; i += 8)
+        for (size_t lane = 0; lane < 8; lane++) sums[lane] += (float)values[i + lane] * numbers[i + lane];
+    float sum = 0;
+    for (size_t lane = 0; lane < 8; lane++) sum += sums[lane];
+    for (; i < dimensions; i++) sum += (float)values[i] * numbers[i];
+    return sum;
+#else
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma"))
+        return dot_avx2(halves, numbers, dimensions);
+#endif
+    return dot_plain(halves, numbers, dimensions);
+#endif
+}
+
+static uint16_t half_of(float number)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, 4);
+    uint32_t sign = bits >> 16 & 0x8000;
+    uint32_t rest = bits & 0x7fffffff;
+    if (rest >= 0x7f800000) return (uint16_t)(sign | 0x7c00 | (rest > 0x7f800000 ? 0x200 : 0));
+    // From here on it rounds to more than the largest number.
+    if (rest >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+    uint32_t exponent = rest >> 23;
+    if (exponent < 113) {
+        // Below the smallest normal number: its bits move out, and what moves out rounds.
+        if (exponent < 102) return (uint16_t)sign;
+        uint32_t mantissa = (rest & 0x7fffff) | 0x800000;
+        uint32_t shift = 126 - exponent;
+        uint32_t result = mantissa >> shift;
+        uint32_t left = mantissa & ((1u << shift) - 1), tie = 1u << (shift - 1);
+        if (left > tie || (left == tie && (result & 1))) result++;
+        return (uint16_t)(sign | result);
+    }
+    uint32_t result = (rest - 0x38000000) >> 13;
+    uint32_t left = rest & 0x1fff;
+    if (left > 0x1000 || (left == 0x1000 && (result & 1))) result++;
+    return (uint16_t)(sign | result);
+}
+
+void cvs_halves(const float *numbers, size_t count, uint16_t *halves)
+{
+    for (size_t i = 0; i < count; i++) halves[i] = half_of(numbers[i]);
+}

@@ -1,0 +1,117 @@
+package import Records
+
+/// What a tenant sees of one generation, as both arms need it, in memory: vectors, postings, attributes, and who belongs to
+/// whom.
+///
+/// It is made of what Postgres says and follows its index versions. A search reads one version: who writes waits until
+/// nobody reads.
+///
+/// `@unchecked Sendable` because the arms are classes without locks: they are used within ``lock`` alone, and nothing of
+/// them leaves a call.
+package final class ArmsIndex: @unchecked Sendable {
+    private let lock = ReaderWriterLock()
+    private let state: ArmsState
+    /// Scratch of searches that ended, for those that begin.
+    private let scratches = ScratchPool()
+
+    /// - Parameter dimensions: of the vectors; 0 where there are none.
+    package init(dimensions: Int) { state = ArmsState(dimensions: dimensions) }
+
+    /// Makes some changes at once: no search sees some of them.
+    package func change(_ body: (borrowing Editor) -> Void) { lock.writing { body(Editor(state: state)) } }
+
+    /// Those of some vectors that are not there.
+    package func missing(vectors ids: Set<Int64>) -> [Int64] {
+        lock.reading { ids.filter { !state.knows(vector: $0) } }
+    }
+
+    /// Those of some words that are not there.
+    package func missing(words ids: Set<Int32>) -> [Int32] {
+        lock.reading { ids.filter { !state.words.knows($0) } }
+    }
+
+    /// How large it is, and how far.
+    package var size: ArmsSize { lock.reading { state.size } }
+
+    /// The index version that it is at.
+    package var version: Int64 { lock.reading { state.version } }
+
+    /// Both arms' places for a query, fused, at the version that it is at.
+    package func search(_ query: ArmsQuery) -> ArmsFound {
+        let vector = query.vector.map { VectorArm.Query($0) }
+        return scratches.lending { scratch in
+            lock.reading { state.search(query, vector, &scratch) }
+        }
+    }
+
+    /// Makes changes, within ``ArmsIndex/change(_:)``.
+    package struct Editor: ~Copyable {
+        fileprivate let state: ArmsState
+
+        /// Sets the version that all changes together lead to.
+        package func reach(version: Int64) { state.version = version }
+
+        /// Adds a vector of half-precision numbers; one that is there stays.
+        package func add(vector id: Int64, _ halves: [UInt16]) { state.add(vector: id, halves) }
+
+        /// Adds a word of the index by its number there.
+        package func add(word text: String, id: Int32) { state.words.add(word: text, id: id) }
+
+        /// Shows a document; one that is shown already is hidden first.
+        package func show(_ document: ArmsDocument) { state.show(document) }
+
+        /// Hides a document; one that is not shown stays so.
+        ///
+        /// - Parameter words: of its passages, each as often as passages have it.
+        package func hide(document id: Int64, words: [Int32] = []) {
+            guard state.hide(document: id) else { return }
+            for word in words { state.words.forget(word) }
+        }
+
+        /// Adds the postings of a word of passages that are shown; others are left out.
+        package func add(postings: [(passage: Int64, weight: Int32)], of word: Int32) {
+            state.add(postings: postings, of: word)
+        }
+    }
+}
+
+/// A document as the arms know it.
+package struct ArmsDocument: Sendable {
+    /// Its number in the index.
+    package var id: Int64
+    package var collection: String
+    package var language: String
+    package var eventTimeMilliseconds: Int64
+    /// The collection's own.
+    package var attributes: AttributeList
+    /// By their number in the document: numbers of passages and vectors in the index.
+    package var passages: [(id: Int64, vector: Int64?)]
+
+    package init(
+        id: Int64, collection: String, language: String, eventTimeMilliseconds: Int64, attributes: AttributeList,
+        passages: [(id: Int64, vector: Int64?)]
+    ) {
+        self.id = id
+        self.collection = collection
+        self.language = language
+        self.eventTimeMilliseconds = eventTimeMilliseconds
+        self.attributes = attributes
+        self.passages = passages
+    }
+}
+
+/// How large arms are.
+package struct ArmsSize: Sendable, Equatable {
+    package var version: Int64
+    package var documents: Int
+    /// Passages that are shown.
+    package var passages: Int
+    /// Passages that were hidden, and take room until all is loaded anew.
+    package var hidden: Int
+    package var vectors: Int
+    package var vectorBytes: Int
+    package var wordBytes: Int
+    /// Of attributes and of who belongs to whom.
+    package var tableBytes: Int
+    package var bytes: Int { vectorBytes + wordBytes + tableBytes }
+}

@@ -1,0 +1,173 @@
+import Records
+import Retrieval
+
+/// What an ``ArmsIndex`` holds. Passages have slots, in the order in which they were shown; a hidden one leaves its slot empty.
+final class ArmsState {
+    static let none = UInt32.max
+
+    let vectors: VectorArm
+    let words = WordArm()
+    let attributes = AttributeArm()
+    var version: Int64 = 0
+
+    private var vectorSlots: [Int64: UInt32] = [:]
+    /// Of each vector: the passage that was shown last, and how many show it.
+    private var newest: [UInt32] = []
+    private var users: [UInt32] = []
+
+    private var documents: [Int64: Range<UInt32>] = [:]
+    /// Slots by the numbers of passages that are shown.
+    private var passageSlots: [Int64: UInt32] = [:]
+
+    // A row for each slot.
+    private(set) var passages: [Int64] = []
+    private(set) var documentOf: [Int64] = []
+    private(set) var vectorOf: [UInt32] = []
+    /// The passage of the same vector that was shown before.
+    private(set) var older: [UInt32] = []
+    private(set) var times: [Int64] = []
+    private var lengths: [Int32] = []
+    private var collectionOf: [UInt32] = []
+    private(set) var shown = SlotSet(count: 0)
+
+    private var collections: [String: UInt32] = [:]
+    private var totals: [(passages: Int, words: Int)] = []
+
+    init(dimensions: Int) { vectors = VectorArm(dimensions: dimensions) }
+
+    var size: ArmsSize {
+        ArmsSize(
+            version: version, documents: documents.count, passages: passageSlots.count,
+            hidden: passages.count - passageSlots.count, vectors: vectors.count,
+            vectorBytes: vectors.memoryBytes + 32 * vectorSlots.count, wordBytes: words.memoryBytes,
+            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count))
+    }
+
+    // MARK: Changes
+
+    func knows(vector id: Int64) -> Bool { vectorSlots[id] != nil }
+
+    func add(vector id: Int64, _ halves: [UInt16]) {
+        guard vectorSlots[id] == nil else { return }
+        vectorSlots[id] = UInt32(vectors.add(halves))
+        newest.append(Self.none)
+        users.append(0)
+    }
+
+    func show(_ document: ArmsDocument) {
+        hide(document: document.id)
+        let first = passages.count
+        let collection = number(of: document.collection)
+        for passage in document.passages {
+            let slot = UInt32(passages.count)
+            let vector = passage.vector.flatMap { vectorSlots[$0] } ?? Self.none
+            passages.append(passage.id)
+            documentOf.append(document.id)
+            vectorOf.append(vector)
+            times.append(document.eventTimeMilliseconds)
+            lengths.append(0)
+            collectionOf.append(collection)
+            passageSlots[passage.id] = slot
+            guard vector != Self.none else {
+                older.append(Self.none)
+                continue
+            }
+            older.append(newest[Int(vector)])
+            newest[Int(vector)] = slot
+            users[Int(vector)] += 1
+            vectors.mark(Int(vector), isUsed: true)
+        }
+        let slots = first..<passages.count
+        shown.grow(to: passages.count)
+        for slot in slots { shown.insert(slot) }
+        documents[document.id] = UInt32(slots.lowerBound)..<UInt32(slots.upperBound)
+        totals[Int(collection)].passages += slots.count
+        attributes.add(.collection, .string(document.collection), to: slots)
+        attributes.add(.lang, .string(document.language), to: slots)
+        document.attributes.forEach { attributes.add($0, $1, to: slots) }
+    }
+
+    /// - Returns: whether it was shown.
+    @discardableResult func hide(document id: Int64) -> Bool {
+        guard let slots = documents.removeValue(forKey: id) else { return false }
+        for slot in slots.lazy.map(Int.init) {
+            shown.remove(slot)
+            passageSlots[passages[slot]] = nil
+            totals[Int(collectionOf[slot])].passages -= 1
+            totals[Int(collectionOf[slot])].words -= Int(lengths[slot])
+            let vector = Int(vectorOf[slot])
+            guard vector != Int(Self.none) else { continue }
+            users[vector] -= 1
+            if users[vector] == 0 { vectors.mark(vector, isUsed: false) }
+        }
+        return true
+    }
+
+    func add(postings: [(passage: Int64, weight: Int32)], of word: Int32) {
+        var entries: [(slot: UInt32, weight: Int32)] = []
+        entries.reserveCapacity(postings.count)
+        for (passage, weight) in postings {
+            guard let slot = passageSlots[passage] else { continue }
+            entries.append((slot, weight))
+            // The same in all of a passage's postings.
+            if lengths[Int(slot)] == 0 {
+                lengths[Int(slot)] = weight >> 16
+                totals[Int(collectionOf[Int(slot)])].words += Int(weight >> 16)
+            }
+        }
+        words.add(entries, of: word)
+    }
+
+    private func number(of collection: String) -> UInt32 {
+        if let known = collections[collection] { return known }
+        let number = UInt32(totals.count)
+        collections[collection] = number
+        totals.append((0, 0))
+        return number
+    }
+
+    /// Passages and words of a collection, or of all.
+    func totals(of collection: String?) -> (passages: Int, words: Int) {
+        guard let collection else { return totals.reduce((0, 0)) { ($0.0 + $1.passages, $0.1 + $1.words) } }
+        return collections[collection].map { totals[Int($0)] } ?? (0, 0)
+    }
+
+    var collectionCount: Int { totals.count }
+
+    // MARK: Reading
+
+    /// The slots of a document's passages.
+    func slots(of document: Int64) -> Range<Int> {
+        documents[document].map { Int($0.lowerBound)..<Int($0.upperBound) } ?? 0..<0
+    }
+
+    /// Vectors that some passage of a set has.
+    func vectorSet(of passages: SlotSet) -> SlotSet {
+        var set = SlotSet(count: vectors.count)
+        passages.forEach { slot in
+            let vector = vectorOf[slot]
+            if vector != Self.none { set.insert(Int(vector)) }
+        }
+        return set
+    }
+
+    /// Passages of one vector that are counted, and that are looked at.
+    private static let copiesMax = 1_001
+    private static let chainMax = 50_000
+
+    /// The passages of a vector that are in a set: the newest, and how many, up to a bound.
+    func passages(of vector: Int, among set: SlotSet) -> (newest: Int, count: Int)? {
+        var found: (newest: Int, count: Int)?
+        var slot = newest[vector]
+        var looked = 0
+        while slot != Self.none, looked < Self.chainMax, (found?.count ?? 0) < Self.copiesMax {
+            looked += 1
+            if set.contains(Int(slot)) {
+                let known = found?.newest ?? Int(slot)
+                found = (passages[known] >= passages[Int(slot)] ? known : Int(slot), (found?.count ?? 0) + 1)
+            }
+            slot = older[Int(slot)]
+        }
+        return found
+    }
+}

@@ -1,0 +1,124 @@
+import Arms
+package import Bytes
+import Records
+package import Retrieval
+
+/// A ``SearchStore`` whose searches are done in memory where the arms are there: what they found is fetched out of Postgres,
+/// at the version that they are at, under the tenant's policy. All else, and searches that ask for another version, a number of
+/// candidates of the graph, or counts, are Postgres' as before.
+package final class ArmedStore: RetrievalStore {
+    private let store: SearchStore
+    private let shared: SharedArms
+
+    /// - Parameters:
+    ///   - store: does what memory does not.
+    ///   - shared: the arms, which others keep up to date.
+    package init(_ store: SearchStore, shared: SharedArms) {
+        self.store = store
+        self.shared = shared
+    }
+
+    /// See ``SearchStore/candidates(for:timeoutMilliseconds:)``.
+    package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
+        guard query.page == nil else {
+            return try store.candidates(for: query, timeoutMilliseconds: timeoutMilliseconds)
+        }
+        var (held, outcome) = shared.current(of: query.filter.scope.tenant)
+        if let known = held, !isAnswerable(query, by: known) { (held, outcome) = (nil, .asked) }
+        if let held, let found = try search(query, held, timeoutMilliseconds) {
+            shared.note(.memory)
+            return found
+        }
+        shared.note(outcome == .memory ? .asked : outcome)
+        return try store.candidates(for: query, timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
+        query.indexVersion == nil && query.ef == nil && query.counted == nil
+            && query.generation ?? held.generation == held.generation
+            && query.indexVersionMin ?? 0 <= held.index.version
+            && (query.vector == nil || query.vectorLimit == 0 || held.modelName == store.model)
+    }
+
+    /// Nil where some of what was found could not be fetched.
+    private func search(
+        _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int
+    ) throws -> CandidateSet? {
+        let words = try store.lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
+        var asked = ArmsQuery(query, words)
+        // What is not meant may be among the first ones: all are looked at.
+        asked.isOfDocuments = query.documentLimit != nil && words.phrases.isEmpty
+        let found = held.index.search(asked)
+        let isAll = !words.phrases.isEmpty || !query.options.isPlain
+        let first = isAll ? found.places.count : min(found.places.count, query.documentLimit ?? found.places.count)
+        let tenant = query.filter.scope.tenant
+        let rows =
+            first == 0
+            ? []
+            : try store.run(
+                FetchPassages(
+                    tenant: tenant, passages: found.places.prefix(first).map(\.passageID), generation: held.generation,
+                    version: found.version), for: tenant, timeoutMilliseconds)
+        // What has gone from the history meanwhile is Postgres' to say.
+        guard rows.count == first else { return nil }
+        var candidates = rows
+        for index in rows.indices {
+            (candidates[index].vector, candidates[index].lexical) = (
+                found.places[index].vector, found.places[index].lexical
+            )
+            if query.documentLimit != nil { candidates[index].copies = found.copies[index] }
+        }
+        if !words.phrases.isEmpty {
+            candidates = try store.meant(candidates, words)
+            if query.documentLimit != nil {
+                candidates = ReciprocalRankFusion.documents(of: candidates, weights: query.fusion)
+            }
+        }
+        var set = CandidateSet(
+            candidates: candidates, generation: held.generation, indexVersion: found.version,
+            vectorCount: found.vectorCount, isLexicalBounded: found.isLexicalBounded || words.isCut)
+        set.isVectorExact = found.isVectorExact
+        set.rest = Array(found.places.dropFirst(first))
+        return set
+    }
+
+    // MARK: Postgres' alone
+
+    package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {
+        try store.recent(query, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness] {
+        try store.likenesses(of: target, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
+        try store.status(timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
+        try store.save(answer, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func tidyAnswers(
+        _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int
+    ) throws -> Int64 {
+        try store.tidyAnswers(bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package var interruption: Interruption? { store.interruption }
+}
+
+extension ArmsQuery {
+    fileprivate init(_ query: CandidateQuery, _ words: WordLookup) {
+        self.init(filter: query.filter)
+        vector = query.vector
+        vectorLimit = max(0, min(query.vectorLimit, SearchSQL.armLimit))
+        lexicalLimit = max(0, min(query.lexicalLimit, SearchSQL.armLimit))
+        excludedDocument = query.excludedDocument
+        isExact = query.vectorScan == .exact
+        fusion = query.fusion
+        (k1, b) = (words.ranking.k1, words.ranking.b)
+        self.words = words.ranked.grouped.map { forms in forms.map { ($0.form, Double($0.number) / 1_000) } }
+        demands = words.demanded.grouped.map { forms in
+            Demand(
+                forms: forms.map(\.form), isExcluded: forms.contains { WordLookup.isExcluding($0.number) },
+                isInTitle: forms.contains { WordLookup.isOfTitle($0.number) })
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Postgres
+import Records
+import Retrieval
+
+/// The version to which a step of following goes: not beyond `$4`, and about so many documents on.
+struct FindArmsStep: PostgresStatement {
+    /// Documents of one step, besides those of its last version.
+    static let documentsMax = 2_000
+    static let name = "find_arms_step"
+    static let sql = """
+        SELECT CASE WHEN count(*) < \(documentsMax) THEN $4 ELSE max(s.from_version) END FROM (
+            SELECT g.from_version FROM visibility g
+            WHERE g.generation = $2 AND g.tenant = $1 AND g.from_version > $3 AND g.from_version <= $4
+            ORDER BY g.from_version LIMIT \(documentsMax)
+        ) s
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
+/// Index versions of a generation and a tenant: those after the first, up to the last.
+struct ArmsSpan: Sendable {
+    let tenant: TenantID
+    let generation: Int64
+    let after: Int64
+    var upTo: Int64
+
+    static let types: [PostgresType] = [.text, .int8, .int8, .int8]
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(tenant.text)
+        parameters.append(generation)
+        parameters.append(after)
+        parameters.append(upTo)
+    }
+}
+
+/// What some versions show and the last of them still shows.
+struct ListArmsShown: PostgresStatement {
+    static let name = "list_arms_shown"
+    static let sql = """
+        SELECT \(ArmsPassageRow.columns) FROM visibility g
+        JOIN documents d ON d.id = g.document_id JOIN collections c ON c.id = d.collection_id
+        JOIN passages p ON p.document_id = d.id
+        WHERE g.generation = $2 AND g.tenant = $1 AND g.from_version > $3 AND g.from_version <= $4
+            AND (g.to_version IS NULL OR g.to_version > $4)
+        ORDER BY d.id, p.number
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsPassageRow {
+        try ArmsPassageRow.decode(row)
+    }
+}
+
+/// What some versions ended: documents, each with the words of its passages, one a row; null where these have gone.
+struct ListArmsEnded: PostgresStatement {
+    static let name = "list_arms_ended"
+    static let sql = """
+        SELECT g.document_id, w.id FROM visibility g
+        LEFT JOIN LATERAL (
+            SELECT w.id FROM passages p
+            JOIN passage_terms x ON x.tenant_id = \(ListArmsPostings.tenantNumber) AND x.passage_id = p.id
+            CROSS JOIN LATERAL unnest(x.words) w(id)
+            WHERE p.document_id = g.document_id
+        ) w ON true
+        WHERE g.to_version > $3 AND g.to_version <= $4 AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
+        ORDER BY 1
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(
+        _ row: borrowing PostgresRow
+    ) throws(PostgresError) -> (document: Int64, word: Int32?) {
+        (try row.int64(0), row.isNull(1) ? nil : try row.int32(1))
+    }
+}
+
+/// Passages by their numbers with all that a hit shows, as a version of a generation sees them.
+struct FetchPassages: PostgresStatement {
+    static let name = "fetch_passages"
+    static let sql = """
+        SELECT p.id, \(SearchSQL.columns) FROM unnest($2) WITH ORDINALITY AS n(id, place)
+        JOIN passages p ON p.id = n.id AND p.tenant = $1
+        JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
+        JOIN visibility g ON g.document_id = p.document_id AND g.generation = $3 AND g.from_version <= $4
+            AND (g.to_version IS NULL OR g.to_version > $4)
+        ORDER BY n.place
+        """
+    static let parameterTypes: [PostgresType] = [.text, .int8Array, .int8, .int8]
+    let tenant: TenantID
+    let passages: [Int64]
+    let generation: Int64
+    let version: Int64
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(tenant.text)
+        parameters.append(passages)
+        parameters.append(generation)
+        parameters.append(version)
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Candidate {
+        var candidate = try CandidateColumns.decode(row, from: 1)
+        candidate.passageID = try row.int64(0)
+        return candidate
+    }
+}

@@ -1,0 +1,179 @@
+import Arms
+import Postgres
+import Records
+
+/// Reads out of Postgres what arms in memory are made of, for one tenant, in bounded pages of short statements. One thread's.
+final class ArmsFeed {
+    private let connection: LazyConnection
+    private let tenant: TenantID
+    private let timeoutMilliseconds: Int
+
+    init(_ connection: LazyConnection, tenant: TenantID, timeoutMilliseconds: Int) {
+        self.connection = connection
+        self.tenant = tenant
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+
+    /// Fills arms with what a generation shows at a version; what changes meanwhile is followed behind it.
+    ///
+    /// - Parameters:
+    ///   - goesOn: asked between two pages, with the bytes that were taken so far; false gives it up.
+    /// - Returns: whether all is there.
+    func load(
+        _ index: ArmsIndex, _ state: ReadArmsState.Row, goesOn: (_ bytes: Int) -> Bool
+    ) throws(IndexError) -> Bool {
+        if state.model > 0 {
+            var after: Int64 = -1
+            while true {
+                let rows = try run(ListArmsVectors(model: state.model, tenant: tenant, after: after))
+                index.change { editor in for row in rows { editor.add(vector: row.id, row.halves) } }
+                guard let last = rows.last else { break }
+                after = last.id
+                guard goesOn(index.size.bytes) else { return false }
+            }
+        }
+        guard try loadDocuments(into: index, state, goesOn), try loadWords(into: index, goesOn) else { return false }
+        index.change { $0.reach(version: state.version) }
+        return true
+    }
+
+    private func loadDocuments(
+        into index: ArmsIndex, _ state: ReadArmsState.Row, _ goesOn: (Int) -> Bool
+    ) throws(IndexError) -> Bool {
+        var after: Int64 = -1
+        while true {
+            let rows = try run(
+                ListArmsDocuments(tenant: tenant, generation: state.generation, version: state.version, after: after))
+            guard let last = rows.last else { return true }
+            // Vectors that came since they were read.
+            try addVectors(of: rows, to: index, model: state.model)
+            index.change { editor in for document in Self.documents(of: rows) { editor.show(document) } }
+            after = last.document
+            guard goesOn(index.size.bytes) else { return false }
+        }
+    }
+
+    private func loadWords(into index: ArmsIndex, _ goesOn: (Int) -> Bool) throws(IndexError) -> Bool {
+        var after: Int32 = -1
+        while true {
+            let rows = try run(ListArmsWords(tenant: tenant, after: after))
+            index.change { editor in for row in rows { editor.add(word: row.text, id: row.id) } }
+            guard let last = rows.last else { break }
+            after = last.id
+        }
+        var (word, passage): (Int32, Int64) = (-1, -1)
+        while true {
+            let rows = try run(ListArmsPostings(tenant: tenant, word: word, passage: passage))
+            guard let last = rows.last else { return true }
+            try add(rows, to: index)
+            (word, passage) = (last.word, last.passage)
+            guard goesOn(index.size.bytes) else { return false }
+        }
+    }
+
+    /// Brings arms to a version, in steps that each lead to a version.
+    ///
+    /// - Returns: how many documents changed.
+    func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Int {
+        var changed = 0
+        while true {
+            let reached = index.version
+            guard reached < state.version else { return changed }
+            var span = ArmsSpan(
+                tenant: tenant, generation: state.generation, after: reached, upTo: state.version)
+            span.upTo = try run(FindArmsStep(span: span)).first ?? state.version
+            changed += try step(index, span, model: state.model)
+        }
+    }
+
+    private func step(_ index: ArmsIndex, _ span: ArmsSpan, model: Int32) throws(IndexError) -> Int {
+        let ended = try run(ListArmsEnded(span: span))
+        let shown = try run(ListArmsShown(span: span))
+        let documents = Self.documents(of: shown)
+        try addVectors(of: shown, to: index, model: model)
+        let postings =
+            shown.isEmpty ? [] : try run(FindArmsPostings(tenant: tenant, passages: shown.map(\.passage)))
+        try addWords(of: postings, to: index)
+        let lists = Self.byWord(postings)
+        let hidden = Self.endedDocuments(ended)
+        index.change { editor in
+            for document in hidden { editor.hide(document: document.id, words: document.words) }
+            for document in documents { editor.show(document) }
+            for (word, entries) in lists { editor.add(postings: entries, of: word) }
+            editor.reach(version: span.upTo)
+        }
+        return hidden.count + documents.count
+    }
+
+    // MARK: Parts
+
+    private func addVectors(
+        of rows: [ArmsPassageRow], to index: ArmsIndex, model: Int32
+    ) throws(IndexError) {
+        guard model > 0 else { return }
+        let missing = index.missing(vectors: Set(rows.compactMap(\.vector)))
+        guard !missing.isEmpty else { return }
+        let found = try run(FindArmsVectors(model: model, tenant: tenant, ids: missing))
+        index.change { editor in for row in found { editor.add(vector: row.id, row.halves) } }
+    }
+
+    private func addWords(of postings: [ArmsPosting], to index: ArmsIndex) throws(IndexError) {
+        let missing = index.missing(words: Set(postings.map(\.word)))
+        guard !missing.isEmpty else { return }
+        let found = try run(FindArmsWords(tenant: tenant, ids: missing))
+        index.change { editor in for row in found { editor.add(word: row.text, id: row.id) } }
+    }
+
+    private func add(_ postings: [ArmsPosting], to index: ArmsIndex) throws(IndexError) {
+        // Those that came since the words were read.
+        try addWords(of: postings, to: index)
+        let lists = Self.byWord(postings)
+        index.change { editor in for (word, entries) in lists { editor.add(postings: entries, of: word) } }
+    }
+
+    /// Postings come in the order of their words.
+    private static func byWord(_ postings: [ArmsPosting]) -> [(word: Int32, entries: [(passage: Int64, weight: Int32)])]
+    {
+        var lists: [(word: Int32, entries: [(passage: Int64, weight: Int32)])] = []
+        for posting in postings {
+            if lists.last?.word != posting.word { lists.append((posting.word, [])) }
+            lists[lists.count - 1].entries.append((posting.passage, posting.weight))
+        }
+        return lists
+    }
+
+    /// Passages come in the order of their documents.
+    private static func documents(of rows: [ArmsPassageRow]) -> [ArmsDocument] {
+        var documents: [ArmsDocument] = []
+        for row in rows {
+            if documents.last?.id != row.document {
+                documents.append(
+                    ArmsDocument(
+                        id: row.document, collection: row.collection, language: row.language,
+                        eventTimeMilliseconds: row.eventTimeMilliseconds, attributes: row.attributes, passages: []))
+            }
+            documents[documents.count - 1].passages.append((row.passage, row.vector))
+        }
+        return documents
+    }
+
+    private static func endedDocuments(
+        _ rows: [(document: Int64, word: Int32?)]
+    ) -> [(id: Int64, words: [Int32])] {
+        var ended: [(id: Int64, words: [Int32])] = []
+        for row in rows {
+            if ended.last?.id != row.document { ended.append((row.document, [])) }
+            if let word = row.word { ended[ended.count - 1].words.append(word) }
+        }
+        return ended
+    }
+
+    private func run<S: PostgresStatement>(_ statement: S) throws(IndexError) -> [S.Row] {
+        var batch = PostgresBatch()
+        batch.add(ActForTenant(tenant: tenant))
+        let slot = batch.add(statement)
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in try results.rows(slot)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import Bytes
+import CVectorScan
+import Testing
+
+@testable import Arms
+
+/// Vectors in memory are compared as they are, and a search through codes finds nearly all that comparing all finds.
+@Suite struct VectorArmTests {
+    private static let dimensions = 384
+
+    private static func vector(_ random: inout SeededGenerator, near other: [Float]? = nil) -> [Float] {
+        (0..<dimensions).map { place in
+            (other?[place] ?? 0) * 1.2 + Float.random(in: -1...1, using: &random)
+        }
+    }
+
+    private static func halves(_ vector: [Float]) -> [UInt16] {
+        var halves = [UInt16](repeating: 0, count: vector.count)
+        cvs_halves(vector, vector.count, &halves)
+        return halves
+    }
+
+    /// Vectors around centres, as those of texts are.
+    private static func filled(_ count: Int, _ random: inout SeededGenerator) -> (arm: VectorArm, vectors: [[Float]]) {
+        let centres = (0..<40).map { _ in vector(&random) }
+        let arm = VectorArm(dimensions: dimensions)
+        var vectors: [[Float]] = []
+        for number in 0..<count {
+            let made = vector(&random, near: centres[number % centres.count])
+            vectors.append(made)
+            arm.mark(arm.add(halves(made)), isUsed: true)
+        }
+        return (arm, vectors)
+    }
+
+    private static func cosine(_ left: [Float], _ right: [Float]) -> Double {
+        var (dot, a, b) = (0.0, 0.0, 0.0)
+        for (x, y) in zip(left, right) {
+            dot += Double(x) * Double(y)
+            a += Double(x) * Double(x)
+            b += Double(y) * Double(y)
+        }
+        return dot / (a * b).squareRoot()
+    }
+
+    @Test func halvesAreRoundedToTheNearest() {
+        let numbers: [Float] = [
+            0, -0.0, 1, -1, 0.1, 65_504, 65_519.9, 65_520, 1e9, 6e-8, 2.9e-8, 1e-12, 0.333333, -2_049, 2_051, .infinity,
+        ]
+        for (number, half) in zip(numbers, Self.halves(numbers)) {
+            #if arch(arm64)
+                #expect(half == Float16(number).bitPattern, "\(number)")
+            #endif
+            let value = HalfNumber.value(half)
+            #expect(value.sign == number.sign)
+            if number.magnitude >= 65_520 {
+                #expect(value.isInfinite, "\(number)")
+            } else {
+                // Half of the last place, or of the smallest number.
+                #expect(abs(value - number) <= max(number.magnitude / 2_048, 3e-8), "\(number) became \(value)")
+            }
+        }
+        // Every half is itself.
+        for half in UInt16.min...UInt16.max where half & 0x7c00 != 0x7c00 {
+            #expect(Self.halves([HalfNumber.value(half)]) == [half])
+        }
+    }
+
+    /// The processor's form of the product and the plain one are the same number, whatever the count.
+    @Test(arguments: [1, 7, 16, 33, 384, 768]) func productsAreThoseOfTheNumbers(count: Int) {
+        var random = SeededGenerator(seed: UInt64(count))
+        let (left, right) = (
+            (0..<count).map { _ in Float.random(in: -1...1, using: &random) },
+            (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
+        )
+        let halves = Self.halves(left)
+        let wanted = zip(halves.map(HalfNumber.value), right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+        #expect(abs(Double(cvs_dot(halves, right, count)) - wanted) < 1e-4)
+    }
+
+    @Test func comparingAllIsExact() {
+        var random = SeededGenerator(seed: 5)
+        let (arm, vectors) = Self.filled(900, &random)
+        let asked = Self.vector(&random)
+        let found = arm.nearest(
+            to: VectorArm.Query(asked), among: arm.used, limit: 20, effort: VectorArm.Effort(), isExact: true)
+        #expect(found.isExact)
+        let wanted = vectors.map { Self.cosine($0, asked) }.enumerated().sorted { $0.element > $1.element }.prefix(20)
+        for (near, expected) in zip(found.found, wanted) {
+            #expect(abs(Double(near.score) - expected.element) < 2e-3, "slot \(near.slot) against \(expected.offset)")
+        }
+        #expect(Set(found.found.map { Int($0.slot) }).intersection(wanted.map(\.offset)).count >= 19)
+    }
+
+    /// Of 20,000 vectors some hundred are compared; at least 0.97 of the ten nearest are among them.
+    @Test func codesLeadToTheNearest() {
+        var random = SeededGenerator(seed: 11)
+        let (arm, vectors) = Self.filled(20_000, &random)
+        var hits = 0
+        for number in 0..<60 {
+            let asked = VectorArm.Query(Self.vector(&random, near: vectors[number * 17]))
+            let exact = arm.nearest(to: asked, among: arm.used, limit: 10, effort: VectorArm.Effort(), isExact: true)
+            let found = arm.nearest(to: asked, among: arm.used, limit: 10, effort: VectorArm.Effort(), isExact: false)
+            #expect(!found.isExact && found.found.count == 10)
+            hits += Set(exact.found.map(\.slot)).intersection(found.found.map(\.slot)).count
+        }
+        #expect(hits >= 582, "\(hits) of 600")
+    }
+
+    /// What a set leaves out is not found, however near, and does not stand in the way of what it has.
+    @Test func onlyWhatCountsIsFound() {
+        var random = SeededGenerator(seed: 3)
+        let (arm, vectors) = Self.filled(12_000, &random)
+        var allowed = SlotSet(count: arm.count)
+        for slot in stride(from: 1, to: arm.count, by: 2) { allowed.insert(slot) }
+        let asked = VectorArm.Query(vectors[40])
+        for isExact in [true, false] {
+            let found = arm.nearest(
+                to: asked, among: allowed, limit: 100, effort: VectorArm.Effort(), isExact: isExact)
+            #expect(found.found.count == 100 && found.found.allSatisfy { $0.slot % 2 == 1 })
+        }
+        var few = SlotSet(count: arm.count)
+        [5, 40, 7_000].forEach { few.insert($0) }
+        let found = arm.nearest(to: asked, among: few, limit: 100, effort: VectorArm.Effort(), isExact: false)
+        #expect(found.isExact && found.found.count == 3 && found.found.first?.slot == 40)
+    }
+
+    /// Thousands of codes at one distance: the bound lies within them.
+    @Test func equalVectorsDoNotHideOthers() {
+        var random = SeededGenerator(seed: 8)
+        let (arm, vectors) = Self.filled(6_000, &random)
+        let twin = Self.vector(&random, near: vectors[3])
+        for _ in 0..<9_000 { arm.mark(arm.add(Self.halves(twin)), isUsed: true) }
+        let found = arm.nearest(
+            to: VectorArm.Query(twin), among: arm.used, limit: 100, effort: VectorArm.Effort(), isExact: false)
+        #expect(found.found.count == 100 && found.found.allSatisfy { $0.slot >= 6_000 })
+    }
+
+    @Test func thereMayBeNone() {
+        let arm = VectorArm(dimensions: 8)
+        let query = VectorArm.Query([Float](repeating: 0, count: 8))
+        for isExact in [true, false] {
+            #expect(
+                arm.nearest(to: query, among: arm.used, limit: 5, effort: VectorArm.Effort(), isExact: isExact).found
+                    .isEmpty)
+        }
+        arm.mark(arm.add([UInt16](repeating: 0, count: 8)), isUsed: true)
+        let found = arm.nearest(to: query, among: arm.used, limit: 5, effort: VectorArm.Effort(), isExact: false)
+        #expect(found.found.count == 1 && found.found.first?.score == 0)
+    }
+
+    @Test func theLargestIsFoundWhateverTheOrder() {
+        var random = SeededGenerator(seed: 1)
+        for count in [1, 2, 3, 10, 101, 1_000] {
+            for kind in 0..<4 {
+                let numbers = (0..<count).map { index in
+                    switch kind {
+                    case 0: Int.random(in: 0...count, using: &random)
+                    case 1: index
+                    case 2: count - index
+                    default: Int.random(in: 0...2, using: &random)
+                    }
+                }
+                let sorted = numbers.sorted(by: >)
+                for place in [1, (count + 1) / 2, count] { #expect(largest(place, of: numbers) == sorted[place - 1]) }
+                #expect(largest(count + 1, of: numbers) == nil && largest(0, of: numbers) == nil)
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package import Arms
+package import Records
+import Retrieval
+package import Store
+
+/// An index with its arms in memory: what is written is in them after ``follow()``.
+package final class ArmsScene {
+    package let shared = SharedArms()
+    package let store: ArmedStore
+    package private(set) var events: [ArmsKeeper.Event] = []
+    private let tenants: [TenantID]
+    private let keeper: ArmsKeeper
+    private let log: Log
+
+    private final class Log { var events: [ArmsKeeper.Event] = [] }
+
+    package init(
+        _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30
+    ) {
+        self.tenants = tenants
+        let log = Log()
+        self.log = log
+        keeper = ArmsKeeper(configuration: fixture.configuration, shared: shared, bytesMax: bytesMax) {
+            log.events.append($0)
+        }
+        store = ArmedStore(SearchStore(configuration: fixture.configuration, model: model), shared: shared)
+    }
+
+    /// One look at the index.
+    package func follow() throws {
+        try keeper.round(of: tenants) { false }
+        events = log.events
+    }
+
+    /// What is in memory of a tenant.
+    package func size(of tenant: TenantID = .standard) -> ArmsSize? { shared.sizes[tenant] }
+}

@@ -1,0 +1,221 @@
+import Bytes
+import IndexTesting
+import Postgres
+import Records
+import Retrieval
+import Testing
+
+@testable import Store
+
+/// What is searched in memory is what Postgres would find, exactly, at every version: through puts, replacements, deletions,
+/// promotions and passages of equal texts, in two tenants, under any filter.
+@Suite struct ArmsAgreementTests {
+    private static let limit = IndexFixture.limit
+    private static let acme = TenantID("acme") ?? .standard
+    private static let words = [
+        "river", "flood", "harbour", "crane", "granite", "comet", "tail", "snow", "ferry", "quarry", "東京都", "Zürich",
+    ]
+
+    private static func text(_ random: inout SeededGenerator) -> String {
+        (0..<Int.random(in: 2...9, using: &random)).map { _ in
+            // The first ones are common.
+            words[min(Int.random(in: 0..<words.count, using: &random), Int.random(in: 0..<words.count, using: &random))]
+        }.joined(separator: " ")
+    }
+
+    private static func vector(of text: String) -> [Float] {
+        var random = SeededGenerator(seed: StableHash.of(Array(text.utf8)))
+        return IndexFixture.vector(&random)
+    }
+
+    private static func document(
+        _ number: Int, version: Int64, isDeleted: Bool, generation: Int64, _ random: inout SeededGenerator
+    ) -> IndexedDocument {
+        let texts = (0..<Int.random(in: 1...3, using: &random)).map { _ in text(&random) }
+        var indexed = IndexFixture.document(
+            number, text: texts[0], version: version, wiki: number.isMultiple(of: 3) ? "dewiki" : "enwiki",
+            isBot: number.isMultiple(of: 4), embedding: vector(of: texts[0]), generation: generation,
+            contentHash: "c-\(number)-\(texts)")
+        indexed.document.title = words[number % words.count] + (number.isMultiple(of: 2) ? " and more" : "")
+        indexed.document.lang = number.isMultiple(of: 3) ? "de" : "en"
+        if number.isMultiple(of: 5) { indexed.document.tenant = acme }
+        if number.isMultiple(of: 2) { indexed.document.collection = IndexFixture.name("other") }
+        if isDeleted {
+            indexed.document.operation = .delete
+            indexed.passages = []
+            return indexed
+        }
+        indexed.passages = texts.enumerated().map { place, text in
+            IndexedPassage(
+                number: Int32(place), text: text, inputHash: IndexFixture.inputHash(text), embedding: vector(of: text))
+        }
+        return indexed
+    }
+
+    private static func filter(_ random: inout SeededGenerator, _ tenant: TenantID) throws -> Filter {
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: try Filter(scope: Filter.Scope(tenant: tenant, collections: ["other"]))
+        case 1: try Filter(scope: Filter.Scope(tenant: tenant), must: [.texts(.wiki, ["dewiki"])])
+        case 2: try Filter(scope: Filter.Scope(tenant: tenant), mustNot: [.equals(.isBot, .bool(true))])
+        case 3:
+            try Filter(
+                scope: Filter.Scope(tenant: tenant),
+                time: Filter.TimeRange(from: 1_700_000_010_000, to: 1_700_000_030_000))
+        default: .all(of: tenant)
+        }
+    }
+
+    private static func query(_ random: inout SeededGenerator) -> String {
+        let some = text(&random)
+        return switch Int.random(in: 0..<8, using: &random) {
+        case 0: "\"\(some.split(separator: " ").prefix(2).joined(separator: " "))\""
+        case 1: "\(some) -\(words[Int.random(in: 0..<words.count, using: &random)])"
+        case 2: "title:\(words[Int.random(in: 0..<words.count, using: &random)])"
+        case 3: "har* \(some)"
+        case 4: "nowhere"
+        default: some
+        }
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64]) func memoryFindsWhatPostgresFinds(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture, tenants: [.standard, Self.acme])
+        var (found, compared) = (0, 0)
+        for round in 0..<10 {
+            let numbers = Set(
+                (0..<Int.random(in: 1...25, using: &random)).map { _ in Int.random(in: 0..<60, using: &random) })
+            let documents = numbers.sorted().map {
+                Self.document(
+                    $0, version: Int64(round + 1), isDeleted: Int.random(in: 0..<5, using: &random) == 0, generation: 1,
+                    &random)
+            }
+            for tenant in [.standard, Self.acme] {
+                let theirs = documents.filter { $0.document.tenant == tenant }
+                if !theirs.isEmpty { _ = try fixture.writer.write(theirs, timeoutMilliseconds: Self.limit) }
+            }
+            // Some versions are followed one by one, others together.
+            guard Int.random(in: 0..<3, using: &random) > 0 || round == 9 else { continue }
+            try fixture.countWords()
+            try scene.follow()
+            for _ in 0..<12 {
+                let count = try expectTheSame(fixture, scene, seed: seed, &random)
+                found += count
+                compared += 1
+            }
+        }
+        #expect(found > compared, "\(found) documents in \(compared) searches")
+        #expect((scene.size()?.passages ?? 0) > 0 && scene.size(of: Self.acme)?.passages ?? 0 > 0)
+    }
+
+    /// - Returns: how many documents were found.
+    private func expectTheSame(
+        _ fixture: IndexFixture, _ scene: ArmsScene, seed: UInt64, _ random: inout SeededGenerator
+    ) throws -> Int {
+        let tenant = Bool.random(using: &random) ? TenantID.standard : Self.acme
+        let filter = try Self.filter(&random, tenant)
+        let text = Self.query(&random)
+        var query = IndexFixture.query(text, vector: Self.vector(of: Self.text(&random)), filter: filter)
+        query.vectorScan = .exact
+        query.documentLimit = Int.random(in: 0..<3, using: &random) == 0 ? nil : 5
+        let real = try fixture.store.candidates(for: query, timeoutMilliseconds: Self.limit)
+        let armed = try scene.store.candidates(for: query, timeoutMilliseconds: Self.limit)
+        let hint: Comment = "seed \(seed), \(tenant), \(text), \(filter), limit \(query.documentLimit ?? 0)"
+        #expect(real.indexVersion == armed.indexVersion && real.generation == armed.generation, hint)
+        let (one, other) = (Self.ordered(real, query), Self.ordered(armed, query))
+        #expect(one.map(\.name) == other.map(\.name), hint)
+        for (a, b) in zip(one, other) {
+            #expect(a.candidate.text == b.candidate.text && a.candidate.attributes == b.candidate.attributes, hint)
+            #expect(a.candidate.copies == b.candidate.copies, "copies of \(a.name), \(hint)")
+            #expect(abs((a.candidate.vector?.score ?? 0) - (b.candidate.vector?.score ?? 0)) < 1e-3, hint)
+            #expect(abs((a.candidate.lexical?.score ?? 0) - (b.candidate.lexical?.score ?? 0)) < 1e-9, hint)
+        }
+        #expect(real.rest.map(\.passageID) == armed.rest.map(\.passageID), hint)
+        #expect(real.vectorCount == armed.vectorCount, hint)
+        return one.count
+    }
+
+    private struct Named {
+        let candidate: Candidate
+        var name: String {
+            "\(candidate.collection)/\(candidate.docID)#\(candidate.passage) v\(candidate.version) "
+                + "\(candidate.vector?.rank ?? 0) \(candidate.lexical?.rank ?? 0)"
+        }
+    }
+
+    private static func ordered(_ set: CandidateSet, _ query: CandidateQuery) -> [Named] {
+        query.ranking.hits(set.candidates).map { Named(candidate: $0.candidate) }
+    }
+
+    // MARK: What memory leaves to Postgres, and what makes it begin anew
+
+    @Test func anotherGenerationIsLoadedAfterItsPromotion() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture)
+        let (source, generations) = (IndexFixture.source, fixture.generations)
+        _ = try fixture.writer.write(
+            [Self.plain(1, "river")],
+            moving: [CheckpointMove(generation: 1, source: source, expected: nil, next: 2)],
+            timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        let child = try generations.create(
+            parent: 1, logicVersion: "new", note: "test", timeoutMilliseconds: Self.limit)
+        let range = try #require(OffsetRange(start: 1, end: 2))
+        _ = try generations.copyParentRows(
+            child: child, parent: 1, outside: [(source, range)], handover: [source: 2], timeoutMilliseconds: Self.limit)
+        _ = try fixture.writer.write([Self.plain(2, "river", generation: child)], timeoutMilliseconds: Self.limit)
+        try generations.finish(generation: child, handover: [source: 2], timeoutMilliseconds: Self.limit)
+        try scene.follow()
+        #expect(try Self.documents("river", scene) == ["doc-1"])
+        try generations.promote(child, timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        #expect(try Self.documents("river", scene) == ["doc-2"])
+        try generations.promote(1, timeoutMilliseconds: Self.limit)
+        try scene.follow()
+        #expect(try Self.documents("river", scene) == ["doc-1"])
+        #expect(scene.events.count { if case .dropped = $0 { true } else { false } } == 2)
+        #expect(scene.events.count { if case .loaded = $0 { true } else { false } } == 3)
+    }
+
+    @Test func whatFindsNoRoomIsSearchedInPostgres() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture, bytesMax: 1_000)
+        _ = try fixture.writer.write((0..<30).map { Self.plain($0, "river \($0)") }, timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        #expect(scene.size() == nil && scene.events.count == 1)
+        #expect(try Self.documents("river", scene).count == 30)
+        try scene.follow()
+        #expect(scene.events.count == 1, "told once")
+    }
+
+    /// A version that is asked for is read in Postgres, and one that memory has not reached, too.
+    @Test func aVersionThatIsAskedForIsRead() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture)
+        let first = try fixture.writer.write([Self.plain(1, "river")], timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        let second = try fixture.writer.write([Self.plain(2, "river")], timeoutMilliseconds: Self.limit)
+        #expect(try Self.documents("river", scene) == ["doc-1"])
+        #expect(
+            try Set(Self.documents("river", scene) { $0.indexVersionMin = second.indexVersion }) == ["doc-1", "doc-2"])
+        try scene.follow()
+        #expect(try Set(Self.documents("river", scene)) == ["doc-1", "doc-2"])
+        #expect(try Self.documents("river", scene) { $0.indexVersion = first.indexVersion } == ["doc-1"])
+    }
+
+    private static func plain(_ number: Int, _ text: String, generation: Int64 = 1) -> IndexedDocument {
+        IndexFixture.document(number, text: text, embedding: vector(of: text), generation: generation)
+    }
+
+    private static func documents(
+        _ text: String, _ scene: ArmsScene, _ change: (inout CandidateQuery) -> Void = { _ in }
+    ) throws -> [String] {
+        var query = IndexFixture.query(text, vector: vector(of: text))
+        change(&query)
+        return try scene.store.candidates(for: query, timeoutMilliseconds: limit).best
+    }
+}
