@@ -180,8 +180,10 @@ import Testing
             query.vectorScan = number.isMultiple(of: 2) ? .exact : .approximate
             let found = try store.candidates(for: query, timeoutMilliseconds: limit)
             #expect(Set(found.nearest) == wanted && Set(found.best) == wanted, hint)
-            let armed = try arms.store.candidates(for: query, timeoutMilliseconds: limit)
-            #expect(Set(armed.nearest) == wanted && Set(armed.best) == wanted, "in memory, \(hint)")
+            if number.isMultiple(of: 2) {
+                let armed = try arms.store.candidates(for: query, timeoutMilliseconds: limit)
+                #expect(Set(armed.nearest) == wanted && Set(armed.best) == wanted, "in memory, \(hint)")
+            }
             passing += wanted.count
             tested += FilterBinding(filter).hasTests ? 1 : 0
         }

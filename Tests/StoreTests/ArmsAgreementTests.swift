@@ -1,5 +1,6 @@
 import Bytes
 import IndexTesting
+import PlatformTesting
 import Postgres
 import Records
 import Retrieval
@@ -77,7 +78,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64]) func memoryFindsWhatPostgresFinds(seed: UInt64) throws {
+    private static let seeds = LongTests.seeds(1...(LongTests.areWanted ? 100 : 2))
+
+    /// `TEST_SEED` replays another run.
+    @Test(arguments: seeds) func memoryFindsWhatPostgresFinds(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let fixture = try IndexFixture()
         let scene = ArmsScene(fixture, tenants: [.standard, Self.acme])
@@ -98,7 +102,7 @@ import Testing
             guard Int.random(in: 0..<3, using: &random) > 0 || round == 9 else { continue }
             try fixture.countWords()
             try scene.follow()
-            for _ in 0..<12 {
+            for _ in 0..<8 {
                 let count = try expectTheSame(fixture, scene, seed: seed, &random)
                 found += count
                 compared += 1

@@ -66,7 +66,7 @@ package final class ArmedStore: RetrievalStore {
             (candidates[index].vector, candidates[index].lexical) = (
                 found.places[index].vector, found.places[index].lexical
             )
-            if query.documentLimit != nil { candidates[index].copies = found.copies[index] }
+            if query.documentLimit != nil, words.phrases.isEmpty { candidates[index].copies = found.copies[index] }
         }
         if !words.phrases.isEmpty {
             candidates = try store.meant(candidates, words)
