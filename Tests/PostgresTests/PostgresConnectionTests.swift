@@ -42,6 +42,22 @@ private struct EchoTypes: PostgresStatement {
     }
 }
 
+private struct EchoIntegers: PostgresStatement {
+    static let name = "echo_integers"
+    static let sql = """
+        SELECT CASE WHEN $2 > 0 THEN array_fill($1[1], ARRAY[$2, $2]) WHEN $2 < 0 THEN $1 || NULL::int ELSE $1 END
+        """
+    static let parameterTypes: [PostgresType] = [.int4Array, .int4]
+    var integers: [Int32]
+    /// Above 0 for more dimensions than one, below for a NULL.
+    var shape: Int32 = 0
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(integers)
+        parameters.append(shape)
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> [Int32] { try row.int32s(0) }
+}
+
 private struct Divide: PostgresStatement {
     static let name = "divide"
     static let sql = "SELECT $1 / $2"
@@ -218,6 +234,19 @@ private struct TooFewValues: PostgresStatement {
             dsn: try SharedPostgres.freshDatabase(), sessionSettings: [("work_mem", "12MB"), ("jit", "off")])
         let connection = try PostgresConnection(configuration, timeoutMilliseconds: limit)
         #expect(try connection.script("SHOW work_mem", timeoutMilliseconds: limit) == [["12MB"]])
+    }
+
+    @Test func integersComeBackAsTheyWereSent() throws {
+        let connection = try SharedPostgres.connect()
+        for integers in [[], [7], [.min, -1, 0, 1, .max]] as [[Int32]] {
+            #expect(try connection.run(EchoIntegers(integers: integers), timeoutMilliseconds: limit) == [integers])
+        }
+        for shape in [2, -1] as [Int32] {
+            let error = #expect(throws: PostgresError.self) {
+                try connection.run(EchoIntegers(integers: [7], shape: shape), timeoutMilliseconds: limit)
+            }
+            #expect(error?.kind == .decode)
+        }
     }
 
     /// Every half converts to itself; between two neighbours the nearest is taken, ties to even.

@@ -224,6 +224,9 @@ struct IndexRows {
         "words that no passage has": """
         SELECT 1 FROM words w WHERE NOT EXISTS (SELECT FROM postings p WHERE p.word_id = w.id)
         """,
+        "postings of words that have gone": """
+        SELECT 1 FROM postings p WHERE NOT EXISTS (SELECT FROM words w WHERE w.id = p.word_id)
+        """,
         "words counted wrong": """
         SELECT 1 FROM (
             SELECT g.generation, w.id AS word_id, d.collection_id, count(*) AS passages

@@ -104,6 +104,22 @@ package struct PostgresRow: ~Copyable {
         return try timestampMilliseconds(column)
     }
 
+    /// `int4[]` of one dimension without NULLs (`array_send`: dimensions, has-null flag, element type, length and lower bound, then
+    /// each element with its length).
+    package func int32s(_ column: Int) throws(PostgresError) -> [Int32] {
+        let buffer = try value(column)
+        guard PQftype(result, Int32(column)) == 1007, buffer.count >= 12 else {
+            throw mismatch(column, expected: "an array of integers")
+        }
+        if buffer.loadBigEndian(UInt32.self) == 0 { return [] }
+        guard buffer.loadBigEndian(UInt32.self) == 1, buffer.loadBigEndian(UInt32.self, at: 4) == 0, buffer.count >= 20,
+            buffer.count == 20 + 8 * Int(buffer.loadBigEndian(UInt32.self, at: 12))
+        else { throw mismatch(column, expected: "a flat array without NULLs") }
+        return stride(from: 24, to: buffer.count, by: 8).map {
+            Int32(bitPattern: buffer.loadBigEndian(UInt32.self, at: $0))
+        }
+    }
+
     /// pgvector's `halfvec`.
     package func halfVector(_ column: Int) throws(PostgresError) -> [Float] {
         let buffer = try value(column)

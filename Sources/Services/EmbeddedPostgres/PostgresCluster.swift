@@ -115,7 +115,9 @@ struct PostgresCluster: Sendable {
         var settings = [
             "listen_addresses=", "unix_socket_permissions=0700", "port=\(Self.port)",
             "max_connections=\(configuration.connectionsMax)", "synchronous_commit=on", "jit=off",
-            "max_parallel_workers_per_gather=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=on",
+            // Whole pages as they are: the wheel's only way of compressing them, pglz, takes a fifth of the time of a write after a
+            // checkpoint, and saves a twentieth of the log.
+            "max_parallel_workers_per_gather=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=off",
             "checkpoint_timeout=15min", "autovacuum_naptime=15s", "random_page_cost=1.1", "log_checkpoints=off",
             "log_min_messages=warning", "log_line_prefix=%m [%p] ", "timezone=UTC",
         ]

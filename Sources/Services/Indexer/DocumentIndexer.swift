@@ -134,6 +134,14 @@ package final class DocumentIndexer: Sendable {
                     passages: isKnown ? [] : try passages.of(pending.document), line: pending.line))
         }
         if let embedder { try await fill(&prepared, embedder, isTrusting: isTrusting) }
+        guard prepared.documents.contains(where: { !$0.passages.isEmpty }) else { return prepared }
+        // Here, while another batch may be written: the writer has enough to do.
+        let documents = prepared.documents
+        prepared.documents = try await look { lookups in
+            var documents = documents
+            try lookups.cut(&documents)
+            return documents
+        }
         return prepared
     }
 

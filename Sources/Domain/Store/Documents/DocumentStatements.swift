@@ -2,18 +2,25 @@ import Bytes
 import Postgres
 import Records
 
-/// Makes documents visible to generations, and hides what they replace: see `medallion_put_documents` of the migrations. One
-/// row: the number of passages that became visible.
+/// Makes documents visible to generations, and hides what they replace: see `medallion_put_documents` of the migrations. One row.
 ///
 /// Fails the transaction (SQLSTATE MD004) when a content or a vector that was to be shared is not there, and (MD005) where a
 /// generation's vectors are of another model.
 struct PutDocuments: PostgresStatement {
+    struct Row {
+        /// How many became visible.
+        let passages: Int64
+        /// Of the words that were brought, 0 for those that were not needed; none where no words were written.
+        let wordNumbers: [Int32]
+        /// How many removals of words had been counted.
+        let removals: Int64
+    }
     /// Documents of one call.
     static let documentsMax = 500
     static let name = "put_documents"
     static let sql = """
-        SELECT medallion_put_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-            $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
+        SELECT added, word_ids, removals FROM medallion_put_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+            $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)
         """
     static let parameterTypes: [PostgresType] =
         [.int4] + DocumentKeys.types
@@ -69,7 +76,10 @@ struct PutDocuments: PostgresStatement {
         words.bind(into: &parameters)
     }
 
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
+        Row(
+            passages: try row.int64(0), wordNumbers: row.isNull(1) ? [] : try row.int32s(1), removals: try row.int64(2))
+    }
 }
 
 /// Hides documents from generations, and keeps markers, so that older versions bring nothing back: see

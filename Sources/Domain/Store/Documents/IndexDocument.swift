@@ -35,6 +35,8 @@ package struct IndexedDocument: Sendable, Equatable {
     package var model: String
     /// Empty where the index has the content already, as ``IndexWriter/known(_:model:timeoutMilliseconds:)`` said.
     package var passages: [IndexedPassage]
+    /// The words of each passage; nil where the writer is to cut them.
+    package var terms: [PassageTerms]?
     /// The Gold line that it was read from, to be kept should Postgres refuse the document.
     package var line: [UInt8]
 

@@ -1,7 +1,6 @@
 package import Postgres
 package import Records
 package import Retrieval
-import Text
 
 /// Writes documents and checkpoints, each call one transaction in one round trip.
 ///
@@ -15,6 +14,7 @@ package final class IndexWriter {
     /// Numbers of models whose tables are there, and tenants that have theirs; forgotten when anything fails.
     private var prepared: [PreparedTables: Int32] = [:]
     private var models: [String: Int32] = [:]
+    private var words = KnownWords()
 
     private struct PreparedTables: Hashable {
         let model: String
@@ -59,6 +59,7 @@ package final class IndexWriter {
         } catch {
             prepared = [:]
             models = [:]
+            words = KnownWords()
             throw error
         }
     }
@@ -76,15 +77,15 @@ package final class IndexWriter {
         let begin = beginning.add(BeginIndexTransaction(origin: origin, generations: generations.sorted()))
         let hidings = floors.map { beginning.add(DeleteBelow(floor: $0)) }
         var batch = beginning
-        let vectors = InputVectors(documents)
-        let analyzer = try cutter.get()
-        let puts = Self.add(documents[...], numbers: numbers, vectors: vectors, cutBy: analyzer, to: &batch)
+        let puts = DocumentPuts(
+            numbers: numbers, vectors: InputVectors(documents), analyzer: try cutter.get(), words: words)
+        let added = puts.add(documents[...], to: &batch)
         Self.add(moves, goldPositions, refused, to: &batch)
         do throws(IndexError) {
             return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
                 results throws(PostgresError) in
                 IndexWriteResult(
-                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try Self.sum(puts, results),
+                    indexVersion: try results.rows(begin).first ?? 0, passagesAdded: try learn(added, results),
                     documentsHidden: try Self.sum(hidings, results))
             }
         } catch  where error.isRefusal && !documents.isEmpty {
@@ -95,9 +96,8 @@ package final class IndexWriter {
                 var result = IndexWriteResult(
                     indexVersion: try begun.rows(begin).first ?? 0, passagesAdded: 0,
                     documentsHidden: try Self.sum(hidings, begun))
-                try Self.put(
-                    documents[...], numbers: numbers, vectors: vectors, cutBy: analyzer, on: connection,
-                    timeoutMilliseconds: timeoutMilliseconds, into: &result)
+                try puts.put(
+                    documents[...], on: connection, timeoutMilliseconds: timeoutMilliseconds, into: &result)
                 var batch = PostgresBatch()
                 Self.add(moves, goldPositions, refused + result.refused, to: &batch)
                 _ = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
@@ -106,70 +106,25 @@ package final class IndexWriter {
         }
     }
 
-    /// Puts documents within a transaction: all at once, or else each half by itself, until what is refused stands alone.
-    private static func put(
-        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
-        cutBy analyzer: TextAnalyzer, on connection: PostgresConnection, timeoutMilliseconds: Int,
-        into result: inout IndexWriteResult
-    ) throws(PostgresError) {
-        guard let first = documents.first else { return }
-        var batch = PostgresBatch()
-        let puts = add(documents, numbers: numbers, vectors: vectors, cutBy: analyzer, to: &batch)
-        try connection.script(
-            "SAVEPOINT documents", operation: "savepoint", timeoutMilliseconds: timeoutMilliseconds)
-        do throws(PostgresError) {
-            let results = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds)
-            try connection.script(
-                "RELEASE SAVEPOINT documents", operation: "release savepoint",
-                timeoutMilliseconds: timeoutMilliseconds)
-            result.passagesAdded += try sum(puts, results)
-        } catch  where error.isDataRefusal {
-            try connection.script(
-                "ROLLBACK TO SAVEPOINT documents; RELEASE SAVEPOINT documents", operation: "roll back to savepoint",
-                timeoutMilliseconds: timeoutMilliseconds)
-            guard documents.count > 1 else {
-                result.refused.append(RefusedDocument(first, error))
-                return
-            }
-            let middle = documents.startIndex + documents.count / 2
-            for half in [documents[..<middle], documents[middle...]] {
-                try put(
-                    half, numbers: numbers, vectors: vectors, cutBy: analyzer, on: connection,
-                    timeoutMilliseconds: timeoutMilliseconds, into: &result)
-            }
+    /// Remembers the words that were written.
+    ///
+    /// - Returns: how many passages became visible.
+    private func learn(_ puts: [DocumentPuts.Added], _ results: PostgresResults) throws(PostgresError) -> Int {
+        var passages: Int64 = 0
+        for put in puts {
+            guard let row = try results.rows(put.slot).first else { continue }
+            passages += row.passages
+            words.learn(put.words, row.wordNumbers, of: put.tenant, removals: row.removals)
         }
+        return Int(passages)
     }
 
-    /// - Parameter vectors: of the whole write.
-    private static func add(
-        _ documents: ArraySlice<IndexedDocument>, numbers: [String: Int32], vectors: InputVectors,
-        cutBy analyzer: TextAnalyzer, to batch: inout PostgresBatch
-    ) -> [PostgresSlot<PutDocuments>] {
-        let brought = vectors.of(documents).compactMap { model, inputs in
-            numbers[model].flatMap { number in number > 0 ? (number: number, inputs: inputs) : nil }
+    /// Cuts documents' passages into words beside a write, which then need not do it: for another writer, on another thread.
+    package func cut(_ documents: inout [IndexedDocument]) throws(IndexError) {
+        let analyzer = try cutter.get()
+        for index in documents.indices where !documents[index].passages.isEmpty {
+            documents[index].terms = analyzer.terms(of: documents[index])
         }
-        for (number, inputs) in brought {
-            for (input, vector) in inputs { batch.add(InsertVector(model: number, input: input, vector: vector)) }
-        }
-        var puts: [PostgresSlot<PutDocuments>] = []
-        for round in WriteRound.rounds(of: documents) {
-            if !round.deletions.isEmpty { batch.add(DeleteDocuments(documents: round.deletions)) }
-            var rest = round.puts[...]
-            while let first = rest.first {
-                let (model, tenant) = (first.model, first.document.tenant)
-                let part = rest.prefix(PutDocuments.documentsMax).prefix {
-                    $0.model == model && $0.document.tenant == tenant
-                }
-                let statement = PutDocuments(
-                    model: numbers[model] ?? 0, documents: Array(part), words: PassageWords(part, cutBy: analyzer))
-                puts.append(batch.add(statement))
-                rest = rest.dropFirst(part.count)
-            }
-        }
-        for (number, inputs) in brought {
-            batch.add(RemoveUnusedVectors(model: number, inputs: inputs.map(\.input)))
-        }
-        return puts
     }
 
     /// Makes the tables that some documents need, in transactions of their own.

@@ -1,21 +1,15 @@
 import Postgres
+import Records
 import Text
 
-/// The words of some passages as arrays that the database takes: see `medallion_put_words` of the migrations.
-struct PassageWords: Sendable {
-    /// Words of each passage, title and text.
-    private(set) var lengths: [Int32] = []
-    /// Each form once.
-    private(set) var words: [String] = []
-    /// Postings: the passage's place among ``lengths`` and the word's among ``words``, both from 1, and the frequencies.
-    private(set) var postingPlaces: [Int32] = []
-    private(set) var postingWords: [Int32] = []
+/// The words of a passage as they are written: each form once, with its weight. They can be made beside a write, which then need not
+/// wait for them.
+package struct PassageTerms: Sendable, Equatable {
+    /// Words of title and text.
+    private(set) var length: Int32
+    private(set) var forms: [String] = []
+    /// For each form, see `postings.weight` of the migrations.
     private(set) var weights: [Int32] = []
-
-    private var numbers: [String: Int32] = [:]
-
-    /// Number of this way of making postings: that of cutting, and one for the terms of attributes.
-    static let version = Int32(TextAnalyzer.version) << 8 | 1
 
     /// Frequencies that a weight can say.
     private static let frequencyMax: Int32 = 255
@@ -23,31 +17,30 @@ struct PassageWords: Sendable {
     /// Words of a title and of a text that are indexed: titles and passages are far shorter, whatever a source says.
     private static let wordsMax = 2_000
 
-    /// Adds the next passage.
-    ///
     /// - Parameters:
     ///   - title: of its document; its words are each passage's, too.
     ///   - text: the passage's own.
     ///   - attributes: terms of its document's attributes; they have no frequency, so that no word's weight changes.
-    mutating func add(title: [TextWord], text: [TextWord], attributes: [String] = []) {
+    init(title: [TextWord], text: [TextWord], attributes: [String] = []) {
         let (title, text) = (title.prefix(Self.wordsMax), text.prefix(Self.wordsMax))
-        let place = Int32(clamping: lengths.count + 1)
         // Parts of a compound stand where it stands.
-        let length = min(Int32(clamping: Self.length(title) + Self.length(text)), Self.lengthMax)
-        lengths.append(length)
-        var frequencies: [Int32: (text: Int32, title: Int32)] = [:]
-        for word in title {
-            for number in numbers(of: word) { frequencies[number, default: (0, 0)].title += 1 }
+        length = min(Int32(clamping: Self.length(title) + Self.length(text)), Self.lengthMax)
+        var places: [String: Int] = [:]
+        var frequencies: [(text: Int32, title: Int32)] = []
+        func place(_ form: String) -> Int {
+            let form = IndexText.clean(form)
+            if let known = places[form] { return known }
+            places[form] = forms.count
+            forms.append(form)
+            frequencies.append((0, 0))
+            return forms.count - 1
         }
-        for word in text {
-            for number in numbers(of: word) { frequencies[number, default: (0, 0)].text += 1 }
-        }
-        for term in attributes { frequencies[number(of: term), default: (0, 0)].text += 0 }
-        for (number, frequency) in frequencies {
-            postingPlaces.append(place)
-            postingWords.append(number)
-            weights.append(
-                min(frequency.text, Self.frequencyMax) | min(frequency.title, Self.frequencyMax) << 8 | length << 16)
+        for word in title { word.forEachForm { frequencies[place($0)].title += 1 } }
+        for word in text { word.forEachForm { frequencies[place($0)].text += 1 } }
+        for term in attributes { _ = place(term) }
+        let length = length
+        weights = frequencies.map {
+            min($0.text, Self.frequencyMax) | min($0.title, Self.frequencyMax) << 8 | length << 16
         }
     }
 
@@ -60,27 +53,93 @@ struct PassageWords: Sendable {
         }
         return count
     }
+}
 
-    /// Of all forms of a word, each once.
-    private mutating func numbers(of word: TextWord) -> Set<Int32> {
-        var found: Set<Int32> = []
-        if !word.exact.isEmpty { found.insert(number(of: word.exact)) }
-        for form in word.forms { found.insert(number(of: form)) }
-        return found
+extension TextWord {
+    /// All forms of the word, each once.
+    fileprivate func forEachForm(_ body: (String) -> Void) {
+        if !exact.isEmpty { body(exact) }
+        guard forms.count > 1 else {
+            if let form = forms.first, form != exact { body(form) }
+            return
+        }
+        var seen: Set = [exact]
+        for form in forms where seen.insert(form).inserted { body(form) }
+    }
+}
+
+/// The words of some passages of a tenant as arrays that the database takes: see `medallion_put_words` of the migrations.
+struct PassageWords: Sendable {
+    /// Words of each passage, title and text.
+    private(set) var lengths: [Int32] = []
+    /// Each form once.
+    private(set) var words: [String] = []
+    /// The number of each that is known, 0 for others, from when ``removals`` had been counted.
+    private(set) var knownNumbers: [Int32] = []
+    let removals: Int64
+    /// Postings in the order of the known numbers: the word's place among ``words`` and the passage's among ``lengths``, both from
+    /// 1, and the frequencies.
+    private(set) var postingWords: [Int32] = []
+    private(set) var postingPlaces: [Int32] = []
+    private(set) var weights: [Int32] = []
+    /// Places of the first passage's words, the second's and so on, and where those of each end.
+    private(set) var terms: [Int32] = []
+    private(set) var termEnds: [Int32] = []
+
+    /// Number of this way of making postings: that of cutting, and one for the terms of attributes.
+    static let version = Int32(TextAnalyzer.version) << 8 | 1
+
+    /// - Parameter known: of the passages' tenant.
+    init(_ passages: some Sequence<PassageTerms>, known: KnownWords.OfTenant = KnownWords.OfTenant()) {
+        removals = known.removals
+        var places: [String: Int32] = [:]
+        var passageWeights: [Int32] = []
+        for passage in passages {
+            lengths.append(passage.length)
+            for form in passage.forms {
+                if let place = places[form] {
+                    terms.append(place)
+                    continue
+                }
+                words.append(form)
+                knownNumbers.append(known[form])
+                let place = Int32(clamping: words.count)
+                places[form] = place
+                terms.append(place)
+            }
+            passageWeights += passage.weights
+            termEnds.append(Int32(clamping: terms.count))
+        }
+        order(passageWeights)
     }
 
-    private mutating func number(of form: String) -> Int32 {
-        if let known = numbers[form] { return known }
-        let number = Int32(clamping: words.count + 1)
-        numbers[form] = number
-        words.append(IndexText.clean(form))
-        return number
+    /// Sets the postings: terms are counted for each word, and put where those of the words before end.
+    private mutating func order(_ passageWeights: [Int32]) {
+        var starts = [Int](repeating: 0, count: words.count)
+        for term in terms { starts[Int(term) - 1] += 1 }
+        var next = 0
+        for word in words.indices.sorted(by: { knownNumbers[$0] < knownNumbers[$1] }) {
+            (starts[word], next) = (next, next + starts[word])
+        }
+        postingWords = [Int32](repeating: 0, count: terms.count)
+        postingPlaces = postingWords
+        weights = postingWords
+        var passage = 0
+        for (index, term) in terms.enumerated() {
+            while index >= termEnds[passage] { passage += 1 }
+            let place = starts[Int(term) - 1]
+            starts[Int(term) - 1] += 1
+            postingWords[place] = term
+            postingPlaces[place] = Int32(clamping: passage + 1)
+            weights[place] = passageWeights[index]
+        }
     }
 }
 
 extension PassageWords {
-    /// The number of the way of cutting, lengths, words, postings.
-    static let types: [PostgresType] = [.int4, .int4Array, .textArray, .int4Array, .int4Array, .int4Array]
+    /// The number of the way of cutting, lengths, words and what is known of them, postings, terms.
+    static let types: [PostgresType] =
+        [.int4, .int4Array, .textArray, .int4Array, .int8] + Array(repeating: .int4Array, count: 5)
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(Self.version)
@@ -90,9 +149,13 @@ extension PassageWords {
     func bindArrays(into parameters: inout PostgresParameters) {
         parameters.append(lengths)
         parameters.append(words)
-        parameters.append(postingPlaces)
+        parameters.append(knownNumbers)
+        parameters.append(removals)
         parameters.append(postingWords)
+        parameters.append(postingPlaces)
         parameters.append(weights)
+        parameters.append(terms)
+        parameters.append(termEnds)
     }
 }
 
@@ -114,33 +177,26 @@ struct WordCutter {
     }
 }
 
-extension PassageWords {
-    /// The words of documents' passages, in their order.
-    init(_ documents: some Sequence<IndexedDocument>, cutBy analyzer: TextAnalyzer) {
-        self.init()
-        for document in documents where !document.passages.isEmpty {
-            let languages = StemLanguages.ofDocument(document.document.lang)
-            let gold = document.document
-            let title = analyzer.words(of: gold.title, languages: languages)
-            let attributes = AttributeTerm.all(
-                collection: gold.collection.text, language: gold.lang, gold.attributes)
-            for passage in document.passages {
-                add(
-                    title: title, text: analyzer.words(of: passage.text, languages: languages), attributes: attributes)
-            }
+extension TextAnalyzer {
+    /// The words of a document's passages, in their order.
+    func terms(of document: IndexedDocument) -> [PassageTerms] {
+        guard !document.passages.isEmpty else { return [] }
+        let gold = document.document
+        let languages = StemLanguages.ofDocument(gold.lang)
+        let title = words(of: gold.title, languages: languages)
+        let attributes = AttributeTerm.all(
+            collection: gold.collection.text, language: gold.lang, gold.attributes)
+        return document.passages.map {
+            PassageTerms(title: title, text: words(of: $0.text, languages: languages), attributes: attributes)
         }
     }
 
-    /// The words of passages that are in the index.
-    init(_ passages: some Sequence<ListUncutPassages.Row>, cutBy analyzer: TextAnalyzer) {
-        self.init()
-        for passage in passages {
-            let languages = StemLanguages.ofDocument(passage.language)
-            add(
-                title: analyzer.words(of: passage.title, languages: languages),
-                text: analyzer.words(of: passage.text, languages: languages),
-                attributes: AttributeTerm.all(
-                    collection: passage.collection, language: passage.language, passage.attributes))
-        }
+    /// The words of a passage that is in the index.
+    func terms(of passage: ListUncutPassages.Row) -> PassageTerms {
+        let languages = StemLanguages.ofDocument(passage.language)
+        return PassageTerms(
+            title: words(of: passage.title, languages: languages), text: words(of: passage.text, languages: languages),
+            attributes: AttributeTerm.all(
+                collection: passage.collection, language: passage.language, passage.attributes))
     }
 }

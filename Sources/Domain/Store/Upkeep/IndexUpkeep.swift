@@ -122,7 +122,8 @@ package final class IndexUpkeep {
             batch.add(LockIndex())
             batch.add(
                 ReplaceWords(
-                    tenant: tenant, passages: passages.map(\.id), words: PassageWords(passages, cutBy: analyzer)))
+                    tenant: tenant, passages: passages.map(\.id),
+                    words: PassageWords(passages.lazy.map { analyzer.terms(of: $0) })))
             try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
         }
         return WordCursor(below: last.id)
