@@ -62,6 +62,7 @@ enum StatementList {
         ReadAnswer.self,
         ReadCheckpoints.self,
         ReadDocument.self,
+        ReadGenerationModel.self,
         ReadGenerationStates.self,
         ReadGoldPositions.self,
         ReadIndexStatus.self,

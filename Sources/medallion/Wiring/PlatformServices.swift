@@ -79,7 +79,10 @@ extension Platform {
                         languages: index.queryLanguages)
                 },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
-                embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
+                embedder: embedder.map {
+                    QueryEmbedder(
+                        embedder: $0, cacheBytesMax: settings.embedding.cacheBytes, registry: context.metrics)
+                }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.reranker = reranker()
             dependencies.stages = stages

@@ -126,7 +126,16 @@ enum DoctorChecks {
             return DoctorResult("embedding model", .idle, "switched off (EMBED_ENABLED=false): search is lexical only")
         }
         do {
-            let embedder = try await Lane(name: "model").run { try platform.embedder() }
+            let embedder = try await Lane(name: "model").run {
+                do {
+                    return try platform.embedder()
+                } catch let failure as Failure where failure.code == .usage {
+                    throw failure
+                } catch {
+                    // Whether the database is there is another check's to say.
+                    return try platform.embedderOfSettings()
+                }
+            }
             guard let embedder else { return DoctorResult("embedding model", .idle, "switched off") }
             _ = try await embedder.embed(["warm up"], priority: .query)
             let start = SystemClock.monotonicNanoseconds()
