@@ -8,10 +8,10 @@ last, model.json. Needs openvino and numpy only: the weights are read with an ow
 built op by op, so that no torch is needed. Inputs are `input_ids` and `attention_mask` (i32, [batch, length]); output is
 `embedding` (f32, [batch, 384]), mean-pooled over the mask and L2-normalised, as sentence-transformers does it.
 
-In int8 the matrices of the dense layers are 8-bit numbers with a float scale for each row, and the tables of words and
-positions stay float: only a few of their rows are read for a text. Activations are quantised while it runs, where the
-processor multiplies 8-bit numbers in one instruction (VNNI). So nothing has to be calibrated, and nothing is fitted to
-texts of one kind.
+In int8 the matrices of the dense layers are 8-bit numbers with a float scale for every 64 of a row, and the tables of
+words and positions stay float: only a few of their rows are read for a text. Activations are quantised while it runs,
+where the processor multiplies 8-bit numbers in one instruction (VNNI). So nothing has to be calibrated, and nothing is
+fitted to texts of one kind.
 """
 
 import importlib.util
@@ -31,10 +31,16 @@ NAME = "all-MiniLM-L6-v2"
 MAX_TOKENS = 256  # sentence_bert_config.json of the wheel: what the model was trained for
 
 
+# Numbers of a row that share a scale in int8; a multiple of how many activations do, see EmbeddingModel.swift. With one
+# scale for a row int8 found 0.946 of float's ten nearest texts, with these 0.960.
+GROUP = 64
+
+
 def quantized(matrix):
-    """8-bit numbers and the scale of each row, which keeps the row's largest number at 127."""
-    scale = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
-    return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
+    """8-bit numbers, [rows, groups, GROUP], and the scale of each group, which makes its largest number 127."""
+    groups = matrix.reshape(matrix.shape[0], -1, GROUP)
+    scale = np.maximum(np.abs(groups).max(axis=2, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
+    return np.rint(groups / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def build(weights, config, is_int8=False):
@@ -50,7 +56,8 @@ def build(weights, config, is_int8=False):
             return constant(value)
         # OpenVINO knows this pattern, and keeps the 8-bit numbers.
         numbers, scale = quantized(value)
-        return op.multiply(op.convert(op.constant(numbers), np.float32), constant(scale))
+        groups = op.multiply(op.convert(op.constant(numbers), np.float32), constant(scale))
+        return op.reshape(groups, index(*value.shape), False)
 
     def dense(node, name):
         product = op.matmul(node, matrix(weights[name + ".weight"]), False, True)

@@ -101,9 +101,9 @@ private func compile(
     var settings = [
         // Not pinned: OpenVINO would keep its threads on cores that other work has taken.
         ("ENABLE_CPU_PINNING", "NO"),
-        // How many activations share a scale where they are quantised, which only happens beside matrices of 8 bits. Said, so
-        // that another version's choice does not move the vectors.
-        ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "64"),
+        // How many activations share a scale where they are quantised, which happens only beside matrices of 8 bits and on
+        // processors with VNNI. Said, so that another version's choice does not move the vectors.
+        ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "32"),
     ]
     switch parallelism {
     case .latency(let threads):

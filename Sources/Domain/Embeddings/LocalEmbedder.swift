@@ -11,7 +11,7 @@ package struct LocalEmbedderOptions: Sendable {
     package var threads = 0
     /// Which of the model's files is used.
     package var precision = EmbeddingPrecision.float
-    /// What float numbers are computed in.
+    /// What float numbers are computed in; in int8 it is float32.
     package var arithmetic = InferencePrecision.automatic
     /// Query texts that may wait before ``EmbeddingError/Kind/overloaded``.
     package var queuedQueriesMax = 256
@@ -84,7 +84,10 @@ package final class LocalEmbedder: TextEmbedder {
             batchTextsMax: options.queuedTextsMax, batchWorkers: threads)
         do {
             func compiled(_ parallelism: InferenceParallelism) throws(InferenceError) -> EmbeddingModel {
-                try EmbeddingModel(path: path, parallelism: parallelism, precision: options.arithmetic)
+                try EmbeddingModel(
+                    path: path, parallelism: parallelism,
+                    // OpenVINO quantises activations of float32 only.
+                    precision: options.precision == .int8 ? .float32 : options.arithmetic)
             }
             let forQueries = try compiled(.latency(threads: 1))
             let forBatches = try compiled(.throughput(requests: threads))
