@@ -8,7 +8,9 @@ struct ReadGenerationModel: PostgresStatement {
         SELECT g.generation, m.name FROM generations g JOIN models m ON m.id = g.model_id
         ORDER BY g.generation = (SELECT generation FROM active_generation) DESC NULLS LAST, g.generation DESC LIMIT 1
         """
+    static let parameterTypes: [PostgresType] = []
 
+    func bind(into parameters: inout PostgresParameters) {}
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> (generation: Int64, model: String) {
         (try row.int64(0), try row.text(1))
     }

@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import Console
 import Embeddings
 import Files
 import Glibc
@@ -144,6 +145,8 @@ enum DoctorChecks {
             return DoctorResult(
                 "embedding model", .ok,
                 "\(embedder.modelName), \(embedder.dimensions) dimensions, one query in \(microseconds) µs")
+        } catch let failure as Failure where failure.code == .usage {
+            return DoctorResult("embedding model", .failed, "\(failure)")
         } catch {
             return DoctorResult(
                 "embedding model", .failed, "\(error)", hint: "run `make setup`, or set EMBED_ENABLED=false")
