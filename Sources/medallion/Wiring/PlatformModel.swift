@@ -91,6 +91,6 @@ extension Platform {
         throw Failure(
             "EMBED_PRECISION=\(wanted.rawValue), but the vectors of generation \(held.generation) are \(held.model): leave "
                 + "EMBED_PRECISION out to go on with them, or fill an empty database in \(wanted.rawValue) by "
-                + "`medallion index --rebuild`; see docs/operations.md", code: .usage)
+                + "`medallion index --rebuild`; see docs/troubleshooting.md", code: .usage)
     }
 }
