@@ -129,7 +129,7 @@ announce() {
     fi
     if ! $model_is_there; then
         parts+=("the embedding model is converted (nothing to download)")
-        seconds=$((seconds + 15))
+        seconds=$((seconds + 5))
     fi
     [ ${#parts[@]} -gt 0 ] || return 0
     size=$(printf '%s, ' "${parts[@]}")

@@ -86,6 +86,23 @@ import Testing
         for worker in batchWorkers + [queryWorker] { worker.join(timeoutSeconds: 10) }
     }
 
+    /// Few enough that the first of them need not wait long for the last.
+    @Test func queriesThatWaitAreComputedTogetherByFours() async throws {
+        let queue = EmbeddingQueue(queryTextsMax: 20, batchTextsMax: 10, batchWorkers: 1)
+        let query = [Int32](repeating: 2000, count: 12)
+        let tasks = (0..<9).map { number in
+            job(UInt64(number), sequences: [query]) { queue.add($0, priority: .query) }
+        }
+        while queue.queuedTexts < 9 { await Task.yield() }
+        var sizes: [Int] = []
+        while let work = queue.next(.query) {
+            sizes.append(work.batch.members.count)
+            work.round.deliver([[Float]](repeating: [1], count: work.batch.members.count), of: work.batch)
+        }
+        #expect(sizes == [4, 4, 1])
+        for task in tasks { #expect(try await task.value == [[1]]) }
+    }
+
     @Test func aStopAnswersWhatIsHalfComputed() async throws {
         let queue = EmbeddingQueue(queryTextsMax: 4, batchTextsMax: 1000, batchWorkers: 1)
         let job = job(1, sequences: [[Int32]](repeating: [Int32](repeating: 7, count: 100), count: 8)) {

@@ -42,7 +42,7 @@ import Testing
 
     @Test func inFloat32VectorsDifferByRoundingOnly() async throws {
         var options = LocalEmbedderOptions()
-        options.precision = .float32
+        options.arithmetic = .float32
         let embedder = try LocalEmbedder(modelDirectory: Model.directory, options: options)
         defer { embedder.stop() }
         let vectors = try await embedder.embed(Self.texts, priority: .query)

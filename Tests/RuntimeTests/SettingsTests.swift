@@ -55,7 +55,7 @@ import Testing
             "BM25_B": "0.4", "EMBED_ENABLED": "no", "FUSION_VECTOR_WEIGHT": "2", "FUSION_LEXICAL_WEIGHT": "0.5",
             "FUSION_RANK_CONSTANT": "30",
             "RECALL_SAMPLE_SHARE": "0.1",
-            "EMBED_DIMS": "3", "MODEL_DIR": "/m",
+            "EMBED_DIMS": "3", "EMBED_PRECISION": "int8", "EMBED_CACHE_BYTES": "5", "MODEL_DIR": "/m",
             "RERANK_URL": "https://r.example/v1/rerank", "RERANK_MODEL": "m", "RERANK_API_KEY": "k",
             "RERANK_TIMEOUT_MS": "20", "RERANK_HITS": "9",
             "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",

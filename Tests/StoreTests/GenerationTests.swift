@@ -51,6 +51,28 @@ import Testing
         #expect(try store.recent(RecentQuery(limit: 5), timeoutMilliseconds: limit).isGenerationServed)
     }
 
+    /// The active generation's, whatever newer ones have.
+    @Test func theModelOfTheIndexIsThatOfItsVectors() throws {
+        let fixture = try IndexFixture()
+        #expect(try fixture.generations.model(timeoutMilliseconds: limit) == nil)
+        // Words alone fix no model.
+        _ = try fixture.writer.write(
+            [IndexFixture.document(1, text: "moss", embedding: nil, model: "")], timeoutMilliseconds: limit)
+        #expect(try fixture.generations.model(timeoutMilliseconds: limit) == nil)
+        let vector = [Float](repeating: 0, count: 383) + [1]
+        _ = try fixture.writer.write(
+            [IndexFixture.document(2, text: "fern", embedding: vector, model: "m/384/float")],
+            timeoutMilliseconds: limit)
+        let held = try fixture.generations.model(timeoutMilliseconds: limit)
+        #expect(held?.generation == 1 && held?.model == "m/384/float")
+        let next = try fixture.generations.create(
+            parent: 1, logicVersion: "l", note: "", timeoutMilliseconds: limit)
+        _ = try fixture.writer.write(
+            [IndexFixture.document(3, text: "oak", embedding: vector, generation: next, model: "m/384/int8")],
+            timeoutMilliseconds: limit)
+        #expect(try fixture.generations.model(timeoutMilliseconds: limit)?.model == "m/384/float")
+    }
+
     /// A replay of offsets 10 to 19 with other content, promoted, and rolled back.
     @Test func aReplayIsACompleteGenerationAndCanBeRolledBack() throws {
         let fixture = try IndexFixture()

@@ -71,8 +71,10 @@ private struct JudgedCollection {
 
     /// Against reference scores on the same collection: MiniLM with exact cosine 0.421, Okapi BM25 0.332, both fused
     /// 0.422. It gave 0.421, 0.390 and 0.464; the floors leave room for bf16 and for the index being approximate.
-    @Test(.enabled(if: Recordings.folder != nil, .init(rawValue: Recordings.absence)))
-    func theArmsRankAJudgedCollectionAsWellAsTheReference() async throws {
+    @Test(
+        .enabled(if: Recordings.folder != nil, .init(rawValue: Recordings.absence)),
+        arguments: EmbeddingPrecision.allCases)
+    func theArmsRankAJudgedCollectionAsWellAsTheReference(precision: EmbeddingPrecision) async throws {
         // Most of the time goes to the embeddings, so that a quarter of the documents has to do, and of the judgements
         // those on them; the long trial takes all.
         let isWhole = LongTests.areWanted
@@ -80,7 +82,10 @@ private struct JudgedCollection {
         #expect(collection.documents.count == (isWhole ? 1_460 : 365))
         #expect(collection.queries.count == (isWhole ? 76 : 72))
         let fixture = try IndexFixture()
-        let embedder = try LocalEmbedder(modelDirectory: Self.model)
+        var options = LocalEmbedderOptions()
+        options.precision = precision
+        let embedder = try LocalEmbedder(modelDirectory: Self.model, options: options)
+        defer { embedder.stop() }
         for start in stride(from: 0, to: collection.documents.count, by: 365) {
             let batch = collection.documents[start..<min(start + 365, collection.documents.count)]
             let vectors = try await embedder.embed(batch.map(\.text), priority: .batch)
@@ -116,7 +121,7 @@ private struct JudgedCollection {
         }
         let scores = rankings.mapValues { collection.ndcg($0) }
         let summary = SearchMode.allCases.map { "\($0.rawValue) \(scores[$0] ?? 0)" }.joined(separator: ", ")
-        print("CISI nDCG@10: \(summary)")
+        print("CISI nDCG@10 in \(precision.rawValue): \(summary)")
         let gate = isWhole ? Self.wholeGate : Self.quarterGate
         let named = Dictionary(uniqueKeysWithValues: scores.map { ($0.key.rawValue, $0.value) })
         for miss in gate.misses(named) { Issue.record("\(miss)") }

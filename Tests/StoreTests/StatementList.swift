@@ -75,6 +75,7 @@ enum StatementList {
         ReadArmsState.self,
         ReadCheckpoints.self,
         ReadDocument.self,
+        ReadGenerationModel.self,
         ReadGenerationStates.self,
         ReadGoldPositions.self,
         ReadIndexStatus.self,

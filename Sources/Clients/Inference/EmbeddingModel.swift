@@ -98,8 +98,13 @@ func check(_ status: ov_status_e, _ operation: String, _ path: String) throws(In
 private func compile(
     _ path: String, on core: OpaquePointer, _ parallelism: InferenceParallelism, _ precision: InferencePrecision
 ) throws(InferenceError) -> OpaquePointer {
-    // Not pinned: OpenVINO would keep its threads on cores that other work has taken.
-    var settings = [("ENABLE_CPU_PINNING", "NO")]
+    var settings = [
+        // Not pinned: OpenVINO would keep its threads on cores that other work has taken.
+        ("ENABLE_CPU_PINNING", "NO"),
+        // How many activations share a scale where they are quantised, which happens only beside matrices of 8 bits and on
+        // processors with VNNI. Said, so that another version's choice does not move the vectors.
+        ("DYNAMIC_QUANTIZATION_GROUP_SIZE", "32"),
+    ]
     switch parallelism {
     case .latency(let threads):
         settings.append(("PERFORMANCE_HINT", "LATENCY"))

@@ -170,11 +170,11 @@ final class EmbeddingQueue: Sendable {
     func next(_ priority: EmbeddingPriority) -> EmbeddingWork? {
         state.withLock { state in
             if let work = Self.nextOfRound(&state[priority], priority) { return work }
-            let textsMax =
+            let (textsMax, tokensMax) =
                 switch priority {
-                case .query: Int.max
-                case .sentence: Self.sentenceRoundTextsMax
-                case .batch: Self.roundTextsMax
+                case .query: (Int.max, MicroBatch.queryTokensMax)
+                case .sentence: (Self.sentenceRoundTextsMax, MicroBatch.sentenceTokensMax)
+                case .batch: (Self.roundTextsMax, MicroBatch.tokensMax)
                 }
             var texts = 0
             var count = 0
@@ -185,8 +185,7 @@ final class EmbeddingQueue: Sendable {
             }
             guard count > 0 else { return nil }
             state[priority].round = EmbeddingRound(
-                Array(state[priority].jobs.prefix(count)),
-                tokensMax: priority == .sentence ? MicroBatch.sentenceTokensMax : MicroBatch.tokensMax)
+                Array(state[priority].jobs.prefix(count)), tokensMax: tokensMax)
             state[priority].next = 0
             state[priority].jobs.removeFirst(count)
             state[priority].queuedTexts -= texts

@@ -1,17 +1,18 @@
 import Bytes
 import Dispatch
-import Files
 import Glibc
 import Hashing
 package import Inference
-import JSONScan
 import Synchronization
 
 /// What a local embedder may use. Every bound has a default that suits one machine.
 package struct LocalEmbedderOptions: Sendable {
-    /// Threads that compute batches, and as many for queries; 0 means one per core.
+    /// Threads that compute batches; 0 means one per core. One more computes queries.
     package var threads = 0
-    package var precision = InferencePrecision.automatic
+    /// Which of the model's files is used.
+    package var precision = EmbeddingPrecision.float
+    /// What float numbers are computed in; in int8 it is float32.
+    package var arithmetic = InferencePrecision.automatic
     /// Query texts that may wait before ``EmbeddingError/Kind/overloaded``.
     package var queuedQueriesMax = 256
     /// Sentences of answers that may wait before ``EmbeddingError/Kind/overloaded``: those of about ten answers.
@@ -47,10 +48,10 @@ package struct EmbedderStatistics: Sendable, Equatable {
 /// Embeds on this machine, through OpenVINO, on threads of its own.
 ///
 /// Texts are tokenized by the caller and computed in micro-batches of like length: batches by one thread per core, each
-/// with a request of its own, queries by a further thread whose request is spread over all cores, so that a query shares
-/// the processor with the batches and never waits for one. That thread computes the sentences of answers between queries, a
-/// micro-batch at a time. All calls may come from any task; they suspend and never block
-/// a thread.
+/// with a request of its own, queries by a further thread, so that a query shares the processor with the batches and never
+/// waits for one. Spread over two cores a query would take two thirds of the time and a third more work, and would wait for
+/// whichever core is busy. That thread computes the sentences of answers between queries, a micro-batch at a time. All
+/// calls may come from any task; they suspend and never block a thread.
 package final class LocalEmbedder: TextEmbedder {
     package let dimensions: Int
     package let modelName: String
@@ -65,10 +66,17 @@ package final class LocalEmbedder: TextEmbedder {
     /// Loads the model and starts the threads; blocks for about 300 ms.
     ///
     /// - Parameter modelDirectory: holds model.xml, model.bin, vocab.txt, and model.json with `name`, `dimensions`,
-    ///   `max_tokens` (see tools/convert_model.py).
+    ///   `max_tokens`; for int8 also model-int8.xml and model-int8.bin (see tools/convert_model.py).
     /// - Throws: ``EmbeddingError`` of kind `model`.
     package init(modelDirectory: String, options: LocalEmbedderOptions = LocalEmbedderOptions()) throws {
         let facts = try ModelFacts(directory: modelDirectory)
+        let path = modelDirectory + "/" + options.precision.modelFile
+        // A folder of an earlier set-up, or somebody's own.
+        guard options.precision == .float || access(path, R_OK) == 0 else {
+            throw EmbeddingError(
+                .model, "embed in \(options.precision.rawValue)", reason: "there is no \(path)",
+                hint: "run `make setup`, or set EMBED_PRECISION=float")
+        }
         tokenizer = try WordPieceTokenizer(vocabularyPath: modelDirectory + "/vocab.txt")
         let threads = options.threads > 0 ? options.threads : max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         queue = EmbeddingQueue(
@@ -77,9 +85,11 @@ package final class LocalEmbedder: TextEmbedder {
         do {
             func compiled(_ parallelism: InferenceParallelism) throws(InferenceError) -> EmbeddingModel {
                 try EmbeddingModel(
-                    path: modelDirectory + "/model.xml", parallelism: parallelism, precision: options.precision)
+                    path: path, parallelism: parallelism,
+                    // OpenVINO quantises activations of float32 only.
+                    precision: options.precision == .int8 ? .float32 : options.arithmetic)
             }
-            let forQueries = try compiled(.latency(threads: options.threads))
+            let forQueries = try compiled(.latency(threads: 1))
             let forBatches = try compiled(.throughput(requests: threads))
             dimensions = forQueries.dimensions
             var workers = [
@@ -92,7 +102,7 @@ package final class LocalEmbedder: TextEmbedder {
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)
         }
-        modelName = "\(facts.name)/\(dimensions)/\(Self.precisionName)"
+        modelName = facts.storedName(options.precision)
         maxTokens = facts.maxTokens
         guard dimensions == facts.dimensions else {
             throw EmbeddingError(
@@ -103,10 +113,6 @@ package final class LocalEmbedder: TextEmbedder {
         for worker in workers { try worker.start() }
     }
 
-    /// Part of the name, since vectors of other precisions do not compare well. Those of float and bfloat16, which the processor
-    /// decides on, do: their cosine is 0.9999.
-    private static let precisionName = "float"
-
     deinit { queue.stop() }
 
     /// The numbers of a model's vectors, by its model.json alone.
@@ -114,6 +120,14 @@ package final class LocalEmbedder: TextEmbedder {
     /// - Throws: ``EmbeddingError`` of kind `model`.
     package static func dimensions(ofModelIn directory: String) throws -> Int {
         try ModelFacts(directory: directory).dimensions
+    }
+
+    /// The precision that vectors of a name are of, where they are of a model; nil where they are another model's.
+    ///
+    /// - Throws: ``EmbeddingError`` of kind `model`.
+    package static func precision(ofVectors name: String, modelIn directory: String) throws -> EmbeddingPrecision? {
+        let facts = try ModelFacts(directory: directory)
+        return EmbeddingPrecision.allCases.first { facts.storedName($0) == name }
     }
 
     /// See ``prepareInference()``.
@@ -175,32 +189,5 @@ package final class LocalEmbedder: TextEmbedder {
     package func stop() {
         queue.stop()
         for worker in workers { worker.join(timeoutSeconds: 10) }
-    }
-}
-
-/// What model.json says.
-private struct ModelFacts {
-    let name: String, dimensions: Int, maxTokens: Int
-
-    init(directory: String) throws(EmbeddingError) {
-        let path = directory + "/model.json"
-        func unusable(_ reason: String) -> EmbeddingError {
-            EmbeddingError(.model, "read \(path)", reason: reason, hint: EmbeddingError.modelHint)
-        }
-        let json: JSONValue
-        do {
-            json = try JSONValue.parse(File.contents(of: path, bytesMax: 1 << 20))
-        } catch {
-            throw unusable("\(error)")
-        }
-        guard let name = json["name"]?.string, !name.isEmpty else { throw unusable("it has no \"name\"") }
-        guard let dimensions = json["dimensions"]?.integer, dimensions > 0, dimensions <= 1 << 16 else {
-            throw unusable("it has no \"dimensions\" from 1 to 65536")
-        }
-        let maxTokens = json["max_tokens"]?.integer ?? 256
-        guard maxTokens >= 3, maxTokens <= 8192 else { throw unusable("\"max_tokens\" is not from 3 to 8192") }
-        self.name = name
-        self.dimensions = Int(dimensions)
-        self.maxTokens = Int(maxTokens)
     }
 }

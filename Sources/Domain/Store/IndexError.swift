@@ -55,7 +55,7 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
             switch kind {
             case .schema: "run `medallion migrate`"
             case .model:
-                "go back to that model (MODEL_DIR), or make the index anew with this one: medallion index --rebuild"
+                "go back to that model (MODEL_DIR, EMBED_PRECISION), or make the index anew with this one: medallion index --rebuild"
             default: nil
             }
         underlying = error

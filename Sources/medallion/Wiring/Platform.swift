@@ -19,9 +19,9 @@ import Telemetry
 /// The addresses and the model that roles of one process share; some are known only once embedded parts run.
 final class Platform: Sendable {
     let context: Context
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
-    private struct State {
+    struct State {
         var brokers: String?
         var dsn: String?
         var embedder: MeasuredEmbedder?
@@ -258,49 +258,6 @@ final class Platform: Sendable {
             }
         } catch {
             logger.warning("the lake's generations were not held against the index's", ["error": "\(error)"])
-        }
-    }
-
-    // MARK: Model
-
-    /// Refuses settings that are not the model's; before anything starts.
-    ///
-    /// - Throws: ``Failure`` (64) that names the variable.
-    func checkModelSettings() throws {
-        guard settings.embedding.isEnabled else { return }
-        let wanted = settings.embedding.dimensions
-        let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
-        guard wanted == held else {
-            throw Failure(
-                "EMBED_DIMS=\(wanted), but the model's vectors have \(held) dimensions: set EMBED_DIMS=\(held), or MODEL_DIR "
-                    + "to another model", code: .usage)
-        }
-    }
-
-    /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.
-    ///
-    /// - Throws: ``Failure`` that names the variable; `EmbeddingError`.
-    func embedder() throws -> MeasuredEmbedder? {
-        guard settings.embedding.isEnabled else { return nil }
-        try checkModelSettings()
-        return try state.withLock { state in
-            if let known = state.embedder { return known }
-            let embedder = try LocalEmbedder(modelDirectory: try Installation.modelDirectory(settings))
-            guard embedder.dimensions == settings.embedding.dimensions else {
-                throw Failure(
-                    "EMBED_DIMS=\(settings.embedding.dimensions), but the model \(embedder.modelName) has "
-                        + "\(embedder.dimensions) dimensions", code: .usage)
-            }
-            // It is part of a key of the index; an empty one means that nothing is embedded.
-            let nameBytes = embedder.modelName.utf8.count
-            guard (1...255).contains(nameBytes), !embedder.modelName.utf8.contains(0) else {
-                throw Failure(
-                    "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
-                    code: .usage)
-            }
-            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
-            state.embedder = measured
-            return measured
         }
     }
 }

@@ -82,7 +82,10 @@ extension Platform {
                     return arms.map { ArmedStore(store, shared: $0.shared) } ?? store
                 },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
-                embedder: embedder.map { QueryEmbedder(embedder: $0) }, health: health,
+                embedder: embedder.map {
+                    QueryEmbedder(
+                        embedder: $0, cacheBytesMax: settings.embedding.cacheBytes, registry: context.metrics)
+                }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             dependencies.arms = arms
             dependencies.reranker = reranker()

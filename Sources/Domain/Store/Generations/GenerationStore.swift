@@ -41,7 +41,7 @@ package struct GenerationDifference: Sendable, Equatable {
 /// ``copyParentRows(child:parent:outside:handover:timeoutMilliseconds:)``; ``finish(generation:handover:timeoutMilliseconds:)``; ``promote(_:timeoutMilliseconds:)``. Confined to
 /// one thread, and blocking, as its connection is.
 package final class GenerationStore {
-    private let connection: LazyConnection
+    let connection: LazyConnection
 
     /// - Parameter configuration: of a migrated database.
     package init(configuration: PostgresConfiguration) {

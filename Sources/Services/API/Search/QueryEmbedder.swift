@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import HTTPEndpoints
 import Synchronization
+package import Telemetry
 
 /// Turns queries into vectors: the model behind a cache, with a time limit.
 package final class QueryEmbedder: Sendable {
@@ -9,30 +10,43 @@ package final class QueryEmbedder: Sendable {
     package let modelName: String
     private let embed: @Sendable ([String]) async throws -> [[Float]]
     private let embedSentences: @Sendable ([String]) async throws -> [[Float]]
+    /// Of this model's vectors by the query's text.
     private let cache: Mutex<LRUCache<[Float]>>
+    private let hits: Counter?
+    private let misses: Counter?
 
     /// - Parameters:
-    ///   - cacheMax: vectors kept (384 floats are 1.5 kB).
+    ///   - cacheBytesMax: memory for vectors that are kept (384 numbers and a short query are about 1.7 kB).
+    ///   - registry: where queries that were asked before are counted; nil: nowhere.
     ///   - embedSentences: the same for the sentences of answers, which must not stand before a query; `embed` if nil.
     ///   - embed: L2-normalised vectors in the order of the texts, ahead of batch work.
     package init(
-        modelName: String, cacheMax: Int = 1_024,
+        modelName: String, cacheBytesMax: Int = 1 << 24, registry: MetricsRegistry? = nil,
         embedSentences: (@Sendable ([String]) async throws -> [[Float]])? = nil,
         embed: @escaping @Sendable ([String]) async throws -> [[Float]]
     ) {
         self.modelName = modelName
         self.embed = embed
         self.embedSentences = embedSentences ?? embed
-        cache = Mutex(LRUCache(countMax: cacheMax))
+        cache = Mutex(LRUCache(countMax: .max, bytesMax: cacheBytesMax))
+        hits = registry?.counter(
+            "medallion_api_embed_cache_hits_total", help: "Queries whose vector was kept from an earlier search.")
+        misses = registry?.counter(
+            "medallion_api_embed_cache_misses_total", help: "Queries that had to be embedded.")
     }
 
     /// The vector of a query; from the cache where the same text was asked before.
     func vector(of text: String, deadline: Deadline) async throws -> [Float] {
-        if let known = cache.withLock({ $0.value(for: text) }) { return known }
+        if let known = cache.withLock({ $0.value(for: text) }) {
+            hits?.increment()
+            return known
+        }
+        misses?.increment()
         guard let vector = try await vectors(of: [text], deadline: deadline).first else {
             throw APIError.unavailable("the embedding model", "it gave no vector")
         }
-        cache.withLock { $0.insert(vector, for: text) }
+        let bytes = vector.count * MemoryLayout<Float>.stride
+        cache.withLock { $0.insert(vector, for: text, valueBytes: bytes) }
         return vector
     }
 

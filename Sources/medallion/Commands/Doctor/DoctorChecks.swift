@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import Console
 import Embeddings
 import Files
 import Glibc
@@ -126,7 +127,16 @@ enum DoctorChecks {
             return DoctorResult("embedding model", .idle, "switched off (EMBED_ENABLED=false): search is lexical only")
         }
         do {
-            let embedder = try await Lane(name: "model").run { try platform.embedder() }
+            let embedder = try await Lane(name: "model").run {
+                do {
+                    return try platform.embedder()
+                } catch let failure as Failure where failure.code == .usage {
+                    throw failure
+                } catch {
+                    // Whether the database is there is another check's to say.
+                    return try platform.embedderOfSettings()
+                }
+            }
             guard let embedder else { return DoctorResult("embedding model", .idle, "switched off") }
             _ = try await embedder.embed(["warm up"], priority: .query)
             let start = SystemClock.monotonicNanoseconds()
@@ -135,6 +145,8 @@ enum DoctorChecks {
             return DoctorResult(
                 "embedding model", .ok,
                 "\(embedder.modelName), \(embedder.dimensions) dimensions, one query in \(microseconds) µs")
+        } catch let failure as Failure where failure.code == .usage {
+            return DoctorResult("embedding model", .failed, "\(failure)")
         } catch {
             return DoctorResult(
                 "embedding model", .failed, "\(error)", hint: "run `make setup`, or set EMBED_ENABLED=false")

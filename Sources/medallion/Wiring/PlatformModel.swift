@@ -1,0 +1,96 @@
+import Concurrency
+import Console
+import Embeddings
+import Metering
+import Settings
+import Store
+import Telemetry
+
+extension Platform {
+    /// Refuses settings that are not the model's; before anything starts.
+    ///
+    /// - Throws: ``Failure`` (64) that names the variable.
+    func checkModelSettings() throws {
+        guard settings.embedding.isEnabled else { return }
+        let wanted = settings.embedding.dimensions
+        let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
+        guard wanted == held else {
+            throw Failure(
+                "EMBED_DIMS=\(wanted), but the model's vectors have \(held) dimensions: set EMBED_DIMS=\(held), or MODEL_DIR "
+                    + "to another model", code: .usage)
+        }
+    }
+
+    /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.
+    ///
+    /// Its precision is that of the index's vectors, so the database must be there; a new index gets that of
+    /// `EMBED_PRECISION`.
+    ///
+    /// - Throws: ``Failure`` that names the variable; `EmbeddingError`; `IndexError`.
+    func embedder() throws -> MeasuredEmbedder? {
+        try embedder { directory in
+            let store = GenerationStore(configuration: try self.database("model"))
+            return try self.precision(of: try store.model(timeoutMilliseconds: 10_000), modelIn: directory)
+        }
+    }
+
+    /// The same with no database to look at: in the precision of the settings.
+    func embedderOfSettings() throws -> MeasuredEmbedder? {
+        try embedder { directory in try self.precision(of: nil, modelIn: directory) }
+    }
+
+    private func embedder(
+        precision: (_ directory: String) throws -> EmbeddingPrecision
+    ) throws -> MeasuredEmbedder? {
+        guard settings.embedding.isEnabled else { return nil }
+        try checkModelSettings()
+        if let known = state.withLock({ $0.embedder }) { return known }
+        let directory = try Installation.modelDirectory(settings)
+        var options = LocalEmbedderOptions()
+        // Before the lock, which finding the database takes, too.
+        options.precision = try precision(directory)
+        return try state.withLock { state in
+            if let known = state.embedder { return known }
+            let embedder = try LocalEmbedder(modelDirectory: directory, options: options)
+            guard embedder.dimensions == settings.embedding.dimensions else {
+                throw Failure(
+                    "EMBED_DIMS=\(settings.embedding.dimensions), but the model \(embedder.modelName) has "
+                        + "\(embedder.dimensions) dimensions", code: .usage)
+            }
+            // It is part of a key of the index; an empty one means that nothing is embedded.
+            let nameBytes = embedder.modelName.utf8.count
+            guard (1...255).contains(nameBytes), !embedder.modelName.utf8.contains(0) else {
+                throw Failure(
+                    "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
+                    code: .usage)
+            }
+            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
+            state.embedder = measured
+            return measured
+        }
+    }
+
+    /// The precision to embed in.
+    ///
+    /// - Parameter held: the model whose vectors the index has, and the generation that has them; nil where there are none.
+    ///   Those of another model than the folder's are left to the index, which refuses to mix them.
+    /// - Throws: ``Failure`` (64) where the settings name another precision than that of the index.
+    private func precision(
+        of held: (generation: Int64, model: String)?, modelIn directory: String
+    ) throws -> EmbeddingPrecision {
+        let wanted: EmbeddingPrecision? =
+            switch settings.embedding.precision {
+            case .automatic: nil
+            case .float: .float
+            case .int8: .int8
+            }
+        guard let held, let found = try LocalEmbedder.precision(ofVectors: held.model, modelIn: directory) else {
+            return wanted ?? .float
+        }
+        guard let wanted, wanted != found else { return found }
+        throw Failure(
+            "EMBED_PRECISION=\(wanted.rawValue), but the vectors of generation \(held.generation) are \(held.model): leave "
+                + "EMBED_PRECISION out to go on with them, or fill an empty database in \(wanted.rawValue) by "
+                + "`medallion index --rebuild`; see docs/troubleshooting.md", code: .usage)
+    }
+}
