@@ -87,6 +87,31 @@ import Testing
         #expect(fixture.index.state.withLock { $0.scans } == [.exact, .approximate])
     }
 
+    /// Half of the request's time at most, so that there is some left for the other way.
+    @Test func anExactSearchLeavesTimeForAnother() async throws {
+        fill()
+        fixture.index.state.withLock { $0.exactDelayMilliseconds = 60_000 }
+        let (status, reply) = await fixture.post(.search, #"{"query": "gate", "exact": true, "timeout_ms": 1000}"#)
+        #expect(status == 200 && reply["incomplete_arms"]?.array?.compactMap(\.string) == ["vector"])
+        let limits = fixture.index.state.withLock { $0.exactTimeouts }
+        #expect(limits.count == 1 && limits.allSatisfy { $0 <= 500 }, "\(limits)")
+    }
+
+    /// Where nobody waits any more when its time is over, it is not done in the other way.
+    @Test func aCancelledExactSearchIsTheLast() async throws {
+        let fixture = APIFixture(configure: { ($0.exactMillisecondsMax, $0.filteredLanes) = (500, 1) })
+        fixture.fill()
+        fixture.index.state.withLock { ($0.exactDelayMilliseconds, $0.isExactDeaf) = (60_000, true) }
+        let asking = Task { await fixture.post(.search, #"{"query": "golden", "exact": true}"#) }
+        try await eventually { fixture.index.state.withLock { $0.scans } == [.exact] }
+        asking.cancel()
+        _ = await asking.value
+        // Whoever comes next on the lane comes behind it.
+        fixture.index.state.withLock { ($0.exactDelayMilliseconds, $0.isExactDeaf) = (0, false) }
+        for _ in 0..<4 { _ = await fixture.post(.search, #"{"query": "golden", "exact": true}"#) }
+        #expect(fixture.index.state.withLock { $0.scans.allSatisfy { $0 == .exact } })
+    }
+
     /// A cursor continues the ranking that it came from, and no other.
     @Test func aCursorIsOfOneWayOfLooking() async throws {
         fill()

@@ -126,4 +126,23 @@ import Testing
         stop.request()
         await watching.value
     }
+
+    /// What was compared with all there is need not be compared again.
+    @Test func exactAnswersAreNotSampled() async throws {
+        let fixture = APIFixture(configure: { $0.recallShare = 0.5 })
+        fixture.fill()
+        let (recall, stop) = (fixture.api.search.recall, StopSignal())
+        let watching = Task { await recall.run(stop: stop) }
+        try await eventually { recall.isOpen }
+        fixture.index.state.withLock { $0.isIndexExact = true }
+        for filters in ["", #", "filters": {"lang": "en"}"#] {
+            #expect(await fixture.post(.search, #"{"query": "golden gate"\#(filters)}"#).status == 200)
+            #expect(recall.isOpen)
+        }
+        fixture.index.state.withLock { $0.isIndexExact = false }
+        #expect(await fixture.post(.search, #"{"query": "golden gate"}"#).status == 200)
+        #expect(!recall.isOpen)
+        stop.request()
+        await watching.value
+    }
 }

@@ -93,6 +93,16 @@ import Testing
         #expect(older == 422 && error["error"]?["detail"]?[0]?["type"]?.string == "cursor_older")
     }
 
+    /// A look at the index has no more time than the request that looks.
+    @Test func aSlowLookDoesNotOutlastTheRequest() async throws {
+        fixture.index.state.withLock { ($0.delayMilliseconds, $0.statusTimeouts) = (1_500, []) }
+        let (status, body) = await fixture.post(
+            .search, #"{"query": "golden", "min_index_version": 99, "timeout_ms": 100}"#)
+        #expect(status == 409 && body["error"]?["type"]?.string == "index_version_not_reached")
+        let limits = fixture.index.state.withLock { $0.statusTimeouts }
+        #expect(!limits.isEmpty && limits.allSatisfy { $0 <= 100 }, "\(limits)")
+    }
+
     @Test func aBatchKeepsItsOrderAndEachItsError() async throws {
         let body = #"""
             {"searches": [{"query": "lake"}, {"query": "golden", "top_k": 0}, {"query": "golden gate", "sort": "time"},

@@ -213,6 +213,16 @@ import Testing
         #expect(await like(#"{"doc_id": "b-1"}"#).status == 404)
     }
 
+    /// The document itself is no hit, so that it is not counted, on whichever page.
+    @Test func likesAreCountedWithoutTheDocument() async throws {
+        let more = #", "total": true, "facets": "wiki""#
+        let (_, first) = await like(#"{"doc_id": "b-1"}"#, more)
+        #expect(first["total"]?["value"]?.integer ?? 0 > 0)
+        let cursor = try #require(first["next_cursor"]?.string)
+        let (status, second) = await like(#"{"doc_id": "b-1"}"#, more + #", "cursor": "\#(cursor)""#)
+        #expect(status == 200 && second["total"] == first["total"] && second["facets"] == first["facets"])
+    }
+
     @Test func whatIsNotThereIsNotFound() async {
         fixture.index.add(
             "secret", title: "Golden Gate Bridge", comment: "towers", tenant: TenantID("acme") ?? .standard)

@@ -36,6 +36,8 @@ package final class FakeIndex: Sendable {
         /// Each search through the index with filters works so long, and each exact one, until it is stopped.
         package var filteredDelayMilliseconds = 0
         package var exactDelayMilliseconds = 0
+        /// Exact searches end at their limit, also where they are stopped.
+        package var isExactDeaf = false
         /// Searches for this text take as long as those with filters.
         package var slowText = ""
         /// The vector arm always finds too few, so that an exact search follows.
@@ -44,6 +46,11 @@ package final class FakeIndex: Sendable {
         package var isIndexOrderReversed = false
         /// Kinds of searches in the order in which they began.
         package var scans: [CandidateQuery.VectorScan] = []
+        /// The time that each exact search had, and each look at the status.
+        package var exactTimeouts: [Int] = []
+        package var statusTimeouts: [Int] = []
+        /// The index search looks at all that the filters leave.
+        package var isIndexExact = false
         /// Rows that the list of the newest walks at most.
         package var recentRowsMax = Int.max
         /// The document whose trace hangs until its time is over.
@@ -194,14 +201,17 @@ package final class FakeStore: RetrievalStore {
     package var interruption: Interruption? {
         let flag = isInterrupted
         return Interruption(
-            request: { flag.isSet.withLock { $0 = true } }, clear: { flag.isSet.withLock { $0 = false } })
+            request: { flag.isSet.withLock { $0 = true } }, clear: { flag.isSet.withLock { $0 = false } },
+            isRequested: { flag.isSet.withLock { $0 } })
     }
 
     /// Blocks, as a statement does that the server works on, until its time is over or it is stopped.
-    private func work(milliseconds: Int, timeoutMilliseconds: Int) throws {
+    ///
+    /// - Parameter isDeaf: whether it ends at its limit just before it is stopped.
+    private func work(milliseconds: Int, timeoutMilliseconds: Int, isDeaf: Bool = false) throws {
         for _ in 0..<min(milliseconds, timeoutMilliseconds) {
             usleep(1_000)
-            guard isInterrupted.isSet.withLock({ $0 }) else { continue }
+            guard isInterrupted.isSet.withLock({ $0 }), !isDeaf else { continue }
             index.state.withLock { $0.interrupted += 1 }
             throw FakeFailure()
         }
@@ -224,11 +234,15 @@ package final class FakeStore: RetrievalStore {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         let delay = index.state.withLock { state in
             state.scans.append(query.vectorScan)
-            if query.vectorScan == .exact { return state.exactDelayMilliseconds }
+            if query.vectorScan == .exact {
+                state.exactTimeouts.append(timeoutMilliseconds)
+                return state.exactDelayMilliseconds
+            }
             let isQuick = query.filter.takesAll && query.text != state.slowText
             return isQuick ? 0 : state.filteredDelayMilliseconds
         }
-        try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds)
+        let isDeaf = query.vectorScan == .exact && index.state.withLock { $0.isExactDeaf }
+        try work(milliseconds: delay, timeoutMilliseconds: timeoutMilliseconds, isDeaf: isDeaf)
         if query.vectorScan == .exact, delay > timeoutMilliseconds {
             throw SearchBoundReached(milliseconds: timeoutMilliseconds)
         }
@@ -276,6 +290,7 @@ package final class FakeStore: RetrievalStore {
                 indexVersion: query.indexVersion ?? state.indexVersion,
                 isVectorArmShort: state.isVectorArmShort && query.vectorScan == .approximate)
             set.counts = query.counts(rows)
+            set.isVectorExact = state.isIndexExact
             return set
         }
     }
@@ -335,6 +350,7 @@ package final class FakeStore: RetrievalStore {
     }
 
     package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
+        index.state.withLock { $0.statusTimeouts.append(timeoutMilliseconds) }
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
             IndexStatus(

@@ -13,7 +13,7 @@ package final class PostgresConnection {
     /// Host or socket folder, port and database; no secrets.
     package let server: String
     private var handle: OpaquePointer?
-    private var prepared: Set<String> = []
+    private var prepared = PreparedStatements()
     private let notices = NoticeBox()
     private let interrupt: PostgresInterrupt?
     private var statementLimit = StatementLimit()
@@ -74,7 +74,7 @@ package final class PostgresConnection {
     package func close() {
         if let handle { PQfinish(handle) }
         handle = nil
-        prepared = []
+        prepared = PreparedStatements()
     }
 
     /// The server's messages since the last call, oldest first; at most the last 100.
@@ -112,6 +112,8 @@ package final class PostgresConnection {
         let connection = try usable(operation: "batch")
         let deadline = Deadline(timeoutMilliseconds: timeoutMilliseconds)
         defer { settleInterruption() }
+        let superfluous = prepared.superfluous(before: Set(batch.entries.map(\.name)))
+        try deallocate(superfluous, on: connection, deadline: deadline)
         guard PQenterPipelineMode(connection) == 1 else { throw broken("pipeline") }
         var newlyPrepared: Set<String> = []
         var plan: [Bool] = []
@@ -263,6 +265,24 @@ extension PostgresConnection {
         guard sent == 1 else { throw broken(entry.name) }
     }
 
+    /// A round trip of its own, which searches of many kinds need now and then. Names are those of statements' texts.
+    private func deallocate(
+        _ names: [String], on connection: OpaquePointer, deadline: Deadline
+    ) throws(PostgresError) {
+        guard !names.isEmpty else { return }
+        let sql = names.map { "DEALLOCATE \"\($0)\"" }.joined(separator: "; ")
+        guard PQsendQuery(connection, sql) == 1 else { throw broken("deallocate") }
+        var failure: PostgresError?
+        while let result = try nextResult(connection, operation: "deallocate", deadline: deadline) {
+            defer { PQclear(result) }
+            if PQresultStatus(result) != PGRES_COMMAND_OK {
+                failure = failure ?? serverError(result, operation: "deallocate")
+            }
+        }
+        if let failure { throw failure }
+        for name in names { prepared.remove(name) }
+    }
+
     /// Reads everything up to the batch's end, so that the connection is in step again whatever happened.
     private func collect(
         batch: PostgresBatch, plan: [Bool], into results: PostgresResults, on connection: OpaquePointer,
@@ -274,9 +294,10 @@ extension PostgresConnection {
                 while let result = try nextResult(connection, operation: entry.name, deadline: deadline) {
                     switch PQresultStatus(result) {
                     case PGRES_COMMAND_OK where isPrepare:
-                        prepared.insert(entry.name)
+                        prepared.noteUse(of: entry.name)
                         PQclear(result)
                     case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
+                        prepared.noteUse(of: entry.name)
                         results.append(result)
                     case PGRES_PIPELINE_ABORTED:
                         PQclear(result)

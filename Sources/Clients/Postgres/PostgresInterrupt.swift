@@ -51,6 +51,9 @@ package final class PostgresInterrupt: Sendable {
         }
     }
 
+    /// Whether a request was made and not cleared yet. From any thread.
+    package var isRequested: Bool { requested.withLock { $0 } }
+
     /// Readable while a request waits; negative where there is none to wait for.
     var descriptor: Int32 { readEnd }
 }

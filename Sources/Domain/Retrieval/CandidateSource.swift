@@ -181,6 +181,9 @@ package struct CandidateSet: Sendable {
     /// What was to be counted.
     package var counts: SearchCounts?
 
+    /// Whether there may be more passages with the words of the query's phrases than were looked at whether they hold them.
+    package var isPhraseCut = false
+
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int
 

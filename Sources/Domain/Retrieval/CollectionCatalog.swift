@@ -40,6 +40,16 @@ package struct DeclaredAttributes: Sendable {
     }
 }
 
+extension DeclaredAttributes {
+    /// The attributes that are texts and may be asked for, of those of some collections that are known, or of all.
+    package func filterableTexts(in scope: [String]? = nil) -> Set<AttributeName> {
+        let names = Set(Self.common.map(\.name) + collections.values.flatMap(\.keys))
+        return names.filter { name in
+            declarations(of: name, in: scope).contains { $0.type == .string && $0.isFilterable }
+        }
+    }
+}
+
 /// The collections that a process knows, by their tenants. Their declarations may be read anew while it runs.
 package final class CollectionCatalog: Sendable {
     private let state: Mutex<State>

@@ -115,10 +115,12 @@ package struct Filter: Sendable, Hashable, CustomStringConvertible {
     /// The same documents, as far as they pass these tests too.
     ///
     /// - Throws: as for a new filter.
-    package func adding(must tests: [AttributeTest]) throws(FilterFault) -> Filter {
+    package func adding(
+        must tests: [AttributeTest], mustNot others: [AttributeTest] = []
+    ) throws(FilterFault) -> Filter {
         var known = FilterNormalForm(scope: scope, time: time)
         (known.must, known.mustNot) = (must, mustNot)
-        return try Filter(known, must: tests, mustNot: [])
+        return try Filter(known, must: tests, mustNot: others)
     }
 
     /// Two filters that together are this one: the second has those `must` tests that `isOther` takes, and nothing else.

@@ -41,6 +41,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var wantsTotal = false
     /// What of the question as asked became a part of ``filter``; nil where nothing did, and ``query`` is as asked.
     package var interpretation: Interpretation?
+    /// The query as it was typed, where tests that it named are a part of ``filter`` now.
+    package var typed: String?
     /// The moment from which relative times of the question and ages of events are reckoned; nil where there are none.
     package var referenceMilliseconds: Int64?
 
@@ -56,7 +58,7 @@ package struct SearchRequest: Sendable, Hashable {
     }
 
     /// The question as it was asked.
-    package var asked: String { interpretation?.asked ?? query }
+    package var asked: String { typed ?? interpretation?.asked ?? query }
 }
 
 extension SearchRequest {

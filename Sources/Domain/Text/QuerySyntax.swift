@@ -18,6 +18,8 @@ package struct QuerySyntax: Sendable, Hashable {
         package var text: String
         /// Where the text begins in the query, in UTF-8 bytes.
         package var start: Int
+        /// Where it stands with its operators, in UTF-8 bytes.
+        package var range: Range<Int>
         /// In lower case.
         package var field: String?
         package var isExcluded = false
@@ -32,7 +34,7 @@ package struct QuerySyntax: Sendable, Hashable {
     /// - Parameter fields: names that `field:` may have, in lower case.
     package init(_ text: String, fields: Set<String>) {
         guard !Self.isProse(text) else {
-            clauses = [Clause(kind: .words, text: text, start: 0)]
+            clauses = [Self.whole(text)]
             plainText = text
             return
         }
@@ -40,12 +42,17 @@ package struct QuerySyntax: Sendable, Hashable {
         parser.parse()
         // Nothing is found by exclusion alone; then the minus is text, as in `-40`.
         if parser.clauses.allSatisfy(\.isExcluded) {
-            clauses = text.contains { !$0.isWhitespace } ? [Clause(kind: .words, text: text, start: 0)] : []
+            clauses = text.contains { !$0.isWhitespace } ? [Self.whole(text)] : []
         } else {
             clauses = parser.clauses
         }
         let plain = clauses.filter { !$0.isExcluded }.map(\.text).joined(separator: " ")
         plainText = plain.contains { !$0.isWhitespace } ? plain : text
+    }
+
+    /// All of a text as text.
+    private static func whole(_ text: String) -> Clause {
+        Clause(kind: .words, text: text, start: 0, range: 0..<text.utf8.count)
     }
 
     /// Whether a text has more words between spaces than are looked up.
@@ -111,7 +118,7 @@ private struct QueryParser {
         }
         if let end = closing(of: start) {
             endPlain(at: place)
-            add(.phrase, start + 1, end, field, isExcluded)
+            add(.phrase, start + 1, end, field, isExcluded, place..<end + 1)
             place = end + 1
             return true
         }
@@ -123,7 +130,7 @@ private struct QueryParser {
         let isPrefix = token.last == "*" && isPrefix(body)
         guard isWordFirst, isExcluded || field != nil || isPrefix else { return false }
         endPlain(at: place)
-        add(isPrefix ? .prefix : .words, start, isPrefix ? end - 1 : end, field, isExcluded)
+        add(isPrefix ? .prefix : .words, start, isPrefix ? end - 1 : end, field, isExcluded, place..<end)
         place = end
         return true
     }
@@ -173,14 +180,18 @@ private struct QueryParser {
         var range = start..<end
         while let first = range.first, scalars[first].properties.isWhitespace { range = first + 1..<end }
         while let last = range.last, scalars[last].properties.isWhitespace { range = range.lowerBound..<last }
-        if !range.isEmpty { add(.words, range.lowerBound, range.upperBound, nil, false) }
+        if !range.isEmpty { add(.words, range.lowerBound, range.upperBound, nil, false, range) }
     }
 
-    private mutating func add(_ kind: QuerySyntax.Kind, _ start: Int, _ end: Int, _ field: String?, _ isExcluded: Bool)
-    {
+    /// - Parameter whole: where it stands with its operators.
+    private mutating func add(
+        _ kind: QuerySyntax.Kind, _ start: Int, _ end: Int, _ field: String?, _ isExcluded: Bool, _ whole: Range<Int>
+    ) {
         let text = String(String.UnicodeScalarView(scalars[start..<end]))
         guard text.contains(where: { !$0.isWhitespace }) else { return }
         clauses.append(
-            QuerySyntax.Clause(kind: kind, text: text, start: offsets[start], field: field, isExcluded: isExcluded))
+            QuerySyntax.Clause(
+                kind: kind, text: text, start: offsets[start],
+                range: offsets[whole.lowerBound]..<offsets[whole.upperBound], field: field, isExcluded: isExcluded))
     }
 }

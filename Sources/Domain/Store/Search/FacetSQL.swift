@@ -7,25 +7,32 @@ enum FacetSQL {
     ///
     /// - Parameters:
     ///   - isNarrow: whether the statement knows narrow filters.
-    ///   - demand: a condition on the passage `r.passage_id`; nil where nothing is demanded.
+    ///   - demand: a condition on the passage `r.passage_id`.
     ///   - conditions: on `d`.
-    static func documents(isNarrow: Bool, demand: String?, conditions: String?, _ bounds: SearchBounds) -> String {
+    static func documents(isNarrow: Bool, demand: String, conditions: String?, _ bounds: SearchBounds) -> String {
         let (rowsMax, lookedAtMax) = (bounds.countedRows, bounds.lookedAt)
-        // Beyond so few, looking each word up in each passage would be more work than reading the words.
-        let isFew = isNarrow ? NarrowSQL.isFewForWords : "false"
+        // Reading many words to their ends would be more work than looking at few passages, and the other way round.
+        let isLookedUp = """
+            (SELECT coalesce(n.is_few_for_words OR n.is_few AND (
+                SELECT coalesce(sum(q.passages), 0) FROM words_asked q) > \(rowsMax), false) FROM narrow n)
+            """
+        let isRead = isNarrow ? "NOT (SELECT is_looked_up FROM counted_way)" : "true"
         return """
-            , counted_rows AS MATERIALIZED (
-                (SELECT p.document_id, p.passage_id
+            \(isNarrow ? ", counted_way AS MATERIALIZED (SELECT \(isLookedUp) AS is_looked_up)" : "")
+            , counted_read AS MATERIALIZED (
+                SELECT p.document_id, p.passage_id
                 FROM words_asked q CROSS JOIN LATERAL (
                     SELECT o.document_id, o.passage_id FROM postings o
                     WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id
                     ORDER BY o.passage_id DESC LIMIT \(rowsMax + 1)
                 ) p
-                WHERE NOT \(isFew) LIMIT \(rowsMax + 1))\(isNarrow ? few : "")
+                WHERE \(isRead) LIMIT \(rowsMax + 1)
+            ), counted_rows AS MATERIALIZED (
+                \(isNarrow ? amongFew : "SELECT r.document_id, r.passage_id FROM counted_read r")
             ), counted AS MATERIALIZED (
                 SELECT d.*, (SELECT c.name FROM collections c WHERE c.id = d.collection_id) AS collection
                 FROM (
-                    SELECT DISTINCT r.document_id FROM counted_rows r\(demand.map { " WHERE \($0)" } ?? "")
+                    SELECT DISTINCT r.document_id FROM counted_rows r WHERE \(demand)
                     LIMIT \(lookedAtMax + 1)
                 ) r
                 CROSS JOIN LATERAL (SELECT FROM (SELECT) o \(SearchSQL.visible("r.document_id")) LIMIT 1) g
@@ -39,20 +46,24 @@ enum FacetSQL {
             ), counted_state AS MATERIALIZED (
                 SELECT (SELECT count(*) FROM counted) AS documents,
                     (SELECT count(*) FROM counted) > \(bounds.counted)
-                        OR (SELECT count(*) FROM counted_rows) > \(rowsMax)
+                        OR (SELECT count(*) FROM counted_read) > \(rowsMax)
                         OR (SELECT count(DISTINCT document_id) FROM counted_rows) > \(lookedAtMax) AS is_cut
             )
             """
     }
 
-    /// Those of few passages that have a word.
-    private static let few = """
-
-            UNION ALL
-            (SELECT n.document_id, n.id FROM narrow_passages n
-            WHERE \(NarrowSQL.isFewForWords) AND EXISTS (
-                SELECT FROM words_asked q JOIN postings o ON o.tenant_id = \(WordArmSQL.tenantNumber)
-                    AND o.word_id = q.word_id AND o.passage_id = n.id OFFSET 0))
+    /// Where a filter leaves few passages, those of them that have a word: found by reading the words, or among the passages' own.
+    private static let amongFew = """
+        SELECT r.document_id, r.passage_id FROM counted_read r
+                WHERE NOT coalesce(\(NarrowSQL.isFew), false) OR r.passage_id IN (SELECT n.id FROM narrow_passages n)
+                UNION ALL
+                (SELECT n.document_id, n.id FROM narrow_passages n
+                CROSS JOIN LATERAL (
+                    SELECT x.words FROM passage_terms x
+                    WHERE x.tenant_id = \(WordArmSQL.tenantNumber) AND x.passage_id = n.id LIMIT 1
+                ) x
+                WHERE (SELECT is_looked_up FROM counted_way)
+                    AND x.words && (SELECT coalesce(array_agg(q.word_id), '{}') FROM words_asked q))
         """
 
     /// One JSON object of it all.

@@ -19,7 +19,7 @@ enum NarrowSQL {
 
     /// - Parameters:
     ///   - parameter: the first of two: terms, and the places of the tests that they are alternatives of.
-    ///   - bounds: ``SearchBounds/narrow`` and ``SearchBounds/narrowWords`` count.
+    ///   - bounds: ``SearchBounds/narrow``, ``SearchBounds/narrowWords`` and ``SearchBounds/wordRowsAgain`` count.
     static func passages(_ parameter: Int, _ bounds: SearchBounds) -> String {
         let passagesMax = bounds.narrow
         return """
@@ -73,9 +73,9 @@ enum NarrowSQL {
                         SELECT FROM postings p WHERE p.tenant_id = \(WordArmSQL.tenantNumber)
                             AND p.word_id = ANY (q.word_ids) AND p.passage_id = n.id) OFFSET 0)
             ), narrow AS MATERIALIZED (
-                SELECT w.is_few, w.is_few
-                    AND (SELECT count(*) FROM narrow_passages) <= \(bounds.narrowWords) AS is_few_for_words
-                FROM (
+                SELECT w.is_few, w.is_few AND n.passages <= \(bounds.narrowWords) AS is_few_for_words,
+                    w.is_few AND n.passages <= \(bounds.wordRowsAgain) AS is_few_for_words_again
+                FROM (SELECT count(*) AS passages FROM narrow_passages) n CROSS JOIN (
                     SELECT (n.is_by_time OR n.is_by_test) AND \(areTermsComplete)
                         AND (SELECT count(*) FROM narrow_read) <= \(passagesMax) AS is_few
                     FROM narrow_way n
@@ -88,6 +88,8 @@ enum NarrowSQL {
     static let isFew = "(SELECT is_few FROM narrow)"
     /// Whether they are so few that words are looked up for each.
     static let isFewForWords = "(SELECT is_few_for_words FROM narrow)"
+    /// Whether they are so few that a second look for words looks them up for each.
+    static let isFewForWordsAgain = "(SELECT is_few_for_words_again FROM narrow)"
 
     /// The nearest of the passages, each vector once, with its newest passage that is seen and passes.
     ///

@@ -67,19 +67,25 @@ enum RankingSQL {
     private static let order = "score DESC, vector_place, lexical_place"
 
     /// The ranking without options: its passages, or where `$14` bounds what is fetched, the best of each document.
-    static let chosen = """
+    ///
+    /// - Parameter limit: rows at most.
+    static func chosen(limit: Int) -> String {
+        """
 
         SELECT *, row_number() OVER (ORDER BY \(order)) AS place, NULL::bigint AS others FROM (
             SELECT *, row_number() OVER (PARTITION BY document_id ORDER BY \(order)) AS turn
             FROM fused
         ) f WHERE $14::bigint IS NULL OR turn = 1
-        ORDER BY place LIMIT \(2 * SearchSQL.armLimit)
+        ORDER BY place LIMIT \(limit)
         """
+    }
 
     /// The same with options: where documents are chosen, the first of each group, with how many others it has.
     ///
-    /// - Parameter parameter: the first of the options.
-    static func chosen(options parameter: Int) -> String {
+    /// - Parameters:
+    ///   - parameter: the first of the options.
+    ///   - limit: rows at most.
+    static func chosen(options parameter: Int, limit: Int) -> String {
         """
 
         SELECT *, row_number() OVER (ORDER BY at DESC, \(order)) AS place FROM (
@@ -90,7 +96,7 @@ enum RankingSQL {
                 SELECT *, row_number() OVER (PARTITION BY document_id ORDER BY \(order)) AS turn FROM ranked
             ) f WHERE $14::bigint IS NULL OR turn = 1
         ) f WHERE $14::bigint IS NULL OR group_turn = 1
-        ORDER BY place LIMIT \(2 * SearchSQL.armLimit)
+        ORDER BY place LIMIT \(limit)
         """
     }
 

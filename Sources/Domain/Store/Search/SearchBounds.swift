@@ -8,12 +8,16 @@ package struct SearchBounds: Sendable, Hashable {
     package var wide = 100_000
     /// Passages for each of which common words are looked up where a filter leaves no more.
     package var narrowWords = 9_000
+    /// Postings of one form of a word that give candidates, the newest ones, and about as many of all words together.
+    package var wordRows = 3_000
+    /// The same where these led to too few that are seen and pass the filter.
+    package var wordRowsAgain = 20_000
     /// Documents that are counted.
     package var counted = SearchLimits.countedMax
     /// Postings that are read to count documents, the newest ones.
     package var countedRows = 100_000
     /// Documents that are looked at whether they are seen and pass, to be counted.
-    package var lookedAt = 30_000
+    package var lookedAt = 50_000
 
     package init() {}
 
@@ -27,7 +31,7 @@ package struct SearchBounds: Sendable, Hashable {
     /// Part of the names of statements, of which the server tells 63 bytes apart; nil for the usual bounds.
     var name: String? {
         guard self != SearchBounds() else { return nil }
-        let numbers = [narrow, wide, narrowWords, counted, countedRows, lookedAt]
+        let numbers = [narrow, wide, narrowWords, wordRows, wordRowsAgain, counted, countedRows, lookedAt]
         return String(StableHash.of(Array("\(numbers)".utf8)) & 0xFFFF, radix: 16)
     }
 }

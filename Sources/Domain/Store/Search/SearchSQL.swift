@@ -46,6 +46,8 @@ enum SearchSQL {
         var isNarrow = false
         /// Whether documents are counted: see ``FacetSQL``.
         var isCounted = false
+        /// Passages that the word arm gives at most.
+        var lexicalMax = SearchSQL.armLimit
         var bounds = SearchBounds()
 
         /// Part of the names of statements.
@@ -53,11 +55,14 @@ enum SearchSQL {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
-                isNarrow ? "few" : nil, isCounted ? "sum" : nil, bounds.name,
+                isNarrow ? "few" : nil, isCounted ? "sum" : nil,
+                lexicalMax == SearchSQL.armLimit ? nil : "\(lexicalMax)", bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
         }
 
+        /// Candidates of both arms.
+        fileprivate var candidatesMax: Int { SearchSQL.armLimit + lexicalMax }
         /// The first parameter behind the fixed ones and the vector.
         fileprivate var firstParameter: Int { vector == nil ? 19 : 20 }
         /// The first of the three parameters of demands.
@@ -98,14 +103,16 @@ enum SearchSQL {
     /// - Parameter model: the number of the model in whose vectors the vector arm looks.
     static func make(_ parts: Parts, model: Int32) -> String {
         let conditions = conditions(parts)
-        func demand(_ passage: String) -> String {
-            let demanded = parts.isDemanding ? WordArmSQL.meetsDemands("\(passage).id") : "true"
+        func demand(_ passage: String, id: String = "id") -> String {
+            let demanded = parts.isDemanding ? WordArmSQL.meetsDemands("\(passage).\(id)") : "true"
             return parts.isExcluding
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
-        let wordArm = WordArmSQL.arm(
-            passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id"),
-            armLimit: armLimit, isNarrow: parts.isNarrow)
+        let wordArm = WordArmSQL.best(
+            WordLook.Joins(
+                passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id")),
+            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: conditions != nil || parts.isDemanding,
+            parts.bounds)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(parts, demand: demand("n"), model)
@@ -113,9 +120,7 @@ enum SearchSQL {
             case nil: emptyArm
             }
         let counted = FacetSQL.documents(
-            isNarrow: parts.isNarrow, demand: parts.isDemanding ? WordArmSQL.meetsDemands("r.passage_id") : nil,
-            conditions: conditions,
-            parts.bounds)
+            isNarrow: parts.isNarrow, demand: demand("r", id: "passage_id"), conditions: conditions, parts.bounds)
         let hasWords = parts.lexical || parts.isCounted
         return """
             WITH snapshot AS MATERIALIZED (
@@ -127,9 +132,8 @@ enum SearchSQL {
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(hasWords ? WordArmSQL.words(narrow: parts.isNarrow ? parts.bounds.narrowWords : nil) : "")\
-            \(parts.isCounted ? counted : ""), lexical_best AS MATERIALIZED (\(parts.lexical ? wordArm : emptyArm)
-            ), lexical_arm AS MATERIALIZED (
+            )\(hasWords ? WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds) : "")\
+            \(parts.isCounted ? counted : "")\(parts.lexical ? wordArm : WordArmSQL.none), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
             ), \(DocumentPlacesSQL.ofArms), fused AS MATERIALIZED (
@@ -140,7 +144,7 @@ enum SearchSQL {
                 FROM vector_places v FULL JOIN lexical_places l USING (unit)
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
-                \(parts.lexical ? WordArmSQL.isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
+                \(parts.lexical ? WordArmSQL.isBounded(isNarrow: parts.isNarrow, parts.bounds) : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
                 \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb")
@@ -150,7 +154,7 @@ enum SearchSQL {
                     CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
                 FROM passages p JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
                 \(visible("p.document_id"))
-                WHERE p.id = c.id AND p.tenant = $13 AND c.place <= coalesce($14, \(2 * armLimit))
+                WHERE p.id = c.id AND p.tenant = $13 AND c.place <= coalesce($14, \(parts.candidatesMax))
             ) f ON true
             ORDER BY c.place
             """
@@ -163,7 +167,9 @@ enum SearchSQL {
 
     private static func chosen(_ parts: Parts) -> String {
         if parts.isPage { return RankingSQL.given(parts.pageParameter) }
-        return parts.isRanked ? RankingSQL.chosen(options: parts.optionParameter) : RankingSQL.chosen
+        let limit = parts.candidatesMax
+        return parts.isRanked
+            ? RankingSQL.chosen(options: parts.optionParameter, limit: limit) : RankingSQL.chosen(limit: limit)
     }
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one

@@ -49,7 +49,7 @@ package final class SearchStore: RetrievalStore {
         ]
     }
 
-    private let connection: LazyConnection
+    let connection: LazyConnection
     /// As the database's own user.
     private let upkeep: LazyConnection
     private let interrupt = PostgresInterrupt()
@@ -57,10 +57,10 @@ package final class SearchStore: RetrievalStore {
     let model: String
     /// Its number in the index, once it is known.
     private var modelNumber: Int32?
-    private var cutter = WordCutter()
+    var cutter = WordCutter()
     private let ranking: WordRanking
-    private let bounds: SearchBounds
-    private var graphCandidates: GraphCandidates
+    let bounds: SearchBounds
+    var graphCandidates: GraphCandidates
     /// Of queries whose filters name none.
     private let languages: [String]
 
@@ -71,10 +71,12 @@ package final class SearchStore: RetrievalStore {
     ///   - ranking: how the word arm weighs.
     ///   - languages: ISO codes of the languages that queries are taken to be in where filters name none.
     ///   - bounds: of the rows that one search reads.
+    ///   - role: what it acts as where the database has it.
     package init(
         configuration: PostgresConfiguration, model: String = "", ef: Int? = nil,
         ranking: WordRanking = WordRanking(),
-        languages: [String] = [StemLanguages.undetermined], bounds: SearchBounds = SearchBounds()
+        languages: [String] = [StemLanguages.undetermined], bounds: SearchBounds = SearchBounds(),
+        role: String = SearchStore.readerRole
     ) {
         self.bounds = bounds
         graphCandidates = GraphCandidates(configured: ef)
@@ -84,14 +86,16 @@ package final class SearchStore: RetrievalStore {
         configuration.sessionSettings += Self.sessionSettings(ef: graphCandidates.ofSession)
         configuration.interrupt = interrupt
         upkeep = LazyConnection(configuration)
-        configuration.role = Self.readerRole
+        configuration.role = role
         connection = LazyConnection(configuration)
         self.model = model
     }
 
     /// Cancels the statement that runs; the connection is kept where the server ends it soon.
     package var interruption: Interruption? {
-        Interruption(request: { [interrupt] in interrupt.request() }, clear: { [interrupt] in interrupt.clear() })
+        Interruption(
+            request: { [interrupt] in interrupt.request() }, clear: { [interrupt] in interrupt.clear() },
+            isRequested: { [interrupt] in interrupt.isRequested })
     }
 
     /// Both arms in one statement, hence one snapshot and one round trip. An automatic search whose vector arm found fewer
@@ -100,14 +104,15 @@ package final class SearchStore: RetrievalStore {
     /// - Throws: ``ModelMismatch`` where the generation's vectors are not of the queries' model, ``IndexVersionGone`` where the
     ///   index version asked for is older than the history.
     package func candidates(for query: CandidateQuery, timeoutMilliseconds: Int) throws -> CandidateSet {
+        let deadline = SystemClock.monotonicNanoseconds() + Int64(max(1, timeoutMilliseconds)) * 1_000_000
         let wantsLexical = query.lexicalLimit > 0
         if let page = query.page { return try self.page(page, of: query, timeoutMilliseconds: timeoutMilliseconds) }
         let words = try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
-        let asksDocuments = query.documentLimit != nil
+        let asked = query
         var query = query
         // What is not meant may be among the first ones: all are looked at.
         if !words.phrases.isEmpty {
-            query.documentLimit = nil
+            (query.documentLimit, query.counted) = (nil, nil)
             // Its place is known when the others have gone.
             query.options.scoreMin = nil
         }
@@ -116,10 +121,14 @@ package final class SearchStore: RetrievalStore {
         let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
         // An index without vectors of this model has another's, or none at all.
         let arm: CandidateQuery.VectorScan? = wantsVector && number != nil ? query.vectorScan : nil
-        let search = Search(
+        let search = IndexSearch(
             store: self, values: values, model: number ?? 0, wantsVector: wantsVector, wantsLexical: wantsLexical)
         var found = try search.candidates(arm, timeoutMilliseconds)
-        if asksDocuments && query.documentLimit == nil {
+        guard !words.phrases.isEmpty else { return found }
+        let wanted = asked.documentLimit ?? SearchLimits.topKDefault
+        found = try lookingFurther(search, arm, found, wanted: wanted, deadline: deadline)
+        found.counts = try phraseCounts(asked, words, as: found, deadline: deadline)
+        if asked.documentLimit != nil {
             found.candidates = ReciprocalRankFusion.documents(of: found.candidates, weights: query.fusion)
         }
         return found
@@ -129,13 +138,18 @@ package final class SearchStore: RetrievalStore {
     private func page(
         _ page: [RankedPassage], of query: CandidateQuery, timeoutMilliseconds: Int
     ) throws -> CandidateSet {
+        let deadline = SystemClock.monotonicNanoseconds() + Int64(max(1, timeoutMilliseconds)) * 1_000_000
+        let asked = query
         var query = query
         query.documentLimit = page.count
         let words =
             query.counted == nil ? WordLookup() : try lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
-        let values = SearchValues(query: query, words: words)
-        let search = Search(store: self, values: values, model: 0, wantsVector: false, wantsLexical: false)
+        let hasPhrases = !words.phrases.isEmpty
+        if hasPhrases { query.counted = nil }
+        let values = SearchValues(query: query, words: hasPhrases ? WordLookup() : words)
+        let search = IndexSearch(store: self, values: values, model: 0, wantsVector: false, wantsLexical: false)
         var found = try search.withinLimit(nil, timeoutMilliseconds)
+        if hasPhrases { found.counts = try phraseCounts(asked, words, as: found, deadline: deadline) }
         let places = Dictionary(page.map { ($0.passageID, $0) }) { first, _ in first }
         for index in found.candidates.indices {
             let place = places[found.candidates[index].passageID]
@@ -169,153 +183,7 @@ package final class SearchStore: RetrievalStore {
         return modelNumber
     }
 
-    /// One search with its values.
-    private struct Search {
-        let store: SearchStore
-        let values: SearchValues
-        let model: Int32
-        let wantsVector: Bool
-        let wantsLexical: Bool
-
-        private func parts(_ vector: SearchSQL.VectorArm?, _ bounds: SearchBounds) -> SearchSQL.Parts {
-            let isPage = values.query.page != nil
-            let isCounted = values.query.counted != nil
-            return SearchSQL.Parts(
-                vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0,
-                isPage: isPage, isRanked: !isPage && !values.query.options.isPlain,
-                isExcluding: !isPage && values.query.excludedDocument != nil,
-                isNarrow: values.isNarrow && vector != .exact && (!isPage || isCounted), isCounted: isCounted,
-                bounds: bounds)
-        }
-
-        private var filters: SearchSQL.Filters {
-            values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
-        }
-
-        /// - Parameter scan: nil leaves the vector arm out.
-        func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
-            guard let scan else { return try withinLimit(nil, timeoutMilliseconds) }
-            if scan == .exact { return try exact(timeoutMilliseconds, instead: nil) }
-            var found = try withinLimit(.approximate, timeoutMilliseconds)
-            let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
-            guard found.isGenerationServed, found.vectorCount < wanted, !found.isVectorExact else { return found }
-            found.isVectorBounded = values.isNarrow && found.vectorCount >= values.query.vectorEnough
-            if scan == .automatic { return try exact(timeoutMilliseconds, instead: found) }
-            found.isVectorArmShort = true
-            return found
-        }
-
-        func run(
-            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int, exactlyWithin bound: Int? = nil,
-            endsWithin limit: Int? = nil, _ bounds: SearchBounds? = nil
-        ) throws -> CandidateSet {
-            var batch = PostgresBatch()
-            batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
-            if vector == .approximate {
-                let ef = try candidatesKept(timeoutMilliseconds)
-                if ef != store.graphCandidates.ofSession { batch.add(KeepCandidates(ef: ef)) }
-            }
-            if let bound {
-                batch.add(PlanWithValues(isByValues: vector == .exact, statementMilliseconds: bound))
-            }
-            if let limit { batch.add(BoundStatements(milliseconds: limit)) }
-            let slot = batch.add(
-                SearchStatement(parts: parts(vector, bounds ?? store.bounds), model: model, values: values))
-            let rows = try store.connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
-                results throws(PostgresError) in try results.rows(slot)
-            }
-            return try set(rows, vector)
-        }
-
-        /// A quarter more where filters leave some of them out.
-        private func candidatesKept(_ timeoutMilliseconds: Int) throws(IndexError) -> Int {
-            if let ef = values.query.ef { return ef }
-            let tenant = values.query.filter.scope.tenant
-            let usual = try store.graphCandidates.usual(of: tenant) { () throws(IndexError) in
-                try store.run(CountShownPassages(tenant: tenant), for: tenant, timeoutMilliseconds).first ?? nil
-            }
-            return filters == .none ? usual : min(usual + usual / 4, SearchLimits.efMax)
-        }
-
-        /// - Parameter known: what the graph led to, which is taken where it is enough and very many passages may pass.
-        private func exact(_ timeoutMilliseconds: Int, instead known: CandidateSet?) throws -> CandidateSet {
-            let deadline = SystemClock.monotonicNanoseconds() + Int64(max(1, timeoutMilliseconds)) * 1_000_000
-            return try ending(within: timeoutMilliseconds) { bound, limit in
-                if values.isNarrow {
-                    let found = try run(.approximate, limit, exactlyWithin: bound, store.bounds.widened)
-                    if found.isVectorExact || !found.isGenerationServed { return found }
-                    if let known, known.isVectorBounded { return known }
-                    if values.query.isGraphEnough { throw SearchBoundReached(milliseconds: 0) }
-                }
-                let left = Int((deadline - SystemClock.monotonicNanoseconds()) / 1_000_000)
-                guard left > 0 else { throw SearchBoundReached(milliseconds: bound) }
-                return try run(.exact, left + SearchStore.exactMarginMilliseconds, exactlyWithin: left)
-            }
-        }
-
-        /// Ended by the server where the limit is a client's own.
-        func withinLimit(
-            _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int
-        ) throws -> CandidateSet {
-            guard values.query.hasShortLimit else { return try run(vector, timeoutMilliseconds) }
-            return try ending(within: timeoutMilliseconds) { bound, limit in try run(vector, limit, endsWithin: bound) }
-        }
-
-        private func ending(
-            within timeoutMilliseconds: Int, _ run: (_ bound: Int, _ limit: Int) throws -> CandidateSet
-        ) throws -> CandidateSet {
-            let bound = max(1, timeoutMilliseconds)
-            do {
-                // The server's limit is to come first: the connection then stays as it is.
-                return try run(bound, bound + SearchStore.exactMarginMilliseconds)
-            } catch let error as IndexError {
-                guard error.underlying?.isStatementCancelled == true || error.underlying?.kind == .timeout else {
-                    throw error
-                }
-                throw SearchBoundReached(milliseconds: bound)
-            }
-        }
-
-        private func set(_ rows: [SearchRow], _ vector: SearchSQL.VectorArm?) throws -> CandidateSet {
-            guard let first = rows.first else {
-                return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
-            }
-            if wantsVector, first.model > 0, first.model != model {
-                throw ModelMismatch(generation: first.generation, queryModel: store.model)
-            }
-            if let wanted = values.query.indexVersion, wanted < first.oldestVersion {
-                throw IndexVersionGone(version: wanted, oldest: first.oldestVersion)
-            }
-            // What is behind the fetched ones; one that should be among them and is not was not to be seen.
-            let fetched = rows.lastIndex { $0.candidate != nil }.map { $0 + 1 } ?? 0
-            var set = CandidateSet(
-                candidates: try store.meant(rows.compactMap(\.candidate), values.words), generation: first.generation,
-                indexVersion: first.indexVersion, vectorCount: Int(first.vectorCount),
-                isLexicalBounded: first.isLexicalBounded || values.words.isCut,
-                areWordsComplete: first.areWordsComplete)
-            set.isVectorExact = first.isVectorExact || vector == .exact
-            set.counts = first.counts
-            if let limit = values.query.documentLimit {
-                set.rest = rows.dropFirst(max(fetched, limit)).compactMap(\.place)
-            }
-            return set
-        }
-    }
-
-    /// Those with the query's phrases; what an arm leaves takes the places of what goes.
-    func meant(_ candidates: [Candidate], _ words: WordLookup) throws(IndexError) -> [Candidate] {
-        guard !words.phrases.isEmpty else { return candidates }
-        let analyzer = try cutter.get()
-        var left = candidates.filter { words.allows(title: $0.title, text: $0.text, analyzer) }
-        for arm in [\Candidate.vector, \Candidate.lexical] {
-            let found = left.indices.filter { left[$0][keyPath: arm] != nil }
-                .sorted { (left[$0][keyPath: arm]?.rank ?? 0) < (left[$1][keyPath: arm]?.rank ?? 0) }
-            for (place, index) in found.enumerated() { left[index][keyPath: arm]?.rank = place + 1 }
-        }
-        return left
-    }
-
-    private static let exactMarginMilliseconds = 500
+    static let exactMarginMilliseconds = 500
 
     /// See ``RetrievalStore``; at most ``RecentDocuments/limitMax`` documents out of ``RecentDocuments/rowsMax`` rows.
     package func recent(_ query: RecentQuery, timeoutMilliseconds: Int) throws -> RecentPage {

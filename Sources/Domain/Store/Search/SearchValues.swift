@@ -28,7 +28,7 @@ struct SearchValues: Sendable {
         parameters.append(query.indexVersion)
         filter.bind(into: &parameters)
         parameters.append(Int64(max(0, min(query.vectorLimit, SearchSQL.armLimit))))
-        parameters.append(Int64(max(0, min(query.lexicalLimit, SearchSQL.armLimit))))
+        parameters.append(Int64(max(0, min(query.lexicalLimit, parts.lexicalMax))))
         parameters.append(words.ranked.forms)
         parameters.append(query.filter.scope.tenant.text)
         parameters.append(query.documentLimit.map { Int64(max(0, $0)) })

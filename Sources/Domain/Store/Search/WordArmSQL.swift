@@ -7,10 +7,8 @@
 /// forms counts by its best one.
 ///
 /// The rarest words give the candidates, the newest passages of each up to a bound; more common ones only add to the score of what
-/// others found. So the work does not grow with the index, whatever is asked.
+/// others found. So the work does not grow with the index, whatever is asked. See ``WordLook`` for how many are read.
 enum WordArmSQL {
-    /// Rows of postings that give candidates at most, of one form and of all.
-    static let rowsMax = 3_000
     /// Candidates that are looked at, best first, until enough are seen and pass; the others belong to other generations or versions,
     /// or filters leave them out.
     static let rankedMax = 20_000
@@ -18,19 +16,19 @@ enum WordArmSQL {
     static let lookedUpWords = 2
     /// Candidates that more common words are looked up for.
     static let completedMax = 200
+    /// Documents that are enough where it is not said how many are wanted.
+    private static let foundMin = 20
 
     /// The words asked for, with the number of passages that have them, and their groups: one for each word of the query.
     ///
     /// `$12` the forms, `$15` the group of each, `$16` its weight, `$17` and `$18` BM25's k1 and b.
     ///
-    /// - Parameter narrow: ``SearchBounds/narrowWords`` where the statement knows narrow filters. Where such a one leaves few passages,
-    ///   common words are looked up for each of them, so that none is missed.
-    static func words(narrow: Int?) -> String {
-        let isNarrow = narrow != nil
-        let lookedUpMax = lookedUpWords * (narrow ?? 0)
+    /// - Parameter isNarrow: whether the statement knows narrow filters. Where such a one leaves few passages, common words are
+    ///   looked up for each of them, so that none is missed.
+    static func words(isNarrow: Bool, _ bounds: SearchBounds) -> String {
         let isFew = isNarrow ? NarrowSQL.isFewForWords : "false"
         func rows(_ ofFew: String) -> String {
-            isNarrow ? "CASE WHEN \(isFew) THEN \(ofFew) ELSE \(rowsMax) END" : "\(rowsMax)"
+            isNarrow ? "CASE WHEN \(isFew) THEN \(ofFew) ELSE \(bounds.wordRows) END" : "\(bounds.wordRows)"
         }
         return """
             , word_totals AS MATERIALIZED (
@@ -50,12 +48,14 @@ enum WordArmSQL {
             ), word_groups AS MATERIALIZED (
                 SELECT g.place, ln(1 + greatest(t.passages - g.passages + 0.5, 0.5) / (g.passages + 0.5)) AS idf,
                     row_number() OVER (ORDER BY g.passages, g.place) = 1
-                        OR sum(g.rows) OVER (ORDER BY g.passages, g.place) <= \(rows("\(lookedUpMax)")) AS is_read,
-                    g.rows_all > g.rows AND NOT \(isFew) AS is_cut
+                        OR sum(g.rows) OVER (ORDER BY g.passages, g.place) <= \(
+                            rows("\(lookedUpWords * bounds.narrowWords)")) AS is_read,
+                    coalesce(sum(g.rows_again) OVER (ORDER BY g.passages, g.place
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) <= \(bounds.wordRowsAgain) AS is_read_again
                 FROM (
                     SELECT place, greatest(max(passages), 0) AS passages, sum(least(passages, \(
                         rows("(SELECT count(*) FROM narrow_passages)")))) AS rows,
-                        sum(passages) AS rows_all
+                        sum(least(passages, \(bounds.wordRowsAgain))) AS rows_again
                     FROM words_asked GROUP BY place
                 ) g CROSS JOIN word_totals t
             )
@@ -63,7 +63,14 @@ enum WordArmSQL {
     }
 
     /// Whether a bound kept the arm from looking at everything.
-    static let isBounded = "(SELECT coalesce(bool_or(is_cut OR NOT is_read), false) FROM word_groups)"
+    static func isBounded(isNarrow: Bool, _ bounds: SearchBounds) -> String {
+        let first = WordLook(.first, isNarrow: isNarrow, bounds)
+        let second = WordLook(.second, isNarrow: isNarrow, bounds)
+        return """
+            (SELECT CASE WHEN a.rows = 0 THEN \(first.isUnread) OR \(first.isCut)
+                ELSE \(second.isUnread) OR \(second.isCut) END FROM word_again a)
+            """
+    }
 
     /// Whether all passages have their words.
     static let isComplete = "(SELECT coalesce(bool_and(is_complete), false) FROM word_arm)"
@@ -98,75 +105,38 @@ enum WordArmSQL {
     /// The tenant's number.
     static let tenantNumber = "(SELECT t.id FROM tenants t WHERE t.name = $13)"
 
-    /// A form's share of the score, of postings `p` and forms `q`.
-    private static let share = """
-        q.weight * f * ($17::double precision + 1) / (f + $17::double precision * (1 - $18::double precision
-            + $18::double precision * (p.weight >> 16) / (SELECT length FROM word_totals)))
-        """
-
-    private static let frequency =
-        "CROSS JOIN LATERAL (SELECT ((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS f) f"
-
+    /// Both looks: `lexical_best` is what the first one found, or where that was too little and there was more to be read, what the
+    /// second one did.
+    ///
     /// - Parameters:
-    ///   - passing: joins what must pass to the document of `r`.
-    ///   - demand: a condition on the passage `r.id`.
-    ///   - visible: joins what is seen of the document of `r`.
-    ///   - armLimit: rows at most.
-    ///   - isNarrow: whether the statement knows narrow filters.
-    static func arm(passing: String, demand: String, visible: String, armLimit: Int, isNarrow: Bool) -> String {
-        """
-
-        SELECT s.id, s.document_id, s.score + CASE WHEN (SELECT bool_and(is_read) FROM word_groups) THEN 0 ELSE coalesce((
-                SELECT sum(o.score) FROM (
-                    SELECT max(\(share)) * g.idf AS score
-                    FROM word_groups g JOIN words_asked q ON q.place = g.place
-                    JOIN postings p ON p.tenant_id = \(tenantNumber) AND p.word_id = q.word_id AND p.passage_id = s.id
-                    \(frequency)
-                    WHERE NOT g.is_read GROUP BY g.place, g.idf
-                ) o), 0) END AS distance
-        FROM (
-            SELECT r.id, r.document_id, r.score
-            FROM (
-                SELECT m.id, m.document_id, sum(m.score) AS score
-                FROM (
-                    SELECT p.passage_id AS id, p.document_id, max(\(share)) * g.idf AS score
-                    FROM word_groups g JOIN words_asked q ON q.place = g.place
-                    CROSS JOIN LATERAL (
-                        (SELECT o.passage_id, o.document_id, o.weight FROM postings o
-                        WHERE o.tenant_id = \(tenantNumber) AND o.word_id = q.word_id\(isNarrow ? isReadAlone : "")
-                        ORDER BY o.passage_id DESC LIMIT \(rowsMax))\(isNarrow ? ofFew : "")
-                    ) p
-                    \(frequency)
-                    WHERE g.is_read GROUP BY g.place, g.idf, p.passage_id, p.document_id
-                ) m
-                \(isNarrow ? isAmongFew : "")
-                GROUP BY m.id, m.document_id ORDER BY 3 DESC, 1 DESC LIMIT \(rankedMax)
-            ) r \(visible)
-            \(passing)
-            WHERE \(demand)
-            ORDER BY r.score DESC, r.id DESC
-            LIMIT CASE WHEN (SELECT bool_and(is_read) FROM word_groups) THEN \(armLimit) ELSE \(completedMax) END
-        ) s
-        ORDER BY 3 DESC, 1 DESC LIMIT \(armLimit)
-        """
+    ///   - joins: what must be true of the candidates.
+    ///   - isFiltered: whether filters or demands leave some of what is seen out.
+    static func best(_ joins: WordLook.Joins, armLimit: Int, isNarrow: Bool, isFiltered: Bool, _ bounds: SearchBounds)
+        -> String
+    {
+        let first = WordLook(.first, isNarrow: isNarrow, bounds)
+        let second = WordLook(.second, isNarrow: isNarrow, bounds)
+        let rowsOfOthers = isFiltered ? bounds.wordRowsAgain : bounds.wordRows
+        return """
+            \(first.candidates), lexical_first AS MATERIALIZED (\(first.ranked(joins, armLimit: armLimit))
+            ), word_again AS MATERIALIZED (
+                SELECT CASE WHEN f.found >= w.wanted THEN 0
+                    WHEN \(first.isCut) THEN \(bounds.wordRowsAgain)
+                    WHEN \(first.isUnread) AND (SELECT count(*) FROM vector_arm) < w.wanted THEN \(rowsOfOthers)
+                    ELSE 0 END AS rows
+                FROM (SELECT count(DISTINCT document_id) AS found FROM lexical_first) f
+                CROSS JOIN (SELECT least($11, coalesce($14, \(foundMin))) AS wanted) w
+            )\(second.candidates), lexical_best AS MATERIALIZED (
+                (SELECT * FROM lexical_first WHERE (SELECT rows FROM word_again) = 0)
+                UNION ALL (\(second.ranked(joins, armLimit: armLimit)))
+            )
+            """
     }
 
-    private static let isAmongFew =
-        "WHERE NOT coalesce(\(NarrowSQL.isFew), false) OR m.id IN (SELECT n.id FROM narrow_passages n)"
-
-    /// Whether a word's own postings are read.
-    private static let isReadAlone = " AND NOT (\(NarrowSQL.isFewForWords) AND q.passages > \(rowsMax))"
-
-    /// Those of few passages that have a common word.
-    private static let ofFew = """
-
-                        UNION ALL
-                        (SELECT n.id, n.document_id, o.weight
-                        FROM (SELECT DISTINCT n.id, n.document_id FROM narrow_passages n) n
-                        CROSS JOIN LATERAL (
-                            SELECT o.weight FROM postings o
-                            WHERE o.tenant_id = \(tenantNumber) AND o.word_id = q.word_id AND o.passage_id = n.id LIMIT 1
-                        ) o
-                        WHERE \(NarrowSQL.isFewForWords) AND q.passages > \(rowsMax))
+    /// None, where the word arm is not asked.
+    static let none = """
+        , lexical_best AS MATERIALIZED (
+            SELECT NULL::bigint AS id, NULL::bigint AS document_id, NULL::double precision AS distance WHERE false
+        )
         """
 }

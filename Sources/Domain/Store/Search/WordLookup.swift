@@ -102,7 +102,10 @@ struct WordLookup: Sendable {
         for word in query.excludedWords { exclude(word.alternatives.map(\.term), field: word.field) }
         phrases += query.excludedPhrases.map { ($0, true) }
         let prefixes = query.prefixes.map { ($0, false) } + query.excludedPrefixes.map { ($0, true) }
-        for ((prefix, isExcluded), forms) in zip(prefixes, expansions) {
+        if prefixes.count > expansions.count { isCut = true }
+        for ((prefix, isExcluded), found) in zip(prefixes, expansions) {
+            if found.count > Self.expansionsMax { isCut = true }
+            let forms = Array(found.prefix(Self.expansionsMax))
             if isExcluded {
                 exclude(forms, field: prefix.field)
                 continue
@@ -158,7 +161,7 @@ struct WordLookup: Sendable {
     }
 }
 
-/// Words that begin in some way, those of most passages first.
+/// Words that begin in some way, those of most passages first, and one more than are looked up.
 struct ExpandPrefix: PostgresStatement {
     /// Words that are looked at, in the order of their characters.
     static let wordsMax = 500
@@ -171,7 +174,7 @@ struct ExpandPrefix: PostgresStatement {
         ORDER BY (
             SELECT coalesce(sum(c.passages), 0) FROM word_counts c
             WHERE c.generation = (SELECT generation FROM active_generation) AND c.word_id = w.id) DESC, w.text
-        LIMIT \(WordLookup.expansionsMax)
+        LIMIT \(WordLookup.expansionsMax + 1)
         """
     static let parameterTypes: [PostgresType] = [.text, .text, .text]
     let tenant: String

@@ -87,6 +87,8 @@ extension Search {
                 set: try store.candidates(
                     for: query, timeoutMilliseconds: max(1, min(exactMax, timeoutMilliseconds / 2))), isComplete: true)
         } catch is SearchBoundReached {
+            // Nobody waits for it any more.
+            if store.interruption?.isRequested() == true { throw CancellationError() }
             let spent = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
             let found = try store.candidates(for: other, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
             return FoundCandidates(set: found, isComplete: found.isVectorExact)

@@ -23,6 +23,8 @@ final class IndexVersionWatch: Sendable {
 
     private static let lookNanoseconds: Int64 = 40_000_000
     private static let lookMillisecondsMax = 2_000
+    /// Less is not enough to look, and what is left by rounding.
+    private static let lookMillisecondsMin = 10
     private static let pauseMilliseconds = 50
     private static let waitersMax = 512
     private static let waitersPerCallerMax = 32
@@ -42,7 +44,13 @@ final class IndexVersionWatch: Sendable {
         defer { leave(caller) }
         let patience = Deadline(milliseconds: min(millisecondsMax, deadline.leftMilliseconds))
         while true {
-            try await look()
+            do {
+                try await look(within: patience)
+            } catch let error
+                where patience.leftMilliseconds < Self.lookMillisecondsMin && !(error is CancellationError)
+            {
+                throw Self.late(version, state.withLock { $0.reached }, patience)
+            }
             let reached = state.withLock { $0.reached }
             if reached >= version { return }
             guard !patience.hasPassed else { throw Self.late(version, reached, patience) }
@@ -51,7 +59,9 @@ final class IndexVersionWatch: Sendable {
     }
 
     /// Looks at the database, unless somebody does, or has just done so.
-    private func look() async throws {
+    ///
+    /// - Parameter patience: of the request that looks; others that wait look themselves when its time is over.
+    private func look(within patience: Deadline) async throws {
         let isDue = state.withLock { state -> Bool in
             let now = SystemClock.monotonicNanoseconds()
             guard !state.isLooking, state.lookedAt.map({ now - $0 >= Self.lookNanoseconds }) ?? true else {
@@ -67,8 +77,8 @@ final class IndexVersionWatch: Sendable {
                 state.lookedAt = SystemClock.monotonicNanoseconds()
             }
         }
-        let status = try await stores.run(deadline: Deadline(milliseconds: Self.lookMillisecondsMax)) {
-            store, timeout in
+        let limit = Deadline(milliseconds: min(Self.lookMillisecondsMax, patience.leftMilliseconds))
+        let status = try await stores.run(deadline: limit) { store, timeout in
             try store.status(timeoutMilliseconds: timeout)
         }
         state.withLock { $0.reached = max($0.reached, status.indexVersion) }

@@ -55,6 +55,13 @@ final class RecallWatch: Sendable {
         }
     }
 
+    /// Whether the next search that is offered is taken.
+    var isOpen: Bool {
+        slot.withLock { slot in
+            if case .open = slot { true } else { false }
+        }
+    }
+
     /// Compares until stopped.
     func run(stop: StopSignal) async {
         guard share > 0 else { return }

@@ -181,6 +181,7 @@ struct Search: Sendable {
             var asked = asked
             if let likeness, asked.counted != nil {
                 (asked.text, asked.languages) = (likeness.text, likeness.languages)
+                asked.excludedDocument = likeness.documentID
             }
             return (try store.candidates(for: asked, timeoutMilliseconds: timeout), likeness)
         }

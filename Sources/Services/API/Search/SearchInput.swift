@@ -163,7 +163,7 @@ struct SearchInput: Sendable {
     ) -> SearchRequest? {
         checkMode(&reading)
         options.checkWeights(mode.arms, &reading)
-        guard var request = self.request(declared, &reading) else { return nil }
+        guard var request = self.request(declared, &reading)?.takingFields(declared) else { return nil }
         if interprets, request.like == nil {
             request = request.interpreted(declared, nowMilliseconds: nowMilliseconds)
         }

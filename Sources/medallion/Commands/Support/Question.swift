@@ -39,7 +39,7 @@ struct Question: Sendable {
         let topK = try arguments.integer("--top-k", in: 1...1_000)
         var json = JSONWriter()
         json.beginObject()
-        json.string("query", arguments.words.joined(separator: " "))
+        if !arguments.words.isEmpty { json.string("query", arguments.words.joined(separator: " ")) }
         if let topK {
             json.integer("top_k", topK)
         }

@@ -6,7 +6,9 @@ enum Rendering {
     static func hits(_ reply: JSONValue) -> String {
         let hits = reply["hits"]?.array ?? []
         var lines = interpreted(reply)
-        if hits.isEmpty { return (lines + ["no hits", footer(reply)]).joined(separator: "\n") + "\n" }
+        if hits.isEmpty {
+            return (lines + ["no hits"] + counts(reply) + [footer(reply)]).joined(separator: "\n") + "\n"
+        }
         for (index, hit) in hits.enumerated() {
             let place = text(hit, hit["wiki"] == nil ? "collection" : "wiki")
             lines += ["\(index + 1). \(text(hit, "title"))  [\(place) \(text(hit, "event_time"))]"]
@@ -16,7 +18,9 @@ enum Rendering {
             if hit["url"]?.string?.isEmpty == false { lines.append("   \(text(hit, "url"))") }
             let others = hit["group"]?["others"]?.integer.map { $0 > 0 ? "  and \($0) others" : "" } ?? ""
             lines.append("   \(scores(hit))  doc_id \(text(hit, "doc_id"))\(others)")
+            if let explained = explained(hit) { lines.append("   \(explained)") }
         }
+        lines += counts(reply)
         lines.append(footer(reply))
         return lines.joined(separator: "\n") + "\n"
     }
@@ -95,10 +99,50 @@ enum Rendering {
     }
 
     private static func scores(_ hit: JSONValue) -> String {
-        ["vector", "lexical", "fused"].map { name in
-            let score = hit["scores"]?[name]?.double
-            return "\(name) \(score.map { "\(($0 * 1_000).rounded() / 1_000)" } ?? "–")"
-        }.joined(separator: "  ")
+        ["vector", "lexical", "fused"].map { "\($0) \(rounded(hit["scores"]?[$0]))" }.joined(separator: "  ")
+    }
+
+    private static func rounded(_ number: JSONValue?) -> String {
+        number?.double.map { "\(($0 * 10_000).rounded() / 10_000)" } ?? "–"
+    }
+
+    /// The parts that add up to a score; nil where they were not asked for.
+    private static func explained(_ hit: JSONValue) -> String? {
+        guard let parts = hit["explain"]?["parts"]?.array else { return nil }
+        let texts = parts.map { part in
+            let rank = part["rank"]?.integer.map { " (place \($0))" } ?? ""
+            return "\(text(part, "name")) \(rounded(part["value"]))\(rank)"
+        }
+        return "= " + texts.joined(separator: " + ")
+    }
+
+    /// How many there are, and the values that they have, as far as that was asked for.
+    private static func counts(_ reply: JSONValue) -> [String] {
+        func count(_ value: JSONValue, _ name: String, of relation: JSONValue?) -> String {
+            number(value, name) + (relation?["relation"]?.string == "gte" ? " or more" : "")
+        }
+        var lines: [String] = []
+        if let total = reply["total"] { lines.append("documents: \(count(total, "value", of: total))") }
+        guard case .object(let facets)? = reply["facets"] else { return lines }
+        for (name, facet) in facets {
+            let values = (facet["values"]?.array ?? []).map { one in
+                "\(plain(one["value"])) \(count(one, "count", of: facet))"
+            }
+            let more = facet["has_more"]?.bool == true ? ", …" : ""
+            lines.append("\(LogText.escaped(name)): \(values.joined(separator: ", "))\(more)")
+        }
+        return lines
+    }
+
+    /// A text, number or truth value of an attribute.
+    private static func plain(_ value: JSONValue?) -> String {
+        switch value {
+        case .string(let text)?: LogText.escaped(text)
+        case .integer(let number)?: "\(number)"
+        case .double(let number)?: "\(number)"
+        case .bool(let flag)?: "\(flag)"
+        default: "?"
+        }
     }
 
     private static func footer(_ reply: JSONValue) -> String {

@@ -1,0 +1,143 @@
+/// One of the word arm's two looks at the postings.
+///
+/// The first reads the newest few thousand postings of each of the rarest words. They are of all generations, collections and former
+/// versions of documents, so that none of them may be seen or pass the filter. How many a word has is no number that anybody keeps:
+/// the counts are of what generations show. So each word that is read is looked at beyond the bound, and where there is more, and too
+/// little was found, the second look reads several times as many, of more words. What even that leaves out is said.
+struct WordLook {
+    enum Turn { case first, second }
+
+    /// What must be true of the candidates.
+    struct Joins {
+        /// Joins what must pass to the document of `r`.
+        let passing: String
+        /// A condition on the passage `r.id`.
+        let demand: String
+        /// Joins what is seen of the document of `r`.
+        let visible: String
+    }
+
+    private let suffix: String
+    /// Which groups of words are read.
+    private let isRead: String
+    /// Postings of one form that are read at most; 0 for no look at all.
+    private let rows: String
+    /// Whether the filter leaves so few passages that the words with more postings are looked up for each of them; nil where the
+    /// statement knows no narrow filters.
+    private let isFew: String?
+
+    init(_ turn: Turn, isNarrow: Bool, _ bounds: SearchBounds) {
+        switch turn {
+        case .first:
+            (suffix, isRead, rows) = ("", "is_read", "\(bounds.wordRows)")
+            isFew = isNarrow ? NarrowSQL.isFewForWords : nil
+        case .second:
+            // Of many forms, such as those of a prefix, fewer are read of each.
+            let each = """
+                greatest(least((SELECT rows FROM word_again), \(bounds.wordRows)),
+                    (SELECT rows FROM word_again) / count(*) OVER (PARTITION BY g.place))
+                """
+            (suffix, isRead, rows) = ("_again", "is_read_again", each)
+            isFew = isNarrow ? NarrowSQL.isFewForWordsAgain : nil
+        }
+    }
+
+    /// Whether there were words whose passages were not read.
+    var isUnread: String { "(SELECT coalesce(bool_or(NOT \(isRead)), false) FROM word_groups)" }
+
+    /// Whether there were passages of its words that were not looked at.
+    var isCut: String {
+        let isLong = "(SELECT coalesce(bool_or(is_long), false) FROM word_forms\(suffix))"
+        let isRankedCut = "(SELECT count(*) FROM word_found\(suffix)) > \(WordArmSQL.rankedMax)"
+        return "(\(isFew.map { "NOT coalesce(\($0), false) AND " } ?? "")\(isLong) OR \(isRankedCut))"
+    }
+
+    /// A form's share of the score, of postings `p` and forms `q`.
+    private static let share = """
+        q.weight * f * ($17::double precision + 1) / (f + $17::double precision * (1 - $18::double precision
+            + $18::double precision * (p.weight >> 16) / (SELECT length FROM word_totals)))
+        """
+
+    private static let frequency =
+        "CROSS JOIN LATERAL (SELECT ((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS f) f"
+
+    /// The forms that are read, whether each has more postings than that, and the passages that have them with their scores.
+    var candidates: String {
+        """
+        , word_forms\(suffix) AS MATERIALIZED (
+            SELECT g.*, g.passages > g.rows OR EXISTS (
+                SELECT FROM postings o WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = g.word_id
+                ORDER BY o.passage_id DESC OFFSET g.rows LIMIT 1) AS is_long
+            FROM (
+                SELECT g.place, g.idf, q.word_id, q.weight, q.passages, \(rows) AS rows
+                FROM word_groups g JOIN words_asked q ON q.place = g.place
+                WHERE g.\(isRead)\(suffix.isEmpty ? "" : " AND (SELECT rows FROM word_again) > 0")
+            ) g
+        ), word_found\(suffix) AS MATERIALIZED (
+            SELECT m.id, m.document_id, sum(m.score) AS score
+            FROM (
+                SELECT p.passage_id AS id, p.document_id, max(\(Self.share)) * q.idf AS score
+                FROM word_forms\(suffix) q
+                CROSS JOIN LATERAL (
+                    (SELECT o.passage_id, o.document_id, o.weight FROM postings o
+                    WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id\(
+                        isFew.map { " AND NOT (q.is_long AND coalesce(\($0), false))" } ?? "")
+                    ORDER BY o.passage_id DESC LIMIT q.rows)\(ofFew)
+                ) p
+                \(Self.frequency)
+                GROUP BY q.place, q.idf, p.passage_id, p.document_id
+            ) m
+            \(isFew == nil ? "" : Self.isAmongFew)
+            GROUP BY m.id, m.document_id
+        )
+        """
+    }
+
+    /// The best of them that are seen and pass.
+    func ranked(_ joins: Joins, armLimit: Int) -> String {
+        let areAllRead = "(SELECT bool_and(\(isRead)) FROM word_groups)"
+        return """
+
+            SELECT s.id, s.document_id, s.score + CASE WHEN \(areAllRead) THEN 0 ELSE coalesce((
+                    SELECT sum(o.score) FROM (
+                        SELECT max(\(Self.share)) * g.idf AS score
+                        FROM word_groups g JOIN words_asked q ON q.place = g.place
+                        JOIN postings p ON p.tenant_id = \(WordArmSQL.tenantNumber) AND p.word_id = q.word_id AND p.passage_id = s.id
+                        \(Self.frequency)
+                        WHERE NOT g.\(isRead) GROUP BY g.place, g.idf
+                    ) o), 0) END AS distance
+            FROM (
+                SELECT r.id, r.document_id, r.score
+                FROM (
+                    SELECT m.id, m.document_id, m.score FROM word_found\(suffix) m
+                    ORDER BY 3 DESC, 1 DESC LIMIT \(WordArmSQL.rankedMax)
+                ) r \(joins.visible)
+                \(joins.passing)
+                WHERE \(joins.demand)
+                ORDER BY r.score DESC, r.id DESC
+                LIMIT CASE WHEN \(areAllRead) THEN \(armLimit) ELSE \(max(WordArmSQL.completedMax, armLimit)) END
+            ) s
+            ORDER BY 3 DESC, 1 DESC LIMIT \(armLimit)
+            """
+    }
+
+    private static let isAmongFew =
+        "WHERE NOT coalesce(\(NarrowSQL.isFew), false) OR m.id IN (SELECT n.id FROM narrow_passages n)"
+
+    /// Those of few passages that have a common word.
+    private var ofFew: String {
+        guard let isFew else { return "" }
+        return """
+
+                            UNION ALL
+                            (SELECT n.id, n.document_id, o.weight
+                            FROM (SELECT DISTINCT n.id, n.document_id FROM narrow_passages n) n
+                            CROSS JOIN LATERAL (
+                                SELECT o.weight FROM postings o
+                                WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id AND o.passage_id = n.id
+                                LIMIT 1
+                            ) o
+                            WHERE q.is_long AND \(isFew))
+            """
+    }
+}
