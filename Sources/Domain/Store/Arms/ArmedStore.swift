@@ -40,17 +40,18 @@ package final class ArmedStore: RetrievalStore {
             && (query.vector == nil || query.vectorLimit == 0 || held.modelName == store.model)
     }
 
-    /// Nil where some of what was found could not be fetched.
+    /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too few; and
+    /// some of what was found could not be fetched.
     private func search(
         _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int
     ) throws -> CandidateSet? {
         let words = try store.lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
+        guard words.phrases.isEmpty else { return nil }
         var asked = ArmsQuery(query, words)
-        // What is not meant may be among the first ones: all are looked at.
-        asked.isOfDocuments = query.documentLimit != nil && words.phrases.isEmpty
+        asked.isOfDocuments = query.documentLimit != nil
         let found = held.index.search(asked)
-        let isAll = !words.phrases.isEmpty || !query.options.isPlain
-        let first = isAll ? found.places.count : min(found.places.count, query.documentLimit ?? found.places.count)
+        // What else decides the ranking is asked of the documents themselves.
+        let first = query.options.isPlain ? min(found.places.count, query.documentLimit ?? .max) : found.places.count
         let tenant = query.filter.scope.tenant
         let rows =
             first == 0
@@ -66,13 +67,7 @@ package final class ArmedStore: RetrievalStore {
             (candidates[index].vector, candidates[index].lexical) = (
                 found.places[index].vector, found.places[index].lexical
             )
-            if query.documentLimit != nil, words.phrases.isEmpty { candidates[index].copies = found.copies[index] }
-        }
-        if !words.phrases.isEmpty {
-            candidates = try store.meant(candidates, words)
-            if query.documentLimit != nil {
-                candidates = ReciprocalRankFusion.documents(of: candidates, weights: query.fusion)
-            }
+            if query.documentLimit != nil { candidates[index].copies = found.copies[index] }
         }
         var set = CandidateSet(
             candidates: candidates, generation: held.generation, indexVersion: found.version,
