@@ -182,6 +182,7 @@ enum Rules {
         // Checks have a time limit and repeat until a stop, and freshness is a metric.
         "Health → Concurrency", "Health → ServiceLifecycle", "Health → Telemetry",
         "Text → CICU", "Text → CStemmer",  // rules of words, of which the libraries know the scripts and languages
+        "Arms → CVectorScan",  // loops of the arms' own, in C for the sake of the processor's wide instructions
         "Simulator → Ingest",  // its recorder reads the stream with the producer's parser
     ]
 

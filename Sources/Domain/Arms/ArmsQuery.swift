@@ -18,6 +18,7 @@ package struct ArmsQuery: Sendable {
         }
     }
 
+    /// Whose documents are searched, and which of them.
     package var filter: Filter
     /// Nil leaves the vector arm out.
     package var vector: [Float]?
