@@ -12,6 +12,9 @@ struct IndexSearch {
     /// Passages that the word arm gives at most.
     var lexicalMax = SearchSQL.armLimit
 
+    /// Candidates that a search with filters keeps at least.
+    private static let filteredMin = 500
+
     private func parts(_ vector: SearchSQL.VectorArm?, _ bounds: SearchBounds) -> SearchSQL.Parts {
         let isPage = values.query.page != nil
         let isCounted = values.query.counted != nil
@@ -27,6 +30,9 @@ struct IndexSearch {
         values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
     }
 
+    /// Whether filters or demands leave some of what is seen out.
+    private var leavesOut: Bool { filters != .none || values.words.demanded.count > 0 }
+
     /// - Parameter scan: nil leaves the vector arm out.
     func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
         guard let scan else { return try withinLimit(nil, timeoutMilliseconds) }
@@ -34,7 +40,10 @@ struct IndexSearch {
         var found = try withinLimit(.approximate, timeoutMilliseconds)
         let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
         guard found.isGenerationServed, found.vectorCount < wanted, !found.isVectorExact else { return found }
-        found.isVectorBounded = values.isNarrow && found.vectorCount >= values.query.vectorEnough
+        // Where nothing is left out there are no more than these, or few are seen of what the graph led to.
+        found.isVectorBounded = leavesOut && found.vectorCount >= values.query.vectorEnough
+        // What no word leads to could only be looked through as a whole.
+        if found.isVectorBounded, !values.isNarrow { return found }
         if scan == .automatic { return try exact(timeoutMilliseconds, instead: found) }
         found.isVectorArmShort = true
         return found
@@ -48,7 +57,8 @@ struct IndexSearch {
         batch.add(ActForTenant(tenant: values.query.filter.scope.tenant))
         if vector == .approximate {
             let ef = try candidatesKept(timeoutMilliseconds)
-            if ef != store.graphCandidates.ofSession { batch.add(KeepCandidates(ef: ef)) }
+            let goesOn = !leavesOut
+            if ef != store.graphCandidates.ofSession || !goesOn { batch.add(KeepCandidates(ef: ef, goesOn: goesOn)) }
         }
         if let bound {
             batch.add(PlanWithValues(isByValues: vector == .exact, statementMilliseconds: bound))
@@ -62,14 +72,15 @@ struct IndexSearch {
         return try set(rows, vector)
     }
 
-    /// A quarter more where filters leave some of them out.
+    /// Twice as many where filters leave some of them out. Behind these the graph leads on to passages that are nearer and farther
+    /// without much order: where too few of them pass, it says so, and they are looked for in another way.
     private func candidatesKept(_ timeoutMilliseconds: Int) throws(IndexError) -> Int {
         if let ef = values.query.ef { return ef }
         let tenant = values.query.filter.scope.tenant
         let usual = try store.graphCandidates.usual(of: tenant) { () throws(IndexError) in
             try store.run(CountShownPassages(tenant: tenant), for: tenant, timeoutMilliseconds).first ?? nil
         }
-        return filters == .none ? usual : min(usual + usual / 4, SearchLimits.efMax)
+        return !leavesOut ? usual : min(max(2 * usual, Self.filteredMin), SearchLimits.efMax)
     }
 
     /// - Parameter known: what the graph led to, which is taken where it is enough and very many passages may pass.

@@ -56,14 +56,19 @@ struct ActForTenant: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) { parameters.append(tenant.text) }
 }
 
-/// Has the graph's searches keep so many candidates for the rest of the transaction.
+/// Has the graph's searches keep so many candidates for the rest of the transaction, and says whether they go on behind these.
 struct KeepCandidates: PostgresStatement {
     static let name = "keep_candidates"
-    static let sql = "SELECT set_config('hnsw.ef_search', $1, true)"
-    static let parameterTypes: [PostgresType] = [.text]
+    static let sql = """
+        SELECT set_config('hnsw.ef_search', $1, true),
+            set_config('hnsw.iterative_scan', CASE WHEN $2 THEN 'relaxed_order' ELSE 'off' END, true)
+        """
+    static let parameterTypes: [PostgresType] = [.text, .bool]
     let ef: Int
+    let goesOn: Bool
     func bind(into parameters: inout PostgresParameters) {
         parameters.append("\(max(1, min(ef, SearchLimits.efMax)))")
+        parameters.append(goesOn)
     }
 }
 
