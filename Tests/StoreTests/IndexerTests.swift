@@ -262,6 +262,10 @@ import Testing
             String(decoding: metrics.render(), as: UTF8.self).split(separator: "\n")
                 .filter { $0.hasPrefix("medallion_index_checkpoint_offset{") }.map(String.init).sorted()
         }
+        // What is shown follows the transaction.
+        for _ in 0..<1_000 where !(shown().count == 2 && shown().allSatisfy { $0.hasSuffix(" 150") }) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
         #expect(shown().count == 2 && shown().allSatisfy { $0.hasSuffix(" 150") }, "\(shown())")
         stops[0].request()
         try await running[0].value

@@ -8,11 +8,14 @@ final class KnownWords {
     /// Words remembered, of some 100 bytes each. At so many the older half goes: what is common is soon back.
     static let wordsMax = 200_000
 
+    private let wordsMax: Int
     /// How many removals had been counted; 0, which the index never says, before it has said anything.
     private(set) var removals: Int64 = 0
     private var recent: [TenantID: [String: Int32]] = [:]
     private var former: [TenantID: [String: Int32]] = [:]
     private var recentCount = 0
+
+    init(wordsMax: Int = KnownWords.wordsMax) { self.wordsMax = wordsMax }
 
     /// Those of one tenant; of no use once more have been learnt, and to be let go before.
     struct OfTenant {
@@ -42,7 +45,7 @@ final class KnownWords {
             guard number != words.knownNumbers[index] || words.removals != removals else { continue }
             if recent[tenant, default: [:]].updateValue(number, forKey: words.words[index]) == nil { recentCount += 1 }
         }
-        guard recentCount > Self.wordsMax / 2 else { return }
+        guard recentCount > wordsMax / 2 else { return }
         former = recent
         recent = [:]
         recentCount = 0
