@@ -100,6 +100,9 @@ enum SearchSQL {
         return types
     }
 
+    /// What is to be fetched is told by place before any row is read (`OFFSET 0`): as a condition of the join the place would be asked
+    /// of all two hundred rows.
+    ///
     /// - Parameter model: the number of the model in whose vectors the vector arm looks.
     static func make(_ parts: Parts, model: Int32) -> String {
         let conditions = conditions(parts)
@@ -152,9 +155,10 @@ enum SearchSQL {
             LEFT JOIN LATERAL (
                 SELECT \(columns),
                     CASE WHEN $14::bigint IS NOT NULL AND p.vector_id IS NOT NULL THEN (\(copies(conditions))) END
-                FROM passages p JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
+                FROM (SELECT c.id WHERE c.place <= coalesce($14, \(parts.candidatesMax)) OFFSET 0) n
+                JOIN passages p ON p.id = n.id AND p.tenant = $13
+                JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
                 \(visible("p.document_id"))
-                WHERE p.id = c.id AND p.tenant = $13 AND c.place <= coalesce($14, \(parts.candidatesMax))
             ) f ON true
             ORDER BY c.place
             """
