@@ -1,7 +1,9 @@
 import Concurrency
 import Console
 import Embeddings
+import Glibc
 import Metering
+import ServiceLifecycle
 import Settings
 import Store
 import Telemetry
@@ -26,11 +28,29 @@ extension Platform {
     /// Its precision is that of the index's vectors, so the database must be there; a new index gets that of
     /// `EMBED_PRECISION`.
     ///
+    /// - Parameter patienceMilliseconds: how long a database that is away is waited for.
     /// - Throws: ``Failure`` that names the variable; `EmbeddingError`; `IndexError`.
-    func embedder() throws -> MeasuredEmbedder? {
+    func embedder(patienceMilliseconds: Int = 30_000) throws -> MeasuredEmbedder? {
         try embedder { directory in
-            let store = GenerationStore(configuration: try self.database("model"))
-            return try self.precision(of: try store.model(timeoutMilliseconds: 10_000), modelIn: directory)
+            try self.precision(of: try self.heldModel(patienceMilliseconds), modelIn: directory)
+        }
+    }
+
+    /// The model of the index's vectors. The database answered a moment ago, and may be starting again.
+    private func heldModel(_ patienceMilliseconds: Int) throws -> (generation: Int64, model: String)? {
+        let store = GenerationStore(configuration: try database("model"))
+        var backoff = Backoff(baseMilliseconds: 100, capMilliseconds: 1_000)
+        var waited = 0
+        while true {
+            do throws(IndexError) {
+                return try store.model(timeoutMilliseconds: 10_000)
+            } catch {
+                guard error.isRetriable, waited < patienceMilliseconds else { throw error }
+                context.logger.warning("the database does not answer", ["error": "\(error)"])
+                let wait = max(backoff.next(), 50)
+                waited += wait
+                usleep(UInt32(clamping: wait * 1_000))
+            }
         }
     }
 

@@ -129,7 +129,7 @@ enum DoctorChecks {
         do {
             let embedder = try await Lane(name: "model").run {
                 do {
-                    return try platform.embedder()
+                    return try platform.embedder(patienceMilliseconds: 0)
                 } catch let failure as Failure where failure.code == .usage {
                     throw failure
                 } catch {
