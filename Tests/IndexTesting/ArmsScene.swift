@@ -26,10 +26,10 @@ package final class ArmsScene {
         store = ArmedStore(SearchStore(configuration: fixture.configuration, model: model), shared: shared)
     }
 
-    /// One look at the index.
+    /// Looks at the index, as often as it takes to load all tenants.
     package func follow() throws {
-        try keeper.round(of: tenants) { false }
-        events = log.events
+        defer { events = log.events }
+        for _ in tenants { try keeper.round(of: tenants) { false } }
     }
 
     /// What is in memory of a tenant.

@@ -195,6 +195,67 @@ import Testing
         #expect(scene.events.count == 1, "told once")
     }
 
+    /// A tenant without room is searched in Postgres and the others go on in memory; what is given up is not tried again at once.
+    @Test func aTenantWithoutRoomDoesNotKeepOthersOut() throws {
+        let fixture = try IndexFixture()
+        // The vectors of one tenant take a block of some megabytes, two of them more than there is room for.
+        let scene = ArmsScene(fixture, tenants: [.standard, Self.acme], bytesMax: 6_000_000)
+        var theirs = Self.plain(3, "river")
+        theirs.document.tenant = Self.acme
+        _ = try fixture.writer.write([Self.plain(1, "river")], timeoutMilliseconds: Self.limit)
+        _ = try fixture.writer.write([theirs], timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        for _ in 0..<3 { try scene.follow() }
+        #expect(scene.size()?.passages == 1 && scene.size(of: Self.acme) == nil)
+        let told = scene.events.count { if case .tooLarge(Self.acme, _) = $0 { true } else { false } }
+        #expect(told == 1 && scene.events.count == 2, "\(scene.events)")
+        _ = try fixture.writer.write([Self.plain(2, "river")], timeoutMilliseconds: Self.limit)
+        try scene.follow()
+        #expect(try Set(Self.documents("river", scene)) == ["doc-1", "doc-2"])
+        #expect(try Self.documents("river", scene) { $0.filter = .all(of: Self.acme) } == ["doc-3"])
+    }
+
+    /// Expired documents go without an index version: the search that misses one is Postgres', and those behind it are not.
+    @Test func whatExpiredLeavesMemoryWhenItIsMissed() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture)
+        _ = try fixture.writer.write((1...4).map { Self.plain($0, "river \($0)") }, timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        #expect(try Self.documents("river", scene).count == 4)
+        let retention = IndexRetention(expiries: [
+            .init(tenant: .standard, collection: IndexFixture.collection, days: 1)
+        ])
+        let removed = try IndexUpkeep(configuration: fixture.configuration).removeExpired(
+            retention, nowMilliseconds: 1_700_000_000_000 + 86_400_000 + 2_500, rows: 100,
+            timeoutMilliseconds: Self.limit)
+        #expect(removed == 2)
+        #expect(try Set(Self.documents("river", scene)) == ["doc-3", "doc-4"])
+        #expect(scene.size()?.passages == 4)
+        try scene.follow()
+        #expect(scene.size()?.passages == 2)
+        #expect(try Set(Self.documents("river", scene)) == ["doc-3", "doc-4"])
+    }
+
+    /// A copy is the same to the model; it need not have the words that are demanded.
+    @Test func copiesAreThoseOfTheFilterAlone() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture)
+        var documents = (1...3).map { Self.plain($0, "river of stones") }
+        documents[0].document.title = "Crane"
+        _ = try fixture.writer.write(documents, timeoutMilliseconds: Self.limit)
+        try fixture.countWords()
+        try scene.follow()
+        for text in ["title:crane", "river", "river -crane"] {
+            var query = IndexFixture.query(text, vector: Self.vector(of: "river of stones"))
+            (query.documentLimit, query.vectorScan) = (10, .exact)
+            let copies = try [fixture.store as any RetrievalStore, scene.store].map {
+                try $0.candidates(for: query, timeoutMilliseconds: Self.limit).candidates.map(\.copies)
+            }
+            #expect(copies[0] == copies[1] && copies[0].first == 2, "\(text): \(copies)")
+        }
+    }
+
     /// A version that is asked for is read in Postgres, and one that memory has not reached, too.
     @Test func aVersionThatIsAskedForIsRead() throws {
         let fixture = try IndexFixture()

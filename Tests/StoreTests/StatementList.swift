@@ -22,6 +22,7 @@ enum StatementList {
         DeleteBelow.self,
         DeleteDocuments.self,
         EndCutting.self,
+        EndTooMany.self,
         ExpandPrefix.self,
         FetchPassages.self,
         FindAnswersOf.self,

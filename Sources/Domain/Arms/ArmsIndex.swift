@@ -17,6 +17,11 @@ package final class ArmsIndex: @unchecked Sendable {
     /// - Parameter dimensions: of the vectors; 0 where there are none.
     package init(dimensions: Int) { state = ArmsState(dimensions: dimensions) }
 
+    /// How many numbers its vectors have, and how many vectors there are.
+    package var vectors: (dimensions: Int, count: Int) {
+        lock.reading { (state.vectors.dimensions, state.vectors.count) }
+    }
+
     /// Makes some changes at once: no search sees some of them.
     package func change(_ body: (borrowing Editor) -> Void) { lock.writing { body(Editor(state: state)) } }
 
@@ -67,6 +72,9 @@ package final class ArmsIndex: @unchecked Sendable {
             guard state.hide(document: id) else { return }
             for word in words { state.words.forget(word) }
         }
+
+        /// Hides the documents of passages that are gone from the index, though no version says so.
+        package func hide(passages ids: Set<Int64>) { for id in ids { state.hide(passage: id) } }
 
         /// Adds the postings of a word of passages that are shown; others are left out.
         package func add(postings: [(passage: Int64, weight: Int32)], of word: Int32) {

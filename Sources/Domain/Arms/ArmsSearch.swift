@@ -3,7 +3,8 @@ import Retrieval
 
 extension ArmsState {
     func search(_ query: ArmsQuery, _ vector: VectorArm.Query?, _ scratch: inout WordScratch) -> ArmsFound {
-        let allowed = allowed(by: query)
+        let filtered = filtered(by: query)
+        let allowed = meeting(query, filtered)
         var found = ArmsFound(
             places: [], copies: [], version: version, vectorCount: 0, isVectorExact: true, isLexicalBounded: false)
         var arms = (vector: [Placed](), lexical: [Placed]())
@@ -12,8 +13,10 @@ extension ArmsState {
                 to: vector, among: query.isUnrestricted ? vectors.used : vectorSet(of: allowed),
                 limit: query.vectorLimit,
                 effort: VectorArm.Effort(), isExact: query.isExact)
+            let known = passages(
+                of: near.found.map { Int($0.slot) }, among: allowed, isEverything: query.isUnrestricted)
             arms.vector = near.found.compactMap { near in
-                passages(of: Int(near.slot), among: allowed).map { Placed(slot: $0.newest, score: Double(near.score)) }
+                known[Int(near.slot)].map { Placed(slot: $0.newest, score: Double(near.score)) }
             }
             // Of equally near ones the passage that came first, as in the index.
             arms.vector.sort { $0.score > $1.score || $0.score == $1.score && passages[$0.slot] < passages[$1.slot] }
@@ -27,10 +30,10 @@ extension ArmsState {
         }
         let fused = fused(arms.vector, arms.lexical, query)
         found.places = fused.map(\.place)
-        found.copies = fused.map { place in
-            let vector = vectorOf[place.slot]
-            return vector == Self.none ? nil : passages(of: Int(vector), among: allowed).map { $0.count - 1 }
-        }
+        // Of the filter alone: a copy need not have the query's words.
+        let vectors = Set(fused.map { Int(vectorOf[$0.slot]) }).subtracting([Int(Self.none)])
+        let known = passages(of: Array(vectors), among: filtered, isEverything: query.isUnfiltered)
+        found.copies = fused.map { known[Int(vectorOf[$0.slot])].map { $0.count - 1 } }
         return found
     }
 
@@ -42,17 +45,23 @@ extension ArmsState {
 
     // MARK: Who counts
 
-    /// The passages that are shown, pass the filter, and meet what is demanded.
-    private func allowed(by query: ArmsQuery) -> SlotSet {
+    /// The passages that are shown and pass the filter.
+    private func filtered(by query: ArmsQuery) -> SlotSet {
         var set = shown
         set.grow(to: passages.count)
-        guard !query.isUnrestricted else { return set }
+        guard !query.isUnfiltered else { return set }
         if let collections = query.filter.scope.collections {
             attributes.keep(&set, passing: .texts(.collection, collections))
         }
         keep(&set, from: query.filter.time.from, to: query.filter.time.to)
         for test in query.filter.must { keep(&set, passing: test, true) }
         for test in query.filter.mustNot { keep(&set, passing: test, false) }
+        return set
+    }
+
+    /// Those of a set that meet what is demanded, and are not left out.
+    private func meeting(_ query: ArmsQuery, _ set: SlotSet) -> SlotSet {
+        var set = set
         for demand in query.demands {
             var having = SlotSet(count: passages.count)
             words.insert(demand.forms.compactMap(words.number), into: &having, inTitleOnly: demand.isInTitle)
@@ -162,9 +171,12 @@ extension ArmsState {
 }
 
 extension ArmsQuery {
-    /// Whether all that is shown counts.
-    fileprivate var isUnrestricted: Bool {
-        demands.isEmpty && excludedDocument == nil && filter.scope.collections == nil && filter.time.from == nil
-            && filter.time.to == nil && filter.must.isEmpty && filter.mustNot.isEmpty
+    /// Whether all that is shown passes the filter.
+    fileprivate var isUnfiltered: Bool {
+        filter.scope.collections == nil && filter.time.from == nil && filter.time.to == nil && filter.must.isEmpty
+            && filter.mustNot.isEmpty
     }
+
+    /// Whether all that is shown counts.
+    fileprivate var isUnrestricted: Bool { isUnfiltered && demands.isEmpty && excludedDocument == nil }
 }

@@ -151,23 +151,43 @@ final class ArmsState {
         return set
     }
 
-    /// Passages of one vector that are counted, and that are looked at.
+    /// Passages of one vector that are counted.
     private static let copiesMax = 1_001
-    private static let chainMax = 50_000
 
-    /// The passages of a vector that are in a set: the newest, and how many, up to a bound.
-    func passages(of vector: Int, among set: SlotSet) -> (newest: Int, count: Int)? {
-        var found: (newest: Int, count: Int)?
-        var slot = newest[vector]
-        var looked = 0
-        while slot != Self.none, looked < Self.chainMax, (found?.count ?? 0) < Self.copiesMax {
-            looked += 1
-            if set.contains(Int(slot)) {
-                let known = found?.newest ?? Int(slot)
-                found = (passages[known] >= passages[Int(slot)] ? known : Int(slot), (found?.count ?? 0) + 1)
+    /// Of some vectors, those that have passages in a set: the newest passage, and how many up to a bound.
+    ///
+    /// - Parameter isEverything: whether the set is all that is shown, so that a vector's own chain of passages is the
+    /// shorter way.
+    func passages(
+        of vectors: [Int], among set: SlotSet, isEverything: Bool
+    ) -> [Int: (newest: Int, count: Int)] {
+        var found: [Int: (newest: Int, count: Int)] = [:]
+        func take(_ slot: Int, _ vector: Int) {
+            guard let known = found[vector] else { return found[vector] = (slot, 1) }
+            let newest = passages[known.newest] >= passages[slot] ? known.newest : slot
+            found[vector] = (newest, min(known.count + 1, Self.copiesMax))
+        }
+        if isEverything {
+            for vector in vectors {
+                var slot = newest[vector]
+                while slot != Self.none, found[vector]?.count ?? 0 < Self.copiesMax {
+                    if set.contains(Int(slot)) { take(Int(slot), vector) }
+                    slot = older[Int(slot)]
+                }
             }
-            slot = older[Int(slot)]
+            return found
+        }
+        var wanted = SlotSet(count: self.vectors.count)
+        for vector in vectors { wanted.insert(vector) }
+        set.forEach { slot in
+            let vector = vectorOf[slot]
+            if vector != Self.none, wanted.contains(Int(vector)) { take(slot, Int(vector)) }
         }
         return found
+    }
+
+    /// Hides the document of a passage.
+    func hide(passage id: Int64) {
+        if let slot = passageSlots[id] { hide(document: documentOf[Int(slot)]) }
     }
 }

@@ -2,7 +2,7 @@ import Synchronization
 
 /// Lends scratch to searches, a few at a time: as many as ever searched at once, and no more than some.
 final class ScratchPool: Sendable {
-    private static let keptMax = 16
+    private static let keptMax = 8
     private let kept = Mutex<[WordScratch]>([])
 
     func lending<R>(_ body: (inout WordScratch) -> R) -> R {

@@ -158,11 +158,13 @@ final class WordArm {
         _ word: Ranked, among allowed: SlotSet, _ totals: Totals, room: Int, _ scratch: inout WordScratch
     ) -> Bool {
         var isBounded = false
+        var left = room
         let isOne = word.group.forms.count == 1
         allowed.words.withUnsafeBufferPointer { allowed in
             for form in word.group.forms {
                 let list = postings[form.word]
-                let first = max(0, list.count - room)
+                let first = max(0, list.count - left)
+                left -= list.count - first
                 isBounded = isBounded || first > 0
                 let math = WordMath(totals, weight: form.weight, idf: word.idf)
                 list.withUnsafeBufferPointer { list in

@@ -23,6 +23,7 @@ package final class ArmedStore: RetrievalStore {
         guard query.page == nil else {
             return try store.candidates(for: query, timeoutMilliseconds: timeoutMilliseconds)
         }
+        let start = SystemClock.monotonicNanoseconds()
         var (held, outcome) = shared.current(of: query.filter.scope.tenant)
         if let known = held, !isAnswerable(query, by: known) { (held, outcome) = (nil, .asked) }
         if let held, let found = try search(query, held, timeoutMilliseconds) {
@@ -30,18 +31,32 @@ package final class ArmedStore: RetrievalStore {
             return found
         }
         shared.note(outcome == .memory ? .asked : outcome)
-        return try store.candidates(for: query, timeoutMilliseconds: timeoutMilliseconds)
+        let spent = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
+        return try store.candidates(for: query, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
     }
 
     private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
         query.indexVersion == nil && query.ef == nil && query.counted == nil
             && query.generation ?? held.generation == held.generation
             && query.indexVersionMin ?? 0 <= held.index.version
-            && (query.vector == nil || query.vectorLimit == 0 || held.modelName == store.model)
+            && !query.filter.encoding.contains(Self.nullEscape)
+            && (query.vector == nil || query.vectorLimit == 0 || isComparable(query, held))
     }
 
-    /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too few; and
-    /// some of what was found could not be fetched.
+    /// Postgres' texts cannot hold U+0000, and what it compares in its place is its own matter.
+    private static let nullEscape = Array("\\u0000".utf8)
+
+    /// Comparing all of very many vectors would hold up those who search and those who follow.
+    private static let comparedMax = 200_000
+
+    private func isComparable(_ query: CandidateQuery, _ held: SharedArms.Held) -> Bool {
+        let vectors = held.index.vectors
+        return held.modelName == store.model && query.vector?.count == vectors.dimensions
+            && (query.vectorScan != .exact || vectors.count <= Self.comparedMax)
+    }
+
+    /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too
+    /// few; and some of what was found could not be fetched.
     private func search(
         _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int
     ) throws -> CandidateSet? {
@@ -60,8 +75,12 @@ package final class ArmedStore: RetrievalStore {
                 FetchPassages(
                     tenant: tenant, passages: found.places.prefix(first).map(\.passageID), generation: held.generation,
                     version: found.version), for: tenant, timeoutMilliseconds)
-        // What has gone from the history meanwhile is Postgres' to say.
-        guard rows.count == first else { return nil }
+        // What has gone meanwhile is Postgres' to say.
+        guard rows.count == first else {
+            let there = Set(rows.map(\.passageID))
+            shared.miss(found.places.prefix(first).map(\.passageID).filter { !there.contains($0) }, of: tenant)
+            return nil
+        }
         var candidates = rows
         for index in rows.indices {
             (candidates[index].vector, candidates[index].lexical) = (

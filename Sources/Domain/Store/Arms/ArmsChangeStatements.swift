@@ -37,6 +37,23 @@ struct ArmsSpan: Sendable {
     }
 }
 
+/// Whether some versions ended more documents than are worth following one by one, as where a source is emptied.
+struct EndTooMany: PostgresStatement {
+    static let documentsMax = 20_000
+    static let name = "end_too_many"
+    static let sql = """
+        SELECT count(*) > \(documentsMax) FROM (
+            SELECT FROM visibility g
+            WHERE g.to_version > $3 AND g.to_version <= $4 AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
+            LIMIT \(documentsMax + 1)
+        ) e
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
+}
+
 /// What some versions show and the last of them still shows.
 struct ListArmsShown: PostgresStatement {
     static let name = "list_arms_shown"

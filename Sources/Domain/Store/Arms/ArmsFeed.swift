@@ -60,6 +60,7 @@ final class ArmsFeed {
             index.change { editor in for row in rows { editor.add(word: row.text, id: row.id) } }
             guard let last = rows.last else { break }
             after = last.id
+            guard goesOn(index.size.bytes) else { return false }
         }
         var (word, passage): (Int32, Int64) = (-1, -1)
         while true {
@@ -73,20 +74,20 @@ final class ArmsFeed {
 
     /// Brings arms to a version, in steps that each lead to a version.
     ///
-    /// - Returns: how many documents changed.
-    func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Int {
-        var changed = 0
+    /// - Returns: false where so much changed at once that loading it anew is quicker.
+    func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Bool {
         while true {
             let reached = index.version
-            guard reached < state.version else { return changed }
+            guard reached < state.version else { return true }
             var span = ArmsSpan(
                 tenant: tenant, generation: state.generation, after: reached, upTo: state.version)
             span.upTo = try run(FindArmsStep(span: span)).first ?? state.version
-            changed += try step(index, span, model: state.model)
+            if try run(EndTooMany(span: span)).first ?? false { return false }
+            try step(index, span, model: state.model)
         }
     }
 
-    private func step(_ index: ArmsIndex, _ span: ArmsSpan, model: Int32) throws(IndexError) -> Int {
+    private func step(_ index: ArmsIndex, _ span: ArmsSpan, model: Int32) throws(IndexError) {
         let ended = try run(ListArmsEnded(span: span))
         let shown = try run(ListArmsShown(span: span))
         let documents = Self.documents(of: shown)
@@ -102,7 +103,6 @@ final class ArmsFeed {
             for (word, entries) in lists { editor.add(postings: entries, of: word) }
             editor.reach(version: span.upTo)
         }
-        return hidden.count + documents.count
     }
 
     // MARK: Parts
@@ -168,7 +168,8 @@ final class ArmsFeed {
         return ended
     }
 
-    private func run<S: PostgresStatement>(_ statement: S) throws(IndexError) -> [S.Row] {
+    /// Runs a statement that is shown the tenant's rows.
+    func run<S: PostgresStatement>(_ statement: S) throws(IndexError) -> [S.Row] {
         var batch = PostgresBatch()
         batch.add(ActForTenant(tenant: tenant))
         let slot = batch.add(statement)

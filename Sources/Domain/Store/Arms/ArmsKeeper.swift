@@ -15,8 +15,12 @@ package final class ArmsKeeper {
         case dropped(TenantID, why: String)
     }
 
-    /// Bytes that a passage takes, before any was loaded: vector, postings, tables.
-    private static let passageBytes = 1_500
+    /// Bytes that a passage takes besides its vector, before any was loaded: postings, tables.
+    private static let passageBytes = 1_000
+    /// Before what failed or found no room is tried again.
+    private static let retryNanoseconds: Int64 = 30_000_000_000
+    /// While one tenant's arms are loaded, the others are followed so often.
+    private static let followNanoseconds: Int64 = 100_000_000
     /// Slots of hidden passages that are borne: as many as are shown, and these.
     private static let hiddenMax = 20_000
     private static let timeoutMilliseconds = 30_000
@@ -27,7 +31,15 @@ package final class ArmsKeeper {
     private let bytesMax: Int
     private let tell: (Event) -> Void
     private var arms: [TenantID: Arms] = [:]
-    private var refused: [TenantID: (state: Int64, bytes: Int)] = [:]
+    private var refused: [TenantID: Refusal] = [:]
+    /// When what failed, or found no room, is tried again, monotonic nanoseconds.
+    private var triedAgainAt: [TenantID: Int64] = [:]
+
+    /// What was tried and found no room.
+    private struct Refusal {
+        let passages: Int
+        let bytes: Int
+    }
 
     private struct Arms {
         let index: ArmsIndex
@@ -54,31 +66,64 @@ package final class ArmsKeeper {
     /// Ends the statement that runs, for a stop.
     package var interruption: @Sendable () -> Void { { [interrupt] in interrupt.request() } }
 
-    /// One round: follows what is loaded, and loads what is not.
+    /// One round: follows what is loaded, and loads what is not, one tenant at a time. One tenant's failure does not keep
+    /// the others from being followed.
     ///
     /// - Parameter isStopping: asked within long work.
+    /// - Throws: the first failure, once all was tried.
     package func round(of tenants: [TenantID], isStopping: @escaping () -> Bool) throws(IndexError) {
-        let begun = SystemClock.monotonicNanoseconds()
-        guard let state = try connection.run(ReadArmsState(), timeoutMilliseconds: Self.timeoutMilliseconds).first
-        else { return }
         for tenant in arms.keys where !tenants.contains(tenant) { drop(tenant, "the tenant is no longer declared") }
-        for tenant in tenants {
-            if let why = reason(against: arms[tenant], state) { drop(tenant, why) }
-            guard state.areWordsComplete else { continue }
-            let feed = ArmsFeed(connection, tenant: tenant, timeoutMilliseconds: Self.timeoutMilliseconds)
-            if let known = arms[tenant] {
-                if known.index.version < state.version { _ = try feed.follow(known.index, state) }
-                shared.isUpToDate(tenant, at: begun)
-            } else {
-                try load(tenant, state, feed, isStopping)
+        let (state, failure) = try followAll()
+        guard let state, state.areWordsComplete else { return }
+        let now = SystemClock.monotonicNanoseconds()
+        let next = tenants.first { arms[$0] == nil && triedAgainAt[$0] ?? .min <= now }
+        if let next, !isStopping() {
+            do throws(IndexError) {
+                try load(next, state, isStopping)
+            } catch {
+                triedAgainAt[next] = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
+                throw error
             }
-            if isStopping() { return }
         }
+        if let failure { throw failure }
+    }
+
+    private func followAll() throws(IndexError) -> (state: ReadArmsState.Row?, failure: IndexError?) {
+        let begun = SystemClock.monotonicNanoseconds()
+        guard let state = try readState() else { return (nil, nil) }
+        var failure: IndexError?
+        for (tenant, known) in arms {
+            if let why = reason(against: known, state) {
+                drop(tenant, why)
+                continue
+            }
+            do throws(IndexError) {
+                guard try feed(of: tenant).follow(known.index, state) else {
+                    drop(tenant, "too much changed at once")
+                    continue
+                }
+                let missed = shared.takeMissed(of: tenant)
+                if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
+                shared.isUpToDate(tenant, at: begun)
+            } catch {
+                // What takes too long once would do so again.
+                if error.underlying?.kind == .timeout { drop(tenant, "following it took too long") }
+                failure = failure ?? error
+            }
+        }
+        return (state, failure)
+    }
+
+    private func readState() throws(IndexError) -> ReadArmsState.Row? {
+        try connection.run(ReadArmsState(), timeoutMilliseconds: Self.timeoutMilliseconds).first
+    }
+
+    private func feed(of tenant: TenantID) -> ArmsFeed {
+        ArmsFeed(connection, tenant: tenant, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
 
     /// Why arms are of no use any more; nil where they are.
-    private func reason(against known: Arms?, _ state: ReadArmsState.Row) -> String? {
-        guard let known else { return nil }
+    private func reason(against known: Arms, _ state: ReadArmsState.Row) -> String? {
         if known.state.generation != state.generation { return "another generation was promoted" }
         if known.state.model != state.model { return "the generation has got a model" }
         if !state.areWordsComplete { return "passages are being cut into words anew" }
@@ -86,7 +131,9 @@ package final class ArmsKeeper {
         if size.version < state.oldestVersion { return "what changed since is no longer kept" }
         if size.version > state.version { return "the index was set back" }
         if size.hidden > size.passages + Self.hiddenMax { return "most of it is hidden" }
-        if bytes > bytesMax { return "there is no room for it" }
+        if bytes > bytesMax, size.bytes == arms.values.map(\.index.size.bytes).max() {
+            return "there is no room for it"
+        }
         return nil
     }
 
@@ -99,41 +146,51 @@ package final class ArmsKeeper {
     }
 
     private func load(
-        _ tenant: TenantID, _ state: ReadArmsState.Row, _ feed: ArmsFeed, _ isStopping: () -> Bool
+        _ tenant: TenantID, _ state: ReadArmsState.Row, _ isStopping: () -> Bool
     ) throws(IndexError) {
-        let others = bytes
+        let feed = feed(of: tenant)
         let passages = Int(
-            try connection.run(
-                CountArmsPassages(tenant: tenant, generation: state.generation),
-                timeoutMilliseconds: Self.timeoutMilliseconds
-            ).first ?? 0)
-        // One that was too large is tried again when it has become smaller, or others have.
-        let expected = max(
-            passages * Self.passageBytes, refused[tenant].map { min($0.bytes, passages * Self.passageBytes * 2) } ?? 0)
-        guard others + expected <= bytesMax else { return refuse(tenant, expected, state) }
+            try feed.run(CountArmsPassages(tenant: tenant, generation: state.generation)).first ?? 0)
+        // What was tried counts until a fifth of it has gone.
+        let tried = refused[tenant].map { passages * 5 > $0.passages * 4 ? $0.bytes : 0 } ?? 0
+        let expected = max(passages * (Self.passageBytes + 2 * state.dimensions), tried)
+        guard bytes + expected <= bytesMax else { return refuse(tenant, expected, passages) }
         let start = SystemClock.monotonicNanoseconds()
+        var followedAt = start
         let index = ArmsIndex(dimensions: state.dimensions)
         var isTooLarge = false
         let isComplete = try feed.load(index, state) { taken in
-            isTooLarge = others + taken > bytesMax
+            let now = SystemClock.monotonicNanoseconds()
+            if now - followedAt > Self.followNanoseconds {
+                // What fails here fails again in the next round, which tells of it.
+                _ = try? followAll()
+                followedAt = now
+            }
+            isTooLarge = bytes + taken > bytesMax
             return !isTooLarge && !isStopping()
         }
         guard isComplete else {
-            if isTooLarge { refuse(tenant, index.size.bytes, state) }
+            if isTooLarge { refuse(tenant, index.size.bytes, passages) }
             return
         }
-        _ = try feed.follow(index, state)
-        refused[tenant] = nil
-        arms[tenant] = Arms(index: index, state: state)
+        // Loading took its time: what is shown from here on is what the index shows now.
         let now = SystemClock.monotonicNanoseconds()
+        guard let newest = try readState(), reason(against: Arms(index: index, state: state), newest) == nil,
+            try feed.follow(index, newest)
+        else { return }
+        refused[tenant] = nil
+        triedAgainAt[tenant] = nil
+        arms[tenant] = Arms(index: index, state: state)
+        _ = shared.takeMissed(of: tenant)
         shared.replace(
             SharedArms.Held(index: index, generation: state.generation, modelName: state.modelName, checkedAt: now),
             of: tenant)
         tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
     }
 
-    private func refuse(_ tenant: TenantID, _ bytes: Int, _ state: ReadArmsState.Row) {
+    private func refuse(_ tenant: TenantID, _ bytes: Int, _ passages: Int) {
         if refused[tenant] == nil { tell(.tooLarge(tenant, bytes: bytes)) }
-        refused[tenant] = (state.version, bytes)
+        refused[tenant] = Refusal(passages: passages, bytes: bytes)
+        triedAgainAt[tenant] = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
     }
 }

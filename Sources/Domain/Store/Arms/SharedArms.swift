@@ -35,6 +35,23 @@ package final class SharedArms: Sendable {
     /// - Parameter count: told of every search.
     package init(count: @escaping @Sendable (ArmsOutcome) -> Void = { _ in }) { self.count = count }
 
+    /// Passages that could not be fetched, though memory has them.
+    private let missed = Mutex<[TenantID: Set<Int64>]>([:])
+    private static let missedMax = 10_000
+
+    /// Notes passages that the index no longer has, though no version ended them, as of expired documents.
+    func miss(_ passages: some Sequence<Int64>, of tenant: TenantID) {
+        missed.withLock { missed in
+            guard missed[tenant]?.count ?? 0 < Self.missedMax else { return }
+            missed[tenant, default: []].formUnion(passages)
+        }
+    }
+
+    /// Those that were missed since it was asked last.
+    func takeMissed(of tenant: TenantID) -> Set<Int64> {
+        missed.withLock { $0.removeValue(forKey: tenant) ?? [] }
+    }
+
     /// Notes a search.
     func note(_ outcome: ArmsOutcome) { count(outcome) }
 

@@ -86,7 +86,7 @@ package final class ArmsFollower: Sendable {
                             "the index is not followed; searches are done in Postgres", ["error": "\(error)"])
                     }
                     isFailing = true
-                    metrics.failures.increment()
+                    if !isStopping.withLock({ $0 }) { metrics.failures.increment() }
                 }
             } while !(await stop.pause(milliseconds: isFailing ? Self.retryMilliseconds : Self.lookMilliseconds))
         }
