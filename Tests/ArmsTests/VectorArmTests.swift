@@ -14,11 +14,7 @@ import Testing
         }
     }
 
-    private static func halves(_ vector: [Float]) -> [UInt16] {
-        var halves = [UInt16](repeating: 0, count: vector.count)
-        cvs_halves(vector, vector.count, &halves)
-        return halves
-    }
+    private static func halves(_ vector: [Float]) -> [UInt16] { vector.map(HalfFloat.bits) }
 
     /// Vectors around centres, as those of texts are.
     private static func filled(_ count: Int, _ random: inout SeededGenerator) -> (arm: VectorArm, vectors: [[Float]]) {
@@ -43,29 +39,6 @@ import Testing
         return dot / (a * b).squareRoot()
     }
 
-    @Test func halvesAreRoundedToTheNearest() {
-        let numbers: [Float] = [
-            0, -0.0, 1, -1, 0.1, 65_504, 65_519.9, 65_520, 1e9, 6e-8, 2.9e-8, 1e-12, 0.333333, -2_049, 2_051, .infinity,
-        ]
-        for (number, half) in zip(numbers, Self.halves(numbers)) {
-            #if arch(arm64)
-                #expect(half == Float16(number).bitPattern, "\(number)")
-            #endif
-            let value = HalfNumber.value(half)
-            #expect(value.sign == number.sign)
-            if number.magnitude >= 65_520 {
-                #expect(value.isInfinite, "\(number)")
-            } else {
-                // Half of the last place, or of the smallest number.
-                #expect(abs(value - number) <= max(number.magnitude / 2_048, 3e-8), "\(number) became \(value)")
-            }
-        }
-        // Every half is itself.
-        for half in UInt16.min...UInt16.max where half & 0x7c00 != 0x7c00 {
-            #expect(Self.halves([HalfNumber.value(half)]) == [half])
-        }
-    }
-
     /// The processor's form of the product and the plain one are the same number, whatever the count.
     @Test(arguments: [1, 7, 16, 33, 384, 768]) func productsAreThoseOfTheNumbers(count: Int) {
         var random = SeededGenerator(seed: UInt64(count))
@@ -74,7 +47,7 @@ import Testing
             (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
         )
         let halves = Self.halves(left)
-        let wanted = zip(halves.map(HalfNumber.value), right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+        let wanted = zip(halves.map(HalfFloat.value), right).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
         #expect(abs(Double(cvs_dot(halves, right, count)) - wanted) < 1e-4)
     }
 

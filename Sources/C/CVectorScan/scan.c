@@ -57,18 +57,18 @@ void cvs_distances(
 }
 
 static inline __attribute__((always_inline)) size_t near_from(
-    const uint16_t *distances, size_t from, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t found,
+    const uint16_t *distances, size_t from, size_t count, uint16_t bound, uint32_t *places, size_t found,
     size_t room)
 {
     for (size_t i = from; i < count && found < room; i++) {
-        if (distances[i] <= bound) places[found++] = first + (uint32_t)i;
+        if (distances[i] <= bound) places[found++] = (uint32_t)i;
     }
     return found;
 }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) static size_t near_avx2(
-    const uint16_t *distances, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t room)
+    const uint16_t *distances, size_t count, uint16_t bound, uint32_t *places, size_t room)
 {
     __m256i most = _mm256_set1_epi16((short)bound);
     size_t found = 0, i = 0;
@@ -76,18 +76,18 @@ __attribute__((target("avx2"))) static size_t near_avx2(
         __m256i some = _mm256_loadu_si256((const __m256i *)(distances + i));
         // Unsigned "at most": the smaller of both is the number itself.
         uint32_t hits = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_min_epu16(some, most), some));
-        if (hits) found = near_from(distances, i, i + 16, bound, first, places, found, room);
+        if (hits) found = near_from(distances, i, i + 16, bound, places, found, room);
     }
-    return near_from(distances, i, count, bound, first, places, found, room);
+    return near_from(distances, i, count, bound, places, found, room);
 }
 #endif
 
-size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t room)
+size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t *places, size_t room)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) return near_avx2(distances, count, bound, first, places, room);
+    if (__builtin_cpu_supports("avx2")) return near_avx2(distances, count, bound, places, room);
 #endif
-    return near_from(distances, 0, count, bound, first, places, 0, room);
+    return near_from(distances, 0, count, bound, places, 0, room);
 }
 
 // MARK: Halves
@@ -167,35 +167,4 @@ float cvs_dot(const uint16_t *halves, const float *numbers, size_t dimensions)
 #endif
     return dot_plain(halves, numbers, dimensions);
 #endif
-}
-
-static uint16_t half_of(float number)
-{
-    uint32_t bits;
-    memcpy(&bits, &number, 4);
-    uint32_t sign = bits >> 16 & 0x8000;
-    uint32_t rest = bits & 0x7fffffff;
-    if (rest >= 0x7f800000) return (uint16_t)(sign | 0x7c00 | (rest > 0x7f800000 ? 0x200 : 0));
-    // From here on it rounds to more than the largest number.
-    if (rest >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
-    uint32_t exponent = rest >> 23;
-    if (exponent < 113) {
-        // Below the smallest normal number: its bits move out, and what moves out rounds.
-        if (exponent < 102) return (uint16_t)sign;
-        uint32_t mantissa = (rest & 0x7fffff) | 0x800000;
-        uint32_t shift = 126 - exponent;
-        uint32_t result = mantissa >> shift;
-        uint32_t left = mantissa & ((1u << shift) - 1), tie = 1u << (shift - 1);
-        if (left > tie || (left == tie && (result & 1))) result++;
-        return (uint16_t)(sign | result);
-    }
-    uint32_t result = (rest - 0x38000000) >> 13;
-    uint32_t left = rest & 0x1fff;
-    if (left > 0x1000 || (left == 0x1000 && (result & 1))) result++;
-    return (uint16_t)(sign | result);
-}
-
-void cvs_halves(const float *numbers, size_t count, uint16_t *halves)
-{
-    for (size_t i = 0; i < count; i++) halves[i] = half_of(numbers[i]);
 }

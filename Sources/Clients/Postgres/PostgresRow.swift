@@ -1,3 +1,4 @@
+import Bytes
 import CPostgres
 
 /// One row of a result, lent to a decoder; its columns are in Postgres's binary format.

@@ -1,3 +1,5 @@
+import Bytes
+
 /// One SQL statement with typed parameters and rows; prepared once per connection, on first use.
 ///
 /// The SQL never contains a value: what varies is bound. The name must be unique among the statements that one
@@ -263,37 +265,5 @@ enum PostgresEpoch {
         let (shifted, overflowed) = milliseconds.subtractingReportingOverflow(Self.milliseconds)
         if overflowed || shifted <= earliestMilliseconds { return milliseconds < 0 ? .min : .max }
         return shifted >= latestMilliseconds ? .max : shifted * 1_000
-    }
-}
-
-/// IEEE 754 binary16, which pgvector's `halfvec` stores.
-package enum HalfFloat {
-    /// The nearest half (ties to even). Values past ±65,504 become infinities, as the conversion rule says; the
-    /// server refuses those (SQLSTATE 22003).
-    package static func bits(_ value: Float) -> UInt16 {
-        let bits = value.bitPattern
-        let sign = UInt16(truncatingIfNeeded: bits >> 16) & 0x8000
-        let magnitude = bits & 0x7FFF_FFFF
-        if magnitude >= 0x4780_0000 {  // 65,536 and more, infinities, NaN
-            return sign | (magnitude > 0x7F80_0000 ? 0x7E00 : 0x7C00)
-        }
-        if magnitude < 0x3880_0000 {  // below 2^-14: subnormal half; one addition rounds it in the float unit
-            let shifted = Float(bitPattern: magnitude) + 0.5
-            return sign | UInt16(truncatingIfNeeded: shifted.bitPattern &- 0x3F00_0000)
-        }
-        let rounded = magnitude &+ 0x0FFF &+ ((magnitude >> 13) & 1)
-        return sign | UInt16(truncatingIfNeeded: (rounded &- 0x3800_0000) >> 13)
-    }
-
-    /// The value of a half, exactly.
-    package static func value(_ bits: UInt16) -> Float {
-        let sign: Float = bits & 0x8000 == 0 ? 1 : -1
-        let exponent = Int(bits >> 10 & 31)
-        let fraction = Float(bits & 0x3FF)
-        switch exponent {
-        case 0: return sign * fraction * 0x1p-24
-        case 31: return fraction == 0 ? sign * .infinity : .nan
-        default: return sign * Float(sign: .plus, exponent: exponent - 15, significand: 1 + fraction * 0x1p-10)
-        }
     }
 }

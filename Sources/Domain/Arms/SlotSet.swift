@@ -29,10 +29,6 @@ struct SlotSet: Sendable {
         for index in 0..<min(words.count, other.words.count) { words[index] &= ~other.words[index] }
     }
 
-    mutating func formUnion(_ other: SlotSet) {
-        for index in 0..<min(words.count, other.words.count) { words[index] |= other.words[index] }
-    }
-
     /// Calls `body` with each slot, in their order.
     func forEach(_ body: (Int) -> Void) {
         for (index, word) in words.enumerated() where word != 0 {

@@ -1,3 +1,4 @@
+import Bytes
 import CVectorScan
 
 /// Distinct vectors in memory, each once, with a code of one bit for each number: its sign.
@@ -79,7 +80,7 @@ final class VectorArm {
         for (index, half) in vector.prefix(dimensions).enumerated() {
             halves[index] = half
             if half & 0x8000 == 0 { codes[index >> 6] |= 1 << UInt64(index & 63) }
-            let number = HalfNumber.value(half)
+            let number = HalfFloat.value(half)
             squares += number * number
         }
         block.scales[place] = squares > 0 ? 1 / squares.squareRoot() : 0
@@ -195,7 +196,7 @@ final class VectorArm {
             guard let first = places.baseAddress else { return }
             filled = distances.withUnsafeBufferPointer { distances in
                 guard let distances = distances.baseAddress, bound > 0 else { return 0 }
-                var found = cvs_near(distances, count, UInt16(bound - 1), 0, first, room)
+                var found = cvs_near(distances, count, UInt16(bound - 1), first, room)
                 if found < room, bound < histogram.count {
                     for slot in 0..<count where distances[slot] == UInt16(bound) && found < room {
                         first[found] = UInt32(slot)
@@ -219,9 +220,8 @@ extension VectorArm {
         let table: [Float]
 
         init(_ vector: [Float]) {
-            var halves = [UInt16](repeating: 0, count: vector.count)
-            cvs_halves(vector, vector.count, &halves)
-            let numbers = halves.map(HalfNumber.value)
+            let halves = vector.map(HalfFloat.bits)
+            let numbers = halves.map(HalfFloat.value)
             self.numbers = numbers
             let squares = numbers.reduce(Float(0)) { $0 + $1 * $1 }
             scale = squares > 0 ? 1 / squares.squareRoot() : 0
@@ -247,17 +247,5 @@ extension VectorArm {
                 }
             }
         }
-    }
-}
-
-/// IEEE 754 binary16 as single precision.
-enum HalfNumber {
-    static func value(_ half: UInt16) -> Float {
-        let sign = UInt32(half & 0x8000) << 16
-        let rest = UInt32(half & 0x7fff)
-        if rest >= 0x7c00 { return Float(bitPattern: sign | 0x7f80_0000 | (rest & 0x3ff) << 13) }
-        // The exponents' zero is moved by multiplying, which is exact, also for numbers without a leading one.
-        let value = Float(bitPattern: rest << 13) * Float(bitPattern: 0x7780_0000)
-        return Float(bitPattern: value.bitPattern | sign)
     }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Postings in memory: for each word, the passages that have it, in the order of their slots, with what BM25 needs of each.
 ///
 /// A query's words are read rarest first. As soon as the words that are left could lift no further passage among the best,
@@ -117,7 +119,7 @@ final class WordArm {
                 count = max(count, counted.map { self.count(of: form.word, among: $0) } ?? live[form.word])
             }
             let n = Double(count)
-            let idf = WordMath.logarithm(1 + max(totals.passages - n + 0.5, 0.5) / (n + 0.5))
+            let idf = log(1 + max(totals.passages - n + 0.5, 0.5) / (n + 0.5))
             let most = (group.forms.map(\.weight).max() ?? 0) * (totals.k1 + 1) * idf
             ranked.append(
                 Ranked(
@@ -230,6 +232,4 @@ struct WordMath {
         guard frequency > 0 else { return 0 }
         return gain * frequency / (frequency + floor + slope * Double(posting >> 16 & 0x7fff))
     }
-
-    static func logarithm(_ number: Double) -> Double { naturalLogarithm(number) }
 }

@@ -1,7 +1,3 @@
-import Glibc
-
-func naturalLogarithm(_ number: Double) -> Double { log(number) }
-
 /// Scores of passages while a query's words are read: a place for each slot, of which those that were touched are cleared
 /// again.
 struct WordScratch {

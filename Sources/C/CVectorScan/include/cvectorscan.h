@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 // Loops over vectors in memory that are worth nothing without the processor's wide instructions, which Swift does not choose while
-// it runs. Each picks the widest of its forms that the processor has.
+// it runs. Each looks which of its forms the processor has.
 
 /// Distances between a code of `words` 64-bit words and `count` others, which stand one behind the other: how many bits differ.
 ///
@@ -16,12 +16,9 @@ void cvs_distances(
     uint32_t *histogram);
 
 /// The places of distances up to a bound, at most `room`, in their order. Returns how many.
-size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t first, uint32_t *places, size_t room);
+size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t *places, size_t room);
 
 /// The dot product of `dimensions` half-precision numbers (IEEE 754 binary16) with single-precision ones.
 float cvs_dot(const uint16_t *halves, const float *numbers, size_t dimensions);
-
-/// Numbers of single precision as half-precision ones, rounded to the nearest, ties to even.
-void cvs_halves(const float *numbers, size_t count, uint16_t *halves);
 
 #endif

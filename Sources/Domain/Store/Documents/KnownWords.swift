@@ -2,7 +2,8 @@ import Records
 
 /// Numbers that the index has given to words, as a writer remembers them, so that it need not look up what it wrote before.
 ///
-/// They hold until words are removed: the index counts those removals, and whoever brings numbers says at which count they held.
+/// They are valid until a word is removed. The index counts removals, and a writer sends the count at which its numbers were
+/// valid.
 /// One thread's; a class, so that no write copies it.
 final class KnownWords {
     /// Words remembered, of some 100 bytes each. At so many the older half goes: what is common is soon back.

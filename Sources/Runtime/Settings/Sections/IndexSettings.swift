@@ -48,7 +48,7 @@ extension Settings.Index: SettingsSection {
                 + "up to 20,000, 400 up to 50,000, and 800 beyond."),
         Setting(
             "ARMS_MEMORY_BYTES", .api, default: "auto", .integerOrAuto(0...4_398_046_511_104), \.index.armsBytes,
-            "How much of the index a server may hold in memory, where searches take a tenth of the time: about 1,500 bytes a "
+            "How much of the index a server may hold in memory, where searches take an eighth of the time: about 1,800 bytes a "
                 + "passage. Tenants whose passages find no room are searched in Postgres. `auto`: a quarter of the memory of "
                 + "the machine, or of its container; 0: all searches are done in Postgres."),
         Setting(

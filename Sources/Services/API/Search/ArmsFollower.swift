@@ -22,7 +22,7 @@ package final class ArmsFollower: Sendable {
 
     /// Between two looks at the index: what is indexed is found so much later at most.
     private static let lookMilliseconds = 25
-    private static let retryMilliseconds = 1_000
+    private static let retryMilliseconds = 250
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
@@ -122,7 +122,8 @@ private struct ArmsMetrics: Sendable {
                 + "too much room."
         )
         failures = registry.counter(
-            "medallion_arms_failures_total", help: "Looks at the index that failed; tried again after a second.")
+            "medallion_arms_failures_total",
+            help: "Looks at the index that failed; tried again after a quarter of a second.")
         outcomes = Dictionary(
             uniqueKeysWithValues: ArmsOutcome.allCases.map { outcome in
                 (
