@@ -1,4 +1,5 @@
 import Bytes
+import Foundation
 import Inference
 import JSONScan
 import PlatformTesting
@@ -96,6 +97,37 @@ import Testing
         }
         #expect(embedder.statistics.texts == 192)
         #expect(embedder.statistics.queuedTexts == 0)
+    }
+
+    /// Those that compute, which are OpenVINO's own threads, and not only those that wait for them.
+    @Test func bulkWorkStandsBackBehindQueries() async throws {
+        let embedder = try LocalEmbedder(modelDirectory: Model.directory)
+        defer { embedder.stop() }
+        let before = try Self.ticks()
+        let text = String(repeating: "A sentence that fills the whole model. ", count: 40)
+        for priority in [EmbeddingPriority.batch, .sentence] {
+            _ = try await embedder.embed([String](repeating: text, count: 100), priority: priority)
+        }
+        let spent = try Self.ticks().merging(before) { $0 - $1 }
+        for priority in [EmbeddingPriority.batch, .sentence] {
+            // A tick is a hundredth of a second; a text takes a hundredth and more.
+            #expect(spent[priority.niceness] ?? 0 > 20, "\(spent)")
+        }
+    }
+
+    /// Processor time of this process' threads in ticks, by their niceness: fields 14, 15 and 19 of proc_pid_stat(5).
+    private static func ticks() throws -> [Int32: Int] {
+        var ticks: [Int32: Int] = [:]
+        for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task") {
+            // One that has ended meanwhile is passed over.
+            guard let stat = try? String(contentsOfFile: "/proc/self/task/\(thread)/stat", encoding: .utf8),
+                let end = stat.lastIndex(of: ")")
+            else { continue }
+            let fields = stat[end...].split(separator: " ")
+            guard fields.count > 17, let niceness = Int32(fields[17]) else { continue }
+            ticks[niceness, default: 0] += (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)
+        }
+        return ticks
     }
 
     @Test func aModelThatIsNotThereSaysWhatToDo() throws {

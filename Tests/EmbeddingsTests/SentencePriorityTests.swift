@@ -1,11 +1,10 @@
 import Foundation
 import Inference
-import Synchronization
 import Testing
 
 @testable import Embeddings
 
-/// Sentences of answers stand behind queries: a search waits for one micro-batch of them at most, whatever waits.
+/// Sentences of answers keep no query waiting: others compute them.
 @Suite struct SentencePriorityTests {
     private let helper = EmbeddingQueueTests()
 
@@ -24,30 +23,27 @@ import Testing
         work.round.deliver([[Float]](repeating: [1], count: work.batch.members.count), of: work.batch)
     }
 
-    @Test func aQueryComesNextAndAlone() async throws {
+    @Test func aQueryIsComputedAloneWhateverSentencesWait() async throws {
         let queue = queue()
         let answers = (1...6).map { sentences(queue, id: UInt64($0)) }
         while queue.queuedTexts < 6 * 48 { await Task.yield() }
-        let first = try #require(queue.nextWork(forWorkerOf: .query))
-        #expect(first.priority == .sentence)
-        #expect(first.batch.members.count * first.batch.length <= MicroBatch.tokensMax)
+        #expect(queue.next(.query) == nil && queue.next(.batch) == nil, "sentences are the sentences' workers'")
+        let first = try #require(queue.next(.sentence))
         let query = helper.submit(queue, id: 100, texts: 1, priority: .query)
         while queue.queuedTexts(.query) < 1 { await Task.yield() }
-        Self.answer(first)
-        let second = try #require(queue.nextWork(forWorkerOf: .query))
-        #expect(second.priority == .query)
-        #expect(second.round.sequences(of: second.batch) == [[101, 102]], "nothing else is computed with it")
-        Self.answer(second)
+        let work = try #require(queue.next(.query))
+        #expect(work.round.sequences(of: work.batch) == [[101, 102]], "nothing else is computed with it")
+        Self.answer(work)
         #expect(try await query.value.count == 1)
+        Self.answer(first)
         var slices = 1
-        while let work = queue.nextWork(forWorkerOf: .query) {
+        while let work = queue.next(.sentence) {
             #expect(work.priority == .sentence)
             slices += 1
             Self.answer(work)
         }
         for answer in answers { #expect(try await answer.value.count == 48) }
         #expect(slices >= 6 * 48 / 4, "sentences come in slices, too")
-        #expect(queue.next(.batch) == nil, "the workers of batches do not take them")
     }
 
     /// A query of hundreds of tokens takes as long as dozens of short ones: those go first, and sentences after it.
@@ -61,12 +57,13 @@ import Testing
         while queue.queuedTexts < 49 { await Task.yield() }
         let short = helper.submit(queue, id: 3, texts: 1, priority: .query)
         while queue.queuedTexts < 50 { await Task.yield() }
-        let first = try #require(queue.nextWork(forWorkerOf: .query))
-        #expect(first.priority == .query)
+        let first = try #require(queue.next(.query))
+        #expect(first.round.sequences(of: first.batch).allSatisfy { $0.count <= EmbeddingQueue.queryTokensMax })
         Self.answer(first)
+        #expect(queue.next(.query) == nil, "the long one is not the queries' workers'")
         #expect(try await short.value.count == 1)
         // Alone in front, or with what fills the round: its own slice comes first, since the longest do.
-        let second = try #require(queue.nextWork(forWorkerOf: .query))
+        let second = try #require(queue.next(.sentence))
         #expect(second.round.sequences(of: second.batch).contains { $0.count > EmbeddingQueue.queryTokensMax })
         Self.answer(second)
         #expect(try await long.value.count == 1)
@@ -74,12 +71,12 @@ import Testing
         await #expect(throws: EmbeddingError.stopped) { try await answer.value }
     }
 
-    /// A search waits for one slice of sentences at most, so that a slice is short.
+    /// A long query waits for one slice of sentences at most, so that a slice is short.
     @Test func slicesOfSentencesAreShort() async throws {
         let queue = queue()
         let answer = sentences(queue, id: 1, count: 40, tokens: 16)
         while queue.queuedTexts < 40 { await Task.yield() }
-        while let work = queue.nextWork(forWorkerOf: .query) {
+        while let work = queue.next(.sentence) {
             #expect(work.batch.members.count * work.batch.length <= MicroBatch.sentenceTokensMax)
             Self.answer(work)
         }
@@ -96,7 +93,7 @@ import Testing
         #expect(refusal?.kind == .overloaded)
         let query = helper.submit(queue, id: 4, texts: 4, priority: .query)
         while queue.queuedTexts < 100 { await Task.yield() }
-        Self.answer(try #require(queue.nextWork(forWorkerOf: .query)))
+        Self.answer(try #require(queue.next(.query)))
         #expect(try await query.value.count == 4)
         queue.stop()
         for answer in [first, second] { await #expect(throws: EmbeddingError.stopped) { try await answer.value } }
@@ -107,7 +104,7 @@ import Testing
         let queue = queue()
         let begun = sentences(queue, id: 1)
         while queue.queuedTexts < 48 { await Task.yield() }
-        let work = try #require(queue.nextWork(forWorkerOf: .query))
+        let work = try #require(queue.next(.sentence))
         let waiting = sentences(queue, id: 2)
         while queue.queuedTexts < 48 { await Task.yield() }
         queue.cancel(2)
@@ -115,42 +112,8 @@ import Testing
         queue.cancel(1)
         await #expect(throws: CancellationError.self) { try await begun.value }
         Self.answer(work)
-        #expect(queue.nextWork(forWorkerOf: .query) == nil)
+        #expect(queue.next(.sentence) == nil)
         #expect(queue.queuedTexts == 0)
-    }
-
-    /// A slow model that writes down what it computes in which order, and searches that come while ten answers wait.
-    @Test func aSearchWaitsForOneSliceAtMost() async throws {
-        let queue = queue()
-        let order = Mutex<[EmbeddingPriority]>([])
-        let thread = Thread {
-            while !queue.isStopped {
-                guard let work = queue.nextWork(forWorkerOf: .query) else {
-                    queue.waitForArrival(.query)
-                    continue
-                }
-                order.withLock { $0.append(work.priority) }
-                usleep(2_000)
-                Self.answer(work)
-            }
-        }
-        let answers = (1...10).map { sentences(queue, id: UInt64($0)) }
-        while queue.queuedTexts < 480 { await Task.yield() }
-        thread.start()
-        for number in 0..<20 {
-            let place = Mutex(0)
-            let job = helper.job(UInt64(1_000 + number), sequences: [[101, 102]]) { job in
-                queue.add(job, priority: .query)
-                place.withLock { $0 = order.withLock { $0.count } }
-            }
-            _ = try await job.value
-            let since = order.withLock { Array($0[(place.withLock { $0 })...]) }
-            // What began when the query was there already: itself at the latest after one slice, which began between the
-            // worker's looks into both lines.
-            #expect(since.prefix { $0 == .sentence }.count <= 1 || !since.contains(.query), "search \(number)")
-        }
-        for answer in answers { #expect(try await answer.value.count == 48) }
-        queue.stop()
     }
 
     @Test func aSearchIsAnsweredBeforeTheSentencesThatCameBefore() async throws {

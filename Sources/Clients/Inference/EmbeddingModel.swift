@@ -36,10 +36,13 @@ package final class EmbeddingModel {
 
     /// Loads and compiles; takes about 150 ms.
     ///
-    /// - Parameter path: the IR's XML file; the weights lie beside it in the `.bin`.
+    /// - Parameters:
+    ///   - path: the IR's XML file; the weights lie beside it in the `.bin`.
+    ///   - niceness: of OpenVINO's threads, which do the computing: they are made here, and a thread inherits its maker's
+    ///     (setpriority(2)), whoever asks for the work later.
     package init(
         path: String, parallelism: InferenceParallelism = .latency(threads: 0),
-        precision: InferencePrecision = .automatic
+        precision: InferencePrecision = .automatic, niceness: Int32 = 0
     ) throws(InferenceError) {
         prepareInference()
         if let fault = openvino_fault() {
@@ -50,7 +53,7 @@ package final class EmbeddingModel {
         try check(ov_core_create(&core), "start OpenVINO", path)
         guard let core else { throw InferenceError(operation: "start OpenVINO", path: path, reason: "no core") }
         do throws(InferenceError) {
-            let compiled = try compile(path, on: core, parallelism, precision)
+            let compiled = try compile(path, on: core, parallelism, precision, niceness: niceness)
             do throws(InferenceError) {
                 dimensions = try checkPorts(of: compiled, path: path)
             } catch {
@@ -96,7 +99,8 @@ func check(_ status: ov_status_e, _ operation: String, _ path: String) throws(In
 }
 
 private func compile(
-    _ path: String, on core: OpaquePointer, _ parallelism: InferenceParallelism, _ precision: InferencePrecision
+    _ path: String, on core: OpaquePointer, _ parallelism: InferenceParallelism, _ precision: InferencePrecision,
+    niceness: Int32
 ) throws(InferenceError) -> OpaquePointer {
     var settings = [
         // Not pinned: OpenVINO would keep its threads on cores that other work has taken.
@@ -115,9 +119,11 @@ private func compile(
     let chosen = precision == .automatic ? InferencePrecision.ofThisProcessor : precision
     if chosen != .automatic { settings.append(("INFERENCE_PRECISION_HINT", chosen.rawValue)) }
     var compiled: OpaquePointer?
-    let status = withProperties(settings[...], []) { properties in
-        ov_core_compile_model_from_file_props(
-            core, path, "CPU", properties.count, properties.baseAddress, &compiled)
+    let status = standingBack(by: niceness) {
+        withProperties(settings[...], []) { properties in
+            ov_core_compile_model_from_file_props(
+                core, path, "CPU", properties.count, properties.baseAddress, &compiled)
+        }
     }
     guard status == OK, let compiled else {
         throw InferenceError(
@@ -125,6 +131,29 @@ private func compile(
             hint: "run `make setup`, or point MODEL_DIR to a folder with model.xml and model.bin")
     }
     return compiled
+}
+
+/// Runs something on a thread that stands back behind others, and waits for it: who is not root cannot take a thread's niceness
+/// away again. What the system refuses is done as it is.
+private func standingBack(by niceness: Int32, _ body: () -> ov_status_e) -> ov_status_e {
+    guard niceness > 0 else { return body() }
+    var status: ov_status_e?
+    withoutActuallyEscaping({
+        _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, niceness)
+        status = body()
+    }) { run in
+        withUnsafePointer(to: run) { run in
+            var thread = pthread_t()
+            let code = pthread_create(
+                &thread, nil,
+                { run in
+                    run?.assumingMemoryBound(to: (() -> Void).self).pointee()
+                    return nil
+                }, UnsafeMutableRawPointer(mutating: run))
+            if code == 0 { pthread_join(thread, nil) }
+        }
+    }
+    return status ?? body()
 }
 
 /// Nests one `withCString` per setting, so that all C strings live during the call.

@@ -15,7 +15,7 @@ final class EmbeddingQueue: Sendable {
     /// Sentences that one round sorts together: about those of one answer, so that a later answer does not wait for many.
     static let sentenceRoundTextsMax = 64
     /// Tokens of a query beyond which it is computed as sentences are, ahead of them: nobody types so much, and shorter
-    /// ones must not wait for it.
+    /// ones must not wait for it, nor for its share of the processor.
     static let queryTokensMax = 64
 
     private struct Lane {
@@ -53,8 +53,8 @@ final class EmbeddingQueue: Sendable {
     }
 
     private let state: Mutex<State>
-    /// Of queries and of sentences: one worker computes both.
     private let queryArrivals = DispatchSemaphore(value: 0)
+    private let sentenceArrivals = DispatchSemaphore(value: 0)
     private let batchArrivals = DispatchSemaphore(value: 0)
     /// Workers that an arrival of batch texts wakes.
     private let batchWorkers: Int
@@ -152,15 +152,7 @@ final class EmbeddingQueue: Sendable {
         }
         for job in jobs { job.continuation.resume(throwing: EmbeddingError.stopped) }
         for work in works { work.round.fail(work.batch, with: .stopped) }
-        wake(.query)
-        wake(.batch)
-    }
-
-    /// The next micro-batch for a worker of a priority, if there is any. Does not block. The worker of queries computes
-    /// sentences where no query waits.
-    func nextWork(forWorkerOf priority: EmbeddingPriority) -> EmbeddingWork? {
-        if let work = next(priority) { return work }
-        return priority == .query ? next(.sentence) : nil
+        for priority in EmbeddingPriority.allCases { wake(priority) }
     }
 
     /// The next micro-batch of a priority, if there is any. Does not block.
@@ -209,14 +201,16 @@ final class EmbeddingQueue: Sendable {
     /// Blocks a worker's thread until a job arrived or the queue was stopped; may return without either.
     func waitForArrival(_ priority: EmbeddingPriority) {
         switch priority {
-        case .query, .sentence: queryArrivals.wait()
+        case .query: queryArrivals.wait()
+        case .sentence: sentenceArrivals.wait()
         case .batch: batchArrivals.wait()
         }
     }
 
     private func wake(_ priority: EmbeddingPriority) {
         switch priority {
-        case .query, .sentence: queryArrivals.signal()
+        case .query: queryArrivals.signal()
+        case .sentence: sentenceArrivals.signal()
         case .batch: for _ in 0..<batchWorkers { batchArrivals.signal() }
         }
     }

@@ -4,7 +4,7 @@ import Glibc
 import Inference
 import Synchronization
 
-/// A thread that computes embeddings of one priority; the one of queries also sentences.
+/// A thread that computes embeddings of one priority.
 ///
 /// `@unchecked Sendable`: `request`, which is not thread-safe, is used by the thread that `start` makes and by nothing
 /// else; the rest is immutable or behind a mutex.
@@ -45,15 +45,12 @@ final class EmbeddingWorker: @unchecked Sendable {
         if finished.wait(timeout: .now() + .seconds(timeoutSeconds)) == .success { finished.signal() }
     }
 
-    /// How far batch workers stand back behind searches and all else where processors are scarce; about half of what
-    /// another thread gets is theirs then. A search waits for a few milliseconds of computing, an indexer for thousands.
-    private static let batchNiceness: Int32 = 3
-
     private func run() {
-        // Linux keeps a niceness per thread (setpriority(2)).
-        if priority == .batch { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, Self.batchNiceness) }
+        // OpenVINO computes on threads of its own where there are several streams, and on this one where there is one.
+        let niceness = priority.niceness
+        if niceness > 0 { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, niceness) }
         while !queue.isStopped {
-            guard let work = queue.nextWork(forWorkerOf: priority) else {
+            guard let work = queue.next(priority) else {
                 queue.waitForArrival(priority)
                 continue
             }

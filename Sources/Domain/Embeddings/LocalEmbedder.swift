@@ -7,7 +7,7 @@ import Synchronization
 
 /// What a local embedder may use. Every bound has a default that suits one machine.
 package struct LocalEmbedderOptions: Sendable {
-    /// Threads that compute batches; 0 means one per core. One more computes queries.
+    /// Threads that compute batches; 0 means one per core. One more computes queries, and one sentences.
     package var threads = 0
     /// Which of the model's files is used.
     package var precision = EmbeddingPrecision.float
@@ -48,10 +48,10 @@ package struct EmbedderStatistics: Sendable, Equatable {
 /// Embeds on this machine, through OpenVINO, on threads of its own.
 ///
 /// Texts are tokenized by the caller and computed in micro-batches of like length: batches by one thread per core, each
-/// with a request of its own, queries by a further thread, so that a query shares the processor with the batches and never
-/// waits for one. Spread over two cores a query would take two thirds of the time and a third more work, and would wait for
-/// whichever core is busy. That thread computes the sentences of answers between queries, a micro-batch at a time. All
-/// calls may come from any task; they suspend and never block a thread.
+/// with a request of its own, queries by a further thread and the sentences of answers by another, so that a query shares the
+/// processor with both and never waits for them to end. Spread over two cores a query would take two thirds of the time and a
+/// third more work, and would wait for whichever core is busy. Where processors are scarce, batches and sentences stand back
+/// (``EmbeddingPriority/niceness``). All calls may come from any task; they suspend and never block a thread.
 package final class LocalEmbedder: TextEmbedder {
     package let dimensions: Int
     package let modelName: String
@@ -83,21 +83,24 @@ package final class LocalEmbedder: TextEmbedder {
             queryTextsMax: options.queuedQueriesMax, sentenceTextsMax: options.queuedSentencesMax,
             batchTextsMax: options.queuedTextsMax, batchWorkers: threads)
         do {
-            func compiled(_ parallelism: InferenceParallelism) throws(InferenceError) -> EmbeddingModel {
+            func compiled(
+                _ parallelism: InferenceParallelism, for priority: EmbeddingPriority
+            ) throws(InferenceError) -> EmbeddingModel {
                 try EmbeddingModel(
                     path: path, parallelism: parallelism,
                     // OpenVINO quantises activations of float32 only.
-                    precision: options.precision == .int8 ? .float32 : options.arithmetic)
+                    precision: options.precision == .int8 ? .float32 : options.arithmetic, niceness: priority.niceness)
             }
-            let forQueries = try compiled(.latency(threads: 1))
-            let forBatches = try compiled(.throughput(requests: threads))
+            let forQueries = try compiled(.latency(threads: 1), for: .query)
+            // Sentences as well: a model of their own would take 90 MiB.
+            let forBatches = try compiled(.throughput(requests: threads + 1), for: .batch)
             dimensions = forQueries.dimensions
-            var workers = [
-                EmbeddingWorker(request: try forQueries.makeRequest(), priority: .query, queue: queue)
-            ]
-            for _ in 0..<threads {
-                workers.append(EmbeddingWorker(request: try forBatches.makeRequest(), priority: .batch, queue: queue))
+            let queue = queue
+            func worker(_ model: EmbeddingModel, _ priority: EmbeddingPriority) throws(InferenceError) -> EmbeddingWorker {
+                EmbeddingWorker(request: try model.makeRequest(), priority: priority, queue: queue)
             }
+            var workers = [try worker(forQueries, .query), try worker(forBatches, .sentence)]
+            for _ in 0..<threads { workers.append(try worker(forBatches, .batch)) }
             self.workers = workers
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)

@@ -4,11 +4,21 @@ import Hashing
 package enum EmbeddingPriority: Sendable, CaseIterable {
     /// A search waits for it: computed before all else, but for long texts, which stand behind short ones.
     case query
-    /// Sentences of an answer: somebody waits, but they come by the dozen. Computed where no query waits, in slices of one
-    /// micro-batch, so that a query waits for one slice at most.
+    /// Sentences of an answer: somebody waits, but they come by the dozen. Computed beside queries, in slices of one short
+    /// micro-batch, so that a long query waits for one slice at most.
     case sentence
     /// Bulk work of an indexer or a replay.
     case batch
+
+    /// How far the threads that compute stand back where processors are scarce, as Linux keeps it (setpriority(2)): at 3 a thread
+    /// gets half of what another one gets. A search waits for a millisecond of computing, an answer for a hundred, an indexer
+    /// for thousands.
+    var niceness: Int32 {
+        switch self {
+        case .query: 0
+        case .sentence, .batch: 3
+        }
+    }
 }
 
 /// Turns texts into vectors.
