@@ -21,7 +21,9 @@ package struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(
                 name: "--passages", value: "N",
-                help: "index: in it before anything is measured (default 20000; all: 5000)."),
+                help: "index, recall: in it before anything is measured (default 20000; all: 5000)."),
+            .init(
+                name: "--queries", value: "N", help: "recall: of each kind under each filter (default 100; all: 20)."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
                 name: "--rate", value: "N",
@@ -47,12 +49,12 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, clients, freshness, memory, all of these, or endure."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these, or endure."
             )
         ])
     package static let details = """
-        broker, index, clients, freshness, memory and endure start processes of their own, with temporary data and free ports;
-        http needs wrk and what `make setup-tests` installs.
+        broker, index, recall, clients, freshness, memory and endure start processes of their own, with temporary data and
+        free ports; http needs wrk and what `make setup-tests` installs.
 
         endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
         sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
@@ -67,7 +69,7 @@ package struct BenchCommand: Command {
 
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
-        case sse, embed, lake, http, broker, stream, index, clients, freshness, memory
+        case sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory
         /// Not one of all: it breaks things.
         case endure
     }
@@ -77,6 +79,7 @@ package struct BenchCommand: Command {
     private let partitions: Int
     private let enduranceEvents: Int
     private let passages: Int
+    private let queries: Int
     private let texts: Int
     private let rate: Double
     private let seconds: Int
@@ -110,6 +113,7 @@ package struct BenchCommand: Command {
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
         enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
         passages = try arguments.integer("--passages", in: 1_000...10_000_000) ?? (isShort ? 5_000 : 20_000)
+        queries = try arguments.integer("--queries", in: 10...10_000) ?? (isShort ? 20 : 100)
         texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
         gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
         acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
@@ -186,6 +190,12 @@ package struct BenchCommand: Command {
         case .index:
             try await IndexBench(
                 passages: passages, seconds: roundSeconds, source: try source(), logger: context.logger.scoped("bench")
+            ).run()
+        case .recall:
+            try await RecallBench(
+                passages: passages, queries: queries, source: try source(),
+                modelDirectory: try Installation.modelDirectory(context.settings),
+                logger: context.logger.scoped("bench")
             ).run()
         case .freshness:
             try await FreshnessBench(

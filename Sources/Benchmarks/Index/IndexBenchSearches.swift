@@ -54,7 +54,7 @@ struct IndexBenchSearches: Sendable {
         figures += loading.figures
         figures += try await recall(.memory)
         // Searches in memory hold still while nobody looks.
-        let following = Task { await follow(loading.keeper) }
+        let following = Task { await loading.keeper.follow() }
         defer { following.cancel() }
         var rates: [String: (rate: Double, processor: Double)] = [:]
         for (kind, clients) in [
@@ -182,14 +182,6 @@ struct IndexBenchSearches: Sendable {
         return (figures, keeper)
     }
 
-    private func follow(_ keeper: ArmsLane) async {
-        while !Task.isCancelled {
-            // What fails shows: searches are no longer done in memory.
-            try? await keeper.look()
-            try? await Task.sleep(for: .milliseconds(100))
-        }
-    }
-
     /// How many of the nearest ten are found.
     private func recall(_ kind: Kind) async throws -> [BenchFigure] {
         try await Lane(name: "recall").run { [self] in
@@ -219,21 +211,5 @@ struct IndexBenchSearches: Sendable {
 
     private func nearest(_ query: CandidateQuery, _ store: any RetrievalStore) throws -> Set<String> {
         Set(try store.candidates(for: query, timeoutMilliseconds: Self.limit).candidates.map(\.docID))
-    }
-}
-
-/// A keeper of arms on a lane of its own.
-private final class ArmsLane: Sendable {
-    private let lane = Lane(name: "arms")
-    private let keeper: Mutex<ArmsKeeper>
-
-    init(_ configuration: PostgresConfiguration, _ shared: SharedArms) {
-        keeper = Mutex(ArmsKeeper(configuration: configuration, shared: shared, bytesMax: 8 << 30) { _ in })
-    }
-
-    func look() async throws {
-        try await lane.run { [keeper = self] in
-            try keeper.keeper.withLock { try $0.round(of: [.standard]) { false } }
-        }
     }
 }

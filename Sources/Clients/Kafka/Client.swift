@@ -20,11 +20,22 @@ final class Client: @unchecked Sendable {
         if configuration.logHandler != nil { rd_kafka_set_log_queue(handle, mainQueue) }
     }
 
-    /// Waits for librdkafka's threads to end. Everything that holds a queue or topic of this client also holds the
+    /// Waits for librdkafka's threads to end, for a while. Everything that holds a queue or topic of this client also holds the
     /// client, so they are gone by now, as librdkafka demands.
     deinit {
-        rd_kafka_queue_destroy(mainQueue)
-        rd_kafka_destroy(handle)
+        let (queue, handle) = (UInt(bitPattern: mainQueue), UInt(bitPattern: handle))
+        // The client tells the inbox of its errors until its very end.
+        let hasEnded = BoundedEnd.run { [inbox] in
+            if let queue = OpaquePointer(bitPattern: queue) { rd_kafka_queue_destroy(queue) }
+            if let handle = OpaquePointer(bitPattern: handle) { rd_kafka_destroy(handle) }
+            withExtendedLifetime(inbox) {}
+        }
+        if !hasEnded {
+            configuration.logHandler?(
+                KafkaLogLine(
+                    severity: 4, facility: "DESTROY",
+                    message: "a client did not end within \(BoundedEnd.millisecondsMax / 1_000) s and is left behind"))
+        }
     }
 
     /// The last error that concerned the client as a whole.

@@ -132,7 +132,8 @@ package final class GroupMember: Sendable {
                 break
             }
         }
-        rd_kafka_consumer_close(client.handle)
+        // What has not closed by then leaves the group when its session ends.
+        _ = BoundedEnd.run { [client] in _ = rd_kafka_consumer_close(client.handle) }
     }
 
     private var isCooperative: Bool {

@@ -49,7 +49,7 @@ package enum StartOffset: Sendable, Equatable {
 /// Calls block up to their timeout: use a thread of one's own. Any thread may call, but one queue is read by one
 /// thread at a time.
 package final class KafkaConsumer: Sendable {
-    private let client: Client
+    let client: Client
     private let options: ConsumerOptions
     /// What it was made with.
     package var configuration: KafkaConfiguration { client.configuration }

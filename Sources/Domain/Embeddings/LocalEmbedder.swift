@@ -95,12 +95,12 @@ package final class LocalEmbedder: TextEmbedder {
             // Sentences as well: a model of their own would take 90 MiB.
             let forBatches = try compiled(.throughput(requests: threads + 1), for: .batch)
             dimensions = forQueries.dimensions
-            let queue = queue
-            func worker(_ model: EmbeddingModel, _ priority: EmbeddingPriority) throws(InferenceError) -> EmbeddingWorker {
-                EmbeddingWorker(request: try model.makeRequest(), priority: priority, queue: queue)
+            let priorities = [.query, .sentence] + [EmbeddingPriority](repeating: .batch, count: threads)
+            var workers: [EmbeddingWorker] = []
+            for priority in priorities {
+                let request = try (priority == .query ? forQueries : forBatches).makeRequest()
+                workers.append(EmbeddingWorker(request: request, priority: priority, queue: queue))
             }
-            var workers = [try worker(forQueries, .query), try worker(forBatches, .sentence)]
-            for _ in 0..<threads { workers.append(try worker(forBatches, .batch)) }
             self.workers = workers
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)
