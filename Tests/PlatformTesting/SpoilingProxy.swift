@@ -88,7 +88,15 @@ package final class SpoilingProxy: Sendable {
     private func accept() {
         while true {
             let client = Glibc.accept(listener, nil, nil)
-            guard client >= 0, !state.withLock({ $0.isStopped }) else { break }
+            guard !state.withLock({ $0.isStopped }) else {
+                if client >= 0 { close(client) }
+                break
+            }
+            guard client >= 0 else {
+                // One connection that came to nothing, or no descriptors for a while: others may come.
+                usleep(10_000)
+                continue
+            }
             let broker = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             guard Self.withAddress("127.0.0.1", port, { connect(broker, $0, $1) }) == 0 else {
                 close(client)

@@ -75,9 +75,9 @@ private struct JudgedCollection {
         .enabled(if: Recordings.folder != nil, .init(rawValue: Recordings.absence)),
         arguments: EmbeddingPrecision.allCases)
     func theArmsRankAJudgedCollectionAsWellAsTheReference(precision: EmbeddingPrecision) async throws {
-        // Most of the time goes to the embeddings, so that a quarter of the documents has to do, and of the judgements
-        // those on them; the long trial takes all.
-        let isWhole = LongTests.areWanted
+        // Most of the time goes to the embeddings, so that a quarter of the documents has to do in the second precision, and
+        // of the judgements those on them; the long trial takes all.
+        let isWhole = precision == .float || LongTests.areWanted
         let collection = try JudgedCollection(step: isWhole ? 1 : 4)
         #expect(collection.documents.count == (isWhole ? 1_460 : 365))
         #expect(collection.queries.count == (isWhole ? 76 : 72))
