@@ -123,6 +123,12 @@ import Testing
         #expect(checkpoints.map(\.nextOffset) == [Int64(Self.count), 40, Int64(Self.count), 40])
         let shown = try Self.shown(whole, 1)
         #expect(shown.count > 300 && shown.allSatisfy { $0[3] == "t" })
+        // Searches weigh words by these, with no indexer there to count them.
+        let counted = try PostgresConnection(whole, timeoutMilliseconds: Place.limit).script(
+            """
+            SELECT (SELECT count(*) FROM uncounted_documents), (SELECT sum(passages) FROM collection_counts WHERE generation = 1)
+            """, timeoutMilliseconds: Place.limit)
+        #expect(counted == [["0", "\(shown.count)"]])
         // What is replayed by the same logic is the same.
         let second = try Self.shown(whole, 2)
         #expect(

@@ -60,7 +60,10 @@ struct RecallBench: Sendable {
     ) async throws -> BenchReport {
         let history = RecallHistory(server, input, embedder, logger: logger)
         try await history.write()
-        _ = try await lane.run { try server.script("VACUUM ANALYZE") }
+        let stored = try await lane.run {
+            try server.script("VACUUM ANALYZE")
+            return try server.script("SELECT count(*) FROM passages").first?.first ?? nil
+        }
         logger.info("searching")
         let shared = SharedArms()
         let keeper = ArmsLane(server.configuration, shared)
@@ -71,7 +74,8 @@ struct RecallBench: Sendable {
         let (configuration, model) = (server.configuration, embedder.modelName)
         var report = BenchReport(
             title:
-                "recall: \(input.documents) documents, \(history.passages) passages in three generations, \(queries) queries of each kind"
+                "recall: \(input.documents) documents, \(stored ?? "?") passages with those shown no more, \(queries) queries "
+                + "of each kind"
         )
         for filter in try RecallFilters(input).all {
             for kind in RecallQueries.Kind.allCases {

@@ -4,7 +4,6 @@ import Embeddings
 import Indexer
 import Records
 import Store
-import Synchronization
 import Telemetry
 
 /// Fills an index as time does: all documents in a first generation, the same ones in a second, half of them with another text in a
@@ -24,15 +23,11 @@ final class RecallHistory: Sendable {
     private let input: IndexBenchInput
     private let indexer: DocumentIndexer
     private let logger: Logger
-    private let added = Atomic(0)
 
     init(_ server: IndexBenchServer, _ input: IndexBenchInput, _ embedder: LocalEmbedder, logger: Logger) {
         (self.server, self.input, self.logger) = (server, input, logger)
         indexer = DocumentIndexer(configuration: server.configuration, embedder: embedder, logger: logger)
     }
-
-    /// Passages that were written, those that are shown no more included.
-    var passages: Int { added.load(ordering: .relaxed) }
 
     func write() async throws {
         try await put(Step.all, generation: 1) { _ in "" }
@@ -60,9 +55,8 @@ final class RecallHistory: Sendable {
             let move = CheckpointMove(
                 generation: generation, source: GoldMaker.source, expected: number == 0 ? nil : Int64(start),
                 next: Int64(next))
-            let outcome = try await indexer.write(
+            _ = try await indexer.write(
                 prepared, moving: isNewer ? [] : [move], goldPositions: [], origin: .live)
-            added.add(outcome.passagesAdded, ordering: .relaxed)
             prepared = try await following
         }
     }

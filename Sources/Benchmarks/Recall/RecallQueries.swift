@@ -62,27 +62,29 @@ struct RecallFilters {
             documents.append(try line.bytes.withUnsafeBytes { try GoldLine.decode($0) })
         }
         var all = [Named(name: "no filter", filter: .all)]
-        func add(must: [AttributeTest] = [], mustNot: [AttributeTest] = [], time: Filter.TimeRange = .init()) throws {
+        func add(
+            _ name: String, must: [AttributeTest] = [], mustNot: [AttributeTest] = [], time: Filter.TimeRange = .init()
+        ) throws {
             let filter = try Filter(time: time, must: must, mustNot: mustNot)
             let passing = documents.reduce(0) { $0 + (filter.matches(Subject(document: $1)) ? 1 : 0) }
             guard passing > 0 else { return }
             let share = Double(passing) / Double(documents.count)
             let text = share < 0.01 ? "\(passing) documents" : "\(Int((share * 100).rounded())) %"
-            all.append(Named(name: "\(filter) (\(text))", filter: filter))
+            all.append(Named(name: "\(name) (\(text))", filter: filter))
         }
         let times = documents.map(\.eventTimeMilliseconds).sorted()
-        try add(mustNot: [.equals(.lang, .string("en"))])
+        try add("not English", mustNot: [.equals(.lang, .string("en"))])
         for language in Self.byFrequency(documents.map(\.lang)).prefix(3) {
-            try add(must: [.equals(.lang, .string(language))])
+            try add("lang \(language)", must: [.equals(.lang, .string(language))])
         }
-        for isBot in [true, false] { try add(must: [.equals(.isBot, .bool(isBot))]) }
+        for isBot in [true, false] { try add("is_bot \(isBot)", must: [.equals(.isBot, .bool(isBot))]) }
         for (first, last) in [(0.45, 0.55), (0.495, 0.505)] {
             let (from, to) = (Int(Double(times.count) * first), Int(Double(times.count) * last))
-            try add(time: Filter.TimeRange(from: times[from], to: times[to]))
+            try add("a range of time", time: Filter.TimeRange(from: times[from], to: times[to]))
         }
         let users = Self.byFrequency(documents.compactMap(Self.user))
         for user in [users.first, users.last].compactMap(\.self) {
-            try add(must: [.equals(.user, .string(user))])
+            try add("one user", must: [.equals(.user, .string(user))])
         }
         self.all = all
     }

@@ -90,8 +90,19 @@ package struct IndexRebuild: Sendable {
                 }
             }
         }
+        try await lane.run { [self] in try countWords() }
         progress.nanoseconds = SystemClock.monotonicNanoseconds() - began
         return progress
+    }
+
+    /// Until words are counted the word arm takes all of them for rare ones. An indexer's upkeep counts what it writes, but none
+    /// need run: the new index may be searched as it is.
+    private func countWords() throws {
+        let upkeep = IndexUpkeep(configuration: database)
+        repeat {
+            try Task.checkCancellation()
+        } while try upkeep.countWords(
+            timeoutMilliseconds: Self.statementMilliseconds) > 0
     }
 
     /// Takes over the lake's generations where the index has nothing; else both must agree.
