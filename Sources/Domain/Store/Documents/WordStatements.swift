@@ -90,9 +90,10 @@ struct LockIndex: PostgresStatement {
 /// Gives passages their words: see `medallion_replace_words` of the migrations.
 struct ReplaceWords: PostgresStatement {
     static let name = "replace_words"
-    static let sql = "SELECT medallion_replace_words($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    static let sql = "SELECT medallion_replace_words($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     static let parameterTypes: [PostgresType] = [.int4, .int8Array, .text] + PassageWords.types.dropFirst()
     let tenant: String
+    /// In ascending order.
     let passages: [Int64]
     let words: PassageWords
     func bind(into parameters: inout PostgresParameters) {

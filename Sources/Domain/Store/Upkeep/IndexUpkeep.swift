@@ -120,10 +120,12 @@ package final class IndexUpkeep {
         for (tenant, passages) in Dictionary(grouping: rows, by: \.tenant).sorted(by: { $0.key < $1.key }) {
             var batch = PostgresBatch()
             batch.add(LockIndex())
+            // They come newest first.
+            let ascending = passages.sorted { $0.id < $1.id }
             batch.add(
                 ReplaceWords(
-                    tenant: tenant, passages: passages.map(\.id),
-                    words: PassageWords(passages.lazy.map { analyzer.terms(of: $0) })))
+                    tenant: tenant, passages: ascending.map(\.id),
+                    words: PassageWords(ascending.lazy.map { analyzer.terms(of: $0) })))
             try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
         }
         return WordCursor(below: last.id)
