@@ -32,7 +32,7 @@ CREATE TABLE passage_terms (
 ) PARTITION BY LIST (tenant_id);
 
 -- Passages that have a word, newest first, at most 64 a row. Each stands in one row of the word. A write makes rows of its own:
--- they overlap where passages were given their words later than newer ones.
+-- they overlap where passages were given their words later than newer ones. Short ones are joined later.
 CREATE TABLE postings (
     tenant_id    integer NOT NULL,
     word_id      integer NOT NULL,
@@ -329,6 +329,63 @@ BEGIN
         RETURNING w.id
     )
     DELETE FROM word_counts c USING generations g, unused u WHERE c.generation = g.generation AND c.word_id = u.id;
+END $$;
+
+-- Joins the newest rows of words that newly written passages have, where eight or more of them fit into one: small batches make
+-- short rows. Looks at no more passages than it is told, the newest behind a number, and joins rows of some hundred words. Returns
+-- the newest passage's number, or that one where there is none.
+CREATE FUNCTION medallion_join_postings(after bigint, of_passages integer) RETURNS bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    newest bigint;
+    tenant_ids integer[];
+    tenant_number integer;
+    word_ids integer[];
+BEGIN
+    SELECT max(n.passage_id), array_agg(DISTINCT n.tenant_id) INTO newest, tenant_ids FROM (
+        SELECT x.tenant_id, x.passage_id FROM passage_terms x WHERE x.passage_id > after
+        ORDER BY x.passage_id DESC LIMIT of_passages) n;
+    FOREACH tenant_number IN ARRAY coalesce(tenant_ids, '{}') LOOP
+        -- What is to be done is looked for without the lock. Words beyond the limit have their turn when they come again.
+        word_ids := ARRAY(
+            SELECT w.id FROM (
+                SELECT DISTINCT unnest(n.words) AS id FROM (
+                    SELECT x.words FROM passage_terms x WHERE x.tenant_id = tenant_number AND x.passage_id > after
+                    ORDER BY x.passage_id DESC LIMIT of_passages) n
+            ) w
+            WHERE (
+                SELECT count(*) = 8 AND sum(o.passages) <= 64 FROM (
+                    SELECT cardinality(p.passages) AS passages FROM postings p
+                    WHERE p.tenant_id = tenant_number AND p.word_id = w.id ORDER BY p.last_passage DESC LIMIT 8) o)
+            LIMIT 250);
+        CONTINUE WHEN word_ids = '{}';
+        PERFORM pg_advisory_xact_lock(7882826980159875177);
+        WITH short AS MATERIALIZED (
+            SELECT o.* FROM unnest(word_ids) AS w(id) CROSS JOIN LATERAL (
+                SELECT p.*, max(p.last_passage) OVER () AS newest,
+                    sum(cardinality(p.passages)) OVER (ORDER BY p.last_passage DESC ROWS UNBOUNDED PRECEDING) AS up_to_here
+                FROM (
+                    SELECT p.word_id, p.last_passage, p.passages, p.documents, p.weights FROM postings p
+                    WHERE p.tenant_id = tenant_number AND p.word_id = w.id ORDER BY p.last_passage DESC LIMIT 24
+                ) p
+            ) o WHERE o.up_to_here <= 64
+        ), gone AS (
+            DELETE FROM postings p USING short s
+            WHERE p.tenant_id = tenant_number AND p.word_id = s.word_id AND p.last_passage = s.last_passage
+                AND s.last_passage < s.newest
+        )
+        UPDATE postings p SET passages = j.passages, documents = j.documents, weights = j.weights
+        FROM (
+            SELECT s.word_id, s.newest, array_agg(i.passage ORDER BY i.passage DESC) AS passages,
+                array_agg(i.document ORDER BY i.passage DESC) AS documents,
+                array_agg(i.weight ORDER BY i.passage DESC) AS weights
+            FROM short s CROSS JOIN LATERAL unnest(s.passages, s.documents, s.weights) AS i(passage, document, weight)
+            GROUP BY s.word_id, s.newest
+        ) j
+        WHERE p.tenant_id = tenant_number AND p.word_id = j.word_id AND p.last_passage = j.newest;
+    END LOOP;
+    RETURN coalesce(newest, after);
 END $$;
 
 -- As before, with postings as lists.

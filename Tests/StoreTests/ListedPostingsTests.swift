@@ -128,6 +128,40 @@ import Testing
         try expectFound("otter", gone, fixture)
     }
 
+    /// What small batches wrote of a word becomes one row, as often as eight rows fit into one; other words are left alone.
+    @Test func shortRowsAreJoined() throws {
+        let fixture = try IndexFixture()
+        let connection = try fixture.connect()
+        let upkeep = IndexUpkeep(configuration: fixture.configuration)
+        #expect(try upkeep.joinPostings(after: 0, timeoutMilliseconds: Self.limit) == 0)
+        try write(fixture, 0..<100) { "heron number\($0)" }
+        for number in 100..<107 { try write(fixture, [number]) { "heron otter number\($0)" } }
+        var newest = try upkeep.joinPostings(after: 0, timeoutMilliseconds: Self.limit)
+        #expect(newest == 107)
+        #expect(try lengths("heron", connection) == [1, 1, 1, 1, 1, 1, 1, 64, 36])
+        #expect(try lengths("otter", connection) == [1, 1, 1, 1, 1, 1, 1])
+        try write(fixture, [107]) { "heron otter number\($0)" }
+        newest = try upkeep.joinPostings(after: newest, timeoutMilliseconds: Self.limit)
+        #expect(newest == 108)
+        #expect(try lengths("heron", connection) == [8, 64, 36])
+        #expect(try lengths("otter", connection) == [8])
+        for number in 108..<200 {
+            try write(fixture, [number]) { "heron number\($0)" }
+            newest = try upkeep.joinPostings(after: newest, timeoutMilliseconds: Self.limit)
+        }
+        #expect(newest == 200)
+        #expect(try upkeep.joinPostings(after: newest, timeoutMilliseconds: Self.limit) == 200)
+        let lengths = try lengths("heron", connection)
+        #expect(lengths.reduce(0, +) == 200 && lengths.count < 14, "\(lengths)")
+        try expectFound("heron", 0..<200, fixture)
+        try expectFound("otter", 100..<108, fixture)
+        let gone = [3, 101, 104, 130, 131, 199]
+        try write(fixture, gone, version: 2) { "quartz number\($0)" }
+        try removeReplaced(fixture)
+        try expectFound("heron", Set(0..<200).subtracting(gone), fixture)
+        try expectFound("otter", Set(100..<108).subtracting(gone), fixture)
+    }
+
     /// Of a batch some passages are not written: whether the words' numbers are known or not.
     @Test func whatIsLeftOutLeavesNoPostings() throws {
         let fixture = try IndexFixture()

@@ -50,6 +50,7 @@ enum StatementList {
         InheritUndeleted.self,
         InheritUntruncated.self,
         InsertVector.self,
+        JoinPostings.self,
         KeepCandidates.self,
         KeepGoldPosition.self,
         KeepRefusedDocument.self,
