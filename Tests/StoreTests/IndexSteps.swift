@@ -145,6 +145,12 @@ struct IndexModel {
 
 /// The index as it is, by plain SQL.
 struct IndexRows {
+    /// Tables of an index of one tenant and one model that no search reads from the beginning.
+    static let searched = [
+        "passages", "documents", "visibility", "vectors_1_t1", "postings_t1", "passage_terms_t1", "words",
+        "word_counts",
+    ]
+
     let connection: PostgresConnection
 
     /// What a generation shows, by key; a document that is shown twice is in `doubled`.
@@ -217,9 +223,30 @@ struct IndexRows {
         WHERE p.id IS NULL OR w.passage_id IS NULL
         """,
         "postings that are not the words of a passage, or words without postings": """
-        SELECT 1 FROM (SELECT x.tenant_id, x.passage_id, x.document_id, unnest(x.words) AS word_id FROM passage_terms x) x
-        FULL JOIN postings p USING (tenant_id, passage_id, document_id, word_id)
-        WHERE x.passage_id IS NULL OR p.weight IS NULL
+        SELECT 1 FROM (
+            SELECT x.tenant_id, x.passage_id, x.document_id, unnest(x.words) AS word_id, unnest(x.weights) AS weight, true AS is_here
+            FROM passage_terms x
+        ) x FULL JOIN (
+            SELECT p.tenant_id, unnest(p.passages) AS passage_id, unnest(p.documents) AS document_id, p.word_id,
+                unnest(p.weights) AS weight, true AS is_here
+            FROM postings p
+        ) p USING (tenant_id, passage_id, document_id, word_id, weight)
+        WHERE x.is_here IS NULL OR p.is_here IS NULL
+        """,
+        "passages that stand twice in a word's postings, or have a word twice": """
+        SELECT 1 FROM (SELECT tenant_id, word_id, unnest(passages) AS passage_id FROM postings) p
+        GROUP BY tenant_id, word_id, passage_id HAVING count(*) > 1
+        UNION ALL SELECT 1 FROM (SELECT tenant_id, passage_id, unnest(words) AS word_id FROM passage_terms) x
+        GROUP BY tenant_id, word_id, passage_id HAVING count(*) > 1
+        """,
+        "rows of postings that are empty, too long, uneven or out of order": """
+        SELECT 1 FROM postings p
+        WHERE cardinality(p.passages) NOT BETWEEN 1 AND 64 OR p.last_passage <> p.passages[1]
+            OR cardinality(p.documents) <> cardinality(p.passages) OR cardinality(p.weights) <> cardinality(p.passages)
+            OR p.passages <> ARRAY(SELECT i FROM unnest(p.passages) AS i ORDER BY i DESC)
+        """,
+        "passages with more or fewer weights than words": """
+        SELECT 1 FROM passage_terms x WHERE cardinality(x.words) <> cardinality(x.weights)
         """,
         "words that no passage has": """
         SELECT 1 FROM words w WHERE NOT EXISTS (SELECT FROM postings p WHERE p.word_id = w.id)

@@ -33,13 +33,13 @@ struct IndexBenchBaseline: Sendable {
         try server.script("VACUUM ANALYZE bare_vectors")
     }
 
-    /// Makes empty tables with the indexes of those of contents.
+    /// Makes empty tables with the indexes of those of contents, and what else decides how their rows are kept.
     func makeTables() throws {
         try server.script(
             """
             CREATE TABLE bare_documents (LIKE documents INCLUDING ALL);
             CREATE TABLE bare_passages (LIKE passages INCLUDING ALL);
-            CREATE TABLE bare_terms (LIKE \(terms) INCLUDING ALL);
+            CREATE TABLE bare_terms (LIKE \(terms) INCLUDING ALL) WITH (toast_tuple_target = 8160);
             CREATE TABLE bare_postings (LIKE \(postings) INCLUDING ALL);
             CREATE TABLE bare_visibility (LIKE visibility INCLUDING ALL)
             """)
@@ -52,7 +52,7 @@ struct IndexBenchBaseline: Sendable {
             INSERT INTO bare_documents SELECT * FROM documents;
             INSERT INTO bare_passages SELECT * FROM passages;
             INSERT INTO bare_terms SELECT * FROM \(terms);
-            INSERT INTO bare_postings SELECT * FROM \(postings) ORDER BY word_id, passage_id;
+            INSERT INTO bare_postings SELECT * FROM \(postings) ORDER BY word_id, last_passage;
             INSERT INTO bare_visibility SELECT * FROM visibility WHERE generation = 1
             """)
     }

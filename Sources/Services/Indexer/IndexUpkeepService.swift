@@ -180,9 +180,11 @@ package final class IndexUpkeepService: Service {
         }
     }
 
-    /// Gives passages their words that lack them, such as after an update of the program, then counts what was shown and hidden.
+    /// Gives passages their words that lack them, such as after an update of the program, then counts what was shown and hidden, and
+    /// joins what small batches wrote.
     private func keepWords(_ stop: StopSignal) async {
         var cursor: WordCursor?
+        var joined: Int64 = 0
         var isCutting = true
         while !(await stop.pause(milliseconds: isCutting ? Self.cutMilliseconds : Self.countMilliseconds)) {
             do {
@@ -199,6 +201,13 @@ package final class IndexUpkeepService: Service {
                         try growth.withLock { try $0.countWords(timeoutMilliseconds: Self.timeoutMilliseconds) }
                     }
                 } while counted > 0 && !stop.isRequested
+                guard !isCutting else { continue }
+                let from = joined
+                joined = try await growthLane.run { [self] in
+                    try growth.withLock {
+                        try $0.joinPostings(after: from, timeoutMilliseconds: Self.timeoutMilliseconds)
+                    }
+                }
             } catch {
                 if stop.isRequested || Task.isCancelled { return }
                 failures.increment()

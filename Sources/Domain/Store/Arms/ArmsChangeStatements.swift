@@ -80,7 +80,7 @@ struct ListArmsEnded: PostgresStatement {
         SELECT g.document_id, w.id FROM visibility g
         LEFT JOIN LATERAL (
             SELECT w.id FROM passages p
-            JOIN passage_terms x ON x.tenant_id = \(ListArmsPostings.tenantNumber) AND x.passage_id = p.id
+            JOIN passage_terms x ON x.tenant_id = \(ListArmsTerms.tenantNumber) AND x.passage_id = p.id
             CROSS JOIN LATERAL unnest(x.words) w(id)
             WHERE p.document_id = g.document_id
         ) w ON true

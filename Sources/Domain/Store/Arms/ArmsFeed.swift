@@ -62,12 +62,12 @@ final class ArmsFeed {
             after = last.id
             guard goesOn(index.size.bytes) else { return false }
         }
-        var (word, passage): (Int32, Int64) = (-1, -1)
+        var passage: Int64 = -1
         while true {
-            let rows = try run(ListArmsPostings(tenant: tenant, word: word, passage: passage))
+            let rows = try run(ListArmsTerms(tenant: tenant, after: passage))
             guard let last = rows.last else { return true }
             try add(rows, to: index)
-            (word, passage) = (last.word, last.passage)
+            passage = last.passage
             guard goesOn(index.size.bytes) else { return false }
         }
     }
@@ -92,10 +92,9 @@ final class ArmsFeed {
         let shown = try run(ListArmsShown(span: span))
         let documents = Self.documents(of: shown)
         try addVectors(of: shown, to: index, model: model)
-        let postings =
-            shown.isEmpty ? [] : try run(FindArmsPostings(tenant: tenant, passages: shown.map(\.passage)))
-        try addWords(of: postings, to: index)
-        let lists = Self.byWord(postings)
+        let terms = shown.isEmpty ? [] : try run(FindArmsTerms(tenant: tenant, passages: shown.map(\.passage)))
+        let lists = Self.byWord(terms)
+        try addWords(of: lists, to: index)
         let hidden = Self.endedDocuments(ended)
         index.change { editor in
             for document in hidden { editor.hide(document: document.id, words: document.words) }
@@ -117,27 +116,30 @@ final class ArmsFeed {
         index.change { editor in for row in found { editor.add(vector: row.id, row.halves) } }
     }
 
-    private func addWords(of postings: [ArmsPosting], to index: ArmsIndex) throws(IndexError) {
-        let missing = index.missing(words: Set(postings.map(\.word)))
+    /// The postings of each of some words.
+    private typealias Lists = [Int32: [(passage: Int64, weight: Int32)]]
+
+    private func addWords(of lists: Lists, to index: ArmsIndex) throws(IndexError) {
+        let missing = index.missing(words: Set(lists.keys))
         guard !missing.isEmpty else { return }
         let found = try run(FindArmsWords(tenant: tenant, ids: missing))
         index.change { editor in for row in found { editor.add(word: row.text, id: row.id) } }
     }
 
-    private func add(_ postings: [ArmsPosting], to index: ArmsIndex) throws(IndexError) {
+    private func add(_ terms: [ArmsTerms], to index: ArmsIndex) throws(IndexError) {
+        let lists = Self.byWord(terms)
         // Those that came since the words were read.
-        try addWords(of: postings, to: index)
-        let lists = Self.byWord(postings)
+        try addWords(of: lists, to: index)
         index.change { editor in for (word, entries) in lists { editor.add(postings: entries, of: word) } }
     }
 
-    /// Postings come in the order of their words.
-    private static func byWord(_ postings: [ArmsPosting]) -> [(word: Int32, entries: [(passage: Int64, weight: Int32)])]
-    {
-        var lists: [(word: Int32, entries: [(passage: Int64, weight: Int32)])] = []
-        for posting in postings {
-            if lists.last?.word != posting.word { lists.append((posting.word, [])) }
-            lists[lists.count - 1].entries.append((posting.passage, posting.weight))
+    /// Postings of each word in the order of passages, as these come.
+    private static func byWord(_ terms: [ArmsTerms]) -> Lists {
+        var lists: Lists = [:]
+        for passage in terms {
+            for (word, weight) in zip(passage.words, passage.weights) {
+                lists[word, default: []].append((passage.passage, weight))
+            }
         }
         return lists
     }

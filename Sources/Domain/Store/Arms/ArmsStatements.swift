@@ -206,55 +206,53 @@ struct FindArmsWords: PostgresStatement {
     }
 }
 
-/// A passage that has a word.
-struct ArmsPosting {
-    let word: Int32
+/// The words of a passage.
+struct ArmsTerms {
     let passage: Int64
-    let weight: Int32
+    /// Numbers of its words, each once.
+    let words: [Int32]
+    /// Of each word.
+    let weights: [Int32]
 
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsPosting {
-        ArmsPosting(word: try row.int32(0), passage: try row.int64(1), weight: try row.int32(2))
+    static let columns = "x.passage_id, x.words, x.weights"
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsTerms {
+        ArmsTerms(passage: try row.int64(0), words: try row.int32s(1), weights: try row.int32s(2))
     }
 }
 
-/// The next postings of a tenant, by word and passage.
-struct ListArmsPostings: PostgresStatement {
-    static let rowsMax = 50_000
-    static let name = "list_arms_postings"
+/// The words of the next passages of a tenant, by number.
+struct ListArmsTerms: PostgresStatement {
+    /// Passages of one page, of some forty words each.
+    static let rowsMax = 2_000
+    static let name = "list_arms_terms"
     static let sql = """
-        SELECT o.word_id, o.passage_id, o.weight FROM postings o
-        WHERE o.tenant_id = \(tenantNumber) AND (o.word_id, o.passage_id) > ($2, $3)
-        ORDER BY o.word_id, o.passage_id LIMIT \(rowsMax)
+        SELECT \(ArmsTerms.columns) FROM passage_terms x
+        WHERE x.tenant_id = \(tenantNumber) AND x.passage_id > $2 ORDER BY x.passage_id LIMIT \(rowsMax)
         """
     static let tenantNumber = "(SELECT t.id FROM tenants t WHERE t.name = $1)"
-    static let parameterTypes: [PostgresType] = [.text, .int4, .int8]
+    static let parameterTypes: [PostgresType] = [.text, .int8]
     let tenant: TenantID
-    let word: Int32
-    let passage: Int64
+    let after: Int64
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(tenant.text)
-        parameters.append(word)
-        parameters.append(passage)
+        parameters.append(after)
     }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsPosting {
-        try ArmsPosting.decode(row)
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsTerms {
+        try ArmsTerms.decode(row)
     }
 }
 
-/// All postings of some passages.
-struct FindArmsPostings: PostgresStatement {
-    static let name = "find_arms_postings"
+/// The words of some passages, in the order of these.
+struct FindArmsTerms: PostgresStatement {
+    static let name = "find_arms_terms"
     static let sql = """
-        SELECT o.word_id, o.passage_id, o.weight FROM unnest($2) n(id)
+        SELECT \(ArmsTerms.columns) FROM unnest($2) WITH ORDINALITY AS n(id, place)
         CROSS JOIN LATERAL (
-            SELECT x.words FROM passage_terms x WHERE x.tenant_id = \(ListArmsPostings.tenantNumber) AND x.passage_id = n.id
+            SELECT x.passage_id, x.words, x.weights FROM passage_terms x
+            WHERE x.tenant_id = \(ListArmsTerms.tenantNumber) AND x.passage_id = n.id LIMIT 1
         ) x
-        CROSS JOIN LATERAL unnest(x.words) w(id)
-        CROSS JOIN LATERAL (
-            SELECT o.word_id, o.passage_id, o.weight FROM postings o
-            WHERE o.tenant_id = \(ListArmsPostings.tenantNumber) AND o.word_id = w.id AND o.passage_id = n.id LIMIT 1
-        ) o
-        ORDER BY 1, 2
+        ORDER BY n.place
         """
     static let parameterTypes: [PostgresType] = [.text, .int8Array]
     let tenant: TenantID
@@ -263,7 +261,7 @@ struct FindArmsPostings: PostgresStatement {
         parameters.append(tenant.text)
         parameters.append(passages)
     }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsPosting {
-        try ArmsPosting.decode(row)
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsTerms {
+        try ArmsTerms.decode(row)
     }
 }

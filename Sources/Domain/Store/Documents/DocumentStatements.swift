@@ -20,7 +20,7 @@ struct PutDocuments: PostgresStatement {
     static let name = "put_documents"
     static let sql = """
         SELECT added, word_ids, removals FROM medallion_put_documents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-            $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)
+            $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)
         """
     static let parameterTypes: [PostgresType] =
         [.int4] + DocumentKeys.types

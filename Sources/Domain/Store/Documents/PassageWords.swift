@@ -8,7 +8,7 @@ package struct PassageTerms: Sendable, Equatable {
     /// Words of title and text.
     private(set) var length: Int32
     private(set) var forms: [String] = []
-    /// For each form, see `postings.weight` of the migrations.
+    /// For each form, see `passage_terms.weights` of the migrations.
     private(set) var weights: [Int32] = []
 
     /// Frequencies that a weight can say.
@@ -77,23 +77,30 @@ struct PassageWords: Sendable {
     /// The number of each that is known, 0 for others, from when ``removals`` had been counted.
     private(set) var knownNumbers: [Int32] = []
     let removals: Int64
-    /// Postings in the order of the known numbers: the word's place among ``words`` and the passage's among ``lengths``, both from
-    /// 1, and the frequencies.
-    private(set) var postingWords: [Int32] = []
+    /// Rows of postings in the order of the known numbers: each word's place among ``words``, from 1, and how many postings there are
+    /// up to the end of each row.
+    private(set) var rowWords: [Int32] = []
+    private(set) var rowEnds: [Int32] = []
+    /// The rows' postings, the last passage of each row first: the passage's place among ``lengths``, from 1, and the word's weight.
     private(set) var postingPlaces: [Int32] = []
-    private(set) var weights: [Int32] = []
-    /// Places of the first passage's words, the second's and so on, and where those of each end.
+    private(set) var postingWeights: [Int32] = []
+    /// Places of the first passage's words, the second's and so on, their weights, and where those of each passage end.
     private(set) var terms: [Int32] = []
+    private(set) var termWeights: [Int32] = []
     private(set) var termEnds: [Int32] = []
+
+    /// Postings of one row: more would be moved out of the row in Postgres' table.
+    static let rowMax = 64
 
     /// Number of this way of making postings: that of cutting, and one for the terms of attributes.
     static let version = Int32(TextAnalyzer.version) << 8 | 1
 
-    /// - Parameter known: of the passages' tenant.
+    /// - Parameters:
+    ///   - passages: in the order of their numbers in the index.
+    ///   - known: of the passages' tenant.
     init(_ passages: some Sequence<PassageTerms>, known: KnownWords.OfTenant = KnownWords.OfTenant()) {
         removals = known.removals
         var places: [String: Int32] = [:]
-        var passageWeights: [Int32] = []
         for passage in passages {
             lengths.append(passage.length)
             for form in passage.forms {
@@ -107,39 +114,43 @@ struct PassageWords: Sendable {
                 places[form] = place
                 terms.append(place)
             }
-            passageWeights += passage.weights
+            termWeights += passage.weights
             termEnds.append(Int32(clamping: terms.count))
         }
-        order(passageWeights)
+        order()
     }
 
-    /// Sets the postings: terms are counted for each word, and put where those of the words before end.
-    private mutating func order(_ passageWeights: [Int32]) {
-        var starts = [Int](repeating: 0, count: words.count)
-        for term in terms { starts[Int(term) - 1] += 1 }
+    /// Sets the postings: terms are counted for each word, and put before those of the words behind, the last one first.
+    private mutating func order() {
+        var counts = [Int](repeating: 0, count: words.count)
+        for term in terms { counts[Int(term) - 1] += 1 }
+        var ends = counts
         var next = 0
         for word in words.indices.sorted(by: { knownNumbers[$0] < knownNumbers[$1] }) {
-            (starts[word], next) = (next, next + starts[word])
+            for start in stride(from: 0, to: counts[word], by: Self.rowMax) {
+                rowWords.append(Int32(clamping: word + 1))
+                rowEnds.append(Int32(clamping: next + min(start + Self.rowMax, counts[word])))
+            }
+            next += counts[word]
+            ends[word] = next
         }
-        postingWords = [Int32](repeating: 0, count: terms.count)
-        postingPlaces = postingWords
-        weights = postingWords
+        postingPlaces = [Int32](repeating: 0, count: terms.count)
+        postingWeights = postingPlaces
         var passage = 0
         for (index, term) in terms.enumerated() {
             while index >= termEnds[passage] { passage += 1 }
-            let place = starts[Int(term) - 1]
-            starts[Int(term) - 1] += 1
-            postingWords[place] = term
+            ends[Int(term) - 1] -= 1
+            let place = ends[Int(term) - 1]
             postingPlaces[place] = Int32(clamping: passage + 1)
-            weights[place] = passageWeights[index]
+            postingWeights[place] = termWeights[index]
         }
     }
 }
 
 extension PassageWords {
-    /// The number of the way of cutting, lengths, words and what is known of them, postings, terms.
+    /// The number of the way of cutting, lengths, words and what is known of them, rows of postings, terms.
     static let types: [PostgresType] =
-        [.int4, .int4Array, .textArray, .int4Array, .int8] + Array(repeating: .int4Array, count: 5)
+        [.int4, .int4Array, .textArray, .int4Array, .int8] + Array(repeating: .int4Array, count: 7)
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(Self.version)
@@ -151,10 +162,12 @@ extension PassageWords {
         parameters.append(words)
         parameters.append(knownNumbers)
         parameters.append(removals)
-        parameters.append(postingWords)
+        parameters.append(rowWords)
+        parameters.append(rowEnds)
         parameters.append(postingPlaces)
-        parameters.append(weights)
+        parameters.append(postingWeights)
         parameters.append(terms)
+        parameters.append(termWeights)
         parameters.append(termEnds)
     }
 }

@@ -18,6 +18,18 @@ struct CountWords: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
+/// One step of joining short rows of postings: see `medallion_join_postings` of the migrations.
+struct JoinPostings: PostgresStatement {
+    /// Passages whose words one step looks at: it holds the lock of index transactions for some tens of milliseconds at most.
+    static let passagesMax = 500
+    static let name = "join_postings"
+    static let sql = "SELECT medallion_join_postings($1, \(passagesMax))"
+    static let parameterTypes: [PostgresType] = [.int8]
+    let after: Int64
+    func bind(into parameters: inout PostgresParameters) { parameters.append(after) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
 /// Notes whether all passages have their words by this program's way of cutting. One row: what is to be looked through, up to a
 /// passage of id 0 where nothing is.
 struct BeginCutting: PostgresStatement {
@@ -90,9 +102,10 @@ struct LockIndex: PostgresStatement {
 /// Gives passages their words: see `medallion_replace_words` of the migrations.
 struct ReplaceWords: PostgresStatement {
     static let name = "replace_words"
-    static let sql = "SELECT medallion_replace_words($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    static let sql = "SELECT medallion_replace_words($3, $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     static let parameterTypes: [PostgresType] = [.int4, .int8Array, .text] + PassageWords.types.dropFirst()
     let tenant: String
+    /// In ascending order.
     let passages: [Int64]
     let words: PassageWords
     func bind(into parameters: inout PostgresParameters) {

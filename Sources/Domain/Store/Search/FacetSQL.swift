@@ -22,9 +22,7 @@ enum FacetSQL {
             , counted_read AS MATERIALIZED (
                 SELECT p.document_id, p.passage_id
                 FROM words_asked q CROSS JOIN LATERAL (
-                    SELECT o.document_id, o.passage_id FROM postings o
-                    WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id
-                    ORDER BY o.passage_id DESC LIMIT \(rowsMax + 1)
+                    \(WordArmSQL.newest([.document, .passage], of: "q.word_id", limit: "\(rowsMax + 1)"))
                 ) p
                 WHERE \(isRead) LIMIT \(rowsMax + 1)
             ), counted_rows AS MATERIALIZED (

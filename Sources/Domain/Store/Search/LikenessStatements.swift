@@ -98,8 +98,7 @@ struct FindTellingWords: PostgresStatement {
                 sum((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS frequency
             FROM unnest($3::bigint[]) AS n(id)
             JOIN passage_terms t ON t.tenant_id = (SELECT id FROM tenants WHERE name = $1) AND t.passage_id = n.id
-            CROSS JOIN LATERAL unnest(t.words[1:\(wordsMax)]) AS u(word_id)
-            JOIN postings p ON p.tenant_id = t.tenant_id AND p.word_id = u.word_id AND p.passage_id = n.id
+            CROSS JOIN LATERAL unnest(t.words[1:\(wordsMax)], t.weights[1:\(wordsMax)]) AS p(word_id, weight)
             GROUP BY p.word_id
         )
         SELECT w.text

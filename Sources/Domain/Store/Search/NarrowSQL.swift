@@ -49,9 +49,7 @@ enum NarrowSQL {
                 (SELECT o.passage_id AS id, o.document_id
                 FROM narrow_way n JOIN narrow_terms t ON t.place = n.place
                 CROSS JOIN LATERAL (
-                    SELECT o.passage_id, o.document_id FROM postings o
-                    WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = t.word_id
-                    ORDER BY o.passage_id DESC LIMIT \(passagesMax + 1)
+                    \(WordArmSQL.newest([.passage, .document], of: "t.word_id", limit: "\(passagesMax + 1)"))
                 ) o
                 WHERE n.is_by_test AND NOT n.is_by_time LIMIT \(passagesMax + 1))
                 UNION ALL
@@ -68,10 +66,9 @@ enum NarrowSQL {
                 GROUP BY t.place HAVING count(*) <= \(probesMax)
             ), narrow_passages AS MATERIALIZED (
                 SELECT n.id, n.document_id FROM narrow_read n
-                WHERE NOT EXISTS (
-                    SELECT FROM narrow_others q WHERE NOT EXISTS (
-                        SELECT FROM postings p WHERE p.tenant_id = \(WordArmSQL.tenantNumber)
-                            AND p.word_id = ANY (q.word_ids) AND p.passage_id = n.id) OFFSET 0)
+                WHERE NOT EXISTS (SELECT FROM narrow_others) OR (
+                    SELECT NOT EXISTS (SELECT FROM narrow_others q WHERE NOT x.words && q.word_ids OFFSET 0)
+                    FROM passage_terms x WHERE x.tenant_id = \(WordArmSQL.tenantNumber) AND x.passage_id = n.id)
             ), narrow AS MATERIALIZED (
                 SELECT w.is_few, w.is_few AND n.passages <= \(bounds.narrowWords) AS is_few_for_words,
                     w.is_few AND n.passages <= \(bounds.wordRowsAgain) AS is_few_for_words_again

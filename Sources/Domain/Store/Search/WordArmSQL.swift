@@ -90,16 +90,50 @@ enum WordArmSQL {
         """
     }
 
-    /// Whether a passage has what is demanded.
+    /// Whether a passage has what is demanded. What has no words of its own meets only what excludes some.
     ///
-    /// - Parameter passage: its number, by an alias that is neither `q` nor `held`.
+    /// - Parameter passage: its number, by an alias that is neither `q`, `held` nor `one`.
     static func meetsDemands(_ passage: String) -> String {
         """
-        NOT EXISTS (
-            SELECT FROM demands q WHERE q.is_excluded = EXISTS (
-                SELECT FROM postings held WHERE held.tenant_id = \(tenantNumber) AND held.word_id = ANY (q.word_ids)
-                    AND held.passage_id = \(passage) AND (NOT q.is_in_title OR held.weight >> 8 & 255 > 0)) OFFSET 0)
+        (SELECT NOT EXISTS (
+                SELECT FROM demands q WHERE q.is_excluded = CASE WHEN q.is_in_title THEN EXISTS (
+                        SELECT FROM unnest(held.words, held.weights) AS w(id, weight)
+                        WHERE w.id = ANY (q.word_ids) AND w.weight >> 8 & 255 > 0)
+                    ELSE coalesce(held.words && q.word_ids, false) END OFFSET 0)
+            FROM (SELECT) one LEFT JOIN passage_terms held
+                ON held.tenant_id = \(tenantNumber) AND held.passage_id = \(passage))
         """
+    }
+
+    /// The newest postings of a word up to about a number: rows are in the order of their newest passages.
+    ///
+    /// Rows are taken apart one by one, so that no more are read than are wanted.
+    ///
+    /// - Parameters:
+    ///   - columns: of a posting: `passage_id`, `document_id` or `weight`.
+    ///   - word: the word's number.
+    ///   - limit: how many, an expression.
+    static func newest(_ columns: [PostingColumn], of word: String, limit: String) -> String {
+        let parts = columns.map { "unnest(o.\($0.array)) AS \($0.rawValue)" }.joined(separator: ", ")
+        return """
+            SELECT \(parts) FROM postings o
+            WHERE o.tenant_id = \(tenantNumber) AND o.word_id = \(word) ORDER BY o.last_passage DESC LIMIT \(limit)
+            """
+    }
+
+    /// What a posting says.
+    enum PostingColumn: String {
+        case passage = "passage_id"
+        case document = "document_id"
+        case weight
+
+        fileprivate var array: String {
+            switch self {
+            case .passage: "passages"
+            case .document: "documents"
+            case .weight: "weights"
+            }
+        }
     }
 
     /// The tenant's number.

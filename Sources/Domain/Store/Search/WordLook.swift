@@ -52,9 +52,9 @@ struct WordLook {
         return "(\(isFew.map { "NOT coalesce(\($0), false) AND " } ?? "")\(isLong) OR \(isRankedCut))"
     }
 
-    /// A form's share of the score, of postings `p` and forms `q`.
+    /// A form's share of the score, of postings `p` with the form's weight beside their own.
     private static let share = """
-        q.weight * f * ($17::double precision + 1) / (f + $17::double precision * (1 - $18::double precision
+        p.form_weight * f * ($17::double precision + 1) / (f + $17::double precision * (1 - $18::double precision
             + $18::double precision * (p.weight >> 16) / (SELECT length FROM word_totals)))
         """
 
@@ -66,8 +66,10 @@ struct WordLook {
         """
         , word_forms\(suffix) AS MATERIALIZED (
             SELECT g.*, g.passages > g.rows OR EXISTS (
-                SELECT FROM postings o WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = g.word_id
-                ORDER BY o.passage_id DESC OFFSET g.rows LIMIT 1) AS is_long
+                SELECT FROM (
+                    SELECT sum(cardinality(o.passages)) OVER (ORDER BY o.last_passage DESC ROWS UNBOUNDED PRECEDING) AS postings
+                    FROM postings o WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = g.word_id
+                ) o WHERE o.postings > g.rows) AS is_long
             FROM (
                 SELECT g.place, g.idf, q.word_id, q.weight, q.passages, \(rows) AS rows
                 FROM word_groups g JOIN words_asked q ON q.place = g.place
@@ -76,16 +78,15 @@ struct WordLook {
         ), word_found\(suffix) AS MATERIALIZED (
             SELECT m.id, m.document_id, sum(m.score) AS score
             FROM (
-                SELECT p.passage_id AS id, p.document_id, max(\(Self.share)) * q.idf AS score
-                FROM word_forms\(suffix) q
-                CROSS JOIN LATERAL (
-                    (SELECT o.passage_id, o.document_id, o.weight FROM postings o
-                    WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id\(
-                        isFew.map { " AND NOT (q.is_long AND coalesce(\($0), false))" } ?? "")
-                    ORDER BY o.passage_id DESC LIMIT q.rows)\(ofFew)
+                SELECT p.passage_id AS id, p.document_id, max(\(Self.share)) * p.idf AS score
+                FROM (
+                    SELECT q.place, q.idf, q.weight AS form_weight, o.passage_id, o.document_id, o.weight
+                    FROM word_forms\(suffix) q CROSS JOIN LATERAL (
+                        \(WordArmSQL.newest([.passage, .document, .weight], of: "q.word_id", limit: "q.rows"))
+                    ) o\(isFew.map { " WHERE NOT (q.is_long AND coalesce(\($0), false))" } ?? "")\(ofFew)
                 ) p
                 \(Self.frequency)
-                GROUP BY q.place, q.idf, p.passage_id, p.document_id
+                GROUP BY p.place, p.idf, p.passage_id, p.document_id
             ) m
             \(isFew == nil ? "" : Self.isAmongFew)
             GROUP BY m.id, m.document_id
@@ -99,13 +100,17 @@ struct WordLook {
         return """
 
             SELECT s.id, s.document_id, s.score + CASE WHEN \(areAllRead) THEN 0 ELSE coalesce((
-                    SELECT sum(o.score) FROM (
-                        SELECT max(\(Self.share)) * g.idf AS score
-                        FROM word_groups g JOIN words_asked q ON q.place = g.place
-                        JOIN postings p ON p.tenant_id = \(WordArmSQL.tenantNumber) AND p.word_id = q.word_id AND p.passage_id = s.id
-                        \(Self.frequency)
-                        WHERE NOT g.\(isRead) GROUP BY g.place, g.idf
-                    ) o), 0) END AS distance
+                    SELECT (
+                        SELECT sum(o.score) FROM (
+                            SELECT max(\(Self.share)) * p.idf AS score
+                            FROM (
+                                SELECT g.place, g.idf, q.weight AS form_weight, \(Self.weight)
+                                FROM word_groups g JOIN words_asked q ON q.place = g.place WHERE NOT g.\(isRead) OFFSET 0
+                            ) p
+                            \(Self.frequency)
+                            WHERE p.weight IS NOT NULL GROUP BY p.place, p.idf
+                        ) o)
+                    FROM passage_terms x WHERE x.tenant_id = \(WordArmSQL.tenantNumber) AND x.passage_id = s.id), 0) END AS distance
             FROM (
                 SELECT r.id, r.document_id, r.score
                 FROM (
@@ -124,20 +129,29 @@ struct WordLook {
     private static let isAmongFew =
         "WHERE NOT coalesce(\(NarrowSQL.isFew), false) OR m.id IN (SELECT n.id FROM narrow_passages n)"
 
-    /// Those of few passages that have a common word.
+    /// What a passage's own words `x` say of a form `q`: null where the passage does not have it.
+    private static let weight = "x.weights[array_position(x.words, q.word_id)] AS weight"
+
+    /// Those of few passages that have a common word: each passage's words are looked up once, for all forms.
     private var ofFew: String {
         guard let isFew else { return "" }
         return """
 
-                            UNION ALL
-                            (SELECT n.id, n.document_id, o.weight
-                            FROM (SELECT DISTINCT n.id, n.document_id FROM narrow_passages n) n
-                            CROSS JOIN LATERAL (
-                                SELECT o.weight FROM postings o
-                                WHERE o.tenant_id = \(WordArmSQL.tenantNumber) AND o.word_id = q.word_id AND o.passage_id = n.id
-                                LIMIT 1
-                            ) o
-                            WHERE q.is_long AND \(isFew))
+                    UNION ALL
+                    (SELECT w.place, w.idf, w.form_weight, n.id, n.document_id, w.weight
+                    FROM (
+                        SELECT DISTINCT n.id, n.document_id FROM narrow_passages n
+                        WHERE \(isFew) AND EXISTS (SELECT FROM word_forms\(suffix) WHERE is_long)
+                    ) n
+                    CROSS JOIN LATERAL (
+                        SELECT x.words, x.weights FROM passage_terms x
+                        WHERE x.tenant_id = \(WordArmSQL.tenantNumber) AND x.passage_id = n.id LIMIT 1
+                    ) x
+                    CROSS JOIN LATERAL (
+                        SELECT q.place, q.idf, q.weight AS form_weight, \(Self.weight)
+                        FROM word_forms\(suffix) q WHERE q.is_long OFFSET 0
+                    ) w
+                    WHERE w.weight IS NOT NULL)
             """
     }
 }

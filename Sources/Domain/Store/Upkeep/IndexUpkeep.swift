@@ -102,6 +102,15 @@ package final class IndexUpkeep {
         try connection.run(CountWords(), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
     }
 
+    /// One step of joining what small batches wrote of a word: searches read one long row sooner than many short ones. Looks at the
+    /// newest passages alone; where more came, as in large batches, rows are long already.
+    ///
+    /// - Parameter passage: the number of the newest passage that the step before looked at; 0 for the first step.
+    /// - Returns: the number for the next step.
+    package func joinPostings(after passage: Int64, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        try connection.run(JoinPostings(after: passage), timeoutMilliseconds: timeoutMilliseconds).first ?? passage
+    }
+
     /// One step of giving passages their words that lack them, or have them by another way of cutting, the newest first.
     ///
     /// - Parameter cursor: nil for the first step.
@@ -120,10 +129,12 @@ package final class IndexUpkeep {
         for (tenant, passages) in Dictionary(grouping: rows, by: \.tenant).sorted(by: { $0.key < $1.key }) {
             var batch = PostgresBatch()
             batch.add(LockIndex())
+            // They come newest first.
+            let ascending = passages.sorted { $0.id < $1.id }
             batch.add(
                 ReplaceWords(
-                    tenant: tenant, passages: passages.map(\.id),
-                    words: PassageWords(passages.lazy.map { analyzer.terms(of: $0) })))
+                    tenant: tenant, passages: ascending.map(\.id),
+                    words: PassageWords(ascending.lazy.map { analyzer.terms(of: $0) })))
             try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
         }
         return WordCursor(below: last.id)
