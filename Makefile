@@ -13,7 +13,7 @@ BUILD_TESTS := swift build --build-tests --explicit-target-dependency-import-che
 PURE_SUITES := ^(Bytes|Clients|Logic|Retrieval|Runtime|Lake)Tests\.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo up bench test test-long test-sanitized test-broker fuzz lint format clean
+.PHONY: help setup setup-tests setup-peers build demo up bench test test-long test-sanitized test-broker fuzz lint format clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,9 @@ setup: ## Install what building and running takes (quick when nothing is to do)
 
 setup-tests: ## The same, with what only the tests need
 	@tools/setup.sh --tests
+
+setup-peers: ## What `medallion bench search` is held against: 3 GB to download
+	@tools/setup_peers.sh
 
 build: setup ## Build the release executable
 	swift build -c release --product medallion --static-swift-stdlib

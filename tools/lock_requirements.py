@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write tools/requirements.txt from tools/requirements.in: every package with its version and the hashes of its wheels.
+"""Write requirements.txt from requirements.in: every package with its version and the hashes of its wheels.
 
-Usage: python3 tools/lock_requirements.py
+Usage: python3 tools/lock_requirements.py [FOLDER]      (default: the script's own)
 
 Asks pip to resolve (nothing is installed) for each Python that Debian 12 and later bring, on x86-64 Linux.
 """
@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
-PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
+PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 16, -1)] + ["manylinux2014_x86_64"]
 
 
 def wanted():

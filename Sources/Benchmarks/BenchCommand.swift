@@ -1,5 +1,7 @@
 import Bytes
 package import Console
+import Embeddings
+import Settings
 import Simulator
 
 /// `medallion bench`: measures this machine with the product's own parts.
@@ -21,9 +23,10 @@ package struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(
                 name: "--passages", value: "N",
-                help: "index, recall: in it before anything is measured (default 20000; all: 5000)."),
+                help: "index, recall, search: in it before anything is measured (default 20000; all: 5000)."),
             .init(
-                name: "--queries", value: "N", help: "recall: of each kind under each filter (default 100; all: 20)."),
+                name: "--queries", value: "N",
+                help: "recall: of each kind under each filter (default 100; all: 20); search: of each kind."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
                 name: "--rate", value: "N",
@@ -31,8 +34,11 @@ package struct BenchCommand: Command {
             .init(
                 name: "--seconds", value: "N",
                 help:
-                    "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http, index: of a round, 5."
+                    "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http, index, search: of a round, 5."
             ),
+            .init(
+                name: "--peers", value: "FOLDER",
+                help: "search: Python environment of what it is held against (default .deps/peers)."),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
@@ -44,17 +50,30 @@ package struct BenchCommand: Command {
                 name: "--spoil", value: "WHAT",
                 help: "endure: damages lake or index, or ends a role (crash), to see that it is noticed."),
             .init(name: "--json", value: nil, help: "One JSON object per benchmark."),
+            .init(name: "--benches", value: "NAMES", help: "report: which are run, by commas (default search)."),
+            .init(
+                name: "--output", value: "FILE",
+                help:
+                    "report: where the page goes (default docs/benchmarks.md); the README.md above it gets the summary."
+            ),
         ] + HostileOptions.options,
         positionals: [
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these, or endure."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, endure or report."
             )
         ])
     package static let details = """
-        broker, index, recall, clients, freshness, memory and endure start processes of their own, with temporary data and
-        free ports; http needs wrk and what `make setup-tests` installs.
+        broker, index, recall, clients, freshness, memory, search and endure start processes of their own, with temporary data and
+        free ports; http and search need wrk, and http what `make setup-tests` installs.
+
+        search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
+        on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
+        are found at 300 events/s with 50 searches/s beside, and behind a burst of as many documents as --passages says. It
+        takes about eight minutes.
+
+        report runs benchmarks and writes their figures into a page, with the machine, the commit and the commands.
 
         endure is a trial and no measurement: it kills and pauses roles, takes broker and database away, fills disks (as root),
         sends poison, replays, promotes and prunes, all by a seed; then it compares everything with an undisturbed run. Exit
@@ -70,8 +89,12 @@ package struct BenchCommand: Command {
     /// In the order of `bench all`, which is also from short to long.
     private enum Benchmark: String, CaseIterable {
         case sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory
+        /// Not one of all: it takes long, and needs other software to say much.
+        case search
         /// Not one of all: it breaks things.
         case endure
+
+        static let ofAll = allCases.filter { $0 != .search && $0 != .endure }
     }
 
     private let benchmarks: [Benchmark]
@@ -97,18 +120,26 @@ package struct BenchCommand: Command {
     private let spoil: EnduranceSpoil?
     private let hostile: HostileOptions
     private let isJSON: Bool
+    private let peersFolder: String?
+    /// Nil unless a page is written.
+    private let page: BenchmarksPage.Place?
+    /// What was typed behind the benchmark's name, for the page.
+    private let optionWords: [String]
 
     /// - Throws: `UsageError`.
     package init(_ arguments: ParsedArguments) throws {
         let word = arguments.word(0) ?? "all"
-        if let benchmark = Benchmark(rawValue: word) {
-            benchmarks = [benchmark]
-        } else {
-            let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
-            guard word == "all" else { throw UsageError("NAME is one of \(names), all") }
-            benchmarks = Benchmark.allCases.filter { $0 != .endure }
+        benchmarks = try Self.chosen(word, arguments.value("--benches"))
+        page = word == "report" ? BenchmarksPage.Place(arguments.value("--output") ?? "docs/benchmarks.md") : nil
+        if page == nil,
+            let option = ["--benches", "--output"].first(where: { arguments.has($0) || arguments.value($0) != nil })
+        {
+            throw UsageError("\(option) goes with report")
         }
-        let isShort = benchmarks.count > 1
+        optionWords = arguments.values.filter { $0.key != "--benches" && $0.key != "--output" && $0.key != "--peers" }
+            .sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
+        peersFolder = arguments.value("--peers")
+        let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
         enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
@@ -141,7 +172,24 @@ package struct BenchCommand: Command {
         }
     }
 
+    private static func chosen(_ word: String, _ listed: String?) throws -> [Benchmark] {
+        func named(_ word: String) throws -> Benchmark {
+            guard let benchmark = Benchmark(rawValue: word) else {
+                let names = Benchmark.allCases.map(\.rawValue).joined(separator: ", ")
+                throw UsageError("NAME is one of \(names), all, report")
+            }
+            return benchmark
+        }
+        switch word {
+        case "all": return Benchmark.ofAll
+        case "report":
+            return try (listed ?? Benchmark.search.rawValue).split(separator: ",").map { try named(String($0)) }
+        default: return [try named(word)]
+        }
+    }
+
     package func run(_ context: Context) async throws {
+        if let page { return try await write(page, context) }
         if hostile.isAttackAlone, let port = hostile.port {
             return try await AttackBench(options: hostile, port: port).run()
         }
@@ -158,8 +206,23 @@ package struct BenchCommand: Command {
         }
     }
 
+    private func write(_ place: BenchmarksPage.Place, _ context: Context) async throws {
+        var page = BenchmarksPage(commit: Installation.commit, date: SystemClock.epochMilliseconds())
+        for benchmark in benchmarks {
+            let report = try await run(benchmark, context)
+            report.print(asJSON: isJSON)
+            let command = (["medallion", "bench", benchmark.rawValue] + optionWords).joined(separator: " ")
+            page.runs.append(.init(name: benchmark.rawValue, command: command, report: report))
+        }
+        try place.write(page)
+        Output.line("written: \(place.page)")
+        let findings = page.runs.reduce(0) { $0 + $1.report.findings.count }
+        if findings > 0 { throw Failure("\(findings) things are wrong, listed above") }
+    }
+
     private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
         switch benchmark {
+        case .search: try await searchBench(context).run()
         case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
         case .embed:
             try await EmbedBench(
@@ -211,6 +274,15 @@ package struct BenchCommand: Command {
                 minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
             ).run()
         }
+    }
+
+    private func searchBench(_ context: Context) throws -> SearchBench {
+        let directory = try Installation.modelDirectory(context.settings)
+        let options = SearchBench.Options(
+            passages: passages, seconds: roundSeconds, queries: queries, watchSeconds: max(20, 6 * roundSeconds),
+            modelDirectory: directory, precision: context.settings.embedding.precision == .int8 ? .int8 : .float,
+            peersFolder: peersFolder)
+        return SearchBench(options: options, logger: context.logger.scoped("bench"))
     }
 
     private func source() throws -> any PlayableSource {

@@ -17,6 +17,8 @@ final class BenchDeployment: Sendable {
     let api: String
     let apiPort: UInt16
     private let folder: ScratchFolder
+    private let hasSimulator: Bool
+    /// The simulator, where it is one of its own, and the platform behind it.
     private let children = Mutex<[Int32]>([])
     private let isStopped = Mutex(false)
     private let settings: [String: String]
@@ -27,13 +29,15 @@ final class BenchDeployment: Sendable {
     ///   - settings: of the platform, beside those that keep it apart.
     ///   - keepsLog: whether what the platform logs goes to a file, see ``lastWords``.
     ///   - executable: another build of it, which is the platform then; nil for this one.
+    ///   - source: URL of a simulator that runs already, such as `http://127.0.0.1:8090`, instead of one of its own.
     init(
         rate: Double, recording: String?, settings more: [String: String] = [:], keepsLog: Bool = false,
-        executable: String? = nil, logger: Logger
+        executable: String? = nil, source: String? = nil, logger: Logger
     ) throws {
         self.logger = logger
         let ports = try FreePorts.take(3)
-        simulator = "http://127.0.0.1:\(ports[0])"
+        hasSimulator = source == nil
+        simulator = source ?? "http://127.0.0.1:\(ports[0])"
         api = "http://127.0.0.1:\(ports[1])"
         apiPort = ports[1]
         folder = try ScratchFolder()
@@ -50,7 +54,7 @@ final class BenchDeployment: Sendable {
             self?.stop()
             exit(128 + signal)
         }
-        try start(simulate, [:])
+        if hasSimulator { try start(simulate, [:]) }
         let up = ["up", "--url", simulator + Simulator.path]
         let path = try executable.map { try Self.absolute($0) }
         if keepsLog {
@@ -105,8 +109,12 @@ final class BenchDeployment: Sendable {
 
     /// Ends the source of events; the platform goes on.
     func stopSource() {
+        guard hasSimulator else { return }
         if let simulator = children.withLock({ $0.first }) { kill(simulator, SIGTERM) }
     }
+
+    /// Where the embedded Postgres keeps its cluster.
+    var postgresFolder: String { folder.path + "/data/postgres" }
 
     /// Process ids of the embedded Postgres and its children; empty where it cannot be told.
     func postgresProcesses() -> [Int32] {

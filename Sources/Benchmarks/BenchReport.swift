@@ -1,6 +1,27 @@
 import Bytes
 import Console
 
+/// What a figure should be.
+enum BenchGoal: Sendable, Equatable {
+    case atLeast(Double)
+    case atMost(Double)
+
+    func isReached(by value: Double) -> Bool {
+        switch self {
+        case .atLeast(let bound): value >= bound
+        case .atMost(let bound): value <= bound
+        }
+    }
+
+    /// `at least 10`
+    var text: String {
+        switch self {
+        case .atLeast(let bound): "at least \(BenchReport.text(bound))"
+        case .atMost(let bound): "at most \(BenchReport.text(bound))"
+        }
+    }
+}
+
 /// One measured figure.
 struct BenchFigure: Sendable {
     let name: String
@@ -8,12 +29,22 @@ struct BenchFigure: Sendable {
     let unit: String
     /// What it is measured against; nil where there is only the figure.
     var target: String?
+    /// What is wanted of it; nil where nothing is.
+    var goal: BenchGoal?
 
-    init(_ name: String, _ value: Double, _ unit: String, target: String? = nil) {
+    init(_ name: String, _ value: Double, _ unit: String, target: String? = nil, goal: BenchGoal? = nil) {
         self.name = name
         self.value = value
         self.unit = unit
         self.target = target
+        self.goal = goal
+    }
+
+    /// What stands behind the value: `wanted: at least 10, missed`.
+    var remark: String? {
+        let judged = goal.map { "wanted: \($0.text), \($0.isReached(by: value) ? "reached" : "missed")" }
+        let parts = [judged, target].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 }
 
@@ -36,6 +67,10 @@ struct BenchReport: Sendable {
                 json.string("name", figure.name)
                 json.double("value", figure.value)
                 json.string("unit", figure.unit)
+                if let goal = figure.goal {
+                    json.string("wanted", goal.text)
+                    json.bool("reached", goal.isReached(by: figure.value))
+                }
                 json.endObject()
             }
             json.endArray()
@@ -51,7 +86,7 @@ struct BenchReport: Sendable {
         let width = (figures.map(\.name.count).max() ?? 0) + 2
         for figure in figures {
             let padding = String(repeating: " ", count: width - figure.name.count)
-            let target = figure.target.map { "   (\($0))" } ?? ""
+            let target = figure.remark.map { "   (\($0))" } ?? ""
             Output.line("  \(figure.name)\(padding)\(Self.text(figure.value)) \(figure.unit)\(target)")
         }
         for finding in findings { Output.line("  WRONG: \(finding)") }

@@ -15,20 +15,33 @@ struct FreshnessBench {
     let seconds: Int
     let rate: Double
     let recording: String?
+    /// Searches that are asked beside the probes.
+    let searchesPerSecond: Int
+    /// What is wanted of the time from written to found, in milliseconds.
+    let goals: (p50: Double, p95: Double)
+    /// Number of the first edit: equal numbers have equal texts, which must not come twice into one index.
+    let firstEdit: Int
     let logger: Logger
 
     private static let injectEveryMilliseconds: Int64 = 500
     /// Until a tenth of the time that has passed is more.
     private static let pollEveryMilliseconds = 20
     private static let patienceMilliseconds: Int64 = 20_000
-    private static let searchesPerSecond = 20
+    /// Of each client that searches beside.
+    private static let searchesOfOne = 10
     /// Edits that may be waited for at the same time.
     private static let probes = 8
 
-    private struct Results {
+    /// What came of it.
+    struct Results {
+        /// Milliseconds from written to found, by mode.
         var found: [String: Sample] = ["hybrid": Sample(), "vector": Sample()]
+        /// Of hybrid searches: when each was written, in milliseconds since 1970, and how many it took.
+        var timeline: [(writtenAt: Int64, milliseconds: Double)] = []
         var injected = 0
+        /// Edits that were not found in time, by mode.
         var lost: [String: Int] = [:]
+        /// Milliseconds of the searches beside, from when they were due.
         var searches = Sample()
         var failures = 0
     }
@@ -40,10 +53,16 @@ struct FreshnessBench {
         init(_ value: Value) { self.value = Mutex(value) }
     }
 
-    init(seconds: Int, rate: Double, recording: String?, logger: Logger) {
+    init(
+        seconds: Int, rate: Double, recording: String?, searchesPerSecond: Int = 20,
+        goals: (p50: Double, p95: Double) = (400, 1_000), firstEdit: Int = 0, logger: Logger
+    ) {
         self.seconds = seconds
         self.rate = rate
         self.recording = recording
+        self.searchesPerSecond = searchesPerSecond
+        self.goals = goals
+        self.firstEdit = firstEdit
         self.logger = logger
     }
 
@@ -73,8 +92,19 @@ struct FreshnessBench {
             return try deployment.documentsIndexed()
         }
         let processor = ProcessTable.processorSeconds(of: [deployment.upProcess])
-        let start = SystemClock.monotonicNanoseconds() / 1_000_000
+        let start = Self.now()
+        let found = try await watch(deployment)
+        let elapsed = Double(Self.now() - start) / 1_000
+        let after = try await setup.run { try deployment.documentsIndexed() }
+        let used = ProcessTable.processorSeconds(of: [deployment.upProcess]) - processor
+        return report(found, deployment, documentsPerSecond: (after - before) / elapsed, cores: used / elapsed)
+    }
+
+    /// Injects edits and searches, for the time; until each edit is found or given up.
+    func watch(_ deployment: BenchDeployment) async throws -> Results {
+        let start = Self.now()
         let end = start + Int64(seconds) * 1_000
+        let searchers = max(2, searchesPerSecond / Self.searchesOfOne)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for probe in 0..<Self.probes {
                 group.addTask { [self] in
@@ -83,19 +113,16 @@ struct FreshnessBench {
                     }
                 }
             }
-            for searcher in 0..<2 {
+            for searcher in 0..<searchers {
                 group.addTask { [self] in
                     try await Lane(name: "search-\(searcher)").run { [self] in
-                        searchAlong(searcher, deployment, start: start, end: end)
+                        searchAlong(searcher, of: searchers, deployment, start: start, end: end)
                     }
                 }
             }
             try await group.waitForAll()
         }
-        let elapsed = Double(SystemClock.monotonicNanoseconds() / 1_000_000 - start) / 1_000
-        let after = try await setup.run { try deployment.documentsIndexed() }
-        let used = ProcessTable.processorSeconds(of: [deployment.upProcess]) - processor
-        return report(deployment, documentsPerSecond: (after - before) / elapsed, cores: used / elapsed)
+        return results.value.withLock { $0 }
     }
 
     // MARK: Probes
@@ -112,7 +139,7 @@ struct FreshnessBench {
     }
 
     private func probe(_ number: Int, _ client: HTTPClient, _ deployment: BenchDeployment) throws {
-        let edit = BenchEdit(number: number)
+        let edit = BenchEdit(number: firstEdit + number)
         let reply = try client.request(
             HTTPClientRequest(method: "POST", url: deployment.simulator + "/inject", body: edit.payload),
             timeoutMilliseconds: 10_000)
@@ -125,7 +152,10 @@ struct FreshnessBench {
             missing.removeFirst()
             if let body = search(edit.query, mode: mode, client, deployment), body.contains(edit.id) {
                 let milliseconds = Double(SystemClock.epochMilliseconds() - written)
-                results.value.withLock { $0.found[mode]?.add(milliseconds) }
+                results.value.withLock { results in
+                    results.found[mode]?.add(milliseconds)
+                    if mode == "hybrid" { results.timeline.append((written, milliseconds)) }
+                }
                 continue
             }
             // The arms take turns.
@@ -142,11 +172,13 @@ struct FreshnessBench {
 
     // MARK: Searches
 
-    private func searchAlong(_ searcher: Int, _ deployment: BenchDeployment, start: Int64, end: Int64) {
+    private func searchAlong(
+        _ searcher: Int, of searchers: Int, _ deployment: BenchDeployment, start: Int64, end: Int64
+    ) {
         let client = HTTPClient()
         var random = SeededGenerator(seed: UInt64(searcher))
-        let spacing = Int64(2_000 / Self.searchesPerSecond)
-        var due = start + Int64(searcher) * spacing / 2
+        let spacing = Int64(1_000 * searchers / searchesPerSecond)
+        var due = start + Int64(searcher) * spacing / Int64(searchers)
         while due < end {
             Pause.milliseconds(Int(max(0, due - Self.now())))
             let query = BenchEdit.words(3, &random)
@@ -181,40 +213,49 @@ struct FreshnessBench {
 
     // MARK: Report
 
-    private func report(_ deployment: BenchDeployment, documentsPerSecond: Double, cores: Double) -> BenchReport {
-        let found = results.value.withLock { $0 }
+    /// Name of the figure for a quantile such as `p50`.
+    static func name(_ mode: String, _ quantile: String) -> String { "written to found, \(mode), \(quantile)" }
+
+    /// How long it took from written to found, and what was lost.
+    func figures(_ found: Results) -> [BenchFigure] {
         var figures = [
             BenchFigure("events", rate, "/s"), BenchFigure("edits injected", Double(found.injected), ""),
         ]
         for mode in ["hybrid", "vector"] {
             let sample = found.found[mode] ?? Sample()
-            for (name, q, target) in [
-                ("p50", 0.5, "at most 400"), ("p95", 0.95, "at most 1,000"), ("p99", 0.99, nil as String?),
-            ] {
+            for (name, q, goal) in [("p50", 0.5, goals.p50), ("p95", 0.95, goals.p95), ("p99", 0.99, nil as Double?)] {
                 figures.append(
-                    BenchFigure(
-                        "written to found, \(mode), \(name)", sample.quantile(q), "ms",
-                        target: target.map { "wanted: \($0)" }))
+                    BenchFigure(Self.name(mode, name), sample.quantile(q), "ms", goal: goal.map { .atMost($0) }))
             }
             let lost = found.lost[mode, default: 0]
             figures.append(
-                BenchFigure("not found within \(Self.patienceMilliseconds / 1_000) s, \(mode)", Double(lost), ""))
+                BenchFigure(
+                    "not found within \(Self.patienceMilliseconds / 1_000) s, \(mode)", Double(lost), "",
+                    goal: .atMost(0)))
         }
-        figures += [
-            BenchFigure("documents indexed", documentsPerSecond, "/s"),
-            BenchFigure("cores used, up without Postgres", cores, ""),
-            BenchFigure("searches beside", Double(found.searches.values.count), "", target: "20/s"),
-            BenchFigure("searches that failed", Double(found.failures), ""),
-            BenchFigure("search latency p50", found.searches.quantile(0.5), "ms"),
-            BenchFigure("search latency p95", found.searches.quantile(0.95), "ms"),
-            BenchFigure(
-                "resident, up without Postgres", ProcessMemory.residentMegabytes(of: deployment.upProcess), "MB",
-                target: "wanted: under 700"),
-            BenchFigure(
-                "resident, Postgres", ProcessMemory.proportionalMegabytes(of: deployment.postgresProcesses()), "MB",
-                target: "shared pages counted once"),
-            BenchFigure("load average", ProcessorTime.loadAverage(), "", target: "other work on this machine"),
-        ]
+        return figures
+    }
+
+    private func report(
+        _ found: Results, _ deployment: BenchDeployment, documentsPerSecond: Double, cores: Double
+    ) -> BenchReport {
+        let figures =
+            figures(found) + [
+                BenchFigure("documents indexed", documentsPerSecond, "/s"),
+                BenchFigure("cores used, up without Postgres", cores, ""),
+                BenchFigure(
+                    "searches beside", Double(found.searches.values.count), "", target: "\(searchesPerSecond)/s"),
+                BenchFigure("searches that failed", Double(found.failures), ""),
+                BenchFigure("search latency p50", found.searches.quantile(0.5), "ms"),
+                BenchFigure("search latency p95", found.searches.quantile(0.95), "ms"),
+                BenchFigure(
+                    "resident, up without Postgres", ProcessMemory.residentMegabytes(of: deployment.upProcess), "MB",
+                    target: "wanted: under 700"),
+                BenchFigure(
+                    "resident, Postgres", ProcessMemory.proportionalMegabytes(of: deployment.postgresProcesses()), "MB",
+                    target: "shared pages counted once"),
+                BenchFigure("load average", ProcessorTime.loadAverage(), "", target: "other work on this machine"),
+            ]
         return BenchReport(
             title: "freshness: simulator's write to search hit, \(seconds) s, polled every "
                 + "\(Self.pollEveryMilliseconds) ms by turns",

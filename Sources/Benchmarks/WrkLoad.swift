@@ -9,6 +9,8 @@ struct WrkLoad {
     struct Result {
         var requestsPerSecond = 0.0
         var p50Milliseconds = 0.0
+        /// 0 unless the script prints it.
+        var p95Milliseconds = 0.0
         var p99Milliseconds = 0.0
         /// Replies other than 2xx and 3xx, and errors of sockets.
         var failures = 0
@@ -32,19 +34,23 @@ struct WrkLoad {
 
     /// Asks for `url` again and again; blocks for the time.
     ///
-    /// - Parameter body: sent by POST as JSON; nil for GET.
-    func run(_ url: String, body: String? = nil) throws -> Result {
+    /// - Parameters:
+    ///   - body: sent by POST as JSON; nil for GET.
+    ///   - script: in Lua, makes the requests in place of `body`, and may print further quantiles as wrk does.
+    func run(_ url: String, body: String? = nil, script lua: String? = nil) throws -> Result {
         var command = [
             Self.program, "--threads", "1", "--connections", "\(connections)", "--duration", "\(seconds)s",
             "--timeout", "10s", "--latency",
         ]
-        if let body {
+        let post = body.map {
+            """
+            wrk.method = "POST"
+            wrk.headers["Content-Type"] = "application/json"
+            wrk.body = [==[\($0)]==]
+            """
+        }
+        if let text = lua ?? post {
             let script = folder + "/post.lua"
-            let text = """
-                wrk.method = "POST"
-                wrk.headers["Content-Type"] = "application/json"
-                wrk.body = [==[\(body)]==]
-                """
             try File.replace(script, with: Array(text.utf8))
             command += ["--script", script]
         }
@@ -68,6 +74,7 @@ struct WrkLoad {
             guard let first = words.first else { continue }
             switch first {
             case "50%": result.p50Milliseconds = milliseconds(words.last) ?? 0
+            case "95%": result.p95Milliseconds = milliseconds(words.last) ?? 0
             case "99%": result.p99Milliseconds = milliseconds(words.last) ?? 0
             case "Requests/sec:": result.requestsPerSecond = words.last.flatMap { Double($0) } ?? 0
             case "Non-2xx": result.failures += words.last.flatMap { Int($0) } ?? 0

@@ -30,10 +30,6 @@ struct IndexBenchSearches: Sendable {
     private static let warmUp = 50
     private static let recallQueries = 100
     private static let limit = 60_000
-    private static let words = """
-        earthquake football election river album film season vandalism reverted category birth death war school station
-        species village bridge university singer volcano island museum railway
-        """.split { $0 == " " || $0 == "\n" }.map(String.init)
 
     let server: IndexBenchServer
     let input: IndexBenchInput
@@ -151,7 +147,7 @@ struct IndexBenchSearches: Sendable {
     }
 
     private func query(_ kind: Kind, _ random: inout SeededGenerator) throws -> CandidateQuery {
-        let words = (0..<3).map { _ in Self.words[Int(random.next() % UInt64(Self.words.count))] }
+        let words = (0..<3).map { _ in SearchQueries.words[Int(random.next() % UInt64(SearchQueries.words.count))] }
         let text = (words + ["\(random.next() % 100_000)"]).joined(separator: " ")
         return CandidateQuery(
             text: text, vector: kind == .lexical ? nil : try vector(&random),
