@@ -123,7 +123,7 @@ let package = Package(
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Logic", "Bytes"]),
         // Both arms of the search in memory; who fills them is the store.
-        module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Bytes"]),
+        module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Zstd", "Bytes"]),
         // How good rankings are: judged sets, measures, and what a sample of queries says.
         module("Domain", "Evaluation", uses: ["JSONScan", "Bytes"]),
 
@@ -282,7 +282,7 @@ let package = Package(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("TextTests", uses: ["Text", "Bytes"]),
-        tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Bytes"]),
+        tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Zstd", "Bytes"]),
         tests(
             "RetrievalTests", exclude: ["Interpretation/questions.txt"],
             uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),

@@ -5,6 +5,9 @@ package import Store
 
 /// An index with its arms in memory: what is written is in them after ``follow()``.
 package final class ArmsScene {
+    /// Bytes for the arms of one tenant with some documents, and no rows.
+    package static let bytesWithoutRows = 3_600_000
+
     package let shared = SharedArms()
     package let store: ArmedStore
     package private(set) var events: [ArmsKeeper.Event] = []
@@ -20,9 +23,9 @@ package final class ArmsScene {
         self.tenants = tenants
         let log = Log()
         self.log = log
-        keeper = ArmsKeeper(configuration: fixture.configuration, shared: shared, bytesMax: bytesMax) {
-            log.events.append($0)
-        }
+        keeper = ArmsKeeper(
+            configuration: fixture.configuration, shared: shared, bytesMax: bytesMax, expiryMilliseconds: 0
+        ) { log.events.append($0) }
         store = ArmedStore(SearchStore(configuration: fixture.configuration, model: model), shared: shared)
     }
 

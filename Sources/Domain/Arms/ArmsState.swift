@@ -9,6 +9,10 @@ final class ArmsState {
     let words = WordArm()
     let attributes = AttributeArm()
     var version: Int64 = 0
+    /// What hits show; nil where there was no room for it.
+    var rows: RowTable? = RowTable()
+    /// Documents that were shown and are to get rows.
+    var rowless: Set<Int64> = []
 
     private var vectorSlots: [Int64: UInt32] = [:]
     /// Of each vector: the passage that was shown last, and how many show it.
@@ -27,7 +31,7 @@ final class ArmsState {
     private(set) var older: [UInt32] = []
     private(set) var times: [Int64] = []
     private var lengths: [Int32] = []
-    private var collectionOf: [UInt32] = []
+    private(set) var collectionOf: [UInt32] = []
     private(set) var shown = SlotSet(count: 0)
 
     private var collections: [String: UInt32] = [:]
@@ -40,7 +44,8 @@ final class ArmsState {
             version: version, documents: documents.count, passages: passageSlots.count,
             hidden: passages.count - passageSlots.count, vectors: vectors.count,
             vectorBytes: vectors.memoryBytes + 32 * vectorSlots.count, wordBytes: words.memoryBytes,
-            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count))
+            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count),
+            rowBytes: rows?.memoryBytes ?? 0, rows: rows?.count ?? 0)
     }
 
     // MARK: Changes
@@ -90,6 +95,8 @@ final class ArmsState {
     /// - Returns: whether it was shown.
     @discardableResult func hide(document id: Int64) -> Bool {
         guard let slots = documents.removeValue(forKey: id) else { return false }
+        rows?.remove(Int(slots.lowerBound))
+        rowless.remove(id)
         for slot in slots.lazy.map(Int.init) {
             shown.remove(slot)
             passageSlots[passages[slot]] = nil

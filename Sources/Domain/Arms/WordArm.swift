@@ -33,7 +33,7 @@ final class WordArm {
     /// Postings that one query reads at most; of longer lists the newest.
     static let postingsMax = 2_000_000
 
-    private var words = WordTable()
+    private(set) var words = WordTable(isOrdered: true)
     /// Numbers of words by those of the index.
     private var numbers: [Int32: Int] = [:]
     /// Slot in the upper half; in the lower one the index's own weight: frequency in the text in bits 0 to 7, in the title

@@ -5,7 +5,7 @@ import Records
 /// Reads out of Postgres what arms in memory are made of, for one tenant, in bounded pages of short statements. One thread's.
 final class ArmsFeed {
     private let connection: LazyConnection
-    private let tenant: TenantID
+    let tenant: TenantID
     private let timeoutMilliseconds: Int
 
     init(_ connection: LazyConnection, tenant: TenantID, timeoutMilliseconds: Int) {
@@ -76,6 +76,8 @@ final class ArmsFeed {
     ///
     /// - Returns: false where so much changed at once that loading it anew is quicker.
     func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Bool {
+        // Those that an earlier failure left.
+        try addRows(to: index, generation: state.generation)
         while true {
             let reached = index.version
             guard reached < state.version else { return true }
@@ -101,8 +103,10 @@ final class ArmsFeed {
             for document in hidden { editor.hide(document: document.id, words: document.words) }
             for document in documents { editor.show(document) }
             for (word, entries) in lists { editor.add(postings: entries, of: word) }
+            editor.wantRows(of: documents.map(\.id))
             editor.reach(version: span.upTo)
         }
+        try addRows(to: index, generation: span.generation)
     }
 
     // MARK: Parts

@@ -13,6 +13,10 @@ package final class ArmsKeeper {
         case tooLarge(TenantID, bytes: Int)
         /// What was loaded is no longer what the index shows; it is loaded anew.
         case dropped(TenantID, why: String)
+        /// What hits show is in memory, too.
+        case rowsLoaded(TenantID, ArmsSize)
+        /// What hits show takes more than there is room for; it is fetched.
+        case rowsGivenUp(TenantID, bytes: Int)
     }
 
     /// Bytes that a passage takes besides its vector, before any was loaded: postings, tables.
@@ -28,9 +32,11 @@ package final class ArmsKeeper {
     private let shared: SharedArms
     private let connection: LazyConnection
     private let interrupt = PostgresInterrupt()
-    private let bytesMax: Int
-    private let tell: (Event) -> Void
-    private var arms: [TenantID: Arms] = [:]
+    let bytesMax: Int
+    /// Between two looks at whether the oldest documents of a tenant have expired.
+    let expiryNanoseconds: Int64
+    let tell: (Event) -> Void
+    var arms: [TenantID: Arms] = [:]
     private var refused: [TenantID: Refusal] = [:]
     /// When what failed, or found no room, is tried again, monotonic nanoseconds.
     private var triedAgainAt: [TenantID: Int64] = [:]
@@ -41,18 +47,24 @@ package final class ArmsKeeper {
         let bytes: Int
     }
 
-    private struct Arms {
+    struct Arms {
         let index: ArmsIndex
         let state: ReadArmsState.Row
+        var rows = Rows.loading(after: -1)
+        /// When it is looked at whether the oldest documents have expired, monotonic nanoseconds, and of which collection.
+        var expiry = (dueAt: Int64.min, turn: 0)
     }
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - bytesMax: of all arms together.
+    ///   - expiryMilliseconds: between two looks at whether the oldest documents of a tenant's collection have expired.
     ///   - tell: told of what it does.
     package init(
-        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, tell: @escaping (Event) -> Void
+        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, expiryMilliseconds: Int = 500,
+        tell: @escaping (Event) -> Void
     ) {
+        expiryNanoseconds = Int64(expiryMilliseconds) * 1_000_000
         var configuration = configuration
         configuration.sessionSettings += SearchStore.sessionSettings()
         configuration.role = SearchStore.readerRole
@@ -76,10 +88,12 @@ package final class ArmsKeeper {
         let (state, failure) = try followAll()
         guard let state, state.areWordsComplete else { return }
         let now = SystemClock.monotonicNanoseconds()
+        try loadRows(isStopping)
         let next = tenants.first { arms[$0] == nil && triedAgainAt[$0] ?? .min <= now }
         if let next, !isStopping() {
             do throws(IndexError) {
                 try load(next, state, isStopping)
+                try loadRows(isStopping)
             } catch {
                 triedAgainAt[next] = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
                 throw error
@@ -91,6 +105,7 @@ package final class ArmsKeeper {
     private func followAll() throws(IndexError) -> (state: ReadArmsState.Row?, failure: IndexError?) {
         let begun = SystemClock.monotonicNanoseconds()
         guard let state = try readState() else { return (nil, nil) }
+        giveUpRows(toFit: 0)
         var failure: IndexError?
         for (tenant, known) in arms {
             if let why = reason(against: known, state) {
@@ -98,10 +113,12 @@ package final class ArmsKeeper {
                 continue
             }
             do throws(IndexError) {
-                guard try feed(of: tenant).follow(known.index, state) else {
+                let feed = feed(of: tenant)
+                guard try feed.follow(known.index, state) else {
                     drop(tenant, "too much changed at once")
                     continue
                 }
+                try hideExpired(tenant, by: feed)
                 let missed = shared.takeMissed(of: tenant)
                 if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
                 shared.isUpToDate(tenant, at: begun)
@@ -118,7 +135,7 @@ package final class ArmsKeeper {
         try connection.run(ReadArmsState(), timeoutMilliseconds: Self.timeoutMilliseconds).first
     }
 
-    private func feed(of tenant: TenantID) -> ArmsFeed {
+    func feed(of tenant: TenantID) -> ArmsFeed {
         ArmsFeed(connection, tenant: tenant, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
 
@@ -137,7 +154,7 @@ package final class ArmsKeeper {
         return nil
     }
 
-    private var bytes: Int { arms.values.reduce(0) { $0 + $1.index.size.bytes } }
+    var bytes: Int { arms.values.reduce(0) { $0 + $1.index.size.bytes } }
 
     private func drop(_ tenant: TenantID, _ why: String) {
         guard arms.removeValue(forKey: tenant) != nil else { return }
@@ -154,7 +171,9 @@ package final class ArmsKeeper {
         // What was tried counts until a fifth of it has gone.
         let tried = refused[tenant].map { passages * 5 > $0.passages * 4 ? $0.bytes : 0 } ?? 0
         let expected = max(passages * (Self.passageBytes + 2 * state.dimensions), tried)
-        guard bytes + expected <= bytesMax else { return refuse(tenant, expected, passages) }
+        // Rows give way to arms.
+        let held = arms.values.reduce(0) { $0 + $1.index.size.bytes - $1.index.size.rowBytes }
+        guard held + expected <= bytesMax else { return refuse(tenant, expected, passages) }
         let start = SystemClock.monotonicNanoseconds()
         var followedAt = start
         let index = ArmsIndex(dimensions: state.dimensions)
@@ -166,6 +185,7 @@ package final class ArmsKeeper {
                 _ = try? followAll()
                 followedAt = now
             }
+            giveUpRows(toFit: taken)
             isTooLarge = bytes + taken > bytesMax
             return !isTooLarge && !isStopping()
         }

@@ -63,6 +63,15 @@ package final class ArmsFollower: Sendable {
         case .dropped(let tenant, let why):
             metrics.drops.increment()
             logger.info("searches are done in Postgres for now", ["tenant": tenant.text, "because": why])
+        case .rowsLoaded(let tenant, let size):
+            logger.info(
+                "what hits show is in memory, too",
+                ["tenant": tenant.text, "documents": "\(size.rows)", "bytes": "\(size.rowBytes)"])
+        case .rowsGivenUp(let tenant, let bytes):
+            metrics.rowDrops.increment()
+            logger.warning(
+                "what hits show is fetched from Postgres: there is no room for it in memory; see ARMS_MEMORY_BYTES",
+                ["tenant": tenant.text, "bytes": "\(bytes)"])
         }
     }
 
@@ -107,6 +116,7 @@ package final class ArmsFollower: Sendable {
 private struct ArmsMetrics: Sendable {
     let loads: Counter
     let drops: Counter
+    let rowDrops: Counter
     let failures: Counter
     private let outcomes: [ArmsOutcome: Counter]
     private let registry: MetricsRegistry
@@ -121,6 +131,9 @@ private struct ArmsMetrics: Sendable {
                 "Times that a tenant's index in memory was given up, since it was no longer what the index shows or took "
                 + "too much room."
         )
+        rowDrops = registry.counter(
+            "medallion_arms_row_drops_total",
+            help: "Times that what hits show of a tenant's index was given up, since it took too much room.")
         failures = registry.counter(
             "medallion_arms_failures_total",
             help: "Looks at the index that failed; tried again after a quarter of a second.")
@@ -141,6 +154,7 @@ private struct ArmsMetrics: Sendable {
     func show(_ shared: SharedArms) {
         let parts: [(name: String, of: @Sendable (ArmsSize) -> Int)] = [
             ("vectors", { $0.vectorBytes }), ("words", { $0.wordBytes }), ("tables", { $0.tableBytes }),
+            ("rows", { $0.rowBytes }),
         ]
         for part in parts {
             registry.gauge(
