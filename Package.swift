@@ -297,7 +297,7 @@ let package = Package(
                 "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
-                "Bytes",
+                "HTTPServer", "HTTPClient", "Hashing", "Bytes",
             ]),
         tests(
             "ReplayTests",

@@ -8,7 +8,7 @@ package final class ArmsScene {
     /// Bytes for the arms of one tenant with some documents, and no rows.
     package static let bytesWithoutRows = 3_600_000
 
-    package let shared = SharedArms()
+    package let shared: SharedArms
     package let store: ArmedStore
     package private(set) var events: [ArmsKeeper.Event] = []
     private let tenants: [TenantID]
@@ -18,9 +18,12 @@ package final class ArmsScene {
     private final class Log { var events: [ArmsKeeper.Event] = [] }
 
     package init(
-        _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30
+        _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30,
+        staleMilliseconds: Int = 0
     ) {
         self.tenants = tenants
+        let shared = SharedArms(staleMilliseconds: staleMilliseconds)
+        self.shared = shared
         let log = Log()
         self.log = log
         keeper = ArmsKeeper(

@@ -1,4 +1,5 @@
 import Arms
+import Bytes
 import IndexTesting
 import Postgres
 import Records
@@ -51,6 +52,39 @@ import Testing
         }
         let newest = try alone.candidates(for: IndexFixture.query("25"), timeoutMilliseconds: Self.limit)
         #expect(newest.candidates.map(\.version) == [2])
+    }
+
+    /// While Postgres cannot be reached, searches go on up to a limit, and say how old what they see is.
+    @Test func searchesOutliveTheirDatabase() throws {
+        let fixture = try IndexFixture()
+        let scene = ArmsScene(fixture, staleMilliseconds: 60_000)
+        try Self.write(1...3, to: fixture)
+        try scene.follow()
+        let alone = Self.cutOff(scene)
+        func age(_ seconds: Int64, isAway: Bool) throws -> Int64? {
+            scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds() - seconds * 1_000_000_000)
+            scene.shared.note(isAway: isAway)
+            let found = try alone.candidates(for: IndexFixture.query("river"), timeoutMilliseconds: Self.limit)
+            #expect(found.candidates.count == 3)
+            return found.ageMilliseconds
+        }
+        #expect(try age(0, isAway: false) == nil)
+        // Nobody has noticed it yet.
+        #expect(try (5_000..<50_000).contains(age(5, isAway: false) ?? 0))
+        #expect(try (5_000..<50_000).contains(age(5, isAway: true) ?? 0))
+        #expect(throws: IndexError.self) { try age(61, isAway: true) }
+        #expect(throws: IndexError.self) { try age(61, isAway: false) }
+        // What is Postgres' fails at once.
+        scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds())
+        #expect(throws: IndexError.self) {
+            try alone.candidates(for: IndexFixture.query("\"river 1\""), timeoutMilliseconds: Self.limit)
+        }
+        let strict = ArmsScene(fixture)
+        try strict.follow()
+        strict.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds() - 5_000_000_000)
+        #expect(throws: IndexError.self) {
+            try Self.cutOff(strict).candidates(for: IndexFixture.query("river"), timeoutMilliseconds: Self.limit)
+        }
     }
 
     /// Rows are given up before arms, and come back once there is room.

@@ -26,13 +26,23 @@ package final class ArmedStore: RetrievalStore {
         let start = SystemClock.monotonicNanoseconds()
         var (held, outcome) = shared.current(of: query.filter.scope.tenant)
         if let known = held, !isAnswerable(query, by: known) { (held, outcome) = (nil, .asked) }
-        if let held, let found = try search(query, held, timeoutMilliseconds) {
-            shared.note(.memory)
+        if let held, let found = try search(query, held, timeoutMilliseconds, isStale: outcome == .stale) {
+            shared.note(outcome)
             return found
         }
-        shared.note(outcome == .memory ? .asked : outcome)
         let spent = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
-        return try store.candidates(for: query, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
+        do {
+            let found = try store.candidates(for: query, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
+            shared.note(held == nil ? outcome : .asked)
+            return found
+        } catch let error as IndexError where error.isOfUnreachable {
+            // Nobody has noticed yet that it is away.
+            guard let held = shared.insteadOfPostgres(of: query.filter.scope.tenant), isAnswerable(query, by: held),
+                let found = try search(query, held, timeoutMilliseconds, isStale: true)
+            else { throw error }
+            shared.note(.stale)
+            return found
+        }
     }
 
     private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
@@ -58,7 +68,7 @@ package final class ArmedStore: RetrievalStore {
     /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too
     /// few; and some of what was found could not be fetched.
     private func search(
-        _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int
+        _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int, isStale: Bool
     ) throws -> CandidateSet? {
         let words = try store.lookup(of: query) { prefix in
             held.index.words(
@@ -87,6 +97,7 @@ package final class ArmedStore: RetrievalStore {
             vectorCount: found.vectorCount, isLexicalBounded: found.isLexicalBounded || words.isCut)
         set.isVectorExact = found.isVectorExact
         set.rest = Array(found.places.dropFirst(first))
+        if isStale { set.ageMilliseconds = held.ageNanoseconds / 1_000_000 }
         return set
     }
 

@@ -28,6 +28,8 @@ package final class ArmsKeeper {
     /// Slots of hidden passages that are borne: as many as are shown, and these.
     private static let hiddenMax = 20_000
     private static let timeoutMilliseconds = 30_000
+    /// Where the state of the index takes longer to read, the database counts as away.
+    private static let stateTimeoutMilliseconds = 2_000
 
     private let shared: SharedArms
     private let connection: LazyConnection
@@ -132,7 +134,14 @@ package final class ArmsKeeper {
     }
 
     private func readState() throws(IndexError) -> ReadArmsState.Row? {
-        try connection.run(ReadArmsState(), timeoutMilliseconds: Self.timeoutMilliseconds).first
+        do throws(IndexError) {
+            let state = try connection.run(ReadArmsState(), timeoutMilliseconds: Self.stateTimeoutMilliseconds).first
+            shared.note(isAway: false)
+            return state
+        } catch {
+            shared.note(isAway: error.isOfUnreachable || error.underlying?.kind == .timeout)
+            throw error
+        }
     }
 
     func feed(of tenant: TenantID) -> ArmsFeed {

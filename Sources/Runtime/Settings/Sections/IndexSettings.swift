@@ -13,6 +13,8 @@ extension Settings {
         package internal(set) var searchCandidates: Int?
         /// Bytes of the arms in memory together; 0: none; nil: by the machine's memory.
         package internal(set) var armsBytes: Int?
+        /// How old what is in memory may be that is searched while Postgres cannot be reached; 0: not at all.
+        package internal(set) var armsStaleSeconds = 0.0
         /// ISO 639 codes of the languages that queries are taken to be in.
         package internal(set) var queryLanguages: [String] = []
         /// BM25's k1.
@@ -51,6 +53,10 @@ extension Settings.Index: SettingsSection {
             "How much of the index a server may hold in memory, where searches take an eighth of the time: about 1,800 bytes a "
                 + "passage. Tenants whose passages find no room are searched in Postgres. `auto`: a quarter of the memory of "
                 + "the machine, or of its container; 0: all searches are done in Postgres."),
+        Setting(
+            "ARMS_STALE_SECONDS", .api, default: "300", .seconds(0...86_400), \.index.armsStaleSeconds,
+            "How long searches go on in memory while Postgres cannot be reached; replies then say how old that is "
+                + "(`index_age_seconds`). Beyond it searches fail (503). 0: they fail at once."),
         Setting(
             "QUERY_LANGUAGES", .database, default: "en", .words, \.index.queryLanguages,
             "Languages that queries are taken to be in where no filter on `lang` says otherwise, as ISO 639 codes: their words are "

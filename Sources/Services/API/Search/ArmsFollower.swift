@@ -27,16 +27,18 @@ package final class ArmsFollower: Sendable {
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - bytesMax: of all arms together (`ARMS_MEMORY_BYTES`).
+    ///   - staleMilliseconds: how long searches go on while Postgres cannot be reached (`ARMS_STALE_SECONDS`).
     ///   - tenants: whose documents may be searched, asked before each look.
     package init(
-        configuration: PostgresConfiguration, bytesMax: Int, tenants: @escaping @Sendable () -> [TenantID],
+        configuration: PostgresConfiguration, bytesMax: Int, staleMilliseconds: Int = 0,
+        tenants: @escaping @Sendable () -> [TenantID],
         registry: MetricsRegistry, logger: Logger
     ) {
         let metrics = ArmsMetrics(registry)
         self.metrics = metrics
         self.tenants = tenants
         self.logger = logger
-        let shared = SharedArms { metrics.count($0) }
+        let shared = SharedArms(staleMilliseconds: staleMilliseconds) { metrics.count($0) }
         self.shared = shared
         let keeper = ArmsKeeper(configuration: configuration, shared: shared, bytesMax: bytesMax) { event in
             Self.tell(event, metrics, logger)
@@ -92,7 +94,8 @@ package final class ArmsFollower: Sendable {
                 } catch {
                     if !isFailing, !isStopping.withLock({ $0 }) {
                         logger.warning(
-                            "the index is not followed; searches are done in Postgres", ["error": "\(error)"])
+                            "the index is not followed; searches are done in memory while Postgres is away (ARMS_STALE_SECONDS), and "
+                                + "else in Postgres", ["error": "\(error)"])
                     }
                     isFailing = true
                     if !isStopping.withLock({ $0 }) { metrics.failures.increment() }
