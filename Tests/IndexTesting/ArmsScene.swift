@@ -19,7 +19,7 @@ package final class ArmsScene {
 
     package init(
         _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30,
-        staleMilliseconds: Int = 0
+        staleMilliseconds: Int = 0, files: ArmsFiles? = nil
     ) {
         self.tenants = tenants
         let shared = SharedArms(staleMilliseconds: staleMilliseconds)
@@ -27,7 +27,8 @@ package final class ArmsScene {
         let log = Log()
         self.log = log
         keeper = ArmsKeeper(
-            configuration: fixture.configuration, shared: shared, bytesMax: bytesMax, expiryMilliseconds: 0
+            configuration: fixture.configuration, shared: shared, bytesMax: bytesMax, files: files,
+            expiryMilliseconds: 0
         ) { log.events.append($0) }
         store = ArmedStore(SearchStore(configuration: fixture.configuration, model: model), shared: shared)
     }

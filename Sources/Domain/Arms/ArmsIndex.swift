@@ -10,13 +10,22 @@ package import Retrieval
 /// `@unchecked Sendable` because the arms are classes without locks: they are used within ``lock`` alone, and nothing of
 /// them leaves a call.
 package final class ArmsIndex: @unchecked Sendable {
-    private let lock = ReaderWriterLock()
-    private let state: ArmsState
+    let lock = ReaderWriterLock()
+    let state: ArmsState
     /// Scratch of searches that ended, for those that begin.
     private let scratches = ScratchPool()
 
     /// - Parameter dimensions: of the vectors; 0 where there are none.
     package init(dimensions: Int) { state = ArmsState(dimensions: dimensions) }
+
+    /// - Parameter state: nobody else's.
+    init(_ state: ArmsState) { self.state = state }
+
+    /// Collections that it has, or had.
+    package var collectionCount: Int { lock.reading { state.collectionCount } }
+
+    /// Documents that were shown or hidden since it was made.
+    package var changes: Int { lock.reading { state.changes } }
 
     /// How many numbers its vectors have, and how many vectors there are.
     package var vectors: (dimensions: Int, count: Int) {
@@ -77,7 +86,9 @@ package final class ArmsIndex: @unchecked Sendable {
         fileprivate let state: ArmsState
 
         /// Sets the version that all changes together lead to.
-        package func reach(version: Int64) { state.version = version }
+        ///
+        /// - Parameter stamp: when it came to be, as the index says; nil where that is not known.
+        package func reach(version: Int64, stamp: Int64? = nil) { (state.version, state.stamp) = (version, stamp) }
 
         /// Adds a vector of half-precision numbers; one that is there stays.
         package func add(vector id: Int64, _ halves: [UInt16]) { state.add(vector: id, halves) }

@@ -10,11 +10,19 @@ struct WordTable: Sendable {
     private var places = [UInt32](repeating: 0, count: 1_024)
     /// Numbers in the order of their texts' bytes: all but the last few, which cost a look each.
     var ordered: [UInt32] = []
-    private let isOrdered: Bool
+    private var isOrdered: Bool
     private static let unorderedMax = 4_096
 
     /// - Parameter isOrdered: whether texts are looked for by what they begin with.
     init(isOrdered: Bool = false) { self.isOrdered = isOrdered }
+
+    /// From now on keeps the order of texts.
+    ///
+    /// - Parameter known: the order of the first ones.
+    mutating func order(as known: [UInt32]) {
+        (ordered, isOrdered) = (known, true)
+        if ends.count - ordered.count > Self.unorderedMax { order() }
+    }
 
     var count: Int { ends.count }
     /// Bytes that it takes in memory.

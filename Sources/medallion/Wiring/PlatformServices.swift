@@ -108,7 +108,8 @@ extension Platform {
         guard bytes > 0 else { return nil }
         return ArmsFollower(
             configuration: database, bytesMax: bytes,
-            staleMilliseconds: Int(settings.index.armsStaleSeconds * 1_000), tenants: tenants,
+            staleMilliseconds: Int(settings.index.armsStaleSeconds * 1_000),
+            filesFolder: settings.index.areArmsKept ? settings.folders.arms : nil, tenants: tenants,
             registry: context.metrics,
             logger: context.logger.scoped("arms"))
     }

@@ -30,8 +30,9 @@ final class RowTable {
     private var last = -1
     /// By slot: the number of the block, plus 1, in the upper half, and where the row begins there; 0 for none.
     private var places: [UInt64] = []
-    private var dictionary: [UInt8] = []
+    private(set) var dictionary: [UInt8] = []
     private var compressor: DictionaryCompressor?
+    private var isCompressible = true
     private(set) var count = 0
     private var blockBytes = 0
 
@@ -58,6 +59,24 @@ final class RowTable {
         append(row, of: slot)
         count += 1
     }
+
+    /// A document's row as it stands here; nil where it has none.
+    func packed(at slot: Int) -> ArraySlice<UInt8>? {
+        guard holds(slot) else { return nil }
+        let (block, start) = Self.parts(places[slot])
+        let first = start + Self.headBytes
+        return blocks[block][first..<(first + Int(blocks[block].littleEndian(at: start + 4)))]
+    }
+
+    /// Adds a row that stood in another table, whose dictionary comes with it.
+    func add(packed row: [UInt8], at slot: Int) {
+        guard !row.isEmpty, !holds(slot) else { return }
+        append(row, of: slot)
+        count += 1
+    }
+
+    /// Takes the dictionary of the rows that were added packed.
+    func take(dictionary: [UInt8]) { if self.dictionary.isEmpty { self.dictionary = dictionary } }
 
     private func append(_ row: [UInt8], of slot: Int) {
         let size = Self.headBytes + row.count
@@ -120,11 +139,7 @@ final class RowTable {
     ///   - slot: of the document's first passage.
     /// - Returns: nil where there is no row, or it cannot be read.
     func candidate(_ passage: Int, at slot: Int, _ decompressor: inout Decompressor) -> Candidate? {
-        guard holds(slot) else { return nil }
-        let (block, start) = Self.parts(places[slot])
-        let first = start + Self.headBytes
-        let row = blocks[block][first..<(first + Int(blocks[block].littleEndian(at: start + 4)))]
-        guard let form = row.first else { return nil }
+        guard let row = packed(at: slot), let form = row.first else { return nil }
         do {
             guard form == Form.compressed else { return try PackedRow.passage(passage, of: Array(row.dropFirst())) }
             let plain = try row.dropFirst().withUnsafeBytes { row in
@@ -142,11 +157,12 @@ final class RowTable {
 
     private var isCompressing: Bool {
         if compressor != nil { return true }
-        guard blockBytes >= Self.plainBytesMax, dictionary.isEmpty else { return false }
-        dictionary = sample()
+        guard blockBytes >= Self.plainBytesMax || !dictionary.isEmpty, isCompressible else { return false }
+        if dictionary.isEmpty { dictionary = sample() }
         do throws(ZstdError) {
             compressor = try DictionaryCompressor(dictionary)
         } catch {
+            isCompressible = false
             return false
         }
         return true

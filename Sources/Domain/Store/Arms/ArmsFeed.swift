@@ -33,7 +33,7 @@ final class ArmsFeed {
             }
         }
         guard try loadDocuments(into: index, state, goesOn), try loadWords(into: index, goesOn) else { return false }
-        index.change { $0.reach(version: state.version) }
+        index.change { $0.reach(version: state.version, stamp: state.stamp) }
         return true
     }
 
@@ -85,15 +85,17 @@ final class ArmsFeed {
                 tenant: tenant, generation: state.generation, after: reached, upTo: state.version)
             span.upTo = try run(FindArmsStep(span: span)).first ?? state.version
             if try run(EndTooMany(span: span)).first ?? false { return false }
-            try step(index, span, model: state.model)
+            try step(index, span, state)
         }
     }
 
-    private func step(_ index: ArmsIndex, _ span: ArmsSpan, model: Int32) throws(IndexError) {
+    private func step(
+        _ index: ArmsIndex, _ span: ArmsSpan, _ state: ReadArmsState.Row
+    ) throws(IndexError) {
         let ended = try run(ListArmsEnded(span: span))
         let shown = try run(ListArmsShown(span: span))
         let documents = Self.documents(of: shown)
-        try addVectors(of: shown, to: index, model: model)
+        try addVectors(of: shown, to: index, model: state.model)
         let postings =
             shown.isEmpty ? [] : try run(FindArmsPostings(tenant: tenant, passages: shown.map(\.passage)))
         try addWords(of: postings, to: index)
@@ -104,7 +106,7 @@ final class ArmsFeed {
             for document in documents { editor.show(document) }
             for (word, entries) in lists { editor.add(postings: entries, of: word) }
             editor.wantRows(of: documents.map(\.id))
-            editor.reach(version: span.upTo)
+            editor.reach(version: span.upTo, stamp: span.upTo == state.version ? state.stamp : nil)
         }
         try addRows(to: index, generation: span.generation)
     }

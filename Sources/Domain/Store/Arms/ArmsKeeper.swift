@@ -17,6 +17,12 @@ package final class ArmsKeeper {
         case rowsLoaded(TenantID, ArmsSize)
         /// What hits show takes more than there is room for; it is fetched.
         case rowsGivenUp(TenantID, bytes: Int)
+        /// Read from a file and brought up to date.
+        case read(TenantID, ArmsSize, milliseconds: Int)
+        /// A file is of no use; the arms are loaded anew.
+        case fileDropped(TenantID, why: String)
+        /// There are no files, since it cannot be told whose they would be.
+        case filesAreOff(why: String)
     }
 
     /// Bytes that a passage takes besides its vector, before any was loaded: postings, tables.
@@ -27,12 +33,12 @@ package final class ArmsKeeper {
     private static let followNanoseconds: Int64 = 100_000_000
     /// Slots of hidden passages that are borne: as many as are shown, and these.
     private static let hiddenMax = 20_000
-    private static let timeoutMilliseconds = 30_000
+    static let timeoutMilliseconds = 30_000
     /// Where the state of the index takes longer to read, the database counts as away.
     private static let stateTimeoutMilliseconds = 2_000
 
-    private let shared: SharedArms
-    private let connection: LazyConnection
+    let shared: SharedArms
+    let connection: LazyConnection
     private let interrupt = PostgresInterrupt()
     let bytesMax: Int
     /// Between two looks at whether the oldest documents of a tenant have expired.
@@ -40,6 +46,11 @@ package final class ArmsKeeper {
     let tell: (Event) -> Void
     var arms: [TenantID: Arms] = [:]
     private var refused: [TenantID: Refusal] = [:]
+    /// Where arms are kept between starts; nil where they are not.
+    let files: ArmsFiles?
+    /// Tenants whose file was looked for.
+    var lookedFor: Set<TenantID> = []
+    var database: String?
     /// When what failed, or found no room, is tried again, monotonic nanoseconds.
     private var triedAgainAt: [TenantID: Int64] = [:]
 
@@ -60,12 +71,14 @@ package final class ArmsKeeper {
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - bytesMax: of all arms together.
+    ///   - files: where arms are kept between starts.
     ///   - expiryMilliseconds: between two looks at whether the oldest documents of a tenant's collection have expired.
     ///   - tell: told of what it does.
     package init(
-        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, expiryMilliseconds: Int = 500,
-        tell: @escaping (Event) -> Void
+        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, files: ArmsFiles? = nil,
+        expiryMilliseconds: Int = 500, tell: @escaping (Event) -> Void
     ) {
+        self.files = files
         expiryNanoseconds = Int64(expiryMilliseconds) * 1_000_000
         var configuration = configuration
         configuration.sessionSettings += SearchStore.sessionSettings()
@@ -133,7 +146,7 @@ package final class ArmsKeeper {
         return (state, failure)
     }
 
-    private func readState() throws(IndexError) -> ReadArmsState.Row? {
+    func readState() throws(IndexError) -> ReadArmsState.Row? {
         do throws(IndexError) {
             let state = try connection.run(ReadArmsState(), timeoutMilliseconds: Self.stateTimeoutMilliseconds).first
             shared.note(isAway: false)
@@ -149,7 +162,7 @@ package final class ArmsKeeper {
     }
 
     /// Why arms are of no use any more; nil where they are.
-    private func reason(against known: Arms, _ state: ReadArmsState.Row) -> String? {
+    func reason(against known: Arms, _ state: ReadArmsState.Row) -> String? {
         if known.state.generation != state.generation { return "another generation was promoted" }
         if known.state.model != state.model { return "the generation has got a model" }
         if !state.areWordsComplete { return "passages are being cut into words anew" }
@@ -175,6 +188,7 @@ package final class ArmsKeeper {
         _ tenant: TenantID, _ state: ReadArmsState.Row, _ isStopping: () -> Bool
     ) throws(IndexError) {
         let feed = feed(of: tenant)
+        if try read(tenant, state, by: feed) { return }
         let passages = Int(
             try feed.run(CountArmsPassages(tenant: tenant, generation: state.generation)).first ?? 0)
         // What was tried counts until a fifth of it has gone.
@@ -207,14 +221,22 @@ package final class ArmsKeeper {
         guard let newest = try readState(), reason(against: Arms(index: index, state: state), newest) == nil,
             try feed.follow(index, newest)
         else { return }
+        show(index, of: tenant, state, checkedAt: now)
+        tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
+    }
+
+    /// Hands arms that are complete to those who search.
+    func show(_ index: ArmsIndex, of tenant: TenantID, _ state: ReadArmsState.Row, checkedAt: Int64) {
         refused[tenant] = nil
         triedAgainAt[tenant] = nil
         arms[tenant] = Arms(index: index, state: state)
+        let size = index.size
+        if size.rows > 0, size.rows == size.documents { arms[tenant]?.rows = .complete }
         _ = shared.takeMissed(of: tenant)
         shared.replace(
-            SharedArms.Held(index: index, generation: state.generation, modelName: state.modelName, checkedAt: now),
-            of: tenant)
-        tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
+            SharedArms.Held(
+                index: index, generation: state.generation, modelName: state.modelName,
+                identity: identity(of: tenant, state), checkedAt: checkedAt), of: tenant)
     }
 
     private func refuse(_ tenant: TenantID, _ bytes: Int, _ passages: Int) {

@@ -63,11 +63,21 @@ extension ArmsKeeper {
         let now = SystemClock.monotonicNanoseconds()
         guard now >= known.expiry.dueAt else { return }
         arms[tenant]?.expiry = (now + expiryNanoseconds, known.expiry.turn + 1)
+        _ = try hideExpired(
+            in: known.index, turn: known.expiry.turn, by: feed, generation: known.state.generation)
+    }
+
+    /// - Parameter turn: which collection's.
+    /// - Returns: whether nothing is left to be hidden.
+    func hideExpired(
+        in index: ArmsIndex, turn: Int, by feed: ArmsFeed, generation: Int64
+    ) throws(IndexError) -> Bool {
         for _ in 0..<Self.expiredPagesMax {
-            let oldest = known.index.oldest(Self.oldestMax, turn: known.expiry.turn)
-            let gone = try feed.gone(among: oldest, of: known.index, generation: known.state.generation)
-            if !gone.isEmpty { known.index.change { $0.hide(gone: gone) } }
-            if gone.count * 2 < oldest.count || gone.isEmpty { return }
+            let oldest = index.oldest(Self.oldestMax, turn: turn)
+            let gone = try feed.gone(among: oldest, of: index, generation: generation)
+            if !gone.isEmpty { index.change { $0.hide(gone: gone) } }
+            if gone.count * 2 < oldest.count || gone.isEmpty { return true }
         }
+        return false
     }
 }

@@ -25,6 +25,8 @@ package final class SharedArms: Sendable {
         let generation: Int64
         /// Of its vectors; empty where there are none.
         let modelName: String
+        /// As what a file of them counts; nil where there are no files.
+        let identity: ArmsIdentity?
         /// When they were last known to be up to date, monotonic nanoseconds.
         var checkedAt: Int64
 
@@ -100,6 +102,11 @@ package final class SharedArms: Sendable {
 
     func isUpToDate(_ tenant: TenantID, at nanoseconds: Int64) {
         held.withLock { $0[tenant]?.checkedAt = nanoseconds }
+    }
+
+    /// All that are held and may be kept in files.
+    func all() -> [(tenant: TenantID, index: ArmsIndex, identity: ArmsIdentity)] {
+        held.withLock { $0 }.compactMap { tenant, held in held.identity.map { (tenant, held.index, $0) } }
     }
 
     /// What is held, by tenant.
