@@ -119,11 +119,11 @@ let package = Package(
         module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
-            "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Bytes"],
+            "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Files", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Logic", "Bytes"]),
         // Both arms of the search in memory; who fills them is the store.
-        module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Bytes"]),
+        module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Files", "Hashing", "Zstd", "Bytes"]),
         // How good rankings are: judged sets, measures, and what a sample of queries says.
         module("Domain", "Evaluation", uses: ["JSONScan", "Bytes"]),
 
@@ -283,7 +283,7 @@ let package = Package(
             "EmbeddingsTests",
             uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
         tests("TextTests", uses: ["Text", "Bytes"]),
-        tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Bytes"]),
+        tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Files", "Zstd", "Bytes"]),
         tests(
             "RetrievalTests", exclude: ["Interpretation/questions.txt"],
             uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),
@@ -298,7 +298,7 @@ let package = Package(
                 "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
-                "Bytes",
+                "HTTPServer", "HTTPClient", "Hashing", "Bytes",
             ]),
         tests(
             "ReplayTests",

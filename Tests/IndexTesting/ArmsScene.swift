@@ -5,7 +5,10 @@ package import Store
 
 /// An index with its arms in memory: what is written is in them after ``follow()``.
 package final class ArmsScene {
-    package let shared = SharedArms()
+    /// Bytes for the arms of one tenant with some documents, and no rows.
+    package static let bytesWithoutRows = 3_600_000
+
+    package let shared: SharedArms
     package let store: ArmedStore
     package private(set) var events: [ArmsKeeper.Event] = []
     private let tenants: [TenantID]
@@ -15,14 +18,18 @@ package final class ArmsScene {
     private final class Log { var events: [ArmsKeeper.Event] = [] }
 
     package init(
-        _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30
+        _ fixture: IndexFixture, tenants: [TenantID] = [.standard], model: String = "test", bytesMax: Int = 1 << 30,
+        staleMilliseconds: Int = 0, files: ArmsFiles? = nil
     ) {
         self.tenants = tenants
+        let shared = SharedArms(staleMilliseconds: staleMilliseconds)
+        self.shared = shared
         let log = Log()
         self.log = log
-        keeper = ArmsKeeper(configuration: fixture.configuration, shared: shared, bytesMax: bytesMax) {
-            log.events.append($0)
-        }
+        keeper = ArmsKeeper(
+            configuration: fixture.configuration, shared: shared, bytesMax: bytesMax, files: files,
+            expiryMilliseconds: 0
+        ) { log.events.append($0) }
         store = ArmedStore(SearchStore(configuration: fixture.configuration, model: model), shared: shared)
     }
 

@@ -50,7 +50,10 @@ import Testing
             "LAKE_CLOCK_AHEAD_MAX_SEC": "60",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "PG_MEMORY_BYTES": "5", "INDEX_HISTORY_HOURS": "12",
             "INDEX_RETENTION_DAYS": "13", "HNSW_M": "14",
-            "HNSW_EF_CONSTRUCTION": "65", "SEARCH_EF": "15", "ARMS_MEMORY_BYTES": "16", "QUERY_LANGUAGES": "de,fr",
+            "HNSW_EF_CONSTRUCTION": "65", "SEARCH_EF": "15", "ARMS_MEMORY_BYTES": "16", "ARMS_STALE_SECONDS": "17",
+            "ARMS_DIR": "/arms",
+            "ARMS_FILES_ENABLED": "no",
+            "QUERY_LANGUAGES": "de,fr",
             "BM25_K1": "0.9",
             "BM25_B": "0.4", "EMBED_ENABLED": "no", "FUSION_VECTOR_WEIGHT": "2", "FUSION_LEXICAL_WEIGHT": "0.5",
             "FUSION_RANK_CONSTANT": "30",
@@ -109,17 +112,19 @@ import Testing
             ("../x", "\(here)/../x"), ("/", "/"), ("//l//", "/l"), ("/a/./b/", "/a/b"), (".hidden", "\(here)/.hidden"),
         ] {
             let settings = try Settings(environment: [
-                "DATA_DIR": text, "LAKE_DIR": text, "BROKER_DIR": text, "PGDATA_DIR": text,
+                "DATA_DIR": text, "LAKE_DIR": text, "BROKER_DIR": text, "PGDATA_DIR": text, "ARMS_DIR": text,
             ])
             let folders = [
                 settings.folders.data, settings.folders.lake, settings.folders.broker, settings.folders.postgres,
+                settings.folders.arms,
             ]
-            #expect(folders == [path, path, path, path], "\(text)")
+            #expect(folders == [path, path, path, path, path], "\(text)")
         }
         let settings = try Settings(environment: ["DATA_DIR": "data/"])
         #expect(settings.folders.lake == "\(here)/data/lake")
         #expect(settings.folders.broker == "\(here)/data/broker")
         #expect(settings.folders.postgres == "\(here)/data/postgres")
+        #expect(settings.folders.arms == "\(here)/data/arms")
     }
 
     /// No part of an address may be taken for a password: addresses are shown.

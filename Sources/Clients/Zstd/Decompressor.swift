@@ -59,6 +59,17 @@ package struct Decompressor: ~Copyable {
         return output
     }
 
+    /// One frame with a dictionary of raw content, which costs no time to take in.
+    ///
+    /// - Returns: zstd's code: bytes that came out, or an error.
+    mutating func decompress(
+        into output: UnsafeMutablePointer<UInt8>, _ count: Int, _ frame: UnsafeRawBufferPointer,
+        _ dictionary: UnsafeRawBufferPointer
+    ) -> Int {
+        ZSTD_decompress_usingDict(
+            context, output, count, frame.baseAddress, frame.count, dictionary.baseAddress, dictionary.count)
+    }
+
     /// A frame that does not tell its size, as `zstd` writes when fed by a pipe.
     private mutating func appendStreamed(
         _ frame: UnsafeRawBufferPointer, to output: inout [UInt8], bytesMax: Int

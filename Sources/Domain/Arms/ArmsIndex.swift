@@ -1,4 +1,5 @@
 package import Records
+package import Retrieval
 
 /// What a tenant sees of one generation, as both arms need it, in memory: vectors, postings, attributes, and who belongs to
 /// whom.
@@ -9,13 +10,22 @@ package import Records
 /// `@unchecked Sendable` because the arms are classes without locks: they are used within ``lock`` alone, and nothing of
 /// them leaves a call.
 package final class ArmsIndex: @unchecked Sendable {
-    private let lock = ReaderWriterLock()
-    private let state: ArmsState
+    let lock = ReaderWriterLock()
+    let state: ArmsState
     /// Scratch of searches that ended, for those that begin.
     private let scratches = ScratchPool()
 
     /// - Parameter dimensions: of the vectors; 0 where there are none.
     package init(dimensions: Int) { state = ArmsState(dimensions: dimensions) }
+
+    /// - Parameter state: nobody else's.
+    init(_ state: ArmsState) { self.state = state }
+
+    /// Collections that it has, or had.
+    package var collectionCount: Int { lock.reading { state.collectionCount } }
+
+    /// Documents that were shown or hidden since it was made.
+    package var changes: Int { lock.reading { state.changes } }
 
     /// How many numbers its vectors have, and how many vectors there are.
     package var vectors: (dimensions: Int, count: Int) {
@@ -35,11 +45,33 @@ package final class ArmsIndex: @unchecked Sendable {
         lock.reading { ids.filter { !state.words.knows($0) } }
     }
 
+    /// Whether what hits show is kept, of all documents or some.
+    package var keepsRows: Bool { lock.reading { state.rows != nil } }
+
+    /// Documents of which it is wanted and not there what hits show, in the order of their numbers.
+    package var rowless: [Int64] { lock.reading { state.rowless.sorted() } }
+
+    /// The documents of the oldest events of a collection.
+    ///
+    /// - Parameter turn: which collection; they take turns.
+    package func oldest(_ countMax: Int, turn: Int) -> [Int64] {
+        lock.reading { state.oldest(countMax, turn: turn) }
+    }
+
     /// How large it is, and how far.
     package var size: ArmsSize { lock.reading { state.size } }
 
     /// The index version that it is at.
     package var version: Int64 { lock.reading { state.version } }
+
+    /// Words that passages have and that begin in some way, those of most passages first.
+    ///
+    /// - Parameters:
+    ///   - among: how many are looked at, in the order of their bytes.
+    ///   - limit: how many are wanted.
+    package func words(beginningWith prefix: String, among lookedAt: Int, limit: Int) -> [String] {
+        lock.reading { state.words.words(beginningWith: prefix, among: lookedAt, limit: limit) }
+    }
 
     /// Both arms' places for a query, fused, at the version that it is at.
     package func search(_ query: ArmsQuery) -> ArmsFound {
@@ -54,7 +86,9 @@ package final class ArmsIndex: @unchecked Sendable {
         fileprivate let state: ArmsState
 
         /// Sets the version that all changes together lead to.
-        package func reach(version: Int64) { state.version = version }
+        ///
+        /// - Parameter stamp: when it came to be, as the index says; nil where that is not known.
+        package func reach(version: Int64, stamp: Int64? = nil) { (state.version, state.stamp) = (version, stamp) }
 
         /// Adds a vector of half-precision numbers; one that is there stays.
         package func add(vector id: Int64, _ halves: [UInt16]) { state.add(vector: id, halves) }
@@ -73,8 +107,30 @@ package final class ArmsIndex: @unchecked Sendable {
             for word in words { state.words.forget(word) }
         }
 
+        /// Keeps what hits show of a document that is shown, where rows are kept.
+        ///
+        /// - Parameter passages: all of the document's, in their order.
+        package func keep(_ passages: [Candidate], of document: Int64) { state.keep(passages, of: document) }
+
+        /// Notes documents of which it is to be kept what hits show.
+        package func wantRows(of documents: [Int64]) {
+            if state.rows != nil { state.rowless.formUnion(documents) }
+        }
+
+        /// Those up to a number are wanted no more: they are there, or cannot be kept.
+        package func wantNoRows(upTo document: Int64) { state.rowless = state.rowless.filter { $0 > document } }
+
+        /// Gives up what hits show, for the sake of the room that it takes.
+        package func giveUpRows() { (state.rows, state.rowless) = (nil, []) }
+
+        /// Begins to keep what hits show again.
+        package func beginRows() { if state.rows == nil { state.rows = RowTable() } }
+
         /// Hides the documents of passages that are gone from the index, though no version says so.
         package func hide(passages ids: Set<Int64>) { for id in ids { state.hide(passage: id) } }
+
+        /// Hides documents that are gone from the index, though no version says so.
+        package func hide(gone ids: [Int64]) { for id in ids { state.hide(document: id) } }
 
         /// Adds the postings of a word of passages that are shown; others are left out.
         package func add(postings: [(passage: Int64, weight: Int32)], of word: Int32) {
@@ -121,5 +177,9 @@ package struct ArmsSize: Sendable, Equatable {
     package var wordBytes: Int
     /// Of attributes and of who belongs to whom.
     package var tableBytes: Int
-    package var bytes: Int { vectorBytes + wordBytes + tableBytes }
+    /// Of what hits show.
+    package var rowBytes: Int
+    /// Documents of which it is there what hits show.
+    package var rows: Int
+    package var bytes: Int { vectorBytes + wordBytes + tableBytes + rowBytes }
 }

@@ -37,6 +37,8 @@ package struct ArmsQuery: Sendable {
     /// BM25's parameters.
     package var k1 = 1.2
     package var b = 0.75
+    /// Of so many places at most it is said what hits show.
+    package var rowsMax = 0
 
     package init(filter: Filter) { self.filter = filter }
 }
@@ -47,6 +49,8 @@ package struct ArmsFound: Sendable {
     package var places: [RankedPassage]
     /// Of each place, other passages that are the same to the model and pass.
     package var copies: [Int?]
+    /// What hits show of the first places, without what the arms say; nil where it is not there of all of them.
+    package var rows: [Candidate]?
     /// The version that was read.
     package var version: Int64
     /// How many passages the vector arm found.

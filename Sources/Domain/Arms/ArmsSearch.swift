@@ -6,7 +6,8 @@ extension ArmsState {
         let filtered = filtered(by: query)
         let allowed = meeting(query, filtered)
         var found = ArmsFound(
-            places: [], copies: [], version: version, vectorCount: 0, isVectorExact: true, isLexicalBounded: false)
+            places: [], copies: [], rows: nil, version: version, vectorCount: 0, isVectorExact: true,
+            isLexicalBounded: false)
         var arms = (vector: [Placed](), lexical: [Placed]())
         if let vector, query.vectorLimit > 0, vector.numbers.count == vectors.dimensions {
             let near = vectors.nearest(
@@ -34,6 +35,7 @@ extension ArmsState {
         let vectors = Set(fused.map { Int(vectorOf[$0.slot]) }).subtracting([Int(Self.none)])
         let known = passages(of: Array(vectors), among: filtered, isEverything: query.isUnfiltered)
         found.copies = fused.map { known[Int(vectorOf[$0.slot])].map { $0.count - 1 } }
+        found.rows = candidates(at: fused.prefix(query.rowsMax).map(\.slot))
         return found
     }
 

@@ -9,29 +9,39 @@ final class ArmsState {
     let words = WordArm()
     let attributes = AttributeArm()
     var version: Int64 = 0
+    /// When the version came to be, as the index says; nil where that is not known.
+    var stamp: Int64?
+    /// Documents that were shown or hidden so far.
+    var changes = 0
+    /// What hits show; nil where there was no room for it.
+    var rows: RowTable? = RowTable()
+    /// Documents that were shown and are to get rows.
+    var rowless: Set<Int64> = []
 
-    private var vectorSlots: [Int64: UInt32] = [:]
+    var vectorSlots: [Int64: UInt32] = [:]
+    /// Of each vector: its number in the index.
+    var vectorIDs: [Int64] = []
     /// Of each vector: the passage that was shown last, and how many show it.
-    private var newest: [UInt32] = []
-    private var users: [UInt32] = []
+    var newest: [UInt32] = []
+    var users: [UInt32] = []
 
-    private var documents: [Int64: Range<UInt32>] = [:]
+    var documents: [Int64: Range<UInt32>] = [:]
     /// Slots by the numbers of passages that are shown.
-    private var passageSlots: [Int64: UInt32] = [:]
+    var passageSlots: [Int64: UInt32] = [:]
 
     // A row for each slot.
-    private(set) var passages: [Int64] = []
-    private(set) var documentOf: [Int64] = []
-    private(set) var vectorOf: [UInt32] = []
+    var passages: [Int64] = []
+    var documentOf: [Int64] = []
+    var vectorOf: [UInt32] = []
     /// The passage of the same vector that was shown before.
-    private(set) var older: [UInt32] = []
-    private(set) var times: [Int64] = []
-    private var lengths: [Int32] = []
-    private var collectionOf: [UInt32] = []
-    private(set) var shown = SlotSet(count: 0)
+    var older: [UInt32] = []
+    var times: [Int64] = []
+    var lengths: [Int32] = []
+    var collectionOf: [UInt32] = []
+    var shown = SlotSet(count: 0)
 
-    private var collections: [String: UInt32] = [:]
-    private var totals: [(passages: Int, words: Int)] = []
+    var collections: [String: UInt32] = [:]
+    var totals: [(passages: Int, words: Int)] = []
 
     init(dimensions: Int) { vectors = VectorArm(dimensions: dimensions) }
 
@@ -39,8 +49,9 @@ final class ArmsState {
         ArmsSize(
             version: version, documents: documents.count, passages: passageSlots.count,
             hidden: passages.count - passageSlots.count, vectors: vectors.count,
-            vectorBytes: vectors.memoryBytes + 32 * vectorSlots.count, wordBytes: words.memoryBytes,
-            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count))
+            vectorBytes: vectors.memoryBytes + 40 * vectorSlots.count, wordBytes: words.memoryBytes,
+            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count),
+            rowBytes: rows?.memoryBytes ?? 0, rows: rows?.count ?? 0)
     }
 
     // MARK: Changes
@@ -50,12 +61,14 @@ final class ArmsState {
     func add(vector id: Int64, _ halves: [UInt16]) {
         guard vectorSlots[id] == nil else { return }
         vectorSlots[id] = UInt32(vectors.add(halves))
+        vectorIDs.append(id)
         newest.append(Self.none)
         users.append(0)
     }
 
     func show(_ document: ArmsDocument) {
         hide(document: document.id)
+        changes += 1
         let first = passages.count
         let collection = number(of: document.collection)
         for passage in document.passages {
@@ -90,6 +103,9 @@ final class ArmsState {
     /// - Returns: whether it was shown.
     @discardableResult func hide(document id: Int64) -> Bool {
         guard let slots = documents.removeValue(forKey: id) else { return false }
+        rows?.remove(Int(slots.lowerBound))
+        rowless.remove(id)
+        changes += 1
         for slot in slots.lazy.map(Int.init) {
             shown.remove(slot)
             passageSlots[passages[slot]] = nil
@@ -118,7 +134,7 @@ final class ArmsState {
         words.add(entries, of: word)
     }
 
-    private func number(of collection: String) -> UInt32 {
+    func number(of collection: String) -> UInt32 {
         if let known = collections[collection] { return known }
         let number = UInt32(totals.count)
         collections[collection] = number

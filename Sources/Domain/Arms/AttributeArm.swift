@@ -9,14 +9,14 @@ import Retrieval
 ///
 /// Not thread-safe: who holds it lets one write or many read.
 final class AttributeArm {
-    private struct Column {
+    struct Column {
         var names = WordTable()
         /// By number of the value.
         var values: [AttributeValue] = []
         var slots: [[UInt32]] = []
     }
 
-    private var columns: [AttributeName: Column] = [:]
+    private(set) var columns: [AttributeName: Column] = [:]
     private var slotCount = 0
 
     /// Bytes that it takes in memory.
@@ -25,7 +25,7 @@ final class AttributeArm {
     }
 
     /// Gives passages, whose slots are behind all others, an attribute.
-    func add(_ name: AttributeName, _ value: AttributeValue, to slots: Range<Int>) {
+    func add(_ name: AttributeName, _ value: AttributeValue, to slots: some Collection<Int>) {
         let number = columns[name, default: Column()].names.add(Self.key(value))
         if number == columns[name]?.values.count {
             columns[name]?.values.append(value)

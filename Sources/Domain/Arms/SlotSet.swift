@@ -5,6 +5,9 @@ struct SlotSet: Sendable {
     /// The empty set of slots below `count`.
     init(count: Int) { words = [UInt64](repeating: 0, count: (count + 63) / 64) }
 
+    /// The slots of the words' bits.
+    init(words: [UInt64]) { self.words = words }
+
     /// Makes room for slots below `count`.
     mutating func grow(to count: Int) {
         let wanted = (count + 63) / 64

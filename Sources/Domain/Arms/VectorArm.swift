@@ -28,8 +28,8 @@ final class VectorArm {
     }
 
     /// Vectors of one block, which never moves, so that growing costs no search more than a block does.
-    private static let blockSlots = 4_096
-    private struct Block {
+    static let blockSlots = 4_096
+    struct Block {
         let codes: UnsafeMutablePointer<UInt64>
         let halves: UnsafeMutablePointer<UInt16>
         /// 1 over the length of each vector; 0 for one without length.
@@ -37,8 +37,8 @@ final class VectorArm {
     }
 
     let dimensions: Int
-    private let codeWords: Int
-    private var blocks: [Block] = []
+    let codeWords: Int
+    private(set) var blocks: [Block] = []
     private(set) var count = 0
     /// Vectors that some passage has.
     private(set) var used = SlotSet(count: 0)
@@ -64,14 +64,7 @@ final class VectorArm {
     /// - Returns: its slot.
     func add(_ vector: some Sequence<UInt16>) -> Int {
         let place = count % Self.blockSlots
-        if place == 0 {
-            blocks.append(
-                Block(
-                    codes: .allocate(capacity: Self.blockSlots * codeWords),
-                    halves: .allocate(capacity: Self.blockSlots * dimensions),
-                    scales: .allocate(capacity: Self.blockSlots)))
-        }
-        let block = blocks[blocks.count - 1]
+        let block = roomy()
         let halves = block.halves + place * dimensions
         let codes = block.codes + place * codeWords
         halves.initialize(repeating: 0, count: dimensions)
@@ -87,6 +80,29 @@ final class VectorArm {
         count += 1
         used.grow(to: count)
         return count - 1
+    }
+
+    /// The block that the next vector goes to.
+    private func roomy() -> Block {
+        if count % Self.blockSlots == 0 {
+            blocks.append(
+                Block(
+                    codes: .allocate(capacity: Self.blockSlots * codeWords),
+                    halves: .allocate(capacity: Self.blockSlots * dimensions),
+                    scales: .allocate(capacity: Self.blockSlots)))
+        }
+        return blocks[blocks.count - 1]
+    }
+
+    /// Adds vectors with their codes and scales as they stand in blocks, not more than the block of the next one has room for.
+    func add(_ number: Int, codes: [UInt64], halves: [UInt16], scales: [Float]) {
+        let place = count % Self.blockSlots
+        let block = roomy()
+        (block.codes + place * codeWords).initialize(from: codes, count: number * codeWords)
+        (block.halves + place * dimensions).initialize(from: halves, count: number * dimensions)
+        (block.scales + place).initialize(from: scales, count: number)
+        count += number
+        used.grow(to: count)
     }
 
     /// Notes whether some passage has the vector.

@@ -33,18 +33,20 @@ final class WordArm {
     /// Postings that one query reads at most; of longer lists the newest.
     static let postingsMax = 2_000_000
 
-    private var words = WordTable()
+    var words = WordTable(isOrdered: true)
     /// Numbers of words by those of the index.
-    private var numbers: [Int32: Int] = [:]
+    var numbers: [Int32: Int] = [:]
+    /// The number in the index that each word has had last.
+    var ids: [Int32] = []
     /// Slot in the upper half; in the lower one the index's own weight: frequency in the text in bits 0 to 7, in the title
     /// in 8 to 15, the passage's length in 16 to 30.
-    private var postings: [[UInt64]] = []
+    var postings: [[UInt64]] = []
     /// Passages that have each word and are there.
-    private var live: [Int] = []
-    private var postingCount = 0
+    var live: [Int] = []
+    var postingCount = 0
 
     /// Bytes that it takes in memory; arrays grow by doubling.
-    var memoryBytes: Int { words.memoryBytes + 12 * postingCount + 72 * postings.count }
+    var memoryBytes: Int { words.memoryBytes + 12 * postingCount + 76 * postings.count }
 
     /// - Parameters:
     ///   - id: the word's number in the index.
@@ -54,7 +56,9 @@ final class WordArm {
         if number == postings.count {
             postings.append([])
             live.append(0)
+            ids.append(id)
         }
+        ids[number] = id
     }
 
     /// Whether a word of the index is known.

@@ -3,15 +3,30 @@
 /// The texts stand in one array and the numbers in an open-addressed table over it, since there are hundreds of thousands,
 /// of some bytes each.
 struct WordTable: Sendable {
-    private var bytes: [UInt8] = []
+    private(set) var bytes: [UInt8] = []
     /// Where each text ends; it begins where the one before ends.
-    private var ends: [Int] = []
+    private(set) var ends: [Int] = []
     /// Numbers plus 1, by hash; 0 is free.
     private var places = [UInt32](repeating: 0, count: 1_024)
+    /// Numbers in the order of their texts' bytes: all but the last few, which cost a look each.
+    var ordered: [UInt32] = []
+    private var isOrdered: Bool
+    private static let unorderedMax = 4_096
+
+    /// - Parameter isOrdered: whether texts are looked for by what they begin with.
+    init(isOrdered: Bool = false) { self.isOrdered = isOrdered }
+
+    /// From now on keeps the order of texts.
+    ///
+    /// - Parameter known: the order of the first ones.
+    mutating func order(as known: [UInt32]) {
+        (ordered, isOrdered) = (known, true)
+        if ends.count - ordered.count > Self.unorderedMax { order() }
+    }
 
     var count: Int { ends.count }
     /// Bytes that it takes in memory.
-    var memoryBytes: Int { bytes.capacity + 8 * ends.capacity + 4 * places.count }
+    var memoryBytes: Int { bytes.capacity + 8 * ends.capacity + 4 * (places.count + ordered.capacity) }
 
     /// The number of a text; nil where it has none.
     func number(of text: String) -> Int? {
@@ -32,6 +47,7 @@ struct WordTable: Sendable {
             ends.append(bytes.count)
             places[place] = UInt32(ends.count)
             if ends.count * 2 > places.count { grow() }
+            if isOrdered, ends.count - ordered.count > Self.unorderedMax { order() }
             return ends.count - 1
         }
     }
@@ -45,11 +61,16 @@ struct WordTable: Sendable {
     }
 
     private func holds(_ number: Int, _ text: UnsafeBufferPointer<UInt8>) -> Bool {
-        let start = number == 0 ? 0 : ends[number - 1]
+        let start = start(of: number)
         guard ends[number] - start == text.count else { return false }
         for offset in 0..<text.count where bytes[start + offset] != text[offset] { return false }
         return true
     }
+
+    func start(of number: Int) -> Int { number == 0 ? 0 : ends[number - 1] }
+
+    /// The text of a number.
+    func text(of number: Int) -> String { String(decoding: bytes[start(of: number)..<ends[number]], as: UTF8.self) }
 
     private mutating func grow() {
         var wider = [UInt32](repeating: 0, count: places.count * 2)

@@ -184,6 +184,9 @@ package struct CandidateSet: Sendable {
     /// Whether there may be more passages with the words of the query's phrases than were looked at whether they hold them.
     package var isPhraseCut = false
 
+    /// How old what was searched is, where the database cannot be reached; nil where it is up to date.
+    package var ageMilliseconds: Int64?
+
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int
 

@@ -70,6 +70,13 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
         }
     }
 
+    /// Whether Postgres cannot be reached: there is no connection, or it is being started or stopped.
+    var isOfUnreachable: Bool {
+        guard kind == .database, let underlying else { return false }
+        return underlying.kind == .connect || underlying.kind == .closed
+            || underlying.sqlState.map { $0.hasPrefix("57P0") } ?? false
+    }
+
     /// Whether Postgres refused the rows themselves: trying again cannot help, leaving one of them out can.
     var isRefusal: Bool { kind == .database && underlying?.isDataRefusal == true }
 

@@ -93,6 +93,11 @@ enum ReplySchemas {
         .init("events_behind", .integer().orNull, "Source offsets that the index has not reached; null where unknown."),
     ]
 
+    private static let age = Schema.Property(
+        "index_age_seconds", .number(),
+        "Only where the database cannot be reached and the search was done in memory: how long ago that was known to be what the "
+            + "index shows.", isRequired: false)
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
@@ -136,7 +141,7 @@ enum ReplySchemas {
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
-                .init("next_cursor", .string().orNull), missingArms, incompleteArms, boundedArms,
+                .init("next_cursor", .string().orNull), age, missingArms, incompleteArms, boundedArms,
                 interpreted,
             ] + reranking + counts
     ).named("SearchReply")
@@ -194,7 +199,7 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            .init("latency_ms", .number()), missingArms, incompleteArms, boundedArms, interpreted,
+            .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),
         ] + reranking
 

@@ -180,7 +180,7 @@ package final class SearchAPI: Sendable {
             limitMilliseconds: configuration.requestTimeoutMilliseconds)
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
         search = Search(
-            scope: scope, stores: index.ordinary, filteredStores: index.filtered,
+            scope: scope, stores: index.ordinary, filteredStores: index.filtered, arms: dependencies.arms?.shared,
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
             recall: RecallWatch(
                 stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,

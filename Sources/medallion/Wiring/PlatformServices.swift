@@ -107,7 +107,10 @@ extension Platform {
         let bytes = settings.index.armsBytes ?? MachineResources.current.memoryBytes / 4
         guard bytes > 0 else { return nil }
         return ArmsFollower(
-            configuration: database, bytesMax: bytes, tenants: tenants, registry: context.metrics,
+            configuration: database, bytesMax: bytes,
+            staleMilliseconds: Int(settings.index.armsStaleSeconds * 1_000),
+            filesFolder: settings.index.areArmsKept ? settings.folders.arms : nil, tenants: tenants,
+            registry: context.metrics,
             logger: context.logger.scoped("arms"))
     }
 

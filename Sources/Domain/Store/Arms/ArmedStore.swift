@@ -3,9 +3,9 @@ package import Bytes
 import Records
 package import Retrieval
 
-/// A ``SearchStore`` whose searches are done in memory where the arms are there: what they found is fetched out of Postgres,
-/// at the version that they are at, under the tenant's policy. All else, and searches that ask for another version, a number of
-/// candidates of the graph, or counts, are Postgres' as before.
+/// A ``SearchStore`` whose searches are done in memory where the arms are there. What hits show is in memory, too, or where there
+/// was no room for it fetched out of Postgres, at the version that the arms are at, under the tenant's policy. All else, and searches
+/// that ask for another version, a number of candidates of the graph, or counts, are Postgres' as before.
 package final class ArmedStore: RetrievalStore {
     private let store: SearchStore
     private let shared: SharedArms
@@ -26,13 +26,23 @@ package final class ArmedStore: RetrievalStore {
         let start = SystemClock.monotonicNanoseconds()
         var (held, outcome) = shared.current(of: query.filter.scope.tenant)
         if let known = held, !isAnswerable(query, by: known) { (held, outcome) = (nil, .asked) }
-        if let held, let found = try search(query, held, timeoutMilliseconds) {
-            shared.note(.memory)
+        if let held, let found = try search(query, held, timeoutMilliseconds, isStale: outcome == .stale) {
+            shared.note(outcome)
             return found
         }
-        shared.note(outcome == .memory ? .asked : outcome)
         let spent = Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)
-        return try store.candidates(for: query, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
+        do {
+            let found = try store.candidates(for: query, timeoutMilliseconds: max(1, timeoutMilliseconds - spent))
+            shared.note(held == nil ? outcome : .asked)
+            return found
+        } catch let error as IndexError where error.isOfUnreachable {
+            // Nobody has noticed yet that it is away.
+            guard let held = shared.insteadOfPostgres(of: query.filter.scope.tenant), isAnswerable(query, by: held),
+                let found = try search(query, held, timeoutMilliseconds, isStale: true)
+            else { throw error }
+            shared.note(.stale)
+            return found
+        }
     }
 
     private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
@@ -58,31 +68,25 @@ package final class ArmedStore: RetrievalStore {
     /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too
     /// few; and some of what was found could not be fetched.
     private func search(
-        _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int
+        _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int, isStale: Bool
     ) throws -> CandidateSet? {
-        let words = try store.lookup(of: query, timeoutMilliseconds: timeoutMilliseconds)
+        let words = try store.lookup(of: query) { prefix in
+            held.index.words(
+                beginningWith: IndexText.clean(prefix), among: ExpandPrefix.wordsMax,
+                limit: WordLookup.expansionsMax + 1)
+        }
         guard words.phrases.isEmpty else { return nil }
         var asked = ArmsQuery(query, words)
         asked.isOfDocuments = query.documentLimit != nil
-        let found = held.index.search(asked)
         // What else decides the ranking is asked of the documents themselves.
-        let first = query.options.isPlain ? min(found.places.count, query.documentLimit ?? .max) : found.places.count
-        let tenant = query.filter.scope.tenant
-        let rows =
-            first == 0
-            ? []
-            : try store.run(
-                FetchPassages(
-                    tenant: tenant, passages: found.places.prefix(first).map(\.passageID), generation: held.generation,
-                    version: found.version), for: tenant, timeoutMilliseconds)
-        // What has gone meanwhile is Postgres' to say.
-        guard rows.count == first else {
-            let there = Set(rows.map(\.passageID))
-            shared.miss(found.places.prefix(first).map(\.passageID).filter { !there.contains($0) }, of: tenant)
-            return nil
-        }
-        var candidates = rows
-        for index in rows.indices {
+        asked.rowsMax = query.options.isPlain ? max(0, query.documentLimit ?? .max) : .max
+        let found = held.index.search(asked)
+        let first = min(found.places.count, asked.rowsMax)
+        guard
+            var candidates = try found.rows
+                ?? fetched(found, first, held, query.filter.scope.tenant, timeoutMilliseconds)
+        else { return nil }
+        for index in candidates.indices {
             (candidates[index].vector, candidates[index].lexical) = (
                 found.places[index].vector, found.places[index].lexical
             )
@@ -93,7 +97,25 @@ package final class ArmedStore: RetrievalStore {
             vectorCount: found.vectorCount, isLexicalBounded: found.isLexicalBounded || words.isCut)
         set.isVectorExact = found.isVectorExact
         set.rest = Array(found.places.dropFirst(first))
+        if isStale { set.ageMilliseconds = held.ageNanoseconds / 1_000_000 }
         return set
+    }
+
+    /// What hits show of the first places, out of Postgres; nil where some of it has gone meanwhile, which is Postgres' to say.
+    private func fetched(
+        _ found: ArmsFound, _ first: Int, _ held: SharedArms.Held, _ tenant: TenantID, _ timeoutMilliseconds: Int
+    ) throws -> [Candidate]? {
+        let wanted = found.places.prefix(first).map(\.passageID)
+        guard !wanted.isEmpty else { return [] }
+        let rows = try store.run(
+            FetchPassages(tenant: tenant, passages: wanted, generation: held.generation, version: found.version),
+            for: tenant, timeoutMilliseconds)
+        guard rows.count == first else {
+            let there = Set(rows.map(\.passageID))
+            shared.miss(wanted.filter { !there.contains($0) }, of: tenant)
+            return nil
+        }
+        return rows
     }
 
     // MARK: Postgres' alone

@@ -5,7 +5,7 @@ import Records
 /// Reads out of Postgres what arms in memory are made of, for one tenant, in bounded pages of short statements. One thread's.
 final class ArmsFeed {
     private let connection: LazyConnection
-    private let tenant: TenantID
+    let tenant: TenantID
     private let timeoutMilliseconds: Int
 
     init(_ connection: LazyConnection, tenant: TenantID, timeoutMilliseconds: Int) {
@@ -33,7 +33,7 @@ final class ArmsFeed {
             }
         }
         guard try loadDocuments(into: index, state, goesOn), try loadWords(into: index, goesOn) else { return false }
-        index.change { $0.reach(version: state.version) }
+        index.change { $0.reach(version: state.version, stamp: state.stamp) }
         return true
     }
 
@@ -76,6 +76,8 @@ final class ArmsFeed {
     ///
     /// - Returns: false where so much changed at once that loading it anew is quicker.
     func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Bool {
+        // Those that an earlier failure left.
+        try addRows(to: index, generation: state.generation)
         while true {
             let reached = index.version
             guard reached < state.version else { return true }
@@ -83,15 +85,17 @@ final class ArmsFeed {
                 tenant: tenant, generation: state.generation, after: reached, upTo: state.version)
             span.upTo = try run(FindArmsStep(span: span)).first ?? state.version
             if try run(EndTooMany(span: span)).first ?? false { return false }
-            try step(index, span, model: state.model)
+            try step(index, span, state)
         }
     }
 
-    private func step(_ index: ArmsIndex, _ span: ArmsSpan, model: Int32) throws(IndexError) {
+    private func step(
+        _ index: ArmsIndex, _ span: ArmsSpan, _ state: ReadArmsState.Row
+    ) throws(IndexError) {
         let ended = try run(ListArmsEnded(span: span))
         let shown = try run(ListArmsShown(span: span))
         let documents = Self.documents(of: shown)
-        try addVectors(of: shown, to: index, model: model)
+        try addVectors(of: shown, to: index, model: state.model)
         let terms = shown.isEmpty ? [] : try run(FindArmsTerms(tenant: tenant, passages: shown.map(\.passage)))
         let lists = Self.byWord(terms)
         try addWords(of: lists, to: index)
@@ -100,8 +104,10 @@ final class ArmsFeed {
             for document in hidden { editor.hide(document: document.id, words: document.words) }
             for document in documents { editor.show(document) }
             for (word, entries) in lists { editor.add(postings: entries, of: word) }
-            editor.reach(version: span.upTo)
+            editor.wantRows(of: documents.map(\.id))
+            editor.reach(version: span.upTo, stamp: span.upTo == state.version ? state.stamp : nil)
         }
+        try addRows(to: index, generation: span.generation)
     }
 
     // MARK: Parts

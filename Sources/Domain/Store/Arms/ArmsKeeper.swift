@@ -13,6 +13,16 @@ package final class ArmsKeeper {
         case tooLarge(TenantID, bytes: Int)
         /// What was loaded is no longer what the index shows; it is loaded anew.
         case dropped(TenantID, why: String)
+        /// What hits show is in memory, too.
+        case rowsLoaded(TenantID, ArmsSize)
+        /// What hits show takes more than there is room for; it is fetched.
+        case rowsGivenUp(TenantID, bytes: Int)
+        /// Read from a file and brought up to date.
+        case read(TenantID, ArmsSize, milliseconds: Int)
+        /// A file is of no use; the arms are loaded anew.
+        case fileDropped(TenantID, why: String)
+        /// There are no files, since it cannot be told whose they would be.
+        case filesAreOff(why: String)
     }
 
     /// Bytes that a passage takes besides its vector, before any was loaded: postings, tables.
@@ -23,15 +33,24 @@ package final class ArmsKeeper {
     private static let followNanoseconds: Int64 = 100_000_000
     /// Slots of hidden passages that are borne: as many as are shown, and these.
     private static let hiddenMax = 20_000
-    private static let timeoutMilliseconds = 30_000
+    static let timeoutMilliseconds = 30_000
+    /// Where the state of the index takes longer to read, the database counts as away.
+    private static let stateTimeoutMilliseconds = 2_000
 
-    private let shared: SharedArms
-    private let connection: LazyConnection
+    let shared: SharedArms
+    let connection: LazyConnection
     private let interrupt = PostgresInterrupt()
-    private let bytesMax: Int
-    private let tell: (Event) -> Void
-    private var arms: [TenantID: Arms] = [:]
+    let bytesMax: Int
+    /// Between two looks at whether the oldest documents of a tenant have expired.
+    let expiryNanoseconds: Int64
+    let tell: (Event) -> Void
+    var arms: [TenantID: Arms] = [:]
     private var refused: [TenantID: Refusal] = [:]
+    /// Where arms are kept between starts; nil where they are not.
+    let files: ArmsFiles?
+    /// Tenants whose file was looked for.
+    var lookedFor: Set<TenantID> = []
+    var database: String?
     /// When what failed, or found no room, is tried again, monotonic nanoseconds.
     private var triedAgainAt: [TenantID: Int64] = [:]
 
@@ -41,18 +60,26 @@ package final class ArmsKeeper {
         let bytes: Int
     }
 
-    private struct Arms {
+    struct Arms {
         let index: ArmsIndex
         let state: ReadArmsState.Row
+        var rows = Rows.loading(after: -1)
+        /// When it is looked at whether the oldest documents have expired, monotonic nanoseconds, and of which collection.
+        var expiry = (dueAt: Int64.min, turn: 0)
     }
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - bytesMax: of all arms together.
+    ///   - files: where arms are kept between starts.
+    ///   - expiryMilliseconds: between two looks at whether the oldest documents of a tenant's collection have expired.
     ///   - tell: told of what it does.
     package init(
-        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, tell: @escaping (Event) -> Void
+        configuration: PostgresConfiguration, shared: SharedArms, bytesMax: Int, files: ArmsFiles? = nil,
+        expiryMilliseconds: Int = 500, tell: @escaping (Event) -> Void
     ) {
+        self.files = files
+        expiryNanoseconds = Int64(expiryMilliseconds) * 1_000_000
         var configuration = configuration
         configuration.sessionSettings += SearchStore.sessionSettings()
         configuration.role = SearchStore.readerRole
@@ -76,10 +103,12 @@ package final class ArmsKeeper {
         let (state, failure) = try followAll()
         guard let state, state.areWordsComplete else { return }
         let now = SystemClock.monotonicNanoseconds()
+        try loadRows(isStopping)
         let next = tenants.first { arms[$0] == nil && triedAgainAt[$0] ?? .min <= now }
         if let next, !isStopping() {
             do throws(IndexError) {
                 try load(next, state, isStopping)
+                try loadRows(isStopping)
             } catch {
                 triedAgainAt[next] = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
                 throw error
@@ -91,6 +120,7 @@ package final class ArmsKeeper {
     private func followAll() throws(IndexError) -> (state: ReadArmsState.Row?, failure: IndexError?) {
         let begun = SystemClock.monotonicNanoseconds()
         guard let state = try readState() else { return (nil, nil) }
+        giveUpRows(toFit: 0)
         var failure: IndexError?
         for (tenant, known) in arms {
             if let why = reason(against: known, state) {
@@ -98,10 +128,12 @@ package final class ArmsKeeper {
                 continue
             }
             do throws(IndexError) {
-                guard try feed(of: tenant).follow(known.index, state) else {
+                let feed = feed(of: tenant)
+                guard try feed.follow(known.index, state) else {
                     drop(tenant, "too much changed at once")
                     continue
                 }
+                try hideExpired(tenant, by: feed)
                 let missed = shared.takeMissed(of: tenant)
                 if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
                 shared.isUpToDate(tenant, at: begun)
@@ -114,16 +146,23 @@ package final class ArmsKeeper {
         return (state, failure)
     }
 
-    private func readState() throws(IndexError) -> ReadArmsState.Row? {
-        try connection.run(ReadArmsState(), timeoutMilliseconds: Self.timeoutMilliseconds).first
+    func readState() throws(IndexError) -> ReadArmsState.Row? {
+        do throws(IndexError) {
+            let state = try connection.run(ReadArmsState(), timeoutMilliseconds: Self.stateTimeoutMilliseconds).first
+            shared.note(isAway: false)
+            return state
+        } catch {
+            shared.note(isAway: error.isOfUnreachable || error.underlying?.kind == .timeout)
+            throw error
+        }
     }
 
-    private func feed(of tenant: TenantID) -> ArmsFeed {
+    func feed(of tenant: TenantID) -> ArmsFeed {
         ArmsFeed(connection, tenant: tenant, timeoutMilliseconds: Self.timeoutMilliseconds)
     }
 
     /// Why arms are of no use any more; nil where they are.
-    private func reason(against known: Arms, _ state: ReadArmsState.Row) -> String? {
+    func reason(against known: Arms, _ state: ReadArmsState.Row) -> String? {
         if known.state.generation != state.generation { return "another generation was promoted" }
         if known.state.model != state.model { return "the generation has got a model" }
         if !state.areWordsComplete { return "passages are being cut into words anew" }
@@ -137,7 +176,7 @@ package final class ArmsKeeper {
         return nil
     }
 
-    private var bytes: Int { arms.values.reduce(0) { $0 + $1.index.size.bytes } }
+    var bytes: Int { arms.values.reduce(0) { $0 + $1.index.size.bytes } }
 
     private func drop(_ tenant: TenantID, _ why: String) {
         guard arms.removeValue(forKey: tenant) != nil else { return }
@@ -149,12 +188,15 @@ package final class ArmsKeeper {
         _ tenant: TenantID, _ state: ReadArmsState.Row, _ isStopping: () -> Bool
     ) throws(IndexError) {
         let feed = feed(of: tenant)
+        if try read(tenant, state, by: feed) { return }
         let passages = Int(
             try feed.run(CountArmsPassages(tenant: tenant, generation: state.generation)).first ?? 0)
         // What was tried counts until a fifth of it has gone.
         let tried = refused[tenant].map { passages * 5 > $0.passages * 4 ? $0.bytes : 0 } ?? 0
         let expected = max(passages * (Self.passageBytes + 2 * state.dimensions), tried)
-        guard bytes + expected <= bytesMax else { return refuse(tenant, expected, passages) }
+        // Rows give way to arms.
+        let held = arms.values.reduce(0) { $0 + $1.index.size.bytes - $1.index.size.rowBytes }
+        guard held + expected <= bytesMax else { return refuse(tenant, expected, passages) }
         let start = SystemClock.monotonicNanoseconds()
         var followedAt = start
         let index = ArmsIndex(dimensions: state.dimensions)
@@ -166,6 +208,7 @@ package final class ArmsKeeper {
                 _ = try? followAll()
                 followedAt = now
             }
+            giveUpRows(toFit: taken)
             isTooLarge = bytes + taken > bytesMax
             return !isTooLarge && !isStopping()
         }
@@ -178,14 +221,22 @@ package final class ArmsKeeper {
         guard let newest = try readState(), reason(against: Arms(index: index, state: state), newest) == nil,
             try feed.follow(index, newest)
         else { return }
+        show(index, of: tenant, state, checkedAt: now)
+        tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
+    }
+
+    /// Hands arms that are complete to those who search.
+    func show(_ index: ArmsIndex, of tenant: TenantID, _ state: ReadArmsState.Row, checkedAt: Int64) {
         refused[tenant] = nil
         triedAgainAt[tenant] = nil
         arms[tenant] = Arms(index: index, state: state)
+        let size = index.size
+        if size.rows > 0, size.rows == size.documents { arms[tenant]?.rows = .complete }
         _ = shared.takeMissed(of: tenant)
         shared.replace(
-            SharedArms.Held(index: index, generation: state.generation, modelName: state.modelName, checkedAt: now),
-            of: tenant)
-        tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
+            SharedArms.Held(
+                index: index, generation: state.generation, modelName: state.modelName,
+                identity: identity(of: tenant, state), checkedAt: checkedAt), of: tenant)
     }
 
     private func refuse(_ tenant: TenantID, _ bytes: Int, _ passages: Int) {

@@ -17,12 +17,15 @@ struct ReadArmsState: PostgresStatement {
         let oldestVersion: Int64
         /// Whether all passages have their words.
         let areWordsComplete: Bool
+        /// When the newest index version came to be, microseconds since 1970; 0 where there is none.
+        let stamp: Int64
     }
     static let name = "read_arms_state"
     static let sql = """
         SELECT a.generation, coalesce(m.id, 0), coalesce(m.name, ''), coalesce(m.dimensions, 0),
             coalesce((SELECT max(version) FROM index_versions), 0), (SELECT oldest_version FROM index_history),
-            (SELECT is_complete AND analyzer IN (0, $1) FROM word_arm)
+            (SELECT is_complete AND analyzer IN (0, $1) FROM word_arm),
+            coalesce((SELECT \(FindArmsStamp.stamp) FROM index_versions v ORDER BY v.version DESC LIMIT 1), 0)
         FROM active_generation a JOIN generations n ON n.generation = a.generation LEFT JOIN models m ON m.id = n.model_id
         """
     static let parameterTypes: [PostgresType] = [.int4]
@@ -31,8 +34,32 @@ struct ReadArmsState: PostgresStatement {
         Row(
             generation: try row.int64(0), model: try row.int32(1), modelName: try row.text(2),
             dimensions: Int(try row.int32(3)), version: try row.int64(4), oldestVersion: try row.int64(5),
-            areWordsComplete: try row.bool(6))
+            areWordsComplete: try row.bool(6), stamp: try row.int64(7))
     }
+}
+
+/// When an index version came to be, microseconds since 1970: what tells it from the version of that number of another history, as
+/// of a backup that was restored.
+struct FindArmsStamp: PostgresStatement {
+    static let stamp = "(extract(epoch FROM v.created_at) * 1000000)::bigint"
+    static let name = "find_arms_stamp"
+    static let sql = "SELECT \(stamp) FROM index_versions v WHERE v.version = $1"
+    static let parameterTypes: [PostgresType] = [.int8]
+    let version: Int64
+    func bind(into parameters: inout PostgresParameters) { parameters.append(version) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
+/// What tells the database from others.
+struct ReadArmsDatabase: PostgresStatement {
+    static let name = "read_arms_database"
+    static let sql = """
+        SELECT (SELECT c.system_identifier FROM pg_control_system() c) || '-' || d.oid
+        FROM pg_database d WHERE d.datname = current_database()
+        """
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
 }
 
 /// About how many passages a generation shows of a tenant.

@@ -163,14 +163,24 @@ package final class SearchStore: RetrievalStore {
     func lookup(
         of query: CandidateQuery, timeoutMilliseconds: Int
     ) throws(IndexError) -> WordLookup {
+        let tenant = query.filter.scope.tenant
+        return try lookup(of: query) { prefix throws(IndexError) in
+            try run(ExpandPrefix(tenant: tenant.text, prefix: prefix), for: tenant, timeoutMilliseconds)
+        }
+    }
+
+    /// The words of a query.
+    ///
+    /// - Parameter expand: the words that begin in some way, as ``ExpandPrefix`` finds them.
+    func lookup(
+        of query: CandidateQuery, expand: (String) throws(IndexError) -> [String]
+    ) throws(IndexError) -> WordLookup {
         let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
         let languages = query.languages ?? StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
         let asked = try cutter.get().query(syntax, languages: languages)
         var expansions: [[String]] = []
-        let tenant = query.filter.scope.tenant
         for prefix in (asked.prefixes + asked.excludedPrefixes).prefix(WordLookup.prefixesMax) {
-            expansions.append(
-                try run(ExpandPrefix(tenant: tenant.text, prefix: prefix.prefix), for: tenant, timeoutMilliseconds))
+            expansions.append(try expand(prefix.prefix))
         }
         return WordLookup(asked, expansions: expansions, ranking: ranking)
     }

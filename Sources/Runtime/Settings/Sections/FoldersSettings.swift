@@ -5,6 +5,7 @@ extension Settings {
         var lakeText = ""
         var brokerText = ""
         var postgresText = ""
+        var armsText = ""
 
         /// The folder that holds everything embedded. Absolute, as all folders here: files are told from others by their paths,
         /// and made durable by walking them up.
@@ -15,6 +16,8 @@ extension Settings {
         package var broker: String { brokerText.isEmpty ? data + "/broker" : AbsolutePath.of(brokerText) }
         /// Where the embedded Postgres keeps its cluster.
         package var postgres: String { postgresText.isEmpty ? data + "/postgres" : AbsolutePath.of(postgresText) }
+        /// Where a server keeps what it holds of the index in memory between starts.
+        package var arms: String { armsText.isEmpty ? data + "/arms" : AbsolutePath.of(armsText) }
     }
 }
 
@@ -34,5 +37,9 @@ extension Settings.Folders: SettingsSection {
         Setting(
             "PGDATA_DIR", .storage, default: "", .text("folder"), \.folders.postgresText,
             "The embedded Postgres' folder. Empty: `$DATA_DIR/postgres`."),
+        Setting(
+            "ARMS_DIR", .storage, default: "", .text("folder"), \.folders.armsText,
+            "Where a server keeps what it holds of the index in memory between starts (`ARMS_FILES_ENABLED`): texts of documents are in "
+                + "it. Empty: `$DATA_DIR/arms`."),
     ]
 }

@@ -13,6 +13,10 @@ extension Settings {
         package internal(set) var searchCandidates: Int?
         /// Bytes of the arms in memory together; 0: none; nil: by the machine's memory.
         package internal(set) var armsBytes: Int?
+        /// How old what is in memory may be that is searched while Postgres cannot be reached; 0: not at all.
+        package internal(set) var armsStaleSeconds = 0.0
+        /// Whether what is in memory is kept in files between starts.
+        package internal(set) var areArmsKept = false
         /// ISO 639 codes of the languages that queries are taken to be in.
         package internal(set) var queryLanguages: [String] = []
         /// BM25's k1.
@@ -49,8 +53,17 @@ extension Settings.Index: SettingsSection {
         Setting(
             "ARMS_MEMORY_BYTES", .api, default: "auto", .integerOrAuto(0...4_398_046_511_104), \.index.armsBytes,
             "How much of the index a server may hold in memory, where searches take an eighth of the time: about 1,800 bytes a "
-                + "passage. Tenants whose passages find no room are searched in Postgres. `auto`: a quarter of the memory of "
+                + "passage, and 300 with what hits show of it, which is fetched from Postgres where there is no room for it. Tenants "
+                + "whose passages find no room are searched in Postgres. `auto`: a quarter of the memory of "
                 + "the machine, or of its container; 0: all searches are done in Postgres."),
+        Setting(
+            "ARMS_STALE_SECONDS", .api, default: "300", .seconds(0...86_400), \.index.armsStaleSeconds,
+            "How long searches go on in memory while Postgres cannot be reached; replies then say how old that is "
+                + "(`index_age_seconds`). Beyond it searches fail (503). 0: they fail at once."),
+        Setting(
+            "ARMS_FILES_ENABLED", .api, default: "true", .bool, \.index.areArmsKept,
+            "Whether a server keeps what it holds of the index in memory in files (`ARMS_DIR`), so that it has it again within "
+                + "seconds of a start."),
         Setting(
             "QUERY_LANGUAGES", .database, default: "en", .words, \.index.queryLanguages,
             "Languages that queries are taken to be in where no filter on `lang` says otherwise, as ISO 639 codes: their words are "

@@ -4,6 +4,7 @@ import HTTPEndpoints
 import HTTPServer
 import Health
 import Records
+import Retrieval
 import Telemetry
 
 /// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/metrics`, `/keys`.
@@ -20,6 +21,8 @@ struct Operation: Sendable {
     let stages: @Sendable () -> [PipelineStage]
     let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
+    /// Of what is searched though the database cannot be reached, see ``SharedArms/staleMilliseconds``.
+    let staleMilliseconds: @Sendable () -> Int64?
 
     init(
         _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies, stores: StoreLanes,
@@ -36,6 +39,8 @@ struct Operation: Sendable {
         stages = dependencies.stages
         sources = dependencies.sources
         self.stores = stores
+        let arms = dependencies.arms?.shared
+        staleMilliseconds = { arms?.staleMilliseconds }
         self.access = access
     }
 
@@ -83,10 +88,17 @@ struct Operation: Sendable {
 
     /// Checks of what the API itself talks to. The others are registered by whoever starts them.
     func registerOwnChecks() {
-        registry.register("index", isRequired: true) { [stores] in
+        registry.register("index", isRequired: true) { [stores, staleMilliseconds] in
             let deadline = Deadline(milliseconds: HealthRegistry.checkLimitMilliseconds)
-            let status = try await stores.run(deadline: deadline) { store, timeout in
-                try store.status(timeoutMilliseconds: timeout)
+            let status: IndexStatus
+            do {
+                status = try await stores.run(deadline: deadline) { store, timeout in
+                    try store.status(timeoutMilliseconds: timeout)
+                }
+            } catch {
+                guard let age = staleMilliseconds() else { throw error }
+                return HealthReport(
+                    .degraded, "it cannot be read; searches are done in memory, as of \(age / 1_000) s ago: \(error)")
             }
             return HealthReport(
                 .ok, status.serverVersion,

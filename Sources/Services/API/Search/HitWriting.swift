@@ -146,6 +146,7 @@ extension JSONWriter {
         key("index_version")
         integer(result.indexVersion)
         freshness(result.freshness)
+        if let age = result.ageMilliseconds { double("index_age_seconds", Double(age) / 1_000) }
     }
 
     /// The arms that could not run or did not end; nothing where there are none.

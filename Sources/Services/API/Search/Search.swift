@@ -5,6 +5,7 @@ import HTTPServer
 import Health
 import Records
 import Retrieval
+import Store
 import Telemetry
 import Text
 
@@ -30,6 +31,8 @@ struct SearchResult: Sendable {
     var freshness: Freshness
     /// What was to be counted.
     var counts: SearchCounts?
+    /// How old what was searched is, where the database cannot be reached.
+    var ageMilliseconds: Int64?
 }
 
 /// `POST /search`, and the ranking that answers are made of.
@@ -37,6 +40,8 @@ struct Search: Sendable {
     let scope: TenantScope
     let stores: StoreLanes
     let filteredStores: StoreLanes
+    /// What is searched in memory; nil where nothing is.
+    let arms: SharedArms?
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil where none is declared.
@@ -89,7 +94,8 @@ struct Search: Sendable {
         let own = asked.timeoutMilliseconds.map { Deadline(milliseconds: min($0, limit.leftMilliseconds)) }
         let deadline = own ?? limit
         do {
-            if let version = asked.indexVersionMin {
+            let seen = arms?.version(of: asked.filter.scope.tenant) ?? -1
+            if let version = asked.indexVersionMin, version > seen {
                 let begun = StageTimes.now()
                 defer { stages.add(.visible, since: begun) }
                 try await versions.wait(for: version, by: turns.access.origin(of: request), deadline: deadline)
@@ -256,7 +262,7 @@ struct Search: Sendable {
             ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
             formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness,
-            counts: found.set.counts)
+            counts: found.set.counts, ageMilliseconds: found.set.ageMilliseconds)
     }
 
     /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.

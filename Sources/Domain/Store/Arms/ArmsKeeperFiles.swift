@@ -1,0 +1,98 @@
+import Arms
+import Bytes
+import Files
+import Records
+
+/// Arms that were kept in a file.
+extension ArmsKeeper {
+    /// Whose a tenant's arms are; nil where there are no files.
+    func identity(of tenant: TenantID, _ state: ReadArmsState.Row) -> ArmsIdentity? {
+        guard files != nil, let database, !database.isEmpty else { return nil }
+        return ArmsIdentity(
+            database: database, tenant: tenant.text, generation: state.generation, model: state.model,
+            modelName: state.modelName, dimensions: state.dimensions, analyzer: PassageWords.version)
+    }
+
+    /// Reads a tenant's arms from their file, once, and brings them up to date.
+    ///
+    /// - Returns: whether they are there.
+    func read(_ tenant: TenantID, _ state: ReadArmsState.Row, by feed: ArmsFeed) throws(IndexError) -> Bool {
+        guard let files else { return false }
+        if database == nil { try findDatabase() }
+        guard lookedFor.insert(tenant).inserted, let identity = identity(of: tenant, state),
+            let size = files.size(of: identity)
+        else { return false }
+        let start = SystemClock.monotonicNanoseconds()
+        let index: ArmsIndex
+        let version: Int64
+        do {
+            giveUpRows(toFit: size)
+            guard bytes + size <= bytesMax else { throw ArmsFileFault.noRoom }
+            let known = try files.read(identity)
+            index = known.index
+            version = index.version
+            if let why = try reason(against: known, state, by: feed) { throw ArmsFileFault.stale(why) }
+        } catch let error as IndexError {
+            // Postgres' fault and not the file's.
+            lookedFor.remove(tenant)
+            throw error
+        } catch {
+            if case ArmsFileFault.noRoom = error { return false }
+            files.remove(identity)
+            tell(.fileDropped(tenant, why: "\(error)"))
+            return false
+        }
+        files.noteRead(index, version: version, of: tenant)
+        show(index, of: tenant, state, checkedAt: start)
+        tell(.read(tenant, index.size, milliseconds: Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)))
+        return true
+    }
+
+    /// Brings arms up to date that were read.
+    ///
+    /// - Returns: why they are of no use.
+    private func reason(
+        against known: (index: ArmsIndex, stamp: Int64), _ state: ReadArmsState.Row, by feed: ArmsFeed
+    ) throws -> String? {
+        let index = known.index
+        if let why = reason(against: Arms(index: index, state: state), state) { return why }
+        let stamp = try connection.run(
+            FindArmsStamp(version: index.version), timeoutMilliseconds: Self.timeoutMilliseconds
+        ).first
+        guard stamp == known.stamp || index.version == 0 && known.stamp == 0 else {
+            return "the index has another history"
+        }
+        guard try feed.follow(index, state) else { return "too much has changed since" }
+        // What expired meanwhile is not shown for a moment.
+        for turn in 0..<index.collectionCount {
+            while !(try hideExpired(in: index, turn: turn, by: feed, generation: state.generation)) {}
+        }
+        guard let newest = try readState(), newest.generation == state.generation, newest.model == state.model else {
+            return "another generation was promoted"
+        }
+        return try feed.follow(index, newest) ? nil : "too much has changed since"
+    }
+
+    private func findDatabase() throws(IndexError) {
+        do throws(IndexError) {
+            database = try connection.run(ReadArmsDatabase(), timeoutMilliseconds: Self.timeoutMilliseconds).first ?? ""
+        } catch {
+            guard error.underlying?.kind == .server else { throw error }
+            database = ""
+            tell(.filesAreOff(why: "\(error)"))
+        }
+    }
+}
+
+/// Why arms are not read from a file.
+private enum ArmsFileFault: Error, CustomStringConvertible {
+    case noRoom
+    case stale(String)
+
+    var description: String {
+        switch self {
+        case .noRoom: "there is no room for it"
+        case .stale(let why): why
+        }
+    }
+}
