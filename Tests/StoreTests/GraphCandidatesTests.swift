@@ -51,4 +51,25 @@ import Testing
             #expect(counted == [count])
         }
     }
+
+    /// What is shown no more stays in the graph for a while.
+    @Test func vectorsThatNothingShowsCount() throws {
+        let fixture = try IndexFixture()
+        for version in 0..<3 {
+            let documents = (0..<4).map { number in
+                IndexFixture.document(
+                    number, text: "text \(number) of \(version)", version: Int64(version + 1),
+                    embedding: [Float(number + 1), Float(version + 1), 1])
+            }
+            _ = try fixture.writer.write(documents, timeoutMilliseconds: IndexFixture.limit)
+        }
+        try fixture.countWords()
+        let connection = try fixture.connect()
+        let tenant = TenantID.standard
+        #expect(
+            try connection.run(CountShownPassages(tenant: tenant), timeoutMilliseconds: IndexFixture.limit) == [4])
+        try connection.script("ANALYZE vectors_1", timeoutMilliseconds: IndexFixture.limit)
+        #expect(
+            try connection.run(CountShownPassages(tenant: tenant), timeoutMilliseconds: IndexFixture.limit) == [12])
+    }
 }
