@@ -13,11 +13,17 @@ enum BenchGoal: Sendable, Equatable {
         }
     }
 
+    /// Bounds are round numbers.
+    private static func text(_ bound: Double) -> String {
+        let text = BenchReport.text(bound)
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+
     /// `at least 10`
     var text: String {
         switch self {
-        case .atLeast(let bound): "at least \(BenchReport.text(bound))"
-        case .atMost(let bound): "at most \(BenchReport.text(bound))"
+        case .atLeast(let bound): "at least \(Self.text(bound))"
+        case .atMost(let bound): "at most \(Self.text(bound))"
         }
     }
 }
@@ -97,6 +103,18 @@ struct BenchReport: Sendable {
         if value.magnitude >= 100 { return grouped(Int(value.rounded())) }
         let scaled = (value * 1_000).rounded() / 1_000
         return "\(scaled)"
+    }
+
+    /// Three significant digits, for pages: thousandths say nothing there.
+    static func short(_ value: Double) -> String {
+        let digits =
+            switch value.magnitude {
+            case 100...: 1.0
+            case 10..<100: 10.0
+            case 1..<10: 100.0
+            default: 1_000.0
+            }
+        return digits == 1 ? text(value) : "\((value * digits).rounded() / digits)"
     }
 
     private static func grouped(_ value: Int) -> String {

@@ -1,5 +1,6 @@
 import Console
 import Files
+import PlatformTesting
 import Testing
 
 @testable import Benchmarks
@@ -31,7 +32,7 @@ import Testing
         for line in [
             "| machine | 2 cores of a processor, 24 GB, Debian 12 |", "| date | 2025-11-30 |", "| commit | abc123 |",
             "| command | `medallion bench search --seconds 5` |", "Search: 3 documents.",
-            "| medallion, 4 clients: p95 | 11.5 ms | at most 12.0 | reached |",
+            "| medallion, 4 clients: p95 | 11.5 ms | at most 12 | reached |",
             "| written to found, hybrid, p50 | 190 ms | at most 180 | missed |",
             "| load average | 2.0 |  | other work on this machine |",
         ] {
@@ -42,7 +43,7 @@ import Testing
     @Test func theSummaryHasEightRowsWhateverWasMeasured() {
         let table = Self.page().summaryTable
         #expect(table.count == 2 + 8)
-        #expect(table[2] == "| hybrid searches/s, 4 clients | at least 10.0 times | 700 (11.667 times) | 60.0 | – |")
+        #expect(table[2] == "| hybrid searches/s, 4 clients | at least 10 times | 700 (11.7 times) | 60.0 | – |")
         let empty = SearchSummary(BenchReport(title: "search")).table
         #expect(empty.count == 2 + 8)
         let columns = table.map { $0.count { $0 == "|" } }
@@ -58,9 +59,25 @@ import Testing
         #expect(BenchmarksPage.replacingSummary(in: text, with: []) == nil)
     }
 
+    @Test func pageAndReadmeAreWritten() throws {
+        let folder = try TemporaryFolder()
+        try Folder.create(folder.path + "/docs")
+        let readme = folder.path + "/README.md"
+        let marks = BenchmarksPage.marks
+        try File.replace(readme, with: Array("a\n\(marks.begin)\n\(marks.end)\nb\n".utf8))
+        try BenchmarksPage.Place(folder.path + "/docs/benchmarks.md").write(Self.page())
+        let page = String(decoding: try File.contents(of: folder.path + "/docs/benchmarks.md"), as: UTF8.self)
+        #expect(page == Self.page().text)
+        let lines = String(decoding: try File.contents(of: readme), as: UTF8.self).split(separator: "\n").map(
+            String.init)
+        #expect(lines.first == "a" && lines.last == "b" && lines.count == 4 + 10 + 1)
+        #expect(lines.contains { $0.contains("(docs/benchmarks.md)") })
+    }
+
     @Test func theReadmeLiesAboveThePage() {
         #expect(BenchmarksPage.Place("docs/benchmarks.md").readme == "docs/../README.md")
         #expect(BenchmarksPage.Place("benchmarks.md").readme == "./../README.md")
+        #expect(BenchmarksPage.Place("/a/docs/benchmarks.md").link == "docs/benchmarks.md")
     }
 
     @Test func optionsOfAPageNeedAPage() throws {

@@ -71,11 +71,19 @@ import Testing
         #expect(FreshnessBurst.recovery(probes([9_000, 100, 100, 100, 100, 100]).reversed()) == 0.5)
     }
 
+    @Test func pagesShowThreeDigits() {
+        #expect(
+            [0.9984, 1, 4.826, 23.119, 304.4, 10_078].map(BenchReport.short) == [
+                "0.998", "1.0", "4.83", "23.1", "304", "10,078",
+            ])
+    }
+
     @Test func goalsAreJudged() {
+        #expect(BenchGoal.atMost(0.25).text == "at most 0.25" && BenchGoal.atMost(1_000).text == "at most 1,000")
         #expect(BenchGoal.atLeast(10).isReached(by: 10) && !BenchGoal.atLeast(10).isReached(by: 9.9))
         #expect(BenchGoal.atMost(12).isReached(by: 12) && !BenchGoal.atMost(12).isReached(by: 12.1))
-        #expect(BenchFigure("a", 11, "ms", goal: .atMost(12)).remark == "wanted: at most 12.0, reached")
-        #expect(BenchFigure("a", 5, "", target: "x", goal: .atLeast(10)).remark == "wanted: at least 10.0, missed; x")
+        #expect(BenchFigure("a", 11, "ms", goal: .atMost(12)).remark == "wanted: at most 12, reached")
+        #expect(BenchFigure("a", 5, "", target: "x", goal: .atLeast(10)).remark == "wanted: at least 10, missed; x")
         #expect(BenchFigure("a", 5, "", target: "x").remark == "x" && BenchFigure("a", 5, "").remark == nil)
     }
 }

@@ -19,6 +19,9 @@ struct BenchmarksPage {
         /// In the folder above the page's; it is changed where it has ``BenchmarksPage/marks``.
         let readme: String
 
+        /// The page from where the README is: `docs/benchmarks.md`.
+        var link: String { page.split(separator: "/").suffix(2).joined(separator: "/") }
+
         init(_ page: String) {
             self.page = page
             let folder = page.contains("/") ? String(page[..<(page.lastIndex(of: "/") ?? page.startIndex)]) : "."
@@ -30,7 +33,14 @@ struct BenchmarksPage {
             try File.replace(page, with: Array(content.text.utf8))
             guard access(readme, W_OK) == 0 else { return }
             let text = String(decoding: try File.contents(of: readme), as: UTF8.self)
-            guard let changed = BenchmarksPage.replacingSummary(in: text, with: content.summaryTable) else { return }
+            let table = content.summaryTable
+            let more = [
+                "", "All figures, machine and commands: [\(link)](\(link)), written by `medallion bench report`.",
+            ]
+            guard let changed = BenchmarksPage.replacingSummary(in: text, with: table.isEmpty ? [] : table + more)
+            else {
+                return
+            }
             if changed != text { try File.replace(readme, with: Array(changed.utf8)) }
         }
     }
@@ -82,7 +92,7 @@ struct BenchmarksPage {
             + report.figures.map { figure in
                 let unit = figure.unit.isEmpty ? "" : " \(figure.unit)"
                 let verdict = figure.goal.map { $0.isReached(by: figure.value) ? "reached" : "missed" }
-                return "| \(figure.name) | \(BenchReport.text(figure.value))\(unit) "
+                return "| \(figure.name) | \(BenchReport.short(figure.value))\(unit) "
                     + "| \(figure.goal?.text ?? "") | \(verdict ?? figure.target ?? "") |"
             } + report.findings.map { "| wrong | \($0) | | |" }
     }

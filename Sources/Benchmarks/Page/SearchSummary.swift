@@ -59,7 +59,7 @@ struct SearchSummary {
 
     private var freshness: String {
         let (p50, p95) = (FreshnessBench.name("hybrid", "p50"), FreshnessBench.name("hybrid", "p95"))
-        let recall = figures[SearchNames.recallBeside].map { ", recall@10 \(BenchReport.text($0.value))" } ?? ""
+        let recall = figures[SearchNames.recallBeside].map { ", recall@10 \(BenchReport.short($0.value))" } ?? ""
         return row(
             "written to found, p50 / p95, ms, at 300 events/s with 50 searches/s",
             [wanted(p50, ""), wanted(p95, "")].joined(separator: " / "), pair(p50, p95) + recall, "–", "–")
@@ -77,12 +77,12 @@ struct SearchSummary {
 
     private func row(_ cells: String...) -> String { "| " + cells.joined(separator: " | ") + " |" }
 
-    private func value(_ name: String) -> String { figures[name].map { BenchReport.text($0.value) } ?? "–" }
+    private func value(_ name: String) -> String { figures[name].map { BenchReport.short($0.value) } ?? "–" }
 
     private func pair(_ first: String, _ second: String) -> String { "\(value(first)) / \(value(second))" }
 
     private func times(_ name: String) -> String {
-        figures[name].map { " (\(BenchReport.text($0.value)) times)" } ?? ""
+        figures[name].map { " (\(BenchReport.short($0.value)) times)" } ?? ""
     }
 
     private func wanted(_ name: String, _ unit: String) -> String {
