@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    /// Rows are given up before arms, and come back once there is room.
+    /// Rows are given up before arms.
     @Test func rowsGiveWayToArms() throws {
         let fixture = try IndexFixture()
         let scene = ArmsScene(fixture, bytesMax: ArmsScene.bytesWithoutRows)

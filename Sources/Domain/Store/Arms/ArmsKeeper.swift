@@ -100,15 +100,17 @@ package final class ArmsKeeper {
     /// - Throws: the first failure, once all was tried.
     package func round(of tenants: [TenantID], isStopping: @escaping () -> Bool) throws(IndexError) {
         for tenant in arms.keys where !tenants.contains(tenant) { drop(tenant, "the tenant is no longer declared") }
-        let (state, failure) = try followAll()
-        guard let state, state.areWordsComplete else { return }
+        let followed = try followAll()
+        var failure = followed.failure
+        guard let state = followed.state, state.areWordsComplete else { return }
         let now = SystemClock.monotonicNanoseconds()
-        try loadRows(isStopping)
+        // A tenant whose rows cannot be read keeps no other from being loaded.
+        do throws(IndexError) { try loadRows(isStopping) } catch { failure = failure ?? error }
         let next = tenants.first { arms[$0] == nil && triedAgainAt[$0] ?? .min <= now }
         if let next, !isStopping() {
             do throws(IndexError) {
                 try load(next, state, isStopping)
-                try loadRows(isStopping)
+                if failure == nil { try loadRows(isStopping) }
             } catch {
                 triedAgainAt[next] = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
                 throw error

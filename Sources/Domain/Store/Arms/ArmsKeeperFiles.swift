@@ -26,7 +26,6 @@ extension ArmsKeeper {
         let index: ArmsIndex
         let version: Int64
         do {
-            giveUpRows(toFit: size)
             guard bytes + size <= bytesMax else { throw ArmsFileFault.noRoom }
             let known = try files.read(identity)
             index = known.index

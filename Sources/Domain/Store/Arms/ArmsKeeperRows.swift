@@ -65,6 +65,9 @@ extension ArmsKeeper {
         arms[tenant]?.expiry = (now + expiryNanoseconds, known.expiry.turn + 1)
         _ = try hideExpired(
             in: known.index, turn: known.expiry.turn, by: feed, generation: known.state.generation)
+        // Of a large index the look itself takes a while: a hundredth of the time is enough.
+        let took = SystemClock.monotonicNanoseconds() - now
+        arms[tenant]?.expiry.dueAt = now + max(expiryNanoseconds, min(100 * took, 20 * expiryNanoseconds))
     }
 
     /// - Parameter turn: which collection's.
