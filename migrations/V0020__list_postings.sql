@@ -2,6 +2,8 @@
 -- where its vector exists. Now a row holds up to 64 passages that have a word, and a batch of documents writes one row for most
 -- of its words. Whether a passage has a word, and with what weight, its own row of `passage_terms` says.
 
+-- Writers wait, and this for them: both take the tables in an order of their own.
+SELECT pg_advisory_xact_lock(7882826980159875177);
 ALTER TABLE postings RENAME TO former_postings;
 ALTER TABLE passage_terms RENAME TO former_passage_terms;
 DO $$
@@ -55,11 +57,15 @@ BEGIN
     IF to_regclass(terms) IS NULL THEN
         -- The words of a long passage stay in its row: searches probe them, and would have to uncompress them each time.
         EXECUTE format('CREATE TABLE %I (LIKE passage_terms INCLUDING STORAGE) WITH (toast_tuple_target = 8160)', terms);
+        -- An analysis would look at hundreds of numbers of each row, which no plan asks for.
+        EXECUTE format('ALTER TABLE %I ALTER weights SET STATISTICS 0', terms);
         EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (passage_id)', terms);
         EXECUTE format('ALTER TABLE passage_terms ATTACH PARTITION %I FOR VALUES IN (%s)', terms, of_tenant_id);
     END IF;
     IF to_regclass(posts) IS NULL THEN
         EXECUTE format('CREATE TABLE %I (LIKE postings INCLUDING STORAGE)', posts);
+        EXECUTE format('ALTER TABLE %I ALTER passages SET STATISTICS 0, ALTER documents SET STATISTICS 0, '
+            'ALTER weights SET STATISTICS 0', posts);
         -- Searches read the newest rows of a word first.
         EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (word_id, last_passage)', posts);
         EXECUTE format('ALTER TABLE postings ATTACH PARTITION %I FOR VALUES IN (%s)', posts, of_tenant_id);
@@ -74,12 +80,12 @@ BEGIN
     FOR number IN SELECT id FROM tenants ORDER BY id LOOP
         PERFORM medallion_prepare_words(number);
         INSERT INTO passage_terms (tenant_id, passage_id, document_id, analyzer, length, words, weights)
-        SELECT x.tenant_id, x.passage_id, x.document_id, x.analyzer, x.length, x.words, ARRAY(
-            SELECT coalesce((
-                SELECT p.weight FROM former_postings p
-                WHERE p.tenant_id = number AND p.word_id = w.id AND p.passage_id = x.passage_id), x.length::integer << 16)
-            FROM unnest(x.words) WITH ORDINALITY AS w(id, place) ORDER BY w.place)
-        FROM former_passage_terms x WHERE x.tenant_id = number;
+        SELECT number, x.passage_id, x.document_id, x.analyzer, x.length, coalesce(p.words, '{}'), coalesce(p.weights, '{}')
+        FROM former_passage_terms x LEFT JOIN (
+            SELECT o.passage_id, array_agg(o.word_id) AS words, array_agg(o.weight) AS weights
+            FROM former_postings o WHERE o.tenant_id = number GROUP BY o.passage_id
+        ) p ON p.passage_id = x.passage_id
+        WHERE x.tenant_id = number;
         INSERT INTO postings (tenant_id, word_id, last_passage, passages, documents, weights)
         SELECT number, p.word_id, max(p.passage_id), array_agg(p.passage_id ORDER BY p.passage_id DESC),
             array_agg(p.document_id ORDER BY p.passage_id DESC), array_agg(p.weight ORDER BY p.passage_id DESC)
@@ -274,7 +280,8 @@ END $$;
 -- As before, with postings as lists.
 -- Removes the words of some passages, and those words that no passage has any more.
 CREATE OR REPLACE FUNCTION medallion_remove_words(of_tenant_id integer, of_passages bigint[]) RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+-- Nor by a bitmap, which would read all rows of a word to sort them.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     word_ids integer[];
@@ -335,34 +342,46 @@ END $$;
 -- short rows. Looks at no more passages than it is told, the newest behind a number, and joins rows of some hundred words. Returns
 -- the newest passage's number, or that one where there is none.
 CREATE FUNCTION medallion_join_postings(after bigint, of_passages integer) RETURNS bigint LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
 AS $$
 DECLARE
+    words_max constant integer := 250;
     newest bigint;
+    oldest bigint;
     tenant_ids integer[];
     tenant_number integer;
-    word_ids integer[];
+    found_words integer[];
+    -- What is to be joined: words, and of each the tenant.
+    word_ids integer[] := '{}';
+    word_tenants integer[] := '{}';
 BEGIN
-    SELECT max(n.passage_id), array_agg(DISTINCT n.tenant_id) INTO newest, tenant_ids FROM (
+    SELECT max(n.passage_id), min(n.passage_id), array_agg(DISTINCT n.tenant_id) INTO newest, oldest, tenant_ids FROM (
         SELECT x.tenant_id, x.passage_id FROM passage_terms x WHERE x.passage_id > after
         ORDER BY x.passage_id DESC LIMIT of_passages) n;
+    -- What is to be done is looked for without the lock. Words beyond the limit have their turn when they come again.
     FOREACH tenant_number IN ARRAY coalesce(tenant_ids, '{}') LOOP
-        -- What is to be done is looked for without the lock. Words beyond the limit have their turn when they come again.
-        word_ids := ARRAY(
+        EXIT WHEN cardinality(word_ids) >= words_max;
+        found_words := ARRAY(
             SELECT w.id FROM (
-                SELECT DISTINCT unnest(n.words) AS id FROM (
-                    SELECT x.words FROM passage_terms x WHERE x.tenant_id = tenant_number AND x.passage_id > after
-                    ORDER BY x.passage_id DESC LIMIT of_passages) n
+                SELECT DISTINCT unnest(x.words) AS id FROM passage_terms x
+                WHERE x.tenant_id = tenant_number AND x.passage_id BETWEEN oldest AND newest
             ) w
             WHERE (
                 SELECT count(*) = 8 AND sum(o.passages) <= 64 FROM (
                     SELECT cardinality(p.passages) AS passages FROM postings p
                     WHERE p.tenant_id = tenant_number AND p.word_id = w.id ORDER BY p.last_passage DESC LIMIT 8) o)
-            LIMIT 250);
-        CONTINUE WHEN word_ids = '{}';
-        PERFORM pg_advisory_xact_lock(7882826980159875177);
+            LIMIT words_max - cardinality(word_ids));
+        word_ids := word_ids || found_words;
+        word_tenants := word_tenants || array_fill(tenant_number, ARRAY[cardinality(found_words)]);
+    END LOOP;
+    IF word_ids = '{}' THEN
+        RETURN coalesce(newest, after);
+    END IF;
+    PERFORM pg_advisory_xact_lock(7882826980159875177);
+    FOR tenant_number IN SELECT DISTINCT unnest(word_tenants) LOOP
+        found_words := ARRAY(SELECT i.id FROM unnest(word_ids, word_tenants) AS i(id, tenant) WHERE i.tenant = tenant_number);
         WITH short AS MATERIALIZED (
-            SELECT o.* FROM unnest(word_ids) AS w(id) CROSS JOIN LATERAL (
+            SELECT o.* FROM unnest(found_words) AS w(id) CROSS JOIN LATERAL (
                 SELECT p.*, max(p.last_passage) OVER () AS newest,
                     sum(cardinality(p.passages)) OVER (ORDER BY p.last_passage DESC ROWS UNBOUNDED PRECEDING) AS up_to_here
                 FROM (
@@ -381,7 +400,7 @@ BEGIN
                 array_agg(i.document ORDER BY i.passage DESC) AS documents,
                 array_agg(i.weight ORDER BY i.passage DESC) AS weights
             FROM short s CROSS JOIN LATERAL unnest(s.passages, s.documents, s.weights) AS i(passage, document, weight)
-            GROUP BY s.word_id, s.newest
+            GROUP BY s.word_id, s.newest HAVING count(DISTINCT s.last_passage) > 1
         ) j
         WHERE p.tenant_id = tenant_number AND p.word_id = j.word_id AND p.last_passage = j.newest;
     END LOOP;

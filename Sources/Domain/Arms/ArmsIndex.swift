@@ -1,5 +1,6 @@
 package import Records
 package import Retrieval
+import Synchronization
 
 /// What a tenant sees of one generation, as both arms need it, in memory: vectors, postings, attributes, and who belongs to
 /// whom.
@@ -14,12 +15,16 @@ package final class ArmsIndex: @unchecked Sendable {
     let state: ArmsState
     /// Scratch of searches that ended, for those that begin.
     private let scratches = ScratchPool()
+    private let versionNow: Atomic<Int64>
 
     /// - Parameter dimensions: of the vectors; 0 where there are none.
-    package init(dimensions: Int) { state = ArmsState(dimensions: dimensions) }
+    package convenience init(dimensions: Int) { self.init(ArmsState(dimensions: dimensions)) }
 
     /// - Parameter state: nobody else's.
-    init(_ state: ArmsState) { self.state = state }
+    init(_ state: ArmsState) {
+        self.state = state
+        versionNow = Atomic(state.version)
+    }
 
     /// Collections that it has, or had.
     package var collectionCount: Int { lock.reading { state.collectionCount } }
@@ -33,7 +38,12 @@ package final class ArmsIndex: @unchecked Sendable {
     }
 
     /// Makes some changes at once: no search sees some of them.
-    package func change(_ body: (borrowing Editor) -> Void) { lock.writing { body(Editor(state: state)) } }
+    package func change(_ body: (borrowing Editor) -> Void) {
+        lock.writing {
+            body(Editor(state: state))
+            versionNow.store(state.version, ordering: .releasing)
+        }
+    }
 
     /// Those of some vectors that are not there.
     package func missing(vectors ids: Set<Int64>) -> [Int64] {
@@ -61,8 +71,11 @@ package final class ArmsIndex: @unchecked Sendable {
     /// How large it is, and how far.
     package var size: ArmsSize { lock.reading { state.size } }
 
-    /// The index version that it is at.
-    package var version: Int64 { lock.reading { state.version } }
+    /// The index version that it is at. Waits for nobody, so that it may be asked on any thread.
+    package var version: Int64 { versionNow.load(ordering: .acquiring) }
+
+    /// The index version that it is at, and when that came to be, as the index says; nil where that is not known.
+    package var reached: (version: Int64, stamp: Int64?) { lock.reading { (state.version, state.stamp) } }
 
     /// Words that passages have and that begin in some way, those of most passages first.
     ///

@@ -16,9 +16,16 @@ extension ArmsState {
         var candidates: [Candidate] = []
         do {
             var decompressor = try Decompressor()
+            // Many hits may be of one long document.
+            var unpacked: (first: Int, row: [UInt8])?
             for slot in slots {
                 let first = self.slots(of: documentOf[slot]).lowerBound
-                guard var candidate = rows.candidate(slot - first, at: first, &decompressor) else { return nil }
+                if unpacked?.first != first {
+                    guard let row = rows.unpacked(at: first, &decompressor) else { return nil }
+                    unpacked = (first, row)
+                }
+                guard let row = unpacked?.row else { return nil }
+                var candidate = try PackedRow.passage(slot - first, of: row)
                 candidate.passageID = passages[slot]
                 candidates.append(candidate)
             }

@@ -132,24 +132,17 @@ final class RowTable {
         (Int(place >> 32) - 1, Int(place & 0xffff_ffff))
     }
 
-    /// What hits show of a passage.
+    /// A document's row as ``PackedRow`` reads it.
     ///
-    /// - Parameters:
-    ///   - passage: its place among the document's.
-    ///   - slot: of the document's first passage.
+    /// - Parameter slot: of the document's first passage.
     /// - Returns: nil where there is no row, or it cannot be read.
-    func candidate(_ passage: Int, at slot: Int, _ decompressor: inout Decompressor) -> Candidate? {
+    func unpacked(at slot: Int, _ decompressor: inout Decompressor) -> [UInt8]? {
         guard let row = packed(at: slot), let form = row.first else { return nil }
-        do {
-            guard form == Form.compressed else { return try PackedRow.passage(passage, of: Array(row.dropFirst())) }
-            let plain = try row.dropFirst().withUnsafeBytes { row in
-                try dictionary.withUnsafeBytes { dictionary in
-                    try decompressor.decompress(row, dictionary: dictionary, bytesMax: Self.rowBytesMax)
-                }
+        guard form == Form.compressed else { return Array(row.dropFirst()) }
+        return row.dropFirst().withUnsafeBytes { row in
+            dictionary.withUnsafeBytes { dictionary in
+                try? decompressor.decompress(row, dictionary: dictionary, bytesMax: Self.rowBytesMax)
             }
-            return try PackedRow.passage(passage, of: plain)
-        } catch {
-            return nil
         }
     }
 

@@ -77,7 +77,7 @@ final class ArmsFeed {
     /// - Returns: false where so much changed at once that loading it anew is quicker.
     func follow(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Bool {
         // Those that an earlier failure left.
-        try addRows(to: index, generation: state.generation)
+        try addRowsOrNone(to: index, generation: state.generation)
         while true {
             let reached = index.version
             guard reached < state.version else { return true }
@@ -107,7 +107,7 @@ final class ArmsFeed {
             editor.wantRows(of: documents.map(\.id))
             editor.reach(version: span.upTo, stamp: span.upTo == state.version ? state.stamp : nil)
         }
-        try addRows(to: index, generation: span.generation)
+        try addRowsOrNone(to: index, generation: span.generation)
     }
 
     // MARK: Parts

@@ -131,10 +131,15 @@ package final class ArmsKeeper {
             }
             do throws(IndexError) {
                 let feed = feed(of: tenant)
+                guard try isOfThisHistory(known.index, state) else {
+                    drop(tenant, "the index has another history")
+                    continue
+                }
                 guard try feed.follow(known.index, state) else {
                     drop(tenant, "too much changed at once")
                     continue
                 }
+                if !known.index.keepsRows, known.rows.areWanted { refuseUnreadableRows(of: tenant) }
                 try hideExpired(tenant, by: feed)
                 let missed = shared.takeMissed(of: tenant)
                 if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
@@ -146,6 +151,17 @@ package final class ArmsKeeper {
             }
         }
         return (state, failure)
+    }
+
+    /// Whether the version that arms are at is still the one that it was: a database that was set back, or whose replica took over
+    /// without its last transactions, gives the same numbers to others.
+    private func isOfThisHistory(_ index: ArmsIndex, _ state: ReadArmsState.Row) throws(IndexError) -> Bool {
+        let reached = index.reached
+        guard let stamp = reached.stamp, reached.version > 0 else { return true }
+        if reached.version == state.version { return stamp == state.stamp }
+        return try connection.run(
+            FindArmsStamp(version: reached.version), timeoutMilliseconds: Self.timeoutMilliseconds
+        ).first == stamp
     }
 
     func readState() throws(IndexError) -> ReadArmsState.Row? {

@@ -11,6 +11,11 @@ extension ArmsKeeper {
         case complete
         /// There was no room for so many bytes.
         case refused(bytes: Int)
+
+        var areWanted: Bool {
+            if case .refused = self { return false }
+            return true
+        }
     }
 
     /// After so long the index is followed again.
@@ -23,12 +28,20 @@ extension ArmsKeeper {
     func loadRows(_ isStopping: () -> Bool) throws(IndexError) {
         let until = SystemClock.monotonicNanoseconds() + Self.loadNanoseconds
         for tenant in arms.keys.sorted() {
-            if case .refused(let wanted)? = arms[tenant]?.rows, bytes + wanted <= bytesMax {
+            if case .refused(let wanted)? = arms[tenant]?.rows, wanted < bytesMax - bytes {
                 arms[tenant]?.index.change { $0.beginRows() }
                 arms[tenant]?.rows = .loading(after: -1)
             }
             while case .loading(let after)? = arms[tenant]?.rows, let known = arms[tenant] {
-                let last = try feed(of: tenant).loadRows(known.index, generation: known.state.generation, after: after)
+                let last: Int64?
+                do throws(IndexError) {
+                    last = try feed(of: tenant).loadRows(
+                        known.index, generation: known.state.generation, after: after)
+                } catch {
+                    guard ArmsFeed.isOfRows(error) else { throw error }
+                    refuseUnreadableRows(of: tenant)
+                    break
+                }
                 arms[tenant]?.rows = last.map { .loading(after: $0) } ?? .complete
                 if last == nil { tell(.rowsLoaded(tenant, known.index.size)) }
                 if bytes > bytesMax { refuseRows(of: tenant) }
@@ -44,6 +57,15 @@ extension ArmsKeeper {
             guard let largest = sizes.max(by: { $0.value < $1.value }) else { return }
             refuseRows(of: largest.key)
         }
+    }
+
+    /// Rows that cannot be read are not tried again until the arms are loaded anew.
+    func refuseUnreadableRows(of tenant: TenantID) {
+        guard let index = arms[tenant]?.index else { return }
+        let size = index.size
+        index.change { $0.giveUpRows() }
+        arms[tenant]?.rows = .refused(bytes: bytesMax)
+        tell(.rowsGivenUp(tenant, bytes: size.rowBytes))
     }
 
     private func refuseRows(of tenant: TenantID) {

@@ -38,6 +38,23 @@ extension ArmsFeed {
         }
     }
 
+    /// The same; where they cannot be read, all rows are given up, and what hits show is fetched: no row keeps a document from being
+    /// found.
+    func addRowsOrNone(to index: ArmsIndex, generation: Int64) throws(IndexError) {
+        do throws(IndexError) {
+            try addRows(to: index, generation: generation)
+        } catch {
+            guard Self.isOfRows(error) else { throw error }
+            index.change { $0.giveUpRows() }
+        }
+    }
+
+    /// Whether a failure is one that the rows themselves cause, so that it comes again.
+    static func isOfRows(_ error: IndexError) -> Bool {
+        guard let kind = error.underlying?.kind, !error.isOfUnreachable else { return false }
+        return kind == .decode || kind == .timeout || kind == .server
+    }
+
     /// Those of some documents that the index no longer shows, though no version says so.
     func gone(among ids: [Int64], of index: ArmsIndex, generation: Int64) throws(IndexError) -> [Int64] {
         guard !ids.isEmpty else { return [] }

@@ -90,12 +90,12 @@ package final class SharedArms: Sendable {
     /// The index version that searches of a tenant see at least; nil where they are done in Postgres.
     package func version(of tenant: TenantID) -> Int64? { current(of: tenant).held?.index.version }
 
-    /// How old the oldest arms are that are searched though Postgres cannot be reached, milliseconds; nil where it can be, or nothing
-    /// is searched.
+    /// How old the oldest arms are that are searched though Postgres cannot be reached, milliseconds; nil where it can be, or some
+    /// tenant's can be searched no more.
     package var staleMilliseconds: Int64? {
         guard isAway.load(ordering: .relaxed) else { return nil }
         let ages = held.withLock { $0.values.map(\.ageNanoseconds) }
-        return ages.filter { $0 <= staleNanoseconds }.max().map { $0 / 1_000_000 }
+        return ages.max().flatMap { $0 <= staleNanoseconds ? $0 / 1_000_000 : nil }
     }
 
     func replace(_ arms: Held?, of tenant: TenantID) { held.withLock { $0[tenant] = arms } }

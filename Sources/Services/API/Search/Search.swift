@@ -94,8 +94,7 @@ struct Search: Sendable {
         let own = asked.timeoutMilliseconds.map { Deadline(milliseconds: min($0, limit.leftMilliseconds)) }
         let deadline = own ?? limit
         do {
-            let seen = arms?.version(of: asked.filter.scope.tenant) ?? -1
-            if let version = asked.indexVersionMin, version > seen {
+            if let version = asked.indexVersionMin, version > arms?.version(of: asked.filter.scope.tenant) ?? -1 {
                 let begun = StageTimes.now()
                 defer { stages.add(.visible, since: begun) }
                 try await versions.wait(for: version, by: turns.access.origin(of: request), deadline: deadline)
