@@ -110,10 +110,14 @@ extension ArmsIndex {
         to path: String, as identity: ArmsIdentity, goesOn: () -> Bool
     ) throws(FileError) -> (version: Int64, bytes: Int)? {
         let temporary = path + ".tmp"
-        var file = try File(temporary, .readWrite)
+        // It holds texts of documents.
+        var file = try File(temporary, .readWrite, permissions: 0o600)
         // Not where another has just given it its name, either.
         guard try file.tryLock(), file.bearsItsName else { return nil }
-        guard let cut = lock.reading({ ArmsCut(state) }) else { return nil }
+        guard let cut = lock.reading({ ArmsCut(state) }) else {
+            try Folder.removeIfPresent(temporary)
+            return nil
+        }
         do throws(FileError) {
             var writer = PieceWriter(file)
             try writer.begin()
@@ -148,7 +152,8 @@ extension ArmsIndex {
             var reader = PackedReader(first.piece.rest)
             let identity = try ArmsIdentity(from: &reader)
             if let difference = identity.difference(from: wanted) { throw ArmsFileError(difference) }
-            var loading = ArmsLoading(try ArmsFileHead(from: &reader), dimensions: identity.dimensions)
+            var loading = try ArmsLoading(
+                try ArmsFileHead(from: &reader), dimensions: identity.dimensions, fileBytes: pieces.size)
             while var next = try pieces.next() { try loading.take(next.kind, &next.piece) }
             let head = loading.head
             return (ArmsIndex(try loading.finished()), head.stamp)

@@ -7,8 +7,17 @@ struct ArmsLoading {
     private let rows = RowTable()
     private var order: [UInt32] = []
     private var hasShown = false
+    private var kind = PieceKind.vectors
 
-    init(_ head: ArmsFileHead, dimensions: Int) {
+    /// Bytes that each slot, vector (besides its numbers) and word takes in a file at least.
+    private static let (slotBytes, vectorBytes, wordBytes) = (36, 12, 8)
+
+    /// - Parameter fileBytes: how long the file is: what cannot be in it gets no room.
+    /// - Throws: where the head promises more.
+    init(_ head: ArmsFileHead, dimensions: Int, fileBytes: Int) throws(ArmsFileError) {
+        guard head.slots <= fileBytes / Self.slotBytes, head.words <= fileBytes / Self.wordBytes,
+            head.vectors <= fileBytes / (Self.vectorBytes + 2 * dimensions)
+        else { throw ArmsFileError("it is shorter than it says") }
         self.head = head
         state = ArmsState(dimensions: dimensions)
         for name in head.collections { _ = state.number(of: name) }
@@ -17,6 +26,9 @@ struct ArmsLoading {
     }
 
     mutating func take(_ kind: PieceKind, _ piece: inout PieceContent) throws {
+        // What later pieces name is in earlier ones.
+        guard kind.rawValue >= self.kind.rawValue else { throw Self.senseless }
+        self.kind = kind
         switch kind {
         case .vectors: try takeVectors(&piece)
         case .passages: try takePassages(&piece)
@@ -91,6 +103,7 @@ struct ArmsLoading {
     }
 
     private func takeAttributes(_ piece: inout PieceContent) throws {
+        guard state.passages.count == head.slots else { throw Self.senseless }
         var reader = PackedReader(piece.rest)
         guard let name = AttributeName(try reader.text()) else { throw Self.senseless }
         while !reader.isAtEnd {
@@ -109,6 +122,7 @@ struct ArmsLoading {
     }
 
     private func takeRows(_ piece: inout PieceContent) throws {
+        guard state.passages.count == head.slots else { throw Self.senseless }
         while !piece.isAtEnd {
             let (slot, count) = (Int(try piece.number()), Int(try piece.number()))
             guard slot < head.slots else { throw Self.senseless }

@@ -127,7 +127,8 @@ struct PieceWriter: ~Copyable {
 /// Reads a file's pieces, and trusts none of it.
 struct PieceReader: ~Copyable {
     private let file: File
-    private let size: Int
+    /// Of the file, bytes.
+    let size: Int
     private var position: Int
     private var pieces: UInt32 = 0
 

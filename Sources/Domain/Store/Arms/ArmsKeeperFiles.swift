@@ -37,6 +37,11 @@ extension ArmsKeeper {
             throw error
         } catch {
             if case ArmsFileFault.noRoom = error { return false }
+            if error is FileError {
+                // The system's fault: the file may be as good as ever.
+                tell(.fileDropped(tenant, why: "it cannot be read, and stays as it is: \(error)"))
+                return false
+            }
             files.remove(identity)
             tell(.fileDropped(tenant, why: "\(error)"))
             return false
