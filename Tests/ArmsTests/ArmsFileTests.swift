@@ -263,6 +263,55 @@ import Testing
         #expect(reason(0, 0, 0, [(.rows, []), (.vectors, [0])]) == senseless)
     }
 
+    @Test func readingIsGivenUpWhereAsked() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("a.arms")
+        let index = Self.filled(seed: 1).index
+        _ = try index.write(to: path, as: Self.identity) { true }
+        var bytes: [Int] = []
+        let read = try ArmsIndex.read(path, as: Self.identity) {
+            bytes.append($0)
+            return true
+        }
+        #expect(read.index.version == index.version)
+        // What it will take is known at once.
+        #expect(bytes.count > 8 && bytes.allSatisfy { $0 >= index.size.bytes })
+        for last in bytes.indices {
+            var asked = 0
+            #expect(throws: ArmsReadingGivenUp.self) {
+                try ArmsIndex.read(path, as: Self.identity) { _ in
+                    asked += 1
+                    return asked <= last
+                }
+            }
+            #expect(asked == last + 1)
+        }
+    }
+
+    /// No sync has much to do, so none holds up a stop.
+    @Test func largeFilesAreMadeDurableInParts() throws {
+        let folder = try TemporaryFolder()
+        let syncs = Syncs()
+        var piece = PieceBytes()
+        piece.append(repeatElement(7, count: PieceFile.pieceBytes))
+        try FileWatch.$witness.withValue(syncs) {
+            var writer = PieceWriter(try File(folder.file("a.tmp"), .readWrite))
+            try writer.begin()
+            for _ in 0..<17 { try writer.write(.rows, piece) }
+            #expect(syncs.count.load(ordering: .relaxed) == 1)
+            _ = try writer.finish(as: folder.file("a.arms"))
+        }
+        #expect(syncs.count.load(ordering: .relaxed) == 2)
+    }
+
+    private final class Syncs: FileWitness {
+        let count = Atomic(0)
+
+        func willMake(_ change: FileChange) throws(FileError) {
+            if case .sync = change { count.add(1, ordering: .relaxed) }
+        }
+    }
+
     @Test func filesAreTheirOwnersAlone() throws {
         let folder = try TemporaryFolder()
         let path = folder.file("a.arms")
@@ -288,7 +337,7 @@ import Testing
         bytes[8] += 1
         try File.replace(path, with: bytes)
         let error = #expect(throws: ArmsFileError.self) { try ArmsIndex.read(path, as: Self.identity) }
-        #expect(error?.reason == "it is of format 2")
+        #expect(error?.reason == "it is of format 3")
     }
 
     /// Whatever is the last thing done before a crash, the file is the one from before or the new one.

@@ -252,6 +252,37 @@ import Testing
         #expect(Self.wasRead(again) && again.size()?.documents == 25)
     }
 
+    /// It is known before it is read how much memory it takes.
+    @Test func aFileThatFindsNoRoomIsLeftAlone() throws {
+        let folder = try TemporaryFolder()
+        let fixture = try IndexFixture()
+        try Self.write(1...10, to: fixture)
+        let first = try Self.started(fixture, folder.path)
+        first.files.write(first.scene.shared, isLast: true) { true }
+        let names = try Folder.list(folder.path)
+        let bytes = try #require(first.scene.size()?.bytes)
+        #expect(try File.contents(of: folder.file(names[0])).count < bytes / 2)
+        let scene = ArmsScene(fixture, bytesMax: bytes - 1, files: ArmsFiles(folder: folder.path))
+        try scene.follow()
+        #expect(!Self.wasRead(scene) && Self.whyDropped(scene) == nil)
+        #expect(try Folder.list(folder.path) == names)
+    }
+
+    @Test func whereNoneAreKeptTheDatabasesAreRemoved() throws {
+        let folder = try TemporaryFolder()
+        let (fixture, other) = (try IndexFixture(), try IndexFixture())
+        var names: [[String]] = []
+        for fixture in [fixture, other] {
+            try Self.write(1...10, to: fixture)
+            let made = try Self.started(fixture, folder.path)
+            made.files.write(made.scene.shared, isLast: true) { true }
+            names.append(try Folder.list(folder.path).filter { !names.joined().contains($0) })
+        }
+        #expect(try ArmsFiles.removeAll(in: folder.path, of: fixture.configuration) == names[0])
+        #expect(try Folder.list(folder.path) == names[1])
+        #expect(try ArmsFiles.removeAll(in: folder.file("none"), of: fixture.configuration) == [])
+    }
+
     @Test func whatCannotBeReadStays() throws {
         let folder = try TemporaryFolder()
         let fixture = try IndexFixture()

@@ -25,6 +25,9 @@ struct ArmsLoading {
         state.words.words = WordTable()
     }
 
+    /// That the tables take in memory.
+    var bytes: Int { state.size.bytes + rows.memoryBytes }
+
     mutating func take(_ kind: PieceKind, _ piece: inout PieceContent) throws {
         // What later pieces name is in earlier ones.
         guard kind.rawValue >= self.kind.rawValue else { throw Self.senseless }
@@ -132,20 +135,26 @@ struct ArmsLoading {
 
     // MARK: What follows from the tables
 
+    /// Between two questions whether it goes on: slots, words.
+    private static let stepMax = 1 << 16
+
     /// The arms, once all pieces were taken.
-    consuming func finished() throws(ArmsFileError) -> ArmsState {
+    ///
+    /// - Parameter goesOn: asked now and then; false gives it up.
+    /// - Throws: ``ArmsFileError``, ``ArmsReadingGivenUp``.
+    consuming func finished(_ goesOn: () -> Bool) throws -> ArmsState {
         guard hasShown || head.slots == 0, state.passages.count == head.slots, state.vectors.count == head.vectors,
             state.vectorSlots.count == head.vectors, state.words.words.count == head.words,
             state.collections.count == head.collections.count
         else { throw Self.senseless }
-        try settlePassages()
-        try settleWords()
+        try settlePassages(goesOn)
+        try settleWords(goesOn)
         (state.version, state.stamp) = (head.version, head.stamp)
         state.rows = rows
         return state
     }
 
-    private func settlePassages() throws(ArmsFileError) {
+    private func settlePassages(_ goesOn: () -> Bool) throws {
         state.newest = [UInt32](repeating: ArmsState.none, count: head.vectors)
         state.users = [UInt32](repeating: 0, count: head.vectors)
         state.older = [UInt32](repeating: ArmsState.none, count: head.slots)
@@ -153,7 +162,8 @@ struct ArmsLoading {
         state.shown.forEach { shown.append($0) }
         guard shown.last ?? -1 < head.slots else { throw Self.senseless }
         state.shown.grow(to: head.slots)
-        for slot in shown {
+        for (place, slot) in shown.enumerated() {
+            if place % Self.stepMax == 0, !goesOn() { throw ArmsReadingGivenUp() }
             let (collection, vector) = (Int(state.collectionOf[slot]), Int(state.vectorOf[slot]))
             guard collection < head.collections.count, vector == Int(ArmsState.none) || vector < head.vectors else {
                 throw Self.senseless
@@ -178,11 +188,12 @@ struct ArmsLoading {
         for slot in 0..<head.slots where !state.shown.contains(slot) { state.vectorOf[slot] = ArmsState.none }
     }
 
-    private func settleWords() throws(ArmsFileError) {
+    private func settleWords(_ goesOn: () -> Bool) throws {
         let arm = state.words
         guard order.count <= head.words, order.allSatisfy({ $0 < order.count }) else { throw Self.senseless }
         arm.words.order(as: order)
         for word in arm.postings.indices {
+            if word % Self.stepMax == 0, !goesOn() { throw ArmsReadingGivenUp() }
             arm.live[word] = arm.postings[word].reduce(0) { $0 + (state.shown.contains(Int($1 >> 32)) ? 1 : 0) }
         }
     }

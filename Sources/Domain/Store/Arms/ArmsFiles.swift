@@ -1,6 +1,7 @@
 import Arms
 import Bytes
 package import Files
+package import Postgres
 package import Records
 import Retrieval
 import Synchronization
@@ -89,15 +90,14 @@ package final class ArmsFiles: Sendable {
 
     // MARK: Reading
 
-    /// Bytes of a file; nil where there is none.
-    func size(of identity: ArmsIdentity) -> Int? {
-        let path = path(identity)
-        guard Folder.exists(path), let file = try? File(path, .read) else { return nil }
-        return try? file.size()
-    }
+    /// Whether there is a file.
+    func holds(_ identity: ArmsIdentity) -> Bool { Folder.exists(path(identity)) }
 
-    func read(_ identity: ArmsIdentity) throws -> (index: ArmsIndex, stamp: Int64) {
-        try ArmsIndex.read(path(identity), as: identity)
+    /// - Parameter goesOn: asked between pieces, with the bytes that the arms take in memory at least; false gives it up.
+    func read(
+        _ identity: ArmsIdentity, goesOn: (_ bytes: Int) -> Bool
+    ) throws -> (index: ArmsIndex, stamp: Int64) {
+        try ArmsIndex.read(path(identity), as: identity, goesOn: goesOn)
     }
 
     /// Nothing is lost where it stays: it is looked at anew at the next start.
@@ -221,6 +221,22 @@ package final class ArmsFiles: Sendable {
             })
         let removed = Self.remove(in: folder, of: known.database) { !wanted.contains($0) }
         if !removed.isEmpty { tell(.removed(removed)) }
+    }
+
+    /// Removes all of a database's files, for where none are kept any more. Blocking, for some seconds at most.
+    ///
+    /// - Returns: their names.
+    /// - Throws: where the database cannot be asked which it is.
+    package static func removeAll(
+        in folder: String, of configuration: PostgresConfiguration
+    ) throws(IndexError) -> [String] {
+        let names = (try? Folder.list(folder)) ?? []
+        guard names.contains(where: { $0.hasSuffix(suffix) || $0.hasSuffix(suffix + ".tmp") }) else { return [] }
+        var configuration = configuration
+        configuration.sessionSettings += SearchStore.sessionSettings()
+        configuration.role = SearchStore.readerRole
+        let database = try LazyConnection(configuration).run(ReadArmsDatabase(), timeoutMilliseconds: 5_000).first
+        return database.map { remove(in: folder, of: $0) } ?? []
     }
 
     /// Removes a database's files, but what somebody is just writing.
