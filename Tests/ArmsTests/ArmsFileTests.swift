@@ -161,6 +161,7 @@ import Testing
         #expect(try index.write(to: path, as: Self.identity) { false } == nil)
         index.change { $0.reach(version: 99) }
         #expect(try index.write(to: path, as: Self.identity) { true } == nil, "not known when it came to be")
+        #expect(!Folder.exists(path + ".tmp"))
         try Self.expectTheSame(
             twin, try ArmsIndex.read(path, as: Self.identity).index, seed: seed, areRowsCompared: false)
     }
@@ -226,6 +227,99 @@ import Testing
         }
     }
 
+    /// A small file whose sums hold gets no more room than it has bytes, whatever its head and its pieces name.
+    @Test func smallFilesGetLittleRoom() throws {
+        let folder = try TemporaryFolder()
+        func read(slots: Int, vectors: Int, words: Int, _ pieces: [(PieceKind, [UInt32])]) throws {
+            var head = PackedWriter()
+            Self.identity.write(to: &head)
+            ArmsFileHead(slots: slots, vectors: vectors, words: words, version: 1, stamp: 1, collections: ["a"])
+                .write(to: &head)
+            var piece = PieceBytes()
+            piece.append(head.bytes)
+            var writer = PieceWriter(try File(folder.file("a.tmp"), .readWrite))
+            try writer.begin()
+            try writer.write(.head, piece)
+            for (kind, numbers) in pieces {
+                var piece = PieceBytes()
+                for number in numbers { piece.append(number) }
+                try writer.write(kind, piece)
+            }
+            _ = try writer.finish(as: folder.file("a.arms"))
+            _ = try ArmsIndex.read(folder.file("a.arms"), as: Self.identity)
+        }
+        func reason(_ slots: Int, _ vectors: Int, _ words: Int, _ pieces: [(PieceKind, [UInt32])] = []) -> String? {
+            #expect(throws: ArmsFileError.self) { try read(slots: slots, vectors: vectors, words: words, pieces) }?
+                .reason
+        }
+        let promises = "it is shorter than it says"
+        #expect(reason(0xffff_fffe, 0, 0, [(.rows, [0xffff_fff0, 4, 0])]) == promises)
+        #expect(reason(0, 0xffff_fffe, 0) == promises)
+        #expect(reason(0, 0, 0xffff_fffe) == promises)
+        let senseless = "a piece makes no sense"
+        // Before there are passages, and out of their turn.
+        #expect(reason(1, 0, 0, [(.rows, [0, 4, 0])]) == senseless)
+        #expect(reason(1, 0, 0, [(.attributes, [0, 4, 0])]) == senseless)
+        #expect(reason(0, 0, 0, [(.rows, []), (.vectors, [0])]) == senseless)
+    }
+
+    @Test func readingIsGivenUpWhereAsked() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("a.arms")
+        let index = Self.filled(seed: 1).index
+        _ = try index.write(to: path, as: Self.identity) { true }
+        var bytes: [Int] = []
+        let read = try ArmsIndex.read(path, as: Self.identity) {
+            bytes.append($0)
+            return true
+        }
+        #expect(read.index.version == index.version)
+        // What it will take is known at once.
+        #expect(bytes.count > 8 && bytes.allSatisfy { $0 >= index.size.bytes })
+        for last in bytes.indices {
+            var asked = 0
+            #expect(throws: ArmsReadingGivenUp.self) {
+                try ArmsIndex.read(path, as: Self.identity) { _ in
+                    asked += 1
+                    return asked <= last
+                }
+            }
+            #expect(asked == last + 1)
+        }
+    }
+
+    /// No sync has much to do, so none holds up a stop.
+    @Test func largeFilesAreMadeDurableInParts() throws {
+        let folder = try TemporaryFolder()
+        let syncs = Syncs()
+        var piece = PieceBytes()
+        piece.append(repeatElement(7, count: PieceFile.pieceBytes))
+        try FileWatch.$witness.withValue(syncs) {
+            var writer = PieceWriter(try File(folder.file("a.tmp"), .readWrite))
+            try writer.begin()
+            for _ in 0..<17 { try writer.write(.rows, piece) }
+            #expect(syncs.count.load(ordering: .relaxed) == 1)
+            _ = try writer.finish(as: folder.file("a.arms"))
+        }
+        #expect(syncs.count.load(ordering: .relaxed) == 2)
+    }
+
+    private final class Syncs: FileWitness {
+        let count = Atomic(0)
+
+        func willMake(_ change: FileChange) throws(FileError) {
+            if case .sync = change { count.add(1, ordering: .relaxed) }
+        }
+    }
+
+    @Test func filesAreTheirOwnersAlone() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("a.arms")
+        _ = try Self.filled(seed: 1).index.write(to: path, as: Self.identity) { true }
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+    }
+
     @Test func othersFilesAreOfNoUse() throws {
         let folder = try TemporaryFolder()
         let path = folder.file("a.arms")
@@ -243,7 +337,7 @@ import Testing
         bytes[8] += 1
         try File.replace(path, with: bytes)
         let error = #expect(throws: ArmsFileError.self) { try ArmsIndex.read(path, as: Self.identity) }
-        #expect(error?.reason == "it is of format 2")
+        #expect(error?.reason == "it is of format 3")
     }
 
     /// Whatever is the last thing done before a crash, the file is the one from before or the new one.

@@ -19,8 +19,9 @@ package struct File: ~Copyable {
     package let descriptor: Int32
     private var holdsLock = false
 
+    /// - Parameter permissions: of a file that is made, before the umask.
     /// - Throws: ``FileError`` with the system's reason.
-    package init(_ path: String, _ mode: Mode) throws(FileError) {
+    package init(_ path: String, _ mode: Mode, permissions: UInt32 = 0o640) throws(FileError) {
         let flags =
             switch mode {
             case .read: O_RDONLY
@@ -31,7 +32,7 @@ package struct File: ~Copyable {
         if mode != .read, let witness = FileWatch.witness, access(path, F_OK) != 0 {
             try witness.willMake(.create(path: path))
         }
-        let descriptor = open(path, flags | O_CLOEXEC, 0o640)
+        let descriptor = open(path, flags | O_CLOEXEC, permissions)
         guard descriptor >= 0 else { throw FileError("open", path) }
         self.path = path
         self.descriptor = descriptor

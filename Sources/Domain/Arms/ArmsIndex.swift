@@ -32,6 +32,9 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Documents that were shown or hidden since it was made.
     package var changes: Int { lock.reading { state.changes } }
 
+    /// Documents that were hidden since it was made.
+    package var hides: Int { lock.reading { state.hides } }
+
     /// How many numbers its vectors have, and how many vectors there are.
     package var vectors: (dimensions: Int, count: Int) {
         lock.reading { (state.vectors.dimensions, state.vectors.count) }

@@ -13,6 +13,8 @@ final class ArmsState {
     var stamp: Int64?
     /// Documents that were shown or hidden so far.
     var changes = 0
+    /// Documents that were hidden so far, those that were shown anew among them.
+    var hides = 0
     /// What hits show; nil where there was no room for it.
     var rows: RowTable? = RowTable()
     /// Documents that were shown and are to get rows.
@@ -106,6 +108,7 @@ final class ArmsState {
         rows?.remove(Int(slots.lowerBound))
         rowless.remove(id)
         changes += 1
+        hides += 1
         for slot in slots.lazy.map(Int.init) {
             shown.remove(slot)
             passageSlots[passages[slot]] = nil

@@ -40,6 +40,8 @@ package struct SearchAPIDependencies: Sendable {
     package var makeTraceSource: @Sendable () throws -> any TraceSource
     /// What keeps the arms in memory that ``makeStore``'s searches share up to date; nil where there are none.
     package var arms: ArmsFollower?
+    /// Removes files of the index in memory where none are kept, and says which; nil where they are kept. Blocking.
+    package var removeArms: (@Sendable () throws -> [String])?
     /// Nil where embedding is switched off: only the lexical arm is left.
     package var embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil for the fused one.

@@ -33,6 +33,7 @@ package final class SearchServer: Service {
     private let bound = Mutex<UInt16?>(nil)
     /// Between two readings of the certificate.
     private static let renewalMilliseconds = 60_000
+    private static let removalMilliseconds = 30_000
 
     /// - Parameters:
     ///   - configuration: where to listen and what to allow; limits that follow from the API are set here.
@@ -95,6 +96,8 @@ package final class SearchServer: Service {
         // The log goes on until the last request is answered.
         let served = StopSignal()
         async let logging: Void? = log?.run(stop: served)
+        // At its end it writes files, which the requests' end does not wait for.
+        async let following: Void? = api.dependencies.arms?.run(stop: stop)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.api.runHealthChecks(stop: stop) }
             if let events = api.dependencies.events { group.addTask { await events.run(stop: stop) } }
@@ -103,7 +106,9 @@ package final class SearchServer: Service {
             }
             group.addTask { await self.api.answers.keeper.run(stop: stop) }
             group.addTask { await self.api.search.recall.run(stop: stop) }
-            if let arms = api.dependencies.arms { group.addTask { await arms.run(stop: stop) } }
+            if let removal = api.dependencies.removeArms {
+                group.addTask { await self.removeArms(removal, stop: stop) }
+            }
             if let tls { group.addTask { await self.renew(tls, stop: stop) } }
         }
         await stop.wait()
@@ -112,6 +117,32 @@ package final class SearchServer: Service {
         try await Lane(name: "api-stop").run { server.stop(drainSeconds: drainSeconds) }
         served.request()
         await logging
+        await following
+    }
+
+    /// Removes files of the index in memory, once the database can be asked which are its own.
+    private func removeArms(_ removal: @escaping @Sendable () throws -> [String], stop: StopSignal) async {
+        let lane = Lane(name: "arms-files")
+        let logger = api.dependencies.logger
+        var hasFailed = false
+        repeat {
+            do {
+                let names = try await lane.run(removal)
+                if !names.isEmpty {
+                    logger.info(
+                        "files of the index in memory were removed, since none are kept any more",
+                        ["files": names.joined(separator: " ")])
+                }
+                return
+            } catch {
+                if !hasFailed {
+                    logger.warning(
+                        "files of the index in memory are not removed yet: it cannot be told which are the database's",
+                        ["error": "\(error)"])
+                }
+                hasFailed = true
+            }
+        } while !(await stop.pause(milliseconds: Self.removalMilliseconds))
     }
 
     /// Reads certificate and key again now and then, so that a renewal needs no restart.

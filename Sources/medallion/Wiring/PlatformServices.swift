@@ -87,7 +87,7 @@ extension Platform {
                         embedder: $0, cacheBytesMax: settings.embedding.cacheBytes, registry: context.metrics)
                 }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
-            dependencies.arms = arms
+            (dependencies.arms, dependencies.removeArms) = (arms, armsRemoval(configuration, isKept: arms != nil))
             dependencies.reranker = reranker()
             dependencies.stages = stages
             dependencies.sources = sources
@@ -112,6 +112,15 @@ extension Platform {
             filesFolder: settings.index.areArmsKept ? settings.folders.arms : nil, tenants: tenants,
             registry: context.metrics,
             logger: context.logger.scoped("arms"))
+    }
+
+    /// What removes files of the index in memory; nil where they are kept.
+    private func armsRemoval(
+        _ database: PostgresConfiguration, isKept: Bool
+    ) -> (@Sendable () throws -> [String])? {
+        if isKept, settings.index.areArmsKept { return nil }
+        let folder = settings.folders.arms
+        return { try ArmsFiles.removeAll(in: folder, of: database) }
     }
 
     /// The service of `RERANK_URL`; nil where none is named.

@@ -21,7 +21,7 @@ struct ArmsCut {
         for (name, number) in state.collections { collections[Int(number)] = name }
         head = ArmsFileHead(
             slots: state.passages.count, vectors: state.vectors.count, words: state.words.words.count,
-            version: state.version, stamp: stamp, collections: collections)
+            version: state.version, stamp: stamp, collections: collections, bytes: state.size.bytes)
         shown = state.shown
         ordered = min(state.words.words.ordered.count, state.words.words.count)
         attributes = state.attributes.columns.map { ($0.key, $0.value.values.count) }.sorted { $0.0 < $1.0 }

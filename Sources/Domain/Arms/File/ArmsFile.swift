@@ -69,6 +69,8 @@ struct ArmsFileHead {
     var stamp: Int64
     /// By number.
     var collections: [String]
+    /// That the arms took in memory.
+    var bytes: Int
 
     func write(to writer: inout PackedWriter) {
         writer.count(slots)
@@ -78,9 +80,13 @@ struct ArmsFileHead {
         writer.signed(stamp)
         writer.count(collections.count)
         collections.forEach { writer.text($0) }
+        writer.count(bytes)
     }
 
-    init(slots: Int, vectors: Int, words: Int, version: Int64, stamp: Int64, collections: [String]) {
+    init(
+        slots: Int, vectors: Int, words: Int, version: Int64, stamp: Int64, collections: [String], bytes: Int = 0
+    ) {
+        self.bytes = bytes
         (self.slots, self.vectors, self.words) = (slots, vectors, words)
         (self.version, self.stamp, self.collections) = (version, stamp, collections)
     }
@@ -95,8 +101,13 @@ struct ArmsFileHead {
         (version, stamp) = (try reader.signed(), try reader.signed())
         collections = []
         for _ in 0..<(try reader.count()) { collections.append(try reader.text()) }
+        guard let bytes = Int(exactly: try reader.number()) else { throw PackedError() }
+        self.bytes = bytes
     }
 }
+
+/// The reading of a file was given up as its reader asked.
+package struct ArmsReadingGivenUp: Error { package init() {} }
 
 extension ArmsIndex {
     /// Writes all that a version shows into a file, in pieces between which it may change: searches wait for none of it, changes for
@@ -110,10 +121,14 @@ extension ArmsIndex {
         to path: String, as identity: ArmsIdentity, goesOn: () -> Bool
     ) throws(FileError) -> (version: Int64, bytes: Int)? {
         let temporary = path + ".tmp"
-        var file = try File(temporary, .readWrite)
+        // It holds texts of documents.
+        var file = try File(temporary, .readWrite, permissions: 0o600)
         // Not where another has just given it its name, either.
         guard try file.tryLock(), file.bearsItsName else { return nil }
-        guard let cut = lock.reading({ ArmsCut(state) }) else { return nil }
+        guard let cut = lock.reading({ ArmsCut(state) }) else {
+            try Folder.removeIfPresent(temporary)
+            return nil
+        }
         do throws(FileError) {
             var writer = PieceWriter(file)
             try writer.begin()
@@ -136,11 +151,13 @@ extension ArmsIndex {
 
     /// Reads a file.
     ///
-    /// - Parameter wanted: what it must be of.
+    /// - Parameters:
+    ///   - wanted: what it must be of.
+    ///   - goesOn: asked between pieces, with the bytes that the arms will take in memory at least; false gives it up.
     /// - Returns: the arms, and when their version came to be, as the index said.
-    /// - Throws: ``ArmsFileError`` where it is of no use, `FileError`.
+    /// - Throws: ``ArmsFileError`` where it is of no use, `FileError`, ``ArmsReadingGivenUp``.
     package static func read(
-        _ path: String, as wanted: ArmsIdentity
+        _ path: String, as wanted: ArmsIdentity, goesOn: (_ bytes: Int) -> Bool = { _ in true }
     ) throws -> (index: ArmsIndex, stamp: Int64) {
         do {
             var pieces = try PieceReader.opened(path)
@@ -148,10 +165,16 @@ extension ArmsIndex {
             var reader = PackedReader(first.piece.rest)
             let identity = try ArmsIdentity(from: &reader)
             if let difference = identity.difference(from: wanted) { throw ArmsFileError(difference) }
-            var loading = ArmsLoading(try ArmsFileHead(from: &reader), dimensions: identity.dimensions)
-            while var next = try pieces.next() { try loading.take(next.kind, &next.piece) }
+            var loading = try ArmsLoading(
+                try ArmsFileHead(from: &reader), dimensions: identity.dimensions, fileBytes: pieces.size)
             let head = loading.head
-            return (ArmsIndex(try loading.finished()), head.stamp)
+            guard goesOn(head.bytes) else { throw ArmsReadingGivenUp() }
+            while var next = try pieces.next() {
+                try loading.take(next.kind, &next.piece)
+                guard goesOn(max(head.bytes, loading.bytes)) else { throw ArmsReadingGivenUp() }
+            }
+            let bytes = max(head.bytes, loading.bytes)
+            return (ArmsIndex(try loading.finished { goesOn(bytes) }), head.stamp)
         } catch is PackedError {
             throw ArmsFileError("a piece makes no sense")
         }

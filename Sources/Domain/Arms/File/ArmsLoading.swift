@@ -7,8 +7,17 @@ struct ArmsLoading {
     private let rows = RowTable()
     private var order: [UInt32] = []
     private var hasShown = false
+    private var kind = PieceKind.vectors
 
-    init(_ head: ArmsFileHead, dimensions: Int) {
+    /// Bytes that each slot, vector (besides its numbers) and word takes in a file at least.
+    private static let (slotBytes, vectorBytes, wordBytes) = (36, 12, 8)
+
+    /// - Parameter fileBytes: how long the file is: what cannot be in it gets no room.
+    /// - Throws: where the head promises more.
+    init(_ head: ArmsFileHead, dimensions: Int, fileBytes: Int) throws(ArmsFileError) {
+        guard head.slots <= fileBytes / Self.slotBytes, head.words <= fileBytes / Self.wordBytes,
+            head.vectors <= fileBytes / (Self.vectorBytes + 2 * dimensions)
+        else { throw ArmsFileError("it is shorter than it says") }
         self.head = head
         state = ArmsState(dimensions: dimensions)
         for name in head.collections { _ = state.number(of: name) }
@@ -16,7 +25,13 @@ struct ArmsLoading {
         state.words.words = WordTable()
     }
 
+    /// That the tables take in memory.
+    var bytes: Int { state.size.bytes + rows.memoryBytes }
+
     mutating func take(_ kind: PieceKind, _ piece: inout PieceContent) throws {
+        // What later pieces name is in earlier ones.
+        guard kind.rawValue >= self.kind.rawValue else { throw Self.senseless }
+        self.kind = kind
         switch kind {
         case .vectors: try takeVectors(&piece)
         case .passages: try takePassages(&piece)
@@ -91,6 +106,7 @@ struct ArmsLoading {
     }
 
     private func takeAttributes(_ piece: inout PieceContent) throws {
+        guard state.passages.count == head.slots else { throw Self.senseless }
         var reader = PackedReader(piece.rest)
         guard let name = AttributeName(try reader.text()) else { throw Self.senseless }
         while !reader.isAtEnd {
@@ -109,6 +125,7 @@ struct ArmsLoading {
     }
 
     private func takeRows(_ piece: inout PieceContent) throws {
+        guard state.passages.count == head.slots else { throw Self.senseless }
         while !piece.isAtEnd {
             let (slot, count) = (Int(try piece.number()), Int(try piece.number()))
             guard slot < head.slots else { throw Self.senseless }
@@ -118,20 +135,26 @@ struct ArmsLoading {
 
     // MARK: What follows from the tables
 
+    /// Between two questions whether it goes on: slots, words.
+    private static let stepMax = 1 << 16
+
     /// The arms, once all pieces were taken.
-    consuming func finished() throws(ArmsFileError) -> ArmsState {
+    ///
+    /// - Parameter goesOn: asked now and then; false gives it up.
+    /// - Throws: ``ArmsFileError``, ``ArmsReadingGivenUp``.
+    consuming func finished(_ goesOn: () -> Bool) throws -> ArmsState {
         guard hasShown || head.slots == 0, state.passages.count == head.slots, state.vectors.count == head.vectors,
             state.vectorSlots.count == head.vectors, state.words.words.count == head.words,
             state.collections.count == head.collections.count
         else { throw Self.senseless }
-        try settlePassages()
-        try settleWords()
+        try settlePassages(goesOn)
+        try settleWords(goesOn)
         (state.version, state.stamp) = (head.version, head.stamp)
         state.rows = rows
         return state
     }
 
-    private func settlePassages() throws(ArmsFileError) {
+    private func settlePassages(_ goesOn: () -> Bool) throws {
         state.newest = [UInt32](repeating: ArmsState.none, count: head.vectors)
         state.users = [UInt32](repeating: 0, count: head.vectors)
         state.older = [UInt32](repeating: ArmsState.none, count: head.slots)
@@ -139,7 +162,8 @@ struct ArmsLoading {
         state.shown.forEach { shown.append($0) }
         guard shown.last ?? -1 < head.slots else { throw Self.senseless }
         state.shown.grow(to: head.slots)
-        for slot in shown {
+        for (place, slot) in shown.enumerated() {
+            if place % Self.stepMax == 0, !goesOn() { throw ArmsReadingGivenUp() }
             let (collection, vector) = (Int(state.collectionOf[slot]), Int(state.vectorOf[slot]))
             guard collection < head.collections.count, vector == Int(ArmsState.none) || vector < head.vectors else {
                 throw Self.senseless
@@ -164,11 +188,12 @@ struct ArmsLoading {
         for slot in 0..<head.slots where !state.shown.contains(slot) { state.vectorOf[slot] = ArmsState.none }
     }
 
-    private func settleWords() throws(ArmsFileError) {
+    private func settleWords(_ goesOn: () -> Bool) throws {
         let arm = state.words
         guard order.count <= head.words, order.allSatisfy({ $0 < order.count }) else { throw Self.senseless }
         arm.words.order(as: order)
         for word in arm.postings.indices {
+            if word % Self.stepMax == 0, !goesOn() { throw ArmsReadingGivenUp() }
             arm.live[word] = arm.postings[word].reduce(0) { $0 + (state.shown.contains(Int($1 >> 32)) ? 1 : 0) }
         }
     }

@@ -30,7 +30,7 @@ enum PieceKind: UInt32 {
 enum PieceFile {
     static let magic = Array("MDLARMS\n".utf8)
     /// Files of other formats are not read.
-    static let format: UInt32 = 1
+    static let format: UInt32 = 2
     static let headBytes = 12
     /// Kind and length before a piece, sum behind it.
     static let frameBytes = 12
@@ -38,6 +38,8 @@ enum PieceFile {
     static let pieceBytes = 4 << 20
     /// A piece that is read is no longer.
     static let pieceBytesMax = 256 << 20
+    /// What is written is made durable so often, so that none of it takes long.
+    static let syncBytes = 64 << 20
 }
 
 /// Bytes of one piece while they are gathered.
@@ -69,6 +71,7 @@ struct PieceBytes {
 struct PieceWriter: ~Copyable {
     private var file: File
     private var position = 0
+    private var synced = 0
     private var pieces: UInt32 = 0
 
     /// - Parameter file: open to write, and this one's alone.
@@ -103,6 +106,9 @@ struct PieceWriter: ~Copyable {
         tail.append(sum)
         try put(tail.bytes)
         pieces += 1
+        guard position - synced >= PieceFile.syncBytes else { return }
+        try file.sync()
+        synced = position
     }
 
     /// Ends the file, makes it durable and gives it its name.
@@ -127,7 +133,8 @@ struct PieceWriter: ~Copyable {
 /// Reads a file's pieces, and trusts none of it.
 struct PieceReader: ~Copyable {
     private let file: File
-    private let size: Int
+    /// Of the file, bytes.
+    let size: Int
     private var position: Int
     private var pieces: UInt32 = 0
 

@@ -119,7 +119,7 @@ package final class ArmsKeeper {
         if let failure { throw failure }
     }
 
-    private func followAll() throws(IndexError) -> (state: ReadArmsState.Row?, failure: IndexError?) {
+    func followAll() throws(IndexError) -> (state: ReadArmsState.Row?, failure: IndexError?) {
         let begun = SystemClock.monotonicNanoseconds()
         guard let state = try readState() else { return (nil, nil) }
         giveUpRows(toFit: 0)
@@ -206,7 +206,7 @@ package final class ArmsKeeper {
         _ tenant: TenantID, _ state: ReadArmsState.Row, _ isStopping: () -> Bool
     ) throws(IndexError) {
         let feed = feed(of: tenant)
-        if try read(tenant, state, by: feed) { return }
+        if try read(tenant, state, by: feed, isStopping) { return }
         let passages = Int(
             try feed.run(CountArmsPassages(tenant: tenant, generation: state.generation)).first ?? 0)
         // What was tried counts until a fifth of it has gone.

@@ -5,6 +5,11 @@ import Records
 
 /// Arms that were kept in a file.
 extension ArmsKeeper {
+    /// While a file is read, the other tenants are followed so often.
+    private static let besideNanoseconds: Int64 = 100_000_000
+    /// Some thousand documents each: what has expired beyond is loaded anew.
+    private static let expiredRoundsMax = 250
+
     /// Whose a tenant's arms are; nil where there are no files.
     func identity(of tenant: TenantID, _ state: ReadArmsState.Row) -> ArmsIdentity? {
         guard files != nil, let database, !database.isEmpty else { return nil }
@@ -15,28 +20,52 @@ extension ArmsKeeper {
 
     /// Reads a tenant's arms from their file, once, and brings them up to date.
     ///
-    /// - Returns: whether they are there.
-    func read(_ tenant: TenantID, _ state: ReadArmsState.Row, by feed: ArmsFeed) throws(IndexError) -> Bool {
+    /// - Parameter isStopping: asked between pieces; true gives it up.
+    /// - Returns: whether nothing is left to be done: they are there, or it was given up.
+    func read(
+        _ tenant: TenantID, _ state: ReadArmsState.Row, by feed: ArmsFeed, _ isStopping: () -> Bool
+    ) throws(IndexError) -> Bool {
         guard let files else { return false }
         if database == nil { try findDatabase() }
         guard lookedFor.insert(tenant).inserted, let identity = identity(of: tenant, state),
-            let size = files.size(of: identity)
+            files.holds(identity)
         else { return false }
         let start = SystemClock.monotonicNanoseconds()
+        var (followedAt, isTooLarge) = (start, false)
+        func goesOn(_ taken: Int) -> Bool {
+            // Rows give way to arms.
+            let held = arms.values.map(\.index.size).reduce(0) { $0 + $1.bytes - $1.rowBytes }
+            isTooLarge = held + taken > bytesMax
+            guard !isTooLarge, !isStopping() else { return false }
+            giveUpRows(toFit: taken)
+            if SystemClock.monotonicNanoseconds() - followedAt > Self.besideNanoseconds {
+                // What fails here fails again in the next round, which tells of it.
+                _ = try? followAll()
+                followedAt = SystemClock.monotonicNanoseconds()
+            }
+            return true
+        }
         let index: ArmsIndex
         let version: Int64
         do {
-            guard bytes + size <= bytesMax else { throw ArmsFileFault.noRoom }
-            let known = try files.read(identity)
+            let known = try files.read(identity, goesOn: goesOn)
             index = known.index
             version = index.version
-            if let why = try reason(against: known, state, by: feed) { throw ArmsFileFault.stale(why) }
+            if let why = try reason(against: known, state, by: feed, goesOn) { throw ArmsFileFault(why: why) }
         } catch let error as IndexError {
             // Postgres' fault and not the file's.
             lookedFor.remove(tenant)
             throw error
+        } catch is ArmsReadingGivenUp {
+            if isTooLarge { return false }
+            lookedFor.remove(tenant)
+            return true
         } catch {
-            if case ArmsFileFault.noRoom = error { return false }
+            if error is FileError {
+                // The system's fault: the file may be as good as ever.
+                tell(.fileDropped(tenant, why: "it cannot be read, and stays as it is: \(error)"))
+                return false
+            }
             files.remove(identity)
             tell(.fileDropped(tenant, why: "\(error)"))
             return false
@@ -51,7 +80,8 @@ extension ArmsKeeper {
     ///
     /// - Returns: why they are of no use.
     private func reason(
-        against known: (index: ArmsIndex, stamp: Int64), _ state: ReadArmsState.Row, by feed: ArmsFeed
+        against known: (index: ArmsIndex, stamp: Int64), _ state: ReadArmsState.Row, by feed: ArmsFeed,
+        _ goesOn: (_ bytes: Int) -> Bool
     ) throws -> String? {
         let index = known.index
         if let why = reason(against: Arms(index: index, state: state), state) { return why }
@@ -64,7 +94,12 @@ extension ArmsKeeper {
         guard try feed.follow(index, state) else { return "too much has changed since" }
         // What expired meanwhile is not shown for a moment.
         for turn in 0..<index.collectionCount {
-            while !(try hideExpired(in: index, turn: turn, by: feed, generation: state.generation)) {}
+            var rounds = 0
+            while !(try hideExpired(in: index, turn: turn, by: feed, generation: state.generation)) {
+                rounds += 1
+                guard rounds < Self.expiredRoundsMax else { return "too much has expired since" }
+                guard goesOn(index.size.bytes) else { throw ArmsReadingGivenUp() }
+            }
         }
         guard let newest = try readState(), newest.generation == state.generation, newest.model == state.model else {
             return "another generation was promoted"
@@ -83,15 +118,8 @@ extension ArmsKeeper {
     }
 }
 
-/// Why arms are not read from a file.
-private enum ArmsFileFault: Error, CustomStringConvertible {
-    case noRoom
-    case stale(String)
-
-    var description: String {
-        switch self {
-        case .noRoom: "there is no room for it"
-        case .stale(let why): why
-        }
-    }
+/// Why arms that were read are of no use.
+private struct ArmsFileFault: Error, CustomStringConvertible {
+    let why: String
+    var description: String { why }
 }

@@ -19,6 +19,8 @@ package final class ArmsFollower: Sendable {
     private let files: ArmsFiles?
     private let filesLane = Lane(name: "arms-files")
     private let isStopping = Mutex(false)
+    /// When a stop was asked, monotonic nanoseconds.
+    private let stoppedAt = Mutex<Int64?>(nil)
     private let metrics: ArmsMetrics
     private let logger: Logger
 
@@ -28,8 +30,8 @@ package final class ArmsFollower: Sendable {
 
     /// Between two looks at whether files are to be written.
     private static let filesMilliseconds = 10_000
-    /// What is not written at the end in this time stays as it was.
-    private static let lastMilliseconds = 10_000
+    /// What is not written so long after a stop was asked stays as it was.
+    private static let lastMilliseconds = 8_000
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
@@ -142,17 +144,19 @@ package final class ArmsFollower: Sendable {
     /// Writes what has changed before the end.
     private func keepFilesAtLast() async {
         guard let files else { return }
-        let until = SystemClock.monotonicNanoseconds() + Int64(Self.lastMilliseconds) * 1_000_000
+        let stoppedAt = stoppedAt.withLock { $0 } ?? SystemClock.monotonicNanoseconds()
+        let until = stoppedAt + Int64(Self.lastMilliseconds) * 1_000_000
         try? await filesLane.run { [shared] in
             files.write(shared, isLast: true) { SystemClock.monotonicNanoseconds() < until }
         }
     }
 
-    /// Follows until stopped.
+    /// Follows until stopped, and then writes files for some seconds: requests are to end beside it.
     func run(stop: StopSignal) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { [self] in
                 await stop.wait()
+                stoppedAt.withLock { $0 = SystemClock.monotonicNanoseconds() }
                 isStopping.withLock { $0 = true }
                 interrupt()
             }
