@@ -232,7 +232,7 @@ let package = Package(
             ],
             path: "Tests/IngestTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
-        tests("BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "Files", "Bytes"]),
+        tests("BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Files", "Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(

@@ -113,6 +113,13 @@ final class BenchDeployment: Sendable {
         if let simulator = children.withLock({ $0.first }) { kill(simulator, SIGTERM) }
     }
 
+    /// A new folder that goes with the deployment.
+    func makeFolder(_ name: String) throws -> String {
+        let path = folder.path + "/" + name
+        try Folder.create(path)
+        return path
+    }
+
     /// Where the embedded Postgres keeps its cluster.
     var postgresFolder: String { folder.path + "/data/postgres" }
 

@@ -1,4 +1,5 @@
 import Bytes
+import JSONScan
 import Testing
 
 @testable import Benchmarks
@@ -38,6 +39,15 @@ import Testing
         #expect(Set(queries).count == queries.count)
         #expect(queries.allSatisfy { $0.split(separator: " ").count == 4 })
         #expect(SearchQueries.script(seed: 1) != SearchQueries.script(seed: 2))
+    }
+
+    @Test func aReplySaysWhatItFoundAndWhetherThatIsAll() throws {
+        let whole = try JSONValue.parse(Array(#"{"hits":[{"doc_id":"b"},{"doc_id":"a"}]}"#.utf8))
+        #expect(SearchClient.documents(whole) == ["b", "a"] && SearchClient.hasAllWords(whole))
+        let partly = try JSONValue.parse(Array(#"{"hits":[],"bounded_arms":["vector","lexical"]}"#.utf8))
+        #expect(SearchClient.documents(partly) == [] && !SearchClient.hasAllWords(partly))
+        let vectors = try JSONValue.parse(Array(#"{"hits":[],"bounded_arms":["vector"]}"#.utf8))
+        #expect(SearchClient.hasAllWords(vectors))
     }
 
     @Test func recallCountsWhatIsExact() {

@@ -25,9 +25,9 @@ struct SearchBench {
     }
 
     private static let clients = [1, 4, 16]
+    /// Odd, so that the median is one of them.
     private static let rounds = 3
     private static let indexingClients = [4, 16]
-    private static let indexingRounds = 2
     private static let documentsPerSecond = 100.0
     private static let pacedSearchesPerSecond = 200
     private static let pacedLimitMilliseconds = 250.0
@@ -148,7 +148,7 @@ struct SearchBench {
         Pause.milliseconds(Self.settleSeconds * 1_000)
         let goals = SearchGoals(rateTimes: 5)
         var figures = try SearchRates(
-            sides: sides(scene, withLance: false), seconds: options.seconds, rounds: Self.indexingRounds,
+            sides: sides(scene, withLance: false), seconds: options.seconds, rounds: Self.rounds,
             folder: folder.path, indexing: deployment
         ).run(
             clients: Self.indexingClients,

@@ -20,7 +20,6 @@ final class SearchPeer: Sendable {
     /// Whether it answers from LanceDB, too.
     let hasLance: Bool
     private let child: Int32
-    private let folder: ScratchFolder
     private let isStopped = Mutex(false)
 
     private static let limit = 600_000
@@ -39,7 +38,7 @@ final class SearchPeer: Sendable {
         }
         logger.info("copying documents and vectors into the peer's table")
         try Self.copy(deployment)
-        folder = try ScratchFolder()
+        let folder = try deployment.makeFolder("peer")
         let port = try FreePorts.take(1)[0]
         url = "http://127.0.0.1:\(port)"
         child = try ChildProcess.spawn(
@@ -49,15 +48,14 @@ final class SearchPeer: Sendable {
                 "uvloop", "--http", "httptools", "--log-level", "warning", "--no-access-log", "search_api:app",
             ],
             environment: [
-                "PATH=/usr/bin:/bin", "HOME=\(folder.path)", "PYTHONDONTWRITEBYTECODE=1", "HF_HUB_OFFLINE=1",
+                "PATH=/usr/bin:/bin", "HOME=\(folder)", "PYTHONDONTWRITEBYTECODE=1", "HF_HUB_OFFLINE=1",
                 "LANCEDB_LOG=error",
-                "PEER_PG_HOST=\(try Self.socketFolder(deployment))", "PEER_FOLDER=\(folder.path)",
+                "PEER_PG_HOST=\(try Self.socketFolder(deployment))", "PEER_FOLDER=\(folder)",
             ], output: STDERR_FILENO)
         do {
             (versions, hasLance) = try Self.waitUntilReady(url, child)
         } catch {
             Self.end(child)
-            folder.remove()
             throw error
         }
     }
@@ -71,7 +69,6 @@ final class SearchPeer: Sendable {
             guard !isStopped else { return }
             isStopped = true
             Self.end(child)
-            folder.remove()
         }
     }
 

@@ -55,6 +55,20 @@ struct SearchClient {
     ///
     /// - Throws: ``Failure`` where the reply is not 200.
     func documents(_ query: String, mode: String, isExact: Bool) throws -> [String] {
+        Self.documents(try reply(query, mode: mode, isExact: isExact))
+    }
+
+    static func documents(_ reply: JSONValue) -> [String] {
+        (reply["hits"]?.array ?? []).compactMap { $0["doc_id"]?.string }
+    }
+
+    /// Whether the word arm ranked all passages with a word of the query, and none was left out for its time.
+    static func hasAllWords(_ reply: JSONValue) -> Bool {
+        !(reply["bounded_arms"]?.array ?? []).contains { $0.string == "lexical" }
+    }
+
+    /// The whole reply for the first ten hits.
+    func reply(_ query: String, mode: String, isExact: Bool) throws -> JSONValue {
         var json = JSONWriter()
         json.beginObject()
         json.string("query", query)
@@ -62,8 +76,7 @@ struct SearchClient {
         json.string("mode", mode)
         json.bool("exact", isExact)
         json.endObject()
-        let reply = try post(json.bytes)
-        return (reply["hits"]?.array ?? []).compactMap { $0["doc_id"]?.string }
+        return try post(json.bytes)
     }
 
     func post(_ body: [UInt8]) throws -> JSONValue {
