@@ -283,6 +283,33 @@ import Testing
         #expect(try ArmsFiles.removeAll(in: folder.file("none"), of: fixture.configuration) == [])
     }
 
+    /// Nothing is loaded in its place, the file stays, and is read when it is looked at again.
+    @Test func aStopEndsTheReading() throws {
+        let folder = try TemporaryFolder()
+        let fixture = try IndexFixture()
+        try Self.write(1...10, to: fixture)
+        let first = try Self.started(fixture, folder.path)
+        first.files.write(first.scene.shared, isLast: true) { true }
+        let shared = SharedArms()
+        let events = Mutex<[ArmsKeeper.Event]>([])
+        let keeper = ArmsKeeper(
+            configuration: fixture.configuration, shared: shared, bytesMax: 1 << 30,
+            files: ArmsFiles(folder: folder.path), expiryMilliseconds: 0
+        ) { event in events.withLock { $0.append(event) } }
+        for last in 1...4 {
+            var asked = 0
+            try keeper.round(of: [.standard]) {
+                asked += 1
+                return asked > last
+            }
+            #expect(asked == last + 1)
+            #expect(shared.sizes.isEmpty && events.withLock { $0.isEmpty })
+        }
+        try keeper.round(of: [.standard]) { false }
+        #expect(shared.sizes[.standard]?.passages == 10)
+        #expect(events.withLock { $0.count { if case .read = $0 { true } else { false } } } == 1)
+    }
+
     @Test func whatCannotBeReadStays() throws {
         let folder = try TemporaryFolder()
         let fixture = try IndexFixture()
