@@ -48,10 +48,10 @@ struct IndexBenchSearches: Sendable {
         var figures = try await recall(.vector)
         let loading = try await load()
         figures += loading.figures
-        figures += try await recall(.memory)
         // Searches in memory hold still while nobody looks.
         let following = Task { await loading.keeper.follow() }
         defer { following.cancel() }
+        figures += try await recall(.memory)
         var rates: [String: (rate: Double, processor: Double)] = [:]
         for (kind, clients) in [
             (Kind.hybrid, 1), (.memory, 1), (.hybrid, 4), (.memory, 4), (.lexical, 1), (.vector, 1), (.bare, 1),
