@@ -3,7 +3,7 @@ import Records
 import Retrieval
 import Simulator
 
-/// What is asked: what somebody types who knows what is there, and words that never stood together.
+/// The queries: some that a person who knows the texts might type, and some of words that never stood together.
 struct RecallQueries {
     enum Kind: String, Sendable, CaseIterable {
         /// Five words that follow one another in a text.

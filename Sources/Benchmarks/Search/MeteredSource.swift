@@ -8,7 +8,7 @@ final class MeteredSource: PlayableSource {
     private struct Stretch {
         /// The index of its first event.
         var first: Int
-        /// The index behind its last event; `Int.max` while it goes on.
+        /// The index behind its last event; `Int.max` until it ends.
         var end: Int
         /// Milliseconds after the first client came.
         var start: Int64
@@ -65,7 +65,7 @@ final class MeteredSource: PlayableSource {
         state.withLock { state in _ = close(&state) }
     }
 
-    /// Ends what goes on; returns the index of the first event that was not let go.
+    /// Ends the current stretch; returns the index of the first event that was not let go.
     private func close(_ state: inout State) -> Int {
         guard var last = state.stretches.last else { return 0 }
         if last.end == .max, let rate = last.rate {

@@ -54,7 +54,7 @@ struct SearchRates {
     let seconds: Int
     let rounds: Int
     let folder: String
-    /// The platform, while it indexes beside; nil where nothing goes on.
+    /// The platform, where it indexes at the same time; nil where it does not.
     var indexing: BenchDeployment?
 
     private static let warmUpSeconds = 2

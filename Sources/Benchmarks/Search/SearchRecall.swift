@@ -73,7 +73,7 @@ struct RecallTally: Sendable {
     var share: Double { Double(found) / Double(max(1, wanted)) }
 }
 
-/// Recall beside whatever goes on: an approximate search, and the exact one right behind it.
+/// Recall under load: each approximate search is followed at once by the exact one.
 ///
 /// The index may change between the two, so this is a lower bound.
 final class RecallAlong: Sendable {

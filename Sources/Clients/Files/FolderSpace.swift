@@ -14,9 +14,10 @@ extension Folder {
     package static func space(at path: String) throws(FileError) -> Space {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { throw FileError("statvfs", path) }
-        let unit = Int(status.f_frsize)
-        return Space(
-            free: Int(clamping: status.f_bavail).multipliedReportingOverflow(by: unit).partialValue,
-            size: Int(clamping: status.f_blocks).multipliedReportingOverflow(by: unit).partialValue)
+        func bytes(_ blocks: fsblkcnt_t) -> Int {
+            let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+            return overflow ? .max : Int(clamping: bytes)
+        }
+        return Space(free: bytes(status.f_bavail), size: bytes(status.f_blocks))
     }
 }

@@ -39,7 +39,7 @@ package final class EmbeddingModel {
     /// - Parameters:
     ///   - path: the IR's XML file; the weights lie beside it in the `.bin`.
     ///   - niceness: of OpenVINO's threads, which do the computing: they are made here, and a thread inherits its maker's
-    ///     (setpriority(2)), whoever asks for the work later.
+    ///     (setpriority(2)), not that of the thread that asks for the work.
     package init(
         path: String, parallelism: InferenceParallelism = .latency(threads: 0),
         precision: InferencePrecision = .automatic, niceness: Int32 = 0

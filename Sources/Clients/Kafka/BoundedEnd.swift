@@ -4,9 +4,9 @@ import Glibc
 /// Calls of librdkafka that wait for its threads to end, with a limit.
 ///
 /// Those of version 2.0.2, which Debian 12 has, may not end at all: after a topic partition's leader went away and came back, a
-/// reference to it stays behind that a consumer's end waits for (confluentinc/librdkafka, issue 4674). Whoever lets a client go,
-/// as a reader does that goes on behind a place it cannot read, must not stand still with it. What has not ended in time is left
-/// to a thread of its own, with the little memory that it holds.
+/// reference to it leaks, and the end of the consumer waits for it (confluentinc/librdkafka, issue 4674). A reader replaces its
+/// client whenever it skips a place that it cannot read, and must not hang there. A call that has not ended in time is left to a
+/// thread of its own.
 enum BoundedEnd {
     /// An end takes some milliseconds as a rule, and a second where a broker's connection is being made.
     static let millisecondsMax = 10_000

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 /// What this machine, or the container around this process, has.
@@ -18,14 +19,9 @@ package struct MachineResources: Sendable, Equatable {
     package static var current: MachineResources {
         let machine = max(0, sysconf(Int32(_SC_PHYS_PAGES))) * max(0, sysconf(Int32(_SC_PAGESIZE)))
         return MachineResources(
-            memoryBytes: min(machine, ControlGroups().memoryLimit ?? .max), sharedFilesBytes: freeBytes("/dev/shm"),
+            memoryBytes: min(machine, ControlGroups().memoryLimit ?? .max),
+            sharedFilesBytes: (try? Folder.space(at: "/dev/shm").free) ?? 0,
             processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-    }
-
-    private static func freeBytes(_ path: String) -> Int {
-        var status = statvfs()
-        guard statvfs(path, &status) == 0 else { return 0 }
-        return Int(clamping: status.f_bavail) * Int(clamping: status.f_frsize)
     }
 }
 

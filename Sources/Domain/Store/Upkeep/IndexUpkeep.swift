@@ -40,7 +40,7 @@ package final class IndexUpkeep {
         connection = LazyConnection(configuration)
     }
 
-    /// Rows that one step removes: it holds the lock of index transactions for about a tenth of a second.
+    /// Rows that one step removes. It holds the lock of index transactions meanwhile: the longer, the more words they have.
     package static let stepRows: Int32 = 2_000
     /// A table is vacuumed where so large a share of its rows is dead, beyond a number that is not worth the work.
     static let deadShare = 0.2, deadRowsMin: Int64 = 5_000

@@ -56,13 +56,8 @@ extension BrokerLoop {
 
     /// Of the file system that holds `path`, in bytes; -1 where it does not say.
     private static func space(_ path: String) -> (total: Int64, usable: Int64) {
-        var status = statvfs()
-        guard statvfs(path, &status) == 0 else { return (-1, -1) }
-        func bytes(_ blocks: fsblkcnt_t) -> Int64 {
-            let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-            return overflow ? Int64.max : Int64(clamping: bytes)
-        }
-        return (bytes(status.f_blocks), bytes(status.f_bavail))
+        guard let space = try? Folder.space(at: path) else { return (-1, -1) }
+        return (Int64(space.size), Int64(space.free))
     }
 
     // MARK: Producers and offsets
