@@ -216,6 +216,19 @@ struct FreshnessBench {
     /// Name of the figure for a quantile such as `p50`.
     static func name(_ mode: String, _ quantile: String) -> String { "written to found, \(mode), \(quantile)" }
 
+    /// The same of searches by both arms, while something else is done.
+    func figures(_ found: Results, beside: String) -> [BenchFigure] {
+        let sample = found.found["hybrid"] ?? Sample()
+        return [
+            BenchFigure("\(beside): written to found, p50", sample.quantile(0.5), "ms", goal: .atMost(goals.p50)),
+            BenchFigure("\(beside): written to found, p95", sample.quantile(0.95), "ms", goal: .atMost(goals.p95)),
+            BenchFigure(
+                "\(beside): edits not found", Double(found.lost.values.max() ?? 0), "",
+                target: "of \(found.injected)", goal: .atMost(0)),
+            BenchFigure("\(beside): searches beside, p99", found.searches.quantile(0.99), "ms"),
+        ]
+    }
+
     /// How long it took from written to found, and what was lost.
     func figures(_ found: Results) -> [BenchFigure] {
         var figures = [

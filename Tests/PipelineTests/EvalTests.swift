@@ -89,6 +89,32 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(4))) func answersAreJudgedByLabelledQuestions() async throws {
+        try await run { deployment, put in
+            let questions = try put(
+                "questions.jsonl",
+                """
+                {"id": "1", "kind": "there", "question": "How long does clay keep tea warm?", "documents": ["d2"]}
+                {"id": "2", "kind": "there", "question": "What does a hammock hang between?", "documents": ["d1"]}
+                {"id": "3", "kind": "not there", "question": "Who won the chess tournament of 1921?", "documents": []}
+                {"id": "4", "split": "other", "question": "When is coffee best ground?", "documents": ["d3"]}
+                """)
+            let all = try JSONValue.parse(
+                Array(try deployment.command(["eval", "--answers", questions, "--json"]).utf8))
+            // The second is labelled wrongly on purpose: its answer must count as none.
+            #expect(all["answered"]?["count"]?.integer == 2 && all["answered"]?["of"]?.integer == 3, "\(all)")
+            #expect(all["refused"]?["share"]?.double == 1)
+            #expect(all["questions"]?.array?.map { $0["right"]?.bool } == [true, false, true, true], "\(all)")
+            #expect(all["questions"]?.array?.first?["cited"]?.array?.first?.string == "d2")
+            let table = try deployment.command(["eval", "--answers", questions, "--split", "other"])
+            #expect(table.contains("1/1") && !table.contains("not there"), "\(table)")
+            let refused = try deployment.refusal(["eval", "--answers", questions, "--split", "none"])
+            #expect(refused.contains("there are other"))
+            let wrong = try deployment.refusal(["eval", "--answers", questions, "--arms", "vector"])
+            #expect(wrong.contains("--arms is for"))
+        }
+    }
+
     @Test(.timeLimit(.minutes(4))) func whatCannotBeJudgedIsNamed() async throws {
         try await run { deployment, put in
             let set = try put("topics.txt", Self.topics)

@@ -3,6 +3,7 @@ import Concurrency
 import Console
 import Embeddings
 import JSONScan
+import ServiceLifecycle
 import Telemetry
 
 /// Searching, embedding and freshness of a whole platform, in turn with the service that a user would build instead, on the same
@@ -35,6 +36,8 @@ struct SearchBench {
     private static let eventsPerSecond = 300.0
     private static let searchesBeside = 50
     private static let freshnessGoals = (p50: 180.0, p95: 500.0)
+    /// Numbers that the edits of one watch may have.
+    private static let editsOfOne = 10_000
     private static let drainGoal = 0.9
     private static let embeddedDocuments = 1_000
     private static let settleSeconds = 3
@@ -79,6 +82,7 @@ struct SearchBench {
         report.figures += embedding.figures
         try await lane.run { scene.peer?.stop() }
         report.figures += try await freshness(scene, lane, &report.findings)
+        report.figures += try await disturbedFreshness(scene, lane, &report.findings)
         report.figures += try await burst(scene, lane, embedderRate: embedding.documentsPerSecond)
         report.figures += [
             BenchFigure(
@@ -202,8 +206,7 @@ struct SearchBench {
         let (deployment, seconds) = (scene.deployment, options.watchSeconds)
         let texts = try SearchRecall(scene.input, count: options.queries).queries.flatMap(\.texts)
         let along = try await lane.run {
-            scene.source.run(eventsPerSecond: Self.eventsPerSecond)
-            Pause.milliseconds(Self.settleSeconds * 1_000)
+            try Self.settle(scene)
             return try RecallAlong(url: deployment.api + "/search", texts: texts, seconds: seconds)
         }
         let before = try await lane.run { (try deployment.documentsIndexed(), SystemClock.monotonicNanoseconds()) }
@@ -212,12 +215,10 @@ struct SearchBench {
         let share = try await lane.run { try along.share() }
         let after = try await lane.run {
             let after = try deployment.documentsIndexed()
-            scene.source.stop()
-            try SearchScene.waitUntilIndexed(deployment, documents: 0)
+            try Self.calm(scene)
             return after
         }
-        let lost = found.lost.values.max() ?? 0
-        if lost > 0 { findings.append("\(lost) edits were not found") }
+        findings += Self.losses(found, "")
         return bench.figures(found) + [
             BenchFigure(
                 "documents indexed at \(Int(Self.eventsPerSecond)) events/s", (after - before.0) / elapsed, "/s"),
@@ -228,6 +229,55 @@ struct SearchBench {
                 SearchNames.recallBeside, share, "", target: "a lower bound: the index changes meanwhile",
                 goal: .atLeast(SearchRecall.goal)),
         ]
+    }
+
+    /// Freshness while the database has other heavy work with the index.
+    private func disturbedFreshness(
+        _ scene: SearchScene, _ lane: Lane, _ findings: inout [String]
+    ) async throws -> [BenchFigure] {
+        var figures: [BenchFigure] = []
+        for (place, disturbance) in FreshnessDisturbance.allCases.enumerated() {
+            logger.info("freshness while \(disturbance.rawValue)")
+            let bench = FreshnessBench(
+                seconds: options.watchSeconds, rate: Self.eventsPerSecond, recording: nil,
+                searchesPerSecond: Self.searchesBeside, goals: Self.freshnessGoals,
+                firstEdit: (place + 1) * Self.editsOfOne, logger: logger)
+            let (deployment, isOver) = (scene.deployment, StopSignal())
+            try await lane.run { try Self.settle(scene) }
+            async let times = Lane(name: "disturbance").run {
+                try disturbance.run(deployment) { isOver.isRequested }
+            }
+            // Whatever happens, the work ends: it is waited for at the end of this block.
+            let found: FreshnessBench.Results
+            do {
+                found = try await bench.watch(deployment)
+                isOver.request()
+            } catch {
+                isOver.request()
+                throw error
+            }
+            let done = try await times
+            try await lane.run { try Self.calm(scene) }
+            findings += Self.losses(found, " while \(disturbance.rawValue)")
+            figures += bench.figures(found, beside: disturbance.rawValue)
+            figures.append(BenchFigure("\(disturbance.rawValue): done", Double(done), "times"))
+        }
+        return figures
+    }
+
+    private static func settle(_ scene: SearchScene) throws {
+        scene.source.run(eventsPerSecond: eventsPerSecond)
+        Pause.milliseconds(settleSeconds * 1_000)
+    }
+
+    private static func calm(_ scene: SearchScene) throws {
+        scene.source.stop()
+        try SearchScene.waitUntilIndexed(scene.deployment, documents: 0)
+    }
+
+    private static func losses(_ found: FreshnessBench.Results, _ when: String) -> [String] {
+        let lost = found.lost.values.max() ?? 0
+        return lost > 0 ? ["\(lost) edits were not found\(when)"] : []
     }
 
     private func burst(_ scene: SearchScene, _ lane: Lane, embedderRate: Double) async throws -> [BenchFigure] {

@@ -43,7 +43,8 @@ package enum EvaluationTable {
         measure == .recall ? "recall@\(run.origin.depth)" : measure.rawValue
     }
 
-    private static func aligned(_ rows: [[String]]) -> String {
+    /// Columns side by side, each as wide as its widest cell.
+    static func aligned(_ rows: [[String]]) -> String {
         let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
             let cells = row.enumerated().map { column, cell in

@@ -12,6 +12,8 @@ struct EvalCommand: Command {
         options: [
             .init(name: "--set", value: "FILE", help: "The queries: TREC topics, or JSON lines."),
             .init(name: "--qrels", value: "FILE", help: "Judgements of TREC; JSON lines may bring their own."),
+            .init(name: "--answers", value: "FILE", help: "Labelled questions instead, for POST /answer: JSON lines."),
+            .init(name: "--split", value: "NAME", help: "With --answers: only questions of this split."),
             .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
             .init(name: "--against", value: "URL", help: "A second API, which is compared with the first."),
             .init(name: "--compare", value: "FILE", help: "A saved run; RUN is compared with it, and nobody is asked."),
@@ -36,13 +38,19 @@ struct EvalCommand: Command {
         JSON lines are {"id": "1", "query": "…", "relevant": {"DOC_ID": 1}}, with "filters" as POST /search takes them where a
         query has some. A grade above 0 is relevant.
 
+        With --answers each line is {"id": "1", "question": "…", "documents": ["DOC_ID"]}, with all documents that answer it, or
+        none where it is to be refused, and "kind", "split", "collection" where wanted. It prints the share of citations that are
+        labelled, of the answerable that were answered from a labelled document, and of the others that were refused.
+
           medallion eval --set topics.txt --qrels qrels.txt --save before.json
           medallion eval --set questions.jsonl --url http://127.0.0.1:8080 --against http://127.0.0.1:8081
+          medallion eval --answers questions.jsonl --split report
           medallion eval --compare before.json after.json --plot difference.svg
         """
 
     private enum Work {
         case ask(JudgedSetFiles, EvaluationAsking.Options, against: String?)
+        case answers(String, split: String?, atOnce: Int, secondsMax: Int)
         case compare(String, String)
     }
 
@@ -63,11 +71,22 @@ struct EvalCommand: Command {
         isJSON = arguments.has("--json")
         if let first = arguments.value("--compare") {
             guard let second = arguments.word(0) else { throw UsageError("--compare needs RUN, a second saved run") }
-            for name in ["--set", "--qrels", "--url", "--against", "--save", "--arms", "--collection", "--tenant"]
-            where arguments.value(name) != nil {
+            for name in [
+                "--set", "--answers", "--qrels", "--url", "--against", "--save", "--arms", "--collection", "--tenant",
+            ] where arguments.value(name) != nil {
                 throw UsageError("\(name) is for asking, and --compare asks nobody")
             }
             work = .compare(first, second)
+            return
+        }
+        let atOnce = try arguments.integer("--at-once", in: 1...16) ?? 2
+        let secondsMax = try arguments.integer("--seconds", in: 1...86_400) ?? 900
+        if let file = arguments.value("--answers") {
+            for name in ["--set", "--qrels", "--against", "--arms", "--save", "--plot", "--top-k", "--collection"]
+            where arguments.value(name) != nil {
+                throw UsageError("\(name) is for rankings, and --answers asks for answers")
+            }
+            work = .answers(file, split: arguments.value("--split"), atOnce: atOnce, secondsMax: secondsMax)
             return
         }
         if let word = arguments.word(0) { throw UsageError("unknown word “\(word)”; two runs: --compare FILE RUN") }
@@ -84,8 +103,7 @@ struct EvalCommand: Command {
             EvaluationAsking.Options(
                 arms: arms, depth: try arguments.integer("--top-k", in: 10...100) ?? 100,
                 collection: arguments.value("--collection"), interprets: !arguments.has("--no-interpret"),
-                atOnce: try arguments.integer("--at-once", in: 1...16) ?? 2,
-                secondsMax: try arguments.integer("--seconds", in: 1...86_400) ?? 900),
+                atOnce: atOnce, secondsMax: secondsMax),
             against: arguments.value("--against"))
     }
 
@@ -93,6 +111,13 @@ struct EvalCommand: Command {
         switch work {
         case .compare(let first, let second):
             try show(try Self.compared(Self.saved(first), Self.saved(second), seed: seed))
+        case .answers(let file, let split, let atOnce, let secondsMax):
+            let api = APIClient(settings: context.settings, url: url, tenant: tenant)
+            let found = try await AnswerAsking(
+                api: api, questions: try Self.questions(file, split: split), atOnce: atOnce, secondsMax: secondsMax
+            ).run()
+            if isJSON { return Output.write(found.json + [0x0A]) }
+            Output.print(LogText.lines(found.table))
         case .ask(let files, let options, let other):
             let set = try files.read()
             func ask(_ url: String?) async throws -> EvaluationRun {
@@ -107,6 +132,15 @@ struct EvalCommand: Command {
             let second = try await ask(other)
             try keep(second)
             try show(try Self.compared(first, second, seed: seed))
+        }
+    }
+
+    private static func questions(_ path: String, split: String?) throws -> [LabelledQuestion] {
+        let bytes = try contents(path, "the questions (--answers)")
+        do throws(JudgedSetError) {
+            return try LabelledQuestion.read(bytes, split: split)
+        } catch {
+            throw Failure("\(LogText.escaped(path)): \(LogText.escaped(error.description))")
         }
     }
 

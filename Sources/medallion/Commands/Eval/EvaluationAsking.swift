@@ -23,10 +23,9 @@ final class EvaluationAsking: Sendable {
         var secondsMax: Int
     }
 
-    private let api: APIClient
+    private let api: PatientAPI
     private let set: JudgedSet
     private let options: Options
-    private let deadline: Deadline
     private let state: Mutex<State>
 
     private struct State: Sendable {
@@ -43,15 +42,12 @@ final class EvaluationAsking: Sendable {
 
     /// Documents whose being there is looked up where no arm found them.
     private static let lookUpsMax = 50
-    /// A server that is busy is asked again so often.
-    private static let triesMax = 6
-    private static let pauseMillisecondsMax = 10_000
 
     init(api: APIClient, set: JudgedSet, options: Options) {
-        self.api = api
+        self.api = PatientAPI(
+            client: api, secondsMax: options.secondsMax, asked: "all \(set.queries.count * options.arms.count) queries")
         self.set = set
         self.options = options
-        deadline = Deadline(milliseconds: options.secondsMax * 1_000)
         state = Mutex(State(rankings: options.arms.map { _ in set.queries.map { _ in [] } }))
     }
 
@@ -90,7 +86,7 @@ final class EvaluationAsking: Sendable {
 
     private func ask(_ arm: Int, _ query: Int, on lane: Lane) async throws {
         let judged = set.queries[query]
-        let response = try await response(
+        let response = try await api.response(
             HTTPClientRequest(
                 method: "POST", url: api.base + "/search", headers: [("Content-Type", "application/json")],
                 body: body(judged, arm: options.arms[arm])), on: lane)
@@ -131,27 +127,6 @@ final class EvaluationAsking: Sendable {
         return json.bytes
     }
 
-    /// The reply; a server that is busy, or counts requests, is asked again when it says.
-    private func response(_ request: HTTPClientRequest, on lane: Lane) async throws -> HTTPClientResponse {
-        for attempt in 1... {
-            try Task.checkCancellation()
-            let left = deadline.leftMilliseconds
-            guard left > 0 else {
-                let (done, all) = (state.withLock { $0.next }, set.queries.count * options.arms.count)
-                throw Failure(
-                    "\(api.base) did not answer all queries in \(options.secondsMax) s: about \(done) of \(all) were asked "
-                        + "(--seconds)", code: .dependencyUnavailable)
-            }
-            let response = try await lane.run { [api] in try api.response(request, millisecondsMax: left) }
-            guard [429, 503].contains(response.status), attempt < Self.triesMax,
-                let seconds = response.headers.retryAfterSeconds
-            else { return response }
-            try await Task.sleep(
-                for: .milliseconds(min(max(Int(seconds) * 1_000, 100), Self.pauseMillisecondsMax, left)))
-        }
-        preconditionFailure("an endless loop has no end")
-    }
-
     private func notes(_ found: State) -> [String] {
         var notes: [String] = []
         func note(_ count: Int, _ one: String, _ many: String, _ rest: String) {
@@ -187,7 +162,7 @@ final class EvaluationAsking: Sendable {
         let place = options.collection.map { "?collection=\(APIClient.segment($0))" } ?? ""
         for document in looked {
             let path = "/trace/\(APIClient.segment(document))\(place)"
-            let response = try await response(HTTPClientRequest(url: api.base + path), on: lane)
+            let response = try await api.response(HTTPClientRequest(url: api.base + path), on: lane)
             switch response.status {
             case 200: break
             case 404: unknown.append(document)
