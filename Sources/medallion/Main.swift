@@ -17,6 +17,7 @@ let allCommands: [any Command.Type] = [
     DemoCommand.self,
     SearchCommand.self,
     AnswerCommand.self,
+    AnswersCommand.self,
     TraceCommand.self,
     EvalCommand.self,
     ReplayCommand.self,

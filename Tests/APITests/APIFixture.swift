@@ -203,6 +203,8 @@ func withAPI<T: Sendable>(
 enum Route: String {
     case search = "/search"
     case answer = "/answer"
+    case answersGiven = "/answers"
+    case answerGiven = "/answers/{answer_id}"
     case recent = "/events/recent"
     case stream = "/stream"
     case trace = "/trace/{doc_id}"

@@ -22,6 +22,8 @@ package final class FakeIndex: Sendable {
     package struct State: Sendable {
         package var documents: [Document] = []
         package var answers: [StoredAnswer] = []
+        /// By the answer's id.
+        package var feedback: [String: [AnswerFeedback]] = [:]
         package var indexVersion: Int64 = 0
         package var generation: Int64 = 1
         /// Those that were active before and are kept.
@@ -186,7 +188,7 @@ package struct FakeFailure: Error, CustomStringConvertible {
 
 /// One connection to a ``FakeIndex``.
 package final class FakeStore: RetrievalStore {
-    private let index: FakeIndex
+    let index: FakeIndex
 
     package init(index: FakeIndex) {
         self.index = index
@@ -217,7 +219,7 @@ package final class FakeStore: RetrievalStore {
         }
     }
 
-    private func enter(timeoutMilliseconds: Int) throws {
+    func enter(timeoutMilliseconds: Int) throws {
         let delay = try index.state.withLock { state -> Int in
             if let failure = state.failure { throw failure }
             if state.failures > 0 {

@@ -112,7 +112,32 @@ import Testing
             #expect(refused.contains("there are other"))
             let wrong = try deployment.refusal(["eval", "--answers", questions, "--arms", "vector"])
             #expect(wrong.contains("--arms is for"))
+            try Self.givenAnswersBecomeQuestions(deployment)
         }
+    }
+
+    /// The questions above were answered, and their answers are kept: listed, shown, and labelled.
+    private static func givenAnswersBecomeQuestions(_ deployment: Deployment) throws {
+        let listed = try deployment.command(["answers", "ls", "--cites", "d2"]).split(separator: "\n")
+        let row = try #require(listed.first)
+        #expect(listed.count == 1 && row.contains("How long does clay keep tea warm?"), "\(listed)")
+        let id = try #require(row.split(separator: " ").first.map(String.init))
+        let shown = try deployment.command(["answers", "show", id])
+        #expect(shown.contains("Clay keeps tea warm for an hour."), "\(shown)")
+        let refusal = try #require(
+            try deployment.command(["answers", "ls", "--refused"]).split(separator: " ").first.map(String.init))
+        let file = deployment.file("given.jsonl")
+        for arguments in [[id], [refusal, "--split", "tune"]] {
+            _ = try deployment.command(["eval", "add"] + arguments + ["--to", file])
+        }
+        let lines = String(decoding: try File.contents(of: file), as: UTF8.self).split(separator: "\n")
+        #expect(lines.count == 2 && lines[0].contains(#""documents":["d2"]"#), "\(lines)")
+        #expect(lines.last?.contains(#""documents":[],"split":"tune""#) == true, "\(lines)")
+        let json = try JSONValue.parse(
+            Array(try deployment.command(["eval", "--answers", file, "--json"]).utf8))
+        #expect(json["questions"]?.array?.map { $0["right"]?.bool } == [true, true], "\(json)")
+        #expect(try deployment.refusal(["eval", "add", id, "--to", file]).contains("two questions have the id"))
+        #expect(try deployment.refusal(["answers", "show", "ans_none"]).contains("no answer with this id is kept"))
     }
 
     @Test(.timeLimit(.minutes(4))) func whatCannotBeJudgedIsNamed() async throws {

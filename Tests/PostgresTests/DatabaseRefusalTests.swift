@@ -86,7 +86,7 @@ import Testing
         try connection.script(
             """
             GRANT SELECT ON ALL TABLES IN SCHEMA public TO refused; GRANT INSERT, DELETE ON answers TO refused;
-            GRANT INSERT ON answer_documents TO refused
+            GRANT INSERT ON answer_documents TO refused; GRANT INSERT, UPDATE ON answer_feedback TO refused
             """, timeoutMilliseconds: limit)
         // That much is enough to serve and to look, and not to write.
         #expect(try run(["generations"], dsn: refused).status == 0)

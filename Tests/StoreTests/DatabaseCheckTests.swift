@@ -169,7 +169,8 @@ import Testing
             }
         }
         #expect(
-            error?.message.contains("does not own active_generation, answer_documents, answers") == true,
+            error?.message.contains("does not own active_generation, answer_documents, answer_feedback, answers")
+                == true,
             "\(error?.message ?? "")")
         #expect(error?.hint?.contains("as medallion") == true)
     }

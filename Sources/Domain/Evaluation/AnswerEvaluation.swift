@@ -26,6 +26,7 @@ package struct AnswerEvaluation: Sendable {
         fileprivate var rightCitations: Int { cited.count(where: question.documents.contains) }
     }
 
+    /// In the order of the questions.
     package let outcomes: [Outcome]
 
     package init(_ outcomes: [Outcome]) { self.outcomes = outcomes }

@@ -20,6 +20,7 @@ package struct LabelledQuestion: Sendable, Equatable {
         self.documents = documents
     }
 
+    /// Whether a document answers it.
     package var isAnswerable: Bool { !documents.isEmpty }
 
     private static let kindDefault = "question"

@@ -319,6 +319,14 @@ package protocol RetrievalStore: CandidateSource {
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
     /// Keeps an answer; a second one with the same id is an error.
     func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws
+    /// The tenant's answer of that id with what was said of it; nil where none is kept.
+    func givenAnswer(id: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> GivenAnswer?
+    /// A page of a tenant's answers, the newest first.
+    func givenAnswers(_ query: AnswerListQuery, timeoutMilliseconds: Int) throws -> [AnswerSummary]
+    /// Keeps what was said of an answer.
+    ///
+    /// - Returns: whether the answer is kept.
+    func save(_ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> Bool
     /// One step of removing answers that are too old or too many, the oldest first.
     ///
     /// - Returns: how many went; 0 when nothing is left to do.

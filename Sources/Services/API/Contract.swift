@@ -101,6 +101,28 @@ enum Contract {
                 [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
         ] + unavailable)
 
+    private static let noAnswer = EndpointReply.error(404, "No answer with this id is kept.")
+
+    static let answersGiven = Endpoint(
+        .get, "/answers", id: "answers", tag: "Retrieval", access: reading,
+        summary: "Answers that were given, newest first",
+        details: "Of the caller's tenant, as far as they are kept (`ANSWERS_MAX_ROWS` and the like).",
+        input: AnswerListInput.form,
+        replies: [.json(200, "A page of answers.", ReplySchemas.answersGiven)] + unavailable)
+
+    static let answerGiven = Endpoint(
+        .get, "/answers/{answer_id}", id: "answerGiven", tag: "Retrieval", access: reading,
+        summary: "An answer as it was given, with what was said of it", input: AnswerIDInput.form,
+        replies: [.json(200, "The answer.", ReplySchemas.answerGiven), noAnswer] + unavailable)
+
+    static let answerFeedback = Endpoint(
+        .post, "/answers/{answer_id}/feedback", id: "answerFeedback", tag: "Retrieval", access: reading,
+        summary: "Says whether an answer is good",
+        details: "Kept with the answer. What a key says again takes the place of what it said before; callers without "
+            + "a key are one.",
+        input: FeedbackInput.form,
+        replies: [.json(200, "It is kept.", ReplySchemas.answerFeedback), noAnswer] + unavailable)
+
     static let recent = Endpoint(
         .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,
         summary: "Events that became searchable last, newest first", input: EventsInput.form,
@@ -188,6 +210,7 @@ extension SearchAPI {
         var set = EndpointSet()
         search.endpoints(in: &set)
         answers.endpoints(in: &set)
+        given.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)

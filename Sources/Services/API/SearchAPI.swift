@@ -161,6 +161,7 @@ package final class SearchAPI: Sendable {
     let faults: FaultReplies
     let search: Search
     let answers: Answers
+    let given: GivenAnswers
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -202,6 +203,7 @@ package final class SearchAPI: Sendable {
                 name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics)
+        given = GivenAnswers(access: access, stores: index.feed, turns: turns)
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)

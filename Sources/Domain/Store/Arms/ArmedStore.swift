@@ -1,6 +1,6 @@
 import Arms
 package import Bytes
-import Records
+package import Records
 package import Retrieval
 
 /// A ``SearchStore`` whose searches are done in memory where the arms are there. What hits show is in memory, too, or where there
@@ -131,6 +131,17 @@ package final class ArmedStore: RetrievalStore {
     }
     package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
         try store.save(answer, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func givenAnswer(id: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> GivenAnswer? {
+        try store.givenAnswer(id: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func givenAnswers(_ query: AnswerListQuery, timeoutMilliseconds: Int) throws -> [AnswerSummary] {
+        try store.givenAnswers(query, timeoutMilliseconds: timeoutMilliseconds)
+    }
+    package func save(
+        _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws -> Bool {
+        try store.save(feedback, of: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
     }
     package func tidyAnswers(
         _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int

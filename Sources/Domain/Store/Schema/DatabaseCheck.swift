@@ -15,6 +15,7 @@ package enum DatabaseUse: Sendable {
             case "answers": [.select, .insert, .delete]
             // They go with their answers.
             case "answer_documents": [.select, .insert]
+            case "answer_feedback": [.select, .insert, .update]
             default: [.select]
             }
         case .writing: DatabaseRight.allCases

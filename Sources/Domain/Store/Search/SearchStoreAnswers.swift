@@ -14,6 +14,33 @@ extension SearchStore {
         try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
     }
 
+    /// See ``RetrievalStore``.
+    package func givenAnswer(
+        id: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws(IndexError) -> GivenAnswer? {
+        guard let answer = try answer(id: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds) else {
+            return nil
+        }
+        let feedback = try run(ReadFeedback(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
+        return GivenAnswer(answer: answer, feedback: feedback)
+    }
+
+    /// See ``RetrievalStore``.
+    package func givenAnswers(
+        _ query: AnswerListQuery, timeoutMilliseconds: Int
+    ) throws(IndexError) -> [AnswerSummary] {
+        try query.citedDocID == nil
+            ? run(ListAnswers(query: query), for: query.tenant, timeoutMilliseconds)
+            : run(ListCitingAnswers(query: query), for: query.tenant, timeoutMilliseconds)
+    }
+
+    /// See ``RetrievalStore``.
+    package func save(
+        _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Bool {
+        try !run(SaveFeedback(id: id, tenant: tenant, feedback: feedback), for: tenant, timeoutMilliseconds).isEmpty
+    }
+
     /// The newest answers that were made of a document.
     package func answers(
         of docID: String, collection: String, tenant: TenantID, timeoutMilliseconds: Int

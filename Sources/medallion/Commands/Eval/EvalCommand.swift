@@ -13,7 +13,9 @@ struct EvalCommand: Command {
             .init(name: "--set", value: "FILE", help: "The queries: TREC topics, or JSON lines."),
             .init(name: "--qrels", value: "FILE", help: "Judgements of TREC; JSON lines may bring their own."),
             .init(name: "--answers", value: "FILE", help: "Labelled questions instead, for POST /answer: JSON lines."),
-            .init(name: "--split", value: "NAME", help: "With --answers: only questions of this split."),
+            .init(name: "--split", value: "NAME", help: "With --answers: only of this split. add: the question's."),
+            .init(name: "--to", value: "FILE", help: "add: the file that gets the question; else it is printed."),
+            .init(name: "--documents", value: "IDS", help: "add: what answers it, with commas; `none` for nothing."),
             .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
             .init(name: "--against", value: "URL", help: "A second API, which is compared with the first."),
             .init(name: "--compare", value: "FILE", help: "A saved run; RUN is compared with it, and nobody is asked."),
@@ -29,7 +31,10 @@ struct EvalCommand: Command {
             .init(name: "--seconds", value: "N", help: "What asking may take in all (900)."),
             .init(name: "--json", value: nil, help: "Everything as one JSON object, query by query."),
         ],
-        positionals: [.init(name: "RUN", isRequired: false, help: "With --compare: the second saved run.")])
+        positionals: [
+            .init(name: "RUN", isRequired: false, help: "With --compare: the second saved run. Or the word add."),
+            .init(name: "ANSWER", isRequired: false, help: "add: the id of an answer that was given."),
+        ])
     static let details = """
         Asks every query of every arm, and says how good the rankings are: nDCG@10, recall and MRR, each with the 95 % interval
         of a bootstrap over the queries. Two platforms, or two saved runs, are compared query by query: p says how often chance
@@ -40,17 +45,20 @@ struct EvalCommand: Command {
 
         With --answers each line is {"id": "1", "question": "…", "documents": ["DOC_ID"]}, with all documents that answer it, or
         none where it is to be refused, and "kind", "split", "collection" where wanted. It prints the share of citations that are
-        labelled, of the answerable that were answered from a labelled document, and of the others that were refused.
+        labelled, of the answerable that were answered from a labelled document, and of the others that were refused. `add` makes
+        such a line of an answer that was given: by default what it cites answers the question, and nothing does where it refused.
 
           medallion eval --set topics.txt --qrels qrels.txt --save before.json
           medallion eval --set questions.jsonl --url http://127.0.0.1:8080 --against http://127.0.0.1:8081
           medallion eval --answers questions.jsonl --split report
+          medallion eval add ans_4f2a6b… --to questions.jsonl
           medallion eval --compare before.json after.json --plot difference.svg
         """
 
     private enum Work {
         case ask(JudgedSetFiles, EvaluationAsking.Options, against: String?)
         case answers(String, split: String?, atOnce: Int, secondsMax: Int)
+        case add(AnswerLabelling)
         case compare(String, String)
     }
 
@@ -78,6 +86,13 @@ struct EvalCommand: Command {
             }
             work = .compare(first, second)
             return
+        }
+        if arguments.word(0) == "add" {
+            work = .add(try Self.labelling(arguments))
+            return
+        }
+        for name in ["--to", "--documents"] where arguments.value(name) != nil {
+            throw UsageError("\(name) goes with add")
         }
         let atOnce = try arguments.integer("--at-once", in: 1...16) ?? 2
         let secondsMax = try arguments.integer("--seconds", in: 1...86_400) ?? 900
@@ -111,6 +126,8 @@ struct EvalCommand: Command {
         switch work {
         case .compare(let first, let second):
             try show(try Self.compared(Self.saved(first), Self.saved(second), seed: seed))
+        case .add(let labelling):
+            try await labelling.run(APIClient(settings: context.settings, url: url, tenant: tenant))
         case .answers(let file, let split, let atOnce, let secondsMax):
             let api = APIClient(settings: context.settings, url: url, tenant: tenant)
             let found = try await AnswerAsking(
@@ -133,6 +150,19 @@ struct EvalCommand: Command {
             try keep(second)
             try show(try Self.compared(first, second, seed: seed))
         }
+    }
+
+    private static func labelling(_ arguments: ParsedArguments) throws -> AnswerLabelling {
+        guard let answer = arguments.word(1) else { throw UsageError("add needs ANSWER, the id of an answer") }
+        for name in ["--set", "--answers", "--qrels", "--against", "--arms", "--save", "--plot", "--top-k"]
+        where arguments.value(name) != nil {
+            throw UsageError("\(name) is for judging, and add judges nothing")
+        }
+        let documents = arguments.value("--documents").map { text in
+            text == "none" ? [] : text.split(separator: ",").map(String.init)
+        }
+        return AnswerLabelling(
+            answerID: answer, documents: documents, split: arguments.value("--split"), path: arguments.value("--to"))
     }
 
     private static func questions(_ path: String, split: String?) throws -> [LabelledQuestion] {

@@ -1,0 +1,106 @@
+package import Records
+
+/// What somebody said of an answer.
+package struct AnswerFeedback: Sendable, Equatable {
+    /// Whether they found it good.
+    package enum Verdict: String, Sendable, CaseIterable {
+        case up, down
+    }
+
+    /// Whether they found the answer good.
+    package var verdict: Verdict
+    /// In their own words; empty where they said no more.
+    package var note: String
+    /// The id of the key that they had; empty without one. What one key says again takes the place of what it said before.
+    package var keyID: String
+    package var givenAtMilliseconds: Int64
+
+    package init(verdict: Verdict, note: String, keyID: String, givenAtMilliseconds: Int64) {
+        self.verdict = verdict
+        self.note = note
+        self.keyID = keyID
+        self.givenAtMilliseconds = givenAtMilliseconds
+    }
+
+    /// Characters of a note.
+    package static let noteMax = 2_000
+    /// Of one answer: the newest.
+    package static let keptMax = 100
+}
+
+/// A kept answer with what was said of it.
+package struct GivenAnswer: Sendable, Equatable {
+    package var answer: StoredAnswer
+    /// The newest first, ``AnswerFeedback/keptMax`` at most.
+    package var feedback: [AnswerFeedback]
+
+    package init(answer: StoredAnswer, feedback: [AnswerFeedback]) {
+        self.answer = answer
+        self.feedback = feedback
+    }
+}
+
+/// A kept answer as lists show it.
+package struct AnswerSummary: Sendable, Equatable {
+    package var id: String
+    package var question: String
+    package var createdAtMilliseconds: Int64
+    package var generation: Int64
+    package var indexVersion: Int64
+    package var isRefused: Bool
+    /// How many said so.
+    package var up: Int64
+    package var down: Int64
+
+    package init(
+        id: String, question: String, createdAtMilliseconds: Int64, generation: Int64, indexVersion: Int64,
+        isRefused: Bool, up: Int64, down: Int64
+    ) {
+        self.id = id
+        self.question = question
+        self.createdAtMilliseconds = createdAtMilliseconds
+        self.generation = generation
+        self.indexVersion = indexVersion
+        self.isRefused = isRefused
+        self.up = up
+        self.down = down
+    }
+
+    package var place: AnswerPlace { AnswerPlace(createdAtMilliseconds: createdAtMilliseconds, id: id) }
+}
+
+/// A place in the list of a tenant's answers, the newest first.
+package struct AnswerPlace: Sendable, Equatable {
+    package var createdAtMilliseconds: Int64
+    package var id: String
+
+    package init(createdAtMilliseconds: Int64, id: String) {
+        self.createdAtMilliseconds = createdAtMilliseconds
+        self.id = id
+    }
+}
+
+/// Which kept answers are listed.
+package struct AnswerListQuery: Sendable, Equatable {
+    package var tenant: TenantID
+    package var limit: Int
+    /// Given from then on, and before then; milliseconds since 1970.
+    package var sinceMilliseconds: Int64?
+    package var beforeMilliseconds: Int64?
+    /// Only refusals, or only others.
+    package var isRefused: Bool?
+    /// Only those that cite this document.
+    package var citedDocID: String?
+    /// Its collection; nil for any.
+    package var citedCollection: String?
+    /// Goes on behind this place.
+    package var after: AnswerPlace?
+
+    package init(tenant: TenantID, limit: Int) {
+        self.tenant = tenant
+        self.limit = limit
+    }
+
+    /// Answers of a page.
+    package static let limitMax = 200
+}
