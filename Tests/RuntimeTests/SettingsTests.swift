@@ -50,7 +50,7 @@ import Testing
             "LAKE_CLOCK_AHEAD_MAX_SEC": "60",
             "POSTGRES_DSN": "host=h", "PG_BIN_DIR": "/pg", "PG_MEMORY_BYTES": "5", "INDEX_HISTORY_HOURS": "12",
             "INDEX_RETENTION_DAYS": "13", "HNSW_M": "14",
-            "HNSW_EF_CONSTRUCTION": "65", "SEARCH_EF": "15", "ARMS_MEMORY_BYTES": "16", "ARMS_STALE_SECONDS": "17",
+            "HNSW_EF_CONSTRUCTION": "65", "HNSW_WAITING_MAX": "150", "SEARCH_EF": "15", "ARMS_MEMORY_BYTES": "16", "ARMS_STALE_SECONDS": "17",
             "ARMS_DIR": "/arms",
             "ARMS_FILES_ENABLED": "no",
             "QUERY_LANGUAGES": "de,fr",
