@@ -124,7 +124,8 @@ enum SearchSQL {
             }
         let isInGraph = parts.vector == .approximate
         let waiting = WaitingSQL.nearest(
-            newest: { newest(of: $0, conditions, demand: demand("n")) }, isNarrow: parts.isNarrow, model: model, parts.bounds)
+            newest: { newest(of: $0, conditions, demand: demand("n")) }, isNarrow: parts.isNarrow, model: model,
+            parts.bounds)
         let counted = FacetSQL.documents(
             isNarrow: parts.isNarrow, demand: demand("r", id: "passage_id"), conditions: conditions, parts.bounds)
         let hasWords = parts.lexical || parts.isCounted

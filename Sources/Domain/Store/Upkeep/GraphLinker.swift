@@ -92,7 +92,8 @@ package final class GraphLinker {
     ///   - waitingMax: how many may wait behind it. Where far more do, as after the bound was lowered, there will be fewer with each write.
     /// - Returns: how many were linked.
     @discardableResult
-    package func makeRoom(for coming: Int, within waitingMax: Int, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+    package func makeRoom(for coming: Int, within waitingMax: Int, timeoutMilliseconds: Int) throws(IndexError) -> Int64
+    {
         guard coming > 0 else { return 0 }
         let most = Int64(max(0, waitingMax - coming))
         var linked: Int64 = 0

@@ -51,7 +51,8 @@ extension Settings.Index: SettingsSection {
         Setting(
             "HNSW_WAITING_MAX", .database, default: "20000", .integer(100...50_000), \.index.graphWaiting,
             "New vectors that may wait until they are linked into the graph. Searches in Postgres compare all that wait, at about 1 µs "
-                + "each. Beyond this, whoever writes links as many as come: a backlog of documents is then written more slowly."),
+                + "each. Beyond this, whoever writes links as many as come: a backlog of documents is then written more slowly."
+        ),
         Setting(
             "SEARCH_EF", .database, default: "auto", .integerOrAuto(10...1_000), \.index.searchCandidates,
             "Candidates that a search in the graph keeps. More find more and take longer. `auto`: by the passages of the tenant, 200 "
