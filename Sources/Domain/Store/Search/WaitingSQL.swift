@@ -36,7 +36,8 @@ enum WaitingSQL {
         """
         (SELECT CASE WHEN n.waiting = 0 OR n.linked >= $10 OR (
                 SELECT count(*) FROM (
-                    SELECT FROM vectors_\(model) v WHERE v.tenant = $13 AND v.is_linked ORDER BY v.id LIMIT \(fewLinked + 1)) l
+                    SELECT FROM vectors_\(model) v WHERE v.tenant = $13 AND v.is_linked
+                    ORDER BY v.id LIMIT \(fewLinked + 1)) l
             ) <= \(fewLinked) THEN (SELECT count(*) FROM vector_arm) ELSE n.linked END
         FROM (
             SELECT w.waiting, a.nearest - w.waiting AS linked
