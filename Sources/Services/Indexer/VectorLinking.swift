@@ -47,8 +47,9 @@ final class VectorLinking: Sendable {
     private let logger: Logger
 
     private static let timeoutMilliseconds = 60_000
-    /// Between two looks.
+    /// Between two looks, and so many times what a look takes: with many tenants it takes some milliseconds.
     private static let restMilliseconds = 250
+    private static let restTimes: Int64 = 20
     private static let retryMilliseconds = 5_000
     /// How long steps follow each other until they that wait are counted again.
     private static let turnNanoseconds: Int64 = 1_000_000_000
@@ -74,9 +75,8 @@ final class VectorLinking: Sendable {
         var pace = LinkPace()
         var pause = Self.restMilliseconds
         while !(await stop.pause(milliseconds: pause)) {
-            pause = Self.restMilliseconds
             do {
-                try await turn(&pace, stop)
+                pause = try await turn(&pace, stop)
             } catch {
                 if stop.isRequested || Task.isCancelled { return }
                 failures.increment()
@@ -87,7 +87,10 @@ final class VectorLinking: Sendable {
     }
 
     /// Links for about a second.
-    private func turn(_ pace: inout LinkPace, _ stop: StopSignal) async throws {
+    ///
+    /// - Returns: how long to rest, in milliseconds.
+    private func turn(_ pace: inout LinkPace, _ stop: StopSignal) async throws -> Int {
+        let looked = SystemClock.monotonicNanoseconds()
         let (found, each) = try await lane.run { [self] in
             try linker.withLock { linker in
                 (try linker.count(timeoutMilliseconds: Self.timeoutMilliseconds), linker.nanosecondsEach)
@@ -97,7 +100,8 @@ final class VectorLinking: Sendable {
         let shownAt = found.oldestShownAtMilliseconds
         age.set(shownAt.map { Double(max(0, SystemClock.epochMilliseconds() - $0)) / 1_000 } ?? 0)
         let begun = SystemClock.monotonicNanoseconds()
-        guard pace.allows(waiting: found.count, at: begun, each: each, isBehind: load.isBehind) else { return }
+        let rest = max(Self.restMilliseconds, Int((begun - looked) * Self.restTimes / 1_000_000))
+        guard pace.allows(waiting: found.count, at: begun, each: each, isBehind: load.isBehind) else { return rest }
         var now = begun
         repeat {
             let more = try await lane.run { [self] in
@@ -107,11 +111,12 @@ final class VectorLinking: Sendable {
             linked.increment(by: Int(more))
             pace.note(linked: more)
             let taken = SystemClock.monotonicNanoseconds() - now
-            if await stop.pause(milliseconds: max(1, Int(taken / 1_000_000))) { return }
+            if await stop.pause(milliseconds: max(1, Int(taken / 1_000_000))) { return 0 }
             now = SystemClock.monotonicNanoseconds()
         } while now - begun < Self.turnNanoseconds && !load.isBehind
         _ = try await lane.run { [self] in
             try linker.withLock { try $0.vacuum(timeoutMilliseconds: Self.timeoutMilliseconds) }
         }
+        return now - begun < Self.turnNanoseconds ? rest : 0
     }
 }
