@@ -50,6 +50,7 @@ final class VectorLinking: Sendable {
     /// Between two looks, and so many times what a look takes: with many tenants it takes some milliseconds.
     private static let restMilliseconds = 250
     private static let restTimes: Int64 = 20
+    private static let restMillisecondsMax = 10_000
     private static let retryMilliseconds = 5_000
     /// How long steps follow each other until they that wait are counted again.
     private static let turnNanoseconds: Int64 = 1_000_000_000
@@ -100,7 +101,8 @@ final class VectorLinking: Sendable {
         let shownAt = found.oldestShownAtMilliseconds
         age.set(shownAt.map { Double(max(0, SystemClock.epochMilliseconds() - $0)) / 1_000 } ?? 0)
         let begun = SystemClock.monotonicNanoseconds()
-        let rest = max(Self.restMilliseconds, Int((begun - looked) * Self.restTimes / 1_000_000))
+        let wanted = Int((begun - looked) * Self.restTimes / 1_000_000)
+        let rest = min(max(Self.restMilliseconds, wanted), Self.restMillisecondsMax)
         guard pace.allows(waiting: found.count, at: begun, each: each, isBehind: load.isBehind) else { return rest }
         var now = begun
         repeat {
