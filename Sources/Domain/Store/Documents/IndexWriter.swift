@@ -26,6 +26,9 @@ package final class IndexWriter {
     ///   - configuration: of a database that is migrated.
     ///   - graph: of the vectors' tables that this writer makes, and how many vectors may wait for it.
     package init(configuration: PostgresConfiguration, graph: VectorGraph = VectorGraph()) {
+        var configuration = configuration
+        // Plans are kept over writes, and must not be those of an empty table: where vectors wait it is empty now and then.
+        configuration.sessionSettings.append(("enable_seqscan", "off"))
         connection = LazyConnection(configuration)
         linker = GraphLinker(connection)
         self.graph = graph

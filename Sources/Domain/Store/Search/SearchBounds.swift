@@ -12,7 +12,7 @@ package struct SearchBounds: Sendable, Hashable {
     package var wordRows = 3_000
     /// The same where these led to too few that are seen and pass the filter.
     package var wordRowsAgain = 20_000
-    /// Vectors that wait for the graph and are all compared, the newest ones, at about 1 µs each; who writes lets fewer wait.
+    /// Vectors that wait for the graph and are all compared, the newest ones, at about 2 µs each; who writes lets fewer wait.
     package var waiting = 60_000
     /// Documents that are counted.
     package var counted = SearchLimits.countedMax

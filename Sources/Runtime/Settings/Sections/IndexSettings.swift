@@ -50,7 +50,7 @@ extension Settings.Index: SettingsSection {
                 + "longer to build. A change builds the new graph beside the old one."),
         Setting(
             "HNSW_WAITING_MAX", .database, default: "20000", .integer(100...50_000), \.index.graphWaiting,
-            "New vectors that may wait until they are linked into the graph. Searches in Postgres compare all that wait, at about 1 µs "
+            "New vectors that may wait until they are linked into the graph. Searches in Postgres compare all that wait, at about 2 µs "
                 + "each. Beyond this, whoever writes links as many as come: a backlog of documents is then written more slowly."
         ),
         Setting(
