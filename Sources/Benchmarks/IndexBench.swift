@@ -64,10 +64,11 @@ struct IndexBench {
             try server.script("CHECKPOINT")
         }
         try await writes.countWords()
-        report.figures += try await IndexBenchSearches(
-            server: server, input: input, vectors: vectors, table: baseline.vectors, seconds: seconds
-        ).run()
+        let searches = IndexBenchSearches(
+            server: server, input: input, vectors: vectors, table: baseline.vectors, seconds: seconds)
+        report.figures += try await searches.run()
         add(try await writes.copies(baseline: contents), to: &report)
+        report.figures += try await searches.whileWaiting()
         report.figures += sizes
         report.figures.append(
             BenchFigure("load average", ProcessorTime.loadAverage(), "", target: "other work on this machine"))

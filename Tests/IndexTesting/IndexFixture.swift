@@ -30,15 +30,30 @@ package struct IndexFixture: Sendable {
     }
 
     package var writer: IndexWriter { IndexWriter(configuration: configuration) }
-    /// Brings the word arm's counts up to date, as the index's upkeep does.
+    /// Brings the word arm's counts up to date and links all vectors, as the index's upkeep does.
     package func countWords() throws { try Self.countWords(configuration) }
 
-    /// Gives all passages their words and counts them, as the index's upkeep does.
+    /// Gives all passages their words and counts them, and links all vectors, as the index's upkeep does.
     package static func countWords(_ configuration: PostgresConfiguration) throws {
         let upkeep = IndexUpkeep(configuration: configuration)
         var cursor: WordCursor?
         repeat { cursor = try upkeep.cutWords(cursor, timeoutMilliseconds: limit) } while cursor != nil
         while try upkeep.countWords(timeoutMilliseconds: limit) > 0 {}
+        try linkVectors(configuration)
+    }
+
+    /// Links vectors into their graphs, the oldest first.
+    ///
+    /// - Parameter most: vectors.
+    package static func linkVectors(_ configuration: PostgresConfiguration, most: Int64 = .max) throws {
+        let linker = GraphLinker(configuration: configuration)
+        var left = min(try linker.count(timeoutMilliseconds: limit).count, most)
+        while left > 0 { left -= max(1, try linker.step(most: left, timeoutMilliseconds: limit)) }
+    }
+
+    /// How many vectors wait to be linked.
+    package func waitingVectors() throws -> Int64 {
+        try GraphLinker(configuration: configuration).count(timeoutMilliseconds: Self.limit).count
     }
 
     package var store: SearchStore { SearchStore(configuration: configuration, model: "test") }

@@ -40,8 +40,8 @@ import Testing
             _ = try fixture.writer.write(
                 Array(documents[start..<min(start + 500, count)]), timeoutMilliseconds: limit)
         }
-        try fixture.connect().script("VACUUM ANALYZE", timeoutMilliseconds: limit)
         try fixture.countWords()
+        try fixture.connect().script("VACUUM ANALYZE", timeoutMilliseconds: limit)
         return Scene(fixture: fixture, seed: seed, centres: centres, documents: documents)
     }
 

@@ -46,4 +46,30 @@ import Testing
         #expect(
             try upkeep.buildGraphs(configuration.graph, timeoutMilliseconds: limit) == ["vectors_1_t1_hnsw_24_96"])
     }
+
+    @Test func whatWaitsIsLinkedBesideTheWrites() async throws {
+        let fixture = try IndexFixture()
+        let metrics = MetricsRegistry()
+        let service = IndexUpkeepService(
+            configuration: IndexUpkeepConfiguration(database: fixture.configuration), metrics: metrics,
+            logger: Logger("test", level: .error))
+        let stop = StopSignal()
+        let running = Task { try await service.run(stop: stop) }
+        for start in stride(from: 0, to: 60, by: 20) {
+            let documents = (start..<start + 20).map { number in
+                IndexFixture.document(number, embedding: (0..<384).map { $0 == number ? 1 : 0.01 })
+            }
+            _ = try fixture.writer.write(documents, timeoutMilliseconds: limit)
+            while try fixture.waitingVectors() > 0 { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        // What it linked is counted once the step has ended.
+        let linked = metrics.counter("medallion_index_linked_vectors_total", help: "")
+        while linked.value < 60 { try await Task.sleep(for: .milliseconds(10)) }
+        stop.request()
+        try await running.value
+        #expect(linked.value == 60)
+        #expect(metrics.counter("medallion_index_upkeep_failures_total", help: "").value == 0)
+        let rows = try fixture.connect().script("SELECT count(*) FROM vectors_1_t1", timeoutMilliseconds: limit)
+        #expect(rows == [["60"]])
+    }
 }

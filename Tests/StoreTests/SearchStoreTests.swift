@@ -42,9 +42,9 @@ import Testing
             }
             _ = try writer.write(documents, timeoutMilliseconds: limit)
         }
+        try fixture.countWords()
         let maintenance = try fixture.connect()
         try maintenance.script("ANALYZE", timeoutMilliseconds: limit)
-        try fixture.countWords()
 
         let planner = try fixture.reader()
         for filters in [SearchSQL.Filters.none, .plain, .tested] {

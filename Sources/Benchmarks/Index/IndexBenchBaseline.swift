@@ -13,8 +13,8 @@ struct IndexBenchBaseline: Sendable {
         self.server = server
         let names = try server.script(
             """
-            SELECT i.inhrelid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'
-            WHERE i.inhparent::regclass::text ~ '^(vectors_[0-9]+|passage_terms|postings)$' ORDER BY 1 DESC
+            SELECT c.relname::text FROM pg_class c
+            WHERE c.relkind = 'r' AND c.relname ~ '^(vectors_[0-9]+|passage_terms|postings)_t[0-9]+$' ORDER BY 1 DESC
             """
         ).compactMap { $0.first ?? nil }
         vectors = names.first ?? ""

@@ -94,6 +94,33 @@ struct IndexBenchSearches: Sendable {
         return figures
     }
 
+    /// Searches in Postgres while vectors wait for their graph: as many of the newest, or half of all.
+    func whileWaiting() async throws -> [BenchFigure] {
+        var figures: [BenchFigure] = []
+        for wanted in [2_000, 20_000] {
+            let waiting = min(wanted, input.passages / 2)
+            _ = try await Lane(name: "bench").run {
+                try server.script(
+                    """
+                    WITH gone AS (
+                        DELETE FROM vectors_1 WHERE is_linked AND id IN (SELECT id FROM vectors_1 ORDER BY id DESC LIMIT \(waiting))
+                        RETURNING tenant, id, input_hash, embedding
+                    )
+                    INSERT INTO vectors_1 SELECT tenant, id, input_hash, embedding, false FROM gone ORDER BY id
+                    """)
+            }
+            var all = Sample()
+            for round in try await round(.hybrid, clients: 1) {
+                for value in round.milliseconds.values { all.add(value) }
+            }
+            figures += [
+                BenchFigure("search, hybrid, 1 client, \(waiting) vectors waiting: p50", all.quantile(0.5), "ms"),
+                BenchFigure("search, hybrid, 1 client, \(waiting) vectors waiting: p95", all.quantile(0.95), "ms"),
+            ]
+        }
+        return figures
+    }
+
     private func round(_ kind: Kind, clients: Int) async throws -> [Round] {
         try await withThrowingTaskGroup(of: Round.self) { group in
             for client in 0..<clients {

@@ -91,6 +91,12 @@ struct IndexBenchCost: Sendable {
         self.server += postgres.processorSeconds() - server
     }
 
+    static func += (left: inout IndexBenchCost, right: IndexBenchCost) {
+        left.seconds += right.seconds
+        left.server += right.server
+        left.client += right.client
+    }
+
     /// - Parameter count: what it was spent on.
     func rate(_ count: Int) -> Double { Double(count) / max(seconds, 1e-9) }
 

@@ -22,6 +22,8 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector which was there.
         package var reused = 0
+        /// Vectors that were linked into their graph, since too many waited.
+        package var linked = 0
         /// What Postgres refused.
         package var refusedDocuments: [RefusedDocument] = []
 
@@ -64,12 +66,12 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
-    /// Limit of one lookup or one transaction; HNSW takes about 1 ms per passage.
+    /// Limit of one lookup or one transaction.
     static let timeoutMilliseconds = 60_000
     /// Limit of a transaction that deletes all below a version: some 25 µs for each document that it hides, and there may be
     /// millions.
     static let truncationTimeoutMilliseconds = 1_800_000
-    /// Passages of one transaction, but for a document that has more: at 1 ms each a fraction of that limit.
+    /// Passages of one transaction, but for a document that has more: a small fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
     private let embedder: (any TextEmbedder)?
@@ -83,7 +85,7 @@ package final class DocumentIndexer: Sendable {
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - embedder: nil indexes words only.
-    ///   - graph: of the tables that are made for its model.
+    ///   - graph: of the tables that are made for its model, and how many vectors may wait for it.
     ///   - logger: told of documents that Postgres refuses.
     package init(
         configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, graph: VectorGraph = VectorGraph(),
@@ -170,13 +172,17 @@ package final class DocumentIndexer: Sendable {
                     let isLast = number == parts.count - 1
                     let truncates = documents.contains { $0.document.operation == .deleteBelow }
                     let limit = truncates ? Self.truncationTimeoutMilliseconds : Self.timeoutMilliseconds
-                    let result = try await writeLane.run { [self] in
+                    let (linked, result) = try await writeLane.run { [self] in
                         try writer.withLock { writer in
-                            try writer.write(
-                                documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                refused: isLast ? refused : [], origin: origin, timeoutMilliseconds: limit)
+                            (
+                                try writer.makeRoom(for: documents, timeoutMilliseconds: Self.timeoutMilliseconds),
+                                try writer.write(
+                                    documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
+                                    refused: isLast ? refused : [], origin: origin, timeoutMilliseconds: limit)
+                            )
                         }
                     }
+                    outcome.linked += Int(linked)
                     outcome.indexVersion = result.indexVersion
                     outcome.passagesAdded += result.passagesAdded
                     outcome.refusedDocuments += result.refused

@@ -26,6 +26,8 @@ struct GoldBatch: Sendable {
     /// Those that were looked at and do not stall.
     var settled: Set<TopicPartition> = []
     var gapOffsets: Int64 = 0
+    /// Whether there were as many records as may be taken at once, so that more may wait.
+    var isFull = false
     /// False when nothing arrived in time.
     var hasRecords: Bool { !positions.isEmpty }
 }
@@ -114,6 +116,7 @@ final class GoldReader {
             let faults = SharedReading.faults(of: records)
             if records.count > 0 { errors = faults } else { try check(faults) }
             isDrained = records.count < recordsMax
+            batch.isFull = !isDrained
             try reading.take(records) { record in
                 try take(record, into: &batch)
                 batch.positions[TopicPartition(topic: topic, partition: record.partition)] = record.offset + 1

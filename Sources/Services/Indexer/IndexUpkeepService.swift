@@ -17,6 +17,8 @@ package struct IndexUpkeepConfiguration: Sendable {
     /// What is kept of given answers.
     package var answers = AnswerBounds()
     package var intervalMilliseconds = 60_000
+    /// Of the indexers of this process, which go before.
+    package var load = IndexingLoad()
 
     package init(
         database: PostgresConfiguration, retention: @escaping @Sendable () -> IndexRetention = { IndexRetention() }
@@ -26,8 +28,8 @@ package struct IndexUpkeepConfiguration: Sendable {
     }
 }
 
-/// Keeps the index small and quick beside its work: removes what is retired, expired or beyond its bounds, gives room back, and
-/// builds the graphs that settings ask for. Every minute, on a thread and a connection of its own, in steps that writes wait
+/// Keeps the index small and quick beside its work: removes what is retired, expired or beyond its bounds, gives room back, links new
+/// vectors into their graphs, and builds those that settings ask for. Every minute, on a thread and a connection of its own, in steps that writes wait
 /// for a moment at most.
 ///
 /// Several may run on one database; what one does is done for all. Drained means: what was under way is cancelled on the server, since
@@ -42,6 +44,7 @@ package final class IndexUpkeepService: Service {
     private let growthLane = Lane(name: "index-growth")
     private let growth: Mutex<IndexUpkeep>
     private let writer: Mutex<IndexWriter>
+    private let linking: VectorLinking
     /// Of all connections. Once requested it stays so: what would still begin after a stop ends at once, too.
     private let interrupt = PostgresInterrupt()
     private let removed: Counter
@@ -80,6 +83,8 @@ package final class IndexUpkeepService: Service {
             "medallion_index_expired_documents_total", help: "Documents removed from the index because of their age.")
         failures = metrics.counter(
             "medallion_index_upkeep_failures_total", help: "Rounds of the index's upkeep that failed; tried again.")
+        linking = VectorLinking(
+            database, load: configuration.load, failures: failures, metrics: metrics, logger: logger)
     }
 
     package func run(stop: StopSignal) async throws {
@@ -87,6 +92,7 @@ package final class IndexUpkeepService: Service {
             group.addTask { [self] in await keepGraphs(stop) }
             group.addTask { [self] in await watchGrowth(stop) }
             group.addTask { [self] in await keepWords(stop) }
+            group.addTask { [linking] in await linking.run(stop: stop) }
             group.addTask { [interrupt] in
                 await stop.wait()
                 interrupt.request()

@@ -38,6 +38,8 @@ package struct IndexerConfiguration: Sendable {
     package var sizeCheckMilliseconds: Int64 = 30_000
     /// Of the tables that are made for its model.
     package var graph = VectorGraph()
+    /// Told of what waits.
+    package var load = IndexingLoad()
 
     package init(kafka: KafkaConfiguration, goldTopic: String, database: PostgresConfiguration) {
         self.kafka = kafka
@@ -275,6 +277,7 @@ package final class Indexer: Service {
                 try reader?.next(recordsMax: recordsMax, timeoutMilliseconds: 200) ?? GoldBatch()
             }
         }
+        if batch.isFull { configuration.load.noteFullBatch() }
         metrics.skipped.increment(by: batch.skipped)
         metrics.poison.increment(by: batch.unreadable)
         metrics.unreadableOffsets.increment(by: Int(clamping: batch.unreadableOffsets))
@@ -368,6 +371,7 @@ package final class Indexer: Service {
         metrics.passages.increment(by: outcome.passagesAdded)
         metrics.embedded.increment(by: outcome.embedded)
         metrics.reused.increment(by: outcome.reused)
+        metrics.linked.increment(by: outcome.linked)
         metrics.refused.increment(by: outcome.refused + batch.refused.count)
         let now = SystemClock.epochMilliseconds()
         for document in batch.documents where !outcome.hasRefused(document) {

@@ -12,6 +12,8 @@ package final class IndexerMetrics: Sendable {
     package let embedded: Counter
     /// Passages that shared a vector.
     package let reused: Counter
+    /// Vectors that were linked by those who write.
+    package let linked: Counter
     let skipped: Counter
     let poison: Counter
     /// Documents kept aside because Postgres or the Gold topic refused them.
@@ -35,6 +37,7 @@ package final class IndexerMetrics: Sendable {
         let help = "Passages by where their vector came from."
         embedded = registry.counter("medallion_index_vectors_total", help: help, labels: [("from", "computed")])
         reused = registry.counter("medallion_index_vectors_total", help: help, labels: [("from", "reused")])
+        linked = Self.linked(registry)
         skipped = registry.counter(
             "medallion_index_skipped_total", help: "Documents below the checkpoint, delivered again and skipped.")
         poison = registry.counter(
@@ -57,6 +60,12 @@ package final class IndexerMetrics: Sendable {
             "medallion_index_write_seconds", help: "Time of an index transaction.")
         freshnessSeconds = registry.histogram(
             "medallion_index_freshness_seconds", help: "From the event's broker time until it was searchable.")
+    }
+
+    /// Shared by all who link.
+    static func linked(_ registry: MetricsRegistry) -> Counter {
+        registry.counter(
+            "medallion_index_linked_vectors_total", help: "Vectors that were linked into their graph by this process.")
     }
 
     /// How many topic partitions of a Gold topic this process holds.

@@ -12,7 +12,8 @@ extension VectorGraph {
         // Postgres refuses fewer than twice the links.
         self.init(
             m: settings.index.graphLinks,
-            efConstruction: max(settings.index.graphCandidates, 2 * settings.index.graphLinks))
+            efConstruction: max(settings.index.graphCandidates, 2 * settings.index.graphLinks),
+            waitingMax: settings.index.graphWaiting)
     }
 }
 
@@ -38,6 +39,7 @@ extension Platform {
                 database: try database("upkeep"),
                 retention: { IndexRetention(settings, declarations.current.sources) })
             configuration.graph = VectorGraph(settings)
+            configuration.load = indexingLoad
             configuration.answers = AnswerBounds(settings)
             return IndexUpkeepService(
                 configuration: configuration, metrics: context.metrics, logger: context.logger.scoped("upkeep"))

@@ -5,6 +5,7 @@ import EmbeddedPostgres
 import Embeddings
 import Glibc
 import Health
+import Indexer
 import Kafka
 import KafkaAccess
 import Metering
@@ -20,6 +21,8 @@ import Telemetry
 final class Platform: Sendable {
     let context: Context
     let state = Mutex(State())
+    /// Of the indexers, which others stand back for.
+    let indexingLoad = IndexingLoad()
 
     struct State {
         var brokers: String?

@@ -182,6 +182,7 @@ struct SourceRoles: Sendable {
                 configuration.groupID = platform.indexGroup(of: item.name, topic: item.value.topic)
                 configuration.sessionMilliseconds = Int(settings.reading.sessionSeconds * 1_000)
                 configuration.graph = VectorGraph(settings)
+                configuration.load = platform.indexingLoad
                 let indexer = Indexer(
                     configuration: configuration, embedder: try platform.embedder(),
                     metrics: platform.context.metrics,

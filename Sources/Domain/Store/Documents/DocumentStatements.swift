@@ -138,7 +138,7 @@ private enum DocumentKeys {
     }
 }
 
-/// Adds the vector of an input, unless there is one.
+/// Adds the vector of an input, unless there is one: beside the graph, into which ``GraphLinker`` brings it.
 struct InsertVector: PostgresStatement {
     static let name = "insert_vector"
     static let sql = make(model: 1)
@@ -155,8 +155,8 @@ struct InsertVector: PostgresStatement {
 
     private static func make(model: Int32) -> String {
         """
-        INSERT INTO vectors_\(model) (tenant, id, input_hash, embedding)
-        SELECT $1, nextval('vectors_id_sequence'), decode($2, 'hex'), $3::halfvec
+        INSERT INTO vectors_\(model) (tenant, id, input_hash, embedding, is_linked)
+        SELECT $1, nextval('vectors_id_sequence'), decode($2, 'hex'), $3::halfvec, false
         WHERE NOT EXISTS (SELECT FROM vectors_\(model) v WHERE v.tenant = $1 AND v.input_hash = decode($2, 'hex'))
         """
     }

@@ -10,6 +10,7 @@ package import Retrieval
 package final class IndexWriter {
     private let connection: LazyConnection
     private let graph: VectorGraph
+    private let linker: GraphLinker
     private var cutter = WordCutter()
     /// Numbers of models whose tables are there, and tenants that have theirs; forgotten when anything fails.
     private var prepared: [PreparedTables: Int32] = [:]
@@ -23,9 +24,13 @@ package final class IndexWriter {
 
     /// - Parameters:
     ///   - configuration: of a database that is migrated.
-    ///   - graph: of the vectors' tables that this writer makes.
+    ///   - graph: of the vectors' tables that this writer makes, and how many vectors may wait for it.
     package init(configuration: PostgresConfiguration, graph: VectorGraph = VectorGraph()) {
+        var configuration = configuration
+        // Plans are kept over writes, and must not be those of an empty table: where vectors wait it is empty now and then.
+        configuration.sessionSettings.append(("enable_seqscan", "off"))
         connection = LazyConnection(configuration)
+        linker = GraphLinker(connection)
         self.graph = graph
     }
 
@@ -117,6 +122,16 @@ package final class IndexWriter {
             words.learn(put.words, row.wordNumbers, of: put.tenant, removals: row.removals)
         }
         return Int(passages)
+    }
+
+    /// Links as many vectors as some documents will bring beyond what may wait, in transactions of their own.
+    ///
+    /// - Returns: how many.
+    @discardableResult
+    package func makeRoom(for documents: [IndexedDocument], timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        let coming = documents.reduce(0) { $0 + $1.passages.count { $0.embedding != nil } }
+        return try linker.makeRoom(
+            for: coming, within: graph.waitingMax, timeoutMilliseconds: timeoutMilliseconds)
     }
 
     /// Cuts documents' passages into words beside a write, which then need not do it: for another writer, on another thread.

@@ -7,10 +7,13 @@ package struct VectorGraph: Sendable, Equatable {
     package var m: Int
     /// Candidates that are looked at when a node is linked.
     package var efConstruction: Int
+    /// Vectors that may wait to be linked: each search in Postgres compares all of them. Who writes links as many as come beyond.
+    package var waitingMax: Int
 
-    package init(m: Int = 16, efConstruction: Int = 64) {
+    package init(m: Int = 16, efConstruction: Int = 64, waitingMax: Int = 20_000) {
         self.m = m
         self.efConstruction = efConstruction
+        self.waitingMax = waitingMax
     }
 }
 

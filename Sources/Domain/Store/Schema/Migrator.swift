@@ -67,6 +67,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0018__know_words", PackageResources.V0018__know_words_sql),
         Migration("V0019__probe_removed_words", PackageResources.V0019__probe_removed_words_sql),
         Migration("V0020__list_postings", PackageResources.V0020__list_postings_sql),
+        Migration("V0021__link_behind", PackageResources.V0021__link_behind_sql),
         Migration("V0022__keep_feedback", PackageResources.V0022__keep_feedback_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,

@@ -41,9 +41,10 @@ struct IndexSearch {
         let wanted = min(values.query.vectorLimit, SearchSQL.armLimit)
         guard found.isGenerationServed, found.vectorCount < wanted, !found.isVectorExact else { return found }
         // Where nothing is left out there are no more than these, or few are seen of what the graph led to.
-        found.isVectorBounded = leavesOut && found.vectorCount >= values.query.vectorEnough
+        let isEnough = leavesOut && found.vectorCount >= values.query.vectorEnough
+        found.isVectorBounded = found.isVectorBounded || isEnough
         // What no word leads to could only be looked through as a whole.
-        if found.isVectorBounded, !values.isNarrow { return found }
+        if isEnough, !values.isNarrow { return found }
         if scan == .automatic { return try exact(timeoutMilliseconds, instead: found) }
         found.isVectorArmShort = true
         return found
@@ -141,6 +142,7 @@ struct IndexSearch {
             isLexicalBounded: first.isLexicalBounded || values.words.isCut,
             areWordsComplete: first.areWordsComplete)
         set.isVectorExact = first.isVectorExact || vector == .exact
+        set.isVectorBounded = first.isWaitingCut
         set.counts = first.counts
         if values.words.isCut { set.counts?.isCut = true }
         set.isPhraseCut =

@@ -12,6 +12,8 @@ package struct SearchBounds: Sendable, Hashable {
     package var wordRows = 3_000
     /// The same where these led to too few that are seen and pass the filter.
     package var wordRowsAgain = 20_000
+    /// Vectors that wait for the graph and are all compared, the newest ones, at about 2 µs each; who writes lets fewer wait.
+    package var waiting = 60_000
     /// Documents that are counted.
     package var counted = SearchLimits.countedMax
     /// Postings that are read to count documents, the newest ones.
@@ -31,7 +33,7 @@ package struct SearchBounds: Sendable, Hashable {
     /// Part of the names of statements, of which the server tells 63 bytes apart; nil for the usual bounds.
     var name: String? {
         guard self != SearchBounds() else { return nil }
-        let numbers = [narrow, wide, narrowWords, wordRows, wordRowsAgain, counted, countedRows, lookedAt]
+        let numbers = [narrow, wide, narrowWords, wordRows, wordRowsAgain, waiting, counted, countedRows, lookedAt]
         return String(StableHash.of(Array("\(numbers)".utf8)) & 0xFFFF, radix: 16)
     }
 }

@@ -122,6 +122,10 @@ enum SearchSQL {
             case .exact: exactArm(conditions, demand: demand("p"), model)
             case nil: emptyArm
             }
+        let isInGraph = parts.vector == .approximate
+        let waiting = WaitingSQL.nearest(
+            newest: { newest(of: $0, conditions, demand: demand("n")) }, isNarrow: parts.isNarrow, model: model,
+            parts.bounds)
         let counted = FacetSQL.documents(
             isNarrow: parts.isNarrow, demand: demand("r", id: "passage_id"), conditions: conditions, parts.bounds)
         let hasWords = parts.lexical || parts.isCounted
@@ -131,7 +135,8 @@ enum SearchSQL {
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
                 FROM (\(servedGeneration("$1"))) served
             )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : "")\
-            \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds) : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
+            \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds) : "")\
+            \(isInGraph ? waiting : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
@@ -146,11 +151,13 @@ enum SearchSQL {
                     \(RankingSQL.fusedScore(parts.fusionParameter)) AS score
                 FROM vector_places v FULL JOIN lexical_places l USING (unit)
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
-            SELECT s.generation, s.version, s.oldest_version, s.model_id, (SELECT count(*) FROM vector_arm),
+            SELECT s.generation, s.version, s.oldest_version, s.model_id,
+                \(isInGraph ? WaitingSQL.count(model: model) : "(SELECT count(*) FROM vector_arm)"),
                 \(parts.lexical ? WordArmSQL.isBounded(isNarrow: parts.isNarrow, parts.bounds) : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
-                \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb")
+                \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb"),
+                \(isInGraph ? WaitingSQL.isCut(parts.bounds) : "false")
             FROM snapshot s LEFT JOIN chosen c ON true
             LEFT JOIN LATERAL (
                 SELECT \(columns),
@@ -230,29 +237,37 @@ enum SearchSQL {
     /// Each vector once, with its newest passage that is seen and passes: in a graph equal vectors would only be linked to each
     /// other.
     private static func approximateArm(_ parts: Parts, demand: String, _ model: Int32) -> String {
-        let passing = passing(conditions(parts), "n.document_id")
+        let conditions = conditions(parts)
         let graph = """
             SELECT h.id, h.document_id, v.embedding <=> $19::halfvec AS distance
             FROM vectors_\(model) v
-            CROSS JOIN LATERAL (
-                SELECT n.id, n.document_id
-                FROM (
-                    SELECT p.id, p.document_id FROM passages p WHERE p.vector_id = v.id AND p.tenant = $13
-                    ORDER BY p.id DESC LIMIT \(copiesMax)
-                ) n
-                \(visible("n.document_id"))
-                \(passing)
-                WHERE \(demand)
-                ORDER BY n.id DESC LIMIT 1
-            ) h
-            WHERE v.tenant = $13 AND (SELECT model_id FROM snapshot) = \(model)
+            CROSS JOIN LATERAL (\(newest(of: "v.id", conditions, demand: demand))) h
+            WHERE v.tenant = $13 AND v.is_linked AND (SELECT model_id FROM snapshot) = \(model)
                 \(parts.isNarrow ? "AND NOT coalesce(\(NarrowSQL.isFew), false)" : "")
             ORDER BY v.embedding <=> $19::halfvec LIMIT \(armLimit)
             """
-        guard parts.isNarrow else { return "\n" + graph }
+        let all = "\n(\(graph))\nUNION ALL (\(WaitingSQL.rows))"
+        guard parts.isNarrow else { return all }
         let few = NarrowSQL.vectorArm(
-            visible: visible("n.document_id"), passing: passing, demand: demand, armLimit: armLimit, model: model)
-        return "\n(\(graph))\nUNION ALL (\(few))"
+            visible: visible("n.document_id"), passing: passing(conditions, "n.document_id"), demand: demand,
+            armLimit: armLimit, model: model)
+        return "\(all)\nUNION ALL (\(few))"
+    }
+
+    /// The newest passage `n` of a vector that is seen and passes.
+    private static func newest(of vector: String, _ conditions: String?, demand: String) -> String {
+        """
+
+        SELECT n.id, n.document_id
+        FROM (
+            SELECT p.id, p.document_id FROM passages p WHERE p.vector_id = \(vector) AND p.tenant = $13
+            ORDER BY p.id DESC LIMIT \(copiesMax)
+        ) n
+        \(visible("n.document_id"))
+        \(passing(conditions, "n.document_id"))
+        WHERE \(demand)
+        ORDER BY n.id DESC LIMIT 1
+        """
     }
 
     private static func exactArm(_ conditions: String?, demand: String, _ model: Int32) -> String {

@@ -63,7 +63,7 @@ struct SearchRow {
     let oldestVersion: Int64
     /// The number of the generation's model; 0 where it has none.
     let model: Int32
-    /// What the vector arm found, also what is not among the rows.
+    /// What the vector arm found, also what is not among the rows; see ``WaitingSQL/count(model:)``.
     let vectorCount: Int64
     /// Whether the word arm met a bound.
     let isLexicalBounded: Bool
@@ -71,6 +71,8 @@ struct SearchRow {
     let areWordsComplete: Bool
     /// Whether the vector arm looked at all that the filter leaves.
     var isVectorExact = false
+    /// Whether more vectors wait for the graph than the vector arm compared.
+    var isWaitingCut = false
     /// Nil where nothing was asked to be counted, and in all rows but the first.
     var counts: SearchCounts?
     /// Nil where nothing was found.
@@ -84,6 +86,7 @@ struct SearchRow {
             model: try row.int32(3), vectorCount: try row.int64(4),
             isLexicalBounded: try row.bool(5), areWordsComplete: try row.bool(6), candidate: nil)
         found.isVectorExact = try row.bool(30)
+        found.isWaitingCut = try row.bool(32)
         if !row.isNull(31) { found.counts = try SearchCounts(index: try row.json(31)) }
         guard let passageID = try row.int64OrNil(7) else { return found }
         var place = RankedPassage(passageID: passageID, vector: nil, lexical: nil)

@@ -57,6 +57,8 @@ struct FindGrownTables: PostgresStatement {
     static let sql = """
         SELECT quote_ident(s.relname) FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
         WHERE s.schemaname = current_schema() AND c.relkind = 'r' AND s.n_mod_since_analyze > 100 + greatest(c.reltuples, 0)
+            -- Fills and empties all the time, and no plan for it has a choice.
+            AND s.relname !~ '^vectors_[0-9]+_t[0-9]+_new$'
         ORDER BY 1
         """
     static let parameterTypes: [PostgresType] = []
@@ -64,7 +66,7 @@ struct FindGrownTables: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
 }
 
-/// The tables of vectors, each with its graphs.
+/// The tables of vectors that are in graphs, each with its graphs.
 struct ListGraphs: PostgresStatement {
     struct Index: Equatable {
         let name: String
@@ -87,8 +89,8 @@ struct ListGraphs: PostgresStatement {
                 ), '64'), (x.indisvalid AND x.indisready)::text
             ] ORDER BY i.relname) FILTER (WHERE i.oid IS NOT NULL), '{}')::text[]::text
         FROM models m
-        JOIN pg_inherits h ON h.inhparent = to_regclass('vectors_' || m.id)
-        JOIN pg_class c ON c.oid = h.inhrelid
+        JOIN tenants t ON true
+        JOIN pg_class c ON c.oid = to_regclass(format('vectors_%s_t%s', m.id, t.id))
         LEFT JOIN (
             pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am a ON a.oid = i.relam AND a.amname = 'hnsw'
         ) ON x.indrelid = c.oid

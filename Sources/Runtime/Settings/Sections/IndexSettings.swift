@@ -9,6 +9,8 @@ extension Settings {
         package internal(set) var graphLinks = 0
         /// Candidates that are looked at when a node of the graph is linked.
         package internal(set) var graphCandidates = 0
+        /// Vectors that may wait to be linked.
+        package internal(set) var graphWaiting = 0
         /// Candidates that a search in the graph keeps; nil: by the number of passages.
         package internal(set) var searchCandidates: Int?
         /// Bytes of the arms in memory together; 0: none; nil: by the machine's memory.
@@ -46,6 +48,11 @@ extension Settings.Index: SettingsSection {
             "HNSW_EF_CONSTRUCTION", .database, default: "64", .integer(8...1_000), \.index.graphCandidates,
             "Candidates that are looked at when a node of the graph is linked, at least twice `HNSW_M`. More find more and take "
                 + "longer to build. A change builds the new graph beside the old one."),
+        Setting(
+            "HNSW_WAITING_MAX", .database, default: "20000", .integer(100...50_000), \.index.graphWaiting,
+            "New vectors that may wait until they are linked into the graph. Searches in Postgres compare all that wait, at about 2 µs "
+                + "each. Beyond this, whoever writes links as many as come: a backlog of documents is then written more slowly."
+        ),
         Setting(
             "SEARCH_EF", .database, default: "auto", .integerOrAuto(10...1_000), \.index.searchCandidates,
             "Candidates that a search in the graph keeps. More find more and take longer. `auto`: by the passages of the tenant, 200 "
