@@ -45,7 +45,12 @@ final class ArmsState {
     var collections: [String: UInt32] = [:]
     var totals: [(passages: Int, words: Int)] = []
 
-    init(dimensions: Int) { vectors = VectorArm(dimensions: dimensions) }
+    init(dimensions: Int, coarse: CoarseSettings = CoarseSettings()) {
+        vectors = VectorArm(dimensions: dimensions, coarse: coarse)
+    }
+
+    /// Whether it is to be learnt where a search looks first: not while all is being loaded, which would be learnt many times.
+    var isLearningDue: Bool { version > 0 && vectors.isLearningDue }
 
     var size: ArmsSize {
         ArmsSize(
