@@ -176,7 +176,8 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Arms", "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
+                "Arms", "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings",
+                "EventLoop",
                 "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest",
                 "JSONScan",
                 "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Retrieval", "Concurrency",

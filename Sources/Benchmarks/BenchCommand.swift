@@ -33,6 +33,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "--embedded", value: "N",
                 help: "growth: texts that the model embeds; further passages are mixtures of two (default 4000)."),
+            .init(name: "--plot", value: "FILE", help: "growth: also draws it, as SVG."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
                 name: "--rate", value: "N",
@@ -274,7 +275,8 @@ package struct BenchCommand: Command {
             ).run()
         case .growth:
             try await GrowthBench(
-                options: growth, source: try source(), modelDirectory: try Installation.modelDirectory(context.settings),
+                options: growth, source: try source(),
+                modelDirectory: try Installation.modelDirectory(context.settings),
                 logger: context.logger.scoped("bench")
             ).run()
         case .freshness:

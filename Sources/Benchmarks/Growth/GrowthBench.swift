@@ -20,10 +20,20 @@ struct GrowthBench: Sendable {
         var seconds: Int
         /// Of each kind.
         var queries: Int
+        /// Where a picture of it goes; nil: nowhere.
+        var plot: String?
     }
 
     private static let insertBatch = 64
     private static let inserts = 4_096
+    /// What the picture shows.
+    private static let plotted = [
+        "codes that a search compares", "the vector arm, one client: processor time of a search",
+        "the word arm, one client: processor time of a search", "both arms, one client: processor time of a search",
+        "processor time of an insert",
+    ]
+    /// Under each filter one query in so many is tried.
+    private static let filterStep = 5
 
     let options: Options
     let source: any PlayableSource
@@ -44,21 +54,27 @@ struct GrowthBench: Sendable {
         let searches = try await GrowthSearches(input, embedder, each: options.queries)
         var table = GrowthTable(sizes: options.sizes)
         let arms = GrowthArms(input)
+        let filters = try Array(RecallFilters(texts).all.dropFirst())
         for size in options.sizes {
             logger.info("filling", ["passages": "\(size)"])
-            try await measure(size, arms, searches, lane, into: &table)
+            try await measure(size, arms, searches, lane, filters, into: &table)
         }
         var report = BenchReport(
             title: "growth: \(options.sizes.map(\.description).joined(separator: ", ")) passages in memory, "
                 + "\(input.baseCount) embedded texts and mixtures of two, \(options.queries) queries of each kind")
         report.figures = table.figures()
+        if let plot = options.plot {
+            try File.replace(
+                plot, with: Array(GrowthPlot.svg(sizes: options.sizes, lines: table.lines(Self.plotted)).utf8))
+        }
         report.figures.append(
             BenchFigure("load average", ProcessorTime.loadAverage(), "", target: "other work on this machine"))
         return report
     }
 
     private func measure(
-        _ size: Int, _ arms: GrowthArms, _ searches: GrowthSearches, _ lane: Lane, into table: inout GrowthTable
+        _ size: Int, _ arms: GrowthArms, _ searches: GrowthSearches, _ lane: Lane, _ filters: [RecallFilters.Named],
+        into table: inout GrowthTable
     ) async throws {
         let index = arms.index
         let learning = try await lane.run {
@@ -68,12 +84,21 @@ struct GrowthBench: Sendable {
             return Double(SystemClock.monotonicNanoseconds() - began) / 1e9
         }
         table.add("lists learnt", size, learning, "s")
+        table.add("lists", size, Double(index.lists?.count ?? 0), "")
+        table.add("codes that a search compares", size, Double(index.lists?.codes ?? index.vectors.count), "")
         let bytes = index.size
         table.add("memory of a passage", size, Double(bytes.bytes) / Double(size), "bytes")
         table.add("memory of its vector", size, Double(bytes.vectorBytes) / Double(size), "bytes")
         for kind in RecallQueries.Kind.allCases {
-            let recall = try await lane.run { searches.recall(of: index, kind) }
-            table.add("recall@10, \(kind.rawValue)", size, recall, "")
+            let found = try await lane.run { searches.recall(of: index, [kind]) }
+            table.add("recall@10, \(kind.rawValue)", size, found.recall, "")
+        }
+        for filter in filters {
+            let found = try await lane.run {
+                searches.recall(of: index, RecallQueries.Kind.allCases, filter: filter.filter, step: Self.filterStep)
+            }
+            table.add("recall@10, \(filter.name)", size, found.recall, "")
+            table.add("\(filter.name), the vector arm: p50", size, found.milliseconds.quantile(0.5), "ms")
         }
         for part in GrowthSearches.Part.allCases {
             for clients in part == .both ? [1, 4] : [1] {
@@ -111,12 +136,24 @@ struct GrowthTable: Sendable {
         }
     }
 
+    /// Some rows' figures over the first ones; short names.
+    func lines(_ names: [String]) -> [(name: String, ratios: [Double])] {
+        names.compactMap { name in
+            guard let row = rows.first(where: { $0.name == name }), let first = row.values[sizes[0]], first > 0 else {
+                return nil
+            }
+            let short = name.replacing(", one client: processor time of a search", with: ": a search")
+            return (short, sizes.map { (row.values[$0] ?? 0) / first })
+        }
+    }
+
     func figures() -> [BenchFigure] {
         rows.flatMap { row in
             sizes.compactMap { size in
                 row.values[size].map { value in
                     let first = row.values[sizes[0]] ?? 0
-                    let ratio = size != sizes[0] && first > 0 ? "\(BenchReport.short(value / first)) times the first" : nil
+                    let ratio =
+                        size != sizes[0] && first > 0 ? "\(BenchReport.short(value / first)) times the first" : nil
                     return BenchFigure("\(BenchReport.text(Double(size))): \(row.name)", value, row.unit, target: ratio)
                 }
             }
@@ -142,7 +179,7 @@ enum GrowthFile {
         let between = SystemClock.monotonicNanoseconds()
         let read = try ArmsIndex.read(path, as: identity)
         let end = SystemClock.monotonicNanoseconds()
-        guard read.index.size.passages == index.size.passages, read.index.hasLists == index.hasLists else {
+        guard read.index.size.passages == index.size.passages, read.index.lists?.count == index.lists?.count else {
             throw Failure("the file holds other arms")
         }
         return (Double(between - began) / 1e9, Double(end - between) / 1e9, written.bytes)
@@ -154,20 +191,22 @@ extension GrowthBench.Options {
 
     /// - Throws: `UsageError`.
     init(_ arguments: ParsedArguments) throws {
-        sizes = try arguments.value("--sizes").map { text in
-            let sizes = try text.split(separator: ",").map { word in
-                guard let size = Int(word), (1_000...100_000_000).contains(size) else {
-                    throw UsageError("--sizes: \(word) is no number from 1000 to 100000000")
+        sizes =
+            try arguments.value("--sizes").map { text in
+                let sizes = try text.split(separator: ",").map { word in
+                    guard let size = Int(word), (1_000...100_000_000).contains(size) else {
+                        throw UsageError("--sizes: \(word) is no number from 1000 to 100000000")
+                    }
+                    return size
                 }
-                return size
-            }
-            guard !sizes.isEmpty, zip(sizes, sizes.dropFirst()).allSatisfy({ $0 < $1 }) else {
-                throw UsageError("--sizes are ascending numbers")
-            }
-            return sizes
-        } ?? Self.sizesDefault
+                guard !sizes.isEmpty, zip(sizes, sizes.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                    throw UsageError("--sizes are ascending numbers")
+                }
+                return sizes
+            } ?? Self.sizesDefault
         embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? min(4_000, sizes[0])
         queries = try arguments.integer("--queries", in: 10...10_000) ?? 50
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? 5
+        plot = arguments.value("--plot")
     }
 }

@@ -4,13 +4,14 @@ import Records
 import Simulator
 import Text
 
-/// Passages without end: the first ones are invented events with the vectors that the model gives their texts; each further one is a
-/// mixture of two of those, in its words as in its vector.
+/// Passages without end: the first ones are invented events with the vectors that the model gives their texts; each further
+/// one is a mixture of two of those, in its words as in its vector.
 ///
-/// A mixture has a word of the first text with the probability of its share, from a half to nine tenths, and one of the second's with
-/// what is left of 1; its vector is both vectors added by their shares, with noise of a tenth of their length. So words are as frequent
-/// as among real texts, what is near by words is near by vectors, and near neighbours are as near as those of real texts: nothing of it
-/// would hold for vectors drawn around centres. What it does not do is to bring new words. The same number gives the same passage.
+/// A mixture has a word of the first text with the probability of its share, from a half to nine tenths, and one of the
+/// second's with what is left of 1; its vector is both vectors added by their shares, with noise of a tenth of their length.
+/// So words are as frequent as among real texts, what is near by words is near by vectors, and near neighbours are as near as
+/// those of real texts: nothing of it would hold for vectors drawn around centres. What it does not do is to bring new words.
+/// The same number gives the same passage.
 struct GrowthInput: Sendable {
     /// A passage as arms take it.
     struct Passage {
@@ -73,7 +74,8 @@ struct GrowthInput: Sendable {
 
     func passage(_ number: Int) -> Passage {
         if number < bases.count {
-            return Passage(halves: bases[number].vector.map(HalfFloat.bits), words: weighted(bases[number].words), base: number)
+            return Passage(
+                halves: bases[number].vector.map(HalfFloat.bits), words: weighted(bases[number].words), base: number)
         }
         var random = SeededGenerator(seed: UInt64(number))
         let (one, other) = (Int(random.next() % UInt64(bases.count)), Int(random.next() % UInt64(bases.count)))
@@ -85,7 +87,8 @@ struct GrowthInput: Sendable {
             }
         }
         words.sort { $0.word < $1.word }
-        return Passage(halves: mixed(bases[one].vector, bases[other].vector, share, &random), words: weighted(words), base: one)
+        return Passage(
+            halves: mixed(bases[one].vector, bases[other].vector, share, &random), words: weighted(words), base: one)
     }
 
     private func mixed(

@@ -87,10 +87,14 @@ struct GrowthSearches: Sendable {
         return rate
     }
 
-    /// Of the ten nearest vectors, the share that the vector arm finds.
-    func recall(of index: ArmsIndex, _ kind: RecallQueries.Kind, filter: Filter = .all) -> Double {
-        var (found, wanted) = (0, 0)
-        for place in queries.indices where queries[place].kind == kind {
+    /// Of the ten nearest vectors, the share that the vector arm finds, and how long that takes.
+    ///
+    /// - Parameter step: one query in so many is tried.
+    func recall(
+        of index: ArmsIndex, _ kinds: [RecallQueries.Kind], filter: Filter = .all, step: Int = 1
+    ) -> (recall: Double, milliseconds: Sample) {
+        var (found, wanted, sample) = (0, 0, Sample())
+        for place in stride(from: 0, to: queries.count, by: step) where kinds.contains(queries[place].kind) {
             var query = query(place, .vector)
             query.filter = filter
             func nearest(_ isExact: Bool) -> Set<Int64> {
@@ -98,9 +102,12 @@ struct GrowthSearches: Sendable {
                 return Set(index.search(query).places.prefix(Self.top).map(\.passageID))
             }
             let exact = nearest(true)
+            let began = SystemClock.monotonicNanoseconds()
+            let near = nearest(false)
+            sample.add(Double(SystemClock.monotonicNanoseconds() - began) / 1e6)
             wanted += exact.count
-            found += nearest(false).intersection(exact).count
+            found += near.intersection(exact).count
         }
-        return Double(found) / Double(max(1, wanted))
+        return (Double(found) / Double(max(1, wanted)), sample)
     }
 }

@@ -8,7 +8,8 @@
 
 // MARK: Codes
 
-static inline __attribute__((always_inline)) uint16_t distance_of(const uint64_t *one, const uint64_t *other, size_t words)
+static inline __attribute__((always_inline)) uint16_t distance_of(
+    const uint64_t *one, const uint64_t *other, size_t words)
 {
     uint32_t distance = 0;
     for (size_t word = 0; word < words; word++) distance += (uint32_t)__builtin_popcountll(one[word] ^ other[word]);

@@ -178,6 +178,9 @@ final class ArmsState {
     /// Passages of one vector that are counted.
     private static let copiesMax = 1_001
 
+    /// Passages of chains that are looked at before a whole set is.
+    private static let stepsMax = 20_000
+
     /// Of some vectors, those that have passages in a set: the newest passage, and how many up to a bound.
     ///
     /// - Parameter isEverything: whether the set is all that is shown, so that a vector's own chain of passages is the
@@ -201,6 +204,18 @@ final class ArmsState {
             }
             return found
         }
+        // Few vectors have few passages: their chains are the shorter way, unless some have very many.
+        var steps = 0
+        for vector in vectors where steps <= Self.stepsMax {
+            var slot = newest[vector]
+            while slot != Self.none, steps <= Self.stepsMax {
+                if set.contains(Int(slot)) { take(Int(slot), vector) }
+                slot = older[Int(slot)]
+                steps += 1
+            }
+        }
+        if steps <= Self.stepsMax { return found }
+        found = [:]
         var wanted = SlotSet(count: self.vectors.count)
         for vector in vectors { wanted.insert(vector) }
         set.forEach { slot in

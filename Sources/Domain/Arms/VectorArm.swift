@@ -20,6 +20,18 @@ final class VectorArm {
         var compared = 500
         /// Where a filter leaves no more vectors than these, all are compared.
         var allBelow = 4_000
+        /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
+        /// number can tell apart. Twice as many for four times as many vectors.
+        var among = 25_000
+
+        /// How far it goes among so many vectors.
+        func stretched(to passing: Int) -> Effort {
+            var effort = self
+            let factor = max(1, (Double(passing) / Double(among)).squareRoot())
+            effort.weighed = Int(Double(weighed) * factor)
+            effort.compared = Int(Double(compared) * factor)
+            return effort
+        }
     }
 
     /// A vector and how near it is.
@@ -154,6 +166,7 @@ final class VectorArm {
 
     /// The vectors whose codes are promising.
     private func coded(_ query: Query, _ allowed: SlotSet, _ passing: Int, _ effort: Effort) -> [UInt32] {
+        let effort = effort.stretched(to: passing)
         let near: [UInt32]
         if let coarse, passing >= coarseSettings.passingMin {
             let isEverything = passing == usedCount

@@ -1,10 +1,8 @@
 import CVectorScan
 
-/// Vectors in memory as they were at a moment: what stands in a slot never changes and never moves, so a copy of the table may be read
-/// without a lock while more vectors come, as long as its ``VectorArm`` is there.
-///
-/// `@unchecked Sendable` because it holds pointers: nobody writes where a copy may read, as a slot is written before any table counts it.
-struct VectorTable: @unchecked Sendable {
+/// Vectors in memory as they were at a moment: what stands in a slot never changes and never moves, and is written before a table
+/// counts it, so a copy of the table may be read without a lock while more vectors come, as long as its ``VectorArm`` is there.
+struct VectorTable {
     /// Vectors of one block, which never moves, so that growing costs no search more than a block does.
     static let blockSlots = 4_096
     struct Block {
@@ -139,7 +137,8 @@ struct SeenCodes {
                 }
             }
         }
-        self.count += allowed.map { allowed in allowed.words.withUnsafeBufferPointer { taken($0.baseAddress) } }
+        self.count +=
+            allowed.map { allowed in allowed.words.withUnsafeBufferPointer { taken($0.baseAddress) } }
             ?? taken(nil)
     }
 

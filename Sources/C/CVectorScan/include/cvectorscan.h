@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Loops over vectors in memory that are worth nothing without the processor's wide instructions, which Swift does not choose while
-// it runs. Each looks which of its forms the processor has.
+// Loops over vectors in memory that are worth nothing without the processor's wide instructions, which Swift does not choose
+// while it runs. Each looks which of its forms the processor has.
 
-/// Distances between a code of `words` 64-bit words and those of `count` others that a mask selects: how many bits differ. The others
-/// stand one behind the other, and bit i % 64 of word i / 64 of `mask` selects number i.
+/// Distances between a code of `words` 64-bit words and those of `count` others that a mask selects: how many bits differ.
+/// The others stand one behind the other, and bit i % 64 of word i / 64 of `mask` selects number i.
 ///
 /// Writes behind one another the distance and the slot of each that is selected, which is `first` and its number, and counts in
 /// `histogram`, which has 64 * words + 1 places, how many have each distance. Returns how many were selected.
@@ -16,7 +16,8 @@ size_t cvs_selected(
     const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
     uint16_t *distances, uint32_t *slots, uint32_t *histogram);
 
-/// The same for codes whose slots are `numbers`, and of which those count whose slot's bit is set in `mask`; all where it is null.
+/// The same for codes whose slots are `numbers`, and of which those count whose slot's bit is set in `mask`; all where it is
+/// null.
 size_t cvs_listed(
     const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
     const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram);

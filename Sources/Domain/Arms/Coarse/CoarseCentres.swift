@@ -1,8 +1,8 @@
 import Bytes
 import CVectorScan
 
-/// Points among vectors, in groups of neighbouring ones: a vector is compared with all groups, then with the centres of the nearest
-/// ones, some 150 products instead of some thousand. All have the length 1.
+/// Points among vectors, in groups of neighbouring ones: a vector is compared with all groups, then with the centres of the
+/// nearest ones, some 150 products instead of some thousand. All have the length 1.
 struct CoarseCentres: Sendable, Equatable {
     /// Groups whose centres a vector is compared with. With one, every tenth vector would get another centre than its nearest.
     private static let groupsTried = 3
@@ -21,7 +21,8 @@ struct CoarseCentres: Sendable, Equatable {
     /// Nil where the numbers of numbers do not fit together.
     init?(dimensions: Int, groups: [UInt16], ends: [UInt32], halves: [UInt16]) {
         guard dimensions > 0, !ends.isEmpty, groups.count == ends.count * dimensions,
-            zip(ends, ends.dropFirst()).allSatisfy({ $0 <= $1 }), halves.count == Int(ends[ends.count - 1]) * dimensions,
+            zip(ends, ends.dropFirst()).allSatisfy({ $0 <= $1 }),
+            halves.count == Int(ends[ends.count - 1]) * dimensions,
             !halves.isEmpty
         else { return nil }
         (self.dimensions, self.groups, self.ends, self.halves) = (dimensions, groups, ends, halves)
@@ -34,7 +35,9 @@ struct CoarseCentres: Sendable, Equatable {
         var tried: [Int] = []
         for _ in 0..<min(Self.groupsTried, ends.count) {
             var next = -1
-            for group in near.indices where !tried.contains(group) && (next < 0 || near[group] > near[next]) { next = group }
+            for group in near.indices where !tried.contains(group) && (next < 0 || near[group] > near[next]) {
+                next = group
+            }
             guard next >= 0 else { break }
             tried.append(next)
             let first = next > 0 ? Int(ends[next - 1]) : 0

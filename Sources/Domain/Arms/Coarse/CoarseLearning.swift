@@ -2,9 +2,9 @@ import Bytes
 import CVectorScan
 import Glibc
 
-/// Learns ``CoarseLists`` from vectors: centres by spherical k-means (Dhillon and Modha: "Concept Decompositions for Large Sparse Text
-/// Data using Clustering", 2001) in two levels, groups and the centres of each, so that its time grows with the number of centres to
-/// the power 1.5. The same vectors give the same lists.
+/// Learns ``CoarseLists`` from vectors: centres by spherical k-means (Dhillon and Modha: "Concept Decompositions for Large
+/// Sparse Text Data using Clustering", 2001) in two levels, groups and the centres of each, so that its time grows with the
+/// number of centres to the power 1.5. The same vectors give the same lists.
 ///
 /// It reads a table's copy and holds no lock.
 struct CoarseLearning {
@@ -18,8 +18,6 @@ struct CoarseLearning {
     private static let top = 10
     /// A trial under a filter leaves one vector in so many.
     private static let filterStep = 16
-    /// What trials say is stretched so far: other queries may lie further off.
-    private static let margin = 1.5
 
     /// - Parameter goesOn: asked now and then; false gives it up.
     /// - Returns: nil where there are too few vectors, or it was given up.
@@ -36,7 +34,9 @@ struct CoarseLearning {
         let lists = CoarseLists(
             centres, codeWords: table.codeWords, learnt: count, distance: distance(of: sample, from: centres),
             reach: CoarseReach(vectors: 0, codes: 0, power: 0))
-        guard lists.follow(table, used, goesOn: goesOn), let reach = reach(of: lists, slots, &random, goesOn) else { return nil }
+        guard lists.follow(table, used, goesOn: goesOn), let reach = reach(of: lists, slots, &random, goesOn) else {
+            return nil
+        }
         lists.reach = reach
         lists.beginWatching()
         return lists
@@ -150,8 +150,8 @@ struct CoarseLearning {
             ofAll += codes(up: lists, query, among: nil)
             ofFiltered += codes(up: lists, query, among: filtered)
         }
-        let all = quantile(of: &ofAll) * Self.margin
-        let some = quantile(of: &ofFiltered) * Self.margin
+        let all = quantile(of: &ofAll) * settings.margin
+        let some = quantile(of: &ofFiltered) * settings.margin
         guard passing > 0, passing < slots.count, some > 0, all > 0 else {
             return CoarseReach(vectors: Double(slots.count), codes: Double(slots.count), power: 1)
         }

@@ -1,12 +1,12 @@
 import CVectorScan
 
-/// Vectors in lists, each in that of the centre nearest to it, with the codes of a list behind one another: a search looks at the lists
-/// in the order of how near their centres are, until it has seen enough codes.
+/// Vectors in lists, each in that of the centre nearest to it, with the codes of a list behind one another: a search looks at
+/// the lists in the order of how near their centres are, until it has seen enough codes.
 ///
-/// An inverted file, as Jégou, Douze and Schmid have it ("Product Quantization for Nearest Neighbor Search", 2011), over codes of one
-/// bit a number. And no graph: a vector comes and goes in some microseconds, a filter needs no path through what it leaves out, equal
-/// vectors are neighbours in a list, and a list is read as memory is read best. The codes stand here a second time (52 bytes a vector
-/// beside some 830), since those of a list would else lie all over the memory.
+/// An inverted file, as Jégou, Douze and Schmid have it ("Product Quantization for Nearest Neighbor Search", 2011), over
+/// codes of one bit a number. And no graph: a vector comes and goes in some microseconds, a filter needs no path through what
+/// it leaves out, equal vectors are neighbours in a list, and a list is read as memory is read best. The codes stand here a
+/// second time (52 bytes a vector beside some 830), since those of a list would else lie all over the memory.
 ///
 /// Not thread-safe: who holds it lets one write or many read. The lists' memory is its own and goes with it.
 final class CoarseLists {
@@ -156,7 +156,8 @@ final class CoarseLists {
     ///   - passing: how many that are.
     func codes(near query: VectorArm.Query, among allowed: SlotSet?, passing: Int) -> SeenCodes {
         let wanted = reach.codes(among: passing, isFiltered: allowed != nil)
-        // Long lists of equal vectors do not stand for the others: half the lists that the codes would fill on average are looked at.
+        // Long lists of equal vectors do not stand for the others: half the lists that the codes would fill on average are
+        // looked at.
         let listsMin = Int(Double(lists.count) * Double(wanted) / Double(max(1, passing)) / 2) + 1
         var seen = SeenCodes(codeWords: codeWords, room: wanted + wanted / 4)
         var looked = 0

@@ -1,5 +1,5 @@
-/// The pieces of a file that hold ``CoarseLists``. What makes no sense in them, or is damaged, is done without: lists are learnt again
-/// from the vectors, and nothing that is exact depends on them.
+/// The pieces of a file that hold ``CoarseLists``. What makes no sense in them, or is damaged, is done without: lists are
+/// learnt again from the vectors, and nothing that is exact depends on them.
 struct CoarsePieces {
     private var centres: CoarseCentres?
     private var learnt = 0

@@ -6,8 +6,8 @@ struct CoarseSettings: Sendable {
     var vectorsMin = 65_536
     /// Where a filter leaves fewer vectors, all of their codes are looked at.
     var passingMin = 20_000
-    /// Centres for the square root of how many vectors there are: so both what is compared with centres and what a list holds grow
-    /// slowly. Finer lists leave out more, and cost more to put in order.
+    /// Centres for the square root of how many vectors there are: so both what is compared with centres and what a list holds
+    /// grow slowly. Finer lists leave out more, and cost more to put in order.
     var centresPerRoot = 2.0
     /// Vectors that a centre is learnt from.
     var samplesPerCentre = 32
@@ -17,11 +17,14 @@ struct CoarseSettings: Sendable {
     var wantedRecall = 0.99
     /// Queries that are tried.
     var trials = 96
+    /// What trials say is stretched so far: words that never stood together lie further off than a point between three texts.
+    var margin = 3.0
     /// The same vectors and the same seed give the same lists.
     var seed: UInt64 = 20_240_613
     /// Learnt again when there are so many times as many vectors,
     var growth = 2.0
-    /// or when those that came since, an eighth of all at least, lie so many times as far from their centres as those learnt from.
+    /// or when those that came since, an eighth of all at least, lie so many times as far from their centres as those learnt
+    /// from.
     var drift = 1.5
 }
 

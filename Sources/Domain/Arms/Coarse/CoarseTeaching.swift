@@ -6,7 +6,8 @@ final class CoarseTeacher: Sendable {
     private static let queue = DispatchQueue(label: "arms-lists", qos: .utility)
     private let isTeaching = Atomic(false)
 
-    /// Lets a thread of its own learn, where none does yet. It holds the index for as long: less than a minute for some million vectors.
+    /// Lets a thread of its own learn, where none does yet. It holds the index for as long: less than a minute for some
+    /// million vectors.
     func begin(_ index: ArmsIndex) {
         guard !isTeaching.exchange(true, ordering: .acquiringAndReleasing) else { return }
         Self.queue.async { [self] in
@@ -17,8 +18,8 @@ final class CoarseTeacher: Sendable {
 }
 
 extension ArmsIndex {
-    /// Learns where a search looks first, from the vectors that are there, and puts it to use. Blocking, for about ten seconds a million
-    /// vectors; searches and changes go on beside it.
+    /// Learns where a search looks first, from the vectors that are there, and puts it to use. Blocking, for about ten
+    /// seconds a million vectors; searches and changes go on beside it.
     ///
     /// - Parameter goesOn: asked now and then; false gives it up.
     package func learn(goesOn: () -> Bool = { true }) {
@@ -41,6 +42,12 @@ extension ArmsIndex {
         _ = lock.writing { state.vectors.install(lists) }
     }
 
-    /// Whether a search looks at the nearest lists first.
-    package var hasLists: Bool { lock.reading { state.vectors.coarse != nil } }
+    /// How many lists there are, and of how many vectors a search without a filter compares the codes; nil where there are no
+    /// lists, and it compares all.
+    package var lists: (count: Int, codes: Int)? {
+        lock.reading {
+            let arm = state.vectors
+            return arm.coarse.map { ($0.centres.count, $0.reach.codes(among: arm.usedCount, isFiltered: false)) }
+        }
+    }
 }

@@ -104,8 +104,7 @@ struct ArmsLoading {
                 guard posting >= last, posting >> 32 < UInt64(head.slots) else { throw Self.senseless }
                 last = posting
             }
-            arm.postings[word].append(contentsOf: list)
-            arm.postingCount += count
+            arm.add(read: list, of: word)
         }
     }
 

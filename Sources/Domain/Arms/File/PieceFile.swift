@@ -23,8 +23,8 @@ enum PieceKind: UInt32 {
     case rows = 9
     case dictionary = 10
     case end = 11
-    /// Behind the dictionary, and not in every file: where a search looks first. Long numbers, since a piece of these kinds that is
-    /// damaged is done without: no other kind becomes one of them by the change of a few bits.
+    /// Behind the dictionary, and not in every file: where a search looks first. Long numbers, since a piece of these kinds
+    /// that is damaged is done without: no other kind becomes one of them by the change of a few bits.
     case centres = 0x4d44_4c43
     case lists = 0x4d44_4c4c
 
@@ -32,8 +32,8 @@ enum PieceKind: UInt32 {
     var isSpare: Bool { self == .centres || self == .lists }
 }
 
-/// A file of pieces: magic number and format, then pieces of a kind, a length, bytes, and the CRC-32C of all three. All numbers are
-/// little-endian. The last piece holds how many were before it, and nothing follows.
+/// A file of pieces: magic number and format, then pieces of a kind, a length, bytes, and the CRC-32C of all three. All
+/// numbers are little-endian. The last piece holds how many were before it, and nothing follows.
 enum PieceFile {
     static let magic = Array("MDLARMS\n".utf8)
     /// Files of other formats are not read.
