@@ -42,6 +42,8 @@ final class VectorArm {
     }
 
     static let blockSlots = VectorTable.blockSlots
+    /// Codes and vectors of a large index lie far from one another in memory: the ones that come next are asked for beforehand.
+    private static let (codesAhead, vectorsAhead) = (16, 4)
 
     private(set) var table: VectorTable
     /// Vectors that some passage has.
@@ -145,7 +147,11 @@ final class VectorArm {
         let slots = isAll ? all(allowed, passing) : coded(query, allowed, passing, effort)
         var found: [Near] = []
         found.reserveCapacity(slots.count)
-        for slot in slots { found.append(Near(slot: slot, score: table.score(of: Int(slot), query))) }
+        for (place, slot) in slots.enumerated() {
+            let next = place + Self.vectorsAhead
+            if next < slots.count { cvs_prefetch(table.halves(of: Int(slots[next])), 2 * dimensions) }
+            found.append(Near(slot: slot, score: table.score(of: Int(slot), query)))
+        }
         Self.keep(limit, of: &found)
         found.sort { $0.score > $1.score || $0.score == $1.score && $0.slot < $1.slot }
         return (Array(found.prefix(limit)), isAll)
@@ -179,7 +185,11 @@ final class VectorArm {
         var weighed = [Near]()
         weighed.reserveCapacity(near.count)
         query.table.withUnsafeBufferPointer { numbers in
-            for slot in near { weighed.append(Near(slot: slot, score: table.weight(of: Int(slot), numbers))) }
+            for (place, slot) in near.enumerated() {
+                let next = place + Self.codesAhead
+                if next < near.count { cvs_prefetch(table.code(of: Int(near[next])), 8 * codeWords) }
+                weighed.append(Near(slot: slot, score: table.weight(of: Int(slot), numbers)))
+            }
         }
         Self.keep(effort.compared, of: &weighed)
         return weighed.map(\.slot)

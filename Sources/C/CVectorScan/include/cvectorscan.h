@@ -22,6 +22,12 @@ size_t cvs_listed(
     const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
     const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram);
 
+/// Asks for memory that is read soon, so that nothing waits for it then.
+static inline void cvs_prefetch(const void *start, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)start + i);
+}
+
 /// The places of distances up to a bound, at most `room`, in their order. Returns how many.
 size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t *places, size_t room);
 
