@@ -176,11 +176,13 @@ let package = Package(
         .target(
             name: "Benchmarks",
             dependencies: [
-                "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings", "EventLoop",
+                "Arms", "Broker", "Bytes", "Comparison", "Console", "Derivation", "EmbeddedPostgres", "Embeddings",
+                "EventLoop",
                 "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest",
                 "JSONScan",
                 "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Retrieval", "Concurrency",
-                "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Zstd",
+                "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Text",
+                "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
 

@@ -26,7 +26,14 @@ package struct BenchCommand: Command {
                 help: "index, recall, search: in it before anything is measured (default 20000; all: 5000)."),
             .init(
                 name: "--queries", value: "N",
-                help: "recall: of each kind under each filter (default 100; all: 20); search: of each kind."),
+                help: "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind."),
+            .init(
+                name: "--sizes", value: "NUMBERS",
+                help: "growth: passages, ascending, by commas (default 20000,100000)."),
+            .init(
+                name: "--embedded", value: "N",
+                help: "growth: texts that the model embeds; further passages are mixtures of two (default 4000)."),
+            .init(name: "--plot", value: "FILE", help: "growth: also draws it, as SVG."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
                 name: "--rate", value: "N",
@@ -34,7 +41,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "--seconds", value: "N",
                 help:
-                    "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http, index, search: of a round, 5."
+                    "freshness: how long (default 60; all: 20); clients: 20, --hostile 120; http, index, search, growth: of a round, 5."
             ),
             .init(
                 name: "--peers", value: "FOLDER",
@@ -61,7 +68,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, growth, endure or report."
             )
         ])
     package static let details = """
@@ -72,6 +79,8 @@ package struct BenchCommand: Command {
         on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
         are found at 300 events/s with 50 searches/s beside, and behind a burst of as many documents as --passages says. It
         takes about eight minutes.
+
+        growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each.
 
         report runs benchmarks and writes their figures into a page, with the machine, the commit and the commands.
 
@@ -91,10 +100,12 @@ package struct BenchCommand: Command {
         case sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory
         /// Not one of all: it takes long, and needs other software to say much.
         case search
+        /// Not one of all: it says little at sizes that are quick.
+        case growth
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { $0 != .search && $0 != .endure }
+        static let ofAll = allCases.filter { $0 != .search && $0 != .growth && $0 != .endure }
     }
 
     private let benchmarks: [Benchmark]
@@ -103,6 +114,7 @@ package struct BenchCommand: Command {
     private let enduranceEvents: Int
     private let passages: Int
     private let queries: Int
+    private let growth: GrowthBench.Options
     private let texts: Int
     private let rate: Double
     private let seconds: Int
@@ -145,6 +157,7 @@ package struct BenchCommand: Command {
         enduranceEvents = try arguments.integer("--endurance", in: 0...1_000_000_000) ?? (isShort ? 0 : 1_000_000)
         passages = try arguments.integer("--passages", in: 1_000...10_000_000) ?? (isShort ? 5_000 : 20_000)
         queries = try arguments.integer("--queries", in: 10...10_000) ?? (isShort ? 20 : 100)
+        growth = try GrowthBench.Options(arguments)
         texts = try arguments.integer("--texts", in: 10...1_000_000) ?? (isShort ? 1_000 : 2_000)
         gigabytes = try arguments.number("--gigabytes", in: 0.1...1_000) ?? (isShort ? 1 : 5)
         acknowledgedRate = try arguments.number("--rate", in: 1...100_000) ?? 5_000
@@ -257,6 +270,12 @@ package struct BenchCommand: Command {
         case .recall:
             try await RecallBench(
                 passages: passages, queries: queries, source: try source(),
+                modelDirectory: try Installation.modelDirectory(context.settings),
+                logger: context.logger.scoped("bench")
+            ).run()
+        case .growth:
+            try await GrowthBench(
+                options: growth, source: try source(),
                 modelDirectory: try Installation.modelDirectory(context.settings),
                 logger: context.logger.scoped("bench")
             ).run()

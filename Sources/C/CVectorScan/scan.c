@@ -8,52 +8,94 @@
 
 // MARK: Codes
 
-static inline __attribute__((always_inline)) void distances(
-    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
-    uint32_t *histogram)
+static inline __attribute__((always_inline)) uint16_t distance_of(
+    const uint64_t *one, const uint64_t *other, size_t words)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (mask && !(mask[i >> 6] >> (i & 63) & 1)) {
-            // Whole words of the mask are often empty.
-            if ((i & 63) == 0 && mask[i >> 6] == 0) {
-                size_t end = i + 64 < count ? i + 64 : count;
-                for (; i < end; i++) out[i] = UINT16_MAX;
-                i--;
-                continue;
-            }
-            out[i] = UINT16_MAX;
-            continue;
+    uint32_t distance = 0;
+    for (size_t word = 0; word < words; word++) distance += (uint32_t)__builtin_popcountll(one[word] ^ other[word]);
+    return (uint16_t)distance;
+}
+
+static inline __attribute__((always_inline)) size_t selected(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
+    uint16_t *distances, uint32_t *slots, uint32_t *histogram)
+{
+    size_t found = 0;
+    for (size_t start = 0; start < count; start += 64) {
+        size_t here = count - start < 64 ? count - start : 64;
+        uint64_t bits = mask[start >> 6];
+        if (here < 64) bits &= ((uint64_t)1 << here) - 1;
+        for (; bits; bits &= bits - 1) {
+            size_t i = start + (size_t)__builtin_ctzll(bits);
+            uint16_t distance = distance_of(codes + i * words, code, words);
+            slots[found] = first + (uint32_t)i;
+            distances[found++] = distance;
+            histogram[distance]++;
         }
-        const uint64_t *other = codes + i * words;
-        uint32_t distance = 0;
-        for (size_t word = 0; word < words; word++) distance += (uint32_t)__builtin_popcountll(other[word] ^ code[word]);
-        out[i] = (uint16_t)distance;
+    }
+    return found;
+}
+
+static inline __attribute__((always_inline)) size_t listed(
+    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
+    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = numbers[i];
+        if (mask && !(mask[slot >> 6] >> (slot & 63) & 1)) continue;
+        uint16_t distance = distance_of(codes + i * words, code, words);
+        slots[found] = slot;
+        distances[found++] = distance;
         histogram[distance]++;
     }
+    return found;
 }
 
+// The usual number of words is known to the compiler, which unrolls the loop.
+#define WITH_WORDS(call) \
+    if (words == 6) { \
+        enum { words = 6 }; \
+        return call; \
+    } \
+    return call;
+
 #if defined(__x86_64__)
-__attribute__((target("popcnt"))) static void distances_popcnt(
-    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
-    uint32_t *histogram)
+__attribute__((target("popcnt,bmi"))) static size_t selected_popcnt(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
+    uint16_t *distances, uint32_t *slots, uint32_t *histogram)
 {
-    // The usual number of words is known to the compiler, which unrolls the loop.
-    if (words == 6) distances(codes, count, 6, code, mask, out, histogram);
-    else distances(codes, count, words, code, mask, out, histogram);
+    WITH_WORDS(selected(codes, count, words, code, mask, first, distances, slots, histogram))
+}
+
+__attribute__((target("popcnt,bmi"))) static size_t listed_popcnt(
+    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
+    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
+{
+    WITH_WORDS(listed(codes, numbers, count, words, code, mask, distances, slots, histogram))
 }
 #endif
 
-void cvs_distances(
-    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *out,
-    uint32_t *histogram)
+size_t cvs_selected(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
+    uint16_t *distances, uint32_t *slots, uint32_t *histogram)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt")) {
-        distances_popcnt(codes, count, words, code, mask, out, histogram);
-        return;
-    }
+    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
+        return selected_popcnt(codes, count, words, code, mask, first, distances, slots, histogram);
 #endif
-    distances(codes, count, words, code, mask, out, histogram);
+    return selected(codes, count, words, code, mask, first, distances, slots, histogram);
+}
+
+size_t cvs_listed(
+    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
+    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
+        return listed_popcnt(codes, numbers, count, words, code, mask, distances, slots, histogram);
+#endif
+    return listed(codes, numbers, count, words, code, mask, distances, slots, histogram);
 }
 
 static inline __attribute__((always_inline)) size_t near_from(
@@ -166,5 +208,40 @@ float cvs_dot(const uint16_t *halves, const float *numbers, size_t dimensions)
         return dot_avx2(halves, numbers, dimensions);
 #endif
     return dot_plain(halves, numbers, dimensions);
+#endif
+}
+
+void cvs_dots(const uint16_t *rows, size_t count, const float *numbers, size_t dimensions, float *out)
+{
+    for (size_t row = 0; row < count; row++) out[row] = cvs_dot(rows + row * dimensions, numbers, dimensions);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,f16c,fma"))) static void add_avx2(
+    const uint16_t *halves, float scale, size_t dimensions, float *sums)
+{
+    __m256 factor = _mm256_set1_ps(scale);
+    size_t i = 0;
+    for (; i + 8 <= dimensions; i += 8) {
+        __m256 some = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(halves + i)));
+        _mm256_storeu_ps(sums + i, _mm256_fmadd_ps(some, factor, _mm256_loadu_ps(sums + i)));
+    }
+    for (; i < dimensions; i++) sums[i] = __builtin_fmaf(_cvtsh_ss(halves[i]), scale, sums[i]);
+}
+#endif
+
+void cvs_add(const uint16_t *halves, float scale, size_t dimensions, float *sums)
+{
+#if defined(__aarch64__)
+    const __fp16 *values = (const __fp16 *)halves;
+    for (size_t i = 0; i < dimensions; i++) sums[i] += (float)values[i] * scale;
+#else
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma")) {
+        add_avx2(halves, scale, dimensions, sums);
+        return;
+    }
+#endif
+    for (size_t i = 0; i < dimensions; i++) sums[i] += single_of(halves[i]) * scale;
 #endif
 }

@@ -16,6 +16,7 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Scratch of searches that ended, for those that begin.
     private let scratches = ScratchPool()
     private let versionNow: Atomic<Int64>
+    private let teacher = CoarseTeacher()
 
     /// - Parameter dimensions: of the vectors; 0 where there are none.
     package convenience init(dimensions: Int) { self.init(ArmsState(dimensions: dimensions)) }
@@ -42,11 +43,16 @@ package final class ArmsIndex: @unchecked Sendable {
 
     /// Makes some changes at once: no search sees some of them.
     package func change(_ body: (borrowing Editor) -> Void) {
-        lock.writing {
+        let isLearningDue = lock.writing {
             body(Editor(state: state))
             versionNow.store(state.version, ordering: .releasing)
+            return state.isLearningDue
         }
+        if isLearningDue { teacher.begin(self) }
     }
+
+    /// Begins to learn where a search looks first, on a thread of its own, where that is due.
+    func learnIfDue() { if lock.reading({ state.isLearningDue }) { teacher.begin(self) } }
 
     /// Those of some vectors that are not there.
     package func missing(vectors ids: Set<Int64>) -> [Int64] {

@@ -45,7 +45,12 @@ final class ArmsState {
     var collections: [String: UInt32] = [:]
     var totals: [(passages: Int, words: Int)] = []
 
-    init(dimensions: Int) { vectors = VectorArm(dimensions: dimensions) }
+    init(dimensions: Int, coarse: CoarseSettings = CoarseSettings()) {
+        vectors = VectorArm(dimensions: dimensions, coarse: coarse)
+    }
+
+    /// Whether it is to be learnt where a search looks first: not while all is being loaded, which would be learnt many times.
+    var isLearningDue: Bool { version > 0 && vectors.isLearningDue }
 
     var size: ArmsSize {
         ArmsSize(
@@ -173,6 +178,9 @@ final class ArmsState {
     /// Passages of one vector that are counted.
     private static let copiesMax = 1_001
 
+    /// Passages of chains that are looked at before a whole set is.
+    private static let stepsMax = 20_000
+
     /// Of some vectors, those that have passages in a set: the newest passage, and how many up to a bound.
     ///
     /// - Parameter isEverything: whether the set is all that is shown, so that a vector's own chain of passages is the
@@ -196,6 +204,18 @@ final class ArmsState {
             }
             return found
         }
+        // Few vectors have few passages: their chains are the shorter way, unless some have very many.
+        var steps = 0
+        for vector in vectors where steps <= Self.stepsMax {
+            var slot = newest[vector]
+            while slot != Self.none, steps <= Self.stepsMax {
+                if set.contains(Int(slot)) { take(Int(slot), vector) }
+                slot = older[Int(slot)]
+                steps += 1
+            }
+        }
+        if steps <= Self.stepsMax { return found }
+        found = [:]
         var wanted = SlotSet(count: self.vectors.count)
         for vector in vectors { wanted.insert(vector) }
         set.forEach { slot in

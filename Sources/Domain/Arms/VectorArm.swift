@@ -8,6 +8,8 @@ import CVectorScan
 /// vectors come and go in constant time, equal ones and filters do no harm, and what is left out by a filter is not even
 /// looked at.
 ///
+/// Where vectors are many, not all codes are looked at, but those of the lists (``CoarseLists``) whose centres are nearest.
+///
 /// Not thread-safe: who holds it lets one write or many read. The blocks' memory is its own and goes with it.
 final class VectorArm {
     /// How far a search goes.
@@ -18,6 +20,18 @@ final class VectorArm {
         var compared = 500
         /// Where a filter leaves no more vectors than these, all are compared.
         var allBelow = 4_000
+        /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
+        /// number can tell apart. Twice as many for four times as many vectors.
+        var among = 25_000
+
+        /// How far it goes among so many vectors.
+        func stretched(to passing: Int) -> Effort {
+            var effort = self
+            let factor = max(1, (Double(passing) / Double(among)).squareRoot())
+            effort.weighed = Int(Double(weighed) * factor)
+            effort.compared = Int(Double(compared) * factor)
+            return effort
+        }
     }
 
     /// A vector and how near it is.
@@ -27,29 +41,29 @@ final class VectorArm {
         var score: Float
     }
 
-    /// Vectors of one block, which never moves, so that growing costs no search more than a block does.
-    static let blockSlots = 4_096
-    struct Block {
-        let codes: UnsafeMutablePointer<UInt64>
-        let halves: UnsafeMutablePointer<UInt16>
-        /// 1 over the length of each vector; 0 for one without length.
-        let scales: UnsafeMutablePointer<Float>
-    }
+    static let blockSlots = VectorTable.blockSlots
+    /// Codes and vectors of a large index lie far from one another in memory: the ones that come next are asked for beforehand.
+    private static let (codesAhead, vectorsAhead) = (16, 4)
 
-    let dimensions: Int
-    let codeWords: Int
-    private(set) var blocks: [Block] = []
-    private(set) var count = 0
+    private(set) var table: VectorTable
     /// Vectors that some passage has.
     private(set) var used = SlotSet(count: 0)
+    private(set) var usedCount = 0
+    /// Where a search looks first; nil while there are too few vectors, or these were not learnt yet.
+    private(set) var coarse: CoarseLists?
+    let coarseSettings: CoarseSettings
 
-    init(dimensions: Int) {
-        self.dimensions = dimensions
-        codeWords = (dimensions + 63) / 64
+    var dimensions: Int { table.dimensions }
+    var codeWords: Int { table.codeWords }
+    var count: Int { table.count }
+
+    init(dimensions: Int, coarse: CoarseSettings = CoarseSettings()) {
+        table = VectorTable(dimensions: dimensions)
+        coarseSettings = coarse
     }
 
     deinit {
-        for block in blocks {
+        for block in table.blocks {
             block.codes.deallocate()
             block.halves.deallocate()
             block.scales.deallocate()
@@ -57,14 +71,16 @@ final class VectorArm {
     }
 
     /// Bytes that it takes in memory.
-    var memoryBytes: Int { blocks.count * Self.blockSlots * (8 * codeWords + 2 * dimensions + 4) }
+    var memoryBytes: Int {
+        table.blocks.count * Self.blockSlots * (8 * codeWords + 2 * dimensions + 4) + (coarse?.memoryBytes ?? 0)
+    }
 
     /// Adds a vector of half-precision numbers, ``dimensions`` of them: missing ones are 0, and others are left out.
     ///
     /// - Returns: its slot.
     func add(_ vector: some Sequence<UInt16>) -> Int {
         let place = count % Self.blockSlots
-        let block = roomy()
+        let block = table.roomy()
         let halves = block.halves + place * dimensions
         let codes = block.codes + place * codeWords
         halves.initialize(repeating: 0, count: dimensions)
@@ -77,64 +93,65 @@ final class VectorArm {
             squares += number * number
         }
         block.scales[place] = squares > 0 ? 1 / squares.squareRoot() : 0
-        count += 1
+        table.count += 1
         used.grow(to: count)
         return count - 1
-    }
-
-    /// The block that the next vector goes to.
-    private func roomy() -> Block {
-        if count % Self.blockSlots == 0 {
-            blocks.append(
-                Block(
-                    codes: .allocate(capacity: Self.blockSlots * codeWords),
-                    halves: .allocate(capacity: Self.blockSlots * dimensions),
-                    scales: .allocate(capacity: Self.blockSlots)))
-        }
-        return blocks[blocks.count - 1]
     }
 
     /// Adds vectors with their codes and scales as they stand in blocks, not more than the block of the next one has room for.
     func add(_ number: Int, codes: [UInt64], halves: [UInt16], scales: [Float]) {
         let place = count % Self.blockSlots
-        let block = roomy()
+        let block = table.roomy()
         (block.codes + place * codeWords).initialize(from: codes, count: number * codeWords)
         (block.halves + place * dimensions).initialize(from: halves, count: number * dimensions)
         (block.scales + place).initialize(from: scales, count: number)
-        count += number
+        table.count += number
         used.grow(to: count)
     }
 
     /// Notes whether some passage has the vector.
     func mark(_ slot: Int, isUsed: Bool) {
+        guard used.contains(slot) != isUsed else { return }
         if isUsed { used.insert(slot) } else { used.remove(slot) }
+        usedCount += isUsed ? 1 : -1
+        if isUsed { coarse?.add(slot, of: table) } else { coarse?.remove(slot) }
     }
 
-    /// How near a vector is.
-    func score(of slot: Int, _ query: Query) -> Float {
-        let block = blocks[slot / Self.blockSlots]
-        let place = slot % Self.blockSlots
-        let dot = query.numbers.withUnsafeBufferPointer { numbers in
-            numbers.baseAddress.map { cvs_dot(block.halves + place * dimensions, $0, dimensions) } ?? 0
-        }
-        return dot * block.scales[place] * query.scale
+    /// Whether the lists are to be learnt, or learnt again.
+    var isLearningDue: Bool {
+        coarse?.areOutdated(now: usedCount, coarseSettings) ?? (usedCount >= coarseSettings.vectorsMin)
+    }
+
+    /// Takes lists that were learnt from the vectors here.
+    ///
+    /// - Returns: those from before, whose memory goes with them.
+    func install(_ lists: CoarseLists?) -> CoarseLists? {
+        let before = coarse
+        coarse = lists
+        _ = lists?.follow(table, used) { true }
+        return before
     }
 
     /// The nearest vectors, nearest first; of equally near ones in any order.
     ///
     /// - Parameters:
-    ///   - allowed: the vectors that count.
+    ///   - allowed: the vectors that count, all of which are used.
     ///   - limit: vectors at most.
     ///   - isExact: compares all.
     /// - Returns: the vectors, and whether all were compared.
     func nearest(
         to query: Query, among allowed: SlotSet, limit: Int, effort: Effort, isExact: Bool
     ) -> (found: [Near], isExact: Bool) {
-        let isAll = isExact || allowed.count <= effort.allBelow
-        let slots = isAll ? all(allowed) : coded(query, allowed, effort)
+        let passing = allowed.count
+        let isAll = isExact || passing <= effort.allBelow
+        let slots = isAll ? all(allowed, passing) : coded(query, allowed, passing, effort)
         var found: [Near] = []
         found.reserveCapacity(slots.count)
-        for slot in slots { found.append(Near(slot: slot, score: score(of: Int(slot), query))) }
+        for (place, slot) in slots.enumerated() {
+            let next = place + Self.vectorsAhead
+            if next < slots.count { cvs_prefetch(table.halves(of: Int(slots[next])), 2 * dimensions) }
+            found.append(Near(slot: slot, score: table.score(of: Int(slot), query)))
+        }
         Self.keep(limit, of: &found)
         found.sort { $0.score > $1.score || $0.score == $1.score && $0.slot < $1.slot }
         return (Array(found.prefix(limit)), isAll)
@@ -146,82 +163,36 @@ final class VectorArm {
         found.removeAll { $0.score < least }
     }
 
-    private func all(_ allowed: SlotSet) -> [UInt32] {
+    private func all(_ allowed: SlotSet, _ passing: Int) -> [UInt32] {
         var slots: [UInt32] = []
-        slots.reserveCapacity(allowed.count)
+        slots.reserveCapacity(passing)
         allowed.forEach { slots.append(UInt32($0)) }
         return slots
     }
 
     /// The vectors whose codes are promising.
-    private func coded(_ query: Query, _ allowed: SlotSet, _ effort: Effort) -> [UInt32] {
-        let near = nearCodes(query, allowed, effort.weighed)
+    private func coded(_ query: Query, _ allowed: SlotSet, _ passing: Int, _ effort: Effort) -> [UInt32] {
+        let effort = effort.stretched(to: passing)
+        let near: [UInt32]
+        if let coarse, passing >= coarseSettings.passingMin {
+            let isEverything = passing == usedCount
+            near = coarse.codes(near: query, among: isEverything ? nil : allowed, passing: passing)
+                .nearest(effort.weighed)
+        } else {
+            near = table.codes(of: allowed, query).nearest(effort.weighed)
+        }
         guard near.count > effort.compared else { return near }
         var weighed = [Near]()
         weighed.reserveCapacity(near.count)
-        query.table.withUnsafeBufferPointer { table in
-            for slot in near { weighed.append(Near(slot: slot, score: weight(of: Int(slot), table))) }
+        query.table.withUnsafeBufferPointer { numbers in
+            for (place, slot) in near.enumerated() {
+                let next = place + Self.codesAhead
+                if next < near.count { cvs_prefetch(table.code(of: Int(near[next])), 8 * codeWords) }
+                weighed.append(Near(slot: slot, score: table.weight(of: Int(slot), numbers)))
+            }
         }
         Self.keep(effort.compared, of: &weighed)
         return weighed.map(\.slot)
-    }
-
-    /// The query's numbers added up with the signs of a code, by tables for each byte of it: as near as the vector would be
-    /// if all its numbers were of one size.
-    private func weight(of slot: Int, _ table: UnsafeBufferPointer<Float>) -> Float {
-        let codes = blocks[slot / Self.blockSlots].codes + slot % Self.blockSlots * codeWords
-        var sum: Float = 0
-        var row = 0
-        for word in 0..<codeWords {
-            var bits = codes[word]
-            for _ in 0..<8 {
-                sum += table[row | Int(bits & 255)]
-                bits >>= 8
-                row += 256
-            }
-        }
-        return sum
-    }
-
-    private func nearCodes(_ query: Query, _ allowed: SlotSet, _ wanted: Int) -> [UInt32] {
-        var histogram = [UInt32](repeating: 0, count: 64 * codeWords + 1)
-        let distances = [UInt16](unsafeUninitializedCapacity: count) { distances, filled in
-            filled = count
-            allowed.words.withUnsafeBufferPointer { mask in
-                query.code.withUnsafeBufferPointer { code in
-                    guard let code = code.baseAddress, let mask = mask.baseAddress,
-                        let distances = distances.baseAddress
-                    else { return }
-                    for (index, block) in blocks.enumerated() {
-                        let first = index * Self.blockSlots
-                        cvs_distances(
-                            block.codes, min(Self.blockSlots, count - first), codeWords, code, mask + first / 64,
-                            distances + first, &histogram)
-                    }
-                }
-            }
-        }
-        var (bound, reached) = (0, 0)
-        while bound < histogram.count, reached + Int(histogram[bound]) <= wanted || reached == 0 {
-            reached += Int(histogram[bound])
-            bound += 1
-        }
-        // Those at the bound itself may be very many: the first ones, as far as there is room.
-        let room = max(wanted, reached)
-        return [UInt32](unsafeUninitializedCapacity: room) { places, filled in
-            guard let first = places.baseAddress else { return }
-            filled = distances.withUnsafeBufferPointer { distances in
-                guard let distances = distances.baseAddress, bound > 0 else { return 0 }
-                var found = cvs_near(distances, count, UInt16(bound - 1), first, room)
-                if found < room, bound < histogram.count {
-                    for slot in 0..<count where distances[slot] == UInt16(bound) && found < room {
-                        first[found] = UInt32(slot)
-                        found += 1
-                    }
-                }
-                return found
-            }
-        }
     }
 }
 

@@ -43,10 +43,12 @@ final class WordArm {
     var postings: [[UInt64]] = []
     /// Passages that have each word and are there.
     var live: [Int] = []
+    /// What no posting of each word goes beyond.
+    private(set) var bounds: [WordBound] = []
     var postingCount = 0
 
     /// Bytes that it takes in memory; arrays grow by doubling.
-    var memoryBytes: Int { words.memoryBytes + 12 * postingCount + 76 * postings.count }
+    var memoryBytes: Int { words.memoryBytes + 12 * postingCount + 84 * postings.count }
 
     /// - Parameters:
     ///   - id: the word's number in the index.
@@ -56,6 +58,7 @@ final class WordArm {
         if number == postings.count {
             postings.append([])
             live.append(0)
+            bounds.append(WordBound())
             ids.append(id)
         }
         ids[number] = id
@@ -74,10 +77,18 @@ final class WordArm {
             isSorted = isSorted && posting >= last
             last = posting
             postings[number].append(posting)
+            bounds[number].take(posting)
         }
         if !isSorted { postings[number].sort() }
         live[number] += entries.count
         postingCount += entries.count
+    }
+
+    /// Adds a word's postings as they were; they are in order.
+    func add(read list: [UInt64], of number: Int) {
+        postings[number].append(contentsOf: list)
+        for posting in list { bounds[number].take(posting) }
+        postingCount += list.count
     }
 
     /// Notes that a passage with a word is no longer there.
@@ -124,7 +135,9 @@ final class WordArm {
             }
             let n = Double(count)
             let idf = log(1 + max(totals.passages - n + 0.5, 0.5) / (n + 0.5))
-            let most = (group.forms.map(\.weight).max() ?? 0) * (totals.k1 + 1) * idf
+            let most = group.forms.reduce(0) {
+                max($0, WordMath(totals, weight: $1.weight, idf: idf).share(bounds[$1.word].posting))
+            }
             ranked.append(
                 Ranked(
                     group: group, idf: idf, most: most,
@@ -215,6 +228,23 @@ final class WordArm {
             return low < list.count && list[low] >> 32 == UInt64(slot) ? list[low] : nil
         }
     }
+}
+
+/// The highest frequency and the least length that postings of a word have: what one adds to a score is at most what one with
+/// both would add. Texts are short, and most words stand in them once, so this is half of what no posting at all could go
+/// beyond, and more words need only be looked up.
+struct WordBound: Sendable {
+    private var frequency: UInt32 = 0
+    private var length: UInt32 = 0x7fff
+
+    mutating func take(_ posting: UInt64) {
+        let weight = UInt32(truncatingIfNeeded: posting)
+        frequency = max(frequency, (weight & 255) + (weight >> 8 & 255))
+        length = min(length, weight >> 16 & 0x7fff)
+    }
+
+    /// As a posting has it.
+    var posting: UInt64 { UInt64(min(frequency, 255) | (frequency - min(frequency, 255)) << 8 | length << 16) }
 }
 
 /// Robertson and Zaragoza: "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, in the form of Lucene, as the

@@ -4,21 +4,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Loops over vectors in memory that are worth nothing without the processor's wide instructions, which Swift does not choose while
-// it runs. Each looks which of its forms the processor has.
+// Loops over vectors in memory that are worth nothing without the processor's wide instructions, which Swift does not choose
+// while it runs. Each looks which of its forms the processor has.
 
-/// Distances between a code of `words` 64-bit words and `count` others, which stand one behind the other: how many bits differ.
+/// Distances between a code of `words` 64-bit words and those of `count` others that a mask selects: how many bits differ.
+/// The others stand one behind the other, and bit i % 64 of word i / 64 of `mask` selects number i.
 ///
-/// Only of those codes whose bit is set in `mask` (bit i % 64 of word i / 64); all where it is null. Writes a distance for each,
-/// or UINT16_MAX where the mask leaves it out, and counts in `histogram`, which has 64 * words + 1 places, how many have each.
-void cvs_distances(
-    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint16_t *distances,
-    uint32_t *histogram);
+/// Writes behind one another the distance and the slot of each that is selected, which is `first` and its number, and counts in
+/// `histogram`, which has 64 * words + 1 places, how many have each distance. Returns how many were selected.
+size_t cvs_selected(
+    const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
+    uint16_t *distances, uint32_t *slots, uint32_t *histogram);
+
+/// The same for codes whose slots are `numbers`, and of which those count whose slot's bit is set in `mask`; all where it is
+/// null.
+size_t cvs_listed(
+    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
+    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram);
+
+/// Asks for memory that is read soon, so that nothing waits for it then.
+static inline void cvs_prefetch(const void *start, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)start + i);
+}
 
 /// The places of distances up to a bound, at most `room`, in their order. Returns how many.
 size_t cvs_near(const uint16_t *distances, size_t count, uint16_t bound, uint32_t *places, size_t room);
 
 /// The dot product of `dimensions` half-precision numbers (IEEE 754 binary16) with single-precision ones.
 float cvs_dot(const uint16_t *halves, const float *numbers, size_t dimensions);
+
+/// The dot products of `count` rows of half-precision numbers, one behind the other, with the same single-precision ones.
+void cvs_dots(const uint16_t *rows, size_t count, const float *numbers, size_t dimensions, float *out);
+
+/// Adds half-precision numbers, multiplied by `scale`, to `sums`.
+void cvs_add(const uint16_t *halves, float scale, size_t dimensions, float *sums);
 
 #endif

@@ -8,6 +8,8 @@ struct ArmsCut {
     private let ordered: Int
     private let attributes: [(name: AttributeName, values: Int)]
     private let rows: RowTable?
+    /// Those of then: where others are learnt meanwhile, they are written as they were.
+    private let lists: CoarseLists?
 
     private static let passagesMax = 1 << 16
     private static let wordsMax = 1 << 16
@@ -26,6 +28,7 @@ struct ArmsCut {
         ordered = min(state.words.words.ordered.count, state.words.words.count)
         attributes = state.attributes.columns.map { ($0.key, $0.value.values.count) }.sorted { $0.0 < $1.0 }
         rows = state.rows
+        lists = state.vectors.coarse
     }
 
     /// Whether it can go on: not where rows were given up meanwhile.
@@ -80,7 +83,11 @@ struct ArmsCut {
         case .rows: following = rows(at: place, &piece)
         case .dictionary:
             piece.append(rows?.dictionary ?? [])
-            following = Place(kind: .end)
+            following = Place(kind: .centres)
+        case .centres:
+            lists.map { CoarsePieces.write($0, to: &piece) }
+            following = Place(kind: .lists)
+        case .lists: following = lists(at: place, &piece)
         case .head, .end: return nil
         }
         return Next(kind: place.kind, piece: piece.count > 0 ? piece : nil, following: following)
@@ -92,7 +99,7 @@ struct ArmsCut {
         let inBlock = place.next % VectorArm.blockSlots
         let count = min(head.vectors - place.next, VectorArm.blockSlots - inBlock, max(1, PieceFile.pieceBytes / size))
         guard count > 0 else { return Place(kind: .passages) }
-        let block = arm.blocks[place.next / VectorArm.blockSlots]
+        let block = arm.table.blocks[place.next / VectorArm.blockSlots]
         piece.append(UInt32(count))
         piece.append(numbers: state.vectorIDs[place.next..<(place.next + count)])
         piece.append(
@@ -188,5 +195,13 @@ struct ArmsCut {
             place.next += 1
         }
         return place.next < head.slots ? place : Place(kind: .dictionary)
+    }
+
+    private func lists(at place: Place, _ piece: inout PieceBytes) -> Place {
+        guard let lists else { return Place(kind: .end) }
+        let slots = place.next..<min(lists.listOf.count, head.vectors, place.next + PieceFile.pieceBytes / 4)
+        guard slots.lowerBound < slots.upperBound else { return Place(kind: .end) }
+        piece.append(numbers: lists.listOf[slots])
+        return Place(kind: .lists, next: slots.upperBound)
     }
 }

@@ -159,6 +159,13 @@ extension ArmsIndex {
     package static func read(
         _ path: String, as wanted: ArmsIdentity, goesOn: (_ bytes: Int) -> Bool = { _ in true }
     ) throws -> (index: ArmsIndex, stamp: Int64) {
+        try read(path, as: wanted, coarse: CoarseSettings(), goesOn: goesOn)
+    }
+
+    static func read(
+        _ path: String, as wanted: ArmsIdentity, coarse: CoarseSettings,
+        goesOn: (_ bytes: Int) -> Bool = { _ in true }
+    ) throws -> (index: ArmsIndex, stamp: Int64) {
         do {
             var pieces = try PieceReader.opened(path)
             guard let first = try pieces.next(), first.kind == .head else { throw ArmsFileError("it has no head") }
@@ -166,7 +173,8 @@ extension ArmsIndex {
             let identity = try ArmsIdentity(from: &reader)
             if let difference = identity.difference(from: wanted) { throw ArmsFileError(difference) }
             var loading = try ArmsLoading(
-                try ArmsFileHead(from: &reader), dimensions: identity.dimensions, fileBytes: pieces.size)
+                try ArmsFileHead(from: &reader), dimensions: identity.dimensions, fileBytes: pieces.size,
+                coarse: coarse)
             let head = loading.head
             guard goesOn(head.bytes) else { throw ArmsReadingGivenUp() }
             while var next = try pieces.next() {
@@ -174,7 +182,9 @@ extension ArmsIndex {
                 guard goesOn(max(head.bytes, loading.bytes)) else { throw ArmsReadingGivenUp() }
             }
             let bytes = max(head.bytes, loading.bytes)
-            return (ArmsIndex(try loading.finished { goesOn(bytes) }), head.stamp)
+            let index = ArmsIndex(try loading.finished { goesOn(bytes) })
+            index.learnIfDue()
+            return (index, head.stamp)
         } catch is PackedError {
             throw ArmsFileError("a piece makes no sense")
         }

@@ -8,18 +8,21 @@ struct ArmsLoading {
     private var order: [UInt32] = []
     private var hasShown = false
     private var kind = PieceKind.vectors
+    private var coarse = CoarsePieces()
 
     /// Bytes that each slot, vector (besides its numbers) and word takes in a file at least.
     private static let (slotBytes, vectorBytes, wordBytes) = (36, 12, 8)
 
     /// - Parameter fileBytes: how long the file is: what cannot be in it gets no room.
     /// - Throws: where the head promises more.
-    init(_ head: ArmsFileHead, dimensions: Int, fileBytes: Int) throws(ArmsFileError) {
+    init(
+        _ head: ArmsFileHead, dimensions: Int, fileBytes: Int, coarse: CoarseSettings = CoarseSettings()
+    ) throws(ArmsFileError) {
         guard head.slots <= fileBytes / Self.slotBytes, head.words <= fileBytes / Self.wordBytes,
             head.vectors <= fileBytes / (Self.vectorBytes + 2 * dimensions)
         else { throw ArmsFileError("it is shorter than it says") }
         self.head = head
-        state = ArmsState(dimensions: dimensions)
+        state = ArmsState(dimensions: dimensions, coarse: coarse)
         for name in head.collections { _ = state.number(of: name) }
         // Their order is in the file.
         state.words.words = WordTable()
@@ -45,6 +48,7 @@ struct ArmsLoading {
         case .attributes: try takeAttributes(&piece)
         case .rows: try takeRows(&piece)
         case .dictionary: rows.take(dictionary: piece.rest)
+        case .centres, .lists: coarse.take(kind, &piece, dimensions: state.vectors.dimensions)
         case .head, .end: throw Self.senseless
         }
     }
@@ -100,8 +104,7 @@ struct ArmsLoading {
                 guard posting >= last, posting >> 32 < UInt64(head.slots) else { throw Self.senseless }
                 last = posting
             }
-            arm.postings[word].append(contentsOf: list)
-            arm.postingCount += count
+            arm.add(read: list, of: word)
         }
     }
 
@@ -151,6 +154,7 @@ struct ArmsLoading {
         try settleWords(goesOn)
         (state.version, state.stamp) = (head.version, head.stamp)
         state.rows = rows
+        try settleLists(goesOn)
         return state
     }
 
@@ -186,6 +190,15 @@ struct ArmsLoading {
         }
         // Those that are not shown are looked at by nobody but through their numbers.
         for slot in 0..<head.slots where !state.shown.contains(slot) { state.vectorOf[slot] = ArmsState.none }
+    }
+
+    /// Where there are none, or none that make sense, they are learnt again.
+    private func settleLists(_ goesOn: () -> Bool) throws {
+        let arm = state.vectors
+        guard let lists = coarse.lists(codeWords: arm.codeWords, vectors: arm.count) else { return }
+        guard lists.follow(arm.table, arm.used, goesOn: goesOn) else { throw ArmsReadingGivenUp() }
+        lists.beginWatching()
+        _ = arm.install(lists)
     }
 
     private func settleWords(_ goesOn: () -> Bool) throws {

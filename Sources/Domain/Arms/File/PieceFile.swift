@@ -23,10 +23,17 @@ enum PieceKind: UInt32 {
     case rows = 9
     case dictionary = 10
     case end = 11
+    /// Behind the dictionary, and not in every file: where a search looks first. Long numbers, since a piece of these kinds
+    /// that is damaged is done without: no other kind becomes one of them by the change of a few bits.
+    case centres = 0x4d44_4c43
+    case lists = 0x4d44_4c4c
+
+    /// Whether the rest of a file is of use without it.
+    var isSpare: Bool { self == .centres || self == .lists }
 }
 
-/// A file of pieces: magic number and format, then pieces of a kind, a length, bytes, and the CRC-32C of all three. All numbers are
-/// little-endian. The last piece holds how many were before it, and nothing follows.
+/// A file of pieces: magic number and format, then pieces of a kind, a length, bytes, and the CRC-32C of all three. All
+/// numbers are little-endian. The last piece holds how many were before it, and nothing follows.
 enum PieceFile {
     static let magic = Array("MDLARMS\n".utf8)
     /// Files of other formats are not read.
@@ -169,12 +176,12 @@ struct PieceReader: ~Copyable {
         let bytes = try file.read(at: position + 8, count: count + 4)
         guard bytes.count == count + 4 else { throw ArmsFileError("it is cut") }
         let sum = bytes.withUnsafeBytes { crc32c(UnsafeRawBufferPointer(rebasing: $0[..<count]), seed: headSum(head)) }
-        guard sum == bytes.littleEndian(at: count) else { throw ArmsFileError("a checksum does not hold") }
-        guard let kind = PieceKind(rawValue: head.littleEndian(at: 0)) else {
-            throw ArmsFileError("a piece is unknown")
-        }
+        let known = PieceKind(rawValue: head.littleEndian(at: 0))
+        let isSound = sum == bytes.littleEndian(at: count)
+        guard isSound || known?.isSpare ?? false else { throw ArmsFileError("a checksum does not hold") }
+        guard let kind = known else { throw ArmsFileError("a piece is unknown") }
         position += count + PieceFile.frameBytes
-        var content = PieceContent(bytes, count: count)
+        var content = PieceContent(bytes, count: count, isSound: isSound)
         guard kind == .end else {
             pieces += 1
             return (kind, content)
@@ -193,8 +200,12 @@ struct PieceContent {
     private let bytes: [UInt8]
     private let end: Int
     private var position = 0
+    /// Whether its checksum holds; only spare ones are read where it does not.
+    let isSound: Bool
 
-    init(_ bytes: [UInt8], count: Int) { (self.bytes, end) = (bytes, count) }
+    init(_ bytes: [UInt8], count: Int, isSound: Bool = true) {
+        (self.bytes, end, self.isSound) = (bytes, count, isSound)
+    }
 
     var isAtEnd: Bool { position == end }
     var rest: [UInt8] { Array(bytes[position..<end]) }
