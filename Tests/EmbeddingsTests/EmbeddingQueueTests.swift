@@ -152,6 +152,28 @@ import Testing
         #expect(shapes.count <= 100)
     }
 
+    @Test func shortQueriesAreHardlyPadded() {
+        let seed: UInt64 = 29
+        var random = SeededGenerator(seed: seed)
+        var shapes: Set<[Int]> = []
+        for _ in 0..<2_000 {
+            let lengths = (0..<Int.random(in: 1...40, using: &random)).map { _ in
+                Int.random(in: 3...64, using: &random)
+            }
+            let plan = MicroBatch.plan(lengths: lengths, tokensMax: MicroBatch.queryTokensMax, isExact: true)
+            #expect(plan.flatMap(\.members).sorted() == Array(lengths.indices))
+            for batch in plan {
+                let longest = batch.members.map { lengths[$0] }.max() ?? 0
+                #expect(batch.length == (longest <= 16 ? longest : MicroBatch.paddedLength(longest)))
+                #expect(batch.members.count * batch.length <= MicroBatch.queryTokensMax)
+                shapes.insert([batch.members.count, batch.length])
+            }
+        }
+        #expect(shapes.count <= 160)
+        let plan = MicroBatch.plan(lengths: [9, 8, 9, 10, 8], tokensMax: MicroBatch.queryTokensMax, isExact: true)
+        #expect(plan == [MicroBatch(members: [3, 0, 2, 1, 4], length: 10)])
+    }
+
     @Test func paddingIsBounded() {
         for length in 33...512 {
             let padded = MicroBatch.paddedLength(length)
