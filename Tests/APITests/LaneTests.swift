@@ -41,6 +41,24 @@ private final class Counter: Sendable {
 @Suite struct LanePoolTests {
     private static let deadline = Deadline(milliseconds: 50_000)
 
+    /// What needs no lane's thread takes a lane's place all the same.
+    @Test func workInPlaceTakesItsTurn() async throws {
+        let pool = LanePool<Int>(name: "small", count: 1, waitMillisecondsMax: 1) { 1 }
+        #expect(try await pool.runInPlace(deadline: Self.deadline) { 2 } == 2)
+        await #expect(throws: APIError.self) {
+            try await pool.runInPlace(deadline: Self.deadline) { () throws -> Int in
+                throw APIError.unavailable("the index", "a test")
+            }
+        }
+        let gate = Gate()
+        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        try await eventually { gate.arrived == 1 }
+        await #expect(throws: WaitError.self) { try await pool.runInPlace(deadline: Self.deadline) { 3 } }
+        gate.open()
+        try await holder.value
+        #expect(try await pool.runInPlace(deadline: Self.deadline) { 4 } == 4)
+    }
+
     @Test func aCancelledTaskLeavesTheLineAtOnce() async throws {
         let pool = LanePool<Int>(name: "small", count: 1) { 1 }
         let gate = Gate()

@@ -86,8 +86,8 @@ import Testing
         for worker in batchWorkers + [queryWorker] { worker.join(timeoutSeconds: 10) }
     }
 
-    /// Few enough that the first of them need not wait long for the last.
-    @Test func queriesThatWaitAreComputedTogetherByFours() async throws {
+    /// The matrices are read once for all; few enough that the first of them need not wait long for the last.
+    @Test func queriesThatWaitAreComputedTogetherByEights() async throws {
         let queue = EmbeddingQueue(queryTextsMax: 20, batchTextsMax: 10, batchWorkers: 1)
         let query = [Int32](repeating: 2000, count: 12)
         let tasks = (0..<9).map { number in
@@ -99,7 +99,7 @@ import Testing
             sizes.append(work.batch.members.count)
             work.round.deliver([[Float]](repeating: [1], count: work.batch.members.count), of: work.batch)
         }
-        #expect(sizes == [4, 4, 1])
+        #expect(sizes == [8, 1])
         for task in tasks { #expect(try await task.value == [[1]]) }
     }
 
@@ -150,6 +150,28 @@ import Testing
         }
         // Each shape costs memory that OpenVINO keeps.
         #expect(shapes.count <= 100)
+    }
+
+    @Test func shortQueriesAreHardlyPadded() {
+        let seed: UInt64 = 29
+        var random = SeededGenerator(seed: seed)
+        var shapes: Set<[Int]> = []
+        for _ in 0..<2_000 {
+            let lengths = (0..<Int.random(in: 1...40, using: &random)).map { _ in
+                Int.random(in: 3...64, using: &random)
+            }
+            let plan = MicroBatch.plan(lengths: lengths, tokensMax: MicroBatch.queryTokensMax, isExact: true)
+            #expect(plan.flatMap(\.members).sorted() == Array(lengths.indices))
+            for batch in plan {
+                let longest = batch.members.map { lengths[$0] }.max() ?? 0
+                #expect(batch.length == (longest <= 16 ? longest : MicroBatch.paddedLength(longest)))
+                #expect(batch.members.count * batch.length <= MicroBatch.queryTokensMax)
+                shapes.insert([batch.members.count, batch.length])
+            }
+        }
+        #expect(shapes.count <= 160)
+        let plan = MicroBatch.plan(lengths: [9, 8, 9, 10, 8], tokensMax: MicroBatch.queryTokensMax, isExact: true)
+        #expect(plan == [MicroBatch(members: [3, 0, 2, 1, 4], length: 10)])
     }
 
     @Test func paddingIsBounded() {

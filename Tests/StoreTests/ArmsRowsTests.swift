@@ -50,6 +50,24 @@ import Testing
                 #expect(armed.candidates.isEmpty == (text == "river -rive*"))
             }
         }
+        let reader = ArmsReader(shared: scene.shared, model: "test")
+        for text in ["river", "riv*", "river -rive*", "title:title 7", "25"] {
+            let query = IndexFixture.query(text)
+            let (read, armed) = (
+                reader.candidates(for: query), try alone.candidates(for: query, timeoutMilliseconds: Self.limit)
+            )
+            #expect(read?.candidates == armed.candidates && read?.rest == armed.rest, "\(text)")
+            #expect(read?.indexVersion == armed.indexVersion && read?.ageMilliseconds == nil)
+        }
+        // Those take texts, or another version than memory has.
+        var old = IndexFixture.query("river")
+        old.indexVersion = 1
+        var exact = IndexFixture.query("river")
+        exact.vectorScan = .exact
+        for query in [IndexFixture.query("\"river 7\""), old, exact] { #expect(reader.candidates(for: query) == nil) }
+        scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds() - 5_000_000_000)
+        #expect(reader.candidates(for: IndexFixture.query("river")) == nil)
+        scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds())
         let newest = try alone.candidates(for: IndexFixture.query("25"), timeoutMilliseconds: Self.limit)
         #expect(newest.candidates.map(\.version) == [2])
     }

@@ -21,6 +21,20 @@ import Testing
         #expect(make(from: "", query: "x") == "")
     }
 
+    /// ASCII is read byte by byte, other texts by their characters.
+    @Test func blanksOfASCIIAreMadeOne() {
+        let seed: UInt64 = 31
+        var random = SeededGenerator(seed: seed)
+        let parts = ["heron", "a", "x.y", "\r\n", "\n", " ", "\t ", "\u{7F}", "\u{0}", "-", "\r"]
+        for _ in 0..<400 {
+            let text = (0..<Int.random(in: 0...80, using: &random)).map { _ in
+                parts[Int.random(in: 0..<parts.count, using: &random)]
+            }.joined()
+            let whole = text.split { $0.isWhitespace || $0 == "\u{7F}" || $0 == "\u{0}" }.joined(separator: " ")
+            #expect(make(from: text, query: "heron", charactersMax: 1_000) == whole, "seed \(seed)")
+        }
+    }
+
     private static let filler = String(repeating: "filler words everywhere ", count: 40)
 
     @Test(arguments: [

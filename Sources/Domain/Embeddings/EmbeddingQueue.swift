@@ -177,7 +177,7 @@ final class EmbeddingQueue: Sendable {
             }
             guard count > 0 else { return nil }
             state[priority].round = EmbeddingRound(
-                Array(state[priority].jobs.prefix(count)), tokensMax: tokensMax)
+                Array(state[priority].jobs.prefix(count)), tokensMax: tokensMax, isExact: priority == .query)
             state[priority].next = 0
             state[priority].jobs.removeFirst(count)
             state[priority].queuedTexts -= texts

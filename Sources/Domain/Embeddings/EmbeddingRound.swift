@@ -22,13 +22,15 @@ final class EmbeddingRound: Sendable {
     private let rows: [(job: Int, text: Int)]
     private let state: Mutex<State>
 
-    /// - Parameter tokensMax: of one micro-batch, padding included.
-    init(_ jobs: [EmbeddingJob], tokensMax: Int = MicroBatch.tokensMax) {
+    /// - Parameters:
+    ///   - tokensMax: of one micro-batch, padding included.
+    ///   - isExact: see ``MicroBatch/plan(lengths:tokensMax:isExact:)``.
+    init(_ jobs: [EmbeddingJob], tokensMax: Int = MicroBatch.tokensMax, isExact: Bool = false) {
         self.jobs = jobs
         let rows = jobs.indices.flatMap { job in jobs[job].sequences.indices.map { (job: job, text: $0) } }
         self.rows = rows
         batches = MicroBatch.plan(
-            lengths: rows.map { jobs[$0.job].sequences[$0.text].count }, tokensMax: tokensMax)
+            lengths: rows.map { jobs[$0.job].sequences[$0.text].count }, tokensMax: tokensMax, isExact: isExact)
         state = Mutex(
             State(
                 results: jobs.map { [[Float]](repeating: [], count: $0.sequences.count) },

@@ -13,20 +13,30 @@ struct MicroBatch: Equatable {
     static let tokensMax = 256
     /// The same of a batch that a search may have to wait for: one long sentence, or a few short ones.
     static let sentenceTokensMax = 64
-    /// The same of queries that wait together. Four of 12 tokens take 2.2 times as long as one, so all four are answered sooner on
-    /// average than one after the other; in a batch of eight the first would wait for the last.
-    static let queryTokensMax = 64
+    /// The same of queries that wait together: some ten short ones. The matrices are read once for all of them, so that four of 9
+    /// tokens take 2.5 times as long as one, and eight 4.5 times.
+    static let queryTokensMax = 96
+    /// Texts up to so many tokens are not padded to a step where a plan is exact, and up to ``exactTextsMax`` of them make a batch
+    /// of just their number.
+    static let exactTokensMax = 16
+    static let exactTextsMax = 8
 
     /// Batches that hold every position of `lengths` once, longest first.
-    static func plan(lengths: [Int], tokensMax: Int = tokensMax) -> [MicroBatch] {
+    ///
+    /// - Parameter isExact: whether short texts come in any length and number, and so nearly without padding: of queries, which have
+    ///   some nine tokens, a quarter was padding. That makes about a hundred shapes of a quarter of a megabyte.
+    static func plan(lengths: [Int], tokensMax: Int = tokensMax, isExact: Bool = false) -> [MicroBatch] {
         // Equal lengths keep their order, so that the plan depends on nothing but the lengths.
         let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }
         var batches: [MicroBatch] = []
         var next = 0
         while next < order.count {
-            let length = paddedLength(lengths[order[next]])
+            let longest = max(lengths[order[next]], 1)
+            let isUnpadded = isExact && longest <= exactTokensMax
+            let length = isUnpadded ? longest : paddedLength(longest)
             let room = max(1, min(tokensMax / length, order.count - next))
-            let size = 1 << (Int.bitWidth - 1 - room.leadingZeroBitCount)
+            let isOfAnySize = isUnpadded && room <= exactTextsMax
+            let size = isOfAnySize ? room : 1 << (Int.bitWidth - 1 - room.leadingZeroBitCount)
             batches.append(MicroBatch(members: Array(order[next..<next + size]), length: length))
             next += size
         }

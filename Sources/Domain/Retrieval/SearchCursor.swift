@@ -158,7 +158,7 @@ package struct SearchCursor: Sendable, Hashable {
     }
 
     private static func append(_ value: UInt64, count: Int, to bytes: inout [UInt8]) {
-        for shift in (0..<count).reversed() { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift * 8))) }
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0.suffix(count)) }
     }
 
     private static func read(_ bytes: [UInt8], at start: Int, count: Int) -> UInt64 {
@@ -242,12 +242,13 @@ package enum StableHash {
 extension String {
     /// Padded standard base64 to base64url without padding.
     fileprivate func replacingBase64Alphabet() -> String {
-        var bytes: [UInt8] = []
-        for byte in utf8 where byte != UInt8(ascii: "=") {
-            switch byte {
-            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: "-"))
-            case UInt8(ascii: "/"): bytes.append(UInt8(ascii: "_"))
-            default: bytes.append(byte)
+        var bytes = Array(utf8)
+        while bytes.last == UInt8(ascii: "=") { bytes.removeLast() }
+        for index in bytes.indices {
+            switch bytes[index] {
+            case UInt8(ascii: "+"): bytes[index] = UInt8(ascii: "-")
+            case UInt8(ascii: "/"): bytes[index] = UInt8(ascii: "_")
+            default: break
             }
         }
         return String(decoding: bytes, as: UTF8.self)

@@ -57,7 +57,9 @@ package struct QuerySyntax: Sendable, Hashable {
 
     /// Whether a text has more words between spaces than are looked up.
     private static func isProse(_ text: String) -> Bool {
-        text.split(maxSplits: TextQuery.wordsMax, whereSeparator: \.isWhitespace).count > TextQuery.wordsMax
+        // So many words take as many bytes, and those between them.
+        guard text.utf8.count > 2 * TextQuery.wordsMax else { return false }
+        return text.split(maxSplits: TextQuery.wordsMax, whereSeparator: \.isWhitespace).count > TextQuery.wordsMax
     }
 }
 
@@ -100,7 +102,7 @@ private struct QueryParser {
     private var isTokenStart: Bool {
         guard place > 0 else { return true }
         let before = scalars[place - 1]
-        return before.properties.isWhitespace || before == "(" || before == "[" || before == "{"
+        return before.isBlank || before == "(" || before == "[" || before == "{"
     }
 
     /// Reads an operator with its text; otherwise leaves everything as it was.
@@ -123,7 +125,7 @@ private struct QueryParser {
             return true
         }
         var end = start
-        while end < scalars.count, !scalars[end].properties.isWhitespace { end += 1 }
+        while end < scalars.count, !scalars[end].isBlank { end += 1 }
         let token = scalars[start..<end]
         let isWordFirst = token.first.map { isWord($0) || (field != nil && $0 != ":") } ?? false
         let body = token.last == "*" ? token.dropLast() : token
@@ -151,7 +153,7 @@ private struct QueryParser {
     /// The field that is named at `start`, and where its text begins; nil where there is none or no text.
     private func fieldName(at start: Int) -> (String, Int)? {
         guard let colon = scalars[start...].prefix(fieldLengthMax + 1).firstIndex(of: ":"), colon + 1 < scalars.count,
-            !scalars[colon + 1].properties.isWhitespace
+            !scalars[colon + 1].isBlank
         else { return nil }
         let name = String(String.UnicodeScalarView(scalars[start..<colon])).lowercased()
         return fields.contains(name) ? (name, colon + 1) : nil
@@ -178,8 +180,8 @@ private struct QueryParser {
         guard let start = plainStart else { return }
         plainStart = nil
         var range = start..<end
-        while let first = range.first, scalars[first].properties.isWhitespace { range = first + 1..<end }
-        while let last = range.last, scalars[last].properties.isWhitespace { range = range.lowerBound..<last }
+        while let first = range.first, scalars[first].isBlank { range = first + 1..<end }
+        while let last = range.last, scalars[last].isBlank { range = range.lowerBound..<last }
         if !range.isEmpty { add(.words, range.lowerBound, range.upperBound, nil, false, range) }
     }
 
@@ -193,5 +195,12 @@ private struct QueryParser {
             QuerySyntax.Clause(
                 kind: kind, text: text, start: offsets[start],
                 range: offsets[whole.lowerBound]..<offsets[whole.upperBound], field: field, isExcluded: isExcluded))
+    }
+}
+
+extension Unicode.Scalar {
+    /// Whether it is white space. What is asked most is ASCII, and told without Unicode's tables.
+    fileprivate var isBlank: Bool {
+        value < 0x80 ? value == 0x20 || (0x09...0x0D).contains(value) : properties.isWhitespace
     }
 }

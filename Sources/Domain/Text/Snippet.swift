@@ -175,6 +175,7 @@ private struct FlatText {
     private var offsets: [Int] = []
 
     init(_ text: String) {
+        if let isASCII = text.utf8.withContiguousStorageIfAvailable({ takeASCII($0) }), isASCII { return }
         var offset = 0
         for character in text {
             if !Self.isBlank(character) {
@@ -186,14 +187,44 @@ private struct FlatText {
             }
             offset += character.utf8.count
         }
-        if characters.last == " " {
-            characters.removeLast()
-            offsets.removeLast()
-        }
+        dropLastBlank()
     }
 
+    /// Takes a text of ASCII alone, where a character is a byte, or CR LF, which is blank either way; most texts are such, and asking
+    /// Unicode's tables about each character was most of a snippet's time.
+    ///
+    /// - Returns: false where there is anything else, and nothing was taken.
+    private mutating func takeASCII(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard bytes.allSatisfy({ $0 < 0x80 }) else { return false }
+        characters.reserveCapacity(bytes.count)
+        offsets.reserveCapacity(bytes.count)
+        var isBehindBlank = true
+        for (offset, byte) in bytes.enumerated() {
+            let isBlank = Self.isBlank(byte)
+            if !(isBlank && isBehindBlank) {
+                characters.append(isBlank ? " " : Character(Unicode.Scalar(byte)))
+                offsets.append(offset)
+            }
+            isBehindBlank = isBlank
+        }
+        dropLastBlank()
+        return true
+    }
+
+    private mutating func dropLastBlank() {
+        guard characters.last == " " else { return }
+        characters.removeLast()
+        offsets.removeLast()
+    }
+
+    /// White space and controls of ASCII.
+    private static func isBlank(_ byte: UInt8) -> Bool { byte <= 0x20 || byte == 0x7F }
+
     private static func isBlank(_ character: Character) -> Bool {
-        character.isWhitespace || character.unicodeScalars.allSatisfy { $0.properties.generalCategory == .control }
+        let bytes = character.utf8
+        if let byte = bytes.first, byte < 0x80, bytes.count == 1 { return isBlank(byte) }
+        return character.isWhitespace
+            || character.unicodeScalars.allSatisfy { $0.properties.generalCategory == .control }
     }
 
     /// The character that the byte of the original text is in.

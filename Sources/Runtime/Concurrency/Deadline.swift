@@ -22,12 +22,13 @@ package struct Deadline: Sendable {
 
 /// Runs `body`, but does not wait for it longer than the deadline; it is then cancelled and what it returns is dropped.
 ///
+/// - Parameter isLight: see ``withTimeLimit(milliseconds:timeout:isLight:_:)``.
 /// - Throws: ``WaitError`` when the deadline has passed; what `body` throws; `CancellationError` at once when the task is
 ///   cancelled.
 package func withDeadline<T: Sendable>(
-    _ deadline: Deadline, what: String, _ body: @escaping @Sendable () async throws -> T
+    _ deadline: Deadline, what: String, isLight: Bool = false, _ body: @escaping @Sendable () async throws -> T
 ) async throws -> T {
     try await withTimeLimit(
         milliseconds: deadline.leftMilliseconds,
-        timeout: { WaitError.timeout(what, milliseconds: deadline.limitMilliseconds) }, body)
+        timeout: { WaitError.timeout(what, milliseconds: deadline.limitMilliseconds) }, isLight: isLight, body)
 }

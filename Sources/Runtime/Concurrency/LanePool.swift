@@ -65,6 +65,17 @@ package final class LanePool<Resource>: Sendable {
         }
     }
 
+    /// Runs `body` on the calling thread, in the place of a lane that is left alone meanwhile: for what neither waits nor needs the
+    /// lane's resource, and is done sooner than a lane's thread wakes. It takes its turn like all who use lanes.
+    ///
+    /// - Throws: as ``run(deadline:waitMillisecondsMax:_:)`` does, but what `body` throws costs no resource.
+    package func runInPlace<T>(deadline: Deadline, _ body: () throws -> T) async throws -> T {
+        let index = try await places.take(deadline)
+        defer { places.giveBack(index) }
+        guard let meter = WorkMeter.current else { return try body() }
+        return try meter.measure(body)
+    }
+
     /// Runs `body` on a lane that nobody wants, and stops it when somebody does. Of several lanes, one always stays free.
     ///
     /// - Returns: nil where no lane was idle, or the call gave way.

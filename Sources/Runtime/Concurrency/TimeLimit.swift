@@ -2,26 +2,52 @@ import Synchronization
 
 /// Runs `body`, but waits for it no longer than the limit; it is then cancelled, and what it returns is dropped.
 ///
-/// - Parameter timeout: what is thrown when the time has passed.
+/// - Parameters:
+///   - timeout: what is thrown when the time has passed.
+///   - isLight: whether `body` does little beside waiting. It is then begun on the calling thread and ended on the one that ends its
+///     wait, so that no other thread is woken for it.
 /// - Throws: what `body` throws; `CancellationError` at once when the task is cancelled.
 package func withTimeLimit<T: Sendable>(
-    milliseconds: Int, timeout: @escaping @Sendable () -> any Error, _ body: @escaping @Sendable () async throws -> T
+    milliseconds: Int, timeout: @escaping @Sendable () -> any Error, isLight: Bool = false,
+    _ body: @escaping @Sendable () async throws -> T
 ) async throws -> T {
     let race = Race<T>()
-    let work = Task {
+    @Sendable func run() async {
         do { race.finish(.success(try await body())) } catch { race.finish(.failure(error)) }
     }
-    let timer = Task {
-        try await Task.sleep(for: .milliseconds(milliseconds))
+    let work =
+        isLight ? Task.immediate(executorPreference: InPlaceExecutor.shared) { await run() } : Task { await run() }
+    let end = { @Sendable in
         race.finish(.failure(timeout()))
         work.cancel()
     }
-    defer { timer.cancel() }
+    let alarm = Alarms.shared.set(milliseconds: milliseconds, end)
+    // Where there is no thread for alarms.
+    let timer =
+        alarm == nil
+        ? Task {
+            try await Task.sleep(for: .milliseconds(milliseconds))
+            end()
+        } : nil
+    defer {
+        if let alarm { Alarms.shared.cancel(alarm) }
+        timer?.cancel()
+    }
     return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in race.start(continuation) }
     } onCancel: {
         work.cancel()
         race.finish(.failure(CancellationError()))
+    }
+}
+
+/// Runs the parts of a task on whatever thread resumes it. Only for tasks that do next to nothing between their waits: they hold
+/// up that thread.
+private final class InPlaceExecutor: TaskExecutor {
+    static let shared = InPlaceExecutor()
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        UnownedJob(job).runSynchronously(on: asUnownedTaskExecutor())
     }
 }
 

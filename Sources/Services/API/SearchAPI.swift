@@ -5,6 +5,7 @@ package import Health
 package import Records
 package import Retrieval
 package import ServiceLifecycle
+package import Store
 package import Telemetry
 import Text
 
@@ -40,6 +41,8 @@ package struct SearchAPIDependencies: Sendable {
     package var makeTraceSource: @Sendable () throws -> any TraceSource
     /// What keeps the arms in memory that ``makeStore``'s searches share up to date; nil where there are none.
     package var arms: ArmsFollower?
+    /// Searches those arms without a lane; nil where there are none.
+    package var armsReader: ArmsReader?
     /// Removes files of the index in memory where none are kept, and says which; nil where they are kept. Blocking.
     package var removeArms: (@Sendable () throws -> [String])?
     /// Nil where embedding is switched off: only the lexical arm is left.
@@ -184,6 +187,7 @@ package final class SearchAPI: Sendable {
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered, arms: dependencies.arms?.shared,
+            armsReader: dependencies.armsReader,
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
             recall: RecallWatch(
                 stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,

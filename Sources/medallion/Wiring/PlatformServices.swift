@@ -88,6 +88,9 @@ extension Platform {
                 }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             (dependencies.arms, dependencies.removeArms) = (arms, armsRemoval(configuration, isKept: arms != nil))
+            dependencies.armsReader = arms.map {
+                ArmsReader(shared: $0.shared, model: model, ranking: ranking, languages: index.queryLanguages)
+            }
             dependencies.reranker = reranker()
             dependencies.stages = stages
             dependencies.sources = sources

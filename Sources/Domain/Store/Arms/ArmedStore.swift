@@ -46,23 +46,7 @@ package final class ArmedStore: RetrievalStore {
     }
 
     private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
-        query.indexVersion == nil && query.ef == nil && query.counted == nil
-            && query.generation ?? held.generation == held.generation
-            && query.indexVersionMin ?? 0 <= held.index.version
-            && !query.filter.encoding.contains(Self.nullEscape)
-            && (query.vector == nil || query.vectorLimit == 0 || isComparable(query, held))
-    }
-
-    /// Postgres' texts cannot hold U+0000, and what it compares in its place is its own matter.
-    private static let nullEscape = Array("\\u0000".utf8)
-
-    /// Comparing all of very many vectors would hold up those who search and those who follow.
-    private static let comparedMax = 200_000
-
-    private func isComparable(_ query: CandidateQuery, _ held: SharedArms.Held) -> Bool {
-        let vectors = held.index.vectors
-        return held.modelName == store.model && query.vector?.count == vectors.dimensions
-            && (query.vectorScan != .exact || vectors.count <= Self.comparedMax)
+        held.canAnswer(query, model: store.model)
     }
 
     /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too
@@ -70,35 +54,14 @@ package final class ArmedStore: RetrievalStore {
     private func search(
         _ query: CandidateQuery, _ held: SharedArms.Held, _ timeoutMilliseconds: Int, isStale: Bool
     ) throws -> CandidateSet? {
-        let words = try store.lookup(of: query) { prefix in
-            held.index.words(
-                beginningWith: IndexText.clean(prefix), among: ExpandPrefix.wordsMax,
-                limit: WordLookup.expansionsMax + 1)
-        }
+        let words = try store.lookup(of: query) { held.words(beginningWith: $0) }
         guard words.phrases.isEmpty else { return nil }
-        var asked = ArmsQuery(query, words)
-        asked.isOfDocuments = query.documentLimit != nil
-        // What else decides the ranking is asked of the documents themselves.
-        asked.rowsMax = query.options.isPlain ? max(0, query.documentLimit ?? .max) : .max
+        let asked = ArmsQuery(query, words)
         let found = held.index.search(asked)
         let first = min(found.places.count, asked.rowsMax)
-        guard
-            var candidates = try found.rows
-                ?? fetched(found, first, held, query.filter.scope.tenant, timeoutMilliseconds)
-        else { return nil }
-        for index in candidates.indices {
-            (candidates[index].vector, candidates[index].lexical) = (
-                found.places[index].vector, found.places[index].lexical
-            )
-            if query.documentLimit != nil { candidates[index].copies = found.copies[index] }
-        }
-        var set = CandidateSet(
-            candidates: candidates, generation: held.generation, indexVersion: found.version,
-            vectorCount: found.vectorCount, isLexicalBounded: found.isLexicalBounded || words.isCut)
-        set.isVectorExact = found.isVectorExact
-        set.rest = Array(found.places.dropFirst(first))
-        if isStale { set.ageMilliseconds = held.ageNanoseconds / 1_000_000 }
-        return set
+        let rows =
+            try found.rows ?? fetched(found, first, held, query.filter.scope.tenant, timeoutMilliseconds)
+        return rows.map { held.set(of: found, rows: $0, for: query, words, isStale: isStale) }
     }
 
     /// What hits show of the first places, out of Postgres; nil where some of it has gone meanwhile, which is Postgres' to say.
@@ -149,23 +112,4 @@ package final class ArmedStore: RetrievalStore {
         try store.tidyAnswers(bounds, nowMilliseconds: nowMilliseconds, timeoutMilliseconds: timeoutMilliseconds)
     }
     package var interruption: Interruption? { store.interruption }
-}
-
-extension ArmsQuery {
-    fileprivate init(_ query: CandidateQuery, _ words: WordLookup) {
-        self.init(filter: query.filter)
-        vector = query.vector
-        vectorLimit = max(0, min(query.vectorLimit, SearchSQL.armLimit))
-        lexicalLimit = max(0, min(query.lexicalLimit, SearchSQL.armLimit))
-        excludedDocument = query.excludedDocument
-        isExact = query.vectorScan == .exact
-        fusion = query.fusion
-        (k1, b) = (words.ranking.k1, words.ranking.b)
-        self.words = words.ranked.grouped.map { forms in forms.map { ($0.form, Double($0.number) / 1_000) } }
-        demands = words.demanded.grouped.map { forms in
-            Demand(
-                forms: forms.map(\.form), isExcluded: forms.contains { WordLookup.isExcluding($0.number) },
-                isInTitle: forms.contains { WordLookup.isOfTitle($0.number) })
-        }
-    }
 }

@@ -175,14 +175,7 @@ package final class SearchStore: RetrievalStore {
     func lookup(
         of query: CandidateQuery, expand: (String) throws(IndexError) -> [String]
     ) throws(IndexError) -> WordLookup {
-        let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
-        let languages = query.languages ?? StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
-        let asked = try cutter.get().query(syntax, languages: languages)
-        var expansions: [[String]] = []
-        for prefix in (asked.prefixes + asked.excludedPrefixes).prefix(WordLookup.prefixesMax) {
-            expansions.append(try expand(prefix.prefix))
-        }
-        return WordLookup(asked, expansions: expansions, ranking: ranking)
+        try WordLookup(of: query, by: cutter.get(), usual: languages, ranking: ranking, expand: expand)
     }
 
     /// The number of the queries' model; nil where the index has none of its vectors.

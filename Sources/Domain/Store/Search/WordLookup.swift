@@ -187,3 +187,27 @@ struct ExpandPrefix: PostgresStatement {
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
 }
+
+extension WordLookup {
+    /// The words of a query.
+    ///
+    /// - Parameters:
+    ///   - analyzer: cuts the query's text.
+    ///   - languages: those that it is taken to be in where the filter names none.
+    ///   - expand: the words that begin in some way, as ``ExpandPrefix`` finds them.
+    init<Failure>(
+        of query: CandidateQuery, by analyzer: TextAnalyzer, usual languages: [String], ranking: WordRanking,
+        expand: (String) throws(Failure) -> [String]
+    ) throws(Failure) {
+        let syntax = QuerySyntax(query.text, fields: CandidateQuery.fields)
+        let asked = analyzer.query(
+            syntax,
+            languages: query.languages ?? StemLanguages.ofQuery(filter: query.filter.languages, usual: languages)
+        )
+        var expansions: [[String]] = []
+        for prefix in (asked.prefixes + asked.excludedPrefixes).prefix(Self.prefixesMax) {
+            expansions.append(try expand(prefix.prefix))
+        }
+        self.init(asked, expansions: expansions, ranking: ranking)
+    }
+}

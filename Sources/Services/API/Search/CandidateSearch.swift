@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import HTTPEndpoints
 import Retrieval
+import Store
 
 /// Both arms' candidates.
 struct FoundCandidates: Sendable {
@@ -39,9 +40,7 @@ extension Search {
                     exact, instead: found, store, timeoutMilliseconds: min(exactMax, deadline.leftMilliseconds))
             }
         }
-        let found = try await stores.run(deadline: deadline) { store, timeout in
-            try store.candidates(for: first, timeoutMilliseconds: timeout)
-        }
+        let found = try await ordinary(first, deadline)
         guard isAsked, found.isVectorArmShort else {
             if !found.isVectorExact { recall.offer(first) }
             return FoundCandidates(set: found, isComplete: true)
@@ -54,6 +53,19 @@ extension Search {
             }
         } catch is WaitError {
             return FoundCandidates(set: found, isComplete: false)
+        }
+    }
+
+    /// A search that is bounded by itself: in memory at once, else by a store.
+    private func ordinary(_ query: CandidateQuery, _ deadline: Deadline) async throws -> CandidateSet {
+        // A lane's thread would take longer to wake than this takes.
+        if let reader = armsReader,
+            let found = try await stores.runInPlace(deadline: deadline, { reader.candidates(for: query) })
+        {
+            return found
+        }
+        return try await stores.run(deadline: deadline) { store, timeout in
+            try store.candidates(for: query, timeoutMilliseconds: timeout)
         }
     }
 

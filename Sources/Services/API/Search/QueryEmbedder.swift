@@ -64,7 +64,7 @@ package final class QueryEmbedder: Sendable {
         of texts: [String], deadline: Deadline, _ embed: @escaping @Sendable ([String]) async throws -> [[Float]]
     ) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
-        let vectors = try await withDeadline(deadline, what: "embedding") { try await embed(texts) }
+        let vectors = try await withDeadline(deadline, what: "embedding", isLight: true) { try await embed(texts) }
         guard vectors.count == texts.count else {
             throw APIError.unavailable(
                 "the embedding model", "it gave \(vectors.count) vectors for \(texts.count) texts")

@@ -42,6 +42,8 @@ struct Search: Sendable {
     let filteredStores: StoreLanes
     /// What is searched in memory; nil where nothing is.
     let arms: SharedArms?
+    /// Searches there on the thread that asks; nil where nothing is.
+    let armsReader: ArmsReader?
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil where none is declared.
