@@ -89,6 +89,8 @@ extension Platform {
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             (dependencies.arms, dependencies.removeArms) = (arms, armsRemoval(configuration, isKept: arms != nil))
             dependencies.reranker = reranker()
+            dependencies.models = try LanguageModels.named(
+                by: settings, metrics: context.metrics, logger: context.logger.scoped("model"))
             dependencies.stages = stages
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
