@@ -122,6 +122,8 @@ let package = Package(
             "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Files", "Bytes"],
             resources: [.embedInCode("Schema/Migrations")]),
         module("Domain", "Retrieval", uses: ["Records", "Logic", "Bytes"]),
+        // Who answers, and the check of what they cite.
+        module("Domain", "Answering", uses: ["Retrieval", "Text", "JSONScan", "Bytes"]),
         // Both arms of the search in memory; who fills them is the store.
         module("Domain", "Arms", uses: ["CVectorScan", "Records", "Retrieval", "Files", "Hashing", "Zstd", "Bytes"]),
         // How good rankings are: judged sets, measures, and what a sample of queries says.
@@ -157,7 +159,8 @@ let package = Package(
         module(
             "Services", "API",
             uses: services + [
-                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Arms", "Text", "Store",
+                "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Answering", "Arms",
+                "Text", "Store",
                 "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
                 "Files",
             ],
@@ -289,12 +292,13 @@ let package = Package(
         tests(
             "RetrievalTests", exclude: ["Interpretation/questions.txt"],
             uses: ["Retrieval", "Records", "Logic", "Files", "Bytes"]),
+        tests("AnsweringTests", uses: ["Answering", "Simulator", "Retrieval", "Text", "Records", "JSONScan", "Bytes"]),
         tests(
             "EvaluationTests", exclude: ["measures.py"], uses: ["Evaluation", "JSONScan", "Files", "Bytes"]),
         tests(
             "StoreTests",
             uses: [
-                "Store", "Retrieval", "Arms", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres",
+                "Store", "Retrieval", "Answering", "Arms", "Text", "Access", "Records", "Postgres", "EmbeddedPostgres",
                 "PostgresTesting",
                 "IndexTesting", "API",
                 "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",

@@ -23,7 +23,7 @@ import Testing
         #expect(citations.first?["n"]?.integer == 1)
         #expect(citations.first?["doc_id"]?.string == "d-bridge")
         #expect(Set(["n", "doc_id", "passage", "url"]).isSubset(of: Set(citations.first?.keys ?? [])))
-        #expect(body["debug"]?.keys == ["arms", "support", "thresholds"])
+        #expect(body["debug"]?.keys == ["arms", "support", "thresholds", "citation_check"])
         let stored = try #require(fixture.index.state.withLock { $0.answers.first })
         #expect(stored.id == body["answer_id"]?.string)
         #expect(stored.question == "who repainted the golden gate bridge towers?")

@@ -85,8 +85,8 @@ import Testing
         // From elsewhere
         ("POSTGRES_URL", "POSTGRES_DSN"), ("QDRANT_URL", "POSTGRES_DSN"), ("SSE_URL", "WIKIMEDIA_SSE_URL"),
         ("GROUP_ID", "KAFKA_GROUP"), ("EMBEDDING_MODEL", "MODEL_DIR"), ("KAFKA_TOPIC_IN", "KAFKA_TOPIC"),
-        ("OPENAI_EMBED_MODEL", "MODEL_DIR"), ("OPENAI_CHAT_MODEL", "ANSWER_ENABLED"), ("OPENAI_API_KEY", ""),
-        ("OPENAI_BASE_URL", ""), ("REDIS_HOST", ""), ("TOP_K", ""),
+        ("OPENAI_EMBED_MODEL", "MODEL_DIR"), ("OLLAMA_HOST", "LLM_URL"), ("LLM_BASE_URL", "LLM_URL"),
+        ("REDIS_HOST", ""), ("TOP_K", ""),
     ])
     func whatIsProbablyMeantIsNamed(found: String, meant: String) throws {
         let suspects = try Settings(environment: [found: "hidden-value"]).suspects

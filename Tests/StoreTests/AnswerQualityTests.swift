@@ -1,3 +1,4 @@
+import Answering
 import Bytes
 import Embeddings
 import IndexTesting
@@ -5,6 +6,7 @@ import PlatformTesting
 import Retrieval
 import Settings
 import Store
+import Synchronization
 import Testing
 import Text
 
@@ -157,7 +159,19 @@ private struct Asker {
         for (place, other) in zip(missing, vectors) {
             sentences[place].cosine = Double(zip(vector, other).reduce(0) { $0 + $1.0 * $1.1 })
         }
-        return ExtractiveAnswerer.answer(
-            question: question, hits: hits, sentences: sentences, maxTokens: SearchLimits.answerTokensDefault)
+        // With the check of citations, which quotes have to pass like all else.
+        let check = CitationCheck(passages: hits, analyzers: Self.analyzers)
+        let assembly = Mutex(AnswerAssembly(tokensMax: SearchLimits.answerTokensDefault))
+        let task = AnswerTask(
+            question: question, passages: hits, tokensMax: SearchLimits.answerTokensDefault)
+        _ = try await QuotingAnswerer(sentences: sentences).answer(task) { part in
+            guard case .sentence(let proposed) = part,
+                case .supported(let places) = try await check.outcome(proposed, isQuoted: true)
+            else { return }
+            _ = assembly.withLock { $0.add(proposed.text, supportedBy: places.map { hits[$0] }) }
+        }
+        return assembly.withLock { $0.answer(AnswerSupport()) }
     }
+
+    private static let analyzers = TextAnalyzers(count: 1)
 }

@@ -30,6 +30,11 @@ package struct Citation: Sendable, Equatable {
     /// Its number in the answer, from 1, in order of first use.
     package var number: Int
     package var hit: Hit
+
+    package init(number: Int, hit: Hit) {
+        self.number = number
+        self.hit = hit
+    }
 }
 
 /// An answer put together from sentences of the hits.
@@ -40,6 +45,13 @@ package struct Answer: Sendable, Equatable {
     package var isRefused: Bool
     /// Why, for `debug`.
     package var support: AnswerSupport
+
+    package init(sentences: [AnswerSentence], citations: [Citation], isRefused: Bool, support: AnswerSupport) {
+        self.sentences = sentences
+        self.citations = citations
+        self.isRefused = isRefused
+        self.support = support
+    }
 }
 
 /// What an answer was decided on.
@@ -54,6 +66,11 @@ package struct AnswerSupport: Sendable, Equatable {
     package var bestCoverage: Double?
     /// Words of the question that were looked for.
     package var questionWords: [String] = []
+
+    package init(considered: Int = 0, questionWords: [String] = []) {
+        self.considered = considered
+        self.questionWords = questionWords
+    }
 }
 
 /// Answers by quoting: picks sentences of the retrieved text that speak to the question, or refuses.

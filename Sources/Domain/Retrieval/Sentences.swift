@@ -9,12 +9,14 @@ package enum Sentences {
     ///
     /// Ends are `.`, `!`, `?`, `…` before white space (but not `.` after an initial or a common abbreviation, nor before
     /// a lower-case letter), `。！？｡।॥؟۔` anywhere, and line ends.
-    package static func split(_ text: String) -> [String] {
+    ///
+    /// - Parameter joinsShort: whether short pieces join their neighbours.
+    package static func split(_ text: String, joinsShort: Bool = true) -> [String] {
         var sentences: [String] = []
         for line in text.split(whereSeparator: \.isNewline) {
             var pieces: [Substring] = []
             for piece in cutAtEnds(line) {
-                if let last = pieces.last, last.count < charactersMin || piece.count < charactersMin,
+                if joinsShort, let last = pieces.last, last.count < charactersMin || piece.count < charactersMin,
                     last.count + piece.count < charactersMax
                 {
                     pieces[pieces.count - 1] = line[last.startIndex..<piece.endIndex]

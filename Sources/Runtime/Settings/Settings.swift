@@ -17,6 +17,7 @@ package struct Settings: Sendable {
     package internal(set) var fusion = Fusion()
     package internal(set) var embedding = Embedding()
     package internal(set) var rerank = Rerank()
+    package internal(set) var languageModel = LanguageModel()
     package internal(set) var answers = Answers()
     package internal(set) var api = API()
     package internal(set) var lanes = Lanes()

@@ -41,19 +41,15 @@ enum ForeignName {
         }
     }
 
-    private static let answers = "answers are sentences of the retrieved text; this version asks no model service"
     private static let model = "this version embeds with the model in that folder and asks no service"
     private static let vectors = "the index lives in Postgres with pgvector"
     private static let cache = "this version has no cache outside of the process"
 
     static let table: [String: Meaning] = [
         // Models behind a service
-        "OPENAI_API_KEY": .init("", answers),
-        "OPENAI_CHAT_MODEL": .init("ANSWER_ENABLED", answers), "OPENAI_MODEL": .init("ANSWER_ENABLED", answers),
         "OPENAI_EMBED_MODEL": .init("MODEL_DIR", model), "OPENAI_EMBEDDING_MODEL": .init("MODEL_DIR", model),
-        "OPENAI_BASE_URL": .init("", "this version asks no model service"),
-        "OPENAI_API_BASE": .init("", "this version asks no model service"),
-        "LLM_URL": .init("ANSWER_ENABLED", answers), "LLM_MODEL": .init("ANSWER_ENABLED", answers),
+        "OLLAMA_HOST": .init("LLM_URL", "it is the whole base, such as http://127.0.0.1:11434/v1"),
+        "OLLAMA_BASE_URL": .init("LLM_URL", "it ends in /v1"), "LLM_BASE_URL": .init("LLM_URL"),
         "EMBED_URL": .init("MODEL_DIR", model), "EMBED_MODEL": .init("MODEL_DIR", model),
         "EMBEDDING_MODEL": .init("MODEL_DIR", model), "EMBEDDING_URL": .init("MODEL_DIR", model),
         "EMBEDDINGS_MODEL": .init("MODEL_DIR", model), "MODEL_PATH": .init("MODEL_DIR"),

@@ -9,6 +9,7 @@ struct AnswerRequest: Sendable {
     var search = SearchRequest(query: "")
     var maxTokens = SearchLimits.answerTokensDefault
     var isDebug = false
+    var wantsDrafts = false
 }
 
 /// What `GET /events/recent` reads.
@@ -52,6 +53,7 @@ struct AnswerInput: Sendable {
     var search = SearchInput()
     var maxTokens = SearchLimits.answerTokensDefault
     var isDebug = false
+    var wantsDrafts = false
 
     static let form = Form<AnswerInput>.object(
         AnswerInput(),
@@ -64,6 +66,10 @@ struct AnswerInput: Sendable {
                     "max_tokens", \.maxTokens, .integer(1...SearchLimits.answerTokensMax),
                     "Bound of the answer's length."),
                 Field("debug", \.isDebug, .bool, "Whether `debug` of the reply is filled."),
+                Field(
+                    "draft", \.wantsDrafts, .bool,
+                    "Whether a stream also has what a model writes as it comes, in `draft` events: unchecked, to be replaced by "
+                        + "the sentences that follow."),
             ]
     ).named("AnswerRequest")
 
@@ -71,7 +77,7 @@ struct AnswerInput: Sendable {
     func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> AnswerRequest {
         AnswerRequest(
             search: try search.checked(declared, nowMilliseconds: nowMilliseconds), maxTokens: maxTokens,
-            isDebug: isDebug)
+            isDebug: isDebug, wantsDrafts: wantsDrafts)
     }
 }
 

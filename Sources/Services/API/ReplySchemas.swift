@@ -184,6 +184,17 @@ enum ReplySchemas {
         .init("text", .string()), .init("citations", .array(of: .integer())),
     ])
 
+    private static let answerer = Schema.Property(
+        "answerer",
+        Schema.object([
+            .init("name", .string(), "`model`, `model_fallback` or `extractive`."), .init("model", .string().orNull),
+            .init("fallback_from", .string().orNull, "The one that should have answered, and failed."),
+            .init("reason", .choice(ModelFault.Kind.allCases.map(\.rawValue)).orNull, "What that one failed of."),
+            .init(
+                "incomplete", .bool(),
+                "Whether the model failed after its first sentences (`reason`): those are the answer, and hold."),
+        ]).named("AnswererUse"), "Who wrote the sentences.")
+
     static let answer = Schema.object(
         [
             .init("sentences", .array(of: answerSentence)), .init("citations", .array(of: citation)),
@@ -197,7 +208,7 @@ enum ReplySchemas {
             .init(
                 "refused", .bool(),
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
-            .init("generation", .integer()), .init("index_version", .integer()),
+            answerer, .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
             .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),

@@ -49,6 +49,8 @@ package struct SearchAPIDependencies: Sendable {
     package var embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil for the fused one.
     package var reranker: Reranker?
+    /// Language models that answer, the first one first; the next one where it fails, and quoting where all do.
+    package var models: [ChatAnswerer] = []
     package var health: HealthRegistry
     package var metrics: MetricsRegistry
     package var logger: Logger
@@ -202,7 +204,10 @@ package final class SearchAPI: Sendable {
             scope: scope, isEnabled: configuration.isAnswerEnabled,
             isStaleRefused: configuration.isStaleAnswerRefused, search: search, stores: index.ordinary,
             keeper: AnswerKeeper(bounds: configuration.answers, makeStore: dependencies.makeStore, logger: logger),
-            embedder: dependencies.embedder, freshness: dependencies.freshness, access: access, turns: turns,
+            embedder: dependencies.embedder,
+            chain: AnswerChain(models: dependencies.models, registry: dependencies.metrics),
+            analyzers: search.analyzers,
+            freshness: dependencies.freshness, access: access, turns: turns,
             places: Places(
                 name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
@@ -228,6 +233,7 @@ package final class SearchAPI: Sendable {
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.
     package func runHealthChecks(stop: StopSignal) async {
         operation.registerOwnChecks()
+        answers.registerChecks(in: dependencies.health)
         await dependencies.health.run(stop: stop)
     }
 }

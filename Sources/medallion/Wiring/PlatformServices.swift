@@ -92,6 +92,8 @@ extension Platform {
                 ArmsReader(shared: $0.shared, model: model, ranking: ranking, languages: index.queryLanguages)
             }
             dependencies.reranker = reranker()
+            dependencies.models = try LanguageModels.named(
+                by: settings, metrics: context.metrics, logger: context.logger.scoped("model"))
             dependencies.stages = stages
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }

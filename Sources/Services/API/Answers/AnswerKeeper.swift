@@ -7,8 +7,8 @@ import Telemetry
 
 /// Keeps stored answers within their bounds, at any rate of new answers and beside any number of other processes.
 ///
-/// Whose answer makes a look due waits for it, so writers cannot outrun the removing. A look that fails costs nobody an answer:
-/// the next one makes up for it.
+/// Whose answer makes a look due waits for it, so writers cannot outrun the removing. A look that fails costs nobody an
+/// answer: the next one makes up for it.
 final class AnswerKeeper: Sendable {
     private let bounds: AnswerBounds
     /// Of its own, so that removing holds up no search.

@@ -1,3 +1,4 @@
+import Answering
 import Bytes
 import Concurrency
 import HTTPEndpoints
@@ -7,7 +8,8 @@ import Records
 import Retrieval
 import Text
 
-/// `POST /answer`: answers that quote what a search found.
+/// `POST /answer`: answers from what a search found, by quoting it or by a model, each sentence checked against what it
+/// cites.
 struct Answers: Sendable {
     let scope: TenantScope
     /// Whether it is served.
@@ -21,6 +23,10 @@ struct Answers: Sendable {
     let keeper: AnswerKeeper
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
+    /// Who answers.
+    let chain: AnswerChain
+    /// For the check of citations.
+    let analyzers: TextAnalyzers
     let freshness: @Sendable (TenantID) -> Freshness
     let access: AccessGuard
     let turns: RequestTurns
@@ -45,25 +51,36 @@ struct Answers: Sendable {
 
     /// `POST /answer` as JSON.
     private func answer(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> HTTPResponse {
-        .fresh(try await inTurn(input, request).reply(withText: true))
+        .fresh(try await inTurn(input, request) { _ in }.reply(withText: true))
     }
 
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
     /// client leaves, which cancels the task.
+    ///
+    /// What a model writes is sent sentence by sentence, each once it is checked; a fault after the first is an `error` at
+    /// the end. Quotes are sent when all are found and kept.
     private func stream(
         _ input: AnswerRequest, _ request: HTTPRequest, to writer: HTTPStreamWriter
     ) async throws {
-        let made = try await inTurn(input, request)
-        writer.start(headers: EventFrame.headers)
-        for sentence in made.answer.sentences {
-            for word in AnswerTokens.split(sentence.text + " ") {
-                var token = JSONWriter()
-                token.beginObject()
-                token.key("text")
-                token.string(word)
-                token.endObject()
-                try await writer.write(EventFrame.bytes(event: "token", data: token.bytes))
+        let isLive = !chain.models.isEmpty
+        let made: MadeAnswer
+        do {
+            made = try await inTurn(input, request) { output in
+                guard isLive else { return }
+                if !writer.isStarted { writer.start(headers: EventFrame.headers) }
+                switch output {
+                case .begin: try await writer.write(EventFrame.heartbeat)
+                case .sentence(let sentence): try await Self.write(sentence, to: writer)
+                case .draft(let text): try await Self.write("draft", text, to: writer)
+                }
             }
+        } catch  where writer.isStarted && !(error is CancellationError) && !writer.isClosed {
+            try await Self.writeFault(error, to: writer)
+            return
+        }
+        if !writer.isStarted { writer.start(headers: EventFrame.headers) }
+        if !isLive || made.answer.isRefused {
+            for sentence in made.answer.sentences { try await Self.write(sentence, to: writer) }
         }
         var citations = JSONWriter(capacity: 2_048)
         citations.beginObject()
@@ -73,15 +90,53 @@ struct Answers: Sendable {
         try await writer.write(EventFrame.bytes(event: "done", data: try made.reply(withText: false)))
     }
 
-    private func inTurn(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> MadeAnswer {
+    private static func write(_ sentence: AnswerSentence, to writer: HTTPStreamWriter) async throws {
+        for word in AnswerTokens.split(sentence.text + " ") { try await write("token", word, to: writer) }
+    }
+
+    private static func write(_ event: String, _ text: String, to writer: HTTPStreamWriter) async throws {
+        var data = JSONWriter()
+        data.beginObject()
+        data.string("text", text)
+        data.endObject()
+        try await writer.write(EventFrame.bytes(event: event, data: data.bytes))
+    }
+
+    /// What would have been the status, where it is too late for one.
+    private static func writeFault(_ error: any Error, to writer: HTTPStreamWriter) async throws {
+        var data = JSONWriter()
+        data.beginObject()
+        data.string("type", (error as? APIError)?.type ?? "unavailable")
+        data.string("message", (error as? APIError)?.message ?? "the answer could not be finished or kept; ask again")
+        data.endObject()
+        try await writer.write(EventFrame.bytes(event: "error", data: data.bytes))
+    }
+
+    private func inTurn(
+        _ input: AnswerRequest, _ request: HTTPRequest,
+        _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
+    ) async throws -> MadeAnswer {
         try await turns.run(.answer, request) { deadline in
-            try await places.run(deadline: deadline) { try await kept(input, request, deadline: deadline) }
+            guard chain.models.isEmpty else { return try await kept(input, request, deadline: deadline, output) }
+            return try await places.run(deadline: deadline) {
+                try await kept(input, request, deadline: deadline, output)
+            }
         }
+    }
+
+    /// Runs what this machine works for an answer: in one of the places, of which an answer without models has one for all
+    /// of it.
+    private func inPlace<T: Sendable>(
+        _ deadline: Deadline, _ body: @Sendable () async throws -> T
+    ) async throws -> T {
+        if chain.models.isEmpty { return try await body() }
+        return try await places.run(deadline: deadline) { try await body() }
     }
 
     /// Finds and keeps an answer.
     private func kept(
-        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline
+        _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline,
+        _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) async throws -> MadeAnswer {
         guard isEnabled else {
             throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
@@ -89,27 +144,57 @@ struct Answers: Sendable {
         let tenant = request.search.filter.scope.tenant
         if isStaleRefused { try refuseStaleAnswer(tenant) }
         let start = SystemClock.monotonicNanoseconds()
-        var result = try await search.find(request.search, deadline: deadline)
-        result.ranking = ExtractiveAnswerer.reading(result.ranking, count: request.search.topK)
-        let sentences = try await embeddedSentences(
-            of: Array(result.ranking.prefix(request.search.topK)), result: result, deadline: deadline)
-        let answer = ExtractiveAnswerer.answer(
-            question: request.search.query, hits: result.ranking, sentences: sentences, maxTokens: request.maxTokens)
+        var found = try await inPlace(deadline) { try await search.find(request.search, deadline: deadline) }
+        found.ranking = ExtractiveAnswerer.reading(found.ranking, count: request.search.topK)
+        let result = found
+        let (answer, use) = try await chain.answer(work(request, result, deadline: deadline, output))
         if answer.isRefused { metrics.refusals.increment() }
         let made = MadeAnswer(
-            id: Self.newAnswerID(), request: request, answer: answer, result: result,
+            id: Self.newAnswerID(), request: request, answer: answer, use: use, result: result,
             latencyNanoseconds: SystemClock.monotonicNanoseconds() - start,
             snippets: try search.snippets(for: request.search))
+        try await keep(made, tenant, isAnonymous: !access.hasKey(http), deadline: deadline)
+        return made
+    }
+
+    private func work(
+        _ request: AnswerRequest, _ result: SearchResult, deadline: Deadline,
+        _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
+    ) -> AnswerChain.Work {
+        let cosines: CitationCheck.Cosines? = embedder.flatMap { embedder in
+            guard result.vector != nil else { return nil }
+            return { text, others in
+                let vectors = try await embedder.vectors(ofSentences: [text] + others, deadline: deadline)
+                return vectors.dropFirst().map { Self.dot(vectors[0], $0) }
+            }
+        }
+        let (analyzers, model) = (self.analyzers, embedder?.modelName)
+        return AnswerChain.Work(
+            question: request.search.query, ranking: result.ranking,
+            readCount: min(request.search.topK, result.ranking.count), tokensMax: request.maxTokens,
+            wantsDrafts: request.wantsDrafts, deadline: deadline,
+            check: { CitationCheck(passages: $0, analyzers: analyzers, model: model, cosines: cosines) },
+            quoting: {
+                let hits = Array(result.ranking.prefix(request.search.topK))
+                return QuotingAnswerer(
+                    sentences: try await inPlace(deadline) {
+                        try await embeddedSentences(of: hits, result: result, deadline: deadline)
+                    })
+            }, output: output)
+    }
+
+    /// An answer that could not be kept cannot be traced: then there is no answer.
+    private func keep(_ made: MadeAnswer, _ tenant: TenantID, isAnonymous: Bool, deadline: Deadline) async throws {
+        let (request, result) = (made.request, made.result)
         var answered = StoredAnswer(
             id: made.id, tenant: tenant, question: request.search.asked,
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
-            generation: result.generation, indexVersion: result.indexVersion, isRefused: answer.isRefused,
+            generation: result.generation, indexVersion: result.indexVersion, isRefused: made.answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: try made.reply(withText: true),
-            retrievedJSON: Self.retrieved(result), isAnonymous: !access.hasKey(http)
+            retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous
         ).bounded()
-        answered.documents = Self.documents(of: answer, looked: result.ranking.prefix(request.search.topK))
+        answered.documents = Self.documents(of: made.answer, looked: result.ranking.prefix(request.search.topK))
         let stored = answered
-        // An answer that could not be kept cannot be traced: then there is no answer.
         do {
             try await stores.run(deadline: deadline) { store, timeout in
                 try store.save(stored, timeoutMilliseconds: timeout)
@@ -120,7 +205,13 @@ struct Answers: Sendable {
             throw error
         }
         await keeper.kept(bytes: stored.bytes)
-        return made
+    }
+
+    /// Registers what is known of the models, for `/health`.
+    func registerChecks(in registry: HealthRegistry) {
+        for model in chain.models {
+            registry.register(model.name, isRequired: false) { model.health }
+        }
     }
 
     /// - Throws: ``APIError`` with 503 while the index is stale, or nobody knows whether it is.
@@ -221,129 +312,5 @@ struct Answers: Sendable {
         }
         writer.endArray()
         return writer.bytes
-    }
-}
-
-/// An answer and how it came about.
-private struct MadeAnswer {
-    let id: String
-    let request: AnswerRequest
-    let answer: Answer
-    let result: SearchResult
-    let latencyNanoseconds: Int64
-    let snippets: Snippets
-
-    /// - Parameter withText: whether sentences and citations are in it.
-    func reply(withText: Bool) throws -> [UInt8] {
-        var writer = JSONWriter(capacity: 4_096)
-        writer.beginObject()
-        writer.key("answer_id")
-        writer.string(id)
-        if withText { try writeText(to: &writer) }
-        writer.key("refused")
-        writer.bool(answer.isRefused)
-        writer.indexState(result)
-        writer.key("latency_ms")
-        writer.milliseconds(nanoseconds: latencyNanoseconds)
-        writer.missingArms(of: result)
-        writer.interpreted(request.search.interpretation)
-        writer.reranking(result.reranking)
-        writer.key("debug")
-        if request.isDebug { writer.debug(answer, result: result) } else { writer.null() }
-        writer.endObject()
-        return writer.bytes
-    }
-
-    func writeText(to writer: inout JSONWriter) throws {
-        writer.key("sentences")
-        writer.beginArray()
-        for sentence in answer.sentences { writer.sentence(sentence) }
-        writer.endArray()
-        writer.key("citations")
-        writer.beginArray()
-        for citation in answer.citations {
-            writer.beginObject()
-            writer.key("n")
-            writer.integer(citation.number)
-            try writer.hitMembers(citation.hit, snippets)
-            writer.endObject()
-        }
-        writer.endArray()
-    }
-}
-
-/// The pieces in which an answer is streamed.
-enum AnswerTokens {
-    /// Words with the white space behind them; joined they are the text again.
-    static func split(_ text: String) -> [String] {
-        var words: [String] = []
-        var word = ""
-        for character in text {
-            word.append(character)
-            if character.isWhitespace {
-                words.append(word)
-                word = ""
-            }
-        }
-        if !word.isEmpty { words.append(word) }
-        return words
-    }
-}
-
-extension JSONWriter {
-    fileprivate mutating func sentence(_ sentence: AnswerSentence) {
-        beginObject()
-        key("text")
-        string(sentence.text)
-        key("citations")
-        beginArray()
-        for number in sentence.citations { integer(number) }
-        endArray()
-        endObject()
-    }
-
-    fileprivate mutating func debug(_ answer: Answer, result: SearchResult) {
-        let thresholds = AnswerThresholds()
-        beginObject()
-        key("arms")
-        beginObject()
-        key("vector")
-        integer(result.ranking.count { $0.candidate.vector != nil })
-        key("lexical")
-        integer(result.ranking.count { $0.candidate.lexical != nil })
-        key("fused")
-        integer(result.ranking.count)
-        endObject()
-        key("support")
-        beginObject()
-        key("sentences_considered")
-        integer(answer.support.considered)
-        key("sentences_supported")
-        integer(answer.support.supported)
-        key("best_score")
-        optional(answer.support.bestScore)
-        key("best_cosine")
-        optional(answer.support.bestCosine)
-        key("best_coverage")
-        optional(answer.support.bestCoverage)
-        key("question_words")
-        beginArray()
-        for word in answer.support.questionWords { string(word) }
-        endArray()
-        endObject()
-        key("thresholds")
-        beginObject()
-        key("cosine_alone")
-        double(thresholds.cosineAlone)
-        key("cosine_beside")
-        double(thresholds.cosineBeside)
-        key("coverage_beside")
-        double(thresholds.coverageBeside)
-        key("coverage_alone")
-        double(thresholds.coverageAlone)
-        key("relative_to_best")
-        double(thresholds.relativeToBest)
-        endObject()
-        endObject()
     }
 }

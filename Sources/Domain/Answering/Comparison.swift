@@ -1,0 +1,262 @@
+import Retrieval
+
+/// A sentence beside one piece of a passage.
+struct Comparison {
+    private let said: Reading
+    private let piece: Reading
+    private let title: Reading
+    private let raw: String
+    private let opposites: Opposites
+    private let keys: Set<String>
+
+    init(said: Reading, piece: Reading, title: Reading, raw: String, _ opposites: Opposites) {
+        self.said = said
+        self.piece = piece
+        self.title = title
+        self.raw = raw
+        self.opposites = opposites
+        keys = piece.keys.union(title.keys)
+    }
+
+    private func isKnown(_ word: ReadWord) -> Bool { !word.keys.isDisjoint(with: keys) }
+
+    /// Share of the sentence's content words that are here.
+    var coverage: Double {
+        let content = said.content
+        guard !content.isEmpty else { return said.numbers.isEmpty && said.dates.isEmpty ? 0 : 1 }
+        return Double(content.count(where: isKnown)) / Double(content.count)
+    }
+
+    /// The first hard rule that the sentence breaks here.
+    func fault() -> SupportFault? {
+        for link in said.links where !raw.contains(link) { return .name }
+        return numberFault() ?? dateFault() ?? nameFault() ?? negationFault() ?? directionFault()
+    }
+
+    // MARK: Numbers and dates
+
+    private var numbersHere: [ReadNumber] { piece.numbers + title.numbers }
+
+    private func numberFault() -> SupportFault? {
+        for number in said.numbers {
+            let equal = numbersHere.filter(number.equals)
+            if equal.isEmpty {
+                let year = Reading.year(of: number)
+                let isYear = year != nil && (piece.dates + title.dates).joined().contains { $0.year == year }
+                if isYear { continue }
+                return .number
+            }
+            if let fault = unitFault(number, equal) { return fault }
+            if isOfAnother(number, equal) { return .number }
+            if isTurned(number) { return .direction }
+        }
+        return nil
+    }
+
+    private func unitFault(_ number: ReadNumber, _ equal: [ReadNumber]) -> SupportFault? {
+        guard let unit = number.unit else { return nil }
+        if equal.contains(where: { $0.unit == unit }) { return nil }
+        // Another number has it, so that this one does not.
+        if numbersHere.contains(where: { $0.unit == unit }) { return .number }
+        return equal.contains { $0.unit == nil } ? nil : .unit
+    }
+
+    /// Whether the number counts one thing in the sentence and another one here, though both are here.
+    private func isOfAnother(_ number: ReadNumber, _ equal: [ReadNumber]) -> Bool {
+        if let noun = said.noun(after: number), number.unit == nil {
+            let others = piece.numbers.filter { !number.equals($0) }
+            let isOthers = others.contains {
+                piece.noun(after: $0).map { !$0.keys.isDisjoint(with: noun.keys) } ?? false
+            }
+            let isOwn = equal.contains { other in
+                piece.noun(after: other).map { !$0.keys.isDisjoint(with: noun.keys) } ?? false
+            }
+            if isOthers && !isOwn { return true }
+        }
+        guard let name = said.name(near: number) else { return false }
+        let own = equal.compactMap { piece.name(near: $0) }
+        guard !own.isEmpty, own.allSatisfy({ $0.keys.isDisjoint(with: name.keys) }) else { return false }
+        return piece.numbers.contains { other in
+            !number.equals(other) && piece.name(near: other).map { !$0.keys.isDisjoint(with: name.keys) } ?? false
+        }
+    }
+
+    /// `from 3 to 5` is not `from 5 to 3`.
+    private func isTurned(_ number: ReadNumber) -> Bool {
+        guard let opposite = said.role(ofNumber: number.range)?.opposite else { return false }
+        let roles = piece.numbers.filter(number.equals).map { piece.role(ofNumber: $0.range) }
+        return !roles.isEmpty && roles.allSatisfy { $0 == opposite }
+    }
+
+    private func dateFault() -> SupportFault? {
+        let here = Array((piece.dates + title.dates).joined())
+        for readings in said.dates {
+            let isSaid = readings.contains { date in
+                if here.contains(where: { date.isSaid(by: $0) }) { return true }
+                guard date.month == nil, date.day == nil, let year = date.year else { return false }
+                return numbersHere.contains { Reading.year(of: $0) == year }
+            }
+            if !isSaid { return .date }
+        }
+        return nil
+    }
+
+    // MARK: Names
+
+    private func nameFault() -> SupportFault? {
+        for place in said.names where !isKnown(said.words[place]) { return .name }
+        // A word in a script without capitals may be a name wherever it stands.
+        if said.content.contains(where: { $0.isCaseless && !isKnown($0) }) { return .name }
+        // Who begins a sentence may be anybody.
+        for word in said.words where word.isFirst && word.isCapital && word.isContent && !isKnown(word) {
+            if !WordLists.openers.contains(word.exact) { return .name }
+        }
+        return nil
+    }
+
+    // MARK: Negation
+
+    private func negationFault() -> SupportFault? {
+        for word in said.content where !isKnown(word) && opposites.areOpposed(word, to: piece) { return .negation }
+        if signIsTurned { return .negation }
+        let here = piece.clauses
+        for (_, clause) in said.clauses where !clause.keys.isEmpty || clause.isNegated {
+            if clause.isNegated != isNegated(clause.keys, here) { return .negation }
+        }
+        return nil
+    }
+
+    /// `+120` was added.
+    private var signIsTurned: Bool {
+        let signs = Set(piece.numbers.compactMap(\.sign))
+        guard signs.count == 1, let sign = signs.first else { return false }
+        let wrong = sign > 0 ? Self.takingAway : Self.adding
+        let isSignedHere = said.numbers.contains { number in
+            piece.numbers.contains { $0.sign != nil && number.equals($0) }
+        }
+        return isSignedHere && said.content.contains { wrong.contains($0.exact) && !isKnown($0) }
+    }
+
+    private static let adding: Set<String> = [
+        "added", "adding", "adds", "gained", "grew", "longer", "increase", "increased",
+    ]
+    private static let takingAway: Set<String> = [
+        "removed", "removing", "removes", "lost", "shrank", "shorter", "decrease", "decreased", "deleted", "dropped",
+    ]
+
+    /// Whether what a clause speaks of is denied here: in one of the clauses that are needed to find all of its words.
+    private func isNegated(_ wanted: [Set<String>], _ here: [Int: (keys: [Set<String>], isNegated: Bool)]) -> Bool {
+        var left = wanted.filter { !$0.isDisjoint(with: piece.keys) }
+        var isNegated = false
+        var clauses = here.values.sorted { $0.keys.count < $1.keys.count }
+        while !left.isEmpty, !clauses.isEmpty {
+            func found(_ clause: (keys: [Set<String>], isNegated: Bool)) -> Int {
+                left.count { word in clause.keys.contains { !$0.isDisjoint(with: word) } }
+            }
+            guard let best = clauses.indices.max(by: { found(clauses[$0]) < found(clauses[$1]) }),
+                found(clauses[best]) > 0
+            else { break }
+            let clause = clauses.remove(at: best)
+            if clause.isNegated { isNegated = true }
+            left.removeAll { word in clause.keys.contains { !$0.isDisjoint(with: word) } }
+        }
+        return isNegated
+    }
+
+    // MARK: Direction
+
+    private func directionFault() -> SupportFault? {
+        for place in said.words.indices {
+            let word = said.words[place]
+            guard word.isContent else { continue }
+            if let role = word.role, role != .other, isTurned(word, role) { return .direction }
+            if WordLists.isPastVerb(word.exact), hasAnotherAgent(place) { return .direction }
+        }
+        return nil
+    }
+
+    /// Whether the word has the opposite part here, or another word of the sentence has its part.
+    private func isTurned(_ word: ReadWord, _ role: WordLists.Role) -> Bool {
+        let here = piece.words.filter { !$0.keys.isDisjoint(with: word.keys) }
+        guard !here.isEmpty, !here.contains(where: { $0.role == role }) else { return false }
+        if let opposite = role.opposite, here.contains(where: { $0.role == opposite }) { return true }
+        guard role == .than || role == .agent else { return false }
+        let holders = piece.words.filter { $0.role == role && $0.isContent }
+        return holders.contains { holder in
+            holder.keys.isDisjoint(with: word.keys) && said.words.contains { !$0.keys.isDisjoint(with: holder.keys) }
+        }
+    }
+
+    private func hasAnotherAgent(_ place: Int) -> Bool {
+        guard let agent = said.agent(of: place) else { return false }
+        let verbs = piece.words.indices.filter { !piece.words[$0].keys.isDisjoint(with: said.words[place].keys) }
+        let agents = verbs.compactMap { piece.agent(of: $0) }
+        guard !agents.isEmpty, agents.count == verbs.count else { return false }
+        let isKnownHere = agent.keys.contains { piece.keys.contains($0) }
+        return isKnownHere && agents.allSatisfy { $0.keys.isDisjoint(with: agent.keys) }
+    }
+}
+
+/// Several words that name one thing.
+struct ReadName {
+    var keys: Set<String>
+}
+
+extension Reading {
+    /// The word that says what a number counts.
+    func noun(after number: ReadNumber) -> ReadWord? {
+        guard let word = words.first(where: { $0.range.lowerBound >= number.range.upperBound }), word.isContent,
+            word.range.lowerBound - number.range.upperBound <= 2, !word.isCapital
+        else { return nil }
+        return word
+    }
+
+    /// The name nearest to a number in its clause.
+    func name(near number: ReadNumber) -> ReadName? {
+        let candidates = words.filter { $0.isCapital && $0.isContent && !$0.isTopic }
+        let nearest = candidates.min { distance($0, number) < distance($1, number) }
+        return nearest.map { ReadName(keys: $0.keys) }
+    }
+
+    private func distance(_ word: ReadWord, _ number: ReadNumber) -> Int {
+        word.range.upperBound <= number.range.lowerBound
+            ? number.range.lowerBound - word.range.upperBound
+            : 2 * (word.range.lowerBound - number.range.upperBound) + 1
+    }
+
+    /// Who does what the verb at `place` says: the name behind `by`, else the nearest one before it that no preposition and
+    /// no passive makes something else of.
+    func agent(of place: Int) -> ReadName? {
+        for next in words.indices.dropFirst(place + 1).prefix(3)
+        where words[next].role == .agent && words[next].isCapital {
+            return name(around: next)
+        }
+        let isPassive = words[..<place].suffix(2).contains { Self.passive.contains($0.exact) }
+        guard !isPassive else { return nil }
+        for before in words[..<place].indices.reversed() {
+            let word = words[before]
+            if word.isTopic || word.clause < words[place].clause - 2 { return nil }
+            guard word.isCapital, word.isContent else { continue }
+            return word.role == nil ? name(around: before) : nil
+        }
+        return nil
+    }
+
+    private func name(around place: Int) -> ReadName {
+        var keys = words[place].keys
+        for step in [-1, 1] {
+            var next = place + step
+            while words.indices.contains(next), words[next].isCapital, words[next].isContent,
+                words[next].clause == words[place].clause
+            {
+                keys.formUnion(words[next].keys)
+                next += step
+            }
+        }
+        return ReadName(keys: keys)
+    }
+
+    private static let passive: Set<String> = [
+        "was", "were", "been", "is", "are", "being", "be", "got", "wurde", "wurden",
+    ]
+}

@@ -1,0 +1,134 @@
+/// Words that turn what is said around, by kind. English first; those of other languages where they mean nothing else in
+/// English.
+enum WordLists {
+    static let negators: Set<String> = [
+        "not", "no", "never", "none", "neither", "nor", "cannot", "without", "nobody", "nothing", "nowhere", "hardly",
+        "unable",
+        "false", "untrue", "lack", "lacks", "lacked", "lacking", "fail", "fails", "failed", "deny", "denies", "denied",
+        "refuse", "refuses", "refused", "nicht", "kein", "keine", "keinen", "keiner", "keinem", "nie", "niemals",
+        "ohne",
+        "pas", "jamais", "sans", "aucun", "aucune", "nunca", "jamás", "sin", "ningún", "ninguna", "tampoco", "não",
+        "sem",
+        "не", "нет", "никогда", "без", "ни", "non", "mai", "senza", "niet", "geen", "inte", "ikke", "不", "没", "沒", "无",
+        "無",
+        "未", "非", "没有", "不是", "لا", "لم", "لن", "ليس",
+    ]
+
+    static let clauseWords: Set<String> = [
+        "but", "although", "though", "while", "whereas", "however", "yet", "aber", "sondern", "obwohl", "mais", "pero",
+        "sino",
+        "aunque", "но", "хотя",
+    ]
+
+    /// Prepositions that give what follows a part in what happens. Only one of each group is of a kind.
+    static let roles: [String: Role] = [
+        "from": .source, "von": .source, "desde": .source, "depuis": .source, "из": .source, "to": .target,
+        "into": .target,
+        "nach": .target, "hasta": .target, "jusqu": .target, "until": .target, "by": .agent, "durch": .agent,
+        "par": .agent,
+        "por": .agent, "before": .before, "avant": .before, "antes": .before, "after": .after, "après": .after,
+        "después": .after, "nachdem": .after, "than": .than, "above": .above, "over": .above, "über": .above,
+        "exceeding": .above,
+        "below": .below, "under": .below, "unter": .below, "of": .other, "in": .other, "at": .other, "on": .other,
+        "with": .other, "for": .other, "about": .other, "against": .other, "since": .since, "seit": .since,
+    ]
+
+    enum Role {
+        case source, target, agent, before, after, than, above, below, since, other
+
+        /// What the same word cannot be at the same time.
+        var opposite: Role? {
+            switch self {
+            case .source: .target
+            case .target: .source
+            case .before: .after
+            case .after: .before
+            case .above: .below
+            case .below: .above
+            case .since: .target
+            case .agent, .than, .other: nil
+            }
+        }
+    }
+
+    /// Words of opposite meaning: a sentence that has one where its passage has the other says the opposite.
+    static let opposites: [(String, String)] = [
+        ("open opens opened opening reopened", "close closes closed closing"),
+        (
+            "add adds added adding insert inserted insertion addition",
+            "remove removes removed removing removal delete deleted deletion"
+        ),
+        ("create creates created creation", "delete deletes deleted deletion destroy destroyed"),
+        (
+            "increase increases increased increasing rise rises rose risen grew grow grown growth",
+            "decrease decreases decreased decreasing fall falls fell fallen decline declined shrank shrunk drop dropped"
+        ),
+        (
+            "accept accepts accepted approve approves approved approval",
+            "reject rejects rejected decline declined disapproved"
+        ),
+        ("win wins won winner victory", "lose loses lost loser defeat"), ("more most", "less fewer least fewest"),
+        ("greater larger bigger largest biggest greatest", "smaller smallest lesser"),
+        ("higher highest high", "lower lowest low"), ("longer longest long", "shorter shortest short"),
+        ("older oldest old", "younger youngest newer newest new young"), ("earlier earliest", "later latest"),
+        ("faster fastest", "slower slowest"), ("better best", "worse worst"), ("first", "last"),
+        ("true correct", "false incorrect wrong"),
+        ("allow allows allowed permit permits permitted", "forbid forbids forbidden ban banned prohibit prohibited"),
+        ("start starts started begin begins began begun", "end ends ended stop stops stopped finish finished"),
+        ("support supports supported", "oppose opposes opposed"), ("born birth", "died death dead"),
+        ("north northern", "south southern"),
+        ("east eastern", "west western"), ("left", "right"), ("agree agrees agreed", "disagree disagrees disagreed"),
+        ("enable enables enabled", "disable disables disabled"),
+        ("include includes included", "exclude excludes excluded omit omitted"),
+        ("restore restored", "revert reverted undo undid undone"),
+        ("expand expanded expansion", "shorten shortened trim trimmed"),
+        ("maximum", "minimum"), ("before", "after"), ("above", "below"), ("protect protected", "unprotect unprotected"),
+        ("all every", "some"), ("always", "sometimes rarely seldom"), ("upgrade upgraded", "downgrade downgraded"),
+        ("buy bought purchased", "sell sold"), ("public", "private"), ("legal lawful", "illegal unlawful"),
+        ("success successful succeeded", "failure unsuccessful"), ("male", "female"), ("hot", "cold"),
+        ("safe", "dangerous unsafe"),
+        ("geöffnet öffnete", "geschlossen schloss"), ("gewann gewonnen", "verlor verloren"),
+        ("hinzugefügt", "entfernt gelöscht"),
+        ("ajouté ajoutée", "supprimé supprimée retiré"), ("añadido añadió", "eliminado eliminó borrado"),
+        ("добавлен добавил добавлена", "удалён удалил удалена"),
+    ]
+
+    /// Words of other languages that say little, beside the English ones of Retrieval.
+    static let functionWords: Set<String> = [
+        "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "und", "oder", "ist", "war",
+        "wurde", "wird", "sind", "waren", "im", "zu", "zum", "zur", "mit", "auf", "für", "als", "auch", "le", "la",
+        "les",
+        "du", "un", "une", "et", "ou", "est", "était", "dans", "sur", "pour", "avec", "au", "aux", "que", "qui", "el",
+        "los", "las", "una", "y", "o", "es", "fue", "en", "con", "para", "se", "il", "lo", "gli", "della", "di", "e",
+        "и", "в",
+        "на", "с", "что", "был", "была", "это", "по", "been", "being", "also", "which", "said", "says", "according",
+        "were",
+        "之", "的", "了", "在", "是", "和", "与",
+    ]
+
+    /// Endings and words by which an English word is known for a verb in the past.
+    static func isPastVerb(_ word: String) -> Bool {
+        word.utf8.count > 3 && word.hasSuffix("ed") || irregular.contains(word)
+    }
+
+    private static let irregular: Set<String> = [
+        "won", "lost", "beat", "sold", "bought", "made", "wrote", "written", "took", "taken", "gave", "given", "led",
+        "built",
+        "found", "sent", "met", "left", "began", "became", "held", "ran", "drew", "broke", "shot", "hit", "put", "set",
+        "told", "said", "saw", "paid", "overtook", "undid", "fought", "taught", "caught", "drove", "hid", "rebuilt",
+    ]
+
+    /// How sentences begin that speak of what they were taken from; they need not stand there.
+    static let openers: Set<String> = [
+        "according", "article", "articles", "page", "pages", "edit", "edits", "editor", "editors", "user", "users",
+        "change",
+        "changes", "section", "text", "passage", "passages", "source", "sources", "record", "records", "wikipedia",
+        "here",
+        "there", "someone", "people", "its", "his", "her", "their", "one", "both", "only", "during", "after", "before",
+        "since",
+        "until", "because", "however", "moreover", "furthermore", "finally", "yes", "no", "currently", "recently",
+        "later",
+        "then", "once", "when", "while", "each", "every", "most", "many", "several", "among", "between", "through",
+        "within",
+    ]
+}

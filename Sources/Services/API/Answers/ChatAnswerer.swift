@@ -1,0 +1,247 @@
+package import Answering
+package import Bytes
+import Concurrency
+import HTTPClient
+import Health
+import Retrieval
+import Synchronization
+package import Telemetry
+
+/// A server that speaks OpenAI's `/chat/completions`, and how it is asked.
+package struct ChatConfiguration: Sendable {
+    /// As replies, metrics and `/health` name it; `model` or `model_fallback`.
+    package var name: String
+    /// The base, such as `http://localhost:11434/v1`, or the whole path. May hold a secret.
+    package var url: SecretURL
+    /// What the server calls its model; empty for its own choice.
+    package var model: String
+    /// Sent as `Authorization: Bearer`; empty for none. A secret.
+    package var key: String
+    /// One answer may take so long, tries and all.
+    package var millisecondsMax = 12_000
+    /// Tokens that the model may write.
+    package var tokensMax = 512
+    package var temperature = 0.0
+    /// Tokens of the passages that it is given, estimated.
+    package var contextTokensMax = 3_000
+
+    package init(name: String, url: SecretURL, model: String, key: String = "") {
+        self.name = name
+        self.url = url
+        self.model = model
+        self.key = key
+    }
+
+    var endpoint: String {
+        let text = url.revealed
+        guard !text.hasSuffix("/chat/completions") else { return text }
+        return text + (text.hasSuffix("/") ? "" : "/") + "chat/completions"
+    }
+}
+
+/// Asks a chat model. Blocking calls are on lanes; one that is cancelled closes its connection at once, so that the server
+/// stops writing.
+package final class ChatAnswerer: Answerer {
+    package let name: String
+    let configuration: ChatConfiguration
+    private let lanes: LanePool<ChatConnection>
+    private let dialect = Mutex(ChatDialect())
+    private let breaker = Mutex(CircuitBreaker())
+    private let lastFault = Mutex<ModelFault?>(nil)
+    private let metrics: ModelMetrics
+    private let logger: Logger
+    private let now: @Sendable () -> Int64
+
+    /// Answers that a server writes at once.
+    private static let lanesMax = 8
+    private static let triesMax = 3
+
+    /// - Parameter now: monotonic nanoseconds, by which the breaker goes.
+    package init(
+        _ configuration: ChatConfiguration, metrics: MetricsRegistry, logger: Logger,
+        now: @escaping @Sendable () -> Int64 = { SystemClock.monotonicNanoseconds() }
+    ) {
+        name = configuration.name
+        self.configuration = configuration
+        self.logger = logger
+        self.now = now
+        self.metrics = ModelMetrics(metrics, server: configuration.name)
+        lanes = LanePool(
+            name: configuration.name, count: Self.lanesMax, waitersMax: 64, waitMillisecondsMax: 2_000,
+            make: { ChatConnection() }, interruption: { $0.interruption })
+    }
+
+    package var model: String? { configuration.model.isEmpty ? nil : configuration.model }
+
+    /// Passages of one attempt after the other: few first, twice as many after each refusal, up to what the context takes.
+    func contexts(_ task: AnswerTask) -> [Int] {
+        let all = prompt(task, count: task.passages.count).passages
+        var counts: [Int] = []
+        var next = ChatPrompt.passagesFirst
+        while next < all {
+            counts.append(next)
+            next *= 2
+        }
+        return counts + [all]
+    }
+
+    private func prompt(_ task: AnswerTask, count: Int) -> ChatPrompt {
+        ChatPrompt(
+            question: task.question, passages: task.passages, count: count, tokensMax: configuration.contextTokensMax,
+            form: dialect.withLock(\.form), boundary: ChatPrompt.newBoundary())
+    }
+
+    package func answer(
+        _ task: AnswerTask, emit: @Sendable (AnswerPart) async throws -> Void
+    ) async throws -> AnswerEnd {
+        guard breaker.withLock({ $0.begin(now()) }) else {
+            let last = lastFault.withLock { $0?.description } ?? ""
+            metrics.count(ModelFault.Kind.resting.rawValue)
+            throw ModelFault(.resting, "not asked for a while after: \(last)")
+        }
+        do {
+            let end = try await tried(task, emit: emit)
+            breaker.withLock { $0.succeeded() }
+            lastFault.withLock { $0 = nil }
+            metrics.count(end.isRefused ? "refused_\(end.form.rawValue)" : end.form.rawValue)
+            return end
+        } catch let fault as ModelFault {
+            metrics.count(fault.kind.rawValue)
+            // Too many at once is nothing that the server did.
+            if fault.kind == .busy { breaker.withLock { $0.abandoned() } } else { note(fault) }
+            throw fault
+        } catch {
+            breaker.withLock { $0.abandoned() }
+            throw error
+        }
+    }
+
+    private func note(_ fault: ModelFault) {
+        breaker.withLock { $0.failed(now()) }
+        lastFault.withLock { $0 = fault }
+        logger.warning("a model gave no answer", ["server": name, "error": fault.description])
+    }
+
+    private func tried(
+        _ task: AnswerTask, emit: @Sendable (AnswerPart) async throws -> Void
+    ) async throws -> AnswerEnd {
+        let deadline = Deadline(milliseconds: min(configuration.millisecondsMax, task.millisecondsLeft))
+        var (tries, lessons) = (1, 0)
+        while true {
+            do {
+                return try await once(task, deadline, emit: emit)
+            } catch let fault as ModelFault {
+                if fault.isAboutRequest, lessons < 4, dialect.withLock({ $0.learn(fromRefusal: fault.detail) }) {
+                    lessons += 1
+                    continue
+                }
+                guard tries < Self.triesMax, let pause = fault.pauseMilliseconds(attempt: tries - 1),
+                    pause < deadline.leftMilliseconds
+                else { throw fault }
+                tries += 1
+                try await Task.sleep(for: .milliseconds(pause))
+            }
+        }
+    }
+
+    private func once(
+        _ task: AnswerTask, _ deadline: Deadline, emit: @Sendable (AnswerPart) async throws -> Void
+    ) async throws -> AnswerEnd {
+        let dialect = self.dialect.withLock { $0 }
+        let prompt = prompt(task, count: task.passages.count)
+        let request = request(dialect, prompt)
+        // Bounded by the bytes of a reply.
+        let (parts, hand) = AsyncStream<AnswerPart>.makeStream()
+        let start = SystemClock.monotonicNanoseconds()
+        async let done = asked(request, dialect.form, task.wantsDrafts, deadline, hand)
+        for await part in parts { try await emit(part) }
+        let outcome = try await done
+        metrics.observe(
+            nanoseconds: SystemClock.monotonicNanoseconds() - start, firstNanoseconds: outcome.firstNanoseconds,
+            outcome.usage)
+        return AnswerEnd(isRefused: outcome.isRefusal, form: outcome.form)
+    }
+
+    private func asked(
+        _ request: HTTPClientRequest, _ form: ReplyForm, _ drafts: Bool, _ deadline: Deadline,
+        _ hand: AsyncStream<AnswerPart>.Continuation
+    ) async throws -> ChatConnection.Outcome {
+        defer { hand.finish() }
+        do {
+            // What another machine works is not this one's, which shares it out.
+            return try await WorkMeter.$current.withValue(nil) {
+                try await lanes.run(deadline: deadline) { connection, timeout in
+                    try connection.ask(request, form: form, milliseconds: timeout, drafts: drafts) { hand.yield($0) }
+                }
+            }
+        } catch let error as WaitError {
+            throw ModelFault(.busy, error.description)
+        } catch let error as LaneError {
+            throw ModelFault(.busy, error.description)
+        }
+    }
+
+    private func request(_ dialect: ChatDialect, _ prompt: ChatPrompt) -> HTTPClientRequest {
+        let body = dialect.body(
+            prompt, model: configuration.model, tokensMax: configuration.tokensMax,
+            temperature: configuration.temperature)
+        var request = HTTPClientRequest(
+            method: "POST", url: configuration.endpoint,
+            headers: [("Content-Type", "application/json"), ("Accept", "text/event-stream, application/json")],
+            body: body)
+        if !configuration.key.isEmpty { request.headers.append(("Authorization", "Bearer \(configuration.key)")) }
+        return request
+    }
+
+    /// What is known of the server without asking it: a model costs money, and a probe would wake it every two seconds.
+    var health: HealthReport {
+        let state = breaker.withLock { $0.state(now()) }
+        let detail = [
+            ("model", configuration.model), ("reply", dialect.withLock(\.form.rawValue)), ("circuit", state.rawValue),
+        ]
+        guard let fault = lastFault.withLock({ $0 }) else { return HealthReport(.ok, "", detail: detail) }
+        return HealthReport(
+            .degraded, "its last answer failed, and others answer in its place: \(fault)", detail: detail)
+    }
+}
+
+/// What is counted of one server.
+struct ModelMetrics: Sendable {
+    private let registry: MetricsRegistry
+    private let server: String
+    private let seconds: Histogram
+    private let firstSeconds: Histogram
+
+    init(_ registry: MetricsRegistry, server: String) {
+        self.registry = registry
+        self.server = server
+        seconds = registry.histogram(
+            "medallion_api_model_seconds", help: "Time of a reply of a language model, from the request to its end.",
+            labels: [("server", server)])
+        firstSeconds = registry.histogram(
+            "medallion_api_model_first_text_seconds", help: "Time to the first word of a reply of a language model.",
+            labels: [("server", server)])
+    }
+
+    func count(_ outcome: String) {
+        registry.counter(
+            "medallion_api_model_answers_total",
+            help:
+                "Answers that a language model was asked for, by server and outcome: the form of its reply (`json`, "
+                + "`marks`), `refused_` and the form, or why there was none.",
+            labels: [("server", server), ("outcome", outcome)]
+        ).increment()
+    }
+
+    func observe(nanoseconds: Int64, firstNanoseconds: Int64?, _ usage: ChatReply.Usage?) {
+        seconds.observe(Double(nanoseconds) / 1e9)
+        if let firstNanoseconds { firstSeconds.observe(Double(firstNanoseconds) / 1e9) }
+        for (kind, tokens) in [("prompt", usage?.prompt ?? 0), ("completion", usage?.completion ?? 0)] where tokens > 0
+        {
+            registry.counter(
+                "medallion_api_model_tokens_total", help: "Tokens that language models read and wrote, as they told.",
+                labels: [("server", server), ("kind", kind)]
+            ).increment(by: tokens)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import API
+import Bytes
+import Console
+import Files
+import Settings
+import Telemetry
+
+/// The language models that the settings name.
+enum LanguageModels {
+    /// A key is a line of text.
+    private static let keyBytesMax = 65_536
+
+    /// The first one first; none where no URL is set.
+    ///
+    /// - Throws: where a key is given twice, or its file cannot be read.
+    static func named(by settings: Settings, metrics: MetricsRegistry, logger: Logger) throws -> [ChatAnswerer] {
+        let model = settings.languageModel
+        var configurations: [ChatConfiguration] = []
+        if !model.url.isEmpty {
+            configurations.append(
+                ChatConfiguration(name: "model", url: model.url, model: model.name, key: try key(model)))
+        }
+        if !model.fallbackURL.isEmpty {
+            configurations.append(
+                ChatConfiguration(
+                    name: "model_fallback", url: model.fallbackURL, model: model.fallbackName, key: model.fallbackKey))
+        }
+        return configurations.map { configuration in
+            var configuration = configuration
+            configuration.millisecondsMax = model.timeoutMilliseconds
+            configuration.tokensMax = model.tokensMax
+            configuration.temperature = model.temperature
+            configuration.contextTokensMax = model.contextTokensMax
+            return ChatAnswerer(configuration, metrics: metrics, logger: logger)
+        }
+    }
+
+    private static func key(_ model: Settings.LanguageModel) throws -> String {
+        guard !model.keyFile.isEmpty else { return model.key }
+        guard model.key.isEmpty else {
+            throw Failure("LLM_API_KEY and LLM_API_KEY_FILE are both set: unset one of them", code: .usage)
+        }
+        let bytes: [UInt8]
+        do throws(FileError) { bytes = try File.contents(of: model.keyFile, bytesMax: keyBytesMax) } catch {
+            throw Failure("LLM_API_KEY_FILE: \(error)", code: .usage)
+        }
+        guard let word = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first else {
+            throw Failure("LLM_API_KEY_FILE: \(model.keyFile) is empty", code: .usage)
+        }
+        return String(word)
+    }
+}
