@@ -23,8 +23,9 @@ struct MicroBatch: Equatable {
 
     /// Batches that hold every position of `lengths` once, longest first.
     ///
-    /// - Parameter isExact: whether short texts come in any length and number, and so nearly without padding: of queries, which have
-    ///   some nine tokens, a quarter was padding. That makes about a hundred shapes of a quarter of a megabyte.
+    /// - Parameter isExact: whether short texts come in any length and number, and so nearly without padding, as queries do: of nine
+    ///   tokens a quarter was padding, and three took as many calls as two and one. That makes about a hundred shapes of a quarter of a
+    ///   megabyte each.
     static func plan(lengths: [Int], tokensMax: Int = tokensMax, isExact: Bool = false) -> [MicroBatch] {
         // Equal lengths keep their order, so that the plan depends on nothing but the lengths.
         let order = lengths.indices.sorted { (lengths[$0], $1) > (lengths[$1], $0) }
