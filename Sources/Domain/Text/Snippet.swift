@@ -190,8 +190,8 @@ private struct FlatText {
         dropLastBlank()
     }
 
-    /// Takes a text of ASCII alone, where a character is a byte, or CR LF, which is blank either way; most texts are such, and asking
-    /// Unicode's tables about each character was most of a snippet's time.
+    /// Takes a text of ASCII alone, where a character is a byte, or CR LF, which is blank either way; most texts are such,
+    /// and asking Unicode's tables about each character was most of a snippet's time.
     ///
     /// - Returns: false where there is anything else, and nothing was taken.
     private mutating func takeASCII(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {

@@ -4,8 +4,8 @@ import Synchronization
 
 /// Closures that are called when their time has come, unless they are called off before, as nearly all are.
 ///
-/// One thread serves all. It wakes for the first alarm of a row and not for each: limits are seldom reached, and a timer of the system
-/// for every request cost three wakes of a thread and a fifteenth of a search's processor time.
+/// One thread serves all. It wakes for the first alarm of a row and not for each: limits are seldom reached, and a timer of
+/// the system for every search woke a thread three times.
 package final class Alarms: Sendable {
     /// Those of the process.
     package static let shared = Alarms()

@@ -65,8 +65,8 @@ package final class LanePool<Resource>: Sendable {
         }
     }
 
-    /// Runs `body` on the calling thread, in the place of a lane that is left alone meanwhile: for what neither waits nor needs the
-    /// lane's resource, and is done sooner than a lane's thread wakes. It takes its turn like all who use lanes.
+    /// Runs `body` on the calling thread, in the place of a lane that is left alone meanwhile: for what waits no longer than
+    /// for a lock and needs no resource of a lane. It takes its turn like all who use lanes.
     ///
     /// - Throws: as ``run(deadline:waitMillisecondsMax:_:)`` does, but what `body` throws costs no resource.
     package func runInPlace<T>(deadline: Deadline, _ body: () throws -> T) async throws -> T {

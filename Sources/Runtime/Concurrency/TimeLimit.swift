@@ -4,8 +4,8 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - timeout: what is thrown when the time has passed.
-///   - isLight: whether `body` does little beside waiting. It is then begun on the calling thread and ended on the one that ends its
-///     wait, so that no other thread is woken for it.
+///   - isLight: whether `body` does little beside waiting. It is then begun on the calling thread and ended on the one that
+///     ends its wait, so that no other thread is woken for it.
 /// - Throws: what `body` throws; `CancellationError` at once when the task is cancelled.
 package func withTimeLimit<T: Sendable>(
     milliseconds: Int, timeout: @escaping @Sendable () -> any Error, isLight: Bool = false,

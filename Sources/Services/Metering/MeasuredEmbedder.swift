@@ -11,7 +11,7 @@ package final class MeasuredEmbedder: TextEmbedder {
     private let embedder: any TextEmbedder
     private let registry: MetricsRegistry
     private let truncated: Counter
-    /// Of each priority that was used: to look them up by their labels took a twentieth of what a search does beside its inference.
+    /// Of each priority that was used: to look them up by their labels took a twentieth of the time of a search's task.
     private let known = Mutex<[EmbeddingPriority: Metrics]>([:])
     /// How many of the embedder's truncated texts are counted.
     private let seenTruncated = Mutex(0)

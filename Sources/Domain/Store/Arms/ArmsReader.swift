@@ -2,8 +2,8 @@ import Arms
 package import Retrieval
 import Text
 
-/// Searches in memory on the thread that asks, where all of a search is there: both arms, and what hits show. It takes a millisecond
-/// at most and waits for no database, so nobody needs a lane for it. All else is an ``ArmedStore``'s.
+/// Searches in memory on the thread that asks, where all of a search is there: both arms, and what hits show. It takes some
+/// milliseconds at most and waits for no database, so nobody needs a lane for it. All else is an ``ArmedStore``'s.
 package final class ArmsReader: Sendable {
     private let shared: SharedArms
     private let model: String
