@@ -57,7 +57,7 @@ import Testing
         let (sentences, found) = read(text, asked: .marks, step: step)
         #expect(
             found == [
-                ProposedSentence(text: "The bridge opened in 1937", citations: [1]),
+                ProposedSentence(text: "The bridge opened in 1937.", citations: [1]),
                 ProposedSentence(text: "Ann, who painted it.", citations: [2, 3]),
                 ProposedSentence(text: "Bob left", citations: [4, 1]),
             ])

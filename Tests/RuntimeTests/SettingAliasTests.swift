@@ -12,7 +12,9 @@ import Testing
             for alias in setting.aliases {
                 #expect(seen.insert(alias).inserted, "\(alias) stands for two things")
                 #expect(ForeignName.table[alias] == nil, "\(alias) is taken and warned of")
-                let values = ["POSTGRES_DSN": "postgresql://u:hidden@h/d", "KAFKA_GROUP": "g"]
+                let values = [
+                    "POSTGRES_DSN": "postgresql://u:hidden@h/d", "KAFKA_GROUP": "g", "LLM_URL": "http://h:1/v1",
+                ]
                 let value = values[setting.name] ?? "h:1"
                 let byAlias = try Settings(environment: [alias: value])
                 let byName = try Settings(environment: [setting.name: value])

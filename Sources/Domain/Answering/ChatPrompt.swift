@@ -89,6 +89,7 @@ package struct ChatDialect: Sendable, Equatable {
 
     package init() {}
 
+    /// What it is asked to write.
     package var form: ReplyForm { takesSchema ? .json : .marks }
 
     /// Learns from a reply with status 400 or 422.

@@ -35,6 +35,7 @@ package struct ChatReply {
     private var isAfterReturn = false
     /// Whether the model said that it was done.
     private var isDone = false
+    /// Tokens, where the server told.
     package private(set) var usage: Usage?
 
     private static let eventBytesMax = 1 << 20

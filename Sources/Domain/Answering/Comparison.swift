@@ -131,10 +131,13 @@ struct Comparison {
         let signs = Set(piece.numbers.compactMap(\.sign))
         guard signs.count == 1, let sign = signs.first else { return false }
         let wrong = sign > 0 ? Self.takingAway : Self.adding
+        let right = sign > 0 ? Self.adding : Self.takingAway
         let isSignedHere = said.numbers.contains { number in
-            piece.numbers.contains { $0.sign != nil && number.equals($0) }
+            number.sign == nil && piece.numbers.contains { $0.sign != nil && number.equals($0) }
         }
-        return isSignedHere && said.content.contains { wrong.contains($0.exact) && !isKnown($0) }
+        guard isSignedHere, said.content.contains(where: { wrong.contains($0.exact) }) else { return false }
+        // Both may be said of different things.
+        return !said.content.contains { right.contains($0.exact) }
     }
 
     private static let adding: Set<String> = [

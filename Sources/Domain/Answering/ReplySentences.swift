@@ -104,12 +104,16 @@ package struct ReplySentences {
                 end = more.end
             }
             // A point behind the marks ends the sentence; what is not there yet may be another mark.
-            if let point = text[end...].first, ".!?。！？".contains(point) { end = text.index(after: end) }
+            var said = clean(text[..<open])
+            if let point = text[end...].first, ".!?。！？".contains(point) {
+                end = text.index(after: end)
+                if let last = said.last, !".!?。！？".contains(last) { said.append(point) }
+            }
             let rest = text[end...].drop { $0.isWhitespace || $0 == "," }
             let mayBeMark =
                 rest.first == "[" && rest.prefix(markCharactersMax).count < markCharactersMax && !rest.contains("]")
             guard isEnd || !(rest.isEmpty || mayBeMark) else { return nil }
-            return (clean(text[..<open]), numbers, end)
+            return (said, numbers, end)
         }
         return nil
     }

@@ -52,6 +52,8 @@ package struct Support {
         let raw: String
         /// Whether there are sentences that order their reader about; they and what follows them are not among the pieces.
         let hasInstructions: Bool
+        /// Keys of the words of those.
+        let ordered: Set<String>
         /// The words of each sentence.
         let quotes: Set<[String]>
         /// The same with orders and what follows them.
@@ -85,6 +87,9 @@ package struct Support {
             pieces: pieces, title: title, languages: languages,
             raw: (candidate.title + " " + candidate.text + " " + candidate.url).lowercased(),
             hasInstructions: all[0].count > units.count || !isTitleClean,
+            ordered: all[0].dropFirst(units.count).reduce(into: []) { keys, unit in
+                keys.formUnion(Reading(unit, languages: languages, analyzer).keys)
+            },
             quotes: Set(clean.joined().map(Words.sequence)), allQuotes: Set(all.joined().map(Words.sequence)))
     }
 
@@ -123,7 +128,12 @@ package struct Support {
         }
         let none = Verdict(fault: .words, coverage: 0, piece: "", isQuote: false, hasCapitals: hasCapitals)
         var result = best ?? none
-        if evidence.hasInstructions, result.fault != nil || result.coverage < 0.3 { result.fault = .instruction }
+        // What it adds to the passage's facts is what the passage ordered.
+        let isOrdered = said.content.contains { word in
+            !word.keys.isDisjoint(with: evidence.ordered) && word.keys.isDisjoint(with: evidence.title.keys)
+                && evidence.pieces.allSatisfy { word.keys.isDisjoint(with: $0.keys) }
+        }
+        if isOrdered || evidence.hasInstructions && result.fault != nil { result.fault = .instruction }
         return result
     }
 

@@ -13,7 +13,8 @@ extension Settings {
     /// Every section. A test demands that each of ``Settings``' fields that is one stands here.
     private static let sections: [any SettingsSection.Type] = [
         Source.self, Logic.self, Broker.self, Topics.self, Reading.self, Kafka.self, Folders.self, Lake.self,
-        Database.self, Index.self, Fusion.self, Embedding.self, Rerank.self, LanguageModel.self, Answers.self, API.self, Lanes.self,
+        Database.self, Index.self, Fusion.self, Embedding.self, Rerank.self, LanguageModel.self, Answers.self, API.self,
+        Lanes.self,
         Freshness.self, Access.self, Telemetry.self, Demo.self,
     ]
 
