@@ -36,13 +36,15 @@ extension FakeStore {
 
     package func save(
         _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
-    ) throws -> Bool {
+    ) throws -> AnswerFeedback.Keeping {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
-            guard state.answers.contains(where: { $0.id == id && $0.tenant == tenant }) else { return false }
-            state.feedback[id, default: []].removeAll { $0.keyID == feedback.keyID }
-            state.feedback[id, default: []].append(feedback)
-            return true
+            guard state.answers.contains(where: { $0.id == id && $0.tenant == tenant }) else { return .unknownAnswer }
+            var said = state.feedback[id] ?? []
+            said.removeAll { $0.keyID == feedback.keyID }
+            guard said.count < AnswerFeedback.keptMax else { return .full }
+            state.feedback[id] = said + [feedback]
+            return .kept
         }
     }
 }

@@ -80,8 +80,8 @@ import Testing
                 AnswerListQuery(tenant: tenant, limit: 10), timeoutMilliseconds: limit)
             #expect(listed.map(\.id) == [mine])
             let said = AnswerFeedback(verdict: .up, note: "", keyID: "k", givenAtMilliseconds: start)
-            #expect(try store.save(said, of: mine, tenant: tenant, timeoutMilliseconds: limit))
-            #expect(try !store.save(said, of: other, tenant: tenant, timeoutMilliseconds: limit))
+            #expect(try store.save(said, of: mine, tenant: tenant, timeoutMilliseconds: limit) == .kept)
+            #expect(try store.save(said, of: other, tenant: tenant, timeoutMilliseconds: limit) == .unknownAnswer)
             #expect(try store.givenAnswer(id: other, tenant: tenant, timeoutMilliseconds: limit) == nil)
             #expect(
                 try store.givenAnswer(id: mine, tenant: tenant, timeoutMilliseconds: limit)?.feedback == [said])
@@ -95,7 +95,7 @@ import Testing
         func say(_ verdict: AnswerFeedback.Verdict, _ note: String, _ key: String, _ at: Int64) throws -> AnswerFeedback
         {
             let said = AnswerFeedback(verdict: verdict, note: note, keyID: key, givenAtMilliseconds: start + at)
-            #expect(try store.save(said, of: "a-1", tenant: .standard, timeoutMilliseconds: limit))
+            #expect(try store.save(said, of: "a-1", tenant: .standard, timeoutMilliseconds: limit) == .kept)
             return said
         }
         _ = try say(.up, "", "k1", 1)
@@ -107,7 +107,9 @@ import Testing
         #expect(found.last?.keyID == "" && found.last?.note.contains("\u{0}") == false)
         #expect(found.last?.note.hasPrefix("it’s the") == true && anonymous.verdict == found.last?.verdict)
         // Beyond the bound only who spoke before is heard.
-        for number in 0..<AnswerFeedback.keptMax { _ = try say(.up, "", "more\(number)", 10) }
+        for number in 2..<AnswerFeedback.keptMax { _ = try say(.up, "", "more\(number)", 10) }
+        let late = AnswerFeedback(verdict: .up, note: "", keyID: "late", givenAtMilliseconds: start + 11)
+        #expect(try store.save(late, of: "a-1", tenant: .standard, timeoutMilliseconds: limit) == .full)
         let last = try say(.up, "now it is right", "k1", 20)
         found = try #require(
             try store.givenAnswer(id: "a-1", tenant: .standard, timeoutMilliseconds: limit)?.feedback)

@@ -324,9 +324,9 @@ package protocol RetrievalStore: CandidateSource {
     /// A page of a tenant's answers, the newest first.
     func givenAnswers(_ query: AnswerListQuery, timeoutMilliseconds: Int) throws -> [AnswerSummary]
     /// Keeps what was said of an answer.
-    ///
-    /// - Returns: whether the answer is kept.
-    func save(_ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> Bool
+    func save(
+        _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
+    ) throws -> AnswerFeedback.Keeping
     /// One step of removing answers that are too old or too many, the oldest first.
     ///
     /// - Returns: how many went; 0 when nothing is left to do.

@@ -7,6 +7,15 @@ package struct AnswerFeedback: Sendable, Equatable {
         case up, down
     }
 
+    /// What came of keeping it.
+    package enum Keeping: Sendable {
+        case kept
+        /// As many keys have spoken as are kept; who spoke before is still heard.
+        case full
+        /// No such answer is kept.
+        case unknownAnswer
+    }
+
     /// Whether they found the answer good.
     package var verdict: Verdict
     /// In their own words; empty where they said no more.
@@ -24,7 +33,7 @@ package struct AnswerFeedback: Sendable, Equatable {
 
     /// Characters of a note.
     package static let noteMax = 2_000
-    /// Of one answer: the newest.
+    /// Keys that are heard of one answer.
     package static let keptMax = 100
 }
 

@@ -121,7 +121,10 @@ enum Contract {
         details: "Kept with the answer. What a key says again takes the place of what it said before; callers without "
             + "a key are one.",
         input: FeedbackInput.form,
-        replies: [.json(200, "It is kept.", ReplySchemas.answerFeedback), noAnswer] + unavailable)
+        replies: [
+            .json(200, "It is kept.", ReplySchemas.answerFeedback), noAnswer,
+            .error(409, "As many keys have spoken of the answer as are kept."),
+        ] + unavailable)
 
     static let recent = Endpoint(
         .get, "/events/recent", id: "recentEvents", tag: "Events", access: reading,

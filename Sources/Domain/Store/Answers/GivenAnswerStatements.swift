@@ -25,7 +25,8 @@ struct ReadFeedback: PostgresStatement {
     }
 }
 
-/// Keeps what was said of an answer, in place of what the same key said before. A row where the answer is kept.
+/// Keeps what was said of an answer, in place of what the same key said before. A row where the answer is kept: whether that which
+/// was said is, too.
 ///
 /// Keys are made without limit, so beyond ``AnswerFeedback/keptMax`` of one answer only who spoke before is heard again.
 struct SaveFeedback: PostgresStatement {
@@ -39,8 +40,9 @@ struct SaveFeedback: PostgresStatement {
                 OR (SELECT count(*) FROM answer_feedback f WHERE f.answer_id = $1) < \(AnswerFeedback.keptMax)
             ON CONFLICT (answer_id, key_id) DO UPDATE
                 SET given_at = excluded.given_at, is_up = excluded.is_up, note = excluded.note
+            RETURNING 1
         )
-        SELECT true FROM wanted
+        SELECT EXISTS (SELECT FROM kept) FROM wanted
         """
     static let parameterTypes: [PostgresType] = [.text, .text, .text, .timestamptz, .bool, .text]
     let id: String
@@ -87,6 +89,7 @@ struct ListCitingAnswers: PostgresStatement {
             SELECT DISTINCT d.created_at, d.answer_id FROM answer_documents d
             WHERE d.doc_id = $8 AND ($9::text IS NULL OR d.collection = $9) AND d.tenant = $1 AND d.is_cited
                 AND \(AnswerListSQL.place("d"))
+            ORDER BY d.created_at DESC, d.answer_id DESC LIMIT CASE WHEN $5::boolean IS NULL THEN $2 END
         ) c JOIN answers a ON a.answer_id = c.answer_id
         WHERE a.tenant = $1 AND ($5::boolean IS NULL OR a.is_refused = $5)
         ORDER BY a.created_at DESC, a.answer_id DESC LIMIT $2

@@ -103,7 +103,7 @@ package final class ArmedStore: RetrievalStore {
     }
     package func save(
         _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
-    ) throws -> Bool {
+    ) throws -> AnswerFeedback.Keeping {
         try store.save(feedback, of: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
     }
     package func tidyAnswers(

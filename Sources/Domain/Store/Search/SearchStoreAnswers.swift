@@ -37,8 +37,9 @@ extension SearchStore {
     /// See ``RetrievalStore``.
     package func save(
         _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
-    ) throws(IndexError) -> Bool {
-        try !run(SaveFeedback(id: id, tenant: tenant, feedback: feedback), for: tenant, timeoutMilliseconds).isEmpty
+    ) throws(IndexError) -> AnswerFeedback.Keeping {
+        let rows = try run(SaveFeedback(id: id, tenant: tenant, feedback: feedback), for: tenant, timeoutMilliseconds)
+        return rows.first.map { $0 ? .kept : .full } ?? .unknownAnswer
     }
 
     /// The newest answers that were made of a document.

@@ -68,12 +68,20 @@ struct GivenAnswers: Sendable {
         let feedback = AnswerFeedback(
             verdict: input.said.verdict, note: input.said.note, keyID: access.names(request.headers).key ?? "",
             givenAtMilliseconds: SystemClock.epochMilliseconds())
-        let isKept = try await turns.run(.feed, request) { deadline in
+        let keeping = try await turns.run(.feed, request) { deadline in
             try await stores.run(deadline: deadline) { store, timeout in
                 try store.save(feedback, of: input.id, tenant: tenant, timeoutMilliseconds: timeout)
             }
         }
-        guard isKept else { throw Self.unknown(input.id) }
+        switch keeping {
+        case .kept: break
+        case .unknownAnswer: throw Self.unknown(input.id)
+        case .full:
+            throw APIError(
+                status: 409, type: "enough_feedback",
+                message: "\(AnswerFeedback.keptMax) keys have said what they think of this answer, and no more are kept"
+            )
+        }
         var writer = JSONWriter()
         writer.beginObject()
         writer.string("answer_id", input.id)

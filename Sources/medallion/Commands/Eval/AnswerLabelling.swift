@@ -16,27 +16,22 @@ struct AnswerLabelling: Sendable {
     /// The file that gets one more line; nil for standard output.
     let path: String?
 
-    private static let fileBytesMax = 256 << 20
-
     /// - Throws: ``Failure`` where the answer is not kept, or the file cannot be written or has the question already.
     func run(_ api: APIClient) async throws {
         let url = api.base + "/answers/" + APIClient.segment(answerID)
         let bytes = try await Lane(name: "ask").run { try api.bytes(HTTPClientRequest(url: url)) }
         let line = try line(try JSONValue.parse(bytes, maxDepth: 64))
         guard let path else { return Output.write(line) }
-        var file: [UInt8] = []
-        if Folder.exists(path) {
-            file = try EvalCommand.contents(path, "the questions (--to)")
-            if !file.isEmpty, file.last != 0x0A { file.append(0x0A) }
-        }
-        file += line
+        let there = Folder.exists(path) ? try EvalCommand.contents(path, "the questions (--to)") : []
+        let separator = there.isEmpty || there.last == 0x0A ? [] : [UInt8(0x0A)]
         // Whatever is wrong with the file is told now, and not when somebody asks its questions.
         do throws(JudgedSetError) {
-            _ = try LabelledQuestion.read(file, split: nil)
+            _ = try LabelledQuestion.read(there + separator + line, split: nil)
         } catch {
             throw Failure("\(LogText.escaped(path)): \(LogText.escaped(error.description))")
         }
-        try File.replace(path, with: file)
+        // At the end, whatever another one has added meanwhile.
+        try File(path, .append).append(separator + line)
     }
 
     private func line(_ answer: JSONValue) throws -> [UInt8] {
@@ -44,7 +39,11 @@ struct AnswerLabelling: Sendable {
             throw Failure("the API's reply is no answer that was given")
         }
         let cited = (reply["citations"]?.array ?? []).compactMap { $0["doc_id"]?.string }
-        let documents = documents ?? (answer["refused"]?.bool == true ? [] : cited)
+        let isRefused = answer["refused"]?.bool == true
+        guard isRefused || !cited.isEmpty || documents != nil else {
+            throw Failure("what the answer cites is not kept; --documents says what answers the question")
+        }
+        let documents = documents ?? (isRefused ? [] : cited)
         // One collection narrows the question; several do not.
         let collections = Set((reply["citations"]?.array ?? []).compactMap { $0["collection"]?.string })
         var json = JSONWriter()
