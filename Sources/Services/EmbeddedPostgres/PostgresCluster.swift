@@ -14,7 +14,7 @@ package struct EmbeddedPostgresConfiguration: Sendable {
     package var connectionsMax = 40
     /// Connections of everything but the API's lanes: roles, replays and commands, each with a few, and the three that Postgres
     /// keeps for its superuser.
-    package static let otherConnections = 31
+    package static let otherConnections = 40
     /// False skips fsync: for tests, whose data may be lost with the machine.
     package var isDurable = true
 
