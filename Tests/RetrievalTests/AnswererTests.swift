@@ -48,6 +48,30 @@ import Testing
         #expect(ExtractiveAnswerer.reading([], count: 10).isEmpty)
     }
 
+    /// Everything but the place, or but the year, is another page's.
+    @Test(arguments: [
+        "What was changed in the article Football stadium of Yucatán (1979)?",
+        "Who edited Football stadium of Kyushu (1985)?", "What is new on Football stadium of Yucatán?",
+    ]) func aPageOfNearlyTheSameNameIsNoAnswer(question: String) {
+        let kyushu = "Football stadium of Kyushu (1979): updated the score. edit by Ann on en.wikipedia.org."
+        let other = "Glacier of Iceland (1979): updated the survey. edit by Bob on en.wikipedia.org."
+        let found = hits([
+            ("Football stadium of Kyushu (1979)", kyushu, 0.58), ("Glacier of Iceland (1979)", other, 0.3),
+        ])
+        #expect(answer(question, found).isRefused)
+        #expect(!answer("What was changed in the article Football stadium of Kyushu (1979)?", found).isRefused)
+    }
+
+    /// Nor is one quoted beside the page itself.
+    @Test func onlyTheNamedPageIsQuoted() {
+        let bridge = "Bridge of Kyushu (1979): updated the span. edit by Ann on en.wikipedia.org (+31 bytes)."
+        let near = "Bridge of Kyushu (1982): updated the piers. edit by Bob on en.wikipedia.org (+9 bytes)."
+        let found = hits([("Bridge of Kyushu (1979)", bridge, 0.7), ("Bridge of Kyushu (1982)", near, 0.69)])
+        let result = answer("What happened to Bridge of Kyushu (1979)?", found)
+        #expect(result.citations.map(\.hit.candidate.docID) == ["d0"])
+        #expect(answer("What happened to the bridge of Kyushu?", found).citations.count == 2)
+    }
+
     @Test func refusesWithoutHits() {
         #expect(answer("anything", []).isRefused)
     }

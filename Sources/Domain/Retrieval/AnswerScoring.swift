@@ -18,7 +18,8 @@ package struct AnswerThresholds: Sendable, Equatable {
     /// From here on the cosine is enough together with ``coverageBeside``.
     package var cosineBeside = 0.35
     package var coverageBeside = 0.60
-    /// From here on coverage alone is enough, given two words or more, a question that names the page, or no vectors at all.
+    /// From here on coverage alone is enough, given two words or more, a question that names the page, or no vectors at all; and
+    /// where no name is missing, since a page of the same kind elsewhere, or of another year, has all other words.
     package var coverageAlone = 0.75
     /// Further sentences must reach this share of the best one's score.
     package var relativeToBest = 0.70
@@ -29,7 +30,8 @@ package struct AnswerThresholds: Sendable, Equatable {
         let coverage = sentence.coverage
         let cosine = sentence.cosine
         if sentence.names == .another { return false }
-        if coverage >= coverageAlone, words.words.count >= 2 || cosine == nil || sentence.namesPage { return true }
+        let isCovered = coverage >= coverageAlone && sentence.names != .absent
+        if isCovered, words.words.count >= 2 || cosine == nil || sentence.namesPage { return true }
         guard let cosine else { return false }
         // A question made of function words only ("what is it about?") has nothing to cover.
         if words.words.isEmpty { return cosine >= cosineAlone }

@@ -145,7 +145,10 @@ package enum ExtractiveAnswerer {
         let supported = scored.filter { thresholds.accepts($0, words: wanted) }
         support.supported = supported.count
         guard let best = supported.first else { return refused(support) }
-        let close = supported.filter { $0.score >= best.score * thresholds.relativeToBest }
+        // Beside the page that the question names, pages of nearly the same name are something else.
+        let close = supported.filter {
+            $0.score >= best.score * thresholds.relativeToBest && ($0.namesPage || !best.namesPage)
+        }
         return assemble(close, hits: hits, maxTokens: maxTokens, support: support)
     }
 
