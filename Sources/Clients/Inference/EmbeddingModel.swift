@@ -1,6 +1,7 @@
 import CLateLibraries
 import COpenVINO
 import Glibc
+import Synchronization
 
 /// The arithmetic a model runs in.
 package enum InferencePrecision: String, Sendable {
@@ -33,6 +34,10 @@ package final class EmbeddingModel {
 
     private let core: OpaquePointer
     private let compiled: OpaquePointer
+    private let keepsCore: Bool
+    /// Whether the process has a core that is never freed. The last one to go would unload OpenVINO's CPU plugin, whose
+    /// thread-specific values are still to be destroyed by its code when threads end that have run it.
+    private static let isPluginKept = Mutex(false)
 
     /// Loads and compiles; takes about 150 ms.
     ///
@@ -67,11 +72,15 @@ package final class EmbeddingModel {
         }
         self.core = core
         self.path = path
+        keepsCore = Self.isPluginKept.withLock { isKept in
+            defer { isKept = true }
+            return !isKept
+        }
     }
 
     deinit {
         ov_compiled_model_free(compiled)
-        ov_core_free(core)
+        if !keepsCore { ov_core_free(core) }
     }
 
     /// A request with memory of its own, for one thread; as many as the parallelism allows run side by side.
