@@ -2,13 +2,24 @@
 -- beside the graph's, whose rows a search compares one by one: `vectors_<model>_of_t<tenant>` has both, `vectors_<model>_t<tenant>`
 -- with the graph and `vectors_<model>_t<tenant>_new`.
 
--- Makes the partition of new vectors of a tenant beside the one that has the graph, and puts both into the model's table. Within
--- the lock of preparations.
+-- Writers and those who make tables wait, and this for them, before it takes any table: what they began with the functions of before
+-- has then ended. Who builds graphs is kept away by the migrator: waiting for one in here, where a snapshot is held, would be for ever.
+SELECT pg_advisory_xact_lock(7882826980159875177);
+SELECT pg_advisory_xact_lock(7882826980159875179);
+
+-- Makes the partition of new vectors of a tenant beside the one that has the graph, and puts both into the model's table, also where
+-- the functions of before made that table or put the latter into it. Within the lock of preparations.
 CREATE FUNCTION medallion_attach_vectors(of_parent text, of_part text, of_both text, of_tenant text, of_dimensions integer)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     fresh text := of_part || '_new';
 BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = of_parent::regclass AND attname = 'is_linked') THEN
+        EXECUTE format('ALTER TABLE %I ADD COLUMN is_linked boolean NOT NULL DEFAULT true', of_parent);
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = of_part::regclass AND inhparent = of_parent::regclass) THEN
+        EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', of_parent, of_part);
+    END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I)', fresh, of_parent);
     IF of_dimensions <= 1000 THEN
         EXECUTE format('ALTER TABLE %I ALTER COLUMN embedding SET STORAGE PLAIN', fresh);
@@ -49,7 +60,7 @@ BEGIN
     END IF;
     parent := 'vectors_' || number;
     part := parent || '_t' || tenant_number;
-    IF to_regclass(part) IS NOT NULL THEN
+    IF to_regclass(part) IS NOT NULL AND to_regclass(part || '_new') IS NOT NULL THEN
         RETURN number;
     END IF;
     PERFORM pg_advisory_xact_lock(7882826980159875179);
@@ -72,6 +83,9 @@ BEGIN
         EXECUTE format(
             'CREATE INDEX %I ON %I USING hnsw (embedding halfvec_cosine_ops) WITH (m = %s, ef_construction = %s)',
             format('%s_hnsw_%s_%s', part, of_m, of_ef_construction), part, of_m, of_ef_construction);
+    END IF;
+    -- Alone where one who had begun before this was there, and waited for its lock, made the other.
+    IF to_regclass(part || '_new') IS NULL THEN
         PERFORM medallion_attach_vectors(parent, part, parent || '_of_t' || tenant_number, of_tenant, of_dimensions);
     END IF;
     RETURN number;
@@ -85,54 +99,61 @@ DECLARE
 BEGIN
     FOR model IN SELECT 'vectors_' || id AS name, dimensions FROM models ORDER BY id LOOP
         CONTINUE WHEN to_regclass(model.name) IS NULL;
-        EXECUTE format('ALTER TABLE %I ADD COLUMN is_linked boolean NOT NULL DEFAULT true', model.name);
         FOR part IN
             SELECT c.relname AS name, t.id AS number, t.name AS tenant
             FROM tenants t JOIN pg_class c ON c.oid = to_regclass(format('%s_t%s', model.name, t.id)) ORDER BY t.id
         LOOP
-            EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', model.name, part.name);
             PERFORM medallion_attach_vectors(
                 model.name, part.name, format('%s_of_t%s', model.name, part.number), part.tenant, model.dimensions);
         END LOOP;
     END LOOP;
 END $$;
 
--- Links some new vectors of a model whose numbers are greater than one, the oldest first: they leave their partition and come into
--- the graph's. What another one links or removes at the moment is passed over. Returns how many, and the greatest number of them.
+-- Links some new vectors of a model and a tenant whose numbers are greater than one, the oldest first: they leave their partition and
+-- come into the graph's. What another one links or removes at the moment is passed over. Returns how many, and the greatest number of
+-- them. Both partitions by their names: through the model's table each step would take locks on those of all tenants.
 CREATE FUNCTION medallion_link_vectors(
-    of_model integer, of_after bigint, of_rows integer, OUT linked bigint, OUT last_id bigint
+    of_model integer, of_tenant integer, of_after bigint, of_rows integer, OUT linked bigint, OUT last_id bigint
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
+DECLARE
+    part text := format('vectors_%s_t%s', of_model, of_tenant);
 BEGIN
     EXECUTE format(
         'WITH picked AS MATERIALIZED ('
-        ' SELECT v.tenant, v.id FROM %1$I v WHERE NOT v.is_linked AND v.id > $1 ORDER BY v.id LIMIT $2 FOR UPDATE SKIP LOCKED'
+        ' SELECT v.id FROM %1$I v WHERE v.id > $1 ORDER BY v.id LIMIT $2 FOR UPDATE SKIP LOCKED'
         '), gone AS ('
-        ' DELETE FROM %1$I v USING picked p WHERE v.tenant = p.tenant AND v.id = p.id AND NOT v.is_linked'
-        ' RETURNING v.tenant, v.id, v.input_hash, v.embedding'
+        ' DELETE FROM %1$I v USING picked p WHERE v.id = p.id RETURNING v.tenant, v.id, v.input_hash, v.embedding'
         '), made AS ('
-        ' INSERT INTO %1$I (tenant, id, input_hash, embedding, is_linked)'
+        ' INSERT INTO %2$I (tenant, id, input_hash, embedding, is_linked)'
         ' SELECT g.tenant, g.id, g.input_hash, g.embedding, true FROM gone g RETURNING id'
-        ') SELECT count(*), max(m.id) FROM made m', 'vectors_' || of_model)
+        ') SELECT count(*), max(m.id) FROM made m', part || '_new', part)
     INTO linked, last_id USING of_after, of_rows;
 END $$;
 
--- How many vectors of each model are new, counted up to a number, and since when the oldest has been shown: null where nothing shows it.
+-- How many vectors of each model and tenant are new, counted up to a number, the least number of them, and since when the oldest of the
+-- first hundred has been shown: null where nothing shows them. No lock is kept on a partition that has never had one.
 CREATE FUNCTION medallion_new_vectors(of_most bigint)
-RETURNS TABLE (model_id integer, vectors bigint, oldest_shown_at timestamptz) LANGUAGE plpgsql STABLE
+RETURNS TABLE (model_id integer, tenant_id integer, vectors bigint, first_id bigint, oldest_shown_at timestamptz)
+LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
+DECLARE
+    fresh text;
 BEGIN
-    FOR model_id IN SELECT m.id FROM models m WHERE to_regclass('vectors_' || m.id) IS NOT NULL ORDER BY m.id LOOP
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I v WHERE NOT v.is_linked LIMIT $1) n', 'vectors_' || model_id)
-        INTO vectors USING of_most;
+    FOR model_id, tenant_id IN
+        SELECT m.id, t.id FROM models m CROSS JOIN tenants t
+        WHERE pg_relation_size(to_regclass(format('vectors_%s_t%s_new', m.id, t.id))) > 0 ORDER BY m.id, t.id
+    LOOP
+        fresh := format('vectors_%s_t%s_new', model_id, tenant_id);
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I v LIMIT $1) n', fresh) INTO vectors USING of_most;
         CONTINUE WHEN vectors = 0;
         EXECUTE format(
-            'SELECT (SELECT min(g.shown_at) FROM passages p JOIN visibility g ON g.document_id = p.document_id'
-            ' WHERE p.vector_id = n.id) FROM (SELECT v.id FROM %I v WHERE NOT v.is_linked ORDER BY v.id LIMIT 1) n',
-            'vectors_' || model_id)
-        INTO oldest_shown_at;
+            'WITH first AS MATERIALIZED (SELECT v.id FROM %I v ORDER BY v.id LIMIT 100)'
+            ' SELECT (SELECT min(f.id) FROM first f), min(g.shown_at) FROM first f JOIN passages p ON p.vector_id = f.id'
+            ' JOIN visibility g ON g.document_id = p.document_id', fresh)
+        INTO first_id, oldest_shown_at;
         RETURN NEXT;
     END LOOP;
 END $$;

@@ -44,6 +44,7 @@ import Testing
         let connection = try connect(first.dsn)
         try connection.script("CREATE TABLE kept AS SELECT 42 AS n", timeoutMilliseconds: limit)
         #expect(try connection.script("SHOW listen_addresses", timeoutMilliseconds: limit) == [[""]])
+        #expect(try connection.script("SHOW max_locks_per_transaction", timeoutMilliseconds: limit) == [["1024"]])
         #expect(try connection.script("SHOW server_encoding", timeoutMilliseconds: limit) == [["UTF8"]])
         #expect(EmbeddedPostgres.runningDSN(folder: folder.file("postgres")) == first.dsn)
 

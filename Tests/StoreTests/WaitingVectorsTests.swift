@@ -13,6 +13,7 @@ import Testing
 /// Vectors that wait for their graph are found, kept and removed like others.
 @Suite(.timeLimit(.minutes(2))) struct WaitingVectorsTests {
     private static let limit = IndexFixture.limit
+    private static let place = GraphLinker.Place(model: 1, tenant: 1)
 
     /// Documents around some centres, and where they are.
     private struct Scene {
@@ -101,7 +102,7 @@ import Testing
             let other = try scene.fixture.connect()
             try other.script("BEGIN", timeoutMilliseconds: Self.limit)
             let rows = try other.run(
-                LinkVectors(model: 1, after: 0, rows: 20), timeoutMilliseconds: Self.limit)
+                LinkVectors(place: Self.place, after: 0, rows: 20), timeoutMilliseconds: Self.limit)
             #expect(rows.first?.linked == 20)
             // Nobody else sees that, and a second one takes others.
             let waiting = try linker.count(timeoutMilliseconds: Self.limit).count
@@ -135,8 +136,8 @@ import Testing
         let other = try fixture.connect()
         try other.script("BEGIN", timeoutMilliseconds: Self.limit)
         #expect(
-            try other.run(LinkVectors(model: 1, after: 0, rows: 10), timeoutMilliseconds: Self.limit).first?.linked
-                == 10)
+            try other.run(LinkVectors(place: Self.place, after: 0, rows: 10), timeoutMilliseconds: Self.limit).first?
+                .linked == 10)
         let configuration = fixture.configuration
         async let removed = Lane(name: "removal").run {
             try IndexUpkeep(configuration: configuration).removeRetired(
@@ -159,23 +160,23 @@ import Testing
 
     @Test func noMoreWaitThanMay() async throws {
         let fixture = try IndexFixture()
-        let documents = (0..<120).map { number in
+        let documents = (0..<160).map { number in
             PendingDocument(
                 generation: 1, source: IndexFixture.source, sourceOffset: Int64(number),
                 document: IndexFixture.document(number, embedding: nil).document)
         }
         var linked = 0
-        // Two indexers of one database.
-        let indexers = (0..<2).map { _ in
+        // Four indexers of one database, none of which knows of the others.
+        let indexers = (0..<4).map { _ in
             DocumentIndexer(
-                configuration: fixture.configuration, embedder: CountingEmbedder(), graph: VectorGraph(waitingMax: 25))
+                configuration: fixture.configuration, embedder: CountingEmbedder(), graph: VectorGraph(waitingMax: 100))
         }
-        for (turn, start) in stride(from: 0, to: 120, by: 10).enumerated() {
-            linked += try await indexers[turn / 3 % 2].index(Array(documents[start..<start + 10])).linked
-            #expect(try fixture.waitingVectors() <= 30)
+        for (turn, start) in stride(from: 0, to: 160, by: 5).enumerated() {
+            linked += try await indexers[turn % 4].index(Array(documents[start..<start + 5])).linked
+            #expect(try fixture.waitingVectors() <= 100)
         }
         let waiting = try fixture.waitingVectors()
-        #expect(linked > 80 && linked + Int(waiting) == 120)
+        #expect(waiting > 50 && linked + Int(waiting) == 160)
         // Where the bound was lowered, there are fewer with each write.
         let writer = IndexWriter(
             configuration: fixture.configuration, graph: VectorGraph(waitingMax: 5))
@@ -195,13 +196,87 @@ import Testing
             query.vectorScan = .approximate
             return try store.candidates(for: query, timeoutMilliseconds: Self.limit)
         }
-        #expect(try found().nearest.count == 60 && !found().isVectorBounded)
+        #expect(try found().nearest.count == 60 && !found().isWaitingCut)
         bounds.waiting = 20
-        #expect(try found().isVectorBounded && found().nearest.count == 21)
+        #expect(try found().isWaitingCut && found().nearest.count == 21)
         // The newest are compared.
         #expect(try Set(found().nearest) == Set((39..<60).map { "doc-\($0)" }))
         try IndexFixture.linkVectors(scene.fixture.configuration, most: 45)
-        #expect(try found().nearest.count == 60 && !found().isVectorBounded)
+        #expect(try found().nearest.count == 60 && !found().isWaitingCut)
+    }
+
+    /// Too few were found, and not because the filter leaves no more.
+    @Test func whereThoseThatWaitAreCutAllAreCompared() throws {
+        let scene = try Scene(60)
+        var bounds = SearchBounds()
+        (bounds.waiting, bounds.narrow, bounds.wide) = (20, 5, 5)
+        let store = SearchStore(configuration: scene.fixture.configuration, model: "test", bounds: bounds)
+        let filter = try Filter(must: [.texts(.wiki, ["dewiki"])])
+        let query = IndexFixture.query(vector: scene.vectors[3], filter: filter, lexicalLimit: 0)
+        let found = try store.candidates(for: query, timeoutMilliseconds: Self.limit)
+        #expect(found.nearest.count == 20 && found.isVectorExact && !found.isWaitingCut)
+    }
+
+    @Test func eachTenantHasItsTurn() throws {
+        let scene = try Scene(30)
+        let acme = try #require(TenantID("acme"))
+        var random = SeededGenerator(seed: 23)
+        let others = (0..<30).map { number in
+            var other = IndexFixture.document(number, embedding: IndexFixture.vector(&random))
+            other.document.tenant = acme
+            return other
+        }
+        _ = try scene.fixture.writer.write(others, timeoutMilliseconds: Self.limit)
+        // One step takes nothing of the other tenant's, not even a lock.
+        let other = try scene.fixture.connect()
+        try other.script("BEGIN", timeoutMilliseconds: Self.limit)
+        let rows = try other.run(LinkVectors(place: Self.place, after: 0, rows: 4), timeoutMilliseconds: Self.limit)
+        #expect(rows.first?.linked == 4)
+        let locked = "pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname ~ '^vectors_1_t"
+        #expect(try scene.count("\(locked)2'") == 0)
+        #expect(try scene.count("\(locked)1'") ?? 0 > 0)
+        try other.script("ROLLBACK", timeoutMilliseconds: Self.limit)
+        let linker = GraphLinker(configuration: scene.fixture.configuration)
+        #expect(try linker.count(timeoutMilliseconds: Self.limit).count == 60)
+        for _ in 0..<4 { #expect(try linker.step(most: 5, timeoutMilliseconds: Self.limit) == 5) }
+        for tenant in 1...2 {
+            #expect(try scene.count("vectors_1_t\(tenant)") == 10)
+            #expect(try scene.count("vectors_1_t\(tenant)_new") == 20)
+        }
+    }
+
+    /// Not only of the oldest one, which nothing may show any more.
+    @Test func itIsKnownSinceWhenTheOldestIsShown() throws {
+        let scene = try Scene(3)
+        let linker = GraphLinker(configuration: scene.fixture.configuration)
+        try scene.fixture.connect().script(
+            "UPDATE passages SET vector_id = NULL WHERE vector_id = (SELECT min(id) FROM vectors_1)",
+            timeoutMilliseconds: Self.limit)
+        #expect(try linker.count(timeoutMilliseconds: Self.limit).oldestShownAtMilliseconds != nil)
+        try IndexFixture.linkVectors(scene.fixture.configuration)
+        #expect(try linker.count(timeoutMilliseconds: Self.limit) == WaitingVectors())
+    }
+
+    @Test func roomIsGivenBackWhoeverLinked() throws {
+        let scene = try Scene(1)
+        let other = try scene.fixture.connect()
+        // Others would be quicker, by chance.
+        try other.script("ALTER TABLE vectors_1_t1_new SET (autovacuum_enabled = off)", timeoutMilliseconds: Self.limit)
+        let linker = GraphLinker(configuration: scene.fixture.configuration)
+        #expect(try !linker.vacuum(timeoutMilliseconds: Self.limit))
+        try other.script(
+            """
+            INSERT INTO vectors_1 (tenant, id, input_hash, embedding, is_linked)
+            SELECT v.tenant, nextval('vectors_id_sequence'), sha256(int8send(i)), v.embedding, false
+            FROM vectors_1 v CROSS JOIN generate_series(1, \(GraphLinker.deadMin + 10)::bigint) AS i;
+            DELETE FROM vectors_1_t1_new WHERE id > (SELECT min(id) FROM vectors_1);
+            """, timeoutMilliseconds: Self.limit)
+        try other.script("SELECT pg_stat_force_next_flush()", timeoutMilliseconds: Self.limit)
+        let second = GraphLinker(configuration: scene.fixture.configuration)
+        #expect(try second.vacuum(timeoutMilliseconds: Self.limit))
+        let dead = try other.script(
+            "SELECT pg_stat_get_dead_tuples('vectors_1_t1_new'::regclass)", timeoutMilliseconds: Self.limit)
+        #expect(dead == [["0"]])
     }
 
     /// Vectors of the release before are in their graphs, which are kept as they are; new ones wait beside them.

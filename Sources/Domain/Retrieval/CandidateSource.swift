@@ -178,6 +178,9 @@ package struct CandidateSet: Sendable {
     /// Whether the vector arm went through the graph and found fewer than asked for, but enough: it has the nearest of more.
     package var isVectorBounded = false
 
+    /// Whether more vectors wait for the graph than were compared. That says nothing of whether enough were found.
+    package var isWaitingCut = false
+
     /// What was to be counted.
     package var counts: SearchCounts?
 

@@ -35,6 +35,8 @@ struct PostgresCluster: Sendable {
     static let user = "medallion"
     static let database = "medallion"
     static let port = 5432
+    /// For each connection, in a table that all share: with one in use, those of some thousand tenants.
+    static let locksOfTransaction = 1_024
     /// No PG* variable of ours may change the server's settings.
     static let environment = ["PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"]
 
@@ -114,7 +116,9 @@ struct PostgresCluster: Sendable {
     func serverCommand(_ memory: PostgresMemory) -> [String] {
         var settings = [
             "listen_addresses=", "unix_socket_permissions=0700", "port=\(Self.port)",
-            "max_connections=\(configuration.connectionsMax)", "synchronous_commit=on", "jit=off",
+            "max_connections=\(configuration.connectionsMax)",
+            // A statement that is planned for any tenant takes a lock on each partition and index of all tenants.
+            "max_locks_per_transaction=\(Self.locksOfTransaction)", "synchronous_commit=on", "jit=off",
             // Whole pages as they are: the wheel's only way of compressing them, pglz, takes a fifth of the time of a write after a
             // checkpoint, and saves a twentieth of the log.
             "max_parallel_workers_per_gather=0", "max_wal_senders=0", "wal_level=minimal", "wal_compression=off",

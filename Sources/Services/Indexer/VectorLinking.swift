@@ -103,7 +103,10 @@ final class VectorLinking: Sendable {
         let begun = SystemClock.monotonicNanoseconds()
         let wanted = Int((begun - looked) * Self.restTimes / 1_000_000)
         let rest = min(max(Self.restMilliseconds, wanted), Self.restMillisecondsMax)
-        guard pace.allows(waiting: found.count, at: begun, each: each, isBehind: load.isBehind) else { return rest }
+        guard pace.allows(waiting: found.count, at: begun, each: each, isBehind: load.isBehind) else {
+            try await vacuum()
+            return rest
+        }
         var now = begun
         repeat {
             let more = try await lane.run { [self] in
@@ -116,9 +119,14 @@ final class VectorLinking: Sendable {
             if await stop.pause(milliseconds: max(1, Int(taken / 1_000_000))) { return 0 }
             now = SystemClock.monotonicNanoseconds()
         } while now - begun < Self.turnNanoseconds && !load.isBehind
+        try await vacuum()
+        return now - begun < Self.turnNanoseconds ? rest : 0
+    }
+
+    /// Also where nothing may be linked here: those who write link then.
+    private func vacuum() async throws {
         _ = try await lane.run { [self] in
             try linker.withLock { try $0.vacuum(timeoutMilliseconds: Self.timeoutMilliseconds) }
         }
-        return now - begun < Self.turnNanoseconds ? rest : 0
     }
 }

@@ -102,6 +102,8 @@ package struct Migrator {
     static let vectorVersionMin = (major: 0, minor: 8)
     /// ASCII "medmigra" as a number: the session lock of migrations.
     package static let lockKey: Int64 = 7_882_826_949_975_336_545
+    /// That of those who build graphs: see ``TryLockGraphs``.
+    static let graphsLockKey: Int64 = 7_882_826_980_159_875_180
     private static let lockPauseMicroseconds: UInt32 = 100_000
 
     private let connection: PostgresConnection
@@ -122,17 +124,8 @@ package struct Migrator {
     package func migrate(
         _ migrations: [Migration] = Migration.all, timeoutMilliseconds: Int = 3_600_000
     ) throws -> [String] {
-        try lock(timeoutMilliseconds: timeoutMilliseconds)
-        defer {
-            if connection.isUsable {
-                do {
-                    try connection.run(UnlockMigrations(key: Self.lockKey), timeoutMilliseconds: 10_000)
-                } catch {
-                    // The lock belongs to the session: it goes with it.
-                    connection.close()
-                }
-            }
-        }
+        try lock(Self.lockKey, timeoutMilliseconds: timeoutMilliseconds)
+        defer { unlock(Self.lockKey) }
         try connection.script(
             """
             CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -141,8 +134,13 @@ package struct Migrator {
         let applied = try connection.run(AppliedMigrations(), timeoutMilliseconds: 10_000)
         try check(applied, against: migrations)
         let known = Set(applied.map(\.name))
+        let missing = migrations.filter { !known.contains($0.name) && !$0.isSuperseded }
+        // A migration may take the vectors' tables. A graph is built concurrently, which waits for transactions that were there before it.
+        let takesTables = missing.contains { !$0.isDeferred }
+        if takesTables { try lock(Self.graphsLockKey, timeoutMilliseconds: timeoutMilliseconds) }
+        defer { if takesTables { unlock(Self.graphsLockKey) } }
         var done: [String] = []
-        for migration in migrations where !known.contains(migration.name) && !migration.isSuperseded {
+        for migration in missing {
             try apply(migration, timeoutMilliseconds: timeoutMilliseconds)
             done.append(migration.name)
             if done.count == 1 { try checkVectorExtension() }
@@ -154,15 +152,26 @@ package struct Migrator {
         return done
     }
 
-    private func lock(timeoutMilliseconds: Int) throws {
+    private func lock(_ key: Int64, timeoutMilliseconds: Int) throws {
         let end = SystemClock.monotonicNanoseconds() + Int64(timeoutMilliseconds) * 1_000_000
-        while try connection.run(TryLockMigrations(key: Self.lockKey), timeoutMilliseconds: 10_000).first != true {
+        while try connection.run(TryLockMigrations(key: key), timeoutMilliseconds: 10_000).first != true {
             guard SystemClock.monotonicNanoseconds() < end else {
                 throw IndexError(
-                    .database, "another process has been migrating this database for \(timeoutMilliseconds) ms",
+                    .database,
+                    "another process has been migrating this database or building a graph for \(timeoutMilliseconds) ms",
                     hint: "pg_locks and pg_stat_activity show which session holds the advisory lock and what it does")
             }
             usleep(Self.lockPauseMicroseconds)
+        }
+    }
+
+    private func unlock(_ key: Int64) {
+        guard connection.isUsable else { return }
+        do {
+            try connection.run(UnlockMigrations(key: key), timeoutMilliseconds: 10_000)
+        } catch {
+            // The lock belongs to the session: it goes with it.
+            connection.close()
         }
     }
 

@@ -42,7 +42,7 @@ struct IndexSearch {
         guard found.isGenerationServed, found.vectorCount < wanted, !found.isVectorExact else { return found }
         // Where nothing is left out there are no more than these, or few are seen of what the graph led to.
         let isEnough = leavesOut && found.vectorCount >= values.query.vectorEnough
-        found.isVectorBounded = found.isVectorBounded || isEnough
+        found.isVectorBounded = isEnough
         // What no word leads to could only be looked through as a whole.
         if isEnough, !values.isNarrow { return found }
         if scan == .automatic { return try exact(timeoutMilliseconds, instead: found) }
@@ -142,7 +142,7 @@ struct IndexSearch {
             isLexicalBounded: first.isLexicalBounded || values.words.isCut,
             areWordsComplete: first.areWordsComplete)
         set.isVectorExact = first.isVectorExact || vector == .exact
-        set.isVectorBounded = first.isWaitingCut
+        set.isWaitingCut = first.isWaitingCut
         set.counts = first.counts
         if values.words.isCut { set.counts?.isCut = true }
         set.isPhraseCut =

@@ -15,14 +15,23 @@ package struct WaitingVectors: Sendable, Equatable {
 /// processes may do so at once, each passes over what another one has in hand. Confined to one thread, and blocking.
 package final class GraphLinker {
     private let connection: LazyConnection
-    /// Models some of whose vectors wait, as of the last count, and the greatest number that was linked of each: rows in front of it are
+    /// Where some waited at the last count, the oldest first, and the greatest number that was linked of each: rows in front of it are
     /// dead, and would be walked over again and again.
-    private var models: [Int32] = []
-    private var cursors: [Int32: Int64] = [:]
+    private var places: [Place] = []
+    private var cursors: [Place: Int64] = [:]
     private var rows: Int32 = rowsMin
-    /// How many wait at most, by what was counted and what was announced since; nil where that is not known.
+    /// How many wait, by what was counted and what was announced since; nil where that is not known.
     private var expected: Int64?
-    private var spent: Int64 = 0
+    private var countedAt: Int64 = 0
+    /// How many were announced since the last count, and how many may be: what others bring meanwhile is not known.
+    private var announced: Int64 = 0
+    private var announcedMax: Int64 = 0
+    private var vacuumsFrom: Int64 = 0
+
+    struct Place: Hashable {
+        let model: Int32
+        let tenant: Int32
+    }
 
     /// What linking a vector takes, by the last step; nil before the first one.
     package private(set) var nanosecondsEach: Int64?
@@ -33,8 +42,13 @@ package final class GraphLinker {
     static let rowsMax: Int32 = 500
     /// Beyond so many nobody counts.
     static let countMax: Int64 = 1_000_000
-    /// Rows that leave until the room of their partition is given back.
-    private static let spentMax: Int64 = 5_000
+    /// Of the room that was left at the last count, one writer takes this share until it counts again: as many writers fill it.
+    private static let roomShare: Int64 = 8
+    private static let countedNanosecondsMax: Int64 = 1_000_000_000
+    /// Rows that have left until the room of their partition is given back.
+    static let deadMin = 5_000
+    /// How many times as long as giving room back took, it is left alone: who reads an old snapshot keeps all rows.
+    private static let vacuumRestTimes: Int64 = 20
 
     /// - Parameter configuration: of a migrated database.
     package init(configuration: PostgresConfiguration) {
@@ -46,31 +60,34 @@ package final class GraphLinker {
     /// Counts those that wait, which takes some milliseconds where they are many.
     package func count(timeoutMilliseconds: Int) throws(IndexError) -> WaitingVectors {
         let rows = try connection.run(CountWaitingVectors(), timeoutMilliseconds: timeoutMilliseconds)
-        models = rows.map(\.model)
+        places = rows.sorted { $0.first < $1.first }.map(\.place)
         let found = WaitingVectors(
             count: rows.reduce(0) { $0 + $1.vectors }, oldestShownAtMilliseconds: rows.compactMap(\.oldest).min())
         expected = found.count
+        countedAt = SystemClock.monotonicNanoseconds()
+        announced = 0
         return found
     }
 
-    /// One step, for those that waited at the last count.
+    /// One step, for those that waited at the last count; the next one is of another tenant, where others have some.
     ///
     /// - Parameter most: vectors at most.
     /// - Returns: how many were linked; 0 where none waits, or others have all of them in hand.
     package func step(most: Int64 = .max, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
-        while let model = models.first {
+        while let place = places.first {
             let started = SystemClock.monotonicNanoseconds()
-            let cursor = cursors[model] ?? 0
-            let statement = LinkVectors(model: model, after: cursor, rows: Int32(clamping: min(Int64(rows), most)))
+            let cursor = cursors[place] ?? 0
+            let statement = LinkVectors(place: place, after: cursor, rows: Int32(clamping: min(Int64(rows), most)))
             let row = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first
             if let row, row.linked > 0 {
-                cursors[model] = row.last
+                cursors[place] = row.last
+                places.append(places.removeFirst())
                 learn(row.linked, in: SystemClock.monotonicNanoseconds() - started)
                 return row.linked
             }
             // What a transaction that ended late brought has a smaller number.
-            cursors[model] = nil
-            if cursor == 0 { models.removeFirst() }
+            cursors[place] = nil
+            if cursor == 0 { places.removeFirst() }
         }
         return 0
     }
@@ -81,14 +98,16 @@ package final class GraphLinker {
         // A step that was quick by chance must not make the next one long.
         let wanted = Int32(clamping: Self.stepNanoseconds / each)
         rows = max(Self.rowsMin, min(Self.rowsMax, wanted, 2 * rows))
-        spent += linked
         if let known = expected { expected = max(0, known - linked) }
     }
 
     /// Links what is too much, before more comes: about as many as come, so that the bound holds however quickly is written.
     ///
+    /// Others may write, too. So it counts again after a share of the room that was left, which eight writers fill, and after a second;
+    /// where there is hardly any room, before each write. Beyond the bound there may then be a write of each who writes at that moment.
+    ///
     /// - Parameters:
-    ///   - coming: vectors of the write that follows.
+    ///   - coming: vectors of the write that follows; where these alone are more than the bound, it is theirs.
     ///   - waitingMax: how many may wait behind it. Where far more do, as after the bound was lowered, there will be fewer with each write.
     /// - Returns: how many were linked.
     @discardableResult
@@ -97,65 +116,80 @@ package final class GraphLinker {
         guard coming > 0 else { return 0 }
         let most = Int64(max(0, waitingMax - coming))
         var linked: Int64 = 0
-        if expected ?? .max > most {
-            let excess = try count(timeoutMilliseconds: timeoutMilliseconds).count - most
-            let wanted = min(excess, 2 * Int64(coming) + Int64(Self.rowsMax))
+        if expected ?? .max > most || announced + Int64(coming) > announcedMax
+            || SystemClock.monotonicNanoseconds() - countedAt > Self.countedNanosecondsMax
+        {
+            let found = try count(timeoutMilliseconds: timeoutMilliseconds).count
+            announcedMax = max(0, Int64(waitingMax) - found) / Self.roomShare
+            let wanted = min(found - most, 2 * Int64(coming) + Int64(Self.rowsMax))
             while linked < wanted {
                 let more = try step(most: wanted - linked, timeoutMilliseconds: timeoutMilliseconds)
                 if more == 0 { break }
                 linked += more
             }
         }
+        announced += Int64(coming)
         expected = (expected ?? 0) + Int64(coming)
         return linked
     }
 
-    /// Gives the room back of what has left, where it is much: a search would walk over it.
+    /// Gives the room back of what has left, whoever linked it, where it is much: a search would walk over it.
     ///
     /// - Returns: whether it was.
     @discardableResult
     package func vacuum(timeoutMilliseconds: Int) throws(IndexError) -> Bool {
-        guard spent >= Self.spentMax else { return false }
-        spent = 0
-        for table in try connection.run(ListWaitingTables(), timeoutMilliseconds: timeoutMilliseconds) {
+        let started = SystemClock.monotonicNanoseconds()
+        guard started >= vacuumsFrom else { return false }
+        let tables = try connection.run(ListSpentTables(), timeoutMilliseconds: timeoutMilliseconds)
+        for table in tables {
             let connection = try connection.get(timeoutMilliseconds: timeoutMilliseconds)
             do throws(PostgresError) {
+                // Another process may be at it.
                 try connection.script(
-                    "VACUUM \(table)", operation: "vacuum", timeoutMilliseconds: timeoutMilliseconds)
+                    "VACUUM (SKIP_LOCKED) \(table)", operation: "vacuum", timeoutMilliseconds: timeoutMilliseconds)
             } catch {
                 throw IndexError(error)
             }
         }
-        return true
+        let ended = SystemClock.monotonicNanoseconds()
+        vacuumsFrom = ended + Self.vacuumRestTimes * (ended - started)
+        return !tables.isEmpty
     }
 }
 
 /// See `medallion_new_vectors` of the migrations.
 struct CountWaitingVectors: PostgresStatement {
     struct Row {
-        let model: Int32
+        let place: GraphLinker.Place
         let vectors: Int64
+        /// The least number.
+        let first: Int64
         let oldest: Int64?
     }
     static let name = "count_waiting_vectors"
-    static let sql = "SELECT model_id, vectors, oldest_shown_at FROM medallion_new_vectors(\(GraphLinker.countMax))"
+    static let sql = """
+        SELECT model_id, tenant_id, vectors, first_id, oldest_shown_at FROM medallion_new_vectors(\(GraphLinker.countMax))
+        """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
-        Row(model: try row.int32(0), vectors: try row.int64(1), oldest: try row.timestampMillisecondsOrNil(2))
+        Row(
+            place: GraphLinker.Place(model: try row.int32(0), tenant: try row.int32(1)), vectors: try row.int64(2),
+            first: try row.int64(3), oldest: try row.timestampMillisecondsOrNil(4))
     }
 }
 
 /// See `medallion_link_vectors` of the migrations.
 struct LinkVectors: PostgresStatement {
     static let name = "link_vectors"
-    static let sql = "SELECT linked, coalesce(last_id, 0) FROM medallion_link_vectors($1, $2, $3)"
-    static let parameterTypes: [PostgresType] = [.int4, .int8, .int4]
-    let model: Int32
+    static let sql = "SELECT linked, coalesce(last_id, 0) FROM medallion_link_vectors($1, $2, $3, $4)"
+    static let parameterTypes: [PostgresType] = [.int4, .int4, .int8, .int4]
+    let place: GraphLinker.Place
     let after: Int64
     let rows: Int32
     func bind(into parameters: inout PostgresParameters) {
-        parameters.append(model)
+        parameters.append(place.model)
+        parameters.append(place.tenant)
         parameters.append(after)
         parameters.append(rows)
     }
@@ -164,12 +198,13 @@ struct LinkVectors: PostgresStatement {
     }
 }
 
-/// The tables where vectors wait, quoted.
-struct ListWaitingTables: PostgresStatement {
-    static let name = "list_waiting_tables"
+/// The tables where vectors wait that have many dead rows, quoted.
+struct ListSpentTables: PostgresStatement {
+    static let name = "list_spent_tables"
     static let sql = """
-        SELECT quote_ident(c.relname) FROM models m JOIN tenants t ON true
-        JOIN pg_class c ON c.oid = to_regclass(format('vectors_%s_t%s_new', m.id, t.id)) ORDER BY 1
+        SELECT quote_ident(c.relname) FROM models m CROSS JOIN tenants t
+        JOIN pg_class c ON c.oid = to_regclass(format('vectors_%s_t%s_new', m.id, t.id))
+        WHERE pg_stat_get_dead_tuples(c.oid) >= \(GraphLinker.deadMin) ORDER BY 1
         """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}

@@ -115,7 +115,7 @@ struct ListGraphs: PostgresStatement {
 /// Takes the turn of building graphs.
 struct TryLockGraphs: PostgresStatement {
     static let name = "try_lock_graphs"
-    static let sql = "SELECT pg_try_advisory_lock(7882826980159875180)"
+    static let sql = "SELECT pg_try_advisory_lock(\(Migrator.graphsLockKey))"
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
@@ -124,7 +124,7 @@ struct TryLockGraphs: PostgresStatement {
 /// Gives the turn back.
 struct UnlockGraphs: PostgresStatement {
     static let name = "unlock_graphs"
-    static let sql = "SELECT pg_advisory_unlock(7882826980159875180)"
+    static let sql = "SELECT pg_advisory_unlock(\(Migrator.graphsLockKey))"
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
 }

@@ -254,7 +254,7 @@ struct Search: Sendable {
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
-        if found.set.isVectorBounded { notes.insert(.vectorBounded) }
+        if found.set.isVectorBounded || found.set.isWaitingCut { notes.insert(.vectorBounded) }
         let hits = formula.hits(found.set.candidates)
         let ranked = try await reranked(
             documentLimit == nil ? hits : formula.documents(hits), request, deadline: deadline, stages)
