@@ -41,22 +41,45 @@ private final class Counter: Sendable {
 @Suite struct LanePoolTests {
     private static let deadline = Deadline(milliseconds: 50_000)
 
+    /// Tries something in place, which gives some number or nil.
+    private static func inPlace(_ pool: LanePool<Int>, _ body: () throws -> Int?) async throws -> Int {
+        try await pool.run(deadline: deadline, inPlace: body, else: { number, _ in number })
+    }
+
     /// What needs no lane's thread takes a lane's place all the same.
     @Test func workInPlaceTakesItsTurn() async throws {
         let pool = LanePool<Int>(name: "small", count: 1, waitMillisecondsMax: 1) { 1 }
-        #expect(try await pool.runInPlace(deadline: Self.deadline) { 2 } == 2)
+        #expect(try await Self.inPlace(pool) { 2 } == 2)
+        #expect(try await Self.inPlace(pool) { nil } == 1)
         await #expect(throws: APIError.self) {
-            try await pool.runInPlace(deadline: Self.deadline) { () throws -> Int in
-                throw APIError.unavailable("the index", "a test")
-            }
+            try await Self.inPlace(pool) { throw APIError.unavailable("the index", "a test") }
         }
         let gate = Gate()
         let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
         try await eventually { gate.arrived == 1 }
-        await #expect(throws: WaitError.self) { try await pool.runInPlace(deadline: Self.deadline) { 3 } }
+        await #expect(throws: WaitError.self) { try await Self.inPlace(pool) { 3 } }
         gate.open()
         try await holder.value
-        #expect(try await pool.runInPlace(deadline: Self.deadline) { 4 } == 4)
+        #expect(try await Self.inPlace(pool) { 4 } == 4)
+    }
+
+    /// What cannot be done in place is done in the same place, before those who came later.
+    @Test func workInPlaceStandsInLineOnce() async throws {
+        let pool = LanePool<Int>(name: "small", count: 1) { 1 }
+        let gate = Gate()
+        let holder = Task { try await pool.run(deadline: Self.deadline) { _, _ in gate.pass() } }
+        try await eventually { gate.arrived == 1 }
+        let later = Counter()
+        let first = Task {
+            try await pool.run(deadline: Self.deadline, inPlace: { nil }, else: { _, _ in later.value })
+        }
+        try await eventually { pool.waiting == 1 }
+        let second = Task { try await pool.run(deadline: Self.deadline) { _, _ in later.add() } }
+        try await eventually { pool.waiting == 2 }
+        gate.open()
+        #expect(try await first.value == 0)
+        try await second.value
+        try await holder.value
     }
 
     @Test func aCancelledTaskLeavesTheLineAtOnce() async throws {

@@ -73,6 +73,8 @@ import Zstd
             let row = table.unpacked(at: slot, &decompressor)
             #expect((row == nil) == (wanted[slot] == nil))
             guard let row else { continue }
+            #expect(table.unpacked(at: slot, &decompressor, bytesMax: row.count) == row)
+            #expect(table.unpacked(at: slot, &decompressor, bytesMax: row.count - 1) == nil)
             for (place, passage) in (wanted[slot] ?? []).enumerated() {
                 #expect(try PackedRow.passage(place, of: row) == passage, "seed \(seed), slot \(slot)")
             }

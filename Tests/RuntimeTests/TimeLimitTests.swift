@@ -80,6 +80,34 @@ private final class Shared<Value: Sendable>: Sendable {
         #expect(names.value == ["resumer"])
     }
 
+    /// A light body goes on after it was cancelled, but not within the call that cancels it: it may wait again there.
+    @Test func aCancelledLightBodyLeavesTheThreadThatCancelsIt() async throws {
+        let canceller = Lane(name: "canceller")
+        let names = Shared<[String]>([])
+        let body: @Sendable () async throws -> Int = {
+            do { return try await Self.forever() } catch {}
+            names.change { $0.append(Self.threadName()) }
+            // At once, since the task is cancelled.
+            do { return try await Self.forever() } catch {}
+            await Task.yield()
+            names.change { $0.append("end") }
+            return 2
+        }
+        for _ in 0..<2_000 {
+            let waiting = Task { try await Self.limited(3_600_000, isLight: true, body) }
+            try await canceller.run { waiting.cancel() }
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+        }
+        for _ in 0..<500 {
+            await #expect(throws: TooLate.self) { try await Self.limited(1, isLight: true, body) }
+        }
+        // Who waited went on before.
+        for _ in 0..<10_000 where names.value.count < 5_000 { try await Task.sleep(for: .milliseconds(1)) }
+        let counted = Dictionary(names.value.map { ($0, 1) }, uniquingKeysWith: +)
+        #expect(counted["end"] == 2_500)
+        #expect(counted["canceller"] == nil && counted["alarms"] == nil, "\(counted)")
+    }
+
     private static func threadName() -> String {
         var bytes = [UInt8](repeating: 0, count: 64)
         let descriptor = open("/proc/thread-self/comm", O_RDONLY)
@@ -104,5 +132,14 @@ private final class Shared<Value: Sendable>: Sendable {
         }
         #expect(rung.value == [1, 3])
         #expect(alarms.waiting == 0)
+    }
+
+    @Test func anAlarmMayBeAsFarAwayAsNumbersGo() async throws {
+        let alarms = Alarms()
+        for milliseconds in [Int.max, Int.max / 1_000_000, Int.min] {
+            let alarm = try #require(alarms.set(milliseconds: milliseconds) {})
+            alarms.cancel(alarm)
+        }
+        #expect(try await Self.limited(.max, isLight: true) { 5 } == 5)
     }
 }

@@ -1,4 +1,3 @@
-import Arms
 import Bytes
 import IndexTesting
 import Postgres
@@ -6,6 +5,7 @@ import Records
 import Retrieval
 import Testing
 
+@testable import Arms
 @testable import Store
 
 /// What hits show comes out of memory, and where there is no room for it, out of Postgres.
@@ -51,25 +51,57 @@ import Testing
             }
         }
         let reader = ArmsReader(shared: scene.shared, model: "test")
-        for text in ["river", "riv*", "river -rive*", "title:title 7", "25"] {
-            let query = IndexFixture.query(text)
+        func query(_ text: String, _ change: (inout CandidateQuery) -> Void = { _ in }) -> CandidateQuery {
+            var query = IndexFixture.query(text)
+            query.documentLimit = 10
+            change(&query)
+            return query
+        }
+        for text in ["river", "riv*", "25"] {
             let (read, armed) = (
-                reader.candidates(for: query), try alone.candidates(for: query, timeoutMilliseconds: Self.limit)
+                reader.candidates(for: query(text)),
+                try alone.candidates(for: query(text), timeoutMilliseconds: Self.limit)
             )
+            #expect(reader.mayAnswer(query(text)))
             #expect(read?.candidates == armed.candidates && read?.rest == armed.rest, "\(text)")
             #expect(read?.indexVersion == armed.indexVersion && read?.ageMilliseconds == nil)
         }
-        // Those take texts, or another version than memory has.
-        var old = IndexFixture.query("river")
-        old.indexVersion = 1
-        var exact = IndexFixture.query("river")
-        exact.vectorScan = .exact
-        for query in [IndexFixture.query("\"river 7\""), old, exact] { #expect(reader.candidates(for: query) == nil) }
+        // Those take texts, or all passages of words.
+        for text in ["\"river 7\"", "river -flood", "river -rive*", "title:title 7"] {
+            #expect(reader.candidates(for: query(text)) == nil, "\(text)")
+        }
+        // And those another version than memory has, all vectors, or any number of rows; which is known beforehand.
+        for change: (inout CandidateQuery) -> Void in [
+            { $0.indexVersion = 1 }, { $0.vectorScan = .exact }, { $0.documentLimit = nil },
+            { $0.options.order = .time }, { $0.options.grouping = .title },
+        ] {
+            #expect(!reader.mayAnswer(query("river", change)))
+            #expect(reader.candidates(for: query("river", change)) == nil)
+        }
+        // It does not wait for who changes the arms.
+        scene.shared.current(of: .standard).held?.index.change { _ in
+            #expect(reader.mayAnswer(query("river")))
+            for text in ["river", "riv*"] { #expect(reader.candidates(for: query(text)) == nil, "\(text)") }
+        }
+        #expect(reader.candidates(for: query("river")) != nil)
         scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds() - 5_000_000_000)
-        #expect(reader.candidates(for: IndexFixture.query("river")) == nil)
+        #expect(reader.candidates(for: query("river")) == nil)
         scene.shared.isUpToDate(.standard, at: SystemClock.monotonicNanoseconds())
         let newest = try alone.candidates(for: IndexFixture.query("25"), timeoutMilliseconds: Self.limit)
         #expect(newest.candidates.map(\.version) == [2])
+    }
+
+    /// What would hold a thread for long is left to lanes, and so is what would mostly be searched twice.
+    @Test func onlyWhatIsBoundedIsSearchedOnTheThreadThatAsks() {
+        func isQuick(_ vectors: Int, _ passages: Int, documents: Int = 1_600, rows: Int? = 1_600) -> Bool {
+            ArmsReader.isQuick(
+                ArmsExtent(
+                    dimensions: 384, vectors: vectors, passages: passages, documents: documents, rows: rows))
+        }
+        #expect(isQuick(200_000, 200_000) && isQuick(0, 0, documents: 0, rows: 0))
+        #expect(!isQuick(200_001, 200_000) && !isQuick(200_000, 200_001))
+        #expect(!isQuick(1, 1, rows: nil))
+        #expect(isQuick(1, 1, rows: 1_500) && !isQuick(1, 1, rows: 1_499))
     }
 
     /// While Postgres cannot be reached, searches go on up to a limit, and say how old what they see is.

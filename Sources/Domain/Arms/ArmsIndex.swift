@@ -16,6 +16,7 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Scratch of searches that ended, for those that begin.
     private let scratches = ScratchPool()
     private let versionNow: Atomic<Int64>
+    private let extentNow: Mutex<ArmsExtent>
     private let teacher = CoarseTeacher()
 
     /// - Parameter dimensions: of the vectors; 0 where there are none.
@@ -25,6 +26,7 @@ package final class ArmsIndex: @unchecked Sendable {
     init(_ state: ArmsState) {
         self.state = state
         versionNow = Atomic(state.version)
+        extentNow = Mutex(ArmsExtent(state))
     }
 
     /// Collections that it has, or had.
@@ -36,16 +38,16 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Documents that were hidden since it was made.
     package var hides: Int { lock.reading { state.hides } }
 
-    /// How many numbers its vectors have, and how many vectors there are.
-    package var vectors: (dimensions: Int, count: Int) {
-        lock.reading { (state.vectors.dimensions, state.vectors.count) }
-    }
+    /// What tells how long a search takes. Waits for no change, so that it may be asked on any thread.
+    package var extent: ArmsExtent { extentNow.withLock { $0 } }
 
     /// Makes some changes at once: no search sees some of them.
     package func change(_ body: (borrowing Editor) -> Void) {
         let isLearningDue = lock.writing {
             body(Editor(state: state))
             versionNow.store(state.version, ordering: .releasing)
+            let extent = ArmsExtent(state)
+            extentNow.withLock { $0 = extent }
             return state.isLearningDue
         }
         if isLearningDue { teacher.begin(self) }
@@ -95,11 +97,24 @@ package final class ArmsIndex: @unchecked Sendable {
         lock.reading { state.words.words(beginningWith: prefix, among: lookedAt, limit: limit) }
     }
 
+    /// As ``words(beginningWith:among:limit:)``; nil where it would have to wait for a change.
+    package func wordsAtOnce(beginningWith prefix: String, among lookedAt: Int, limit: Int) -> [String]? {
+        lock.tryReading { state.words.words(beginningWith: prefix, among: lookedAt, limit: limit) }
+    }
+
     /// Both arms' places for a query, fused, at the version that it is at.
     package func search(_ query: ArmsQuery) -> ArmsFound {
         let vector = query.vector.map { VectorArm.Query($0) }
         return scratches.lending { scratch in
             lock.reading { state.search(query, vector, &scratch) }
+        }
+    }
+
+    /// As ``search(_:)``; nil where it would have to wait for a change.
+    package func searchAtOnce(_ query: ArmsQuery) -> ArmsFound? {
+        let vector = query.vector.map { VectorArm.Query($0) }
+        return scratches.lending { scratch in
+            lock.tryReading { state.search(query, vector, &scratch) }
         }
     }
 
@@ -183,6 +198,26 @@ package struct ArmsDocument: Sendable {
         self.eventTimeMilliseconds = eventTimeMilliseconds
         self.attributes = attributes
         self.passages = passages
+    }
+}
+
+/// What tells how long a search in arms takes.
+package struct ArmsExtent: Sendable, Equatable {
+    /// Numbers of a vector; 0 where there are no vectors.
+    package var dimensions: Int
+    package var vectors: Int
+    /// Passages, those that were hidden among them: sets of passages have room for all.
+    package var passages: Int
+    package var documents: Int
+    /// Documents of which it is there what hits show; nil where it is kept of none.
+    package var rows: Int?
+}
+
+extension ArmsExtent {
+    init(_ state: ArmsState) {
+        self.init(
+            dimensions: state.vectors.dimensions, vectors: state.vectors.count, passages: state.passages.count,
+            documents: state.documents.count, rows: state.rows?.count)
     }
 }
 

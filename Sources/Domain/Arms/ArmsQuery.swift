@@ -39,6 +39,8 @@ package struct ArmsQuery: Sendable {
     package var b = 0.75
     /// Of so many places at most it is said what hits show.
     package var rowsMax = 0
+    /// Bytes that are unpacked for that; beyond, it is not said.
+    package var rowBytesMax = Int.max
 
     package init(filter: Filter) { self.filter = filter }
 }

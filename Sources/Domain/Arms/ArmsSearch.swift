@@ -35,7 +35,7 @@ extension ArmsState {
         let vectors = Set(fused.map { Int(vectorOf[$0.slot]) }).subtracting([Int(Self.none)])
         let known = passages(of: Array(vectors), among: filtered, isEverything: query.isUnfiltered)
         found.copies = fused.map { known[Int(vectorOf[$0.slot])].map { $0.count - 1 } }
-        found.rows = candidates(at: fused.prefix(query.rowsMax).map(\.slot))
+        found.rows = candidates(at: fused.prefix(query.rowsMax).map(\.slot), bytesMax: query.rowBytesMax)
         return found
     }
 

@@ -30,6 +30,13 @@ final class ReaderWriterLock: @unchecked Sendable {
         return try body()
     }
 
+    /// As ``reading(_:)``, but does nothing and gives nil where somebody writes or waits to, so that it never waits.
+    func tryReading<R>(_ body: () throws -> R) rethrows -> R? {
+        guard pthread_rwlock_tryrdlock(lock) == 0 else { return nil }
+        defer { pthread_rwlock_unlock(lock) }
+        return try body()
+    }
+
     /// Not to be called within another call of the same thread.
     func writing<R>(_ body: () throws -> R) rethrows -> R {
         pthread_rwlock_wrlock(lock)

@@ -37,10 +37,13 @@ package final class Alarms: Sendable {
 
     /// Sets an alarm.
     ///
-    /// - Parameter ring: called once on a thread that serves all alarms, so it must be quick.
+    /// - Parameters:
+    ///   - milliseconds: from now; ten years at most.
+    ///   - ring: called once on a thread that serves all alarms, so it must be quick.
     /// - Returns: nil where the system gives no thread.
     package func set(milliseconds: Int, _ ring: @escaping @Sendable () -> Void) -> Alarm? {
-        let due = SystemClock.monotonicNanoseconds() + Int64(clamping: max(0, milliseconds)) * 1_000_000
+        let due =
+            SystemClock.monotonicNanoseconds() + Int64(min(max(0, milliseconds), Self.millisecondsMax)) * 1_000_000
         let (alarm, isSooner): (Alarm?, Bool) = state.withLock { state in
             guard startIfNeeded(&state) else { return (nil, false) }
             state.lastID += 1
@@ -87,4 +90,6 @@ package final class Alarms: Sendable {
     }
 
     private static let pauseMax: Int64 = 60_000_000_000
+    /// Ten years, so that nanoseconds since the machine's start do not run over.
+    private static let millisecondsMax = 10 * 366 * 24 * 3_600_000
 }

@@ -49,6 +49,13 @@ package final class LanePool<Resource>: Sendable {
         try Task.checkCancellation()
         let index = try await places.take(deadline, waitMillisecondsMax: waitMillisecondsMax)
         defer { places.giveBack(index) }
+        return try await run(at: index, deadline, body)
+    }
+
+    private func run<T: Sendable>(
+        at index: Int, _ deadline: Deadline,
+        _ body: @escaping @Sendable (Resource, _ timeoutMilliseconds: Int) throws -> T
+    ) async throws -> T {
         let call = LaneCall()
         let meter = WorkMeter.current
         return try await withTaskCancellationHandler {
@@ -65,15 +72,21 @@ package final class LanePool<Resource>: Sendable {
         }
     }
 
-    /// Runs `body` on the calling thread, in the place of a lane that is left alone meanwhile: for what waits no longer than
-    /// for a lock and needs no resource of a lane. It takes its turn like all who use lanes.
+    /// Runs `first` on the calling thread, in the place of a lane that is left alone meanwhile, and where that gives nil `body` on
+    /// the lane. It takes its turn once, like all who use lanes.
     ///
-    /// - Throws: as ``run(deadline:waitMillisecondsMax:_:)`` does, but what `body` throws costs no resource.
-    package func runInPlace<T>(deadline: Deadline, _ body: () throws -> T) async throws -> T {
+    /// - Parameter first: takes some milliseconds at most, waits for nothing, and needs no resource of a lane.
+    /// - Throws: as ``run(deadline:waitMillisecondsMax:_:)`` does, but what `first` throws costs no resource.
+    package func run<T: Sendable>(
+        deadline: Deadline, inPlace first: () throws -> T?,
+        else body: @escaping @Sendable (Resource, _ timeoutMilliseconds: Int) throws -> T
+    ) async throws -> T {
         let index = try await places.take(deadline)
         defer { places.giveBack(index) }
-        guard let meter = WorkMeter.current else { return try body() }
-        return try meter.measure(body)
+        let found: T?
+        if let meter = WorkMeter.current { found = try meter.measure(first) } else { found = try first() }
+        if let found { return found }
+        return try await run(at: index, deadline, body)
     }
 
     /// Runs `body` on a lane that nobody wants, and stops it when somebody does. Of several lanes, one always stays free.

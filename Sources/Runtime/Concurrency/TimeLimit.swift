@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// Runs `body`, but waits for it no longer than the limit; it is then cancelled, and what it returns is dropped.
@@ -5,7 +6,7 @@ import Synchronization
 /// - Parameters:
 ///   - timeout: what is thrown when the time has passed.
 ///   - isLight: whether `body` does little beside waiting. It is then begun on the calling thread and ended on the one that
-///     ends its wait, so that no other thread is woken for it.
+///     ends its wait, so that no other thread is woken for it; what it does once it is cancelled is left to other threads.
 /// - Throws: what `body` throws; `CancellationError` at once when the task is cancelled.
 package func withTimeLimit<T: Sendable>(
     milliseconds: Int, timeout: @escaping @Sendable () -> any Error, isLight: Bool = false,
@@ -19,7 +20,7 @@ package func withTimeLimit<T: Sendable>(
         isLight ? Task.immediate(executorPreference: InPlaceExecutor.shared) { await run() } : Task { await run() }
     let end = { @Sendable in
         race.finish(.failure(timeout()))
-        work.cancel()
+        InPlaceExecutor.cancel(work)
     }
     let alarm = Alarms.shared.set(milliseconds: milliseconds, end)
     // Where there is no thread for alarms.
@@ -36,8 +37,8 @@ package func withTimeLimit<T: Sendable>(
     return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in race.start(continuation) }
     } onCancel: {
-        work.cancel()
         race.finish(.failure(CancellationError()))
+        InPlaceExecutor.cancel(work)
     }
 }
 
@@ -46,8 +47,30 @@ package func withTimeLimit<T: Sendable>(
 private final class InPlaceExecutor: TaskExecutor {
     static let shared = InPlaceExecutor()
 
+    /// Of the thread's own value: not nil while it cancels a task. Nil where the system has no room for one more.
+    private static let key: pthread_key_t? = {
+        var key = pthread_key_t()
+        return pthread_key_create(&key, nil) == 0 ? key : nil
+    }()
+
     func enqueue(_ job: consuming ExecutorJob) {
+        guard let key = Self.key, pthread_getspecific(key) == nil else {
+            return globalConcurrentExecutor.enqueue(job)
+        }
         UnownedJob(job).runSynchronously(on: asUnownedTaskExecutor())
+    }
+
+    /// Cancels a task that may be of this executor.
+    ///
+    /// Its handlers are called on this thread while the runtime holds the lock of the task's state, and end its wait: what comes
+    /// after that wait must not run within them.
+    static func cancel(_ task: Task<Void, Never>) {
+        guard let key else { return task.cancel() }
+        let before = pthread_getspecific(key)
+        // Any address that is not null: nobody reads what is there.
+        pthread_setspecific(key, UnsafeRawPointer(bitPattern: 1))
+        defer { pthread_setspecific(key, before) }
+        task.cancel()
     }
 }
 

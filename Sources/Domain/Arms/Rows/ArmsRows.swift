@@ -9,11 +9,12 @@ extension ArmsState {
         rows?.add(passages, at: slots.lowerBound)
     }
 
-    /// What hits show of passages; nil where it is not there of all of them.
-    func candidates(at slots: [Int]) -> [Candidate]? {
+    /// What hits show of passages; nil where it is not there of all of them, or more bytes than some would be unpacked.
+    func candidates(at slots: [Int], bytesMax: Int) -> [Candidate]? {
         guard !slots.isEmpty else { return [] }
         guard let rows else { return nil }
         var candidates: [Candidate] = []
+        var left = bytesMax
         do {
             var decompressor = try Decompressor()
             // Many hits may be of one long document.
@@ -21,7 +22,11 @@ extension ArmsState {
             for slot in slots {
                 let first = self.slots(of: documentOf[slot]).lowerBound
                 if unpacked?.first != first {
-                    guard let row = rows.unpacked(at: first, &decompressor) else { return nil }
+                    guard
+                        let row = rows.unpacked(
+                            at: first, &decompressor, bytesMax: min(left, RowTable.rowBytesMax))
+                    else { return nil }
+                    left -= row.count
                     unpacked = (first, row)
                 }
                 guard let row = unpacked?.row else { return nil }

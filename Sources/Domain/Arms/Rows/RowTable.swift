@@ -16,7 +16,7 @@ final class RowTable {
     private static let plainBytesMax = 512 << 10
     private static let dictionaryBytesMax = 64 << 10
     /// Of a row that is unpacked.
-    private static let rowBytesMax = 256 << 20
+    static let rowBytesMax = 256 << 20
     private enum Form {
         static let plain: UInt8 = 0
         static let compressed: UInt8 = 1
@@ -134,14 +134,16 @@ final class RowTable {
 
     /// A document's row as ``PackedRow`` reads it.
     ///
-    /// - Parameter slot: of the document's first passage.
-    /// - Returns: nil where there is no row, or it cannot be read.
-    func unpacked(at slot: Int, _ decompressor: inout Decompressor) -> [UInt8]? {
+    /// - Parameters:
+    ///   - slot: of the document's first passage.
+    ///   - bytesMax: the most that may come out.
+    /// - Returns: nil where there is no row, or it cannot be read, or is larger.
+    func unpacked(at slot: Int, _ decompressor: inout Decompressor, bytesMax: Int = rowBytesMax) -> [UInt8]? {
         guard let row = packed(at: slot), let form = row.first else { return nil }
-        guard form == Form.compressed else { return Array(row.dropFirst()) }
+        guard form == Form.compressed else { return row.count - 1 <= bytesMax ? Array(row.dropFirst()) : nil }
         return row.dropFirst().withUnsafeBytes { row in
             dictionary.withUnsafeBytes { dictionary in
-                try? decompressor.decompress(row, dictionary: dictionary, bytesMax: Self.rowBytesMax)
+                try? decompressor.decompress(row, dictionary: dictionary, bytesMax: bytesMax)
             }
         }
     }

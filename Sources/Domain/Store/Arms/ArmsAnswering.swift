@@ -22,14 +22,20 @@ extension SharedArms.Held {
     static let comparedMax = 200_000
 
     private func isComparable(_ query: CandidateQuery, _ model: String) -> Bool {
-        let vectors = index.vectors
-        return modelName == model && query.vector?.count == vectors.dimensions
-            && (query.vectorScan != .exact || vectors.count <= Self.comparedMax)
+        let extent = index.extent
+        return modelName == model && query.vector?.count == extent.dimensions
+            && (query.vectorScan != .exact || extent.vectors <= Self.comparedMax)
     }
 
     /// The words that a prefix stands for.
     func words(beginningWith prefix: String) -> [String] {
         index.words(
+            beginningWith: IndexText.clean(prefix), among: ExpandPrefix.wordsMax, limit: WordLookup.expansionsMax + 1)
+    }
+
+    /// As ``words(beginningWith:)``; nil where it would have to wait for a change.
+    func wordsAtOnce(beginningWith prefix: String) -> [String]? {
+        index.wordsAtOnce(
             beginningWith: IndexText.clean(prefix), among: ExpandPrefix.wordsMax, limit: WordLookup.expansionsMax + 1)
     }
 

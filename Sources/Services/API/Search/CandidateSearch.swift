@@ -58,15 +58,14 @@ extension Search {
 
     /// A search that is bounded by itself: in memory at once, else by a store.
     private func ordinary(_ query: CandidateQuery, _ deadline: Deadline) async throws -> CandidateSet {
-        // A lane's thread would take longer to wake than this takes.
-        if let reader = armsReader,
-            let found = try await stores.runInPlace(deadline: deadline, { reader.candidates(for: query) })
-        {
-            return found
-        }
-        return try await stores.run(deadline: deadline) { store, timeout in
+        let search: @Sendable (any RetrievalStore, Int) throws -> CandidateSet = { store, timeout in
             try store.candidates(for: query, timeoutMilliseconds: timeout)
         }
+        guard let reader = armsReader, reader.mayAnswer(query) else {
+            return try await stores.run(deadline: deadline, search)
+        }
+        // A lane's thread would take longer to wake than this takes.
+        return try await stores.run(deadline: deadline, inPlace: { reader.candidates(for: query) }, else: search)
     }
 
     /// An exact search, or what is known already where the time is not enough.
