@@ -85,7 +85,7 @@ struct GrowthBench: Sendable {
         }
         table.add("lists learnt", size, learning, "s")
         table.add("lists", size, Double(index.lists?.count ?? 0), "")
-        table.add("codes that a search compares", size, Double(index.lists?.codes ?? index.vectors.count), "")
+        table.add("codes that a search compares", size, Double(index.lists?.codes ?? index.extent.vectors), "")
         let bytes = index.size
         table.add("memory of a passage", size, Double(bytes.bytes) / Double(size), "bytes")
         table.add("memory of its vector", size, Double(bytes.vectorBytes) / Double(size), "bytes")
@@ -168,7 +168,7 @@ enum GrowthFile {
         defer { folder.remove() }
         let identity = ArmsIdentity(
             database: "growth", tenant: "default", generation: 1, model: 1, modelName: "model",
-            dimensions: index.vectors.dimensions, analyzer: 1)
+            dimensions: index.extent.dimensions, analyzer: 1)
         let path = folder.path + "/growth.arms"
         // A file is of a version that is known.
         index.change { $0.reach(version: 1, stamp: 1) }

@@ -56,6 +56,10 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Begins to learn where a search looks first, on a thread of its own, where that is due.
     func learnIfDue() { if lock.reading({ state.isLearningDue }) { teacher.begin(self) } }
 
+    /// Learns no more by itself where a search looks first: nobody is going to search it. Who is learning gives it up soon, and
+    /// with it the memory.
+    package func abandon() { teacher.abandon() }
+
     /// Those of some vectors that are not there.
     package func missing(vectors ids: Set<Int64>) -> [Int64] {
         lock.reading { ids.filter { !state.knows(vector: $0) } }

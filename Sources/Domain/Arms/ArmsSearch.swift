@@ -12,8 +12,7 @@ extension ArmsState {
         if let vector, query.vectorLimit > 0, vector.numbers.count == vectors.dimensions {
             let near = vectors.nearest(
                 to: vector, among: query.isUnrestricted ? vectors.used : vectorSet(of: allowed),
-                limit: query.vectorLimit,
-                effort: VectorArm.Effort(), isExact: query.isExact)
+                limit: query.vectorLimit, effort: effort, isExact: query.isExact)
             let known = passages(
                 of: near.found.map { Int($0.slot) }, among: allowed, isEverything: query.isUnrestricted)
             arms.vector = near.found.compactMap { near in

@@ -6,6 +6,7 @@ final class ArmsState {
     static let none = UInt32.max
 
     let vectors: VectorArm
+    let effort: VectorArm.Effort
     let words = WordArm()
     let attributes = AttributeArm()
     var version: Int64 = 0
@@ -45,8 +46,11 @@ final class ArmsState {
     var collections: [String: UInt32] = [:]
     var totals: [(passages: Int, words: Int)] = []
 
-    init(dimensions: Int, coarse: CoarseSettings = CoarseSettings()) {
+    init(
+        dimensions: Int, coarse: CoarseSettings = CoarseSettings(), effort: VectorArm.Effort = VectorArm.Effort()
+    ) {
         vectors = VectorArm(dimensions: dimensions, coarse: coarse)
+        self.effort = effort
     }
 
     /// Whether it is to be learnt where a search looks first: not while all is being loaded, which would be learnt many times.

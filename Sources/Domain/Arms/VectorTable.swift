@@ -24,7 +24,7 @@ struct VectorTable {
 
     /// The block that the next vector goes to.
     mutating func roomy() -> Block {
-        if count % Self.blockSlots == 0 {
+        if count == blocks.count * Self.blockSlots {
             blocks.append(
                 Block(
                     codes: .allocate(capacity: Self.blockSlots * codeWords),

@@ -30,8 +30,8 @@ final class WordArm {
         var score: Double
     }
 
-    /// Postings that one query reads at most, in a millisecond or two; of longer lists the newest. Only words that are all common in
-    /// more than some hundred thousand passages come to it, and those of the newest passages are as good as any.
+    /// Postings that one query reads at most, in a millisecond or two; of longer lists the newest. Only words that are all common
+    /// in more than some hundred thousand passages come to it, and those of the newest passages are as good as any.
     static let postingsMax = 300_000
 
     var words = WordTable(isOrdered: true)

@@ -18,10 +18,10 @@ struct CoarseCentres: Sendable, Equatable {
     var count: Int { ends.last.map(Int.init) ?? 0 }
     var memoryBytes: Int { 2 * (groups.count + halves.count) + 4 * ends.count }
 
-    /// Nil where the numbers of numbers do not fit together.
+    /// Nil where the numbers of numbers do not fit together, or a group has no centres.
     init?(dimensions: Int, groups: [UInt16], ends: [UInt32], halves: [UInt16]) {
         guard dimensions > 0, !ends.isEmpty, groups.count == ends.count * dimensions,
-            zip(ends, ends.dropFirst()).allSatisfy({ $0 <= $1 }),
+            ends[0] > 0, zip(ends, ends.dropFirst()).allSatisfy({ $0 < $1 }),
             halves.count == Int(ends[ends.count - 1]) * dimensions,
             !halves.isEmpty
         else { return nil }
@@ -73,12 +73,15 @@ struct CoarseVector {
 
     func dots(_ rows: [UInt16], _ count: Int) -> [Float] { rows.withUnsafeBufferPointer { dots($0, count) } }
 
-    /// Products with rows, one behind the other, over this vector's length.
+    /// Products with rows, one behind the other, over this vector's length; one that is not finite counts as 0.
     func dots(_ rows: UnsafeBufferPointer<UInt16>, _ count: Int) -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { dots, filled in
             guard let rows = rows.baseAddress, let first = dots.baseAddress else { return }
             cvs_dots(rows, count, numbers, numbers.count, first)
-            for place in 0..<count { first[place] *= scale }
+            for place in 0..<count {
+                let dot = first[place] * scale
+                first[place] = dot.isFinite ? dot : 0
+            }
             filled = count
         }
     }

@@ -18,6 +18,8 @@ struct CoarseLearning {
     private static let top = 10
     /// A trial under a filter leaves one vector in so many.
     private static let filterStep = 16
+    /// Between two questions whether it goes on: vectors, each of which is compared with some hundred centres.
+    private static let stepMax = 2_048
 
     /// - Parameter goesOn: asked now and then; false gives it up.
     /// - Returns: nil where there are too few vectors, or it was given up.
@@ -67,16 +69,18 @@ struct CoarseLearning {
         guard let groups = clusters(groupsWanted, of: Array(sample), &random, goesOn) else { return nil }
         var ends: [UInt32] = []
         var halves: [UInt16] = []
-        for members in groups.members {
-            if !members.isEmpty {
-                // Where most are equal, or nearly, more centres among them would take long and be of no use.
-                let share = min(max(1, wanted * members.count / sample.count), Self.shareMax * groupsWanted)
-                guard let found = clusters(share, of: members, &random, goesOn) else { return nil }
-                halves += found.halves
-            }
-            ends.append(UInt32(halves.count / table.dimensions))
+        let dimensions = table.dimensions
+        var groupHalves: [UInt16] = []
+        // A group without members would be looked into, and lead to no centre.
+        for (number, members) in groups.members.enumerated() where !members.isEmpty {
+            // Where most are equal, or nearly, more centres among them would take long and be of no use.
+            let share = min(max(1, wanted * members.count / sample.count), Self.shareMax * groupsWanted)
+            guard let found = clusters(share, of: members, &random, goesOn) else { return nil }
+            halves += found.halves
+            groupHalves += groups.halves[(number * dimensions)..<((number + 1) * dimensions)]
+            ends.append(UInt32(halves.count / dimensions))
         }
-        return CoarseCentres(dimensions: table.dimensions, groups: groups.halves, ends: ends, halves: halves)
+        return CoarseCentres(dimensions: dimensions, groups: groupHalves, ends: ends, halves: halves)
     }
 
     /// Parts some vectors.
@@ -93,9 +97,9 @@ struct CoarseLearning {
         }
         var members = [[UInt32]](repeating: [], count: wanted)
         for round in 0...settings.rounds {
-            guard goesOn() else { return nil }
             for number in members.indices { members[number].removeAll(keepingCapacity: true) }
-            for slot in slots {
+            for (place, slot) in slots.enumerated() {
+                if place % Self.stepMax == 0, !goesOn() { return nil }
                 let dots = CoarseVector(Int(slot), of: table).dots(halves, wanted)
                 var best = 0
                 for number in 1..<max(1, wanted) where dots[number] > dots[best] { best = number }
@@ -104,7 +108,7 @@ struct CoarseLearning {
             guard round < settings.rounds else { break }
             for number in members.indices {
                 var sums = [Float](repeating: 0, count: dimensions)
-                for slot in members[number] {
+                for slot in members[number] where table.scale(of: Int(slot)) > 0 {
                     cvs_add(table.halves(of: Int(slot)), table.scale(of: Int(slot)), dimensions, &sums)
                 }
                 // One that nothing is near to begins anew elsewhere.
@@ -120,7 +124,8 @@ struct CoarseLearning {
 
     private static func normalised(_ numbers: [Float]) -> [UInt16] {
         let squares = numbers.reduce(Float(0)) { $0 + $1 * $1 }
-        let scale = squares > 0 ? 1 / squares.squareRoot() : 0
+        guard squares > 0, squares.isFinite else { return [UInt16](repeating: 0, count: numbers.count) }
+        let scale = 1 / squares.squareRoot()
         return numbers.map { HalfFloat.bits($0 * scale) }
     }
 
@@ -144,6 +149,7 @@ struct CoarseLearning {
             var numbers = [Float](repeating: 0, count: table.dimensions)
             for _ in 0..<3 {
                 guard let slot = slots.randomElement(using: &random) else { return nil }
+                guard table.scale(of: Int(slot)) > 0 else { continue }
                 cvs_add(table.halves(of: Int(slot)), table.scale(of: Int(slot)), table.dimensions, &numbers)
             }
             let query = VectorArm.Query(numbers)
@@ -157,7 +163,8 @@ struct CoarseLearning {
         }
         let power = log(all / some) / log(Double(slots.count) / Double(passing))
         return CoarseReach(
-            vectors: Double(slots.count), codes: min(all, Double(slots.count)), power: min(1, max(0.2, power)))
+            vectors: Double(slots.count), codes: min(all, Double(slots.count)),
+            power: min(CoarseReach.powers.upperBound, max(CoarseReach.powers.lowerBound, power)))
     }
 
     private func quantile(of codes: inout [Int]) -> Double {

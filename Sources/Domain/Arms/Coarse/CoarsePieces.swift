@@ -46,9 +46,9 @@ struct CoarsePieces {
         let groups = try piece.numbers(ends.count * dimensions, of: UInt16(0))
         let halves = try piece.numbers(Int(ends.last ?? 0) * dimensions, of: UInt16(0))
         centres = CoarseCentres(dimensions: dimensions, groups: groups, ends: ends, halves: halves)
+        let areSound = numbers.allSatisfy(\.isFinite) && (0...2).contains(distance) && reach.isSound(learnt: learnt)
         isSpoilt =
-            centres == nil || !piece.isAtEnd || !numbers.allSatisfy(\.isFinite) || reach.vectors < 1 || reach.codes < 1
-            || reach.codes > reach.vectors || !(0...1).contains(reach.power) || !(0...2).contains(distance)
+            !areSound || centres == nil || !piece.isAtEnd
             || !(groups + halves).allSatisfy { $0 & 0x7c00 != 0x7c00 }
     }
 

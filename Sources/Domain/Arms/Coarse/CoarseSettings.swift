@@ -39,6 +39,14 @@ struct CoarseReach: Sendable, Equatable {
 
     /// A filter may go with what a query is about, or against it, unlike the ones that were tried.
     private static let filterMargin = 2.0
+    /// Powers that are believed: with a lower one a search under a filter would look at all codes, and more than in proportion is
+    /// never needed.
+    static let powers = 0.2...1.0
+
+    /// Whether it is what learning from so many vectors may have measured.
+    func isSound(learnt: Int) -> Bool {
+        learnt >= 1 && vectors == Double(learnt) && codes >= 1 && codes <= vectors && Self.powers.contains(power)
+    }
 
     /// Codes to look at among so many vectors that count.
     ///
@@ -46,6 +54,8 @@ struct CoarseReach: Sendable, Equatable {
     func codes(among passing: Int, isFiltered: Bool) -> Int {
         guard vectors > 0 else { return passing }
         let wanted = codes * pow(Double(passing) / vectors, power) * (isFiltered ? Self.filterMargin : 1)
-        return max(1, min(passing, Int(wanted.rounded(.up))))
+        // What is no number, too.
+        guard wanted < Double(passing) else { return max(1, passing) }
+        return max(1, Int(wanted.rounded(.up)))
     }
 }

@@ -159,11 +159,11 @@ extension ArmsIndex {
     package static func read(
         _ path: String, as wanted: ArmsIdentity, goesOn: (_ bytes: Int) -> Bool = { _ in true }
     ) throws -> (index: ArmsIndex, stamp: Int64) {
-        try read(path, as: wanted, coarse: CoarseSettings(), goesOn: goesOn)
+        try read(path, as: wanted, coarse: CoarseSettings(), effort: VectorArm.Effort(), goesOn: goesOn)
     }
 
     static func read(
-        _ path: String, as wanted: ArmsIdentity, coarse: CoarseSettings,
+        _ path: String, as wanted: ArmsIdentity, coarse: CoarseSettings, effort: VectorArm.Effort,
         goesOn: (_ bytes: Int) -> Bool = { _ in true }
     ) throws -> (index: ArmsIndex, stamp: Int64) {
         do {
@@ -174,7 +174,7 @@ extension ArmsIndex {
             if let difference = identity.difference(from: wanted) { throw ArmsFileError(difference) }
             var loading = try ArmsLoading(
                 try ArmsFileHead(from: &reader), dimensions: identity.dimensions, fileBytes: pieces.size,
-                coarse: coarse)
+                coarse: coarse, effort: effort)
             let head = loading.head
             guard goesOn(head.bytes) else { throw ArmsReadingGivenUp() }
             while var next = try pieces.next() {

@@ -16,13 +16,13 @@ struct ArmsLoading {
     /// - Parameter fileBytes: how long the file is: what cannot be in it gets no room.
     /// - Throws: where the head promises more.
     init(
-        _ head: ArmsFileHead, dimensions: Int, fileBytes: Int, coarse: CoarseSettings = CoarseSettings()
+        _ head: ArmsFileHead, dimensions: Int, fileBytes: Int, coarse: CoarseSettings, effort: VectorArm.Effort
     ) throws(ArmsFileError) {
         guard head.slots <= fileBytes / Self.slotBytes, head.words <= fileBytes / Self.wordBytes,
             head.vectors <= fileBytes / (Self.vectorBytes + 2 * dimensions)
         else { throw ArmsFileError("it is shorter than it says") }
         self.head = head
-        state = ArmsState(dimensions: dimensions, coarse: coarse)
+        state = ArmsState(dimensions: dimensions, coarse: coarse, effort: effort)
         for name in head.collections { _ = state.number(of: name) }
         // Their order is in the file.
         state.words.words = WordTable()
@@ -58,7 +58,9 @@ struct ArmsLoading {
     private func takeVectors(_ piece: inout PieceContent) throws {
         let arm = state.vectors
         let count = Int(try piece.number())
-        guard count <= head.vectors - arm.count, count <= VectorArm.blockSlots - arm.count % VectorArm.blockSlots else {
+        guard count > 0, count <= head.vectors - arm.count,
+            count <= VectorArm.blockSlots - arm.count % VectorArm.blockSlots
+        else {
             throw Self.senseless
         }
         let ids = try piece.numbers(count, of: Int64(0))

@@ -197,7 +197,8 @@ package final class ArmsKeeper {
     var bytes: Int { arms.values.reduce(0) { $0 + $1.index.size.bytes } }
 
     private func drop(_ tenant: TenantID, _ why: String) {
-        guard arms.removeValue(forKey: tenant) != nil else { return }
+        guard let dropped = arms.removeValue(forKey: tenant) else { return }
+        dropped.index.abandon()
         shared.replace(nil, of: tenant)
         tell(.dropped(tenant, why: why))
     }
@@ -218,7 +219,8 @@ package final class ArmsKeeper {
         let start = SystemClock.monotonicNanoseconds()
         var followedAt = start
         let index = ArmsIndex(dimensions: state.dimensions)
-        var isTooLarge = false
+        var (isShown, isTooLarge) = (false, false)
+        defer { if !isShown { index.abandon() } }
         let isComplete = try feed.load(index, state) { taken in
             let now = SystemClock.monotonicNanoseconds()
             if now - followedAt > Self.followNanoseconds {
@@ -239,6 +241,7 @@ package final class ArmsKeeper {
         guard let newest = try readState(), reason(against: Arms(index: index, state: state), newest) == nil,
             try feed.follow(index, newest)
         else { return }
+        isShown = true
         show(index, of: tenant, state, checkedAt: now)
         tell(.loaded(tenant, index.size, milliseconds: Int((now - start) / 1_000_000)))
     }

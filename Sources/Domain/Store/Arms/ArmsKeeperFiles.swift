@@ -47,9 +47,12 @@ extension ArmsKeeper {
         }
         let index: ArmsIndex
         let version: Int64
+        var unshown: ArmsIndex?
+        defer { unshown?.abandon() }
         do {
             let known = try files.read(identity, goesOn: goesOn)
             index = known.index
+            unshown = index
             version = index.version
             if let why = try reason(against: known, state, by: feed, goesOn) { throw ArmsFileFault(why: why) }
         } catch let error as IndexError {
@@ -70,6 +73,7 @@ extension ArmsKeeper {
             tell(.fileDropped(tenant, why: "\(error)"))
             return false
         }
+        unshown = nil
         files.noteRead(index, version: version, of: tenant)
         show(index, of: tenant, state, checkedAt: start)
         tell(.read(tenant, index.size, milliseconds: Int((SystemClock.monotonicNanoseconds() - start) / 1_000_000)))
