@@ -229,27 +229,6 @@ import Testing
         #expect(entry?.last?.detail.contains { $0.name == "circuit" && $0.value == "open" } == true)
     }
 
-    @Test func aBreakerTriesAgainAfterItsRest() {
-        var breaker = CircuitBreaker()
-        func begins(_ now: Int64) -> Bool { breaker.begin(now) }
-        for _ in 0..<CircuitBreaker.failuresMax {
-            #expect(begins(0))
-            breaker.failed(0)
-        }
-        let rest = CircuitBreaker.restMillisecondsFirst * 1_000_000
-        #expect(!begins(rest - 1) && breaker.state(rest - 1) == .open)
-        let tries = (begins(rest), begins(rest))
-        #expect(tries == (true, false), "one may try")
-        breaker.failed(rest)
-        let later = (begins(2 * rest), begins(3 * rest))
-        #expect(later == (false, true), "the second rest is twice as long")
-        breaker.abandoned()
-        #expect(begins(3 * rest))
-        breaker.succeeded()
-        let closed = (begins(3 * rest), begins(3 * rest))
-        #expect(breaker.state(3 * rest) == .closed && closed == (true, true))
-    }
-
     @Test func questionsOfAnyKindGetAnAnswerOrTheRefusal() async throws {
         let server = try ModelServer(.says(ModelServer.json([])))
         defer { server.stop() }

@@ -20,10 +20,10 @@ import Text
     }
 
     static func outcome(
-        _ sentence: String, _ text: String, title: String = "", language: String = "en"
+        _ sentence: String, _ text: String, title: String = "", language: String = "en", isQuoted: Bool = false
     ) async throws -> CitationCheck.Outcome {
         let check = CitationCheck(passages: [hit(text, title: title, language: language)], analyzers: analyzers)
-        return try await check.outcome(ProposedSentence(text: sentence, citations: [1]))
+        return try await check.outcome(ProposedSentence(text: sentence, citations: [1]), isQuoted: isQuoted)
     }
 
     /// Sentence, passage.

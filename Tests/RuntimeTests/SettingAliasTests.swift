@@ -31,6 +31,21 @@ import Testing
         #expect(try Settings(environment: [:]).report.allSatisfy { $0.variable == nil })
     }
 
+    /// Many have `OPENAI_API_KEY` set for another program.
+    @Test(arguments: [
+        (["LLM_URL": "http://h:1/v1"], false), (["LLM_URL": "https://api.openai.com.evil.example/v1"], false),
+        (["LLM_URL": "https://api.openai.com:x@evil.example/v1"], false),
+        (["LLM_URL": "http://api.openai.com/v1"], false), (["LLM_URL": "https://api.openai.com/v1"], true),
+        (["LLM_URL": "https://API.OpenAI.com:443/v1?a=b"], true), (["OPENAI_BASE_URL": "http://h:1/v1"], true),
+        (["OPENAI_API_BASE": "http://h:1/v1"], true),
+    ])
+    func theKeyOfOpenAIGoesWhereItBelongs(environment: [String: String], isSent: Bool) throws {
+        let theirs = try Settings(environment: environment.merging(["OPENAI_API_KEY": "k"]) { old, _ in old })
+        #expect(theirs.languageModel.key == (isSent ? "k" : "") && theirs.isForeignKeyWithheld == !isSent)
+        let own = try Settings(environment: environment.merging(["LLM_API_KEY": "k"]) { old, _ in old })
+        #expect(own.languageModel.key == "k" && !own.isForeignKeyWithheld)
+    }
+
     @Test func twoNamesThatAgreeAreFineAndEmptyOnesAreUnset() throws {
         let both = try Settings(environment: ["KAFKA_BROKERS": "a:1", "KAFKA_BOOTSTRAP_SERVERS": "a:1"])
         #expect(both.broker.bootstrapServers == "a:1" && both.givenByAlias.isEmpty)

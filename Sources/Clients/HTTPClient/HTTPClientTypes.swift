@@ -86,13 +86,19 @@ package struct HTTPClientHeaders: Sendable {
         fields.first { $0.name.lowercased() == name.lowercased() }?.value
     }
 
-    /// `Retry-After` in whole seconds from now, at least 0; nil where it is absent or neither a number nor a date.
+    /// `Retry-After` in whole seconds from now, from 0 to a day; nil where it is absent or neither a number nor a date. A server
+    /// may ask for more than a clock can count.
     package var retryAfterSeconds: Int? {
         guard let value = self["Retry-After"] else { return nil }
-        if let seconds = Int(value) { return max(0, seconds) }
+        if !value.isEmpty, value.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
+            return min(Int(value) ?? .max, Self.retryAfterSecondsMax)
+        }
+        if let seconds = Int(value) { return min(max(0, seconds), Self.retryAfterSecondsMax) }
         let moment = curl_getdate(value, nil)
-        return moment < 0 ? nil : max(0, moment - time(nil))
+        return moment < 0 ? nil : min(max(0, moment - time(nil)), Self.retryAfterSecondsMax)
     }
+
+    private static let retryAfterSecondsMax = 86_400
 }
 
 /// A whole reply.

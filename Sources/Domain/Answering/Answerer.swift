@@ -47,11 +47,14 @@ package struct AnswerEnd: Sendable, Equatable {
     package var form: ReplyForm
     /// What it was decided on, where words of the question decide; for `debug`.
     package var support: AnswerSupport?
+    /// Whether it was stopped in the middle; the sentences are those that were whole by then.
+    package var isIncomplete = false
 
-    package init(isRefused: Bool, form: ReplyForm, support: AnswerSupport? = nil) {
+    package init(isRefused: Bool, form: ReplyForm, support: AnswerSupport? = nil, isIncomplete: Bool = false) {
         self.isRefused = isRefused
         self.form = form
         self.support = support
+        self.isIncomplete = isIncomplete
     }
 }
 

@@ -1,4 +1,5 @@
 import Bytes
+import JSONScan
 package import Retrieval
 
 /// What a chat model is asked: the rules, the passages as numbered data, the question.
@@ -94,11 +95,13 @@ package struct ChatDialect: Sendable, Equatable {
 
     /// Learns from a reply with status 400 or 422.
     ///
+    /// Only what the server says itself counts: many repeat the request, whose words anybody chose.
+    ///
     /// - Returns: whether asking again makes sense.
     package mutating func learn(fromRefusal body: String) -> Bool {
-        let text = body.lowercased()
+        let text = Self.complaint(body)
         let before = self
-        if text.contains("response_format") || text.contains("json_schema") || text.contains("grammar") {
+        if ["response_format", "json_schema", "parse grammar"].contains(where: text.contains) {
             takesSchema = false
         } else if text.contains("stream_options") || text.contains("include_usage") {
             takesStreamOptions = false
@@ -109,6 +112,27 @@ package struct ChatDialect: Sendable, Equatable {
         }
         return self != before
     }
+
+    /// The parameter that an error names, or its message; plain text where the body is no JSON. In lower case.
+    private static func complaint(_ body: String) -> String {
+        guard let json = try? JSONValue.parse(Array(body.utf8)), json.object != nil else {
+            return body.first == "{" ? "" : String(body.prefix(complaintCharactersMax)).lowercased()
+        }
+        let error = json["error"] ?? json
+        if let parameter = error["param"]?.string, !parameter.isEmpty {
+            return parameter.lowercased() + "\n" + hint(error)
+        }
+        let message = error["message"]?.string ?? error.string ?? json["detail"]?.string ?? ""
+        return String(message.prefix(complaintCharactersMax)).lowercased()
+    }
+
+    /// OpenAI names the parameter that it does not take, and in the message the one to use.
+    private static func hint(_ error: JSONValue) -> String {
+        let message = error["message"]?.string ?? ""
+        return error["param"]?.string == "max_tokens" ? String(message.prefix(complaintCharactersMax)).lowercased() : ""
+    }
+
+    private static let complaintCharactersMax = 300
 
     /// The body of `POST /chat/completions`.
     package func body(_ prompt: ChatPrompt, model: String, tokensMax: Int, temperature: Double) -> [UInt8] {

@@ -35,10 +35,14 @@ package struct ChatReply {
     private var isAfterReturn = false
     /// Whether the model said that it was done.
     private var isDone = false
+    /// Whether it was stopped in the middle: by the tokens that it may write, or by a filter.
+    package private(set) var isIncomplete = false
     /// Tokens, where the server told.
     package private(set) var usage: Usage?
 
     private static let eventBytesMax = 1 << 20
+    /// An event that another one follows without an empty line is looked for up to this size: each line looks once more.
+    private static let earlyBytesMax = 65_536
 
     /// - Parameter isStream: by the reply's `Content-Type`.
     package init(isStream: Bool) { self.isStream = isStream }
@@ -92,7 +96,9 @@ package struct ChatReply {
         if value.first == 0x20 { value = value.dropFirst() }
         var text = ""
         // Some servers leave out the empty line between events.
-        if !data.isEmpty, (try? JSONValue.parse(data)) != nil { text = try endEvent() }
+        if data.last == UInt8(ascii: "}"), data.count <= Self.earlyBytesMax, (try? JSONValue.parse(data)) != nil {
+            text = try endEvent()
+        }
         if !data.isEmpty { data.append(0x0A) }
         data.append(contentsOf: value)
         return text
@@ -112,7 +118,8 @@ package struct ChatReply {
     private mutating func read(_ json: JSONValue) throws(Fault) -> String {
         guard json.object != nil else { throw .notChat }
         if let error = json["error"], !error.isNull {
-            throw .error(String((error["message"]?.string ?? error.string ?? "").prefix(200)))
+            // Cut once more behind what takes secrets away.
+            throw .error(String((error["message"]?.string ?? error.string ?? "").prefix(4_096)))
         }
         if let prompt = json["usage"]?["prompt_tokens"]?.integer,
             let done = json["usage"]?["completion_tokens"]?.integer
@@ -121,7 +128,10 @@ package struct ChatReply {
         }
         guard let choices = json["choices"]?.array else { throw .notChat }
         guard let choice = choices.first else { return "" }
-        if choice["finish_reason"]?.string != nil { isDone = true }
+        if let reason = choice["finish_reason"]?.string {
+            isDone = true
+            isIncomplete = isIncomplete || ["length", "content_filter"].contains(reason)
+        }
         let part = isStream ? choice["delta"] ?? choice["message"] : choice["message"]
         if !isStream {
             guard part != nil else { throw .notChat }

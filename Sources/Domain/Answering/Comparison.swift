@@ -2,14 +2,22 @@ import Retrieval
 
 /// A sentence beside one piece of a passage.
 struct Comparison {
-    private let said: Reading
-    private let piece: Reading
-    private let title: Reading
+    let said: Reading
+    let piece: Reading
+    let title: Reading
+    /// The record's day, where piece and title have no day or year of their own.
+    private let recorded: ReadDate?
     private let raw: String
     private let opposites: Opposites
     private let keys: Set<String>
 
-    init(said: Reading, piece: Reading, title: Reading, raw: String, _ opposites: Opposites) {
+    init(
+        said: Reading, piece: Reading, title: Reading, recorded: ReadDate?, raw: String, _ opposites: Opposites
+    ) {
+        let isDated = [piece, title].contains {
+            !$0.dates.isEmpty || $0.numbers.contains { Reading.year(of: $0) != nil }
+        }
+        self.recorded = isDated ? nil : recorded
         self.said = said
         self.piece = piece
         self.title = title
@@ -18,7 +26,7 @@ struct Comparison {
         keys = piece.keys.union(title.keys)
     }
 
-    private func isKnown(_ word: ReadWord) -> Bool { !word.keys.isDisjoint(with: keys) }
+    func isKnown(_ word: ReadWord) -> Bool { !word.keys.isDisjoint(with: keys) }
 
     /// Share of the sentence's content words that are here.
     var coverage: Double {
@@ -30,22 +38,27 @@ struct Comparison {
     /// The first hard rule that the sentence breaks here.
     func fault() -> SupportFault? {
         for link in said.links where !raw.contains(link) { return .name }
-        return numberFault() ?? dateFault() ?? nameFault() ?? negationFault() ?? directionFault()
+        return numberFault() ?? dateFault() ?? nameFault() ?? negationFault() ?? directionFault() ?? swapFault()
+            ?? restrictionFault()
     }
 
     // MARK: Numbers and dates
 
     private var numbersHere: [ReadNumber] { piece.numbers + title.numbers }
+    private var datesHere: [ReadDate] { (piece.dates + title.dates).joined() + [recorded].compactMap { $0 } }
 
     private func numberFault() -> SupportFault? {
         for number in said.numbers {
             let equal = numbersHere.filter(number.equals)
+            if isBoundToAnother(number) { return .number }
             if equal.isEmpty {
                 let year = Reading.year(of: number)
-                let isYear = year != nil && (piece.dates + title.dates).joined().contains { $0.year == year }
-                if isYear { continue }
+                if year != nil, datesHere.contains(where: { $0.year == year }) { continue }
                 return .number
             }
+            let isMinusLost = number.sign == nil && equal.allSatisfy { $0.sign == -1 }
+            if isMinusLost, !said.words.contains(where: { Self.decreasing.contains($0.exact) }) { return .number }
+            if isLimitLost(number, equal) { return .number }
             if let fault = unitFault(number, equal) { return fault }
             if isOfAnother(number, equal) { return .number }
             if isTurned(number) { return .direction }
@@ -54,11 +67,25 @@ struct Comparison {
     }
 
     private func unitFault(_ number: ReadNumber, _ equal: [ReadNumber]) -> SupportFault? {
-        guard let unit = number.unit else { return nil }
+        guard let unit = number.unit else {
+            let units = equal.compactMap(\.unit)
+            guard units.count == equal.count else { return nil }
+            return said.noun(after: number) != nil || units.allSatisfy(Numbers.isSymbol) ? .unit : nil
+        }
         if equal.contains(where: { $0.unit == unit }) { return nil }
         // Another number has it, so that this one does not.
         if numbersHere.contains(where: { $0.unit == unit }) { return .number }
-        return equal.contains { $0.unit == nil } ? nil : .unit
+        // It may stand somewhere else, such as in a table's head; what stands directly behind the number is a unit, known or not.
+        let isNamed = (piece.words + title.words).contains { Numbers.unit(of: $0.exact) == unit }
+        let isBare = equal.contains { $0.unit == nil && piece.noun(after: $0) == nil }
+        return isNamed && isBare ? nil : .unit
+    }
+
+    /// `< 5` is neither 5 nor `> 5`.
+    private func isLimitLost(_ number: ReadNumber, _ equal: [ReadNumber]) -> Bool {
+        guard number.limit != nil || equal.contains(where: { $0.limit != nil }) else { return false }
+        let wanted = said.limit(of: number)
+        return !equal.contains { piece.limit(of: $0) == wanted }
     }
 
     /// Whether the number counts one thing in the sentence and another one here, though both are here.
@@ -89,14 +116,14 @@ struct Comparison {
     }
 
     private func dateFault() -> SupportFault? {
-        let here = Array((piece.dates + title.dates).joined())
-        for readings in said.dates {
+        let here = datesHere
+        for (readings, range) in zip(said.dates, said.dateRanges) {
             let isSaid = readings.contains { date in
                 if here.contains(where: { date.isSaid(by: $0) }) { return true }
                 guard date.month == nil, date.day == nil, let year = date.year else { return false }
                 return numbersHere.contains { Reading.year(of: $0) == year }
             }
-            if !isSaid { return .date }
+            if !isSaid || isBoundToAnother(readings, range) { return .date }
         }
         return nil
     }
@@ -121,10 +148,21 @@ struct Comparison {
         if signIsTurned { return .negation }
         let here = piece.clauses
         for (_, clause) in said.clauses where !clause.keys.isEmpty || clause.isNegated {
-            if clause.isNegated != isNegated(clause.keys, here) { return .negation }
+            // Two that cancel out, or do not: only the passage's own words say which.
+            if clause.isDoubled { return .negation }
+            let needed = clauses(with: clause.keys, here)
+            if needed.contains(where: \.isDoubled) { return .negation }
+            if clause.isNegated != needed.contains(where: \.isNegated) { return .negation }
         }
         return nil
     }
+
+    private static let decreasing: Set<String> = takingAway.union([
+        "minus", "below", "loss", "losses", "less", "fewer", "fell", "fall", "falls", "fallen", "decline", "declined",
+        "drop", "drops", "negative", "removal", "removals", "shrunk", "lower", "lowered", "reduced", "reduction",
+        "deletion", "deletions", "down", "deficit", "cut", "smaller", "loses", "shrinks", "decreases", "unter", "moins",
+        "menos", "минус",
+    ])
 
     /// `+120` was added.
     private var signIsTurned: Bool {
@@ -147,23 +185,23 @@ struct Comparison {
         "removed", "removing", "removes", "lost", "shrank", "shorter", "decrease", "decreased", "deleted", "dropped",
     ]
 
-    /// Whether what a clause speaks of is denied here: in one of the clauses that are needed to find all of its words.
-    private func isNegated(_ wanted: [Set<String>], _ here: [Int: (keys: [Set<String>], isNegated: Bool)]) -> Bool {
+    /// The clauses here that are needed to find all of a clause's words.
+    func clauses(with wanted: [Set<String>], _ here: [Int: ReadClause]) -> [ReadClause] {
         var left = wanted.filter { !$0.isDisjoint(with: piece.keys) }
-        var isNegated = false
-        var clauses = here.values.sorted { $0.keys.count < $1.keys.count }
+        var needed: [ReadClause] = []
+        var clauses = here.values.sorted { ($0.keys.count, $0.place) < ($1.keys.count, $1.place) }
         while !left.isEmpty, !clauses.isEmpty {
-            func found(_ clause: (keys: [Set<String>], isNegated: Bool)) -> Int {
+            func found(_ clause: ReadClause) -> Int {
                 left.count { word in clause.keys.contains { !$0.isDisjoint(with: word) } }
             }
             guard let best = clauses.indices.max(by: { found(clauses[$0]) < found(clauses[$1]) }),
                 found(clauses[best]) > 0
             else { break }
             let clause = clauses.remove(at: best)
-            if clause.isNegated { isNegated = true }
+            needed.append(clause)
             left.removeAll { word in clause.keys.contains { !$0.isDisjoint(with: word) } }
         }
-        return isNegated
+        return needed
     }
 
     // MARK: Direction
@@ -193,6 +231,10 @@ struct Comparison {
     private func hasAnotherAgent(_ place: Int) -> Bool {
         guard let agent = said.agent(of: place) else { return false }
         let verbs = piece.words.indices.filter { !piece.words[$0].keys.isDisjoint(with: said.words[place].keys) }
+        // Who did what is only said to have been done is not told.
+        let isNobodys = verbs.allSatisfy { piece.isPassive($0) && piece.agent(of: $0) == nil }
+        let isAgentHere = piece.words.contains { $0.role == .agent && !$0.keys.isDisjoint(with: agent.keys) }
+        if !verbs.isEmpty, isNobodys, !isAgentHere { return true }
         let agents = verbs.compactMap { piece.agent(of: $0) }
         guard !agents.isEmpty, agents.count == verbs.count else { return false }
         let isKnownHere = agent.keys.contains { piece.keys.contains($0) }
@@ -234,8 +276,7 @@ extension Reading {
         where words[next].role == .agent && words[next].isCapital {
             return name(around: next)
         }
-        let isPassive = words[..<place].suffix(2).contains { Self.passive.contains($0.exact) }
-        guard !isPassive else { return nil }
+        guard !isPassive(place) else { return nil }
         for before in words[..<place].indices.reversed() {
             let word = words[before]
             if word.isTopic || word.clause < words[place].clause - 2 { return nil }
@@ -243,6 +284,11 @@ extension Reading {
             return word.role == nil ? name(around: before) : nil
         }
         return nil
+    }
+
+    /// Whether the verb at `place` tells what is done to somebody.
+    func isPassive(_ place: Int) -> Bool {
+        words[..<place].suffix(2).contains { Self.passive.contains($0.exact) && $0.clause == words[place].clause }
     }
 
     private func name(around place: Int) -> ReadName {
@@ -259,7 +305,7 @@ extension Reading {
         return ReadName(keys: keys)
     }
 
-    private static let passive: Set<String> = [
+    static let passive: Set<String> = [
         "was", "were", "been", "is", "are", "being", "be", "got", "wurde", "wurden",
     ]
 }

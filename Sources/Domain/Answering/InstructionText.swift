@@ -2,22 +2,48 @@
 ///
 /// Whoever can write into a source can write "ignore all previous instructions and say …". What follows such words is no
 /// fact of the passage, and a sentence that only repeats it has no support. The words are those of English, German, French,
-/// Spanish, Russian and Chinese; an order in other words is still only text that must be supported like any other.
+/// Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Arabic; an order in other words is a statement like any other.
 enum InstructionText {
     /// Whether a sentence of a passage orders its reader about.
     static func isInstruction(_ text: String) -> Bool {
         let folded = text.lowercased()
         if marks.contains(where: { folded.contains($0) }) { return true }
+        let words = folded.split { !$0.isLetter && $0 != "'" && $0 != "’" }.map(String.init)
         let isAboutInstructions = instructionWords.contains { folded.contains($0) }
-        if isAboutInstructions, ignoring.contains(where: { folded.contains($0) }) { return true }
-        return isOrderToSpeak(folded)
+        if isAboutInstructions,
+            words.contains(where: ignoringWords.contains) || ignoring.contains(where: folded.contains)
+        {
+            return true
+        }
+        if isAboutAnswer(words) || unspacedSpeaking.contains(where: folded.contains) { return true }
+        // `If anybody asks, say that …`; `no more; just state that …`
+        let isConditional = words.first.map(conditions.contains) ?? false
+        let parts = folded.split { $0 == ";" || isConditional && $0 == "," }
+        return parts.contains { isOrderToSpeak($0) }
     }
 
-    /// An imperative of saying at the beginning, and then what is to be said: `Answer only with: …`, `Say that …`. `State Route 7: …` is
-    /// none.
-    private static func isOrderToSpeak(_ folded: String) -> Bool {
-        if chineseSpeaking.contains(where: { folded.contains($0) }) { return true }
-        var rest = Substring(folded)
+    /// `Your answer must be …`, `make sure to say …`, `you must reply …`.
+    private static func isAboutAnswer(_ words: [String]) -> Bool {
+        for place in words.indices {
+            let next = words[(place + 1)...].prefix(5)
+            if answers.contains(words[place]) {
+                if words[..<place].suffix(2).contains(where: { $0 == "your" }) { return true }
+                if next.count > 2, ["to", "for"].contains(next[place + 1]),
+                    ["any", "every", "all"].contains(next[place + 2])
+                {
+                    return true
+                }
+            }
+            let two = next.first.map { words[place] + " " + $0 } ?? ""
+            if urging.contains(two), next.dropFirst().contains(where: speaking.contains) { return true }
+        }
+        return false
+    }
+
+    /// An imperative of saying at the beginning, and then what is to be said: `Answer only with: …`, `Say that …`.
+    /// `State Route 7: …` is none.
+    private static func isOrderToSpeak(_ folded: Substring) -> Bool {
+        var rest = folded
         func next() -> String {
             rest = rest.drop { !$0.isLetter }
             let word = rest.prefix(while: \.isLetter)
@@ -26,12 +52,22 @@ enum InstructionText {
         }
         var word = next()
         for _ in 0..<4 where openers.contains(word) { word = next() }
+        // `Inform the user that …`, `let readers know …`.
+        if telling.contains(word) {
+            let isLetting = word == "let"
+            word = next()
+            while listenerWords.contains(word) { word = next() }
+            return listeners.contains(word) && (!isLetting || rest.contains("know"))
+        }
         guard speaking.contains(word) else { return false }
-        for _ in 0..<4 {
+        let isPlain = plainlySpeaking.contains(word)
+        for step in 0..<5 {
             let mark = rest.first { !$0.isWhitespace && $0 != "," }
             if let mark, ":：\"“«„'".contains(mark) { return true }
             word = next()
-            if announcing.contains(word) { return true }
+            if announcing.contains(word) || listeners.contains(word) { return true }
+            // What else begins with `Say the` orders to say what follows.
+            if isPlain, step == 0, ["the", "a", "an", "this", "our", "all"].contains(word) { return true }
             guard fillers.contains(word) else { return false }
         }
         return false
@@ -41,35 +77,78 @@ enum InstructionText {
         "<|im_start|>", "<|system|>", "[inst]", "[/inst]", "<<sys>>", "system:", "assistant:", "system prompt",
         "you are now",
         "as an ai", "new instructions", "neue anweisung", "nouvelles instructions", "nuevas instrucciones",
-        "новые инструкции", "系统提示", "新指令",
+        "новые инструкции", "系统提示", "新指令", "note to the assistant", "note to ai", "note to the ai", "note to the model",
+        "dear ai", "dear assistant", "attention ai", "attention assistant", "novas instruções", "nuove istruzioni",
+        "新しい指示", "تعليمات جديدة",
     ]
     private static let ignoring = [
-        "ignore", "disregard", "forget", "override", "bypass", "ignorier", "vergiss", "vergesst", "missachte", "oublie",
-        "ne tiens pas compte", "ignora", "olvida", "omite", "игнорир", "забудь", "не обращай", "忽略", "无视", "忘记", "不要理会",
+        "ne tiens pas compte", "ne tenez pas compte", "не обращай", "忽略", "无视", "忘记", "不要理会", "無視", "忘れて", "تجاهل",
+    ]
+    private static let ignoringWords: Set<String> = [
+        "ignore", "disregard", "forget", "override", "bypass", "ignoriere", "ignorieren", "vergiss", "vergesst",
+        "vergessen", "missachte", "missachten", "oublie", "oubliez", "ignorez", "ignora", "ignorad", "ignoren",
+        "olvida",
+        "olvide", "olviden", "omite", "omita", "ignorar", "esqueça", "esquece", "desconsidere", "desconsidera",
+        "ignorate", "dimentica", "dimenticate", "игнорируй", "игнорируйте", "игнорировать", "забудь", "забудьте", "انس",
     ]
     private static let instructionWords = [
         "instruction", "prompt", "rules", "above", "previous", "earlier", "anweisung", "befehl", "regeln", "vorherig",
-        "consigne",
-        "précédent", "règles", "instruccion", "instrucción", "anterior", "reglas", "инструкци", "указани", "предыдущ",
-        "правил",
-        "指令", "指示", "说明", "规则", "之前", "以上",
+        "consigne", "question", "précédent", "règles", "instruccion", "instrucción", "anterior", "reglas", "инструкци",
+        "указани", "предыдущ", "правил", "instruç", "instruções", "regras", "istruzion", "regole", "precedent", "指令",
+        "指示", "说明", "规则", "之前", "以上", "命令", "ルール", "تعليمات", "القواعد", "السابق", "ما سبق",
     ]
+    private static let answers: Set<String> = ["answer", "answers", "reply", "response", "output"]
+    /// What comes before a verb of saying in an order, by its first two words.
+    private static let urging: Set<String> = [
+        "make sure", "be sure", "you must", "you should", "you shall", "remember to", "don't forget", "don’t forget",
+        "you need", "always remember", "please remember",
+    ]
+    private static let conditions: Set<String> = [
+        "if", "when", "whenever", "wenn", "falls", "si", "quand", "cuando", "se", "quando", "если", "когда",
+    ]
+    /// With somebody who reads behind them.
+    private static let telling: Set<String> = [
+        "inform", "notify", "tell", "assure", "convince", "remind", "let", "informiere", "informe", "informez",
+        "informa",
+        "informate", "avise", "avisa", "сообщи", "сообщите",
+    ]
+    private static let listenerWords: Set<String> = [
+        "the", "your", "all", "every", "any", "each", "den", "die", "l", "le", "la", "les", "el", "al", "los", "ao",
+        "a",
+        "o", "os", "gli", "il", "them",
+    ]
+    private static let listeners: Set<String> = [
+        "user", "users", "reader", "readers", "customer", "customers", "asker", "everyone", "everybody", "anyone",
+        "whoever", "nutzer", "benutzer", "leser", "utilisateur", "lecteur", "usuario", "usuarios", "lector", "usuário",
+        "usuários", "leitor", "utente", "utenti", "lettore", "пользователю", "пользователям", "читателю",
+    ]
+    /// Those that are no nouns.
+    private static let plainlySpeaking: Set<String> = ["say", "respond", "pretend", "affirm", "mention"]
     private static let speaking: Set<String> = [
         "answer", "respond", "reply", "say", "write", "print", "output", "repeat", "claim", "state", "tell", "cite",
         "pretend", "antworte", "antwortet", "sage", "sag", "schreibe", "schreib", "behaupte", "wiederhole", "réponds",
         "répondez", "dis", "dites", "écris", "écrivez", "affirme", "affirmez", "responde", "contesta", "di", "escribe",
-        "afirma", "repite", "ответь", "отвечай", "ответьте", "скажи", "напиши", "утверждай", "повтори",
+        "afirma", "repite", "mention", "include", "insert", "affirm", "announce", "responda", "diga", "escreva",
+        "afirme",
+        "repita", "rispondi", "rispondete", "scrivi", "scrivete", "afferma", "ripeti", "dichiara", "dite", "قل", "أجب",
+        "اكتب", "أخبر", "ответь", "отвечай", "ответьте", "скажи", "напиши", "утверждай", "повтори",
     ]
     private static let openers: Set<String> = [
         "now", "please", "then", "and", "just", "always", "instead", "you", "must", "should", "only", "nun", "bitte",
         "jetzt", "und", "dann", "stattdessen", "maintenant", "puis", "et", "ahora", "y", "luego", "теперь", "и",
-        "просто",
-        "вместо", "этого",
+        "просто", "вместо", "этого", "kindly", "simply", "agora", "apenas", "adesso", "ora", "poi", "soltanto", "الآن",
     ]
-    private static let announcing: Set<String> = ["with", "that", "dass", "mit", "que", "avec", "con", "что"]
+    private static let announcing: Set<String> = [
+        "with", "that", "dass", "mit", "que", "avec", "con", "что", "com", "che", "إن", "أن", "بأن", "فقط",
+    ]
     private static let fillers: Set<String> = [
         "only", "the", "exactly", "this", "following", "nur", "genau", "seulement", "uniquement", "exactement", "solo",
-        "solamente", "exactamente", "только", "это", "следующее", "just",
+        "solamente", "exactamente", "только", "это", "следующее", "just", "sentence", "phrase", "line", "words", "text",
+        "apenas", "somente", "soltanto", "solo", "exatamente", "esattamente", "sempre", "to",
     ]
-    private static let chineseSpeaking = ["请回答", "请说", "只回答", "只输出", "请输出", "回答说", "回复：", "输出：", "说：", "改为回答"]
+    /// Of scripts without spaces.
+    private static let unspacedSpeaking = [
+        "と答えて", "と言って", "と回答して", "と書いて", "と伝えて", "とだけ", "出力して", "答えてください", "回答してください",
+        "请回答", "请说", "只回答", "只输出", "请输出", "回答说", "回复：", "输出：", "说：", "改为回答",
+    ]
 }

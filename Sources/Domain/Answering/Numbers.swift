@@ -6,6 +6,8 @@ struct ReadNumber: Equatable, Sendable {
     var sign: Int?
     /// What it is measured in, in one spelling; nil where nothing known follows.
     var unit: String?
+    /// 1 where it is a lower bound (`>`), -1 where it is an upper one.
+    var limit: Int?
     /// UTF-8 offsets.
     var range: Range<Int>
     /// Digits as they stand there, without signs.
@@ -54,11 +56,12 @@ enum Numbers {
             if before.properties.isAlphabetic || before == "_" { continue }
             guard let values = values(digits), let unit = unit(after: place, scalars) else { continue }
             let scaled = unit.factor == 1 ? values : values.map { $0 * unit.factor }
-            let currency = units[String(before)]
+            let currency = isSymbol(String(before)) ? units[String(before)] : nil
+            let first = currency == nil ? start : start - 1
             numbers.append(
                 ReadNumber(
-                    values: scaled, sign: sign(before: start, scalars), unit: unit.name ?? currency,
-                    range: offsets[start]..<offsets[place], digits: digits))
+                    values: scaled, sign: sign(before: first, scalars), unit: unit.name ?? currency,
+                    limit: limit(before: first, scalars), range: offsets[start]..<offsets[place], digits: digits))
         }
         return numbers
     }
@@ -83,6 +86,28 @@ enum Numbers {
         default: return nil
         }
     }
+
+    /// What `<` and the like make of a number, a sign between them or not.
+    private static func limit(before start: Int, _ scalars: [Unicode.Scalar]) -> Int? {
+        for place in (max(0, start - 3)..<start).reversed() {
+            switch scalars[place] {
+            case "<", "≤": return -1
+            case ">", "≥": return 1
+            case " ", "+", "-", "−", "=", "\u{A0}": continue
+            default: return nil
+            }
+        }
+        return nil
+    }
+
+    /// Whether a unit is written as a sign, so that nobody leaves it out.
+    static func isSymbol(_ unit: String) -> Bool { ["%", "$", "€", "£", "¥", "₽"].contains(unit) }
+
+    /// The unit that a word names, in one spelling.
+    static func unit(of word: String) -> String? { units[word] }
+
+    /// What a word such as `million` multiplies the number before it by.
+    static func factor(of word: String) -> Double? { factors[word] }
 
     /// What digits with separators may mean; nil for version numbers and addresses.
     static func values(_ digits: String) -> [Double]? {
@@ -119,10 +144,19 @@ enum Numbers {
         return parts.count == 3 && parts[0].count <= 2 && parts[1].count <= 2 && parts[2].count == 4
     }
 
-    /// What follows a number: its unit, a factor; nil where letters follow at once that make a name of it.
+    /// What follows a number: its unit, a factor and its unit; nil where letters follow at once that make a name of it.
     private static func unit(after place: Int, _ scalars: [Unicode.Scalar]) -> (name: String?, factor: Double)? {
+        let isTouching = place < scalars.count && scalars[place].properties.isAlphabetic
+        let (word, end) = Self.word(after: place, scalars)
+        if let factor = factors[word] { return (units[Self.word(after: end, scalars).text], factor) }
+        if let name = units[word] { return (name, 1) }
+        if ordinalEndings.contains(word) { return (nil, 1) }
+        return isTouching && !isUnspaced(scalars[place]) ? nil : (nil, 1)
+    }
+
+    /// The letters and signs behind a place, in lower case, and where they end.
+    private static func word(after place: Int, _ scalars: [Unicode.Scalar]) -> (text: String, end: Int) {
         var next = place
-        let isTouching = next < scalars.count && scalars[next].properties.isAlphabetic
         while next < scalars.count, [" ", "\u{A0}", "\u{202F}", "-"].contains(scalars[next]), next - place < 2 {
             next += 1
         }
@@ -134,11 +168,7 @@ enum Numbers {
             word.unicodeScalars.append(scalars[next])
             next += 1
         }
-        let folded = word.lowercased()
-        if let factor = factors[folded] { return (nil, factor) }
-        if let name = units[folded] { return (name, 1) }
-        if ordinalEndings.contains(folded) { return (nil, 1) }
-        return isTouching && !isUnspaced(scalars[place]) ? nil : (nil, 1)
+        return (word.lowercased(), next)
     }
 
     /// Letters of scripts that put no space behind a number.
@@ -146,7 +176,8 @@ enum Numbers {
 
     private static let ordinalEndings: Set<String> = ["st", "nd", "rd", "th", "er", "e", "s"]
     private static let factors: [String: Double] = [
-        "thousand": 1e3, "million": 1e6, "millions": 1e6, "millionen": 1e6, "mio": 1e6, "millones": 1e6, "billion": 1e9,
+        "hundred": 100, "dozen": 12, "thousand": 1e3, "million": 1e6, "millions": 1e6, "millionen": 1e6, "mio": 1e6,
+        "millones": 1e6, "billion": 1e9,
         "billions": 1e9, "bn": 1e9, "milliarden": 1e9, "milliards": 1e9, "tausend": 1e3, "mille": 1e3, "mil": 1e3,
         "тысяч": 1e3, "миллионов": 1e6, "万": 1e4, "亿": 1e8,
     ]
@@ -156,7 +187,7 @@ enum Numbers {
             "% percent prozent pourcent", "$ usd dollar dollars", "€ eur euro euros", "£ gbp pound pounds", "¥ yen jpy",
             "₽ rub rubles", "km kilometre kilometres kilometer kilometers", "m metre metres meter meters",
             "cm centimetre centimetres centimeter centimeters", "mm millimetre millimetres millimeter millimeters",
-            "mi mile miles", "ft foot feet", "in inch inches", "kg kilogram kilograms", "g gram grams",
+            "mi mile miles", "ft foot feet", "inch inches", "kg kilogram kilograms", "g gram grams",
             "t ton tons tonne tonnes",
             "lb lbs", "b byte bytes octets", "kb kilobyte kilobytes", "mb megabyte megabytes", "gb gigabyte gigabytes",
             "sec second seconds sekunden secondes segundos", "min minute minutes minuten minutos",
@@ -182,7 +213,9 @@ enum Numbers {
         "eleven": 11,
         "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18,
         "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
-        "ninety": 90, "twice": 2, "dozen": 12,
+        "ninety": 90, "twice": 2, "dozen": 12, "zero": 0, "half": 0.5, "one": 1, "hundred": 100, "thousand": 1_000,
+        "million": 1e6, "billion": 1e9, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+        "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "twentieth": 20,
     ]
     private static let others: [String: [String: Double]] = [
         "de": ["zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sieben": 7, "acht": 8, "neun": 9, "zehn": 10],

@@ -42,6 +42,39 @@ struct ReadDate: Equatable, Sendable {
     }
 }
 
+/// What stands between commas and the like.
+struct ReadClause: Sendable {
+    var place: Int
+    /// Of each word of content.
+    var keys: [Set<String>] = []
+    /// In lower case, all of them.
+    var words: Set<String> = []
+    /// Whether it denies: any number of negators does, since in many languages two say what one says.
+    var isNegated = false
+    /// Whether two of them may cancel out: `not without`, `never fails to`.
+    var isDoubled = false
+    /// The last negator, and whether a conjunction came since.
+    private var last: String?
+    private var isJoined = false
+
+    init(place: Int) { self.place = place }
+
+    mutating func take(_ word: ReadWord) {
+        words.insert(word.exact)
+        if word.isNegator {
+            let areOne =
+                isJoined || WordLists.concordNegators.contains(word.exact)
+                || last.map(WordLists.concordNegators.contains) == true
+            if last != nil, !areOne { isDoubled = true }
+            (last, isJoined, isNegated) = (word.exact, false, true)
+        } else if WordLists.conjunctions.contains(word.exact) {
+            isJoined = true
+        } else if word.isContent {
+            keys.append(word.keys)
+        }
+    }
+}
+
 /// A sentence taken apart.
 struct Reading: Sendable {
     let text: String
@@ -49,6 +82,8 @@ struct Reading: Sendable {
     private(set) var numbers: [ReadNumber] = []
     /// Each with what else it may mean (`03/04/2024`).
     private(set) var dates: [[ReadDate]] = []
+    /// Where they stand; UTF-8 offsets.
+    private(set) var dateRanges: [Range<Int>] = []
     /// Links and names of hosts, in lower case.
     private(set) var links: [String] = []
     /// All keys of all words.
@@ -71,14 +106,10 @@ struct Reading: Sendable {
     /// Indices of the words that name something: with a capital, unless it only begins the sentence.
     var names: [Int] { words.indices.filter { words[$0].isCapital && words[$0].isContent && !words[$0].isFirst } }
 
-    /// The clauses that say something, and whether each is negated.
-    var clauses: [Int: (keys: [Set<String>], isNegated: Bool)] {
-        var result: [Int: (keys: [Set<String>], isNegated: Bool)] = [:]
-        for word in words {
-            var clause = result[word.clause] ?? ([], false)
-            if word.isNegator { clause.isNegated.toggle() } else if word.isContent { clause.keys.append(word.keys) }
-            result[word.clause] = clause
-        }
+    /// The clauses that say something, by their numbers.
+    var clauses: [Int: ReadClause] {
+        var result: [Int: ReadClause] = [:]
+        for word in words { result[word.clause, default: ReadClause(place: word.clause)].take(word) }
         return result
     }
 
@@ -142,13 +173,49 @@ struct Reading: Sendable {
 
     /// `three` is as good as `3`.
     private mutating func readNumberWords(_ languages: [String]) {
-        for word in words where !word.isCapital || word.isFirst {
-            guard let value = Numbers.word(word.exact, language: languages.first ?? "en") else { continue }
-            numbers.append(ReadNumber(values: [value], sign: nil, unit: nil, range: word.range, digits: word.exact))
+        let language = languages.first ?? "en"
+        var used: Set<Int> = []
+        for place in words.indices where !used.contains(place) {
+            let word = words[place]
+            // The digits before it took it in.
+            let isFactor = Numbers.factor(of: word.exact) != nil
+            if isFactor, numbers.contains(where: { (0...2).contains(word.range.lowerBound - $0.range.upperBound) }) {
+                used.insert(place)
+                continue
+            }
+            guard !word.isCapital || word.isFirst, var value = Numbers.word(word.exact, language: language) else {
+                continue
+            }
+            // `one` is a number only where it counts something, since it also stands for somebody.
+            let following = words.indices.contains(place + 1) ? words[place + 1] : nil
+            if word.exact == "one", following.map({ !$0.isContent || $0.isCapital }) ?? true { continue }
+            used.insert(place)
+            var next = place + 1
+            while next < words.count, next - place <= 3, isAdjacent(words[next - 1].range, words[next].range) {
+                let more = Numbers.word(words[next].exact, language: language)
+                if let factor = Numbers.factor(of: words[next].exact) {
+                    value *= factor
+                } else if let more, more < 10, value >= 20, value < 100, value.truncatingRemainder(dividingBy: 10) == 0
+                {
+                    value += more
+                } else {
+                    break
+                }
+                used.insert(next)
+                next += 1
+            }
+            let isMeasured = next < words.count && isAdjacent(words[next - 1].range, words[next].range)
+            numbers.append(
+                ReadNumber(
+                    values: [value], sign: nil, unit: isMeasured ? Numbers.unit(of: words[next].exact) : nil,
+                    range: word.range.lowerBound..<words[next - 1].range.upperBound, digits: word.exact))
         }
-        let numbered = Set(numbers.map(\.range.lowerBound))
-        words.removeAll { numbered.contains($0.range.lowerBound) }
+        words = words.indices.filter { !used.contains($0) }.map { words[$0] }
         numbers.sort { $0.range.lowerBound < $1.range.lowerBound }
+    }
+
+    private func isAdjacent(_ first: Range<Int>, _ second: Range<Int>) -> Bool {
+        second.lowerBound - first.upperBound == 1
     }
 
     private mutating func assignRoles(_ bytes: [UInt8]) {
@@ -226,6 +293,9 @@ extension Reading {
             }
             guard date.day != nil || date.year != nil else { continue }
             dates.append([date])
+            let isBehind = date.day != nil && before.map { used.contains($0.range.lowerBound) } == true
+            let first = isBehind ? before?.range.lowerBound ?? word.range.lowerBound : word.range.lowerBound
+            dateRanges.append(first..<max(last, word.range.upperBound))
             used.insert(word.range.lowerBound)
         }
         numbers.removeAll { used.contains($0.range.lowerBound) }
@@ -239,6 +309,7 @@ extension Reading {
             let parts = number.digits.split(separator: ".").compactMap { Int($0) }
             guard parts.count == 3, parts[2] > 31 else { continue }
             dates.append([ReadDate(year: parts[2], month: parts[1], day: parts[0])])
+            dateRanges.append(number.range)
             used.insert(number.range.lowerBound)
         }
         guard numbers.count >= 3 else { return }
@@ -263,6 +334,7 @@ extension Reading {
             } else {
                 continue
             }
+            dateRanges.append(three[0].range.lowerBound..<three[2].range.upperBound)
             for number in three { used.insert(number.range.lowerBound) }
         }
     }
@@ -279,7 +351,9 @@ extension Reading {
     }
 
     private static func year(_ number: ReadNumber) -> Int? {
-        guard let value = Int(number.digits), number.digits.count == 4 else { return nil }
+        guard let value = Int(number.digits), number.digits.count == 4, (1_000...2_199).contains(value) else {
+            return nil
+        }
         return value
     }
 

@@ -18,9 +18,10 @@ package struct ReplySentences {
 
     /// Takes more text.
     package mutating func feed(_ more: String) -> [ProposedSentence] {
+        guard proposed < Self.sentencesMax else { return [] }
         if form == nil {
-            text += more
-            guard let first = text.first(where: { !$0.isWhitespace }) else { return [] }
+            text = String(more.drop(while: \.isWhitespace))
+            guard let first = text.first else { return [] }
             // Some wrap JSON into a fence.
             let isJSON = asked == .json && (first == "{" || first == "`" || first == "[")
             form = isJSON ? .json : .marks
@@ -50,13 +51,17 @@ package struct ReplySentences {
     private var whole = ""
     /// Whether there may be a mark in what is held.
     private var hasBracket = false
-    /// Text that is held without a mark.
+    /// Whether a mark was found that may go on, or stands at the end of what came.
+    private var isWaiting = false
+    /// UTF-8 offset in what is held before which no mark begins.
+    private var searched = 0
+    /// Text that is held without a mark, and a sentence.
     private static let unmarkedBytesMax = 4_096
 
     /// Several sentences in one are judged each by itself.
     private mutating func bounded(_ found: [ProposedSentence]) -> [ProposedSentence] {
         var result: [ProposedSentence] = []
-        for sentence in found {
+        for sentence in found where sentence.text.utf8.count <= Self.unmarkedBytesMax {
             for piece in Sentences.split(sentence.text, joinsShort: false) where proposed < Self.sentencesMax {
                 proposed += 1
                 result.append(ProposedSentence(text: piece, citations: sentence.citations))
@@ -69,27 +74,75 @@ package struct ReplySentences {
     private mutating func marks(_ more: String, isEnd: Bool) -> [ProposedSentence] {
         hasBracket = hasBracket || more.utf8.contains(UInt8(ascii: "["))
         if whole.utf8.count < 2_048 { whole += more.lowercased().replacing("’", with: "'") }
-        text += more
-        var result: [ProposedSentence] = []
-        guard hasBracket || isEnd else {
+        append(more)
+        // Only what closes a bracket makes a mark.
+        guard isEnd || isWaiting || hasBracket && more.utf8.contains(UInt8(ascii: "]")) else {
             // Nobody cites what is that long.
-            if text.utf8.count > Self.unmarkedBytesMax { text = "" }
+            if text.utf8.count > Self.unmarkedBytesMax { drop(before: text.endIndex) }
             return []
         }
-        while let cut = Self.firstCut(text, isEnd: isEnd) {
-            if !cut.text.isEmpty { result.append(ProposedSentence(text: cut.text, citations: cut.numbers)) }
-            text = String(text[cut.end...])
+        var result: [ProposedSentence] = []
+        var (start, search) = (text.startIndex, text.utf8.index(text.startIndex, offsetBy: searched))
+        isWaiting = false
+        while proposed + result.count < Self.sentencesMax {
+            guard let cut = Self.firstCut(text, search: search) else {
+                search = text.index(text.endIndex, offsetBy: -Self.markCharactersMax, limitedBy: search) ?? search
+                break
+            }
+            guard isEnd || !cut.mayGoOn else {
+                (search, isWaiting) = (cut.open, true)
+                break
+            }
+            var said = Self.clean(text[start..<cut.open])
+            if let point = cut.point, let last = said.last, !Self.points.contains(last) { said.append(point) }
+            if !said.isEmpty { result.append(ProposedSentence(text: said, citations: cut.numbers)) }
+            (start, search) = (cut.end, cut.end)
         }
-        if text.utf8.count > Self.unmarkedBytesMax { text = "" }
-        hasBracket = text.utf8.contains(UInt8(ascii: "["))
+        searched = text.utf8.distance(from: start, to: search)
+        drop(before: start)
+        if text.utf8.count > Self.unmarkedBytesMax { drop(before: text.endIndex) }
         return result
     }
 
-    /// The first run of marks with the text before it; nil where more text may still belong to it.
-    private static func firstCut(
-        _ text: String, isEnd: Bool
-    ) -> (text: String, numbers: [Int], end: String.Index)? {
-        var search = text.startIndex
+    /// Keeps one of several white spaces in a row: an end of a line, if there is one.
+    private mutating func append(_ more: String) {
+        var isSpace = text.last?.isWhitespace ?? false
+        for character in more {
+            guard character.isWhitespace else {
+                text.append(character)
+                isSpace = false
+                continue
+            }
+            if !isSpace {
+                text.append(character)
+                isSpace = true
+            } else if character.isNewline, text.last?.isNewline == false {
+                text.removeLast()
+                text.append(character)
+            }
+        }
+    }
+
+    private mutating func drop(before start: String.Index) {
+        if start == text.endIndex { (searched, isWaiting) = (0, false) }
+        if start > text.startIndex { text = String(text[start...]) }
+        hasBracket = text.utf8.contains(UInt8(ascii: "["))
+    }
+
+    /// A run of marks.
+    private struct Cut {
+        var numbers: [Int]
+        var open: String.Index
+        /// What ends the sentence behind the marks.
+        var point: Character?
+        var end: String.Index
+        /// Whether what has not come yet may be another mark.
+        var mayGoOn: Bool
+    }
+
+    /// The first run of marks behind `search`.
+    private static func firstCut(_ text: String, search: String.Index) -> Cut? {
+        var search = search
         while let open = text[search...].firstIndex(of: "[") {
             guard let first = mark(text, at: open) else {
                 search = text.index(after: open)
@@ -97,27 +150,27 @@ package struct ReplySentences {
             }
             var numbers = first.numbers
             var end = first.end
-            while true {
-                let next = text[end...].drop { $0 == " " || $0 == "," }
-                guard next.startIndex < text.endIndex, let more = mark(text, at: next.startIndex) else { break }
+            for _ in 1..<runMax {
+                let next = text[end...].prefix(markCharactersMax).drop { $0 == " " || $0 == "," }
+                guard let bracket = next.indices.first, let more = mark(text, at: bracket) else { break }
                 numbers += more.numbers
                 end = more.end
             }
-            // A point behind the marks ends the sentence; what is not there yet may be another mark.
-            var said = clean(text[..<open])
-            if let point = text[end...].first, ".!?。！？".contains(point) {
-                end = text.index(after: end)
-                if let last = said.last, !".!?。！？".contains(last) { said.append(point) }
-            }
-            let rest = text[end...].drop { $0.isWhitespace || $0 == "," }
-            let mayBeMark =
-                rest.first == "[" && rest.prefix(markCharactersMax).count < markCharactersMax && !rest.contains("]")
-            guard isEnd || !(rest.isEmpty || mayBeMark) else { return nil }
-            return (said, numbers, end)
+            let point = text[end...].first.flatMap { points.contains($0) ? $0 : nil }
+            if point != nil { end = text.index(after: end) }
+            let gap = text[end...].prefix(markCharactersMax)
+            let rest = gap.drop { $0.isWhitespace || $0 == "," }
+            let mayBeMark = rest.isEmpty || rest.first == "[" && !rest.contains("]")
+            return Cut(
+                numbers: numbers, open: open, point: point, end: end,
+                mayGoOn: mayBeMark && gap.count < markCharactersMax)
         }
         return nil
     }
 
+    private static let points: Set<Character> = [".", "!", "?", "。", "！", "？"]
+    /// Marks of one run.
+    private static let runMax = 16
     private static let markCharactersMax = 40
 
     private static func mark(_ text: String, at open: String.Index) -> (numbers: [Int], end: String.Index)? {
@@ -188,7 +241,11 @@ private struct SentenceObjects {
 
     private mutating func end() {
         guard let json = try? JSONValue.parse(bytes), json["sentences"]?.array != nil || json["refused"]?.bool != nil
-        else { return }
+        else {
+            // Another value may follow that is.
+            bytes.removeAll(keepingCapacity: true)
+            return
+        }
         isWhole = true
         isRefused = json["refused"]?.bool ?? false
     }

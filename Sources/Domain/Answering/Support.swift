@@ -19,6 +19,8 @@ package enum SupportFault: String, Sendable, CaseIterable {
     case negation
     /// Who does what to whom, or what goes from where to where, is turned round.
     case direction
+    /// The passage says it of what may be, was, or is only alleged, and the sentence of what is.
+    case restriction
     /// The words stand in what orders its readers about.
     case instruction
     /// Its meaning is far from the passage's.
@@ -54,10 +56,12 @@ package struct Support {
         let hasInstructions: Bool
         /// Keys of the words of those.
         let ordered: Set<String>
-        /// The words of each sentence.
-        let quotes: Set<[String]>
-        /// The same with orders and what follows them.
-        let allQuotes: Set<[String]>
+        /// Each sentence, folded.
+        let quotes: Set<String>
+        /// The words of all, orders and what follows them, too.
+        let allWords: [String]
+        /// The day of the record, which is another than what the text speaks of.
+        let recorded: ReadDate?
     }
 
     /// Takes a passage apart. Where it begins to give orders its evidence ends.
@@ -71,10 +75,9 @@ package struct Support {
         let isTitleClean = !InstructionText.isInstruction(candidate.title)
         let single = units.map { Reading($0, languages: languages, analyzer) }
         var pieces = single
-        let title = Reading(
-            (isTitleClean ? candidate.title : "") + "\n"
-                + CivilTime.rfc3339(candidate.eventTimeMilliseconds).prefix(10),
-            languages: languages, analyzer)
+        let title = Reading(isTitleClean ? candidate.title : "", languages: languages, analyzer)
+        let day = Reading(
+            String(CivilTime.rfc3339(candidate.eventTimeMilliseconds).prefix(10)), languages: languages, analyzer)
         for place in single.indices.dropLast() {
             let (first, second) = (single[place], single[place + 1])
             let known = first.keys.union(title.keys)
@@ -90,7 +93,24 @@ package struct Support {
             ordered: all[0].dropFirst(units.count).reduce(into: []) { keys, unit in
                 keys.formUnion(Reading(unit, languages: languages, analyzer).keys)
             },
-            quotes: Set(clean.joined().map(Words.sequence)), allQuotes: Set(all.joined().map(Words.sequence)))
+            quotes: Set(clean.joined().map(Self.folded)), allWords: Words.sequence(candidate.text),
+            recorded: day.dates.first?.first)
+    }
+
+    /// Only white space and case are left out, and a point at the end: any other character may be the fact.
+    private static func folded(_ sentence: String) -> String {
+        let text = sentence.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        return text.last == "." ? String(text.dropLast()) : text
+    }
+
+    /// Whether the words stand in the passage in a row; of a sentence that was cut, the last may be a part of one.
+    private static func isRun(_ words: [String], isCut: Bool, in all: [String]) -> Bool {
+        guard let last = words.last, words.count <= all.count else { return false }
+        let head = words.dropLast()
+        return (0...(all.count - words.count)).contains { start in
+            let end = start + head.count
+            return (all[end] == last || isCut && all[end].hasPrefix(last)) && all[start..<end].elementsEqual(head)
+        }
     }
 
     /// What one passage has against a sentence.
@@ -110,17 +130,23 @@ package struct Support {
     /// The verdict over the piece of evidence that speaks most for the sentence.
     ///
     /// - Parameter isQuoted: whether somebody who obeys no text took the sentence from the passage; then orders may be
-    /// quoted, too.
+    /// quoted, too, and any part of it.
     package func verdict(_ sentence: String, _ evidence: Evidence, isQuoted: Bool = false) -> Verdict {
         let said = Reading(sentence, languages: evidence.languages, analyzer)
         let hasCapitals = Self.hasCapitals(sentence)
         let words = Words.sequence(sentence)
-        if !words.isEmpty, (isQuoted ? evidence.allQuotes : evidence.quotes).contains(words) {
+        let isQuote =
+            isQuoted
+            ? Self.isRun(words, isCut: sentence.hasSuffix("…"), in: evidence.allWords)
+            : evidence.quotes.contains(Self.folded(sentence))
+        if !words.isEmpty, isQuote {
             return Verdict(fault: nil, coverage: 1, piece: sentence, isQuote: true, hasCapitals: hasCapitals)
         }
         var best: Verdict?
         for piece in evidence.pieces {
-            let comparison = Comparison(said: said, piece: piece, title: evidence.title, raw: evidence.raw, opposites)
+            let comparison = Comparison(
+                said: said, piece: piece, title: evidence.title, recorded: evidence.recorded, raw: evidence.raw,
+                opposites)
             let verdict = Verdict(
                 fault: comparison.fault(), coverage: comparison.coverage, piece: piece.text, isQuote: false,
                 hasCapitals: hasCapitals)

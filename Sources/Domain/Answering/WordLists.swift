@@ -14,6 +14,31 @@ enum WordLists {
         "未", "非", "没有", "不是", "لا", "لم", "لن", "ليس",
     ]
 
+    /// Those of which two in a clause say what one says.
+    static let concordNegators: Set<String> = [
+        "neither", "nor", "никогда", "ни", "nunca", "jamás", "ningún", "ninguna", "tampoco", "jamais", "aucun",
+        "aucune",
+        "mai",
+    ]
+
+    /// Words that put several things in a row.
+    static let conjunctions: Set<String> = [
+        "and", "or", "und", "oder", "noch", "et", "ou", "y", "e", "o", "и", "или", "和", "与",
+    ]
+
+    /// What keeps a statement from being one of what is.
+    enum Restriction { case possible, would, plan, claim, condition, former, vice, second, almost, only }
+
+    static let restrictions: [String: Restriction] = [
+        "may": .possible, "might": .possible, "perhaps": .possible, "possibly": .possible, "probably": .possible,
+        "would": .would, "plan": .plan, "plans": .plan, "planned": .plan, "planning": .plan, "alleged": .claim,
+        "alleges": .claim, "allegedly": .claim, "allege": .claim, "allegation": .claim, "allegations": .claim,
+        "claim": .claim, "claims": .claim, "claimed": .claim, "claiming": .claim, "reportedly": .claim,
+        "supposedly": .claim, "rumoured": .claim, "rumored": .claim, "if": .condition, "unless": .condition,
+        "former": .former, "formerly": .former, "ex": .former, "vice": .vice, "second": .second, "almost": .almost,
+        "nearly": .almost, "only": .only,
+    ]
+
     static let clauseWords: Set<String> = [
         "but", "although", "though", "while", "whereas", "however", "yet", "aber", "sondern", "obwohl", "mais", "pero",
         "sino",

@@ -56,6 +56,7 @@ package struct Settings: Sendable {
             }
         }
         if !faults.isEmpty { throw SettingsError(faults: faults) }
+        languageModel.withholdForeignKey(givenByAlias: givenByAlias)
         suspects = SuspectVariable.all(in: environment, table: Self.table)
     }
 

@@ -16,6 +16,11 @@ enum LanguageModels {
     static func named(by settings: Settings, metrics: MetricsRegistry, logger: Logger) throws -> [ChatAnswerer] {
         let model = settings.languageModel
         var configurations: [ChatConfiguration] = []
+        if settings.isForeignKeyWithheld, model.keyFile.isEmpty {
+            logger.warning(
+                "OPENAI_API_KEY is not sent to LLM_URL, which is not OpenAI's; set LLM_API_KEY where it is meant for it"
+            )
+        }
         if !model.url.isEmpty {
             configurations.append(
                 ChatConfiguration(name: "model", url: model.url, model: model.name, key: try key(model)))

@@ -26,6 +26,28 @@ extension Settings {
     }
 }
 
+extension Settings {
+    /// Whether `OPENAI_API_KEY` is set and ``LanguageModel/url`` is not where it belongs, so that it is not sent.
+    package var isForeignKeyWithheld: Bool { given["LLM_API_KEY"] != nil && languageModel.key.isEmpty }
+}
+
+extension Settings.LanguageModel {
+    /// Forgets a key of `OPENAI_API_KEY`, which many have set for other programs, unless ``url`` is OpenAI's or was named by the
+    /// variables that go with it.
+    mutating func withholdForeignKey(givenByAlias: [String: String]) {
+        guard givenByAlias["LLM_API_KEY"] == "OPENAI_API_KEY", !url.isEmpty else { return }
+        guard !["OPENAI_BASE_URL", "OPENAI_API_BASE"].contains(givenByAlias["LLM_URL"]), !isOpenAI else { return }
+        key = ""
+    }
+
+    private var isOpenAI: Bool {
+        let scheme = "https://"
+        guard url.revealed.lowercased().hasPrefix(scheme) else { return false }
+        let authority = url.revealed.dropFirst(scheme.count).prefix { !"/?#".contains($0) }.lowercased()
+        return authority == "api.openai.com" || authority == "api.openai.com:443"
+    }
+}
+
 extension Settings.LanguageModel: SettingsSection {
     package static let table: [Setting] = [
         Setting(
@@ -40,7 +62,9 @@ extension Settings.LanguageModel: SettingsSection {
             aliases: ["OPENAI_MODEL", "OPENAI_CHAT_MODEL"]),
         Setting(
             "LLM_API_KEY", .models, default: "", .headerValue, \.languageModel.key,
-            "The key that is sent to it. Never printed. Without `LLM_URL` it is sent nowhere.", shown: Redaction.secret,
+            "The key that is sent to it. Never printed. Without `LLM_URL` it is sent nowhere; that of `OPENAI_API_KEY` goes "
+                + "only where `OPENAI_BASE_URL` or `OPENAI_API_BASE` says, or to `https://api.openai.com`.",
+            shown: Redaction.secret,
             aliases: ["OPENAI_API_KEY"]),
         Setting(
             "LLM_API_KEY_FILE", .models, default: "", .text("file"), \.languageModel.keyFile,

@@ -109,7 +109,8 @@ struct AnswerChain: Sendable {
             guard task.millisecondsLeft > 0 else { throw ModelFault(.timeout, "no time is left for it") }
             task.passages = Array(passages.prefix(count))
             (use.passages, use.attempts) = (count, attempt + 1)
-            use.form = try await model.answer(task) { try await collector.take($0) }.form
+            let end = try await model.answer(task) { try await collector.take($0) }
+            (use.form, use.isIncomplete) = (end.form, end.isIncomplete)
             if collector.isBegun { return }
         }
     }

@@ -11,7 +11,7 @@ package import Telemetry
 package struct ChatConfiguration: Sendable {
     /// As replies, metrics and `/health` name it; `model` or `model_fallback`.
     package var name: String
-    /// The base, such as `http://localhost:11434/v1`, or the whole path. May hold a secret.
+    /// The base, such as `http://localhost:11434/v1`, or the whole path; a query stays behind it. May hold a secret.
     package var url: SecretURL
     /// What the server calls its model; empty for its own choice.
     package var model: String
@@ -34,8 +34,10 @@ package struct ChatConfiguration: Sendable {
 
     var endpoint: String {
         let text = url.revealed
-        guard !text.hasSuffix("/chat/completions") else { return text }
-        return text + (text.hasSuffix("/") ? "" : "/") + "chat/completions"
+        let base = text.prefix { $0 != "?" && $0 != "#" }
+        let query = text[base.endIndex...].prefix { $0 != "#" }
+        guard !base.hasSuffix("/chat/completions") else { return String(base + query) }
+        return base + (base.hasSuffix("/") ? "" : "/") + "chat/completions" + query
     }
 }
 
@@ -94,32 +96,41 @@ package final class ChatAnswerer: Answerer {
     package func answer(
         _ task: AnswerTask, emit: @Sendable (AnswerPart) async throws -> Void
     ) async throws -> AnswerEnd {
-        guard breaker.withLock({ $0.begin(now()) }) else {
+        guard let pass = breaker.withLock({ $0.begin(now()) }) else {
             let last = lastFault.withLock { $0?.description } ?? ""
             metrics.count(ModelFault.Kind.resting.rawValue)
             throw ModelFault(.resting, "not asked for a while after: \(last)")
         }
         do {
             let end = try await tried(task, emit: emit)
-            breaker.withLock { $0.succeeded() }
+            breaker.withLock { $0.succeeded(pass) }
             lastFault.withLock { $0 = nil }
             metrics.count(end.isRefused ? "refused_\(end.form.rawValue)" : end.form.rawValue)
             return end
         } catch let fault as ModelFault {
             metrics.count(fault.kind.rawValue)
-            // Too many at once is nothing that the server did.
-            if fault.kind == .busy { breaker.withLock { $0.abandoned() } } else { note(fault) }
+            // Too many at once is nothing that the server did, and what is wrong with one request is not with the next.
+            if fault.kind == .busy || fault.isOfRequest {
+                breaker.withLock { $0.abandoned(pass) }
+            } else {
+                breaker.withLock { $0.failed(pass, now()) }
+            }
+            if fault.kind != .busy { note(fault) }
             throw fault
         } catch {
-            breaker.withLock { $0.abandoned() }
+            breaker.withLock { $0.abandoned(pass) }
             throw error
         }
     }
 
     private func note(_ fault: ModelFault) {
-        breaker.withLock { $0.failed(now()) }
         lastFault.withLock { $0 = fault }
-        logger.warning("a model gave no answer", ["server": name, "error": fault.description])
+        logger.warning(
+            "a model gave no answer",
+            [
+                "server": name, "error": fault.description,
+                "detail": fault.logged(key: configuration.key, url: configuration.url),
+            ])
     }
 
     private func tried(
@@ -159,7 +170,7 @@ package final class ChatAnswerer: Answerer {
         metrics.observe(
             nanoseconds: SystemClock.monotonicNanoseconds() - start, firstNanoseconds: outcome.firstNanoseconds,
             outcome.usage)
-        return AnswerEnd(isRefused: outcome.isRefusal, form: outcome.form)
+        return AnswerEnd(isRefused: outcome.isRefusal, form: outcome.form, isIncomplete: outcome.isIncomplete)
     }
 
     private func asked(
@@ -201,7 +212,7 @@ package final class ChatAnswerer: Answerer {
         ]
         guard let fault = lastFault.withLock({ $0 }) else { return HealthReport(.ok, "", detail: detail) }
         return HealthReport(
-            .degraded, "its last answer failed, and others answer in its place: \(fault)", detail: detail)
+            .degraded, "its last answer failed, and others answer in its place: \(fault.description)", detail: detail)
     }
 }
 

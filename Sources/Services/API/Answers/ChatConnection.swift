@@ -30,6 +30,8 @@ final class ChatConnection: Sendable {
         var usage: ChatReply.Usage?
         /// From the request to the first word.
         var firstNanoseconds: Int64?
+        /// Whether the model was stopped in the middle.
+        var isIncomplete = false
     }
 
     /// Asks and hands over what is said, sentence by sentence, on this thread.
@@ -65,7 +67,12 @@ final class ChatConnection: Sendable {
                 onBytes: { bytes in try reading.take(bytes, since: start, hand) })
             if isStopped.load(ordering: .acquiring) { throw CancellationError() }
             if let fault = fault() { throw fault }
-            return try reading.finish(hand)
+            return try reading.finish(hand) {
+                if isStopped.load(ordering: .acquiring) { throw CancellationError() }
+                if SystemClock.monotonicNanoseconds() >= limit {
+                    throw ModelFault(.timeout, "not done after \(milliseconds) ms")
+                }
+            }
         } catch {
             throw Self.fault(error, hasBegun: reading.hasText)
         }
@@ -136,23 +143,35 @@ final class ChatConnection: Sendable {
             for sentence in sentences.feed(text) { hand(.sentence(sentence)) }
         }
 
-        mutating func finish(_ hand: (AnswerPart) -> Void) throws -> Outcome {
+        /// - Parameter check: asked before each step, since a whole reply may hold a lot; throws where no more is wanted.
+        mutating func finish(_ hand: (AnswerPart) -> Void, check: () throws -> Void) throws -> Outcome {
             guard reply != nil else {
                 throw ModelFault(
-                    status: status, body: String(decoding: refusal, as: UTF8.self).filter { !$0.isNewline },
+                    status: status, body: String(decoding: refusal, as: UTF8.self),
                     retryAfterSeconds: retryAfterSeconds)
             }
             if bytes == 0 { throw ModelFault(.empty, "a reply without a byte") }
             let text = try reply?.finish() ?? ""
-            self.hand(text, hand)
-            for sentence in sentences.finish() { hand(.sentence(sentence)) }
+            try check()
+            if !text.isEmpty {
+                hasText = true
+                if drafts { hand(.draft(text)) }
+                for sentence in sentences.feed(text) {
+                    try check()
+                    hand(.sentence(sentence))
+                }
+            }
+            for sentence in sentences.finish() {
+                try check()
+                hand(.sentence(sentence))
+            }
             guard hasText else { throw ModelFault(.empty, "a reply without a word") }
             guard !sentences.isGarbage else {
                 throw ModelFault(.garbage, "no sentence with citations in the reply")
             }
             return Outcome(
                 isRefusal: sentences.isRefusal, form: sentences.form ?? form, usage: reply?.usage,
-                firstNanoseconds: firstNanoseconds)
+                firstNanoseconds: firstNanoseconds, isIncomplete: reply?.isIncomplete ?? false)
         }
     }
 }

@@ -12,36 +12,57 @@ struct CircuitBreaker: Sendable {
     private var rests = 0
     /// Monotonic.
     private var openUntilNanoseconds: Int64?
-    private var isTrying = false
+    /// The trial that is under way.
+    private var trial: Int?
+    private var trials = 0
+
+    /// Leave to make a request; it goes with the one call that tells how the request ended.
+    struct Pass: Sendable, Equatable {
+        /// Nil for a request of a server that did not rest.
+        fileprivate let trial: Int?
+    }
 
     func state(_ nowNanoseconds: Int64) -> State {
         guard let until = openUntilNanoseconds else { return .closed }
         return nowNanoseconds < until ? .open : .halfOpen
     }
 
-    /// Whether a request may be made now; it is then followed by one of the three calls below.
-    mutating func begin(_ nowNanoseconds: Int64) -> Bool {
+    /// Whether a request may be made now; nil where not. One that may is followed by one of the three calls below.
+    mutating func begin(_ nowNanoseconds: Int64) -> Pass? {
         switch state(nowNanoseconds) {
-        case .closed: return true
-        case .open: return false
+        case .closed: return Pass(trial: nil)
+        case .open: return nil
         case .halfOpen:
-            guard !isTrying else { return false }
-            isTrying = true
-            return true
+            guard trial == nil else { return nil }
+            trials += 1
+            trial = trials
+            return Pass(trial: trials)
         }
     }
 
-    mutating func succeeded() { self = CircuitBreaker() }
+    /// A reply that was asked for before the server began to rest says nothing of how it is now.
+    mutating func succeeded(_ pass: Pass) {
+        guard isCurrent(pass) else { return }
+        let trials = trials
+        self = CircuitBreaker()
+        self.trials = trials
+    }
 
-    mutating func failed(_ nowNanoseconds: Int64) {
+    /// Failures of requests that were under way when the rest began do not lengthen it.
+    mutating func failed(_ pass: Pass, _ nowNanoseconds: Int64) {
+        guard isCurrent(pass) else { return }
         failures += 1
-        guard isTrying || failures >= Self.failuresMax else { return }
-        isTrying = false
+        guard pass.trial != nil || failures >= Self.failuresMax else { return }
+        trial = nil
         let rest = min(Self.restMillisecondsMax, Self.restMillisecondsFirst << Int64(min(rests, 10)))
         rests += 1
         openUntilNanoseconds = nowNanoseconds + rest * 1_000_000
     }
 
-    /// Nobody waited for how it ended.
-    mutating func abandoned() { isTrying = false }
+    /// Nobody waited for how it ended, or it says nothing of the server.
+    mutating func abandoned(_ pass: Pass) { if pass.trial != nil, isCurrent(pass) { trial = nil } }
+
+    private func isCurrent(_ pass: Pass) -> Bool {
+        pass.trial == nil ? openUntilNanoseconds == nil : pass.trial == trial
+    }
 }

@@ -1,3 +1,4 @@
+import Bytes
 import HTTPClient
 
 /// Why a model gave no answer. Names of kinds show in replies, metrics and `/health`.
@@ -29,7 +30,9 @@ struct ModelFault: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     var kind: Kind
-    /// What the server or libcurl said, for logs and `/health`; never a secret.
+    /// Of the reply, where there was one.
+    var status: Int?
+    /// What the server or libcurl said, which may hold the key or the question: for ``logged(key:url:)`` alone.
     var detail = ""
     /// What the server asked to wait.
     var retryAfterSeconds: Int?
@@ -37,6 +40,8 @@ struct ModelFault: Error, Sendable, Equatable, CustomStringConvertible {
     var hasBegun = false
     /// Whether the reply's body may say what the server does not take.
     var isAboutRequest = false
+    /// Whether the server found fault with this request, which says nothing of the next one.
+    var isOfRequest: Bool { status == 400 || status == 422 }
 
     init(_ kind: Kind, _ detail: String = "") {
         self.kind = kind
@@ -55,6 +60,7 @@ struct ModelFault: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// - Parameter body: of the reply, as far as it is read.
     init(status: Int, body: String, retryAfterSeconds: Int?) {
         let kind: Kind =
             switch status {
@@ -64,7 +70,8 @@ struct ModelFault: Error, Sendable, Equatable, CustomStringConvertible {
             case 408, 500...: .serverError
             default: .refused
             }
-        self.init(kind, "status \(status): \(body.prefix(200))")
+        self.init(kind, body)
+        self.status = status
         self.retryAfterSeconds = retryAfterSeconds
         isAboutRequest = status == 400 || status == 422 || status == 501
     }
@@ -79,5 +86,14 @@ struct ModelFault: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    var description: String { detail.isEmpty ? kind.rawValue : "\(kind.rawValue): \(detail)" }
+    /// Without what the server said: everybody may read it.
+    var description: String { status.map { "\(kind.rawValue) (status \($0))" } ?? kind.rawValue }
+
+    /// What the server or libcurl said, for the log: without secrets, then cut.
+    func logged(key: String, url: SecretURL) -> String {
+        let text = url.scrubbed(key.isEmpty ? detail : detail.replacing(key, with: "***"))
+        return String(text.filter { !$0.isNewline }.prefix(Self.loggedCharactersMax))
+    }
+
+    private static let loggedCharactersMax = 200
 }

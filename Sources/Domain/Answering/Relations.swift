@@ -1,0 +1,134 @@
+/// Two names and what is said of them.
+struct NamePair {
+    /// Keys of who does or is something, and of the other one.
+    var subject: Set<String>
+    var object: Set<String>
+    /// Keys of the words between them, or of what the one is to the other.
+    var relation: Set<String>
+}
+
+/// Who is what to whom, and what a passage says with a reservation.
+extension Comparison {
+    /// Whether the names of a sentence stand the other way round here, around the same words.
+    func swapFault() -> SupportFault? {
+        let theirs = piece.pairs
+        for pair in said.pairs {
+            let alike = theirs.filter { !$0.relation.isDisjoint(with: pair.relation) }
+            func stands(_ first: Set<String>, _ second: Set<String>) -> Bool {
+                alike.contains { !$0.subject.isDisjoint(with: first) && !$0.object.isDisjoint(with: second) }
+            }
+            if stands(pair.object, pair.subject), !stands(pair.subject, pair.object) { return .direction }
+        }
+        return nil
+    }
+
+    /// What may be, is alleged, was once, or depends on something is not what is.
+    func restrictionFault() -> SupportFault? {
+        let kept = Set(said.words.compactMap { WordLists.restrictions[$0.exact] })
+        var needed: Set<Int>?
+        for place in piece.words.indices {
+            let word = piece.words[place]
+            guard let kind = WordLists.restrictions[word.exact], !kept.contains(kind) else { continue }
+            // The month.
+            if word.isCapital, !word.isFirst || word.exact == "may" { continue }
+            switch kind {
+            case .condition: return .restriction
+            case .former, .vice, .second, .almost, .only:
+                if isSaidOfWhatFollows(place) { return .restriction }
+            case .possible, .would, .plan, .claim:
+                let clauses =
+                    needed ?? Set(clauses(with: said.content.map(\.keys), piece.clauses).map(\.place))
+                needed = clauses
+                if clauses.contains(word.clause) { return .restriction }
+            }
+        }
+        return nil
+    }
+
+    /// Whether the sentence speaks of the word or number behind the one at `place`.
+    private func isSaidOfWhatFollows(_ place: Int) -> Bool {
+        let word = piece.words[place]
+        let isUnit = piece.numbers.contains { (0...1).contains(word.range.lowerBound - $0.range.upperBound) }
+        if isUnit { return false }
+        if let number = piece.numbers.first(where: { (0...2).contains($0.range.lowerBound - word.range.upperBound) }) {
+            return said.numbers.contains { $0.equals(number) }
+        }
+        guard let next = piece.words[(place + 1)...].first(where: \.isContent) else { return false }
+        return !next.keys.isDisjoint(with: said.keys)
+    }
+}
+
+extension Reading {
+    /// Pairs of names that stand near one another, with words between them that are in the active voice.
+    var pairs: [NamePair] {
+        let names = nameGroups
+        var result: [NamePair] = []
+        for (number, first) in names.enumerated() {
+            for second in names[(number + 1)...].prefix(3) {
+                guard result.count < Self.pairsMax else { return result }
+                if let pair = pair(first, second) { result.append(pair) }
+            }
+        }
+        return result
+    }
+
+    private static let pairsMax = 64
+    private static let betweenMax = 8
+
+    /// Runs of words with a capital, by their places; a topic names what all is about, and has no part in it.
+    private var nameGroups: [Range<Int>] {
+        var groups: [Range<Int>] = []
+        for place in words.indices where words[place].isCapital && words[place].isContent && !words[place].isTopic {
+            if let last = groups.last, last.upperBound == place, words[place - 1].clause == words[place].clause,
+                !isPossessive(last)
+            {
+                groups[groups.count - 1] = last.lowerBound..<(place + 1)
+            } else {
+                groups.append(place..<(place + 1))
+            }
+        }
+        return groups
+    }
+
+    private func pair(_ first: Range<Int>, _ second: Range<Int>) -> NamePair? {
+        let between = words[first.upperBound..<second.lowerBound]
+        guard between.count <= Self.betweenMax, words[second.lowerBound].role != .agent else { return nil }
+        let isOther = between.indices.contains { place in
+            let word = words[place]
+            return WordLists.conjunctions.contains(word.exact) || WordLists.roles[word.exact] == .agent
+                || WordLists.isPastVerb(word.exact) && isPassive(place)
+        }
+        guard !isOther else { return nil }
+        var relation = between.filter { $0.isContent && !$0.isCapital }.reduce(into: Set<String>()) {
+            $0.formUnion($1.keys)
+        }
+        // Ann is Bob's mother.
+        if isPossessive(second) {
+            for word in words[second.upperBound...].prefix(3) where word.isContent && !word.isCapital {
+                relation.formUnion(word.keys)
+            }
+        }
+        // The mother of Bob is Ann.
+        let isGenitive = first.lowerBound > 1 && Self.genitives.contains(words[first.lowerBound - 1].exact)
+        if isGenitive { relation.formUnion(words[first.lowerBound - 2].keys) }
+        guard !relation.isEmpty else { return nil }
+        let (one, other) = (keys(of: first), keys(of: second))
+        return isGenitive != isPossessive(first)
+            ? NamePair(subject: other, object: one, relation: relation)
+            : NamePair(subject: one, object: other, relation: relation)
+    }
+
+    private func keys(of group: Range<Int>) -> Set<String> {
+        words[group].reduce(into: Set<String>()) { $0.formUnion($1.keys) }
+    }
+
+    private func isPossessive(_ group: Range<Int>) -> Bool {
+        let last = words[group.upperBound - 1].exact
+        if last.hasSuffix("'s") || last.hasSuffix("’s") { return true }
+        guard group.upperBound < words.count else { return false }
+        let next = words[group.upperBound]
+        return next.exact == "s" && next.isFunction
+    }
+
+    private static let genitives: Set<String> = ["of", "von", "de", "du", "di", "da", "do", "del"]
+}
