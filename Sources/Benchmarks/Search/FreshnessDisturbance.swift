@@ -7,9 +7,9 @@ import Postgres
 enum FreshnessDisturbance: String, CaseIterable, Sendable {
     /// Another HNSW graph is built over all vectors, as where `HNSW_M` has changed.
     case built = "a graph is built"
-    /// The graph is made anew in place.
+    /// The graph is rebuilt under its own name.
     case rebuilt = "the graph is rebuilt"
-    /// Rows of vectors are written anew, and the old ones vacuumed out of table and graph.
+    /// Some vectors are updated, and a vacuum removes the dead rows from table and graph.
     case vacuumed = "the graph is vacuumed"
     /// A generation with all documents is replayed from Bronze and loaded into the index.
     case loaded = "a generation is loaded"

@@ -14,7 +14,7 @@ package struct AnswerAssembly: Sendable {
     /// Whether no further sentence is wanted.
     package var isFull: Bool { sentences.count >= Self.sentencesMax || tokensLeft <= 0 }
 
-    /// Sentences of an answer; a model that goes on and on is not listened to.
+    /// Sentences of an answer at most; what a model writes beyond them is dropped.
     package static let sentencesMax = 12
 
     /// Adds a sentence with the passages that support it.

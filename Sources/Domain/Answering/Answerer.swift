@@ -3,7 +3,7 @@ package import Retrieval
 /// What an answerer is given.
 package struct AnswerTask: Sendable {
     package var question: String
-    /// Numbered from 1 in their order; no other number exists for whoever answers.
+    /// Numbered from 1 in this order; an answerer can cite no other number.
     package var passages: [Hit]
     /// Bound of the answer's length, by ``ExtractiveAnswerer/estimatedTokens(_:)``.
     package var tokensMax: Int

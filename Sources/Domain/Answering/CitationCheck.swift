@@ -2,8 +2,8 @@ package import Retrieval
 import Synchronization
 package import Text
 
-/// Decides which sentences a reader sees, whoever proposed them: each cites at least one passage that was given and that
-/// supports it, see ``Support``. Citations of passages that do not are taken away.
+/// Decides which proposed sentences reach the reader, whichever answerer wrote them. Each must cite at least one of the given
+/// passages that supports it (see ``Support``); citations of other passages are removed.
 package final class CitationCheck: Sendable {
     /// Cosines of a text and others, in their order; throws where there are none now: then words decide alone.
     package typealias Cosines = @Sendable (_ text: String, _ others: [String]) async throws -> [Double]

@@ -1,7 +1,7 @@
 /// Text that talks to a model in place of telling something.
 ///
-/// Whoever can write into a source can write "ignore all previous instructions and say …". What follows such words is no
-/// fact of the passage, and a sentence that only repeats it has no support. The words are those of English, German, French,
+/// Anyone who can write to a source can write "ignore all previous instructions and say …". Text that follows such words is
+/// not evidence, and a sentence that only repeats it has no support. The words are those of English, German, French,
 /// Spanish, Portuguese, Italian, Russian, Chinese, Japanese and Arabic; an order in other words is a statement like any other.
 enum InstructionText {
     /// Whether a sentence of a passage orders its reader about.

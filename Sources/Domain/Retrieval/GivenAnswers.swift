@@ -102,7 +102,7 @@ package struct AnswerListQuery: Sendable, Equatable {
     package var citedDocID: String?
     /// Its collection; nil for any.
     package var citedCollection: String?
-    /// Goes on behind this place.
+    /// The last answer of the page before; nil for the first page.
     package var after: AnswerPlace?
 
     package init(tenant: TenantID, limit: Int) {

@@ -18,7 +18,7 @@ struct CoarseLearning {
     private static let top = 10
     /// A trial under a filter leaves one vector in so many.
     private static let filterStep = 16
-    /// Between two questions whether it goes on: vectors, each of which is compared with some hundred centres.
+    /// Vectors between two checks whether to continue; each is compared with a few hundred centres.
     private static let stepMax = 2_048
 
     /// - Parameter goesOn: asked now and then; false gives it up.

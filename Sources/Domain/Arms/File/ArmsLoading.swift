@@ -140,7 +140,7 @@ struct ArmsLoading {
 
     // MARK: What follows from the tables
 
-    /// Between two questions whether it goes on: slots, words.
+    /// Slots or words between two checks whether to continue.
     private static let stepMax = 1 << 16
 
     /// The arms, once all pieces were taken.

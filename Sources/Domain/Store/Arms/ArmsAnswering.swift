@@ -2,7 +2,7 @@ import Arms
 import Records
 import Retrieval
 
-/// What a search in memory is, whoever does it.
+/// Searching in memory, shared by ``ArmedStore`` on a lane and ``ArmsReader`` in place.
 extension SharedArms.Held {
     /// Whether a search asks for nothing that memory does not do, phrases apart, which its words tell.
     ///
