@@ -46,6 +46,11 @@ package struct BenchCommand: Command {
             .init(
                 name: "--peers", value: "FOLDER",
                 help: "search: Python environment of what it is held against (default .deps/peers)."),
+            .init(
+                name: "--parts", value: "NAMES",
+                help:
+                    "search: \(SearchBench.Part.allCases.map(\.rawValue).joined(separator: ", ")), by commas (default all)."
+            ),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
             .init(name: "--minutes", value: "N", help: "memory, endure: how long (default 10; all: 1)."),
@@ -77,8 +82,9 @@ package struct BenchCommand: Command {
 
         search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
         on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
-        are found at 300 events/s with 50 searches/s beside, and behind a burst of as many documents as --passages says. It
-        takes about eight minutes.
+        are found at 300 events/s (fewer where the embedder does not keep pace) with 50 searches/s beside, also while a graph is
+        built, rebuilt or vacuumed and a generation loaded, and behind a burst of as many documents as --passages says. Figures
+        are logged as they come; the whole takes about eight minutes.
 
         growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each.
 
@@ -133,6 +139,7 @@ package struct BenchCommand: Command {
     private let hostile: HostileOptions
     private let isJSON: Bool
     private let peersFolder: String?
+    private let searchParts: [SearchBench.Part]
     /// Nil unless a page is written.
     private let page: BenchmarksPage.Place?
     /// What was typed behind the benchmark's name, for the page.
@@ -151,6 +158,7 @@ package struct BenchCommand: Command {
         optionWords = arguments.values.filter { $0.key != "--benches" && $0.key != "--output" && $0.key != "--peers" }
             .sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
         peersFolder = arguments.value("--peers")
+        searchParts = try Self.searchParts(arguments.value("--parts"))
         let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
@@ -199,6 +207,16 @@ package struct BenchCommand: Command {
             return try (listed ?? Benchmark.search.rawValue).split(separator: ",").map { try named(String($0)) }
         default: return [try named(word)]
         }
+    }
+
+    private static func searchParts(_ listed: String?) throws -> [SearchBench.Part] {
+        guard let listed else { return SearchBench.Part.allCases }
+        let words = listed.split(separator: ",").map(String.init)
+        let parts = SearchBench.Part.allCases.filter { words.contains($0.rawValue) }
+        guard !words.isEmpty, parts.count == Set(words).count else {
+            throw UsageError("--parts are of \(SearchBench.Part.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return parts
     }
 
     package func run(_ context: Context) async throws {
@@ -298,7 +316,8 @@ package struct BenchCommand: Command {
     private func searchBench(_ context: Context) throws -> SearchBench {
         let directory = try Installation.modelDirectory(context.settings)
         let options = SearchBench.Options(
-            passages: passages, seconds: roundSeconds, queries: queries, watchSeconds: max(20, 6 * roundSeconds),
+            parts: searchParts, passages: passages, seconds: roundSeconds, queries: queries,
+            watchSeconds: max(20, 6 * roundSeconds),
             modelDirectory: directory, precision: context.settings.embedding.precision == .int8 ? .int8 : .float,
             peersFolder: peersFolder)
         return SearchBench(options: options, logger: context.logger.scoped("bench"))

@@ -61,7 +61,7 @@ struct SearchSummary {
         let (p50, p95) = (FreshnessBench.name("hybrid", "p50"), FreshnessBench.name("hybrid", "p95"))
         let recall = figures[SearchNames.recallBeside].map { ", recall@10 \(BenchReport.short($0.value))" } ?? ""
         return row(
-            "written to found, p50 / p95, ms, at 300 events/s with 50 searches/s",
+            "written to found, p50 / p95, ms, at \(value(SearchNames.eventsWatched)) events/s with 50 searches/s",
             [wanted(p50, ""), wanted(p95, "")].joined(separator: " / "), pair(p50, p95) + recall, "–", "–")
     }
 

@@ -29,10 +29,21 @@ struct EmbeddingComparison {
     /// Nil where it is not installed.
     let peer: SearchPeer?
 
-    /// The figures, and how many documents a second ours embeds when nothing else is to be done.
-    func run() async throws -> (figures: [BenchFigure], documentsPerSecond: Double) {
+    private var someQueries: [String] {
         var random = SeededGenerator(seed: 5)
-        let queries = (0..<Self.queries).map { _ in SearchQueries.next(&random) }
+        return (0..<Self.queries).map { _ in SearchQueries.next(&random) }
+    }
+
+    /// Documents a second that ours embeds in its precision when nothing else is to be done.
+    func ours() async throws -> Double {
+        var speed = Speed()
+        try await measure(precision, someQueries, &speed)
+        return speed.documents
+    }
+
+    /// All precisions of ours, and the peer's.
+    func figures() async throws -> [BenchFigure] {
+        let queries = someQueries
         let precisions = EmbeddingPrecision.allCases
         var speeds = [Speed](repeating: Speed(), count: precisions.count)
         var theirs = Speed()
@@ -42,8 +53,7 @@ struct EmbeddingComparison {
             }
             if let peer { try await measure(peer, queries, &theirs) }
         }
-        let chosen = precisions.firstIndex(of: precision).map { speeds[$0].documents } ?? 0
-        return (figures(precisions, speeds, theirs), chosen)
+        return figures(precisions, speeds, theirs)
     }
 
     private func measure(_ precision: EmbeddingPrecision, _ queries: [String], _ speed: inout Speed) async throws {

@@ -9,8 +9,18 @@ import Telemetry
 /// Searching, embedding and freshness of a whole platform, in turn with the service that a user would build instead, on the same
 /// documents and the same machine, the load generator included.
 struct SearchBench {
+    /// What can be measured by itself, in the order of a whole run.
+    enum Part: String, CaseIterable, Sendable {
+        case recall, rates, indexing, embedding, freshness, disturbed, burst
+
+        /// Of documents that come in, without the peers.
+        var isOfFreshness: Bool { self == .freshness || self == .disturbed || self == .burst }
+    }
+
     /// How much is measured.
     struct Options: Sendable {
+        /// In their order.
+        var parts = Part.allCases
         /// In the index before anything is measured, and documents of the burst.
         var passages: Int
         /// Of one turn of one side.
@@ -33,16 +43,8 @@ struct SearchBench {
     private static let pacedSearchesPerSecond = 200
     private static let pacedLimitMilliseconds = 250.0
     private static let pacedGoal = 0.999
-    private static let eventsPerSecond = 300.0
-    private static let searchesBeside = 50
-    private static let freshnessGoals = (p50: 180.0, p95: 500.0)
-    /// Numbers that the edits of one watch may have.
-    private static let editsOfOne = 10_000
-    private static let drainGoal = 0.9
     private static let embeddedDocuments = 1_000
-    private static let settleSeconds = 3
-    /// Seconds behind the drain in which edits are watched.
-    private static let recoverySeconds = 20
+    static let settleSeconds = 3
 
     let options: Options
     let logger: Logger
@@ -74,16 +76,24 @@ struct SearchBench {
             title: "search: \(scene.input.documents) documents, \(scene.input.passages) passages, precision "
                 + "\(options.precision.rawValue), turns of \(options.seconds) s, \(beside)")
         let work = self
-        report.figures += try await lane.run { try work.recall(scene) }
-        report.figures += try await lane.run { try work.rates(scene) }
-        report.figures += try await lane.run { try work.whileIndexing(scene) }
-        logger.info("embedding")
-        let embedding = try await embedding(scene)
-        report.figures += embedding.figures
+        for part in options.parts where !part.isOfFreshness {
+            let figures =
+                switch part {
+                case .recall: try await lane.run { try work.recall(scene) }
+                case .rates: try await lane.run { try work.rates(scene) }
+                case .indexing: try await lane.run { try work.whileIndexing(scene) }
+                default: try await embedding(scene).figures()
+                }
+            report.figures += shown(figures)
+        }
         try await lane.run { scene.peer?.stop() }
-        report.figures += try await freshness(scene, lane, &report.findings)
-        report.figures += try await disturbedFreshness(scene, lane, &report.findings)
-        report.figures += try await burst(scene, lane, embedderRate: embedding.documentsPerSecond)
+        if options.parts.contains(where: \.isOfFreshness) {
+            let freshness = try await SearchFreshness(
+                scene: scene, lane: lane, options: options, embedder: embedding(scene).ours(), logger: logger)
+            for part in options.parts where part.isOfFreshness {
+                report.figures += shown(try await freshness.measure(part, &report.findings))
+            }
+        }
         report.figures += [
             BenchFigure(
                 "resident, all roles without Postgres", ProcessMemory.residentMegabytes(of: scene.deployment.upProcess),
@@ -91,6 +101,15 @@ struct SearchBench {
             )
         ]
         return report
+    }
+
+    /// Tells of figures at once: a run takes long, and one that is ended should have said something.
+    private func shown(_ figures: [BenchFigure]) -> [BenchFigure] {
+        for figure in figures {
+            let unit = figure.unit.isEmpty ? "value" : figure.unit
+            logger.info(figure.name, [unit: BenchReport.text(figure.value)])
+        }
+        return figures
     }
 
     // MARK: Recall and rate
@@ -187,123 +206,10 @@ struct SearchBench {
 
     // MARK: Embedding
 
-    private func embedding(_ scene: SearchScene) async throws -> (figures: [BenchFigure], documentsPerSecond: Double) {
+    private func embedding(_ scene: SearchScene) throws -> EmbeddingComparison {
         let count = min(Self.embeddedDocuments, scene.input.documents)
-        let documents = try (0..<count).map { try scene.input.text($0) }
-        return try await EmbeddingComparison(
-            modelDirectory: options.modelDirectory, precision: options.precision, documents: documents, peer: scene.peer
-        ).run()
-    }
-
-    // MARK: Freshness
-
-    private func freshness(_ scene: SearchScene, _ lane: Lane, _ findings: inout [String]) async throws -> [BenchFigure]
-    {
-        logger.info("freshness")
-        let bench = FreshnessBench(
-            seconds: options.watchSeconds, rate: Self.eventsPerSecond, recording: nil,
-            searchesPerSecond: Self.searchesBeside, goals: Self.freshnessGoals, logger: logger)
-        let (deployment, seconds) = (scene.deployment, options.watchSeconds)
-        let texts = try SearchRecall(scene.input, count: options.queries).queries.flatMap(\.texts)
-        let along = try await lane.run {
-            try Self.settle(scene)
-            return try RecallAlong(url: deployment.api + "/search", texts: texts, seconds: seconds)
-        }
-        let before = try await lane.run { (try deployment.documentsIndexed(), SystemClock.monotonicNanoseconds()) }
-        let found = try await bench.watch(deployment)
-        let elapsed = Double(SystemClock.monotonicNanoseconds() - before.1) / 1e9
-        let share = try await lane.run { try along.share() }
-        let after = try await lane.run {
-            let after = try deployment.documentsIndexed()
-            try Self.calm(scene)
-            return after
-        }
-        findings += Self.losses(found, "")
-        return bench.figures(found) + [
-            BenchFigure(
-                "documents indexed at \(Int(Self.eventsPerSecond)) events/s", (after - before.0) / elapsed, "/s"),
-            BenchFigure("searches beside: p50", found.searches.quantile(0.5), "ms", target: "\(Self.searchesBeside)/s"),
-            BenchFigure("searches beside: p99", found.searches.quantile(0.99), "ms"),
-            BenchFigure("searches beside: failed", Double(found.failures), "", goal: .atMost(0)),
-            BenchFigure(
-                SearchNames.recallBeside, share, "", target: "a lower bound: the index changes meanwhile",
-                goal: .atLeast(SearchRecall.goal)),
-        ]
-    }
-
-    /// Freshness while the database has other heavy work with the index.
-    private func disturbedFreshness(
-        _ scene: SearchScene, _ lane: Lane, _ findings: inout [String]
-    ) async throws -> [BenchFigure] {
-        var figures: [BenchFigure] = []
-        for (place, disturbance) in FreshnessDisturbance.allCases.enumerated() {
-            logger.info("freshness while \(disturbance.rawValue)")
-            let bench = FreshnessBench(
-                seconds: options.watchSeconds, rate: Self.eventsPerSecond, recording: nil,
-                searchesPerSecond: Self.searchesBeside, goals: Self.freshnessGoals,
-                firstEdit: (place + 1) * Self.editsOfOne, logger: logger)
-            let (deployment, isOver) = (scene.deployment, StopSignal())
-            try await lane.run { try Self.settle(scene) }
-            async let times = Lane(name: "disturbance").run {
-                try disturbance.run(deployment) { isOver.isRequested }
-            }
-            // Whatever happens, the work ends: it is waited for at the end of this block.
-            let found: FreshnessBench.Results
-            do {
-                found = try await bench.watch(deployment)
-                isOver.request()
-            } catch {
-                isOver.request()
-                throw error
-            }
-            let done = try await times
-            try await lane.run { try Self.calm(scene) }
-            findings += Self.losses(found, " while \(disturbance.rawValue)")
-            figures += bench.figures(found, beside: disturbance.rawValue)
-            figures.append(BenchFigure("\(disturbance.rawValue): done", Double(done), "times"))
-        }
-        return figures
-    }
-
-    private static func settle(_ scene: SearchScene) throws {
-        scene.source.run(eventsPerSecond: eventsPerSecond)
-        Pause.milliseconds(settleSeconds * 1_000)
-    }
-
-    private static func calm(_ scene: SearchScene) throws {
-        scene.source.stop()
-        try SearchScene.waitUntilIndexed(scene.deployment, documents: 0)
-    }
-
-    private static func losses(_ found: FreshnessBench.Results, _ when: String) -> [String] {
-        let lost = found.lost.values.max() ?? 0
-        return lost > 0 ? ["\(lost) edits were not found\(when)"] : []
-    }
-
-    private func burst(_ scene: SearchScene, _ lane: Lane, embedderRate: Double) async throws -> [BenchFigure] {
-        logger.info("a burst", ["documents": String(options.passages)])
-        let documents = options.passages
-        let drain = try await lane.run { try FreshnessBurst.drain(scene, documents: documents) }
-        let drained = SystemClock.epochMilliseconds()
-        scene.source.run(eventsPerSecond: Self.eventsPerSecond)
-        let found = try await FreshnessBench(
-            seconds: Self.recoverySeconds, rate: Self.eventsPerSecond, recording: nil,
-            searchesPerSecond: Self.searchesBeside, firstEdit: FreshnessBurst.firstEdit, logger: logger
-        ).watch(scene.deployment)
-        scene.source.stop()
-        let recovery = FreshnessBurst.recovery(
-            found.timeline.map {
-                .init(second: Double($0.writtenAt - drained) / 1_000, milliseconds: $0.milliseconds)
-            })
-        return [
-            BenchFigure("burst: documents", drain.documents, ""),
-            BenchFigure(SearchNames.drain, drain.documentsPerSecond, "/s"),
-            BenchFigure(
-                "burst: drained, to the embedder alone", drain.documentsPerSecond / max(1, embedderRate), "times",
-                goal: .atLeast(Self.drainGoal)),
-            BenchFigure(
-                SearchNames.recovery, recovery ?? Double(Self.recoverySeconds), "s",
-                target: recovery == nil ? "not seen in that time" : nil, goal: .atMost(FreshnessBurst.goalSeconds)),
-        ]
+        return EmbeddingComparison(
+            modelDirectory: options.modelDirectory, precision: options.precision,
+            documents: try (0..<count).map { try scene.input.text($0) }, peer: scene.peer)
     }
 }

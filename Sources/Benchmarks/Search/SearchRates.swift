@@ -153,6 +153,7 @@ enum SearchNames {
     static let indexing = "while documents are indexed"
     static let paced = "200 searches/s while documents are indexed"
     static let pacedShare = "200 searches/s while documents are indexed: within 250 ms"
+    static let eventsWatched = "freshness is watched at"
     static let recallBeside = "recall@10 of the vector arm beside"
     static let drain = "burst: drained"
     static let recovery = "burst: seconds until edits are found within 500 ms again"
