@@ -15,7 +15,7 @@ a neighbour that is, `user` somebody who did not edit it, `opposite` the reverse
 say; `absent` is about anything else.
 
 What a generated page says in other words is written by hand (questions/paraphrases.tsv), and so are some questions
-(questions/by_hand.jsonl), whose documents are named by title.
+(questions/by_hand.jsonl): there an expression for titles and what the text says tell which documents answer it, all of them.
 """
 import argparse
 import collections
@@ -229,8 +229,12 @@ class Maker:
     def by_hand(self):
         for line in (HERE / "by_hand.jsonl").read_text("utf-8").splitlines():
             written = json.loads(line)
-            documents = {d["doc_id"] for d in self.documents if d["title"] in written.get("titles", [])}
-            if bool(documents) != bool(written.get("titles")):
+            documents = set()
+            if "title" in written:
+                title = re.compile(r"(\w+:)?" + written["title"], re.IGNORECASE)
+                documents = {
+                    d["doc_id"] for d in self.documents if title.fullmatch(d["title"]) and written["says"] in d["text"]}
+            if bool(documents) != ("title" in written):
                 print(f"make_questions: not in these documents: {written['question']}", file=sys.stderr)
                 continue
             self.add(written["split"], "by hand", written["question"], documents)

@@ -39,13 +39,13 @@ import Testing
         let ranking = ReciprocalRankFusion.fuse(candidates)
         #expect(ranking.prefix(6).allSatisfy { $0.candidate.docID.hasPrefix("both") })
         func read(_ count: Int) -> [String] {
-            ExtractiveAnswerer.reading(ranking, count: count).map(\.candidate.docID)
+            ExtractiveAnswerer.reading(ranking, question: "what is new?", count: count).map(\.candidate.docID)
         }
         #expect(read(6).prefix(6) == ["both3", "both4", "both5", "near", "words", "words2"])
         #expect(read(6).count == ranking.count && Set(read(6)).count == ranking.count)
         #expect(read(3).prefix(3) == ["both3", "both4", "near"])
         #expect(read(1).first == "both3" && read(100) == ranking.map(\.candidate.docID))
-        #expect(ExtractiveAnswerer.reading([], count: 10).isEmpty)
+        #expect(ExtractiveAnswerer.reading([], question: "", count: 10).isEmpty)
     }
 
     /// Everything but the place, or but the year, is another page's.

@@ -152,13 +152,12 @@ private struct Asker {
         let found = try store.candidates(
             for: IndexFixture.query(question, vector: vector), timeoutMilliseconds: IndexFixture.limit)
         let hits = ExtractiveAnswerer.reading(
-            ReciprocalRankFusion.fuse(found.candidates, weights: weights), count: SearchLimits.topKDefault)
-        var sentences = ExtractiveAnswerer.sentences(of: Array(hits.prefix(SearchLimits.topKDefault)))
-        let missing = sentences.indices.filter { sentences[$0].cosine == nil }
-        let vectors = try await embedder.embed(missing.map { sentences[$0].text }, priority: .sentence)
-        for (place, other) in zip(missing, vectors) {
-            sentences[place].cosine = Double(zip(vector, other).reduce(0) { $0 + $1.0 * $1.1 })
-        }
+            ReciprocalRankFusion.fuse(found.candidates, weights: weights), question: question,
+            count: SearchLimits.topKDefault)
+        let sentences = try await ExtractiveAnswerer.compared(
+            ExtractiveAnswerer.sentences(of: Array(hits.prefix(SearchLimits.topKDefault))), question: question,
+            vector: vector, hits: hits
+        ) { try await embedder.embed($0, priority: .sentence) }
         // With the check of citations, which quotes have to pass like all else.
         let check = CitationCheck(passages: hits, analyzers: Self.analyzers)
         let assembly = Mutex(AnswerAssembly(tokensMax: SearchLimits.answerTokensDefault))

@@ -21,12 +21,47 @@ package struct AnswerThresholds: Sendable, Equatable {
     /// From here on coverage alone is enough, given two words or more, a question that names the page, or no vectors at all; and
     /// where no name is missing, since a page of the same kind elsewhere, or of another year, has all other words.
     package var coverageAlone = 0.75
-    /// Further sentences must reach this share of the best one's score.
+    /// Where the question names what the sentence is about: from here on the share of its matter that the sentence has is enough,
+    package var matterCoverage = 0.60
+    /// from here on the cosine of both matters,
+    package var matterCosine = 0.44
+    /// or both together from here on.
+    package var matterCoverageBeside = 0.40
+    package var matterCosineBeside = 0.36
+    /// Further sentences must reach this share of the best one's score; where a matter is asked for, this larger one.
     package var relativeToBest = 0.70
+    package var matterRelativeToBest = 0.95
 
     package init() {}
 
+    /// Whether a cosine that is not there yet may decide on it.
+    func wantsCosine(_ sentence: ScoredSentence, hasMatter: Bool) -> Bool {
+        switch sentence.relation {
+        case .another, .told: false
+        case .named: hasMatter && sentence.matterCosine == nil
+        case .open: sentence.cosine == nil
+        }
+    }
+
+    /// Beside the best sentence, given what that has to do with the question.
+    func shareOfBest(_ relation: QuestionSense.Relation) -> Double {
+        if case .named = relation { matterRelativeToBest } else { relativeToBest }
+    }
+
     func accepts(_ sentence: ScoredSentence, words: QuestionWords) -> Bool {
+        switch sentence.relation {
+        case .another: return false
+        case .told: return true
+        case .named(let coverage):
+            if coverage >= matterCoverage { return true }
+            guard let cosine = sentence.matterCosine else { return false }
+            return cosine >= matterCosine || coverage >= matterCoverageBeside && cosine >= matterCosineBeside
+        case .open: return acceptsOpen(sentence, words: words)
+        }
+    }
+
+    /// For a question that names nothing.
+    private func acceptsOpen(_ sentence: ScoredSentence, words: QuestionWords) -> Bool {
         let coverage = sentence.coverage
         let cosine = sentence.cosine
         if sentence.names == .another { return false }
@@ -49,14 +84,20 @@ struct QuestionWords {
     private let names: QuestionNames
     private let weights: [String: Double]
     private let totalWeight: Double
+    /// Of a stem that nothing has.
+    private let unknownWeight: Double
+
+    init(question: String, hits: [Hit]) {
+        self.init(question: question, texts: hits.map { $0.candidate.title + " " + $0.candidate.text })
+    }
 
     init(question: String, texts: [String]) {
         let all = Words.content(question)
-        var specific = all.subtracting(Self.wordsAboutRecords)
+        var specific = all.subtracting(Self.recordStems)
         // "Which edits were made to …?"
         if specific.count < all.count { specific.subtract(Self.wordsOfMaking) }
         words = (specific.isEmpty ? all : specific).sorted()
-        names = QuestionNames(question: question, ignored: Self.wordsAboutRecords)
+        names = QuestionNames(question: question, ignored: Self.recordStems)
         var counts: [String: Int] = [:]
         for text in texts {
             for word in Words.content(text) { counts[word, default: 0] += 1 }
@@ -64,11 +105,12 @@ struct QuestionWords {
         // Inverse document frequency as in BM25 with the +1 that keeps it positive (Robertson, Zaragoza 2009).
         let total = Double(texts.count)
         var weights: [String: Double] = [:]
-        for word in words {
+        for word in all.union(words) {
             let count = Double(counts[word] ?? 0)
             weights[word] = log1p((total - count + 0.5) / (count + 0.5))
         }
         self.weights = weights
+        unknownWeight = log1p((total + 0.5) / 0.5)
         totalWeight = words.reduce(0) { $0 + (weights[$1] ?? 0) }
         // By what it asks about: "Who edited …" may be followed by a name of any script.
         var (latin, other) = (0, 0)
@@ -80,16 +122,19 @@ struct QuestionWords {
 
     /// Stems that ask about the record and not about its content ("What changed in the article …?"): finding them in a
     /// sentence supports nothing.
-    private static let wordsAboutRecords: Set<String> = Words.content(
+    static let recordStems: Set<String> = Words.content(
         "article page entry change edit update modify revise happen recent recently latest last new news tell wiki wikipedia"
     )
 
     /// Stems that say nothing beside those.
     private static let wordsOfMaking = Words.content("make makes made making done")
 
+    /// How rare a stem is in what was retrieved, whether the question has it or not.
+    func weight(of stem: String) -> Double { weights[stem] ?? unknownWeight }
+
     /// Whether there are words, and the question has all of them.
     func areAll(_ others: Set<String>) -> Bool {
-        !others.isEmpty && others.allSatisfy { weights[$0] != nil }
+        !others.isEmpty && others.isSubset(of: words)
     }
 
     /// How much of what the question names is among these words.
@@ -117,13 +162,17 @@ struct ScoredSentence {
     let names: QuestionNames.Match
     /// Whether the question has all words of its title.
     let namesPage: Bool
+    /// What it has to do with what the question names.
+    let relation: QuestionSense.Relation
+    /// Of its matter and the question's; nil where that was not looked at.
+    let matterCosine: Double?
     /// Its words in order.
     let words: [String]
 
     /// Weight of the cosine beside coverage where both exist.
     static let cosineShare = 0.6
 
-    init(_ sentence: SourceSentence, place: Int, title: String, wanted: QuestionWords) {
+    init(_ sentence: SourceSentence, place: Int, title: String, wanted: QuestionWords, sense: QuestionSense) {
         text = sentence.text
         hitIndex = sentence.hitIndex
         self.place = place
@@ -133,7 +182,11 @@ struct ScoredSentence {
         coverage = wanted.coverage(of: present)
         names = wanted.match(present)
         namesPage = wanted.areAll(Words.content(title))
-        if let cosine = sentence.cosine {
+        relation = sense.relation(of: sentence.text, title: title, weight: wanted.weight)
+        matterCosine = sentence.matterCosine
+        if case .named(let coverage) = relation {
+            score = Self.cosineShare * (sentence.matterCosine ?? 0) + (1 - Self.cosineShare) * coverage
+        } else if let cosine = sentence.cosine {
             score = Self.cosineShare * cosine + (1 - Self.cosineShare) * coverage
         } else {
             score = coverage

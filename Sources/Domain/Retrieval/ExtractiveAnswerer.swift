@@ -5,6 +5,8 @@ package struct SourceSentence: Sendable, Equatable {
     package var hitIndex: Int
     /// Cosine of its vector and the question's; nil where there is no vector.
     package var cosine: Double?
+    /// Cosine of its matter and the question's (``QuestionSense``); nil where that was not looked at.
+    package var matterCosine: Double?
 
     package init(text: String, hitIndex: Int, cosine: Double?) {
         self.text = text
@@ -84,6 +86,8 @@ package enum ExtractiveAnswerer {
     package static let hitsMax = 12
     /// Sentences looked at.
     package static let sentencesConsideredMax = 48
+    /// Sentences that are embedded for one answer.
+    package static let sentencesEmbeddedMax = 4
     /// Sentences of an answer: it is to be read, not scrolled.
     package static let sentencesMax = 5
     /// Citations of one sentence: more do not make it truer.
@@ -92,9 +96,22 @@ package enum ExtractiveAnswerer {
     /// First hits of each arm that are read, wherever the fused ranking has them.
     private static let armDepth = 2
 
-    /// The ranking with the first hits of each arm among its first `count`, which are read: the page that a question names may
-    /// be the first by words and far by meaning, and the other way round. Half of them stay the fused ranking's.
-    package static func reading(_ ranking: [Hit], count: Int) -> [Hit] {
+    /// The ranking with those hits first that have to do with what the question names, wherever they stand; and among the first
+    /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by
+    /// meaning, and the other way round. Half of them stay the fused ranking's.
+    package static func reading(_ ranking: [Hit], question: String, count: Int) -> [Hit] {
+        let wanted = QuestionWords(question: question, hits: ranking)
+        let sense = QuestionSense(question: question, hits: ranking)
+        var (related, others): ([Hit], [Hit]) = ([], [])
+        for hit in ranking {
+            let relation = sense.relation(
+                of: hit.candidate.text, title: hit.candidate.title, weight: wanted.weight)
+            if relation == .another { others.append(hit) } else { related.append(hit) }
+        }
+        return withArmsFirst(related + others, count: count)
+    }
+
+    private static func withArmsFirst(_ ranking: [Hit], count: Int) -> [Hit] {
         let late = ranking.indices.dropFirst(count).filter { place in
             let candidate = ranking[place].candidate
             return [candidate.vector, candidate.lexical].contains { $0.map { $0.rank <= armDepth } ?? false }
@@ -119,6 +136,54 @@ package enum ExtractiveAnswerer {
         return result
     }
 
+    /// Compares those sentences with the question by meaning on which words do not decide; the nearest ones only, as each costs an
+    /// embedding.
+    ///
+    /// - Parameters:
+    ///   - vector: the question's, L2-normalised.
+    ///   - embed: vectors of texts, L2-normalised; of ``sentencesEmbeddedMax`` sentences at most, and of the question's matter.
+    /// - Returns: the sentences, with cosines.
+    package static func compared(
+        _ sentences: [SourceSentence], question: String, vector: [Float], hits: [Hit],
+        thresholds: AnswerThresholds = AnswerThresholds(), embed: ([String]) async throws -> [[Float]]
+    ) async throws -> [SourceSentence] {
+        let wanted = QuestionWords(question: question, hits: hits)
+        let sense = QuestionSense(question: question, hits: hits)
+        let undecided = scored(sentences, hits: hits, wanted: wanted, sense: sense)
+            .filter {
+                thresholds.wantsCosine($0, hasMatter: !sense.matter.isEmpty) && !thresholds.accepts($0, words: wanted)
+            }
+            .map { (nearness: $0.coverage + (hits[$0.hitIndex].candidate.vector?.score ?? 0), place: $0.place) }
+            .sorted { ($0.nearness, $1.place) > ($1.nearness, $0.place) }
+            .prefix(sentencesEmbeddedMax).map(\.place)
+        guard !undecided.isEmpty else { return sentences }
+        let hasMatter = !sense.matter.isEmpty
+        let texts = undecided.map { place in
+            let sentence = sentences[place]
+            guard hasMatter else { return sentence.text }
+            return QuestionSense.matter(of: sentence.text, title: hits[sentence.hitIndex].candidate.title)
+        }
+        let vectors = try await embed((hasMatter ? [sense.matter] : []) + texts)
+        let asked = hasMatter ? vectors.first ?? [] : vector
+        var sentences = sentences
+        for (place, other) in zip(undecided, vectors.dropFirst(hasMatter ? 1 : 0)) {
+            let cosine = Double(zip(asked, other).reduce(Float(0)) { $0 + $1.0 * $1.1 })
+            if hasMatter { sentences[place].matterCosine = cosine } else { sentences[place].cosine = cosine }
+        }
+        return sentences
+    }
+
+    private static func scored(
+        _ sentences: [SourceSentence], hits: [Hit], wanted: QuestionWords, sense: QuestionSense
+    ) -> [ScoredSentence] {
+        sentences.enumerated().compactMap { place, sentence in
+            guard hits.indices.contains(sentence.hitIndex) else { return nil }
+            let title = hits[sentence.hitIndex].candidate.title
+            let one = ScoredSentence(sentence, place: place, title: title, wanted: wanted, sense: sense)
+            return one.words.isEmpty ? nil : one
+        }
+    }
+
     /// Puts an answer together.
     ///
     /// - Parameters:
@@ -129,13 +194,9 @@ package enum ExtractiveAnswerer {
         question: String, hits: [Hit], sentences: [SourceSentence], maxTokens: Int,
         thresholds: AnswerThresholds = AnswerThresholds()
     ) -> Answer {
-        let wanted = QuestionWords(question: question, texts: hits.map { $0.candidate.title + " " + $0.candidate.text })
-        var scored: [ScoredSentence] = []
-        for (place, sentence) in sentences.enumerated() where hits.indices.contains(sentence.hitIndex) {
-            let title = hits[sentence.hitIndex].candidate.title
-            let one = ScoredSentence(sentence, place: place, title: title, wanted: wanted)
-            if !one.words.isEmpty { scored.append(one) }
-        }
+        let wanted = QuestionWords(question: question, hits: hits)
+        var scored = scored(
+            sentences, hits: hits, wanted: wanted, sense: QuestionSense(question: question, hits: hits))
         scored.sort { ($0.score, $1.place) > ($1.score, $0.place) }
         var support = AnswerSupport(considered: scored.count, questionWords: wanted.words)
         if let best = scored.first {
@@ -147,7 +208,7 @@ package enum ExtractiveAnswerer {
         guard let best = supported.first else { return refused(support) }
         // Beside the page that the question names, pages of nearly the same name are something else.
         let close = supported.filter {
-            $0.score >= best.score * thresholds.relativeToBest && ($0.namesPage || !best.namesPage)
+            $0.score >= best.score * thresholds.shareOfBest(best.relation) && ($0.namesPage || !best.namesPage)
         }
         return assemble(close, hits: hits, maxTokens: maxTokens, support: support)
     }

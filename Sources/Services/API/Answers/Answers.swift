@@ -145,7 +145,8 @@ struct Answers: Sendable {
         if isStaleRefused { try refuseStaleAnswer(tenant) }
         let start = SystemClock.monotonicNanoseconds()
         var found = try await inPlace(deadline) { try await search.find(request.search, deadline: deadline) }
-        found.ranking = ExtractiveAnswerer.reading(found.ranking, count: request.search.topK)
+        found.ranking = ExtractiveAnswerer.reading(
+            found.ranking, question: request.search.query, count: request.search.topK)
         let result = found
         let (answer, use) = try await chain.answer(work(request, result, deadline: deadline, output))
         if answer.isRefused { metrics.refusals.increment() }
@@ -178,7 +179,8 @@ struct Answers: Sendable {
                 let hits = Array(result.ranking.prefix(request.search.topK))
                 return QuotingAnswerer(
                     sentences: try await inPlace(deadline) {
-                        try await embeddedSentences(of: hits, result: result, deadline: deadline)
+                        try await embeddedSentences(
+                            of: hits, asked: request.search.query, result: result, deadline: deadline)
                     })
             }, output: output)
     }
@@ -225,22 +227,19 @@ struct Answers: Sendable {
                 + "only (ANSWER_REQUIRES_FRESH)")
     }
 
-    /// The hits' sentences with their cosines to the question; without any where there are no vectors.
+    /// The hits' sentences, those that words do not decide on with their cosines to the question; without any where there are no
+    /// vectors.
     private func embeddedSentences(
-        of hits: [Hit], result: SearchResult, deadline: Deadline
+        of hits: [Hit], asked: String, result: SearchResult, deadline: Deadline
     ) async throws -> [SourceSentence] {
-        var sentences = ExtractiveAnswerer.sentences(of: hits)
-        guard let question = result.vector, let embedder else { return sentences }
-        let missing = sentences.indices.filter { sentences[$0].cosine == nil }
+        let sentences = ExtractiveAnswerer.sentences(of: hits)
+        guard let vector = result.vector, let embedder else { return sentences }
         let start = SystemClock.monotonicNanoseconds()
         // Waiting for other answers counts, too; there are few at once.
         defer { WorkMeter.current?.add(nanoseconds: SystemClock.monotonicNanoseconds() - start) }
-        let vectors = try await embedder.vectors(
-            ofSentences: missing.map { sentences[$0].text }, deadline: deadline)
-        for (index, vector) in zip(missing, vectors) {
-            sentences[index].cosine = Self.dot(question, vector)
+        return try await ExtractiveAnswerer.compared(sentences, question: asked, vector: vector, hits: hits) {
+            try await embedder.vectors(ofSentences: $0, deadline: deadline)
         }
-        return sentences
     }
 
     /// Cosine of two L2-normalised vectors.

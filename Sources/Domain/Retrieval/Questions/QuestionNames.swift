@@ -72,6 +72,11 @@ struct QuestionNames {
         words.reduce(0) { $0 + weight($1) }
     }
 
+    /// Whether it begins with an English word for asking.
+    static func isEnglish(_ question: String) -> Bool {
+        isEnglish(question.split(whereSeparator: \.isWhitespace))
+    }
+
     private static func isEnglish(_ words: [Substring]) -> Bool {
         guard let first = words.first.map({ letters($0).lowercased() }) else { return false }
         // `Was` begins German questions, too.
@@ -92,7 +97,8 @@ struct QuestionNames {
 
     private static let askingWords: Set<String> = [
         "are", "can", "could", "describe", "did", "do", "does", "explain", "find", "give", "had", "has", "have", "how",
-        "is", "list", "show", "summarise", "summarize", "tell", "were", "what", "when", "where", "which", "who", "whom",
+        "i", "is", "list", "show", "summarise", "summarize", "tell", "were", "what", "when", "where", "which", "who",
+        "whom",
         "whose", "why",
     ]
     private static let englishWords: Set<String> = [
