@@ -139,6 +139,19 @@ import Testing
         #expect(throws: InferenceError.self) { try EmbeddingModel(path: folder.file("model.xml")) }
     }
 
+    /// Threads that have run the plugin's code end after its model, and even after the process began to exit.
+    @Test func thePluginStaysInTheProcess() throws {
+        func isLoaded() throws -> Bool {
+            let maps = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/maps")).readToEnd() ?? Data()
+            return maps.range(of: Data("libopenvino_intel_cpu_plugin".utf8)) != nil
+        }
+        do {
+            let model = try EmbeddingModel(path: PackageRoot.path + "/.deps/model/model.xml")
+            #expect(try isLoaded() && model.dimensions == 384)
+        }
+        #expect(try isLoaded())
+    }
+
     @Test func afterAStopNothingIsTaken() async throws {
         let embedder = try LocalEmbedder(modelDirectory: Model.directory)
         embedder.stop()

@@ -1,7 +1,14 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include "late.h"
 #include "late_libraries.h"
 
+#include <link.h>
 #include <openvino/c/openvino.h>
+#include <stdlib.h>
+#include <string.h>
 
 // Found by the program's own run path, see Package.swift, or where the system keeps libraries.
 LATE_LIBRARY(openvino_fault, "libopenvino_c.so")
@@ -47,3 +54,31 @@ FREE(ov_output_const_port_free, ov_output_const_port_t)
 FREE(ov_partial_shape_free, ov_partial_shape_t)
 FREE(ov_tensor_free, ov_tensor_t)
 FREE(ov_version_free, ov_version_t)
+
+struct names {
+    int count;
+    char paths[64][512];
+};
+
+static int collect(struct dl_phdr_info *info, size_t size, void *into) {
+    (void)size;
+    struct names *names = into;
+    const char *path = info->dlpi_name;
+    const int is_ours = path != NULL && (strstr(path, "openvino") != NULL || strstr(path, "libtbb") != NULL);
+    if (is_ours && names->count < 64 && strlen(path) < sizeof names->paths[0]) {
+        strcpy(names->paths[names->count++], path);
+    }
+    return 0;
+}
+
+void openvino_stay(void) {
+    // On the heap: threads of the concurrency runtime have small stacks. And opened behind the walk, which holds the loader's lock.
+    struct names *names = calloc(1, sizeof *names);
+    if (names == NULL) return;
+    dl_iterate_phdr(collect, names);
+    for (int place = 0; place < names->count; place++) {
+        void *handle = dlopen(names->paths[place], RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        if (handle != NULL) dlclose(handle);
+    }
+    free(names);
+}

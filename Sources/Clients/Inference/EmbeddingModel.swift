@@ -1,7 +1,6 @@
 import CLateLibraries
 import COpenVINO
 import Glibc
-import Synchronization
 
 /// The arithmetic a model runs in.
 package enum InferencePrecision: String, Sendable {
@@ -34,10 +33,6 @@ package final class EmbeddingModel {
 
     private let core: OpaquePointer
     private let compiled: OpaquePointer
-    private let keepsCore: Bool
-    /// Whether the process has a core that is never freed. The last one to go would unload OpenVINO's CPU plugin, whose
-    /// thread-specific values are still to be destroyed by its code when threads end that have run it.
-    private static let isPluginKept = Mutex(false)
 
     /// Loads and compiles; takes about 150 ms.
     ///
@@ -57,6 +52,7 @@ package final class EmbeddingModel {
         var core: OpaquePointer?
         try check(ov_core_create(&core), "start OpenVINO", path)
         guard let core else { throw InferenceError(operation: "start OpenVINO", path: path, reason: "no core") }
+        defer { openvino_stay() }
         do throws(InferenceError) {
             let compiled = try compile(path, on: core, parallelism, precision, niceness: niceness)
             do throws(InferenceError) {
@@ -72,15 +68,11 @@ package final class EmbeddingModel {
         }
         self.core = core
         self.path = path
-        keepsCore = Self.isPluginKept.withLock { isKept in
-            defer { isKept = true }
-            return !isKept
-        }
     }
 
     deinit {
         ov_compiled_model_free(compiled)
-        if !keepsCore { ov_core_free(core) }
+        ov_core_free(core)
     }
 
     /// A request with memory of its own, for one thread; as many as the parallelism allows run side by side.

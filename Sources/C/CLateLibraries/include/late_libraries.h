@@ -8,6 +8,12 @@
 /// Opens OpenVINO on the first call. NULL when it is there; else why it is not, in the loader's words.
 const char *openvino_fault(void);
 
+/// Keeps what is loaded of OpenVINO, its plugins among it, in the process for good.
+///
+/// OpenVINO unloads plugins when the last core goes and when the process exits. Their thread-specific values are destroyed by
+/// their code when a thread ends that has run it, which may be later: a jump to where nothing is any more.
+void openvino_stay(void);
+
 /// Opens libcurl on the first call. NULL when it is there; else why it is not, in the loader's words.
 const char *libcurl_fault(void);
 

@@ -40,14 +40,17 @@ enum OpposedActions {
         return kin
     }()
 
-    /// Whether a sentence tells of the reverse of what is asked for, and not of that.
+    /// Whether a sentence tells of the reverse of what is asked for.
+    ///
+    /// Of each the first action counts: "Who brought back what was undone", "expanded: the director's cut".
     ///
     /// - Parameters:
-    ///   - asked: stems of the question in order: its first action counts ("Who brought back what was undone").
-    ///   - told: stems of the sentence.
-    static func areOpposed(asked: [String], told: Set<String>) -> Bool {
+    ///   - asked: stems of the question in order.
+    ///   - told: stems of the sentence in order.
+    static func areOpposed(asked: [String], told: [String]) -> Bool {
         guard let action = asked.lazy.compactMap({ kin[$0] }).first else { return false }
-        return !action.opposed.isDisjoint(with: told) && action.same.isDisjoint(with: told)
+        let first = told.first { action.opposed.contains($0) || action.same.contains($0) }
+        return first.map { !action.same.contains($0) } ?? false
     }
 
     /// Stems that mean the same as `stem`, itself among them.

@@ -36,12 +36,10 @@ package struct QuestionSense: Sendable {
         let words = Self.words(question)
         let isEnglish = QuestionNames.isEnglish(question) || Self.hasManyEnglishWords(words)
         stems = Self.stems(question)
-        let own = stems
-        title =
-            titles.map { Self.stems(Self.bare($0)) }.filter { stems in
-                Self.contains(own, stems) && !Set(stems).isSubset(of: Self.recordStems)
-            }.max { $0.count < $1.count } ?? []
-        page = title.isEmpty && isEnglish ? Self.page(words) : []
+        let named = isEnglish ? Self.page(words) : []
+        let pageStems = named.flatMap(Self.stems)
+        title = Self.title(in: stems, of: titles, page: pageStems)
+        page = title.isEmpty ? named : []
         numbers = Set(stems.filter { $0.contains(where: \.isNumber) })
         // German writes all nouns with a capital.
         names =
@@ -64,25 +62,25 @@ package struct QuestionSense: Sendable {
     ///   - title: the passage's.
     ///   - weight: how rare a stem is.
     func relation(of sentence: String, title other: String, weight: (String) -> Double) -> Relation {
-        let bare = Self.stems(Self.bare(other))
-        let matter = Set(Self.stems(Self.matter(of: sentence, title: other)))
-        let present = matter.union(Self.stems(other)).union(Self.stems(sentence))
+        let (whole, bare) = (Self.stems(other), Self.stems(Self.bare(other)))
+        let told = Self.stems(Self.matter(of: sentence, title: other))
+        let matter = Set(told)
+        let present = matter.union(whole).union(Self.stems(sentence))
         guard numbers.isSubset(of: present), names.isSubset(of: present) else { return .another }
         if !title.isEmpty {
-            guard bare == title else { return .another }
+            guard bare == title || whole == title else { return .another }
         } else if !page.isEmpty {
             let isNamed =
                 page.count > 1 ? Self.mentions(page, in: [other, sentence]) : Self.contains(bare, Self.stems(page[0]))
             return isNamed ? .told : .another
         } else if names.isEmpty, numbers.isEmpty {
-            return OpposedActions.areOpposed(asked: stems, told: matter) ? .another : .open
+            return OpposedActions.areOpposed(asked: stems, told: told) ? .another : .open
         }
         guard !wanted.isEmpty else { return .told }
-        if OpposedActions.areOpposed(asked: stems, told: matter) { return .another }
+        if OpposedActions.areOpposed(asked: stems, told: told) { return .another }
         let total = wanted.reduce(0) { $0 + weight($1) }
-        let found = wanted.reduce(0) {
-            $0 + (OpposedActions.synonyms(of: $1).isDisjoint(with: matter) ? 0 : weight($1))
-        }
+        let has = title.isEmpty ? present : matter
+        let found = wanted.reduce(0) { $0 + (OpposedActions.synonyms(of: $1).isDisjoint(with: has) ? 0 : weight($1)) }
         return .named(coverage: total > 0 ? found / total : 0)
     }
 
@@ -91,6 +89,16 @@ package struct QuestionSense: Sendable {
         guard !title.isEmpty, sentence.hasPrefix(title) else { return sentence }
         let rest = sentence.dropFirst(title.count).drop { !$0.isLetter && !$0.isNumber }
         return rest.isEmpty ? sentence : String(rest)
+    }
+
+    /// The longest title that the question holds, word for word, with its namespace or without; where it asks about a page as a
+    /// whole, that page's rather than one that is a part of its name.
+    private static func title(in question: [String], of titles: [String], page: [String]) -> [String] {
+        let held = titles.flatMap { [stems($0), stems(bare($0))] }.filter { stems in
+            contains(question, stems) && !Set(stems).isSubset(of: recordStems)
+        }
+        if held.contains(page) { return page }
+        return held.filter { page.isEmpty || $0.count > 1 }.max { $0.count < $1.count } ?? []
     }
 
     private static func hasManyEnglishWords(_ words: [Substring]) -> Bool {
