@@ -33,6 +33,9 @@ package struct BenchCommand: Command {
             .init(
                 name: "--embedded", value: "N",
                 help: "growth: texts that the model embeds; further passages are mixtures of two (default 4000)."),
+            .init(
+                name: "--postgres", value: nil,
+                help: "growth: of the index in Postgres, without the one in memory; needs 6 kB of disk a passage."),
             .init(name: "--plot", value: "FILE", help: "growth: also draws it, as SVG."),
             .init(name: "--texts", value: "N", help: "embed: documents of each kind (default 2000; all: 1000)."),
             .init(
@@ -86,7 +89,8 @@ package struct BenchCommand: Command {
         built, rebuilt or vacuumed and a generation loaded, and behind a burst of as many documents as --passages says. Figures
         are logged as they come; the whole takes about eight minutes.
 
-        growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each.
+        growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each; with
+        --postgres a Postgres of its own, and there loading, searching with four clients, recall, adding and room on disk.
 
         report runs benchmarks and writes their figures into a page, with the machine, the commit and the commands.
 
@@ -283,7 +287,9 @@ package struct BenchCommand: Command {
             ).run()
         case .index:
             try await IndexBench(
-                passages: passages, seconds: roundSeconds, source: try source(), logger: context.logger.scoped("bench")
+                passages: passages, seconds: roundSeconds, source: try source(),
+                modelDirectory: try? Installation.modelDirectory(context.settings),
+                logger: context.logger.scoped("bench")
             ).run()
         case .recall:
             try await RecallBench(

@@ -1,6 +1,7 @@
 import Bytes
 import Concurrency
 import Console
+import Embeddings
 import Simulator
 import Telemetry
 
@@ -13,7 +14,12 @@ struct IndexBench {
     /// Of each round of searches.
     let seconds: Int
     let source: any PlayableSource
+    /// Of the model that embeds the queries of what is searched with real vectors; nil: that is left out.
+    let modelDirectory: String?
     let logger: Logger
+
+    private static let embeddedMax = 4_000
+    private static let queries = 50
 
     func run() async throws -> BenchReport {
         let lane = Lane(name: "bench")
@@ -26,8 +32,9 @@ struct IndexBench {
         }
         let server = try await lane.run { try IndexBenchServer(logger: logger) }
         do {
-            let report = try await measure(server, input, lane)
+            var report = try await measure(server, input, lane)
             try await lane.run { server.stop() }
+            report.figures += try await embeddedSearches()
             return report
         } catch {
             try await lane.run { server.stop() }
@@ -73,6 +80,33 @@ struct IndexBench {
         report.figures.append(
             BenchFigure("load average", ProcessorTime.loadAverage(), "", target: "other work on this machine"))
         return report
+    }
+
+    /// Searches by vectors that the model gives: around random centres a graph finds more or less than among those of texts.
+    private func embeddedSearches() async throws -> [BenchFigure] {
+        guard let modelDirectory else {
+            logger.warning("searches by a model's vectors are left out: there is none")
+            return []
+        }
+        let embedder = try LocalEmbedder(modelDirectory: modelDirectory)
+        defer { embedder.stop() }
+        let texts = try IndexBenchInput(source, passages: min(passages, Self.embeddedMax), more: 0)
+        let input = try await GrowthInput(texts, embedder)
+        let queries = try await GrowthQueries(input, embedder, each: Self.queries)
+        let lane = Lane(name: "bench")
+        let (passages, logger) = (passages, logger)
+        let server = try await lane.run { try IndexBenchServer(logger: logger) }
+        do {
+            _ = try await lane.run { try GrowthTables(server, input).add(0..<passages) }
+            let figures = try await queries.figures(server, GrowthPostgres.candidates, seconds: seconds).map {
+                BenchFigure("Postgres alone, \($0.name)", $0.value, $0.unit, goal: $0.goal)
+            }
+            try await lane.run { server.stop() }
+            return figures
+        } catch {
+            try await lane.run { server.stop() }
+            throw error
+        }
     }
 
     private func add(_ part: (figures: [BenchFigure], findings: [String]), to report: inout BenchReport) {

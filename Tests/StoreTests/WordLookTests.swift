@@ -89,6 +89,20 @@ import Testing
         #expect(Set(few.best) == ["doc-7", "doc-8"] && few.isLexicalBounded)
     }
 
+    /// The best postings of a single word are of former versions, which nothing shows.
+    @Test func whatIsSeenIsFoundBehindBetterPostingsThatAreNot() throws {
+        let fixture = try IndexFixture()
+        let best = 2 * WordArmSQL.completedMax
+        try write(fixture, 0..<best + 20) { _ in "river" }
+        try write(fixture, 0..<best + 20, version: 2) {
+            $0 < 30 ? "a river beside some of the other words of number\($0)" : "number\($0)"
+        }
+        try fixture.countWords()
+        let found = try store(fixture, SearchBounds()).candidates(
+            for: query("river", count: 100), timeoutMilliseconds: Self.limit)
+        #expect(Set(found.best) == Set((0..<30).map { "doc-\($0)" }) && !found.isLexicalBounded)
+    }
+
     /// What another generation shows fills the newest postings.
     @Test func theGenerationThatIsServedIsFoundBesideAnother() throws {
         let fixture = try IndexFixture()

@@ -22,6 +22,8 @@ struct GrowthBench: Sendable {
         var queries: Int
         /// Where a picture of it goes; nil: nowhere.
         var plot: String?
+        /// Whether it is the index in Postgres that grows.
+        var isInPostgres = false
     }
 
     private static let insertBatch = 64
@@ -43,7 +45,8 @@ struct GrowthBench: Sendable {
     func run() async throws -> BenchReport {
         let lane = Lane(name: "bench")
         let (source, embedded) = (source, options.embedded)
-        let texts = try await lane.run { try IndexBenchInput(source, passages: embedded, more: 0) }
+        let further = options.isInPostgres ? GrowthPostgres.further(options.sizes) : 0
+        let texts = try await lane.run { try IndexBenchInput(source, passages: embedded, more: further) }
         guard texts.passages >= embedded else {
             throw Failure("the source has \(texts.passages) passages of different texts; \(embedded) are wanted")
         }
@@ -51,6 +54,11 @@ struct GrowthBench: Sendable {
         defer { embedder.stop() }
         logger.info("embedding", ["texts": "\(embedded)"])
         let input = try await GrowthInput(texts, embedder)
+        if options.isInPostgres {
+            return try await GrowthPostgres(
+                options: options, texts: texts, input: input, embedder: embedder, logger: logger
+            ).run()
+        }
         let searches = try await GrowthSearches(input, embedder, each: options.queries)
         var table = GrowthTable(sizes: options.sizes)
         let arms = GrowthArms(input)
@@ -208,5 +216,6 @@ extension GrowthBench.Options {
         queries = try arguments.integer("--queries", in: 10...10_000) ?? 50
         seconds = try arguments.integer("--seconds", in: 1...86_400) ?? 5
         plot = arguments.value("--plot")
+        isInPostgres = arguments.has("--postgres")
     }
 }

@@ -17,6 +17,9 @@ final class IndexBenchServer: Sendable {
     private let server: EmbeddedPostgres
     private let isStopped = Mutex(false)
 
+    /// A folder that the server may enter, too.
+    var path: String { folder.path }
+
     /// Blocks until it runs.
     init(logger: Logger) throws {
         folder = try ScratchFolder()

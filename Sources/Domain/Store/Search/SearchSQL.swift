@@ -111,11 +111,13 @@ enum SearchSQL {
             return parts.isExcluding
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
+        let isFiltered = conditions != nil || parts.isDemanding
+        let isBounded = WordArmSQL.isBounded(
+            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
         let wordArm = WordArmSQL.best(
             WordLook.Joins(
                 passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id")),
-            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: conditions != nil || parts.isDemanding,
-            parts.bounds)
+            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(parts, demand: demand("n"), model)
@@ -153,7 +155,7 @@ enum SearchSQL {
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id,
                 \(isInGraph ? WaitingSQL.count(model: model) : "(SELECT count(*) FROM vector_arm)"),
-                \(parts.lexical ? WordArmSQL.isBounded(isNarrow: parts.isNarrow, parts.bounds) : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
+                \(parts.lexical ? isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
                 \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb"),

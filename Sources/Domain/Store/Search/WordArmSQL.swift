@@ -63,9 +63,9 @@ enum WordArmSQL {
     }
 
     /// Whether a bound kept the arm from looking at everything.
-    static func isBounded(isNarrow: Bool, _ bounds: SearchBounds) -> String {
-        let first = WordLook(.first, isNarrow: isNarrow, bounds)
-        let second = WordLook(.second, isNarrow: isNarrow, bounds)
+    static func isBounded(armLimit: Int, isNarrow: Bool, isFiltered: Bool, _ bounds: SearchBounds) -> String {
+        let first = WordLook(.first, armLimit: armLimit, isNarrow: isNarrow, isFiltered: isFiltered, bounds)
+        let second = WordLook(.second, armLimit: armLimit, isNarrow: isNarrow, isFiltered: isFiltered, bounds)
         return """
             (SELECT CASE WHEN a.rows = 0 THEN \(first.isUnread) OR \(first.isCut)
                 ELSE \(second.isUnread) OR \(second.isCut) END FROM word_again a)
@@ -148,8 +148,8 @@ enum WordArmSQL {
     static func best(_ joins: WordLook.Joins, armLimit: Int, isNarrow: Bool, isFiltered: Bool, _ bounds: SearchBounds)
         -> String
     {
-        let first = WordLook(.first, isNarrow: isNarrow, bounds)
-        let second = WordLook(.second, isNarrow: isNarrow, bounds)
+        let first = WordLook(.first, armLimit: armLimit, isNarrow: isNarrow, isFiltered: isFiltered, bounds)
+        let second = WordLook(.second, armLimit: armLimit, isNarrow: isNarrow, isFiltered: isFiltered, bounds)
         let rowsOfOthers = isFiltered ? bounds.wordRowsAgain : bounds.wordRows
         return """
             \(first.candidates), lexical_first AS MATERIALIZED (\(first.ranked(joins, armLimit: armLimit))

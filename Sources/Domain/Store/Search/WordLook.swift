@@ -25,8 +25,14 @@ struct WordLook {
     /// Whether the filter leaves so few passages that the words with more postings are looked up for each of them; nil where the
     /// statement knows no narrow filters.
     private let isFew: String?
+    /// How many of the best passages of a single word are enough for what is wanted; nil where filters may leave most of them out.
+    private let bestMax: Int?
 
-    init(_ turn: Turn, isNarrow: Bool, _ bounds: SearchBounds) {
+    /// - Parameters:
+    ///   - armLimit: passages that the arm gives at most.
+    ///   - isFiltered: whether filters or demands leave some of what is seen out.
+    init(_ turn: Turn, armLimit: Int, isNarrow: Bool, isFiltered: Bool, _ bounds: SearchBounds) {
+        bestMax = turn == .first && !isNarrow && !isFiltered ? 2 * max(WordArmSQL.completedMax, armLimit) : nil
         switch turn {
         case .first:
             (suffix, isRead, rows) = ("", "is_read", "\(bounds.wordRows)")
@@ -48,8 +54,17 @@ struct WordLook {
     /// Whether there were passages of its words that were not looked at.
     var isCut: String {
         let isLong = "(SELECT coalesce(bool_or(is_long), false) FROM word_forms\(suffix))"
-        let isRankedCut = "(SELECT count(*) FROM word_found\(suffix)) > \(WordArmSQL.rankedMax)"
+        let isRankedCut = "(SELECT count(*) FROM word_found\(suffix)) > \(WordArmSQL.rankedMax)\(isBestCut)"
         return "(\(isFew.map { "NOT coalesce(\($0), false) AND " } ?? "")\(isLong) OR \(isRankedCut))"
+    }
+
+    /// Whether too few of the best are seen, and there were others.
+    private var isBestCut: String {
+        guard let bestMax else { return "" }
+        return """
+             OR (SELECT count(*) > 0 AND count(*) >= \(bestMax) * (SELECT count(*) FROM word_forms) FROM word_best)
+                AND (SELECT count(*) FROM lexical_first) < $11
+            """
     }
 
     /// A form's share of the score, of postings `p` with the form's weight beside their own.
@@ -64,7 +79,10 @@ struct WordLook {
     /// The forms that are read, whether each has more postings than that, and the passages that have them with their scores.
     var candidates: String {
         """
-        , word_forms\(suffix) AS MATERIALIZED (
+        , word_rest\(suffix) AS MATERIALIZED (
+            SELECT g.place, g.idf, q.word_id, q.weight
+            FROM word_groups g JOIN words_asked q ON q.place = g.place WHERE NOT g.\(isRead)
+        ), word_forms\(suffix) AS MATERIALIZED (
             SELECT g.*, g.passages > g.rows OR EXISTS (
                 SELECT FROM (
                     SELECT sum(cardinality(o.passages)) OVER (ORDER BY o.last_passage DESC ROWS UNBOUNDED PRECEDING) AS postings
@@ -75,23 +93,55 @@ struct WordLook {
                 FROM word_groups g JOIN words_asked q ON q.place = g.place
                 WHERE g.\(isRead)\(suffix.isEmpty ? "" : " AND (SELECT rows FROM word_again) > 0")
             ) g
-        ), word_found\(suffix) AS MATERIALIZED (
+        )\(bestMax.map { found(ofOneWord: $0) } ?? ", word_found\(suffix) AS MATERIALIZED (\(found())\n)")
+        """
+    }
+
+    /// Postings of the forms that are read.
+    private var postings: String {
+        """
+        SELECT q.place, q.idf, q.weight AS form_weight, o.passage_id, o.document_id, o.weight
+        FROM word_forms\(suffix) q CROSS JOIN LATERAL (
+            \(WordArmSQL.newest([.passage, .document, .weight], of: "q.word_id", limit: "q.rows"))
+        ) o
+        """
+    }
+
+    /// The passages of the forms that are read, each once.
+    ///
+    /// - Parameter condition: under which they are looked at.
+    private func found(where condition: String = "") -> String {
+        """
+
             SELECT m.id, m.document_id, sum(m.score) AS score
             FROM (
                 SELECT p.passage_id AS id, p.document_id, max(\(Self.share)) * p.idf AS score
                 FROM (
-                    SELECT q.place, q.idf, q.weight AS form_weight, o.passage_id, o.document_id, o.weight
-                    FROM word_forms\(suffix) q CROSS JOIN LATERAL (
-                        \(WordArmSQL.newest([.passage, .document, .weight], of: "q.word_id", limit: "q.rows"))
-                    ) o\(isFew.map { " WHERE NOT (q.is_long AND coalesce(\($0), false))" } ?? "")\(ofFew)
+                    \(postings)\(isFew.map { " WHERE NOT (q.is_long AND coalesce(\($0), false))" } ?? "")\(condition)\(ofFew)
                 ) p
                 \(Self.frequency)
                 GROUP BY p.place, p.idf, p.passage_id, p.document_id
             ) m
             \(isFew == nil ? "" : Self.isAmongFew)
             GROUP BY m.id, m.document_id
-        )
         """
+    }
+
+    /// The same, but of the forms of a single word the best passages alone: putting thousands together by number, to take two hundred of
+    /// them, was a third of the arm's work. Each passage that is left out is behind as many others as there are in `bestMax`.
+    private func found(ofOneWord bestMax: Int) -> String {
+        let words = "(SELECT count(DISTINCT place) FROM word_forms)"
+        return """
+            , word_best AS MATERIALIZED (
+                SELECT p.passage_id AS id, p.document_id, \(Self.share) * p.idf AS score
+                FROM (\(postings) WHERE \(words) = 1) p
+                \(Self.frequency)
+                ORDER BY 3 DESC, 1 DESC LIMIT \(bestMax) * (SELECT count(*) FROM word_forms)
+            ), word_found AS MATERIALIZED (
+                (SELECT b.id, b.document_id, max(b.score) AS score FROM word_best b GROUP BY b.id, b.document_id)
+                UNION ALL (\(found(where: " WHERE \(words) > 1")))
+            )
+            """
     }
 
     /// The best of them that are seen and pass.
@@ -104,8 +154,7 @@ struct WordLook {
                         SELECT sum(o.score) FROM (
                             SELECT max(\(Self.share)) * p.idf AS score
                             FROM (
-                                SELECT g.place, g.idf, q.weight AS form_weight, \(Self.weight)
-                                FROM word_groups g JOIN words_asked q ON q.place = g.place WHERE NOT g.\(isRead) OFFSET 0
+                                SELECT q.place, q.idf, q.weight AS form_weight, \(Self.weight) FROM word_rest\(suffix) q OFFSET 0
                             ) p
                             \(Self.frequency)
                             WHERE p.weight IS NOT NULL GROUP BY p.place, p.idf
