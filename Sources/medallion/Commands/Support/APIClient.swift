@@ -1,6 +1,7 @@
 import Bytes
 import Console
 import HTTPClient
+import HTTPServer
 import JSONScan
 import Records
 import ServiceLifecycle
@@ -105,19 +106,5 @@ struct APIClient: Sendable {
     }
 
     /// A document id as a path segment.
-    static func segment(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "~"):
-                bytes.append(byte)
-            default:
-                bytes.append(UInt8(ascii: "%"))
-                Hex.append([byte], to: &bytes)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    static func segment(_ text: String) -> String { PercentCoding.segment(text) }
 }
