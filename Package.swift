@@ -334,10 +334,13 @@ let package = Package(
             ]),
         tests(
             "APITests",
-            exclude: ["api_conformance.py", "feed_page.mjs", "mcp_clients.py", "openai_client.py", "stream_clients.py"],
+            exclude: [
+                "api_conformance.py", "feed_page.mjs", "mcp_clients.py", "openai_client.py", "stream_clients.py",
+            ],
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
-                "medallion", "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval",
+                "medallion", "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
+                "Retrieval",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
                 "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
@@ -346,7 +349,8 @@ let package = Package(
         tests(
             "ConformanceTests",
             uses: [
-                "API", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest", "IngestTesting",
+                "API", "Answering", "Text", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest",
+                "IngestTesting",
                 "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "Records", "Retrieval",
                 "ServiceLifecycle", "Sources", "Store", "Telemetry", "Bytes",
             ]),
