@@ -164,7 +164,8 @@ import Testing
         let whole = try await post(fixture, Self.body()).body
         let refused = try await post(fixture, Self.body(#", "n": 2, "medallion": 5"#))
         #expect(refused.status == 422)
-        let frames = try await chunks(fixture, Self.body(#", "stream": true, "stream_options": {"include_usage": true}"#))
+        let frames = try await chunks(
+            fixture, Self.body(#", "stream": true, "stream_options": {"include_usage": true}"#))
         var replies = [("ChatCompletion", whole), ("ChatError", refused.body)]
         for frame in frames.dropLast() { replies.append(("ChatChunk", try JSONValue.parse(Array(frame.utf8)))) }
         let models = await fixture.reply(HTTPRequest(target: "/v1/models"))

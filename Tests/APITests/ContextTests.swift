@@ -127,7 +127,8 @@ import Testing
         for (body, status, code) in [
             ("", 422, -32_600), ("{", 400, -32_700), (deep, 400, -32_700), ("5", 400, -32_600), ("null", 400, -32_600),
             ("{}", 400, -32_600), (#"{"jsonrpc": "1.0", "id": 1, "method": "ping"}"#, 400, -32_600),
-            (#"{"jsonrpc": "2.0", "id": 1}"#, 400, -32_600), (#"{"jsonrpc": "2.0", "id": 1, "method": 4}"#, 400, -32_600),
+            (#"{"jsonrpc": "2.0", "id": 1}"#, 400, -32_600),
+            (#"{"jsonrpc": "2.0", "id": 1, "method": 4}"#, 400, -32_600),
             (#"{"jsonrpc": "2.0", "id": null, "method": "ping"}"#, 400, -32_600),
             (#"{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}"#, 400, -32_600),
             (#"{"jsonrpc": "2.0", "id": {}, "method": "ping"}"#, 400, -32_600),
@@ -141,7 +142,8 @@ import Testing
             (#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}"#, 200, -32_602),
         ] {
             let reply = try await post(fixture, body)
-            #expect(reply.status == status && reply.body?["error"]?["code"]?.integer == Int64(code), "\(body.prefix(80))")
+            #expect(
+                reply.status == status && reply.body?["error"]?["code"]?.integer == Int64(code), "\(body.prefix(80))")
             #expect(reply.body?["jsonrpc"]?.string == "2.0" && reply.body?["id"] != nil)
         }
         for arguments in ["5", "[]", "\"x\"", #"{"query": 5}"#, #"{"query": "x", "filters": {"must": 7}}"#, "null"] {

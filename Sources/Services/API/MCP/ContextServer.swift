@@ -236,7 +236,8 @@ extension Contract {
     static let context = Endpoint(
         .post, "/mcp", id: "modelContext", tag: "MCP", access: reading,
         summary: "The tools `search`, `answer`, `trace` and `recent` for language models",
-        details: "The Model Context Protocol over HTTP, versions 2025-11-25, 2025-06-18 and 2025-03-26, without sessions. "
+        details:
+            "The Model Context Protocol over HTTP, versions 2025-11-25, 2025-06-18 and 2025-03-26, without sessions. "
             + "`medallion mcp` is the same over standard input and output.",
         input: ContextInput.form,
         replies: [

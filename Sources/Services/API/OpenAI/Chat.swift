@@ -71,7 +71,9 @@ struct Chat: Sendable {
             status: 404, type: "model_not_found",
             message: "there is no model of the name \(Snippet.head(of: name, charactersMax: 100)); there are "
                 + names.joined(separator: ", "),
-            faults: [InputFault(type: "model_not_found", location: [.name("body"), .name("model")], message: "is none")])
+            faults: [
+                InputFault(type: "model_not_found", location: [.name("body"), .name("model")], message: "is none")
+            ])
     }
 
     /// In chunks: sentences of a model as they are checked, quotes when all are found and kept.

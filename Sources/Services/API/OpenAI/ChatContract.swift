@@ -24,7 +24,8 @@ extension Contract {
     static let chat = Endpoint(
         .post, "/v1/chat/completions", id: "chatCompletion", tag: "OpenAI", access: reading,
         summary: "`POST /answer` for clients of OpenAI's API",
-        details: "The last message of a user is the question, and citations are annotations. Errors have OpenAI's shape.",
+        details:
+            "The last message of a user is the question, and citations are annotations. Errors have OpenAI's shape.",
         input: InputForm(
             ChatInput(),
             body: BodyForm(

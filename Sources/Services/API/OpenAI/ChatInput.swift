@@ -47,7 +47,9 @@ struct ChatInput: Sendable {
             Field(
                 "medallion", \.options, options,
                 "What `POST /answer` takes besides: filters and the like (`extra_body` of OpenAI's clients)."),
-            Field("max_tokens", \.tokensMax, tokens.optional, "As `max_tokens` of `POST /answer`; more is as good as its most."),
+            Field(
+                "max_tokens", \.tokensMax, tokens.optional,
+                "As `max_tokens` of `POST /answer`; more is as good as its most."),
             Field("max_completion_tokens", \.completionTokensMax, tokens.optional, "The same, and goes first."),
             Field("stream", \.isStreamed, Form<Bool>.bool.optional, "Whether the answer comes in chunks."),
             Field("stream_options", \.streamOptions, ChatStreamOptions.form.optional),
@@ -68,7 +70,8 @@ struct ChatInput: Sendable {
 
     /// What steers a model's choice of words, and what only OpenAI's service knows.
     private static let ignoredNames = [
-        "temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "user", "metadata", "store",
+        "temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "user", "metadata",
+        "store",
         "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
         "reasoning_effort", "safety_identifier", "service_tier", "verbosity", "web_search_options",
     ]
