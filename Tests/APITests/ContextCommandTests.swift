@@ -11,13 +11,13 @@ import Testing
 @Suite struct ContextCommandTests {
     /// Runs the command over `input` to its end.
     private func run(
-        _ input: String, port: UInt16, arguments: [String] = [], environment: [String: String] = [:]
+        _ input: String, port: UInt16, arguments: [String] = []
     ) async throws -> (output: [JSONValue], complaints: String, code: Int32) {
         try await Lane(name: "mcp").run {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: PackageRoot.executable)
             process.arguments = ["mcp", "--url", "http://127.0.0.1:\(port)"] + arguments
-            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+            process.environment = [:]
             let (lines, output, complaints) = (Pipe(), Pipe(), Pipe())
             process.standardInput = lines
             process.standardOutput = output

@@ -209,7 +209,11 @@ import Testing
         let refused = many.body?.array?.filter { $0["error"]?["data"]?["type"]?.string == "rate_limited" }
         #expect(refused?.isEmpty == false && many.body?.array?.count == 5)
         #expect(refused?.first?["error"]?["message"]?.string?.contains("Try again in") == true)
-        let next = try await post(fixture, search, ["Authorization": "Bearer \(own)"])
+        // However slow the machine is, more than one a second come.
+        var next = try await post(fixture, search, ["Authorization": "Bearer \(own)"])
+        for _ in 0..<200 where next.status == 200 {
+            next = try await post(fixture, search, ["Authorization": "Bearer \(own)"])
+        }
         #expect(next.status == 429 && next.body?["error"]?["data"]?["status"]?.integer == 429)
     }
 }

@@ -41,6 +41,8 @@ def error(make):
     try:
         make()
         return None
+    except openai.APIConnectionError as failure:
+        return {"class": type(failure).__name__, "message": str(failure.__cause__)}
     except openai.APIStatusError as failure:
         return {
             "class": type(failure).__name__, "status": failure.status_code, "code": failure.code, "param": failure.param,

@@ -19,6 +19,7 @@ package struct ContextServer: Sendable {
     /// The one that alone has batches, and that a client speaks which names none (specification of 2025-06-18, "Protocol
     /// Version Header").
     static let versionOfBatches = "2025-03-26"
+    /// The header that names it.
     package static let versionHeader = "MCP-Protocol-Version"
     /// Messages of one batch: they share the time of one request.
     static let batchMax = 10
