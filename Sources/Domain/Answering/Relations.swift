@@ -9,10 +9,12 @@ struct NamePair {
 
 /// Who is what to whom, and what a passage says with a reservation.
 extension Comparison {
-    /// Whether the names of a sentence stand the other way round here, around the same words.
+    /// Whether the names of a sentence stand the other way round here, around the same words, or around words that are not here.
     func swapFault() -> SupportFault? {
+        for place in said.words.indices where hasAnotherObject(place) { return .direction }
         let theirs = piece.pairs
         for pair in said.pairs {
+            if pair.relation.isDisjoint(with: keys), !isEditing(pair.relation) { return .words }
             let alike = theirs.filter { !$0.relation.isDisjoint(with: pair.relation) }
             func stands(_ first: Set<String>, _ second: Set<String>) -> Bool {
                 alike.contains { !$0.subject.isDisjoint(with: first) && !$0.object.isDisjoint(with: second) }
@@ -20,6 +22,23 @@ extension Comparison {
             if stands(pair.object, pair.subject), !stands(pair.subject, pair.object) { return .direction }
         }
         return nil
+    }
+
+    /// Whether the verb is here, and done to something else wherever it is: the ferry struck the pier, and not the pier the
+    /// ferry.
+    private func hasAnotherObject(_ place: Int) -> Bool {
+        let verb = said.words[place]
+        guard let object = said.object(of: place), object.contains(where: keys.contains) else { return false }
+        let verbs = piece.words.indices.filter {
+            WordLists.isPastVerb(piece.words[$0].exact) && !piece.words[$0].keys.isDisjoint(with: verb.keys)
+        }
+        guard !verbs.isEmpty else { return false }
+        return verbs.allSatisfy { piece.object(of: $0)?.isDisjoint(with: object) == true }
+    }
+
+    /// Who edited a page has changed and updated it.
+    private func isEditing(_ relation: Set<String>) -> Bool {
+        !relation.isDisjoint(with: WordLists.editing) && !keys.isDisjoint(with: WordLists.editing)
     }
 
     /// What may be, is alleged, was once, or depends on something is not what is.
@@ -59,6 +78,25 @@ extension Comparison {
 }
 
 extension Reading {
+    /// Keys of what a verb in the past is done to: the words behind it up to a preposition or the clause's end; nil in the
+    /// passive, and where a number or nothing follows.
+    func object(of place: Int) -> Set<String>? {
+        let verb = words[place]
+        guard WordLists.isPastVerb(verb.exact), !isPassive(place) else { return nil }
+        let end = verb.range.upperBound
+        if numbers.contains(where: { (0...2).contains($0.range.lowerBound - end) }) { return nil }
+        var keys: Set<String> = []
+        for word in words[(place + 1)...].prefix(Self.objectMax) {
+            guard word.clause == verb.clause, WordLists.roles[word.exact] == nil, !word.isNegator,
+                !WordLists.conjunctions.contains(word.exact)
+            else { break }
+            if word.isContent { keys.formUnion(word.keys) }
+        }
+        return keys.isEmpty ? nil : keys
+    }
+
+    private static let objectMax = 6
+
     /// Pairs of names that stand near one another, with words between them that are in the active voice.
     var pairs: [NamePair] {
         let names = nameGroups
