@@ -28,7 +28,7 @@ extension Comparison {
     /// ferry.
     private func hasAnotherObject(_ place: Int) -> Bool {
         let verb = said.words[place]
-        guard let object = said.object(of: place), object.contains(where: keys.contains) else { return false }
+        guard let object = said.object(of: place), !object.isDisjoint(with: keys) else { return false }
         let verbs = piece.words.indices.filter {
             WordLists.isPastVerb(piece.words[$0].exact) && !piece.words[$0].keys.isDisjoint(with: verb.keys)
         }
