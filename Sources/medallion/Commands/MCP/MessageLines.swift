@@ -12,6 +12,8 @@ final class MessageLines: Sendable {
     }
 
     private struct State {
+        /// What read(2) fills.
+        var piece = [UInt8](repeating: 0, count: MessageLines.pieceBytes)
         /// What was read behind the last line.
         var rest: [UInt8] = []
         /// Up to where `rest` has no line feed.
@@ -24,7 +26,7 @@ final class MessageLines: Sendable {
     private let state = Mutex(State())
     private let read: @Sendable (UnsafeMutableRawBufferPointer) -> Int
     private static let newline: UInt8 = 0x0A
-    private static let pieceBytes = 1 << 16
+    fileprivate static let pieceBytes = 1 << 16
 
     /// - Parameters:
     ///   - bytesMax: of a line without its end.
@@ -75,11 +77,9 @@ final class MessageLines: Sendable {
     }
 
     private func fill(_ state: inout State) throws {
-        let before = state.rest.count
-        state.rest.append(contentsOf: repeatElement(0, count: Self.pieceBytes))
-        let count = state.rest.withUnsafeMutableBytes { read(UnsafeMutableRawBufferPointer(rebasing: $0[before...])) }
+        let count = state.piece.withUnsafeMutableBytes { read($0) }
         let failure = errno
-        state.rest.removeSubrange((before + max(0, count))...)
+        state.rest.append(contentsOf: state.piece.prefix(max(0, count)))
         if count < 0 {
             guard failure == EINTR else { throw Failure("standard input cannot be read (errno \(failure))") }
         } else if count == 0 {
