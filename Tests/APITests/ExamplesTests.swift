@@ -66,18 +66,16 @@ import Testing
         let bytes = try Data(contentsOf: URL(fileURLWithPath: PackageRoot.path + "/examples/mcp.json"))
         let server = try #require(try JSONValue.parse(Array(bytes))["mcpServers"]?["medallion"])
         #expect(server["command"]?.string == "medallion")
-        var arguments = server["args"]?.array?.compactMap(\.string) ?? []
+        let arguments = server["args"]?.array?.compactMap(\.string) ?? []
         let fixture = APIFixture()
         fixture.fill()
-        let place = try #require(arguments.firstIndex(of: "--url")) + 1
+        #expect(arguments.dropLast() == ["mcp", "--url"] && arguments.last?.hasPrefix("http://127.0.0.1:") == true)
         try await withAPI(fixture) { port in
-            var started = arguments
-            started[place] = "http://127.0.0.1:\(port)"
-            let command = started
+            let command = arguments.dropLast() + ["http://127.0.0.1:\(port)"]
             let said = try await Lane(name: "mcp").run {
                 let process = Process()
                 process.executableURL = URL(fileURLWithPath: PackageRoot.executable)
-                process.arguments = command
+                process.arguments = Array(command)
                 process.environment = ["MEDALLION_API_KEY": server["env"]?["MEDALLION_API_KEY"]?.string ?? "?"]
                 let (input, output) = (Pipe(), Pipe())
                 process.standardInput = input
@@ -92,7 +90,5 @@ import Testing
             }
             #expect(said["result"]?["tools"]?.array?.count == 4)
         }
-        arguments.remove(at: place)
-        #expect(arguments == ["mcp", "--url"])
     }
 }
