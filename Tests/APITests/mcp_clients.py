@@ -45,7 +45,8 @@ async def use(server, mode):
             unknown = None
         except MCPError as failure:
             unknown = failure.error.code
-        await client.send_ping()
+        if mode == "legacy":
+            await client.send_ping()
         return {
             "version": client.protocol_version,
             "server": client.server_info.name,

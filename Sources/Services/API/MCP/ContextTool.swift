@@ -92,7 +92,7 @@ struct ContextTool: Sendable {
     /// What a model is told that did something wrong, or came at the wrong time, and what it can do.
     static func text(of error: APIError) -> String {
         var text = error.message
-        for fault in error.faults {
+        for fault in error.faults where fault.message != error.message {
             let place = fault.location.map { step in
                 switch step {
                 case .name(let name): name

@@ -67,12 +67,13 @@ struct Chat: Sendable {
     }
 
     private func noModel(_ name: String) -> APIError {
-        APIError(
-            status: 404, type: "model_not_found",
-            message: "there is no model of the name \(Snippet.head(of: name, charactersMax: 100)); there are "
-                + names.joined(separator: ", "),
+        let message =
+            "there is no model of the name \(Snippet.head(of: name, charactersMax: 100)); there are "
+            + names.joined(separator: ", ")
+        return APIError(
+            status: 404, type: "model_not_found", message: message,
             faults: [
-                InputFault(type: "model_not_found", location: [.name("body"), .name("model")], message: "is none")
+                InputFault(type: "model_not_found", location: [.name("body"), .name("model")], message: message)
             ])
     }
 

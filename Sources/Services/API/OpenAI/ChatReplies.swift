@@ -34,10 +34,10 @@ enum ChatReplies {
 
     /// An error as OpenAI's API writes it; `code` is the API's own word, `param` the first value that is wrong.
     static func body(of error: APIError) -> [UInt8] {
-        var message = error.message
-        if !error.faults.isEmpty {
-            message += ": " + error.faults.map { "\(place($0)) \($0.message)" }.joined(separator: "; ")
-        }
+        // What the server itself refuses has one fault, which says the same.
+        let faults = error.faults.filter { $0.message != error.message }.map { "\(place($0)) \($0.message)" }
+        let head = error.type == "validation" ? [] : [error.message]
+        let message = (head + (faults.isEmpty ? [] : [faults.joined(separator: "; ")])).joined(separator: ": ")
         var json = JSONWriter()
         json.beginObject()
         json.key("error")
@@ -45,7 +45,7 @@ enum ChatReplies {
         json.string("message", message)
         json.string("type", kind(ofStatus: error.status))
         json.key("param")
-        json.optional(error.faults.first.map(place))
+        json.optional(error.faults.first.map(place).flatMap { $0.isEmpty ? nil : $0 })
         json.string("code", error.type)
         json.endObject()
         json.endObject()
