@@ -18,6 +18,8 @@ import Testing
         ("The former mayor opened the bridge.", "The former mayor opened the bridge in spring."),
         ("Ann is the mother of Bob.", "Ann, a painter, is the mother of Bob."),
         ("Bob's mother is Ann.", "Ann is the mother of Bob."),
+        ("Ann defeated Bob.", "In the election of 1998 Ann defeated Bob with 58 percent."),
+        ("The towers were painted by Carl.", "The towers were painted by Ann, Bob and Carl."),
         ("The ferry struck the pier.", "The old ferry struck the stone pier in spring."),
         ("The edit removed 120 bytes.", "Removed links: -120 bytes, by Ann."),
         ("Ann updated Golden Gate Bridge.", "Golden Gate Bridge: new towers (edit by Ann)."),
@@ -62,6 +64,9 @@ import Testing
         ("Cars use the bridge.", "Only cars use the bridge.", .restriction),
         // Who does what to what.
         ("The pier struck the ferry.", "The ferry struck the pier.", .direction),
+        ("Bob defeated Ann.", "In the election of 1998 Ann defeated Bob with 58 percent.", .direction),
+        ("Ann was defeated by Bob.", "In the election of 1998 Ann defeated Bob with 58 percent.", .direction),
+        ("The stream rises above Oulu.", "The stream rises above Aberdeen and flows into the bay of Oulu.", .direction),
         ("Oulu beat Leipzig in Bergamo.", "Oulu beat Bergamo in Leipzig.", .direction),
         ("Norvex sued Quillon.", "Norvex acquired Quillon.", .words),
         ("Norvex sold Quillon.", "Norvex acquired Quillon.", .negation),

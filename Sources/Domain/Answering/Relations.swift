@@ -7,11 +7,20 @@ struct NamePair {
     var relation: Set<String>
 }
 
+/// Names that a preposition ties to a word: `rises above Oulu`.
+struct NameTie {
+    /// Keys of the word before the preposition.
+    var governor: Set<String>
+    var preposition: String
+    var names: Set<String>
+}
+
 /// Who is what to whom, and what a passage says with a reservation.
 extension Comparison {
     /// Whether the names of a sentence stand the other way round here, around the same words, or around words that are not here.
     func swapFault() -> SupportFault? {
         for place in said.words.indices where hasAnotherObject(place) { return .direction }
+        if isTiedToAnother { return .direction }
         let theirs = piece.pairs
         for pair in said.pairs {
             if pair.relation.isDisjoint(with: keys), !isEditing(pair.relation) { return .words }
@@ -34,6 +43,18 @@ extension Comparison {
         }
         guard !verbs.isEmpty else { return false }
         return verbs.allSatisfy { piece.object(of: $0)?.isDisjoint(with: object) == true }
+    }
+
+    /// Whether a name follows a word and its preposition in the sentence, and another one wherever they stand here.
+    private var isTiedToAnother: Bool {
+        let theirs = piece.ties
+        return said.ties.contains { tie in
+            guard !tie.names.isDisjoint(with: piece.keys) else { return false }
+            let same = theirs.filter {
+                $0.preposition == tie.preposition && !$0.governor.isDisjoint(with: tie.governor)
+            }
+            return !same.isEmpty && same.allSatisfy { $0.names.isDisjoint(with: tie.names) }
+        }
     }
 
     /// Who edited a page has changed and updated it.
@@ -97,6 +118,29 @@ extension Reading {
 
     private static let objectMax = 6
 
+    /// What prepositions tie to names, lists of them included.
+    var ties: [NameTie] {
+        words.indices.compactMap { place in
+            let preposition = words[place]
+            guard WordLists.roles[preposition.exact] != nil,
+                let governor = words[..<place].suffix(2).last(where: { $0.isContent && $0.clause == preposition.clause }
+                )
+            else { return nil }
+            var names: Set<String> = []
+            for word in words[(place + 1)...].prefix(Self.objectMax) {
+                if word.isContent, word.isCapital {
+                    names.formUnion(word.keys)
+                } else if WordLists.roles[word.exact] != nil || word.clause != preposition.clause
+                    || !names.isEmpty && !WordLists.conjunctions.contains(word.exact)
+                {
+                    break
+                }
+            }
+            return names.isEmpty
+                ? nil : NameTie(governor: governor.keys, preposition: preposition.exact, names: names)
+        }
+    }
+
     /// Pairs of names that stand near one another, with words between them that are in the active voice.
     var pairs: [NamePair] {
         let names = nameGroups
@@ -147,7 +191,10 @@ extension Reading {
             }
         }
         // The mother of Bob is Ann.
-        let isGenitive = first.lowerBound > 1 && Self.genitives.contains(words[first.lowerBound - 1].exact)
+        // A number may stand between: in the election of 1998 Ann …
+        let isGenitive =
+            first.lowerBound > 1 && Self.genitives.contains(words[first.lowerBound - 1].exact)
+            && words[first.lowerBound].range.lowerBound - words[first.lowerBound - 1].range.upperBound <= 1
         if isGenitive { relation.formUnion(words[first.lowerBound - 2].keys) }
         guard !relation.isEmpty else { return nil }
         let (one, other) = (keys(of: first), keys(of: second))
