@@ -19,7 +19,7 @@ import Testing
         ("Ann is the mother of Bob.", "Ann, a painter, is the mother of Bob."),
         ("Bob's mother is Ann.", "Ann is the mother of Bob."),
         ("Ann defeated Bob.", "In the election of 1998 Ann defeated Bob with 58 percent."),
-        ("The towers were painted by Carl.", "The towers were painted by Ann, Bob and Carl."),
+        ("The show was staged in Bergen.", "The show was staged in Oslo, Turku and Bergen."),
         ("The ferry struck the pier.", "The old ferry struck the stone pier in spring."),
         ("The edit removed 120 bytes.", "Removed links: -120 bytes, by Ann."),
         ("Ann updated Golden Gate Bridge.", "Golden Gate Bridge: new towers (edit by Ann)."),

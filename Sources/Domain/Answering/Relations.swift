@@ -130,8 +130,9 @@ extension Reading {
             for word in words[(place + 1)...].prefix(Self.objectMax) {
                 if word.isContent, word.isCapital {
                     names.formUnion(word.keys)
-                } else if WordLists.roles[word.exact] != nil || word.clause != preposition.clause
-                    || !names.isEmpty && !WordLists.conjunctions.contains(word.exact)
+                } else if names.isEmpty
+                    ? WordLists.roles[word.exact] != nil || word.clause != preposition.clause
+                    : !WordLists.conjunctions.contains(word.exact)
                 {
                     break
                 }
