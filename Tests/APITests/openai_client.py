@@ -101,4 +101,5 @@ result["errors"] = {
     "path": error(lambda: client.embeddings.create(model="medallion", input="x")),
     "large": error(lambda: ask([{"role": "user", "content": "x" * 600_000}])),
 }
-print(json.dumps(result))
+# Members of an object have no order.
+print(json.dumps(result, sort_keys=True))
