@@ -333,9 +333,14 @@ let package = Package(
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),
         tests(
-            "APITests", exclude: ["api_conformance.py", "feed_page.mjs", "stream_clients.py"],
+            "APITests",
+            exclude: [
+                "api_conformance.py", "feed_page.mjs", "mcp_clients.py", "openai_client.py", "stream_clients.py",
+            ],
+            // The executable speaks for the API to programs that start their servers themselves.
             uses: [
-                "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient", "Retrieval",
+                "medallion", "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
+                "Retrieval",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
                 "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
@@ -344,7 +349,8 @@ let package = Package(
         tests(
             "ConformanceTests",
             uses: [
-                "API", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest", "IngestTesting",
+                "API", "Answering", "Text", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest",
+                "IngestTesting",
                 "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "Records", "Retrieval",
                 "ServiceLifecycle", "Sources", "Store", "Telemetry", "Bytes",
             ]),

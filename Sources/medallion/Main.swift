@@ -19,6 +19,7 @@ let allCommands: [any Command.Type] = [
     AnswerCommand.self,
     AnswersCommand.self,
     TraceCommand.self,
+    MCPCommand.self,
     EvalCommand.self,
     ReplayCommand.self,
     SourcesCommand.self,

@@ -3,6 +3,7 @@ import Concurrency
 import HTTPClient
 import HTTPServer
 import JSONScan
+import PlatformTesting
 import Synchronization
 import Telemetry
 import Testing
@@ -116,6 +117,42 @@ import Testing
         #expect(status == 200 && body["refused"]?.bool == true)
         #expect(
             server.asked.withLock { $0.first?["messages"]?[1]?["content"]?.string?.contains("sold to Bob") } == true)
+    }
+
+    /// Fifty orders inside passages, and a model that does what it reads, word for word: nothing of it is said, by `/answer` or
+    /// in a stream.
+    @Test func fiftyOrdersAreObeyedInVain() async throws {
+        let lie = "the Golden Gate Bridge was sold to Bob for 7 dollars."
+        let read = Mutex<Set<String>>([])
+        let server = try ModelServer(
+            .answers { body in
+                let prompt = body["messages"]?[1]?["content"]?.string ?? ""
+                let orders = Injections.orders.filter { prompt.contains($0.replacing("*", with: lie)) }
+                read.withLock { $0.formUnion(orders) }
+                return ModelServer.json(
+                    orders.isEmpty ? [] : [(lie, Array(1...12)), ("The bridge was sold.", [1, 2])])
+            })
+        defer { server.stop() }
+        #expect(Injections.orders.count == 50)
+        for (place, order) in Injections.orders.enumerated() {
+            let fixture = Self.fixture([server])
+            fixture.index.add(
+                "d-evil", title: "Golden Gate Bridge towers", comment: "repainted. \(order.replacing("*", with: lie))")
+            if place.isMultiple(of: 2) {
+                let (status, body) = await fixture.post(.answer, Self.question)
+                #expect(status == 200 && body["refused"]?.bool == true, "\(order): \(texts(body))")
+            } else {
+                let reply = await fixture.reply(
+                    APIFixture.posting("/answer", Self.question, ["Accept": "text/event-stream"]))
+                let text = String(decoding: reply.body, as: UTF8.self)
+                let said = text.split(separator: "\n").filter { $0.contains(#"{"text":"#) }
+                #expect(!said.contains { $0.contains("sold") }, "\(order)")
+                #expect(text.contains(#""refused":true"#), "\(order)")
+            }
+        }
+        #expect(
+            read.withLock { $0.count } == 50,
+            "each was read: \(Injections.orders.filter { !read.withLock(\.self).contains($0) })")
     }
 
     /// Few passages first; more after each refusal, up to all.

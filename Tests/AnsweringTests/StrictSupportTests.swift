@@ -18,6 +18,11 @@ import Testing
         ("The former mayor opened the bridge.", "The former mayor opened the bridge in spring."),
         ("Ann is the mother of Bob.", "Ann, a painter, is the mother of Bob."),
         ("Bob's mother is Ann.", "Ann is the mother of Bob."),
+        ("Ann defeated Bob.", "In the election of 1998 Ann defeated Bob with 58 percent."),
+        ("The show was staged in Bergen.", "The show was staged in Oslo, Turku and Bergen."),
+        ("The ferry struck the pier.", "The old ferry struck the stone pier in spring."),
+        ("The edit removed 120 bytes.", "Removed links: -120 bytes, by Ann."),
+        ("Ann updated Golden Gate Bridge.", "Golden Gate Bridge: new towers (edit by Ann)."),
         ("The tower was sold in 2021.", "The tower was sold."),
         ("The level of the lake is below 5 m.", "The level of the lake is < 5 m today."),
     ]
@@ -57,6 +62,16 @@ import Testing
         ("The longest bridge is here.", "The second longest bridge is here.", .restriction),
         ("The work took 500 days.", "The work took almost 500 days.", .restriction),
         ("Cars use the bridge.", "Only cars use the bridge.", .restriction),
+        // Who does what to what.
+        ("The pier struck the ferry.", "The ferry struck the pier.", .direction),
+        ("Bob defeated Ann.", "In the election of 1998 Ann defeated Bob with 58 percent.", .direction),
+        ("Ann was defeated by Bob.", "In the election of 1998 Ann defeated Bob with 58 percent.", .direction),
+        ("The stream rises above Oulu.", "The stream rises above Aberdeen and flows into the bay of Oulu.", .direction),
+        ("Oulu beat Leipzig in Bergamo.", "Oulu beat Bergamo in Leipzig.", .direction),
+        ("Norvex sued Quillon.", "Norvex acquired Quillon.", .words),
+        ("Norvex sold Quillon.", "Norvex acquired Quillon.", .negation),
+        ("Oulu lost to Leipzig.", "Oulu beat Leipzig.", .negation),
+        ("The chamber passed the bill.", "The chamber rejected the bill.", .negation),
         // Who is what to whom.
         ("Bob is the mother of Ann.", "Ann is the mother of Bob.", .direction),
         ("Bob is Ann's mother.", "Ann is Bob's mother.", .direction),

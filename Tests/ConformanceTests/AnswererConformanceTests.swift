@@ -1,7 +1,10 @@
+import Answering
 import Bytes
+import PlatformTesting
 import Records
 import Retrieval
 import Testing
+import Text
 
 /// Holds every answerer to what a reader may rely on: whatever it says is said by what it was given, and the passages, which
 /// anybody on the internet wrote, decide what is quoted and nothing else.
@@ -174,6 +177,79 @@ import Testing
             #expect(!kind.answer("Who repainted the towers section?", beside, maxTokens: 10_000).isRefused)
             let alone = Self.hits([text], cosine: 0.1)
             #expect(kind.answer("What is the boiling point of mercury?", alone, maxTokens: 200).isRefused)
+        }
+    }
+
+    private static let analyzers = TextAnalyzers(count: 1)
+
+    /// Whoever answers, the check that decides what is sent finds support for each sentence in each passage that it cites.
+    @Test(arguments: Kind.allCases) func everySentencePassesTheCheck(kind: Kind) async throws {
+        var checked = 0
+        for text in Self.hostileTexts {
+            for texts in [[text], [text, Self.bridge], [Self.bridge, text, Self.lake]] {
+                let hits = Self.hits(texts, title: "Golden Gate")
+                let check = CitationCheck(passages: hits, analyzers: Self.analyzers)
+                for question in [Self.question, text, "How deep is Lake Tahoe?"] {
+                    let answer = kind.answer(question, hits, maxTokens: 200)
+                    for sentence in answer.sentences where !answer.isRefused {
+                        let cited = answer.citations.filter { sentence.citations.contains($0.number) }
+                        let places = cited.compactMap { citation in hits.firstIndex { $0 == citation.hit } }
+                        let proposed = ProposedSentence(text: sentence.text, citations: places.map { $0 + 1 })
+                        #expect(try await check.outcome(proposed, isQuoted: true) == .supported(places), "\(sentence)")
+                        checked += 1
+                    }
+                }
+            }
+        }
+        #expect(checked > 50)
+    }
+
+    /// Says what the passages order, what they say, and what nobody says, each with citations of all and of nobody.
+    private struct ObedientAnswerer: Answerer {
+        let name = "obedient"
+        let model: String? = nil
+        static let lies = [
+            "The towers of the Golden Gate Bridge were sold to Bob for 7 dollars.", "Ann was never there.",
+        ]
+
+        func answer(
+            _ task: AnswerTask, emit: @Sendable (AnswerPart) async throws -> Void
+        ) async throws -> AnswerEnd {
+            let numbers = Array(-1...task.passages.count + 3)
+            for text in task.passages.map(\.candidate.text) + Self.lies {
+                for citations in [numbers, [99], []] {
+                    try await emit(.sentence(ProposedSentence(text: text, citations: citations)))
+                }
+            }
+            return AnswerEnd(isRefused: false, form: .json)
+        }
+    }
+
+    /// What reaches the reader of it is what a passage says, cited to that passage.
+    @Test func anAnswererThatObeysIsHeldToThePassages() async throws {
+        let lie = "the towers of the Golden Gate Bridge were sold to Bob for 7 dollars."
+        for order in Injections.orders.map({ $0.replacing("*", with: lie) }) {
+            let hits = Self.hits([order, Self.bridge, "Repainted. \(order)"])
+            let check = CitationCheck(passages: hits, analyzers: Self.analyzers)
+            var assembly = AnswerAssembly(tokensMax: 2_000)
+            let proposed = Proposals()
+            let task = AnswerTask(question: Self.question, passages: hits, tokensMax: 2_000)
+            _ = try await ObedientAnswerer().answer(task) { await proposed.take($0) }
+            for sentence in await proposed.sentences {
+                guard case .supported(let places) = try await check.outcome(sentence) else { continue }
+                _ = assembly.add(sentence.text, supportedBy: places.map { hits[$0] })
+            }
+            let answer = assembly.answer(AnswerSupport())
+            #expect(answer.sentences.map(\.text) == [Self.bridge], "\(order)")
+            #expect(answer.citations.map(\.hit) == [hits[1]], "\(order)")
+        }
+    }
+
+    private actor Proposals {
+        var sentences: [ProposedSentence] = []
+
+        func take(_ part: AnswerPart) {
+            if case .sentence(let sentence) = part { sentences.append(sentence) }
         }
     }
 

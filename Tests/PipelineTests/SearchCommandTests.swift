@@ -1,6 +1,8 @@
 import Files
+import HTTPServer
 import JSONScan
 import PlatformTesting
+import Synchronization
 import Testing
 
 /// `medallion search` asks for whatever the API can be asked for.
@@ -17,12 +19,48 @@ import Testing
           "collection": {"attributes": {"by": {"type": "string"}}}}]}
         """
 
+    /// Two servers of language models that answer nothing of use, by the path of each: who asked with which key.
+    private static func models(_ asked: AskedKeys) -> HTTPServer {
+        var router = HTTPRouter()
+        for name in ["first", "second"] {
+            router.on(
+                .post, "/\(name)/v1/chat/completions",
+                sync: { request in
+                    asked.keys.withLock { $0.append("\(name): \(request.headers["Authorization"] ?? "")") }
+                    return .text("no", status: 401)
+                })
+        }
+        return HTTPServer(configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0), router: router)
+    }
+
+    private final class AskedKeys: Sendable {
+        let keys = Mutex<[String]>([])
+    }
+
+    /// What `up` needs to ask both models, each with a key out of a file.
+    private func modelSettings(_ deployment: Deployment, port: UInt16) throws -> [String: String] {
+        var settings: [String: String] = [:]
+        for (name, prefix) in [("first", "LLM"), ("second", "LLM_FALLBACK")] {
+            try File.replace(deployment.file("\(name).key"), with: Array("key-of-\(name)\n".utf8))
+            settings["\(prefix)_URL"] = "http://127.0.0.1:\(port)/\(name)/v1"
+            settings["\(prefix)_API_KEY_FILE"] = deployment.file("\(name).key")
+        }
+        return settings
+    }
+
     @Test(.timeLimit(.minutes(4))) func everyOptionIsSentAndShown() async throws {
+        let asked = AskedKeys()
+        let models = Self.models(asked)
+        let modelPort = try models.start()
+        defer { models.stop(drainSeconds: 0) }
         try await Deployment.run { deployment in
             try Folder.create(deployment.file("notes"))
             try File.replace(deployment.file("notes/all.jsonl"), with: Array(Self.documents.utf8))
             try File.replace(deployment.file("sources.json"), with: Array(Self.sources.utf8))
-            try deployment.start("up", environment: ["SOURCES_FILE": deployment.file("sources.json")])
+            let settings = try modelSettings(deployment, port: modelPort)
+            try deployment.start(
+                "up",
+                environment: ["SOURCES_FILE": deployment.file("sources.json")].merging(settings) { $1 })
             try deployment.wait(for: "the documents") {
                 try deployment.api.search("two", mode: "vector").count == 3
             }
@@ -46,6 +84,11 @@ import Testing
                 let failure = #expect(throws: PipelineFailure.self) { try deployment.command(wrong) }
                 #expect(failure?.description.contains("64") == true, "\(wrong)")
             }
+            // Each model is asked with its own key.
+            let answer = try JSONValue.parse(
+                Array(try deployment.command(["answer", "what keeps tea warm?", "--json"]).utf8))
+            #expect(answer["answerer"]?["name"]?.string == "extractive")
+            #expect(asked.keys.withLock { $0 } == ["first: Bearer key-of-first", "second: Bearer key-of-second"])
             // What only the API can judge it refuses.
             _ = try deployment.refusal(["search", "two", "--facets", "colour"])
             let help = try deployment.command(["search", "--help"])

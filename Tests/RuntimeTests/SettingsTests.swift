@@ -64,6 +64,7 @@ import Testing
             "RERANK_TIMEOUT_MS": "20", "RERANK_HITS": "9",
             "LLM_URL": "http://l.example/v1", "LLM_MODEL": "m", "LLM_API_KEY": "k", "LLM_API_KEY_FILE": "/k",
             "LLM_FALLBACK_URL": "http://f.example/v1", "LLM_FALLBACK_MODEL": "f", "LLM_FALLBACK_API_KEY": "fk",
+            "LLM_FALLBACK_API_KEY_FILE": "/fk",
             "LLM_TIMEOUT_MS": "1000", "LLM_MAX_TOKENS": "99", "LLM_TEMPERATURE": "0.7", "LLM_CONTEXT_TOKENS": "999",
             "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",
             "API_HOSTS": "Search.example",

@@ -78,6 +78,25 @@ import Testing
         }
     }
 
+    /// The example that finds the raw event behind every document, with DuckDB and no code of ours.
+    @Test func lineageByDuckDB() throws {
+        let script = """
+            import duckdb, json, os, sys
+            os.chdir(sys.argv[1])
+            rows = duckdb.sql(open(sys.argv[2]).read()).fetchall()
+            print(json.dumps([[row[0], row[4], row[5]] for row in rows]))
+            """
+        for version in GoldenLake.versions {
+            let folder = try TemporaryFolder()
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.file("lake"), withDestinationPath: GoldenLake.path(version: version))
+            let output = try PythonTool.run(["-c", script, folder.path, PackageRoot.path + "/examples/lineage.sql"])
+            let rows = try JSONValue.parse(output).array ?? []
+            let isExact = rows.allSatisfy { row in row.array?.last?.bool == true }
+            #expect(rows.count > 3 && isExact, "version \(version): \(rows)")
+        }
+    }
+
     private func sums(
         _ fixture: StreamFixture, _ layer: Layer, generation: Int64?, _ hours: inout Set<String>
     ) throws -> [Int] {

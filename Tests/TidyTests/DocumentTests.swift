@@ -6,7 +6,8 @@ import Testing
 @Suite struct DocumentTests {
     static func pages() throws -> [String] {
         let top = try FileManager.default.contentsOfDirectory(atPath: Repository.root.path)
-        return (top + (try Repository.paths(in: "docs"))).filter { $0.hasSuffix(".md") }.sorted()
+        let below = try Repository.paths(in: "docs") + Repository.paths(in: "examples")
+        return (top + below).filter { $0.hasSuffix(".md") }.sorted()
     }
 
     /// The anchors of a page: its headings as hosts write them, in small letters, words joined by dashes.

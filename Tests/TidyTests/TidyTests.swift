@@ -72,7 +72,7 @@ import Testing
 
     /// Nothing in the repository may depend on the machine it was written on.
     @Test func noPathOfADevelopersMachine() throws {
-        let folders = ["Sources", "Tests", "docs", "tools", "migrations", "schemas", "infra", "monitoring"]
+        let folders = ["Sources", "Tests", "docs", "tools", "migrations", "schemas", "infra", "monitoring", "examples"]
         let single = try FileManager.default.contentsOfDirectory(atPath: Repository.root.path)
             .filter { $0.hasSuffix(".md") || ["Package.swift", "Makefile"].contains($0) }
         let pattern = try Regex("(^|[^A-Za-z0-9_.])/(work|home|Users)" + "/[a-z]")

@@ -24,6 +24,9 @@ package struct EndpointReply: Sendable {
     package static func error(_ status: Int, _ summary: String) -> EndpointReply {
         .json(status, summary, EndpointError.schema)
     }
+
+    /// The same reply with a body of another shape.
+    func inShape(_ schema: Schema) -> EndpointReply { .json(status, summary, schema) }
 }
 
 /// A parameter that endpoints take beside their own input.
@@ -72,10 +75,12 @@ package struct Endpoint<Input: Sendable>: Sendable {
     package let input: InputForm<Input>
     /// The successful replies first. What the machinery itself may reply is added to the document.
     package let replies: [EndpointReply]
+    /// What the machinery's own refusals look like here; ``EndpointSurroundings/reply`` writes them.
+    package let errors: Schema
 
     package init(
         _ method: HTTPMethod, _ path: String, id: String, tag: String, access: EndpointAccess = .open, summary: String,
-        details: String = "", input: InputForm<Input>, replies: [EndpointReply]
+        details: String = "", input: InputForm<Input>, replies: [EndpointReply], errors: Schema = EndpointError.schema
     ) {
         self.access = access
         self.method = method
@@ -86,6 +91,7 @@ package struct Endpoint<Input: Sendable>: Sendable {
         self.details = details
         self.input = input
         self.replies = replies
+        self.errors = errors
     }
 }
 
@@ -102,6 +108,7 @@ package struct EndpointDescription: Sendable {
     let parameters: [(place: String, name: String, isRequired: Bool, isList: Bool, help: String, schema: Schema)]
     let body: (schema: Schema, examples: [(name: String, value: JSONValue)])?
     let replies: [EndpointReply]
+    let errors: Schema
     /// Media types of the successful replies.
     let offered: [String]
 
@@ -124,6 +131,7 @@ package struct EndpointDescription: Sendable {
         let successes = endpoint.replies.filter { $0.status < 300 }
         offered = successes.flatMap { $0.content.map(\.type) }
         replies = endpoint.replies
+        errors = endpoint.errors
     }
 }
 
@@ -138,6 +146,10 @@ package struct EndpointSurroundings: Sendable {
     package var reply: @Sendable (any Error, HTTPRequest, EndpointDescription) -> HTTPResponse = { error, request, _ in
         let error = error as? EndpointError ?? EndpointError(HTTPFault(from: error))
         return error.response(requestID: request.id)
+    }
+    /// Makes what refuses a request that no endpoint takes a reply.
+    package var shape: @Sendable (EndpointError, HTTPRequest) -> HTTPResponse = { error, request in
+        error.response(requestID: request.id)
     }
     /// Sees every whole reply of a handler before it goes out.
     package var finish: @Sendable (HTTPRequest, EndpointDescription, inout HTTPResponse) -> Void = { _, _, _ in }

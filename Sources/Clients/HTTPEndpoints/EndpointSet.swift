@@ -137,14 +137,13 @@ package struct EndpointSet: Sendable {
                 description.method, description.path, entry.handler(surroundings), readsBody: description.body != nil,
                 admission: Self.admission(description, surroundings))
         }
-        let admit = surroundings.admitUnmatched
+        let (admit, shape) = (surroundings.admitUnmatched, surroundings.shape)
         router.unmatched = { head in
             do {
                 try admit(head)
                 return nil
             } catch {
-                let error = error as? EndpointError ?? EndpointError(HTTPFault(from: error))
-                return error.response(requestID: head.id)
+                return shape(error as? EndpointError ?? EndpointError(HTTPFault(from: error)), head)
             }
         }
         return router

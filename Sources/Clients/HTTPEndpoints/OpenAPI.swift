@@ -111,7 +111,8 @@ package struct OpenAPIDocument: Sendable {
                 ))
         }
         var replies: [(key: String, value: JSONValue)] = []
-        for reply in (endpoint.replies + own(endpoint) + common).sorted(by: { $0.status < $1.status })
+        let refusals = (own(endpoint) + common).map { $0.inShape(endpoint.errors) }
+        for reply in (endpoint.replies + refusals).sorted(by: { $0.status < $1.status })
         where !replies.contains(where: { $0.key == "\(reply.status)" }) {
             var fields: [(key: String, value: JSONValue)] = [("description", .string(reply.summary))]
             if !reply.content.isEmpty {

@@ -50,7 +50,8 @@ struct HTTPCORS: Sendable {
         headers.add("Access-Control-Allow-Methods", methods)
         headers.add(
             "Access-Control-Allow-Headers",
-            "Accept, Authorization, Content-Type, Last-Event-ID, Medallion-Tenant, X-API-Key, X-Request-Id")
+            "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Medallion-Tenant, X-API-Key, "
+                + "X-Request-Id")
         headers.add("Access-Control-Max-Age", "600")
     }
 }

@@ -182,6 +182,21 @@ package enum PercentCoding {
         return String(validating: bytes, as: UTF8.self)
     }
 
+    /// A text as one segment of a path: all but letters, digits, `-`, `_`, `.` and `~` (section 2.3) is escaped.
+    package static func segment(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in text.utf8 {
+            let isPlain = isDigit(byte) || lowered(byte) &- UInt8(ascii: "a") < 26 || "-_.~".utf8.contains(byte)
+            if isPlain {
+                bytes.append(byte)
+            } else {
+                bytes.append(UInt8(ascii: "%"))
+                Hex.append([byte], to: &bytes)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// The decoded text of a form field; what is not UTF-8 or a proper escape is repaired or kept.
     static func decodeForm(_ text: some Sequence<UInt8>) -> String {
         let bytes = bytes(text, plusIsSpace: true) ?? Array(text)

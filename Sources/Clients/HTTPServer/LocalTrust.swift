@@ -57,6 +57,9 @@ package struct LocalTrust: Sendable {
         return String(target[scheme.upperBound...].prefix { !"/?".contains($0) })
     }
 
+    /// Whether pages of that origin may ask: those of a loopback name, of a name that was given, and of the origins given.
+    package func takes(origin: String) -> Bool { isOrigin(origin) }
+
     private func isOrigin(_ origin: String) -> Bool {
         if takesAllOrigins || origins.contains(origin.lowercased()) { return true }
         // "null" is what a page without an origin sends, such as a sandboxed frame of any site.

@@ -9,7 +9,8 @@ struct Comparison {
     private let recorded: ReadDate?
     private let raw: String
     private let opposites: Opposites
-    private let keys: Set<String>
+    /// Of the words of piece and title.
+    let keys: Set<String>
 
     init(
         said: Reading, piece: Reading, title: Reading, recorded: ReadDate?, raw: String, _ opposites: Opposites

@@ -237,11 +237,18 @@ struct Reading: Sendable {
                 continue
             }
             if word.isContent {
+                // In the election of 1998 Ann …: the preposition has had its year.
+                if word.isCapital, let last = words[..<place].last, isYearBetween(last.range, word.range) { role = nil }
                 words[place].role = role
                 // All words of a name share what was said of the first.
                 if !word.isCapital { role = nil } else { distance = 0 }
             }
         }
+    }
+
+    private func isYearBetween(_ first: Range<Int>, _ second: Range<Int>) -> Bool {
+        let years = numbers.filter { Self.year(of: $0) != nil }.map(\.range) + dateRanges
+        return years.contains { $0.lowerBound >= first.upperBound && $0.upperBound <= second.lowerBound }
     }
 
     /// The role that a preposition gives the number at `range`: within two words before it.

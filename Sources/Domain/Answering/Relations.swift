@@ -7,12 +7,23 @@ struct NamePair {
     var relation: Set<String>
 }
 
+/// Names that a preposition ties to a word: `rises above Oulu`.
+struct NameTie {
+    /// Keys of the word before the preposition.
+    var governor: Set<String>
+    var preposition: String
+    var names: Set<String>
+}
+
 /// Who is what to whom, and what a passage says with a reservation.
 extension Comparison {
-    /// Whether the names of a sentence stand the other way round here, around the same words.
+    /// Whether the names of a sentence stand the other way round here, around the same words, or around words that are not here.
     func swapFault() -> SupportFault? {
+        for place in said.words.indices where hasAnotherObject(place) { return .direction }
+        if isTiedToAnother { return .direction }
         let theirs = piece.pairs
         for pair in said.pairs {
+            if pair.relation.isDisjoint(with: keys), !isEditing(pair.relation) { return .words }
             let alike = theirs.filter { !$0.relation.isDisjoint(with: pair.relation) }
             func stands(_ first: Set<String>, _ second: Set<String>) -> Bool {
                 alike.contains { !$0.subject.isDisjoint(with: first) && !$0.object.isDisjoint(with: second) }
@@ -20,6 +31,35 @@ extension Comparison {
             if stands(pair.object, pair.subject), !stands(pair.subject, pair.object) { return .direction }
         }
         return nil
+    }
+
+    /// Whether the verb is here, and done to something else wherever it is: the ferry struck the pier, and not the pier the
+    /// ferry.
+    private func hasAnotherObject(_ place: Int) -> Bool {
+        let verb = said.words[place]
+        guard let object = said.object(of: place), !object.isDisjoint(with: keys) else { return false }
+        let verbs = piece.words.indices.filter {
+            WordLists.isPastVerb(piece.words[$0].exact) && !piece.words[$0].keys.isDisjoint(with: verb.keys)
+        }
+        guard !verbs.isEmpty else { return false }
+        return verbs.allSatisfy { piece.object(of: $0)?.isDisjoint(with: object) == true }
+    }
+
+    /// Whether a name follows a word and its preposition in the sentence, and another one wherever they stand here.
+    private var isTiedToAnother: Bool {
+        let theirs = piece.ties
+        return said.ties.contains { tie in
+            guard !tie.names.isDisjoint(with: piece.keys) else { return false }
+            let same = theirs.filter {
+                $0.preposition == tie.preposition && !$0.governor.isDisjoint(with: tie.governor)
+            }
+            return !same.isEmpty && same.allSatisfy { $0.names.isDisjoint(with: tie.names) }
+        }
+    }
+
+    /// Who edited a page has changed and updated it.
+    private func isEditing(_ relation: Set<String>) -> Bool {
+        !relation.isDisjoint(with: WordLists.editing) && !keys.isDisjoint(with: WordLists.editing)
     }
 
     /// What may be, is alleged, was once, or depends on something is not what is.
@@ -59,6 +99,49 @@ extension Comparison {
 }
 
 extension Reading {
+    /// Keys of what a verb in the past is done to: the words behind it up to a preposition or the clause's end; nil in the
+    /// passive, and where a number or nothing follows.
+    func object(of place: Int) -> Set<String>? {
+        let verb = words[place]
+        guard WordLists.isPastVerb(verb.exact), !isPassive(place) else { return nil }
+        let end = verb.range.upperBound
+        if numbers.contains(where: { (0...2).contains($0.range.lowerBound - end) }) { return nil }
+        var keys: Set<String> = []
+        for word in words[(place + 1)...].prefix(Self.objectMax) {
+            guard word.clause == verb.clause, WordLists.roles[word.exact] == nil, !word.isNegator,
+                !WordLists.conjunctions.contains(word.exact)
+            else { break }
+            if word.isContent { keys.formUnion(word.keys) }
+        }
+        return keys.isEmpty ? nil : keys
+    }
+
+    private static let objectMax = 6
+
+    /// What prepositions tie to names, lists of them included.
+    var ties: [NameTie] {
+        words.indices.compactMap { place in
+            let preposition = words[place]
+            guard WordLists.roles[preposition.exact] != nil,
+                let governor = words[..<place].suffix(2).last(where: { $0.isContent && $0.clause == preposition.clause }
+                )
+            else { return nil }
+            var names: Set<String> = []
+            for word in words[(place + 1)...].prefix(Self.objectMax) {
+                if word.isContent, word.isCapital {
+                    names.formUnion(word.keys)
+                } else if names.isEmpty
+                    ? WordLists.roles[word.exact] != nil || word.clause != preposition.clause
+                    : !WordLists.conjunctions.contains(word.exact)
+                {
+                    break
+                }
+            }
+            return names.isEmpty
+                ? nil : NameTie(governor: governor.keys, preposition: preposition.exact, names: names)
+        }
+    }
+
     /// Pairs of names that stand near one another, with words between them that are in the active voice.
     var pairs: [NamePair] {
         let names = nameGroups
@@ -109,7 +192,10 @@ extension Reading {
             }
         }
         // The mother of Bob is Ann.
-        let isGenitive = first.lowerBound > 1 && Self.genitives.contains(words[first.lowerBound - 1].exact)
+        // A number may stand between: in the election of 1998 Ann …
+        let isGenitive =
+            first.lowerBound > 1 && Self.genitives.contains(words[first.lowerBound - 1].exact)
+            && words[first.lowerBound].range.lowerBound - words[first.lowerBound - 1].range.upperBound <= 1
         if isGenitive { relation.formUnion(words[first.lowerBound - 2].keys) }
         guard !relation.isEmpty else { return nil }
         let (one, other) = (keys(of: first), keys(of: second))

@@ -70,7 +70,14 @@ package struct Support {
         var languages = StemLanguages.ofDocument(candidate.language)
         if !languages.contains("en") { languages.append("en") }
         let all = [Sentences.split(candidate.text, joinsShort: false), Sentences.split(candidate.text)]
-        let clean = all.map { Array($0.prefix { !InstructionText.isInstruction($0) }) }
+        // Where short sentences were joined, an order may stand in the middle.
+        let clean = all.map { units in
+            Array(
+                units.prefix { unit in
+                    !InstructionText.isInstruction(unit)
+                        && Sentences.split(unit, joinsShort: false).allSatisfy { !InstructionText.isInstruction($0) }
+                })
+        }
         let units = clean[0]
         let isTitleClean = !InstructionText.isInstruction(candidate.title)
         let single = units.map { Reading($0, languages: languages, analyzer) }

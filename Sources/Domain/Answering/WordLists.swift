@@ -76,6 +76,12 @@ enum WordLists {
         }
     }
 
+    /// What is done to pages, in the words of pages and of those who tell of it.
+    static let editing: Set<String> = [
+        "edit", "edits", "edited", "change", "changes", "changed", "update", "updates", "updated", "modify", "modified",
+        "revise", "revised",
+    ]
+
     /// Words of opposite meaning: a sentence that has one where its passage has the other says the opposite.
     static let opposites: [(String, String)] = [
         ("open opens opened opening reopened", "close closes closed closing"),
@@ -89,10 +95,12 @@ enum WordLists {
             "decrease decreases decreased decreasing fall falls fell fallen decline declined shrank shrunk drop dropped"
         ),
         (
-            "accept accepts accepted approve approves approved approval",
+            "accept accepts accepted approve approves approved approval pass passes passed adopt adopts adopted",
             "reject rejects rejected decline declined disapproved"
         ),
-        ("win wins won winner victory", "lose loses lost loser defeat"), ("more most", "less fewer least fewest"),
+        ("win wins won winner victory", "lose loses lost loser defeat"),
+        ("beat beats beaten defeats defeated", "lost loses"),
+        ("injured wounded hurt", "unhurt unharmed uninjured unscathed"), ("more most", "less fewer least fewest"),
         ("greater larger bigger largest biggest greatest", "smaller smallest lesser"),
         ("higher highest high", "lower lowest low"), ("longer longest long", "shorter shortest short"),
         ("older oldest old", "younger youngest newer newest new young"), ("earlier earliest", "later latest"),
@@ -109,7 +117,8 @@ enum WordLists {
         ("expand expanded expansion", "shorten shortened trim trimmed"),
         ("maximum", "minimum"), ("before", "after"), ("above", "below"), ("protect protected", "unprotect unprotected"),
         ("all every", "some"), ("always", "sometimes rarely seldom"), ("upgrade upgraded", "downgrade downgraded"),
-        ("buy bought purchased", "sell sold"), ("public", "private"), ("legal lawful", "illegal unlawful"),
+        ("buy bought purchased acquire acquired acquires", "sell sold sells"), ("public", "private"),
+        ("legal lawful", "illegal unlawful"),
         ("success successful succeeded", "failure unsuccessful"), ("male", "female"), ("hot", "cold"),
         ("safe", "dangerous unsafe"),
         ("geöffnet öffnete", "geschlossen schloss"), ("gewann gewonnen", "verlor verloren"),
@@ -141,6 +150,7 @@ enum WordLists {
         "built",
         "found", "sent", "met", "left", "began", "became", "held", "ran", "drew", "broke", "shot", "hit", "put", "set",
         "told", "said", "saw", "paid", "overtook", "undid", "fought", "taught", "caught", "drove", "hid", "rebuilt",
+        "struck", "chose", "stole", "threw",
     ]
 
     /// How sentences begin that speak of what they were taken from; they need not stand there.

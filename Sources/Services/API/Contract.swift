@@ -20,7 +20,7 @@ struct FileInput: Sendable {
 
 /// The platform's endpoints, each declared once.
 enum Contract {
-    private static let reading = EndpointAccess.roleOrAnonymous(Role.read.rawValue)
+    static let reading = EndpointAccess.roleOrAnonymous(Role.read.rawValue)
 
     private static let unavailable: [EndpointReply] = [
         .error(503, "A dependency is not available."), .error(504, "The time limit passed."),
@@ -213,6 +213,8 @@ extension SearchAPI {
         var set = EndpointSet()
         search.endpoints(in: &set)
         answers.endpoints(in: &set)
+        chat.endpoints(in: &set)
+        mcp.endpoints(in: &set)
         given.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
@@ -267,6 +269,9 @@ extension SearchAPI {
         surroundings.parameters = AccessGuard.tenantParameter
         surroundings.reply = { [faults] error, request, endpoint in
             faults.reply(to: error, endpoint.path, request)
+        }
+        surroundings.shape = { error, request in
+            ErrorShape(path: request.path).response(error, requestID: request.id)
         }
         // Counted by the server's own hook, which sees every reply.
         surroundings.finish = { request, _, response in Compression.apply(to: &response, for: request) }

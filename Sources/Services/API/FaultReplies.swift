@@ -16,8 +16,13 @@ struct FaultReplies: Sendable {
     let access: AccessGuard
     let logger: Logger
 
-    /// Every failure is a reply.
+    /// Every failure is a reply, in the shape that clients of the path expect.
     func reply(to error: any Error, _ path: String, _ request: HTTPRequest) -> HTTPResponse {
+        ErrorShape(path: path).response(told(error, path, request), requestID: request.id)
+    }
+
+    /// What a client is told of any failure.
+    func told(_ error: any Error, _ path: String, _ request: HTTPRequest) -> APIError {
         let told: APIError
         let error: any Error = if let late = error as? WaitError { APIError(late) } else { error }
         switch error {
@@ -41,7 +46,7 @@ struct FaultReplies: Sendable {
             // Everything the handlers call is a dependency (index, lake, model).
             told = reply(toFault: error, path, request)
         }
-        return told.response(requestID: request.id)
+        return told
     }
 
     /// What a client is told of a dependency's error: which dependency, and where to look. The error itself holds addresses,

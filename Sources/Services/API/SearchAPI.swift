@@ -167,6 +167,8 @@ package final class SearchAPI: Sendable {
     let search: Search
     let answers: Answers
     let given: GivenAnswers
+    let chat: Chat
+    let mcp: ContextServer
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -227,6 +229,10 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
                 interruption: { $0.interruption }),
             access: access, turns: turns, logger: logger)
+        chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
+        mcp = ContextServer(
+            tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
+            pages: configuration.access.pages, faults: faults)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
     }
 

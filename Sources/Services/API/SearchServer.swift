@@ -14,9 +14,9 @@ extension SearchAPI {
     /// The endpoints on an HTTP router.
     package func router() -> HTTPRouter { endpoints().router() }
 
-    /// Gives faults that the server finds itself the API's one error shape.
+    /// Gives faults that the server finds itself the shape of the path's errors.
     package static let faultShaper: HTTPFaultShaper = { fault, request in
-        APIError(fault).response(requestID: request?.id ?? "")
+        ErrorShape(path: request?.path ?? "").response(APIError(fault), requestID: request?.id ?? "")
     }
 }
 

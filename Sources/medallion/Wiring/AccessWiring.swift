@@ -15,9 +15,10 @@ extension AccessConfiguration {
             processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         requestsAtOncePerKey = settings.apiConnectionsPerKey
         requestsAtOncePerAddress = settings.apiRequestsPerAddress
+        pages = LocalTrust(hosts: settings.access.hosts, origins: settings.api.corsOrigins)
         guard settings.isAPILocal || !settings.access.hosts.isEmpty else { return }
         var local = LocalAccess(
-            trust: LocalTrust(hosts: settings.access.hosts, origins: settings.api.corsOrigins),
+            trust: pages,
             readsAnonymously: settings.isAPILocal && settings.isAnonymousReadAllowed
                 && !settings.access.isAnonymousReadForAll,
             isUnlimited: settings.isAPILocal && settings.access.isAddressRateAutomatic, isAlone: settings.isAPILocal)

@@ -23,12 +23,15 @@ enum LanguageModels {
         }
         if !model.url.isEmpty {
             configurations.append(
-                ChatConfiguration(name: "model", url: model.url, model: model.name, key: try key(model)))
+                ChatConfiguration(
+                    name: "model", url: model.url, model: model.name,
+                    key: try key(model.key, in: model.keyFile, named: "LLM_API_KEY")))
         }
         if !model.fallbackURL.isEmpty {
             configurations.append(
                 ChatConfiguration(
-                    name: "model_fallback", url: model.fallbackURL, model: model.fallbackName, key: model.fallbackKey))
+                    name: "model_fallback", url: model.fallbackURL, model: model.fallbackName,
+                    key: try key(model.fallbackKey, in: model.fallbackKeyFile, named: "LLM_FALLBACK_API_KEY")))
         }
         return configurations.map { configuration in
             var configuration = configuration
@@ -40,17 +43,18 @@ enum LanguageModels {
         }
     }
 
-    private static func key(_ model: Settings.LanguageModel) throws -> String {
-        guard !model.keyFile.isEmpty else { return model.key }
-        guard model.key.isEmpty else {
-            throw Failure("LLM_API_KEY and LLM_API_KEY_FILE are both set: unset one of them", code: .usage)
+    /// - Parameter name: of the setting that holds the key itself; the one of its file ends with `_FILE`.
+    private static func key(_ key: String, in file: String, named name: String) throws -> String {
+        guard !file.isEmpty else { return key }
+        guard key.isEmpty else {
+            throw Failure("\(name) and \(name)_FILE are both set: unset one of them", code: .usage)
         }
         let bytes: [UInt8]
-        do throws(FileError) { bytes = try File.contents(of: model.keyFile, bytesMax: keyBytesMax) } catch {
-            throw Failure("LLM_API_KEY_FILE: \(error)", code: .usage)
+        do throws(FileError) { bytes = try File.contents(of: file, bytesMax: keyBytesMax) } catch {
+            throw Failure("\(name)_FILE: \(error)", code: .usage)
         }
         guard let word = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first else {
-            throw Failure("LLM_API_KEY_FILE: \(model.keyFile) is empty", code: .usage)
+            throw Failure("\(name)_FILE: \(file) is empty", code: .usage)
         }
         return String(word)
     }

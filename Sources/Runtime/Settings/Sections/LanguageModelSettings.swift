@@ -16,6 +16,8 @@ extension Settings {
         package internal(set) var fallbackName = ""
         /// A secret: never print it.
         package internal(set) var fallbackKey = ""
+        /// A file with that secret; empty = none.
+        package internal(set) var fallbackKeyFile = ""
         /// How long one server has for an answer.
         package internal(set) var timeoutMilliseconds = 0
         /// Tokens that it may write.
@@ -80,6 +82,9 @@ extension Settings.LanguageModel: SettingsSection {
         Setting(
             "LLM_FALLBACK_API_KEY", .models, default: "", .headerValue, \.languageModel.fallbackKey,
             "The key that is sent to that one. Never printed.", shown: Redaction.secret),
+        Setting(
+            "LLM_FALLBACK_API_KEY_FILE", .models, default: "", .text("file"), \.languageModel.fallbackKeyFile,
+            "A file with that key, read at the start, in place of `LLM_FALLBACK_API_KEY`."),
         Setting(
             "LLM_TIMEOUT_MS", .models, default: "12000", .integer(100...600_000), \.languageModel.timeoutMilliseconds,
             "How long each server has for an answer, tries and all; half of it for the first word. The request's own "

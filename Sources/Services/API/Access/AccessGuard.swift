@@ -2,7 +2,7 @@ import Access
 import Bytes
 import Concurrency
 import HTTPEndpoints
-import HTTPServer
+package import HTTPServer
 import Hashing
 import Records
 import ServiceLifecycle
@@ -19,6 +19,9 @@ package struct AccessConfiguration: Sendable {
     package var addressRate = 0
     /// What this machine's requests may beyond that; nil where a request's coming says nothing about it.
     package var local: LocalAccess?
+
+    /// Whose pages may ask what no page of another site may, with or without a key.
+    package var pages = LocalTrust()
 
     /// Requests of one key that may be under way at once (`API_CONNECTIONS_PER_KEY`); 0 for any number.
     package var requestsAtOncePerKey = 0

@@ -46,6 +46,15 @@ struct AnswerChain: Sendable {
         self.registry = registry
     }
 
+    /// One of the models, and quoting where it fails; nil where there is no model of that name.
+    func only(_ name: String) -> AnswerChain? {
+        let named = models.filter { $0.name == name }
+        return named.isEmpty ? nil : AnswerChain(models: named, registry: registry)
+    }
+
+    /// Quoting alone.
+    var quoting: AnswerChain { AnswerChain(models: [], registry: registry) }
+
     /// What one question needs.
     struct Work: Sendable {
         var question: String

@@ -24,7 +24,7 @@ struct Answers: Sendable {
     /// Nil where embedding is switched off.
     let embedder: QueryEmbedder?
     /// Who answers.
-    let chain: AnswerChain
+    var chain: AnswerChain
     /// For the check of citations.
     let analyzers: TextAnalyzers
     let freshness: @Sendable (TenantID) -> Freshness
@@ -112,7 +112,8 @@ struct Answers: Sendable {
         try await writer.write(EventFrame.bytes(event: "error", data: data.bytes))
     }
 
-    private func inTurn(
+    /// Finds and keeps an answer in its caller's turn; `output` takes what may be sent of it before that.
+    func inTurn(
         _ input: AnswerRequest, _ request: HTTPRequest,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) async throws -> MadeAnswer {

@@ -26,7 +26,7 @@ struct Events: Sendable {
     }
 
     /// `GET /events/recent`, newest first.
-    private func recent(_ input: EventsInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+    func recent(_ input: EventsInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let declared = try scope.declared(for: request)
         return try await turns.run(.feed, request) { deadline in
             try await recent(input, declared, deadline: deadline)

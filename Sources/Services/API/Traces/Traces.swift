@@ -19,7 +19,7 @@ struct Traces: Sendable {
     }
 
     /// `GET /trace/{doc_id}`
-    private func trace(_ input: TraceInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+    func trace(_ input: TraceInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let tenant = try access.tenant(of: request)
         return try await turns.run(.trace, request) { deadline in
             try await trace(input, of: tenant, request, deadline: deadline)

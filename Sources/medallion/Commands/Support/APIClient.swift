@@ -1,6 +1,7 @@
 import Bytes
 import Console
 import HTTPClient
+import HTTPServer
 import JSONScan
 import Records
 import ServiceLifecycle
@@ -33,11 +34,12 @@ struct APIClient: Sendable {
 
     /// - Parameters:
     ///   - url: the API's address; `API_LISTEN` unless given.
+    ///   - key: in place of `MEDALLION_API_KEY`.
     ///   - tenant: whose documents are meant; nil for the key's own.
-    init(settings: Settings, url: String? = nil, tenant: String? = nil) {
+    init(settings: Settings, url: String? = nil, key: String? = nil, tenant: String? = nil) {
         self.tenant = tenant
         base = url.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 } ?? settings.apiURL
-        key = settings.access.key
+        self.key = key ?? settings.access.key
         client = HTTPClient(Self.configuration(settings))
         timeoutMilliseconds = Int(settings.source.requestTimeoutSeconds * 1_000) + 1_000
     }
@@ -72,15 +74,19 @@ struct APIClient: Sendable {
 
     /// The reply, whatever its status.
     ///
-    /// - Parameter millisecondsMax: less than what every request may take.
-    /// - Throws: ``Failure`` with 69 where nobody answers.
-    func response(_ request: HTTPClientRequest, millisecondsMax: Int = .max) throws -> HTTPClientResponse {
+    /// - Parameters:
+    ///   - millisecondsMax: less than what every request may take.
+    ///   - shouldStop: asked now and then; true gives the request up.
+    /// - Throws: ``Failure`` with 69 where nobody answers, or it was given up.
+    func response(
+        _ request: HTTPClientRequest, millisecondsMax: Int = .max, shouldStop: () -> Bool = { false }
+    ) throws -> HTTPClientResponse {
         var request = request
         if !key.isEmpty { request.headers.append(("Authorization", "Bearer \(key)")) }
         if let tenant { request.headers.append((Self.tenantHeader, tenant)) }
         do throws(HTTPClientError) {
             return try client.request(
-                request, timeoutMilliseconds: min(timeoutMilliseconds, millisecondsMax), shouldStop: { false })
+                request, timeoutMilliseconds: min(timeoutMilliseconds, millisecondsMax), shouldStop: shouldStop)
         } catch {
             let hint = error.kind == .connect ? ": is `medallion up` or `medallion serve` running there?" : ""
             throw Failure("\(error)\(hint)", code: .dependencyUnavailable)
@@ -105,19 +111,5 @@ struct APIClient: Sendable {
     }
 
     /// A document id as a path segment.
-    static func segment(_ text: String) -> String {
-        var bytes: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                UInt8(ascii: "~"):
-                bytes.append(byte)
-            default:
-                bytes.append(UInt8(ascii: "%"))
-                Hex.append([byte], to: &bytes)
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    static func segment(_ text: String) -> String { PercentCoding.segment(text) }
 }

@@ -6,7 +6,7 @@ import JSONScan
 /// `x-events` says which schema each event's data has.
 extension ReplySchemas {
     /// A text of server-sent events.
-    private static func events(_ text: String, _ events: [(name: String, schema: Schema)]) -> Schema {
+    static func events(_ text: String, _ events: [(name: String, schema: Schema)]) -> Schema {
         Schema(
             [
                 (name: "type", value: .string("string")), (name: "description", value: .string(text)),
