@@ -111,7 +111,7 @@ extension ArmsState {
                 passages: Double(max(totals.passages, 1)),
                 length: max(Double(totals.words) / Double(max(totals.passages, 1)), 1), k1: query.k1, b: query.b),
             limit: query.lexicalLimit, scratch: &scratch,
-            isBefore: { passages[Int($0)] > passages[Int($1)] })
+            isBefore: { [passages] in passages[Int($0)] > passages[Int($1)] })
     }
 
     // MARK: Fusion

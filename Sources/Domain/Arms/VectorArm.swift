@@ -173,18 +173,17 @@ final class VectorArm {
     /// The vectors whose codes are promising.
     private func coded(_ query: Query, _ allowed: SlotSet, _ passing: Int, _ effort: Effort) -> [UInt32] {
         let effort = effort.stretched(to: passing)
-        let near: [UInt32]
         if let coarse, passing >= coarseSettings.passingMin {
             let isEverything = passing == usedCount
-            near = coarse.codes(near: query, among: isEverything ? nil : allowed, passing: passing)
-                .nearest(effort.weighed)
-        } else {
-            near = table.codes(of: allowed, query).nearest(effort.weighed)
+            return coarse.codes(
+                near: query, among: isEverything ? nil : allowed, passing: passing, kept: effort.compared
+            ).nearest()
         }
+        let near = table.codes(of: allowed, query).nearest(effort.weighed)
         guard near.count > effort.compared else { return near }
         var weighed = [Near]()
         weighed.reserveCapacity(near.count)
-        query.table.withUnsafeBufferPointer { numbers in
+        query.signSums().withUnsafeBufferPointer { numbers in
             for (place, slot) in near.enumerated() {
                 let next = place + Self.codesAhead
                 if next < near.count { cvs_prefetch(table.code(of: Int(near[next])), 8 * codeWords) }
@@ -203,8 +202,9 @@ extension VectorArm {
         let numbers: [Float]
         let scale: Float
         let code: [UInt64]
-        /// For each byte of a code and each of its values: the numbers added up with the signs that it says.
-        let table: [Float]
+        /// For each half of a code's bytes and each of its values: the sizes of the query's numbers whose signs are not those
+        /// that it says, added up, in some unit in which no distance is too large (see `cvs_weighed`).
+        let costs: [UInt8]
 
         init(_ vector: [Float]) {
             let halves = vector.map(HalfFloat.bits)
@@ -218,7 +218,39 @@ extension VectorArm {
                 code[place >> 6] |= 1 << UInt64(place & 63)
             }
             self.code = code
-            table = [Float](unsafeUninitializedCapacity: words * 8 * 256) { table, filled in
+            costs = Self.costs(numbers, code)
+        }
+
+        private static func costs(_ numbers: [Float], _ code: [UInt64]) -> [UInt8] {
+            let halves = code.count * 16
+            var sums = [Float](repeating: 0, count: halves * 16)
+            for half in 0..<halves {
+                for value in 1..<16 {
+                    let place = half * 4 + value.trailingZeroBitCount
+                    // Each value is one with its lowest bit cleared, and that bit's number.
+                    sums[half * 16 + value] =
+                        sums[half * 16 + (value & (value - 1))]
+                        + (place < numbers.count && numbers[place].isFinite ? abs(numbers[place]) : 0)
+                }
+            }
+            let most = sums.max() ?? 0
+            let levels = min(127, Float(Int(UInt16.max) / max(1, halves)))
+            let unit = most > 0 ? levels / most : 0
+            var costs = [UInt8](repeating: 0, count: halves * 16)
+            for half in 0..<halves {
+                let signs = Int(code[half >> 4] >> UInt64(4 * (half & 15)) & 15)
+                for value in 0..<16 {
+                    let cost = (sums[half * 16 + (value ^ signs)] * unit).rounded()
+                    costs[half * 16 + value] = UInt8(max(0, min(levels, cost.isFinite ? cost : levels)))
+                }
+            }
+            return costs
+        }
+
+        /// For each byte of a code and each of its values: the numbers added up with the signs that it says.
+        func signSums() -> [Float] {
+            let words = code.count
+            return [Float](unsafeUninitializedCapacity: words * 8 * 256) { table, filled in
                 filled = words * 8 * 256
                 for byte in 0..<(words * 8) {
                     let row = byte * 256

@@ -13,7 +13,8 @@ final class CoarseLists {
     static let none = UInt32.max
 
     private struct List {
-        var codes: UnsafeMutablePointer<UInt64>?
+        /// In blocks, see `cvs_weighed`.
+        var codes: UnsafeMutablePointer<UInt8>?
         var slots: UnsafeMutablePointer<UInt32>?
         var count = 0
         var capacity = 0
@@ -77,11 +78,15 @@ final class CoarseLists {
 
     private func append(_ slot: Int, _ code: UnsafePointer<UInt64>, to number: Int) {
         var list = lists[number]
+        let bytes = 8 * codeWords
         if list.count == list.capacity {
-            let capacity = max(16, list.capacity + list.capacity / 4)
-            let codes = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity * codeWords)
+            let block = NearCodes.block
+            let capacity = (list.capacity + list.capacity / 4) / block * block + block
+            let codes = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * bytes)
             let slots = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity)
-            if let before = list.codes { codes.moveInitialize(from: before, count: list.count * codeWords) }
+            // What is behind the last code is looked at, too, and does not count.
+            codes.initialize(repeating: 0, count: capacity * bytes)
+            if let before = list.codes { codes.update(from: before, count: list.capacity * bytes) }
             if let before = list.slots { slots.moveInitialize(from: before, count: list.count) }
             list.codes?.deallocate()
             list.slots?.deallocate()
@@ -89,11 +94,20 @@ final class CoarseLists {
             (list.codes, list.slots, list.capacity) = (codes, slots, capacity)
         }
         if let codes = list.codes, let slots = list.slots {
-            (codes + list.count * codeWords).initialize(from: code, count: codeWords)
+            let first = place(of: list.count)
+            for byte in 0..<bytes {
+                codes[first + byte * NearCodes.block] = UInt8(truncatingIfNeeded: code[byte >> 3] >> UInt64(8 * (byte & 7)))
+            }
             (slots + list.count).initialize(to: UInt32(slot))
         }
         list.count += 1
         lists[number] = list
+    }
+
+    /// Where a code's first byte stands; its others follow ``NearCodes/block`` bytes apart.
+    private func place(of number: Int) -> Int {
+        let block = NearCodes.block
+        return number / block * block * 8 * codeWords + number % block
     }
 
     /// Leaves a vector out; its list is kept in mind.
@@ -107,7 +121,8 @@ final class CoarseLists {
         else { return }
         let last = lists[number].count - 1
         if place != last {
-            (codes + place * codeWords).update(from: codes + last * codeWords, count: codeWords)
+            let (from, to) = (self.place(of: last), self.place(of: place))
+            for byte in 0..<(8 * codeWords) { codes[to + byte * NearCodes.block] = codes[from + byte * NearCodes.block] }
             slots[place] = slots[last]
         }
         lists[number].count = last
@@ -149,28 +164,28 @@ final class CoarseLists {
 
     // MARK: Reading
 
-    /// The codes of the lists nearest to a query, as many of them as are to be looked at.
+    /// The nearest codes of the lists nearest to a query, of which as many are looked at as is due.
     ///
     /// - Parameters:
     ///   - allowed: the vectors that count; nil: all that are held.
     ///   - passing: how many that are.
-    func codes(near query: VectorArm.Query, among allowed: SlotSet?, passing: Int) -> SeenCodes {
+    ///   - kept: nearest codes that are wanted.
+    func codes(near query: VectorArm.Query, among allowed: SlotSet?, passing: Int, kept: Int) -> NearCodes {
         let wanted = reach.codes(among: passing, isFiltered: allowed != nil)
         // Long lists of equal vectors do not stand for the others: half the lists that the codes would fill on average are
         // looked at.
         let listsMin = Int(Double(lists.count) * Double(wanted) / Double(max(1, passing)) / 2) + 1
-        var seen = SeenCodes(codeWords: codeWords, room: wanted + wanted / 4)
+        var near = NearCodes(kept)
         var looked = 0
         inOrder(query, expected: 4 * listsMin) { number in
             let list = lists[number]
             if let codes = list.codes, let slots = list.slots, list.count > 0 {
-                seen.makeRoom(for: list.count)
-                seen.take(codes, slots, count: list.count, query.code, among: allowed)
+                near.take(codes, slots, count: list.count, codeWords: codeWords, query, among: allowed)
             }
             looked += 1
-            return seen.count < wanted || looked < listsMin
+            return near.count < wanted || looked < listsMin
         }
-        return seen
+        return near
     }
 
     /// Calls `body` with lists in the order of how near their centres are, until it returns false.
