@@ -116,7 +116,7 @@ let package = Package(
         module("Domain", "Access", uses: ["Records", "Bytes"]),
         // Words are a rule, though ICU and libstemmer know the scripts and languages; no other module needs the libraries.
         module("Domain", "Text", uses: ["CICU", "CStemmer", "Bytes"]),
-        module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
+        module("Domain", "Embeddings", uses: ["Inference", "HTTPClient", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
             "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Files", "Bytes"],

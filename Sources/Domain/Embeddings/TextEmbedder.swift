@@ -35,7 +35,8 @@ package protocol TextEmbedder: Sendable {
     /// - Throws: where OpenSSL has no memory.
     func inputHashes(of texts: [String]) throws -> [String]
 
-    /// Embeds texts; one L2-normalised vector per text, in the order given.
+    /// Embeds texts; one L2-normalised vector per text, in the order given. It is empty for a text that a server refuses
+    /// though it takes others.
     ///
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while it waited.
     func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]]
@@ -67,8 +68,10 @@ package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatab
         case overloaded
         /// The embedder was stopped.
         case stopped
-        /// The computation itself failed.
+        /// The computation itself failed, or a server's reply is unusable.
         case inference
+        /// A server is away, or fails.
+        case unreachable
     }
 
     /// The part that failed.
@@ -80,8 +83,8 @@ package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatab
     /// What an operator can do about it; empty when nothing is known to help.
     package let hint: String
 
-    /// Only an overload passes by itself.
-    package var isRetriable: Bool { kind == .overloaded }
+    /// Whether it passes by itself.
+    package var isRetriable: Bool { kind == .overloaded || kind == .unreachable }
 
     package var description: String {
         "cannot \(operation): \(reason)" + (hint.isEmpty ? "" : "; \(hint)")
