@@ -67,9 +67,10 @@ package final class MeasuredEmbedder: TextEmbedder {
         truncated.increment(by: fresh)
     }
 
-    /// One vector per text, each of the model's length.
+    /// One vector per text, each of the model's length; none for a text that a server refuses.
     private func isRight(_ vectors: [[Float]], count: Int) -> Bool {
-        vectors.count == count && vectors.allSatisfy { $0.count == dimensions && $0.allSatisfy(\.isFinite) }
+        vectors.count == count
+            && vectors.allSatisfy { $0.isEmpty || $0.count == dimensions && $0.allSatisfy(\.isFinite) }
     }
 
     private struct Metrics {

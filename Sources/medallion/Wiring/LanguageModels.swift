@@ -41,16 +41,24 @@ enum LanguageModels {
     }
 
     private static func key(_ model: Settings.LanguageModel) throws -> String {
-        guard !model.keyFile.isEmpty else { return model.key }
-        guard model.key.isEmpty else {
-            throw Failure("LLM_API_KEY and LLM_API_KEY_FILE are both set: unset one of them", code: .usage)
+        try key(model.key, file: model.keyFile, "LLM_API_KEY")
+    }
+
+    /// A key that is given, or stands in a file.
+    ///
+    /// - Parameter name: of the variable; that of the file's ends in `_FILE`.
+    /// - Throws: ``Failure`` (64) where both are given, or the file cannot be read.
+    static func key(_ key: String, file: String, _ name: String) throws -> String {
+        guard !file.isEmpty else { return key }
+        guard key.isEmpty else {
+            throw Failure("\(name) and \(name)_FILE are both set: unset one of them", code: .usage)
         }
         let bytes: [UInt8]
-        do throws(FileError) { bytes = try File.contents(of: model.keyFile, bytesMax: keyBytesMax) } catch {
-            throw Failure("LLM_API_KEY_FILE: \(error)", code: .usage)
+        do throws(FileError) { bytes = try File.contents(of: file, bytesMax: keyBytesMax) } catch {
+            throw Failure("\(name)_FILE: \(error)", code: .usage)
         }
         guard let word = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first else {
-            throw Failure("LLM_API_KEY_FILE: \(model.keyFile) is empty", code: .usage)
+            throw Failure("\(name)_FILE: \(file) is empty", code: .usage)
         }
         return String(word)
     }
