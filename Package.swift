@@ -226,7 +226,7 @@ let package = Package(
             name: "IndexTesting",
             dependencies: [
                 "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
-                "Hashing",
+                "Hashing", "HTTPServer", "JSONScan",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),
@@ -286,7 +286,10 @@ let package = Package(
             ]),
         tests(
             "EmbeddingsTests",
-            uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
+            uses: [
+                "Embeddings", "Logic", "Records", "Simulator", "Inference", "HTTPClient", "IndexTesting", "Files",
+                "JSONScan", "Bytes",
+            ]),
         tests("TextTests", uses: ["Text", "Bytes"]),
         tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Files", "Zstd", "Bytes"]),
         tests(
