@@ -11,7 +11,7 @@ extension ArmsState {
         var arms = (vector: [Placed](), lexical: [Placed]())
         if let vector, query.vectorLimit > 0, vector.numbers.count == vectors.dimensions {
             let near = vectors.nearest(
-                to: vector, among: query.isUnrestricted ? vectors.used : vectorSet(of: allowed),
+                to: vector, among: query.isUnrestricted ? nil : vectorSet(of: allowed),
                 limit: query.vectorLimit, effort: effort, isExact: query.isExact)
             let known = passages(
                 of: near.found.map { Int($0.slot) }, among: allowed, isEverything: query.isUnrestricted)

@@ -23,6 +23,8 @@ final class VectorArm {
         /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
         /// number can tell apart. Twice as many for four times as many vectors.
         var among = 25_000
+        /// Of the codes of lists, which say more, such a share of these is enough.
+        var listedShare = 0.5
 
         /// How far it goes among so many vectors.
         func stretched(to passing: Int) -> Effort {
@@ -135,14 +137,15 @@ final class VectorArm {
     /// The nearest vectors, nearest first; of equally near ones in any order.
     ///
     /// - Parameters:
-    ///   - allowed: the vectors that count, all of which are used.
+    ///   - some: the vectors that count, all of which are used; nil for all.
     ///   - limit: vectors at most.
     ///   - isExact: compares all.
     /// - Returns: the vectors, and whether all were compared.
     func nearest(
-        to query: Query, among allowed: SlotSet, limit: Int, effort: Effort, isExact: Bool
+        to query: Query, among some: SlotSet?, limit: Int, effort: Effort, isExact: Bool
     ) -> (found: [Near], isExact: Bool) {
-        let passing = allowed.count
+        let passing = some?.count ?? usedCount
+        let allowed = some ?? used
         let isAll = isExact || passing <= effort.allBelow
         let slots = isAll ? all(allowed, passing) : coded(query, allowed, passing, effort)
         var found: [Near] = []
@@ -176,7 +179,8 @@ final class VectorArm {
         if let coarse, passing >= coarseSettings.passingMin {
             let isEverything = passing == usedCount
             return coarse.codes(
-                near: query, among: isEverything ? nil : allowed, passing: passing, kept: effort.compared
+                near: query, among: isEverything ? nil : allowed, passing: passing,
+                kept: Int(Double(effort.compared) * effort.listedShare)
             ).nearest()
         }
         let near = table.codes(of: allowed, query).nearest(effort.weighed)
@@ -202,8 +206,7 @@ extension VectorArm {
         let numbers: [Float]
         let scale: Float
         let code: [UInt64]
-        /// For each half of a code's bytes and each of its values: the sizes of the query's numbers whose signs are not those
-        /// that it says, added up, in some unit in which no distance is too large (see `cvs_weighed`).
+        /// What the codes of lists cost, see ``CoarseCode``.
         let costs: [UInt8]
 
         init(_ vector: [Float]) {
@@ -218,33 +221,7 @@ extension VectorArm {
                 code[place >> 6] |= 1 << UInt64(place & 63)
             }
             self.code = code
-            costs = Self.costs(numbers, code)
-        }
-
-        private static func costs(_ numbers: [Float], _ code: [UInt64]) -> [UInt8] {
-            let halves = code.count * 16
-            var sums = [Float](repeating: 0, count: halves * 16)
-            for half in 0..<halves {
-                for value in 1..<16 {
-                    let place = half * 4 + value.trailingZeroBitCount
-                    // Each value is one with its lowest bit cleared, and that bit's number.
-                    sums[half * 16 + value] =
-                        sums[half * 16 + (value & (value - 1))]
-                        + (place < numbers.count && numbers[place].isFinite ? abs(numbers[place]) : 0)
-                }
-            }
-            let most = sums.max() ?? 0
-            let levels = min(127, Float(Int(UInt16.max) / max(1, halves)))
-            let unit = most > 0 ? levels / most : 0
-            var costs = [UInt8](repeating: 0, count: halves * 16)
-            for half in 0..<halves {
-                let signs = Int(code[half >> 4] >> UInt64(4 * (half & 15)) & 15)
-                for value in 0..<16 {
-                    let cost = (sums[half * 16 + (value ^ signs)] * unit).rounded()
-                    costs[half * 16 + value] = UInt8(max(0, min(levels, cost.isFinite ? cost : levels)))
-                }
-            }
-            return costs
+            costs = CoarseCode.costs(numbers)
         }
 
         /// For each byte of a code and each of its values: the numbers added up with the signs that it says.

@@ -13,7 +13,8 @@ struct WordSearch {
     /// last nothing: the newest passages are as good as any.
     static let postingsMax = 300_000
     /// Of the rarest words in older passages.
-    private static let (olderPostingsMax, olderMax) = (postingsMax / 4, postingsMax / 2)
+    private let olderPostingsMax: Int
+    private let olderMax: Int
     /// What looking one passage up takes, in postings read.
     private static let lookUpCost = 8
     /// Fewer postings are read without asking whether they can be of use.
@@ -42,7 +43,7 @@ struct WordSearch {
     private var bar = -Double.infinity
     /// Words that may lead to passages.
     private var leading: Int
-    private var left = Self.postingsMax
+    private var left: Int
     private var isBounded = false
     private var isDone = false
 
@@ -52,8 +53,13 @@ struct WordSearch {
         var forms: [(word: Int, weight: Double)]
     }
 
-    init(_ words: [Word], of arm: WordArm, among allowed: SlotSet, totals: WordArm.Totals, heap: WordHeap) {
+    /// - Parameter postingsMax: that are read, see ``postingsMax``.
+    init(
+        _ words: [Word], of arm: WordArm, among allowed: SlotSet, totals: WordArm.Totals, heap: WordHeap,
+        postingsMax: Int
+    ) {
         self.allowed = allowed
+        (left, olderPostingsMax, olderMax) = (postingsMax, postingsMax / 4, postingsMax / 2)
         self.heap = heap
         leading = words.count
         var bounds: [[(math: WordMath, bound: WordBound)]] = []
@@ -96,10 +102,10 @@ struct WordSearch {
     /// Where enough was read.
     private mutating func save() {
         guard forms.contains(where: { $0.end > 0 }) else { return isDone = true }
-        let rare = postingsUpTo.prefix { $0 <= Self.olderPostingsMax }.count
+        let rare = postingsUpTo.prefix { $0 <= olderPostingsMax }.count
         isDone = leading == rare || rare == 0
         isBounded = isBounded || isDone
-        (leading, left) = (rare, Self.olderMax)
+        (leading, left) = (rare, olderMax)
     }
 
     private mutating func read(_ first: Int, _ last: Int, _ scratch: inout WordScratch) {
@@ -275,7 +281,8 @@ extension WordArm {
     /// - Returns: the passages, and whether a bound kept it from reading all that could matter.
     func best(
         of groups: [Group], among allowed: SlotSet, counted: SlotSet?, totals: Totals, limit: Int,
-        scratch: inout WordScratch, isBefore: @escaping (UInt32, UInt32) -> Bool
+        scratch: inout WordScratch, postingsMax: Int = WordSearch.postingsMax,
+        isBefore: @escaping (UInt32, UInt32) -> Bool
     ) -> (found: [Found], isBounded: Bool) {
         guard limit > 0 else { return ([], false) }
         var ranked: [(word: WordSearch.Word, count: Int)] = []
@@ -291,7 +298,7 @@ extension WordArm {
         ranked.sort { $0.count < $1.count }
         var search = WordSearch(
             ranked.map(\.word), of: self, among: allowed, totals: totals,
-            heap: WordHeap(limit: limit, isBefore: isBefore))
+            heap: WordHeap(limit: limit, isBefore: isBefore), postingsMax: postingsMax)
         return search.found(&scratch)
     }
 }

@@ -30,6 +30,9 @@ package protocol TextEmbedder: Sendable {
     /// Texts since the start that are longer than the model reads: what goes beyond was left out.
     var truncatedTexts: Int { get }
 
+    /// Whether it may refuse texts, for which ``embed(_:priority:)`` gives empty vectors.
+    var mayRefuseTexts: Bool { get }
+
     /// What the model sees of texts, as SHA-256 in hex, in the order given: texts of one input have one vector.
     ///
     /// - Throws: where OpenSSL has no memory.
@@ -53,6 +56,9 @@ extension TextEmbedder {
             return String(decoding: hex, as: UTF8.self)
         }
     }
+
+    /// For an embedder that takes whatever it is given.
+    package var mayRefuseTexts: Bool { false }
 
     /// For an embedder without a limit on length.
     package var truncatedTexts: Int { 0 }

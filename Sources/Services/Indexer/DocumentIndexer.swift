@@ -347,8 +347,8 @@ package final class DocumentIndexer: Sendable {
         guard vectors.count == wanted.count else {
             throw IndexerError(.embedder, "\(vectors.count) vectors for \(wanted.count) texts")
         }
-        for vector in vectors where !vector.isEmpty { try Self.check(vector, of: embedder) }
-        let given = zip(wanted, vectors).filter { !$1.isEmpty }
+        let given = zip(wanted, vectors).filter { !embedder.mayRefuseTexts || !$1.isEmpty }
+        for (_, vector) in given { try Self.check(vector, of: embedder) }
         prepared.give(Dictionary(given.map { ($0, $1) }) { first, _ in first })
         prepared.leaveToWords(Set(wanted).subtracting(given.map { $0.0 }))
         prepared.embedded = given.count

@@ -4,9 +4,8 @@ import CVectorScan
 /// the lists in the order of how near their centres are, until it has seen enough codes.
 ///
 /// An inverted file, as Jégou, Douze and Schmid have it ("Product Quantization for Nearest Neighbor Search", 2011), over
-/// codes of one bit a number. And no graph: a vector comes and goes in some microseconds, a filter needs no path through what
-/// it leaves out, equal vectors are neighbours in a list, and a list is read as memory is read best. The codes stand here a
-/// second time (52 bytes a vector beside some 830), since those of a list would else lie all over the memory.
+/// codes of two bits a number (``CoarseCode``). And no graph: a vector comes and goes in some microseconds, a filter needs no
+/// path through what it leaves out, equal vectors are neighbours in a list, and a list is read as memory is read best.
 ///
 /// Not thread-safe: who holds it lets one write or many read. The lists' memory is its own and goes with it.
 final class CoarseLists {
@@ -31,17 +30,18 @@ final class CoarseLists {
     private(set) var listOf: [UInt32] = []
     private(set) var held = SlotSet(count: 0)
     private(set) var count = 0
-    private let codeWords: Int
+    private let codeBytes: Int
     private var codesRoom = 0
     /// Of the vectors whose list was looked for here: how many, and how far they lie from their centres.
     private(set) var come = (count: 0, distance: 0.0)
 
     /// - Parameter listOf: the lists of slots, as far as they are known.
     init(
-        _ centres: CoarseCentres, codeWords: Int, learnt: Int, distance: Double, reach: CoarseReach,
+        _ centres: CoarseCentres, learnt: Int, distance: Double, reach: CoarseReach,
         listOf: [UInt32] = []
     ) {
-        (self.centres, self.codeWords, self.learnt, self.distance) = (centres, codeWords, learnt, distance)
+        (self.centres, self.learnt, self.distance) = (centres, learnt, distance)
+        codeBytes = CoarseCode.bytes(dimensions: centres.dimensions)
         (self.reach, self.listOf) = (reach, listOf)
         lists = [List](repeating: List(), count: centres.count)
     }
@@ -55,7 +55,7 @@ final class CoarseLists {
 
     /// Bytes that it takes in memory.
     var memoryBytes: Int {
-        centres.memoryBytes + codesRoom * (8 * codeWords + 4) + 4 * listOf.capacity + 8 * held.words.count
+        centres.memoryBytes + codesRoom * (codeBytes + 4) + 4 * listOf.capacity + 8 * held.words.count
             + MemoryLayout<List>.stride * lists.count
     }
 
@@ -73,12 +73,12 @@ final class CoarseLists {
             listOf[slot] = UInt32(nearest.centre)
             come = (come.count + 1, come.distance + 1 - Double(nearest.cosine))
         }
-        append(slot, table.code(of: slot), to: Int(listOf[slot]))
+        append(slot, of: table, to: Int(listOf[slot]))
     }
 
-    private func append(_ slot: Int, _ code: UnsafePointer<UInt64>, to number: Int) {
+    private func append(_ slot: Int, of table: VectorTable, to number: Int) {
         var list = lists[number]
-        let bytes = 8 * codeWords
+        let bytes = codeBytes
         if list.count == list.capacity {
             let block = NearCodes.block
             let capacity = (list.capacity + list.capacity / 4) / block * block + block
@@ -95,9 +95,7 @@ final class CoarseLists {
         }
         if let codes = list.codes, let slots = list.slots {
             let first = place(of: list.count)
-            for byte in 0..<bytes {
-                codes[first + byte * NearCodes.block] = UInt8(truncatingIfNeeded: code[byte >> 3] >> UInt64(8 * (byte & 7)))
-            }
+            CoarseCode.forEachByte(of: slot, table) { codes[first + $0 * NearCodes.block] = $1 }
             (slots + list.count).initialize(to: UInt32(slot))
         }
         list.count += 1
@@ -107,7 +105,7 @@ final class CoarseLists {
     /// Where a code's first byte stands; its others follow ``NearCodes/block`` bytes apart.
     private func place(of number: Int) -> Int {
         let block = NearCodes.block
-        return number / block * block * 8 * codeWords + number % block
+        return number / block * block * codeBytes + number % block
     }
 
     /// Leaves a vector out; its list is kept in mind.
@@ -122,7 +120,7 @@ final class CoarseLists {
         let last = lists[number].count - 1
         if place != last {
             let (from, to) = (self.place(of: last), self.place(of: place))
-            for byte in 0..<(8 * codeWords) { codes[to + byte * NearCodes.block] = codes[from + byte * NearCodes.block] }
+            for byte in 0..<codeBytes { codes[to + byte * NearCodes.block] = codes[from + byte * NearCodes.block] }
             slots[place] = slots[last]
         }
         lists[number].count = last
@@ -180,7 +178,7 @@ final class CoarseLists {
         inOrder(query, expected: 4 * listsMin) { number in
             let list = lists[number]
             if let codes = list.codes, let slots = list.slots, list.count > 0 {
-                near.take(codes, slots, count: list.count, codeWords: codeWords, query, among: allowed)
+                near.take(codes, slots, count: list.count, bytes: codeBytes, query, among: allowed)
             }
             looked += 1
             return near.count < wanted || looked < listsMin

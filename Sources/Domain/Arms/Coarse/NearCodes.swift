@@ -27,10 +27,9 @@ struct NearCodes {
     ///
     /// - Parameter allowed: nil where all of the list count.
     mutating func take(
-        _ codes: UnsafePointer<UInt8>, _ numbers: UnsafePointer<UInt32>, count listed: Int, codeWords: Int,
+        _ codes: UnsafePointer<UInt8>, _ numbers: UnsafePointer<UInt32>, count listed: Int, bytes: Int,
         _ query: VectorArm.Query, among allowed: SlotSet?
     ) {
-        let bytes = 8 * codeWords
         var first = 0
         while first < listed {
             if slots.count - kept < 2 * Self.block { keepNearest() }

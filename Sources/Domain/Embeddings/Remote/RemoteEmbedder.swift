@@ -1,6 +1,6 @@
 package import Bytes
 import Dispatch
-package import HTTPClient
+import HTTPClient
 import Synchronization
 
 /// A server that speaks OpenAI's `/embeddings`, and how it is asked.
@@ -52,6 +52,7 @@ package final class RemoteEmbedder: TextEmbedder {
 
     package let dimensions: Int
     package let modelName: String
+    package var mayRefuseTexts: Bool { true }
     private let queue: RemoteQueue
     private let requests: RemoteRequests
 
