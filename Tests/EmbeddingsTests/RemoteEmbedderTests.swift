@@ -59,7 +59,10 @@ import Testing
     /// Each is named, and none of its vectors is used.
     @Test(arguments: [
         ("{\"data\": []}", "0 vectors came for 2 texts"), ("no json", "has no \"data\""), ("{}", "has no \"data\""),
-        ("{\"data\": [{\"index\": 0, \"embedding\": [1]}, {\"index\": 1, \"embedding\": [1]}]}", "a vector of 1 numbers"),
+        (
+            "{\"data\": [{\"index\": 0, \"embedding\": [1]}, {\"index\": 1, \"embedding\": [1]}]}",
+            "a vector of 1 numbers"
+        ),
         ("{\"data\": [{\"index\": 1, \"embedding\": []}, {\"index\": 7, \"embedding\": []}]}", "a vector of 0 numbers"),
         ("{\"data\": [{\"index\": 9, \"embedding\": [1]}, {\"index\": 1, \"embedding\": [1]}]}", "the index 9"),
         ("{\"data\": [{\"index\": 0, \"embedding\": \"AAAA\"}, {\"index\": 1}]}", "has no \"data\""),
@@ -107,7 +110,7 @@ import Testing
     @Test func noRequestIsWasted() async throws {
         let window = Mutex<(began: Int64, count: Int)>((0, 0))
         let refusals = Mutex(0)
-        let nanoseconds: Int64 = 250_000_000
+        let nanoseconds: Int64 = 1_000_000_000
         let server = try EmbeddingServer { request in
             let now = SystemClock.monotonicNanoseconds()
             let (isAllowed, left, reset) = window.withLock { window in
@@ -190,6 +193,22 @@ import Testing
             #expect(number == 5 ? vector.isEmpty : Self.areEqual(vector, Self.expected("text \(number)")))
         }
         #expect(embedder.refusedTexts == 1 && notes.withLock { $0.count } == 1)
+    }
+
+    /// A server that takes few texts at once is asked for as many as it takes from then on.
+    @Test func whatIsTooMuchAtOnceIsLearnt() async throws {
+        let server = try EmbeddingServer { request in
+            guard request.texts.count <= 2 else { return .json("{\"error\": \"batch size\"}", status: 413) }
+            return .json(EmbeddingServer.reply(request.texts, dimensions: Self.dimensions))
+        }
+        defer { server.stop() }
+        let embedder = RemoteEmbedder(Self.configuration(server))
+        defer { embedder.stop() }
+        _ = try await embedder.embed(Self.texts(4), priority: .batch)
+        let before = server.requests.count
+        let vectors = try await embedder.embed(Self.texts(8), priority: .batch)
+        #expect(before == 3 && server.requests.count == 7 && vectors.allSatisfy { $0.count == Self.dimensions })
+        #expect(embedder.refusedTexts == 0)
     }
 
     /// Where it refuses whatever it is asked, that is no text's fault.

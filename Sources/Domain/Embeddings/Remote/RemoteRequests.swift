@@ -45,6 +45,7 @@ final class RemoteRequests: Sendable {
     func embed(_ texts: [RemoteText]) {
         var left = [texts]
         var (hasBegun, hasSucceeded) = (true, false)
+        var (refusals, given, most) = (0, 0, 0)
         while let part = left.popLast() {
             let wanted = part.filter { $0.job.isWaiting }
             guard !wanted.isEmpty else {
@@ -56,6 +57,9 @@ final class RemoteRequests: Sendable {
             hasBegun = false
             switch outcome {
             case .vectors(let vectors):
+                most = max(most, wanted.count)
+                // Where it took all in smaller parts, there were too many at once.
+                if refusals > 0, given == 0, left.isEmpty { queue.learn(textsMax: most) }
                 let unusable = deliver(vectors, of: wanted)
                 if unusable.count < wanted.count { hasSucceeded = true }
                 guard let fault = unusable.first?.fault else { continue }
@@ -63,15 +67,17 @@ final class RemoteRequests: Sendable {
                     // Once more, alone: what else a request has may matter to a server.
                     left += unusable.map { [$0.text] }
                 } else {
+                    given += 1
                     giveUp(wanted[0], fault.description, hasSucceeded: &hasSucceeded)
                 }
             case .refused(let said):
+                refusals += 1
                 guard wanted.count > 1 else {
+                    given += 1
                     giveUp(wanted[0], said, hasSucceeded: &hasSucceeded)
                     continue
                 }
                 let half = (wanted.count + 1) / 2
-                if said.contains("status 413") { queue.learn(textsMax: half) }
                 left += [Array(wanted[half...]), Array(wanted[..<half])]
             case .failed(let error):
                 for text in wanted + left.flatMap({ $0 }) { text.job.fail(error) }
