@@ -4,12 +4,16 @@ package struct CircuitBreaker: Sendable {
     package static let failuresMax = 5
     /// The first rest; each further one is twice as long.
     package static let restMillisecondsFirst: Int64 = 5_000
+    /// No rest is longer.
     package static let restMillisecondsMax: Int64 = 120_000
 
+    /// Whether the server is asked, rests, or is tried by one request.
     package enum State: String, Sendable { case closed, open, halfOpen = "half_open" }
 
+    /// For a server that is well.
     package init() {}
 
+    /// In a row, so far.
     package private(set) var failures = 0
     private var rests = 0
     /// Monotonic.
@@ -24,6 +28,7 @@ package struct CircuitBreaker: Sendable {
         fileprivate let trial: Int?
     }
 
+    /// - Parameter nowNanoseconds: monotonic, as all times here.
     package func state(_ nowNanoseconds: Int64) -> State {
         guard let until = openUntilNanoseconds else { return .closed }
         return nowNanoseconds < until ? .open : .halfOpen
