@@ -32,7 +32,9 @@ extension Settings {
 }
 
 extension Settings.Embedding: SettingsSection {
-    package static let table: [Setting] = [
+    package static let table: [Setting] = model + server
+
+    private static let model: [Setting] = [
         Setting(
             "EMBED_ENABLED", .models, default: "true", .bool, \.embedding.isEnabled,
             "Whether documents are embedded. Without, search is lexical only."),
@@ -52,7 +54,7 @@ extension Settings.Embedding: SettingsSection {
         Setting(
             "MODEL_DIR", .models, default: "", .text("folder"), \.embedding.modelDirectory,
             "The folder with the model's IR and vocabulary. Empty: looked for in `.deps/model`."),
-    ] + server
+    ]
 
     private static let server: [Setting] = [
         Setting(
