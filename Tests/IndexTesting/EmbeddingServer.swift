@@ -89,9 +89,8 @@ package final class EmbeddingServer: Sendable {
         vector: (String) -> String? = { _ in nil }
     ) -> String {
         var entries = texts.enumerated().map { place, text in
-            let numbers =
-                vector(text) ?? "[" + Self.vector(text, dimensions: dimensions).map(\.description).joined(separator: ", ")
-                + "]"
+            let own = Self.vector(text, dimensions: dimensions).map(\.description).joined(separator: ", ")
+            let numbers = vector(text) ?? "[\(own)]"
             return switch shape {
             case .llamaCpp: #"{"embedding": \#(numbers), "index": \#(place), "object": "embedding"}"#
             default: #"{"object": "embedding", "index": \#(place), "embedding": \#(numbers)}"#
@@ -105,8 +104,8 @@ package final class EmbeddingServer: Sendable {
         case .ollama:
             #"{"object":"list","data":[\#(data)],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"# + "\n"
         case .vllm:
-            #"{"id":"embd-1","object":"list","created":1718,"model":"m","data":[\#(data)],"# +
-                #""usage":{"prompt_tokens":8,"total_tokens":8,"completion_tokens":0,"prompt_tokens_details":null}}"#
+            #"{"id":"embd-1","object":"list","created":1718,"model":"m","data":[\#(data)],"#
+                + #""usage":{"prompt_tokens":8,"total_tokens":8,"completion_tokens":0,"prompt_tokens_details":null}}"#
         case .llamaCpp:
             #"{"model":"m","object":"list","usage":{"prompt_tokens":8,"total_tokens":8},"data":[\#(data)]}"#
         }
