@@ -27,7 +27,7 @@ package final class EmbeddingServer: Sendable {
     }
 
     package let port: UInt16
-    package let asked = Mutex<[Request]>([])
+    private let asked = Mutex<[Request]>([])
     private let server: HTTPServer
 
     package init(_ reply: @escaping @Sendable (Request) -> Reply) throws {

@@ -23,7 +23,9 @@ struct RateGate: Sendable {
                 let isLater = fullNanoseconds > moment && full - fullNanoseconds > unit / 2
                 if isLater, before >= now { unitNanoseconds = unit }
             }
-            left = max(0, now - inFlight)
+            // Replies may come in another order than their requests.
+            let own = max(0, now - inFlight)
+            left = fullNanoseconds > moment ? min(left ?? own, own) : own
             self.limit = limit ?? 0
             fullNanoseconds = full + (unitNanoseconds ?? 0) * Int64(inFlight)
         }
