@@ -116,7 +116,7 @@ let package = Package(
         module("Domain", "Access", uses: ["Records", "Bytes"]),
         // Words are a rule, though ICU and libstemmer know the scripts and languages; no other module needs the libraries.
         module("Domain", "Text", uses: ["CICU", "CStemmer", "Bytes"]),
-        module("Domain", "Embeddings", uses: ["Inference", "Files", "Hashing", "JSONScan", "Bytes"]),
+        module("Domain", "Embeddings", uses: ["Inference", "HTTPClient", "Files", "Hashing", "JSONScan", "Bytes"]),
         // Schema/Migrations is a link to the top-level folder: resources must lie below their target.
         module(
             "Domain", "Store", uses: ["Records", "Retrieval", "Arms", "Text", "Access", "Postgres", "Files", "Bytes"],
@@ -226,7 +226,7 @@ let package = Package(
             name: "IndexTesting",
             dependencies: [
                 "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
-                "Hashing",
+                "Hashing", "HTTPServer", "JSONScan",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),
@@ -286,7 +286,10 @@ let package = Package(
             ]),
         tests(
             "EmbeddingsTests",
-            uses: ["Embeddings", "Logic", "Records", "Simulator", "Inference", "Files", "JSONScan", "Bytes"]),
+            uses: [
+                "Embeddings", "Logic", "Records", "Simulator", "Inference", "HTTPClient", "IndexTesting", "Files",
+                "JSONScan", "Bytes",
+            ]),
         tests("TextTests", uses: ["Text", "Bytes"]),
         tests("ArmsTests", uses: ["Arms", "CVectorScan", "Retrieval", "Records", "Files", "Zstd", "Bytes"]),
         tests(

@@ -17,7 +17,7 @@ import Testing
         var pieces = CoarsePieces()
         var content = PieceContent(centres, count: centres.count)
         pieces.take(.centres, &content, dimensions: dimensions)
-        return pieces.lists(codeWords: arm.codeWords, vectors: arm.count)
+        return pieces.lists(vectors: arm.count)
     }
 
     private static func littleEndian(_ number: some BitwiseCopyable) -> [UInt8] {

@@ -10,7 +10,7 @@ import Testing
     static let settings = CoarseSettings(
         vectorsMin: 2_000, passingMin: 600, samplesPerCentre: 16, rounds: 3, trials: 24, margin: 2.5)
     /// So many are compared that what is missed is not the codes' fault.
-    static let effort = VectorArm.Effort(weighed: 1_500, compared: 600, allBelow: 100)
+    static let effort = VectorArm.Effort(weighed: 1_500, compared: 600, allBelow: 100, listedShare: 1)
     static let dimensions = 96
 
     /// Vectors around centres, as those of texts are.
@@ -85,7 +85,7 @@ import Testing
         var (arm, themes) = Self.filled(6_000, seed: seed)
         let lists = try #require(arm.coarse)
         #expect(lists.count == 6_000 && lists.centres.count > 60)
-        let seen = lists.codes(near: VectorArm.Query(themes.next()), among: nil, passing: 6_000)
+        let seen = lists.codes(near: VectorArm.Query(themes.next()), among: nil, passing: 6_000, kept: 600)
         #expect(seen.count < 5_500, "it looked at \(seen.count)")
         #expect(Self.recall(of: arm, among: arm.used, &themes) >= 0.97, "seed \(seed)")
         for step in [2, 5, 9, 30, 100, 6_000] {
@@ -152,7 +152,7 @@ import Testing
         }
         for slot in 0..<4_700 { arm.mark(slot, isUsed: false) }
         #expect(lists.count == 0)
-        #expect(lists.codes(near: VectorArm.Query(themes.next()), among: nil, passing: 0).count == 0)
+        #expect(lists.codes(near: VectorArm.Query(themes.next()), among: nil, passing: 0, kept: 10).count == 0)
     }
 
     /// Many equal vectors lie in one list, which is read as a whole, and others are looked at beside them.

@@ -51,6 +51,37 @@ import Testing
         #expect(abs(Double(cvs_dot(halves, right, count)) - wanted) < 1e-4)
     }
 
+    /// The processor's form and the sums as they are said to be, for lists that fill no block and masks that leave out many.
+    @Test(arguments: [1, 31, 32, 33, 200], [1, 48, 96, 257]) func distancesAreSums(count: Int, bytes: Int) {
+        var random = SeededGenerator(seed: UInt64(count * 1_000 + bytes))
+        let blocks = (count + 31) / 32
+        let codes = (0..<(blocks * 32 * bytes)).map { _ in UInt8.random(in: 0...255, using: &random) }
+        let costs = (0..<(bytes * 32)).map { _ in UInt8.random(in: 0...127, using: &random) }
+        let numbers = (0..<count).map { _ in UInt32.random(in: 0..<1_000, using: &random) }
+        var mask = SlotSet(count: 1_000)
+        for slot in 0..<1_000 where slot % 3 == 0 { mask.insert(slot) }
+        let sums = (0..<count).map { number in
+            (0..<bytes).reduce(0) { sum, byte in
+                let value = Int(codes[number / 32 * 32 * bytes + byte * 32 + number % 32])
+                return sum + Int(costs[byte * 32 + value & 15]) + Int(costs[byte * 32 + 16 + value >> 4])
+            }
+        }
+        for (bound, isMasked) in [(UInt16.max, false), (UInt16(bytes * 127), true), (UInt16(bytes * 120), false)] {
+            var (distances, slots) = ([UInt16](repeating: 0, count: count), [UInt32](repeating: 0, count: count))
+            var passing = 0
+            let found = mask.words.withUnsafeBufferPointer { mask in
+                cvs_weighed(
+                    codes, numbers, count, bytes, costs, isMasked ? mask.baseAddress : nil, bound, &distances, &slots,
+                    &passing)
+            }
+            let counting = (0..<count).filter { !isMasked || numbers[$0] % 3 == 0 }
+            let wanted = counting.filter { sums[$0] <= Int(bound) }
+            #expect(passing == counting.count && found == wanted.count)
+            #expect(distances.prefix(found).map { Int($0) } == wanted.map { sums[$0] })
+            #expect(slots.prefix(found).elementsEqual(wanted.map { numbers[$0] }))
+        }
+    }
+
     @Test func comparingAllIsExact() {
         var random = SeededGenerator(seed: 5)
         let (arm, vectors) = Self.filled(900, &random)

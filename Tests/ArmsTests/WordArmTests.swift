@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import PlatformTesting
 import Testing
 
 @testable import Arms
@@ -70,6 +71,80 @@ import Testing
                 #expect(abs(one.score - other.score) < 1e-9, "trial \(trial)")
             }
         }
+    }
+
+    /// Of words in many windows and blocks, most of which are left unread: the best are those of adding up all, with the
+    /// same order among equal ones, also where most are gone or left out.
+    @Test(arguments: LongTests.seeds(1...2)) func whatIsLeftUnreadIsNoneOfTheBest(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let (arm, slots) = (WordArm(), 20_000)
+        let lengths = (0..<slots).map { _ in Int32.random(in: 3...300, using: &random) }
+        var weights: [[Int: Int32]] = []
+        for word in 0..<12 {
+            arm.add(word: "w\(word)", id: Int32(word))
+            var entries: [Int: Int32] = [:]
+            for slot in 0..<slots where Int.random(in: 0..<(1 << (word / 2)), using: &random) == 0 {
+                let often = Int32.random(in: 0..<40, using: &random) == 0 ? Int32.random(in: 2...30, using: &random) : 1
+                entries[slot] = often | lengths[slot] << 16
+            }
+            weights.append(entries)
+            // In pieces, the last of which is out of order.
+            let all = entries.sorted { $0.key < $1.key }.map { (slot: UInt32($0.key), weight: $0.value) }
+            arm.add(Array(all[(all.count / 3)...]), of: Int32(word))
+            arm.add(Array(all[..<(all.count / 3)]), of: Int32(word))
+        }
+        var scratch = WordScratch()
+        for trial in 0..<12 {
+            let groups = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+                WordArm.Group(
+                    forms: (0..<Int.random(in: 1...2, using: &random)).map { _ in
+                        (Int.random(in: 0..<12, using: &random), Double.random(in: 0.2...1, using: &random))
+                    })
+            }
+            var allowed = SlotSet(count: slots)
+            for slot in 0..<slots where trial % 3 > 0 || slot % 9 == 0 { allowed.insert(slot) }
+            let found = arm.best(
+                of: groups, among: allowed, counted: nil, totals: Self.totals, limit: 30, scratch: &scratch,
+                isBefore: { $0 > $1 })
+            let wanted = Self.naive(groups, weights, allowed).prefix(30)
+            #expect(!found.isBounded && found.found.count == wanted.count)
+            for (one, other) in zip(found.found, wanted) {
+                #expect(abs(one.score - other.score) < 1e-9, "trial \(trial)")
+            }
+            // Of equal ones the newest first.
+            #expect(
+                zip(found.found, found.found.dropFirst()).allSatisfy {
+                    $0.score > $1.score || $0.score == $1.score && $0.slot > $1.slot
+                }, "trial \(trial)")
+        }
+    }
+
+    /// Of words that are all common the newest passages are read, and of a rare one all.
+    @Test func aBoundLeavesOutOldPassagesOfCommonWords() {
+        let (arm, slots) = (WordArm(), 40_000)
+        var random = SeededGenerator(seed: 9)
+        for (word, step) in [1, 2, 9_000].enumerated() {
+            arm.add(word: "w\(word)", id: Int32(word))
+            let entries = stride(from: 7, to: slots, by: step).map { slot in
+                (slot: UInt32(slot), weight: Int32(1) | Int32.random(in: 20...90, using: &random) << 16)
+            }
+            arm.add(entries, of: Int32(word))
+        }
+        var allowed = SlotSet(count: slots)
+        for slot in 0..<slots { allowed.insert(slot) }
+        var scratch = WordScratch()
+        func best(_ words: [Int], postingsMax: Int) -> (found: [WordArm.Found], isBounded: Bool) {
+            arm.best(
+                of: words.map { WordArm.Group(forms: [($0, 1)]) }, among: allowed, counted: nil, totals: Self.totals,
+                limit: 20, scratch: &scratch, postingsMax: postingsMax, isBefore: { $0 > $1 })
+        }
+        let some = best([0, 1], postingsMax: 8_000)
+        #expect(some.isBounded && some.found.count == 20 && some.found.allSatisfy { $0.slot >= 20_000 })
+        let all = best([0, 1, 2], postingsMax: 8_000)
+        let (every, rare) = (best([0, 1, 2], postingsMax: .max / 2), stride(from: 7, to: slots, by: 9_000))
+        #expect(all.isBounded && !every.isBounded)
+        #expect(rare.allSatisfy { slot in all.found.contains { Int($0.slot) == slot } })
+        #expect(all.found.prefix(5).map(\.slot) == every.found.prefix(5).map(\.slot))
     }
 
     /// Slots of passages that are read late come behind, and lists stay in order.

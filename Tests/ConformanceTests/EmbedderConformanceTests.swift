@@ -5,12 +5,14 @@ import PlatformTesting
 import Telemetry
 import Testing
 
-/// Holds every embedder to what ``TextEmbedder`` says: the model in this process, the one that counts, and the double of tests.
+/// Holds every embedder to what ``TextEmbedder`` says: the model in this process, a server, the one that counts, and the double
+/// of tests.
 @Suite(.serialized) struct EmbedderConformanceTests {
     enum Kind: CaseIterable, Sendable {
         case local
         case measured
         case counting
+        case remote
     }
 
     private static let texts = [
@@ -23,6 +25,12 @@ import Testing
     private func with(_ kind: Kind, _ body: (any TextEmbedder) async throws -> Void) async throws {
         switch kind {
         case .counting: try await body(CountingEmbedder())
+        case .remote:
+            let server = try EmbeddingServer { .json(EmbeddingServer.reply($0.texts, dimensions: 384)) }
+            defer { server.stop() }
+            let remote = RemoteEmbedder(RemoteEmbedderConfiguration(url: server.url, model: "m", dimensions: 384))
+            defer { remote.stop() }
+            try await body(remote)
         case .local, .measured:
             // Loading takes longest.
             let local = try Self.model.get()

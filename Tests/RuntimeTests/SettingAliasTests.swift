@@ -101,8 +101,8 @@ import Testing
         ("API_LISTEN_ADDR", "API_LISTEN"), ("POSTGRES_DSN_URL", "POSTGRES_DSN"),
         // From elsewhere
         ("POSTGRES_URL", "POSTGRES_DSN"), ("QDRANT_URL", "POSTGRES_DSN"), ("SSE_URL", "WIKIMEDIA_SSE_URL"),
-        ("GROUP_ID", "KAFKA_GROUP"), ("EMBEDDING_MODEL", "MODEL_DIR"), ("KAFKA_TOPIC_IN", "KAFKA_TOPIC"),
-        ("OPENAI_EMBED_MODEL", "MODEL_DIR"), ("OLLAMA_HOST", "LLM_URL"), ("LLM_BASE_URL", "LLM_URL"),
+        ("GROUP_ID", "KAFKA_GROUP"), ("EMBEDDING_MODEL", "EMBED_MODEL"), ("KAFKA_TOPIC_IN", "KAFKA_TOPIC"),
+        ("OPENAI_EMBED_MODEL", "EMBED_MODEL"), ("OLLAMA_HOST", "LLM_URL"), ("LLM_BASE_URL", "LLM_URL"),
         ("REDIS_HOST", ""), ("TOP_K", ""),
     ])
     func whatIsProbablyMeantIsNamed(found: String, meant: String) throws {

@@ -52,6 +52,50 @@ import Testing
     }
 }
 
+extension EmbedderFaultTests {
+    /// A document whose text a server refuses is in the index by its words, and stops none of the others.
+    @Test func aRefusedTextIsIndexedByItsWords() async throws {
+        let gold = try GoldTopicFixture(partitions: 1)
+        let fixture = try IndexFixture()
+        for offset in 0..<5 { try gold.document(Int64(offset)) }
+        try gold.marker(0, 5)
+        gold.flush()
+        let refused = Mutex<String?>(nil)
+        let server = try EmbeddingServer { request in
+            // The first text that comes is one that it cannot read.
+            let poison = refused.withLock { refused in
+                refused = refused ?? request.texts.first
+                return refused
+            }
+            guard !request.texts.contains(poison ?? "") else { return .json("{}", status: 400) }
+            return .json(EmbeddingServer.reply(request.texts, dimensions: 384))
+        }
+        defer { server.stop() }
+        let embedder = RemoteEmbedder(RemoteEmbedderConfiguration(url: server.url, model: "m", dimensions: 384))
+        defer { embedder.stop() }
+        var configuration = IndexerConfiguration(
+            kafka: gold.configuration, goldTopic: GoldTopicFixture.topic, database: fixture.configuration)
+        configuration.batchesAtOnce = 3
+        let indexer = Indexer(
+            configuration: configuration, embedder: embedder, metrics: MetricsRegistry(),
+            logger: Logger("indexer", level: .error))
+        let stop = StopSignal()
+        let running = Task { try await indexer.run(stop: stop) }
+        for _ in 0..<1_000 {
+            if try fixture.writer.checkpoints(timeoutMilliseconds: Self.limit).first?.nextOffset == 5 { break }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        stop.request()
+        try await running.value
+        let found = try fixture.connect().script(
+            """
+            SELECT (SELECT count(*) FROM refused_documents), count(*), count(p.vector_id)
+            FROM visibility g JOIN passages p ON p.document_id = g.document_id
+            """, timeoutMilliseconds: Self.limit)
+        #expect(found == [["0", "5", "4"]] && embedder.refusedTexts == 1)
+    }
+}
+
 /// Spoils what it gives in one way after the other, then is right.
 private final class FaultyEmbedder: TextEmbedder {
     static let faults: [@Sendable ([Float]) -> [Float]] = [

@@ -36,22 +36,6 @@ static inline __attribute__((always_inline)) size_t selected(
     return found;
 }
 
-static inline __attribute__((always_inline)) size_t listed(
-    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
-    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
-{
-    size_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t slot = numbers[i];
-        if (mask && !(mask[slot >> 6] >> (slot & 63) & 1)) continue;
-        uint16_t distance = distance_of(codes + i * words, code, words);
-        slots[found] = slot;
-        distances[found++] = distance;
-        histogram[distance]++;
-    }
-    return found;
-}
-
 // The usual number of words is known to the compiler, which unrolls the loop.
 #define WITH_WORDS(call) \
     if (words == 6) { \
@@ -67,13 +51,6 @@ __attribute__((target("popcnt,bmi"))) static size_t selected_popcnt(
 {
     WITH_WORDS(selected(codes, count, words, code, mask, first, distances, slots, histogram))
 }
-
-__attribute__((target("popcnt,bmi"))) static size_t listed_popcnt(
-    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
-    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
-{
-    WITH_WORDS(listed(codes, numbers, count, words, code, mask, distances, slots, histogram))
-}
 #endif
 
 size_t cvs_selected(
@@ -87,15 +64,115 @@ size_t cvs_selected(
     return selected(codes, count, words, code, mask, first, distances, slots, histogram);
 }
 
-size_t cvs_listed(
-    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
-    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram)
+// Tables that a byte's halves choose from, as André, Kermarrec and Le Scouarnec have them ("Cache locality is not enough", 2015):
+// one instruction looks up 32 of them, so that weighing a code takes no longer than counting the bits in which it differs.
+
+enum { codes_in_block = 32 };
+
+static inline void block_plain(const uint8_t *block, size_t bytes, const uint8_t *costs, uint16_t *sums)
+{
+    for (size_t i = 0; i < codes_in_block; i++) sums[i] = 0;
+    for (size_t byte = 0; byte < bytes; byte++) {
+        const uint8_t *low = costs + 32 * byte, *high = low + 16;
+        for (size_t i = 0; i < codes_in_block; i++) {
+            uint8_t value = block[byte * codes_in_block + i];
+            sums[i] = (uint16_t)(sums[i] + low[value & 15] + high[value >> 4]);
+        }
+    }
+}
+
+// Of the codes that `bits` selects, those near enough.
+static inline size_t taken(
+    uint32_t bits, const uint16_t *sums, const uint32_t *numbers, uint16_t bound, uint16_t *distances,
+    uint32_t *slots, size_t found)
+{
+    for (; bits; bits &= bits - 1) {
+        size_t i = (size_t)__builtin_ctz(bits);
+        if (sums[i] > bound) continue;
+        slots[found] = numbers[i];
+        distances[found++] = sums[i];
+    }
+    return found;
+}
+
+// The codes of a block that count, as bits.
+static inline uint32_t counting(const uint32_t *numbers, size_t count, const uint64_t *mask)
+{
+    uint32_t bits = count < codes_in_block ? ((uint32_t)1 << count) - 1 : UINT32_MAX;
+    if (!mask) return bits;
+    uint32_t passing = 0;
+    for (size_t i = 0; i < count && i < codes_in_block; i++)
+        passing |= (uint32_t)(mask[numbers[i] >> 6] >> (numbers[i] & 63) & 1) << i;
+    return passing;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static inline uint32_t block_avx2(
+    const uint8_t *block, size_t bytes, const uint8_t *costs, uint16_t bound, uint16_t *sums)
+{
+    const __m256i half = _mm256_set1_epi8(15), low_byte = _mm256_set1_epi16(255);
+    __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
+    for (size_t byte = 0; byte < bytes; byte++) {
+        __m256i codes = _mm256_loadu_si256((const __m256i *)(block + byte * codes_in_block));
+        __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(costs + 32 * byte)));
+        __m256i high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(costs + 32 * byte + 16)));
+        __m256i some = _mm256_add_epi8(
+            _mm256_shuffle_epi8(low, _mm256_and_si256(codes, half)),
+            _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(codes, 4), half)));
+        even = _mm256_add_epi16(even, _mm256_and_si256(some, low_byte));
+        odd = _mm256_add_epi16(odd, _mm256_srli_epi16(some, 8));
+    }
+    __m256i most = _mm256_set1_epi16((short)bound);
+    // Numbers 0 to 7 and 16 to 23, and the others.
+    __m256i first = _mm256_unpacklo_epi16(even, odd), second = _mm256_unpackhi_epi16(even, odd);
+    __m256i front = _mm256_permute2x128_si256(first, second, 0x20);
+    __m256i back = _mm256_permute2x128_si256(first, second, 0x31);
+    _mm256_storeu_si256((__m256i *)sums, front);
+    _mm256_storeu_si256((__m256i *)(sums + 16), back);
+    // Unsigned "at most": the smaller of both is the number itself. Packing mixes the halves, which the permutation undoes.
+    __m256i near = _mm256_packs_epi16(
+        _mm256_cmpeq_epi16(_mm256_min_epu16(front, most), front),
+        _mm256_cmpeq_epi16(_mm256_min_epu16(back, most), back));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(near, 0xd8));
+}
+
+__attribute__((target("avx2,bmi,popcnt"))) static size_t weighed_avx2(
+    const uint8_t *codes, const uint32_t *numbers, size_t count, size_t bytes, const uint8_t *costs,
+    const uint64_t *mask, uint16_t bound, uint16_t *distances, uint32_t *slots, size_t *passing)
+{
+    uint16_t sums[codes_in_block];
+    size_t found = 0;
+    *passing = 0;
+    for (size_t first = 0; first < count; first += codes_in_block) {
+        uint32_t bits = counting(numbers + first, count - first, mask);
+        if (!bits) continue;
+        *passing += (size_t)__builtin_popcount(bits);
+        bits &= block_avx2(codes + first * bytes, bytes, costs, bound, sums);
+        found = taken(bits, sums, numbers + first, bound, distances, slots, found);
+    }
+    return found;
+}
+#endif
+
+size_t cvs_weighed(
+    const uint8_t *codes, const uint32_t *numbers, size_t count, size_t bytes, const uint8_t *costs,
+    const uint64_t *mask, uint16_t bound, uint16_t *distances, uint32_t *slots, size_t *passing)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
-        return listed_popcnt(codes, numbers, count, words, code, mask, distances, slots, histogram);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt"))
+        return weighed_avx2(codes, numbers, count, bytes, costs, mask, bound, distances, slots, passing);
 #endif
-    return listed(codes, numbers, count, words, code, mask, distances, slots, histogram);
+    uint16_t sums[codes_in_block];
+    size_t found = 0;
+    *passing = 0;
+    for (size_t first = 0; first < count; first += codes_in_block) {
+        uint32_t bits = counting(numbers + first, count - first, mask);
+        if (!bits) continue;
+        *passing += (size_t)__builtin_popcount(bits);
+        block_plain(codes + first * bytes, bytes, costs, sums);
+        found = taken(bits, sums, numbers + first, bound, distances, slots, found);
+    }
+    return found;
 }
 
 static inline __attribute__((always_inline)) size_t near_from(

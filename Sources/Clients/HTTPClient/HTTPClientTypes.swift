@@ -78,6 +78,9 @@ package struct HTTPClientSignature: Sendable {
 package struct HTTPClientHeaders: Sendable {
     package internal(set) var fields: [(name: String, value: String)] = []
 
+    /// Fields as they came.
+    package init(_ fields: [(name: String, value: String)] = []) { self.fields = fields }
+
     /// The encodings of the body, as `Content-Encoding` names them, without `identity`; empty where it stands as it is.
     package var contentEncodings: [String] { ContentDecoder.codings(self) }
 

@@ -11,7 +11,7 @@ extension ArmsState {
         var arms = (vector: [Placed](), lexical: [Placed]())
         if let vector, query.vectorLimit > 0, vector.numbers.count == vectors.dimensions {
             let near = vectors.nearest(
-                to: vector, among: query.isUnrestricted ? vectors.used : vectorSet(of: allowed),
+                to: vector, among: query.isUnrestricted ? nil : vectorSet(of: allowed),
                 limit: query.vectorLimit, effort: effort, isExact: query.isExact)
             let known = passages(
                 of: near.found.map { Int($0.slot) }, among: allowed, isEverything: query.isUnrestricted)
@@ -111,7 +111,7 @@ extension ArmsState {
                 passages: Double(max(totals.passages, 1)),
                 length: max(Double(totals.words) / Double(max(totals.passages, 1)), 1), k1: query.k1, b: query.b),
             limit: query.lexicalLimit, scratch: &scratch,
-            isBefore: { passages[Int($0)] > passages[Int($1)] })
+            isBefore: { [passages] in passages[Int($0)] > passages[Int($1)] })
     }
 
     // MARK: Fusion

@@ -23,6 +23,8 @@ final class VectorArm {
         /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
         /// number can tell apart. Twice as many for four times as many vectors.
         var among = 25_000
+        /// Of the codes of lists, which say more, such a share of these is enough.
+        var listedShare = 0.5
 
         /// How far it goes among so many vectors.
         func stretched(to passing: Int) -> Effort {
@@ -135,14 +137,15 @@ final class VectorArm {
     /// The nearest vectors, nearest first; of equally near ones in any order.
     ///
     /// - Parameters:
-    ///   - allowed: the vectors that count, all of which are used.
+    ///   - some: the vectors that count, all of which are used; nil for all.
     ///   - limit: vectors at most.
     ///   - isExact: compares all.
     /// - Returns: the vectors, and whether all were compared.
     func nearest(
-        to query: Query, among allowed: SlotSet, limit: Int, effort: Effort, isExact: Bool
+        to query: Query, among some: SlotSet?, limit: Int, effort: Effort, isExact: Bool
     ) -> (found: [Near], isExact: Bool) {
-        let passing = allowed.count
+        let passing = some?.count ?? usedCount
+        let allowed = some ?? used
         let isAll = isExact || passing <= effort.allBelow
         let slots = isAll ? all(allowed, passing) : coded(query, allowed, passing, effort)
         var found: [Near] = []
@@ -173,18 +176,18 @@ final class VectorArm {
     /// The vectors whose codes are promising.
     private func coded(_ query: Query, _ allowed: SlotSet, _ passing: Int, _ effort: Effort) -> [UInt32] {
         let effort = effort.stretched(to: passing)
-        let near: [UInt32]
         if let coarse, passing >= coarseSettings.passingMin {
             let isEverything = passing == usedCount
-            near = coarse.codes(near: query, among: isEverything ? nil : allowed, passing: passing)
-                .nearest(effort.weighed)
-        } else {
-            near = table.codes(of: allowed, query).nearest(effort.weighed)
+            return coarse.codes(
+                near: query, among: isEverything ? nil : allowed, passing: passing,
+                kept: Int(Double(effort.compared) * effort.listedShare)
+            ).nearest()
         }
+        let near = table.codes(of: allowed, query).nearest(effort.weighed)
         guard near.count > effort.compared else { return near }
         var weighed = [Near]()
         weighed.reserveCapacity(near.count)
-        query.table.withUnsafeBufferPointer { numbers in
+        query.signSums().withUnsafeBufferPointer { numbers in
             for (place, slot) in near.enumerated() {
                 let next = place + Self.codesAhead
                 if next < near.count { cvs_prefetch(table.code(of: Int(near[next])), 8 * codeWords) }
@@ -203,8 +206,8 @@ extension VectorArm {
         let numbers: [Float]
         let scale: Float
         let code: [UInt64]
-        /// For each byte of a code and each of its values: the numbers added up with the signs that it says.
-        let table: [Float]
+        /// What the codes of lists cost, see ``CoarseCode``.
+        let costs: [UInt8]
 
         init(_ vector: [Float]) {
             let halves = vector.map(HalfFloat.bits)
@@ -218,7 +221,13 @@ extension VectorArm {
                 code[place >> 6] |= 1 << UInt64(place & 63)
             }
             self.code = code
-            table = [Float](unsafeUninitializedCapacity: words * 8 * 256) { table, filled in
+            costs = CoarseCode.costs(numbers)
+        }
+
+        /// For each byte of a code and each of its values: the numbers added up with the signs that it says.
+        func signSums() -> [Float] {
+            let words = code.count
+            return [Float](unsafeUninitializedCapacity: words * 8 * 256) { table, filled in
                 filled = words * 8 * 256
                 for byte in 0..<(words * 8) {
                     let row = byte * 256

@@ -1,4 +1,5 @@
 import CVectorScan
+import Glibc
 
 /// Vectors in memory as they were at a moment: what stands in a slot never changes and never moves, and is written before a table
 /// counts it, so a copy of the table may be read without a lock while more vectors come, as long as its ``VectorArm`` is there.
@@ -25,13 +26,26 @@ struct VectorTable {
     /// The block that the next vector goes to.
     mutating func roomy() -> Block {
         if count == blocks.count * Self.blockSlots {
+            let numbers = Self.blockSlots * dimensions
+            let isLarge = blocks.count >= Self.smallBlocks
             blocks.append(
                 Block(
                     codes: .allocate(capacity: Self.blockSlots * codeWords),
-                    halves: .allocate(capacity: Self.blockSlots * dimensions),
+                    halves: isLarge ? Self.onLargePages(numbers) : .allocate(capacity: numbers),
                     scales: .allocate(capacity: Self.blockSlots)))
         }
         return blocks[blocks.count - 1]
+    }
+
+    /// Blocks on the usual pages: of a small table a large page would lie idle.
+    private static let smallBlocks = 4
+
+    /// A search reads some thousand vectors all over the memory: finding the page of each would take as long as reading it.
+    private static func onLargePages(_ count: Int) -> UnsafeMutablePointer<UInt16> {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * count, alignment: 2 << 20)
+        // Where it is refused, the pages are the usual ones.
+        _ = madvise(memory, 2 * count, MADV_HUGEPAGE)
+        return memory.bindMemory(to: UInt16.self, capacity: count)
     }
 
     func halves(of slot: Int) -> UnsafePointer<UInt16> {
@@ -118,36 +132,6 @@ struct SeenCodes {
                 }
             }
         }
-    }
-
-    /// Looks at codes of a list, for all of which there is room.
-    ///
-    /// - Parameter allowed: nil where all of the list count.
-    mutating func take(
-        _ codes: UnsafePointer<UInt64>, _ numbers: UnsafePointer<UInt32>, count: Int, _ code: [UInt64],
-        among allowed: SlotSet?
-    ) {
-        let (before, words) = (self.count, codeWords)
-        func taken(_ mask: UnsafePointer<UInt64>?) -> Int {
-            slots.withUnsafeMutableBufferPointer { slots in
-                distances.withUnsafeMutableBufferPointer { distances in
-                    guard let slots = slots.baseAddress, let distances = distances.baseAddress else { return 0 }
-                    return cvs_listed(
-                        codes, numbers, count, words, code, mask, distances + before, slots + before, &histogram)
-                }
-            }
-        }
-        self.count +=
-            allowed.map { allowed in allowed.words.withUnsafeBufferPointer { taken($0.baseAddress) } }
-            ?? taken(nil)
-    }
-
-    /// Makes room for so many more.
-    mutating func makeRoom(for more: Int) {
-        guard count + more > slots.count else { return }
-        let missing = max(count + more - slots.count, slots.count / 2)
-        slots.append(contentsOf: repeatElement(0, count: missing))
-        distances.append(contentsOf: repeatElement(0, count: missing))
     }
 
     /// The slots of the nearest codes: at least `wanted` where there are so many, and not many more.

@@ -30,12 +30,16 @@ package protocol TextEmbedder: Sendable {
     /// Texts since the start that are longer than the model reads: what goes beyond was left out.
     var truncatedTexts: Int { get }
 
+    /// Whether it may refuse texts, for which ``embed(_:priority:)`` gives empty vectors.
+    var mayRefuseTexts: Bool { get }
+
     /// What the model sees of texts, as SHA-256 in hex, in the order given: texts of one input have one vector.
     ///
     /// - Throws: where OpenSSL has no memory.
     func inputHashes(of texts: [String]) throws -> [String]
 
-    /// Embeds texts; one L2-normalised vector per text, in the order given.
+    /// Embeds texts; one L2-normalised vector per text, in the order given. It is empty for a text that a server refuses
+    /// though it takes others.
     ///
     /// - Throws: ``EmbeddingError``, or `CancellationError` when the task was cancelled while it waited.
     func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]]
@@ -53,6 +57,9 @@ extension TextEmbedder {
         }
     }
 
+    /// For an embedder that takes whatever it is given.
+    package var mayRefuseTexts: Bool { false }
+
     /// For an embedder without a limit on length.
     package var truncatedTexts: Int { 0 }
 }
@@ -67,8 +74,10 @@ package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatab
         case overloaded
         /// The embedder was stopped.
         case stopped
-        /// The computation itself failed.
+        /// The computation itself failed, or a server's reply is unusable.
         case inference
+        /// A server is away, or fails.
+        case unreachable
     }
 
     /// The part that failed.
@@ -80,8 +89,8 @@ package struct EmbeddingError: Error, CustomStringConvertible, Sendable, Equatab
     /// What an operator can do about it; empty when nothing is known to help.
     package let hint: String
 
-    /// Only an overload passes by itself.
-    package var isRetriable: Bool { kind == .overloaded }
+    /// Whether it passes by itself.
+    package var isRetriable: Bool { kind == .overloaded || kind == .unreachable }
 
     package var description: String {
         "cannot \(operation): \(reason)" + (hint.isEmpty ? "" : "; \(hint)")

@@ -41,18 +41,16 @@ enum ForeignName {
         }
     }
 
-    private static let model = "this version embeds with the model in that folder and asks no service"
     private static let vectors = "the index lives in Postgres with pgvector"
     private static let cache = "this version has no cache outside of the process"
 
     static let table: [String: Meaning] = [
         // Models behind a service
-        "OPENAI_EMBED_MODEL": .init("MODEL_DIR", model), "OPENAI_EMBEDDING_MODEL": .init("MODEL_DIR", model),
+        "OPENAI_EMBED_MODEL": .init("EMBED_MODEL"), "OPENAI_EMBEDDING_MODEL": .init("EMBED_MODEL"),
         "OLLAMA_HOST": .init("LLM_URL", "it is the whole base, such as http://127.0.0.1:11434/v1"),
         "OLLAMA_BASE_URL": .init("LLM_URL", "it ends in /v1"), "LLM_BASE_URL": .init("LLM_URL"),
-        "EMBED_URL": .init("MODEL_DIR", model), "EMBED_MODEL": .init("MODEL_DIR", model),
-        "EMBEDDING_MODEL": .init("MODEL_DIR", model), "EMBEDDING_URL": .init("MODEL_DIR", model),
-        "EMBEDDINGS_MODEL": .init("MODEL_DIR", model), "MODEL_PATH": .init("MODEL_DIR"),
+        "EMBEDDING_MODEL": .init("EMBED_MODEL"), "EMBEDDING_URL": .init("EMBED_URL", "it ends in /v1"),
+        "EMBEDDINGS_MODEL": .init("EMBED_MODEL"), "MODEL_PATH": .init("MODEL_DIR"),
         "EMBEDDING_DIM": .init("EMBED_DIMS"), "EMBEDDING_DIMS": .init("EMBED_DIMS"),
         "EMBEDDING_DIMENSIONS": .init("EMBED_DIMS"), "VECTOR_SIZE": .init("EMBED_DIMS"),
         "EMBEDDINGS_ENABLED": .init("EMBED_ENABLED"),

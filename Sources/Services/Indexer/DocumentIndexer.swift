@@ -64,6 +64,23 @@ package final class DocumentIndexer: Sendable {
                 }
             }
         }
+
+        /// Leaves documents with an input that the embedder refuses to the word arm.
+        fileprivate mutating func leaveToWords(_ refused: Set<VectorInput>) {
+            guard !refused.isEmpty else { return }
+            for index in documents.indices {
+                let tenant = documents[index].document.tenant
+                let hasRefused = documents[index].passages.contains {
+                    refused.contains(VectorInput(tenant: tenant, hash: $0.inputHash))
+                }
+                guard hasRefused else { continue }
+                documents[index].model = ""
+                for number in documents[index].passages.indices {
+                    documents[index].passages[number].embedding = nil
+                    documents[index].passages[number].inputHash = ""
+                }
+            }
+        }
     }
 
     /// Limit of one lookup or one transaction.
@@ -330,8 +347,10 @@ package final class DocumentIndexer: Sendable {
         guard vectors.count == wanted.count else {
             throw IndexerError(.embedder, "\(vectors.count) vectors for \(wanted.count) texts")
         }
-        for vector in vectors { try Self.check(vector, of: embedder) }
-        prepared.give(Dictionary(zip(wanted, vectors)) { first, _ in first })
-        prepared.embedded = wanted.count
+        let given = zip(wanted, vectors).filter { !embedder.mayRefuseTexts || !$1.isEmpty }
+        for (_, vector) in given { try Self.check(vector, of: embedder) }
+        prepared.give(Dictionary(given.map { ($0, $1) }) { first, _ in first })
+        prepared.leaveToWords(Set(wanted).subtracting(given.map { $0.0 }))
+        prepared.embedded = given.count
     }
 }

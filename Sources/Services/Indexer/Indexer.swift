@@ -24,6 +24,9 @@ package struct IndexerConfiguration: Sendable {
     /// Records taken from the topic at once. Small, for freshness: what arrives while one batch is embedded becomes
     /// the next one.
     package var batchRecordsMax = 64
+    /// Batches that are embedded at once. More than one for a server, which may give few turns and takes many texts in each:
+    /// those of the next batches fill up a request.
+    package var batchesAtOnce = 1
     /// What to do about Gold that expired before it was indexed.
     package var expiredOffsets = ExpiredOffsets.stop
     /// Whether this process takes all topic partitions, or those that the group gives it.
@@ -239,19 +242,19 @@ package final class Indexer: Service {
         }
         show(starts, state.checkpoints)
         var sizeAt = SystemClock.epochMilliseconds()
-        var writing: Task<Void, any Error>?
+        let line = BatchLine(atOnce: configuration.batchesAtOnce)
         do {
             while !stop.isRequested {
                 let batch = try await next()
                 if batch.hasRecords {
-                    let prepared = try await documents.prepare(batch.documents)
-                    try await writing?.value
-                    writing = Task { try await self.write(batch, prepared) }
+                    try await line.add(stop: stop) { [documents] in
+                        try await documents.prepare(batch.documents)
+                    } write: { prepared in
+                        try await self.write(batch, prepared)
+                    }
                 } else {
                     // A failure must not wait for the next record to be noticed: there may be none for long.
-                    try await writing?.value
-                    writing = nil
-                    progress.withLock { $0.fault = nil }
+                    if try await line.settle() { progress.withLock { $0.fault = nil } }
                 }
                 let now = SystemClock.epochMilliseconds()
                 if only == nil, now - sizeAt > configuration.sizeCheckMilliseconds {
@@ -264,10 +267,10 @@ package final class Indexer: Service {
             }
         } catch {
             // The write under way ends first; its own failure would be the same news.
-            _ = await writing?.result
+            try? await line.end()
             throw error
         }
-        try await writing?.value
+        try await line.end()
     }
 
     private func next() async throws -> GoldBatch {

@@ -33,6 +33,7 @@ package final class MeasuredEmbedder: TextEmbedder {
     package var dimensions: Int { embedder.dimensions }
     package var modelName: String { embedder.modelName }
     package var truncatedTexts: Int { embedder.truncatedTexts }
+    package var mayRefuseTexts: Bool { embedder.mayRefuseTexts }
 
     package func inputHashes(of texts: [String]) throws -> [String] { try embedder.inputHashes(of: texts) }
 
@@ -67,9 +68,12 @@ package final class MeasuredEmbedder: TextEmbedder {
         truncated.increment(by: fresh)
     }
 
-    /// One vector per text, each of the model's length.
+    /// One vector per text, each of the model's length; none for a text that a server refuses.
     private func isRight(_ vectors: [[Float]], count: Int) -> Bool {
-        vectors.count == count && vectors.allSatisfy { $0.count == dimensions && $0.allSatisfy(\.isFinite) }
+        vectors.count == count
+            && vectors.allSatisfy {
+                $0.isEmpty && mayRefuseTexts || $0.count == dimensions && $0.allSatisfy(\.isFinite)
+            }
     }
 
     private struct Metrics {

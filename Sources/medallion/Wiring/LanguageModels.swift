@@ -43,8 +43,11 @@ enum LanguageModels {
         }
     }
 
+    /// A key that is given, or stands in a file.
+    ///
     /// - Parameter name: of the setting that holds the key itself; the one of its file ends with `_FILE`.
-    private static func key(_ key: String, in file: String, named name: String) throws -> String {
+    /// - Throws: ``Failure`` (64) where both are given, or the file cannot be read.
+    static func key(_ key: String, in file: String, named name: String) throws -> String {
         guard !file.isEmpty else { return key }
         guard key.isEmpty else {
             throw Failure("\(name) and \(name)_FILE are both set: unset one of them", code: .usage)

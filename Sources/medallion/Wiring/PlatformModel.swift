@@ -14,12 +14,53 @@ extension Platform {
     /// - Throws: ``Failure`` (64) that names the variable.
     func checkModelSettings() throws {
         guard settings.embedding.isEnabled else { return }
+        guard settings.embedding.url.isEmpty else { return try checkServerSettings() }
         let wanted = settings.embedding.dimensions
         let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
         guard wanted == held else {
             throw Failure(
                 "EMBED_DIMS=\(wanted), but the model's vectors have \(held) dimensions: set EMBED_DIMS=\(held), or MODEL_DIR "
                     + "to another model", code: .usage)
+        }
+    }
+
+    private func checkServerSettings() throws {
+        let embedding = settings.embedding
+        let bytes = serverConfiguration("").storedName.utf8.count
+        guard !embedding.name.isEmpty, !embedding.name.utf8.contains(0), bytes <= 255 else {
+            throw Failure(
+                "EMBED_MODEL: the vectors' name, of which it is a part, has \(bytes) bytes; EMBED_URL needs one of 1 to some "
+                    + "240 bytes, without U+0000", code: .usage)
+        }
+        guard embedding.precision == .automatic else {
+            throw Failure("EMBED_PRECISION is of the model in MODEL_DIR: unset it, or EMBED_URL", code: .usage)
+        }
+        _ = try serverKey()
+    }
+
+    private func serverKey() throws -> String {
+        try LanguageModels.key(settings.embedding.key, in: settings.embedding.keyFile, named: "EMBED_API_KEY")
+    }
+
+    private func serverConfiguration(_ key: String) -> RemoteEmbedderConfiguration {
+        let embedding = settings.embedding
+        var configuration = RemoteEmbedderConfiguration(
+            url: embedding.url, model: embedding.name, key: key, dimensions: embedding.dimensions)
+        (configuration.textsMax, configuration.tokensMax) = (embedding.batchTexts, embedding.batchTokens)
+        configuration.requestsPerMinute = embedding.requestsPerMinute
+        configuration.millisecondsMax = embedding.timeoutMilliseconds
+        return configuration
+    }
+
+    /// The server of `EMBED_URL`, one client of it per process.
+    private func remoteEmbedder() throws -> MeasuredEmbedder {
+        let (configuration, logger) = (serverConfiguration(try serverKey()), context.logger)
+        return state.withLock { state in
+            if let known = state.embedder { return known }
+            let embedder = RemoteEmbedder(configuration) { logger.warning($0, ["detail": "\($1)"]) }
+            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
+            state.embedder = measured
+            return measured
         }
     }
 
@@ -65,6 +106,7 @@ extension Platform {
         guard settings.embedding.isEnabled else { return nil }
         try checkModelSettings()
         if let known = state.withLock({ $0.embedder }) { return known }
+        guard settings.embedding.url.isEmpty else { return try remoteEmbedder() }
         let directory = try Installation.modelDirectory(settings)
         var options = LocalEmbedderOptions()
         // Before the lock, which finding the database takes, too.

@@ -183,6 +183,11 @@ struct SourceRoles: Sendable {
                 configuration.sessionMilliseconds = Int(settings.reading.sessionSeconds * 1_000)
                 configuration.graph = VectorGraph(settings)
                 configuration.load = platform.indexingLoad
+                if !settings.embedding.url.isEmpty {
+                    // A server's requests are filled up, whatever they cost.
+                    configuration.batchRecordsMax = max(configuration.batchRecordsMax, settings.embedding.batchTexts)
+                    configuration.batchesAtOnce = 3
+                }
                 let indexer = Indexer(
                     configuration: configuration, embedder: try platform.embedder(),
                     metrics: platform.context.metrics,

@@ -16,11 +16,18 @@ size_t cvs_selected(
     const uint64_t *codes, size_t count, size_t words, const uint64_t *code, const uint64_t *mask, uint32_t first,
     uint16_t *distances, uint32_t *slots, uint32_t *histogram);
 
-/// The same for codes whose slots are `numbers`, and of which those count whose slot's bit is set in `mask`; all where it is
-/// null.
-size_t cvs_listed(
-    const uint64_t *codes, const uint32_t *numbers, size_t count, size_t words, const uint64_t *code,
-    const uint64_t *mask, uint16_t *distances, uint32_t *slots, uint32_t *histogram);
+/// Distances between a query and the codes of a list, of `bytes` bytes each: for each half of a code's bytes, its lower one
+/// first, `costs` has 16 numbers, of which its value chooses one; a distance is the sum of these. Two numbers of one byte must
+/// not exceed 255 together, and no sum 65,535.
+///
+/// Codes stand in blocks of 32: the first bytes of all 32, then the second ones, and so on; the last block has room for 32, too.
+/// Their slots are `numbers`, and those count whose slot's bit is set in `mask`; all where it is null.
+///
+/// Writes behind one another the distance and the slot of each that counts and is at most `bound` away; there must be room for
+/// all. Returns how many these are, and in `passing` how many count.
+size_t cvs_weighed(
+    const uint8_t *codes, const uint32_t *numbers, size_t count, size_t bytes, const uint8_t *costs,
+    const uint64_t *mask, uint16_t bound, uint16_t *distances, uint32_t *slots, size_t *passing);
 
 /// Asks for memory that is read soon, so that nothing waits for it then.
 static inline void cvs_prefetch(const void *start, size_t bytes)

@@ -34,7 +34,7 @@ struct CoarseLearning {
         let sample = Self.sample(min(count, centresWanted * settings.samplesPerCentre), of: slots, &random)
         guard let centres = centres(centresWanted, sample, &random, goesOn) else { return nil }
         let lists = CoarseLists(
-            centres, codeWords: table.codeWords, learnt: count, distance: distance(of: sample, from: centres),
+            centres, learnt: count, distance: distance(of: sample, from: centres),
             reach: CoarseReach(vectors: 0, codes: 0, power: 0))
         guard lists.follow(table, used, goesOn: goesOn), let reach = reach(of: lists, slots, &random, goesOn) else {
             return nil

@@ -4,16 +4,16 @@ import CVectorScan
 /// the lists in the order of how near their centres are, until it has seen enough codes.
 ///
 /// An inverted file, as Jégou, Douze and Schmid have it ("Product Quantization for Nearest Neighbor Search", 2011), over
-/// codes of one bit a number. And no graph: a vector comes and goes in some microseconds, a filter needs no path through what
-/// it leaves out, equal vectors are neighbours in a list, and a list is read as memory is read best. The codes stand here a
-/// second time (52 bytes a vector beside some 830), since those of a list would else lie all over the memory.
+/// codes of two bits a number (``CoarseCode``). And no graph: a vector comes and goes in some microseconds, a filter needs no
+/// path through what it leaves out, equal vectors are neighbours in a list, and a list is read as memory is read best.
 ///
 /// Not thread-safe: who holds it lets one write or many read. The lists' memory is its own and goes with it.
 final class CoarseLists {
     static let none = UInt32.max
 
     private struct List {
-        var codes: UnsafeMutablePointer<UInt64>?
+        /// In blocks, see `cvs_weighed`.
+        var codes: UnsafeMutablePointer<UInt8>?
         var slots: UnsafeMutablePointer<UInt32>?
         var count = 0
         var capacity = 0
@@ -30,17 +30,18 @@ final class CoarseLists {
     private(set) var listOf: [UInt32] = []
     private(set) var held = SlotSet(count: 0)
     private(set) var count = 0
-    private let codeWords: Int
+    private let codeBytes: Int
     private var codesRoom = 0
     /// Of the vectors whose list was looked for here: how many, and how far they lie from their centres.
     private(set) var come = (count: 0, distance: 0.0)
 
     /// - Parameter listOf: the lists of slots, as far as they are known.
     init(
-        _ centres: CoarseCentres, codeWords: Int, learnt: Int, distance: Double, reach: CoarseReach,
+        _ centres: CoarseCentres, learnt: Int, distance: Double, reach: CoarseReach,
         listOf: [UInt32] = []
     ) {
-        (self.centres, self.codeWords, self.learnt, self.distance) = (centres, codeWords, learnt, distance)
+        (self.centres, self.learnt, self.distance) = (centres, learnt, distance)
+        codeBytes = CoarseCode.bytes(dimensions: centres.dimensions)
         (self.reach, self.listOf) = (reach, listOf)
         lists = [List](repeating: List(), count: centres.count)
     }
@@ -54,7 +55,7 @@ final class CoarseLists {
 
     /// Bytes that it takes in memory.
     var memoryBytes: Int {
-        centres.memoryBytes + codesRoom * (8 * codeWords + 4) + 4 * listOf.capacity + 8 * held.words.count
+        centres.memoryBytes + codesRoom * (codeBytes + 4) + 4 * listOf.capacity + 8 * held.words.count
             + MemoryLayout<List>.stride * lists.count
     }
 
@@ -72,16 +73,20 @@ final class CoarseLists {
             listOf[slot] = UInt32(nearest.centre)
             come = (come.count + 1, come.distance + 1 - Double(nearest.cosine))
         }
-        append(slot, table.code(of: slot), to: Int(listOf[slot]))
+        append(slot, of: table, to: Int(listOf[slot]))
     }
 
-    private func append(_ slot: Int, _ code: UnsafePointer<UInt64>, to number: Int) {
+    private func append(_ slot: Int, of table: VectorTable, to number: Int) {
         var list = lists[number]
+        let bytes = codeBytes
         if list.count == list.capacity {
-            let capacity = max(16, list.capacity + list.capacity / 4)
-            let codes = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity * codeWords)
+            let block = NearCodes.block
+            let capacity = (list.capacity + list.capacity / 4) / block * block + block
+            let codes = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity * bytes)
             let slots = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity)
-            if let before = list.codes { codes.moveInitialize(from: before, count: list.count * codeWords) }
+            // What is behind the last code is looked at, too, and does not count.
+            codes.initialize(repeating: 0, count: capacity * bytes)
+            if let before = list.codes { codes.update(from: before, count: list.capacity * bytes) }
             if let before = list.slots { slots.moveInitialize(from: before, count: list.count) }
             list.codes?.deallocate()
             list.slots?.deallocate()
@@ -89,11 +94,18 @@ final class CoarseLists {
             (list.codes, list.slots, list.capacity) = (codes, slots, capacity)
         }
         if let codes = list.codes, let slots = list.slots {
-            (codes + list.count * codeWords).initialize(from: code, count: codeWords)
+            let first = place(of: list.count)
+            CoarseCode.forEachByte(of: slot, table) { codes[first + $0 * NearCodes.block] = $1 }
             (slots + list.count).initialize(to: UInt32(slot))
         }
         list.count += 1
         lists[number] = list
+    }
+
+    /// Where a code's first byte stands; its others follow ``NearCodes/block`` bytes apart.
+    private func place(of number: Int) -> Int {
+        let block = NearCodes.block
+        return number / block * block * codeBytes + number % block
     }
 
     /// Leaves a vector out; its list is kept in mind.
@@ -107,7 +119,8 @@ final class CoarseLists {
         else { return }
         let last = lists[number].count - 1
         if place != last {
-            (codes + place * codeWords).update(from: codes + last * codeWords, count: codeWords)
+            let (from, to) = (self.place(of: last), self.place(of: place))
+            for byte in 0..<codeBytes { codes[to + byte * NearCodes.block] = codes[from + byte * NearCodes.block] }
             slots[place] = slots[last]
         }
         lists[number].count = last
@@ -149,28 +162,28 @@ final class CoarseLists {
 
     // MARK: Reading
 
-    /// The codes of the lists nearest to a query, as many of them as are to be looked at.
+    /// The nearest codes of the lists nearest to a query, of which as many are looked at as is due.
     ///
     /// - Parameters:
     ///   - allowed: the vectors that count; nil: all that are held.
     ///   - passing: how many that are.
-    func codes(near query: VectorArm.Query, among allowed: SlotSet?, passing: Int) -> SeenCodes {
+    ///   - kept: nearest codes that are wanted.
+    func codes(near query: VectorArm.Query, among allowed: SlotSet?, passing: Int, kept: Int) -> NearCodes {
         let wanted = reach.codes(among: passing, isFiltered: allowed != nil)
         // Long lists of equal vectors do not stand for the others: half the lists that the codes would fill on average are
         // looked at.
         let listsMin = Int(Double(lists.count) * Double(wanted) / Double(max(1, passing)) / 2) + 1
-        var seen = SeenCodes(codeWords: codeWords, room: wanted + wanted / 4)
+        var near = NearCodes(kept)
         var looked = 0
         inOrder(query, expected: 4 * listsMin) { number in
             let list = lists[number]
             if let codes = list.codes, let slots = list.slots, list.count > 0 {
-                seen.makeRoom(for: list.count)
-                seen.take(codes, slots, count: list.count, query.code, among: allowed)
+                near.take(codes, slots, count: list.count, bytes: codeBytes, query, among: allowed)
             }
             looked += 1
-            return seen.count < wanted || looked < listsMin
+            return near.count < wanted || looked < listsMin
         }
-        return seen
+        return near
     }
 
     /// Calls `body` with lists in the order of how near their centres are, until it returns false.

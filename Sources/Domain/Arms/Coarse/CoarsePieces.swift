@@ -55,11 +55,11 @@ struct CoarsePieces {
     /// The lists, still empty; nil where there are none that make sense.
     ///
     /// - Parameter vectors: that the file has.
-    func lists(codeWords: Int, vectors: Int) -> CoarseLists? {
+    func lists(vectors: Int) -> CoarseLists? {
         guard !isSpoilt, let centres, listOf.count <= vectors,
             listOf.allSatisfy({ $0 < UInt32(centres.count) || $0 == CoarseLists.none })
         else { return nil }
         return CoarseLists(
-            centres, codeWords: codeWords, learnt: learnt, distance: distance, reach: reach, listOf: listOf)
+            centres, learnt: learnt, distance: distance, reach: reach, listOf: listOf)
     }
 }

@@ -197,7 +197,7 @@ struct ArmsLoading {
     /// Where there are none, or none that make sense, they are learnt again.
     private func settleLists(_ goesOn: () -> Bool) throws {
         let arm = state.vectors
-        guard let lists = coarse.lists(codeWords: arm.codeWords, vectors: arm.count) else { return }
+        guard let lists = coarse.lists(vectors: arm.count) else { return }
         guard lists.follow(arm.table, arm.used, goesOn: goesOn) else { throw ArmsReadingGivenUp() }
         lists.beginWatching()
         _ = arm.install(lists)
