@@ -69,7 +69,7 @@ import Testing
             "API_HOSTS": "Search.example",
             "API_LISTEN": "h:9", "API_LOOPS": "3", "API_SEARCH_LANES": "5", "API_FILTERED_LANES": "6",
             "API_FEED_LANES": "7", "API_TRACE_LANES": "8", "API_ANSWER_LANES": "3", "API_MAX_CONNECTIONS": "77",
-            "API_CORS_ORIGINS": "https://a.example", "READY_MAX_LAG": "5", "FRESH_LATE_SEC": "1",
+            "CACHE_BYTES": "9", "CACHE_TTL_SEC": "8", "API_CORS_ORIGINS": "https://a.example", "READY_MAX_LAG": "5", "FRESH_LATE_SEC": "1",
             "FRESH_STALE_SEC": "2", "FRESH_UNKNOWN_SEC": "3", "FRESH_SILENT_SEC": "4", "ANSWER_REQUIRES_FRESH": "yes",
             "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
             "DEMO_SECONDS": "60", "RECORDING": "r.sse", "LAKE_S3_BUCKET": "b", "LAKE_S3_ENDPOINT": "https://h:1",

@@ -90,7 +90,7 @@ package enum ExtractiveAnswerer {
     package static let citationsPerSentenceMax = 5
 
     /// First hits of each arm that are read, wherever the fused ranking has them.
-    private static let armDepth = 2
+    package static let armDepth = 2
 
     /// The ranking with the first hits of each arm among its first `count`, which are read: the page that a question names may
     /// be the first by words and far by meaning, and the other way round. Half of them stay the fused ranking's.

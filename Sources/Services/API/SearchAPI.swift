@@ -115,6 +115,12 @@ package struct SearchAPIConfiguration: Sendable {
     package var fusion = FusionWeights()
     /// The share of a core that repeating searches exactly may take (`RECALL_SAMPLE_SHARE`); 0 for none.
     package var recallShare = 0.0
+    /// Memory for replies that are kept (`CACHE_BYTES`); 0 for none.
+    package var cacheBytes = 0
+    /// How long each is kept at most (`CACHE_TTL_SEC`).
+    package var cacheMilliseconds = 300_000
+    /// How much later than a search a kept reply may show what changed.
+    package var cacheLateMilliseconds = 1_000
     /// ISO 639 codes of the languages that queries are taken to be in where filters name none (`QUERY_LANGUAGES`).
     package var queryLanguages = [StemLanguages.undetermined]
     /// How long a request waits for the index version that it demands.
@@ -187,10 +193,12 @@ package final class SearchAPI: Sendable {
             turns: WorkTurns(configuration, metrics: dependencies.metrics), access: access,
             limitMilliseconds: configuration.requestTimeoutMilliseconds)
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
+        let caches = Self.caches(configuration, dependencies)
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered, arms: dependencies.arms?.shared,
             armsReader: dependencies.armsReader,
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
+            caches: caches,
             recall: RecallWatch(
                 stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,
                 logger: logger),
@@ -211,7 +219,7 @@ package final class SearchAPI: Sendable {
             places: Places(
                 name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
-            metrics: metrics)
+            metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
@@ -228,6 +236,23 @@ package final class SearchAPI: Sendable {
                 interruption: { $0.interruption }),
             access: access, turns: turns, logger: logger)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+    }
+
+    /// What keeps replies; nil where none are kept.
+    private static func caches(
+        _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies
+    ) -> ReplyCaches? {
+        guard configuration.cacheBytes > 0 else { return nil }
+        let fusion = configuration.fusion
+        let parts =
+            [
+                configuration.version, dependencies.embedder?.modelName ?? "",
+                "\(fusion.vector) \(fusion.lexical) \(fusion.rankConstant)", "\(configuration.exactMillisecondsMax)",
+                "\(dependencies.reranker?.configuration.hitsMax ?? 0)",
+            ] + configuration.queryLanguages + dependencies.models.flatMap { [$0.name, $0.model ?? ""] }
+        return ReplyCaches(
+            bytesMax: configuration.cacheBytes, millisecondsMax: configuration.cacheMilliseconds,
+            lateMilliseconds: configuration.cacheLateMilliseconds, settings: parts.joined(separator: "|"), reader: dependencies.armsReader, registry: dependencies.metrics)
     }
 
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.

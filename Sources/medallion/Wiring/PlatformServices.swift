@@ -59,6 +59,8 @@ extension Platform {
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.cacheBytes = settings.caches.bytes
+            options.cacheMilliseconds = Int(settings.caches.seconds * 1_000)
             options.queryLanguages = settings.index.queryLanguages
             options.fusion = FusionWeights(
                 vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,

@@ -1,0 +1,169 @@
+import API
+import Bytes
+import HTTPClient
+import HTTPServer
+import Health
+import IndexTesting
+import JSONScan
+import Postgres
+import Records
+import Retrieval
+import ServiceLifecycle
+import Store
+import Telemetry
+import Testing
+
+/// A reply that is kept is given again while documents come that it would not show, and no longer once one comes that it would,
+/// or one that it shows changes or goes.
+@Suite struct CachedSearchTests {
+    private struct Missing: Error {}
+
+    private final class Scene: Sendable {
+        let fixture: IndexFixture
+        let follower: ArmsFollower
+        let api: SearchAPI
+
+        init() throws {
+            let fixture = try IndexFixture()
+            self.fixture = fixture
+            let (metrics, logger) = (MetricsRegistry(), Logger("test", level: .error))
+            let database = fixture.configuration
+            let follower = ArmsFollower(
+                configuration: database, bytesMax: 1 << 30, tenants: { [.standard] }, registry: metrics, logger: logger)
+            self.follower = follower
+            var dependencies = SearchAPIDependencies(
+                makeStore: { ArmedStore(SearchStore(configuration: database), shared: follower.shared) },
+                makeTraceSource: { throw Missing() }, embedder: nil, health: HealthRegistry(), metrics: metrics,
+                logger: logger)
+            dependencies.arms = follower
+            dependencies.armsReader = ArmsReader(shared: follower.shared)
+            var configuration = SearchAPIConfiguration()
+            configuration.cacheBytes = 1 << 20
+            configuration.cacheMilliseconds = 3_600_000
+            api = SearchAPI(configuration: configuration, dependencies: dependencies)
+        }
+
+        /// Writes documents, and waits until searches in memory see them.
+        func write(_ documents: [IndexedDocument]) async throws {
+            _ = try fixture.writer.write(documents, timeoutMilliseconds: IndexFixture.limit)
+            let version = try SearchStore(configuration: fixture.configuration).status(
+                timeoutMilliseconds: IndexFixture.limit
+            ).indexVersion
+            try await eventually { self.follower.shared.version(of: .standard) ?? -1 >= version }
+        }
+
+        func serving(_ body: (UInt16) async throws -> Void) async throws {
+            let server = SearchServer(api: api, configuration: HTTPServerConfiguration(), drainSeconds: 1)
+            let stop = StopSignal()
+            try await server.prepare(stop: stop)
+            let running = Task { try await server.run(stop: stop) }
+            let result: Result<Void, any Error>
+            do {
+                guard let port = server.port else { throw Missing() }
+                result = .success(try await body(port))
+            } catch {
+                result = .failure(error)
+            }
+            stop.request()
+            try await running.value
+            try result.get()
+        }
+    }
+
+    private static func eventually(_ isSo: () throws -> Bool) async throws {
+        for _ in 0..<6_000 {
+            if try isSo() { return }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        throw Missing()
+    }
+
+    private static func document(_ number: Int, _ text: String, version: Int64 = 1) -> IndexedDocument {
+        IndexFixture.document(number, text: text, version: version, embedding: nil, model: "")
+    }
+
+    private static func search(_ port: UInt16) throws -> (isKept: Bool, ids: [String], checked: Int?) {
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/search")
+        request.method = "POST"
+        request.headers = [("Content-Type", "application/json")]
+        request.body = Array(#"{"query": "granite harbour", "mode": "lexical", "top_k": 3}"#.utf8)
+        let body = try JSONValue.parse(try HTTPClient().request(request, timeoutMilliseconds: 30_000).body)
+        return (
+            body["source"]?.string == "cache", body["hits"]?.array?.compactMap { $0["doc_id"]?.string } ?? [],
+            body["cached"]?["index_version"]?.integer
+        )
+    }
+
+    @Test func aReplyIsKeptWhileItHolds() async throws {
+        let scene = try Scene()
+        let fixture = scene.fixture
+        let others = (1...40).map { Self.document($0, "river flood number \($0) and nothing else") }
+        _ = try fixture.writer.write(
+            others
+                + (50...54).map { Self.document($0, "granite harbour in a text of \($0) or so words that goes on") },
+            timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
+        try await scene.serving { port in
+            try await Self.eventually { scene.follower.shared.sizes[.standard]?.rows == 45 }
+            let first = try Self.search(port).ids
+            #expect(first.count == 3)
+            try await Self.eventually { try Self.search(port).isKept }
+
+            // One that has a word, too, and is worse than what is shown.
+            try await scene.write([
+                Self.document(60, "the harbour of a town with very many other words that nobody looks for here at all")
+            ])
+            let version = try #require(scene.follower.shared.version(of: .standard))
+            try await Self.eventually {
+                let again = try Self.search(port)
+                #expect(again.ids == first)
+                return again.isKept && again.checked ?? -1 >= Int(version)
+            }
+            // One that is better.
+            try await scene.write([Self.document(61, "granite harbour")])
+            let better = try Self.search(port)
+            #expect(better.ids.first == "doc-61" && !better.isKept)
+            try await Self.eventually { try Self.search(port).isKept }
+
+            // It changes, and is better still no more.
+            try await scene.write([Self.document(61, "a ferry", version: 2)])
+            let changed = try Self.search(port)
+            #expect(changed.ids == first && !changed.isKept)
+            try await Self.eventually { try Self.search(port).isKept }
+
+            // One that is shown goes without an index version, as what has expired does.
+            try fixture.connect().script(
+                """
+                DELETE FROM visibility WHERE document_id IN (SELECT id FROM documents WHERE doc_id = '\(first[0])');
+                """, timeoutMilliseconds: IndexFixture.limit)
+            try await Self.eventually { try !Self.search(port).ids.contains(first[0]) }
+        }
+    }
+
+    /// Another generation's replies are not this one's.
+    @Test func aPromotionEndsWhatIsKept() async throws {
+        let scene = try Scene()
+        let fixture = scene.fixture
+        let source = IndexFixture.source
+        _ = try fixture.writer.write(
+            (1...5).map { Self.document($0, "granite harbour \($0)") },
+            moving: [CheckpointMove(generation: 1, source: source, expected: nil, next: 6)],
+            timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
+        let range = try #require(OffsetRange(start: 1, end: 6))
+        try await scene.serving { port in
+            try await Self.eventually { try Self.search(port).isKept }
+            // One that shows nothing.
+            let generations = fixture.generations
+            let child = try generations.create(
+                parent: 1, logicVersion: "new", note: "test", timeoutMilliseconds: IndexFixture.limit)
+            _ = try generations.copyParentRows(
+                child: child, parent: 1, outside: [(source, range)], handover: [source: 6],
+                timeoutMilliseconds: IndexFixture.limit)
+            try generations.finish(
+                generation: child, handover: [source: 6], timeoutMilliseconds: IndexFixture.limit)
+            try generations.promote(child, timeoutMilliseconds: IndexFixture.limit)
+            try await Self.eventually { try Self.search(port).ids.isEmpty }
+        }
+    }
+}
