@@ -5,8 +5,10 @@ import HTTPServer
 import Health
 import IndexTesting
 import JSONScan
+import PlatformTesting
 import Postgres
 import Records
+import Redis
 import Retrieval
 import ServiceLifecycle
 import Store
@@ -23,13 +25,14 @@ import Testing
         let follower: ArmsFollower
         let api: SearchAPI
 
-        init() throws {
-            let fixture = try IndexFixture()
+        /// - Parameter redis: the socket of a server that several scenes share.
+        init(_ fixture: IndexFixture, files: String? = nil, redis: String? = nil) throws {
             self.fixture = fixture
             let (metrics, logger) = (MetricsRegistry(), Logger("test", level: .error))
             let database = fixture.configuration
             let follower = ArmsFollower(
-                configuration: database, bytesMax: 1 << 30, tenants: { [.standard] }, registry: metrics, logger: logger)
+                configuration: database, bytesMax: 1 << 30, filesFolder: files, tenants: { [.standard] },
+                registry: metrics, logger: logger)
             self.follower = follower
             var dependencies = SearchAPIDependencies(
                 makeStore: { ArmedStore(SearchStore(configuration: database), shared: follower.shared) },
@@ -37,6 +40,9 @@ import Testing
                 logger: logger)
             dependencies.arms = follower
             dependencies.armsReader = ArmsReader(shared: follower.shared)
+            dependencies.secondCache = redis.flatMap { RedisAddress("unix://\($0)") }.map {
+                SecondCache($0, milliseconds: 10_000, registry: metrics, logger: logger)
+            }
             var configuration = SearchAPIConfiguration()
             configuration.cacheBytes = 1 << 20
             configuration.cacheMilliseconds = 3_600_000
@@ -82,7 +88,44 @@ import Testing
         IndexFixture.document(number, text: text, version: version, embedding: nil, model: "")
     }
 
-    private static func search(_ port: UInt16) throws -> (isKept: Bool, ids: [String], checked: Int?) {
+    /// Servers of one index share replies, each checks them by what it follows itself, and without Redis each goes on alone.
+    @Test(.enabled(if: RedisServer.isInstalled)) func serversShareReplies() async throws {
+        let fixture = try IndexFixture()
+        let folder = try TemporaryFolder()
+        let redis = try RedisServer(in: folder.path)
+        _ = try fixture.writer.write(
+            (1...5).map { Self.document($0, "granite harbour \($0)") }, timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
+        let scenes = try ["a", "b"].map {
+            try Scene(fixture, files: folder.file($0), redis: redis.socket)
+        }
+        try await scenes[0].serving { first in
+            try await scenes[1].serving { second in
+                for scene in scenes {
+                    try await Self.eventually { scene.follower.shared.sizes[.standard]?.rows == 5 }
+                }
+                let found = try Self.search(first)
+                // What the other one finds there it has not searched itself.
+                try await Self.eventually { try redis.keys() > 0 }
+                let shared = try Self.search(second)
+                #expect(!found.isKept && shared.isKept && shared.ids == found.ids)
+
+                try await scenes[1].write([Self.document(6, "granite harbour")])
+                try await scenes[0].write([])
+                for port in [second, first] {
+                    let now = try Self.search(port)
+                    #expect(now.ids.first == "doc-6")
+                }
+
+                redis.kill()
+                try await scenes[0].write([Self.document(7, "granite harbour granite harbour")])
+                #expect(try Self.search(first).ids.contains("doc-7"))
+                try await Self.eventually { try Self.search(first).isKept }
+            }
+        }
+    }
+
+    private static func search(_ port: UInt16) throws -> (isKept: Bool, ids: [String], checked: Int64?) {
         var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/search")
         request.method = "POST"
         request.headers = [("Content-Type", "application/json")]
@@ -95,8 +138,8 @@ import Testing
     }
 
     @Test func aReplyIsKeptWhileItHolds() async throws {
-        let scene = try Scene()
-        let fixture = scene.fixture
+        let fixture = try IndexFixture()
+        let scene = try Scene(fixture)
         let others = (1...40).map { Self.document($0, "river flood number \($0) and nothing else") }
         _ = try fixture.writer.write(
             others
@@ -117,7 +160,7 @@ import Testing
             try await Self.eventually {
                 let again = try Self.search(port)
                 #expect(again.ids == first)
-                return again.isKept && again.checked ?? -1 >= Int(version)
+                return again.isKept && again.checked ?? -1 >= version
             }
             // One that is better.
             try await scene.write([Self.document(61, "granite harbour")])
@@ -142,8 +185,8 @@ import Testing
 
     /// Another generation's replies are not this one's.
     @Test func aPromotionEndsWhatIsKept() async throws {
-        let scene = try Scene()
-        let fixture = scene.fixture
+        let fixture = try IndexFixture()
+        let scene = try Scene(fixture)
         let source = IndexFixture.source
         _ = try fixture.writer.write(
             (1...5).map { Self.document($0, "granite harbour \($0)") },

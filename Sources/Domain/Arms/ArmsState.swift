@@ -121,9 +121,11 @@ final class ArmsState {
 
     /// Notes what was changed since it was called last.
     func noteChanges() {
-        guard !draft.isEmpty else { return }
-        log.note(draft.changes(of: self))
-        draft = ChangeDraft()
+        if !draft.isEmpty {
+            log.note(draft.changes(of: self))
+            draft = ChangeDraft()
+        }
+        if let stamp, stamp != log.stamp(of: version) { log.reach(version, stamp: stamp) }
     }
 
     /// How far its changes are.

@@ -105,6 +105,11 @@ enum ReplySchemas {
             .init(
                 "index_version", .integer(),
                 "The index version at which it was looked at last, and was still what a search would find."),
+            .init(
+                "question", .string(),
+                "The question that the answer was given to, where that was asked in other words.",
+                isRequired: false),
+            .init("similarity", .number(), "How near that one is: the cosine of both.", isRequired: false),
         ]).named("Cached"), "Only of a reply that the server kept; `Cache-Control: no-cache` asks for a new one.",
         isRequired: false)
 

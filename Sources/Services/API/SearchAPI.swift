@@ -45,6 +45,8 @@ package struct SearchAPIDependencies: Sendable {
     package var armsReader: ArmsReader?
     /// Removes files of the index in memory where none are kept, and says which; nil where they are kept. Blocking.
     package var removeArms: (@Sendable () throws -> [String])?
+    /// Replies that servers share; nil where they share none.
+    package var secondCache: SecondCache?
     /// Nil where embedding is switched off: only the lexical arm is left.
     package var embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil for the fused one.
@@ -121,6 +123,8 @@ package struct SearchAPIConfiguration: Sendable {
     package var cacheMilliseconds = 300_000
     /// How much later than a search a kept reply may show what changed.
     package var cacheLateMilliseconds = 1_000
+    /// Whether questions in English that ask the same in other words are given one answer (`CACHE_SIMILAR_QUESTIONS`).
+    package var reusesSimilarAnswers = true
     /// ISO 639 codes of the languages that queries are taken to be in where filters name none (`QUERY_LANGUAGES`).
     package var queryLanguages = [StemLanguages.undetermined]
     /// How long a request waits for the index version that it demands.
@@ -252,7 +256,9 @@ package final class SearchAPI: Sendable {
             ] + configuration.queryLanguages + dependencies.models.flatMap { [$0.name, $0.model ?? ""] }
         return ReplyCaches(
             bytesMax: configuration.cacheBytes, millisecondsMax: configuration.cacheMilliseconds,
-            lateMilliseconds: configuration.cacheLateMilliseconds, settings: parts.joined(separator: "|"), reader: dependencies.armsReader, registry: dependencies.metrics)
+            lateMilliseconds: configuration.cacheLateMilliseconds, settings: parts.joined(separator: "|"),
+            reader: dependencies.armsReader, second: dependencies.secondCache,
+            reusesSimilar: configuration.reusesSimilarAnswers, registry: dependencies.metrics)
     }
 
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.

@@ -10,7 +10,11 @@ package final class ChangeLog: Sendable {
         /// The number of the first of them.
         var first = 0
         var bytes = 0
+        /// The last versions that were reached, each with when it came to be and how many changes there were.
+        var versions: [(version: Int64, stamp: Int64, number: Int)] = []
     }
+
+    private static let versionsMax = 1_024
 
     /// Tells it from other indexes' logs.
     package let id: UInt64
@@ -36,6 +40,35 @@ package final class ChangeLog: Sendable {
         state.withLock { state in
             guard number >= state.first, number <= state.first + state.changes.count else { return nil }
             return Array(state.changes[(number - state.first)...])
+        }
+    }
+
+    /// How many changes there were at an index version at most, so that those behind it tell what came later; nil where that is
+    /// forgotten, not reached yet, or versions around it came to be at other times, so that it is one of another history.
+    package func number(at version: Int64, stamp: Int64) -> Int? {
+        state.withLock { state in
+            guard let last = state.versions.last, version <= last.version,
+                let place = state.versions.lastIndex(where: { $0.version <= version })
+            else { return nil }
+            let known = state.versions[place]
+            guard known.version == version ? known.stamp == stamp : known.stamp <= stamp else { return nil }
+            if place + 1 < state.versions.count, known.version < version {
+                guard state.versions[place + 1].stamp >= stamp else { return nil }
+            }
+            return known.number
+        }
+    }
+
+    /// When a version came to be that was reached; nil where that is not known.
+    package func stamp(of version: Int64) -> Int64? {
+        state.withLock { $0.versions.last { $0.version == version }?.stamp }
+    }
+
+    /// Notes that a version was reached.
+    func reach(_ version: Int64, stamp: Int64) {
+        state.withLock { state in
+            if state.versions.count >= Self.versionsMax { state.versions.removeFirst(Self.versionsMax / 2) }
+            state.versions.append((version, stamp, state.first + state.changes.count))
         }
     }
 

@@ -18,7 +18,7 @@ package struct ResultProbe: Sendable {
     }
 
     /// What is shown, and how it was searched.
-    package struct Shown: Sendable {
+    package struct Shown: Sendable, Equatable {
         /// The numbers of its passages.
         package var passages: Set<Int64>
         /// Places of what is shown.
@@ -67,7 +67,8 @@ package struct ResultProbe: Sendable {
     ///   - isPlain: whether the arms alone decide the ranking.
     ///   - isOpen: whether not all words are known that the query stands for.
     package init(
-        _ query: ArmsQuery, found places: [RankedPassage], shown: Shown, counts: WordCounts?, isPlain: Bool, isOpen: Bool
+        _ query: ArmsQuery, found places: [RankedPassage], shown: Shown, counts: WordCounts?, isPlain: Bool,
+        isOpen: Bool
     ) {
         filter = query.filter
         self.shown = shown

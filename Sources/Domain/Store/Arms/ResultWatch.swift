@@ -9,6 +9,8 @@ package struct WatchedResult: Sendable {
     /// Known to hold after these changes of the index in memory; nil where it can only grow old.
     fileprivate var place: ChangePlace?
     fileprivate var probe: ResultProbe?
+    /// By which another process can check it; nil where it cannot.
+    package var seed: ResultSeed?
     package let tenant: TenantID
     package let generation: Int64
     /// The index version at which it is known to hold.
@@ -40,6 +42,43 @@ extension ArmsReader {
         guard let place = set.place, let held = held(of: tenant), held.generation == set.generation,
             held.index.log.id == place.log
         else { return nil }
+        guard let (asked, isOpen) = self.asked(query) else { return nil }
+        let counts = held.index.countsAtOnce(of: asked).flatMap { $0.place == place ? $0 : nil }
+        let places = set.candidates.map(\.place) + set.rest
+        return WatchedResult(
+            place: place,
+            probe: ResultProbe(
+                asked, found: places, shown: shown, counts: counts, isPlain: query.options.isPlain, isOpen: isOpen),
+            seed: ResultSeed(asked, places, shown, counts, version: set.indexVersion, of: held.index.log),
+            tenant: tenant, generation: set.generation, version: set.indexVersion, goodAt: held.checkedAt)
+    }
+
+    /// What another process found, where it still holds; nil where it does not, or that cannot be told.
+    ///
+    /// - Parameter query: as it was asked there; with the seed's vector.
+    package func adopt(_ seed: ResultSeed, of query: CandidateQuery, generation: Int64) -> WatchedResult? {
+        let tenant = query.filter.scope.tenant
+        guard let held = held(of: tenant), held.generation == generation,
+            let number = held.index.log.number(at: seed.version, stamp: seed.stamp),
+            // What expired goes without a version, and may have gone here before that version.
+            held.index.showsAtOnce(seed.shown.passages) == true, let (asked, isOpen) = self.asked(query)
+        else { return nil }
+        let place = ChangePlace(log: held.index.log.id, number: number)
+        guard
+            let probe = ResultProbe(asked, seed, at: place, isPlain: query.options.isPlain, isOpen: isOpen)
+        else { return nil }
+        var watched = WatchedResult(
+            place: place, probe: probe, tenant: tenant, generation: generation, version: seed.version,
+            goodAt: held.checkedAt)
+        guard case .holds = check(&watched) else { return nil }
+        return watched
+    }
+
+    /// What tells the database from others, for keys that several processes share; nil where it is not known.
+    package func database(of tenant: TenantID) -> String? { held(of: tenant)?.identity?.database }
+
+    /// The query as the arms are asked, and whether it stands for words that are not all known.
+    private func asked(_ query: CandidateQuery) -> (ArmsQuery, isOpen: Bool)? {
         var hasPrefixes = false
         let looked = try? analyzers.withAnalyzer { analyzer in
             WordLookup(of: query, by: analyzer, usual: languages, ranking: ranking) { _ in
@@ -47,15 +86,7 @@ extension ArmsReader {
                 return []
             }
         }
-        guard let words = looked else { return nil }
-        let asked = ArmsQuery(query, words)
-        let counts = held.index.countsAtOnce(of: asked).flatMap { $0.place == place ? $0 : nil }
-        return WatchedResult(
-            place: place,
-            probe: ResultProbe(
-                asked, found: set.candidates.map(\.place) + set.rest, shown: shown, counts: counts,
-                isPlain: query.options.isPlain, isOpen: hasPrefixes || words.isCut),
-            tenant: tenant, generation: set.generation, version: set.indexVersion, goodAt: held.checkedAt)
+        return looked.map { (ArmsQuery(query, $0), hasPrefixes || $0.isCut) }
     }
 
     /// Whether a result still holds; what is known of it by now is noted there.

@@ -128,8 +128,12 @@ struct Answers: Sendable {
             return try await caches.run(key, isAnswer: true, deadline: deadline) {
                 known(key, input)
             } work: {
+                if let adopted = await adopted(key, input) { return (adopted, true) }
+                if let alike = try await similar(key, input, request, deadline: deadline) { return (alike, false) }
                 let made = try await made(input, request, deadline, output)
-                return (made, try keep(made, for: key))
+                let isKept = try keep(made, for: key)
+                if isKept { note(made, for: key, request) }
+                return (made, isKept)
             }
         }
     }

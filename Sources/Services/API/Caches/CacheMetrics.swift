@@ -10,6 +10,8 @@ struct CacheMetrics: Sendable {
         case answer
         /// Answers to questions that mean the same.
         case semantic
+        /// What servers share in Redis.
+        case shared
         /// Vectors of queries.
         case queryEmbeddings = "query_embeddings"
     }
@@ -34,22 +36,23 @@ struct CacheMetrics: Sendable {
     init(_ registry: MetricsRegistry, _ cache: Cache) {
         self.registry = registry
         self.cache = cache
-        let labels = [("cache", cache.rawValue)]
-        hits = registry.counter("medallion_cache_hits_total", help: "Requests served from a cache.", labels: labels)
+        hits = registry.counter(
+            "medallion_cache_hits_total", help: "Requests served from a cache.", labels: [("cache", cache.rawValue)])
         misses = registry.counter(
             "medallion_cache_misses_total", help: "Requests that a cache could have served, and did not.",
-            labels: labels)
+            labels: [("cache", cache.rawValue)])
         age = registry.histogram(
-            "medallion_cache_age_seconds", help: "Age of what a cache served.", labels: labels)
+            "medallion_cache_age_seconds", help: "Age of what a cache served.", labels: [("cache", cache.rawValue)])
         drops = Dictionary(
             uniqueKeysWithValues: Drop.allCases.map { drop in
                 (
                     drop,
                     registry.counter(
                         "medallion_cache_drops_total",
-                        help: "What a cache gave up when it was asked for: its documents changed, its time was over, or it "
+                        help:
+                            "What a cache gave up when it was asked for: its documents changed, its time was over, or it "
                             + "could not be told whether it still holds.",
-                        labels: labels + [("reason", drop.rawValue)])
+                        labels: [("cache", cache.rawValue), ("reason", drop.rawValue)])
                 )
             })
     }
@@ -66,13 +69,17 @@ struct CacheMetrics: Sendable {
         bytes: @escaping @Sendable () -> Int, entries: @escaping @Sendable () -> Int,
         evictions: @escaping @Sendable () -> Int
     ) {
-        let labels = [("cache", cache.rawValue)]
-        registry.gauge("medallion_cache_bytes", help: "Memory that a cache takes, roughly.", labels: labels) {
+        registry.gauge(
+            "medallion_cache_bytes", help: "Memory that a cache takes, roughly.", labels: [("cache", cache.rawValue)]
+        ) {
             Double(bytes())
         }
-        registry.gauge("medallion_cache_entries", help: "What a cache holds.", labels: labels) { Double(entries()) }
+        registry.gauge("medallion_cache_entries", help: "What a cache holds.", labels: [("cache", cache.rawValue)]) {
+            Double(entries())
+        }
         registry.counter(
-            "medallion_cache_evictions_total", help: "What a cache gave up for want of room.", labels: labels
+            "medallion_cache_evictions_total", help: "What a cache gave up for want of room.",
+            labels: [("cache", cache.rawValue)]
         ) { Double(evictions()) }
     }
 }

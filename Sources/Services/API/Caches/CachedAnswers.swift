@@ -21,12 +21,4 @@ extension Answers {
         return known.value.again(
             known.use, to: input, freshness(tenant), nanoseconds: SystemClock.monotonicNanoseconds() - start)
     }
-
-    /// - Returns: whether it is kept for others.
-    func keep(_ made: MadeAnswer, for key: ReplyKey?) throws -> Bool {
-        guard let caches, let key, key.mayKeep, made.mayBeKept, let watched = made.result.watched else { return false }
-        let kept = try made.kept()
-        caches.answers.keep(kept, for: key.text, bytes: kept.bytes + key.text.utf8.count, watched)
-        return true
-    }
 }

@@ -27,16 +27,27 @@ struct ReplyCaches: Sendable {
     let flights = SingleFlight()
     /// What of the server's settings decides a reply.
     let settings: String
-    private let reader: ArmsReader?
+    let reader: ArmsReader?
+    /// Answers questions that ask the same in other words; nil where none are.
+    let similar: SimilarQuestions?
+    /// What servers share; nil where they share nothing.
+    let second: SecondCache?
+    let millisecondsMax: Int
 
     /// - Parameters:
     ///   - bytesMax: of both together.
     ///   - lateMilliseconds: how much later than a search a reply may show what changed.
     ///   - settings: what of the server's settings decides a reply.
+    ///   - second: what servers share.
+    ///   - reusesSimilar: whether questions that ask the same in other words are given one answer.
     ///   - reader: checks results that were found in memory.
     init(
-        bytesMax: Int, millisecondsMax: Int, lateMilliseconds: Int, settings: String, reader: ArmsReader?, registry: MetricsRegistry
+        bytesMax: Int, millisecondsMax: Int, lateMilliseconds: Int, settings: String, reader: ArmsReader?,
+        second: SecondCache? = nil, reusesSimilar: Bool = true, registry: MetricsRegistry
     ) {
+        similar = reusesSimilar ? SimilarQuestions(registry) : nil
+        self.second = second
+        self.millisecondsMax = millisecondsMax
         let check: @Sendable (inout WatchedResult) -> WatchVerdict = { reader?.check(&$0) ?? .unknown }
         searches = LiveCache(
             bytesMax: bytesMax / 2, millisecondsMax: millisecondsMax, lateMilliseconds: lateMilliseconds,
@@ -124,6 +135,8 @@ extension JSONWriter {
         beginObject()
         double("age_seconds", Double(use.ageMilliseconds) / 1_000)
         integer("index_version", use.version)
+        if let question = use.question { string("question", question) }
+        if let similarity = use.similarity { double("similarity", similarity) }
         endObject()
     }
 }

@@ -8,6 +8,9 @@ struct CachedUse: Sendable {
     var ageMilliseconds: Int64
     /// The index version at which it was known to hold.
     var version: Int64
+    /// The question that the answer was given to, and how near it is, where that was another one.
+    var question: String?
+    var similarity: Double?
 }
 
 /// Keeps what was found, in bounded memory and for a bounded time, and serves it as long as it is what a search would find.
@@ -70,7 +73,7 @@ final class LiveCache<Value: Sendable>: Sendable {
         var drop = now - entry.madeAt > nanosecondsMax ? CacheMetrics.Drop.expired : nil
         var version: Int64 = -1
         if drop == nil {
-            (drop, version) = entry.watched.withLock { watched in
+            (drop, version) = entry.watched.withLock { watched -> (CacheMetrics.Drop?, Int64) in
                 switch check(&watched) {
                 case .changed: return (.changed, watched.version)
                 // Arms that are late are as unknown as none.
@@ -96,9 +99,13 @@ final class LiveCache<Value: Sendable>: Sendable {
 
     /// Keeps what was found.
     ///
-    /// - Parameter bytes: memory that the value takes.
-    func keep(_ value: Value, for key: String, bytes: Int, _ watched: WatchedResult) {
-        let entry = Entry(value, watched, madeAt: clock())
+    /// - Parameters:
+    ///   - bytes: memory that the value takes.
+    ///   - milliseconds: how old it is already.
+    func keep(
+        _ value: Value, for key: String, bytes: Int, _ watched: WatchedResult, ageMilliseconds milliseconds: Int64 = 0
+    ) {
+        let entry = Entry(value, watched, madeAt: clock() - milliseconds * 1_000_000)
         kept.withLock { $0.insert(entry, for: key, valueBytes: bytes + watched.bytes) }
     }
 

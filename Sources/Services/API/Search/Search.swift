@@ -117,7 +117,8 @@ struct Search: Sendable {
                 return try await caches.run(key, isAnswer: false, deadline: deadline) {
                     known(key, asked, since: start, stages)
                 } work: {
-                    try await search(asked, key, deadline: deadline, stages)
+                    if let adopted = await adopted(key, asked, since: start) { return (adopted, true) }
+                    return try await search(asked, key, deadline: deadline, stages)
                 }
             }
         } catch  where own?.hasPassed == true && Self.isOfTime(error) {
@@ -180,15 +181,11 @@ struct Search: Sendable {
         for hit in page { try writer.hit(hit, snippets, of: request, explainedBy: formula) }
         writer.endArray()
         let rendered = RenderedSearch(hits: writer.bytes, result: result.bare, nextCursor: next?.text)
-        var isKept = false
-        if let caches, let key, let watched = result.watched, result.mayBeKept {
-            caches.searches.keep(rendered, for: key.text, bytes: rendered.bytes + key.text.utf8.count, watched)
-            isKept = true
-        }
+        let isKept = key.map { keep(rendered, of: result, $0, request.filter.scope.tenant) } ?? false
         return (body(of: rendered, request, since: start, nil), isKept)
     }
 
-    private func body(
+    func body(
         of rendered: RenderedSearch, _ request: SearchRequest, since start: Int64, _ use: CachedUse?
     ) -> [UInt8] {
         let result = rendered.result
@@ -251,7 +248,7 @@ struct Search: Sendable {
     }
 
     /// How the scores of a request's hits come about.
-    private func formula(of request: SearchRequest) -> Ranking {
+    func formula(of request: SearchRequest) -> Ranking {
         Ranking(
             weights: fusion.changed(by: request.weights), options: request.options,
             referenceMilliseconds: request.referenceMilliseconds ?? 0)
@@ -272,14 +269,7 @@ struct Search: Sendable {
         // What counts nothing is not looked for.
         let asksVectors = request.mode != .lexical && formula.weights.vector > 0
         let asksWords = request.mode != .vector && formula.weights.lexical > 0
-        var query = CandidateQuery(
-            text: request.query, vector: nil, filter: request.filter,
-            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
-        query.fusion = formula.weights
-        query.options = formula.options
-        query.referenceMilliseconds = formula.referenceMilliseconds
-        query.hasShortLimit = request.timeoutMilliseconds != nil
-        query.indexVersionMin = request.indexVersionMin
+        var query = query(of: request, documentLimit: documentLimit, vector: nil)
         var likeness: Likeness?
         if let target = request.like {
             let read = try await self.likeness(of: target, deadline: deadline, stages: stages)
@@ -291,7 +281,6 @@ struct Search: Sendable {
             if query.vector == nil { notes.insert(.vectorMissing) }
         }
         if !asksVectors || query.vector == nil { (query.vector, query.vectorLimit) = (nil, 0) }
-        if !asksWords { query.lexicalLimit = 0 }
         query.options(of: request)
         let asked = query
         let freshness = self.freshness(request.filter.scope.tenant)
@@ -318,6 +307,23 @@ struct Search: Sendable {
             result.watched = caches.watch(query, found.set, shown, searchedAt: start)
         }
         return result
+    }
+
+    /// What the index is asked for a request.
+    ///
+    /// - Parameter vector: of the query; nil where it is not known, or the vector arm is not asked.
+    func query(of request: SearchRequest, documentLimit: Int?, vector: [Float]?) -> CandidateQuery {
+        let formula = formula(of: request)
+        var query = CandidateQuery(
+            text: request.query, vector: vector, filter: request.filter,
+            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
+        query.fusion = formula.weights
+        query.options = formula.options
+        query.referenceMilliseconds = formula.referenceMilliseconds
+        query.hasShortLimit = request.timeoutMilliseconds != nil
+        query.indexVersionMin = request.indexVersionMin
+        if request.mode == .vector || formula.weights.lexical <= 0 { query.lexicalLimit = 0 }
+        return query
     }
 
     /// What of a result is shown, or read for an answer.
