@@ -1,3 +1,4 @@
+import IndexTesting
 import Synchronization
 import Testing
 

@@ -2,7 +2,7 @@
 enum QuestionFrames {
     /// Words without which a question asks the same.
     static let dropped: Set<String> = [
-        "the", "a", "an", "in", "at", "on", "of", "s", "there", "is", "are", "was", "were", "am", "be", "been", "being",
+        "the", "a", "an", "in", "at", "on", "s", "there", "is", "are", "was", "were", "am", "be", "been", "being",
         "do", "does", "did", "please", "it", "that", "exactly", "actually",
     ]
 
