@@ -9,6 +9,10 @@ import Testing
     private let flight = SingleFlight()
     private let limit = 600_000
 
+    private final class Firsts: Sendable {
+        let count = Mutex(0)
+    }
+
     private func waiting(_ count: Int) async throws {
         try await eventually { flight.load.waiting == count }
     }
@@ -29,12 +33,12 @@ import Testing
 
     @Test func whereTheFirstFailsTheNextOneWorks() async throws {
         guard case .first = try await flight.enter("a", milliseconds: limit) else { throw FakeFailure() }
-        let firsts = Mutex(0)
+        let firsts = Firsts()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<10 {
-                group.addTask { [flight, limit] in
+                group.addTask { [flight, limit, firsts] in
                     guard case .first = try await flight.enter("a", milliseconds: limit) else { return }
-                    let number = firsts.withLock { firsts in
+                    let number = firsts.count.withLock { firsts in
                         firsts += 1
                         return firsts
                     }
@@ -45,7 +49,7 @@ import Testing
             flight.leave("a", isDone: false)
             try await group.waitForAll()
         }
-        #expect(firsts.withLock { $0 } == 3)
+        #expect(firsts.count.withLock { $0 } == 3)
         #expect(flight.load.flights == 0)
     }
 
