@@ -59,6 +59,7 @@ let package = Package(
         cLibrary("CIsal", pkgConfig: "libisal"),
         cLibrary("CICU", pkgConfig: "icu-uc"),
         cLibrary("CStemmer", pkgConfig: nil),
+        cLibrary("CHiredis", pkgConfig: nil),
         // Loops for the processor's wide instructions, chosen while the program runs.
         .target(name: "CVectorScan", path: "Sources/C/CVectorScan", cSettings: [.unsafeFlags(["-O3"])]),
         cLibrary("CSpawn", pkgConfig: nil),
@@ -83,6 +84,7 @@ let package = Package(
         module("Clients", "JSONScan", uses: ["CSimdjson", "Bytes"]),
         module("Clients", "Kafka", uses: ["CRDKafka", "Bytes"]),
         module("Clients", "Postgres", uses: ["CPostgres", "CLateLibraries", "Bytes"]),
+        module("Clients", "Redis", uses: ["CHiredis"]),
         module("Clients", "Processes", uses: ["CSpawn"]),
         // What proxies pack is unpacked with the wrappers that are there.
         module("Clients", "HTTPClient", uses: ["CCurl", "CLateLibraries", "Gzip", "Zstd", "Bytes"]),
@@ -162,7 +164,7 @@ let package = Package(
                 "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Answering", "Arms",
                 "Text", "Store",
                 "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
-                "Files",
+                "Files", "Redis",
             ],
             resources: [.embedInCode("Page/Assets")]),
         module(
@@ -193,13 +195,15 @@ let package = Package(
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "API", "Access", "Benchmarks", "Broker", "Bytes", "Console", "Derivation", "EmbeddedPostgres",
+                "API", "Access", "Answering", "Benchmarks", "Broker", "Bytes", "Console", "Derivation",
+                "EmbeddedPostgres",
                 "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
-                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Replay",
+                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Redis",
+                "Replay",
                 "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Sources", "Store",
                 "StreamJob",
-                "Telemetry",
+                "Telemetry", "Text",
             ],
             path: "Sources/medallion", swiftSettings: strict,
             // glibc's malloc suffers from librdkafka's records, which one thread makes and another frees: a tenth of the
@@ -307,7 +311,7 @@ let package = Package(
                 "Evaluation", "Indexer", "Embeddings", "Broker", "BrokerTesting", "Kafka", "Settings", "Concurrency",
                 "ServiceLifecycle",
                 "StreamJob", "Replay", "Logic", "Lake", "JSONScan", "Telemetry", "Health", "KafkaAccess", "Files",
-                "HTTPServer", "HTTPClient", "Hashing", "Bytes",
+                "Redis", "HTTPServer", "HTTPClient", "Hashing", "Bytes",
             ]),
         tests(
             "ReplayTests",
@@ -342,11 +346,11 @@ let package = Package(
             ],
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
-                "medallion", "API", "Access", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
+                "medallion", "API", "Access", "Arms", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
                 "Retrieval",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
-                "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
+                "Redis", "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // One suite per interface, over all that implement it, the doubles of tests among them.
         tests(

@@ -17,7 +17,7 @@ export PATH="$PATH:/opt/swift/usr/bin"
 swift_version=6.3
 
 packages=(
-    ca-certificates g++ libcurl4-openssl-dev libevent-dev libicu-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev
+    ca-certificates g++ libcurl4-openssl-dev libevent-dev libhiredis-dev libicu-dev libisal-dev libjemalloc-dev liblz4-dev libpq-dev
     librdkafka-dev libsimdjson-dev libsnappy-dev libssl-dev libstemmer-dev libzstd-dev make pkg-config python3 python3-venv util-linux zstd
 )
 # What a toolchain runs with and links against, where it did not come as a package: its shared libraries, a C library and
@@ -36,7 +36,7 @@ wheels_disk_megabytes=900
 free_megabytes_needed=4000
 
 if [ "${1:-}" = "--tests" ]; then
-    packages+=(chromium chromium-driver curl jq kcat openssl pgbouncer wrk)
+    packages+=(chromium chromium-driver curl jq kcat openssl pgbouncer redis-server wrk)
     debian_megabytes=335
 elif [ $# -gt 0 ]; then
     echo "usage: tools/setup.sh [--tests]" >&2

@@ -6,7 +6,8 @@ extension FakeStore {
         try enter(timeoutMilliseconds: timeoutMilliseconds)
         return index.state.withLock { state in
             state.answers.first { $0.id == id && $0.tenant == tenant }.map {
-                GivenAnswer(answer: $0, feedback: (state.feedback[id] ?? []).reversed())
+                GivenAnswer(
+                    answer: $0, feedback: (state.feedback[id] ?? []).reversed(), hits: state.hits[id] ?? 0)
             }
         }
     }

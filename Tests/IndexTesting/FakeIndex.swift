@@ -24,6 +24,8 @@ package final class FakeIndex: Sendable {
         package var answers: [StoredAnswer] = []
         /// By the answer's id.
         package var feedback: [String: [AnswerFeedback]] = [:]
+        /// How often answers were given again, by id.
+        package var hits: [String: Int64] = [:]
         package var indexVersion: Int64 = 0
         package var generation: Int64 = 1
         /// Those that were active before and are kept.
@@ -366,6 +368,15 @@ package final class FakeStore: RetrievalStore {
         try index.state.withLock { state in
             guard !state.answers.contains(where: { $0.id == answer.id }) else { throw FakeFailure() }
             state.answers.append(answer)
+        }
+    }
+
+    package func count(_ hits: [AnswerHitCount], of tenant: TenantID, timeoutMilliseconds: Int) throws -> Set<String> {
+        try enter(timeoutMilliseconds: timeoutMilliseconds)
+        return index.state.withLock { state in
+            let kept = Set(state.answers.filter { $0.tenant == tenant }.map(\.id))
+            for hit in hits where kept.contains(hit.id) { state.hits[hit.id, default: 0] += hit.number }
+            return kept.intersection(hits.map(\.id))
         }
     }
 

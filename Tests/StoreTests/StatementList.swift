@@ -15,6 +15,7 @@ enum StatementList {
         CompareGenerations.self,
         CompareModels.self,
         CountArmsPassages.self,
+        CountHits.self,
         CountShownPassages.self,
         CountWaitingVectors.self,
         CountWords.self,

@@ -176,7 +176,7 @@ import Text
             for owner in Self.tenants {
                 let statement = Opened(ReadAnswer(id: "answer-\(owner)", tenant: session), tenant: "$2")
                 let found = try connection.run(statement, timeoutMilliseconds: Self.limit)
-                #expect(found.map(\.tenant) == (owner == session ? [owner] : []))
+                #expect(found.map(\.answer.tenant) == (owner == session ? [owner] : []))
             }
             let rows = try connection.script("SELECT DISTINCT tenant FROM answers", timeoutMilliseconds: Self.limit)
             #expect(rows == [[session.text]])

@@ -35,6 +35,9 @@ package final class ArmsIndex: @unchecked Sendable {
     /// Documents that were shown or hidden since it was made.
     package var changes: Int { lock.reading { state.changes } }
 
+    /// What it showed and hid last.
+    package var log: ChangeLog { state.log }
+
     /// Documents that were hidden since it was made.
     package var hides: Int { lock.reading { state.hides } }
 
@@ -45,6 +48,7 @@ package final class ArmsIndex: @unchecked Sendable {
     package func change(_ body: (borrowing Editor) -> Void) {
         let isLearningDue = lock.writing {
             body(Editor(state: state))
+            state.noteChanges()
             versionNow.store(state.version, ordering: .releasing)
             let extent = ArmsExtent(state)
             extentNow.withLock { $0 = extent }
@@ -129,7 +133,9 @@ package final class ArmsIndex: @unchecked Sendable {
         /// Sets the version that all changes together lead to.
         ///
         /// - Parameter stamp: when it came to be, as the index says; nil where that is not known.
-        package func reach(version: Int64, stamp: Int64? = nil) { (state.version, state.stamp) = (version, stamp) }
+        package func reach(version: Int64, stamp: Int64? = nil) {
+            (state.version, state.stamp, state.isReached) = (version, stamp, true)
+        }
 
         /// Adds a vector of half-precision numbers; one that is there stays.
         package func add(vector id: Int64, _ halves: [UInt16]) { state.add(vector: id, halves) }

@@ -55,6 +55,8 @@ package struct ArmsFound: Sendable {
     package var rows: [Candidate]?
     /// The version that was read.
     package var version: Int64
+    /// How far its changes were.
+    package var place: ChangePlace
     /// How many passages the vector arm found.
     package var vectorCount: Int
     /// Whether all vectors that the filter leaves were compared.

@@ -6,7 +6,7 @@ extension ArmsState {
         let filtered = filtered(by: query)
         let allowed = meeting(query, filtered)
         var found = ArmsFound(
-            places: [], copies: [], rows: nil, version: version, vectorCount: 0, isVectorExact: true,
+            places: [], copies: [], rows: nil, version: version, place: place, vectorCount: 0, isVectorExact: true,
             isLexicalBounded: false)
         var arms = (vector: [Placed](), lexical: [Placed]())
         if let vector, query.vectorLimit > 0, vector.numbers.count == vectors.dimensions {

@@ -20,6 +20,12 @@ final class ArmsState {
     var rows: RowTable? = RowTable()
     /// Documents that were shown and are to get rows.
     var rowless: Set<Int64> = []
+    /// What was shown and hidden last, and what is just being.
+    let log = ChangeLog()
+    private var draft = ChangeDraft()
+    /// Whether it reached a version, which may be 0: until then nobody has searched it.
+    var isReached = false
+    private var isLogged: Bool { isReached || version > 0 }
 
     var vectorSlots: [Int64: UInt32] = [:]
     /// Of each vector: its number in the index.
@@ -61,7 +67,8 @@ final class ArmsState {
             version: version, documents: documents.count, passages: passageSlots.count,
             hidden: passages.count - passageSlots.count, vectors: vectors.count,
             vectorBytes: vectors.memoryBytes + 40 * vectorSlots.count, wordBytes: words.memoryBytes,
-            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count),
+            tableBytes: attributes.memoryBytes + 44 * passages.count + 32 * (documents.count + passageSlots.count)
+                + log.bytes,
             rowBytes: rows?.memoryBytes ?? 0, rows: rows?.count ?? 0)
     }
 
@@ -109,7 +116,20 @@ final class ArmsState {
         attributes.add(.collection, .string(document.collection), to: slots)
         attributes.add(.lang, .string(document.language), to: slots)
         document.attributes.forEach { attributes.add($0, $1, to: slots) }
+        if isLogged { draft.show(document, at: slots) }
     }
+
+    /// Notes what was changed since it was called last.
+    func noteChanges() {
+        if !draft.isEmpty {
+            log.note(draft.changes(of: self))
+            draft = ChangeDraft()
+        }
+        if let stamp, stamp != log.stamp(of: version) { log.reach(version, stamp: stamp) }
+    }
+
+    /// How far its changes are.
+    var place: ChangePlace { ChangePlace(log: log.id, number: log.number) }
 
     /// - Returns: whether it was shown.
     @discardableResult func hide(document id: Int64) -> Bool {
@@ -118,6 +138,7 @@ final class ArmsState {
         rowless.remove(id)
         changes += 1
         hides += 1
+        if isLogged { draft.hide(slots.map { passages[Int($0)] }) }
         for slot in slots.lazy.map(Int.init) {
             shown.remove(slot)
             passageSlots[passages[slot]] = nil
@@ -144,6 +165,7 @@ final class ArmsState {
             }
         }
         words.add(entries, of: word)
+        draft.add(entries, of: word)
     }
 
     func number(of collection: String) -> UInt32 {

@@ -190,6 +190,8 @@ package struct CandidateSet: Sendable {
     /// How old what was searched is, where the database cannot be reached; nil where it is up to date.
     package var ageMilliseconds: Int64?
 
+    /// How far the changes of the index in memory were where it was found there; nil where it was found in the database.
+    package var place: ChangePlace?
     /// How many the vector arm found, also of those that were not fetched.
     package var vectorCount: Int
 
@@ -330,6 +332,10 @@ package protocol RetrievalStore: CandidateSource {
     func save(
         _ feedback: AnswerFeedback, of id: String, tenant: TenantID, timeoutMilliseconds: Int
     ) throws -> AnswerFeedback.Keeping
+    /// Counts how often a tenant's answers were given again.
+    ///
+    /// - Returns: the ids of those that are still kept.
+    func count(_ hits: [AnswerHitCount], of tenant: TenantID, timeoutMilliseconds: Int) throws -> Set<String>
     /// One step of removing answers that are too old or too many, the oldest first.
     ///
     /// - Returns: how many went; 0 when nothing is left to do.

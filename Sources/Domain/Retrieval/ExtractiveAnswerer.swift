@@ -94,7 +94,7 @@ package enum ExtractiveAnswerer {
     package static let citationsPerSentenceMax = 5
 
     /// First hits of each arm that are read, wherever the fused ranking has them.
-    private static let armDepth = 2
+    package static let armDepth = 2
 
     /// The ranking with those hits first that have to do with what the question names, wherever they stand; and among the first
     /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by

@@ -37,13 +37,27 @@ package struct AnswerFeedback: Sendable, Equatable {
     package static let keptMax = 100
 }
 
+/// How often an answer was given again.
+package struct AnswerHitCount: Sendable, Equatable {
+    package var id: String
+    package var number: Int64
+
+    package init(id: String, number: Int64) {
+        self.id = id
+        self.number = number
+    }
+}
+
 /// A kept answer with what was said of it.
 package struct GivenAnswer: Sendable, Equatable {
     package var answer: StoredAnswer
     /// The newest first, ``AnswerFeedback/keptMax`` at most.
     package var feedback: [AnswerFeedback]
+    /// How often it was given again.
+    package var hits: Int64
 
-    package init(answer: StoredAnswer, feedback: [AnswerFeedback]) {
+    package init(answer: StoredAnswer, feedback: [AnswerFeedback], hits: Int64 = 0) {
+        self.hits = hits
         self.answer = answer
         self.feedback = feedback
     }
@@ -60,11 +74,14 @@ package struct AnswerSummary: Sendable, Equatable {
     /// How many said so.
     package var up: Int64
     package var down: Int64
+    /// How often it was given again.
+    package var hits: Int64
 
     package init(
         id: String, question: String, createdAtMilliseconds: Int64, generation: Int64, indexVersion: Int64,
-        isRefused: Bool, up: Int64, down: Int64
+        isRefused: Bool, up: Int64, down: Int64, hits: Int64 = 0
     ) {
+        self.hits = hits
         self.id = id
         self.question = question
         self.createdAtMilliseconds = createdAtMilliseconds

@@ -42,10 +42,20 @@ package struct LRUCache<Value> {
         while entries.count > countMax || bytes > bytesMax {
             let middle = entries.values.map(\.lastUse).sorted()[entries.count / 2]
             // The one put in now has the latest use of all, so it stays.
+            let before = entries.count
             entries = entries.filter { $0.value.lastUse >= middle }
+            evictions += before - entries.count
             bytes = entries.values.reduce(0) { $0 + $1.bytes }
         }
     }
+
+    /// Takes a value out.
+    package mutating func remove(_ key: String) {
+        if let entry = entries.removeValue(forKey: key) { bytes -= entry.bytes }
+    }
+
+    /// Values that went since there was no room for them.
+    package private(set) var evictions = 0
 
     /// Values that are kept now.
     package var count: Int { entries.count }

@@ -20,6 +20,7 @@ package struct Settings: Sendable {
     package internal(set) var languageModel = LanguageModel()
     package internal(set) var answers = Answers()
     package internal(set) var api = API()
+    package internal(set) var caches = Caches()
     package internal(set) var lanes = Lanes()
     package internal(set) var freshness = Freshness()
     package internal(set) var access = Access()

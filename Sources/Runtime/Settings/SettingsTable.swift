@@ -14,6 +14,7 @@ extension Settings {
     private static let sections: [any SettingsSection.Type] = [
         Source.self, Logic.self, Broker.self, Topics.self, Reading.self, Kafka.self, Folders.self, Lake.self,
         Database.self, Index.self, Fusion.self, Embedding.self, Rerank.self, LanguageModel.self, Answers.self, API.self,
+        Caches.self,
         Lanes.self,
         Freshness.self, Access.self, Telemetry.self, Demo.self,
     ]

@@ -98,6 +98,21 @@ enum ReplySchemas {
         "Only where the database cannot be reached and the search was done in memory: how long ago that was known to be what the "
             + "index shows.", isRequired: false)
 
+    private static let cached = Schema.Property(
+        "cached",
+        Schema.object([
+            .init("age_seconds", .number(), "How long ago it was found."),
+            .init(
+                "index_version", .integer(),
+                "The index version at which it was looked at last, and was still what a search would find."),
+            .init(
+                "question", .string(),
+                "The question that the answer was given to, where that was asked in other words.",
+                isRequired: false),
+            .init("similarity", .number(), "How near that one is: the cosine of both.", isRequired: false),
+        ]).named("Cached"), "Only of a reply that the server kept; `Cache-Control: no-cache` asks for a new one.",
+        isRequired: false)
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
@@ -140,7 +155,7 @@ enum ReplySchemas {
     static let search = Schema.object(
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
-                .init("source", .choice(["cache", "index"])), .init("latency_ms", .number()),
+                .init("source", .choice(["cache", "index"])), cached, .init("latency_ms", .number()),
                 .init("next_cursor", .string().orNull), age, missingArms, incompleteArms, boundedArms,
                 interpreted,
             ] + reranking + counts
@@ -210,7 +225,7 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             answerer, .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
+            cached, .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),
         ] + reranking
 

@@ -45,6 +45,8 @@ package struct SearchAPIDependencies: Sendable {
     package var armsReader: ArmsReader?
     /// Removes files of the index in memory where none are kept, and says which; nil where they are kept. Blocking.
     package var removeArms: (@Sendable () throws -> [String])?
+    /// Replies that servers share; nil where they share none.
+    package var secondCache: SecondCache?
     /// Nil where embedding is switched off: only the lexical arm is left.
     package var embedder: QueryEmbedder?
     /// Puts the first hits of hybrid searches into another order; nil for the fused one.
@@ -115,6 +117,14 @@ package struct SearchAPIConfiguration: Sendable {
     package var fusion = FusionWeights()
     /// The share of a core that repeating searches exactly may take (`RECALL_SAMPLE_SHARE`); 0 for none.
     package var recallShare = 0.0
+    /// Memory for replies that are kept (`CACHE_BYTES`); 0 for none.
+    package var cacheBytes = 0
+    /// How long each is kept at most (`CACHE_TTL_SEC`).
+    package var cacheMilliseconds = 300_000
+    /// How much later than a search a kept reply may show what changed.
+    package var cacheLateMilliseconds = 1_000
+    /// Whether questions in English that ask the same in other words are given one answer (`CACHE_SIMILAR_QUESTIONS`).
+    package var reusesSimilarAnswers = true
     /// ISO 639 codes of the languages that queries are taken to be in where filters name none (`QUERY_LANGUAGES`).
     package var queryLanguages = [StemLanguages.undetermined]
     /// How long a request waits for the index version that it demands.
@@ -189,10 +199,12 @@ package final class SearchAPI: Sendable {
             turns: WorkTurns(configuration, metrics: dependencies.metrics), access: access,
             limitMilliseconds: configuration.requestTimeoutMilliseconds)
         let index = IndexLanes(configuration, makeStore: dependencies.makeStore)
+        let caches = Self.caches(configuration, dependencies)
         search = Search(
             scope: scope, stores: index.ordinary, filteredStores: index.filtered, arms: dependencies.arms?.shared,
             armsReader: dependencies.armsReader,
             embedder: dependencies.embedder, reranker: dependencies.reranker, fusion: configuration.fusion,
+            caches: caches,
             recall: RecallWatch(
                 stores: index.filtered, share: configuration.recallShare, registry: dependencies.metrics,
                 logger: logger),
@@ -213,7 +225,7 @@ package final class SearchAPI: Sendable {
             places: Places(
                 name: "answers", count: min(configuration.answersAtOnceMax, configuration.storeLanes - 1),
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
-            metrics: metrics)
+            metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
@@ -234,6 +246,25 @@ package final class SearchAPI: Sendable {
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+    }
+
+    /// What keeps replies; nil where none are kept.
+    private static func caches(
+        _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies
+    ) -> ReplyCaches? {
+        guard configuration.cacheBytes > 0 else { return nil }
+        let fusion = configuration.fusion
+        let parts =
+            [
+                configuration.version, dependencies.embedder?.modelName ?? "",
+                "\(fusion.vector) \(fusion.lexical) \(fusion.rankConstant)", "\(configuration.exactMillisecondsMax)",
+                "\(dependencies.reranker?.configuration.hitsMax ?? 0)",
+            ] + configuration.queryLanguages + dependencies.models.flatMap { [$0.name, $0.model ?? ""] }
+        return ReplyCaches(
+            bytesMax: configuration.cacheBytes, millisecondsMax: configuration.cacheMilliseconds,
+            lateMilliseconds: configuration.cacheLateMilliseconds, settings: parts.joined(separator: "|"),
+            reader: dependencies.armsReader, second: dependencies.secondCache,
+            reusesSimilar: configuration.reusesSimilarAnswers, registry: dependencies.metrics)
     }
 
     /// Runs the health checks until stopped, the API's own included. To be run beside the server.

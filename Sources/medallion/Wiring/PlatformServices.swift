@@ -59,6 +59,9 @@ extension Platform {
             options.isStaleAnswerRefused = settings.freshness.answerRequiresFresh
             options.access = AccessConfiguration(settings)
             options.answers = AnswerBounds(settings)
+            options.cacheBytes = settings.caches.bytes
+            options.reusesSimilarAnswers = settings.caches.reusesSimilarAnswers
+            options.cacheMilliseconds = Int(settings.caches.seconds * 1_000)
             options.queryLanguages = settings.index.queryLanguages
             options.fusion = FusionWeights(
                 vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
@@ -92,6 +95,8 @@ extension Platform {
                 ArmsReader(shared: $0.shared, model: model, ranking: ranking, languages: index.queryLanguages)
             }
             dependencies.reranker = reranker()
+            dependencies.secondCache = try SharedCaches.named(
+                by: settings, metrics: context.metrics, logger: context.logger.scoped("cache"))
             dependencies.models = try LanguageModels.named(
                 by: settings, metrics: context.metrics, logger: context.logger.scoped("model"))
             dependencies.stages = stages

@@ -61,6 +61,26 @@ struct SaveFeedback: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
 }
 
+/// Counts how often answers were given again. The ids of those that are still kept.
+struct CountHits: PostgresStatement {
+    static let name = "count_hits"
+    static let sql = """
+        UPDATE answers a SET hits = a.hits + n.number FROM unnest($2, $3) AS n(id, number)
+        WHERE a.answer_id = n.id AND a.tenant = $1 RETURNING a.answer_id
+        """
+    static let parameterTypes: [PostgresType] = [.text, .textArray, .int8Array]
+    let tenant: TenantID
+    let hits: [AnswerHitCount]
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(tenant.text)
+        parameters.append(hits.map { IndexText.clean($0.id) })
+        parameters.append(hits.map(\.number))
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String { try row.text(0) }
+}
+
 /// A page of a tenant's answers, the newest first. It walks the index from the newest on; refusals or other answers alone may make
 /// it walk over all that are kept, which are bounded.
 struct ListAnswers: PostgresStatement {
@@ -113,7 +133,8 @@ private enum AnswerListSQL {
     static let columns = """
         a.answer_id, a.question, a.created_at, a.generation, a.index_version, a.is_refused,
             (SELECT count(*) FROM answer_feedback f WHERE f.answer_id = a.answer_id AND f.is_up),
-            (SELECT count(*) FROM answer_feedback f WHERE f.answer_id = a.answer_id AND NOT f.is_up)
+            (SELECT count(*) FROM answer_feedback f WHERE f.answer_id = a.answer_id AND NOT f.is_up),
+            a.hits
         """
     static let types: [PostgresType] = [
         .text, .int8, .timestamptz, .timestamptz, .bool, .timestamptz, .text,
@@ -149,6 +170,6 @@ private enum AnswerListSQL {
         AnswerSummary(
             id: try row.text(0), question: try row.text(1), createdAtMilliseconds: try row.timestampMilliseconds(2),
             generation: try row.int64(3), indexVersion: try row.int64(4), isRefused: try row.bool(5),
-            up: try row.int64(6), down: try row.int64(7))
+            up: try row.int64(6), down: try row.int64(7), hits: try row.int64(8))
     }
 }

@@ -106,6 +106,9 @@ package final class ArmedStore: RetrievalStore {
     ) throws -> AnswerFeedback.Keeping {
         try store.save(feedback, of: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
     }
+    package func count(_ hits: [AnswerHitCount], of tenant: TenantID, timeoutMilliseconds: Int) throws -> Set<String> {
+        try store.count(hits, of: tenant, timeoutMilliseconds: timeoutMilliseconds)
+    }
     package func tidyAnswers(
         _ bounds: AnswerBounds, nowMilliseconds: Int64, timeoutMilliseconds: Int
     ) throws -> Int64 {

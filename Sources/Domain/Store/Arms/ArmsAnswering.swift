@@ -56,6 +56,7 @@ extension SharedArms.Held {
             candidates: rows, generation: generation, indexVersion: found.version, vectorCount: found.vectorCount,
             isLexicalBounded: found.isLexicalBounded || words.isCut)
         set.isVectorExact = found.isVectorExact
+        set.place = found.place
         set.rest = Array(found.places.dropFirst(rows.count))
         if isStale { set.ageMilliseconds = ageNanoseconds / 1_000_000 }
         return set

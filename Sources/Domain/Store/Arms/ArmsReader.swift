@@ -6,11 +6,11 @@ import Text
 /// milliseconds at most. It waits neither for a database nor for a change of the arms, so nobody needs a lane for it. All else
 /// is an ``ArmedStore``'s.
 package final class ArmsReader: Sendable {
-    private let shared: SharedArms
+    let shared: SharedArms
     private let model: String
-    private let ranking: WordRanking
-    private let languages: [String]
-    private let analyzers = TextAnalyzers()
+    let ranking: WordRanking
+    let languages: [String]
+    let analyzers = TextAnalyzers()
 
     /// Beyond so many vectors or passages a search takes longer than a task may hold a thread that others share.
     private static let countMax = 200_000

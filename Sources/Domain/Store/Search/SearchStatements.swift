@@ -190,7 +190,7 @@ struct ReadAnswer: PostgresStatement {
     static let name = "read_answer"
     static let sql = """
         SELECT answer_id, question, created_at, generation, index_version, is_refused, request, reply, retrieved,
-            is_anonymous, tenant
+            is_anonymous, tenant, hits
         FROM answers WHERE answer_id = $1 AND tenant = $2
         """
     static let parameterTypes: [PostgresType] = [.text, .text]
@@ -200,13 +200,16 @@ struct ReadAnswer: PostgresStatement {
         parameters.append(IndexText.clean(id))
         parameters.append(tenant.text)
     }
-    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> StoredAnswer {
-        StoredAnswer(
+    static func decode(
+        _ row: borrowing PostgresRow
+    ) throws(PostgresError) -> (answer: StoredAnswer, hits: Int64) {
+        let answer = StoredAnswer(
             id: try row.text(0), tenant: TenantID(try row.text(10)) ?? .standard, question: try row.text(1),
             createdAtMilliseconds: try row.timestampMilliseconds(2), generation: try row.int64(3),
             indexVersion: try row.int64(4), isRefused: try row.bool(5),
             requestJSON: try row.json(6), replyJSON: try row.json(7), retrievedJSON: try row.json(8),
             isAnonymous: try row.bool(9))
+        return (answer, try row.int64(11))
     }
 }
 

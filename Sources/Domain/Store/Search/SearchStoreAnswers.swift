@@ -11,18 +11,25 @@ extension SearchStore {
     package func answer(
         id: String, tenant: TenantID = .standard, timeoutMilliseconds: Int
     ) throws(IndexError) -> StoredAnswer? {
-        try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
+        try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first?.answer
     }
 
     /// See ``RetrievalStore``.
     package func givenAnswer(
         id: String, tenant: TenantID, timeoutMilliseconds: Int
     ) throws(IndexError) -> GivenAnswer? {
-        guard let answer = try answer(id: id, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds) else {
+        guard let found = try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first else {
             return nil
         }
         let feedback = try run(ReadFeedback(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
-        return GivenAnswer(answer: answer, feedback: feedback)
+        return GivenAnswer(answer: found.answer, feedback: feedback, hits: found.hits)
+    }
+
+    /// See ``RetrievalStore``.
+    package func count(
+        _ hits: [AnswerHitCount], of tenant: TenantID, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Set<String> {
+        Set(try run(CountHits(tenant: tenant, hits: hits), for: tenant, timeoutMilliseconds))
     }
 
     /// See ``RetrievalStore``.

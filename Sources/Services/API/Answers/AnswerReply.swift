@@ -1,17 +1,22 @@
 import Answering
 import Bytes
+import Health
 import Retrieval
 import Text
 
 /// An answer and how it came about.
 struct MadeAnswer: Sendable {
     let id: String
-    let request: AnswerRequest
+    var request: AnswerRequest
     let answer: Answer
     let use: AnswererUse
-    let result: SearchResult
-    let latencyNanoseconds: Int64
+    var result: SearchResult
+    var latencyNanoseconds: Int64
     let snippets: Snippets
+    /// The members `sentences` and `citations`, once they were written.
+    var text: (sentences: [UInt8], citations: [UInt8])?
+    /// Where it was kept from an earlier question.
+    var cached: CachedUse?
 
     /// - Parameter withText: whether sentences and citations are in it.
     func reply(withText: Bool) throws -> [UInt8] {
@@ -24,6 +29,7 @@ struct MadeAnswer: Sendable {
         writer.bool(answer.isRefused)
         writer.answerer(use)
         writer.indexState(result)
+        writer.cached(cached)
         writer.key("latency_ms")
         writer.milliseconds(nanoseconds: latencyNanoseconds)
         writer.missingArms(of: result)
@@ -36,20 +42,66 @@ struct MadeAnswer: Sendable {
     }
 
     func writeText(to writer: inout JSONWriter) throws {
+        let text = try text ?? rendered()
         writer.key("sentences")
-        writer.beginArray()
-        for sentence in answer.sentences { writer.sentence(sentence) }
-        writer.endArray()
+        writer.raw(text.sentences)
         writer.key("citations")
-        writer.beginArray()
+        writer.raw(text.citations)
+    }
+
+    private func rendered() throws -> (sentences: [UInt8], citations: [UInt8]) {
+        var sentences = JSONWriter(capacity: 1_024)
+        sentences.beginArray()
+        for sentence in answer.sentences { sentences.sentence(sentence) }
+        sentences.endArray()
+        var citations = JSONWriter(capacity: 2_048)
+        citations.beginArray()
         for citation in answer.citations {
-            writer.beginObject()
-            writer.key("n")
-            writer.integer(citation.number)
-            try writer.hitMembers(citation.hit, snippets)
-            writer.endObject()
+            citations.beginObject()
+            citations.key("n")
+            citations.integer(citation.number)
+            try citations.hitMembers(citation.hit, snippets)
+            citations.endObject()
         }
-        writer.endArray()
+        citations.endArray()
+        return (sentences.bytes, citations.bytes)
+    }
+}
+
+/// An answer that is kept for the next one who asks the same.
+extension MadeAnswer {
+    /// With its text written, and without what nobody reads again.
+    func kept() throws -> MadeAnswer {
+        var kept = self
+        kept.text = try text ?? rendered()
+        kept.result = result.bare
+        return kept
+    }
+
+    /// As it is given again.
+    ///
+    /// - Parameter nanoseconds: how long that took.
+    func again(_ use: CachedUse, to request: AnswerRequest, _ freshness: Freshness, nanoseconds: Int64) -> MadeAnswer {
+        var again = self
+        again.cached = use
+        again.request = request
+        again.result.freshness = freshness
+        again.latencyNanoseconds = nanoseconds
+        return again
+    }
+
+    /// Whether others may be given it: it is what an answerer says when all goes well. What `debug` shows is of one request.
+    var mayBeKept: Bool {
+        result.mayBeKept && !request.isDebug && use.fallbackFrom == nil && !use.isIncomplete
+    }
+
+    /// Memory that it takes while it is kept, roughly.
+    var bytes: Int {
+        let citations = answer.citations.reduce(0) { sum, citation in
+            let candidate = citation.hit.candidate
+            return sum + 1_024 + candidate.text.utf8.count + candidate.title.utf8.count + candidate.lineageJSON.count
+        }
+        return 2_048 + citations + (text.map { 2 * $0.sentences.count + $0.citations.count } ?? 0)
     }
 }
 

@@ -33,6 +33,10 @@ struct Answers: Sendable {
     /// One for each answer that is being made: searches find lanes, processors and the embedder however many are asked for.
     let places: Places
     let metrics: APIMetrics
+    /// Keeps answers for those who ask the same; nil where none are kept.
+    let caches: ReplyCaches?
+    /// Counts who is given an answer again.
+    let hits: AnswerHits
 
     func endpoints(in set: inout EndpointSet) {
         set.add(
@@ -79,7 +83,7 @@ struct Answers: Sendable {
             return
         }
         if !writer.isStarted { writer.start(headers: EventFrame.headers) }
-        if !isLive || made.answer.isRefused {
+        if !isLive || made.answer.isRefused || made.cached != nil {
             for sentence in made.answer.sentences { try await Self.write(sentence, to: writer) }
         }
         var citations = JSONWriter(capacity: 2_048)
@@ -117,12 +121,40 @@ struct Answers: Sendable {
         _ input: AnswerRequest, _ request: HTTPRequest,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) async throws -> MadeAnswer {
-        try await turns.run(.answer, request) { deadline in
-            guard chain.models.isEmpty else { return try await kept(input, request, deadline: deadline, output) }
-            return try await places.run(deadline: deadline) {
-                try await kept(input, request, deadline: deadline, output)
+        try refuseWhereOff(input)
+        let key = key(of: input, request)
+        if let known = known(key, input) { return known }
+        return try await turns.run(.answer, request) { deadline in
+            guard let caches else { return try await made(input, request, deadline, output) }
+            return try await caches.run(key, isAnswer: true, deadline: deadline) {
+                known(key, input)
+            } work: {
+                if let adopted = await adopted(key, input) { return (adopted, true) }
+                if let alike = try await similar(key, input, request, deadline: deadline) { return (alike, false) }
+                let made = try await made(input, request, deadline, output)
+                let isKept = try keep(made, for: key)
+                if isKept { note(made, for: key, request) }
+                return (made, isKept)
             }
         }
+    }
+
+    /// Makes an answer, in a place where it needs one for all of it.
+    private func made(
+        _ input: AnswerRequest, _ request: HTTPRequest, _ deadline: Deadline,
+        _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
+    ) async throws -> MadeAnswer {
+        guard chain.models.isEmpty else { return try await kept(input, request, deadline: deadline, output) }
+        return try await places.run(deadline: deadline) {
+            try await kept(input, request, deadline: deadline, output)
+        }
+    }
+
+    private func refuseWhereOff(_ input: AnswerRequest) throws {
+        guard isEnabled else {
+            throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
+        }
+        if isStaleRefused { try refuseStaleAnswer(input.search.filter.scope.tenant) }
     }
 
     /// Runs what this machine works for an answer: in one of the places, of which an answer without models has one for all
@@ -139,13 +171,11 @@ struct Answers: Sendable {
         _ request: AnswerRequest, _ http: HTTPRequest, deadline: Deadline,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) async throws -> MadeAnswer {
-        guard isEnabled else {
-            throw APIError.unavailable("answering", "it is switched off (ANSWER_ENABLED)")
-        }
         let tenant = request.search.filter.scope.tenant
-        if isStaleRefused { try refuseStaleAnswer(tenant) }
         let start = SystemClock.monotonicNanoseconds()
-        var found = try await inPlace(deadline) { try await search.find(request.search, deadline: deadline) }
+        var found = try await inPlace(deadline) {
+            try await search.find(request.search, deadline: deadline, isKept: true)
+        }
         found.ranking = ExtractiveAnswerer.reading(
             found.ranking, question: request.search.query, count: request.search.topK)
         let result = found

@@ -10,6 +10,9 @@ extension ReplySchemas {
         .init("refused", .bool()), .init("generation", .integer()), .init("index_version", .integer()),
     ]
 
+    private static let hits = Schema.Property(
+        "hits", .integer(), "How often it was given again, out of a server's cache; counted a second or so later.")
+
     static let answersGiven = Schema.object([
         .init(
             "answers",
@@ -17,7 +20,7 @@ extension ReplySchemas {
                 of: Schema.object(
                     answerFacts + [
                         .init("up", .integer(), "How many said that it is good."),
-                        .init("down", .integer(), "How many said that it is not."),
+                        .init("down", .integer(), "How many said that it is not."), hits,
                     ]
                 ).named("AnswerSummary"))),
         .init("next_cursor", .string().orNull, "Goes on to older answers; null where there are none."),
@@ -27,7 +30,7 @@ extension ReplySchemas {
         answerFacts + [
             .init("request", .anyObject(), "As it was understood."),
             .init("reply", .anyObject(), "As it was given."),
-            .init("retrieved", .array(of: .anyObject()), "The passages that were found, best first."),
+            .init("retrieved", .array(of: .anyObject()), "The passages that were found, best first."), hits,
             .init(
                 "feedback",
                 .array(

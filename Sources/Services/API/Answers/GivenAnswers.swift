@@ -119,6 +119,7 @@ struct GivenAnswers: Sendable {
             writer.key(dynamic: name)
             writer.raw(json)
         }
+        writer.integer("hits", given.hits)
         writer.key("feedback")
         writer.beginArray()
         for one in given.feedback {
@@ -150,6 +151,7 @@ extension JSONWriter {
         integer("index_version", answer.indexVersion)
         integer("up", answer.up)
         integer("down", answer.down)
+        integer("hits", answer.hits)
         endObject()
     }
 }

@@ -100,7 +100,7 @@ struct Chat: Sendable {
             return
         }
         try await chunks.begin()
-        if !isLive || made.answer.isRefused {
+        if !isLive || made.answer.isRefused || made.cached != nil {
             for sentence in made.answer.sentences { try await chunks.write(sentence) }
         }
         try await chunks.end(made)

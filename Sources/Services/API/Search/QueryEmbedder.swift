@@ -14,6 +14,7 @@ package final class QueryEmbedder: Sendable {
     private let cache: Mutex<LRUCache<[Float]>>
     private let hits: Counter?
     private let misses: Counter?
+    private let cached: CacheMetrics?
 
     /// - Parameters:
     ///   - cacheBytesMax: memory for vectors that are kept (384 numbers and a short query are about 1.7 kB).
@@ -33,15 +34,22 @@ package final class QueryEmbedder: Sendable {
             "medallion_api_embed_cache_hits_total", help: "Queries whose vector was kept from an earlier search.")
         misses = registry?.counter(
             "medallion_api_embed_cache_misses_total", help: "Queries that had to be embedded.")
+        cached = registry.map { CacheMetrics($0, .queryEmbeddings) }
+        cached?.show(
+            bytes: { [weak self] in self?.cache.withLock { $0.bytes } ?? 0 },
+            entries: { [weak self] in self?.cache.withLock { $0.count } ?? 0 },
+            evictions: { [weak self] in self?.cache.withLock { $0.evictions } ?? 0 })
     }
 
     /// The vector of a query; from the cache where the same text was asked before.
     func vector(of text: String, deadline: Deadline) async throws -> [Float] {
         if let known = cache.withLock({ $0.value(for: text) }) {
             hits?.increment()
+            cached?.hits.increment()
             return known
         }
         misses?.increment()
+        cached?.misses.increment()
         guard let vector = try await vectors(of: [text], deadline: deadline).first else {
             throw APIError.unavailable("the embedding model", "it gave no vector")
         }

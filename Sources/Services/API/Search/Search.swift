@@ -1,3 +1,4 @@
+import Arms
 import Bytes
 import Concurrency
 import HTTPEndpoints
@@ -33,6 +34,8 @@ struct SearchResult: Sendable {
     var counts: SearchCounts?
     /// How old what was searched is, where the database cannot be reached.
     var ageMilliseconds: Int64?
+    /// By what it can be checked later; nil where it is not kept.
+    var watched: WatchedResult?
 }
 
 /// `POST /search`, and the ranking that answers are made of.
@@ -50,6 +53,8 @@ struct Search: Sendable {
     let reranker: Reranker?
     /// How the arms' rankings become one, where requests do not say.
     let fusion: FusionWeights
+    /// Keeps replies; nil where none are kept.
+    let caches: ReplyCaches?
     /// Repeats some searches exactly.
     let recall: RecallWatch
     /// See ``SearchAPIConfiguration/exactMillisecondsMax``.
@@ -93,6 +98,10 @@ struct Search: Sendable {
         let start = StageTimes.now()
         let asked = try input.checked(declared, nowMilliseconds: clock())
         stages.add(.interpret, since: start)
+        let key = caches.flatMap {
+            ReplyKey(asked, settings: $0.settings, role: turns.access.roleName(of: request), request)
+        }
+        if let known = known(key, asked, since: start, stages) { return known }
         let own = asked.timeoutMilliseconds.map { Deadline(milliseconds: min($0, limit.leftMilliseconds)) }
         let deadline = own ?? limit
         do {
@@ -104,7 +113,13 @@ struct Search: Sendable {
             let begun = StageTimes.now()
             return try await turns.run(asked.isCostly ? .filtered : .search, request, deadline: deadline) {
                 stages.add(.turn, since: begun)
-                return try await search(asked, deadline: deadline, stages)
+                guard let caches else { return try await search(asked, nil, deadline: deadline, stages).value }
+                return try await caches.run(key, isAnswer: false, deadline: deadline) {
+                    known(key, asked, since: start, stages)
+                } work: {
+                    if let adopted = await adopted(key, asked, since: start) { return (adopted, true) }
+                    return try await search(asked, key, deadline: deadline, stages)
+                }
             }
         } catch  where own?.hasPassed == true && Self.isOfTime(error) {
             logger.warning("a search did not end within its timeout_ms", ["error": "\(error)"])
@@ -120,16 +135,33 @@ struct Search: Sendable {
         !(error is APIError || error is CancellationError || error is ModelMismatch || error is IndexVersionGone)
     }
 
+    /// A reply that is kept and still holds.
+    private func known(
+        _ key: ReplyKey?, _ request: SearchRequest, since start: Int64, _ stages: StageTimes
+    ) -> [UInt8]? {
+        guard let caches, let key, key.mayRead,
+            let known = caches.searches.value(for: key.text, versionMin: request.indexVersionMin)
+        else { return nil }
+        var rendered = known.value
+        rendered.result.freshness = freshness(request.filter.scope.tenant)
+        let begun = StageTimes.now()
+        defer { stages.add(.render, since: begun) }
+        return body(of: rendered, request, since: start, known.use)
+    }
+
+    /// - Returns: the reply, and whether it is kept for others.
     private func search(
-        _ request: SearchRequest, deadline: Deadline, _ stages: StageTimes
-    ) async throws -> [UInt8] {
+        _ request: SearchRequest, _ key: ReplyKey?, deadline: Deadline, _ stages: StageTimes
+    ) async throws -> (value: [UInt8], isKept: Bool) {
         let start = SystemClock.monotonicNanoseconds()
         let offset = request.cursor?.offset ?? 0
         let result: SearchResult
         if let cursor = request.cursor {
             result = try await self.page(request, cursor, deadline: deadline, stages)
         } else {
-            result = try await find(request, documentLimit: request.topK, deadline: deadline, stages: stages)
+            result = try await find(
+                request, documentLimit: request.topK, deadline: deadline, stages: stages,
+                isKept: key?.mayKeep ?? false)
         }
         let rendering = StageTimes.now()
         defer { stages.add(.render, since: rendering) }
@@ -143,20 +175,32 @@ struct Search: Sendable {
                 referenceMilliseconds: request.referenceMilliseconds, rest: rest)
         }
         var writer = JSONWriter(capacity: 1_024 * (page.count + 1))
-        writer.beginObject()
-        writer.key("hits")
         writer.beginArray()
         let snippets = try snippets(for: request, like: result.likeness)
         let formula = request.isExplained ? result.formula : nil
         for hit in page { try writer.hit(hit, snippets, of: request, explainedBy: formula) }
         writer.endArray()
+        let rendered = RenderedSearch(hits: writer.bytes, result: result.bare, nextCursor: next?.text)
+        let isKept = key.map { keep(rendered, of: result, $0, request.filter.scope.tenant) } ?? false
+        return (body(of: rendered, request, since: start, nil), isKept)
+    }
+
+    func body(
+        of rendered: RenderedSearch, _ request: SearchRequest, since start: Int64, _ use: CachedUse?
+    ) -> [UInt8] {
+        let result = rendered.result
+        var writer = JSONWriter(capacity: rendered.bytes + 1_024)
+        writer.beginObject()
+        writer.key("hits")
+        writer.raw(rendered.hits)
         writer.indexState(result)
         writer.key("source")
-        writer.string("index")
+        writer.string(use == nil ? "index" : "cache")
+        writer.cached(use)
         writer.key("latency_ms")
         writer.milliseconds(nanoseconds: SystemClock.monotonicNanoseconds() - start)
         writer.key("next_cursor")
-        writer.optional(next?.text)
+        writer.optional(rendered.nextCursor)
         writer.missingArms(of: result)
         writer.interpreted(request.interpretation)
         writer.reranking(result.reranking)
@@ -204,7 +248,7 @@ struct Search: Sendable {
     }
 
     /// How the scores of a request's hits come about.
-    private func formula(of request: SearchRequest) -> Ranking {
+    func formula(of request: SearchRequest) -> Ranking {
         Ranking(
             weights: fusion.changed(by: request.weights), options: request.options,
             referenceMilliseconds: request.referenceMilliseconds ?? 0)
@@ -214,8 +258,10 @@ struct Search: Sendable {
     ///
     /// - Parameter documentLimit: documents that are fetched of it, each with its best passage, and of each group the first; nil for
     ///   all passages.
+    /// - Parameter isKept: whether what comes of it is to be checked later.
     func find(
-        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline, stages: StageTimes = StageTimes()
+        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline, stages: StageTimes = StageTimes(),
+        isKept: Bool = false
     ) async throws -> SearchResult {
         metrics.count(request.interpretation)
         var notes: RankingNotes = []
@@ -223,14 +269,7 @@ struct Search: Sendable {
         // What counts nothing is not looked for.
         let asksVectors = request.mode != .lexical && formula.weights.vector > 0
         let asksWords = request.mode != .vector && formula.weights.lexical > 0
-        var query = CandidateQuery(
-            text: request.query, vector: nil, filter: request.filter,
-            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
-        query.fusion = formula.weights
-        query.options = formula.options
-        query.referenceMilliseconds = formula.referenceMilliseconds
-        query.hasShortLimit = request.timeoutMilliseconds != nil
-        query.indexVersionMin = request.indexVersionMin
+        var query = query(of: request, documentLimit: documentLimit, vector: nil)
         var likeness: Likeness?
         if let target = request.like {
             let read = try await self.likeness(of: target, deadline: deadline, stages: stages)
@@ -242,7 +281,6 @@ struct Search: Sendable {
             if query.vector == nil { notes.insert(.vectorMissing) }
         }
         if !asksVectors || query.vector == nil { (query.vector, query.vectorLimit) = (nil, 0) }
-        if !asksWords { query.lexicalLimit = 0 }
         query.options(of: request)
         let asked = query
         let freshness = self.freshness(request.filter.scope.tenant)
@@ -259,11 +297,46 @@ struct Search: Sendable {
         let ranked = try await reranked(
             documentLimit == nil ? hits : formula.documents(hits), request, deadline: deadline, stages)
         if ranked.reranking == .done { notes.insert(.reranked) }
-        return SearchResult(
+        var result = SearchResult(
             ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
             formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness,
             counts: found.set.counts, ageMilliseconds: found.set.ageMilliseconds)
+        if isKept, let caches {
+            let shown = shown(of: result, request, isAnswer: documentLimit == nil)
+            result.watched = caches.watch(query, found.set, shown, searchedAt: start)
+        }
+        return result
+    }
+
+    /// What the index is asked for a request.
+    ///
+    /// - Parameter vector: of the query; nil where it is not known, or the vector arm is not asked.
+    func query(of request: SearchRequest, documentLimit: Int?, vector: [Float]?) -> CandidateQuery {
+        let formula = formula(of: request)
+        var query = CandidateQuery(
+            text: request.query, vector: vector, filter: request.filter,
+            documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
+        query.fusion = formula.weights
+        query.options = formula.options
+        query.referenceMilliseconds = formula.referenceMilliseconds
+        query.hasShortLimit = request.timeoutMilliseconds != nil
+        query.indexVersionMin = request.indexVersionMin
+        if request.mode == .vector || formula.weights.lexical <= 0 { query.lexicalLimit = 0 }
+        return query
+    }
+
+    /// What of a result is shown, or read for an answer.
+    private func shown(of result: SearchResult, _ request: SearchRequest, isAnswer: Bool) -> ResultProbe.Shown {
+        if isAnswer {
+            let read = ExtractiveAnswerer.reading(result.ranking, count: request.topK).prefix(request.topK)
+            var shown = ResultProbe.Shown(page: read, wanted: request.topK)
+            shown.depth = ExtractiveAnswerer.armDepth
+            return shown
+        }
+        // A service may have chosen the page among more.
+        let chosen = max(request.topK, reranker?.configuration.hitsMax ?? 0)
+        return ResultProbe.Shown(page: result.ranking.prefix(chosen), wanted: request.topK)
     }
 
     /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.

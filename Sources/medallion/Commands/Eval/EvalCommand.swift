@@ -13,7 +13,11 @@ struct EvalCommand: Command {
             .init(name: "--set", value: "FILE", help: "The queries: TREC topics, or JSON lines."),
             .init(name: "--qrels", value: "FILE", help: "Judgements of TREC; JSON lines may bring their own."),
             .init(name: "--answers", value: "FILE", help: "Labelled questions instead, for POST /answer: JSON lines."),
-            .init(name: "--split", value: "NAME", help: "With --answers: only of this split. add: the question's."),
+            .init(
+                name: "--pairs", value: "FILE", help: "Pairs of questions instead: which ask the same (tab-separated)."),
+            .init(
+                name: "--split", value: "NAME",
+                help: "With --answers, --pairs: only of this split. add: the question's."),
             .init(name: "--to", value: "FILE", help: "add: the file that gets the question; else it is printed."),
             .init(name: "--documents", value: "IDS", help: "add: what answers it, with commas; `none` for nothing."),
             .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
@@ -48,9 +52,13 @@ struct EvalCommand: Command {
         labelled, of the answerable that were answered from a labelled document, and of the others that were refused. `add` makes
         such a line of an answer that was given: by default what it cites answers the question, and nothing does where it refused.
 
+        With --pairs each line has a split, a kind, 1 or 0 and two questions, with tabs between: it prints how many of those that ask
+        the same (1) would be given one answer by the cache of answers, and how many of the others wrongly. Nobody is asked.
+
           medallion eval --set topics.txt --qrels qrels.txt --save before.json
           medallion eval --set questions.jsonl --url http://127.0.0.1:8080 --against http://127.0.0.1:8081
           medallion eval --answers questions.jsonl --split report
+          medallion eval --pairs tools/questions/pairs.tsv --split report
           medallion eval add ans_4f2a6b… --to questions.jsonl
           medallion eval --compare before.json after.json --plot difference.svg
         """
@@ -60,6 +68,7 @@ struct EvalCommand: Command {
         case answers(String, split: String?, atOnce: Int, secondsMax: Int)
         case add(AnswerLabelling)
         case compare(String, String)
+        case pairs(PairJudging)
     }
 
     private let work: Work
@@ -104,6 +113,16 @@ struct EvalCommand: Command {
             work = .answers(file, split: arguments.value("--split"), atOnce: atOnce, secondsMax: secondsMax)
             return
         }
+        if let file = arguments.value("--pairs") {
+            for name in [
+                "--set", "--qrels", "--against", "--arms", "--save", "--plot", "--top-k", "--collection", "--url",
+            ]
+            where arguments.value(name) != nil {
+                throw UsageError("\(name) is for asking, and --pairs asks nobody")
+            }
+            work = .pairs(PairJudging(path: file, split: arguments.value("--split"), isJSON: isJSON))
+            return
+        }
         if let word = arguments.word(0) { throw UsageError("unknown word “\(word)”; two runs: --compare FILE RUN") }
         guard let set = arguments.value("--set") else {
             throw UsageError("--set FILE is missing, or --compare FILE RUN")
@@ -126,6 +145,7 @@ struct EvalCommand: Command {
         switch work {
         case .compare(let first, let second):
             try show(try Self.compared(Self.saved(first), Self.saved(second), seed: seed))
+        case .pairs(let judging): try judging.run()
         case .add(let labelling):
             try await labelling.run(APIClient(settings: context.settings, url: url, tenant: tenant))
         case .answers(let file, let split, let atOnce, let secondsMax):

@@ -1,0 +1,53 @@
+import Synchronization
+
+/// Reads and writes values of a Redis server over one connection, which is opened when it is needed and again after a failure.
+/// Blocking: for lanes.
+package final class RedisClient: Sendable {
+    private let address: RedisAddress
+    private let connection = Mutex<RedisConnection?>(nil)
+
+    /// Opens nothing yet.
+    package init(_ address: RedisAddress) { self.address = address }
+
+    /// The value of a key; nil where there is none.
+    ///
+    /// - Parameters:
+    ///   - bytesMax: a larger value is an error.
+    ///   - milliseconds: for all of it, connecting included.
+    package func value(of key: [UInt8], bytesMax: Int, milliseconds: Int) throws(RedisError) -> [UInt8]? {
+        try send([Array("GET".utf8), key], bytesMax: bytesMax, milliseconds, "GET")
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// - Parameter keptMilliseconds: the server forgets it afterwards.
+    package func set(
+        _ value: [UInt8], of key: [UInt8], keptMilliseconds: Int, milliseconds: Int
+    ) throws(RedisError) {
+        let end = ["PX", "\(max(1, keptMilliseconds))"].map { Array($0.utf8) }
+        _ = try send([Array("SET".utf8), key, value] + end, bytesMax: 4_096, milliseconds, "SET")
+    }
+
+    private func send(
+        _ parts: [[UInt8]], bytesMax: Int, _ milliseconds: Int, _ operation: String
+    ) throws(RedisError) -> [UInt8]? {
+        let result: Result<[UInt8]?, RedisError> = connection.withLock { connection in
+            do throws(RedisError) {
+                let open: RedisConnection
+                if let known = connection {
+                    open = known
+                } else {
+                    open = try RedisConnection(address, milliseconds: milliseconds)
+                    connection = open
+                }
+                return .success(
+                    try open.send(parts, bytesMax: bytesMax, milliseconds: milliseconds, operation))
+            } catch {
+                // After a refusal the connection is as good as before; after all else nobody knows what comes next.
+                if error.kind != .refused { connection = nil }
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}

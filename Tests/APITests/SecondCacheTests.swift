@@ -1,0 +1,148 @@
+import Arms
+import Bytes
+import JSONScan
+import PlatformTesting
+import Redis
+import Retrieval
+import Telemetry
+import Testing
+
+@testable import API
+
+/// Replies in Redis are read like any input, and without it there is nothing to wait for.
+@Suite struct SecondCacheTests {
+    private static func cache(_ address: RedisAddress, milliseconds: Int = 10_000) -> SecondCache {
+        SecondCache(
+            address, milliseconds: milliseconds, registry: MetricsRegistry(), logger: Logger("test", level: .error))
+    }
+
+    @Test(.enabled(if: RedisServer.isInstalled)) func whatIsKeptIsReadUntilTheServerDies() async throws {
+        let folder = try TemporaryFolder()
+        let server = try RedisServer(in: folder.path)
+        let address = try #require(RedisAddress("unix://\(server.socket)"))
+        let cache = Self.cache(address)
+        #expect(await cache.value(for: "a") == nil)
+        let value = [UInt8](repeating: 7, count: 200_000)
+        cache.keep(for: "a", keptMilliseconds: 600_000) { value }
+        try await eventually { await cache.value(for: "a") == value }
+        #expect(await cache.value(for: "b") == nil)
+        // What is too large is not kept at all.
+        cache.keep(for: "c", keptMilliseconds: 600_000) { [UInt8](repeating: 1, count: SecondCache.bytesMax) }
+        #expect(try server.keys() == 1)
+        server.kill()
+        for _ in 0..<20 { #expect(await cache.value(for: "a") == nil) }
+    }
+
+    /// The server says more than it may, or something else.
+    @Test(.enabled(if: RedisServer.isInstalled)) func repliesHaveBounds() async throws {
+        let folder = try TemporaryFolder()
+        let server = try RedisServer(in: folder.path)
+        let address = try #require(RedisAddress("unix://\(server.socket)"))
+        let client = RedisClient(address)
+        let key = Array("k".utf8)
+        try client.set([UInt8](repeating: 9, count: 100_000), of: key, keptMilliseconds: 600_000, milliseconds: 10_000)
+        #expect(try client.value(of: key, bytesMax: 100_000, milliseconds: 10_000)?.count == 100_000)
+        let error = #expect(throws: RedisError.self) {
+            try client.value(of: key, bytesMax: 50_000, milliseconds: 10_000)
+        }
+        #expect(error?.kind == .badReply)
+        // The connection that the rest was to come on is given up.
+        #expect(try client.value(of: key, bytesMax: 100_000, milliseconds: 10_000)?.count == 100_000)
+        var other = address
+        other.password = "nobody asked"
+        let refused = #expect(throws: RedisError.self) {
+            try RedisClient(other).value(of: key, bytesMax: 100, milliseconds: 10_000)
+        }
+        #expect(refused?.kind == .refused && refused.map { !"\($0)".contains("nobody asked") } == true)
+    }
+
+    @Test func aServerThatIsAwayIsNotAskedForever() async throws {
+        let address = try #require(RedisAddress("unix:///nowhere/redis.sock"))
+        let cache = Self.cache(address)
+        for _ in 0..<100 { #expect(await cache.value(for: "a") == nil) }
+    }
+
+    @Test func onlyWhatWasSealedForAKeyIsOpened() throws {
+        let value = Array(#"{"a":1}"#.utf8)
+        let sealed = try #require(SecondCache.sealed(value, "key"))
+        #expect(SecondCache.opened(sealed, "key") == value)
+        #expect(SecondCache.opened(sealed, "other") == nil)
+        #expect(SecondCache.opened([], "key") == nil && SecondCache.opened(value, "key") == nil)
+        for place in sealed.indices {
+            var damaged = sealed
+            damaged[place] ^= 1
+            #expect(SecondCache.opened(damaged, "key") == nil)
+            #expect(SecondCache.opened(Array(sealed.prefix(place)), "key") == nil)
+        }
+    }
+
+    private static let place = RankedPassage(
+        passageID: 7, vector: ArmPlace(rank: 1, score: 0.25), lexical: ArmPlace(rank: 2, score: 3.5))
+
+    private static func reply() -> SharedReply {
+        var shown = ResultProbe.Shown(passages: [7], places: [place], isShort: true)
+        shown.depth = 2
+        let seed = ResultSeed(
+            vector: [0.5, -0.25], places: [place], shown: shown,
+            counts: ResultSeed.Counts(words: [3, 4], passages: 10, length: 5.5), version: 9,
+            stamp: 1_700_000_000_000_000)
+        var reply = SharedReply(
+            madeAtMilliseconds: 5, generation: 3, notes: [.lexicalBounded], isReranked: false, seed: seed)
+        reply.answer = SharedReply.SharedAnswer(
+            id: "ans_1", sentences: Array(#"[{"text":"Ja \"so\".","citations":[1]}]"#.utf8),
+            citations: Array(#"[{"n":1}]"#.utf8), isRefused: false, name: "extractive", model: nil)
+        (reply.hits, reply.nextCursor) = (Array(#"[{"doc_id":"a"}]"#.utf8), "next")
+        return reply
+    }
+
+    @Test func aReplyIsReadAsItWasWritten() throws {
+        let reply = Self.reply()
+        let read = try #require(SharedReply(json: reply.json()))
+        #expect(read.seed == reply.seed && read.hits == reply.hits && read.nextCursor == "next")
+        #expect(read.madeAtMilliseconds == 5 && read.generation == 3 && read.notes == [.lexicalBounded])
+        let answer = try #require(read.answer)
+        #expect(answer.id == "ans_1" && answer.name == "extractive" && answer.model == nil && !answer.isRefused)
+        #expect(answer.spoken == [.init(text: "Ja \"so\".", citations: [1])])
+        #expect(answer.citations == reply.answer?.citations)
+    }
+
+    /// Whatever stands there is either read or refused.
+    @Test func hostileRepliesDoNoHarm() throws {
+        let whole = Self.reply().json()
+        var random = SeededGenerator(seed: 11)
+        for _ in 0..<3_000 {
+            var bytes = whole
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                let place = Int.random(in: 0..<bytes.count, using: &random)
+                switch Int.random(in: 0..<3, using: &random) {
+                case 0: bytes[place] = UInt8.random(in: 0...255, using: &random)
+                case 1: bytes.remove(at: place)
+                default: bytes.insert(bytes[Int.random(in: 0..<bytes.count, using: &random)], at: place)
+                }
+            }
+            guard let read = SharedReply(json: bytes) else { continue }
+            // What is passed on is JSON.
+            for part in [read.hits, read.answer?.sentences, read.answer?.citations].compactMap(\.self) {
+                #expect((try? JSONValue.parse(part))?.array != nil)
+            }
+        }
+        for text in ["", "{}", "[]", #"{"made_at":1}"#, "\u{0}"] { #expect(SharedReply(json: Array(text.utf8)) == nil) }
+    }
+
+    @Test(arguments: [
+        ("redis://h", "h", 6_379, "", "", 0), ("redis://h:7/3", "h", 7, "", "", 3),
+        ("redis://u:p%40s@h:7", "h", 7, "u", "p@s", 0), ("redis://:secret@[::1]:7/0", "::1", 7, "", "secret", 0),
+        ("unix:///run/redis.sock", "/run/redis.sock", 0, "", "", 0),
+    ]) func addressesAreRead(text: String, host: String, port: Int, user: String, password: String, database: Int)
+        throws
+    {
+        let address = try #require(RedisAddress(text))
+        #expect(address.host == host && address.port == port && address.user == user)
+        #expect(address.password == password && address.database == database)
+    }
+
+    @Test(arguments: [
+        "", "redis://", "redis://h:0", "redis://h:x", "redis://h/x", "redis://p@h", "unix://relative", "http://h",
+        "redis://u:%zz@h", "redis://a b",
+    ]) func otherAddressesAreRefused(text: String) { #expect(RedisAddress(text) == nil) }
+}
