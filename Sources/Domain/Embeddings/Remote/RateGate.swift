@@ -38,12 +38,14 @@ struct RateGate: Sendable {
         /// How long it takes until so much is there; 0 where it is, or nothing is known.
         mutating func pause(_ wanted: Int, _ now: Int64) -> Int64 {
             guard let left else { return 0 }
-            if now >= fullNanoseconds {
-                self.left = nil
-                return 0
-            }
             if let unitNanoseconds {
                 return max(0, fullNanoseconds - unitNanoseconds * Int64(max(0, limit - wanted)) - now)
+            }
+            if now >= fullNanoseconds {
+                // The next replies say when this window ends; until then no more is asked for than it has.
+                self.left = limit > 0 ? limit : nil
+                fullNanoseconds = now + RateGate.resetDefault
+                return 0
             }
             return left >= wanted ? 0 : fullNanoseconds - now
         }
@@ -133,7 +135,7 @@ struct RateGate: Sendable {
     }
 
     /// Where it is not said when there is more: limits are by the minute as a rule.
-    private static let resetDefault: Int64 = 60_000_000_000
+    static let resetDefault: Int64 = 60_000_000_000
     private static let resetMax: Int64 = 3_600_000_000_000
 
     /// A time such as `1m30.5s`, `20ms`, or a bare number of seconds; an hour at most. Nil for anything else.
