@@ -149,7 +149,7 @@ def main():
     seen = set()
     for split, part in (("tune", slice(0, 8)), ("report", slice(8, 20))):
         works, people, places, teams = WORKS[part], PEOPLE[part], PLACES[part], TEAMS[part]
-        rounds = 40 if split == "tune" else 90
+        rounds = 60 if split == "tune" else 90
         for _ in range(rounds):
             work, person, place = random_.choice(works), random_.choice(people), random_.choice(places)
             two, verb = random_.sample(teams, 2), random_.choice(VERBS)

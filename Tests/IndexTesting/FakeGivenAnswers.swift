@@ -30,7 +30,7 @@ extension FakeStore {
                     id: answer.id, question: answer.question, createdAtMilliseconds: answer.createdAtMilliseconds,
                     generation: answer.generation, indexVersion: answer.indexVersion, isRefused: answer.isRefused,
                     up: Int64(feedback.count { $0.verdict == .up }),
-                    down: Int64(feedback.count { $0.verdict == .down }))
+                    down: Int64(feedback.count { $0.verdict == .down }), hits: state.hits[answer.id] ?? 0)
             }
         }
     }

@@ -56,6 +56,7 @@ final class RedisConnection {
             return redisAppendCommandArgv(context, Int32(parts.count), &pointers, lengths)
         }
         guard status == REDIS_OK else { throw fault(.unreachable, operation) }
+        Self.blockPipeSignal()
         var isWritten: Int32 = 0
         while isWritten == 0 {
             guard redisBufferWrite(context, &isWritten) == REDIS_OK else { throw fault(.unreachable, operation) }
@@ -117,6 +118,14 @@ final class RedisConnection {
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
         return RedisError(kind, operation, detail)
+    }
+
+    /// hiredis writes in such a way that a server that has gone would end the process. On this thread it then ends the write alone.
+    private static func blockPipeSignal() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
     /// Monotonic milliseconds.

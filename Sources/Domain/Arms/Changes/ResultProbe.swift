@@ -153,7 +153,9 @@ package struct ResultProbe: Sendable {
                 - Self.count(in: lexicalScores) { $0 > lexical.score }
             return ArmPlace(rank: lexical.rank + passed + near, score: lexical.score)
         }
-        return fusion.vectorShare(of: vector) + fusion.lexicalShare(of: lexical)
+        // What sinks below an arm's candidates is no longer found by it.
+        return fusion.vectorShare(of: vector.flatMap { $0.rank <= vectorLimit ? $0 : nil })
+            + fusion.lexicalShare(of: lexical.flatMap { $0.rank <= lexicalLimit ? $0 : nil })
     }
 
     // MARK: Arms
