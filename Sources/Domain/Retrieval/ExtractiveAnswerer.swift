@@ -100,6 +100,16 @@ package enum ExtractiveAnswerer {
     /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by
     /// meaning, and the other way round. Half of them stay the fused ranking's.
     package static func reading(_ ranking: [Hit], question: String, count: Int) -> [Hit] {
+        let (related, others) = related(ranking, question: question)
+        return withArmsFirst(related + others, count: count)
+    }
+
+    /// How many hits have to do with what the question names.
+    package static func relatedCount(_ ranking: [Hit], question: String) -> Int {
+        related(ranking, question: question).related.count
+    }
+
+    private static func related(_ ranking: [Hit], question: String) -> (related: [Hit], others: [Hit]) {
         let wanted = QuestionWords(question: question, hits: ranking)
         let sense = QuestionSense(question: question, hits: ranking)
         var (related, others): ([Hit], [Hit]) = ([], [])
@@ -108,7 +118,7 @@ package enum ExtractiveAnswerer {
                 of: hit.candidate.text, title: hit.candidate.title, weight: wanted.weight)
             if relation == .another { others.append(hit) } else { related.append(hit) }
         }
-        return withArmsFirst(related + others, count: count)
+        return (related, others)
     }
 
     private static func withArmsFirst(_ ranking: [Hit], count: Int) -> [Hit] {

@@ -1,5 +1,6 @@
 import Bytes
 import Concurrency
+import HTTPClient
 import Hashing
 package import Redis
 import Synchronization
