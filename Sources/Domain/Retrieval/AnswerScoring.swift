@@ -172,7 +172,10 @@ struct ScoredSentence {
     /// Weight of the cosine beside coverage where both exist.
     static let cosineShare = 0.6
 
-    init(_ sentence: SourceSentence, place: Int, title: String, wanted: QuestionWords, sense: QuestionSense) {
+    init(
+        _ sentence: SourceSentence, place: Int, of passage: Candidate, wanted: QuestionWords, sense: QuestionSense
+    ) {
+        let title = passage.title
         text = sentence.text
         hitIndex = sentence.hitIndex
         self.place = place
@@ -182,7 +185,8 @@ struct ScoredSentence {
         coverage = wanted.coverage(of: present)
         names = wanted.match(present)
         namesPage = wanted.areAll(Words.content(title))
-        relation = sense.relation(of: sentence.text, title: title, weight: wanted.weight)
+        relation = sense.relation(
+            of: sentence.text, title: title, passage: passage.text, weight: wanted.weight)
         matterCosine = sentence.matterCosine
         if case .named(let coverage) = relation {
             score = Self.cosineShare * (sentence.matterCosine ?? 0) + (1 - Self.cosineShare) * coverage

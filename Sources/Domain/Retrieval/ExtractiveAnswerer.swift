@@ -115,7 +115,7 @@ package enum ExtractiveAnswerer {
         var (related, others): ([Hit], [Hit]) = ([], [])
         for hit in ranking {
             let relation = sense.relation(
-                of: hit.candidate.text, title: hit.candidate.title, weight: wanted.weight)
+                of: hit.candidate.text, title: hit.candidate.title, passage: "", weight: wanted.weight)
             if relation == .another { others.append(hit) } else { related.append(hit) }
         }
         return (related, others)
@@ -188,8 +188,8 @@ package enum ExtractiveAnswerer {
     ) -> [ScoredSentence] {
         sentences.enumerated().compactMap { place, sentence in
             guard hits.indices.contains(sentence.hitIndex) else { return nil }
-            let title = hits[sentence.hitIndex].candidate.title
-            let one = ScoredSentence(sentence, place: place, title: title, wanted: wanted, sense: sense)
+            let passage = hits[sentence.hitIndex].candidate
+            let one = ScoredSentence(sentence, place: place, of: passage, wanted: wanted, sense: sense)
             return one.words.isEmpty ? nil : one
         }
     }

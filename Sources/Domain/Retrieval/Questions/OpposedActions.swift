@@ -40,17 +40,16 @@ enum OpposedActions {
         return kin
     }()
 
-    /// Whether a sentence tells of the reverse of what is asked for.
-    ///
-    /// Of each the first action counts: "Who brought back what was undone", "expanded: the director's cut".
+    /// Whether a sentence tells of the reverse of what is asked for, and not of that itself.
     ///
     /// - Parameters:
-    ///   - asked: stems of the question in order.
-    ///   - told: stems of the sentence in order.
+    ///   - asked: stems of the question in order; its first action counts ("Who brought back what was undone").
+    ///   - told: stems of the sentence. An action that the question has in its matter, too ("Who shortened the part on the
+    ///     director's cut"), is only told of where the sentence has it as often.
     static func areOpposed(asked: [String], told: [String]) -> Bool {
-        guard let action = asked.lazy.compactMap({ kin[$0] }).first else { return false }
-        let first = told.first { action.opposed.contains($0) || action.same.contains($0) }
-        return first.map { !action.same.contains($0) } ?? false
+        guard let action = asked.lazy.compactMap({ kin[$0] }).first, told.contains(where: action.opposed.contains)
+        else { return false }
+        return told.count(where: action.same.contains) < asked.count(where: action.same.contains)
     }
 
     /// Stems that mean the same as `stem`, itself among them.

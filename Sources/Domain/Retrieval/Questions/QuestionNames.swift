@@ -81,6 +81,10 @@ struct QuestionNames {
         guard let first = words.first.map({ letters($0).lowercased() }) else { return false }
         // `Was` begins German questions, too.
         if first == "was" { return words.dropFirst().contains { englishWords.contains(letters($0)) } }
+        // Words of other languages, too.
+        if ambiguousWords.contains(first) {
+            return words.dropFirst().contains { ambiguousWords.union(englishWords).contains(letters($0).lowercased()) }
+        }
         return askingWords.contains(first)
     }
 
@@ -101,8 +105,14 @@ struct QuestionNames {
         "whom",
         "whose", "why",
     ]
+    private static let ambiguousWords: Set<String> = [
+        "are", "can", "do", "find", "give", "had", "has", "i", "is", "list", "show",
+    ]
     private static let englishWords: Set<String> = [
-        "and", "by", "for", "from", "of", "the", "to", "when", "why", "with",
+        "about", "an", "and", "anybody", "anyone", "been", "did", "does", "from", "how", "it", "made", "me", "my",
+        "that",
+        "there", "this", "was", "what", "which", "who", "you", "your", "by", "for", "from", "of", "the", "to", "when",
+        "why", "with",
     ]
     private static let connectingWords: Set<String> = ["and", "de", "of", "the", "von"]
 }

@@ -36,15 +36,16 @@ package struct QuestionSense: Sendable {
         let words = Self.words(question)
         let isEnglish = QuestionNames.isEnglish(question) || Self.hasManyEnglishWords(words)
         stems = Self.stems(question)
+        let capitals = Self.capitals(question)
         let named = isEnglish ? Self.page(words) : []
-        let pageStems = named.flatMap(Self.stems)
-        title = Self.title(in: stems, of: titles, page: pageStems)
+        // A small number counts things.
+        numbers = Set(stems.filter { $0.contains(where: \.isNumber) && !($0.count < 3 && $0.allSatisfy(\.isNumber)) })
+        let written = capitals.union(stems.filter { $0.contains(where: \.isNumber) })
+        title = Self.title(in: stems, of: titles, page: named.flatMap(Self.stems), written: written)
         page = title.isEmpty ? named : []
-        numbers = Set(stems.filter { $0.contains(where: \.isNumber) })
         // German writes all nouns with a capital.
-        names =
-            isEnglish || !words.contains { Self.germanWords.contains($0.lowercased()) }
-            ? Set(words.dropFirst().filter { $0.first?.isUppercase ?? false }.flatMap { Self.stems(String($0)) }) : []
+        let hasNames = isEnglish || words.contains { Self.romanceWords.contains($0.lowercased()) }
+        names = hasNames ? capitals : []
         let said = title.isEmpty ? names.union(numbers) : Set(title)
         var seen = said.union(Self.recordStems)
         wanted = stems.filter { seen.insert($0).inserted }
@@ -60,13 +61,18 @@ package struct QuestionSense: Sendable {
     /// - Parameters:
     ///   - sentence: of a passage.
     ///   - title: the passage's.
+    ///   - passage: its text: what a sentence calls `it` is named before.
     ///   - weight: how rare a stem is.
-    func relation(of sentence: String, title other: String, weight: (String) -> Double) -> Relation {
+    func relation(
+        of sentence: String, title other: String, passage: String, weight: (String) -> Double
+    ) -> Relation {
         let (whole, bare) = (Self.stems(other), Self.stems(Self.bare(other)))
         let told = Self.stems(Self.matter(of: sentence, title: other))
         let matter = Set(told)
         let present = matter.union(whole).union(Self.stems(sentence))
-        guard numbers.isSubset(of: present), names.isSubset(of: present) else { return .another }
+        guard numbers.isSubset(of: present) else { return .another }
+        let isNamed = names.isSubset(of: present) || names.isSubset(of: present.union(Self.stems(passage)))
+        guard isNamed else { return .another }
         if !title.isEmpty {
             guard bare == title || whole == title else { return .another }
         } else if !page.isEmpty {
@@ -91,11 +97,33 @@ package struct QuestionSense: Sendable {
         return rest.isEmpty ? sentence : String(rest)
     }
 
+    /// Stems of the words that are written like names: with a capital, but not because a sentence begins or all words have one.
+    private static func capitals(_ question: String) -> Set<String> {
+        var (capitals, all, isFirst) = (Set<String>(), 0, true)
+        var found = 0
+        for part in question.split(whereSeparator: \.isWhitespace) {
+            let word = part.drop { !$0.isLetter && !$0.isNumber }.prefix { $0 != "'" && $0 != "’" }
+            if word.contains(where: \.isLetter) { all += 1 }
+            if word.first?.isUppercase == true {
+                found += 1
+                if !isFirst, !politeWords.contains(word.lowercased().filter(\.isLetter)) {
+                    capitals.formUnion(stems(String(word)))
+                }
+            }
+            isFirst = part.last.map { ".!?:".contains($0) } ?? false
+        }
+        return all >= 4 && found * 5 > all * 4 ? [] : capitals
+    }
+
     /// The longest title that the question holds, word for word, with its namespace or without; where it asks about a page as a
-    /// whole, that page's rather than one that is a part of its name.
-    private static func title(in question: [String], of titles: [String], page: [String]) -> [String] {
+    /// whole, that page's rather than one that is a part of its name. A title of one or two words is a name only where it is
+    /// written like one: `reset password` may be what is asked for, whatever page has it as a title.
+    private static func title(
+        in question: [String], of titles: [String], page: [String], written: Set<String>
+    ) -> [String] {
         let held = titles.flatMap { [stems($0), stems(bare($0))] }.filter { stems in
             contains(question, stems) && !Set(stems).isSubset(of: recordStems)
+                && (stems.count > 2 || Set(stems).isSubset(of: written))
         }
         if held.contains(page) { return page }
         return held.filter { page.isEmpty || $0.count > 1 }.max { $0.count < $1.count } ?? []
@@ -208,10 +236,13 @@ package struct QuestionSense: Sendable {
     private static let englishWords: Set<String> = [
         "did", "does", "from", "has", "have", "into", "of", "that", "the", "this", "were", "which", "who", "with",
     ]
-    private static let germanWords: Set<String> = [
-        "auf", "das", "dem", "den", "der", "des", "die", "ein", "eine", "hat", "im", "ist", "und", "von", "wer", "wie",
-        "wurde",
+    /// French, Spanish, Italian and Russian ones that German does not have: these languages write names with a capital, like English.
+    private static let romanceWords: Set<String> = [
+        "che", "chi", "cuándo", "del", "della", "di", "du", "el", "est", "et", "gli", "il", "la", "las", "le", "les",
+        "los", "que",
+        "quel", "quelle", "qui", "quién", "qué", "sulla", "в", "кто", "на", "о", "что",
     ]
+    private static let politeWords: Set<String> = ["hello", "hi", "please", "thank", "thanks"]
     /// German, French, Spanish, Italian and Russian words that say little, and those that ask.
     private static let foreignFunctionWords: Set<String> = [
         "als", "am", "au", "auf", "aus", "aux", "bei", "che", "chi", "comment", "con", "cosa", "cuándo", "dans", "das",
