@@ -103,7 +103,7 @@ import Testing
         ("POSTGRES_URL", "POSTGRES_DSN"), ("QDRANT_URL", "POSTGRES_DSN"), ("SSE_URL", "WIKIMEDIA_SSE_URL"),
         ("GROUP_ID", "KAFKA_GROUP"), ("EMBEDDING_MODEL", "EMBED_MODEL"), ("KAFKA_TOPIC_IN", "KAFKA_TOPIC"),
         ("OPENAI_EMBED_MODEL", "EMBED_MODEL"), ("OLLAMA_HOST", "LLM_URL"), ("LLM_BASE_URL", "LLM_URL"),
-        ("REDIS_HOST", ""), ("TOP_K", ""),
+        ("REDIS_HOST", "REDIS_URL"), ("TOP_K", ""),
     ])
     func whatIsProbablyMeantIsNamed(found: String, meant: String) throws {
         let suspects = try Settings(environment: [found: "hidden-value"]).suspects

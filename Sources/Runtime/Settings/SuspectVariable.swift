@@ -42,7 +42,6 @@ enum ForeignName {
     }
 
     private static let vectors = "the index lives in Postgres with pgvector"
-    private static let cache = "this version has no cache outside of the process"
 
     static let table: [String: Meaning] = [
         // Models behind a service
@@ -81,7 +80,7 @@ enum ForeignName {
         "MILVUS_URI": .init("POSTGRES_DSN", vectors), "WEAVIATE_URL": .init("POSTGRES_DSN", vectors),
         "CHROMA_URL": .init("POSTGRES_DSN", vectors), "PINECONE_API_KEY": .init("POSTGRES_DSN", vectors),
         "ELASTICSEARCH_URL": .init("POSTGRES_DSN", vectors), "OPENSEARCH_URL": .init("POSTGRES_DSN", vectors),
-        "REDIS_URL": .init("", cache), "REDIS_HOST": .init("", cache),
+        "REDIS_HOST": .init("REDIS_URL"),
         // The source
         "SSE_URL": .init("WIKIMEDIA_SSE_URL"), "WIKIMEDIA_URL": .init("WIKIMEDIA_SSE_URL"),
         "WIKIMEDIA_STREAM_URL": .init("WIKIMEDIA_SSE_URL"), "WIKI_SSE_URL": .init("WIKIMEDIA_SSE_URL"),
