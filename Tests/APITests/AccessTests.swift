@@ -82,6 +82,8 @@ final class TestKeys: Sendable {
         (.get, "/pipeline/status", false, false), (.get, "/keys", false, true), (.get, "/health", true, false),
         (.get, "/ready", true, false), (.get, "/live", true, false), (.get, "/", true, false),
         (.get, "/docs", true, false), (.get, "/openapi.json", true, false), (.get, "/page/page.js", true, false),
+        (.post, "/v1/chat/completions", false, false), (.get, "/v1/models", false, false),
+        (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
     ]
 
     @Test func eachRoleMayDoWhatIsDocumented() async throws {
