@@ -9,9 +9,9 @@
 /// sentence or its title holds). One may be weak only where the other is strong. And what an English question names must not
 /// be something else in the sentence, see ``QuestionNames``.
 ///
-/// Chosen on 4,000 recorded edits under the standard text template, with MiniLM (`AnswerQualityTests`): of 330 questions about
-/// a page that is there, 325 were answered from that page and 4 refused; of 139 about pages that are not there, 135 were refused
-/// or answered from an edit elsewhere that names the page; of 35 about anything else, 34.
+/// Those of questions that name something were chosen on the `tune` half of labelled questions (docs/search.md, Judging answers),
+/// with MiniLM. On 4,000 recorded edits (`AnswerQualityTests`) nearly every question about a page that is there is answered from that
+/// page, and nearly every one about a page that is not there, or about anything else, is refused.
 package struct AnswerThresholds: Sendable, Equatable {
     /// From here on the cosine alone is enough, for questions in Latin letters.
     package var cosineAlone = 0.60
