@@ -117,6 +117,31 @@ import Testing
         #expect(list["answers"]?.array?.count == 1 && list["answers"]?[0]?["hits"]?.integer == 2)
     }
 
+    /// Whether another question asks the same cannot be told then, and the words are enough for an answer.
+    @Test func withoutTheEmbedderThereAreAnswersAllTheSame() async throws {
+        let (first, _) = await fixture.post(.answer, #"{"query": "who repainted the golden gate bridge towers?"}"#)
+        fixture.embedded.isFailing.withLock { $0 = true }
+        let (second, _) = await fixture.post(
+            .answer, #"{"query": "by whom were the golden gate bridge towers repainted?"}"#)
+        #expect(first == 200 && second == 200)
+    }
+
+    /// Servers that share replies and order hits in other ways have other keys, and keys hold no address.
+    @Test func whatDecidesAReplyIsAPartOfItsKey() throws {
+        func settings(_ address: String, _ model: String) throws -> String {
+            let url = SecretURL(address)
+            let fixture = APIFixture(
+                adjust: {
+                    $0.reranker = Reranker(
+                        RerankConfiguration(url: url, model: model), metrics: $0.metrics, logger: $0.logger)
+                }, configure: { $0.cacheBytes = 1 << 20 })
+            return try #require(fixture.api.answers.caches).settings
+        }
+        let all = try [("http://a", "m"), ("http://b", "m"), ("http://a", "n"), ("http://a", "m")].map(settings)
+        #expect(Set(all).count == 3 && all[0] == all[3])
+        #expect(all.allSatisfy { !$0.contains("http") })
+    }
+
     /// One that is no longer kept in the database is not given again.
     @Test func anAnswerThatIsGoneIsMadeAnew() async throws {
         let body = #"{"query": "who repainted the golden gate bridge towers?"}"#

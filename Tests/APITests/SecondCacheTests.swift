@@ -1,5 +1,6 @@
 import Arms
 import Bytes
+import Foundation
 import JSONScan
 import PlatformTesting
 import Redis
@@ -29,6 +30,8 @@ import Testing
         // What is too large is not kept at all.
         cache.keep(for: "c", keptMilliseconds: 600_000) { [UInt8](repeating: 1, count: SecondCache.bytesMax) }
         #expect(try server.keys() == 1)
+        cache.remove("a")
+        try await eventually { try server.keys() == 0 }
         server.kill()
         for _ in 0..<20 { #expect(await cache.value(for: "a") == nil) }
     }
@@ -54,6 +57,54 @@ import Testing
             try RedisClient(other).value(of: key, bytesMax: 100, milliseconds: 10_000)
         }
         #expect(refused?.kind == .refused && refused.map { !"\($0)".contains("nobody asked") } == true)
+    }
+
+    /// Replies the same to whatever it is sent, once.
+    private static func serve(_ reply: String, at path: String) throws {
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        let status = withUnsafePointer(to: &address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(status == 0 && listen(listener, 1) == 0)
+        Thread.detachNewThread {
+            var buffer = [UInt8](repeating: 0, count: 4_096)
+            let connection = accept(listener, nil, nil)
+            _ = read(connection, &buffer, buffer.count)
+            _ = write(connection, reply, reply.utf8.count)
+            // Until the other side leaves.
+            while read(connection, &buffer, buffer.count) > 0 {}
+            close(connection)
+            close(listener)
+        }
+    }
+
+    /// For a list as long as its head says no memory is taken, and nobody waits for the rest of it.
+    @Test(arguments: ["*2\r\n", "*2000000000\r\n", "%1\r\n", "nothing\r\n"])
+    func onlyTextsAreRead(reply: String) throws {
+        let folder = try TemporaryFolder()
+        try Self.serve(reply, at: folder.file("s"))
+        let client = RedisClient(try #require(RedisAddress("unix://\(folder.file("s"))")))
+        let error = #expect(throws: RedisError.self) {
+            try client.value(of: [1], bytesMax: 100, milliseconds: 30_000)
+        }
+        #expect(error?.kind == .badReply && error?.detail == "it is no text")
+    }
+
+    /// Some servers say what they were sent.
+    @Test func aRefusalDoesNotTellThePassword() throws {
+        let folder = try TemporaryFolder()
+        try Self.serve("-ERR unknown command, with args beginning with: 'nobody asked'\r\n", at: folder.file("s"))
+        var address = try #require(RedisAddress("unix://\(folder.file("s"))"))
+        address.password = "nobody asked"
+        let error = #expect(throws: RedisError.self) {
+            try RedisClient(address).value(of: [1], bytesMax: 100, milliseconds: 30_000)
+        }
+        #expect(error?.kind == .refused && error?.detail == "ERR")
     }
 
     @Test func aServerThatIsAwayIsNotAskedForever() async throws {

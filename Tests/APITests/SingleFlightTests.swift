@@ -23,11 +23,11 @@ import Testing
         try await waiting(99)
         // Another key has a flight of its own.
         guard case .first = try await flight.enter("b", milliseconds: limit) else { throw FakeFailure() }
-        flight.leave("a", isDone: true)
+        flight.leave("a", .kept)
         for other in others {
             guard case .done = try await other.value else { throw FakeFailure() }
         }
-        flight.leave("b", isDone: true)
+        flight.leave("b", .kept)
         #expect(flight.load.flights == 0 && flight.load.waiting == 0)
     }
 
@@ -42,14 +42,25 @@ import Testing
                         firsts += 1
                         return firsts
                     }
-                    flight.leave("a", isDone: number == 3)
+                    flight.leave("a", number == 3 ? .kept : .failed)
                 }
             }
             try await waiting(10)
-            flight.leave("a", isDone: false)
+            flight.leave("a", .failed)
             try await group.waitForAll()
         }
         #expect(firsts.count.withLock { $0 } == 3)
+        #expect(flight.load.flights == 0)
+    }
+
+    @Test func whereNothingIsKeptAllWorkAtOnce() async throws {
+        guard case .first = try await flight.enter("a", milliseconds: limit) else { throw FakeFailure() }
+        let others = (0..<10).map { _ in Task { try await flight.enter("a", milliseconds: limit) } }
+        try await waiting(10)
+        flight.leave("a", .unkept)
+        for other in others {
+            guard case .alone = try await other.value else { throw FakeFailure() }
+        }
         #expect(flight.load.flights == 0)
     }
 
@@ -63,7 +74,7 @@ import Testing
         leaving.cancel()
         await #expect(throws: CancellationError.self) { try await leaving.value }
         try await waiting(1)
-        flight.leave("a", isDone: true)
+        flight.leave("a", .kept)
         guard case .done = try await staying.value else { throw FakeFailure() }
     }
 
@@ -71,6 +82,6 @@ import Testing
         guard case .first = try await flight.enter("a", milliseconds: limit) else { throw FakeFailure() }
         guard case .alone = try await flight.enter("a", milliseconds: 1) else { throw FakeFailure() }
         #expect(flight.load.waiting == 0)
-        flight.leave("a", isDone: true)
+        flight.leave("a", .kept)
     }
 }

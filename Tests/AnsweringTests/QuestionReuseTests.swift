@@ -30,6 +30,27 @@ import Text
         }
     }
 
+    @Test(arguments: [
+        ("When was Germany invaded?", "When did Germany invade?"), ("Who was invited?", "Who invited?"),
+        ("What's found in Norway?", "What found in Norway?"),
+        ("Which laws did the court refuse to apply?", "Which laws did the court fail to apply?"),
+        ("Who never won the cup?", "Who did not win the cup?"), ("What is the IT budget?", "What is the budget?"),
+        ("What is hepatitis A?", "What is hepatitis?"), ("what is hepatitis a", "what is hepatitis"),
+        ("What is in the box?", "What is on the box?"),
+    ]) func smallWordsTellQuestionsApart(first: String, second: String) throws {
+        let analyzer = try TextAnalyzer()
+        #expect(Self.fault(first, second, analyzer) != nil && Self.fault(second, first, analyzer) != nil)
+    }
+
+    @Test(arguments: [
+        ("What's the capital of France?", "What is the capital of France?"),
+        ("Who didn't win the cup?", "Who did not win the cup?"),
+        ("Who was the Kiel Canal designed by?", "Who designed the Kiel Canal?"),
+        ("What happened on 12 March 1953 in Oslo?", "What happened 12 March 1953 in Oslo?"),
+    ]) func whatIsSaidShorterIsTheSame(first: String, second: String) throws {
+        #expect(Self.fault(first, second, try TextAnalyzer()) == nil)
+    }
+
     @Test func linesThatAreNoPairsAreNamed() {
         #expect(QuestionPair.read("a\tb\t1\tc\td\n\n").pairs?.count == 1)
         #expect(QuestionPair.read("a\tb\t1\tc\td\na\tb\t2\tc\td").line == 2)

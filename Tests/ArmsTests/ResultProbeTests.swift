@@ -127,6 +127,19 @@ import Testing
         #expect(held > 20 && given > 0, "\(held) \(given)")
     }
 
+    /// What comes behind it would move up.
+    @Test func whatWasFoundBehindThePageHasToStay() throws {
+        var scene = Scene(seed: 3, documents: 200)
+        var query = try scene.query()
+        (query.filter, query.vectorLimit) = (.all, 20)
+        let found = scene.index.search(query).places.map(\.passageID)
+        var (probe, _) = try Self.probe(query, of: scene.index)
+        let behind = try #require(found.dropFirst(Self.shownMax).first)
+        let other = try #require((0..<scene.next).first { !found.contains($0) })
+        let (stays, goes) = (probe.holds(after: .hidden([other])), probe.holds(after: .hidden([behind])))
+        #expect(stays && !goes)
+    }
+
     @Test func whatIsForgottenIsNotTold() throws {
         let log = ChangeLog(bytesMax: 1_000)
         for id in Int64(0)..<100 { log.note([.hidden([id])]) }

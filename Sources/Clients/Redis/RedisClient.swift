@@ -28,6 +28,11 @@ package final class RedisClient: Sendable {
         _ = try send([Array("SET".utf8), key, value] + end, bytesMax: 4_096, milliseconds, "SET")
     }
 
+    /// Removes the value of a key, where there is one.
+    package func remove(_ key: [UInt8], milliseconds: Int) throws(RedisError) {
+        _ = try send([Array("DEL".utf8), key], bytesMax: 4_096, milliseconds, "DEL")
+    }
+
     private func send(
         _ parts: [[UInt8]], bytesMax: Int, _ milliseconds: Int, _ operation: String
     ) throws(RedisError) -> [UInt8]? {

@@ -68,6 +68,7 @@ final class RedisConnection {
     private func reply(_ bytesMax: Int, until deadline: Int64, _ operation: String) throws(RedisError) -> [UInt8]? {
         while true {
             var found: UnsafeMutableRawPointer?
+            try refuseLists(operation)
             guard redisGetReplyFromReader(context, &found) == REDIS_OK else { throw fault(.badReply, operation) }
             if let found {
                 defer { freeReplyObject(found) }
@@ -81,6 +82,14 @@ final class RedisConnection {
         }
     }
 
+    /// No command that is sent has a list for a reply, and for a list memory would be taken as its head says.
+    private func refuseLists(_ operation: String) throws(RedisError) {
+        guard let reader = context.pointee.reader?.pointee, reader.ridx < 0, reader.pos < reader.len,
+            let first = reader.buf.map({ UInt8(bitPattern: $0[reader.pos]) })
+        else { return }
+        guard "+-:$".utf8.contains(first) else { throw RedisError(.badReply, operation, "it is no text") }
+    }
+
     private func text(
         of reply: UnsafeMutablePointer<redisReply>, _ bytesMax: Int, _ operation: String
     ) throws(RedisError) -> [UInt8]? {
@@ -89,7 +98,10 @@ final class RedisConnection {
         }
         switch reply.pointee.type {
         case REDIS_REPLY_ERROR:
-            throw RedisError(.refused, operation, String(decoding: bytes ?? [], as: UTF8.self))
+            let text = String(decoding: bytes ?? [], as: UTF8.self)
+            // A server or proxy may repeat what it was sent, the password among it: only the error's name is told on.
+            let isSecret = operation == "AUTH"
+            throw RedisError(.refused, operation, isSecret ? String(text.prefix { !$0.isWhitespace }) : text)
         case REDIS_REPLY_STRING:
             guard reply.pointee.len <= bytesMax else {
                 throw RedisError(.badReply, operation, "it is larger than \(bytesMax) bytes")

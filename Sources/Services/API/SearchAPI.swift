@@ -253,16 +253,28 @@ package final class SearchAPI: Sendable {
         _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies
     ) -> ReplyCaches? {
         guard configuration.cacheBytes > 0 else { return nil }
-        let fusion = configuration.fusion
+        let (fusion, words) = (configuration.fusion, dependencies.armsReader?.ranking)
+        let reranking = dependencies.reranker?.configuration
         let parts =
             [
                 configuration.version, dependencies.embedder?.modelName ?? "",
                 "\(fusion.vector) \(fusion.lexical) \(fusion.rankConstant)", "\(configuration.exactMillisecondsMax)",
-                "\(dependencies.reranker?.configuration.hitsMax ?? 0)",
-            ] + configuration.queryLanguages + dependencies.models.flatMap { [$0.name, $0.model ?? ""] }
+                "\(words?.k1 ?? 0) \(words?.b ?? 0)", "\(reranking?.hitsMax ?? 0)", reranking?.model ?? "",
+                reranking?.url.revealed ?? "",
+            ] + configuration.queryLanguages
+            + dependencies.models.flatMap { model in
+                let chat = model.configuration
+                return [
+                    chat.name, chat.model, chat.url.revealed,
+                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax)",
+                ]
+            }
+        let text = parts.joined(separator: "\n")
+        // Addresses may hold secrets, which keys shall not.
+        guard let settings = try? SecondCache.hash(Array(text.utf8)).hex else { return nil }
         return ReplyCaches(
             bytesMax: configuration.cacheBytes, millisecondsMax: configuration.cacheMilliseconds,
-            lateMilliseconds: configuration.cacheLateMilliseconds, settings: parts.joined(separator: "|"),
+            lateMilliseconds: configuration.cacheLateMilliseconds, settings: settings,
             reader: dependencies.armsReader, second: dependencies.secondCache,
             reusesSimilar: configuration.reusesSimilarAnswers, registry: dependencies.metrics)
     }

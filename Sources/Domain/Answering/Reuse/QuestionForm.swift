@@ -32,12 +32,17 @@ package struct QuestionForm: Sendable {
     enum Item: Hashable, Sendable {
         case word(String)
         case negation
+        /// `never`, `refuse`, `without`: each denies in its own way.
+        case denial(String)
         case number([Double], sign: Int?, unit: String?, bound: Int?)
         case day(year: Int?, month: Int?, day: Int?)
     }
 
     let kind: Kind?
     let isPast: Bool
+    /// Whether there is a form of `be`, and of `do`: who was invited is not who invited.
+    private let isBe: Bool
+    private let isDo: Bool
     let items: [Item]
     /// The noun of `which …`, as it is written: one city is not several.
     let wanted: String?
@@ -48,6 +53,7 @@ package struct QuestionForm: Sendable {
         var tokens = Self.tokens(of: reading)
         QuestionFrames.dropOpening(&tokens)
         let isEnglish = !tokens.contains { $0.isForeign }
+        let isContracted = QuestionFrames.isContracted(tokens)
         var (kind, isAgent) = QuestionFrames.takeKind(&tokens)
         if !isEnglish { kind = nil }
         self.kind = kind
@@ -58,8 +64,10 @@ package struct QuestionForm: Sendable {
         }
         wanted = kind == .what ? tokens.first?.text.flatMap { QuestionFrames.isAuxiliary($0) ? nil : $0 } : nil
         isPast = tokens.contains { $0.text.map(QuestionFrames.isPast) ?? false }
-        tokens = QuestionFrames.withoutGenitives(tokens)
-        tokens.removeAll { $0.text.map(QuestionFrames.dropped.contains) ?? false }
+        // Of who it was painted by only the painting is left.
+        isBe = !isAgent && (isContracted || QuestionFrames.says(QuestionFrames.formsOfBe, tokens))
+        isDo = QuestionFrames.says(QuestionFrames.formsOfDo, tokens)
+        tokens = QuestionFrames.withoutSmallWords(QuestionFrames.withoutGenitives(tokens))
         // By whom was it painted: who painted it.
         if isAgent, let verb = tokens.popLast() { tokens.insert(verb, at: 0) }
         items = tokens.map(\.item)
@@ -69,14 +77,22 @@ package struct QuestionForm: Sendable {
     package func fault(against other: QuestionForm) -> ReuseFault? {
         guard let kind, let otherKind = other.kind else { return .language }
         guard kind == otherKind, wanted == other.wanted else { return .kind }
-        guard items != other.items else { return isPast == other.isPast ? nil : .tense }
+        guard items != other.items else {
+            guard isPast == other.isPast else { return .tense }
+            return isBe == other.isBe && isDo == other.isDo ? nil : .words
+        }
         func part(_ isIn: (Item) -> Bool) -> ([Item], [Item]) { (items.filter(isIn), other.items.filter(isIn)) }
-        let negations = part { $0 == .negation }
+        let negations = part {
+            switch $0 {
+            case .negation, .denial: true
+            case .word, .number, .day: false
+            }
+        }
         guard negations.0 == negations.1 else { return .negation }
         let numbers = part {
             switch $0 {
             case .number, .day: true
-            case .word, .negation: false
+            case .word, .negation, .denial: false
             }
         }
         return numbers.0 == numbers.1 ? .words : .number
@@ -112,7 +128,7 @@ package struct QuestionForm: Sendable {
                 ))
         }
         for link in reading.links { placed.append((.max, QuestionToken(item: .word(link)))) }
-        return placed.sorted { $0.at < $1.at }.map(\.token)
+        return QuestionFrames.withoutContractions(placed.sorted { $0.at < $1.at }.map(\.token))
     }
 }
 
@@ -122,6 +138,8 @@ struct QuestionToken: Sendable {
     var text: String?
     var item: QuestionForm.Item
     var isCapital = false
+    /// Whether a sentence begins with it.
+    var isFirst = false
     /// Whether it is a small word of another language.
     var isForeign = false
     var isGenitive = false
@@ -135,10 +153,15 @@ struct QuestionToken: Sendable {
             isGenitive = true
         }
         text = exact
-        isCapital = word.isCapital
+        (isCapital, isFirst) = (word.isCapital, word.isFirst)
         isForeign =
             word.isCaseless || !word.isCapital && QuestionFrames.foreign.contains(exact)
             || !word.isCapital && exact.unicodeScalars.contains { !$0.isASCII }
-        item = word.isNegator ? .negation : .word(QuestionFrames.common(exact))
+        let common = QuestionFrames.common(exact)
+        item = !word.isNegator ? .word(common) : QuestionFrames.isPlainNot(exact) ? .negation : .denial(common)
+    }
+
+    var isDay: Bool {
+        if case .day = item { true } else { false }
     }
 }

@@ -1,10 +1,63 @@
 /// What of English questions says nothing of what they are about.
 enum QuestionFrames {
-    /// Words without which a question asks the same.
-    static let dropped: Set<String> = [
-        "the", "a", "an", "in", "at", "on", "s", "there", "is", "are", "was", "were", "am", "be", "been", "being",
-        "do", "does", "did", "please", "it", "that", "exactly", "actually",
-    ]
+    /// Whether a form of `be` or `do` stands in a question tells what is done to somebody from what that one does.
+    static let formsOfBe: Set<String> = ["is", "are", "was", "were", "am", "be", "been", "being"]
+    static let formsOfDo: Set<String> = ["do", "does", "did"]
+
+    private static let articles: Set<String> = ["the", "a", "an"]
+    /// Before a day they say nothing; elsewhere what is in a box is not on it.
+    private static let placeWords: Set<String> = ["in", "at", "on"]
+    private static let fillers: Set<String> = ["s", "there", "please", "that", "exactly", "actually"]
+    /// Words without which a question asks the same, whatever stands beside them.
+    private static let dropped = formsOfBe.union(formsOfDo).union(articles).union(fillers)
+
+    /// What of a question says something.
+    ///
+    /// A capital makes a name of a small word (`IT`, `hepatitis A`), unless a question begins with it; so does the end of an article.
+    static func withoutSmallWords(_ tokens: [QuestionToken]) -> [QuestionToken] {
+        tokens.indices.filter { place in
+            guard let text = tokens[place].text, !tokens[place].isCapital || tokens[place].isFirst else { return true }
+            let next = tokens.indices.contains(place + 1) ? tokens[place + 1] : nil
+            if text == "it" { return next?.text != "that" }
+            if articles.contains(text) { return next == nil }
+            if placeWords.contains(text) { return next?.isDay != true }
+            return !dropped.contains(text)
+        }.map { tokens[$0] }
+    }
+
+    /// Whether one of some words is said.
+    static func says(_ words: Set<String>, _ tokens: [QuestionToken]) -> Bool {
+        tokens.contains { token in
+            guard let text = token.text, !token.isCapital || token.isFirst else { return false }
+            return words.contains(text)
+        }
+    }
+
+    /// Whether it denies what it stands beside, and says nothing else.
+    static func isPlainNot(_ word: String) -> Bool {
+        ["not", "cannot", "t"].contains(word) || word.hasSuffix("n't")
+    }
+
+    /// Whether there is a `what's` for `what is`.
+    static func isContracted(_ tokens: [QuestionToken]) -> Bool {
+        let asking: Set<String> = ["who", "what", "when", "where", "why", "how"]
+        return tokens.indices.contains { place in
+            guard let text = tokens[place].text, asking.contains(text) else { return false }
+            return tokens[place].isGenitive || tokens.indices.contains(place + 1) && tokens[place + 1].text == "s"
+        }
+    }
+
+    /// `didn't`, of which readings make `didn` and `t`, as `did not`.
+    static func withoutContractions(_ tokens: [QuestionToken]) -> [QuestionToken] {
+        var tokens = tokens
+        for place in tokens.indices.dropFirst() where tokens[place].text == "t" {
+            guard let text = tokens[place - 1].text, text.hasSuffix("n"), auxiliaries.contains(String(text.dropLast()))
+            else { continue }
+            let verb = String(text.dropLast())
+            (tokens[place - 1].text, tokens[place - 1].item) = (verb, .word(common(verb)))
+        }
+        return tokens
+    }
 
     /// Small words of other languages that English texts do not have in lower case.
     static let foreign: Set<String> = [
@@ -64,7 +117,11 @@ enum QuestionFrames {
         "is", "are", "was", "were", "do", "does", "did", "has", "have", "had", "can", "could", "will", "would",
         "should", "must", "may", "might",
     ]
-    static func isAuxiliary(_ word: String) -> Bool { auxiliaries.contains(word) || dropped.contains(word) }
+    static func isAuxiliary(_ word: String) -> Bool { auxiliaries.contains(word) || isSmall(word) }
+
+    private static func isSmall(_ word: String) -> Bool {
+        dropped.contains(word) || placeWords.contains(word) || word == "it"
+    }
 
     private static let commands: Set<String> = [
         "list", "describe", "explain", "name", "summarise", "summarize", "show",
@@ -99,7 +156,6 @@ enum QuestionFrames {
         while place > 0 {
             defer { place -= 1 }
             guard tokens[place].text == "of" else { continue }
-            let articles: Set<String> = ["the", "a", "an"]
             var start = place + 1
             while start < tokens.count, tokens[start].text.map(articles.contains) == true { start += 1 }
             guard start < tokens.count, isThing(tokens[start]) else { continue }
@@ -116,7 +172,7 @@ enum QuestionFrames {
 
     private static func isThing(_ token: QuestionToken) -> Bool {
         guard let text = token.text, case .word = token.item else { return false }
-        return !dropped.contains(text) && !auxiliaries.contains(text) && WordLists.roles[text] == nil
+        return !isSmall(text) && !auxiliaries.contains(text) && WordLists.roles[text] == nil
     }
 
     // MARK: Words

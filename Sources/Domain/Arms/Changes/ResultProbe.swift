@@ -54,9 +54,8 @@ package struct ResultProbe: Sendable {
     private let isOpen: Bool
     /// New passages that an arm finds, and that are not shown.
     private var passed = 0
-    /// All that the arms found, and how much of it is no longer there.
+    /// All that the arms found.
     private let found: Set<Int64>
-    private var gone = 0
 
     private static let passedMax = 64
 
@@ -108,8 +107,8 @@ package struct ResultProbe: Sendable {
     package mutating func holds(after change: LoggedChange) -> Bool {
         switch change {
         case .hidden(let passages):
-            gone += passages.count { found.contains($0) }
-            return !passages.contains { shown.passages.contains($0) }
+            // What stood behind one that is gone moves up in that arm, and may come onto the page.
+            return !passages.contains { found.contains($0) || shown.passages.contains($0) }
         case .shown(let document):
             note(document)
             guard filter.matches(document) else { return true }
@@ -186,11 +185,8 @@ package struct ResultProbe: Sendable {
         return rank(Self.count(in: lexicalScores) { $0 * sunk > score }, limit: lexicalLimit)
     }
 
-    /// Behind so many of those that are known, of which some have gone.
-    private func rank(_ before: Int, limit: Int) -> Int? {
-        let rank = 1 + max(0, before - gone)
-        return rank <= limit ? rank : nil
-    }
+    /// Behind so many of those that are known.
+    private func rank(_ before: Int, limit: Int) -> Int? { before < limit ? before + 1 : nil }
 
     /// What is left at least of a known score of the word arm: its words may be less rare by now, and passages shorter on average.
     private func sunk(by document: LoggedDocument) -> Double {

@@ -8,7 +8,8 @@ import Text
 package final class ArmsReader: Sendable {
     let shared: SharedArms
     private let model: String
-    let ranking: WordRanking
+    /// How the word arm weighs.
+    package let ranking: WordRanking
     let languages: [String]
     let analyzers = TextAnalyzers()
 

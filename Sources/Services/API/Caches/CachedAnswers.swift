@@ -20,7 +20,7 @@ extension Answers {
         let start = SystemClock.monotonicNanoseconds()
         guard let caches, let key, key.mayRead, let known = caches.answers.value(for: key.text) else { return nil }
         let tenant = input.search.filter.scope.tenant
-        hits.note(known.value.id, of: tenant) { caches.answers.remove(key.text) }
+        hits.note(known.value.id, of: tenant) { caches.forgetAnswer(key.text, tenant) }
         return known.value.again(
             known.use, to: input, freshness(tenant), nanoseconds: SystemClock.monotonicNanoseconds() - start)
     }

@@ -94,10 +94,10 @@ struct ReplyCaches: Sendable {
             do {
                 // Another may have been first, and done, just before.
                 let made = try await work()
-                flights.leave(name, isDone: made.isKept)
+                flights.leave(name, made.isKept ? .kept : .unkept)
                 return made.value
             } catch {
-                flights.leave(name, isDone: false)
+                flights.leave(name, .failed)
                 throw error
             }
         }

@@ -24,10 +24,17 @@ package final class SecondCache: Sendable {
     private enum Outcome: String, CaseIterable {
         case done
         case failed
+        /// Too many calls waited before it for it to begin in time.
+        case crowded
         /// It rests after failures.
         case resting
         /// A value was not what was written.
         case damaged
+    }
+
+    /// Whether a call came to its turn.
+    private final class Begun: Sendable {
+        let isBegun = Atomic(false)
     }
 
     /// Of one value; larger replies are not shared.
@@ -88,6 +95,15 @@ package final class SecondCache: Sendable {
         }
     }
 
+    /// Removes what is kept under a key; nobody waits for it.
+    func remove(_ key: String) {
+        Task {
+            _ = await call { client, milliseconds in
+                try client.remove(try Self.name(of: key), milliseconds: milliseconds)
+            }
+        }
+    }
+
     private func call<T: Sendable>(
         _ body: @escaping @Sendable (RedisClient, Int) throws -> T
     ) async -> T? {
@@ -96,17 +112,28 @@ package final class SecondCache: Sendable {
             return nil
         }
         let (client, lane, milliseconds) = (self.client, self.lane, self.milliseconds)
+        let begun = Begun()
         do {
             // The call has the same limit; a busy lane may add to that.
             let made = try await withTimeLimit(
                 milliseconds: 2 * milliseconds, timeout: { WaitError.timeout("Redis", milliseconds: milliseconds) }
-            ) { try await lane.run { try body(client, milliseconds) } }
+            ) {
+                try await lane.run {
+                    begun.isBegun.store(true, ordering: .relaxed)
+                    return try body(client, milliseconds)
+                }
+            }
             breaker.withLock { $0.succeeded(pass) }
             outcomes[.done]?.increment()
             isFailing.withLock { $0 = false }
             return made
         } catch is CancellationError {
             breaker.withLock { $0.abandoned(pass) }
+            return nil
+        } catch  where error is LaneError || !begun.isBegun.load(ordering: .relaxed) {
+            // There is more to ask than it has time for here, which says nothing of the server.
+            breaker.withLock { $0.abandoned(pass) }
+            outcomes[.crowded]?.increment()
             return nil
         } catch {
             breaker.withLock { $0.failed(pass, SystemClock.monotonicNanoseconds()) }
@@ -128,7 +155,7 @@ package final class SecondCache: Sendable {
         return Array("medallion:reply:".utf8) + Array(hash.hex.utf8)
     }
 
-    private static func hash(_ bytes: [UInt8]) throws -> Digest256 {
+    static func hash(_ bytes: [UInt8]) throws -> Digest256 {
         var hasher = try SHA256Hasher()
         return try bytes.withUnsafeBytes { bytes throws(HashingError) in try hasher.hash(bytes) }
     }

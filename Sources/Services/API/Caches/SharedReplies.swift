@@ -10,7 +10,18 @@ extension ReplyCaches {
     /// The name of a reply that servers of one database share; nil where there is no second level, or the database is not known.
     private func name(of key: ReplyKey, _ kind: String, _ tenant: TenantID) -> (second: SecondCache, name: String)? {
         guard let second, key.mayRead, key.mayKeep, let database = reader?.database(of: tenant) else { return nil }
-        return (second, "\(database) \(kind) \(key.text)")
+        return (second, Self.name(database, kind, key.text))
+    }
+
+    private static func name(_ database: String, _ kind: String, _ key: String) -> String {
+        "\(database) \(kind) \(key)"
+    }
+
+    /// Gives up an answer that is no longer kept in the database, so that no server adopts it again.
+    func forgetAnswer(_ key: String, _ tenant: TenantID) {
+        answers.remove(key)
+        guard let second, let database = reader?.database(of: tenant) else { return }
+        second.remove(Self.name(database, "answer", key))
     }
 
     /// What another server found, where it still holds here.
@@ -107,7 +118,7 @@ extension Answers {
         caches.answers.keep(
             made, for: key.text, bytes: made.bytes + key.text.utf8.count, found.watched,
             ageMilliseconds: found.ageMilliseconds)
-        hits.note(made.id, of: tenant) { caches.answers.remove(key.text) }
+        hits.note(made.id, of: tenant) { caches.forgetAnswer(key.text, tenant) }
         let use = CachedUse(ageMilliseconds: found.ageMilliseconds, version: found.watched.version)
         return made.again(use, to: input, now, nanoseconds: SystemClock.monotonicNanoseconds() - start)
     }

@@ -45,6 +45,9 @@ final class SimilarQuestions: Sendable {
             }, entries: { [weak self] in self?.state.withLock { $0.order.count } ?? 0 }, evictions: { 0 })
     }
 
+    /// Whether anything is kept that could be found.
+    func hasAny(in scope: String) -> Bool { state.withLock { $0.known[scope] != nil } }
+
     /// Questions that ask the same, the nearest first.
     func find(_ form: QuestionForm, _ vector: [Float], in scope: String) -> [(known: Known, cosine: Float)] {
         let all = state.withLock { $0.known[scope] ?? [] }
@@ -99,13 +102,16 @@ extension Answers {
         guard let caches, let similar = caches.similar, let key, key.mayRead, let embedder,
             let form = compared(input), let scope = scope(of: input, http)
         else { return nil }
-        let vector = try await embedder.vector(of: input.search.query, deadline: deadline)
+        guard similar.hasAny(in: scope), let vector = try await vector(of: input, embedder, deadline) else {
+            similar.metrics.misses.increment()
+            return nil
+        }
         for (known, cosine) in similar.find(form, vector, in: scope) {
             guard let found = caches.answers.value(for: known.key, versionMin: input.search.indexVersionMin) else {
                 continue
             }
             let tenant = input.search.filter.scope.tenant
-            hits.note(found.value.id, of: tenant) { caches.answers.remove(known.key) }
+            hits.note(found.value.id, of: tenant) { caches.forgetAnswer(known.key, tenant) }
             var use = found.use
             (use.question, use.similarity) = (known.question, Double(cosine))
             similar.metrics.served(ageMilliseconds: use.ageMilliseconds)
@@ -114,6 +120,20 @@ extension Answers {
         }
         similar.metrics.misses.increment()
         return nil
+    }
+
+    /// Nil where the embedder fails or is slow: then the answer is made as if there were none that is kept.
+    private func vector(
+        of input: AnswerRequest, _ embedder: QueryEmbedder, _ deadline: Deadline
+    ) async throws -> [Float]? {
+        do {
+            return try await embedder.vector(
+                of: input.search.query, deadline: Deadline(milliseconds: deadline.leftMilliseconds / 4))
+        } catch {
+            if error is CancellationError { throw error }
+            try Task.checkCancellation()
+            return nil
+        }
     }
 
     /// Lets others who ask the same have the answer that is kept.

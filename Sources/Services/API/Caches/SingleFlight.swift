@@ -3,17 +3,26 @@ import Synchronization
 
 /// Lets one of several equal requests work while the others wait for what it keeps.
 ///
-/// Where the one that works fails or its client leaves, the next one takes its place; each waits for a bounded time, and then
-/// works by itself.
+/// Where the one that works fails or its client leaves, the next one takes its place; where it kept nothing, all work at once, since
+/// the next one may keep nothing either. Each waits for a bounded time, and then works by itself.
 final class SingleFlight: Sendable {
     /// What a request is to do.
     enum Turn: Sendable {
-        /// Work, and then call ``SingleFlight/leave(_:isDone:)``.
+        /// Work, and then call ``SingleFlight/leave(_:_:)``.
         case first
         /// Look for what another kept.
         case done
         /// Work; nobody waits for it.
         case alone
+    }
+
+    /// What came of the work of the one that was ``Turn/first``.
+    enum Outcome: Sendable {
+        /// There is something for the others.
+        case kept
+        /// It was done, and nothing may be kept of it.
+        case unkept
+        case failed
     }
 
     private struct Waiter {
@@ -69,12 +78,11 @@ final class SingleFlight: Sendable {
     }
 
     /// Ends the work of the one that was ``Turn/first``.
-    ///
-    /// - Parameter isDone: whether there is something for the others; else the next one works.
-    func leave(_ key: String, isDone: Bool) {
+    func leave(_ key: String, _ outcome: Outcome) {
         let (resumed, turn) = state.withLock { state -> ([Waiter], Turn) in
-            guard !isDone, state.flights[key]?.isEmpty == false, let next = state.flights[key]?.removeFirst() else {
-                return (state.flights.removeValue(forKey: key) ?? [], .done)
+            guard outcome == .failed, state.flights[key]?.isEmpty == false, let next = state.flights[key]?.removeFirst()
+            else {
+                return (state.flights.removeValue(forKey: key) ?? [], outcome == .unkept ? .alone : .done)
             }
             return ([next], .first)
         }

@@ -340,7 +340,7 @@ struct Search: Sendable {
         }
         // A service may have chosen the page among more.
         let chosen = max(request.topK, reranker?.configuration.hitsMax ?? 0)
-        return ResultProbe.Shown(page: result.ranking.prefix(chosen), wanted: request.topK)
+        return ResultProbe.Shown(page: result.ranking.prefix(chosen), wanted: chosen)
     }
 
     /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.
