@@ -9,6 +9,7 @@ package struct RedisAddress: Sendable, Equatable {
     package var password = ""
     package var database = 0
 
+    /// Where servers listen unless told otherwise.
     package static let portDefault = 6_379
 
     /// Nil for a text that is no such address.

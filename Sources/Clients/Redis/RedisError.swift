@@ -12,6 +12,7 @@ package struct RedisError: Error, CustomStringConvertible, Sendable, Equatable {
         case badReply
     }
 
+    /// What kind of thing went wrong.
     package let kind: Kind
     /// What was being done.
     package let operation: String
