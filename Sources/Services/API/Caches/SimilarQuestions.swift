@@ -99,7 +99,8 @@ extension Answers {
         guard let caches, let similar = caches.similar, let key, key.mayRead, let embedder,
             let form = compared(input), let scope = scope(of: input, http)
         else { return nil }
-        let vector = try await embedder.vector(of: input.search.query, deadline: deadline)
+        // Without a vector it is like none; the search is by words then, or says why not.
+        guard let vector = try? await embedder.vector(of: input.search.query, deadline: deadline) else { return nil }
         for (known, cosine) in similar.find(form, vector, in: scope) {
             guard let found = caches.answers.value(for: known.key, versionMin: input.search.indexVersionMin) else {
                 continue
