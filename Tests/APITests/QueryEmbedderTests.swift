@@ -40,4 +40,14 @@ import Testing
         }
         #expect(model.asked.withLock { $0 } == ["river", "flood", "river"])
     }
+
+    /// A server may refuse a text, and answers with no numbers for it.
+    @Test func aQueryWithoutAVectorIsNotKept() async {
+        let embedder = QueryEmbedder(modelName: "none") { $0.map { _ in [] } }
+        for _ in 0..<2 {
+            await #expect(throws: APIError.self) {
+                try await embedder.vector(of: "river", deadline: Deadline(milliseconds: 10_000))
+            }
+        }
+    }
 }

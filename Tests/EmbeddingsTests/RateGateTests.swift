@@ -97,6 +97,49 @@ import Testing
         #expect(gate.pause(tokens: 200, 54 * Self.second) == 0)
     }
 
+    /// Any number may stand in a header.
+    @Test(arguments: ["0", "1", "\(Int.max)", "\(Int.max - 1)"], ["0s", "1ns", "999999h", "1us"])
+    func numbersOfAnySizeAreCountedWith(number: String, reset: String) {
+        var gate = RateGate()
+        for limit in ["\(Int.max)", "1", number, "\(Int.min)"] {
+            for left in [number, "0", "1"] {
+                for now in [0, 1, Self.second] {
+                    gate.begin(tokens: 1_000_000, now)
+                    gate.end(
+                        HTTPClientHeaders(
+                            ["requests", "tokens"].flatMap { what in
+                                [
+                                    (name: "x-ratelimit-limit-\(what)", value: limit),
+                                    (name: "x-ratelimit-remaining-\(what)", value: left),
+                                    (name: "x-ratelimit-reset-\(what)", value: reset),
+                                ]
+                            }), status: 200, now)
+                    let pause = gate.pause(tokens: 1_000_000, now)
+                    #expect((0...86_400 * Self.second).contains(pause))
+                }
+            }
+        }
+        let hour = RateGate.asked(by: HTTPClientHeaders([("Retry-After", "86400")]))
+        #expect(hour == 3_600 * Self.second)
+    }
+
+    /// A reply that was on its way for long looks like one by which the window ends later.
+    @Test func aLateReplyIsNoBucket() {
+        func headers(_ left: Int, _ reset: String) -> HTTPClientHeaders {
+            HTTPClientHeaders([
+                ("x-ratelimit-limit-requests", "3"), ("x-ratelimit-remaining-requests", "\(left)"),
+                ("x-ratelimit-reset-requests", reset),
+            ])
+        }
+        var gate = RateGate()
+        gate.begin(tokens: 1, 0)
+        gate.end(headers(2, "60s"), status: 200, sent: 0, 0)
+        for _ in 0..<2 { gate.begin(tokens: 1, 0) }
+        for left in [1, 0] { gate.end(headers(left, "59.9s"), status: 200, sent: 0, 30 * Self.second) }
+        #expect(gate.requests.unitNanoseconds == nil)
+        #expect(gate.pause(tokens: 1, 59 * Self.second) > 0)
+    }
+
     @Test func settingsMaySpaceRequests() {
         var gate = RateGate(requestsPerMinute: 3)
         gate.begin(tokens: 1, 0)

@@ -177,6 +177,8 @@ package enum ExtractiveAnswerer {
         let asked = hasMatter ? vectors.first ?? [] : vector
         var sentences = sentences
         for (place, other) in zip(undecided, vectors.dropFirst(hasMatter ? 1 : 0)) {
+            // A server may refuse a text, whose vector is empty then.
+            guard !asked.isEmpty, !other.isEmpty else { continue }
             let cosine = Double(zip(asked, other).reduce(Float(0)) { $0 + $1.0 * $1.1 })
             if hasMatter { sentences[place].matterCosine = cosine } else { sentences[place].cosine = cosine }
         }

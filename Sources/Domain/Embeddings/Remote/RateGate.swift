@@ -12,34 +12,48 @@ struct RateGate: Sendable {
         private(set) var fullNanoseconds: Int64 = 0
         /// Where it comes back bit by bit: the time for one.
         private(set) var unitNanoseconds: Int64?
+        /// The earliest of the moments ``fullNanoseconds`` since the last one that passed.
+        private var earliestNanoseconds: Int64 = 0
 
-        /// - Parameter inFlight: asked and not answered, which the reply may not know of.
-        mutating func note(limit: Int?, left now: Int, resetNanoseconds: Int64, at moment: Int64, inFlight: Int) {
-            let full = moment + max(0, resetNanoseconds)
+        /// - Parameters:
+        ///   - sent: when what was replied to was asked.
+        ///   - inFlight: asked and not answered, which the reply may not know of.
+        mutating func note(
+            limit: Int?, left now: Int, resetNanoseconds: Int64, sent: Int64, at moment: Int64, inFlight: Int
+        ) {
+            let (limit, now) = (limit.map(RateGate.clamped), RateGate.clamped(now))
+            let reset = min(max(0, resetNanoseconds), RateGate.resetMax)
+            let full = moment + reset
+            let isSame = earliestNanoseconds > moment
             if let before = left, let limit, limit > now {
                 // What comes back at once, at the end of a window, does so at the same moment whoever asked meanwhile; where it
-                // comes back bit by bit, what was asked since puts that moment off by as many bits.
-                let unit = resetNanoseconds / Int64(limit - now)
-                let isLater = fullNanoseconds > moment && full - fullNanoseconds > unit / 2
-                if isLater, before >= now { unitNanoseconds = unit }
+                // comes back bit by bit, what was asked since puts that moment off by as many bits. A reply on its way for long
+                // does not: the server counted from some moment after the request was sent. Some count whole seconds.
+                let unit = reset / Int64(limit - now)
+                let slack = unit / 2 + (reset % 1_000_000_000 == 0 ? 1_000_000_000 : 0)
+                if isSame, sent + reset - earliestNanoseconds > slack, before >= now { unitNanoseconds = unit }
             }
+            earliestNanoseconds = isSame ? min(earliestNanoseconds, full) : full
             // Replies may come in another order than their requests.
             let own = max(0, now - inFlight)
             left = fullNanoseconds > moment ? min(left ?? own, own) : own
             self.limit = limit ?? 0
-            fullNanoseconds = full + (unitNanoseconds ?? 0) * Int64(inFlight)
+            fullNanoseconds = full + RateGate.span(unitNanoseconds ?? 0, inFlight)
         }
 
         mutating func take(_ count: Int, _ now: Int64) {
             left = left.map { max(0, $0 - count) }
-            if let unitNanoseconds { fullNanoseconds = max(fullNanoseconds, now) + unitNanoseconds * Int64(count) }
+            if let unitNanoseconds {
+                let full = max(fullNanoseconds, now) + RateGate.span(unitNanoseconds, count)
+                fullNanoseconds = min(full, now + RateGate.spanMax)
+            }
         }
 
         /// How long it takes until so much is there; 0 where it is, or nothing is known.
         mutating func pause(_ wanted: Int, _ now: Int64) -> Int64 {
             guard let left else { return 0 }
             if let unitNanoseconds {
-                return max(0, fullNanoseconds - unitNanoseconds * Int64(max(0, limit - wanted)) - now)
+                return max(0, fullNanoseconds - RateGate.span(unitNanoseconds, limit - wanted) - now)
             }
             if now >= fullNanoseconds {
                 // The next replies say when this window ends; until then no more is asked for than it has.
@@ -92,10 +106,12 @@ struct RateGate: Sendable {
     mutating func end() { inFlight = max(0, inFlight - 1) }
 
     /// A request ended with a reply.
-    mutating func end(_ headers: HTTPClientHeaders, status: Int, _ now: Int64) {
+    ///
+    /// - Parameter sent: when it began; nil: now.
+    mutating func end(_ headers: HTTPClientHeaders, status: Int, sent: Int64? = nil, _ now: Int64) {
         end()
-        note(headers, "requests", now, \.requests, inFlight)
-        note(headers, "tokens", now, \.tokens, 0)
+        note(headers, "requests", sent ?? now, now, \.requests, inFlight)
+        note(headers, "tokens", sent ?? now, now, \.tokens, 0)
         if (200..<300).contains(status) {
             atOnce = min(Self.atOnceMax, atOnce * 2)
         } else if status == 429 {
@@ -112,14 +128,14 @@ struct RateGate: Sendable {
     }
 
     private mutating func note(
-        _ headers: HTTPClientHeaders, _ what: String, _ now: Int64, _ path: WritableKeyPath<Self, Allowance>,
-        _ inFlight: Int
+        _ headers: HTTPClientHeaders, _ what: String, _ sent: Int64, _ now: Int64,
+        _ path: WritableKeyPath<Self, Allowance>, _ inFlight: Int
     ) {
         guard let left = headers["x-ratelimit-remaining-\(what)"].flatMap({ Int($0) }), left >= 0 else { return }
         let reset = headers["x-ratelimit-reset-\(what)"].flatMap(Self.nanoseconds) ?? Self.resetDefault
         self[keyPath: path].note(
             limit: headers["x-ratelimit-limit-\(what)"].flatMap { Int($0) }, left: left, resetNanoseconds: reset,
-            at: now, inFlight: inFlight)
+            sent: sent, at: now, inFlight: inFlight)
     }
 
     /// What a refusal asks to wait; nil where it says nothing.
@@ -127,7 +143,7 @@ struct RateGate: Sendable {
         if let text = headers["retry-after-ms"], let milliseconds = Double(text), milliseconds >= 0 {
             return Int64(min(milliseconds * 1e6, Double(resetMax)))
         }
-        if let seconds = headers.retryAfterSeconds { return Int64(seconds) * 1_000_000_000 }
+        if let seconds = headers.retryAfterSeconds { return min(Int64(seconds) * 1_000_000_000, resetMax) }
         return ["requests", "tokens"].compactMap { what in
             headers["x-ratelimit-remaining-\(what)"] == "0"
                 ? headers["x-ratelimit-reset-\(what)"].flatMap(nanoseconds) : nil
@@ -137,6 +153,16 @@ struct RateGate: Sendable {
     /// Where it is not said when there is more: limits are by the minute as a rule.
     static let resetDefault: Int64 = 60_000_000_000
     private static let resetMax: Int64 = 3_600_000_000_000
+    /// No span of time is counted as longer: a server may name any number.
+    private static let spanMax: Int64 = 86_400_000_000_000
+
+    private static func clamped(_ count: Int) -> Int { min(max(0, count), 1 << 40) }
+
+    /// The time for so many.
+    private static func span(_ unit: Int64, _ count: Int) -> Int64 {
+        let (product, isTooMuch) = unit.multipliedReportingOverflow(by: Int64(max(0, count)))
+        return isTooMuch ? spanMax : min(product, spanMax)
+    }
 
     /// A time such as `1m30.5s`, `20ms`, or a bare number of seconds; an hour at most. Nil for anything else.
     static func nanoseconds(_ text: String) -> Int64? {

@@ -50,7 +50,8 @@ package final class QueryEmbedder: Sendable {
         }
         misses?.increment()
         cached?.misses.increment()
-        guard let vector = try await vectors(of: [text], deadline: deadline).first else {
+        // A server may refuse a text, whose vector is empty then.
+        guard let vector = try await vectors(of: [text], deadline: deadline).first, !vector.isEmpty else {
             throw APIError.unavailable("the embedding model", "it gave no vector")
         }
         let bytes = vector.count * MemoryLayout<Float>.stride
