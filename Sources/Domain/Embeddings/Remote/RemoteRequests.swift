@@ -162,6 +162,11 @@ final class RemoteRequests: Sendable {
         while true {
             if !hasBegun, !queue.begin(texts) { return .failed(queue.isStopped ? .stopped : queue.lateError) }
             hasBegun = false
+            if SystemClock.monotonicNanoseconds() >= texts.map(\.job.deadlineNanoseconds).max() ?? 0 {
+                // No failure of the server.
+                queue.end(nil)
+                return .failed(queue.lateError)
+            }
             guard let pass = breaker.withLock({ $0.begin(SystemClock.monotonicNanoseconds()) }) else {
                 queue.end(nil)
                 return .failed(EmbeddingError(.unreachable, operation, reason: "it failed often and is left alone"))

@@ -14,6 +14,8 @@ struct RequestSize: Sendable {
     private var taken = Amount()
     /// Requests in a row that it took in parts alone.
     private var refusals = 0
+    /// The last of those.
+    private var refused = Amount()
     /// As large as may be, and taken, since ``now`` changed.
     private var full = 0
     /// So many let ``now`` grow.
@@ -32,9 +34,9 @@ struct RequestSize: Sendable {
     /// It took a request.
     mutating func took(_ amount: Amount) {
         taken = Amount(texts: max(taken.texts, amount.texts), tokens: max(taken.tokens, amount.tokens))
-        guard amount.texts >= now.texts || amount.tokens > now.tokens / 2 else { return }
-        refusals = 0
-        guard now != most else { return }
+        // The parts of what it refused say nothing of the whole.
+        if amount.texts >= refused.texts, amount.tokens >= refused.tokens { refusals = 0 }
+        guard now != most, amount.texts >= now.texts || amount.tokens > now.tokens / 2 else { return }
         full += 1
         guard full >= fullWanted else { return }
         full = 0
@@ -45,7 +47,7 @@ struct RequestSize: Sendable {
     ///
     /// - Parameter part: the most of each that a part had.
     mutating func refused(_ amount: Amount, took part: Amount) {
-        refusals += 1
+        (refusals, refused) = (refusals + 1, amount)
         guard refusals >= Self.refusalsMax else { return }
         shrink()
         // As many texts were taken before, or it is not known: with fewer tokens there are fewer texts, too.
