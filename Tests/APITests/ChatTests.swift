@@ -157,6 +157,30 @@ import Testing
     }
 
     /// The replies are as the document says.
+    /// Clients want some key; where reading takes none, any will do that is not one of ours gone wrong.
+    @Test func aPlaceholderIsNoKey() async throws {
+        let keys = TestKeys()
+        let key = try keys.make(.read)
+        for isOpen in [true, false] {
+            var access = AccessConfiguration()
+            access.isAnonymousReadAllowed = isOpen
+            let fixture = APIFixture(access: access, readKeys: keys.read)
+            try await withAPI(fixture) { _ in }
+            for (text, path, status) in [
+                ("none", "/v1/models", isOpen ? 200 : 401), ("sk-abc", "/v1/models", isOpen ? 200 : 401),
+                (key, "/v1/models", 200), (String(key.dropLast()), "/v1/models", 401),
+                (String(key.dropLast()) + "~", "/v1/models", 401), ("none", "/events/recent", 401),
+            ] {
+                let request = HTTPRequest(target: path, headers: ["Authorization": "Bearer \(text)"])
+                let reply = await fixture.reply(request)
+                #expect(reply.status == status, "\(text) \(path) \(isOpen)")
+                if status == 401 {
+                    #expect(try JSONValue.parse(reply.body).text.contains("key_invalid"), "\(text) \(path)")
+                }
+            }
+        }
+    }
+
     @Test func repliesFitTheirSchemas() async throws {
         let fixture = APIFixture()
         fixture.fill()

@@ -25,6 +25,17 @@ import Testing
         ("Ann updated Golden Gate Bridge.", "Golden Gate Bridge: new towers (edit by Ann)."),
         ("The tower was sold in 2021.", "The tower was sold."),
         ("The level of the lake is below 5 m.", "The level of the lake is < 5 m today."),
+        // Names of several words.
+        ("Ann Lee repainted the towers.", "Lee, Ann: repainted the towers."),
+        ("Captain Ann Lee was suspended.", "The captain Ann Lee was suspended."),
+        ("Ann Lee and Bob Ray repainted the towers.", "In spring Ann Lee and Bob Ray repainted the towers."),
+        // Reservations that are kept.
+        ("The bridge will open in 2031.", "The bridge will open in 2031, they say."),
+        ("Will Reed opened the bridge.", "Will Reed opened the bridge in spring."),
+        // Lists.
+        ("The show opened in Rome.", "The show opened in Paris and in Rome."),
+        ("The show opened in Rome.", "The show opened in Paris and sunny Rome."),
+        ("The show opened in Turku.", "The show opened in Paris, Rome, Oslo, Bergen, Madrid, Leipzig and Turku."),
     ]
 
     private static let unsupported: [(String, String, SupportFault)] = [
@@ -78,6 +89,22 @@ import Testing
         ("Ann's mother is Bob.", "Ann is Bob's mother.", .direction),
         ("Bob teaches Ann.", "Ann teaches Bob.", .direction),
         ("Ann repainted the bridge.", "In the days of Ann the bridge was repainted.", .direction),
+        // Of one the first name, of another the surname.
+        ("Ann Ray repainted the towers.", "Ann Lee and Bob Ray repainted the towers.", .name),
+        ("Ann Ray repainted the towers.", "Ann met Bob Ray and repainted the towers.", .name),
+        ("Ann Ray repainted the towers.", "Bob Ray, Ann Lee and Eve Orr repainted the towers.", .name),
+        // What is not yet, or was not done.
+        ("The bridge opened in spring.", "The bridge could open in spring.", .restriction),
+        ("The bridge opens in spring.", "The bridge will open in spring.", .restriction),
+        ("The bridge opens in spring.", "The bridge is scheduled to open in spring.", .restriction),
+        ("Ann damaged the bridge.", "Ann attempted to damage the bridge.", .restriction),
+        ("Ann damaged the bridge.", "Ann is accused of having damaged the bridge.", .restriction),
+        ("The bridge was sold.", "The court asked whether the bridge was sold.", .restriction),
+        ("Ohio ratified.", "All states except Ohio ratified.", .restriction),
+        ("Cars use the bridge.", "Cars rarely use the bridge.", .restriction),
+        // Another verb, with one name.
+        ("Ann Lee sold the old towers of the bridge.", "Ann Lee repainted the old towers of the bridge.", .words),
+        ("The ferry sold the stone pier in Oslo.", "The ferry struck the stone pier in Oslo.", .words),
     ]
 
     @Test func whatIsSaidIsSupported() async throws {
@@ -91,6 +118,25 @@ import Testing
         for (sentence, text, fault) in Self.unsupported {
             let outcome = try await SupportTests.outcome(sentence, text)
             #expect(outcome == .dropped(fault), "\(sentence) | \(text)")
+        }
+    }
+
+    /// The title has the first name, the text the rank.
+    @Test func aNameIsPutTogetherFromTitleAndText() async throws {
+        for (sentence, text, isSaid) in [
+            ("President Ann Reed opened the bridge.", "President Reed opened the bridge.", true),
+            ("President Ann Ray opened the bridge.", "President Bob Ray opened the bridge.", false),
+        ] {
+            let outcome = try await SupportTests.outcome(sentence, text, title: "Ann Reed")
+            #expect((outcome == .supported([0])) == isSaid, "\(sentence) | \(text)")
+        }
+        // Nouns have capitals in German, and stand side by side.
+        for (sentence, text, isSaid) in [
+            ("Gestern strich Ann Türme.", "Ann strich gestern Türme.", true),
+            ("Ann Ray strich gestern Türme.", "Ann Lee und Bob Ray strich gestern Türme.", false),
+        ] {
+            let outcome = try await SupportTests.outcome(sentence, text, language: "de")
+            #expect((outcome == .supported([0])) == isSaid, "\(sentence) | \(text)")
         }
     }
 

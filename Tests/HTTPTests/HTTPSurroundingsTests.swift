@@ -71,6 +71,15 @@ import Testing
         #expect(preflight.status == 204)
         #expect(preflight.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS")
         #expect(preflight.headers["access-control-allow-headers"]?.contains("Last-Event-ID") == true)
+        let asking =
+            "OPTIONS /hello HTTP/1.1\r\nHost: a\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n"
+            + "Access-Control-Request-Headers: "
+        let own = try ask(asking + "x-stainless-lang, mcp-session-id", configure: configure)
+        #expect(own.headers["access-control-allow-headers"] == "x-stainless-lang, mcp-session-id")
+        for wrong in ["a: b", "a\"b", "é", String(repeating: "a", count: 1_025)] {
+            let usual = try ask(asking + wrong, configure: configure)
+            #expect(usual.headers["access-control-allow-headers"]?.contains("Last-Event-ID") == true, "\(wrong)")
+        }
         let all = try ask("GET /nothing HTTP/1.1\r\nHost: a\r\nOrigin: https://b.example") { $0.corsOrigins = ["*"] }
         #expect(all.status == 404 && all.headers["access-control-allow-origin"] == "*")
     }

@@ -44,14 +44,31 @@ struct HTTPCORS: Sendable {
         return origins.contains(origin) ? origin : nil
     }
 
+    private static let usualHeaders =
+        "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Medallion-Tenant, X-API-Key, "
+        + "X-Request-Id"
+    /// Bytes of a list of headers that is taken up.
+    private static let namesBytesMax = 1_024
+
+    /// What a page may send, where it is a list of tokens: clients of the OpenAI API and of MCP send headers of their own, which
+    /// are more than a list could keep up with.
+    private static func names(_ text: String) -> String? {
+        let isProper =
+            (1...namesBytesMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                isDigit(byte) || lowered(byte) &- UInt8(ascii: "a") < 26 || "!#$%&'*+-.^_`|~, ".utf8.contains(byte)
+            }
+        return isProper ? text : nil
+    }
+
     /// Answers a preflight.
     func allow(_ methods: String, _ request: HTTPRequest, _ headers: inout HTTPHeaders) {
         guard request.headers["access-control-request-method"] != nil, origin(for: request) != nil else { return }
         headers.add("Access-Control-Allow-Methods", methods)
         headers.add(
             "Access-Control-Allow-Headers",
-            "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Medallion-Tenant, X-API-Key, "
-                + "X-Request-Id")
+            request.headers["access-control-request-headers"].flatMap(Self.names) ?? Self.usualHeaders)
+        headers.add("Vary", "Access-Control-Request-Headers")
         headers.add("Access-Control-Max-Age", "600")
     }
 }

@@ -87,6 +87,9 @@ package struct APIKeyText: Sendable, Equatable {
         text = Self.prefix + self.id + "_" + String(decoding: secret, as: UTF8.self)
     }
 
+    /// Whether a text is a key of ours, or one that was mistyped or cut.
+    package static func isMeant(_ text: String) -> Bool { text.lowercased().hasPrefix(prefix) }
+
     /// Takes a text apart; nil for one that has not the shape of a key.
     package init?(_ text: String) {
         let bytes = Array(text.utf8)

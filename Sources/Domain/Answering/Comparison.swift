@@ -11,10 +11,14 @@ struct Comparison {
     private let opposites: Opposites
     /// Of the words of piece and title.
     let keys: Set<String>
+    /// Whether its language gives every noun a capital.
+    let hasCapitalNouns: Bool
 
     init(
-        said: Reading, piece: Reading, title: Reading, recorded: ReadDate?, raw: String, _ opposites: Opposites
+        said: Reading, piece: Reading, title: Reading, recorded: ReadDate?, raw: String, hasCapitalNouns: Bool,
+        _ opposites: Opposites
     ) {
+        self.hasCapitalNouns = hasCapitalNouns
         let isDated = [piece, title].contains {
             !$0.dates.isEmpty || $0.numbers.contains { Reading.year(of: $0) != nil }
         }
@@ -139,7 +143,7 @@ struct Comparison {
         for word in said.words where word.isFirst && word.isCapital && word.isContent && !isKnown(word) {
             if !WordLists.openers.contains(word.exact) { return .name }
         }
-        return nil
+        return hasMixedName ? .name : nil
     }
 
     // MARK: Negation
@@ -164,6 +168,12 @@ struct Comparison {
         "deletion", "deletions", "down", "deficit", "cut", "smaller", "loses", "shrinks", "decreases", "unter", "moins",
         "menos", "минус",
     ])
+
+    /// Whether the verb tells the sign of a number that has one here.
+    func isSigned(_ verb: ReadWord) -> Bool {
+        guard Self.adding.union(Self.takingAway).contains(verb.exact) else { return false }
+        return said.numbers.contains { number in piece.numbers.contains { $0.sign != nil && number.equals($0) } }
+    }
 
     /// `+120` was added.
     private var signIsTurned: Bool {

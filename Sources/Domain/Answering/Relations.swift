@@ -19,7 +19,10 @@ struct NameTie {
 extension Comparison {
     /// Whether the names of a sentence stand the other way round here, around the same words, or around words that are not here.
     func swapFault() -> SupportFault? {
-        for place in said.words.indices where hasAnotherObject(place) { return .direction }
+        for place in said.words.indices {
+            if hasAnotherObject(place) { return .direction }
+            if isOtherVerb(place) { return .words }
+        }
         if isTiedToAnother { return .direction }
         let theirs = piece.pairs
         for pair in said.pairs {
@@ -31,6 +34,16 @@ extension Comparison {
             if stands(pair.object, pair.subject), !stands(pair.subject, pair.object) { return .direction }
         }
         return nil
+    }
+
+    /// Whether the verb is not here, though who does it or what it is done to is: who repainted the towers has not sold them.
+    private func isOtherVerb(_ place: Int) -> Bool {
+        let verb = said.words[place]
+        guard verb.isContent, !verb.isCapital, WordLists.isPastVerb(verb.exact), !isKnown(verb),
+            !WordLists.lightVerbs.contains(verb.exact), !isEditing(verb.keys), !isSigned(verb)
+        else { return false }
+        let isAgentHere = said.agent(of: place).map { !$0.keys.isDisjoint(with: keys) } ?? false
+        return isAgentHere || said.object(of: place).map { !$0.isDisjoint(with: keys) } ?? false
     }
 
     /// Whether the verb is here, and done to something else wherever it is: the ferry struck the pier, and not the pier the
@@ -69,13 +82,15 @@ extension Comparison {
         for place in piece.words.indices {
             let word = piece.words[place]
             guard let kind = WordLists.restrictions[word.exact], !kept.contains(kind) else { continue }
-            // The month.
-            if word.isCapital, !word.isFirst || word.exact == "may" { continue }
+            // The month, and the name.
+            if word.isCapital, !word.isFirst || ["may", "will"].contains(word.exact) { continue }
             switch kind {
             case .condition: return .restriction
-            case .former, .vice, .second, .almost, .only:
+            case .former, .vice, .second, .almost, .only, .except, .rarely, .barely:
                 if isSaidOfWhatFollows(place) { return .restriction }
-            case .possible, .would, .plan, .claim:
+            // What is scheduled is planned.
+            case .future where kept.contains(.plan): break
+            case .possible, .would, .plan, .future, .claim:
                 let clauses =
                     needed ?? Set(clauses(with: said.content.map(\.keys), piece.clauses).map(\.place))
                 needed = clauses
@@ -118,6 +133,18 @@ extension Reading {
 
     private static let objectMax = 6
 
+    /// Words of a list of names.
+    private static let listMax = 32
+
+    /// Whether the word stands before a further name of a list: in Paris and in Rome, or in sunny Rome.
+    private func isInList(_ place: Int, _ preposition: String) -> Bool {
+        let (last, word) = (words[place - 1], words[place])
+        let isJoined = WordLists.conjunctions.contains(last.exact) || last.isCapital && last.clause != word.clause
+        guard isJoined else { return false }
+        return word.exact == preposition
+            || WordLists.roles[word.exact] == nil && !word.isNegator && !WordLists.isPastVerb(word.exact)
+    }
+
     /// What prepositions tie to names, lists of them included.
     var ties: [NameTie] {
         words.indices.compactMap { place in
@@ -127,13 +154,17 @@ extension Reading {
                 )
             else { return nil }
             var names: Set<String> = []
-            for word in words[(place + 1)...].prefix(Self.objectMax) {
+            for next in words.indices[(place + 1)...].prefix(Self.listMax) {
+                let word = words[next]
                 if word.isContent, word.isCapital {
                     names.formUnion(word.keys)
-                } else if names.isEmpty
-                    ? WordLists.roles[word.exact] != nil || word.clause != preposition.clause
-                    : !WordLists.conjunctions.contains(word.exact)
-                {
+                } else if names.isEmpty {
+                    if next - place > Self.objectMax || WordLists.roles[word.exact] != nil
+                        || word.clause != preposition.clause
+                    {
+                        break
+                    }
+                } else if !WordLists.conjunctions.contains(word.exact), !isInList(next, preposition.exact) {
                     break
                 }
             }
@@ -159,7 +190,7 @@ extension Reading {
     private static let betweenMax = 8
 
     /// Runs of words with a capital, by their places; a topic names what all is about, and has no part in it.
-    private var nameGroups: [Range<Int>] {
+    var nameGroups: [Range<Int>] {
         var groups: [Range<Int>] = []
         for place in words.indices where words[place].isCapital && words[place].isContent && !words[place].isTopic {
             if let last = groups.last, last.upperBound == place, words[place - 1].clause == words[place].clause,

@@ -153,7 +153,7 @@ package struct Support {
         for piece in evidence.pieces {
             let comparison = Comparison(
                 said: said, piece: piece, title: evidence.title, recorded: evidence.recorded, raw: evidence.raw,
-                opposites)
+                hasCapitalNouns: evidence.languages.first == "de", opposites)
             let verdict = Verdict(
                 fault: comparison.fault(), coverage: comparison.coverage, piece: piece.text, isQuote: false,
                 hasCapitals: hasCapitals)

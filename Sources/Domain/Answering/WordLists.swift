@@ -21,16 +21,29 @@ enum WordLists {
         "mai",
     ]
 
+    /// Verbs that say little of their own, and how pages are told of.
+    static let lightVerbs: Set<String> = [
+        "named", "called", "located", "situated", "based", "mentioned", "stated", "described", "noted", "told", "said",
+    ]
+
     /// Words that put several things in a row.
     static let conjunctions: Set<String> = [
         "and", "or", "und", "oder", "noch", "et", "ou", "y", "e", "o", "и", "или", "和", "与",
     ]
 
     /// What keeps a statement from being one of what is.
-    enum Restriction { case possible, would, plan, claim, condition, former, vice, second, almost, only }
+    enum Restriction {
+        case possible, would, plan, future, claim, condition, former, vice, second, almost, only, except, rarely, barely
+    }
 
     static let restrictions: [String: Restriction] = [
         "may": .possible, "might": .possible, "perhaps": .possible, "possibly": .possible, "probably": .possible,
+        "could": .possible, "should": .possible, "likely": .possible, "proposed": .possible, "expected": .possible,
+        "attempted": .possible, "attempts": .possible, "tried": .possible, "tries": .possible, "will": .future,
+        "shall": .future, "scheduled": .future, "intends": .future, "intended": .future, "whether": .claim,
+        "accused": .claim, "suspected": .claim, "believed": .claim, "except": .except, "excepting": .except,
+        "excluding": .except, "besides": .except, "apart": .except, "rarely": .rarely, "seldom": .rarely,
+        "barely": .barely, "scarcely": .barely,
         "would": .would, "plan": .plan, "plans": .plan, "planned": .plan, "planning": .plan, "alleged": .claim,
         "alleges": .claim, "allegedly": .claim, "allege": .claim, "allegation": .claim, "allegations": .claim,
         "claim": .claim, "claims": .claim, "claimed": .claim, "claiming": .claim, "reportedly": .claim,

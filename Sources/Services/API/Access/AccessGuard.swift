@@ -123,6 +123,19 @@ final class AccessGuard: Sendable {
         return headers["x-api-key"]
     }
 
+    /// Who a request comes from. Clients of OpenAI's API do not start without a key: for its endpoints a text that was never
+    /// meant for one of ours is none, so that they read where reading takes no key.
+    ///
+    /// - Throws: 503 while no keys were read, and where OpenSSL fails.
+    func caller(_ request: HTTPRequest) throws -> Caller {
+        hasPlaceholder(request) ? .anonymous : try caller(request.headers)
+    }
+
+    private func hasPlaceholder(_ request: HTTPRequest) -> Bool {
+        guard request.path.hasPrefix("/v1/"), let presented = Self.presented(request.headers) else { return false }
+        return !APIKeyText.isMeant(presented)
+    }
+
     /// - Throws: 503 while no keys were read, and where OpenSSL fails.
     func caller(_ headers: HTTPHeaders) throws -> Caller {
         guard let presented = Self.presented(headers) else { return .anonymous }
@@ -164,7 +177,7 @@ final class AccessGuard: Sendable {
     @discardableResult
     func admit(_ request: HTTPRequest, _ access: EndpointAccess) throws -> Standing {
         if access == .probe { return .unasked }
-        let caller = try caller(request.headers)
+        let caller = try caller(request)
         let standing = try admit(request, access, caller)
         // What it may not see, whatever it may do, is said before anything of its body is read.
         if access != .open { _ = try tenant(named: request.headers, by: caller) }
@@ -197,6 +210,7 @@ final class AccessGuard: Sendable {
             throw refusal(
                 403, "forbidden",
                 "the key \(key.id) has the role \(key.role.rawValue); this takes \(needed.rawValue)")
+        case .anonymous where hasPlaceholder(request): throw invalidKey()
         case .anonymous:
             throw refusal(
                 401, "key_missing",
@@ -216,7 +230,7 @@ final class AccessGuard: Sendable {
     ///
     /// - Throws: 429 beyond the caller's rate.
     func countAgain(_ request: HTTPRequest) throws {
-        let caller = try caller(request.headers)
+        let caller = try caller(request)
         let isLocal = standing(of: request, caller) == .local
         try count(caller, request.client, isUnlimited: isLocal && configuration.local?.isUnlimited == true)
     }

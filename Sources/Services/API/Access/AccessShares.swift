@@ -26,7 +26,7 @@ extension AccessGuard {
     func share(_ request: HTTPRequest, _ access: EndpointAccess, _ standing: Standing) throws -> HTTPHold? {
         guard access != .probe else { return nil }
         // The key is read again rather than carried along: half a microsecond, and only where there is one.
-        if shares.byKey.limit > 0, case .key(let key) = try caller(request.headers) {
+        if shares.byKey.limit > 0, case .key(let key) = try caller(request) {
             guard let hold = shares.byKey.hold(key.id) else {
                 throw tooMany("this key has \(shares.byKey.limit) requests under way, as many as it may")
             }

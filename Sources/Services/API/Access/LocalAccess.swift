@@ -111,7 +111,7 @@ extension AccessGuard {
     /// machine. That reading is open to all makes nobody an operator. Where there are other tenants than the caller's, it takes
     /// an administrator of the platform: details name topics and sources of all of them.
     func maySeeDetails(_ request: HTTPRequest) -> Bool {
-        guard seesAllTenants(request), let caller = try? caller(request.headers) else { return false }
+        guard seesAllTenants(request), let caller = try? caller(request) else { return false }
         switch caller {
         case .key(let key): return key.role >= .read
         case .anonymous:
@@ -125,7 +125,7 @@ extension AccessGuard {
 
     /// Whether the request's stream counts against its address or key.
     func countsStreams(_ request: HTTPRequest) -> Bool {
-        guard configuration.local?.hasAnyNumberOfStreams == true, let caller = try? caller(request.headers) else {
+        guard configuration.local?.hasAnyNumberOfStreams == true, let caller = try? caller(request) else {
             return true
         }
         return standing(of: request, caller) != .local
@@ -133,7 +133,7 @@ extension AccessGuard {
 
     /// Who asks: a key, or an address without one; nil where nobody knows where a request comes from.
     func origin(of request: HTTPRequest) -> StreamSeats.Caller? {
-        if case .key(let key) = try? caller(request.headers) { return .key(key.id) }
+        if case .key(let key) = try? caller(request) { return .key(key.id) }
         return request.client.map { .address($0.network) }
     }
 
@@ -141,7 +141,7 @@ extension AccessGuard {
     /// knows where it comes from.
     func sharingCaller(_ request: HTTPRequest) -> StreamSeats.Caller? {
         guard configuration.anonymousWorkMilliseconds > 0, let client = request.client else { return nil }
-        guard let caller = try? caller(request.headers) else { return nil }
+        guard let caller = try? caller(request) else { return nil }
         if case .key = caller { return nil }
         if configuration.local?.hasAnyWork == true, standing(of: request, caller) == .local { return nil }
         return .address(client.network)
@@ -149,12 +149,12 @@ extension AccessGuard {
 
     /// Whether the caller may see what is inside, of all tenants.
     func isPlatformAdmin(_ request: HTTPRequest) -> Bool {
-        guard case .key(let key)? = try? caller(request.headers) else { return false }
+        guard case .key(let key)? = try? caller(request) else { return false }
         return key.isPlatformAdmin
     }
 
     /// Whether the request has a valid key.
     func hasKey(_ request: HTTPRequest) -> Bool {
-        if case .key? = try? caller(request.headers) { true } else { false }
+        if case .key? = try? caller(request) { true } else { false }
     }
 }

@@ -31,7 +31,7 @@ extension AccessGuard {
     /// - Throws: 401 for a key that is not valid, 403 where somebody names another tenant than his own, 422 where the header
     ///   has no name; as ``caller(_:)``.
     func tenant(of request: HTTPRequest) throws -> TenantID {
-        try tenant(named: request.headers, by: caller(request.headers))
+        try tenant(named: request.headers, by: caller(request))
     }
 
     func tenant(named headers: HTTPHeaders, by caller: Caller) throws -> TenantID {
@@ -74,14 +74,14 @@ extension AccessGuard {
     /// Whether a stream's caller may still see that tenant's events: a stream outlives the key that it was asked for with.
     func isWelcome(_ request: HTTPRequest, as tenant: TenantID) -> Bool {
         // While the keys are not known, those known last go on.
-        guard let caller = try? caller(request.headers) else { return true }
+        guard let caller = try? caller(request) else { return true }
         return (try? self.tenant(named: request.headers, by: caller)) == tenant
     }
 
     /// Whether the caller may see what does not tell the tenants apart, such as figures of the process and errors of what it
     /// depends on: an administrator of the platform, and anybody as long as there is no tenant but his own.
     func seesAllTenants(_ request: HTTPRequest) -> Bool {
-        guard let caller = try? caller(request.headers) else { return false }
+        guard let caller = try? caller(request) else { return false }
         switch caller {
         case .unknownKey: return false
         case .key(let key): return key.isPlatformAdmin || tenants().isSubset(of: [key.home])

@@ -144,7 +144,7 @@ extension JSONWriter {
 extension AccessGuard {
     /// The role of who asks, for the keys of caches.
     func roleName(of request: HTTPRequest) -> String {
-        guard case .key(let key)? = try? caller(request.headers) else { return "" }
+        guard case .key(let key)? = try? caller(request) else { return "" }
         return key.role.rawValue
     }
 }

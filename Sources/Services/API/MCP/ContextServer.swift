@@ -15,10 +15,11 @@ package struct ContextServer: Sendable {
     let faults: FaultReplies
 
     /// The versions that are spoken, the newest first.
-    static let versions = ["2025-11-25", "2025-06-18", "2025-03-26"]
-    /// The one that alone has batches, and that a client speaks which names none (specification of 2025-06-18, "Protocol
-    /// Version Header").
-    static let versionOfBatches = "2025-03-26"
+    static let versions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+    /// The one that a client speaks which names none (specification of 2025-06-18, "Protocol Version Header").
+    static let versionUnnamed = "2025-03-26"
+    /// Those that have batches.
+    static let versionsOfBatches: Set<String> = [versionUnnamed, "2024-11-05"]
     /// The header that names it.
     package static let versionHeader = "MCP-Protocol-Version"
     /// Messages of one batch: they share the time of one request.
@@ -30,15 +31,17 @@ package struct ContextServer: Sendable {
 
     private func serve(_ message: JSONValue, _ request: HTTPRequest) async throws -> HTTPResponse {
         try checkOrigin(request)
-        let version = request.headers[Self.versionHeader] ?? Self.versionOfBatches
-        guard Self.versions.contains(version) else { return Self.refusal(Self.unsupported(version)) }
+        let version = request.headers[Self.versionHeader] ?? Self.versionUnnamed
+        guard Self.versions.contains(version) else {
+            return Self.refusal(Self.unsupported(version), id: RPCMessage.id(of: message))
+        }
         guard case .array(let batch) = message else {
             let message = RPCMessage(message)
-            if case .invalid(let error) = message { return Self.refusal(error) }
+            if case .invalid(let id, let error) = message { return Self.refusal(error, id: id) }
             guard let reply = try await reply(to: message, request) else { return HTTPResponse(status: 202) }
             return .fresh(reply)
         }
-        guard version == Self.versionOfBatches else {
+        guard Self.versionsOfBatches.contains(version) else {
             return Self.refusal(
                 RPCError(.invalidRequest, "\(version) has no batches: send each message in a request of its own"))
         }
@@ -59,7 +62,9 @@ package struct ContextServer: Sendable {
         throw access.refusal(.origin(origin))
     }
 
-    private static func refusal(_ error: RPCError) -> HTTPResponse { .fresh(error.reply(to: .null), status: 400) }
+    private static func refusal(_ error: RPCError, id: JSONValue = .null) -> HTTPResponse {
+        .fresh(error.reply(to: id), status: 400)
+    }
 
     private static func unsupported(_ version: String) -> RPCError {
         RPCError(
@@ -89,7 +94,7 @@ package struct ContextServer: Sendable {
     private func reply(to message: RPCMessage, _ request: HTTPRequest) async throws -> [UInt8]? {
         switch message {
         case .notification, .response: return nil
-        case .invalid(let error): return error.reply(to: .null)
+        case .invalid(let id, let error): return error.reply(to: id)
         case .request(let id, let method, let params):
             do throws(RPCError) {
                 guard case .object = params else { throw RPCError(.invalidParams, "params must be an object") }

@@ -10,33 +10,43 @@ package enum RPCMessage {
     case notification
     /// To a request of ours, and we make none.
     case response
-    /// Nobody's: what is wrong with it.
-    case invalid(RPCError)
+    /// What is wrong with it; the id is null where none could be read.
+    case invalid(id: JSONValue, RPCError)
 
     package init(_ value: JSONValue) {
         guard case .object = value else {
-            self = .invalid(RPCError(.invalidRequest, "a message must be an object"))
+            self = .invalid(id: .null, RPCError(.invalidRequest, "a message must be an object"))
             return
         }
+        let id = Self.id(of: value)
         guard value["jsonrpc"]?.string == "2.0" else {
-            self = .invalid(RPCError(.invalidRequest, "jsonrpc must be \"2.0\""))
+            self = .invalid(id: id, RPCError(.invalidRequest, "jsonrpc must be \"2.0\""))
             return
         }
         guard let method = value["method"] else {
             let isResponse = value["result"] != nil || value["error"] != nil
-            self = isResponse ? .response : .invalid(RPCError(.invalidRequest, "method is missing"))
+            self = isResponse ? .response : .invalid(id: id, RPCError(.invalidRequest, "method is missing"))
             return
         }
         guard let name = method.string else {
-            self = .invalid(RPCError(.invalidRequest, "method must be a string"))
+            self = .invalid(id: id, RPCError(.invalidRequest, "method must be a string"))
             return
         }
         switch value["id"] {
         case nil: self = .notification
         // The protocol takes strings and whole numbers; null would be nobody's.
         case .string?, .integer?:
-            self = .request(id: value["id"] ?? .null, method: name, params: value["params"] ?? .object([]))
-        case .some: self = .invalid(RPCError(.invalidRequest, "id must be a string or a whole number"))
+            self = .request(id: id, method: name, params: value["params"] ?? .object([]))
+        case .some: self = .invalid(id: .null, RPCError(.invalidRequest, "id must be a string or a whole number"))
+        }
+    }
+
+    /// The id of a message, whatever else is wrong with it; null where it has none of the protocol's kinds.
+    static func id(of message: JSONValue) -> JSONValue {
+        switch message["id"] {
+        case .string(let id)?: .string(id)
+        case .integer(let id)?: .integer(id)
+        default: .null
         }
     }
 }

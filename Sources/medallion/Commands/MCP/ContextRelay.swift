@@ -8,8 +8,10 @@ import Synchronization
 
 /// Sends messages of the Model Context Protocol to `/mcp` of the API, and writes what comes back as lines.
 final class ContextRelay: Sendable {
-    /// Requests that are under way at once; further ones wait, and with them what stands behind them.
-    static let atOnceMax = 8
+    /// Requests that are under way at once; further ones wait.
+    private static let atOnceMax = 8
+    /// Requests that are under way or wait; beyond them no line is read, so that what cancels one is read before.
+    static let takenMax = 64
 
     /// Something to send.
     struct Work: Sendable {
@@ -47,7 +49,7 @@ final class ContextRelay: Sendable {
         self.api = api
         self.write = write
         lanes = LanePool(
-            name: "mcp", count: Self.atOnceMax, waitersMax: Self.atOnceMax, waitMillisecondsMax: 600_000, make: {})
+            name: "mcp", count: Self.atOnceMax, waitersMax: Self.takenMax, waitMillisecondsMax: 600_000, make: {})
     }
 
     /// Reads one line: what is to be sent of it; nil where nothing is.
@@ -69,7 +71,7 @@ final class ContextRelay: Sendable {
             return Work(body: bytes, ids: ids, isHandshake: false, cancellation: nil)
         }
         switch RPCMessage(value) {
-        case .invalid(let error): say(error.reply(to: .null))
+        case .invalid(let id, let error): say(error.reply(to: id))
         case .response: break
         case .notification:
             // The API has no sessions, so nobody there waits for one.
@@ -96,9 +98,12 @@ final class ContextRelay: Sendable {
         }
         let (api, deadline) = (self.api, Deadline(milliseconds: 600_000))
         let reply = try await lanes.run(deadline: deadline) { _, _ in
-            Result { try api.response(Self.request(work.body, to: api, version), shouldStop: work.isCancelled) }
+            // It may have been given up while it waited.
+            work.isCancelled()
+                ? nil
+                : Result { try api.response(Self.request(work.body, to: api, version), shouldStop: work.isCancelled) }
         }
-        guard !work.isCancelled() else { return }
+        guard let reply, !work.isCancelled() else { return }
         switch reply {
         case .failure(let error): fail(work, RPCError(.internalError, "\(error)"))
         case .success(let response): pass(response, of: work)

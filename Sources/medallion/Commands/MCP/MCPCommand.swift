@@ -46,7 +46,7 @@ struct MCPCommand: Command {
                     try await relay.run(work)
                     continue
                 }
-                if running == ContextRelay.atOnceMax {
+                if running == ContextRelay.takenMax {
                     try await group.next()
                     running -= 1
                 }
