@@ -23,7 +23,7 @@ package struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(
                 name: "--passages", value: "N",
-                help: "index, recall, search: in it before anything is measured (default 20000; all: 5000)."),
+                help: "index, recall, search, answer: in it before anything is measured (default 20000; all: 5000)."),
             .init(
                 name: "--queries", value: "N",
                 help: "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind."),
@@ -76,18 +76,21 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, growth, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, growth, endure or report."
             )
         ])
     package static let details = """
-        broker, index, recall, clients, freshness, memory, search and endure start processes of their own, with temporary data and
-        free ports; http and search need wrk, and http what `make setup-tests` installs.
+        broker, index, recall, clients, freshness, memory, search, answer and endure start processes of their own, with temporary data and
+        free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
 
         search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
         on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
         are found at 300 events/s (fewer where the embedder does not keep pace) with 50 searches/s beside, also while a graph is
         built, rebuilt or vacuumed and a generation loaded, and behind a burst of as many documents as --passages says. Figures
         are logged as they come; the whole takes about eight minutes.
+
+        answer measures answers by quoting on a platform of its own: how soon they come while documents are indexed and others
+        search, how many a second come in time, with and without kept ones, and what a thousand questions cost.
 
         growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each; with
         --postgres a Postgres of its own, and there loading, searching with four clients, recall, adding and room on disk.
@@ -110,12 +113,14 @@ package struct BenchCommand: Command {
         case sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory
         /// Not one of all: it takes long, and needs other software to say much.
         case search
+        /// Not one of all: it takes long.
+        case answer
         /// Not one of all: it says little at sizes that are quick.
         case growth
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { $0 != .search && $0 != .growth && $0 != .endure }
+        static let ofAll = allCases.filter { $0 != .search && $0 != .answer && $0 != .growth && $0 != .endure }
     }
 
     private let benchmarks: [Benchmark]
@@ -257,7 +262,10 @@ package struct BenchCommand: Command {
 
     private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
         switch benchmark {
-        case .search: try await searchBench(context).run()
+        case .search:
+            try await SearchBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
+        case .answer:
+            try await AnswerBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
         case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
         case .embed:
             try await EmbedBench(
@@ -319,14 +327,13 @@ package struct BenchCommand: Command {
         }
     }
 
-    private func searchBench(_ context: Context) throws -> SearchBench {
+    private func searchOptions(_ context: Context) throws -> SearchBench.Options {
         let directory = try Installation.modelDirectory(context.settings)
-        let options = SearchBench.Options(
+        return SearchBench.Options(
             parts: searchParts, passages: passages, seconds: roundSeconds, queries: queries,
             watchSeconds: max(20, 6 * roundSeconds),
             modelDirectory: directory, precision: context.settings.embedding.precision == .int8 ? .int8 : .float,
             peersFolder: peersFolder)
-        return SearchBench(options: options, logger: context.logger.scoped("bench"))
     }
 
     private func source() throws -> any PlayableSource {

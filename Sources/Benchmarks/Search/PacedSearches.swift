@@ -31,7 +31,12 @@ final class PacedSearches: Sendable {
     private let seconds: Int
 
     /// Starts them; they end by themselves after so long.
-    init(url: String, perSecond: Int, seconds: Int, seed: UInt64) throws {
+    ///
+    /// - Parameter body: makes the next request.
+    init(
+        url: String, perSecond: Int, seconds: Int, seed: UInt64,
+        body: @escaping @Sendable (inout SeededGenerator) -> String = PacedSearches.search
+    ) throws {
         self.seconds = seconds
         let start = SystemClock.monotonicNanoseconds() + 200_000_000
         let every = Int64(Self.connections) * 1_000_000_000 / Int64(perSecond)
@@ -42,7 +47,7 @@ final class PacedSearches: Sendable {
                 var random = SeededGenerator(seed: seed &+ UInt64(number))
                 let client = HTTPClient()
                 for turn in 0..<count {
-                    ask(client, url, SearchQueries.next(&random), due: first + Int64(turn) * every)
+                    ask(client, url, body(&random), due: first + Int64(turn) * every)
                 }
             }
         }
@@ -54,12 +59,17 @@ final class PacedSearches: Sendable {
         return results.withLock { $0 }
     }
 
-    private func ask(_ client: HTTPClient, _ url: String, _ query: String, due: Int64) {
+    /// A search that was not made before.
+    @Sendable static func search(_ random: inout SeededGenerator) -> String {
+        #"{"query":"\#(SearchQueries.next(&random))","top_k":10}"#
+    }
+
+    private func ask(_ client: HTTPClient, _ url: String, _ body: String, due: Int64) {
         // Rounded up: a request that goes out early would have a latency that is too good.
         Pause.milliseconds(Int(max(0, due - SystemClock.monotonicNanoseconds() + 999_999) / 1_000_000))
         let request = HTTPClientRequest(
             method: "POST", url: url, headers: [("Content-Type", "application/json")],
-            body: Array(#"{"query":"\#(query)","top_k":10}"#.utf8))
+            body: Array(body.utf8))
         let reply = try? client.request(request, timeoutMilliseconds: Self.timeoutMilliseconds)
         let milliseconds = Double(SystemClock.monotonicNanoseconds() - due) / 1e6
         results.withLock { results in

@@ -22,7 +22,7 @@ final class SearchScene: Sendable {
     private let simulator: Simulator
 
     /// Starts and fills everything. Blocks until it is indexed.
-    init(passages: Int, precision: String, peersFolder: String?, logger: Logger) throws {
+    init(passages: Int, precision: String, peersFolder: String?, hasPeer: Bool = true, logger: Logger) throws {
         func events() -> GeneratedSource {
             GeneratedSource(
                 generator: EventGenerator(
@@ -44,7 +44,7 @@ final class SearchScene: Sendable {
             try deployment.waitUntilIndexing()
             try Self.waitUntilIndexed(deployment, documents: Double(input.documents) * 0.98)
             try Self.waitForArms(deployment, logger)
-            peer = try SearchPeer(folder: peersFolder, deployment: deployment, logger: logger)
+            peer = hasPeer ? try SearchPeer(folder: peersFolder, deployment: deployment, logger: logger) : nil
         } catch {
             deployment.stop()
             simulator.stop()
