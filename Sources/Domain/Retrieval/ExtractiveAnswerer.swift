@@ -93,6 +93,8 @@ package enum ExtractiveAnswerer {
     /// Citations of one sentence: more do not make it truer.
     package static let citationsPerSentenceMax = 5
 
+    /// Hits among which those are looked for that have to do with what the question names.
+    private static let lookedAtMax = 40
     /// First hits of each arm that are read, wherever the fused ranking has them.
     package static let armDepth = 2
 
@@ -100,25 +102,22 @@ package enum ExtractiveAnswerer {
     /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by
     /// meaning, and the other way round. Half of them stay the fused ranking's.
     package static func reading(_ ranking: [Hit], question: String, count: Int) -> [Hit] {
-        let (related, others) = related(ranking, question: question)
-        return withArmsFirst(related + others, count: count)
+        order(ranking, question: question, count: count).hits
     }
 
-    /// How many hits have to do with what the question names.
-    package static func relatedCount(_ ranking: [Hit], question: String) -> Int {
-        related(ranking, question: question).related.count
-    }
-
-    private static func related(_ ranking: [Hit], question: String) -> (related: [Hit], others: [Hit]) {
-        let wanted = QuestionWords(question: question, hits: ranking)
-        let sense = QuestionSense(question: question, hits: ranking)
+    /// ``reading(_:question:count:)``, and how many hits have to do with what the question names, of those that were looked at.
+    package static func order(_ ranking: [Hit], question: String, count: Int) -> (hits: [Hit], relatedCount: Int) {
+        let looked = Array(ranking.prefix(max(count, lookedAtMax)))
+        let wanted = QuestionWords(question: question, hits: looked)
+        let sense = QuestionSense(question: question, hits: looked)
         var (related, others): ([Hit], [Hit]) = ([], [])
-        for hit in ranking {
+        for hit in looked {
             let relation = sense.relation(
                 of: hit.candidate.text, title: hit.candidate.title, passage: "", weight: wanted.weight)
             if relation == .another { others.append(hit) } else { related.append(hit) }
         }
-        return (related, others)
+        let hits = withArmsFirst(related + others + ranking.dropFirst(looked.count), count: count)
+        return (hits, related.count)
     }
 
     private static func withArmsFirst(_ ranking: [Hit], count: Int) -> [Hit] {

@@ -66,10 +66,12 @@ package struct QuestionSense: Sendable {
     func relation(
         of sentence: String, title other: String, passage: String, weight: (String) -> Double
     ) -> Relation {
-        let (whole, bare) = (Self.stems(other), Self.stems(Self.bare(other)))
+        let whole = Self.stems(other)
+        let bareTitle = Self.bare(other)
+        let bare = bareTitle.utf8.count == other.utf8.count ? whole : Self.stems(bareTitle)
         let told = Self.stems(Self.matter(of: sentence, title: other))
         let matter = Set(told)
-        let present = matter.union(whole).union(Self.stems(sentence))
+        let present = matter.union(whole)
         guard numbers.isSubset(of: present) else { return .another }
         let isNamed = names.isSubset(of: present) || names.isSubset(of: present.union(Self.stems(passage)))
         guard isNamed else { return .another }

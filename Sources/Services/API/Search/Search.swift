@@ -329,13 +329,11 @@ struct Search: Sendable {
     /// What of a result is shown, or read for an answer.
     private func shown(of result: SearchResult, _ request: SearchRequest, isAnswer: Bool) -> ResultProbe.Shown {
         if isAnswer {
-            let read = ExtractiveAnswerer.reading(
-                result.ranking, question: request.query, count: request.topK)
-            var shown = ResultProbe.Shown(page: read.prefix(request.topK), wanted: request.topK)
+            let read = ExtractiveAnswerer.order(result.ranking, question: request.query, count: request.topK)
+            var shown = ResultProbe.Shown(page: read.hits.prefix(request.topK), wanted: request.topK)
             shown.depth = ExtractiveAnswerer.armDepth
             // What has to do with the question is read first, wherever it is found.
-            let related = ExtractiveAnswerer.relatedCount(result.ranking, question: request.query)
-            if related < request.topK { shown.isShort = true }
+            if read.relatedCount < request.topK { shown.isShort = true }
             return shown
         }
         // A service may have chosen the page among more.
