@@ -136,6 +136,16 @@ import Testing
         #expect(relation("Wer hat den Beleg ergänzt?", "Brücke", "Quelle für die Brücke") == .open)
         #expect(relation("Nenne Gründe für Ausfälle", "Betrieb", "Die Ursachen sind drei.") == .open)
         #expect(relation("Is de Erasmusbrug in Rotterdam oud?", "Brug", "Hij is van 1996.") == .open)
+        // Words that English shares with German, Dutch and Danish say nothing.
+        for question in ["Was hat man an Brücken geändert", "Is Rotterdam mooi of Amsterdam", "Find alt for Aarhus by"]
+        {
+            #expect(!QuestionNames.isEnglish(question), "\(question)")
+        }
+        for question in [
+            "Was the bridge painted?", "Is there an edit of Berlin?", "I am looking for Berlin", "List edits of Berlin",
+        ] {
+            #expect(QuestionNames.isEnglish(question), "\(question)")
+        }
         #expect(relation("Wie backt man Brot?", "Brücke", "Quelle für die Brücke") == .open)
     }
 

@@ -11,7 +11,7 @@ struct CopyFile: ~Copyable {
     private let file: File
     private var bytes: [UInt8] = []
 
-    /// - Parameter path: of a file that is not there yet; whoever may enter its folder may read it, as the server must.
+    /// - Parameter path: of a file that does not exist yet. Anyone with access to its folder can read it: the server has to.
     init(_ path: String) throws {
         file = try File(path, .create, permissions: 0o644)
         bytes = Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00] + [UInt8](repeating: 0, count: 8)

@@ -93,12 +93,12 @@ package enum ExtractiveAnswerer {
     /// Citations of one sentence: more do not make it truer.
     package static let citationsPerSentenceMax = 5
 
-    /// Hits among which those are looked for that have to do with what the question names.
+    /// How many hits are searched for those that have to do with what the question names: each is read word by word.
     private static let lookedAtMax = 40
     /// First hits of each arm that are read, wherever the fused ranking has them.
     package static let armDepth = 2
 
-    /// The ranking with those hits first that have to do with what the question names, wherever they stand; and among the first
+    /// The ranking with those of its first hits in front that have to do with what the question names; and among the first
     /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by
     /// meaning, and the other way round. Half of them stay the fused ranking's.
     package static func reading(_ ranking: [Hit], question: String, count: Int) -> [Hit] {

@@ -67,7 +67,7 @@ private final class InPlaceExecutor: TaskExecutor {
     static func cancel(_ task: Task<Void, Never>) {
         guard let key else { return task.cancel() }
         let before = pthread_getspecific(key)
-        // Any address that is not null: nobody reads what is there.
+        // Any address but null will do: nothing is read from it.
         pthread_setspecific(key, UnsafeRawPointer(bitPattern: 1))
         defer { pthread_setspecific(key, before) }
         task.cancel()

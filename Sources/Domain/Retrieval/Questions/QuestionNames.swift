@@ -81,9 +81,9 @@ struct QuestionNames {
         guard let first = words.first.map({ letters($0).lowercased() }) else { return false }
         // `Was` begins German questions, too.
         if first == "was" { return words.dropFirst().contains { englishWords.contains(letters($0)) } }
-        // Words of other languages, too.
-        if ambiguousWords.contains(first) {
-            return words.dropFirst().contains { ambiguousWords.union(englishWords).contains(letters($0).lowercased()) }
+        // So do other languages with these (Dutch, Danish, Spanish, Italian).
+        if sharedWords.contains(first) {
+            return words.dropFirst().contains { certainWords.contains(letters($0).lowercased()) }
         }
         return askingWords.contains(first)
     }
@@ -105,14 +105,17 @@ struct QuestionNames {
         "whom",
         "whose", "why",
     ]
-    private static let ambiguousWords: Set<String> = [
+    private static let sharedWords: Set<String> = [
         "are", "can", "do", "find", "give", "had", "has", "i", "is", "list", "show",
     ]
     private static let englishWords: Set<String> = [
-        "about", "an", "and", "anybody", "anyone", "been", "did", "does", "from", "how", "it", "made", "me", "my",
-        "that",
-        "there", "this", "was", "what", "which", "who", "you", "your", "by", "for", "from", "of", "the", "to", "when",
-        "why", "with",
+        "and", "by", "for", "from", "of", "the", "to", "when", "why", "with",
     ]
+    /// Words of no other language whose questions begin with one of ``sharedWords``: `of`, `for`, `by` and `to` are Dutch or Danish.
+    private static let certainWords = Set(
+        """
+        about am and anybody anyone anything article articles been change changed changes could did does edit edited edits from how
+        it looking pages that the there this user users what when which who why with you your
+        """.split { $0 == " " || $0 == "\n" }.map(String.init))
     private static let connectingWords: Set<String> = ["and", "de", "of", "the", "von"]
 }

@@ -203,6 +203,10 @@ package struct QuestionSense: Sendable {
         return kept[start...].joined(separator: " ")
     }
 
+    private static func list(_ words: String) -> Set<String> {
+        Set(words.split { $0 == " " || $0 == "\n" }.map(String.init))
+    }
+
     private static func words(_ text: String) -> [Substring] {
         text.split { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" }
     }
@@ -218,13 +222,12 @@ package struct QuestionSense: Sendable {
     }
 
     /// Words by which a question begins, and what may stand between them.
-    private static let askingWords: Set<String> = [
-        "a", "about", "am", "an", "any", "anybody", "anyone", "anything", "are", "at", "been", "can", "concern",
-        "concerns", "connection", "could", "dealt", "describe", "did", "do", "does", "explain", "find", "for", "from",
-        "give", "has", "have", "how", "i", "in", "is", "list", "looking", "me", "of", "on", "please", "show", "some",
-        "somebody", "something", "tell", "that", "the", "there", "to", "was", "were", "what", "when", "where", "which",
-        "who", "whom", "whose", "why", "with", "written", "wrote",
-    ]
+    private static let askingWords = list(
+        """
+        a about am an any anybody anyone anything are at been can concern concerns connection could dealt describe did
+        do does explain find for from give has have how i in is list looking me of on please show some somebody
+        something tell that the there to was were what when where which who whom whose why with written wrote
+        """)
     private static let questionWords: Set<String> = ["how", "what", "when", "where", "which", "who", "whose", "why"]
     private static let joiningWords: Set<String> = ["about", "at", "from", "in", "of", "on", "the", "to", "with"]
     /// A name that has one of these is a part of a sentence.
@@ -239,28 +242,18 @@ package struct QuestionSense: Sendable {
         "did", "does", "from", "has", "have", "into", "of", "that", "the", "this", "were", "which", "who", "with",
     ]
     /// French, Spanish, Italian and Russian ones that German does not have: these languages write names with a capital, like English.
-    private static let romanceWords: Set<String> = [
-        "che", "chi", "cuándo", "del", "della", "di", "du", "el", "est", "et", "gli", "il", "la", "las", "le", "les",
-        "los", "que",
-        "quel", "quelle", "qui", "quién", "qué", "sulla", "в", "кто", "на", "о", "что",
-    ]
+    private static let romanceWords = list(
+        """
+        che chi cuándo del della di du el est et gli il la las le les los que quel quelle qui quién qué sulla в кто на
+        о что
+        """)
     private static let politeWords: Set<String> = ["hello", "hi", "please", "thank", "thanks"]
     /// German, French, Spanish, Italian and Russian words that say little, and those that ask.
-    private static let foreignFunctionWords: Set<String> = [
-        "als", "am", "au", "auf", "aus", "aux", "bei", "che", "chi", "comment", "con", "cosa", "cuándo", "dans", "das",
-        "de", "del", "dem", "den", "der",
-        "des",
-        "di", "die", "dove", "du", "dónde", "e", "ein", "eine", "einen", "einer", "el", "en", "est", "et", "fue", "für",
-        "ha",
-        "haben",
-        "hat", "il", "im", "ist", "la", "las", "le", "les", "los", "lo", "mit", "nach", "où", "par", "por", "pour",
-        "pourquoi",
-        "quand",
-        "quando", "que", "qui", "quien", "quién", "qué", "sind", "su", "sul", "sulla", "sur", "un", "una", "und", "une",
-        "von",
-        "wann", "war", "warum", "welche", "welcher", "welches", "wer", "wie", "wo", "wurde", "y", "zu", "zum", "zur",
-        "über", "в",
-        "где", "и",
-        "как", "когда", "кто", "на", "о", "с", "что",
-    ]
+    private static let foreignFunctionWords = list(
+        """
+        als am au auf aus aux bei che chi comment con cosa cuándo dans das de del dem den der des di die dove du dónde
+        e ein eine einen einer el en est et fue für ha haben hat il im ist la las le les los lo mit nach où par por
+        pour pourquoi quand quando que qui quien quién qué sind su sul sulla sur un una und une von wann war warum
+        welche welcher welches wer wie wo wurde y zu zum zur über в где и как когда кто на о с что
+        """)
 }
