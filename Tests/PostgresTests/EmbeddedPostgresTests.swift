@@ -1,4 +1,4 @@
-import EmbeddedPostgres
+import Concurrency
 import Files
 import Glibc
 import PlatformTesting
@@ -6,6 +6,8 @@ import Postgres
 import ServiceLifecycle
 import Telemetry
 import Testing
+
+@testable import EmbeddedPostgres
 
 /// The server's life, with servers of the tests' own.
 @Suite(.serialized) struct EmbeddedPostgresTests {
@@ -115,6 +117,69 @@ import Testing
         try second.start()
         #expect(try connect(second.dsn).script("SELECT 1", timeoutMilliseconds: limit) == [["1"]])
         second.shutDown()
+    }
+
+    /// Root can take a niceness back; others leave sessions as they are.
+    @Test func aSessionThatBuildsAnIndexStandsBackUntilItIsDone() async throws {
+        let folder = try TemporaryFolder()
+        let postgres = server(folder.file("postgres"))
+        try postgres.start()
+        defer { postgres.shutDown() }
+        let connection = try connect(postgres.dsn)
+        try connection.script(
+            """
+            CREATE FUNCTION slow(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql
+                AS $$ BEGIN PERFORM pg_sleep(60); RETURN n; END $$;
+            CREATE TABLE built AS SELECT 1 AS n;
+            """, timeoutMilliseconds: limit)
+        let (dsn, limit) = (postgres.dsn, limit)
+        // The session stays behind the build, so that its niceness can be looked at.
+        let end = StopSignal()
+        async let building: Void = Lane(name: "build").run {
+            let builder = try connect(dsn)
+            _ = try? builder.script("CREATE INDEX ON built (slow(n))", timeoutMilliseconds: limit)
+            _ = end.sleep(milliseconds: limit)
+        }
+        let pid = try eventually {
+            let rows = try connection.script(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND state = 'active'",
+                timeoutMilliseconds: limit)
+            guard let pid = rows.first?.first.flatMap({ $0 }).flatMap({ pid_t($0) }) else { throw Pending() }
+            return pid
+        }
+        func niceness() -> Int32 { getpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(pid)) }
+        let wanted = geteuid() == 0 ? MaintenancePriority.niceness : 0
+        try eventually {
+            guard niceness() == wanted else { throw Pending(niceness: niceness()) }
+        }
+        #expect(ServerProcesses.title(pid).hasSuffix("CREATE INDEX"))
+        try connection.script("SELECT pg_cancel_backend(\(pid))", timeoutMilliseconds: limit)
+        try eventually {
+            guard niceness() == 0 else { throw Pending(niceness: niceness()) }
+        }
+        end.request()
+        try await building
+    }
+
+    private struct Pending: Error {
+        var niceness: Int32?
+    }
+
+    @Test(arguments: [
+        ("postgres: medallion medallion [local] CREATE INDEX", MaintenancePriority.Work.session),
+        ("postgres: medallion medallion [local] REINDEX", .session),
+        ("postgres: medallion medallion [local] VACUUM", .session),
+        ("postgres: medallion medallion [local] VACUUM waiting", .session),
+        ("postgres: parallel worker for PID 4711 ", .passing),
+        ("postgres: autovacuum worker medallion", .passing),
+        ("postgres: medallion medallion [local] SELECT", .ordinary),
+        ("postgres: medallion medallion [local] idle in transaction", .ordinary),
+        ("postgres: medallion VACUUM [local] idle", .ordinary),
+        ("postgres: checkpointer ", .ordinary), ("postgres: autovacuum launcher ", .ordinary),
+        ("/opt/postgres/bin/postgres -D data", .ordinary), ("", .ordinary),
+    ])
+    func maintenanceIsToldByItsTitle(_ title: String, _ work: MaintenancePriority.Work) {
+        #expect(MaintenancePriority.work(title: title) == work)
     }
 
     @Test func aLongPathMovesTheSocket() throws {

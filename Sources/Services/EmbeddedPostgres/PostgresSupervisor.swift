@@ -6,7 +6,8 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// Keeps one server process running: a thread that starts it, waits for its end, and starts it again.
+/// Keeps one server process running: a thread that starts it, waits for its end, and starts it again. Beside it another one lets
+/// the server's maintenance stand back (``MaintenancePriority``).
 ///
 /// The thread outlives the server, because the server's death signal is bound to the thread that started it.
 final class PostgresSupervisor: Sendable {
@@ -45,6 +46,16 @@ final class PostgresSupervisor: Sendable {
         }
         guard isStarted else {
             throw EmbeddedPostgresError("start", cluster.folder, "no thread could be started", isRetriable: true)
+        }
+        let isPaced = Threads.start(name: "postgres-pace") { [self] in pace() }
+        if !isPaced { logger.warning("no thread could be started: index builds take as much processor as searches") }
+    }
+
+    /// Returns once the server is to stop.
+    private func pace() {
+        var priority = MaintenancePriority()
+        while !stopping.sleep(milliseconds: MaintenancePriority.intervalMilliseconds) {
+            if let processID { priority.look(at: ServerProcesses.children(of: processID)) }
         }
     }
 

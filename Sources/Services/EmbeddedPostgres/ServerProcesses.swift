@@ -1,6 +1,7 @@
+import Files
 import Glibc
 
-/// Server processes that are left from an earlier run, found by their working folder, which Postgres sets to the data
+/// Server processes. Those that are left from an earlier run are found by their working folder, which Postgres sets to the data
 /// folder in the postmaster and in every backend.
 enum ServerProcesses {
     static func running(in dataFolder: String) -> [pid_t] {
@@ -48,6 +49,22 @@ enum ServerProcesses {
             }
         }
         return running(in: dataFolder).isEmpty
+    }
+
+    /// The processes that the postmaster started, its sessions among them; none where it has ended.
+    static func children(of postmaster: pid_t) -> [pid_t] {
+        text("/proc/\(postmaster)/task/\(postmaster)/children").split(separator: " ").compactMap { pid_t($0) }
+    }
+
+    /// What a process calls itself; empty where it has ended.
+    static func title(_ process: pid_t) -> String {
+        String(text("/proc/\(process)/cmdline").prefix { $0 != "\0" })
+    }
+
+    /// Of a file whose size the system does not say; empty where it cannot be read.
+    private static func text(_ path: String) -> String {
+        guard let file = try? File(path, .read), let bytes = try? file.read(at: 0, count: 1 << 16) else { return "" }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func link(_ path: String) -> String? {
