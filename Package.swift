@@ -146,6 +146,8 @@ let package = Package(
             uses: services + [
                 "Lake", "Logic", "Sources", "Derivation", "Kafka", "KafkaAccess", "Files", "ObjectStorage",
             ]),
+        // Tells others what jobs read and wrote.
+        module("Services", "OpenLineage", uses: services + ["HTTPClient", "Files"]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
         // What any role tells of itself: its process, its embedder, what grows.
@@ -199,7 +201,8 @@ let package = Package(
                 "EmbeddedPostgres",
                 "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
-                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "Postgres", "Quarantine", "Records", "Redis",
+                "Kafka", "KafkaAccess", "Lake", "Logic", "Metering", "OpenLineage", "Postgres", "Quarantine", "Records",
+                "Redis",
                 "Replay",
                 "Retrieval", "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Sources", "Store",
                 "StreamJob",
@@ -255,6 +258,12 @@ let package = Package(
             "HTTPTests", exclude: ["tls_client.py"],
             uses: [
                 "EventLoop", "HTTPServer", "Forms", "HTTPEndpoints", "HTTPClient", "JSONScan", "Processes", "Files",
+                "Bytes",
+            ]),
+        tests(
+            "OpenLineageTests", exclude: ["read_events.py"],
+            uses: [
+                "OpenLineage", "HTTPServer", "Concurrency", "ServiceLifecycle", "Telemetry", "JSONScan", "Files",
                 "Bytes",
             ]),
         tests("RuntimeTests", uses: ["Health", "Concurrency", "ServiceLifecycle", "Telemetry", "Settings", "Bytes"]),

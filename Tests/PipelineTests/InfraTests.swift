@@ -95,7 +95,7 @@ import Testing
             "POSTGRES_DSN": database, "PGPASSWORD": database, "LAKE_S3_ACCESS_KEY_ID": lake,
             "LAKE_S3_SECRET_ACCESS_KEY": lake, "KAFKA_SASL_PASSWORD": kafka, "KAFKA_PROPERTIES": kafka,
             "EMBED_API_KEY": ["index", "serve"], "RERANK_API_KEY": ["serve"], "LLM_API_KEY": ["serve"],
-            "LLM_FALLBACK_API_KEY": ["serve"],
+            "LLM_FALLBACK_API_KEY": ["serve"], "OPENLINEAGE_API_KEY": ["stream"],
         ]
         for (name, service) in try services() where service["image"]?.string?.hasPrefix("medallion:") == true {
             // The simulator is given no file.

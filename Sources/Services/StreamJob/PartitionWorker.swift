@@ -25,6 +25,7 @@ final class PartitionWorker {
     private var processor: RecordProcessor
     private var generationStamp: FileStamp?
     private let meter: LagMeter
+    private let reporter: RunReporter?
     private let tell: (String?) -> Void
     private var samples: RuleSamples
     private var eventTime: EventTimeProgress
@@ -46,12 +47,15 @@ final class PartitionWorker {
 
     /// - Parameters:
     ///   - meter: is told how far the lake is.
+    ///   - reporter: is told what was read and written; nil: nobody wants to know.
     ///   - tell: shows people what this topic partition waits for; nil: nothing.
     init(
         source: TopicPartition, options: StreamJobOptions, registry: MetricsRegistry, metrics: StreamJobMetrics,
-        logger: Logger, stop: StopSignal, publisher: GoldPublisher, meter: LagMeter, tell: @escaping (String?) -> Void
+        logger: Logger, stop: StopSignal, publisher: GoldPublisher, meter: LagMeter, reporter: RunReporter?,
+        tell: @escaping (String?) -> Void
     ) throws {
         self.meter = meter
+        self.reporter = reporter
         self.tell = tell
         self.source = source
         self.options = options
@@ -266,6 +270,7 @@ final class PartitionWorker {
         metrics.commitSeconds.observe(Double(SystemClock.monotonicNanoseconds() - began) / 1e9)
         note(record)
         try publish(range)
+        if let reporter { CommittedRun(layout: layout, source: source).note(record, options.goldTopic, in: reporter) }
         batchStart = nil
         batchBytes = 0
         processor.removeLines()

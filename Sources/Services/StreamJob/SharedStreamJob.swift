@@ -134,7 +134,8 @@ extension StreamJob {
             do {
                 return try PartitionWorker(
                     source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-                    publisher: publisher, meter: meter, tell: { [self] in note(trouble: $0, of: source) })
+                    publisher: publisher, meter: meter, reporter: reporter,
+                    tell: { [self] in note(trouble: $0, of: source) })
             } catch LakeError.locked(let source, let path, let holder) {
                 // The one who lost it mostly needs a moment for its last commit.
                 if attempt > 0, attempt.isMultiple(of: 50) {

@@ -48,6 +48,10 @@ package struct StreamJobOptions: Sendable {
     package var assignment = TopicPartitionAssignment.all
     /// How long a process of the group may be silent until others take over.
     package var sessionMilliseconds = 10_000
+    /// Who is told what it reads and writes; nil: nobody.
+    package var runs: (any RunEventSink)?
+    /// How often it tells that.
+    package var runReportMilliseconds = 60_000
 
     package init(
         kafka: KafkaConfiguration, topic: String, goldTopic: String, topicPartitions: Int, groupID: String,
@@ -117,6 +121,8 @@ package final class StreamJob: Service {
     /// The largest record that the Gold topic takes, as of the last start.
     private let goldRecordBytesMax = Mutex(GoldPublisher.recordBytesMaxDefault)
     let state = Mutex(Shown())
+    /// Tells what it reads and writes; nil: nobody wants to know.
+    let reporter: RunReporter?
 
     /// What others are shown of its work.
     struct Shown {
@@ -135,16 +141,29 @@ package final class StreamJob: Service {
         let metrics = StreamJobMetrics(registry, source: options.source)
         self.metrics = metrics
         meter = LagMeter(options.kafka, topic: options.topic) { metrics.show(lag: $1, of: $0) }
+        reporter = options.runs.map { sink in
+            let layout = LakeLayout(root: options.lakeDirectory)
+            let bronze = layout.folder(of: .bronze, generation: nil, topic: options.topic)
+            return RunReporter(
+                RunEvent.Job(name: "stream.\(options.source)", processing: .streaming), inputs: [.topic(options.topic)],
+                outputs: [.folder(bronze), .topic(options.goldTopic)], to: sink)
+        }
     }
 
     package func run(stop: StopSignal) async throws {
         // Beside the work, so that the lag moves while the work stands still.
         let hasEnded = StopSignal()
         let metering = Task { [meter] in await meter.run(stop: hasEnded) }
+        let reporting = Task { [reporter, options] in
+            reporter?.start()
+            while !(await hasEnded.pause(milliseconds: options.runReportMilliseconds)) { reporter?.report() }
+        }
         var failure: (any Error)?
         do { try await keepWorking(stop: stop) } catch { failure = error }
         hasEnded.request()
         await metering.value
+        await reporting.value
+        reporter?.end(failure.map { "\($0)" })
         forget(meter.partitions)
         if let failure { throw failure }
     }
@@ -328,7 +347,8 @@ package final class StreamJob: Service {
     ) throws {
         let worker = try PartitionWorker(
             source: source, options: options, registry: registry, metrics: metrics, logger: logger, stop: stop,
-            publisher: publisher, meter: meter, tell: { [self] in note(trouble: $0, of: source) })
+            publisher: publisher, meter: meter, reporter: reporter,
+            tell: { [self] in note(trouble: $0, of: source) })
         try work(worker, source, of: count, offsets: nil, stop: stop)
     }
 

@@ -26,7 +26,11 @@ struct StreamCommand: Command {
         declarations.register(in: health)
         platform.registerDisk("lake", folder: context.settings.folders.lake, in: health, isRequired: true)
         platform.registerBroker(in: health, isRequired: true)
+        // It is stopped last, when all is told.
+        let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
-            context.roleServices(health) + [platform.sizeService(of: [.lake]), roles.streamJobs(), declarations])
+            emitters + context.roleServices(health) + [
+                platform.sizeService(of: [.lake]), roles.streamJobs(), declarations,
+            ])
     }
 }

@@ -47,7 +47,9 @@ struct Pipeline {
                 monitor.follow(name, service)
                 freshness.board(of: name).follow { watch.facts }
             })
-        var services = context.probeServices(platform.servingPages(health, freshness))
+        // What tells OpenLineage is stopped last, when all is told.
+        var services: [any Service] = try platform.lineageEmitters()
+        services += context.probeServices(platform.servingPages(health, freshness))
         if platform.isBrokerEmbedded {
             services += [platform.brokerService(), platform.topicsService(declarations)]
         }

@@ -9,6 +9,7 @@ import Indexer
 import Kafka
 import KafkaAccess
 import Metering
+import OpenLineage
 import Postgres
 import Replay
 import ServiceLifecycle
@@ -29,6 +30,7 @@ final class Platform: Sendable {
         var dsn: String?
         var embedder: MeasuredEmbedder?
         var broker: BrokerServer?
+        var lineage: [LineageEmitter]?
         /// Of the Kafka clients, by role.
         var statistics: [String: ClientStatistics] = [:]
     }

@@ -228,7 +228,10 @@ struct SourceRoles: Sendable {
 extension Platform {
     /// How a source's stream job runs.
     func streamOptions(_ source: SourceDeclaration) throws -> StreamJobOptions {
-        try StreamJobOptions(settings, source: source, kafka: kafka("stream"))
+        var options = try StreamJobOptions(settings, source: source, kafka: kafka("stream"))
+        options.runs = try runSink()
+        options.runReportMilliseconds = settings.telemetry.lineageSeconds * 1_000
+        return options
     }
 
     /// The consumer group of a source's indexers. It follows from the declaration alone, and not from how many sources there are: the

@@ -108,10 +108,18 @@ package struct LakeLayout: Sendable {
         "\(root)/_tiers/topic=\(source.topic)/partition=\(source.partition).lock"
     }
 
+    /// The folder of what a layer holds of a topic.
+    ///
+    /// - Parameter generation: nil for Bronze, which has no generations.
+    package func folder(of layer: Layer, generation: Int64?, topic: String) -> String {
+        let layer = generation.map { "\(layer.rawValue)/generation=\($0)" } ?? layer.rawValue
+        return "\(root)/\(layer)/topic=\(topic)"
+    }
+
     /// The folder of a data file.
     package func folder(of name: DataFileName) -> String {
-        let layer = name.generation.map { "\(name.layer.rawValue)/generation=\($0)" } ?? name.layer.rawValue
-        return "\(root)/\(layer)/topic=\(name.source.topic)/partition=\(name.source.partition)/\(name.hour.path)"
+        let above = folder(of: name.layer, generation: name.generation, topic: name.source.topic)
+        return "\(above)/partition=\(name.source.partition)/\(name.hour.path)"
     }
 
     /// The data file, from its first line on: while it grows and when it is sealed.

@@ -1,4 +1,4 @@
-import Bytes
+package import Bytes
 
 extension Settings {
     /// What a process says of itself.
@@ -9,6 +9,20 @@ extension Settings {
         package internal(set) var logLevel = SettingLogLevel.info
         /// How a log line looks.
         package internal(set) var logFormat = SettingLogFormat.text
+        /// The server that run events of OpenLineage go to; empty = none.
+        package internal(set) var lineageURL = SecretURL("")
+        /// The path below it.
+        package internal(set) var lineageEndpoint = ""
+        /// A secret: never print it.
+        package internal(set) var lineageKey = ""
+        /// The file that holds the key; empty = given by the variable.
+        package internal(set) var lineageKeyFile = ""
+        /// The file that run events are added to; empty = none.
+        package internal(set) var lineageFile = ""
+        /// Of jobs.
+        package internal(set) var lineageNamespace = ""
+        /// How often a run that goes on tells what it did, in seconds.
+        package internal(set) var lineageSeconds = 0
     }
 }
 
@@ -24,6 +38,29 @@ extension Settings.Telemetry: SettingsSection {
         Setting(
             "LOG_FORMAT", .logging, default: "text", .choice, \.telemetry.logFormat,
             "How a log line looks. The log goes to standard error."),
+        Setting(
+            "OPENLINEAGE_URL", .logging, default: "", .optionalSecretURL, \.telemetry.lineageURL,
+            "The server that takes run events of [OpenLineage](https://openlineage.io): what stream job, replays and tiering read and "
+                + "wrote, with offsets. Empty: none.", shown: Redaction.url),
+        Setting(
+            "OPENLINEAGE_ENDPOINT", .logging, default: "api/v1/lineage", .text("path"), \.telemetry.lineageEndpoint,
+            "The path below `OPENLINEAGE_URL`."),
+        Setting(
+            "OPENLINEAGE_API_KEY", .logging, default: "", .text("key"), \.telemetry.lineageKey,
+            "Sent to that server as a bearer token. Never printed.", shown: Redaction.secret),
+        Setting(
+            "OPENLINEAGE_API_KEY_FILE", .logging, default: "", .text("file"), \.telemetry.lineageKeyFile,
+            "A file that holds the key, in place of `OPENLINEAGE_API_KEY`."),
+        Setting(
+            "OPENLINEAGE_FILE", .logging, default: "", .text("file"), \.telemetry.lineageFile,
+            "A file that run events are added to, a line each; beside the server or in place of it. Nothing rotates it. Empty: none."
+        ),
+        Setting(
+            "OPENLINEAGE_NAMESPACE", .logging, default: "medallion", .text("namespace"), \.telemetry.lineageNamespace,
+            "The namespace of the jobs."),
+        Setting(
+            "OPENLINEAGE_INTERVAL_SEC", .logging, default: "60", .integer(1...86_400), \.telemetry.lineageSeconds,
+            "How often a run that goes on tells what it did since, in seconds."),
     ]
 }
 

@@ -100,8 +100,16 @@ struct LakeCommand: Command {
         case .cat: try cat(reader, topic: topic ?? context.settings.topics.raw)
         case .seal: try seal(reader)
         case .retain: try LakeRetain(options: upkeep, layer: layer, isJSON: isJSON).run(reader, sources(reader))
-        case .tier: try LakeTier(options: upkeep, isJSON: isJSON).run(reader, sources(reader))
+        case .tier: try tier(reader, context)
         }
+    }
+
+    private func tier(_ reader: LakeReader, _ context: Context) throws {
+        let platform = Platform(context: context)
+        let runs = try platform.runSink()
+        defer { platform.drainRuns() }
+        try LakeTier(options: upkeep, isJSON: isJSON, bucket: context.settings.lake.s3Bucket, runs: runs)
+            .run(reader, sources(reader))
     }
 
     private func inspection(_ reader: LakeReader) -> LakeInspection {

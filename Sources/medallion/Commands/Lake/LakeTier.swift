@@ -2,6 +2,7 @@ import Bytes
 import Console
 import Lake
 import Records
+import Telemetry
 
 /// Options of the actions that move or remove sealed files.
 struct LakeUpkeepOptions {
@@ -59,8 +60,28 @@ struct LakeUpkeepOptions {
 struct LakeTier {
     let options: LakeUpkeepOptions
     let isJSON: Bool
+    /// Where the files go.
+    let bucket: String
+    /// Who is told what was moved; nil: nobody.
+    let runs: (any RunEventSink)?
 
     func run(_ reader: LakeReader, _ sources: [TopicPartition]) throws {
+        let reporter = options.isDryRun ? nil : runs.map(Self.reporter)
+        reporter?.start()
+        do {
+            try move(reader, sources, reporter)
+        } catch {
+            reporter?.end("\(error)")
+            throw error
+        }
+        reporter?.end()
+    }
+
+    private static func reporter(_ sink: any RunEventSink) -> RunReporter {
+        RunReporter(RunEvent.Job(name: "lake.tier", processing: .batch), inputs: [], outputs: [], to: sink)
+    }
+
+    private func move(_ reader: LakeReader, _ sources: [TopicPartition], _ reporter: RunReporter?) throws {
         let tiering = try Tiering(layout: reader.layout)
         let cutoff = SystemClock.epochMilliseconds() - (options.olderThan ?? 0)
         var (files, bytes, refused) = (0, 0, 0)
@@ -72,6 +93,7 @@ struct LakeTier {
                     files += 1
                     bytes += listed.file.bytes
                 }
+                if case .moved = outcome, let reporter { note(listed, reader.layout, reporter) }
                 tell(listed, outcome, reader.layout)
             }
         }
@@ -90,6 +112,23 @@ struct LakeTier {
         guard refused == 0 else {
             throw Failure("\(refused) files are not what their seals say and stay where they are")
         }
+    }
+
+    private func note(_ listed: ListedFile, _ layout: LakeLayout, _ reporter: RunReporter) {
+        let name = listed.name
+        let folder = layout.folder(of: name.layer, generation: name.generation, topic: name.source.topic)
+        let offsets = [
+            RunDataset.Offsets(
+                topic: name.source.topic, partition: name.source.partition, start: listed.range.start,
+                end: listed.range.end)
+        ]
+        reporter.note(RunDataset(.folder(folder), offsets: offsets), isInput: true)
+        guard let objects = layout.objects else { return }
+        let key = objects.prefix + folder.dropFirst(layout.root.count + 1)
+        reporter.note(
+            RunDataset(
+                .objects(bucket: bucket, prefix: key), offsets: offsets, rows: listed.file.lines,
+                bytes: listed.file.bytes), isInput: false)
     }
 
     private func tell(_ listed: ListedFile, _ outcome: Tiering.Outcome, _ layout: LakeLayout) {
