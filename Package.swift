@@ -230,7 +230,7 @@ let package = Package(
             name: "IndexTesting",
             dependencies: [
                 "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
-                "Hashing", "HTTPServer", "JSONScan",
+                "Hashing", "HTTPServer", "JSONScan", "Files",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),
