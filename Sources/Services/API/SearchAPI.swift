@@ -244,7 +244,7 @@ package final class SearchAPI: Sendable {
         chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
-            pages: configuration.access.pages, faults: faults)
+            pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
     }
 
