@@ -266,7 +266,8 @@ package final class SearchAPI: Sendable {
                 let chat = model.configuration
                 return [
                     chat.name, chat.model, chat.url.revealed,
-                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax)",
+                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax) "
+                        + "\(chat.passagesFirst)",
                 ]
             }
         let text = parts.joined(separator: "\n")

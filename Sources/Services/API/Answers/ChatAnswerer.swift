@@ -24,6 +24,8 @@ package struct ChatConfiguration: Sendable {
     package var temperature = 0.0
     /// Tokens of the passages that it is given, estimated.
     package var contextTokensMax = 3_000
+    /// Passages of the first attempt.
+    package var passagesFirst = ChatPrompt.passagesFirst
 
     package init(name: String, url: SecretURL, model: String, key: String = "") {
         self.name = name
@@ -77,16 +79,20 @@ package final class ChatAnswerer: Answerer {
 
     package var model: String? { configuration.model.isEmpty ? nil : configuration.model }
 
-    /// Passages of one attempt after the other: few first, twice as many after each refusal, up to what the context takes.
-    func contexts(_ task: AnswerTask) -> [Int] {
-        let all = prompt(task, count: task.passages.count).passages
+    /// Passages of one attempt after the other: few first, twice as many after each refusal, up to what the context takes. Those
+    /// that have nothing to do with what the question names are not worth another attempt.
+    ///
+    /// - Parameter related: how many of the first passages have to do with it.
+    func contexts(_ task: AnswerTask, related: Int) -> [Int] {
+        let first = configuration.passagesFirst
+        let last = min(prompt(task, count: task.passages.count).passages, max(first, related))
         var counts: [Int] = []
-        var next = ChatPrompt.passagesFirst
-        while next < all {
+        var next = first
+        while next < last {
             counts.append(next)
             next *= 2
         }
-        return counts + [all]
+        return counts + [last]
     }
 
     private func prompt(_ task: AnswerTask, count: Int, halvings: Int = 0) -> ChatPrompt {
