@@ -229,8 +229,8 @@ let package = Package(
         .target(
             name: "IndexTesting",
             dependencies: [
-                "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
-                "Hashing", "HTTPServer", "JSONScan",
+                "PlatformTesting", "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres",
+                "Kafka", "Hashing", "HTTPServer", "JSONScan", "Files",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),

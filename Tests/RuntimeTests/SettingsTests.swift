@@ -69,6 +69,7 @@ import Testing
         "LLM_FALLBACK_URL": "http://f.example/v1", "LLM_FALLBACK_MODEL": "f", "LLM_FALLBACK_API_KEY": "fk",
         "LLM_FALLBACK_API_KEY_FILE": "/fk",
         "LLM_TIMEOUT_MS": "1000", "LLM_MAX_TOKENS": "99", "LLM_TEMPERATURE": "0.7", "LLM_CONTEXT_TOKENS": "999",
+        "LLM_PASSAGES_FIRST": "4",
         "ANSWER_ENABLED": "off", "ANSWER_RETENTION_DAYS": "6", "ANSWERS_MAX_ROWS": "7", "ANSWERS_MAX_BYTES": "8",
         "API_HOSTS": "Search.example",
         "API_LISTEN": "h:9", "API_LOOPS": "3", "API_SEARCH_LANES": "5", "API_FILTERED_LANES": "6",

@@ -244,7 +244,7 @@ package final class SearchAPI: Sendable {
         chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
-            pages: configuration.access.pages, faults: faults)
+            pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
     }
 
@@ -266,7 +266,8 @@ package final class SearchAPI: Sendable {
                 let chat = model.configuration
                 return [
                     chat.name, chat.model, chat.url.revealed,
-                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax)",
+                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax) "
+                        + "\(chat.passagesFirst)",
                 ]
             }
         let text = parts.joined(separator: "\n")

@@ -176,10 +176,12 @@ struct Answers: Sendable {
         var found = try await inPlace(deadline) {
             try await search.find(request.search, deadline: deadline, isKept: true)
         }
-        found.ranking = ExtractiveAnswerer.reading(
+        let ordered = ExtractiveAnswerer.order(
             found.ranking, question: request.search.query, count: request.search.topK)
+        found.ranking = ordered.hits
         let result = found
-        let (answer, use) = try await chain.answer(work(request, result, deadline: deadline, output))
+        let (answer, use) = try await chain.answer(
+            work(request, result, related: ordered.relatedCount, deadline: deadline, output))
         if answer.isRefused { metrics.refusals.increment() }
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, use: use, result: result,
@@ -190,7 +192,7 @@ struct Answers: Sendable {
     }
 
     private func work(
-        _ request: AnswerRequest, _ result: SearchResult, deadline: Deadline,
+        _ request: AnswerRequest, _ result: SearchResult, related: Int, deadline: Deadline,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) -> AnswerChain.Work {
         let cosines: CitationCheck.Cosines? = embedder.flatMap { embedder in
@@ -203,8 +205,8 @@ struct Answers: Sendable {
         let (analyzers, model) = (self.analyzers, embedder?.modelName)
         return AnswerChain.Work(
             question: request.search.query, ranking: result.ranking,
-            readCount: min(request.search.topK, result.ranking.count), tokensMax: request.maxTokens,
-            wantsDrafts: request.wantsDrafts, deadline: deadline,
+            readCount: min(request.search.topK, result.ranking.count), relatedCount: related,
+            tokensMax: request.maxTokens, wantsDrafts: request.wantsDrafts, deadline: deadline,
             check: { CitationCheck(passages: $0, analyzers: analyzers, model: model, cosines: cosines) },
             quoting: {
                 let hits = Array(result.ranking.prefix(request.search.topK))

@@ -1,5 +1,4 @@
 import Bytes
-import Concurrency
 import Forms
 import HTTPEndpoints
 import HTTPServer
@@ -44,8 +43,7 @@ struct ContextTool: Sendable {
                     + "after their event; freshness says how far behind the index is. \(warning)"
             ) { input, request in
                 try await search.reply(
-                    to: input, search.scope.declared(for: request), request,
-                    Deadline(milliseconds: search.turns.limitMilliseconds), StageTimes())
+                    to: input, search.scope.declared(for: request), request, search.turns.deadline, StageTimes())
             },
             ContextTool(
                 "answer", "Answer a question", Contract.answer, ReplySchemas.answer,
