@@ -46,6 +46,10 @@ enum SearchSQL {
         var isNarrow = false
         /// Whether documents are counted: see ``FacetSQL``.
         var isCounted = false
+        /// Whether an index version of the past is read, all of it: see ``PastSQL``.
+        var isPast = false
+        /// Whether the first row says by what words were weighed.
+        var isNoted = false
         /// Passages that the word arm gives at most.
         var lexicalMax = SearchSQL.armLimit
         var bounds = SearchBounds()
@@ -55,7 +59,7 @@ enum SearchSQL {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
-                isNarrow ? "few" : nil, isCounted ? "sum" : nil,
+                isNarrow ? "few" : nil, isCounted ? "sum" : nil, isPast ? "past" : nil, isNoted ? "noted" : nil,
                 lexicalMax == SearchSQL.armLimit ? nil : "\(lexicalMax)", bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
@@ -79,10 +83,12 @@ enum SearchSQL {
         fileprivate var narrowParameter: Int { excludedParameter + (isExcluding ? 1 : 0) }
         /// That of the attributes whose values are counted.
         fileprivate var facetParameter: Int { narrowParameter + (isNarrow ? 2 : 0) }
+        /// The first of those of ``PastSQL``.
+        fileprivate var pastParameter: Int { facetParameter + (isCounted ? 1 : 0) }
     }
 
     /// `$1`…`$18`, `$19` where there is a vector arm, and behind them the tests, the demands, a page's passages, the
-    /// weights, the options of the ranking, what is left out, narrow filters, and what is counted.
+    /// weights, the options of the ranking, what is left out, narrow filters, what is counted, and what weighed words then.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
@@ -97,6 +103,7 @@ enum SearchSQL {
         if parts.isExcluding { types.append(.int8) }
         if parts.isNarrow { types += [.textArray, .int4Array] }
         if parts.isCounted { types.append(.textArray) }
+        if parts.isPast { types += PastSQL.types }
         return types
     }
 
@@ -112,12 +119,21 @@ enum SearchSQL {
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
         let isFiltered = conditions != nil || parts.isDemanding
-        let isBounded = WordArmSQL.isBounded(
-            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
-        let wordArm = WordArmSQL.best(
-            WordLook.Joins(
-                passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id")),
-            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        let isBounded =
+            parts.isPast
+            ? "false"
+            : WordArmSQL.isBounded(
+                armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        let joins = WordLook.Joins(
+            passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id"))
+        let wordArm =
+            parts.isPast
+            ? PastSQL.best(joins, armLimit: parts.lexicalMax)
+            : WordArmSQL.best(
+                joins, armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        let words =
+            parts.isPast
+            ? PastSQL.words(parts.pastParameter) : WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(parts, demand: demand("n"), model)
@@ -142,7 +158,7 @@ enum SearchSQL {
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(hasWords ? WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds) : "")\
+            )\(hasWords ? words : "")\
             \(parts.isCounted ? counted : "")\(parts.lexical ? wordArm : WordArmSQL.none), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
@@ -159,7 +175,8 @@ enum SearchSQL {
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
                 \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb"),
-                \(isInGraph ? WaitingSQL.isCut(parts.bounds) : "false")
+                \(isInGraph ? WaitingSQL.isCut(parts.bounds) : "false"),
+                \(parts.isNoted && parts.lexical ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(WordArmSQL.statistics) END" : "NULL::jsonb")
             FROM snapshot s LEFT JOIN chosen c ON true
             LEFT JOIN LATERAL (
                 SELECT \(columns),
