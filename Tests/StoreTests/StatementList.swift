@@ -94,6 +94,7 @@ enum StatementList {
         ReadGoldPositions.self,
         ReadIndexStatus.self,
         ReadLikeness.self,
+        ReadMoment.self,
         ReadProgress.self,
         ReadReached.self,
         ReaderRoleState.self,

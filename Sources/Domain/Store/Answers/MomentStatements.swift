@@ -1,6 +1,6 @@
 import Bytes
 import Postgres
-import Records
+package import Records
 package import Retrieval
 
 /// How the index was at a moment: when an answer was given, at an index version, or at a time.

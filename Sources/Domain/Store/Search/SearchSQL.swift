@@ -305,7 +305,7 @@ enum SearchSQL {
             JOIN vectors_\(model) v ON v.tenant = $13 AND v.id = n.vector_id
             JOIN passages p ON p.id = n.id OFFSET 0
         ) e
-        ORDER BY 3 LIMIT \(armLimit)
+        ORDER BY 3, 1 LIMIT \(armLimit)
         """
     }
 
