@@ -98,7 +98,8 @@ extension ArmsState {
                 forms: word.compactMap { form in words.number(of: form.form).map { (word: $0, weight: form.weight) } })
         }
         return words.best(
-            of: groups, among: allowed, counted: counted(query), totals: wordTotals(query), limit: query.lexicalLimit, scratch: &scratch,
+            of: groups, among: allowed, counted: counted(query), totals: wordTotals(query), limit: query.lexicalLimit,
+            scratch: &scratch,
             isBefore: { [passages] in passages[Int($0)] > passages[Int($1)] })
     }
 

@@ -119,21 +119,9 @@ enum SearchSQL {
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
         let isFiltered = conditions != nil || parts.isDemanding
-        let isBounded =
-            parts.isPast
-            ? "false"
-            : WordArmSQL.isBounded(
-                armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
         let joins = WordLook.Joins(
             passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id"))
-        let wordArm =
-            parts.isPast
-            ? PastSQL.best(joins, armLimit: parts.lexicalMax)
-            : WordArmSQL.best(
-                joins, armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
-        let words =
-            parts.isPast
-            ? PastSQL.words(parts.pastParameter) : WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds)
+        let wordArm = wordArm(parts, joins, isFiltered: isFiltered)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(parts, demand: demand("n"), model)
@@ -158,8 +146,8 @@ enum SearchSQL {
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(hasWords ? words : "")\
-            \(parts.isCounted ? counted : "")\(parts.lexical ? wordArm : WordArmSQL.none), lexical_arm AS MATERIALIZED (
+            )\(hasWords ? words(parts) : "")\
+            \(parts.isCounted ? counted : "")\(wordArm.best), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
             ), \(DocumentPlacesSQL.ofArms), fused AS MATERIALIZED (
@@ -171,7 +159,7 @@ enum SearchSQL {
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id,
                 \(isInGraph ? WaitingSQL.count(model: model) : "(SELECT count(*) FROM vector_arm)"),
-                \(parts.lexical ? isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
+                \(wordArm.isBounded), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
                 \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb"),
@@ -188,6 +176,25 @@ enum SearchSQL {
             ) f ON true
             ORDER BY c.place
             """
+    }
+
+    private static func words(_ parts: Parts) -> String {
+        parts.isPast
+            ? PastSQL.words(parts.pastParameter) : WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds)
+    }
+
+    /// The word arm, and whether a bound kept it from looking at everything.
+    private static func wordArm(
+        _ parts: Parts, _ joins: WordLook.Joins, isFiltered: Bool
+    ) -> (best: String, isBounded: String) {
+        guard parts.lexical else { return (WordArmSQL.none, "false") }
+        if parts.isPast { return (PastSQL.best(joins, armLimit: parts.lexicalMax), "false") }
+        return (
+            WordArmSQL.best(
+                joins, armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds),
+            WordArmSQL.isBounded(
+                armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        )
     }
 
     private static func ranked(_ parts: Parts) -> String {

@@ -235,7 +235,8 @@ struct Answers: Sendable {
             retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous)
         answered.basisJSON =
             AnswerBasis(
-                referenceMilliseconds: request.search.referenceMilliseconds ?? request.search.past?.referenceMilliseconds,
+                referenceMilliseconds: request.search.referenceMilliseconds
+                    ?? request.search.past?.referenceMilliseconds,
                 statistics: result.statistics
             ).json
         answered.documents = Self.documents(of: made.answer, looked: result.ranking.prefix(request.search.topK))

@@ -12,7 +12,8 @@ extension Form where Value == AsOf {
     static var asOf: Form<AsOf> {
         Form(
             schema: .anyOf([
-                .integer("An index version, as replies have it."), .string("The id of an answer.", pattern: "^ans_[0-9a-f]{32}$"),
+                .integer("An index version, as replies have it."),
+                .string("The id of an answer.", pattern: "^ans_[0-9a-f]{32}$"),
                 .time("The last index version that was written by then."),
             ]),
             json: { asOf in
@@ -30,7 +31,8 @@ extension Form where Value == AsOf {
                 }
                 reading.fault(
                     "as_of_parsing",
-                    "must be the id of an answer (ans_…), an index version, or a time with zone as in RFC 3339", input: value)
+                    "must be the id of an answer (ans_…), an index version, or a time with zone as in RFC 3339",
+                    input: value)
                 return nil
             })
     }
