@@ -148,6 +148,8 @@ let package = Package(
             ]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
+        // Whether the index shows what the lake has.
+        module("Services", "Audit", uses: services + ["Lake", "Store", "Postgres"]),
         // What any role tells of itself: its process, its embedder, what grows.
         module("Services", "Metering", uses: services + ["Lake", "Embeddings", "Store", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
@@ -195,7 +197,7 @@ let package = Package(
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "API", "Access", "Answering", "Benchmarks", "Broker", "Bytes", "Console", "Derivation",
+                "API", "Access", "Answering", "Audit", "Benchmarks", "Broker", "Bytes", "Console", "Derivation",
                 "EmbeddedPostgres",
                 "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",

@@ -28,6 +28,7 @@ let allCommands: [any Command.Type] = [
     KeysCommand.self,
     LakeCommand.self,
     DlqCommand.self,
+    AuditCommand.self,
     BrokerCommand.self,
     ProducerCommand.self,
     StreamCommand.self,

@@ -45,6 +45,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var typed: String?
     /// The moment from which relative times of the question and ages of events are reckoned; nil where there are none.
     package var referenceMilliseconds: Int64?
+    /// The moment as of which it is searched; nil for now.
+    package var past: PastMoment?
 
     package init(
         query: String, topK: Int = SearchLimits.topKDefault, mode: SearchMode = .hybrid,

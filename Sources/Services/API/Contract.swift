@@ -27,7 +27,8 @@ enum Contract {
     ]
 
     private static let generationGone = EndpointReply.error(
-        410, "The cursor's generation is not served; begin again without it.")
+        410, "The cursor's generation is not served, or the index's history does not reach back to `as_of`.")
+    private static let noMoment = EndpointReply.error(404, "No answer with the id that `as_of` names is kept.")
 
     static let search = Endpoint(
         .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
@@ -59,7 +60,7 @@ enum Contract {
                 ])),
         replies: [
             .json(200, "Hits, best first.", ReplySchemas.search),
-            .error(404, "The document that hits are to be like is not in the index."),
+            .error(404, "The document that hits are to be like, or the answer that `as_of` names, is not kept."),
             .error(409, "The index version asked for was not reached in time."), generationGone,
         ] + unavailable)
 
@@ -98,7 +99,8 @@ enum Contract {
         replies: [
             EndpointReply(
                 200, "The answer; it is kept under answer_id.",
-                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
+                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)]),
+            noMoment, .error(410, "The index's history does not reach back to `as_of`."),
         ] + unavailable)
 
     private static let noAnswer = EndpointReply.error(404, "No answer with this id is kept.")

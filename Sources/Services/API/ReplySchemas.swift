@@ -113,6 +113,13 @@ enum ReplySchemas {
         ]).named("Cached"), "Only of a reply that the server kept; `Cache-Control: no-cache` asks for a new one.",
         isRequired: false)
 
+    private static let asOf = Schema.Property(
+        "as_of",
+        Schema.object([
+            .init("index_version", .integer()), .init("generation", .integer(), "The one that was active then."),
+            .init("time", .time().orNull, "When that version was written; null where nothing had been."),
+        ]).named("AsOf"), "Only where it was asked for: the moment that the reply is of.", isRequired: false)
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
@@ -156,7 +163,7 @@ enum ReplySchemas {
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), cached, .init("latency_ms", .number()),
-                .init("next_cursor", .string().orNull), age, missingArms, incompleteArms, boundedArms,
+                .init("next_cursor", .string().orNull), age, asOf, missingArms, incompleteArms, boundedArms,
                 interpreted,
             ] + reranking + counts
     ).named("SearchReply")
@@ -225,7 +232,7 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             answerer, .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            cached, .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
+            cached, .init("latency_ms", .number()), age, asOf, missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),
         ] + reranking
 

@@ -91,7 +91,7 @@ package final class DocumentIndexer: Sendable {
     /// Passages of one transaction, but for a document that has more: a small fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
-    private let embedder: (any TextEmbedder)?
+    let embedder: (any TextEmbedder)?
     private let logger: Logger?
     private let refusalReports = Mutex(ReportLimiter())
     private let lookupLane: Lane

@@ -8,7 +8,8 @@ struct SearchStatement: PostgresStatement {
     static let name = "search"
     // Both arms and all filters; what is sent depends on the parts.
     private static let whole = SearchSQL.Parts(
-        vector: .approximate, lexical: true, filters: .tested, isDemanding: true, isNarrow: true, isCounted: true)
+        vector: .approximate, lexical: true, filters: .tested, isDemanding: true, isNarrow: true, isCounted: true,
+        isNoted: true)
     static let sql = SearchSQL.make(whole, model: 1)
     static let parameterTypes = SearchSQL.types(whole)
 
@@ -119,8 +120,8 @@ struct SaveAnswer: PostgresStatement {
     static let sql = """
         WITH kept AS (
             INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
-                retrieved, bytes, is_anonymous, tenant)
-            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12)
+                retrieved, bytes, is_anonymous, tenant, basis)
+            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12, $16::text::json)
             RETURNING answer_id, created_at, tenant
         )
         INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at)
@@ -129,7 +130,7 @@ struct SaveAnswer: PostgresStatement {
         """
     static let parameterTypes: [PostgresType] = [
         .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool, .text, .textArray,
-        .textArray, .int4Array,
+        .textArray, .int4Array, .text,
     ]
     let answer: StoredAnswer
 
@@ -149,6 +150,7 @@ struct SaveAnswer: PostgresStatement {
         parameters.append(answer.documents.map(\.collection))
         parameters.append(answer.documents.map(\.docID))
         parameters.append(answer.documents.map { $0.isCited ? Int32(1) : 0 })
+        if let basis = answer.basisJSON { parameters.append(bytea: basis) } else { parameters.appendNull() }
     }
 }
 

@@ -42,7 +42,7 @@ struct Answers: Sendable {
         set.add(
             Contract.answer,
             stream: { input, request, type, writer in
-                let input = try input.checked(scope.declared(for: request), nowMilliseconds: search.clock())
+                let input = try await asked(input, request)
                 if type == MediaType.events {
                     try await stream(input, request, to: writer)
                 } else {
@@ -51,6 +51,14 @@ struct Answers: Sendable {
                     writer.respond(response)
                 }
             })
+    }
+
+    /// What was asked, of now or of the moment that it names.
+    func asked(_ input: AnswerInput, _ request: HTTPRequest) async throws -> AnswerRequest {
+        let declared = try scope.declared(for: request)
+        let past = try await search.moment(
+            input.search.asOf, declared.tenant, deadline: Deadline(milliseconds: turns.limitMilliseconds))
+        return try input.checked(declared, nowMilliseconds: search.clock(), past: past)
     }
 
     /// `POST /answer` as JSON.
@@ -226,10 +234,15 @@ struct Answers: Sendable {
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: made.answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: try made.reply(withText: true),
-            retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous
-        ).bounded()
+            retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous)
+        answered.basisJSON =
+            AnswerBasis(
+                referenceMilliseconds: request.search.referenceMilliseconds
+                    ?? request.search.past?.referenceMilliseconds,
+                statistics: result.statistics
+            ).json
         answered.documents = Self.documents(of: made.answer, looked: result.ranking.prefix(request.search.topK))
-        let stored = answered
+        let stored = answered.bounded()
         do {
             try await stores.run(deadline: deadline) { store, timeout in
                 try store.save(stored, timeoutMilliseconds: timeout)

@@ -51,8 +51,7 @@ struct ContextTool: Sendable {
                     + "and cited. refused is true where the documents do not hold an answer: say so then, and make "
                     + "nothing up. The answer is kept under answer_id. \(warning)"
             ) { input, request in
-                let asked = try input.checked(
-                    answers.scope.declared(for: request), nowMilliseconds: answers.search.clock())
+                let asked = try await answers.asked(input, request)
                 return try await answers.inTurn(asked, request) { _ in }.reply(withText: true)
             },
             ContextTool(
