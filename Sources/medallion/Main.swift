@@ -25,6 +25,7 @@ let allCommands: [any Command.Type] = [
     SourcesCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
+    LogicCommand.self,
     KeysCommand.self,
     LakeCommand.self,
     DlqCommand.self,
