@@ -18,9 +18,10 @@ import Testing
         #expect(found[0].sentence == "template of the text: “{title}” → “{title}: {comment}”")
         #expect(found[1].sentence == "wikis whose changes become documents: adds dewiki; drops frwiki")
         #expect(found[2].sentence == "changes by bots: kept → left out")
-        #expect(try changes().changes(to: changes(wikis: ["enwiki"])).map(\.sentence) == [
-            "wikis whose changes become documents: all → enwiki"
-        ])
+        #expect(
+            try changes().changes(to: changes(wikis: ["enwiki"])).map(\.sentence) == [
+                "wikis whose changes become documents: all → enwiki"
+            ])
     }
 
     /// Whatever changes the fingerprint is said.
@@ -32,7 +33,8 @@ import Testing
         var others: [DocumentSettings] = []
         for edit: (inout DocumentSettings) -> Void in [
             { $0.mapping.title = name }, { $0.mapping.version = name }, { $0.mapping.texts = [id, name] },
-            { $0.contentCharactersMax = 60 }, { $0.duplicates = .init(offsets: 1) }, { $0.passages = .init(weightMax: 50) },
+            { $0.contentCharactersMax = 60 }, { $0.duplicates = .init(offsets: 1) },
+            { $0.passages = .init(weightMax: 50) },
             { $0.mapping.url = name }, { $0.mapping.lang = name }, { $0.mapping.time = name }, { $0.mapping.id = name },
             { $0.mapping.truncated = name }, { $0.mapping.deleted = name },
         ] {

@@ -109,7 +109,9 @@ extension TransformSettings {
             .init("code_version", "version of the transform's code", codeVersion.rawValue),
             .init("template", "template of the text", "“\(template.source)”"),
             .init("wikis", "wikis whose changes become documents", .list(wikis, none: "all")),
-            .init("namespaces", "namespaces whose changes become documents", .list(namespaces.map { "\($0)" }, none: "all")),
+            .init(
+                "namespaces", "namespaces whose changes become documents",
+                .list(namespaces.map { "\($0)" }, none: "all")),
             .init("types", "types of change that become documents", .list(types, none: "none")),
             .init("drops_bots", "changes by bots", dropsBots ? "left out" : "kept"),
             .init("content_characters_max", "longest text", contentCharactersMax, unit: "characters"),

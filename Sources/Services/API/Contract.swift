@@ -220,6 +220,7 @@ extension SearchAPI {
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)
         operation.endpoints(in: &set)
+        operators.endpoints(in: &set)
         page.endpoints(in: &set)
         set.surroundings = surroundings()
         var complete = set

@@ -68,6 +68,8 @@ package struct SearchAPIDependencies: Sendable {
     package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
+    /// What operators do over HTTP; nil in a process that cannot.
+    package var control: (any PlatformControl)?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -183,6 +185,7 @@ package final class SearchAPI: Sendable {
     let stream: Stream
     let traces: Traces
     let operation: Operation
+    let operators: OperatorRequests
     let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -246,6 +249,7 @@ package final class SearchAPI: Sendable {
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        operators = OperatorRequests(control: dependencies.control, access: access, logger: logger)
     }
 
     /// What keeps replies; nil where none are kept.

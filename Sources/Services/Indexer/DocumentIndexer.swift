@@ -339,7 +339,8 @@ package final class DocumentIndexer: Sendable {
     /// Gives all passages of each input that has no vector yet its vector: the write may be cut into transactions, each of which must
     /// bring what its own passages share. The array of numbers is one for all of them.
     private func fill(
-        _ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool, beside others: [VectorInput: [Float]]
+        _ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool,
+        beside others: [VectorInput: [Float]]
     ) async throws {
         var texts: [VectorInput: String] = [:]
         var inputs: [VectorInput] = []

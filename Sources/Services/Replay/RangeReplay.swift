@@ -45,7 +45,7 @@ package struct RangeReplay {
     }
 
     /// A chunk ends with the record that brings it to so many ...
-    static let chunkRecordsMax = 10_000
+    package static let chunkRecordsMax = 10_000
     /// ... or to so many bytes of lines, as the stream job's commits do: rejected records may be large.
     package static let chunkBytesMax = 4 << 20
 

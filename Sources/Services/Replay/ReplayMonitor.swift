@@ -55,7 +55,13 @@ package final class ReplayMonitor: Sendable {
     /// Between two looks at what is wished.
     private static let lookMilliseconds = 50
 
-    package init(_ wish: ReplayWish = ReplayWish()) {
+    private let chunkRecordsMax: Int
+
+    /// - Parameters:
+    ///   - wish: until another one is said.
+    ///   - chunkRecordsMax: records between two looks at most.
+    package init(_ wish: ReplayWish = ReplayWish(), chunkRecordsMax: Int = RangeReplay.chunkRecordsMax) {
+        self.chunkRecordsMax = chunkRecordsMax
         var progress = ReplayProgress()
         progress.wish = wish
         state = Mutex(State(progress: progress))
@@ -106,7 +112,7 @@ package final class ReplayMonitor: Sendable {
     /// Records of one stretch at most, so that a wish is heard twice a second.
     var stretchRecordsMax: Int {
         let rate = state.withLock { $0.progress.wish.rate }
-        return rate > 0 ? min(max(1, rate / 2), RangeReplay.chunkRecordsMax) : RangeReplay.chunkRecordsMax
+        return rate > 0 ? min(max(1, rate / 2), chunkRecordsMax) : chunkRecordsMax
     }
 
     /// Called on the reading lane behind each stretch of records; blocks while it shall pause, or is too early.

@@ -115,8 +115,7 @@ extension Replay {
         }
     }
 
-    static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64
-    {
+    static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64 {
         var writer = try PartitionWriter.open(layout: layout, source: source)
         guard let next = writer.nextOffset else { return 0 }
         try writer.handOver(to: child, at: next)

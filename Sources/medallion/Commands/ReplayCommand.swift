@@ -1,10 +1,9 @@
 import Bytes
 import Concurrency
 import Console
-import Derivation
+import Files
 import Indexer
 import Lake
-import Logic
 import Postgres
 import Records
 import Replay
@@ -47,16 +46,10 @@ struct ReplayCommand: Command {
         """
 
     private enum Action {
-        case make(Scope, isDryRun: Bool)
+        case make(ReplayBounds, isDryRun: Bool)
         case resume(Int64)
         case wish(Int64, isPaused: Bool)
         case list
-    }
-
-    private enum Scope {
-        case offsets(partition: Int32, OffsetRange)
-        case since(Int64, until: Int64?)
-        case all
     }
 
     private let action: Action
@@ -87,7 +80,8 @@ struct ReplayCommand: Command {
         let continued = try arguments.integer("--continue", in: number)
         let scope = try scope(arguments)
         let isListing = arguments.has("--ls")
-        guard [resumed != nil, paused != nil, continued != nil, scope != nil, isListing].filter({ $0 }).count == 1 else {
+        guard [resumed != nil, paused != nil, continued != nil, scope != nil, isListing].filter({ $0 }).count == 1
+        else {
             throw UsageError(
                 "give --from and --to, or --since, or --all; or --resume, --pause, --continue or --ls")
         }
@@ -99,7 +93,7 @@ struct ReplayCommand: Command {
         return .list
     }
 
-    private static func scope(_ arguments: ParsedArguments) throws -> Scope? {
+    private static func scope(_ arguments: ParsedArguments) throws -> ReplayBounds? {
         let from = try arguments.integer("--from", in: 0...Int.max)
         let to = try arguments.integer("--to", in: 0...Int.max)
         let partition = try arguments.integer("--partition", in: 0...Int(Int32.max))
@@ -109,22 +103,25 @@ struct ReplayCommand: Command {
         let given = [from != nil || to != nil, since != nil, isAll].filter { $0 }.count
         if given > 1 { throw UsageError("give --from and --to, or --since, or --all") }
         if until != nil, since == nil { throw UsageError("--until goes with --since") }
+        var bounds = ReplayBounds()
         if let since {
             if let until, until <= since { throw UsageError("--until is to be later than --since") }
-            return .since(since, until: until)
+            (bounds.sinceMilliseconds, bounds.untilMilliseconds) = (since, until)
+            return bounds
         }
-        if isAll { return .all }
+        if isAll { return bounds }
         if given == 0 { return nil }
         guard let from, let to, let range = OffsetRange(start: Int64(from), end: Int64(to)), !range.isEmpty else {
             throw UsageError("--from and --to need an offset each, --to the larger one")
         }
         guard let partition else { throw UsageError("--from and --to go with --partition") }
-        return .offsets(partition: Int32(partition), range)
+        (bounds.partition, bounds.offsets) = (Int32(partition), range)
+        return bounds
     }
 
     func run(_ context: Context) async throws {
         switch action {
-        case .make(let scope, let isDryRun): try await make(scope, isDryRun: isDryRun, context)
+        case .make(let bounds, let isDryRun): try await make(bounds, isDryRun: isDryRun, context)
         case .resume(let generation):
             let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
             let parts = try await parts(context)
@@ -139,16 +136,11 @@ struct ReplayCommand: Command {
         }
     }
 
-    private func make(_ named: Scope, isDryRun: Bool, _ context: Context) async throws {
-        let sources = try chosen(of: try DeclaredSources.read(context.settings).sources)
-        let logics = try logics(of: sources, context.settings)
-        let scope: ReplayScope =
-            switch named {
-            case .offsets(let partition, let range):
-                .offsets(TopicPartition(topic: sources[0].topic, partition: partition), range)
-            case .since(let time, let until): .since(time, until: until)
-            case .all: .all
-            }
+    private func make(_ bounds: ReplayBounds, isDryRun: Bool, _ context: Context) async throws {
+        let sources = try ReplaySources(context.settings, source: source, topic: topic)
+        let logics = try sources.logics(
+            try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
+        let scope = try sources.scope(bounds)
         let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
         let layout = try LakeLayout(context.settings)
         let report: ReplayReport
@@ -205,7 +197,9 @@ struct ReplayCommand: Command {
             try ReplayStore(configuration: database).wish(
                 isPaused: isPaused, rate: rate, of: generation, timeoutMilliseconds: 10_000)
         }
-        guard isHeard else { throw Failure("no replay of generation \(generation) is under way; see medallion replay --ls") }
+        guard isHeard else {
+            throw Failure("no replay of generation \(generation) is under way; see medallion replay --ls")
+        }
         Output.line("the replay of generation \(generation) " + (isPaused ? "pauses" : "goes on"))
     }
 
@@ -215,39 +209,5 @@ struct ReplayCommand: Command {
             try ReplayStore(configuration: database).list(timeoutMilliseconds: 10_000)
         }
         for replay in replays { ReplayRendering.line(replay, asJSON: isJSON) }
-    }
-
-    /// The sources that are replayed; one where only one can be meant.
-    private func chosen(of declared: [SourceDeclaration]) throws -> [SourceDeclaration] {
-        let names = declared.map(\.name.text).joined(separator: ", ")
-        if source != nil || topic != nil {
-            let chosen = declared.filter { source == nil ? $0.topic == topic : $0.name.text == source }
-            guard !chosen.isEmpty else {
-                throw UsageError("no declared source is \(source ?? topic ?? ""); declared are \(names)")
-            }
-            return chosen
-        }
-        guard !declared.isEmpty else { throw UsageError("no source is declared") }
-        if declared.count > 1 {
-            if logicFile != nil { throw UsageError("--logic goes with --source; declared are \(names)") }
-            if case .make(.offsets, _) = action {
-                throw UsageError("--from and --to go with --source; declared are \(names)")
-            }
-        }
-        return declared
-    }
-
-    /// By topic, what the new generation is to store.
-    private func logics(of sources: [SourceDeclaration], _ settings: Settings) throws -> [String: TopicLogic] {
-        var logics: [String: TopicLogic] = [:]
-        for source in sources {
-            var logic = source.logic
-            if let logicFile {
-                logic = try LogicFile.read(logicFile, of: source, defaults: try TransformSettings(settings))
-            }
-            logics[source.topic] = try TopicLogic(
-                logic, tenant: source.tenant, collection: source.collection.name.text)
-        }
-        return logics
     }
 }

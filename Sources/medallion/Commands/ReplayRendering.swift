@@ -109,7 +109,8 @@ enum ReplayRendering {
         let filled = Int((min(1, share) * Double(width)).rounded(.down))
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
         let left = progress.secondsLeft.map { "  \(Int($0.rounded(.up))) s left" } ?? ""
-        let state = progress.wish.isPaused ? "  paused" : progress.phase == .records ? "" : "  \(progress.phase.rawValue)"
+        let state =
+            progress.wish.isPaused ? "  paused" : progress.phase == .records ? "" : "  \(progress.phase.rawValue)"
         return "[\(bar)] \(Int(share * 100)) %  \(progress.figures.done) of \(progress.figures.wanted) offsets  "
             + "\(Int(progress.offsetsPerSecond))/s\(left)\(state)  "
     }

@@ -121,7 +121,7 @@ struct WishReplay: PostgresStatement {
 struct EndReplay: PostgresStatement {
     static let name = "end_replay"
     static let sql = """
-        UPDATE replays SET state = $2, error = $3, changed_at = clock_timestamp() WHERE generation = $1
+        UPDATE replays SET state = $2, error = $3, changed_at = clock_timestamp() WHERE generation = $1 AND state = 'running'
         """
     static let parameterTypes: [PostgresType] = [.int8, .text, .text]
     let generation: Int64

@@ -145,7 +145,7 @@ package final class ReplayStore {
         ).isEmpty
     }
 
-    /// Notes how it ended.
+    /// Notes how it ended; one that is over stays as it is.
     package func end(
         _ generation: Int64, _ state: KeptReplay.State, error: String, timeoutMilliseconds: Int
     ) throws(IndexError) {

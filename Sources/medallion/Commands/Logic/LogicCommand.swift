@@ -18,7 +18,9 @@ struct LogicCommand: Command {
         ],
         positionals: [
             .init(name: "ACTION", isRequired: true, help: "show or diff."),
-            .init(name: "LOGIC", isRequired: false, help: "A generation, `active`, `declared`, or a file (default active)."),
+            .init(
+                name: "LOGIC", isRequired: false,
+                help: "A generation, `active`, `declared`, or a file (default active)."),
             .init(name: "OTHER", isRequired: false, help: "diff: what it is held against (default declared)."),
         ])
     static let details = """
