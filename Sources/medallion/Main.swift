@@ -26,6 +26,7 @@ let allCommands: [any Command.Type] = [
     GenerationsCommand.self,
     PromoteCommand.self,
     LogicCommand.self,
+    GoldenCommand.self,
     KeysCommand.self,
     LakeCommand.self,
     DlqCommand.self,

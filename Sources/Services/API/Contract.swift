@@ -221,6 +221,7 @@ extension SearchAPI {
         traces.endpoints(in: &set)
         operation.endpoints(in: &set)
         operators.endpoints(in: &set)
+        golden.endpoints(in: &set)
         page.endpoints(in: &set)
         set.surroundings = surroundings()
         var complete = set

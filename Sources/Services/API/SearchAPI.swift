@@ -70,6 +70,8 @@ package struct SearchAPIDependencies: Sendable {
     package var events: EventHub?
     /// What operators do over HTTP; nil in a process that cannot.
     package var control: (any PlatformControl)?
+    /// Where golden queries are kept; nil where none are.
+    package var golden: (any GoldenShelf)?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -186,6 +188,7 @@ package final class SearchAPI: Sendable {
     let traces: Traces
     let operation: Operation
     let operators: OperatorRequests
+    let golden: GoldenQueries
     let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -250,6 +253,9 @@ package final class SearchAPI: Sendable {
             pages: configuration.access.pages, faults: faults)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
         operators = OperatorRequests(control: dependencies.control, access: access, logger: logger)
+        golden = GoldenQueries(
+            shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
+            logger: logger)
     }
 
     /// What keeps replies; nil where none are kept.

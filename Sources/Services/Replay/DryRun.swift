@@ -15,7 +15,7 @@ extension Replay {
         layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope, needs: (any EmbeddingNeeds)? = nil,
         monitor: ReplayMonitor = ReplayMonitor()
     ) async throws -> ReplayReport {
-        let lane = Lane(name: "replay")
+        let lane = Lane(name: "replay", niceness: Self.niceness)
         let reader = LakeReader(layout: layout)
         let (active, trial, ranges) = try await lane.run {
             let active = try Self.active(layout)

@@ -27,7 +27,9 @@ package struct Replay: Sendable {
     /// Told how far it is, and asked how fast it may be.
     package let monitor: ReplayMonitor
     let keeper: ReplayKeeper
-    let lane = Lane(name: "replay")
+    /// Stands back for what serves and indexes.
+    let lane = Lane(name: "replay", niceness: Self.niceness)
+    static let niceness = 10
 
     /// How long the stream job may take to hand a topic partition over.
     package static let handoverSecondsMax = 60
@@ -73,6 +75,8 @@ package struct Replay: Sendable {
                     generation: child.number, topics: topics, bounds: scope.bounds, wish: wish, keyID: keyID,
                     timeoutMilliseconds: limit)
             }
+            // Who waits for the number finds what is kept of it.
+            monitor.edit { $0.generation = child.number }
             return try await make(child, of: scope, reader)
         }
     }
@@ -110,6 +114,7 @@ package struct Replay: Sendable {
         monitor.edit { $0.figures = kept.figures }
         return try await replay.guarded(child) {
             let wish = monitor.progress.wish
+            monitor.edit { $0.generation = generation }
             try await keeper.run { store, limit in
                 _ = try store.wish(
                     isPaused: wish.isPaused, rate: wish.rate, of: generation, timeoutMilliseconds: limit)
@@ -123,7 +128,6 @@ package struct Replay: Sendable {
     private func guarded(
         _ child: LakeGeneration, _ body: () async throws -> ReplayReport
     ) async throws -> ReplayReport {
-        monitor.edit { $0.generation = child.number }
         let lock = try await lane.run { [layout] in try ReplayLock(layout: layout, generation: child.number) }
         defer { withExtendedLifetime(lock) {} }
         let beat = Task { await keeper.beat(monitor, of: child.number) }

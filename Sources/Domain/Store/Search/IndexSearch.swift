@@ -23,7 +23,7 @@ struct IndexSearch {
             isPage: isPage, isRanked: !isPage && !values.query.options.isPlain,
             isExcluding: (!isPage || isCounted) && values.query.excludedDocument != nil,
             isNarrow: values.isNarrow && vector != .exact && (!isPage || isCounted), isCounted: isCounted,
-            lexicalMax: lexicalMax, bounds: bounds)
+            readsCandidate: values.query.readsCandidate, lexicalMax: lexicalMax, bounds: bounds)
     }
 
     private var filters: SearchSQL.Filters {
