@@ -9,6 +9,7 @@ package struct ReplaySample: Sendable, Equatable {
         package let text: String
     }
 
+    /// Of its record, as the offset.
     package let source: TopicPartition
     package let offset: Int64
     package let docID: String
@@ -27,6 +28,7 @@ package struct ReplaySamples: Sendable, Equatable {
     /// Of a text.
     package static let charactersMax = 500
 
+    /// By rank.
     package private(set) var added: [ReplaySample] = []
     package private(set) var changed: [ReplaySample] = []
     package private(set) var removed: [ReplaySample] = []

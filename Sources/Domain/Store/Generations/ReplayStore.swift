@@ -56,6 +56,7 @@ package struct KeptReplay: Sendable, Equatable {
         case failed
     }
 
+    /// That it makes.
     package var generation: Int64
     /// That are replayed.
     package var topics: [String]

@@ -51,6 +51,7 @@ package struct QuarantineChange: Sendable, Equatable {
         case discard(reason: String)
     }
 
+    /// Which of the ways out.
     package var way: Way
     /// Also what was redriven or discarded before.
     package var forces = false
