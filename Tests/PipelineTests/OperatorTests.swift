@@ -11,7 +11,8 @@ extension PipelineTests {
     /// What operators do, over HTTP against the running pipeline: look at a change, make it, serve it, take it back; and what
     /// lies in quarantine.
     @Suite(.serialized) struct OperatorTests {
-        private static let template = "{title}[, with the remark: {comment}]. {type} by {user} on {domain}."
+        private static let template =
+            "{title}[, with the remark: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)]."
         private static let logic = #"{"type":"recent_change","template":"\#(template)"}"#
 
         /// The API by a key.
@@ -54,7 +55,7 @@ extension PipelineTests {
                 let writer = Client(deployment.api.url, try key("ops", "write"))
                 let reader = Client(deployment.api.url, try key("page", "read"))
                 try deployment.wait(for: "the keys") { try writer.ask("GET", "/replays").status == 200 }
-                #expect(try reader.ask("GET", "/replays").status == 403)
+                try deployment.wait(for: "the refusal") { try reader.ask("GET", "/replays").status == 403 }
                 #expect(try deployment.api.get("/health")["status"] != nil)
                 let trial = try Self.look(writer, deployment)
                 try Self.make(writer, deployment, like: trial)

@@ -163,7 +163,7 @@ struct ReplayCommand: Command {
     private func watched(
         _ context: Context, _ monitor: ReplayMonitor, _ body: @Sendable () async throws -> ReplayReport
     ) async throws -> ReplayReport {
-        let bar = Task { await ReplayRendering.follow(monitor, isTerminal: context.isTerminal) }
+        let bar = Task { await ReplayRendering.follow(monitor, context) }
         defer { bar.cancel() }
         let report = try await context.withProbes(body)
         bar.cancel()

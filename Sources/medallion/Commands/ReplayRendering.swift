@@ -87,16 +87,29 @@ enum ReplayRendering {
 
     private static let width = 30
 
-    /// One line that is written over on a terminal, else a line now and then; until the task is cancelled.
-    static func follow(_ monitor: ReplayMonitor, isTerminal: Bool) async {
+    /// One line that is written over on a terminal, else a line of the log now and then; until the task is cancelled.
+    static func follow(_ monitor: ReplayMonitor, _ context: Context) async {
+        let isTerminal = context.isTerminal
+        let logger = context.logger.scoped("replay")
         var isShown = false
         while !Task.isCancelled {
-            try? await Task.sleep(nanoseconds: isTerminal ? 200_000_000 : 5_000_000_000)
-            guard !Task.isCancelled, monitor.progress.phase != .handover else { continue }
-            write((isTerminal ? "\r" : "") + line(monitor.progress) + (isTerminal ? "" : "\n"))
+            try? await Task.sleep(nanoseconds: isTerminal ? 200_000_000 : 10_000_000_000)
+            let progress = monitor.progress
+            guard !Task.isCancelled, progress.phase != .handover else { continue }
+            guard isTerminal else {
+                logger.info(
+                    "replaying",
+                    [
+                        "phase": progress.phase.rawValue, "done": "\(progress.figures.done)",
+                        "wanted": "\(progress.figures.wanted)", "rate": "\(Int(progress.offsetsPerSecond))",
+                        "seconds_left": progress.secondsLeft.map { "\(Int($0.rounded(.up)))" } ?? "",
+                    ])
+                continue
+            }
+            write("\r" + line(progress))
             isShown = true
         }
-        if isShown, isTerminal { write("\r" + line(monitor.progress) + "\n") }
+        if isShown { write("\r" + line(monitor.progress) + "\n") }
     }
 
     private static func write(_ text: String) {
