@@ -38,9 +38,21 @@ package final class GoldenStore {
         connection = LazyConnection(configuration)
     }
 
+    /// The policy binds roles that own nothing.
+    private func run<S: PostgresStatement>(
+        _ statement: S, for tenant: TenantID, _ timeoutMilliseconds: Int
+    ) throws(IndexError) -> [S.Row] {
+        var batch = PostgresBatch()
+        batch.add(ActForTenant(tenant: tenant))
+        let slot = batch.add(statement)
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+            results throws(PostgresError) in try results.rows(slot)
+        }
+    }
+
     /// Those of a tenant, by name.
     package func list(_ tenant: TenantID, timeoutMilliseconds: Int) throws(IndexError) -> [GoldenQuery] {
-        try connection.run(ListGolden(tenant: tenant), timeoutMilliseconds: timeoutMilliseconds)
+        try run(ListGolden(tenant: tenant), for: tenant, timeoutMilliseconds)
     }
 
     /// Keeps one; it takes the place of the one of that name.
@@ -49,14 +61,14 @@ package final class GoldenStore {
     package func put(
         _ query: GoldenQuery, of tenant: TenantID, timeoutMilliseconds: Int
     ) throws(IndexError) -> Bool {
-        try !connection.run(PutGolden(tenant: tenant, query: query), timeoutMilliseconds: timeoutMilliseconds).isEmpty
+        try !run(PutGolden(tenant: tenant, query: query), for: tenant, timeoutMilliseconds).isEmpty
     }
 
     /// - Returns: false where there is none of that name.
     package func remove(
         _ name: String, of tenant: TenantID, timeoutMilliseconds: Int
     ) throws(IndexError) -> Bool {
-        try !connection.run(RemoveGolden(tenant: tenant, queryName: name), timeoutMilliseconds: timeoutMilliseconds)
+        try !run(RemoveGolden(tenant: tenant, queryName: name), for: tenant, timeoutMilliseconds)
             .isEmpty
     }
 }
