@@ -29,7 +29,7 @@ package struct Replay: Sendable {
     let keeper: ReplayKeeper
     /// Stands back for what serves and indexes.
     let lane = Lane(name: "replay", niceness: Self.niceness)
-    static let niceness = 10
+    static let niceness = 5
 
     /// How long the stream job may take to hand a topic partition over.
     package static let handoverSecondsMax = 60
