@@ -352,7 +352,7 @@ let package = Package(
                 "Retrieval",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
-                "Redis", "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
+                "Redis", "ServiceLifecycle", "Store", "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // One suite per interface, over all that implement it, the doubles of tests among them.
         tests(

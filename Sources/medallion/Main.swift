@@ -25,6 +25,8 @@ let allCommands: [any Command.Type] = [
     SourcesCommand.self,
     GenerationsCommand.self,
     PromoteCommand.self,
+    LogicCommand.self,
+    GoldenCommand.self,
     KeysCommand.self,
     LakeCommand.self,
     DlqCommand.self,

@@ -30,6 +30,7 @@ extension PipelineTests {
                 let trial = try Self.replay(["--dry-run"], deployment, environment: Self.newLogic)
                 #expect(trial["generation"]?.isNull == true)
                 Self.expectCounts(trial)
+                #expect(trial["embeddings_needed"]?.integer == Self.changedTexts)
                 #expect(try Folder.allFiles(deployment.dataFolder + "/lake") == before)
 
                 let file = deployment.dataFolder + "/logic.json"

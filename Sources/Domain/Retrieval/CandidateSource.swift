@@ -15,6 +15,8 @@ package struct CandidateQuery: Sendable {
     package var lexicalLimit: Int
     /// The generation to read; nil is the active one, read once inside the same snapshot.
     package var generation: Int64?
+    /// Whether that generation may be one that was never promoted: for comparisons, since it is nobody's to be shown.
+    package var readsCandidate = false
     /// Only rows visible at this index version (`from_version <= v < to_version`); nil is the newest of the snapshot.
     package var indexVersion: Int64?
     /// Only at this index version or a newer one; nil: any.

@@ -19,6 +19,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var filter: Filter
     /// Where to go on, from an earlier reply.
     package var cursor: SearchCursor?
+    /// A generation to look in that need not be promoted, for comparisons; nil for the active one.
+    package var generation: Int64?
     /// What the arms' rankings count; nil: as it is set for all.
     package var weights: ArmWeights?
     /// What else decides the ranking.

@@ -68,6 +68,10 @@ package struct SearchAPIDependencies: Sendable {
     package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
+    /// What operators do over HTTP; nil in a process that cannot.
+    package var control: (any PlatformControl)?
+    /// Where golden queries are kept; nil where none are.
+    package var golden: (any GoldenShelf)?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -183,6 +187,8 @@ package final class SearchAPI: Sendable {
     let stream: Stream
     let traces: Traces
     let operation: Operation
+    let operators: OperatorRequests
+    let golden: GoldenQueries
     let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -246,6 +252,10 @@ package final class SearchAPI: Sendable {
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        operators = OperatorRequests(control: dependencies.control, access: access, logger: logger)
+        golden = GoldenQueries(
+            shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
+            logger: logger)
     }
 
     /// What keeps replies; nil where none are kept.

@@ -103,6 +103,7 @@ extension Platform {
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
             dependencies.events = eventHub(configuration, declarations)
+            (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
             return SearchServer(

@@ -74,6 +74,9 @@ package struct LakeLayout: Sendable {
     /// The list of generations.
     package var generationLog: String { root + "/_generations.log" }
 
+    /// The file whose lock says who makes a generation by a replay.
+    func replayLock(_ generation: Int64) -> String { "\(root)/_generations.replay-\(generation).lock" }
+
     /// The commit log of a topic partition.
     ///
     /// - Parameter replay: the generation whose replayed part is meant; nil for the live log.

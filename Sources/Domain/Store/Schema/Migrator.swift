@@ -70,6 +70,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0021__link_behind", PackageResources.V0021__link_behind_sql),
         Migration("V0022__keep_feedback", PackageResources.V0022__keep_feedback_sql),
         Migration("V0024__count_given_again", PackageResources.V0024__count_given_again_sql),
+        Migration("V0027__keep_replays", PackageResources.V0027__keep_replays_sql),
         Migration("V0028__keep_moments", PackageResources.V0028__keep_moments_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,

@@ -23,7 +23,8 @@ struct IndexSearch {
             isPage: isPage, isRanked: !isPage && !values.query.options.isPlain,
             isExcluding: (!isPage || isCounted) && values.query.excludedDocument != nil,
             isNarrow: values.isNarrow && vector != .exact && (!isPage || isCounted) && !isPast, isCounted: isCounted,
-            isPast: isPast, isNoted: values.query.wantsStatistics, lexicalMax: lexicalMax, bounds: bounds)
+            isPast: isPast, isNoted: values.query.wantsStatistics, readsCandidate: values.query.readsCandidate,
+            lexicalMax: lexicalMax, bounds: bounds)
     }
 
     private var isPast: Bool { values.query.past != nil && values.query.page == nil }

@@ -50,6 +50,8 @@ enum SearchSQL {
         var isPast = false
         /// Whether the first row says by what words were weighed.
         var isNoted = false
+        /// Whether a generation is read that may never have been promoted.
+        var readsCandidate = false
         /// Passages that the word arm gives at most.
         var lexicalMax = SearchSQL.armLimit
         var bounds = SearchBounds()
@@ -60,6 +62,7 @@ enum SearchSQL {
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
                 isNarrow ? "few" : nil, isCounted ? "sum" : nil, isPast ? "past" : nil, isNoted ? "noted" : nil,
+                readsCandidate ? "candidate" : nil,
                 lexicalMax == SearchSQL.armLimit ? nil : "\(lexicalMax)", bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
@@ -139,7 +142,7 @@ enum SearchSQL {
             WITH snapshot AS MATERIALIZED (
                 SELECT served.generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version,
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
-                FROM (\(servedGeneration("$1"))) served
+                FROM (\(servedGeneration("$1", orCandidate: parts.readsCandidate))) served
             )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : "")\
             \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds) : "")\
             \(isInGraph ? waiting : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
@@ -211,11 +214,11 @@ enum SearchSQL {
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one
     /// that was never promoted is nobody's to read: both would look complete.
-    static func servedGeneration(_ wanted: String) -> String {
+    static func servedGeneration(_ wanted: String, orCandidate: Bool = false) -> String {
         """
         SELECT n.generation, coalesce(n.model_id, 0) AS model_id FROM generations n
         WHERE n.generation = coalesce(\(wanted), (SELECT generation FROM active_generation))
-            AND n.state IN ('active', 'previous')
+            AND n.state IN ('active', 'previous'\(orCandidate ? ", 'candidate'" : ""))
         """
     }
 

@@ -199,6 +199,18 @@ struct Answers: Sendable {
         return made
     }
 
+    /// What would be said of a result; nothing of it is kept.
+    func tried(
+        _ request: AnswerRequest, _ result: SearchResult, deadline: Deadline
+    ) async throws -> GoldenDifference.Said {
+        try refuseWhereOff(request)
+        var found = result
+        found.ranking = ExtractiveAnswerer.reading(
+            found.ranking, question: request.search.query, count: request.search.topK)
+        let (answer, _) = try await chain.answer(work(request, found, deadline: deadline) { _ in })
+        return GoldenDifference.Said(isRefused: answer.isRefused, sentences: answer.sentences.map(\.text))
+    }
+
     private func work(
         _ request: AnswerRequest, _ result: SearchResult, related: Int, deadline: Deadline,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void

@@ -292,7 +292,7 @@ struct Search: Sendable {
         let found = try await candidates(for: asked, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         stages.add(.search, since: start)
-        guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
+        guard found.set.isGenerationServed else { throw APIError.notServed(candidate: request.generation) }
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
@@ -322,6 +322,7 @@ struct Search: Sendable {
             text: request.query, vector: vector, filter: request.filter,
             documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
         query.fusion = formula.weights
+        (query.generation, query.readsCandidate) = (request.generation, request.generation != nil)
         query.options = formula.options
         query.referenceMilliseconds = formula.referenceMilliseconds
         query.hasShortLimit = request.timeoutMilliseconds != nil
