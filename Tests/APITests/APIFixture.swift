@@ -205,6 +205,7 @@ enum Route: String {
     case answer = "/answer"
     case answersGiven = "/answers"
     case answerGiven = "/answers/{answer_id}"
+    case answerTrace = "/answers/{answer_id}/trace"
     case recent = "/events/recent"
     case stream = "/stream"
     case trace = "/trace/{doc_id}"

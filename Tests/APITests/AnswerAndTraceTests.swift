@@ -121,6 +121,31 @@ import Testing
         #expect(bronze?["headers"]?[1]?["value_base64"]?.isNull == true)
     }
 
+    @Test func anAnswerLeadsToTheEventsOfItsSentences() async throws {
+        let (_, answer) = await fixture.post(.answer, #"{"query": "who repainted the golden gate bridge towers?"}"#)
+        let id = try #require(answer["answer_id"]?.string)
+        let (status, body) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(status == 200 && body["complete"]?.bool == true, "\(body)")
+        #expect(body["sentences"] == answer["sentences"])
+        #expect(body["citations"]?.array?.count == answer["citations"]?.array?.count)
+        let citation = body["citations"]?[0]
+        #expect(citation?["n"]?.integer == 1 && citation?["doc_id"]?.string == "d-bridge")
+        #expect(citation?["bronze"]?[0]?["hash_ok"]?.bool == true)
+        #expect(citation?["gold"]?["derived_again"]?.bool == false)
+        let commands = (citation?["commands"]?.array ?? []).compactMap { $0["tool"]?.string }
+        #expect(Set(commands) == ["kcat", "medallion", "zstd", "curl", "psql"])
+        let steps = citation?["times"]?["steps"]?.array ?? []
+        #expect(steps.isEmpty && citation?["times"]?["total_ms"]?.isNull == true)
+        #expect(await fixture.get(.answerTrace, path: ["answer_id": "ans_none"]).status == 404)
+
+        fixture.index.state.withLock { $0.isLakeTampered = true }
+        let (_, changed) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(changed["complete"]?.bool == false && changed["citations"]?[0]?["bronze"]?[0]?["hash_ok"]?.bool == false)
+        fixture.index.state.withLock { $0.isLakeExpired = true }
+        let (gone, reason) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(gone == 410 && reason["error"]?["message"]?.string?.contains("older than 1d") == true, "\(reason)")
+    }
+
     @Test func changedBytesAreNoticed() async {
         fixture.index.state.withLock { $0.isLakeTampered = true }
         let (_, body) = await fixture.get(.trace, path: ["doc_id": "d-bridge"])

@@ -1,6 +1,7 @@
 import API
 import Bytes
 import IndexTesting
+import JSONScan
 import Records
 import Retrieval
 
@@ -77,6 +78,32 @@ final class FakeTraceSource: TraceSource {
             problems: isTampered ? ["the payload at \(found.topic)[0] offset \(found.offset) was changed"] : [])
         trace.problems += causes.map { _ in "a line cannot be read" }
         trace.causes = causes
+        return trace
+    }
+
+    func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace? {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let (answer, isExpired) = index.state.withLock { state in
+            (state.answers.first { $0.id == answerID && $0.tenant == tenant }, state.isLakeExpired)
+        }
+        guard let answer else { return nil }
+        let reply = try JSONValue.parse(answer.replyJSON)
+        var trace = AnswerTrace(answer: answer, hits: 0, sentences: [], citations: [], problems: [])
+        trace.sentences = (reply["sentences"]?.array ?? []).map {
+            ($0["text"]?.string ?? "", ($0["citations"]?.array ?? []).compactMap(\.integer))
+        }
+        for citation in reply["citations"]?.array ?? [] {
+            guard
+                var found = try self.trace(
+                    docID: citation["doc_id"]?.string ?? "", collection: citation["collection"]?.string, tenant: tenant,
+                    generation: nil, timeoutMilliseconds: timeoutMilliseconds)
+            else { continue }
+            if isExpired { found.expiry = "bronze offsets 0..<9 expired by retention (older than 1d)" }
+            trace.citations.append(
+                TraceCitation(
+                    number: citation["n"]?.integer ?? 0, passage: 0, text: found.passages.first?.text,
+                    snippet: citation["snippet"]?.string ?? "", trace: found))
+        }
         return trace
     }
 }

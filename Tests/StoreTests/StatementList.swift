@@ -84,6 +84,7 @@ enum StatementList {
         PromoteGeneration.self,
         PutDocuments.self,
         ReadAnswer.self,
+        ReadAnswerSources.self,
         ReadArmsDatabase.self,
         ReadArmsState.self,
         ReadCheckpoints.self,

@@ -141,7 +141,18 @@ enum Contract {
         .get, "/trace/{doc_id}", id: "trace", tag: "Events", access: reading,
         summary: "From a document back to its raw event",
         input: TraceInput.form,
-        replies: [.json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document.")] + unavailable)
+        replies: [
+            .json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document."), expired,
+        ] + unavailable)
+
+    static let answerTrace = Endpoint(
+        .get, "/answers/{answer_id}/trace", id: "answerTrace", tag: "Retrieval", access: reading,
+        summary: "From an answer's sentences back to the raw events",
+        details: "By what was kept with the answer, whatever the index shows now.", input: AnswerIDInput.form,
+        replies: [.json(200, "The trace.", ReplySchemas.answerTrace), noAnswer, expired] + unavailable)
+
+    private static let expired = EndpointReply.error(
+        410, "The raw event is gone: the message names what retention gave up, when and by which rule.")
 
     static let health = Endpoint(
         .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",
