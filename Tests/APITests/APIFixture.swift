@@ -209,6 +209,7 @@ enum Route: String {
     case recent = "/events/recent"
     case stream = "/stream"
     case trace = "/trace/{doc_id}"
+    case impact = "/impact"
     case health = "/health"
     case ready = "/ready"
     case live = "/live"

@@ -106,4 +106,36 @@ final class FakeTraceSource: TraceSource {
         }
         return trace
     }
+
+    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let (documents, answers) = index.state.withLock { ($0.documents.filter { $0.tenant == tenant }, $0.answers) }
+        let found = documents.filter { document in
+            switch target {
+            case .record(let source, let offset):
+                source.topic == document.topic && source.partition == 0 && offset == document.offset
+            case .event(let id): id == document.row.docID
+            case .page(let collection, let title, _):
+                document.row.collection == collection && document.row.title == title
+            case .user(let user, _): document.row.recentChange?.user == user
+            }
+        }
+        let ids = Set(found.map(\.row.docID))
+        return Impact(
+            documents: found.prefix(limit).map { document in
+                ImpactDocument(
+                    collection: document.row.collection, docID: document.row.docID, title: document.row.title,
+                    contentHash: "", generation: 1, version: 1, fromVersion: document.indexVersion, toVersion: nil,
+                    source: TopicPartition(topic: document.topic, partition: 0), sourceOffset: document.offset,
+                    passageIDs: [document.row.passageID])
+            },
+            answers: answers.filter { $0.tenant == tenant }.flatMap { answer in
+                answer.documents.filter { ids.contains($0.docID) }.map { source in
+                    ImpactAnswer(
+                        id: answer.id, question: answer.question, createdAtMilliseconds: answer.createdAtMilliseconds,
+                        generation: answer.generation, hits: 0, collection: source.collection, docID: source.docID,
+                        isCited: source.isCited, isExact: true)
+                }
+            }, areDocumentsCut: found.count > limit, areAnswersCut: false)
+    }
 }

@@ -151,6 +151,19 @@ enum Contract {
         details: "By what was kept with the answer, whatever the index shows now.", input: AnswerIDInput.form,
         replies: [.json(200, "The trace.", ReplySchemas.answerTrace), noAnswer, expired] + unavailable)
 
+    static let impact = Endpoint(
+        .get, "/impact", id: "impact", tag: "Events", access: reading,
+        summary: "From an event to all that came of it",
+        details:
+            "By record (`topic`, `partition`, `offset`), by `event_id`, by page (`collection`, `title`, perhaps `wiki`) or by "
+            + "`user`: the documents in every generation, the answers that were made of them, and how many replies this server "
+            + "keeps that show them.",
+        input: ImpactInput.form,
+        replies: [
+            .json(200, "What came of it.", ReplySchemas.impact),
+            .error(404, "Nothing that is in the index or among the kept answers came of it."),
+        ] + unavailable)
+
     private static let expired = EndpointReply.error(
         410, "The raw event is gone: the message names what retention gave up, when and by which rule.")
 
@@ -230,6 +243,7 @@ extension SearchAPI {
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)
+        impacts.endpoints(in: &set)
         operation.endpoints(in: &set)
         page.endpoints(in: &set)
         set.surroundings = surroundings()

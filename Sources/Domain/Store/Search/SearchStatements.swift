@@ -124,9 +124,10 @@ struct SaveAnswer: PostgresStatement {
             RETURNING answer_id, created_at, tenant
         )
         INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at, version, content_hash,
-            source_topic, source_partition, source_offset, from_version, embedded_at, indexed_at, searchable_at)
+            source_topic, source_partition, source_offset, event_id, from_version, embedded_at, indexed_at, searchable_at)
         SELECT k.answer_id, k.tenant, d.collection, d.doc_id, d.is_cited > 0, k.created_at, s.version, s.content_hash,
-            s.source_topic, s.source_partition, s.source_offset, s.from_version, s.embedded_at, s.shown_at, s.searchable_at
+            s.source_topic, s.source_partition, s.source_offset, s.event_id, s.from_version, s.embedded_at, s.shown_at,
+            s.searchable_at
         FROM kept k CROSS JOIN unnest($13::text[], $14::text[], $15::int[]) AS d(collection, doc_id, is_cited)
         LEFT JOIN LATERAL (\(AnswerSourceSQL.seen)) s ON true
         """

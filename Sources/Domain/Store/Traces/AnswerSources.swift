@@ -15,8 +15,8 @@ package struct AnswerSource: Sendable, Equatable {
         package var times: IndexedTimes
     }
 
-    package var collection: String
-    package var docID: String
+    /// The document's collection and id.
+    package var collection: String, docID: String
     /// Whether a sentence cites it; else it was only looked at.
     package var isCited: Bool
     package var seen: Seen?
@@ -27,7 +27,7 @@ enum AnswerSourceSQL {
     /// where it went meanwhile. Within a statement whose $4 and $5 are generation and index version, and $12 the tenant.
     static let seen = """
         SELECT g.version, o.content_hash, g.source_topic, g.source_partition, g.source_offset, g.from_version,
-            v.embedded_at, g.shown_at, v.searchable_at
+            g.lineage #>> '{parents,0,event_id}' AS event_id, v.embedded_at, g.shown_at, v.searchable_at
         FROM documents o
         JOIN collections c ON c.id = o.collection_id
         JOIN visibility g ON g.document_id = o.id
@@ -43,8 +43,8 @@ struct ReadAnswerSources: PostgresStatement {
     static let name = "read_answer_sources"
     static let sql = """
         SELECT a.collection, a.doc_id, a.is_cited, a.version, a.content_hash, a.source_topic, a.source_partition, a.source_offset,
-            a.from_version, a.embedded_at, a.indexed_at, a.searchable_at
-        FROM answer_documents a WHERE a.answer_id = $1 AND a.tenant = $2
+            a.from_version, a.embedded_at, a.indexed_at, coalesce(a.searchable_at, v.searchable_at)
+        FROM answer_documents a LEFT JOIN index_versions v ON v.version = a.from_version WHERE a.answer_id = $1 AND a.tenant = $2
         """
     static let parameterTypes: [PostgresType] = [.text, .text]
     let id: String

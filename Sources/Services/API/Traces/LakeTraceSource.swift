@@ -3,7 +3,7 @@ import JSONScan
 package import Lake
 package import Postgres
 package import Records
-import Retrieval
+package import Retrieval
 import Store
 
 /// Follows a document or an answer from the index through Gold and Silver to Bronze, reading every line from its file.
@@ -70,6 +70,13 @@ package final class LakeTraceSource: TraceSource {
         else { return nil }
         let sources = try store.sources(ofAnswer: answerID, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
         return AnswerWalk(given: given, sources: sources).trace(&walk)
+    }
+
+    /// See ``TraceSource/impact(of:tenant:limit:timeoutMilliseconds:)``.
+    package func impact(
+        of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int
+    ) throws -> Impact {
+        try store.impact(of: target, tenant: tenant, limit: limit, timeoutMilliseconds: timeoutMilliseconds)
     }
 
     private static func parents(of lineageJSON: [UInt8], _ trace: inout Trace) -> [ParentReference] {

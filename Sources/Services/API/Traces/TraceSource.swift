@@ -147,6 +147,7 @@ package struct TraceTimes: Sendable, Equatable {
 
     package init() {}
 
+    /// When an event passed a step.
     package subscript(_ step: Step) -> Int64? {
         get { milliseconds[step] }
         set { milliseconds[step] = newValue }
@@ -283,6 +284,8 @@ package protocol TraceSource: AnyObject {
     ///
     /// - Returns: nil where the tenant has no answer of that id.
     func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace?
+    /// What came of some events, in every generation and among the kept answers, as far as the tenant is shown it.
+    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact
     /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

@@ -51,6 +51,37 @@ extension Rendering {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// What came of an event.
+    static func impact(_ reply: JSONValue) -> String {
+        var lines: [String] = []
+        for generation in reply["generations"]?.array ?? [] {
+            lines.append(
+                "generation \(number(generation, "generation")): \(number(generation, "documents")) documents "
+                    + "(\(number(generation, "shown")) shown), \(number(generation, "passages")) passages")
+        }
+        for document in reply["documents"]?.array ?? [] {
+            let isShown = document["to_version"]?.isNull == true
+            lines.append(
+                "document \(text(document, "doc_id")) of \(text(document, "collection")), generation "
+                    + "\(number(document, "generation")), version \(number(document, "version")), "
+                    + (isShown ? "shown" : "shown no more")
+                    + ", from \(text(document, "topic"))[\(number(document, "partition"))] offset "
+                    + "\(number(document, "offset")): \(text(document, "title"))")
+        }
+        for answer in reply["answers"]?.array ?? [] {
+            let word = answer["cited"]?.bool == true ? "cites" : "looked at"
+            lines.append(
+                "answer \(text(answer, "answer_id")) of \(text(answer, "created_at")) \(word) \(text(answer, "doc_id")), given "
+                    + "again \(number(answer, "hits")) times: \(text(answer, "question"))")
+        }
+        if let cached = reply["cached"] {
+            lines.append(
+                "kept by this server: \(number(cached, "searches")) searches, \(number(cached, "answers")) answers")
+        }
+        if reply["truncated"]?.bool == true { lines.append("there may be more: --limit") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
     private static func steps(of reply: JSONValue) -> [String] {
         var lines: [String] = []
         for layer in ["gold", "silver"] {
@@ -83,7 +114,10 @@ extension Rendering {
     }
 
     private static func place(_ line: JSONValue) -> String {
-        if line["derived_again"]?.bool == true { return "derived anew from Bronze, since its file went with its generation" }
-        return "\(text(line, "file")), frame at byte \(number(line, "frame_offset")) (\(number(line, "frame_length")) bytes)"
+        if line["derived_again"]?.bool == true {
+            return "derived anew from Bronze, since its file went with its generation"
+        }
+        return
+            "\(text(line, "file")), frame at byte \(number(line, "frame_offset")) (\(number(line, "frame_length")) bytes)"
     }
 }
