@@ -18,7 +18,7 @@ let allCommands: [any Command.Type] = [
     SearchCommand.self,
     AnswerCommand.self,
     AnswersCommand.self,
-    TraceCommand.self,
+    TraceCommand.self, ImpactCommand.self,
     MCPCommand.self,
     EvalCommand.self,
     ReplayCommand.self,

@@ -77,8 +77,10 @@ final class TestKeys: Sendable {
     private static let operations: [(method: HTTPMethod, target: String, isOpen: Bool, isAdmins: Bool)] = [
         (.post, "/search", false, false), (.post, "/search/batch", false, false), (.post, "/answer", false, false),
         (.get, "/answers", false, false), (.get, "/answers/ans_1", false, false),
+        (.get, "/answers/ans_1/trace", false, false),
         (.post, "/answers/ans_1/feedback", false, false), (.get, "/events/recent", false, false),
-        (.get, "/stream", false, false), (.get, "/trace/d-bridge", false, false), (.get, "/metrics", false, false),
+        (.get, "/stream", false, false), (.get, "/trace/d-bridge", false, false),
+        (.get, "/impact?event_id=d-bridge", false, false), (.get, "/metrics", false, false),
         (.get, "/pipeline/status", false, false), (.get, "/keys", false, true), (.get, "/health", true, false),
         (.get, "/ready", true, false), (.get, "/live", true, false), (.get, "/", true, false),
         (.get, "/docs", true, false), (.get, "/openapi.json", true, false), (.get, "/page/page.js", true, false),

@@ -143,7 +143,31 @@ enum Contract {
         .get, "/trace/{doc_id}", id: "trace", tag: "Events", access: reading,
         summary: "From a document back to its raw event",
         input: TraceInput.form,
-        replies: [.json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document.")] + unavailable)
+        replies: [
+            .json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document."), expired,
+        ] + unavailable)
+
+    static let answerTrace = Endpoint(
+        .get, "/answers/{answer_id}/trace", id: "answerTrace", tag: "Retrieval", access: reading,
+        summary: "From an answer's sentences back to the raw events",
+        details: "By what was kept with the answer, whatever the index shows now.", input: AnswerIDInput.form,
+        replies: [.json(200, "The trace.", ReplySchemas.answerTrace), noAnswer, expired] + unavailable)
+
+    static let impact = Endpoint(
+        .get, "/impact", id: "impact", tag: "Events", access: reading,
+        summary: "From an event to all that came of it",
+        details:
+            "By record (`topic`, `partition`, `offset`), by `event_id`, by page (`collection`, `title`, perhaps `wiki`) or by "
+            + "`user`: the documents in every generation, the answers that were made of them, and how many replies this server "
+            + "keeps that show them.",
+        input: ImpactInput.form,
+        replies: [
+            .json(200, "What came of it.", ReplySchemas.impact),
+            .error(404, "Nothing that is in the index or among the kept answers came of it."),
+        ] + unavailable)
+
+    private static let expired = EndpointReply.error(
+        410, "The raw event is gone: the message names what retention gave up, when and by which rule.")
 
     static let health = Endpoint(
         .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",
@@ -221,6 +245,7 @@ extension SearchAPI {
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)
+        impacts.endpoints(in: &set)
         operation.endpoints(in: &set)
         operators.endpoints(in: &set)
         golden.endpoints(in: &set)

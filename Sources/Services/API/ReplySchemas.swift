@@ -265,53 +265,6 @@ enum ReplySchemas {
         ]
     ).named("RecentReply")
 
-    private static let location: [Schema.Property] = [
-        .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
-        .init("frame_length", .integer()), .init("line_offset", .integer().orNull),
-    ]
-
-    static let line = Schema.object([.init("record", .anyObject())] + location).named("LakeLine")
-
-    static let bronze = Schema.object(
-        [
-            .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
-            .init("timestamp_ms", .integer()), .init("timestamp", .time()), .init("sha256", .string()),
-            .init("lineage_sha256", .string()), .init("hash_ok", .bool()), .init("key", .string().orNull),
-            .init("key_base64", .string().orNull), .init("value", .string().orNull),
-            .init("value_base64", .string().orNull), .init("value_bytes", .integer().orNull),
-            .init(
-                "headers",
-                .array(
-                    of: .object([
-                        .init("name", .string()), .init("value", .string().orNull),
-                        .init("value_base64", .string().orNull),
-                    ]))),
-        ] + location
-    ).named("BronzeRecord")
-
-    static let trace = Schema.object([
-        .init("doc_id", .string()), .init("collection", .string()), .init("version", .integer()),
-        .init("generation", .integer()), .init("index_version", .integer()), .init("logic_version", .string()),
-        .init("complete", .bool(), "Every step was found and every hash is right."),
-        .init("problems", .array(of: .string())), .init("quality_flags", .array(of: .string())),
-        .init("rules", .array(of: .string())),
-        .init(
-            "passages",
-            .array(
-                of: .object([
-                    .init("passage", .integer()), .init("text", .string()), .init("text_hash", .string()),
-                    .init("model", .string().orNull), .init("from_version", .integer()),
-                ]))),
-        .init("gold", line.orNull), .init("silver", line.orNull), .init("bronze", .array(of: bronze)),
-        .init(
-            "answers",
-            .array(
-                of: .object([
-                    .init("answer_id", .string()), .init("created_at", .time()),
-                    .init("cited", .bool(), "Whether a sentence cites the document; else it was only looked at."),
-                ])), "The newest answers that the document went into, 20 at most, of those that are kept."),
-    ]).named("TraceReply")
-
     private static let states = Schema.choice(["ok", "degraded", "failed", "unknown"])
 
     static let dependency = Schema.object([

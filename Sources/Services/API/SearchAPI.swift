@@ -186,6 +186,7 @@ package final class SearchAPI: Sendable {
     let events: Events
     let stream: Stream
     let traces: Traces
+    let impacts: Impacts
     let operation: Operation
     let operators: OperatorRequests
     let golden: GoldenQueries
@@ -247,6 +248,7 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
                 interruption: { $0.interruption }),
             access: access, turns: turns, logger: logger)
+        impacts = Impacts(sources: traces.sources, caches: caches, access: access, turns: turns)
         chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,

@@ -49,6 +49,8 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector.
         package var reused = 0
+        /// When all its vectors were there, milliseconds since 1970; nil without an embedder.
+        fileprivate var embeddedAtMilliseconds: Int64?
 
         package init() {}
 
@@ -173,7 +175,10 @@ package final class DocumentIndexer: Sendable {
                     sourceOffset: pending.sourceOffset, model: model,
                     passages: isKnown ? [] : try passages.of(pending.document), line: pending.line))
         }
-        if let embedder { try await fill(&prepared, embedder, isTrusting: isTrusting, beside: vectors) }
+        if let embedder {
+            try await fill(&prepared, embedder, isTrusting: isTrusting, beside: vectors)
+            prepared.embeddedAtMilliseconds = SystemClock.epochMilliseconds()
+        }
         guard prepared.documents.contains(where: { !$0.passages.isEmpty }) else { return prepared }
         // Here, while another batch may be written: the writer has enough to do.
         let documents = prepared.documents
@@ -205,7 +210,7 @@ package final class DocumentIndexer: Sendable {
         while true {
             do {
                 var outcome = Outcome(embedded: prepared.embedded, reused: prepared.reused)
-                let parts = Self.parts(prepared.documents)
+                let (parts, embeddedAt) = (Self.parts(prepared.documents), prepared.embeddedAtMilliseconds)
                 for (number, documents) in parts.enumerated() {
                     let isLast = number == parts.count - 1
                     let truncates = documents.contains { $0.document.operation == .deleteBelow }
@@ -216,7 +221,8 @@ package final class DocumentIndexer: Sendable {
                                 try writer.makeRoom(for: documents, timeoutMilliseconds: Self.timeoutMilliseconds),
                                 try writer.write(
                                     documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                    refused: isLast ? refused : [], origin: origin, timeoutMilliseconds: limit)
+                                    refused: isLast ? refused : [], origin: origin,
+                                    embeddedAtMilliseconds: embeddedAt, timeoutMilliseconds: limit)
                             )
                         }
                     }

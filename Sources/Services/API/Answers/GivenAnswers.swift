@@ -90,7 +90,7 @@ struct GivenAnswers: Sendable {
         return .fresh(writer.bytes)
     }
 
-    private static func unknown(_ id: String) -> APIError {
+    static func unknown(_ id: String) -> APIError {
         APIError(
             status: 404, type: "not_found", message: "no answer with this id is kept",
             faults: [
