@@ -153,7 +153,8 @@ package struct Auditor: Sendable {
         if !outcome.hidden.isEmpty {
             try await store.run {
                 try $0.hide(
-                    outcome.hidden, damaged: outcome.damaged, generation: generation.generation, model: generation.model,
+                    outcome.hidden, damaged: outcome.damaged, generation: generation.generation,
+                    model: generation.model,
                     vectors: outcome.vectors)
             }
         }
