@@ -4,56 +4,9 @@ import JSONScan
 import Records
 import Retrieval
 import Store
-import Synchronization
 import Testing
 
 @testable import API
-
-/// A control that notes what it is asked for.
-private final class FakeControl: PlatformControl {
-    let calls = Mutex<[String]>([])
-    let started = Mutex<ReplayStart?>(nil)
-    /// Looks at the replay until it is over.
-    let looksLeft = Mutex(2)
-
-    private func note(_ call: String) { calls.withLock { $0.append(call) } }
-    private func view(_ state: String) -> [UInt8] { Array(#"{"id":"2","state":"\#(state)"}"#.utf8) }
-
-    func generations() async throws -> [[UInt8]] { [Array(#"{"generation":1}"#.utf8)] }
-    func promote(_ generation: Int64, waitMilliseconds: Int) async throws {
-        note("promote \(generation) \(waitMilliseconds)")
-    }
-    func prune(_ generation: Int64) async throws { note("prune \(generation)") }
-    func replays() async throws -> [[UInt8]] { [view("done")] }
-    func replay(_ id: String) async throws -> (json: [UInt8], isOver: Bool)? {
-        guard id == "2" else { return nil }
-        let isOver = looksLeft.withLock { left in
-            left -= 1
-            return left < 0
-        }
-        return (view(isOver ? "done" : "running"), isOver)
-    }
-    func start(_ start: ReplayStart) async throws -> [UInt8] {
-        started.withLock { $0 = start }
-        return view("running")
-    }
-    func change(_ id: String, isPaused: Bool?, rate: Int?) async throws -> [UInt8] {
-        note("change \(id) \(isPaused.map { "\($0)" } ?? "-") \(rate ?? -1)")
-        return view("paused")
-    }
-    func end(_ id: String) async throws -> [UInt8] {
-        note("end \(id)")
-        return view("failed")
-    }
-    func quarantined(_ selection: QuarantineSelection) async throws -> (records: [[UInt8]], hasMore: Bool) {
-        note("quarantine \(selection.rule ?? "") \(selection.limit)")
-        return ([Array(#"{"offset":3}"#.utf8)], true)
-    }
-    func change(_ selection: QuarantineSelection, _ change: QuarantineChange) async throws -> [[UInt8]] {
-        note("\(change.way) \(selection.offsets.map { "\($0)" } ?? "all") \(change.forces) \(change.isDryRun)")
-        return []
-    }
-}
 
 @Suite struct OperatorRequestTests {
     private let keys = TestKeys()

@@ -187,6 +187,7 @@ package struct Replay: Sendable {
         var report = ReplayReport(generation: child.number, child, ranges)
         if let parent { report.changes = try ReplayReport.changes(from: parent, to: child, topics: Set(logics.keys)) }
         monitor.beginRecords(wanted: ranges.values.reduce(0) { $0 + $1.end - $1.start })
+        try await keeper.note(monitor, of: child.number)
         if !known.state.isComplete {
             for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
                 try await replay(child, source, range, indexedTo: positions[source] ?? range.start)

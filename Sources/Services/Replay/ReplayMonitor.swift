@@ -56,11 +56,13 @@ package final class ReplayMonitor: Sendable {
     private static let lookMilliseconds = 50
 
     private let chunkRecordsMax: Int
+    /// So many records are noted together, a fraction of a second's work: what a kill costs.
+    package static let chunkRecordsMax = 2_000
 
     /// - Parameters:
     ///   - wish: until another one is said.
     ///   - chunkRecordsMax: records between two looks at most.
-    package init(_ wish: ReplayWish = ReplayWish(), chunkRecordsMax: Int = RangeReplay.chunkRecordsMax) {
+    package init(_ wish: ReplayWish = ReplayWish(), chunkRecordsMax: Int = ReplayMonitor.chunkRecordsMax) {
         self.chunkRecordsMax = chunkRecordsMax
         var progress = ReplayProgress()
         progress.wish = wish
