@@ -165,7 +165,8 @@ let package = Package(
             uses: services + [
                 "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Answering", "Arms",
                 "Text", "Store",
-                "Access", "Derivation", "Embeddings", "Lake", "Logic", "Sources", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
+                "Access", "Derivation", "Embeddings", "Lake", "Logic", "Sources", "Postgres", "JSONScan", "Hashing",
+                "Kafka", "KafkaAccess", "Gzip",
                 "Files", "Redis",
             ],
             resources: [.embedInCode("Page/Assets")]),

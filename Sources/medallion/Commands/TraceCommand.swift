@@ -6,7 +6,8 @@ import JSONScan
 /// `medallion trace`: from a document or an answer back to the events.
 struct TraceCommand: Command {
     static let name = "trace"
-    static let summary = "Follows a document, or an answer's sentences, through Gold and Silver to the raw events and checks their hashes."
+    static let summary =
+        "Follows a document, or an answer's sentences, through Gold and Silver to the raw events and checks their hashes."
     static let table = ArgumentTable(
         options: [
             .init(
@@ -19,7 +20,8 @@ struct TraceCommand: Command {
         positionals: [
             .init(
                 name: "ANSWER_OR_DOCUMENT", isRequired: true,
-                help: "An answer's id (ans_ and 32 digits), or a document's as a hit or a citation gives it. With --collection it is "
+                help:
+                    "An answer's id (ans_ and 32 digits), or a document's as a hit or a citation gives it. With --collection it is "
                     + "a document's.")
         ])
 
@@ -41,7 +43,9 @@ struct TraceCommand: Command {
         let api = APIClient(settings: context.settings, url: url, tenant: tenant)
         let scope = collection.map { "?collection=" + APIClient.segment($0) } ?? ""
         let isAnswer = collection == nil && Self.isAnswer(documentID)
-        let path = isAnswer ? "/answers/\(APIClient.segment(documentID))/trace" : "/trace/\(APIClient.segment(documentID))\(scope)"
+        let path =
+            isAnswer
+            ? "/answers/\(APIClient.segment(documentID))/trace" : "/trace/\(APIClient.segment(documentID))\(scope)"
         let request = HTTPClientRequest(url: api.base + path)
         let bytes = try await Lane(name: "ask").run { try api.bytes(request) }
         if isJSON {

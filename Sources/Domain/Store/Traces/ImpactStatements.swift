@@ -198,6 +198,11 @@ extension SearchStore {
         var documents = try documents(of: target, tenant, Int64(limit) + 1, timeoutMilliseconds)
         let areDocumentsCut = documents.count > limit
         if areDocumentsCut { documents.removeLast(documents.count - limit) }
+        documents.sort {
+            ($0.generation, $1.fromVersion, $0.collection, $0.docID) < (
+                $1.generation, $0.fromVersion, $1.collection, $1.docID
+            )
+        }
         var places = Set(documents.map { Place(source: $0.source, offset: $0.sourceOffset) })
         var eventID: String?
         switch target {

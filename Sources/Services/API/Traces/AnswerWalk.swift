@@ -80,7 +80,8 @@ struct AnswerWalk {
 extension ParentReference {
     /// A parent of a lineage; nil where a member is missing.
     init?(_ value: JSONValue) {
-        guard let topic = value["topic"]?.string, let partition = value["partition"]?.integer.flatMap(Int32.init(exactly:)),
+        guard let topic = value["topic"]?.string,
+            let partition = value["partition"]?.integer.flatMap(Int32.init(exactly:)),
             let offset = value["offset"]?.integer, let eventID = value["event_id"]?.string,
             let hash = value["bronze_sha256"]?.string
         else { return nil }

@@ -89,7 +89,8 @@ struct LineageWalk {
                 return nil
             }
             trace.problems.append(
-                "the \(layer.rawValue) line of \(source) offset \(offset) in generation \(trace.generation) cannot be read")
+                "the \(layer.rawValue) line of \(source) offset \(offset) in generation \(trace.generation) cannot be read"
+            )
             trace.causes.append("\(error)")
         }
         return nil
@@ -104,7 +105,8 @@ struct LineageWalk {
                 $0.topic == source.topic && $0.partition == source.partition && $0.offset == offset && $0.isHashRight
             })
         else {
-            trace.problems.append("the lines of generation \(trace.generation) are gone, and so is what they were made from")
+            trace.problems.append(
+                "the lines of generation \(trace.generation) are gone, and so is what they were made from")
             return
         }
         // A generation takes over the lines of its parents; the logic version tells whose logic made this one.

@@ -19,11 +19,15 @@ enum TraceCommands {
             lines.append(
                 Line(
                     tool: "kcat", shows: "the event's bytes in the broker, while its topic keeps them",
-                    text: "kcat -C -b \"$KAFKA_BROKERS\" -t \(topic) -p \(partition) -o \(offset) -c 1 -e -f '%s' | sha256sum"))
+                    text:
+                        "kcat -C -b \"$KAFKA_BROKERS\" -t \(topic) -p \(partition) -o \(offset) -c 1 -e -f '%s' | sha256sum"
+                ))
             lines.append(
                 Line(
                     tool: "medallion", shows: "the same bytes in the lake",
-                    text: "medallion lake cat --topic \(topic) --partition \(partition) --offset \(offset) --raw | sha256sum"))
+                    text:
+                        "medallion lake cat --topic \(topic) --partition \(partition) --offset \(offset) --raw | sha256sum"
+                ))
             if !bronze.location.file.hasPrefix("s3://") {
                 lines.append(
                     Line(
@@ -37,7 +41,8 @@ enum TraceCommands {
                     tool: "zstd", shows: "the Gold line, from its file",
                     text: frame(location) + " | grep -F -- \(quoted(JSONValue.string(trace.docID).text))"))
         }
-        let document = "/trace/\(PercentCoding.segment(trace.docID))?collection=\(PercentCoding.segment(trace.collection))"
+        let document =
+            "/trace/\(PercentCoding.segment(trace.docID))?collection=\(PercentCoding.segment(trace.collection))"
         lines.append(
             Line(
                 tool: "curl", shows: "the document as the index shows it now",

@@ -34,7 +34,8 @@ extension ReplySchemas {
     ).named("BronzeRecord")
 
     private static let times = Schema.object([
-        .init("event", .time().orNull, "The event's own time."), .init("received", .time().orNull, "The producer had it."),
+        .init("event", .time().orNull, "The event's own time."),
+        .init("received", .time().orNull, "The producer had it."),
         .init("broker", .time().orNull, "The broker appended it to its log."),
         .init("committed", .time().orNull, "The lake's commit."),
         .init("embedded", .time().orNull, "Its vectors were there."),
