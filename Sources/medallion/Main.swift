@@ -26,6 +26,7 @@ let allCommands: [any Command.Type] = [
     GenerationsCommand.self,
     PromoteCommand.self,
     KeysCommand.self,
+    SuppressCommand.self,
     LakeCommand.self,
     DlqCommand.self,
     BrokerCommand.self,

@@ -68,6 +68,8 @@ package struct SearchAPIDependencies: Sendable {
     package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
+    /// Where suppressions go, and what has become of them; nil where there is no broker.
+    package var suppressions: SuppressionDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -179,6 +181,7 @@ package final class SearchAPI: Sendable {
     let given: GivenAnswers
     let chat: Chat
     let mcp: ContextServer
+    let suppressions: Suppressions
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -227,6 +230,8 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
+        suppressions = Suppressions(
+            access: access, desk: dependencies.suppressions, turns: turns, logger: logger.scoped("suppressions"))
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)

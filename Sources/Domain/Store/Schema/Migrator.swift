@@ -70,6 +70,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0021__link_behind", PackageResources.V0021__link_behind_sql),
         Migration("V0022__keep_feedback", PackageResources.V0022__keep_feedback_sql),
         Migration("V0024__count_given_again", PackageResources.V0024__count_given_again_sql),
+        Migration("V0026__suppress", PackageResources.V0026__suppress_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),
