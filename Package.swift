@@ -350,7 +350,7 @@ let package = Package(
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
                 "medallion", "API", "Access", "Arms", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
-                "Retrieval",
+                "Retrieval", "Store",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
                 "Redis", "ServiceLifecycle", "Store", "Telemetry", "Health", "Kafka", "Bytes",

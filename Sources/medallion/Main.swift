@@ -28,6 +28,7 @@ let allCommands: [any Command.Type] = [
     LogicCommand.self,
     GoldenCommand.self,
     KeysCommand.self,
+    SuppressCommand.self,
     LakeCommand.self,
     DlqCommand.self,
     AuditCommand.self,

@@ -84,6 +84,8 @@ final class TestKeys: Sendable {
         (.get, "/pipeline/status", false, false), (.get, "/keys", false, true), (.get, "/health", true, false),
         (.get, "/ready", true, false), (.get, "/live", true, false), (.get, "/", true, false),
         (.get, "/docs", true, false), (.get, "/openapi.json", true, false), (.get, "/page/page.js", true, false),
+        (.post, "/suppressions", false, false), (.get, "/suppressions", false, false),
+        (.delete, "/suppressions/s-1?reason=x", false, false),
         (.post, "/v1/chat/completions", false, false), (.get, "/v1/models", false, false),
         (.get, "/v1/models/medallion", false, false), (.post, "/mcp", false, false),
         (.get, "/generations", false, false),
@@ -96,7 +98,7 @@ final class TestKeys: Sendable {
         (.post, "/generations/2/golden", false, false),
     ]
     /// Paths of those that take the role `write`, by their beginnings.
-    private static let writers = ["/generations", "/replays", "/quarantine", "/golden"]
+    private static let writers = ["/generations", "/replays", "/quarantine", "/golden", "/suppressions"]
 
     @Test func eachRoleMayDoWhatIsDocumented() async throws {
         let (reader, writer, admin) = (try keys.make(.read), try keys.make(.write), try keys.make(.admin))

@@ -117,6 +117,19 @@ import Testing
                     #expect(now.ids.first == "doc-6")
                 }
 
+                // What is suppressed neither server gives again, be it its own reply or the other's.
+                for port in [first, second] { try await Self.eventually { try Self.search(port).isKept } }
+                let suppression = Suppression(
+                    id: "s-1", tenant: .standard, target: .eventID("doc-6"), reason: "a test", by: "ann",
+                    atMilliseconds: 1_700_000_000_000)
+                try SuppressionStore(configuration: fixture.configuration).apply(
+                    .suppress(suppression), timeoutMilliseconds: IndexFixture.limit)
+                for scene in scenes { try await scene.write([]) }
+                for port in [first, second] {
+                    let now = try Self.search(port)
+                    #expect(now.ids.count == 3 && !now.ids.contains("doc-6"))
+                }
+
                 redis.kill()
                 try await scenes[0].write([Self.document(7, "granite harbour granite harbour")])
                 #expect(try Self.search(first).ids.contains("doc-7"))

@@ -242,6 +242,7 @@ extension SearchAPI {
         chat.endpoints(in: &set)
         mcp.endpoints(in: &set)
         given.endpoints(in: &set)
+        suppressions.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)

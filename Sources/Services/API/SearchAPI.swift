@@ -72,6 +72,8 @@ package struct SearchAPIDependencies: Sendable {
     package var control: (any PlatformControl)?
     /// Where golden queries are kept; nil where none are.
     package var golden: (any GoldenShelf)?
+    /// Where suppressions go, and what has become of them; nil where there is no broker.
+    package var suppressions: SuppressionDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -183,6 +185,7 @@ package final class SearchAPI: Sendable {
     let given: GivenAnswers
     let chat: Chat
     let mcp: ContextServer
+    let suppressions: Suppressions
     let events: Events
     let stream: Stream
     let traces: Traces
@@ -234,6 +237,8 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
+        suppressions = Suppressions(
+            access: access, desk: dependencies.suppressions, turns: turns, logger: logger.scoped("suppressions"))
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)

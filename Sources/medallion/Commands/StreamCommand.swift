@@ -27,6 +27,9 @@ struct StreamCommand: Command {
         platform.registerDisk("lake", folder: context.settings.folders.lake, in: health, isRequired: true)
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
-            context.roleServices(health) + [platform.sizeService(of: [.lake]), roles.streamJobs(), declarations])
+            context.roleServices(health) + [
+                platform.sizeService(of: [.lake]), roles.streamJobs(),
+                platform.suppressionLogging(), declarations,
+            ])
     }
 }

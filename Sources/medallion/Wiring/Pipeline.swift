@@ -53,6 +53,7 @@ struct Pipeline {
         }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
+        services.append(platform.suppressionApplying())
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
@@ -61,6 +62,7 @@ struct Pipeline {
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },
                 stages: { monitor.stages }, sources: { monitor.sources(of: $0) }))
         services.append(jobs)
+        services.append(platform.suppressionLogging())
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
         return services + [connectors, declarations]

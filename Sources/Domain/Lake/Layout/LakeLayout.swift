@@ -95,6 +95,9 @@ package struct LakeLayout: Sendable {
         "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
     }
 
+    /// What was suppressed and lifted.
+    package var suppressionLog: String { "\(root)/_suppressions.log" }
+
     /// Says which sealed files of one date are in the object storage.
     package func tierLog(_ source: TopicPartition, hour: LakeHour) -> String {
         let date = hour.path.prefix { $0 != "/" }

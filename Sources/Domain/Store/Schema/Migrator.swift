@@ -71,6 +71,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0022__keep_feedback", PackageResources.V0022__keep_feedback_sql),
         Migration("V0024__count_given_again", PackageResources.V0024__count_given_again_sql),
         Migration("V0025__find_by_event", PackageResources.V0025__find_by_event_sql),
+        Migration("V0026__suppress", PackageResources.V0026__suppress_sql),
         Migration("V0027__keep_replays", PackageResources.V0027__keep_replays_sql),
         Migration("V0028__keep_moments", PackageResources.V0028__keep_moments_sql),
         Migration(

@@ -259,7 +259,7 @@ enum SearchSQL {
         """
         JOIN visibility g ON g.document_id = \(document) AND g.generation = (SELECT generation FROM snapshot)
             AND g.from_version <= (SELECT version FROM snapshot)
-            AND (g.to_version IS NULL OR g.to_version > (SELECT version FROM snapshot))
+            AND (g.to_version IS NULL OR g.to_version > (SELECT version FROM snapshot)) AND g.suppression IS NULL
         """
     }
 

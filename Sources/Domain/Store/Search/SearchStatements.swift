@@ -230,7 +230,7 @@ struct ReadDocument: PostgresStatement {
         FROM documents d
         JOIN collections c ON c.id = d.collection_id
         JOIN visibility g ON g.document_id = d.id
-            AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL
+            AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL AND g.suppression IS NULL
         JOIN passages p ON p.document_id = d.id
         LEFT JOIN models m ON m.id = d.model_id
         LEFT JOIN index_versions v ON v.version = g.from_version
