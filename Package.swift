@@ -150,6 +150,8 @@ let package = Package(
         module("Services", "OpenLineage", uses: services + ["HTTPClient", "Files"]),
         module("Services", "KafkaAccess", uses: services + ["Kafka", "JSONScan"]),
         module("Services", "Quarantine", uses: services + ["Lake", "Kafka"]),
+        // Whether the index shows what the lake has.
+        module("Services", "Audit", uses: services + ["Lake", "Store", "Postgres"]),
         // What any role tells of itself: its process, its embedder, what grows.
         module("Services", "Metering", uses: services + ["Lake", "Embeddings", "Store", "Postgres"]),
         // Whether two lakes or indexes hold the same; for endurance runs and tests.
@@ -165,7 +167,8 @@ let package = Package(
             uses: services + [
                 "Forms", "EventLoop", "HTTPServer", "HTTPClient", "HTTPEndpoints", "Retrieval", "Answering", "Arms",
                 "Text", "Store",
-                "Access", "Embeddings", "Lake", "Postgres", "JSONScan", "Hashing", "Kafka", "KafkaAccess", "Gzip",
+                "Access", "Derivation", "Embeddings", "Lake", "Logic", "Sources", "Postgres", "JSONScan", "Hashing",
+                "Kafka", "KafkaAccess", "Gzip",
                 "Files", "Redis",
             ],
             resources: [.embedInCode("Page/Assets")]),
@@ -197,7 +200,7 @@ let package = Package(
         .executableTarget(
             name: "medallion",
             dependencies: [
-                "API", "Access", "Answering", "Benchmarks", "Broker", "Bytes", "Console", "Derivation",
+                "API", "Access", "Answering", "Audit", "Benchmarks", "Broker", "Bytes", "Console", "Derivation",
                 "EmbeddedPostgres",
                 "Embeddings", "Evaluation",
                 "EventLoop", "Files", "HTTPClient", "HTTPServer", "Hashing", "Health", "Indexer", "Ingest", "JSONScan",
@@ -232,8 +235,8 @@ let package = Package(
         .target(
             name: "IndexTesting",
             dependencies: [
-                "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres", "Kafka",
-                "Hashing", "HTTPServer", "JSONScan",
+                "PlatformTesting", "PostgresTesting", "Store", "Arms", "Retrieval", "Records", "Embeddings", "Postgres",
+                "Kafka", "Hashing", "HTTPServer", "JSONScan", "Files",
                 "Bytes",
             ],
             path: "Tests/IndexTesting", swiftSettings: strict),
@@ -325,8 +328,8 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres", "PostgresTesting",
-                "Records", "Retrieval", "Logic",
+                "Replay", "Audit", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres",
+                "PostgresTesting", "Records", "Retrieval", "Logic",
                 "Concurrency", "ServiceLifecycle", "Telemetry", "Hashing", "Files", "Bytes",
             ]),
         tests(
@@ -356,10 +359,10 @@ let package = Package(
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
                 "medallion", "API", "Access", "Arms", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
-                "Retrieval",
+                "Retrieval", "Store",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
-                "Redis", "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
+                "Redis", "ServiceLifecycle", "Store", "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // One suite per interface, over all that implement it, the doubles of tests among them.
         tests(

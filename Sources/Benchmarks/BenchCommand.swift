@@ -32,7 +32,9 @@ package struct BenchCommand: Command {
                 help: "growth: passages, ascending, by commas (default 20000,100000)."),
             .init(
                 name: "--embedded", value: "N",
-                help: "growth: texts that the model embeds; further passages are mixtures of two (default 4000)."),
+                help:
+                    "growth, answer: texts that the model embeds; further vectors are mixtures of two (default 4000; answer: 20000)."
+            ),
             .init(
                 name: "--postgres", value: nil,
                 help: "growth: of the index in Postgres, without the one in memory; needs 6 kB of disk a passage."),
@@ -52,7 +54,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "--parts", value: "NAMES",
                 help:
-                    "search: \(SearchBench.Part.allCases.map(\.rawValue).joined(separator: ", ")), by commas (default all)."
+                    "by commas (default all), search: \(names(SearchBench.Part.self)); answer: \(names(AnswerBench.Part.self))."
             ),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
@@ -149,6 +151,8 @@ package struct BenchCommand: Command {
     private let isJSON: Bool
     private let peersFolder: String?
     private let searchParts: [SearchBench.Part]
+    private let answerParts: [AnswerBench.Part]
+    private let embedded: Int
     /// Nil unless a page is written.
     private let page: BenchmarksPage.Place?
     /// What was typed behind the benchmark's name, for the page.
@@ -167,7 +171,9 @@ package struct BenchCommand: Command {
         optionWords = arguments.values.filter { $0.key != "--benches" && $0.key != "--output" && $0.key != "--peers" }
             .sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
         peersFolder = arguments.value("--peers")
-        searchParts = try Self.searchParts(arguments.value("--parts"))
+        searchParts = try Self.parts(benchmarks.contains(.answer) ? nil : arguments.value("--parts"))
+        answerParts = try Self.parts(benchmarks.contains(.answer) ? arguments.value("--parts") : nil)
+        embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? 20_000
         let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
@@ -218,12 +224,16 @@ package struct BenchCommand: Command {
         }
     }
 
-    private static func searchParts(_ listed: String?) throws -> [SearchBench.Part] {
-        guard let listed else { return SearchBench.Part.allCases }
+    private static func names<Part: CaseIterable & RawRepresentable<String>>(_ part: Part.Type) -> String {
+        part.allCases.map(\.rawValue).joined(separator: ", ")
+    }
+
+    private static func parts<Part: CaseIterable & RawRepresentable<String>>(_ listed: String?) throws -> [Part] {
+        guard let listed else { return Array(Part.allCases) }
         let words = listed.split(separator: ",").map(String.init)
-        let parts = SearchBench.Part.allCases.filter { words.contains($0.rawValue) }
+        let parts = Part.allCases.filter { words.contains($0.rawValue) }
         guard !words.isEmpty, parts.count == Set(words).count else {
-            throw UsageError("--parts are of \(SearchBench.Part.allCases.map(\.rawValue).joined(separator: ", "))")
+            throw UsageError("--parts are of \(names(Part.self))")
         }
         return parts
     }
@@ -265,7 +275,10 @@ package struct BenchCommand: Command {
         case .search:
             try await SearchBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
         case .answer:
-            try await AnswerBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
+            try await AnswerBench(
+                options: searchOptions(context), parts: answerParts, embedded: embedded,
+                logger: context.logger.scoped("bench")
+            ).run()
         case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
         case .embed:
             try await EmbedBench(

@@ -121,6 +121,53 @@ import Testing
         #expect(bronze?["headers"]?[1]?["value_base64"]?.isNull == true)
     }
 
+    @Test func anAnswerLeadsToTheEventsOfItsSentences() async throws {
+        let (_, answer) = await fixture.post(.answer, #"{"query": "who repainted the golden gate bridge towers?"}"#)
+        let id = try #require(answer["answer_id"]?.string)
+        let (status, body) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(status == 200 && body["complete"]?.bool == true, "\(body)")
+        #expect(body["sentences"] == answer["sentences"])
+        #expect(body["citations"]?.array?.count == answer["citations"]?.array?.count)
+        let citation = body["citations"]?[0]
+        #expect(citation?["n"]?.integer == 1 && citation?["doc_id"]?.string == "d-bridge")
+        #expect(citation?["bronze"]?[0]?["hash_ok"]?.bool == true)
+        #expect(citation?["gold"]?["derived_again"]?.bool == false)
+        let commands = (citation?["commands"]?.array ?? []).compactMap { $0["tool"]?.string }
+        #expect(Set(commands) == ["kcat", "medallion", "zstd", "curl", "psql"])
+        let steps = citation?["times"]?["steps"]?.array ?? []
+        #expect(steps.isEmpty && citation?["times"]?["total_ms"]?.isNull == true)
+        #expect(await fixture.get(.answerTrace, path: ["answer_id": "ans_none"]).status == 404)
+
+        fixture.index.state.withLock { $0.isLakeTampered = true }
+        let (_, changed) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(
+            changed["complete"]?.bool == false && changed["citations"]?[0]?["bronze"]?[0]?["hash_ok"]?.bool == false)
+        fixture.index.state.withLock { $0.isLakeExpired = true }
+        let (gone, reason) = await fixture.get(.answerTrace, path: ["answer_id": id])
+        #expect(gone == 410 && reason["error"]?["message"]?.string?.contains("older than 1d") == true, "\(reason)")
+    }
+
+    @Test func anEventLeadsToWhatCameOfIt() async throws {
+        let (_, answer) = await fixture.post(.answer, #"{"query": "who repainted the golden gate bridge towers?"}"#)
+        let record = [("topic", "wikimedia.recentchange"), ("partition", "0"), ("offset", "1000")]
+        let (status, body) = await fixture.get(.impact, record)
+        #expect(status == 200, "\(body)")
+        let id = try #require(body["documents"]?[0]?["doc_id"]?.string)
+        #expect(body["documents"]?.array?.count == 1 && body["documents"]?[0]?["offset"]?.integer == 1_000)
+        #expect(body["generations"]?[0]?["shown"]?.integer == 1 && body["truncated"]?.bool == false)
+        let (_, same) = await fixture.get(.impact, [("event_id", id)])
+        #expect(same["documents"] == body["documents"])
+        let (_, bridge) = await fixture.get(.impact, [("event_id", "d-bridge")])
+        #expect(
+            bridge["answers"]?[0]?["answer_id"] == answer["answer_id"] && bridge["answers"]?[0]?["cited"]?.bool == true)
+        #expect(await fixture.get(.impact, [("event_id", "none")]).status == 404)
+        // One way at a time, and all of it.
+        for wrong in [
+            [], [("topic", "a")], [("topic", "a"), ("partition", "0")], [("title", "A")], [("offset", "1")],
+            [("event_id", "a"), ("user", "b")], [("user", "a"), ("wiki", "enwiki")], record + [("collection", "c")],
+        ] { #expect(await fixture.get(.impact, wrong).status == 422, "\(wrong)") }
+    }
+
     @Test func changedBytesAreNoticed() async {
         fixture.index.state.withLock { $0.isLakeTampered = true }
         let (_, body) = await fixture.get(.trace, path: ["doc_id": "d-bridge"])

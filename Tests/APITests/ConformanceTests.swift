@@ -21,7 +21,13 @@ import Testing
         access.isAnonymousReadAllowed = false
         // Versions that do not come are asked for again and again.
         let fixture = APIFixture(
-            access: access, readKeys: keys.read, configure: { $0.versionWaitMillisecondsMax = 1 })
+            access: access, readKeys: keys.read,
+            adjust: { dependencies in
+                // What is over: a stream of progress ends at once.
+                let control = FakeControl()
+                control.looksLeft.withLock { $0 = 0 }
+                (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
+            }, configure: { $0.versionWaitMillisecondsMax = 1 })
         fixture.fill()
         let output = try await withAPI(fixture) { port in
             try await Lane(name: "schemathesis").run {

@@ -3,6 +3,7 @@ import Foundation
 import HTTPServer
 import JSONScan
 import PlatformTesting
+import Synchronization
 import Testing
 
 @testable import API
@@ -137,5 +138,52 @@ import Testing
         }
         #expect(server.left.withLock(\.count) == 1)
         #expect(messages.compactMap { $0["id"] } == [.integer(2)])
+    }
+
+    /// How many requests a server has at once.
+    private final class Presence: Sendable {
+        struct Counts { var (now, most, all) = (0, 0, 0) }
+        let counts = Mutex(Counts())
+
+        func enter() {
+            counts.withLock { counts in
+                counts.now += 1
+                counts.all += 1
+                counts.most = max(counts.most, counts.now)
+            }
+        }
+
+        func leave() { counts.withLock { $0.now -= 1 } }
+    }
+
+    /// More requests than may be under way: eight are, the others wait for their turn, and each gets its reply.
+    @Test(.timeLimit(.minutes(2))) func manyRequestsAtOnce() async throws {
+        let presence = Presence()
+        var router = HTTPRouter()
+        router.on(.post, "/mcp") { request, writer in
+            let id = try JSONValue.parse(request.body)["id"]?.integer ?? -1
+            presence.enter()
+            // Until as many are here as will come, with a limit.
+            for _ in 0..<1_000 where presence.counts.withLock({ $0.most < 8 }) {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            // Long enough for a ninth, if one would come.
+            try await Task.sleep(for: .milliseconds(20))
+            presence.leave()
+            writer.respond(
+                HTTPResponse(
+                    status: 200, headers: ["Content-Type": "application/json"],
+                    body: Array(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#.utf8)))
+        }
+        let server = HTTPServer(configuration: HTTPServerConfiguration(), router: router)
+        let port = try server.start()
+        defer { server.stop(drainSeconds: 0) }
+        let lines = (0..<100).map { #"{"jsonrpc": "2.0", "id": \#($0), "method": "ping"}"# + "\n" }
+        let (messages, complaints, code) = try await run(lines.joined(), port: port)
+        #expect(code == 0 && complaints.isEmpty, "\(complaints)")
+        #expect(messages.count == 100 && messages.allSatisfy { $0["result"] != nil })
+        #expect(Set(messages.compactMap { $0["id"]?.integer }) == Set(0..<100))
+        let counts = presence.counts.withLock { $0 }
+        #expect(counts.all == 100 && counts.most == 8)
     }
 }

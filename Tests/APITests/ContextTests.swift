@@ -120,6 +120,22 @@ import Testing
         }
     }
 
+    /// Messages of one batch share the time of one request: those that come behind its end are not begun.
+    @Test func aBatchHasTheTimeOfOneRequest() async throws {
+        let fixture = APIFixture(timeoutMilliseconds: 1_000)
+        fixture.fill()
+        fixture.index.state.withLock { $0.delayMilliseconds = 300 }
+        let searches = (0..<10).map { Self.call("search", #"{"query": "golden \#($0)"}"#, id: "\($0)") }
+        let (status, body) = try await post(
+            fixture, "[" + searches.joined(separator: ",") + "]", version: "2025-03-26")
+        #expect(status == 200 && body?.array?.map { $0["id"]?.integer } == (0..<10).map { Int64($0) })
+        let last = body?[9]?["result"]
+        #expect(last?["isError"]?.bool == true)
+        #expect(last?["content"]?[0]?["text"]?.string?.contains("1000 ms that a request may take") == true)
+        // Ten of them take three times as long.
+        #expect(fixture.index.state.withLock { $0.scans.count } <= 4)
+    }
+
     /// Whatever is sent, the reply is the protocol's.
     @Test func hostileMessages() async throws {
         let fixture = APIFixture()

@@ -1,6 +1,7 @@
 import API
 import Bytes
 import IndexTesting
+import JSONScan
 import Records
 import Retrieval
 
@@ -78,5 +79,63 @@ final class FakeTraceSource: TraceSource {
         trace.problems += causes.map { _ in "a line cannot be read" }
         trace.causes = causes
         return trace
+    }
+
+    func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace? {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let (answer, isExpired) = index.state.withLock { state in
+            (state.answers.first { $0.id == answerID && $0.tenant == tenant }, state.isLakeExpired)
+        }
+        guard let answer else { return nil }
+        let reply = try JSONValue.parse(answer.replyJSON)
+        var trace = AnswerTrace(answer: answer, hits: 0, sentences: [], citations: [], problems: [])
+        trace.sentences = (reply["sentences"]?.array ?? []).map {
+            ($0["text"]?.string ?? "", ($0["citations"]?.array ?? []).compactMap(\.integer))
+        }
+        for citation in reply["citations"]?.array ?? [] {
+            guard
+                var found = try self.trace(
+                    docID: citation["doc_id"]?.string ?? "", collection: citation["collection"]?.string, tenant: tenant,
+                    generation: nil, timeoutMilliseconds: timeoutMilliseconds)
+            else { continue }
+            if isExpired { found.expiry = "bronze offsets 0..<9 expired by retention (older than 1d)" }
+            trace.citations.append(
+                TraceCitation(
+                    number: citation["n"]?.integer ?? 0, passage: 0, text: found.passages.first?.text,
+                    snippet: citation["snippet"]?.string ?? "", trace: found))
+        }
+        return trace
+    }
+
+    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact {
+        if let failure = index.state.withLock({ $0.failure }) { throw failure }
+        let (documents, answers) = index.state.withLock { ($0.documents.filter { $0.tenant == tenant }, $0.answers) }
+        let found = documents.filter { document in
+            switch target {
+            case .record(let source, let offset):
+                source.topic == document.topic && source.partition == 0 && offset == document.offset
+            case .event(let id): id == document.row.docID
+            case .page(let collection, let title, _):
+                document.row.collection == collection && document.row.title == title
+            case .user(let user, _): document.row.recentChange?.user == user
+            }
+        }
+        let ids = Set(found.map(\.row.docID))
+        return Impact(
+            documents: found.prefix(limit).map { document in
+                ImpactDocument(
+                    collection: document.row.collection, docID: document.row.docID, title: document.row.title,
+                    contentHash: "", generation: 1, version: 1, fromVersion: document.indexVersion, toVersion: nil,
+                    source: TopicPartition(topic: document.topic, partition: 0), sourceOffset: document.offset,
+                    passageIDs: [document.row.passageID])
+            },
+            answers: answers.filter { $0.tenant == tenant }.flatMap { answer in
+                answer.documents.filter { ids.contains($0.docID) }.map { source in
+                    ImpactAnswer(
+                        id: answer.id, question: answer.question, createdAtMilliseconds: answer.createdAtMilliseconds,
+                        generation: answer.generation, hits: 0, collection: source.collection, docID: source.docID,
+                        isCited: source.isCited, isExact: true)
+                }
+            }, areDocumentsCut: found.count > limit, areAnswersCut: false)
     }
 }

@@ -163,7 +163,7 @@ import Testing
         let fixture = Self.fixture([server])
         for number in 0..<12 {
             fixture.index.add(
-                "d-more-\(number)", title: "Golden Gate \(number)", comment: "golden gate towers \(number)")
+                "d-more-\(number)", title: "Golden Gate Bridge", comment: "golden gate towers \(number)")
         }
         let (_, body) = await fixture.post(.answer, Self.question)
         let counts = server.asked.withLock { $0 }.map { body in
@@ -174,6 +174,19 @@ import Testing
         #expect(counts.first == 3 && counts.count >= 3)
         #expect(counts == counts.sorted() && Set(counts).count == counts.count)
         #expect(body["debug"]?["citation_check"]?["attempts"]?.integer ?? 0 == Int64(counts.count))
+    }
+
+    /// What has nothing to do with the page that a question names is not asked about again.
+    @Test func aRefusalBringsNoPassagesOfOtherPages() async throws {
+        let server = try ModelServer(.says(ModelServer.json([])))
+        defer { server.stop() }
+        let fixture = Self.fixture([server])
+        for number in 0..<12 {
+            fixture.index.add(
+                "d-more-\(number)", title: "Golden Gate \(number)", comment: "golden gate bridge towers \(number)")
+        }
+        let (_, body) = await fixture.post(.answer, Self.question)
+        #expect(body["refused"]?.bool == true && server.asked.withLock(\.count) == 1)
     }
 
     private static let faults: [(String, ModelServer.Script, ModelFault.Kind)] = [

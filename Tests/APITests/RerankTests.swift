@@ -72,18 +72,27 @@ import Testing
     private let fixture: APIFixture
 
     init() throws {
-        let service = try Service()
-        self.service = service
-        fixture = APIFixture(adjust: { dependencies in
-            dependencies.reranker = Reranker(
-                RerankConfiguration(
-                    url: SecretURL("http://127.0.0.1:\(service.port)/v1/rerank"), model: "m-1", key: "secret-key",
-                    millisecondsMax: 20_000, hitsMax: 4),
-                metrics: dependencies.metrics, logger: Logger("api", level: .error))
-        })
+        service = try Service()
+        fixture = Self.fixture(service)
+    }
+
+    private static func fixture(_ service: Service, cacheBytes: Int = 0) -> APIFixture {
+        let fixture = APIFixture(
+            adjust: { dependencies in
+                dependencies.reranker = Reranker(
+                    RerankConfiguration(
+                        url: SecretURL("http://127.0.0.1:\(service.port)/v1/rerank"), model: "m-1", key: "secret-key",
+                        millisecondsMax: 20_000, hitsMax: 4),
+                    metrics: dependencies.metrics, logger: Logger("api", level: .error))
+            },
+            configure: {
+                $0.cacheBytes = cacheBytes
+                $0.cacheLateMilliseconds = 600_000
+            })
         for number in 0..<8 {
             fixture.index.add("p-\(number)", title: "Golden gate \(number)", comment: "golden text \(number)")
         }
+        return fixture
     }
 
     private func page(_ more: String = "", mode: String = "hybrid") async -> (status: Int, body: JSONValue) {
@@ -150,6 +159,30 @@ import Testing
         let (_, second) = await fixture.post(
             .search, #"{"query": "golden text", "top_k": 1, "cursor": "\#(first["next_cursor"]?.string ?? "")"}"#)
         #expect(second["reranked"] == nil && ids(second) != ids(first))
+    }
+
+    /// A first page that is kept is in the service's order, and so is what follows it; one that it gave no order to is not kept.
+    @Test func keptPagesAreInTheServicesOrder() async {
+        defer { service.stop() }
+        let fixture = Self.fixture(service, cacheBytes: 1 << 20)
+        func page(_ cursor: JSONValue? = nil) async -> JSONValue {
+            let more = cursor?.string.map { #", "cursor": "\#($0)""# } ?? ""
+            return await fixture.post(.search, #"{"query": "golden gate", "top_k": 2\#(more)}"#).body
+        }
+        service.script.withLock { $0 = .status(500) }
+        #expect(await page()["reranked"]?.bool == false)
+        service.script.withLock { $0 = .reversed }
+        let first = await page()
+        let second = await page(first["next_cursor"])
+        #expect(first["source"]?.string == "index" && first["reranked"]?.bool == true)
+        service.script.withLock { $0 = .status(500) }
+        let asked = service.asked.withLock(\.count)
+        let kept = await page()
+        #expect(kept["source"]?.string == "cache" && kept["reranked"]?.bool == true)
+        #expect(ids(first).count == 2 && ids(kept) == ids(first) && kept["next_cursor"] == first["next_cursor"])
+        let after = await page(kept["next_cursor"])
+        #expect(after["reranked"]?.bool == true && ids(second).count == 2 && ids(after) == ids(second))
+        #expect(service.asked.withLock(\.count) == asked && asked == 2)
     }
 
     /// Another process goes on in the order that the cursor holds.

@@ -12,9 +12,10 @@ import Testing
 
 /// Replies in Redis are read like any input, and without it there is nothing to wait for.
 @Suite struct SecondCacheTests {
-    private static func cache(_ address: RedisAddress, milliseconds: Int = 10_000) -> SecondCache {
-        SecondCache(
-            address, milliseconds: milliseconds, registry: MetricsRegistry(), logger: Logger("test", level: .error))
+    private static func cache(
+        _ address: RedisAddress, milliseconds: Int = 10_000, registry: MetricsRegistry = MetricsRegistry()
+    ) -> SecondCache {
+        SecondCache(address, milliseconds: milliseconds, registry: registry, logger: Logger("test", level: .error))
     }
 
     @Test(.enabled(if: RedisServer.isInstalled)) func whatIsKeptIsReadUntilTheServerDies() async throws {
@@ -34,6 +35,34 @@ import Testing
         try await eventually { try server.keys() == 0 }
         server.kill()
         for _ in 0..<20 { #expect(await cache.value(for: "a") == nil) }
+    }
+
+    /// Where more is asked than it has time for, the rest ends at once without a value, and says nothing of the server.
+    @Test(.enabled(if: RedisServer.isInstalled)) func aCrowdEndsAtOnce() async throws {
+        let folder = try TemporaryFolder()
+        let server = try RedisServer(in: folder.path)
+        let registry = MetricsRegistry()
+        let address = try #require(RedisAddress("unix://\(server.socket)"))
+        let cache = Self.cache(address, milliseconds: 30_000, registry: registry)
+        cache.keep(for: "a", keptMilliseconds: 600_000) { [7] }
+        try await eventually { await cache.value(for: "a") == [7] }
+        func count(_ outcome: String) -> Int {
+            let text = String(decoding: registry.render(), as: UTF8.self)
+            let name = #"medallion_cache_redis_calls_total{outcome="\#(outcome)"} "#
+            return text.split(separator: "\n").first { $0.hasPrefix(name) }.flatMap { Int($0.dropFirst(name.count)) }
+                ?? -1
+        }
+        let before = count("done")
+        try server.pause(milliseconds: 1_500)
+        let found = await withTaskGroup(of: [UInt8]?.self) { group in
+            for _ in 0..<200 { group.addTask { await cache.value(for: "a") } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        // One is on its way and 64 wait.
+        #expect(count("crowded") >= 135 && count("crowded") == found.count { $0 == nil })
+        #expect(count("done") - before == found.count { $0 == [7] })
+        #expect(count("failed") == 0 && count("resting") == 0)
+        #expect(await cache.value(for: "a") == [7])
     }
 
     /// The server says more than it may, or something else.

@@ -160,11 +160,24 @@ import Testing
         }
         for body in [
             #"{"error":{"message":"not supported","param":"response_format"}}"#,
-            #"{"error":"json_schema is not supported"}"#, #"{"message":"unknown field: response_format"}"#,
+            #"{"error":"json_schema is not supported"}"#, #"{"error":{"message":"JSON schema error at #"}}"#,
+            #"{"message":"unknown field: response_format"}"#,
         ] {
             var fresh = ChatDialect()
             let hasLearned = fresh.learn(fromRefusal: body)
             #expect(hasLearned && fresh.form == .marks, "\(body)")
         }
+    }
+
+    @Test func contextsThatAreTooLongAreTold() {
+        for body in [
+            #"{"error":{"code":400,"message":"request (6241 tokens) exceeds the available context size (2048 tokens), try increasing it","type":"exceed_context_size_error"}}"#,
+            #"{"error":{"message":"too long","param":"messages","code":"context_length_exceeded"}}"#,
+            #"{"object":"error","message":"This model's maximum context length is 2048 tokens.","code":400}"#,
+        ] { #expect(ChatDialect.saysTooLong(body), "\(body)") }
+        for body in [
+            "maximum context length", #"{"error":{"message":"bad request","input":"maximum context length"}}"#, "",
+            #"{"detail":"maximum context length"}"#,
+        ] { #expect(!ChatDialect.saysTooLong(body), "\(body)") }
     }
 }

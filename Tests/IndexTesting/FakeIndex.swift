@@ -64,6 +64,8 @@ package final class FakeIndex: Sendable {
         package var interrupted = 0
         /// What goes wrong with reading the lake.
         package var traceCauses: [String] = []
+        /// Whether retention gave the events of answers up.
+        package var isLakeExpired = false
         /// A changed byte in every raw event.
         package var isLakeTampered = false
 

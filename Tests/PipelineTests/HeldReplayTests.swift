@@ -84,6 +84,10 @@ extension PipelineTests {
             #expect(refusal.contains("generation \(number) is not complete"), "\(refusal)")
             // What it left is no damage, before and after it is given up.
             #expect(try deployment.command(["lake", "verify"]).contains("all well"))
+            let output = try deployment.command(["replay", "--resume", "\(number)", "--json"])
+            let report = try JSONValue.parse(Array(output.utf8))
+            #expect(report["generation"]?.integer == number && report["removed"]?.integer == 0)
+            try expectStates(["active", "pruned", "candidate"], deployment)
             try deployment.command(["generations", "--prune", "\(number)"])
             #expect(try deployment.command(["lake", "verify"]).contains("all well"))
         }

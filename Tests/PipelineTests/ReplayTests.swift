@@ -25,11 +25,17 @@ extension PipelineTests {
                 let up = try PlaybackTests.play(PlaybackTests.handWritten, deployment)
                 let searches = try SearchLoop(deployment.api)
                 defer { searches.stop() }
+                var traces = AnswerTraces(deployment)
+                try traces.ask("who painted the Golden Gate Bridge?")
+                try traces.ask(20)
+                #expect(try traces.expectAllToResolve("before") == 0)
+                try traces.expectImpact(of: Self.bridge, generations: [1])
 
                 let before = try Folder.allFiles(deployment.dataFolder + "/lake")
                 let trial = try Self.replay(["--dry-run"], deployment, environment: Self.newLogic)
                 #expect(trial["generation"]?.isNull == true)
                 Self.expectCounts(trial)
+                #expect(trial["embeddings_needed"]?.integer == Self.changedTexts)
                 #expect(try Folder.allFiles(deployment.dataFolder + "/lake") == before)
 
                 let file = deployment.dataFolder + "/logic.json"
@@ -54,8 +60,21 @@ extension PipelineTests {
                 try deployment.command(["promote", "2"])
                 try Self.expectNewLogic(deployment)
                 try Self.expectGenerations(deployment, active: 2, documents: [23, 23])
+                #expect(try traces.expectAllToResolve("promoted") == 0)
+                try traces.ask(20)
+                try traces.ask("who painted the Golden Gate Bridge?")
+                #expect(try traces.expectAllToResolve("asked again") == 0)
+                try traces.expectImpact(of: Self.bridge, generations: [1, 2])
 
                 searches.stop()
+                _ = try deployment.command(["generations", "--prune", "1"])
+                try traces.ask(20)
+                #expect(try traces.expectAllToResolve("pruned") == 0)
+                // Its files go, too: what they held is derived anew and compared.
+                let pruned = ["gold", "silver"].map { deployment.lakeFolder + "/\($0)/generation=1" }
+                let again = try traces.without(pruned) { try traces.expectAllToResolve("its files gone") }
+                #expect(again > 10)
+
                 #expect(searches.failures == [])
                 #expect(searches.generations == [1, 2])
                 #expect(try up.stop() == .exited(0))

@@ -30,15 +30,20 @@ package final class RedisServer: Sendable {
     }
 
     /// How many values it holds.
-    package func keys() throws -> Int {
+    package func keys() throws -> Int { Int(try command(["DBSIZE"]).filter(\.isNumber)) ?? 0 }
+
+    /// Serves nobody for a while.
+    package func pause(milliseconds: Int) throws { _ = try command(["CLIENT", "PAUSE", "\(milliseconds)", "ALL"]) }
+
+    private func command(_ words: [String]) throws -> String {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-cli")
-        process.arguments = ["-s", socket, "DBSIZE"]
+        process.arguments = ["-s", socket] + words
         process.standardOutput = output
         try process.run()
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        return Int(text.filter(\.isNumber)) ?? 0
+        return text
     }
 }

@@ -47,7 +47,8 @@ import Testing
 
     /// Commits records as a stream job does.
     static func fill(
-        _ layout: LakeLayout, _ source: TopicPartition, _ logic: TopicLogic, _ values: [[UInt8]], from start: Int64 = 0
+        _ layout: LakeLayout, _ source: TopicPartition, _ logic: TopicLogic, _ values: [[UInt8]], from start: Int64 = 0,
+        time: Int64 = time
     ) throws {
         let generation = try GenerationLog(layout: layout).adopt(source.topic, logic)
         var processor = try RecordProcessor(source: source, writesBronze: true)

@@ -39,13 +39,13 @@ import Testing
         let ranking = ReciprocalRankFusion.fuse(candidates)
         #expect(ranking.prefix(6).allSatisfy { $0.candidate.docID.hasPrefix("both") })
         func read(_ count: Int) -> [String] {
-            ExtractiveAnswerer.reading(ranking, question: "what is new?", count: count).map(\.candidate.docID)
+            ExtractiveAnswerer.order(ranking, question: "what is new?", count: count).hits.map(\.candidate.docID)
         }
         #expect(read(6).prefix(6) == ["both3", "both4", "both5", "near", "words", "words2"])
         #expect(read(6).count == ranking.count && Set(read(6)).count == ranking.count)
         #expect(read(3).prefix(3) == ["both3", "both4", "near"])
         #expect(read(1).first == "both3" && read(100) == ranking.map(\.candidate.docID))
-        #expect(ExtractiveAnswerer.reading([], question: "", count: 10).isEmpty)
+        #expect(ExtractiveAnswerer.order([], question: "", count: 10).hits.isEmpty)
     }
 
     /// Everything but the place, or but the year, is another page's.
@@ -149,6 +149,29 @@ import Testing
                 }
                 #expect(isSaid, "\(sentence.text) is not in citation \(number)")
             }
+        }
+    }
+
+    /// A server may refuse a text, whose vector is empty then: nothing is said of it, and the others are compared.
+    @Test(arguments: [0, 1, 2]) func textsWithoutVectorsAreNotCompared(missing: Int) async throws {
+        let text =
+            "Golden Gate Bridge: the towers on both sides of the strait got new paint in the spring of last year. "
+            + "Golden Gate Bridge: the cables between them are as old as the deck that hangs from them over the water."
+        let found = hits([("Golden Gate Bridge", text, 0.4)])
+        var asked: [String] = []
+        let compared = try await ExtractiveAnswerer.compared(
+            ExtractiveAnswerer.sentences(of: found), question: "Why did the Golden Gate Bridge get a coating?",
+            vector: [1, 0], hits: found
+        ) { texts in
+            asked = texts
+            return texts.indices.map { $0 == missing ? [] : $0 == 0 ? [1, 0] : [0.5, 0.5] }
+        }
+        // What is asked for, and both sentences: the one of them that is nearer by words comes first.
+        try #require(asked.count == 3 && compared.count == 2)
+        for sentence in compared {
+            let place = try #require(asked.dropFirst().firstIndex { sentence.text.hasSuffix($0) })
+            #expect(sentence.matterCosine == (missing == 0 || missing == place ? nil : 0.5), "\(sentence)")
+            #expect(sentence.cosine == nil)
         }
     }
 }

@@ -151,9 +151,10 @@ private struct Asker {
         let vector = try await embedder.embed([plain], priority: .query)[0]
         let found = try store.candidates(
             for: IndexFixture.query(question, vector: vector), timeoutMilliseconds: IndexFixture.limit)
-        let hits = ExtractiveAnswerer.reading(
+        let hits = ExtractiveAnswerer.order(
             ReciprocalRankFusion.fuse(found.candidates, weights: weights), question: question,
-            count: SearchLimits.topKDefault)
+            count: SearchLimits.topKDefault
+        ).hits
         let sentences = try await ExtractiveAnswerer.compared(
             ExtractiveAnswerer.sentences(of: Array(hits.prefix(SearchLimits.topKDefault))), question: question,
             vector: vector, hits: hits

@@ -98,6 +98,7 @@ import Testing
                 let theirs = documents.filter { $0.document.tenant == tenant }
                 if !theirs.isEmpty { _ = try fixture.writer.write(theirs, timeoutMilliseconds: Self.limit) }
             }
+            try Self.suppressSome(round, fixture, seed)
             // Some versions are followed one by one, others together.
             guard Int.random(in: 0..<3, using: &random) > 0 || round == 9 else { continue }
             try fixture.countWords()
@@ -112,6 +113,27 @@ import Testing
         for tenant in [.standard, Self.acme] {
             let size = try #require(scene.size(of: tenant))
             #expect(size.passages > 0 && size.rows == size.documents, "\(tenant): \(size)")
+        }
+    }
+
+    /// Takes a user's documents out of replies, and now and then brings some back.
+    private static func suppressSome(_ round: Int, _ fixture: IndexFixture, _ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed &* 31 &+ UInt64(round))
+        let store = SuppressionStore(configuration: fixture.configuration)
+        let number = Int.random(in: 0..<60, using: &random)
+        let target = SuppressionTarget.user(
+            collection: number.isMultiple(of: 2) ? "other" : IndexFixture.collection.text, name: "User \(number)")
+        let suppression = Suppression(
+            id: "s-\(round)", tenant: number.isMultiple(of: 5) ? acme : .standard, target: target, reason: "a test",
+            by: "ann", atMilliseconds: 1_700_000_000_000)
+        try store.apply(.suppress(suppression), timeoutMilliseconds: limit)
+        guard Bool.random(using: &random) else { return }
+        for tenant in [.standard, acme] {
+            let known = try store.list(of: tenant, timeoutMilliseconds: limit).filter { $0.lift == nil }
+            guard let one = known.randomElement(using: &random) else { continue }
+            try store.apply(
+                .lift(id: one.suppression.id, tenant: tenant, reason: "", by: "bob", atMilliseconds: 1_700_000_000_000),
+                timeoutMilliseconds: limit)
         }
     }
 

@@ -117,12 +117,68 @@ import Testing
                     #expect(now.ids.first == "doc-6")
                 }
 
+                // What is suppressed neither server gives again, be it its own reply or the other's.
+                for port in [first, second] { try await Self.eventually { try Self.search(port).isKept } }
+                let suppression = Suppression(
+                    id: "s-1", tenant: .standard, target: .eventID("doc-6"), reason: "a test", by: "ann",
+                    atMilliseconds: 1_700_000_000_000)
+                try SuppressionStore(configuration: fixture.configuration).apply(
+                    .suppress(suppression), timeoutMilliseconds: IndexFixture.limit)
+                for scene in scenes { try await scene.write([]) }
+                for port in [first, second] {
+                    let now = try Self.search(port)
+                    #expect(now.ids.count == 3 && !now.ids.contains("doc-6"))
+                }
+
                 redis.kill()
                 try await scenes[0].write([Self.document(7, "granite harbour granite harbour")])
                 #expect(try Self.search(first).ids.contains("doc-7"))
                 try await Self.eventually { try Self.search(first).isKept }
             }
         }
+    }
+
+    /// An answer that the database no longer keeps leaves what servers share, too: none of them gives it again.
+    @Test(.enabled(if: RedisServer.isInstalled)) func aForgottenAnswerLeavesRedis() async throws {
+        let fixture = try IndexFixture()
+        let folder = try TemporaryFolder()
+        let redis = try RedisServer(in: folder.path)
+        _ = try fixture.writer.write(
+            [Self.document(1, "Granite Harbour: repaired the pier. edit by Ann")],
+            timeoutMilliseconds: IndexFixture.limit)
+        try fixture.countWords()
+        let scenes = try ["a", "b"].map { try Scene(fixture, files: folder.file($0), redis: redis.socket) }
+        try await scenes[0].serving { first in
+            try await scenes[1].serving { second in
+                for scene in scenes {
+                    try await Self.eventually { scene.follower.shared.sizes[.standard]?.rows == 1 }
+                }
+                let database = try fixture.connect()
+                let made = try Self.answerID(first)
+                try await Self.eventually { try redis.keys() > 0 }
+                #expect(try Self.answerID(second) == made)
+                // The hits that are written first would otherwise find it.
+                try await Self.eventually {
+                    try database.script(
+                        "SELECT hits FROM answers WHERE hits > 0", timeoutMilliseconds: IndexFixture.limit
+                    ).count == 1
+                }
+                try database.script("DELETE FROM answers", timeoutMilliseconds: IndexFixture.limit)
+                #expect(try Self.answerID(first) == made)
+                try await Self.eventually { try redis.keys() == 0 }
+                let anew = try Self.answerID(first)
+                #expect(anew != made)
+            }
+        }
+    }
+
+    private static func answerID(_ port: UInt16) throws -> String {
+        var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/answer")
+        request.method = "POST"
+        request.headers = [("Content-Type", "application/json")]
+        request.body = Array(#"{"query": "who repaired the pier of Granite Harbour?", "mode": "lexical"}"#.utf8)
+        let body = try JSONValue.parse(try HTTPClient().request(request, timeoutMilliseconds: 30_000).body)
+        return body["answer_id"]?.string ?? ""
     }
 
     private static func search(_ port: UInt16) throws -> (isKept: Bool, ids: [String], checked: Int64?) {

@@ -240,6 +240,8 @@ def lake(folder, root, page):
     check_log(Schema(folder, "generation"), f"{root}/_generations.log")
     for path in sorted(glob.glob(f"{root}/_quarantine/**/*.log", recursive=True)):
         check_log(Schema(folder, "quarantine_log"), path)
+    if os.path.exists(f"{root}/_suppressions.log"):
+        check_log(Schema(folder, "suppression"), f"{root}/_suppressions.log")
     for layer in LAYERS:
         if lines[layer] != counts[layer]:
             complain(root, f"the commit logs count {lines[layer]} {layer} lines, the files hold {counts[layer]}")

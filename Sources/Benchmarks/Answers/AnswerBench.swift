@@ -7,6 +7,9 @@ import Telemetry
 /// Answers by quoting: how soon they come while documents are indexed and others search, how many a second can be made, and how
 /// many when they are kept.
 struct AnswerBench {
+    /// What can be measured by itself, in the order of a whole run.
+    enum Part: String, CaseIterable, Sendable { case cost, beside, rates, cached }
+
     private static let answersPerSecond = 20
     private static let searchesBeside = 20
     private static let documentsPerSecond = 100.0
@@ -21,14 +24,19 @@ struct AnswerBench {
     private static let questionsNumber = 1_000.0
 
     let options: SearchBench.Options
+    /// In their order.
+    let parts: [Part]
+    /// Passages whose texts the model embeds; those beyond have mixtures (``FurtherPassages``).
+    let embedded: Int
     let logger: Logger
 
     func run() async throws -> BenchReport {
         let lane = Lane(name: "bench")
-        let (options, logger) = (options, logger)
+        let (options, embedded, logger) = (options, embedded, logger)
         let scene = try await lane.run {
             try SearchScene(
-                passages: options.passages, precision: options.precision.rawValue, peersFolder: nil, hasPeer: false,
+                passages: min(options.passages, embedded), precision: options.precision.rawValue, peersFolder: nil,
+                hasPeer: false,
                 logger: logger)
         }
         do {
@@ -42,29 +50,54 @@ struct AnswerBench {
     }
 
     private func measure(_ scene: SearchScene, _ lane: Lane) async throws -> BenchReport {
+        let further = options.passages - scene.input.passages
+        if further > 0 { try await fill(scene, further) }
+        let told = further > 0 ? ", and \(further) passages of others with mixtures of vectors" : ""
         var report = BenchReport(
-            title: "answer: \(scene.input.documents) documents, precision \(options.precision.rawValue)")
+            title: "answer: \(scene.input.documents) embedded documents\(told), precision \(options.precision.rawValue)"
+        )
+        let (work, questions) = (self, try AnswerQuestions(scene.input))
+        for part in parts {
+            let figures =
+                switch part {
+                case .cost: try await lane.run { try work.cost(scene, questions) }
+                case .beside: try await beside(scene, questions, lane)
+                case .rates: try await lane.run { try work.rates(scene, questions) }
+                case .cached: try await lane.run { try work.cached(scene, questions) }
+                }
+            report.figures += shown(figures)
+        }
+        return report
+    }
+
+    private func fill(_ scene: SearchScene, _ further: Int) async throws {
+        var settings = LocalEmbedderOptions()
+        settings.precision = options.precision
+        let embedder = try LocalEmbedder(modelDirectory: options.modelDirectory, options: settings)
+        try await FurtherPassages(scene: scene, count: further, embedder: embedder, logger: logger).fill()
+    }
+
+    private func beside(_ scene: SearchScene, _ questions: AnswerQuestions, _ lane: Lane) async throws -> [BenchFigure]
+    {
         let count = min(1_000, scene.input.documents)
         let embedder = try await EmbeddingComparison(
             modelDirectory: options.modelDirectory, precision: options.precision,
             documents: try (0..<count).map { try scene.input.text($0) }, peer: nil
         ).ours()
-        let (work, questions) = (self, try AnswerQuestions(scene.input))
-        report.figures += shown(try await lane.run { try work.cost(scene, questions) })
-        report.figures += shown(try await lane.run { try work.beside(scene, questions, embedder: embedder) })
-        report.figures += shown(
-            try await lane.run {
-                [
-                    try work.highest(scene, "none of them kept", goal: Self.goals.uncached) { questions.fresh(&$0) },
-                    try work.highest(scene, "half of them kept", goal: Self.goals.halfCached) { random in
-                        random.next() % 2 == 0
-                            ? questions.known(Int(random.next() % UInt64(AnswerQuestions.repeated)))
-                            : questions.fresh(&random)
-                    },
-                ]
-            })
-        report.figures += shown(try await lane.run { try work.cached(scene, questions) })
-        return report
+        let work = self
+        return try await lane.run { try work.beside(scene, questions, embedder: embedder) }
+    }
+
+    /// The highest rates, without kept answers and with half of them kept.
+    private func rates(_ scene: SearchScene, _ questions: AnswerQuestions) throws -> [BenchFigure] {
+        [
+            try highest(scene, "none of them kept", goal: Self.goals.uncached) { questions.fresh(&$0) },
+            try highest(scene, "half of them kept", goal: Self.goals.halfCached) { random in
+                random.next() % 2 == 0
+                    ? questions.known(Int(random.next() % UInt64(AnswerQuestions.repeated)))
+                    : questions.fresh(&random)
+            },
+        ]
     }
 
     private func shown(_ figures: [BenchFigure]) -> [BenchFigure] {

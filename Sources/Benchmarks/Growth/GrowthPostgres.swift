@@ -129,13 +129,13 @@ struct GrowthPostgres: Sendable {
 /// Gives each text it is asked for the vector of a further mixture.
 final class GrowthEmbedder: TextEmbedder {
     let dimensions: Int
-    let modelName = GrowthTables.model
+    let modelName: String
     private let input: GrowthInput
     private let next: Atomic<Int>
 
     /// - Parameter first: the number of the first mixture; others have those before it.
-    init(_ input: GrowthInput, from first: Int) {
-        self.input = input
+    init(_ input: GrowthInput, from first: Int, modelName: String = GrowthTables.model) {
+        (self.input, self.modelName) = (input, modelName)
         dimensions = input.dimensions
         next = Atomic(1 << 40 + first)
     }

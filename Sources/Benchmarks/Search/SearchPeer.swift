@@ -105,7 +105,7 @@ final class SearchPeer: Sendable {
             """, operation: "bench", timeoutMilliseconds: limit)
     }
 
-    private static func dsn(_ deployment: BenchDeployment) throws -> String {
+    static func dsn(_ deployment: BenchDeployment) throws -> String {
         guard let dsn = EmbeddedPostgres.runningDSN(folder: deployment.postgresFolder) else {
             throw Failure("the platform's Postgres does not run")
         }

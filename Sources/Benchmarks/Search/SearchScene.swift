@@ -23,14 +23,8 @@ final class SearchScene: Sendable {
 
     /// Starts and fills everything. Blocks until it is indexed.
     init(passages: Int, precision: String, peersFolder: String?, hasPeer: Bool = true, logger: Logger) throws {
-        func events() -> GeneratedSource {
-            GeneratedSource(
-                generator: EventGenerator(
-                    seed: Self.seed, startMilliseconds: SystemClock.epochMilliseconds(),
-                    eventsPerSecond: Self.eventsPerSecond))
-        }
-        input = try IndexBenchInput(events(), passages: passages, more: 0)
-        source = MeteredSource(events())
+        input = try IndexBenchInput(Self.events(), passages: passages, more: 0)
+        source = MeteredSource(Self.events())
         simulator = Simulator(
             configuration: SimulatorConfiguration(pace: .original(multiplier: 1)), source: source,
             metrics: MetricsRegistry(), logger: logger)
@@ -50,6 +44,13 @@ final class SearchScene: Sendable {
             simulator.stop()
             throw error
         }
+    }
+
+    /// Events as the platform gets them; of another seed, others.
+    static func events(seed: UInt64 = SearchScene.seed) -> GeneratedSource {
+        GeneratedSource(
+            generator: EventGenerator(
+                seed: seed, startMilliseconds: SystemClock.epochMilliseconds(), eventsPerSecond: eventsPerSecond))
     }
 
     func stop() {

@@ -121,6 +121,21 @@ package struct PostgresRow: ~Copyable {
         }
     }
 
+    /// The same of `int8[]`.
+    package func int64s(_ column: Int) throws(PostgresError) -> [Int64] {
+        let buffer = try value(column)
+        guard PQftype(result, Int32(column)) == 1016, buffer.count >= 12 else {
+            throw mismatch(column, expected: "an array of large integers")
+        }
+        if buffer.loadBigEndian(UInt32.self) == 0 { return [] }
+        guard buffer.loadBigEndian(UInt32.self) == 1, buffer.loadBigEndian(UInt32.self, at: 4) == 0, buffer.count >= 20,
+            buffer.count == 20 + 12 * Int(buffer.loadBigEndian(UInt32.self, at: 12))
+        else { throw mismatch(column, expected: "a flat array without NULLs") }
+        return stride(from: 24, to: buffer.count, by: 12).map {
+            Int64(bitPattern: buffer.loadBigEndian(UInt64.self, at: $0))
+        }
+    }
+
     /// pgvector's `halfvec`.
     package func halfVector(_ column: Int) throws(PostgresError) -> [Float] {
         let buffer = try value(column)

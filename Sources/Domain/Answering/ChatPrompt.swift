@@ -87,6 +87,9 @@ package struct ChatDialect: Sendable, Equatable {
     package var takesTemperature = true
     /// `max_completion_tokens`, which some models want in place of `max_tokens`.
     package var usesCompletionTokens = false
+    /// How often the tokens of passages are halved for its context.
+    package var halvings = 0
+    package static let halvingsMax = 4
 
     package init() {}
 
@@ -101,7 +104,7 @@ package struct ChatDialect: Sendable, Equatable {
     package mutating func learn(fromRefusal body: String) -> Bool {
         let text = Self.complaint(body)
         let before = self
-        if ["response_format", "json_schema", "parse grammar"].contains(where: text.contains) {
+        if ["response_format", "json_schema", "json schema", "parse grammar"].contains(where: text.contains) {
             takesSchema = false
         } else if text.contains("stream_options") || text.contains("include_usage") {
             takesStreamOptions = false
@@ -111,6 +114,20 @@ package struct ChatDialect: Sendable, Equatable {
             takesTemperature = false
         }
         return self != before
+    }
+
+    /// Whether a reply with status 400 says that the request is longer than the model's context, in the words of OpenAI, vLLM or
+    /// llama.cpp.
+    package static func saysTooLong(_ body: String) -> Bool {
+        guard let json = try? JSONValue.parse(Array(body.utf8)), json.object != nil else { return false }
+        let error = json["error"] ?? json
+        if ["code", "type"].contains(where: { name in
+            ["context_length_exceeded", "exceed_context_size_error"].contains(error[name]?.string ?? "")
+        }) {
+            return true
+        }
+        let message = (error["message"]?.string ?? "").prefix(complaintCharactersMax).lowercased()
+        return message.contains("maximum context length") || message.contains("available context size")
     }
 
     /// The parameter that an error names, or its message; plain text where the body is no JSON. In lower case.

@@ -37,6 +37,8 @@ package struct ArmsQuery: Sendable {
     /// BM25's parameters.
     package var k1 = 1.2
     package var b = 0.75
+    /// Whether it is said by what words were weighed.
+    package var wantsStatistics = false
     /// Of so many places at most it is said what hits show.
     package var rowsMax = 0
     /// Bytes that are unpacked for that; beyond, it is not said.
@@ -63,4 +65,6 @@ package struct ArmsFound: Sendable {
     package var isVectorExact: Bool
     /// Whether a bound kept the word arm from looking at all.
     package var isLexicalBounded: Bool
+    /// By what words were weighed, where that was asked.
+    package var statistics: WordStatistics?
 }

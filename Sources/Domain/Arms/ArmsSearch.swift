@@ -27,6 +27,7 @@ extension ArmsState {
             let ranked = lexical(query, allowed, &scratch)
             arms.lexical = ranked.found.map { Placed(slot: Int($0.slot), score: $0.score) }
             found.isLexicalBounded = ranked.isBounded
+            if query.wantsStatistics { found.statistics = statistics(query) }
         }
         let fused = fused(arms.vector, arms.lexical, query)
         found.places = fused.map(\.place)
@@ -96,22 +97,41 @@ extension ArmsState {
             WordArm.Group(
                 forms: word.compactMap { form in words.number(of: form.form).map { (word: $0, weight: form.weight) } })
         }
-        // Rarity is that among the collection searched.
-        let named = query.filter.scope.collections.flatMap { $0.count == 1 ? $0[0] : nil }
-        var counted: SlotSet?
-        if let named, collectionCount > 1 {
-            var set = shown
-            attributes.keep(&set, passing: .texts(.collection, [named]))
-            counted = set
-        }
-        let totals = totals(of: named)
         return words.best(
-            of: groups, among: allowed, counted: counted,
-            totals: WordArm.Totals(
-                passages: Double(max(totals.passages, 1)),
-                length: max(Double(totals.words) / Double(max(totals.passages, 1)), 1), k1: query.k1, b: query.b),
-            limit: query.lexicalLimit, scratch: &scratch,
+            of: groups, among: allowed, counted: counted(query), totals: wordTotals(query), limit: query.lexicalLimit,
+            scratch: &scratch,
             isBefore: { [passages] in passages[Int($0)] > passages[Int($1)] })
+    }
+
+    /// The collection among whose passages words are rare or common; nil for all.
+    private func counting(_ query: ArmsQuery) -> String? {
+        query.filter.scope.collections.flatMap { $0.count == 1 ? $0[0] : nil }
+    }
+
+    /// Its passages; nil for all.
+    private func counted(_ query: ArmsQuery) -> SlotSet? {
+        guard let named = counting(query), collectionCount > 1 else { return nil }
+        var set = shown
+        attributes.keep(&set, passing: .texts(.collection, [named]))
+        return set
+    }
+
+    private func wordTotals(_ query: ArmsQuery) -> WordArm.Totals {
+        let totals = totals(of: counting(query))
+        return WordArm.Totals(
+            passages: Double(max(totals.passages, 1)),
+            length: max(Double(totals.words) / Double(max(totals.passages, 1)), 1), k1: query.k1, b: query.b)
+    }
+
+    /// What ``lexical(_:_:_:)`` weighs words by.
+    private func statistics(_ query: ArmsQuery) -> WordStatistics {
+        let (totals, counted) = (wordTotals(query), counted(query))
+        var forms: [String: Int64] = [:]
+        for (form, _) in query.words.joined() {
+            guard let word = words.number(of: form) else { continue }
+            forms[form] = Int64(counted.map { words.count(of: word, among: $0) } ?? words.count(of: word))
+        }
+        return WordStatistics(passages: totals.passages, length: totals.length, forms: forms)
     }
 
     // MARK: Fusion

@@ -47,13 +47,16 @@ package struct AnswerBounds: Sendable, Equatable {
 
 extension StoredAnswer {
     /// What counts against the bounds.
-    package var bytes: Int { question.utf8.count + requestJSON.count + replyJSON.count + retrievedJSON.count }
+    package var bytes: Int {
+        question.utf8.count + requestJSON.count + replyJSON.count + retrievedJSON.count + (basisJSON?.count ?? 0)
+    }
 
-    /// The same within ``AnswerBounds/answerBytesMax``: where it is larger, first the retrieved passages, then the request and
-    /// at last the reply give way to a note of how large they were.
+    /// The same within ``AnswerBounds/answerBytesMax``: where it is larger, first the retrieved passages and the statistics of
+    /// words, then the request and at last the reply give way to a note of how large they were.
     package func bounded(bytesMax: Int = AnswerBounds.answerBytesMax) -> StoredAnswer {
         var answer = self
         if answer.bytes > bytesMax { answer.retrievedJSON = Array("[]".utf8) }
+        if answer.bytes > bytesMax { answer.basisJSON = nil }
         if answer.bytes > bytesMax { answer.requestJSON = Self.note(of: requestJSON, id: nil) }
         if answer.bytes > bytesMax, question.utf8.count > 4_096 {
             var scalars = question.unicodeScalars.prefix(4_096)

@@ -15,6 +15,8 @@ package struct CandidateQuery: Sendable {
     package var lexicalLimit: Int
     /// The generation to read; nil is the active one, read once inside the same snapshot.
     package var generation: Int64?
+    /// Whether that generation may be one that was never promoted: for comparisons, since it is nobody's to be shown.
+    package var readsCandidate = false
     /// Only rows visible at this index version (`from_version <= v < to_version`); nil is the newest of the snapshot.
     package var indexVersion: Int64?
     /// Only at this index version or a newer one; nil: any.
@@ -44,6 +46,11 @@ package struct CandidateQuery: Sendable {
     package var ef: Int?
     /// What is counted in the same snapshot; nil for nothing.
     package var counted: CountedAttributes?
+    /// A moment of the past: both arms then look at all rows that were visible then and miss none, and words are weighed by its
+    /// statistics. Throws ``SearchBoundReached`` where the time is not enough.
+    package private(set) var past: PastMoment?
+    /// Whether it is said by what words were weighed.
+    package var wantsStatistics = false
 
     /// Whether an exact search is given up (``SearchBoundReached``) where more than a bounded number of passages may pass, since what
     /// the graph led to is enough.
@@ -54,6 +61,12 @@ package struct CandidateQuery: Sendable {
 
     /// Names that `field:` of a query may have.
     package static let fields: Set<String> = ["title"]
+
+    /// Reads the index as it was at a moment.
+    package mutating func read(asOf moment: PastMoment) {
+        past = moment
+        (generation, indexVersion, vectorScan) = (moment.generation, moment.indexVersion, .exact)
+    }
 
     /// How candidates become a ranking.
     package var ranking: Ranking {
@@ -190,6 +203,9 @@ package struct CandidateSet: Sendable {
     /// How old what was searched is, where the database cannot be reached; nil where it is up to date.
     package var ageMilliseconds: Int64?
 
+    /// By what words were weighed, where that was asked.
+    package var statistics: WordStatistics?
+
     /// How far the changes of the index in memory were where it was found there; nil where it was found in the database.
     package var place: ChangePlace?
     /// How many the vector arm found, also of those that were not fetched.
@@ -277,6 +293,9 @@ package struct StoredAnswer: Sendable, Equatable {
     package var retrievedJSON: [UInt8]
     /// Whether it was asked for without a key.
     package var isAnonymous: Bool
+    /// By what it was found, one JSON object: the moment from which times were reckoned, and the statistics of its words. Read by
+    /// ``RetrievalStore/moment(_:tenant:timeoutMilliseconds:)`` alone.
+    package var basisJSON: [UInt8]?
     /// The documents that it was made of, each once; kept to find the answer by, and not read back with it.
     package var documents: [Source] = []
 
@@ -322,6 +341,10 @@ package protocol RetrievalStore: CandidateSource {
     func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness]
     /// One cheap read that also proves the index alive.
     func status(timeoutMilliseconds: Int) throws -> IndexStatus
+    /// How the index was at a moment.
+    ///
+    /// - Throws: ``MomentFault`` where nothing can be read as of it.
+    func moment(_ asOf: AsOf, tenant: TenantID, timeoutMilliseconds: Int) throws -> PastMoment
     /// Keeps an answer; a second one with the same id is an error.
     func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws
     /// The tenant's answer of that id with what was said of it; nil where none is kept.

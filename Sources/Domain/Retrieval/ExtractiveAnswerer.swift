@@ -101,11 +101,8 @@ package enum ExtractiveAnswerer {
     /// The ranking with those of its first hits in front that have to do with what the question names; and among the first
     /// `count`, which are read, the first hits of each arm: the page that a question names may be the first by words and far by
     /// meaning, and the other way round. Half of them stay the fused ranking's.
-    package static func reading(_ ranking: [Hit], question: String, count: Int) -> [Hit] {
-        order(ranking, question: question, count: count).hits
-    }
-
-    /// ``reading(_:question:count:)``, and how many hits have to do with what the question names, of those that were looked at.
+    ///
+    /// - Returns: also how many hits have to do with it, of those that were looked at; all where the question names nothing.
     package static func order(_ ranking: [Hit], question: String, count: Int) -> (hits: [Hit], relatedCount: Int) {
         let looked = Array(ranking.prefix(max(count, lookedAtMax)))
         let wanted = QuestionWords(question: question, hits: looked)

@@ -55,9 +55,25 @@ package struct GivenAnswer: Sendable, Equatable {
     package var feedback: [AnswerFeedback]
     /// How often it was given again.
     package var hits: Int64
+    /// Documents that it was made of and that are suppressed now: what they said is not to be shown.
+    package var suppressed: [SuppressedDocument]
 
-    package init(answer: StoredAnswer, feedback: [AnswerFeedback], hits: Int64 = 0) {
+    /// A document's name.
+    package struct SuppressedDocument: Sendable, Equatable {
+        package var collection: String
+        package var docID: String
+
+        package init(collection: String, docID: String) {
+            self.collection = collection
+            self.docID = docID
+        }
+    }
+
+    package init(
+        answer: StoredAnswer, feedback: [AnswerFeedback], hits: Int64 = 0, suppressed: [SuppressedDocument] = []
+    ) {
         self.hits = hits
+        self.suppressed = suppressed
         self.answer = answer
         self.feedback = feedback
     }

@@ -193,6 +193,11 @@ extension SearchRequest {
         writer.like(like)
         if isExact { writer.string("exact") }
         if let ef { writer.integer(ef) }
+        if let past {
+            writer.string("as_of")
+            writer.integer(past.generation)
+            writer.integer(past.indexVersion)
+        }
         writer.endArray()
         return StableHash.of(writer.bytes)
     }

@@ -19,6 +19,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var filter: Filter
     /// Where to go on, from an earlier reply.
     package var cursor: SearchCursor?
+    /// A generation to look in that need not be promoted, for comparisons; nil for the active one.
+    package var generation: Int64?
     /// What the arms' rankings count; nil: as it is set for all.
     package var weights: ArmWeights?
     /// What else decides the ranking.
@@ -45,6 +47,8 @@ package struct SearchRequest: Sendable, Hashable {
     package var typed: String?
     /// The moment from which relative times of the question and ages of events are reckoned; nil where there are none.
     package var referenceMilliseconds: Int64?
+    /// The moment as of which it is searched; nil for now.
+    package var past: PastMoment?
 
     package init(
         query: String, topK: Int = SearchLimits.topKDefault, mode: SearchMode = .hybrid,

@@ -6,7 +6,7 @@ import Records
 /// A file that holds one logic, written as the member `logic` of a declaration.
 package enum LogicFile {
     /// A larger file is refused.
-    private static let bytesMax = 1 << 20
+    package static let bytesMax = 1 << 20
     private static let depthMax = 16
 
     /// Reads another logic of a source. Attributes are its collection's, as it declares them.

@@ -54,6 +54,9 @@ package struct LRUCache<Value> {
         if let entry = entries.removeValue(forKey: key) { bytes -= entry.bytes }
     }
 
+    /// All values, in any order; none counts as used for it.
+    package var values: [Value] { entries.values.map(\.value) }
+
     /// Values that went since there was no room for them.
     package private(set) var evictions = 0
 

@@ -22,6 +22,14 @@ extension EndpointError {
             message: "the cursor belongs to generation \(generation), which is not served; begin again without it")
     }
 
+    /// The generation that a comparison reads, which need not be promoted, cannot be read; nil for the active one.
+    static func notServed(candidate: Int64?) -> APIError {
+        guard let candidate else { return notServed(generation: nil) }
+        return APIError(
+            status: 409, type: "generation_state",
+            message: "generation \(candidate) cannot be searched: it is not complete, was pruned, or never was")
+    }
+
     /// The time limit of the request passed.
     package static func timeout(_ what: String, milliseconds: Int) -> APIError {
         APIError(

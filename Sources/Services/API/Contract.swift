@@ -27,7 +27,8 @@ enum Contract {
     ]
 
     private static let generationGone = EndpointReply.error(
-        410, "The cursor's generation is not served; begin again without it.")
+        410, "The cursor's generation is not served, or the index's history does not reach back to `as_of`.")
+    private static let noMoment = EndpointReply.error(404, "No answer with the id that `as_of` names is kept.")
 
     static let search = Endpoint(
         .post, "/search", id: "search", tag: "Retrieval", access: reading, summary: "Hybrid search",
@@ -59,7 +60,7 @@ enum Contract {
                 ])),
         replies: [
             .json(200, "Hits, best first.", ReplySchemas.search),
-            .error(404, "The document that hits are to be like is not in the index."),
+            .error(404, "The document that hits are to be like, or the answer that `as_of` names, is not kept."),
             .error(409, "The index version asked for was not reached in time."), generationGone,
         ] + unavailable)
 
@@ -98,7 +99,8 @@ enum Contract {
         replies: [
             EndpointReply(
                 200, "The answer; it is kept under answer_id.",
-                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)])
+                [(MediaType.json, ReplySchemas.answer), (MediaType.events, ReplySchemas.answerStream)]),
+            noMoment, .error(410, "The index's history does not reach back to `as_of`."),
         ] + unavailable)
 
     private static let noAnswer = EndpointReply.error(404, "No answer with this id is kept.")
@@ -141,7 +143,31 @@ enum Contract {
         .get, "/trace/{doc_id}", id: "trace", tag: "Events", access: reading,
         summary: "From a document back to its raw event",
         input: TraceInput.form,
-        replies: [.json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document.")] + unavailable)
+        replies: [
+            .json(200, "The trace.", ReplySchemas.trace), .error(404, "No such document."), expired,
+        ] + unavailable)
+
+    static let answerTrace = Endpoint(
+        .get, "/answers/{answer_id}/trace", id: "answerTrace", tag: "Retrieval", access: reading,
+        summary: "From an answer's sentences back to the raw events",
+        details: "By what was kept with the answer, whatever the index shows now.", input: AnswerIDInput.form,
+        replies: [.json(200, "The trace.", ReplySchemas.answerTrace), noAnswer, expired] + unavailable)
+
+    static let impact = Endpoint(
+        .get, "/impact", id: "impact", tag: "Events", access: reading,
+        summary: "From an event to all that came of it",
+        details:
+            "By record (`topic`, `partition`, `offset`), by `event_id`, by page (`collection`, `title`, perhaps `wiki`) or by "
+            + "`user`: the documents in every generation, the answers that were made of them, and how many replies this server "
+            + "keeps that show them.",
+        input: ImpactInput.form,
+        replies: [
+            .json(200, "What came of it.", ReplySchemas.impact),
+            .error(404, "Nothing that is in the index or among the kept answers came of it."),
+        ] + unavailable)
+
+    private static let expired = EndpointReply.error(
+        410, "The raw event is gone: the message names what retention gave up, when and by which rule.")
 
     static let health = Endpoint(
         .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",
@@ -216,10 +242,14 @@ extension SearchAPI {
         chat.endpoints(in: &set)
         mcp.endpoints(in: &set)
         given.endpoints(in: &set)
+        suppressions.endpoints(in: &set)
         events.endpoints(in: &set)
         stream.endpoints(in: &set)
         traces.endpoints(in: &set)
+        impacts.endpoints(in: &set)
         operation.endpoints(in: &set)
+        operators.endpoints(in: &set)
+        golden.endpoints(in: &set)
         page.endpoints(in: &set)
         set.surroundings = surroundings()
         var complete = set

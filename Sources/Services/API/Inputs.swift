@@ -70,13 +70,16 @@ struct AnswerInput: Sendable {
                     "draft", \.wantsDrafts, .bool,
                     "Whether a stream also has what a model writes as it comes, in `draft` events: unchecked, to be replaced by "
                         + "the sentences that follow."),
+                SearchInput.asOfField(\.search.asOf),
             ]
     ).named("AnswerRequest")
 
-    /// - Throws: as ``SearchInput/checked(_:nowMilliseconds:)``.
-    func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> AnswerRequest {
+    /// - Throws: as ``SearchInput/checked(_:nowMilliseconds:past:)``.
+    func checked(
+        _ declared: DeclaredAttributes, nowMilliseconds: Int64, past: PastMoment? = nil
+    ) throws(EndpointError) -> AnswerRequest {
         AnswerRequest(
-            search: try search.checked(declared, nowMilliseconds: nowMilliseconds), maxTokens: maxTokens,
+            search: try search.checked(declared, nowMilliseconds: nowMilliseconds, past: past), maxTokens: maxTokens,
             isDebug: isDebug, wantsDrafts: wantsDrafts)
     }
 }

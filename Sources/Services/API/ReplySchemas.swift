@@ -113,6 +113,13 @@ enum ReplySchemas {
         ]).named("Cached"), "Only of a reply that the server kept; `Cache-Control: no-cache` asks for a new one.",
         isRequired: false)
 
+    private static let asOf = Schema.Property(
+        "as_of",
+        Schema.object([
+            .init("index_version", .integer()), .init("generation", .integer(), "The one that was active then."),
+            .init("time", .time().orNull, "When that version was written; null where nothing had been."),
+        ]).named("AsOf"), "Only where it was asked for: the moment that the reply is of.", isRequired: false)
+
     private static let missingArms = Schema.Property(
         "missing_arms", .array(of: .choice(["vector"])), "Arms that were asked for but could not run.",
         isRequired: false)
@@ -156,7 +163,7 @@ enum ReplySchemas {
         [.init("hits", .array(of: hit)), .init("generation", .integer()), .init("index_version", .integer())]
             + freshness + [
                 .init("source", .choice(["cache", "index"])), cached, .init("latency_ms", .number()),
-                .init("next_cursor", .string().orNull), age, missingArms, incompleteArms, boundedArms,
+                .init("next_cursor", .string().orNull), age, asOf, missingArms, incompleteArms, boundedArms,
                 interpreted,
             ] + reranking + counts
     ).named("SearchReply")
@@ -225,7 +232,7 @@ enum ReplySchemas {
                 "True when the support is too weak; then the one sentence is \"I don't have enough information.\""),
             answerer, .init("generation", .integer()), .init("index_version", .integer()),
         ] + freshness + [
-            cached, .init("latency_ms", .number()), age, missingArms, incompleteArms, boundedArms, interpreted,
+            cached, .init("latency_ms", .number()), age, asOf, missingArms, incompleteArms, boundedArms, interpreted,
             .init("debug", .anyObject().orNull),
         ] + reranking
 
@@ -257,53 +264,6 @@ enum ReplySchemas {
             .init("now", .time()), .init("pipeline", pipeline),
         ]
     ).named("RecentReply")
-
-    private static let location: [Schema.Property] = [
-        .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
-        .init("frame_length", .integer()), .init("line_offset", .integer().orNull),
-    ]
-
-    static let line = Schema.object([.init("record", .anyObject())] + location).named("LakeLine")
-
-    static let bronze = Schema.object(
-        [
-            .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
-            .init("timestamp_ms", .integer()), .init("timestamp", .time()), .init("sha256", .string()),
-            .init("lineage_sha256", .string()), .init("hash_ok", .bool()), .init("key", .string().orNull),
-            .init("key_base64", .string().orNull), .init("value", .string().orNull),
-            .init("value_base64", .string().orNull), .init("value_bytes", .integer().orNull),
-            .init(
-                "headers",
-                .array(
-                    of: .object([
-                        .init("name", .string()), .init("value", .string().orNull),
-                        .init("value_base64", .string().orNull),
-                    ]))),
-        ] + location
-    ).named("BronzeRecord")
-
-    static let trace = Schema.object([
-        .init("doc_id", .string()), .init("collection", .string()), .init("version", .integer()),
-        .init("generation", .integer()), .init("index_version", .integer()), .init("logic_version", .string()),
-        .init("complete", .bool(), "Every step was found and every hash is right."),
-        .init("problems", .array(of: .string())), .init("quality_flags", .array(of: .string())),
-        .init("rules", .array(of: .string())),
-        .init(
-            "passages",
-            .array(
-                of: .object([
-                    .init("passage", .integer()), .init("text", .string()), .init("text_hash", .string()),
-                    .init("model", .string().orNull), .init("from_version", .integer()),
-                ]))),
-        .init("gold", line.orNull), .init("silver", line.orNull), .init("bronze", .array(of: bronze)),
-        .init(
-            "answers",
-            .array(
-                of: .object([
-                    .init("answer_id", .string()), .init("created_at", .time()),
-                    .init("cited", .bool(), "Whether a sentence cites the document; else it was only looked at."),
-                ])), "The newest answers that the document went into, 20 at most, of those that are kept."),
-    ]).named("TraceReply")
 
     private static let states = Schema.choice(["ok", "degraded", "failed", "unknown"])
 

@@ -68,6 +68,12 @@ package struct SearchAPIDependencies: Sendable {
     package var sources: @Sendable (TenantID?) -> [SourceStatus] = { _ in [] }
     /// Events as they become searchable; nil where nothing follows the Gold topic.
     package var events: EventHub?
+    /// What operators do over HTTP; nil in a process that cannot.
+    package var control: (any PlatformControl)?
+    /// Where golden queries are kept; nil where none are.
+    package var golden: (any GoldenShelf)?
+    /// Where suppressions go, and what has become of them; nil where there is no broker.
+    package var suppressions: SuppressionDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
 
@@ -179,10 +185,14 @@ package final class SearchAPI: Sendable {
     let given: GivenAnswers
     let chat: Chat
     let mcp: ContextServer
+    let suppressions: Suppressions
     let events: Events
     let stream: Stream
     let traces: Traces
+    let impacts: Impacts
     let operation: Operation
+    let operators: OperatorRequests
+    let golden: GoldenQueries
     let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -227,6 +237,8 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax),
             metrics: metrics, caches: caches, hits: AnswerHits(stores: index.health, logger: logger))
         given = GivenAnswers(access: access, stores: index.feed, turns: turns)
+        suppressions = Suppressions(
+            access: access, desk: dependencies.suppressions, turns: turns, logger: logger.scoped("suppressions"))
         events = Events(
             scope: scope, stores: index.feed, freshness: dependencies.freshness,
             pipeline: dependencies.pipeline, turns: turns)
@@ -241,11 +253,16 @@ package final class SearchAPI: Sendable {
                 waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
                 interruption: { $0.interruption }),
             access: access, turns: turns, logger: logger)
+        impacts = Impacts(sources: traces.sources, caches: caches, access: access, turns: turns)
         chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
         mcp = ContextServer(
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
-            pages: configuration.access.pages, faults: faults)
+            pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        operators = OperatorRequests(control: dependencies.control, access: access, logger: logger)
+        golden = GoldenQueries(
+            shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
+            logger: logger)
     }
 
     /// What keeps replies; nil where none are kept.
@@ -266,7 +283,8 @@ package final class SearchAPI: Sendable {
                 let chat = model.configuration
                 return [
                     chat.name, chat.model, chat.url.revealed,
-                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax)",
+                    "\(chat.tokensMax) \(chat.temperature) \(chat.contextTokensMax) "
+                        + "\(chat.passagesFirst)",
                 ]
             }
         let text = parts.joined(separator: "\n")

@@ -49,6 +49,8 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector.
         package var reused = 0
+        /// When all its vectors were there, milliseconds since 1970; nil without an embedder.
+        fileprivate var embeddedAtMilliseconds: Int64?
 
         package init() {}
 
@@ -63,6 +65,18 @@ package final class DocumentIndexer: Sendable {
                     if let vector = vectors[input] { documents[index].passages[number].embedding = vector }
                 }
             }
+        }
+
+        /// The vectors that it brings.
+        fileprivate var vectors: [VectorInput: [Float]] {
+            var vectors: [VectorInput: [Float]] = [:]
+            for document in documents {
+                for passage in document.passages {
+                    guard let vector = passage.embedding else { continue }
+                    vectors[VectorInput(tenant: document.document.tenant, hash: passage.inputHash)] = vector
+                }
+            }
+            return vectors
         }
 
         /// Leaves documents with an input that the embedder refuses to the word arm.
@@ -91,7 +105,7 @@ package final class DocumentIndexer: Sendable {
     /// Passages of one transaction, but for a document that has more: a small fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
-    private let embedder: (any TextEmbedder)?
+    let embedder: (any TextEmbedder)?
     private let logger: Logger?
     private let refusalReports = Mutex(ReportLimiter())
     private let lookupLane: Lane
@@ -130,8 +144,17 @@ package final class DocumentIndexer: Sendable {
         try await prepare(documents, isTrusting: true)
     }
 
-    /// - Parameter isTrusting: whether what the index has is used; not after it turned out to have gone.
-    private func prepare(_ documents: [PendingDocument], isTrusting: Bool) async throws -> Prepared {
+    /// - Parameter other: what is being written meanwhile, whose vectors are taken from there.
+    func prepare(_ documents: [PendingDocument], beside other: Prepared) async throws -> Prepared {
+        try await prepare(documents, isTrusting: true, beside: other.vectors)
+    }
+
+    /// - Parameters:
+    ///   - isTrusting: whether what the index has is used; not after it turned out to have gone.
+    ///   - vectors: that are there besides.
+    private func prepare(
+        _ documents: [PendingDocument], isTrusting: Bool, beside vectors: [VectorInput: [Float]] = [:]
+    ) async throws -> Prepared {
         var prepared = Prepared(pending: documents)
         let model = modelName
         let gold = documents.map(\.document)
@@ -152,7 +175,10 @@ package final class DocumentIndexer: Sendable {
                     sourceOffset: pending.sourceOffset, model: model,
                     passages: isKnown ? [] : try passages.of(pending.document), line: pending.line))
         }
-        if let embedder { try await fill(&prepared, embedder, isTrusting: isTrusting) }
+        if let embedder {
+            try await fill(&prepared, embedder, isTrusting: isTrusting, beside: vectors)
+            prepared.embeddedAtMilliseconds = SystemClock.epochMilliseconds()
+        }
         guard prepared.documents.contains(where: { !$0.passages.isEmpty }) else { return prepared }
         // Here, while another batch may be written: the writer has enough to do.
         let documents = prepared.documents
@@ -164,7 +190,7 @@ package final class DocumentIndexer: Sendable {
         return prepared
     }
 
-    private func look<R: Sendable>(_ body: @escaping @Sendable (IndexWriter) throws -> R) async throws -> R {
+    func look<R: Sendable>(_ body: @escaping @Sendable (IndexWriter) throws -> R) async throws -> R {
         try await lookupLane.run { [self] in try lookups.withLock { lookups in try body(lookups) } }
     }
 
@@ -184,7 +210,7 @@ package final class DocumentIndexer: Sendable {
         while true {
             do {
                 var outcome = Outcome(embedded: prepared.embedded, reused: prepared.reused)
-                let parts = Self.parts(prepared.documents)
+                let (parts, embeddedAt) = (Self.parts(prepared.documents), prepared.embeddedAtMilliseconds)
                 for (number, documents) in parts.enumerated() {
                     let isLast = number == parts.count - 1
                     let truncates = documents.contains { $0.document.operation == .deleteBelow }
@@ -195,7 +221,8 @@ package final class DocumentIndexer: Sendable {
                                 try writer.makeRoom(for: documents, timeoutMilliseconds: Self.timeoutMilliseconds),
                                 try writer.write(
                                     documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                    refused: isLast ? refused : [], origin: origin, timeoutMilliseconds: limit)
+                                    refused: isLast ? refused : [], origin: origin,
+                                    embeddedAtMilliseconds: embeddedAt, timeoutMilliseconds: limit)
                             )
                         }
                     }
@@ -317,7 +344,10 @@ package final class DocumentIndexer: Sendable {
 
     /// Gives all passages of each input that has no vector yet its vector: the write may be cut into transactions, each of which must
     /// bring what its own passages share. The array of numbers is one for all of them.
-    private func fill(_ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool) async throws {
+    private func fill(
+        _ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool,
+        beside others: [VectorInput: [Float]]
+    ) async throws {
         var texts: [VectorInput: String] = [:]
         var inputs: [VectorInput] = []
         for (index, document) in prepared.documents.enumerated() {
@@ -341,7 +371,11 @@ package final class DocumentIndexer: Sendable {
                 try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
             } : []
         prepared.reused += known.count
-        let wanted = inputs.filter { !known.contains($0) }
+        // Whichever of the two is written first: the other finds the vector there.
+        let shared = others.filter { texts[$0.key] != nil && !known.contains($0.key) }
+        prepared.reused += shared.count
+        prepared.give(shared)
+        let wanted = inputs.filter { !known.contains($0) && shared[$0] == nil }
         guard !wanted.isEmpty else { return }
         let vectors = try await embedder.embed(wanted.compactMap { texts[$0] }, priority: .batch)
         guard vectors.count == wanted.count else {

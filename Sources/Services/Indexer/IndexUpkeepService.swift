@@ -50,6 +50,7 @@ package final class IndexUpkeepService: Service {
     private let removed: Counter
     private let expired: Counter
     private let failures: Counter
+    private let metrics: MetricsRegistry
     private let logger: Logger
 
     private static let timeoutMilliseconds = 60_000
@@ -68,6 +69,7 @@ package final class IndexUpkeepService: Service {
     package init(configuration: IndexUpkeepConfiguration, metrics: MetricsRegistry, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
+        self.metrics = metrics
         var database = configuration.database
         database.interrupt = interrupt
         upkeep = Mutex(IndexUpkeep(configuration: database))
@@ -128,6 +130,26 @@ package final class IndexUpkeepService: Service {
             } while removed > 0 && SystemClock.monotonicNanoseconds() < end
         }
         await attempt("to remove what is retired", stop) { [self] in try await remove(stop) }
+        await attempt("to read the last audit", stop) { [self] in try await showAudit() }
+    }
+
+    /// A command's metric reaches Prometheus through whoever keeps the index: what the last audit came to is in the database.
+    private func showAudit() async throws {
+        let last = try await lane.run { [self] in
+            try upkeep.withLock { upkeep -> (drift: Int64, finishedAtMilliseconds: Int64)? in
+                try upkeep.lastAudit(timeoutMilliseconds: Self.timeoutMilliseconds)
+            }
+        }
+        guard let last else { return }
+        metrics.gauge(
+            "medallion_audit_drift_documents",
+            help:
+                "Documents and rows of the index that the last `medallion audit` of the active generation found not to be as "
+                + "the lake has them."
+        ).set(Double(last.drift))
+        metrics.gauge(
+            "medallion_audit_finished_timestamp_seconds", help: "When that audit ended, seconds since 1970."
+        ).set(Double(last.finishedAtMilliseconds) / 1_000)
     }
 
     /// What fails after a stop was cancelled by it.

@@ -1,3 +1,4 @@
+import Embeddings
 package import Records
 package import Store
 
@@ -6,7 +7,7 @@ extension DocumentIndexer {
     private static let batchDocumentsMax = 256
 
     /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents. While some are written the
-    /// next ones are prepared: a text that is new in both may be embedded for each.
+    /// next ones are prepared; a text that is new in both is embedded once.
     ///
     /// - Parameter lines: with their source offsets.
     /// - Returns: how many texts were embedded.
@@ -19,8 +20,9 @@ extension DocumentIndexer {
         while start < lines.count {
             start += Self.batchDocumentsMax
             let next = start
-            async let following = prepare(lines, from: next, generation, source)
-            embedded += try await write(prepared, moving: [], goldPositions: [], origin: .replay).embedded
+            let writing = prepared
+            async let following = prepare(lines, from: next, generation, source, beside: writing)
+            embedded += try await write(writing, moving: [], goldPositions: [], origin: .replay).embedded
             prepared = try await following
         }
         return embedded
@@ -51,10 +53,46 @@ extension DocumentIndexer {
 
     /// Prepares the batch that begins with a line; nothing behind the last one.
     private func prepare(
-        _ lines: [(offset: Int64, line: [UInt8])], from start: Int, _ generation: Int64, _ source: TopicPartition
+        _ lines: [(offset: Int64, line: [UInt8])], from start: Int, _ generation: Int64, _ source: TopicPartition,
+        beside other: Prepared = Prepared()
     ) async throws -> Prepared {
         guard start < lines.count else { return Prepared() }
         let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
-        return try await prepare(try Self.pending(batch, generation, source))
+        return try await prepare(try Self.pending(batch, generation, source), beside: other)
+    }
+
+    /// The inputs of Gold lines that have no vector yet, each once: what ``index(lines:generation:source:)`` would embed.
+    ///
+    /// - Parameter lines: with their source offsets.
+    package func inputsToEmbed(
+        lines: [(offset: Int64, line: [UInt8])], source: TopicPartition
+    ) async throws -> Set<VectorInput> {
+        var missing: Set<VectorInput> = []
+        for start in stride(from: 0, to: lines.count, by: Self.batchDocumentsMax) {
+            let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
+            missing.formUnion(try await inputsToEmbed(try Self.pending(batch, 0, source)))
+        }
+        return missing
+    }
+
+    /// The inputs of documents that have no vector in the index.
+    private func inputsToEmbed(_ documents: [PendingDocument]) async throws -> Set<VectorInput> {
+        guard let embedder, !documents.isEmpty else { return [] }
+        let (gold, model) = (documents.map(\.document), embedder.modelName)
+        let known = try await look { lookups in
+            try lookups.known(gold, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+        }
+        var passages = DocumentPassages()
+        var inputs: Set<VectorInput> = []
+        for (place, document) in gold.enumerated() where !known.contains(place) {
+            for hash in try embedder.inputHashes(of: try passages.of(document).map(\.text)) {
+                inputs.insert(VectorInput(tenant: document.tenant, hash: hash))
+            }
+        }
+        let all = Array(inputs)
+        let held = try await look { lookups in
+            try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+        }
+        return inputs.subtracting(held)
     }
 }

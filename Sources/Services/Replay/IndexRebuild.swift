@@ -70,7 +70,10 @@ package struct IndexRebuild: Sendable {
     /// - Throws: ``ReplayError``, ``LakeError``, ``IndexError``; `CancellationError` where the task is cancelled. What was written
     ///   stays.
     package func run(_ report: @Sendable (RebuildProgress) -> Void) async throws -> RebuildProgress {
-        try await lane.run { [self] in try adopt() }
+        try await lane.run { [self] in
+            try adopt()
+            try suppress()
+        }
         var progress = RebuildProgress()
         let began = SystemClock.monotonicNanoseconds()
         // The stream job goes on meanwhile, so each round is much shorter than the one before. Behind one of at most a transaction's work
@@ -129,6 +132,15 @@ package struct IndexRebuild: Sendable {
             )
         }
         logger.info("the index takes over the lake's generations", ["generations": "\(wanted.map(\.number))"])
+    }
+
+    /// Applies what was suppressed and lifted before anything is indexed, so that nothing of it is shown at any moment.
+    private func suppress() throws {
+        let store = SuppressionStore(configuration: database)
+        for entry in try SuppressionLog(layout: layout).read() {
+            try Task.checkCancellation()
+            try store.apply(entry.entry, timeoutMilliseconds: Self.statementMilliseconds)
+        }
     }
 
     /// What the index lacks.

@@ -1,3 +1,4 @@
+import Bytes
 import Concurrency
 package import Lake
 package import Postgres
@@ -21,10 +22,19 @@ package struct Promotion: Sendable {
 
     /// Makes `generation` the active one. The database leads; the lake's list follows.
     ///
+    /// - Parameter waitMilliseconds: how long to wait where its index is behind.
     /// - Throws: ``ReplayError`` or ``IndexError`` where it is not complete, or its index has not reached the active one's
     ///   checkpoints.
-    package func promote(_ generation: Int64) async throws {
-        try await lane.run { [self] in try steps().promote(generation) }
+    package func promote(_ generation: Int64, waitMilliseconds: Int = 0) async throws {
+        let deadline = SystemClock.monotonicNanoseconds() + Int64(waitMilliseconds) * 1_000_000
+        while true {
+            do {
+                return try await lane.run { [self] in try steps().promote(generation) }
+            } catch let error as IndexError where error.kind == .generationBehind {
+                guard SystemClock.monotonicNanoseconds() < deadline else { throw error }
+                try await Task.sleep(nanoseconds: 100_000_000)
+            }
+        }
     }
 
     /// Stops feeding a generation that is not active, for good. A replay that makes it ends at its next step.

@@ -14,9 +14,11 @@ package struct RangeReplay {
         /// The lines by hour, in order.
         package var hours: [Hour] = []
         package var difference = ReplayDifference()
+        /// Of what differs.
+        package fileprivate(set) var samples = ReplaySamples()
         /// Bytes of the lines.
         package fileprivate(set) var bytes = 0
-        fileprivate var records = 0
+        package fileprivate(set) var records = 0
 
         init(range: OffsetRange, bytes: Int = 0) {
             self.range = range
@@ -43,7 +45,7 @@ package struct RangeReplay {
     }
 
     /// A chunk ends with the record that brings it to so many ...
-    static let chunkRecordsMax = 10_000
+    package static let chunkRecordsMax = 10_000
     /// ... or to so many bytes of lines, as the stream job's commits do: rejected records may be large.
     package static let chunkBytesMax = 4 << 20
 
@@ -64,8 +66,11 @@ package struct RangeReplay {
 
     /// Calls `body` with each chunk, in order. A gap in the offsets, however wide, lies within one.
     ///
+    /// - Parameter recordsMax: of a chunk, asked for each record; ``chunkRecordsMax`` is the most.
     /// - Throws: ``LakeError``, and what `body` throws.
-    package func run(_ range: OffsetRange, _ body: (Chunk) throws -> Void) throws {
+    package func run(
+        _ range: OffsetRange, recordsMax: () -> Int = { chunkRecordsMax }, _ body: (Chunk) throws -> Void
+    ) throws {
         guard !range.isEmpty else { return }
         var processor = try RecordProcessor(source: source, writesBronze: false)
         try processor.add(generation)
@@ -74,7 +79,7 @@ package struct RangeReplay {
         var chunk = Chunk(range: .empty(at: range.start))
         try forEachRecord(range) { record in
             try derive(record, &processor, &hour, into: &chunk)
-            guard chunk.records >= Self.chunkRecordsMax || chunk.bytes >= Self.chunkBytesMax else { return }
+            guard chunk.records >= recordsMax() || chunk.bytes >= Self.chunkBytesMax else { return }
             chunk.range.end = record.offset + 1
             try compare(&chunk)
             try body(chunk)
@@ -160,20 +165,26 @@ package struct RangeReplay {
         func contentHash(_ line: UnsafeRawBufferPointer) -> [UInt8] {
             (try? GoldLine.Fields(line))?[.contentHash].utf8 ?? []
         }
-        var news: [Int64: [UInt8]] = [:]
-        for line in chunk.gold { news[line.offset] = line.bytes.withUnsafeBytes { contentHash($0) } }
+        var news: [Int64: (hash: [UInt8], line: [UInt8])] = [:]
+        for line in chunk.gold {
+            news[line.offset] = (line.bytes.withUnsafeBytes { contentHash($0) }, line.bytes)
+        }
         var difference = ReplayDifference()
+        var samples = ReplaySamples()
         try reader.forEachLine(.gold, generation: parent, source: source, range: chunk.range) { offset, line in
             let old = line.withUnsafeBytes { contentHash($0) }
-            switch news.removeValue(forKey: offset) {
+            let new = news.removeValue(forKey: offset)
+            switch new?.hash {
             case nil: difference.removed += 1
             case old: difference.unchanged += 1
             default: difference.changed += 1
             }
+            if new?.hash != old { samples.note(source, offset, before: line, after: new?.line) }
             return true
         }
         difference.added = news.count
-        chunk.difference = difference
+        for (offset, new) in news { samples.note(source, offset, before: nil, after: new.line) }
+        (chunk.difference, chunk.samples) = (difference, samples)
     }
 
     private func forEachRecord(_ range: OffsetRange, _ body: (BronzeRecord) throws -> Void) throws {

@@ -1,346 +1,318 @@
 import Bytes
 import Concurrency
 import Derivation
-import Files
 package import Lake
 import Logic
 package import Postgres
-package import Records
+import Records
 import Store
 package import Telemetry
-
-/// Puts a replay's documents into the index. The executable hands the indexer's parts over, so that both embed alike.
-package protocol ReplayIndex: Sendable {
-    /// Makes documents visible in a generation, embedding only texts that have no vector yet.
-    ///
-    /// - Parameter lines: Gold lines with their source offsets.
-    /// - Returns: how many texts were embedded.
-    func index(
-        lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
-    ) async throws -> Int
-}
-
-/// What a replay did, or would do.
-package struct ReplayReport: Sendable {
-    /// nil of a dry run.
-    package var generation: Int64?
-    package var parent: Int64
-    package var logicVersion: String
-    /// The logic versions by which topics were replayed.
-    package var logics: [String: String]
-    package var ranges: [TopicPartition: OffsetRange]
-    package var difference = ReplayDifference()
-    /// Texts that had to be embedded.
-    package var embedded = 0
-    /// Documents that the child took over from its parent.
-    package var inherited = 0
-}
-
-extension ReplayReport {
-    fileprivate init(
-        generation number: Int64?, _ generation: LakeGeneration, _ ranges: [TopicPartition: OffsetRange]
-    ) {
-        var logics: [String: String] = [:]
-        for source in ranges.keys { logics[source.topic] = generation.logic.logic(of: source.topic)?.logicVersion }
-        self.init(
-            generation: number, parent: generation.parent ?? 0, logicVersion: generation.logicVersion, logics: logics,
-            ranges: ranges)
-    }
-}
 
 /// Runs Bronze through other logic into a child of the active generation, beside the live stream job.
 ///
 /// The child stores the logic of every topic: that of the replayed ones is new, that of the others the parent's, to whose
 /// files and rows it refers for them.
 ///
+/// Its state is kept in the database (``ReplayStore``), and what it wrote in its own logs, so ``resume(_:)`` goes on where a
+/// process was killed: in the lake behind the last hour that is sealed, in the index behind the last chunk that is noted. Files
+/// of an hour depend on its records alone, and an index takes a document twice without harm, so it comes to the same.
+///
 /// Reads Bronze from the lake alone, and touches neither the topic nor the consumer group. Blocking parts run on a lane.
 package struct Replay: Sendable {
-    private let layout: LakeLayout
-    private let logics: [String: TopicLogic]
-    private let database: PostgresConfiguration
-    private let index: any ReplayIndex
-    private let logger: Logger
-    private let lane = Lane(name: "replay")
+    let layout: LakeLayout
+    let logics: [String: TopicLogic]
+    let database: PostgresConfiguration
+    let index: any ReplayIndex
+    let logger: Logger
+    /// Told how far it is, and asked how fast it may be.
+    package let monitor: ReplayMonitor
+    let keeper: ReplayKeeper
+    /// Stands back for what serves and indexes.
+    let lane = Lane(name: "replay", niceness: Self.niceness)
+    static let niceness = 5
 
     /// How long the stream job may take to hand a topic partition over.
     package static let handoverSecondsMax = 60
     /// How long a stream job that runs may take to do so, before this does it where none runs.
-    private static let jobPatienceNanoseconds: Int64 = 1_000_000_000
+    static let jobPatienceNanoseconds: Int64 = 1_000_000_000
     /// How long the index may take to catch up with the handover.
     package static let catchUpSecondsMax = 900
-    private static let statementMilliseconds = 120_000
+    static let statementMilliseconds = 120_000
 
-    /// - Parameter logics: of the topics that are replayed, those of them that the lake holds.
+    /// - Parameters:
+    ///   - logics: of the topics that are replayed, those of them that the lake holds.
+    ///   - monitor: of this one alone.
     package init(
         layout: LakeLayout, logics: [String: TopicLogic], database: PostgresConfiguration, index: any ReplayIndex,
-        logger: Logger
+        monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
     ) {
         self.layout = layout
         self.logics = logics
         self.database = database
         self.index = index
+        self.monitor = monitor
         self.logger = logger
-    }
-
-    /// Compares what the logic would make of the scope with the active generation; changes nothing.
-    package static func dryRun(
-        layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope
-    ) async throws -> ReplayReport {
-        let lane = Lane(name: "replay")
-        return try await lane.run {
-            let reader = LakeReader(layout: layout)
-            let active = try Self.active(reader.layout)
-            let trial = LakeGeneration(
-                number: 0, parent: active.number, logic: try Self.logic(of: active, logics, layout), state: .created)
-            let ranges = try scope.ranges(in: reader, windows: Self.windows(logics))
-            var report = ReplayReport(generation: nil, trial, ranges)
-            for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
-                let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
-                try replay.run(range) { chunk in report.difference = report.difference + chunk.difference }
-            }
-            return report
-        }
+        keeper = ReplayKeeper(database, logger: logger)
     }
 
     /// Makes the child generation complete, in lake and index; promotion is a step of its own.
     ///
-    /// A replay that fails gives its generation up; one that is killed leaves it to be pruned. One whose generation is
-    /// pruned meanwhile notices at its next step, at the latest when it would declare it complete, and fails.
-    package func run(_ scope: ReplayScope) async throws -> ReplayReport {
+    /// A replay that fails gives its generation up; one that is killed or cancelled, or whose database goes away, is left for
+    /// ``resume(_:)``. One whose generation is pruned meanwhile notices at its next step, at the latest when it would declare
+    /// it complete, and fails.
+    ///
+    /// - Parameter keyID: of the key of who asked; empty for a command.
+    package func run(_ scope: ReplayScope, keyID: String = "") async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
-        // A range that cannot be replayed is refused before a generation is made of it ...
+        // A range that cannot be replayed is refused before a generation is made of it.
         _ = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
         let child = try await lane.run { [self] in try createChild() }
-        do {
+        return try await guarded(child) {
+            let topics = logics.keys.sorted().filter { child.logic.logic(of: $0) != nil }
+            let wish = monitor.progress.wish
+            try await keeper.run { store, limit in
+                try store.begin(
+                    generation: child.number, topics: topics, bounds: scope.bounds, wish: wish, keyID: keyID,
+                    timeoutMilliseconds: limit)
+            }
+            // Who waits for the number finds what is kept of it.
+            monitor.edit { $0.generation = child.number }
             return try await make(child, of: scope, reader)
+        }
+    }
+
+    /// Goes on with a replay that was cut short, by the logic that its generation stores.
+    ///
+    /// - Throws: ``ReplayError`` where there is none such; ``LakeError`` where another process makes it.
+    package static func resume(
+        _ generation: Int64, layout: LakeLayout, database: PostgresConfiguration, index: any ReplayIndex,
+        monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
+    ) async throws -> ReplayReport {
+        let keeper = ReplayKeeper(database, logger: logger)
+        let lane = Lane(name: "replay")
+        let child = try await lane.run { try GenerationLog(layout: layout).read().first { $0.number == generation } }
+        guard let child else {
+            throw ReplayError("the lake has no generation \(generation); `medallion generations` lists them")
+        }
+        let (kept, positions) = try await keeper.run { store, limit in
+            (
+                try store.read(generation, timeoutMilliseconds: limit),
+                try store.positions(of: generation, timeoutMilliseconds: limit)
+            )
+        }
+        guard let kept else {
+            throw ReplayError(
+                "nothing is known of a replay of generation \(generation) (\(child.state.rawValue)); where it was cut short by "
+                    + "an earlier release, `medallion generations --prune \(generation)` and replay again")
+        }
+        var logics: [String: TopicLogic] = [:]
+        for topic in kept.topics { logics[topic] = child.logic.logic(of: topic) }
+        let replay = Replay(
+            layout: layout, logics: logics, database: database, index: index, monitor: monitor, logger: logger)
+        // Where nothing else was said it goes as it did.
+        if monitor.progress.wish == ReplayWish() { monitor.set(ReplayWish(isPaused: false, rate: kept.wish.rate)) }
+        monitor.edit { $0.figures = kept.figures }
+        return try await replay.guarded(child) {
+            let wish = monitor.progress.wish
+            monitor.edit { $0.generation = generation }
+            try await keeper.run { store, limit in
+                _ = try store.wish(
+                    isPaused: wish.isPaused, rate: wish.rate, of: generation, timeoutMilliseconds: limit)
+            }
+            return try await replay.make(
+                child, of: ReplayScope(kept.bounds, topics: kept.topics), LakeReader(layout: layout), positions)
+        }
+    }
+
+    /// Runs `body` while this process holds the generation, and says how it ended.
+    private func guarded(
+        _ child: LakeGeneration, _ body: () async throws -> ReplayReport
+    ) async throws -> ReplayReport {
+        let lock = try await lane.run { [layout] in try ReplayLock(layout: layout, generation: child.number) }
+        defer { withExtendedLifetime(lock) {} }
+        let beat = Task { await keeper.beat(monitor, of: child.number) }
+        defer { beat.cancel() }
+        do {
+            let report = try await withTaskCancellationHandler(operation: body) { monitor.cancel() }
+            beat.cancel()
+            await keeper.end(child.number, .done)
+            try? await lane.run { [layout] in try ReplayLock.remove(layout: layout, generation: child.number) }
+            monitor.edit { $0.phase = .done }
+            return report
         } catch {
-            await giveUp(child)
+            guard !Self.isCutShort(error) else {
+                logger.warning(
+                    "the replay of generation \(child.number) was cut short; `medallion replay --resume \(child.number)` goes on",
+                    ["error": "\(error)"])
+                throw error
+            }
+            beat.cancel()
+            await giveUp(child, error)
             throw error
         }
     }
 
+    /// Whether going on later may help.
+    private static func isCutShort(_ error: any Error) -> Bool {
+        if error is CancellationError { return true }
+        return (error as? IndexError)?.isRetriable ?? false
+    }
+
+    private func giveUp(_ child: LakeGeneration, _ error: any Error) async {
+        await keeper.end(child.number, .failed, error: "\(error)")
+        do {
+            try await lane.run { [self] in
+                try steps().giveUp(child.number)
+                try ReplayLock.remove(layout: layout, generation: child.number)
+            }
+        } catch {
+            logger.warning(
+                "generation \(child.number) could not be given up; `medallion generations --prune \(child.number)` does",
+                ["error": "\(error)"])
+        }
+    }
+
     private func make(
-        _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader
+        _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader,
+        _ positions: [TopicPartition: Int64] = [:]
     ) async throws -> ReplayReport {
-        // ... and only from here on does retention leave Bronze alone.
-        let ranges = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
+        // Only since the child is in the list does retention leave Bronze alone.
+        let (known, parent) = try await lane.run { [layout] in
+            let list = try GenerationLog(layout: layout).read()
+            return (
+                list.first { $0.number == child.number } ?? child, list.first { $0.number == child.parent }
+            )
+        }
+        let (ranges, handovers) = try await extent(of: known, scope, reader)
         var report = ReplayReport(generation: child.number, child, ranges)
-        let handovers = try await handovers(to: child.number, reader: reader)
-        for (source, range) in ranges {
-            let end = min(range.end, handovers[source] ?? range.end)
-            report.ranges[source] = OffsetRange(start: min(range.start, end), end: end)
+        if let parent { report.changes = try ReplayReport.changes(from: parent, to: child, topics: Set(logics.keys)) }
+        monitor.beginRecords(wanted: ranges.values.reduce(0) { $0 + $1.end - $1.start })
+        try await keeper.note(monitor, of: child.number)
+        if !known.state.isComplete {
+            for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
+                try await replay(child, source, range, indexedTo: positions[source] ?? range.start)
+            }
+            monitor.edit { $0.phase = .inherit }
+            let inherited = try await inherit(child, replayed: ranges, handovers: handovers)
+            monitor.edit {
+                $0.figures.inherited += Int64(inherited)
+                $0.phase = .finish
+            }
+            try await keeper.note(monitor, of: child.number)
+            try await lane.run { [self] in try steps().finish(child.number) }
         }
-        try await lane.run { [self, report] in
-            try steps().record(child.number, replayed: report.ranges, handovers: handovers)
-        }
-        for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
-            try await replay(child, source, range, into: &report)
-        }
-        report.inherited = try await inherit(child, replayed: report.ranges, handovers: handovers)
-        try await lane.run { [self] in try steps().finish(child.number) }
+        let progress = monitor.progress
+        report.difference = ReplayDifference(progress.figures)
+        report.samples = progress.samples
+        report.embedded = Int(clamping: progress.figures.embedded)
+        report.inherited = Int(clamping: progress.figures.inherited)
         return report
     }
 
-    // MARK: - Steps
-
-    private static func active(_ layout: LakeLayout) throws -> LakeGeneration {
-        guard let active = try GenerationLog(layout: layout).active() else {
-            throw ReplayError("the lake \(layout.root) has no generation yet; run the stream job first")
+    /// What is replayed, and from where on the stream job feeds the child. Once it is in the list it stays so.
+    private func extent(
+        of child: LakeGeneration, _ scope: ReplayScope, _ reader: LakeReader
+    ) async throws -> (ranges: [TopicPartition: OffsetRange], handovers: [TopicPartition: Int64]) {
+        if !child.handovers.isEmpty { return (child.replayed, child.handovers) }
+        let handovers = try await handovers(to: child.number, reader: reader)
+        // Behind the handovers, so that nothing lies between what was there before and them.
+        let found = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
+        var ranges: [TopicPartition: OffsetRange] = [:]
+        for (source, range) in found {
+            let end = min(range.end, handovers[source] ?? range.end)
+            ranges[source] = OffsetRange(start: min(range.start, end), end: end)
         }
-        return active
+        let cut = ranges
+        try await lane.run { [self] in try steps().record(child.number, replayed: cut, handovers: handovers) }
+        return (ranges, handovers)
     }
 
-    /// The logic of a child in which some topics have another one.
-    private static func logic(
-        of parent: LakeGeneration, _ news: [String: TopicLogic], _ layout: LakeLayout
-    ) throws -> GenerationLogic {
-        let held = try GenerationLog(layout: layout).heldTopics()
-        let news = news.filter { held.contains($0.key) }
-        for (topic, logic) in news {
-            guard let known = parent.logic.logic(of: topic) else { continue }
-            guard known.kind == logic.kind else {
-                throw ReplayError(
-                    "generation \(parent.number) makes \(topic) by logic of the kind \(known.kind), not \(logic.kind); a topic "
-                        + "keeps its kind")
-            }
-            // What is not replayed would stay under the former key, and nothing could change it there.
-            guard known.tenant == logic.tenant, known.collection == logic.collection else {
-                throw ReplayError(
-                    "the documents of \(topic) are \(known.tenant)/\(known.collection), and the declaration says "
-                        + "\(logic.tenant)/\(logic.collection): a topic keeps tenant and collection; declare a source of another name "
-                        + "and topic")
-            }
-        }
-        return parent.logic.replacing(news, held: held)
-    }
-
-    /// How far before a record its copies may lie.
-    private static func windows(_ logics: [String: TopicLogic]) throws -> [String: DuplicateWindow.Limits] {
-        try logics.mapValues { try $0.read().duplicateReach }
-    }
-
-    private func steps() -> GenerationSteps {
-        GenerationSteps(log: GenerationLog(layout: layout), database: GenerationStore(configuration: database))
-    }
-
-    private func createChild() throws -> LakeGeneration {
-        let child = try steps().create(note: "replay") { try Self.logic(of: $0, logics, layout) }
-        logger.info(
-            "replaying into generation \(child.number)",
-            ["parent": String(child.parent ?? 0), "logic_version": child.logicVersion])
-        return child
-    }
-
-    /// Waits until the stream job feeds the child everywhere; where no job runs, records the handover itself.
-    private func handovers(to child: Int64, reader: LakeReader) async throws -> [TopicPartition: Int64] {
-        var handovers: [TopicPartition: Int64] = [:]
-        var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child)
-        var waiting = try await lane.run { try reader.sources() }
-        let began = SystemClock.monotonicNanoseconds()
-        while true {
-            let waited = SystemClock.monotonicNanoseconds() - began
-            let mayWrite = waited >= Self.jobPatienceNanoseconds
-            let found = try await lane.run { [layout, watch, waiting] in
-                var watch = watch
-                try watch.check()
-                var found: [TopicPartition: Int64] = [:]
-                for source in waiting {
-                    found[source] = try Self.handover(to: child, source, layout, mayWrite: mayWrite)
-                }
-                return (watch, found)
-            }
-            watch = found.0
-            handovers.merge(found.1) { $1 }
-            waiting.removeAll { handovers[$0] != nil }
-            guard let source = waiting.first else {
-                // The topic may have grown meanwhile.
-                let grown = try await lane.run { try reader.sources() }.filter { handovers[$0] == nil }
-                if grown.isEmpty { return handovers }
-                waiting = grown
-                continue
-            }
-            guard waited < Int64(Self.handoverSecondsMax) * 1_000_000_000 else {
-                throw ReplayError(
-                    "the stream job has not handed \(source) over to generation \(child) in "
-                        + "\(Self.handoverSecondsMax) s; is it stuck? Its log and /health tell")
-            }
-            try await Task.sleep(nanoseconds: 50_000_000)
-        }
-    }
-
-    /// - Parameter mayWrite: whether to do it in place of a stream job. Not before one that runs had time for it: one that
-    ///   starts in the moment in which this holds the topic partition has to wait.
-    static func handover(
-        to child: Int64, _ source: TopicPartition, _ layout: LakeLayout, mayWrite: Bool
-    ) throws -> Int64? {
-        let path = layout.commitLog(source)
-        guard Folder.exists(path) else { return 0 }
-        let log = try CommitLog(reading: path)
-        if let offset = try log.handover(of: child) {
-            // A log without a record says where reading begins; for the index nothing lies below.
-            let held = try LakeReader(layout: layout).committedRange(source)
-            return held?.isEmpty == true ? 0 : offset
-        }
-        guard mayWrite else { return nil }
-        do {
-            return try recordHandover(to: child, source, layout)
-        } catch LakeError.locked {
-            return nil
-        }
-    }
-
-    private static func recordHandover(to child: Int64, _ source: TopicPartition, _ layout: LakeLayout) throws -> Int64
-    {
-        var writer = try PartitionWriter.open(layout: layout, source: source)
-        guard let next = writer.nextOffset else { return 0 }
-        try writer.handOver(to: child, at: next)
-        // The stream job may have recorded one since the log was read; that one holds.
-        let handovers = writer.handovers
-        return handovers[child] ?? next
-    }
-
+    /// - Parameter indexedTo: where the index's part goes on; the lake's goes on behind what is sealed.
     private func replay(
-        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, into report: inout ReplayReport
+        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, indexedTo: Int64
     ) async throws {
         guard !range.isEmpty else { return }
         let chunks = ChunkQueue()
         let reader = LakeReader(layout: layout)
-        async let reading: Void = lane.run { [layout] in
+        async let reading: Void = lane.run { [layout, monitor] in
             defer { chunks.finish() }
+            let sealedTo = try ReplayWriter.sealedEnd(layout: layout, source: source, generation: child.number)
             let writer = try ReplayWriter(layout: layout, source: source, generation: child.number)
             let replay = RangeReplay(reader: reader, source: source, generation: child, parent: child.parent ?? 0)
             var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child.number)
-            try replay.run(range) { chunk in
-                try watch.check()
-                for hour in chunk.hours {
-                    try writer.begin(hour.hour, firstOffset: hour.firstOffset)
-                    for line in hour.silver { try writer.append(.silver, line: line.bytes) }
-                    for line in hour.gold { try writer.append(.gold, line: line.bytes) }
-                    for line in hour.quarantine { try writer.append(.quarantine, line: line.bytes) }
+            for part in RestOfReplay.parts(range, sealedTo: sealedTo ?? range.start, indexedTo: indexedTo) {
+                try replay.run(part.range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
+                    try monitor.hold(records: chunk.records) { try watch.check() }
+                    if part.isForLake { try writer.append(chunk) }
+                    if part.isForIndex { try chunks.put(chunk) }
                 }
-                try chunks.put(chunk)
             }
             try writer.finish(end: range.end)
         }
         do {
             while let chunk = try await chunks.next() {
-                report.difference = report.difference + chunk.difference
-                report.embedded += try await index.index(
+                let embedded = try await index.index(
                     lines: chunk.gold.map { ($0.offset, $0.bytes) }, generation: child.number, source: source)
+                monitor.edit { $0.note(chunk, embedded: embedded) }
+                try await keeper.note(monitor, of: child.number, position: (source, chunk.range.end))
             }
             try await reading
         } catch {
             chunks.cancel()
+            monitor.cancel()
             throw error
         }
     }
+}
 
-    /// Lets the child see what its parent shows outside of the replayed ranges, once the index has come that far.
-    private func inherit(
-        _ child: LakeGeneration, replayed: [TopicPartition: OffsetRange], handovers: [TopicPartition: Int64]
-    ) async throws -> Int {
-        let outside = replayed.map { (source: $0.key, offsets: $0.value) }
-        let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.catchUpSecondsMax) * 1_000_000_000
-        while true {
-            do {
-                return try await lane.run { [database, layout] in
-                    // A topic partition that came since is the child's from its first record on.
-                    var handovers = handovers
-                    for new in try LakeReader(layout: layout).sources() where handovers[new] == nil {
-                        handovers[new] = 0
-                    }
-                    return try GenerationStore(configuration: database).copyParentRows(
-                        child: child.number, parent: child.parent ?? 0, outside: outside, handover: handovers,
-                        timeoutMilliseconds: Self.statementMilliseconds)
-                }
-            } catch let error as IndexError where error.kind == .generationBehind {
-                guard SystemClock.monotonicNanoseconds() < deadline else { throw error }
-                try await lane.run { [layout] in try Self.checkWaiting(for: child, layout, error) }
-                try await Task.sleep(nanoseconds: 200_000_000)
-            }
+/// What is left of a topic partition's replay.
+struct RestOfReplay: Equatable {
+    let range: OffsetRange
+    let isForLake: Bool
+    let isForIndex: Bool
+
+    /// Either may be ahead of the other where a process was killed.
+    static func parts(_ range: OffsetRange, sealedTo: Int64, indexedTo: Int64) -> [RestOfReplay] {
+        let (low, high) = (min(sealedTo, indexedTo), max(sealedTo, indexedTo))
+        var parts: [RestOfReplay] = []
+        if let first = OffsetRange(start: low, end: min(high, range.end)), !first.isEmpty {
+            parts.append(
+                RestOfReplay(range: first, isForLake: sealedTo < indexedTo, isForIndex: indexedTo < sealedTo))
         }
-    }
-
-    /// - Throws: where waiting for the parent's index is in vain.
-    static func checkWaiting(for child: LakeGeneration, _ layout: LakeLayout, _ error: IndexError) throws {
-        let log = GenerationLog(layout: layout)
-        var watch = GenerationWatch(log: log, number: child.number)
-        try watch.check()
-        guard let parent = child.parent, try log.read().first(where: { $0.number == parent })?.isFed == false else {
-            return
+        if let second = OffsetRange(start: high, end: range.end), !second.isEmpty {
+            parts.append(RestOfReplay(range: second, isForLake: true, isForIndex: true))
         }
-        throw ReplayError(
-            "generation \(parent), of which generation \(child.number) takes over what is not replayed, was pruned before "
-                + "its index was complete (\(error)); start the replay again")
+        return parts
     }
+}
 
-    private func giveUp(_ child: LakeGeneration) async {
-        do {
-            try await lane.run { [self] in try steps().giveUp(child.number) }
-        } catch {
-            logger.warning(
-                "generation \(child.number) could not be given up; `medallion generations --prune \(child.number)` does",
-                ["error": "\(error)"])
+extension ReplayProgress {
+    mutating func note(_ chunk: RangeReplay.Chunk, embedded count: Int) {
+        figures.done += chunk.range.end - chunk.range.start
+        figures.added += Int64(chunk.difference.added)
+        figures.changed += Int64(chunk.difference.changed)
+        figures.removed += Int64(chunk.difference.removed)
+        figures.unchanged += Int64(chunk.difference.unchanged)
+        figures.embedded += Int64(count)
+        samples.merge(chunk.samples)
+    }
+}
+
+extension ReplayDifference {
+    init(_ figures: ReplayFigures) {
+        self.init(
+            added: Int(clamping: figures.added), changed: Int(clamping: figures.changed),
+            removed: Int(clamping: figures.removed), unchanged: Int(clamping: figures.unchanged))
+    }
+}
+
+extension ReplayWriter {
+    func append(_ chunk: RangeReplay.Chunk) throws {
+        for hour in chunk.hours {
+            try begin(hour.hour, firstOffset: hour.firstOffset)
+            for line in hour.silver { try append(.silver, line: line.bytes) }
+            for line in hour.gold { try append(.gold, line: line.bytes) }
+            for line in hour.quarantine { try append(.quarantine, line: line.bytes) }
         }
     }
 }

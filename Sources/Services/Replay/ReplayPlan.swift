@@ -2,13 +2,14 @@ import Bytes
 package import Lake
 package import Logic
 package import Records
+package import Store
 
 /// What part of the lake is to run through the present logic.
 package enum ReplayScope: Sendable, Equatable {
     /// One topic partition's offsets.
     case offsets(TopicPartition, OffsetRange)
-    /// All topic partitions from a broker time on, in milliseconds since 1970.
-    case since(Int64)
+    /// All topic partitions from a broker time on, in milliseconds since 1970, and to another one, where there is one.
+    case since(Int64, until: Int64?)
     /// Everything.
     case all
 }
@@ -48,6 +49,28 @@ package struct ReplayError: Error, CustomStringConvertible {
 }
 
 extension ReplayScope {
+    /// As the database keeps it.
+    var bounds: ReplayBounds {
+        var bounds = ReplayBounds()
+        switch self {
+        case .all: break
+        case .since(let time, let until): (bounds.sinceMilliseconds, bounds.untilMilliseconds) = (time, until)
+        case .offsets(let source, let range): (bounds.partition, bounds.offsets) = (source.partition, range)
+        }
+        return bounds
+    }
+
+    /// - Parameter topics: those that are replayed; one where offsets are named.
+    package init(_ bounds: ReplayBounds, topics: [String]) {
+        if let partition = bounds.partition, let range = bounds.offsets, let topic = topics.first {
+            self = .offsets(TopicPartition(topic: topic, partition: partition), range)
+        } else if let since = bounds.sinceMilliseconds {
+            self = .since(since, until: bounds.untilMilliseconds)
+        } else {
+            self = .all
+        }
+    }
+
     /// The offsets of each topic partition, cut to what the lake holds.
     ///
     /// - Parameter windows: the duplicate windows of the topics that are replayed; others are not.
@@ -77,8 +100,9 @@ extension ReplayScope {
             let wanted: OffsetRange?
             switch self {
             case .all: wanted = held
-            case .since(let time):
-                wanted = OffsetRange(start: max(held.start, try Self.offset(at: time, source, reader)), end: held.end)
+            case .since(let time, let until):
+                let end = try until.map { min(held.end, try Self.offset(at: $0, source, reader)) } ?? held.end
+                wanted = OffsetRange(start: max(held.start, try Self.offset(at: time, source, reader)), end: end)
             case .offsets(let only, let range):
                 wanted =
                     only == source

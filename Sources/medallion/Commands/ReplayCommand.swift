@@ -1,9 +1,10 @@
 import Bytes
+import Concurrency
 import Console
-import Derivation
+import Files
 import Indexer
 import Lake
-import Logic
+import Postgres
 import Records
 import Replay
 import Settings
@@ -25,8 +26,14 @@ struct ReplayCommand: Command {
         .init(name: "--topic", value: "TOPIC", help: "The same by its topic."),
         .init(name: "--logic", value: "FILE", help: "The new logic, written as in a declaration."),
         .init(name: "--since", value: "TIME", help: "From this broker time on (RFC 3339), all topic partitions."),
+        .init(name: "--until", value: "TIME", help: "Only before this broker time; with --since."),
         .init(name: "--all", value: nil, help: "Everything that the lake holds."),
         .init(name: "--dry-run", value: nil, help: "Only count what would change."),
+        .init(name: "--rate", value: "N", help: "At most so many records a second (default: any number)."),
+        .init(name: "--resume", value: "N", help: "Go on with the replay of generation N, which was cut short."),
+        .init(name: "--pause", value: "N", help: "Let the replay of generation N stand still, whoever runs it."),
+        .init(name: "--continue", value: "N", help: "Let it go on."),
+        .init(name: "--ls", value: nil, help: "List replays: how far each is, and what to do with it."),
         .init(name: "--json", value: nil, help: "One JSON object."),
     ])
     static let details = """
@@ -34,164 +41,173 @@ struct ReplayCommand: Command {
         WIKI_FILTER, ALLOWED_NAMESPACES, FILTER_BOTS, MAX_CONTENT_CHARS). Sources that are not replayed keep theirs. The
         stream job goes on with the active generation's logic, and feeds the new generation by its own logic from the
         handover on. `medallion promote N` then serves it, and no setting needs to change.
+
+        One that is killed or interrupted (SIGINT) goes on with --resume N. --rate with --continue sets another rate.
         """
 
-    private enum Scope {
-        case offsets(partition: Int32, OffsetRange)
-        case since(Int64)
-        case all
+    private enum Action {
+        case make(ReplayBounds, isDryRun: Bool)
+        case resume(Int64)
+        case wish(Int64, isPaused: Bool)
+        case list
     }
 
-    private let scope: Scope
+    private let action: Action
+    private let rate: Int?
     private let source: String?
     private let topic: String?
     private let logicFile: String?
-    private let isDryRun: Bool
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
-        let from = try arguments.integer("--from", in: 0...Int.max)
-        let to = try arguments.integer("--to", in: 0...Int.max)
-        let partition = try arguments.integer("--partition", in: 0...Int(Int32.max))
-        let since = try arguments.time("--since")
-        let isAll = arguments.has("--all")
-        guard [from != nil || to != nil, since != nil, isAll].filter({ $0 }).count == 1 else {
-            throw UsageError("give --from and --to, or --since, or --all")
-        }
-        if let since {
-            scope = .since(since)
-        } else if isAll {
-            scope = .all
-        } else {
-            guard let from, let to, let range = OffsetRange(start: Int64(from), end: Int64(to)), !range.isEmpty else {
-                throw UsageError("--from and --to need an offset each, --to the larger one")
-            }
-            guard let partition else { throw UsageError("--from and --to go with --partition") }
-            scope = .offsets(partition: Int32(partition), range)
-        }
+        action = try Self.action(arguments)
+        rate = try arguments.integer("--rate", in: 0...10_000_000)
         source = arguments.value("--source")
         topic = arguments.value("--topic")
         if source != nil, topic != nil { throw UsageError("give --source or --topic") }
         logicFile = arguments.value("--logic")
-        isDryRun = arguments.has("--dry-run")
         isJSON = arguments.has("--json")
+        if case .make = action { return }
+        guard source == nil, topic == nil, logicFile == nil else {
+            throw UsageError("--source, --topic and --logic go with a new replay")
+        }
+    }
+
+    private static func action(_ arguments: ParsedArguments) throws -> Action {
+        let number = 1...Int.max
+        let resumed = try arguments.integer("--resume", in: number)
+        let paused = try arguments.integer("--pause", in: number)
+        let continued = try arguments.integer("--continue", in: number)
+        let scope = try scope(arguments)
+        let isListing = arguments.has("--ls")
+        guard [resumed != nil, paused != nil, continued != nil, scope != nil, isListing].filter({ $0 }).count == 1
+        else {
+            throw UsageError(
+                "give --from and --to, or --since, or --all; or --resume, --pause, --continue or --ls")
+        }
+        if let scope { return .make(scope, isDryRun: arguments.has("--dry-run")) }
+        guard !arguments.has("--dry-run") else { throw UsageError("--dry-run goes with a range") }
+        if let resumed { return .resume(Int64(resumed)) }
+        if let paused { return .wish(Int64(paused), isPaused: true) }
+        if let continued { return .wish(Int64(continued), isPaused: false) }
+        return .list
+    }
+
+    private static func scope(_ arguments: ParsedArguments) throws -> ReplayBounds? {
+        let from = try arguments.integer("--from", in: 0...Int.max)
+        let to = try arguments.integer("--to", in: 0...Int.max)
+        let partition = try arguments.integer("--partition", in: 0...Int(Int32.max))
+        let since = try arguments.time("--since")
+        let until = try arguments.time("--until")
+        let isAll = arguments.has("--all")
+        let given = [from != nil || to != nil, since != nil, isAll].filter { $0 }.count
+        if given > 1 { throw UsageError("give --from and --to, or --since, or --all") }
+        if until != nil, since == nil { throw UsageError("--until goes with --since") }
+        var bounds = ReplayBounds()
+        if let since {
+            if let until, until <= since { throw UsageError("--until is to be later than --since") }
+            (bounds.sinceMilliseconds, bounds.untilMilliseconds) = (since, until)
+            return bounds
+        }
+        if isAll { return bounds }
+        if given == 0 { return nil }
+        guard let from, let to, let range = OffsetRange(start: Int64(from), end: Int64(to)), !range.isEmpty else {
+            throw UsageError("--from and --to need an offset each, --to the larger one")
+        }
+        guard let partition else { throw UsageError("--from and --to go with --partition") }
+        (bounds.partition, bounds.offsets) = (Int32(partition), range)
+        return bounds
     }
 
     func run(_ context: Context) async throws {
-        let sources = try chosen(of: try DeclaredSources.read(context.settings).sources)
-        let logics = try logics(of: sources, context.settings)
-        let scope: ReplayScope =
-            switch self.scope {
-            case .offsets(let partition, let range):
-                .offsets(TopicPartition(topic: sources[0].topic, partition: partition), range)
-            case .since(let time): .since(time)
-            case .all: .all
+        switch action {
+        case .make(let bounds, let isDryRun): try await make(bounds, isDryRun: isDryRun, context)
+        case .resume(let generation):
+            let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
+            let parts = try await parts(context)
+            let report = try await watched(context, monitor) {
+                try await Replay.resume(
+                    generation, layout: try LakeLayout(context.settings), database: parts.database, index: parts.index,
+                    monitor: monitor, logger: context.logger.scoped("replay"))
             }
+            isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)
+        case .wish(let generation, let isPaused): try await wish(generation, isPaused: isPaused, context)
+        case .list: try await list(context)
+        }
+    }
+
+    private func make(_ bounds: ReplayBounds, isDryRun: Bool, _ context: Context) async throws {
+        let sources = try ReplaySources(context.settings, source: source, topic: topic)
+        let logics = try sources.logics(
+            try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
+        let scope = try sources.scope(bounds)
+        let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
+        let layout = try LakeLayout(context.settings)
         let report: ReplayReport
         if isDryRun {
-            report = try await Replay.dryRun(
-                layout: LakeLayout(context.settings), logics: logics, scope: scope)
+            let needs = await needs(context)
+            report = try await watched(context, monitor) {
+                try await Replay.dryRun(layout: layout, logics: logics, scope: scope, needs: needs, monitor: monitor)
+            }
         } else {
-            let platform = Platform(context: context)
-            try platform.checkModelSettings()
-            let database = try await platform.checkedDatabase("replay", for: .writing)
-            let embedder = try platform.embedder()
-            let replay = try Replay(
-                layout: LakeLayout(context.settings), logics: logics, database: database,
-                index: DocumentIndexer(
-                    configuration: database, embedder: embedder, graph: VectorGraph(context.settings),
-                    logger: context.logger.scoped("replay")),
+            let parts = try await parts(context)
+            let replay = Replay(
+                layout: layout, logics: logics, database: parts.database, index: parts.index, monitor: monitor,
                 logger: context.logger.scoped("replay"))
-            report = try await context.withProbes { try await replay.run(scope) }
+            report = try await watched(context, monitor) { try await replay.run(scope) }
         }
-        isJSON ? printJSON(report) : printText(report)
+        isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)
     }
 
-    /// The sources that are replayed; one where only one can be meant.
-    private func chosen(of declared: [SourceDeclaration]) throws -> [SourceDeclaration] {
-        let names = declared.map(\.name.text).joined(separator: ", ")
-        if source != nil || topic != nil {
-            let chosen = declared.filter { source == nil ? $0.topic == topic : $0.name.text == source }
-            guard !chosen.isEmpty else {
-                throw UsageError("no declared source is \(source ?? topic ?? ""); declared are \(names)")
-            }
-            return chosen
-        }
-        guard !declared.isEmpty else { throw UsageError("no source is declared") }
-        if declared.count > 1 {
-            if logicFile != nil { throw UsageError("--logic goes with --source; declared are \(names)") }
-            if case .offsets = scope { throw UsageError("--from and --to go with --source; declared are \(names)") }
-        }
-        return declared
+    /// Shows how far it is, until it ends.
+    private func watched(
+        _ context: Context, _ monitor: ReplayMonitor, _ body: @Sendable () async throws -> ReplayReport
+    ) async throws -> ReplayReport {
+        let bar = Task { await ReplayRendering.follow(monitor, context) }
+        defer { bar.cancel() }
+        let report = try await context.withProbes(body)
+        bar.cancel()
+        await bar.value
+        return report
     }
 
-    /// By topic, what the new generation is to store.
-    private func logics(of sources: [SourceDeclaration], _ settings: Settings) throws -> [String: TopicLogic] {
-        var logics: [String: TopicLogic] = [:]
-        for source in sources {
-            var logic = source.logic
-            if let logicFile {
-                logic = try LogicFile.read(logicFile, of: source, defaults: try TransformSettings(settings))
-            }
-            logics[source.topic] = try TopicLogic(
-                logic, tenant: source.tenant, collection: source.collection.name.text)
-        }
-        return logics
+    private func parts(_ context: Context) async throws -> (database: PostgresConfiguration, index: DocumentIndexer) {
+        let platform = Platform(context: context)
+        try platform.checkModelSettings()
+        let database = try await platform.checkedDatabase("replay", for: .writing)
+        return (database, try platform.replayIndex(database))
     }
 
-    private func printText(_ report: ReplayReport) {
-        for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) { Output.line("\(source) \(range)") }
-        let difference = report.difference
-        Output.line(
-            "documents: \(difference.added) added, \(difference.changed) changed, \(difference.removed) removed, "
-                + "\(difference.unchanged) unchanged against generation \(report.parent)")
-        guard let generation = report.generation else {
-            Output.line("logic \(logics(report)); a dry run: nothing was written")
-            return
+    /// What tells how much would have to be embedded; nil, with a word in the log, where that cannot be told.
+    private func needs(_ context: Context) async -> (any EmbeddingNeeds)? {
+        let platform = Platform(context: context)
+        do {
+            try platform.checkModelSettings()
+            return try platform.replayIndex(try await platform.checkedDatabase("replay", for: .serving))
+        } catch {
+            context.logger.warning("what would have to be embedded is not counted", ["error": "\(error)"])
+            return nil
         }
-        Output.line("texts embedded: \(report.embedded); documents taken over from the parent: \(report.inherited)")
-        Output.line(
-            "generation \(generation) (logic \(logics(report))) is complete: medallion promote \(generation)")
     }
 
-    private func logics(_ report: ReplayReport) -> String {
-        Set(report.logics.values).sorted().joined(separator: ", ")
+    private func wish(_ generation: Int64, isPaused: Bool, _ context: Context) async throws {
+        let database = try await Platform(context: context).checkedDatabase("replay", for: .writing)
+        let rate = rate
+        let isHeard = try await Lane(name: "replay").run {
+            try ReplayStore(configuration: database).wish(
+                isPaused: isPaused, rate: rate, of: generation, timeoutMilliseconds: 10_000)
+        }
+        guard isHeard else {
+            throw Failure("no replay of generation \(generation) is under way; see medallion replay --ls")
+        }
+        Output.line("the replay of generation \(generation) " + (isPaused ? "pauses" : "goes on"))
     }
 
-    private func printJSON(_ report: ReplayReport) {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("generation")
-        if let generation = report.generation { json.integer(generation) } else { json.null() }
-        json.integer("parent", report.parent)
-        json.string("logic_version", report.logicVersion)
-        json.key("logics")
-        json.beginObject()
-        for (topic, version) in report.logics.sorted(by: { $0.key < $1.key }) {
-            json.key(dynamic: topic)
-            json.string(version)
+    private func list(_ context: Context) async throws {
+        let database = try await Platform(context: context).checkedDatabase("replay", for: .serving)
+        let replays = try await Lane(name: "replay").run {
+            try ReplayStore(configuration: database).list(timeoutMilliseconds: 10_000)
         }
-        json.endObject()
-        json.key("ranges")
-        json.beginArray()
-        for (source, range) in report.ranges.sorted(by: { $0.key < $1.key }) {
-            json.beginObject()
-            json.string("topic", source.topic)
-            json.integer("partition", source.partition)
-            json.integer("start_offset", range.start)
-            json.integer("next_offset", range.end)
-            json.endObject()
-        }
-        json.endArray()
-        for (name, value) in [
-            ("added", report.difference.added), ("changed", report.difference.changed),
-            ("removed", report.difference.removed), ("unchanged", report.difference.unchanged),
-            ("embedded", report.embedded), ("inherited", report.inherited),
-        ] {
-            json.key(dynamic: name)
-            json.integer(value)
-        }
-        json.endObject()
-        Output.write(json.bytes + [0x0A])
+        for replay in replays { ReplayRendering.line(replay, asJSON: isJSON) }
     }
 }

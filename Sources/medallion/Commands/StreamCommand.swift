@@ -30,7 +30,7 @@ struct StreamCommand: Command {
         let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
             emitters + context.roleServices(health) + [
-                platform.sizeService(of: [.lake]), roles.streamJobs(), declarations,
+                platform.sizeService(of: [.lake]), roles.streamJobs(), platform.suppressionLogging(), declarations,
             ])
     }
 }

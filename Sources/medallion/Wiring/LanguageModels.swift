@@ -39,6 +39,7 @@ enum LanguageModels {
             configuration.tokensMax = model.tokensMax
             configuration.temperature = model.temperature
             configuration.contextTokensMax = model.contextTokensMax
+            configuration.passagesFirst = model.passagesFirst
             return ChatAnswerer(configuration, metrics: metrics, logger: logger)
         }
     }

@@ -55,6 +55,7 @@ struct Pipeline {
         }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
+        services.append(platform.suppressionApplying())
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
@@ -63,6 +64,7 @@ struct Pipeline {
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },
                 stages: { monitor.stages }, sources: { monitor.sources(of: $0) }))
         services.append(jobs)
+        services.append(platform.suppressionLogging())
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
         return services + [connectors, declarations]

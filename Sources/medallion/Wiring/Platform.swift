@@ -129,9 +129,10 @@ final class Platform: Sendable {
     func topicsService(_ declarations: Declarations) -> any Service {
         ClosureService(name: "topics") { [self] _ in
             let (settings, kafka, logger) = (settings, kafka("topics"), context.logger.scoped("topics"))
-            let plans = declarations.current.sources.flatMap {
-                [TopicPlan(source: settings, topic: $0.topic), TopicPlan(gold: settings, topic: $0.goldTopic)]
-            }
+            let plans =
+                declarations.current.sources.flatMap {
+                    [TopicPlan(source: settings, topic: $0.topic), TopicPlan(gold: settings, topic: $0.goldTopic)]
+                } + [TopicPlan(suppressions: settings)]
             try await Lane(name: "topics").run {
                 let admin = try KafkaAdmin(kafka)
                 for plan in plans {

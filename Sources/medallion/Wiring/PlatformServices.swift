@@ -103,6 +103,8 @@ extension Platform {
             dependencies.sources = sources
             dependencies.freshness = { freshness.current(of: $0, declarations.current) }
             dependencies.events = eventHub(configuration, declarations)
+            (dependencies.control, dependencies.golden) = (OperatorControl(self), DatabaseGoldenShelf(configuration))
+            dependencies.suppressions = suppressionDesk(configuration)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
             return SearchServer(
@@ -175,6 +177,7 @@ extension Platform {
     /// Follows the Gold topics for `/stream`.
     private func eventHub(_ database: PostgresConfiguration, _ declarations: Declarations) -> EventHub {
         let shared = SharedStore(database)
+        let suppressed = SuppressionWatch(database)
         let logger = context.logger.scoped("stream-api")
         let unreadable = context.metrics.counter(
             "medallion_api_stream_unreadable_offsets_total",
@@ -189,7 +192,8 @@ extension Platform {
             sources: declarations.current.shown,
             indexed: {
                 let (generation, offsets) = try shared.run { try $0.reached(timeoutMilliseconds: 2_000) }
-                return IndexedUpTo(generation: generation, offsets: OffsetVector(offsets))
+                return IndexedUpTo(
+                    generation: generation, offsets: OffsetVector(offsets), suppressed: try suppressed.current())
             }, metrics: context.metrics, logger: logger)
         declarations.follow { hub.follow($0.shown) }
         return hub

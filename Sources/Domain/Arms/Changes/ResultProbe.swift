@@ -36,7 +36,8 @@ package struct ResultProbe: Sendable {
     }
 
     private let filter: Filter
-    private let shown: Shown
+    /// What of it is shown.
+    package let shown: Shown
     private let fusion: FusionWeights
     private let isPlain: Bool
     private let vector: (numbers: [Float], scale: Float)?

@@ -3,8 +3,8 @@ package import Records
 
 /// Writes the files of a replayed range of one topic partition, already sealed, with a log of their own.
 ///
-/// A replay that breaks off leaves a generation that is never complete; it is done again as another one. So there is
-/// nothing to recover here. Not thread-safe.
+/// A replay that breaks off goes on behind the last hour that its log has (``sealedEnd(layout:source:generation:)``): what was
+/// written of a later one is written again, to the same bytes. Not thread-safe.
 package final class ReplayWriter {
     private let layout: LakeLayout
     private let source: TopicPartition
@@ -31,6 +31,15 @@ package final class ReplayWriter {
         try LakeError.placed(logPath) { [logPath] in
             try Folder.create(Folder.parent(of: logPath), isDurable: false)
         }
+    }
+
+    /// Where a replay goes on that was cut short: behind what is sealed; nil where nothing is.
+    package static func sealedEnd(
+        layout: LakeLayout, source: TopicPartition, generation: Int64
+    ) throws(LakeError) -> Int64? {
+        let path = layout.commitLog(source, replay: generation)
+        guard Folder.exists(path) else { return nil }
+        return try CommitLog(reading: path).last()?.range.end
     }
 
     /// Begins an hour, sealing the one before; nothing when it is the present one.

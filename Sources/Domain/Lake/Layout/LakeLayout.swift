@@ -74,6 +74,9 @@ package struct LakeLayout: Sendable {
     /// The list of generations.
     package var generationLog: String { root + "/_generations.log" }
 
+    /// The file whose lock says who makes a generation by a replay.
+    func replayLock(_ generation: Int64) -> String { "\(root)/_generations.replay-\(generation).lock" }
+
     /// The commit log of a topic partition.
     ///
     /// - Parameter replay: the generation whose replayed part is meant; nil for the live log.
@@ -91,6 +94,9 @@ package struct LakeLayout: Sendable {
     package func quarantineLog(_ source: TopicPartition) -> String {
         "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
     }
+
+    /// What was suppressed and lifted.
+    package var suppressionLog: String { "\(root)/_suppressions.log" }
 
     /// Says which sealed files of one date are in the object storage.
     package func tierLog(_ source: TopicPartition, hour: LakeHour) -> String {

@@ -60,6 +60,7 @@ package final class LakeVerifier {
         var replays: [(source: TopicPartition, generation: Int64)] = []
         do throws(LakeError) { replays = try reader.replays() } catch { find(reader.layout.generationLog, "\(error)") }
         verifyGenerationList()
+        verifySuppressions()
         for source in sources {
             verifyLog(reader.layout.commitLog(source))
             verifyHours(source, replay: nil)

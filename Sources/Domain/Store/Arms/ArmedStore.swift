@@ -92,6 +92,9 @@ package final class ArmedStore: RetrievalStore {
     package func status(timeoutMilliseconds: Int) throws -> IndexStatus {
         try store.status(timeoutMilliseconds: timeoutMilliseconds)
     }
+    package func moment(_ asOf: AsOf, tenant: TenantID, timeoutMilliseconds: Int) throws -> PastMoment {
+        try store.moment(asOf, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
+    }
     package func save(_ answer: StoredAnswer, timeoutMilliseconds: Int) throws {
         try store.save(answer, timeoutMilliseconds: timeoutMilliseconds)
     }

@@ -56,6 +56,7 @@ extension SharedArms.Held {
             candidates: rows, generation: generation, indexVersion: found.version, vectorCount: found.vectorCount,
             isLexicalBounded: found.isLexicalBounded || words.isCut)
         set.isVectorExact = found.isVectorExact
+        set.statistics = found.statistics
         set.place = found.place
         set.rest = Array(found.places.dropFirst(rows.count))
         if isStale { set.ageMilliseconds = ageNanoseconds / 1_000_000 }
@@ -71,6 +72,7 @@ extension ArmsQuery {
         lexicalLimit = max(0, min(query.lexicalLimit, SearchSQL.armLimit))
         excludedDocument = query.excludedDocument
         isExact = query.vectorScan == .exact
+        wantsStatistics = query.wantsStatistics
         fusion = query.fusion
         (k1, b) = (words.ranking.k1, words.ranking.b)
         self.words = words.ranked.grouped.map { forms in forms.map { ($0.form, Double($0.number) / 1_000) } }

@@ -37,16 +37,21 @@ struct ArmsSpan: Sendable {
     }
 }
 
-/// Whether some versions ended more documents than are worth following one by one, as where a source is emptied.
+/// Whether some versions ended, took out or brought back more documents than are worth following one by one, as where a source is
+/// emptied.
 struct EndTooMany: PostgresStatement {
     static let documentsMax = 20_000
     static let name = "end_too_many"
     static let sql = """
-        SELECT count(*) > \(documentsMax) FROM (
+        SELECT (SELECT count(*) FROM (
             SELECT FROM visibility g
             WHERE g.to_version > $3 AND g.to_version <= $4 AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
             LIMIT \(documentsMax + 1)
-        ) e
+        ) e) + (SELECT count(*) FROM (
+            SELECT FROM suppression_changes h
+            WHERE h.index_version > $3 AND h.index_version <= $4 AND h.generation = $2 AND h.tenant = $1
+            LIMIT \(documentsMax + 1)
+        ) h) > \(documentsMax)
         """
     static let parameterTypes: [PostgresType] = ArmsSpan.types
     let span: ArmsSpan
@@ -62,7 +67,7 @@ struct ListArmsShown: PostgresStatement {
         JOIN documents d ON d.id = g.document_id JOIN collections c ON c.id = d.collection_id
         JOIN passages p ON p.document_id = d.id
         WHERE g.generation = $2 AND g.tenant = $1 AND g.from_version > $3 AND g.from_version <= $4
-            AND (g.to_version IS NULL OR g.to_version > $4)
+            AND (g.to_version IS NULL OR g.to_version > $4) AND g.suppression IS NULL
         ORDER BY d.id, p.number
         """
     static let parameterTypes: [PostgresType] = ArmsSpan.types
@@ -97,6 +102,54 @@ struct ListArmsEnded: PostgresStatement {
     }
 }
 
+/// What some versions took out of replies or brought back, as ``ListArmsEnded`` has it.
+struct ListArmsTouched: PostgresStatement {
+    static let name = "list_arms_touched"
+    static let sql = """
+        SELECT t.document_id, w.id FROM (
+            SELECT DISTINCT h.document_id FROM suppression_changes h
+            WHERE h.index_version > $3 AND h.index_version <= $4 AND h.generation = $2 AND h.tenant = $1
+        ) t
+        LEFT JOIN LATERAL (
+            SELECT w.id FROM passages p
+            JOIN passage_terms x ON x.tenant_id = \(ListArmsTerms.tenantNumber) AND x.passage_id = p.id
+            CROSS JOIN LATERAL unnest(x.words) w(id)
+            WHERE p.document_id = t.document_id
+        ) w ON true
+        ORDER BY 1
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(
+        _ row: borrowing PostgresRow
+    ) throws(PostgresError) -> (document: Int64, word: Int32?) {
+        try ListArmsEnded.decode(row)
+    }
+}
+
+/// Of these, what was shown before some versions and is shown by the last of them.
+struct ListArmsRestored: PostgresStatement {
+    static let name = "list_arms_restored"
+    static let sql = """
+        SELECT \(ArmsPassageRow.columns) FROM (
+            SELECT DISTINCT h.document_id FROM suppression_changes h
+            WHERE h.index_version > $3 AND h.index_version <= $4 AND h.generation = $2 AND h.tenant = $1
+        ) t
+        JOIN visibility g ON g.document_id = t.document_id AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
+            AND (g.to_version IS NULL OR g.to_version > $4) AND g.suppression IS NULL
+        JOIN documents d ON d.id = g.document_id JOIN collections c ON c.id = d.collection_id
+        JOIN passages p ON p.document_id = d.id
+        ORDER BY d.id, p.number
+        """
+    static let parameterTypes: [PostgresType] = ArmsSpan.types
+    let span: ArmsSpan
+    func bind(into parameters: inout PostgresParameters) { span.bind(into: &parameters) }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ArmsPassageRow {
+        try ArmsPassageRow.decode(row)
+    }
+}
+
 /// Passages by their numbers with all that a hit shows, as a version of a generation sees them.
 struct FetchPassages: PostgresStatement {
     static let name = "fetch_passages"
@@ -105,7 +158,7 @@ struct FetchPassages: PostgresStatement {
         JOIN passages p ON p.id = n.id AND p.tenant = $1
         JOIN documents d ON d.id = p.document_id JOIN collections k ON k.id = d.collection_id
         JOIN visibility g ON g.document_id = p.document_id AND g.generation = $3 AND g.from_version <= $4
-            AND (g.to_version IS NULL OR g.to_version > $4)
+            AND (g.to_version IS NULL OR g.to_version > $4) AND g.suppression IS NULL
         ORDER BY n.place
         """
     static let parameterTypes: [PostgresType] = [.text, .int8Array, .int8, .int8]

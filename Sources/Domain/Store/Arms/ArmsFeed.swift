@@ -93,13 +93,16 @@ final class ArmsFeed {
         _ index: ArmsIndex, _ span: ArmsSpan, _ state: ReadArmsState.Row
     ) throws(IndexError) {
         let ended = try run(ListArmsEnded(span: span))
-        let shown = try run(ListArmsShown(span: span))
+        // What is suppressed, or no longer, has no version of its own: it is looked at anew.
+        let touched = try run(ListArmsTouched(span: span))
+        let restored = touched.isEmpty ? [] : try run(ListArmsRestored(span: span))
+        let shown = try restored + run(ListArmsShown(span: span))
         let documents = Self.documents(of: shown)
         try addVectors(of: shown, to: index, model: state.model)
         let terms = shown.isEmpty ? [] : try run(FindArmsTerms(tenant: tenant, passages: shown.map(\.passage)))
         let lists = Self.byWord(terms)
         try addWords(of: lists, to: index)
-        let hidden = Self.endedDocuments(ended)
+        let hidden = Self.endedDocuments(ended) + Self.endedDocuments(touched)
         index.change { editor in
             for document in hidden { editor.hide(document: document.id, words: document.words) }
             for document in documents { editor.show(document) }

@@ -135,14 +135,15 @@ package final class ArmsKeeper {
                     drop(tenant, "the index has another history")
                     continue
                 }
+                // Before following, which shows what was suppressed when it was missed and is no longer.
+                let missed = shared.takeMissed(of: tenant)
+                if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
                 guard try feed.follow(known.index, state) else {
                     drop(tenant, "too much changed at once")
                     continue
                 }
                 if !known.index.keepsRows, known.rows.areWanted { refuseUnreadableRows(of: tenant) }
                 try hideExpired(tenant, by: feed)
-                let missed = shared.takeMissed(of: tenant)
-                if !missed.isEmpty { known.index.change { $0.hide(passages: missed) } }
                 shared.isUpToDate(tenant, at: begun)
             } catch {
                 // What takes too long once would do so again.

@@ -26,7 +26,7 @@ struct ListArmsRows: PostgresStatement {
         SELECT \(ArmsRow.columns) FROM (
             SELECT g.document_id, g.version, g.lineage FROM visibility g
             WHERE g.document_id > $4 AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
-                AND (g.to_version IS NULL OR g.to_version > $3)
+                AND (g.to_version IS NULL OR g.to_version > $3) AND g.suppression IS NULL
                 AND EXISTS (SELECT FROM passages p WHERE p.document_id = g.document_id)
             ORDER BY g.document_id LIMIT \(documentsMax)
         ) g JOIN documents d ON d.id = g.document_id JOIN collections k ON k.id = d.collection_id
@@ -53,7 +53,7 @@ struct FindArmsRows: PostgresStatement {
     static let sql = """
         SELECT \(ArmsRow.columns) FROM unnest($2) n(id)
         JOIN visibility g ON g.document_id = n.id AND g.generation = $3 AND g.from_version <= $4
-            AND (g.to_version IS NULL OR g.to_version > $4)
+            AND (g.to_version IS NULL OR g.to_version > $4) AND g.suppression IS NULL
         JOIN documents d ON d.id = n.id AND d.tenant = $1 JOIN collections k ON k.id = d.collection_id
         JOIN passages p ON p.document_id = d.id ORDER BY d.id, p.number LIMIT \(ArmsRow.passagesMax)
         """
@@ -80,7 +80,7 @@ struct FindArmsGone: PostgresStatement {
         LEFT JOIN LATERAL (
             SELECT true AS is_there FROM visibility g
             WHERE g.document_id = n.id AND g.generation = $3 AND g.tenant = $1 AND g.from_version <= $4
-                AND (g.to_version IS NULL OR g.to_version > $4)
+                AND (g.to_version IS NULL OR g.to_version > $4) AND g.suppression IS NULL
             LIMIT 1
         ) v ON true
         WHERE v.is_there IS NULL

@@ -111,7 +111,7 @@ struct ListArmsDocuments: PostgresStatement {
         SELECT \(ArmsPassageRow.columns) FROM (
             SELECT g.document_id FROM visibility g
             WHERE g.document_id > $4 AND g.generation = $2 AND g.tenant = $1 AND g.from_version <= $3
-                AND (g.to_version IS NULL OR g.to_version > $3)
+                AND (g.to_version IS NULL OR g.to_version > $3) AND g.suppression IS NULL
                 AND EXISTS (SELECT FROM passages p WHERE p.document_id = g.document_id)
             ORDER BY g.document_id LIMIT \(documentsMax)
         ) g JOIN documents d ON d.id = g.document_id JOIN collections c ON c.id = d.collection_id

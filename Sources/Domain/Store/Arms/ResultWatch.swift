@@ -18,6 +18,9 @@ package struct WatchedResult: Sendable {
     /// The last moment at which it is known to be what a search would find, monotonic nanoseconds.
     package fileprivate(set) var goodAt: Int64
 
+    /// The numbers of the passages that it shows; nil where that is not known.
+    package var shownPassages: Set<Int64>? { probe?.shown.passages }
+
     /// Memory that it takes, roughly.
     package var bytes: Int { 128 + (probe?.bytes ?? 0) }
 }

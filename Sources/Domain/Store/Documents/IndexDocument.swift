@@ -125,9 +125,9 @@ package struct IndexWriteResult: Sendable, Equatable {
 }
 
 /// Text as Postgres can hold it.
-enum IndexText {
+package enum IndexText {
     /// U+0000, which neither `text` nor `jsonb` can hold, becomes U+FFFD.
-    static func clean(_ text: String) -> String {
+    package static func clean(_ text: String) -> String {
         guard text.utf8.contains(0) else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 }))
     }

@@ -1,3 +1,4 @@
+import Bytes
 package import Postgres
 package import Records
 package import Retrieval
@@ -16,6 +17,8 @@ package final class IndexWriter {
     private var prepared: [PreparedTables: Int32] = [:]
     private var models: [String: Int32] = [:]
     private var words = KnownWords()
+    /// What the next transaction notes of the last one: it could not know itself when its commit would return.
+    private var committed: NoteSearchable?
 
     private struct PreparedTables: Hashable {
         let model: String
@@ -47,20 +50,24 @@ package final class IndexWriter {
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
     ///   - origin: whether the index is newer for it.
+    ///   - embeddedAtMilliseconds: when all vectors were there, milliseconds since 1970; nil where none were made for it.
     /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a content or vector that was there is
     ///   missing, `model` when the vectors of a generation are another model's.
     package func write(
         _ documents: [IndexedDocument], floors: [VersionFloor] = [], moving moves: [CheckpointMove] = [],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
-        origin: IndexOrigin = .live, timeoutMilliseconds: Int
+        origin: IndexOrigin = .live, embeddedAtMilliseconds: Int64? = nil, timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         let floors = floors + documents.compactMap(\.floor)
         let documents = documents.filter { $0.floor == nil }
         do throws(IndexError) {
             let numbers = try prepareTables(documents, timeoutMilliseconds: timeoutMilliseconds)
-            return try write(
-                documents, numbers: numbers, floors, moves, goldPositions, refused, origin,
+            let result = try write(
+                documents, numbers: numbers, floors, moves, goldPositions, refused, origin, embeddedAtMilliseconds,
                 timeoutMilliseconds: timeoutMilliseconds)
+            committed = NoteSearchable(
+                version: result.indexVersion, atMilliseconds: SystemClock.epochMilliseconds())
+            return result
         } catch {
             prepared = [:]
             models = [:]
@@ -72,7 +79,7 @@ package final class IndexWriter {
     private func write(
         _ documents: [IndexedDocument], numbers: [String: Int32], _ floors: [VersionFloor], _ moves: [CheckpointMove],
         _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument],
-        _ origin: IndexOrigin,
+        _ origin: IndexOrigin, _ embeddedAtMilliseconds: Int64?,
         timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         let generations = Set(
@@ -80,6 +87,8 @@ package final class IndexWriter {
                 + refused.map(\.generation))
         var beginning = PostgresBatch()
         let begin = beginning.add(BeginIndexTransaction(origin: origin, generations: generations.sorted()))
+        if let embeddedAtMilliseconds { beginning.add(NoteEmbedded(atMilliseconds: embeddedAtMilliseconds)) }
+        if let committed { beginning.add(committed) }
         let hidings = floors.map { beginning.add(DeleteBelow(floor: $0)) }
         var batch = beginning
         let puts = DocumentPuts(

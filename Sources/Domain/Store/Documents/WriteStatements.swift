@@ -24,6 +24,28 @@ struct BeginIndexTransaction: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
+/// Notes when the vectors of the index transaction at hand were there.
+struct NoteEmbedded: PostgresStatement {
+    static let name = "note_embedded"
+    static let sql = "UPDATE index_versions SET embedded_at = $1 WHERE version = currval('index_version_sequence')"
+    static let parameterTypes: [PostgresType] = [.timestamptz]
+    let atMilliseconds: Int64
+    func bind(into parameters: inout PostgresParameters) { parameters.append(timestampMilliseconds: atMilliseconds) }
+}
+
+/// Notes when the commit of an earlier index transaction had returned.
+struct NoteSearchable: PostgresStatement {
+    static let name = "note_searchable"
+    static let sql = "UPDATE index_versions SET searchable_at = $2 WHERE version = $1"
+    static let parameterTypes: [PostgresType] = [.int8, .timestamptz]
+    let version: Int64
+    let atMilliseconds: Int64
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(version)
+        parameters.append(timestampMilliseconds: atMilliseconds)
+    }
+}
+
 /// Makes the tables of a model's vectors and of a tenant's words, unless they are there. One row: the model's number.
 struct PrepareVectors: PostgresStatement {
     static let name = "prepare_vectors"

@@ -70,6 +70,10 @@ package struct Migration: Sendable, Equatable {
         Migration("V0021__link_behind", PackageResources.V0021__link_behind_sql),
         Migration("V0022__keep_feedback", PackageResources.V0022__keep_feedback_sql),
         Migration("V0024__count_given_again", PackageResources.V0024__count_given_again_sql),
+        Migration("V0025__find_by_event", PackageResources.V0025__find_by_event_sql),
+        Migration("V0026__suppress", PackageResources.V0026__suppress_sql),
+        Migration("V0027__keep_replays", PackageResources.V0027__keep_replays_sql),
+        Migration("V0028__keep_moments", PackageResources.V0028__keep_moments_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),
@@ -90,6 +94,9 @@ package struct Migration: Sendable, Equatable {
         Migration(
             "deferred/V0007__drop_former_documents_order", PackageResources.V0007__drop_former_documents_order_sql,
             isDeferred: true),
+        Migration("deferred/V0008__find_pages", PackageResources.V0008__find_pages_sql, isDeferred: true),
+        Migration("deferred/V0009__find_users", PackageResources.V0009__find_users_sql, isDeferred: true),
+        Migration("deferred/V0010__find_events", PackageResources.V0010__find_events_sql, isDeferred: true),
     ]
 }
 

@@ -22,9 +22,12 @@ struct IndexSearch {
             vector: vector, lexical: wantsLexical, filters: filters, isDemanding: values.words.demanded.count > 0,
             isPage: isPage, isRanked: !isPage && !values.query.options.isPlain,
             isExcluding: (!isPage || isCounted) && values.query.excludedDocument != nil,
-            isNarrow: values.isNarrow && vector != .exact && (!isPage || isCounted), isCounted: isCounted,
+            isNarrow: values.isNarrow && vector != .exact && (!isPage || isCounted) && !isPast, isCounted: isCounted,
+            isPast: isPast, isNoted: values.query.wantsStatistics, readsCandidate: values.query.readsCandidate,
             lexicalMax: lexicalMax, bounds: bounds)
     }
+
+    private var isPast: Bool { values.query.past != nil && values.query.page == nil }
 
     private var filters: SearchSQL.Filters {
         values.filter.hasTests ? .tested : values.filter.isEmpty ? .none : .plain
@@ -35,6 +38,7 @@ struct IndexSearch {
 
     /// - Parameter scan: nil leaves the vector arm out.
     func candidates(_ scan: CandidateQuery.VectorScan?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
+        if isPast { return try past(scan == nil ? nil : .exact, timeoutMilliseconds) }
         guard let scan else { return try withinLimit(nil, timeoutMilliseconds) }
         if scan == .exact { return try exact(timeoutMilliseconds, instead: nil) }
         var found = try withinLimit(.approximate, timeoutMilliseconds)
@@ -62,7 +66,7 @@ struct IndexSearch {
             if ef != store.graphCandidates.ofSession || !goesOn { batch.add(KeepCandidates(ef: ef, goesOn: goesOn)) }
         }
         if let bound {
-            batch.add(PlanWithValues(isByValues: vector == .exact, statementMilliseconds: bound))
+            batch.add(PlanWithValues(isByValues: vector == .exact || isPast, statementMilliseconds: bound))
         }
         if let limit { batch.add(BoundStatements(milliseconds: limit)) }
         let slot = batch.add(
@@ -98,6 +102,11 @@ struct IndexSearch {
             guard left > 0 else { throw SearchBoundReached(milliseconds: bound) }
             return try run(.exact, left + SearchStore.exactMarginMilliseconds, exactlyWithin: left)
         }
+    }
+
+    /// All rows that were visible at a moment of the past.
+    private func past(_ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int) throws -> CandidateSet {
+        try ending(within: timeoutMilliseconds) { bound, limit in try run(vector, limit, exactlyWithin: bound) }
     }
 
     /// Ended by the server where the limit is a client's own.
@@ -143,7 +152,7 @@ struct IndexSearch {
             areWordsComplete: first.areWordsComplete)
         set.isVectorExact = first.isVectorExact || vector == .exact
         set.isWaitingCut = first.isWaitingCut
-        set.counts = first.counts
+        (set.counts, set.statistics) = (first.counts, first.statistics)
         if values.words.isCut { set.counts?.isCut = true }
         set.isPhraseCut =
             wantsLexical && !values.words.phrases.isEmpty

@@ -37,7 +37,7 @@ struct RecentDocuments: PostgresStatement {
         ), found AS MATERIALIZED (
             SELECT \(SearchSQL.columns), g.from_version, g.document_id, g.shown_at
             FROM (
-                SELECT g.document_id, g.version, g.lineage, g.from_version, g.to_version, g.shown_at
+                SELECT g.document_id, g.version, g.lineage, g.from_version, g.to_version, g.shown_at, g.suppression
                 FROM visibility g WHERE \(walked)
                 ORDER BY g.from_version DESC, g.document_id DESC LIMIT \(rowsMax)
             ) g
@@ -48,7 +48,7 @@ struct RecentDocuments: PostgresStatement {
             CROSS JOIN LATERAL (
                 SELECT * FROM passages p WHERE p.document_id = g.document_id AND p.number = 0 LIMIT 1
             ) p
-            WHERE g.to_version IS NULL
+            WHERE g.to_version IS NULL AND g.suppression IS NULL
             ORDER BY g.from_version DESC, g.document_id DESC LIMIT $1
         ), edge AS MATERIALIZED (
             SELECT e.from_version, e.document_id

@@ -46,6 +46,12 @@ enum SearchSQL {
         var isNarrow = false
         /// Whether documents are counted: see ``FacetSQL``.
         var isCounted = false
+        /// Whether an index version of the past is read, all of it: see ``PastSQL``.
+        var isPast = false
+        /// Whether the first row says by what words were weighed.
+        var isNoted = false
+        /// Whether a generation is read that may never have been promoted.
+        var readsCandidate = false
         /// Passages that the word arm gives at most.
         var lexicalMax = SearchSQL.armLimit
         var bounds = SearchBounds()
@@ -55,7 +61,8 @@ enum SearchSQL {
             [
                 vector?.rawValue, lexical ? "lexical" : nil, filters.rawValue, isDemanding ? "demanding" : nil,
                 isPage ? "page" : nil, isRanked ? "ranked" : nil, isExcluding ? "excluding" : nil,
-                isNarrow ? "few" : nil, isCounted ? "sum" : nil,
+                isNarrow ? "few" : nil, isCounted ? "sum" : nil, isPast ? "past" : nil, isNoted ? "noted" : nil,
+                readsCandidate ? "candidate" : nil,
                 lexicalMax == SearchSQL.armLimit ? nil : "\(lexicalMax)", bounds.name,
             ]
             .compactMap(\.self).joined(separator: "_")
@@ -79,10 +86,12 @@ enum SearchSQL {
         fileprivate var narrowParameter: Int { excludedParameter + (isExcluding ? 1 : 0) }
         /// That of the attributes whose values are counted.
         fileprivate var facetParameter: Int { narrowParameter + (isNarrow ? 2 : 0) }
+        /// The first of those of ``PastSQL``.
+        fileprivate var pastParameter: Int { facetParameter + (isCounted ? 1 : 0) }
     }
 
     /// `$1`…`$18`, `$19` where there is a vector arm, and behind them the tests, the demands, a page's passages, the
-    /// weights, the options of the ranking, what is left out, narrow filters, and what is counted.
+    /// weights, the options of the ranking, what is left out, narrow filters, what is counted, and what weighed words then.
     static func types(_ parts: Parts) -> [PostgresType] {
         var types: [PostgresType] = [
             .int8, .int8, .textArray, .textArray, .textArray, .bool, .timestamptz, .timestamptz, .text, .int8, .int8,
@@ -97,6 +106,7 @@ enum SearchSQL {
         if parts.isExcluding { types.append(.int8) }
         if parts.isNarrow { types += [.textArray, .int4Array] }
         if parts.isCounted { types.append(.textArray) }
+        if parts.isPast { types += PastSQL.types }
         return types
     }
 
@@ -112,12 +122,9 @@ enum SearchSQL {
                 ? "\(passage).document_id <> $\(parts.excludedParameter) AND \(demanded)" : demanded
         }
         let isFiltered = conditions != nil || parts.isDemanding
-        let isBounded = WordArmSQL.isBounded(
-            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
-        let wordArm = WordArmSQL.best(
-            WordLook.Joins(
-                passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id")),
-            armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        let joins = WordLook.Joins(
+            passing: passing(conditions, "r.document_id"), demand: demand("r"), visible: visible("r.document_id"))
+        let wordArm = wordArm(parts, joins, isFiltered: isFiltered)
         let vectorArm =
             switch parts.vector {
             case .approximate: approximateArm(parts, demand: demand("n"), model)
@@ -135,15 +142,15 @@ enum SearchSQL {
             WITH snapshot AS MATERIALIZED (
                 SELECT served.generation, coalesce($2, (SELECT max(version) FROM index_versions), 0) AS version,
                     served.model_id, (SELECT oldest_version FROM index_history) AS oldest_version
-                FROM (\(servedGeneration("$1"))) served
+                FROM (\(servedGeneration("$1", orCandidate: parts.readsCandidate))) served
             )\(parts.isDemanding ? WordArmSQL.demands(parts.demandParameter) : "")\
             \(parts.isNarrow ? NarrowSQL.passages(parts.narrowParameter, parts.bounds) : "")\
             \(isInGraph ? waiting : ""), vector_nearest AS MATERIALIZED (\(vectorArm)
             ), vector_arm AS MATERIALIZED (
                 SELECT id, document_id, 1 - distance AS score, row_number() OVER (ORDER BY distance, id) AS place
                 FROM vector_nearest ORDER BY distance, id LIMIT $10
-            )\(hasWords ? WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds) : "")\
-            \(parts.isCounted ? counted : "")\(parts.lexical ? wordArm : WordArmSQL.none), lexical_arm AS MATERIALIZED (
+            )\(hasWords ? words(parts) : "")\
+            \(parts.isCounted ? counted : "")\(wordArm.best), lexical_arm AS MATERIALIZED (
                 SELECT id, document_id, distance AS score, row_number() OVER (ORDER BY distance DESC, id DESC) AS place
                 FROM lexical_best ORDER BY distance DESC, id DESC LIMIT $11
             ), \(DocumentPlacesSQL.ofArms), fused AS MATERIALIZED (
@@ -155,11 +162,12 @@ enum SearchSQL {
             )\(ranked(parts)), chosen AS MATERIALIZED (\(chosen(parts)))
             SELECT s.generation, s.version, s.oldest_version, s.model_id,
                 \(isInGraph ? WaitingSQL.count(model: model) : "(SELECT count(*) FROM vector_arm)"),
-                \(parts.lexical ? isBounded : "false"), \(parts.lexical ? WordArmSQL.isComplete : "true"),
+                \(wordArm.isBounded), \(parts.lexical ? WordArmSQL.isComplete : "true"),
                 c.id, c.vector_score, c.vector_place, c.lexical_score, c.lexical_place, f.*, c.others,
                 \(parts.isNarrow ? "coalesce(\(NarrowSQL.isFew), false)" : "false"),
                 \(parts.isCounted ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(FacetSQL.counts(parts.facetParameter)) END" : "NULL::jsonb"),
-                \(isInGraph ? WaitingSQL.isCut(parts.bounds) : "false")
+                \(isInGraph ? WaitingSQL.isCut(parts.bounds) : "false"),
+                \(parts.isNoted && parts.lexical ? "CASE WHEN coalesce(c.place, 1) = 1 THEN \(WordArmSQL.statistics) END" : "NULL::jsonb")
             FROM snapshot s LEFT JOIN chosen c ON true
             LEFT JOIN LATERAL (
                 SELECT \(columns),
@@ -171,6 +179,25 @@ enum SearchSQL {
             ) f ON true
             ORDER BY c.place
             """
+    }
+
+    private static func words(_ parts: Parts) -> String {
+        parts.isPast
+            ? PastSQL.words(parts.pastParameter) : WordArmSQL.words(isNarrow: parts.isNarrow, parts.bounds)
+    }
+
+    /// The word arm, and whether a bound kept it from looking at everything.
+    private static func wordArm(
+        _ parts: Parts, _ joins: WordLook.Joins, isFiltered: Bool
+    ) -> (best: String, isBounded: String) {
+        guard parts.lexical else { return (WordArmSQL.none, "false") }
+        if parts.isPast { return (PastSQL.best(joins, armLimit: parts.lexicalMax), "false") }
+        return (
+            WordArmSQL.best(
+                joins, armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds),
+            WordArmSQL.isBounded(
+                armLimit: parts.lexicalMax, isNarrow: parts.isNarrow, isFiltered: isFiltered, parts.bounds)
+        )
     }
 
     private static func ranked(_ parts: Parts) -> String {
@@ -187,11 +214,11 @@ enum SearchSQL {
 
     /// The generation asked for, or the active one; no row where it is not served. A pruned one lacks what came since, one
     /// that was never promoted is nobody's to read: both would look complete.
-    static func servedGeneration(_ wanted: String) -> String {
+    static func servedGeneration(_ wanted: String, orCandidate: Bool = false) -> String {
         """
         SELECT n.generation, coalesce(n.model_id, 0) AS model_id FROM generations n
         WHERE n.generation = coalesce(\(wanted), (SELECT generation FROM active_generation))
-            AND n.state IN ('active', 'previous')
+            AND n.state IN ('active', 'previous'\(orCandidate ? ", 'candidate'" : ""))
         """
     }
 
@@ -232,7 +259,7 @@ enum SearchSQL {
         """
         JOIN visibility g ON g.document_id = \(document) AND g.generation = (SELECT generation FROM snapshot)
             AND g.from_version <= (SELECT version FROM snapshot)
-            AND (g.to_version IS NULL OR g.to_version > (SELECT version FROM snapshot))
+            AND (g.to_version IS NULL OR g.to_version > (SELECT version FROM snapshot)) AND g.suppression IS NULL
         """
     }
 
@@ -288,7 +315,7 @@ enum SearchSQL {
             JOIN vectors_\(model) v ON v.tenant = $13 AND v.id = n.vector_id
             JOIN passages p ON p.id = n.id OFFSET 0
         ) e
-        ORDER BY 3 LIMIT \(armLimit)
+        ORDER BY 3, 1 LIMIT \(armLimit)
         """
     }
 

@@ -8,7 +8,8 @@ struct SearchStatement: PostgresStatement {
     static let name = "search"
     // Both arms and all filters; what is sent depends on the parts.
     private static let whole = SearchSQL.Parts(
-        vector: .approximate, lexical: true, filters: .tested, isDemanding: true, isNarrow: true, isCounted: true)
+        vector: .approximate, lexical: true, filters: .tested, isDemanding: true, isNarrow: true, isCounted: true,
+        isNoted: true)
     static let sql = SearchSQL.make(whole, model: 1)
     static let parameterTypes = SearchSQL.types(whole)
 
@@ -119,17 +120,21 @@ struct SaveAnswer: PostgresStatement {
     static let sql = """
         WITH kept AS (
             INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
-                retrieved, bytes, is_anonymous, tenant)
-            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12)
+                retrieved, bytes, is_anonymous, tenant, basis)
+            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12, $16::text::json)
             RETURNING answer_id, created_at, tenant
         )
-        INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at)
-        SELECT k.answer_id, k.tenant, d.collection, d.doc_id, d.is_cited > 0, k.created_at
+        INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at, version, content_hash,
+            source_topic, source_partition, source_offset, event_id, from_version, embedded_at, indexed_at, searchable_at)
+        SELECT k.answer_id, k.tenant, d.collection, d.doc_id, d.is_cited > 0, k.created_at, s.version, s.content_hash,
+            s.source_topic, s.source_partition, s.source_offset, s.event_id, s.from_version, s.embedded_at, s.shown_at,
+            s.searchable_at
         FROM kept k CROSS JOIN unnest($13::text[], $14::text[], $15::int[]) AS d(collection, doc_id, is_cited)
+        LEFT JOIN LATERAL (\(AnswerSourceSQL.seen)) s ON true
         """
     static let parameterTypes: [PostgresType] = [
         .text, .text, .timestamptz, .int8, .int8, .bool, .text, .text, .text, .int4, .bool, .text, .textArray,
-        .textArray, .int4Array,
+        .textArray, .int4Array, .text,
     ]
     let answer: StoredAnswer
 
@@ -149,6 +154,7 @@ struct SaveAnswer: PostgresStatement {
         parameters.append(answer.documents.map(\.collection))
         parameters.append(answer.documents.map(\.docID))
         parameters.append(answer.documents.map { $0.isCited ? Int32(1) : 0 })
+        if let basis = answer.basisJSON { parameters.append(bytea: basis) } else { parameters.appendNull() }
     }
 }
 
@@ -219,13 +225,15 @@ struct ReadDocument: PostgresStatement {
     static let sql = """
         SELECT g.generation, (SELECT coalesce(max(version), 0) FROM index_versions), g.version,
             g.lineage ->> 'logic_version', g.lineage, g.source_topic, g.source_partition, g.source_offset, g.from_version,
-            p.number, p.text, p.passage_hash, d.content_hash, coalesce(m.name, ''), p.vector_id IS NOT NULL, d.tenant, c.name
+            p.number, p.text, p.passage_hash, d.content_hash, coalesce(m.name, ''), p.vector_id IS NOT NULL, d.tenant, c.name,
+            d.event_time, v.embedded_at, g.shown_at, v.searchable_at, d.title, d.url
         FROM documents d
         JOIN collections c ON c.id = d.collection_id
         JOIN visibility g ON g.document_id = d.id
-            AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL
+            AND g.generation = coalesce($2, (SELECT generation FROM active_generation)) AND g.to_version IS NULL AND g.suppression IS NULL
         JOIN passages p ON p.document_id = d.id
         LEFT JOIN models m ON m.id = d.model_id
+        LEFT JOIN index_versions v ON v.version = g.from_version
         WHERE d.doc_id = $1 AND d.tenant = $4 AND ($3::text IS NULL OR c.name = $3)
         ORDER BY c.name, p.number
         """
@@ -247,6 +255,11 @@ struct ReadDocument: PostgresStatement {
             sourcePartition: try row.int32(6), sourceOffset: try row.int64(7), fromVersion: try row.int64(8),
             passage: try row.int32(9), text: try row.text(10), textHash: try row.text(11),
             contentHash: try row.text(12), model: try row.text(13), hasVector: try row.bool(14),
-            tenant: try row.text(15), collection: try row.text(16))
+            tenant: try row.text(15), collection: try row.text(16), title: try row.text(21), url: try row.text(22),
+            times: IndexedTimes(
+                eventMilliseconds: try row.timestampMilliseconds(17),
+                embeddedMilliseconds: try row.timestampMillisecondsOrNil(18),
+                indexedMilliseconds: try row.timestampMilliseconds(19),
+                searchableMilliseconds: try row.timestampMillisecondsOrNil(20)))
     }
 }

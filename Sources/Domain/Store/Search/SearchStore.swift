@@ -26,6 +26,31 @@ package struct TraceRow: Sendable, Equatable {
     package var hasVector: Bool
     package var tenant: String
     package var collection: String
+    package var title: String
+    package var url: String
+    package var times: IndexedTimes
+}
+
+/// The times of a document that the index knows, in milliseconds since 1970; nil where a time is not known.
+package struct IndexedTimes: Sendable, Equatable {
+    /// The event's own.
+    package var eventMilliseconds: Int64?
+    /// When the vectors of its index transaction were there.
+    package var embeddedMilliseconds: Int64?
+    /// When its index transaction ran.
+    package var indexedMilliseconds: Int64?
+    /// When that transaction's commit had returned.
+    package var searchableMilliseconds: Int64?
+
+    package init(
+        eventMilliseconds: Int64? = nil, embeddedMilliseconds: Int64? = nil, indexedMilliseconds: Int64? = nil,
+        searchableMilliseconds: Int64? = nil
+    ) {
+        self.eventMilliseconds = eventMilliseconds
+        self.embeddedMilliseconds = embeddedMilliseconds
+        self.indexedMilliseconds = indexedMilliseconds
+        self.searchableMilliseconds = searchableMilliseconds
+    }
 }
 
 /// Reads the index for the API.

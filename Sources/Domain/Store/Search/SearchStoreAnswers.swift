@@ -22,7 +22,8 @@ extension SearchStore {
             return nil
         }
         let feedback = try run(ReadFeedback(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
-        return GivenAnswer(answer: found.answer, feedback: feedback, hits: found.hits)
+        let suppressed = try run(FindSuppressedOfAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
+        return GivenAnswer(answer: found.answer, feedback: feedback, hits: found.hits, suppressed: suppressed)
     }
 
     /// See ``RetrievalStore``.

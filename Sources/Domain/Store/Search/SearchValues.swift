@@ -52,6 +52,7 @@ struct SearchValues: Sendable {
             parameters.append(narrowing.places)
         }
         if parts.isCounted { parameters.append((query.counted?.attributes ?? []).map(\.text)) }
+        if parts.isPast { PastSQL.bind(query.past?.statistics, into: &parameters) }
     }
 }
 
@@ -75,6 +76,8 @@ struct SearchRow {
     var isWaitingCut = false
     /// Nil where nothing was asked to be counted, and in all rows but the first.
     var counts: SearchCounts?
+    /// The same of what was asked of words.
+    var statistics: WordStatistics?
     /// Nil where nothing was found.
     var place: RankedPassage?
     /// Nil where it was not fetched.
@@ -88,6 +91,9 @@ struct SearchRow {
         found.isVectorExact = try row.bool(30)
         found.isWaitingCut = try row.bool(32)
         if !row.isNull(31) { found.counts = try SearchCounts(index: try row.json(31)) }
+        if !row.isNull(33) {
+            found.statistics = try row.json(33).withUnsafeBytes { WordStatistics(json: $0) }
+        }
         guard let passageID = try row.int64OrNil(7) else { return found }
         var place = RankedPassage(passageID: passageID, vector: nil, lexical: nil)
         if let score = try row.doubleOrNil(8), let rank = try row.int64OrNil(9) {

@@ -38,7 +38,7 @@ enum WordArmSQL {
                     ON t.generation = (SELECT generation FROM snapshot) AND t.collection_id = c.id
                 WHERE c.tenant = $13 AND ($9::text IS NULL OR c.name = $9)
             ), words_asked AS MATERIALIZED (
-                SELECT q.place, q.weight / 1000.0::double precision AS weight, w.id AS word_id, (
+                SELECT q.place, q.weight / 1000.0::double precision AS weight, w.id AS word_id, q.term, (
                         SELECT coalesce(sum(t.passages), 0)::double precision FROM word_counts t
                         WHERE t.generation = (SELECT generation FROM snapshot) AND t.word_id = w.id AND ($9::text IS NULL
                             OR t.collection_id = (SELECT c.id FROM collections c WHERE c.tenant = $13 AND c.name = $9))
@@ -71,6 +71,12 @@ enum WordArmSQL {
                 ELSE \(second.isUnread) OR \(second.isCut) END FROM word_again a)
             """
     }
+
+    /// By what words are weighed, as ``WordStatistics`` reads it.
+    static let statistics = """
+        (SELECT jsonb_build_object('passages', t.passages, 'length', t.length, 'forms', (
+            SELECT coalesce(jsonb_object_agg(q.term, q.passages::bigint), '{}') FROM words_asked q)) FROM word_totals t)
+        """
 
     /// Whether all passages have their words.
     static let isComplete = "(SELECT coalesce(bool_and(is_complete), false) FROM word_arm)"

@@ -68,12 +68,12 @@ struct WordLook {
     }
 
     /// A form's share of the score, of postings `p` with the form's weight beside their own.
-    private static let share = """
+    static let share = """
         p.form_weight * f * ($17::double precision + 1) / (f + $17::double precision * (1 - $18::double precision
             + $18::double precision * (p.weight >> 16) / (SELECT length FROM word_totals)))
         """
 
-    private static let frequency =
+    static let frequency =
         "CROSS JOIN LATERAL (SELECT ((p.weight & 255) + (p.weight >> 8 & 255))::double precision AS f) f"
 
     /// The forms that are read, whether each has more postings than that, and the passages that have them with their scores.

@@ -32,7 +32,7 @@ package struct IndexRetention: Sendable, Equatable {
 ///
 /// Confined to one thread, and blocking, as its connection is; it connects when first used and again after a failure.
 package final class IndexUpkeep {
-    private let connection: LazyConnection
+    let connection: LazyConnection
     private var cutter = WordCutter()
 
     /// - Parameter configuration: of a migrated database.

@@ -25,6 +25,8 @@ extension Settings {
         package internal(set) var temperature = 0.0
         /// Tokens of passages that it is given, estimated.
         package internal(set) var contextTokensMax = 0
+        /// Passages that it is given first.
+        package internal(set) var passagesFirst = 0
     }
 }
 
@@ -97,7 +99,11 @@ extension Settings.LanguageModel: SettingsSection {
             "How freely it chooses its words."),
         Setting(
             "LLM_CONTEXT_TOKENS", .models, default: "3000", .integer(100...1_000_000), \.languageModel.contextTokensMax,
-            "Tokens of passages that it is given at most, by an estimate of four bytes a token: three passages first, "
-                + "twice as many after each refusal."),
+            "Tokens of passages that it is given at most, by an estimate of four bytes a token."),
+        Setting(
+            "LLM_PASSAGES_FIRST", .models, default: "3", .integer(1...1_000), \.languageModel.passagesFirst,
+            "Passages that it is given first. After a refusal they are twice as many, as long as there are some that have to do "
+                + "with what the question names. As many as an answer reads (`top_k`, by default 10) are one attempt with all."
+        ),
     ]
 }

@@ -5,6 +5,8 @@ extension Settings {
         package internal(set) var raw = ""
         /// The topic of Gold documents and markers.
         package internal(set) var gold = ""
+        /// The topic of suppressions and lifts.
+        package internal(set) var suppressions = ""
         /// Topic partitions of topics that we create.
         package internal(set) var partitions = 0
         /// Hours that records of the raw topic are kept; 0 = for ever.
@@ -26,6 +28,9 @@ extension Settings.Topics: SettingsSection {
         Setting(
             "KAFKA_GOLD_TOPIC", .broker, default: "wikimedia.gold", .kafkaName, \.topics.gold,
             "The topic of Gold documents and commit markers."),
+        Setting(
+            "KAFKA_SUPPRESSIONS_TOPIC", .broker, default: "medallion.suppressions", .kafkaName, \.topics.suppressions,
+            "The topic of what is suppressed and lifted: one topic partition, kept for ever."),
         Setting(
             "KAFKA_TOPIC_PARTITIONS", .broker, default: "3", .integer(1...1_024), \.topics.partitions,
             "Topic partitions of topics that do not exist yet."),

@@ -172,12 +172,17 @@ struct RequestTurns: Sendable {
     let access: AccessGuard
     /// One request may take so long.
     let limitMilliseconds: Int
+    /// Until when a request must be done that holds several: they share its time.
+    @TaskLocal static var shared: Deadline?
 
-    /// Runs what a request asks for; its time begins now.
+    /// Until when a request must be done whose work begins now.
+    var deadline: Deadline { Self.shared ?? Deadline(milliseconds: limitMilliseconds) }
+
+    /// Runs what a request asks for; its time begins now, or began with the request that it is a part of.
     func run<T>(
         _ kind: WorkKind, _ request: HTTPRequest, _ body: (Deadline) async throws -> T
     ) async throws -> T {
-        let deadline = Deadline(milliseconds: limitMilliseconds)
+        let deadline = deadline
         return try await run(kind, request, deadline: deadline) { try await body(deadline) }
     }
 

@@ -61,6 +61,8 @@ struct AnswerChain: Sendable {
         /// What quoting chooses from; a model is given the first `readCount`.
         var ranking: [Hit]
         var readCount: Int
+        /// How many of its first have to do with what the question names; all where it names nothing.
+        var relatedCount: Int
         var tokensMax: Int
         var wantsDrafts = false
         var deadline: Deadline
@@ -112,7 +114,7 @@ struct AnswerChain: Sendable {
             wantsDrafts: work.wantsDrafts)
         guard !task.passages.isEmpty else { return }
         let passages = task.passages
-        for (attempt, count) in model.contexts(task).enumerated() {
+        for (attempt, count) in model.contexts(task, related: work.relatedCount).enumerated() {
             let reserve = min(Self.reserveMillisecondsMax, work.deadline.limitMilliseconds / 4)
             task.millisecondsLeft = work.deadline.leftMilliseconds - reserve
             guard task.millisecondsLeft > 0 else { throw ModelFault(.timeout, "no time is left for it") }

@@ -29,6 +29,7 @@ struct MadeAnswer: Sendable {
         writer.bool(answer.isRefused)
         writer.answerer(use)
         writer.indexState(result)
+        writer.asOf(request.search.past)
         writer.cached(cached)
         writer.key("latency_ms")
         writer.milliseconds(nanoseconds: latencyNanoseconds)

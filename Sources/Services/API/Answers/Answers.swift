@@ -42,7 +42,7 @@ struct Answers: Sendable {
         set.add(
             Contract.answer,
             stream: { input, request, type, writer in
-                let input = try input.checked(scope.declared(for: request), nowMilliseconds: search.clock())
+                let input = try await asked(input, request)
                 if type == MediaType.events {
                     try await stream(input, request, to: writer)
                 } else {
@@ -51,6 +51,14 @@ struct Answers: Sendable {
                     writer.respond(response)
                 }
             })
+    }
+
+    /// What was asked, of now or of the moment that it names.
+    func asked(_ input: AnswerInput, _ request: HTTPRequest) async throws -> AnswerRequest {
+        let declared = try scope.declared(for: request)
+        let past = try await search.moment(
+            input.search.asOf, declared.tenant, deadline: Deadline(milliseconds: turns.limitMilliseconds))
+        return try input.checked(declared, nowMilliseconds: search.clock(), past: past)
     }
 
     /// `POST /answer` as JSON.
@@ -176,10 +184,12 @@ struct Answers: Sendable {
         var found = try await inPlace(deadline) {
             try await search.find(request.search, deadline: deadline, isKept: true)
         }
-        found.ranking = ExtractiveAnswerer.reading(
+        let ordered = ExtractiveAnswerer.order(
             found.ranking, question: request.search.query, count: request.search.topK)
+        found.ranking = ordered.hits
         let result = found
-        let (answer, use) = try await chain.answer(work(request, result, deadline: deadline, output))
+        let (answer, use) = try await chain.answer(
+            work(request, result, related: ordered.relatedCount, deadline: deadline, output))
         if answer.isRefused { metrics.refusals.increment() }
         let made = MadeAnswer(
             id: Self.newAnswerID(), request: request, answer: answer, use: use, result: result,
@@ -189,8 +199,20 @@ struct Answers: Sendable {
         return made
     }
 
+    /// What would be said of a result; nothing of it is kept.
+    func tried(
+        _ request: AnswerRequest, _ result: SearchResult, deadline: Deadline
+    ) async throws -> GoldenDifference.Said {
+        try refuseWhereOff(request)
+        var found = result
+        found.ranking = ExtractiveAnswerer.reading(
+            found.ranking, question: request.search.query, count: request.search.topK)
+        let (answer, _) = try await chain.answer(work(request, found, deadline: deadline) { _ in })
+        return GoldenDifference.Said(isRefused: answer.isRefused, sentences: answer.sentences.map(\.text))
+    }
+
     private func work(
-        _ request: AnswerRequest, _ result: SearchResult, deadline: Deadline,
+        _ request: AnswerRequest, _ result: SearchResult, related: Int, deadline: Deadline,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) -> AnswerChain.Work {
         let cosines: CitationCheck.Cosines? = embedder.flatMap { embedder in
@@ -203,8 +225,8 @@ struct Answers: Sendable {
         let (analyzers, model) = (self.analyzers, embedder?.modelName)
         return AnswerChain.Work(
             question: request.search.query, ranking: result.ranking,
-            readCount: min(request.search.topK, result.ranking.count), tokensMax: request.maxTokens,
-            wantsDrafts: request.wantsDrafts, deadline: deadline,
+            readCount: min(request.search.topK, result.ranking.count), relatedCount: related,
+            tokensMax: request.maxTokens, wantsDrafts: request.wantsDrafts, deadline: deadline,
             check: { CitationCheck(passages: $0, analyzers: analyzers, model: model, cosines: cosines) },
             quoting: {
                 let hits = Array(result.ranking.prefix(request.search.topK))
@@ -224,10 +246,15 @@ struct Answers: Sendable {
             createdAtMilliseconds: SystemClock.epochMilliseconds(),
             generation: result.generation, indexVersion: result.indexVersion, isRefused: made.answer.isRefused,
             requestJSON: Self.json(of: request), replyJSON: try made.reply(withText: true),
-            retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous
-        ).bounded()
+            retrievedJSON: Self.retrieved(result), isAnonymous: isAnonymous)
+        answered.basisJSON =
+            AnswerBasis(
+                referenceMilliseconds: request.search.referenceMilliseconds
+                    ?? request.search.past?.referenceMilliseconds,
+                statistics: result.statistics
+            ).json
         answered.documents = Self.documents(of: made.answer, looked: result.ranking.prefix(request.search.topK))
-        let stored = answered
+        let stored = answered.bounded()
         do {
             try await stores.run(deadline: deadline) { store, timeout in
                 try store.save(stored, timeoutMilliseconds: timeout)

@@ -24,6 +24,8 @@ package struct ChatConfiguration: Sendable {
     package var temperature = 0.0
     /// Tokens of the passages that it is given, estimated.
     package var contextTokensMax = 3_000
+    /// Passages of the first attempt.
+    package var passagesFirst = ChatPrompt.passagesFirst
 
     package init(name: String, url: SecretURL, model: String, key: String = "") {
         self.name = name
@@ -57,6 +59,8 @@ package final class ChatAnswerer: Answerer {
     /// Answers that a server writes at once.
     private static let lanesMax = 8
     private static let triesMax = 3
+    private static let lessonsMax = 6
+    private static let shortQuestionBytesMax = 300
 
     /// - Parameter now: monotonic nanoseconds, by which the breaker goes.
     package init(
@@ -75,22 +79,28 @@ package final class ChatAnswerer: Answerer {
 
     package var model: String? { configuration.model.isEmpty ? nil : configuration.model }
 
-    /// Passages of one attempt after the other: few first, twice as many after each refusal, up to what the context takes.
-    func contexts(_ task: AnswerTask) -> [Int] {
-        let all = prompt(task, count: task.passages.count).passages
+    /// Passages of one attempt after the other: few first, twice as many after each refusal, up to what the context takes. Those
+    /// that have nothing to do with what the question names are not worth another attempt.
+    ///
+    /// - Parameter related: how many of the first passages have to do with it.
+    func contexts(_ task: AnswerTask, related: Int) -> [Int] {
+        let first = configuration.passagesFirst
+        let last = min(prompt(task, count: task.passages.count).passages, max(first, related))
         var counts: [Int] = []
-        var next = ChatPrompt.passagesFirst
-        while next < all {
+        var next = first
+        while next < last {
             counts.append(next)
             next *= 2
         }
-        return counts + [all]
+        return counts + [last]
     }
 
-    private func prompt(_ task: AnswerTask, count: Int) -> ChatPrompt {
-        ChatPrompt(
-            question: task.question, passages: task.passages, count: count, tokensMax: configuration.contextTokensMax,
-            form: dialect.withLock(\.form), boundary: ChatPrompt.newBoundary())
+    private func prompt(_ task: AnswerTask, count: Int, halvings: Int = 0) -> ChatPrompt {
+        let dialect = dialect.withLock { $0 }
+        return ChatPrompt(
+            question: task.question, passages: task.passages, count: count,
+            tokensMax: configuration.contextTokensMax >> max(halvings, dialect.halvings), form: dialect.form,
+            boundary: ChatPrompt.newBoundary())
     }
 
     package func answer(
@@ -137,12 +147,12 @@ package final class ChatAnswerer: Answerer {
         _ task: AnswerTask, emit: @Sendable (AnswerPart) async throws -> Void
     ) async throws -> AnswerEnd {
         let deadline = Deadline(milliseconds: min(configuration.millisecondsMax, task.millisecondsLeft))
-        var (tries, lessons) = (1, 0)
+        var (tries, lessons, halvings) = (1, 0, dialect.withLock(\.halvings))
         while true {
             do {
-                return try await once(task, deadline, emit: emit)
+                return try await once(task, deadline, halvings: halvings, emit: emit)
             } catch let fault as ModelFault {
-                if fault.isAboutRequest, lessons < 4, dialect.withLock({ $0.learn(fromRefusal: fault.detail) }) {
+                if fault.isAboutRequest, lessons < Self.lessonsMax, learns(from: fault, task, &halvings) {
                     lessons += 1
                     continue
                 }
@@ -155,11 +165,27 @@ package final class ChatAnswerer: Answerer {
         }
     }
 
+    /// Whether asking otherwise makes sense.
+    ///
+    /// A context that is too small is remembered where the question is short: whoever asks a long one must not take passages
+    /// from others.
+    private func learns(from fault: ModelFault, _ task: AnswerTask, _ halvings: inout Int) -> Bool {
+        guard ChatDialect.saysTooLong(fault.detail) else {
+            return dialect.withLock { $0.learn(fromRefusal: fault.detail) }
+        }
+        guard halvings < ChatDialect.halvingsMax else { return false }
+        halvings += 1
+        if task.question.utf8.count <= Self.shortQuestionBytesMax {
+            dialect.withLock { [halvings] in $0.halvings = max($0.halvings, halvings) }
+        }
+        return true
+    }
+
     private func once(
-        _ task: AnswerTask, _ deadline: Deadline, emit: @Sendable (AnswerPart) async throws -> Void
+        _ task: AnswerTask, _ deadline: Deadline, halvings: Int, emit: @Sendable (AnswerPart) async throws -> Void
     ) async throws -> AnswerEnd {
         let dialect = self.dialect.withLock { $0 }
-        let prompt = prompt(task, count: task.passages.count)
+        let prompt = prompt(task, count: task.passages.count, halvings: halvings)
         let request = request(dialect, prompt)
         // Bounded by the bytes of a reply.
         let (parts, hand) = AsyncStream<AnswerPart>.makeStream()

@@ -29,8 +29,12 @@ extension ReplySchemas {
     static let answerGiven = Schema.object(
         answerFacts + [
             .init("request", .anyObject(), "As it was understood."),
-            .init("reply", .anyObject(), "As it was given."),
-            .init("retrieved", .array(of: .anyObject()), "The passages that were found, best first."), hits,
+            .init("reply", .anyObject(), "As it was given, without sentences that cite what is suppressed now."),
+            .init("retrieved", .array(of: .anyObject()), "The passages that were found, best first."),
+            .init(
+                "withheld", .integer(),
+                "Documents that the answer was made of and that are suppressed now: nothing of them is shown."),
+            hits,
             .init(
                 "feedback",
                 .array(

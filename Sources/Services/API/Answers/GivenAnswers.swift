@@ -90,7 +90,7 @@ struct GivenAnswers: Sendable {
         return .fresh(writer.bytes)
     }
 
-    private static func unknown(_ id: String) -> APIError {
+    static func unknown(_ id: String) -> APIError {
         APIError(
             status: 404, type: "not_found", message: "no answer with this id is kept",
             faults: [
@@ -112,13 +112,15 @@ struct GivenAnswers: Sendable {
         writer.bool(answer.isRefused)
         writer.integer("generation", answer.generation)
         writer.integer("index_version", answer.indexVersion)
-        // As they were kept: each is one JSON object or array, which the database has looked at.
+        let shown = WithheldAnswer(given)
+        // As they were kept, but for what is suppressed: each is one JSON object or array, which the database has looked at.
         for (name, json) in [
-            ("request", answer.requestJSON), ("reply", answer.replyJSON), ("retrieved", answer.retrievedJSON),
+            ("request", answer.requestJSON), ("reply", shown.replyJSON), ("retrieved", shown.retrievedJSON),
         ] {
             writer.key(dynamic: name)
             writer.raw(json)
         }
+        writer.integer("withheld", Int64(given.suppressed.count))
         writer.integer("hits", given.hits)
         writer.key("feedback")
         writer.beginArray()

@@ -109,6 +109,16 @@ final class LiveCache<Value: Sendable>: Sendable {
         kept.withLock { $0.insert(entry, for: key, valueBytes: bytes + watched.bytes) }
     }
 
+    /// How much of what is kept, and may still be served, shows something.
+    ///
+    /// - Parameter shows: asked with a value and the passages that it shows, where they are known.
+    func count(where shows: (Value, Set<Int64>?) -> Bool) -> Int {
+        let now = clock()
+        return kept.withLock { $0.values }.count { entry in
+            now - entry.madeAt <= nanosecondsMax && shows(entry.value, entry.watched.withLock { $0.shownPassages })
+        }
+    }
+
     /// Gives up what is kept under a key.
     func remove(_ key: String) { kept.withLock { $0.remove(key) } }
 

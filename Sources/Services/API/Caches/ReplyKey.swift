@@ -10,7 +10,7 @@ struct ReplyKey: Sendable {
     /// Whether the reply may be kept.
     let mayKeep: Bool
 
-    /// Nil where the reply depends on the moment, on a page before, or on counts of documents that it does not show.
+    /// Nil where the reply depends on the moment or is of the past, on a page before, or on counts of documents that it does not show.
     ///
     /// - Parameters:
     ///   - settings: what of the server's settings decides a reply.
@@ -21,7 +21,7 @@ struct ReplyKey: Sendable {
         rest: (inout JSONWriter) -> Void = { _ in }
     ) {
         guard request.cursor == nil, request.like == nil, request.counted == nil, !request.wantsTotal,
-            request.referenceMilliseconds == nil
+            request.referenceMilliseconds == nil, request.past == nil
         else { return nil }
         let wishes = Self.wishes(of: http)
         guard !wishes.contains("no-store") else { return nil }

@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Forms
 import HTTPEndpoints
 import HTTPServer
@@ -13,6 +14,7 @@ package struct ContextServer: Sendable {
     /// Whose pages may ask.
     let pages: LocalTrust
     let faults: FaultReplies
+    let turns: RequestTurns
 
     /// The versions that are spoken, the newest first.
     static let versions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
@@ -48,9 +50,14 @@ package struct ContextServer: Sendable {
         guard (1...Self.batchMax).contains(batch.count) else {
             return Self.refusal(RPCError(.invalidRequest, "a batch must hold 1 to \(Self.batchMax) messages"))
         }
-        var replies: [[UInt8]] = []
-        for (place, message) in batch.enumerated() {
-            if let reply = try await reply(to: RPCMessage(message), atPlace: place, request) { replies.append(reply) }
+        let replies = try await RequestTurns.$shared.withValue(turns.deadline) {
+            var replies: [[UInt8]] = []
+            for (place, message) in batch.enumerated() {
+                if let reply = try await reply(to: RPCMessage(message), atPlace: place, request) {
+                    replies.append(reply)
+                }
+            }
+            return replies
         }
         guard !replies.isEmpty else { return HTTPResponse(status: 202) }
         return .fresh([UInt8(ascii: "[")] + replies.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")])
@@ -190,6 +197,9 @@ package struct ContextServer: Sendable {
         -> [UInt8]
     {
         do {
+            if let shared = RequestTurns.shared, shared.hasPassed {
+                throw WaitError.timeout("the batch", milliseconds: shared.limitMilliseconds)
+            }
             let reply = try await tool.call(arguments, request)
             return Self.toolResult(String(decoding: reply, as: UTF8.self), structured: reply)
         } catch {

@@ -1,5 +1,4 @@
 import Bytes
-import Concurrency
 import Forms
 import HTTPEndpoints
 import HTTPServer
@@ -44,8 +43,7 @@ struct ContextTool: Sendable {
                     + "after their event; freshness says how far behind the index is. \(warning)"
             ) { input, request in
                 try await search.reply(
-                    to: input, search.scope.declared(for: request), request,
-                    Deadline(milliseconds: search.turns.limitMilliseconds), StageTimes())
+                    to: input, search.scope.declared(for: request), request, search.turns.deadline, StageTimes())
             },
             ContextTool(
                 "answer", "Answer a question", Contract.answer, ReplySchemas.answer,
@@ -53,8 +51,7 @@ struct ContextTool: Sendable {
                     + "and cited. refused is true where the documents do not hold an answer: say so then, and make "
                     + "nothing up. The answer is kept under answer_id. \(warning)"
             ) { input, request in
-                let asked = try input.checked(
-                    answers.scope.declared(for: request), nowMilliseconds: answers.search.clock())
+                let asked = try await answers.asked(input, request)
                 return try await answers.inTurn(asked, request) { _ in }.reply(withText: true)
             },
             ContextTool(

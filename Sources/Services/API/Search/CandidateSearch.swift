@@ -20,6 +20,7 @@ extension Search {
     /// the lanes of filtered searches, as the search before it does where there are filters: ordinary searches never wait for it.
     /// What the index search found is the answer where the time is not enough.
     func candidates(for query: CandidateQuery, deadline: Deadline) async throws -> FoundCandidates {
+        if query.past != nil { return try await pastCandidates(for: query, deadline: deadline) }
         let first = query.scanning(.approximate)
         let exact = query.scanning(.exact)
         let exactMax = exactMillisecondsMax

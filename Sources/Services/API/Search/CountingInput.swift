@@ -80,7 +80,7 @@ struct CountingInput: Sendable {
 
 extension SearchRequest {
     /// Whether it is one of the searches that may take longer than others.
-    var isCostly: Bool { !filter.takesAll || isExact || counted != nil }
+    var isCostly: Bool { !filter.takesAll || isExact || counted != nil || past != nil }
 }
 
 extension CandidateQuery {

@@ -34,6 +34,8 @@ struct SearchResult: Sendable {
     var counts: SearchCounts?
     /// How old what was searched is, where the database cannot be reached.
     var ageMilliseconds: Int64?
+    /// By what words were weighed, where an answer is made of it.
+    var statistics: WordStatistics?
     /// By what it can be checked later; nil where it is not kept.
     var watched: WatchedResult?
 }
@@ -96,7 +98,8 @@ struct Search: Sendable {
         _ stages: StageTimes
     ) async throws -> [UInt8] {
         let start = StageTimes.now()
-        let asked = try input.checked(declared, nowMilliseconds: clock())
+        let past = try await moment(input.asOf, declared.tenant, deadline: limit)
+        let asked = try input.checked(declared, nowMilliseconds: clock(), past: past)
         stages.add(.interpret, since: start)
         let key = caches.flatMap {
             ReplyKey(asked, settings: $0.settings, role: turns.access.roleName(of: request), request)
@@ -194,6 +197,7 @@ struct Search: Sendable {
         writer.key("hits")
         writer.raw(rendered.hits)
         writer.indexState(result)
+        writer.asOf(request.past)
         writer.key("source")
         writer.string(use == nil ? "index" : "cache")
         writer.cached(use)
@@ -288,7 +292,7 @@ struct Search: Sendable {
         let found = try await candidates(for: asked, deadline: deadline)
         metrics.candidateSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
         stages.add(.search, since: start)
-        guard found.set.isGenerationServed else { throw APIError.notServed(generation: nil) }
+        guard found.set.isGenerationServed else { throw APIError.notServed(candidate: request.generation) }
         if !found.isComplete { notes.insert(.vectorIncomplete) }
         if !found.set.areWordsComplete { notes.insert(.lexicalIncomplete) }
         if found.set.isLexicalBounded { notes.insert(.lexicalBounded) }
@@ -301,8 +305,8 @@ struct Search: Sendable {
             ranking: ranked.hits, rest: found.set.rest,
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
             formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness,
-            counts: found.set.counts, ageMilliseconds: found.set.ageMilliseconds)
-        if isKept, let caches {
+            counts: found.set.counts, ageMilliseconds: found.set.ageMilliseconds, statistics: found.set.statistics)
+        if isKept, request.past == nil, let caches {
             let shown = shown(of: result, request, isAnswer: documentLimit == nil)
             result.watched = caches.watch(query, found.set, shown, searchedAt: start)
         }
@@ -318,10 +322,13 @@ struct Search: Sendable {
             text: request.query, vector: vector, filter: request.filter,
             documentLimit: documentLimit.map { max($0, reranker?.configuration.hitsMax ?? 0) })
         query.fusion = formula.weights
+        (query.generation, query.readsCandidate) = (request.generation, request.generation != nil)
         query.options = formula.options
         query.referenceMilliseconds = formula.referenceMilliseconds
         query.hasShortLimit = request.timeoutMilliseconds != nil
         query.indexVersionMin = request.indexVersionMin
+        query.wantsStatistics = documentLimit == nil
+        if let past = request.past { query.read(asOf: past) }
         if request.mode == .vector || formula.weights.lexical <= 0 { query.lexicalLimit = 0 }
         return query
     }

@@ -56,6 +56,7 @@ struct SearchInput: Sendable {
     var isExplained = false
     var timeoutMilliseconds: Int?
     var indexVersionMin: Int?
+    var asOf: AsOf?
 
     static let queryForm = Form<String>.string(1...SearchLimits.queryCharactersMax, notBlank: true)
     /// Shorter ones would be over before anything could be found.
@@ -142,28 +143,35 @@ struct SearchInput: Sendable {
         Field(
             "min_index_version", \.indexVersionMin, Form<Int>.integer(0...Int.max).optional,
             "Waits until this index version is visible; 409 where it does not come in time."),
+        asOfField(\.asOf),
     ]
 
     /// What was asked, of the documents of the tenant that declares.
     ///
-    /// - Parameter nowMilliseconds: when it was asked, since 1970: what "the last hour" of the question is, and how old an event.
+    /// - Parameters:
+    ///   - nowMilliseconds: when it was asked, since 1970: what "the last hour" of the question is, and how old an event.
+    ///   - past: the moment that ``asOf`` names.
     /// - Throws: 422 where the filters or options cannot be asked, `collection` is named twice, and differs, or the cursor is of
     ///   another search.
-    func checked(_ declared: DeclaredAttributes, nowMilliseconds: Int64) throws(EndpointError) -> SearchRequest {
+    func checked(
+        _ declared: DeclaredAttributes, nowMilliseconds: Int64, past: PastMoment? = nil
+    ) throws(EndpointError) -> SearchRequest {
         var reading = InputReading()
         let request = reading.at(.name("body")) { reading -> SearchRequest? in
-            checked(declared, nowMilliseconds: nowMilliseconds, &reading)
+            checked(declared, nowMilliseconds: past?.referenceMilliseconds ?? nowMilliseconds, past, &reading)
         }
         guard let request, reading.faults.isEmpty else { throw .invalid(reading.faults) }
         return request
     }
 
     private func checked(
-        _ declared: DeclaredAttributes, nowMilliseconds: Int64, _ reading: inout InputReading
+        _ declared: DeclaredAttributes, nowMilliseconds: Int64, _ past: PastMoment?, _ reading: inout InputReading
     ) -> SearchRequest? {
         checkMode(&reading)
+        checkAsOf(&reading)
         options.checkWeights(mode.arms, &reading)
         guard var request = self.request(declared, &reading)?.takingFields(declared) else { return nil }
+        request.past = past
         if interprets, request.like == nil {
             request = request.interpreted(declared, nowMilliseconds: nowMilliseconds)
         }

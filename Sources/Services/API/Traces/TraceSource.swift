@@ -1,5 +1,7 @@
 package import Bytes
+package import JSONScan
 package import Records
+package import Retrieval
 
 /// Where a line of the lake lies.
 package struct LakeLocation: Sendable, Equatable {
@@ -20,13 +22,14 @@ package struct LakeLocation: Sendable, Equatable {
     }
 }
 
-/// A line of Gold or Silver as it was read from the lake just now.
+/// A line of Gold or Silver as it was read from the lake, or derived anew, just now.
 package struct TraceLine: Sendable {
     /// The line without its newline, one JSON object.
     package var line: [UInt8]
-    package var location: LakeLocation
+    /// Nil where the line's file is gone with its generation, and the line was derived anew from Bronze by the logic that made it.
+    package var location: LakeLocation?
 
-    package init(line: [UInt8], location: LakeLocation) {
+    package init(line: [UInt8], location: LakeLocation?) {
         self.line = line
         self.location = location
     }
@@ -104,10 +107,77 @@ package struct TraceAnswer: Sendable {
     }
 }
 
+/// The logic that made a document, and what it looked at.
+package struct TraceLogic: Sendable {
+    /// Which logic it is, such as `recent_change`.
+    package var kind: String
+    /// As the lake stores them, one JSON object.
+    package var settingsJSON: [UInt8]
+    /// The places in the event that it reads, each with what stands there.
+    package var fields: [(path: String, value: JSONValue?)]
+
+    package init(kind: String, settingsJSON: [UInt8], fields: [(path: String, value: JSONValue?)]) {
+        self.kind = kind
+        self.settingsJSON = settingsJSON
+        self.fields = fields
+    }
+}
+
+/// When an event passed each step on its way to searches, milliseconds since 1970. Nil where nobody noted it.
+package struct TraceTimes: Sendable, Equatable {
+    /// The steps, in the order in which an event takes them.
+    package enum Step: String, CaseIterable, Sendable {
+        /// The event's own time.
+        case event
+        /// The producer had it.
+        case received
+        /// The broker appended it to its log.
+        case broker
+        /// The lake's commit.
+        case committed
+        /// Its vectors were there.
+        case embedded
+        /// The index transaction that made it visible.
+        case indexed
+        /// That transaction's commit had returned.
+        case searchable
+    }
+
+    private var milliseconds: [Step: Int64] = [:]
+
+    package init() {}
+
+    /// When an event passed a step.
+    package subscript(_ step: Step) -> Int64? {
+        get { milliseconds[step] }
+        set { milliseconds[step] = newValue }
+    }
+
+    /// The way from each known step to the next one: together they are the time from the first known to the last.
+    package var steps: [(from: Step, to: Step, milliseconds: Int64)] {
+        let known = Step.allCases.compactMap { step in milliseconds[step].map { (step: step, at: $0) } }
+        return zip(known, known.dropFirst()).map { (from: $0.step, to: $1.step, milliseconds: $1.at - $0.at) }
+    }
+
+    /// From the event to searches; nil where one of the two is not known.
+    package var totalMilliseconds: Int64? {
+        guard let event = self[.event], let searchable = self[.searchable] else { return nil }
+        return searchable - event
+    }
+}
+
 /// Everything between a document in the index and the raw event.
 package struct Trace: Sendable {
     package var docID: String
     package var collection: String
+    package var title = ""
+    package var url = ""
+    package var contentHash: String?
+    package var times = TraceTimes()
+    /// Nil where the event or the lake's list of generations could not be read.
+    package var logic: TraceLogic?
+    /// What retention gave up of its events, in words, where nothing is left of them.
+    package var expiry: String?
     package var version: Int64
     package var generation: Int64
     package var indexVersion: Int64
@@ -147,6 +217,48 @@ package struct Trace: Sendable {
     }
 }
 
+/// A citation of an answer with the way from it to the raw event.
+package struct TraceCitation: Sendable {
+    /// As sentences give it.
+    package var number: Int64
+    /// The passage's number in its document.
+    package var passage: Int64
+    /// The passage's text by the Gold line; nil where that could not be had.
+    package var text: String?
+    package var snippet: String
+    package var trace: Trace
+
+    package init(number: Int64, passage: Int64, text: String?, snippet: String, trace: Trace) {
+        self.number = number
+        self.passage = passage
+        self.text = text
+        self.snippet = snippet
+        self.trace = trace
+    }
+}
+
+/// An answer with the way from each of its sentences to the raw events.
+package struct AnswerTrace: Sendable {
+    package var answer: StoredAnswer
+    /// How often it was given again.
+    package var hits: Int64
+    package var sentences: [(text: String, citations: [Int64])]
+    package var citations: [TraceCitation]
+    /// Of the answer itself; those of its citations are theirs.
+    package var problems: [String]
+
+    package init(
+        answer: StoredAnswer, hits: Int64, sentences: [(text: String, citations: [Int64])],
+        citations: [TraceCitation], problems: [String]
+    ) {
+        self.answer = answer
+        self.hits = hits
+        self.sentences = sentences
+        self.citations = citations
+        self.problems = problems
+    }
+}
+
 /// Several documents have the id that was asked for.
 package struct AmbiguousDocument: Error, Sendable {
     /// Their collections, sorted.
@@ -168,6 +280,12 @@ package protocol TraceSource: AnyObject {
     func trace(
         docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
     ) throws -> Trace?
+    /// From an answer to its events: by what the answer kept, whatever the index shows now.
+    ///
+    /// - Returns: nil where the tenant has no answer of that id.
+    func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace?
+    /// What came of some events, in every generation and among the kept answers, as far as the tenant is shown it.
+    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact
     /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

@@ -7,7 +7,7 @@ import JSONScan
 import Records
 import Telemetry
 
-/// `GET /trace/{doc_id}`: from a document back to the raw event.
+/// `GET /trace/{doc_id}` and `GET /answers/{answer_id}/trace`: from a document or an answer back to the raw event.
 struct Traces: Sendable {
     let sources: LanePool<any TraceSource>
     let access: AccessGuard
@@ -16,6 +16,7 @@ struct Traces: Sendable {
 
     func endpoints(in set: inout EndpointSet) {
         set.add(Contract.trace, async: { input, request in try await trace(input, request) })
+        set.add(Contract.answerTrace, async: { input, request in try await trace(input, request) })
     }
 
     /// `GET /trace/{doc_id}`
@@ -56,61 +57,41 @@ struct Traces: Sendable {
                         input: .string(docID))
                 ])
         }
-        for cause in found.causes { logger.requestFailed(cause, Contract.trace.path, requestID: request.id) }
-        if access.isPlatformAdmin(request) { found.problems += found.causes }
-        return .fresh(Self.body(of: found))
+        try show(&found, request, Contract.trace.path)
+        return .fresh(TraceReply.body(of: found))
     }
 
-    private static func body(of trace: Trace) -> [UInt8] {
-        var writer = JSONWriter(capacity: 8_192)
-        writer.beginObject()
-        writer.key("doc_id")
-        writer.string(trace.docID)
-        writer.key("collection")
-        writer.string(trace.collection)
-        writer.key("version")
-        writer.integer(trace.version)
-        writer.key("generation")
-        writer.integer(trace.generation)
-        writer.key("index_version")
-        writer.integer(trace.indexVersion)
-        writer.key("logic_version")
-        writer.string(trace.logicVersion)
-        writer.key("complete")
-        writer.bool(trace.isComplete)
-        writer.key("problems")
-        writer.strings(trace.problems)
-        writer.key("quality_flags")
-        writer.strings(trace.qualityFlags)
-        writer.key("rules")
-        writer.strings(trace.rules)
-        writer.key("passages")
-        writer.beginArray()
-        for passage in trace.passages { writer.passage(passage) }
-        writer.endArray()
-        writer.key("gold")
-        writer.line(trace.gold)
-        writer.key("silver")
-        writer.line(trace.silver)
-        writer.key("bronze")
-        writer.beginArray()
-        for bronze in trace.bronze { writer.bronze(bronze) }
-        writer.endArray()
-        writer.key("answers")
-        writer.beginArray()
-        for answer in trace.answers {
-            writer.beginObject()
-            writer.key("answer_id")
-            writer.string(answer.id)
-            writer.key("created_at")
-            writer.time(answer.createdAtMilliseconds)
-            writer.key("cited")
-            writer.bool(answer.isCited)
-            writer.endObject()
+    /// `GET /answers/{answer_id}/trace`
+    private func trace(_ input: AnswerIDInput, _ request: HTTPRequest) async throws -> HTTPResponse {
+        let (id, tenant) = (input.id, try access.tenant(of: request))
+        let found = try await turns.run(.trace, request) { deadline in
+            try await sources.run(deadline: deadline) { source, timeout in
+                try source.trace(answerID: id, tenant: tenant, timeoutMilliseconds: timeout)
+            }
         }
-        writer.endArray()
-        writer.endObject()
-        return writer.bytes
+        guard var found else { throw GivenAnswers.unknown(id) }
+        // One that still has some of its events is shown with what is missing.
+        if !found.citations.isEmpty, found.citations.allSatisfy({ $0.trace.expiry != nil }) {
+            throw Self.gone(found.citations.compactMap(\.trace.expiry).first ?? "")
+        }
+        for index in found.citations.indices {
+            found.citations[index].trace.expiry = nil
+            try show(&found.citations[index].trace, request, Contract.answerTrace.path)
+        }
+        return .fresh(TraceReply.body(of: found))
+    }
+
+    /// Causes go to the log and to administrators alone.
+    ///
+    /// - Throws: ``APIError`` with 410 where retention gave its events up.
+    private func show(_ trace: inout Trace, _ request: HTTPRequest, _ path: String) throws {
+        if let expiry = trace.expiry { throw Self.gone(expiry) }
+        for cause in trace.causes { logger.requestFailed(cause, path, requestID: request.id) }
+        if access.isPlatformAdmin(request) { trace.problems += trace.causes }
+    }
+
+    private static func gone(_ expiry: String) -> APIError {
+        APIError(status: 410, type: "expired", message: "the raw event is gone for good: \(expiry)")
     }
 }
 
@@ -121,92 +102,7 @@ extension Trace {
     }
 }
 
-extension JSONWriter {
-    fileprivate mutating func strings(_ values: [String]) {
-        beginArray()
-        for value in values { string(value) }
-        endArray()
-    }
-
-    fileprivate mutating func passage(_ passage: TracePassage) {
-        beginObject()
-        key("passage")
-        integer(passage.passage)
-        key("text")
-        string(passage.text)
-        key("text_hash")
-        string(passage.textHash)
-        key("model")
-        optional(passage.model)
-        key("from_version")
-        integer(passage.fromVersion)
-        endObject()
-    }
-
-    fileprivate mutating func line(_ line: TraceLine?) {
-        guard let line else {
-            null()
-            return
-        }
-        beginObject()
-        key("record")
-        raw(line.line)
-        location(line.location)
-        endObject()
-    }
-
-    fileprivate mutating func location(_ location: LakeLocation) {
-        key("file")
-        string(location.file)
-        key("frame_offset")
-        integer(location.frameOffset)
-        key("frame_length")
-        integer(location.frameLength)
-        key("line_offset")
-        optional(location.lineOffset)
-    }
-
-    fileprivate mutating func bronze(_ bronze: TraceBronze) {
-        beginObject()
-        key("topic")
-        string(bronze.topic)
-        key("partition")
-        integer(bronze.partition)
-        key("offset")
-        integer(bronze.offset)
-        key("timestamp_ms")
-        integer(bronze.timestampMilliseconds)
-        key("timestamp")
-        time(bronze.timestampMilliseconds)
-        key("sha256")
-        string(bronze.sha256)
-        key("lineage_sha256")
-        string(bronze.lineageSHA256)
-        key("hash_ok")
-        bool(bronze.isHashRight)
-        text("key", "key_base64", bronze.key)
-        text("value", "value_base64", bronze.value)
-        key("value_bytes")
-        optional(bronze.value.map { Int64($0.count) })
-        key("headers")
-        beginArray()
-        for header in bronze.headers {
-            beginObject()
-            key("name")
-            string(header.name)
-            text("value", "value_base64", header.value)
-            endObject()
-        }
-        endArray()
-        location(bronze.location)
-        endObject()
-    }
-
-    /// Bytes as text, exactly, where they are UTF-8 (else null), and always as base64 (null where there are none).
-    private mutating func text(_ textName: StaticString, _ base64Name: StaticString, _ bytes: [UInt8]?) {
-        key(textName)
-        optional(bytes.flatMap { String(validating: $0, as: UTF8.self) })
-        key(base64Name)
-        optional(bytes.map { Base64.string($0) })
-    }
+extension AnswerTrace {
+    /// Whether every citation leads to its event. An answer that cites nothing, such as a refusal, has nothing to lead to one.
+    package var isComplete: Bool { problems.isEmpty && citations.allSatisfy(\.trace.isComplete) }
 }

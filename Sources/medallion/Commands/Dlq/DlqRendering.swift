@@ -87,23 +87,30 @@ enum DlqRendering {
     }
 
     static func entry(_ entry: QuarantineReport.Entry, asJSON: Bool) {
-        let (word, detail): (String, String) =
+        guard !asJSON else { return Output.write(json(entry) + [0x0A]) }
+        let (word, detail) = words(entry.outcome)
+        let addition =
             switch entry.outcome {
-            case .redriven(let offset): ("redriven", "\(offset)")
-            case .discarded: ("discarded", "")
-            case .planned: ("planned", "")
-            case .refused(let state): ("refused", state.rawValue)
-            case .failed(let reason): ("failed", reason)
+            case .redriven: " to offset \(detail)"
+            case .refused, .failed: ": \(LogText.escaped(detail))"
+            default: ""
             }
-        guard asJSON else {
-            let addition =
-                switch entry.outcome {
-                case .redriven: " to offset \(detail)"
-                case .refused, .failed: ": \(LogText.escaped(detail))"
-                default: ""
-                }
-            return Output.line("\(entry.source) \(entry.offset)  \(entry.rule)  \(word)\(addition)")
+        Output.line("\(entry.source) \(entry.offset)  \(entry.rule)  \(word)\(addition)")
+    }
+
+    private static func words(_ outcome: QuarantineReport.Outcome) -> (word: String, detail: String) {
+        switch outcome {
+        case .redriven(let offset): ("redriven", "\(offset)")
+        case .discarded: ("discarded", "")
+        case .planned: ("planned", "")
+        case .refused(let state): ("refused", state.rawValue)
+        case .failed(let reason): ("failed", reason)
         }
+    }
+
+    /// What became of a record, as a JSON object.
+    static func json(_ entry: QuarantineReport.Entry) -> [UInt8] {
+        let (word, detail) = words(entry.outcome)
         var json = JSONWriter()
         json.beginObject()
         json.string("topic", entry.source.topic)
@@ -117,7 +124,7 @@ enum DlqRendering {
             json.string("detail", detail)
         }
         json.endObject()
-        Output.write(json.bytes + [0x0A])
+        return json.bytes
     }
 
     static func report(_ report: QuarantineReport) {
@@ -136,7 +143,8 @@ enum DlqRendering {
         }
     }
 
-    private static func json(_ record: QuarantinedRecord, withValue: Bool) -> [UInt8] {
+    /// A record as a JSON object.
+    static func json(_ record: QuarantinedRecord, withValue: Bool) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.string("topic", record.source.topic)

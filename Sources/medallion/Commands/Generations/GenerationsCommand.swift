@@ -29,7 +29,9 @@ struct GenerationsCommand: Command {
                 "generations", for: prune == nil ? .serving : .writing))
         if let prune { try await promotion.prune(prune) }
         let generations = try await promotion.list()
-        for (lake, index) in generations { isJSON ? printJSON(lake, index) : printLine(lake, index) }
+        for (lake, index) in generations {
+            isJSON ? Output.write(Self.json(lake, index) + [0x0A]) : printLine(lake, index)
+        }
         for difference in try await promotion.differences() {
             context.logger.warning(
                 "\(difference): a step was cut short, or the index is new or older; the next start of a role that has both, "
@@ -67,7 +69,8 @@ struct GenerationsCommand: Command {
         return " (" + topics.map { "\($0.topic) \($0.logic.logicVersion)" }.joined(separator: ", ") + ")"
     }
 
-    private func printJSON(_ lake: LakeGeneration?, _ index: GenerationSummary?) {
+    /// One generation as a JSON object.
+    static func json(_ lake: LakeGeneration?, _ index: GenerationSummary?) -> [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.integer("generation", lake?.number ?? index?.generation ?? 0)
@@ -99,6 +102,6 @@ struct GenerationsCommand: Command {
         }
         json.endArray()
         json.endObject()
-        Output.write(json.bytes + [0x0A])
+        return json.bytes
     }
 }

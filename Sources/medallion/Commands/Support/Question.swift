@@ -19,6 +19,9 @@ struct Question: Sendable {
         .init(
             name: "--no-interpret", value: nil,
             help: "Words that name a time, a wiki, a language or a user stay words, and no filter is made of them."),
+        .init(
+            name: "--as-of", value: "MOMENT",
+            help: "The index as it was: an answer's id, an index version, or a time (RFC 3339)."),
         APIClient.tenantOption,
         .init(name: "--url", value: "URL", help: "The API's address, in place of API_LISTEN."),
         .init(name: "--json", value: nil, help: "The API's reply as it is."),
@@ -51,6 +54,10 @@ struct Question: Sendable {
         }
         // Left out unless it is switched off: a server of an earlier version does not know it.
         if arguments.has("--no-interpret") { json.bool("interpret", false) }
+        if let asOf = arguments.value("--as-of") {
+            json.key("as_of")
+            if let version = Int64(asOf) { json.integer(version) } else { json.string(asOf) }
+        }
         more(&json)
         json.key("filters")
         json.beginObject()

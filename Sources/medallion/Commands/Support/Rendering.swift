@@ -41,43 +41,6 @@ enum Rendering {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    static func trace(_ reply: JSONValue) -> String {
-        var lines = [
-            "document \(text(reply, "doc_id")) of \(text(reply, "collection")), generation \(number(reply, "generation"))"
-        ]
-        for passage in reply["passages"]?.array ?? [] {
-            lines.append("passage \(number(passage, "passage")): \(text(passage, "text"))")
-        }
-        for layer in ["gold", "silver"] {
-            guard let line = reply[layer], !line.isNull else {
-                lines.append("\(layer): not found")
-                continue
-            }
-            lines.append("\(layer): \(place(line))")
-        }
-        lines.append("logic version \(text(reply, "logic_version"))")
-        for bronze in reply["bronze"]?.array ?? [] {
-            let isRight = bronze["hash_ok"]?.bool == true
-            lines.append(
-                "bronze: topic \(text(bronze, "topic")), topic partition \(number(bronze, "partition")), offset "
-                    + "\(number(bronze, "offset")), at \(text(bronze, "timestamp"))")
-            lines.append("  \(place(bronze))")
-            lines.append("  sha256 \(text(bronze, "sha256")) \(isRight ? "= as in the lineage" : "≠ lineage!")")
-            lines.append("  \(text(bronze, "value"))")
-        }
-        for answer in reply["answers"]?.array ?? [] {
-            let isCited = answer["cited"]?.bool == true
-            lines.append(
-                "answer: \(text(answer, "answer_id")) of \(text(answer, "created_at")) "
-                    + (isCited ? "cites it" : "looked at it"))
-        }
-        for problem in reply["problems"]?.array ?? [] {
-            lines.append("problem: \(LogText.escaped(problem.string ?? ""))")
-        }
-        lines.append(reply["complete"]?.bool == true ? "complete" : "incomplete")
-        return lines.joined(separator: "\n") + "\n"
-    }
-
     /// What was understood of the question, so that nobody wonders what was left out.
     private static func interpreted(_ reply: JSONValue) -> [String] {
         let parts = reply["interpreted"]?["parts"]?.array ?? []
@@ -90,12 +53,8 @@ enum Rendering {
         LogText.escaped(value[name]?.string ?? "")
     }
 
-    private static func number(_ value: JSONValue, _ name: String) -> String {
+    static func number(_ value: JSONValue, _ name: String) -> String {
         value[name]?.integer.map { "\($0)" } ?? "?"
-    }
-
-    private static func place(_ line: JSONValue) -> String {
-        "\(text(line, "file")), frame at byte \(number(line, "frame_offset")) (\(number(line, "frame_length")) bytes)"
     }
 
     private static func scores(_ hit: JSONValue) -> String {

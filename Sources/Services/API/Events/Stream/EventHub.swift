@@ -14,7 +14,7 @@ package final class EventHub: Sendable {
         var catchUpIdleMilliseconds: Int
     }
 
-    private let make: @Sendable ([StreamSource]) -> TenantEvents
+    private let make: @Sendable (TenantID, [StreamSource]) -> TenantEvents
     private let state: Mutex<State>
 
     private struct State: Sendable {
@@ -43,14 +43,15 @@ package final class EventHub: Sendable {
             catchUpIdleMilliseconds: catchUpIdleMilliseconds)
         // All clients wait for one thread: what they compute stays behind searches, however many tenants there are.
         let executor = StreamExecutor()
-        let make: @Sendable ([StreamSource]) -> TenantEvents = { sources in
+        let make: @Sendable (TenantID, [StreamSource]) -> TenantEvents = { tenant, sources in
             TenantEvents(
-                topics: topics, sources: sources, indexed: indexed, metrics: metrics, logger: logger, pauses: pauses,
+                topics: topics, tenant: tenant, sources: sources, indexed: indexed, metrics: metrics, logger: logger,
+                pauses: pauses,
                 executor: executor)
         }
         self.make = make
         var first = State()
-        for (tenant, sources) in Self.byTenant(sources) { first.tenants[tenant] = make(sources) }
+        for (tenant, sources) in Self.byTenant(sources) { first.tenants[tenant] = make(tenant, sources) }
         state = Mutex(first)
         metrics.gauge("medallion_api_stream_clients", help: "Clients that read the stream now.") { [weak self] in
             Double(self?.clientCount ?? 0)
@@ -74,7 +75,7 @@ package final class EventHub: Sendable {
         state.withLock { state in
             for (tenant, events) in state.tenants { events.follow(byTenant[tenant] ?? []) }
             for (tenant, sources) in byTenant where state.tenants[tenant] == nil {
-                let events = make(sources)
+                let events = make(tenant, sources)
                 state.tenants[tenant] = events
                 state.start?(events)
             }
@@ -85,7 +86,7 @@ package final class EventHub: Sendable {
     func events(of tenant: TenantID) -> TenantEvents {
         state.withLock { state in
             if let known = state.tenants[tenant] ?? state.nobodys { return known }
-            let events = make([])
+            let events = make(tenant, [])
             state.nobodys = events
             state.start?(events)
             return events

@@ -63,6 +63,8 @@ package struct TopicEvent: Sendable, Equatable {
     /// Those that the line tells.
     package var attributes: AttributeList
     package let text: FoldedText
+    /// By what it may be suppressed; nil where that is its place alone.
+    package var subject: SuppressionSubject?
     /// When the broker took the document, milliseconds since 1970; nil where it does not tell.
     package var publishedAtMilliseconds: Int64?
 
@@ -181,9 +183,12 @@ package struct IndexedUpTo: Sendable, Equatable {
     package var generation: Int64
     /// Next source offsets, of all sources.
     package var offsets: OffsetVector
+    /// What is suppressed, by tenant.
+    package var suppressed: [TenantID: SuppressionSet]
 
-    package init(generation: Int64, offsets: OffsetVector) {
+    package init(generation: Int64, offsets: OffsetVector, suppressed: [TenantID: SuppressionSet] = [:]) {
         self.generation = generation
         self.offsets = offsets
+        self.suppressed = suppressed
     }
 }

@@ -212,12 +212,37 @@ final class GoldEventReader: EventReader {
         else { return nil }
         let (docID, text) = (line[.docID].string, line[.text].string)
         guard operation == .deleteBelow || docID != nil && text != nil else { return nil }
-        return TopicEvent(
+        var event = TopicEvent(
             generation: place.generation, topicPartition: place.topicPartition, offset: place.offset,
             line: EventLine.make(line, of: value), docID: operation == .deleteBelow ? nil : docID,
             operation: operation, attributes: attributes, text: text ?? "",
             publishedAtMilliseconds: record.timestampMilliseconds < 0 ? nil : record.timestampMilliseconds)
+        event.subject = Self.subject(of: line, docID, attributes, at: place)
+        return event
     }
+
+    /// As suppressions name it.
+    private static func subject(
+        of line: borrowing GoldLine.Fields, _ docID: String?, _ attributes: AttributeList, at place: GoldTopic.Place
+    ) -> SuppressionSubject {
+        var eventID: String?
+        line[.lineage].forEachMember { name, value in
+            guard name.equals("parents") else { return }
+            value.forEachElement { parent in
+                // The first one is the record's own.
+                guard eventID == nil else { return }
+                parent.forEachMember { name, value in if name.equals("event_id") { eventID = value.string ?? "" } }
+            }
+        }
+        func text(_ name: AttributeName) -> String? {
+            if case .string(let text)? = attributes.value(of: name) { text } else { nil }
+        }
+        return SuppressionSubject(
+            topicPartition: place.topicPartition, offset: place.offset, eventID: eventID,
+            collection: line[.collection].string ?? "", title: line[.title].string, docID: docID, user: text(.user),
+            wiki: text(.wiki))
+    }
+
     /// A source that has changed hands has left the former tenant's documents in its topic.
     private func isOfTenant(_ line: borrowing GoldLine.Fields) -> Bool {
         let named = line[.tenant]

@@ -280,7 +280,8 @@ struct StreamClient: Sendable {
     /// Whether the client is to get it. What takes documents away names them by their key, so filters on what its line does not have
     /// let it pass: a client that keeps a copy must not miss that a document of its language is gone.
     private func takes(_ event: TopicEvent) -> Bool {
-        event.operation == .put ? filter.takes(event) : filter.filter.mayMatch(event.attributes)
+        if event.operation != .put { return filter.filter.mayMatch(event.attributes) }
+        return filter.takes(event) && !hub.isSuppressed(event)
     }
 
     private func takes(_ step: StageStep) -> Bool { step.event.map(takes) ?? filter.takes(step) }

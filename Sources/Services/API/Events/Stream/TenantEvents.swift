@@ -17,6 +17,10 @@ import Telemetry
 /// (``CatchUp``). Drained means: nothing is read any more.
 final class TenantEvents: Sendable {
     private let topics: any EventTopics
+    /// Whose they are.
+    private let tenant: TenantID
+    /// What no client is to get, as of the last look at the index.
+    private let suppressed = Mutex(SuppressionSet())
     private let indexed: @Sendable () throws -> IndexedUpTo
     let logger: Logger
     private let lane = Lane(name: "stream-read")
@@ -40,6 +44,8 @@ final class TenantEvents: Sendable {
 
     /// Between two looks at how far the index is.
     private static let lookMilliseconds = 50
+    /// The same while nothing waits to be shown.
+    private static let idleLookMilliseconds = 250
     /// Documents that may wait for the index, of all sources together. Reading of a source pauses when it has its share, so
     /// that one whose indexer stands still holds up no other.
     private static let waitingMax = 20_000
@@ -57,7 +63,8 @@ final class TenantEvents: Sendable {
     ///   - indexed: asks the index; called on a lane, may block for a moment.
     ///   - executor: on which clients are served.
     init(
-        topics: any EventTopics, sources: [StreamSource], indexed: @escaping @Sendable () throws -> IndexedUpTo,
+        topics: any EventTopics, tenant: TenantID, sources: [StreamSource],
+        indexed: @escaping @Sendable () throws -> IndexedUpTo,
         metrics: MetricsRegistry, logger: Logger, pauses: EventHub.Pauses, executor: StreamExecutor
     ) {
         self.executor = executor
@@ -65,6 +72,7 @@ final class TenantEvents: Sendable {
         heartbeatNanoseconds = Int64(pauses.heartbeatMilliseconds) * 1_000_000
         tickMilliseconds = min(Self.tickMillisecondsMax, pauses.heartbeatMilliseconds)
         self.topics = topics
+        self.tenant = tenant
         self.indexed = indexed
         self.logger = logger
         self.metrics = metrics
@@ -83,6 +91,15 @@ final class TenantEvents: Sendable {
     /// From now on these sources are shown, whose topics all differ. Clients stay connected: they go on with the sources that
     /// they had, get what comes of a new one from now on, and nothing more of one that is gone.
     func follow(_ sources: [StreamSource]) { state.follow(sources) }
+
+    /// Whether an event is suppressed now. That something is gone is told all the same: it names a document and nothing of it.
+    func isSuppressed(_ event: TopicEvent) -> Bool {
+        guard event.operation == .put else { return false }
+        let subject =
+            event.subject
+            ?? SuppressionSubject(topicPartition: event.topicPartition, offset: event.offset, collection: "")
+        return suppressed.withLock { $0.covers(subject) }
+    }
 
     /// Clients now.
     var clientCount: Int { state.clientCount }
@@ -125,7 +142,11 @@ final class TenantEvents: Sendable {
         var last = try indexed()
         // After a failure, reading resumes at the last offsets that were given out. `EventOrder` drops what is then read twice.
         let (start, anew, era) = state.begin(logs, from: last.offsets)
-        func show() { catchUp.show(CatchUp.Shown(generation: last.generation, era: era, sources: sources)) }
+        func show() {
+            catchUp.show(CatchUp.Shown(generation: last.generation, era: era, sources: sources))
+            let found = last.suppressed[tenant] ?? SuppressionSet()
+            suppressed.withLock { $0 = found }
+        }
         show()
         stages.beginAnew(anew)
         ring()
@@ -142,6 +163,11 @@ final class TenantEvents: Sendable {
             let now = SystemClock.monotonicNanoseconds()
             if !order.isEmpty, now - lookedAt > Int64(Self.lookMilliseconds) * 1_000_000 / 2 {
                 last = try indexed()
+                show()
+                lookedAt = now
+            } else if now - lookedAt > Int64(Self.idleLookMilliseconds) * 1_000_000 {
+                // Clients that catch up get nothing either that was suppressed since. Without news no failure matters.
+                if let found = try? indexed() { last = found }
                 show()
                 lookedAt = now
             }

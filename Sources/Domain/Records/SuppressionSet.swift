@@ -1,0 +1,61 @@
+/// What a document tells of itself to those who look whether it is suppressed.
+package struct SuppressionSubject: Sendable, Equatable {
+    package var topicPartition: TopicPartition
+    package var offset: Int64
+    package var eventID: String?
+    package var collection: String
+    package var title: String?
+    package var docID: String?
+    package var user: String?
+    package var wiki: String?
+
+    package init(
+        topicPartition: TopicPartition, offset: Int64, eventID: String? = nil, collection: String,
+        title: String? = nil, docID: String? = nil, user: String? = nil, wiki: String? = nil
+    ) {
+        self.topicPartition = topicPartition
+        self.offset = offset
+        self.eventID = eventID
+        self.collection = collection
+        self.title = title
+        self.docID = docID
+        self.user = user
+        self.wiki = wiki
+    }
+}
+
+/// A tenant's suppressions in force, found by what they name.
+package struct SuppressionSet: Sendable, Equatable {
+    private var byName: [String: [SuppressionTarget]] = [:]
+
+    /// None.
+    package init() {}
+
+    package init(_ targets: some Sequence<SuppressionTarget>) {
+        for target in targets { byName[target.name, default: []].append(target) }
+    }
+
+    /// Whether nothing is suppressed.
+    package var isEmpty: Bool { byName.isEmpty }
+
+    /// Whether a document is not to be shown; the index's statements ask the same of their rows.
+    package func covers(_ subject: SuppressionSubject) -> Bool {
+        if isEmpty { return false }
+        let names = [subject.topicPartition.topic, subject.eventID, subject.title, subject.docID, subject.user]
+        return names.contains { name in
+            guard let name, let targets = byName[name] else { return false }
+            return targets.contains { Self.covers($0, subject) }
+        }
+    }
+
+    private static func covers(_ target: SuppressionTarget, _ subject: SuppressionSubject) -> Bool {
+        switch target {
+        case .event(let place, let offset): place == subject.topicPartition && offset == subject.offset
+        case .eventID(let id): id == subject.eventID
+        case .page(let collection, let title, let wiki):
+            title == subject.title && collection == subject.collection && (wiki == nil || wiki == subject.wiki)
+        case .document(let collection, let id): id == subject.docID && collection == subject.collection
+        case .user(let collection, let name): name == subject.user && collection == subject.collection
+        }
+    }
+}

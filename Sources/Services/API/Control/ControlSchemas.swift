@@ -1,0 +1,102 @@
+import Forms
+import HTTPEndpoints
+
+extension ReplySchemas {
+    private static let logicChange = Schema.object([
+        .init("setting", .string()), .init("before", .string().orNull), .init("after", .string().orNull),
+        .init("words", .string(), "All of it in one line."),
+    ]).named("LogicChange")
+
+    private static let sampleSide = Schema.object([.init("title", .string()), .init("text", .string())]).orNull
+
+    private static let sample = Schema.object([
+        .init("doc_id", .string()), .init("topic", .string()), .init("partition", .integer()),
+        .init("offset", .integer()), .init("before", sampleSide), .init("after", sampleSide),
+    ]).named("ReplaySample")
+
+    private static let samples = Schema.object([
+        .init("added", .array(of: sample)), .init("changed", .array(of: sample)), .init("removed", .array(of: sample)),
+    ])
+
+    private static let replayReport = Schema.object([
+        .init("generation", .integer().orNull), .init("parent", .integer()), .init("logic_version", .string()),
+        .init("logics", .map(of: .string()), "The logic version of each topic that was replayed."),
+        .init("logic_changes", .map(of: .array(of: logicChange)), "By topic, what differs from the parent's logic."),
+        .init(
+            "ranges",
+            .array(
+                of: .object([
+                    .init("topic", .string()), .init("partition", .integer()), .init("start_offset", .integer()),
+                    .init("next_offset", .integer()),
+                ]))),
+        .init("added", .integer()), .init("changed", .integer()), .init("removed", .integer()),
+        .init("unchanged", .integer()), .init("embedded", .integer()), .init("inherited", .integer()),
+        .init(
+            "embeddings_needed", .integer().orNull,
+            "Of a dry run: texts without a vector, each once; null where that was not counted."),
+        .init("samples", samples),
+    ]).named("ReplayReport")
+
+    static let replay = Schema.object([
+        .init("id", .string()), .init("dry_run", .bool()), .init("generation", .integer().orNull),
+        .init(
+            "state", .choice(["running", "paused", "interrupted", "done", "failed"]),
+            "`interrupted`: its process has gone; PATCH with `\"paused\": false` goes on."),
+        .init("phase", .string()), .init("topics", .array(of: .string())), .init("paused", .bool()),
+        .init("rate", .integer()), .init("wanted_offsets", .integer()), .init("done_offsets", .integer()),
+        .init("offsets_per_second", .number().orNull), .init("seconds_left", .number().orNull),
+        .init("added", .integer()), .init("changed", .integer()), .init("removed", .integer()),
+        .init("unchanged", .integer()), .init("embedded", .integer()), .init("inherited", .integer()),
+        .init("embeddings_needed", .integer().orNull), .init("error", .string()),
+        .init("key", .string().orNull, "The id of the key that began it."), .init("started_at", .time()),
+        .init("report", replayReport.orNull, "Of one that this process ended."),
+    ]).named("Replay")
+
+    static let replays = Schema.object([.init("replays", .array(of: replay))]).named("ReplaysReply")
+
+    static let replayProgress = events(
+        "Server-sent events: `progress` twice a second, then `end`.", [("progress", replay), ("end", replay)])
+
+    private static let generation = Schema.object([
+        .init("generation", .integer()), .init("is_active", .bool()), .init("lake_state", .string().orNull),
+        .init("index_state", .string().orNull), .init("logic_version", .string()),
+        .init("logics", .map(of: .string())), .init("parent", .integer().orNull),
+        .init("documents", .integer().orNull),
+        .init(
+            "checkpoints",
+            .array(
+                of: .object([
+                    .init("topic", .string()), .init("partition", .integer()), .init("next_offset", .integer()),
+                ]))),
+    ]).named("Generation")
+
+    static let generations = Schema.object([.init("generations", .array(of: generation))]).named("GenerationsReply")
+
+    static let generationState = Schema.object([
+        .init("generation", .integer()), .init("state", .choice(["active", "pruned"])),
+    ]).named("GenerationState")
+
+    private static let quarantined = Schema.object([
+        .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()), .init("time", .time()),
+        .init("rule", .string()), .init("reason", .string()), .init("detail", .string()),
+        .init("event_id", .string().orNull), .init("bronze_sha256", .string()), .init("value_bytes", .integer()),
+        .init("state", .string()), .init("redriven_to", .integer().orNull),
+    ]).named("QuarantinedRecord")
+
+    static let quarantine = Schema.object([
+        .init("records", .array(of: quarantined)),
+        .init("has_more", .bool(), "Whether `limit` kept some out."),
+    ]).named("QuarantineReply")
+
+    static let quarantineChange = Schema.object([
+        .init(
+            "records",
+            .array(
+                of: Schema.object([
+                    .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
+                    .init("rule", .string()),
+                    .init("outcome", .choice(["redriven", "discarded", "planned", "refused", "failed"])),
+                    .init("redriven_to", .integer(), isRequired: false), .init("detail", .string(), isRequired: false),
+                ]).named("QuarantineOutcome")))
+    ]).named("QuarantineChangeReply")
+}

@@ -1,0 +1,19 @@
+package import Records
+package import Store
+
+extension DocumentIndexer {
+    /// The passages of a document, without vectors.
+    package func passages(of document: GoldDocument) throws -> [IndexedPassage] {
+        var passages = DocumentPassages()
+        return try passages.of(document)
+    }
+
+    /// What tells texts apart that the model sees, in their order; empty without an embedder.
+    package func inputHashes(of texts: [String]) throws -> [String] { try embedder?.inputHashes(of: texts) ?? [] }
+
+    /// Vectors of texts in their order; empty ones for texts that the embedder refuses.
+    package func embed(_ texts: [String]) async throws -> [[Float]] {
+        guard let embedder, !texts.isEmpty else { return [] }
+        return try await embedder.embed(texts, priority: .batch)
+    }
+}

@@ -1,0 +1,92 @@
+import Concurrency
+import Derivation
+package import Lake
+import Logic
+import Records
+import Store
+
+extension Replay {
+    /// Compares what the logic would make of the scope with the active generation; changes nothing.
+    ///
+    /// - Parameters:
+    ///   - needs: tells what would have to be embedded; nil where that is not counted.
+    ///   - monitor: told how far it is, and asked how fast it may be.
+    package static func dryRun(
+        layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope, needs: (any EmbeddingNeeds)? = nil,
+        monitor: ReplayMonitor = ReplayMonitor()
+    ) async throws -> ReplayReport {
+        let lane = Lane(name: "replay", niceness: Self.niceness)
+        let reader = LakeReader(layout: layout)
+        let (active, trial, ranges) = try await lane.run {
+            let active = try Self.active(layout)
+            let trial = LakeGeneration(
+                number: 0, parent: active.number, logic: try Self.logic(of: active, logics, layout), state: .created)
+            return (active, trial, try scope.ranges(in: reader, windows: Self.windows(logics)))
+        }
+        var report = ReplayReport(generation: nil, trial, ranges)
+        report.changes = try ReplayReport.changes(from: active, to: trial, topics: Set(logics.keys))
+        monitor.beginRecords(wanted: ranges.values.reduce(0) { $0 + $1.end - $1.start })
+        var missing = InputSet()
+        try await withTaskCancellationHandler {
+            for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
+                let chunks = ChunkQueue()
+                async let reading: Void = lane.run {
+                    defer { chunks.finish() }
+                    let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
+                    try replay.run(range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
+                        try monitor.hold(records: chunk.records) {}
+                        try chunks.put(chunk)
+                    }
+                }
+                do {
+                    while let chunk = try await chunks.next() {
+                        if let needs {
+                            missing.insert(
+                                try await needs.inputsToEmbed(
+                                    lines: chunk.gold.map { ($0.offset, $0.bytes) }, source: source))
+                        }
+                        let count = needs == nil ? nil : missing.count
+                        monitor.edit {
+                            $0.note(chunk, embedded: 0)
+                            $0.embeddingsNeeded = count
+                        }
+                    }
+                    try await reading
+                } catch {
+                    chunks.cancel()
+                    monitor.cancel()
+                    throw error
+                }
+            }
+        } onCancel: {
+            monitor.cancel()
+        }
+        monitor.edit { $0.phase = .done }
+        let progress = monitor.progress
+        report.difference = ReplayDifference(progress.figures)
+        report.samples = progress.samples
+        report.embeddingsNeeded = needs == nil ? nil : missing.count
+        return report
+    }
+}
+
+/// Which inputs were seen, in 16 bytes each: half of their hashes.
+private struct InputSet {
+    private var seen: Set<SIMD2<UInt64>> = []
+
+    var count: Int { seen.count }
+
+    mutating func insert(_ inputs: Set<VectorInput>) {
+        for input in inputs {
+            let digits = input.hash.utf8
+            // Tenants share no vectors.
+            var first = UInt64(bitPattern: Int64(input.tenant.text.utf8.reduce(5_381) { ($0 &* 33) ^ Int($1) }))
+            first ^= Self.number(digits.prefix(16))
+            seen.insert(SIMD2(first, Self.number(digits.dropFirst(16).prefix(16))))
+        }
+    }
+
+    private static func number(_ digits: Substring.UTF8View) -> UInt64 {
+        UInt64(String(Substring(digits)), radix: 16) ?? 0
+    }
+}

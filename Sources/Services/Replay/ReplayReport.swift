@@ -1,0 +1,74 @@
+import Derivation
+import Lake
+package import Logic
+package import Records
+package import Store
+
+/// Puts a replay's documents into the index. The executable hands the indexer's parts over, so that both embed alike.
+package protocol ReplayIndex: Sendable {
+    /// Makes documents visible in a generation, embedding only texts that have no vector yet.
+    ///
+    /// - Parameter lines: Gold lines with their source offsets.
+    /// - Returns: how many texts were embedded.
+    func index(
+        lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
+    ) async throws -> Int
+}
+
+/// Tells what of a replay's documents would have to be embedded. The executable hands the indexer's parts over.
+package protocol EmbeddingNeeds: Sendable {
+    /// The inputs of lines that have no vector in the index, each once.
+    ///
+    /// - Parameter lines: Gold lines with their source offsets.
+    func inputsToEmbed(
+        lines: [(offset: Int64, line: [UInt8])], source: TopicPartition
+    ) async throws -> Set<VectorInput>
+}
+
+/// What a replay did, or would do.
+package struct ReplayReport: Sendable {
+    /// nil of a dry run.
+    package var generation: Int64?
+    package var parent: Int64
+    package var logicVersion: String
+    /// The logic versions by which topics were replayed.
+    package var logics: [String: String]
+    package var ranges: [TopicPartition: OffsetRange]
+    package var difference = ReplayDifference()
+    /// Some of what differs, of the part that the process that ended it ran.
+    package var samples = ReplaySamples()
+    /// Of each topic, what differs between the parent's logic and this one.
+    package var changes: [String: [LogicChange]] = [:]
+    /// Of a dry run: texts without a vector, each once; nil where that was not counted.
+    package var embeddingsNeeded: Int?
+    /// Texts that had to be embedded.
+    package var embedded = 0
+    /// Documents that the child took over from its parent.
+    package var inherited = 0
+}
+
+extension ReplayReport {
+    init(
+        generation number: Int64?, _ generation: LakeGeneration, _ ranges: [TopicPartition: OffsetRange]
+    ) {
+        var logics: [String: String] = [:]
+        for source in ranges.keys { logics[source.topic] = generation.logic.logic(of: source.topic)?.logicVersion }
+        self.init(
+            generation: number, parent: generation.parent ?? 0, logicVersion: generation.logicVersion, logics: logics,
+            ranges: ranges)
+    }
+}
+
+extension ReplayReport {
+    /// What differs between the parent's logic of the replayed topics and another one.
+    static func changes(
+        from parent: LakeGeneration, to child: LakeGeneration, topics: Set<String>
+    ) throws -> [String: [LogicChange]] {
+        var changes: [String: [LogicChange]] = [:]
+        for topic in topics {
+            guard let before = parent.logic.logic(of: topic), let after = child.logic.logic(of: topic) else { continue }
+            changes[topic] = try before.read().changes(to: after.read())
+        }
+        return changes
+    }
+}

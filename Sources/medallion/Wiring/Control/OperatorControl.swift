@@ -1,0 +1,247 @@
+import API
+import Bytes
+import Concurrency
+import Console
+import Files
+import Indexer
+import Lake
+import Postgres
+import Quarantine
+import Records
+import Replay
+import Sources
+import Store
+
+/// What operators do, for the API: the same parts as the commands'.
+struct OperatorControl: PlatformControl {
+    private let platform: Platform
+    private let runner = ReplayRunner()
+    private let lane = Lane(name: "operator")
+
+    init(_ platform: Platform) {
+        self.platform = platform
+    }
+
+    private func layout() throws -> LakeLayout {
+        let layout = try LakeLayout(platform.settings)
+        guard Folder.exists(layout.generationLog) else {
+            throw APIError(
+                status: 503, type: "no_lake", message: "this process has no lake: ask one that has (LAKE_DIR)",
+                headers: ["Retry-After": "60"])
+        }
+        return layout
+    }
+
+    private func promotion() throws -> Promotion {
+        Promotion(lakeDirectory: try layout().root, database: try platform.database("operator"))
+    }
+
+    /// Runs `body`, whose errors of what was asked for become a client's.
+    private func told<T>(_ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as ReplayError {
+            throw APIError(status: 409, type: "replay_refused", message: "\(error)")
+        } catch let error as QuarantineError {
+            throw APIError(status: 409, type: "quarantine_refused", message: "\(error)")
+        } catch let error as UsageError {
+            throw APIError(status: 422, type: "validation", message: "\(error)")
+        } catch let error as DeclarationError {
+            throw APIError(status: 422, type: "validation", message: "\(error)")
+        } catch let error as IndexError where error.kind == .generation || error.kind == .generationBehind {
+            throw APIError(
+                status: 409, type: error.kind == .generation ? "generation_state" : "generation_behind",
+                message: error.message)
+        } catch LakeError.generation(let reason) {
+            throw APIError(status: 409, type: "generation_state", message: reason)
+        }
+    }
+
+    // MARK: Generations
+
+    func generations() async throws -> [[UInt8]] {
+        try await told { try await promotion().list().map { GenerationsCommand.json($0.lake, $0.index) } }
+    }
+
+    func promote(_ generation: Int64, waitMilliseconds: Int) async throws {
+        try await told { try await promotion().promote(generation, waitMilliseconds: waitMilliseconds) }
+    }
+
+    func prune(_ generation: Int64) async throws {
+        try await told { try await promotion().prune(generation) }
+    }
+
+    // MARK: Replays
+
+    func replays() async throws -> [[UInt8]] {
+        let kept = try await store { try $0.list(timeoutMilliseconds: $1) }
+        let runs = runner.runs
+        let dry = runs.filter(\.isDryRun).map { ReplayViews.json($0) }
+        return dry
+            + kept.map { kept in
+                ReplayViews.json(kept, runs.first { $0.monitor.progress.generation == kept.generation })
+            }
+    }
+
+    func replay(_ id: String) async throws -> (json: [UInt8], isOver: Bool)? {
+        let run = runner.run(id)
+        if let run, run.isDryRun { return (ReplayViews.json(run), run.isOver) }
+        guard let generation = Int64(id),
+            let kept = try await store({ try $0.read(generation, timeoutMilliseconds: $1) })
+        else { return nil }
+        let isInterrupted = kept.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds())
+        return (ReplayViews.json(kept, run), kept.state != .running || isInterrupted)
+    }
+
+    func start(_ start: ReplayStart) async throws -> [UInt8] {
+        let id = try await told {
+            let layout = try layout()
+            let sources = try ReplaySources(platform.settings, source: start.source)
+            let logics = try sources.logics(start.logic.map { ($0, "body.logic") })
+            let scope = try sources.scope(start.bounds)
+            let monitor = ReplayMonitor(start.wish)
+            let database = try platform.database("replay")
+            let index = try await lane.run { [platform] in try platform.replayIndex(database) }
+            if start.isDryRun {
+                return try runner.begin(topics: logics.keys.sorted(), keyID: start.keyID, monitor: monitor) {
+                    try await Replay.dryRun(
+                        layout: layout, logics: logics, scope: scope, needs: index, monitor: monitor)
+                }
+            }
+            let replay = Replay(
+                layout: layout, logics: logics, database: database, index: index, monitor: monitor,
+                logger: platform.context.logger.scoped("replay"))
+            return try await runner.begin(
+                generation: nil, topics: logics.keys.sorted(), keyID: start.keyID, monitor: monitor
+            ) { try await replay.run(scope, keyID: start.keyID) }
+        }
+        return try await shown(id)
+    }
+
+    func change(_ id: String, isPaused: Bool?, rate: Int?) async throws -> [UInt8] {
+        if let run = runner.run(id), run.isDryRun {
+            guard !run.isOver else { throw Self.over(id) }
+            let wish = run.monitor.progress.wish
+            run.monitor.set(ReplayWish(isPaused: isPaused ?? wish.isPaused, rate: rate ?? wish.rate))
+            return ReplayViews.json(run)
+        }
+        guard let generation = Int64(id),
+            let kept = try await store({ try $0.read(generation, timeoutMilliseconds: $1) })
+        else { throw Self.unknown() }
+        let isHeard = try await store {
+            try $0.wish(isPaused: isPaused, rate: rate, of: generation, timeoutMilliseconds: $1)
+        }
+        guard isHeard else { throw Self.over(id) }
+        if isPaused == false, kept.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds()) {
+            try await resume(kept, rate: rate ?? kept.wish.rate)
+        }
+        return try await shown(id)
+    }
+
+    private func resume(_ kept: KeptReplay, rate: Int) async throws {
+        _ = try await told {
+            let layout = try layout()
+            let monitor = ReplayMonitor(ReplayWish(rate: rate))
+            let database = try platform.database("replay")
+            let index = try await lane.run { [platform] in try platform.replayIndex(database) }
+            let logger = platform.context.logger.scoped("replay")
+            return try await runner.begin(
+                generation: kept.generation, topics: kept.topics, keyID: kept.keyID, monitor: monitor
+            ) {
+                try await Replay.resume(
+                    kept.generation, layout: layout, database: database, index: index, monitor: monitor, logger: logger)
+            }
+        }
+    }
+
+    func end(_ id: String) async throws -> [UInt8] {
+        if let run = runner.run(id), run.isDryRun {
+            runner.cancel(id)
+            return ReplayViews.json(run)
+        }
+        guard let generation = Int64(id), try await store({ try $0.read(generation, timeoutMilliseconds: $1) }) != nil
+        else { throw Self.unknown() }
+        // Whoever runs it, here or elsewhere, notices at its next step.
+        try await told { try await promotion().prune(generation) }
+        try await store {
+            try $0.end(generation, .failed, error: "it was ended", timeoutMilliseconds: $1)
+        }
+        return try await shown(id)
+    }
+
+    private func shown(_ id: String) async throws -> [UInt8] {
+        guard let found = try await replay(id) else { throw Self.unknown() }
+        return found.json
+    }
+
+    private static func unknown() -> APIError {
+        APIError(status: 404, type: "not_found", message: "there is no replay of this id; GET /replays lists them")
+    }
+
+    private static func over(_ id: String) -> APIError {
+        APIError(status: 409, type: "replay_over", message: "the replay \(id) is over")
+    }
+
+    private func store<T: Sendable>(_ body: @escaping @Sendable (ReplayStore, Int) throws -> T) async throws -> T {
+        let database = try platform.database("operator")
+        return try await lane.run { try body(ReplayStore(configuration: database), 10_000) }
+    }
+
+    // MARK: Quarantine
+
+    func quarantined(_ selection: QuarantineSelection) async throws -> (records: [[UInt8]], hasMore: Bool) {
+        try await told {
+            let layout = try layout()
+            var query = try Self.query(selection)
+            query.limit = selection.limit + 1
+            let wanted = query
+            return try await lane.run {
+                var records: [[UInt8]] = []
+                try QuarantineReader(layout: layout, generation: selection.generation).forEach(wanted) { record in
+                    records.append(DlqRendering.json(record, withValue: false))
+                    return true
+                }
+                return (Array(records.prefix(selection.limit)), records.count > selection.limit)
+            }
+        }
+    }
+
+    func change(_ selection: QuarantineSelection, _ change: QuarantineChange) async throws -> [[UInt8]] {
+        try await told {
+            let layout = try layout()
+            var query = try Self.query(selection)
+            // As the command does: of many, only those that may need a look.
+            if query.offsets?.count != 1, !change.forces, query.states.isEmpty { query.states = [.open, .pending] }
+            let (wanted, kafka) = (query, platform.kafka("operator"))
+            return try await Lane(name: "quarantine").run {
+                var entries: [[UInt8]] = []
+                let desk = QuarantineDesk(
+                    try QuarantineReader(layout: layout, generation: selection.generation), forces: change.forces,
+                    isDryRun: change.isDryRun
+                ) { entries.append(DlqRendering.json($0)) }
+                switch change.way {
+                case .redrive(let correction): _ = try desk.redrive(wanted, correction: correction, kafka: kafka)
+                case .discard(let reason): _ = try desk.discard(wanted, reason: reason)
+                }
+                return entries
+            }
+        }
+    }
+
+    private static func query(_ selection: QuarantineSelection) throws -> QuarantineQuery {
+        var query = QuarantineQuery()
+        (query.topic, query.partition, query.offsets) = (selection.topic, selection.partition, selection.offsets)
+        (query.rule, query.since, query.until) = (
+            selection.rule, selection.sinceMilliseconds, selection.untilMilliseconds
+        )
+        if let name = selection.state {
+            guard let state = QuarantineState(rawValue: name) else {
+                let known = QuarantineState.allCases.map(\.rawValue).joined(separator: ", ")
+                throw UsageError("state is one of \(known)")
+            }
+            query.states = [state]
+        }
+        query.limit = selection.limit
+        return query
+    }
+}
