@@ -318,8 +318,8 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres", "PostgresTesting",
-                "Records", "Retrieval", "Logic",
+                "Replay", "Audit", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres",
+                "PostgresTesting", "Records", "Retrieval", "Logic",
                 "Concurrency", "ServiceLifecycle", "Telemetry", "Hashing", "Files", "Bytes",
             ]),
         tests(

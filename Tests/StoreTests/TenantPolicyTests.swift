@@ -224,7 +224,8 @@ import Text
             "active_generation", "answer_documents", "answer_feedback", "answers", "collection_counts", "collections",
             "documents", "generations", "index_checkpoints", "index_history", "index_versions", "live_progress",
             "models", "passage_terms",
-            "passages", "postings", "promotions", "tenants", "vectors_1", "visibility", "word_arm", "word_counts", "words",
+            "passages", "postings", "promotions", "tenants", "vectors_1", "visibility", "word_arm", "word_counts",
+            "words",
         ]
         func state(_ sql: String) -> String? {
             do {

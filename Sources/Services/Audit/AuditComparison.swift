@@ -145,7 +145,8 @@ struct AuditComparison {
                 Place(
                     offset: line.offset,
                     key: [
-                        document.tenant.text, IndexText.clean(document.collection.text), IndexText.clean(document.docID),
+                        document.tenant.text, IndexText.clean(document.collection.text),
+                        IndexText.clean(document.docID),
                     ]))
         }
         let (generation, window) = (generation.generation, window)

@@ -143,7 +143,8 @@ package final class IndexUpkeepService: Service {
         guard let last else { return }
         metrics.gauge(
             "medallion_audit_drift_documents",
-            help: "Documents and rows of the index that the last `medallion audit` of the active generation found not to be as "
+            help:
+                "Documents and rows of the index that the last `medallion audit` of the active generation found not to be as "
                 + "the lake has them."
         ).set(Double(last.drift))
         metrics.gauge(

@@ -13,7 +13,8 @@ struct AuditCommand: Command {
     static let table = ArgumentTable(options: [
         .init(name: "--generation", value: "N", help: "Of this generation (default: the active one)."),
         .init(
-            name: "--sample", value: "N", help: "About so many passages are embedded again and compared (default: 200)."),
+            name: "--sample", value: "N", help: "About so many passages are embedded again and compared (default: 200)."
+        ),
         .init(name: "--all", value: nil, help: "All passages are embedded again."),
         .init(
             name: "--repair", value: nil,
@@ -81,7 +82,8 @@ struct AuditCommand: Command {
                 json.endObject()
                 Output.write(json.bytes + [0x0A])
             } else {
-                Output.line("\(finding.fault.rawValue)  \(finding.source) offset \(finding.offset)  \(finding.document)")
+                Output.line(
+                    "\(finding.fault.rawValue)  \(finding.source) offset \(finding.offset)  \(finding.document)")
             }
         }
     }

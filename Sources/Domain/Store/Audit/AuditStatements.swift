@@ -149,7 +149,8 @@ struct ReadAuditedGeneration: PostgresStatement {
     func bind(into parameters: inout PostgresParameters) { parameters.append(generation) }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> AuditedGeneration {
         AuditedGeneration(
-            generation: try row.int64(0), model: try row.int32(1), modelName: try row.text(2), passages: try row.int64(3))
+            generation: try row.int64(0), model: try row.int32(1), modelName: try row.text(2),
+            passages: try row.int64(3))
     }
 }
 

@@ -146,7 +146,8 @@ package final class AuditStore {
         }
         if model > 0 {
             orphans.vectors =
-                try connection.run(CountOrphanVectors(model: model), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+                try connection.run(CountOrphanVectors(model: model), timeoutMilliseconds: timeoutMilliseconds).first
+                ?? 0
         }
         return orphans
     }
