@@ -81,28 +81,7 @@ extension DocumentIndexer: AuditIndex, RebuildIndex {}
             "SELECT DISTINCT d.doc_id FROM visibility g JOIN documents d ON d.id = g.document_id WHERE g.to_version IS NULL ORDER BY 1"
         ).compactMap { $0[0] }
         let damaged = stride(from: 3, to: 3 + 12 * 25, by: 25).map { names[$0] }
-        let ways: [(fault: AuditFault, sql: String)] = [
-            (.missing, "DELETE FROM visibility g WHERE g.document_id IN (\(Self.shownID))"),
-            (.missing, "UPDATE visibility g SET to_version = from_version WHERE g.document_id IN (\(Self.shownID))"),
-            (.changed, "UPDATE passages p SET text = text || ' else' WHERE p.document_id IN (\(Self.shownID))"),
-            (
-                .vectorNorm,
-                """
-                UPDATE vectors_1 v SET embedding = (SELECT array_agg(e * 2 ORDER BY i)
-                    FROM unnest(v.embedding::real[]) WITH ORDINALITY AS u(e, i))::real[]::halfvec
-                WHERE v.id IN (SELECT p.vector_id FROM passages p WHERE p.document_id IN (\(Self.shownID)))
-                """
-            ),
-            (.vectorModel, "UPDATE documents d SET model_id = 99 WHERE d.id IN (\(Self.shownID))"),
-            (
-                .vectorSwapped,
-                """
-                UPDATE vectors_1 v SET embedding = (SELECT o.embedding FROM vectors_1 o JOIN passages p ON p.vector_id = o.id
-                    JOIN documents d ON d.id = p.document_id WHERE d.doc_id = '\(names[1])' LIMIT 1)
-                WHERE v.id IN (SELECT p.vector_id FROM passages p WHERE p.document_id IN (\(Self.shownID)))
-                """
-            ),
-        ]
+        let ways = Self.ways(other: names[1])
         for (place, name) in damaged.enumerated() {
             try scene.sql(ways[place % ways.count].sql.replacing("$1", with: "'\(name)'"))
         }
@@ -146,6 +125,32 @@ extension DocumentIndexer: AuditIndex, RebuildIndex {}
         #expect(kept == [["0", "\(before.count)"]])
         let last = try IndexUpkeep(configuration: scene.database).lastAudit(timeoutMilliseconds: Place.limit)
         #expect(last?.drift == 0)
+    }
+
+    /// What is done to a document `$1`, and how it is to be found.
+    private static func ways(other: String) -> [(fault: AuditFault, sql: String)] {
+        [
+            (.missing, "DELETE FROM visibility g WHERE g.document_id IN (\(shownID))"),
+            (.missing, "UPDATE visibility g SET to_version = from_version WHERE g.document_id IN (\(shownID))"),
+            (.changed, "UPDATE passages p SET text = text || ' else' WHERE p.document_id IN (\(shownID))"),
+            (
+                .vectorNorm,
+                """
+                UPDATE vectors_1 v SET embedding = (SELECT array_agg(e * 2 ORDER BY i)
+                    FROM unnest(v.embedding::real[]) WITH ORDINALITY AS u(e, i))::real[]::halfvec
+                WHERE v.id IN (SELECT p.vector_id FROM passages p WHERE p.document_id IN (\(shownID)))
+                """
+            ),
+            (.vectorModel, "UPDATE documents d SET model_id = 99 WHERE d.id IN (\(shownID))"),
+            (
+                .vectorSwapped,
+                """
+                UPDATE vectors_1 v SET embedding = (SELECT o.embedding FROM vectors_1 o JOIN passages p ON p.vector_id = o.id
+                    JOIN documents d ON d.id = p.document_id WHERE d.doc_id = '\(other)' LIMIT 1)
+                WHERE v.id IN (SELECT p.vector_id FROM passages p WHERE p.document_id IN (\(shownID)))
+                """
+            ),
+        ]
     }
 
     /// The content that is shown of a document.

@@ -56,6 +56,8 @@ package struct Auditor: Sendable {
 
     private static let linesMax = 500, bytesMax = 8 << 20
     private static let offsetsMax: Int64 = 20_000
+    /// Documents that are told once, however many lines say so; beyond, each line counts.
+    private static let toldMax = 100_000
 
     package init(layout: LakeLayout, database: PostgresConfiguration, index: any AuditIndex, options: AuditOptions) {
         self.layout = layout
@@ -75,6 +77,7 @@ package struct Auditor: Sendable {
                     ?? "the index has no active generation; run `medallion migrate`")
         }
         var report = AuditReport(generation: generation.generation)
+        var told: Set<String> = []
         for (source, range) in try await ranges(generation.generation) {
             var next = range.start
             while next < range.end {
@@ -86,9 +89,14 @@ package struct Auditor: Sendable {
                 let comparison = AuditComparison(
                     window: window, generation: generation, index: index, options: options, store: store)
                 let outcome = try await comparison.run()
-                report.add(outcome, lines: window.lines.count)
-                outcome.findings.forEach(found)
-                if options.isRepairing { try await repair(outcome, generation, window, store, &report) }
+                // Of a document that is missing every version that the lake has is.
+                let fresh = outcome.findings.filter { told.count >= Self.toldMax || told.insert($0.document).inserted }
+                report.add(outcome, fresh, lines: window.lines.count)
+                fresh.forEach(found)
+                if options.isRepairing {
+                    try await repair(outcome, generation, window, store)
+                    report.repaired += Int64(fresh.count)
+                }
                 next = window.range.end
             }
         }
@@ -147,8 +155,7 @@ package struct Auditor: Sendable {
 
     /// First what is wrong goes, then what is right is written by the indexer's own writer.
     private func repair(
-        _ outcome: AuditOutcome, _ generation: AuditedGeneration, _ window: AuditWindow, _ store: AuditLane,
-        _ report: inout AuditReport
+        _ outcome: AuditOutcome, _ generation: AuditedGeneration, _ window: AuditWindow, _ store: AuditLane
     ) async throws {
         if !outcome.hidden.isEmpty {
             try await store.run {
@@ -163,7 +170,6 @@ package struct Auditor: Sendable {
             _ = try await index.index(
                 lines: lines, generation: generation.generation, source: window.source)
         }
-        report.repaired += Int64(outcome.findings.count)
     }
 }
 
@@ -196,11 +202,12 @@ final class AuditLane: Sendable {
 }
 
 extension AuditReport {
-    mutating func add(_ outcome: AuditOutcome, lines: Int) {
+    /// - Parameter fresh: findings about documents that were not told of before.
+    mutating func add(_ outcome: AuditOutcome, _ fresh: [AuditFinding], lines: Int) {
         self.lines += Int64(lines)
         documents += outcome.documents
         embedded += outcome.embedded
         refused += outcome.refused
-        for finding in outcome.findings { faults[finding.fault, default: 0] += 1 }
+        for finding in fresh { faults[finding.fault, default: 0] += 1 }
     }
 }
