@@ -67,7 +67,7 @@ package struct Replay: Sendable {
         // A range that cannot be replayed is refused before a generation is made of it.
         _ = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
         let child = try await lane.run { [self] in try createChild() }
-        return try await guarded(child) {
+        return try await guarded(child) { run in
             let topics = logics.keys.sorted().filter { child.logic.logic(of: $0) != nil }
             let wish = monitor.progress.wish
             try await keeper.run { store, limit in
@@ -77,7 +77,7 @@ package struct Replay: Sendable {
             }
             // Who waits for the number finds what is kept of it.
             monitor.edit { $0.generation = child.number }
-            return try await make(child, of: scope, reader)
+            return try await make(child, of: scope, reader, run)
         }
     }
 
@@ -112,7 +112,7 @@ package struct Replay: Sendable {
         // Where nothing else was said it goes as it did.
         if monitor.progress.wish == ReplayWish() { monitor.set(ReplayWish(isPaused: false, rate: kept.wish.rate)) }
         monitor.edit { $0.figures = kept.figures }
-        return try await replay.guarded(child) {
+        return try await replay.guarded(child) { run in
             let wish = monitor.progress.wish
             monitor.edit { $0.generation = generation }
             try await keeper.run { store, limit in
@@ -120,26 +120,31 @@ package struct Replay: Sendable {
                     isPaused: wish.isPaused, rate: wish.rate, of: generation, timeoutMilliseconds: limit)
             }
             return try await replay.make(
-                child, of: ReplayScope(kept.bounds, topics: kept.topics), LakeReader(layout: layout), positions)
+                child, of: ReplayScope(kept.bounds, topics: kept.topics), LakeReader(layout: layout), run, positions)
         }
     }
 
     /// Runs `body` while this process holds the generation, and says how it ended.
     private func guarded(
-        _ child: LakeGeneration, _ body: () async throws -> ReplayReport
+        _ child: LakeGeneration, _ body: (ReplayRun?) async throws -> ReplayReport
     ) async throws -> ReplayReport {
         let lock = try await lane.run { [layout] in try ReplayLock(layout: layout, generation: child.number) }
         defer { withExtendedLifetime(lock) {} }
+        let run = ReplayRun(
+            monitor.runs, layout: layout, generation: child.number,
+            topics: logics.keys.sorted().filter { child.logic.logic(of: $0) != nil })
         let beat = Task { await keeper.beat(monitor, of: child.number) }
         defer { beat.cancel() }
         do {
-            let report = try await withTaskCancellationHandler(operation: body) { monitor.cancel() }
+            let report = try await withTaskCancellationHandler(operation: { try await body(run) }) { monitor.cancel() }
             beat.cancel()
             await keeper.end(child.number, .done)
             try? await lane.run { [layout] in try ReplayLock.remove(layout: layout, generation: child.number) }
             monitor.edit { $0.phase = .done }
+            run?.end(nil, isCutShort: false)
             return report
         } catch {
+            run?.end(error, isCutShort: Self.isCutShort(error))
             guard !Self.isCutShort(error) else {
                 logger.warning(
                     "the replay of generation \(child.number) was cut short; `medallion replay --resume \(child.number)` goes on",
@@ -173,7 +178,7 @@ package struct Replay: Sendable {
     }
 
     private func make(
-        _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader,
+        _ child: LakeGeneration, of scope: ReplayScope, _ reader: LakeReader, _ run: ReplayRun?,
         _ positions: [TopicPartition: Int64] = [:]
     ) async throws -> ReplayReport {
         // Only since the child is in the list does retention leave Bronze alone.
@@ -190,7 +195,7 @@ package struct Replay: Sendable {
         try await keeper.note(monitor, of: child.number)
         if !known.state.isComplete {
             for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
-                try await replay(child, source, range, indexedTo: positions[source] ?? range.start)
+                try await replay(child, source, range, run, indexedTo: positions[source] ?? range.start)
             }
             monitor.edit { $0.phase = .inherit }
             let inherited = try await inherit(child, replayed: ranges, handovers: handovers)
@@ -229,7 +234,7 @@ package struct Replay: Sendable {
 
     /// - Parameter indexedTo: where the index's part goes on; the lake's goes on behind what is sealed.
     private func replay(
-        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, indexedTo: Int64
+        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, _ run: ReplayRun?, indexedTo: Int64
     ) async throws {
         guard !range.isEmpty else { return }
         let chunks = ChunkQueue()
@@ -243,7 +248,10 @@ package struct Replay: Sendable {
             for part in RestOfReplay.parts(range, sealedTo: sealedTo ?? range.start, indexedTo: indexedTo) {
                 try replay.run(part.range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
                     try monitor.hold(records: chunk.records) { try watch.check() }
-                    if part.isForLake { try writer.append(chunk) }
+                    if part.isForLake {
+                        try writer.append(chunk)
+                        run?.note(chunk, of: source)
+                    }
                     if part.isForIndex { try chunks.put(chunk) }
                 }
             }

@@ -1,6 +1,7 @@
 import Bytes
 package import Store
 import Synchronization
+package import Telemetry
 
 /// What a replay does at a moment.
 package enum ReplayPhase: String, Sendable {
@@ -55,14 +56,21 @@ package final class ReplayMonitor: Sendable {
     /// Between two looks at what is wished.
     private static let lookMilliseconds = 50
 
+    /// Who is told what the replay reads and writes; nil: nobody.
+    let runs: (any RunEventSink)?
     private let chunkRecordsMax: Int
     /// So many records are noted together, a fraction of a second's work: what a kill costs.
     package static let chunkRecordsMax = 2_000
 
     /// - Parameters:
     ///   - wish: until another one is said.
+    ///   - runs: who is told what the replay reads and writes; nil: nobody.
     ///   - chunkRecordsMax: records between two looks at most.
-    package init(_ wish: ReplayWish = ReplayWish(), chunkRecordsMax: Int = ReplayMonitor.chunkRecordsMax) {
+    package init(
+        _ wish: ReplayWish = ReplayWish(), runs: (any RunEventSink)? = nil,
+        chunkRecordsMax: Int = ReplayMonitor.chunkRecordsMax
+    ) {
+        self.runs = runs
         self.chunkRecordsMax = chunkRecordsMax
         var progress = ReplayProgress()
         progress.wish = wish

@@ -123,8 +123,10 @@ struct ReplayCommand: Command {
         switch action {
         case .make(let bounds, let isDryRun): try await make(bounds, isDryRun: isDryRun, context)
         case .resume(let generation):
-            let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
-            let parts = try await parts(context)
+            let platform = Platform(context: context)
+            let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: try platform.runSink())
+            let parts = try await parts(platform)
+            defer { platform.drainRuns() }
             let report = try await watched(context, monitor) {
                 try await Replay.resume(
                     generation, layout: try LakeLayout(context.settings), database: parts.database, index: parts.index,
@@ -141,7 +143,9 @@ struct ReplayCommand: Command {
         let logics = try sources.logics(
             try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
         let scope = try sources.scope(bounds)
-        let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0))
+        let platform = Platform(context: context)
+        let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: isDryRun ? nil : try platform.runSink())
+        defer { platform.drainRuns() }
         let layout = try LakeLayout(context.settings)
         let report: ReplayReport
         if isDryRun {
@@ -150,7 +154,7 @@ struct ReplayCommand: Command {
                 try await Replay.dryRun(layout: layout, logics: logics, scope: scope, needs: needs, monitor: monitor)
             }
         } else {
-            let parts = try await parts(context)
+            let parts = try await parts(platform)
             let replay = Replay(
                 layout: layout, logics: logics, database: parts.database, index: parts.index, monitor: monitor,
                 logger: context.logger.scoped("replay"))
@@ -171,8 +175,7 @@ struct ReplayCommand: Command {
         return report
     }
 
-    private func parts(_ context: Context) async throws -> (database: PostgresConfiguration, index: DocumentIndexer) {
-        let platform = Platform(context: context)
+    private func parts(_ platform: Platform) async throws -> (database: PostgresConfiguration, index: DocumentIndexer) {
         try platform.checkModelSettings()
         let database = try await platform.checkedDatabase("replay", for: .writing)
         return (database, try platform.replayIndex(database))

@@ -205,9 +205,11 @@ struct Answers: Sendable {
     ) async throws -> GoldenDifference.Said {
         try refuseWhereOff(request)
         var found = result
-        found.ranking = ExtractiveAnswerer.reading(
+        let ordered = ExtractiveAnswerer.order(
             found.ranking, question: request.search.query, count: request.search.topK)
-        let (answer, _) = try await chain.answer(work(request, found, deadline: deadline) { _ in })
+        found.ranking = ordered.hits
+        let (answer, _) = try await chain.answer(
+            work(request, found, related: ordered.relatedCount, deadline: deadline) { _ in })
         return GoldenDifference.Said(isRefused: answer.isRefused, sentences: answer.sentences.map(\.text))
     }
 

@@ -99,7 +99,7 @@ struct OperatorControl: PlatformControl {
             let sources = try ReplaySources(platform.settings, source: start.source)
             let logics = try sources.logics(start.logic.map { ($0, "body.logic") })
             let scope = try sources.scope(start.bounds)
-            let monitor = ReplayMonitor(start.wish)
+            let monitor = ReplayMonitor(start.wish, runs: start.isDryRun ? nil : try platform.runSink())
             let database = try platform.database("replay")
             let index = try await lane.run { [platform] in try platform.replayIndex(database) }
             if start.isDryRun {
@@ -141,7 +141,7 @@ struct OperatorControl: PlatformControl {
     private func resume(_ kept: KeptReplay, rate: Int) async throws {
         _ = try await told {
             let layout = try layout()
-            let monitor = ReplayMonitor(ReplayWish(rate: rate))
+            let monitor = ReplayMonitor(ReplayWish(rate: rate), runs: try platform.runSink())
             let database = try platform.database("replay")
             let index = try await lane.run { [platform] in try platform.replayIndex(database) }
             let logger = platform.context.logger.scoped("replay")
