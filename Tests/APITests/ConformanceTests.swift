@@ -2,6 +2,8 @@ import API
 import Concurrency
 import HTTPServer
 import PlatformTesting
+import Records
+import Store
 import Testing
 
 /// Independent programs look at the API: a validator at its document, schemathesis at its replies.
@@ -27,6 +29,18 @@ import Testing
                 let control = FakeControl()
                 control.looksLeft.withLock { $0 = 0 }
                 (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
+                // Every suppression is applied at once, and was lifted.
+                dependencies.suppressions = SuppressionDesk(
+                    publish: { _, _ in }, list: { _, _, _, _ in [] },
+                    find: { id, tenant, _ in
+                        SuppressionRecord(
+                            number: 1,
+                            suppression: Suppression(
+                                id: id, tenant: tenant, target: .eventID("e"), reason: "r", by: "ann", atMilliseconds: 1
+                            ),
+                            indexVersion: 1,
+                            lift: SuppressionRecord.Lift(reason: "r", by: "bob", atMilliseconds: 2, indexVersion: 2))
+                    })
             }, configure: { $0.versionWaitMillisecondsMax = 1 })
         fixture.fill()
         let output = try await withAPI(fixture) { port in
