@@ -38,7 +38,8 @@ import Testing
             .replacing(/\d{4}-\d\d-\d\dT[0-9:.]+Z/, with: "TIME").replacing(/date=[0-9-]+\/hour=\d\d/, with: "HOUR")
             .replacing(/\d+\.\d+/, with: "N").replacing(/byte \d+ \(\d+ bytes\)/, with: "BYTES")
             .replacing(/index version \d+/, with: "VERSION").replacing(/\/\S*\/sources.json/, with: "sources.json")
-            .replacing(/, (fresh|late|unknown)\)/, with: ")")
+            .replacing(/, (fresh|late|unknown)\)/, with: ")").replacing(/times: event .*/, with: "times: TIMES")
+            .replacing(/(head|tail) -c \+?\d+/, with: "BYTES")
     }
 
     @Test(.timeLimit(.minutes(4))) func thePageIsTrue() async throws {
