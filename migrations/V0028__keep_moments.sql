@@ -36,8 +36,9 @@ CREATE TABLE audits (
     report      json NOT NULL
 );
 
--- Hides documents that a generation shows, within an index transaction. Damaged contents keep their rows for what is read as of before,
--- under a hash that no writer asks for; vectors that are wrong go, so that none is shared any more.
+-- Hides documents that a generation shows, within an index transaction that may write them anew. Damaged contents keep their rows for
+-- what is read as of before, under a hash that no writer asks for. So do vectors that are wrong: other contents that share one go on
+-- to be found by it, and an audit sees by the hash that it is not theirs.
 CREATE FUNCTION medallion_hide_audited(
     of_generation bigint, of_documents bigint[], of_damaged bigint[], of_model integer, of_vectors bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -47,39 +48,67 @@ BEGIN
     UPDATE documents d SET content_hash = d.content_hash || ' damaged ' || d.id
     WHERE d.id = ANY (of_damaged) AND d.content_hash NOT LIKE '% damaged %';
     IF of_model > 0 AND cardinality(of_vectors) > 0 THEN
-        EXECUTE format('DELETE FROM %I v WHERE v.id = ANY ($1)', 'vectors_' || of_model) USING of_vectors;
+        EXECUTE format('UPDATE %I v SET input_hash = sha256(v.input_hash || int8send(v.id)) WHERE v.id = ANY ($1)',
+            'vectors_' || of_model) USING of_vectors;
     END IF;
 END $$;
 
--- Removes what nothing refers to, within an index transaction.
-CREATE FUNCTION medallion_remove_orphans() RETURNS void LANGUAGE plpgsql AS $$
+-- Removes some rows of a kind, within an index transaction, as far as still nothing refers to them. Owners are tenants' numbers.
+-- Returns how many it removed or, of postings, wrote again.
+CREATE FUNCTION medallion_remove_orphans(
+    of_kind text, of_model integer, of_owners integer[], of_ids bigint[], of_words integer[]
+) RETURNS bigint LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
     part record;
+    removed bigint := 0;
 BEGIN
-    PERFORM medallion_remove_unseen(ARRAY(
-        SELECT d.id FROM documents d WHERE NOT EXISTS (SELECT FROM visibility g WHERE g.document_id = d.id)));
-    DELETE FROM passages p WHERE NOT EXISTS (SELECT FROM documents d WHERE d.id = p.document_id);
-    FOR part IN
-        SELECT x.tenant_id, array_agg(x.passage_id) AS passages FROM passage_terms x
-        WHERE NOT EXISTS (SELECT FROM passages p WHERE p.id = x.passage_id) GROUP BY x.tenant_id
-    LOOP
-        PERFORM medallion_remove_words(part.tenant_id, part.passages);
-    END LOOP;
-    -- Of postings whose passages had no words of their own any more: rows that are left with none go, others are written again.
-    DELETE FROM postings o WHERE NOT EXISTS (
-        SELECT FROM unnest(o.passages) AS n(id) JOIN passages p ON p.id = n.id);
-    UPDATE postings o SET passages = k.passages, documents = k.documents, weights = k.weights, last_passage = k.passages[1]
-    FROM (
-        SELECT h.tenant_id, h.word_id, h.last_passage, array_agg(n.passage ORDER BY n.at) AS passages,
-            array_agg(n.document ORDER BY n.at) AS documents, array_agg(n.weight ORDER BY n.at) AS weights
-        FROM postings h CROSS JOIN LATERAL unnest(h.passages, h.documents, h.weights) WITH ORDINALITY
-            AS n(passage, document, weight, at)
-        WHERE EXISTS (SELECT FROM passages p WHERE p.id = n.passage)
-        GROUP BY h.tenant_id, h.word_id, h.last_passage
-    ) k
-    WHERE o.tenant_id = k.tenant_id AND o.word_id = k.word_id AND o.last_passage = k.last_passage
-        AND cardinality(o.passages) > cardinality(k.passages);
-    FOR part IN SELECT m.id FROM models m LOOP
-        EXECUTE format('DELETE FROM %I v WHERE NOT EXISTS (SELECT FROM passages p WHERE p.vector_id = v.id)', 'vectors_' || part.id);
-    END LOOP;
+    CASE of_kind
+    WHEN 'documents' THEN
+        RETURN medallion_remove_unseen(of_ids);
+    WHEN 'passages' THEN
+        DELETE FROM passages p WHERE p.id = ANY (of_ids) AND NOT EXISTS (SELECT FROM documents d WHERE d.id = p.document_id);
+        GET DIAGNOSTICS removed = ROW_COUNT;
+    WHEN 'words' THEN
+        FOR part IN
+            SELECT x.owner, array_agg(x.id) AS ids FROM unnest(of_owners, of_ids) AS x(owner, id)
+            WHERE NOT EXISTS (SELECT FROM passages p WHERE p.id = x.id) GROUP BY x.owner
+        LOOP
+            PERFORM medallion_remove_words(part.owner, part.ids);
+            removed := removed + cardinality(part.ids);
+        END LOOP;
+    WHEN 'postings' THEN
+        -- Of passages whose words are not known any more: rows that are left with none go, others are written again.
+        WITH kept AS MATERIALIZED (
+            SELECT h.tenant_id, h.word_id, h.last_passage,
+                array_agg(n.passage ORDER BY n.at) FILTER (WHERE p.id IS NOT NULL) AS passages,
+                array_agg(n.document ORDER BY n.at) FILTER (WHERE p.id IS NOT NULL) AS documents,
+                array_agg(n.weight ORDER BY n.at) FILTER (WHERE p.id IS NOT NULL) AS weights
+            FROM unnest(of_owners, of_words, of_ids) AS k(owner, word, last)
+            JOIN postings h ON h.tenant_id = k.owner AND h.word_id = k.word AND h.last_passage = k.last
+            CROSS JOIN LATERAL unnest(h.passages, h.documents, h.weights) WITH ORDINALITY AS n(passage, document, weight, at)
+            LEFT JOIN passages p ON p.id = n.passage
+            GROUP BY h.tenant_id, h.word_id, h.last_passage HAVING bool_or(p.id IS NULL)
+        ), emptied AS (
+            DELETE FROM postings o USING kept k
+            WHERE o.tenant_id = k.tenant_id AND o.word_id = k.word_id AND o.last_passage = k.last_passage AND k.passages IS NULL
+        ), written AS (
+            UPDATE postings o
+            SET passages = k.passages, documents = k.documents, weights = k.weights, last_passage = k.passages[1]
+            FROM kept k
+            WHERE o.tenant_id = k.tenant_id AND o.word_id = k.word_id AND o.last_passage = k.last_passage
+                AND k.passages IS NOT NULL
+        )
+        SELECT count(*) INTO removed FROM kept;
+    WHEN 'vectors' THEN
+        FOR part IN
+            SELECT t.name, array_agg(x.id) AS ids FROM unnest(of_owners, of_ids) AS x(owner, id)
+            JOIN tenants t ON t.id = x.owner GROUP BY t.name
+        LOOP
+            PERFORM medallion_remove_vectors(of_model, part.name, part.ids);
+            removed := removed + cardinality(part.ids);
+        END LOOP;
+    END CASE;
+    RETURN removed;
 END $$;

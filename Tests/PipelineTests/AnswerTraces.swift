@@ -75,7 +75,8 @@ struct AnswerTraces {
 
     private static func expectTimesToAddUp(_ times: JSONValue?) {
         func at(_ step: String) -> Int64? { times?[step]?.string.flatMap { CivilTime.epochMilliseconds($0) } }
-        for step in ["event", "received", "broker", "embedded", "indexed"] { #expect(at(step) != nil, "\(step)") }
+        // Where all vectors were there already, nobody embedded.
+        for step in ["event", "received", "broker", "indexed"] { #expect(at(step) != nil, "\(step)") }
         let sum = (times?["steps"]?.array ?? []).reduce(0) { $0 + ($1["ms"]?.integer ?? 0) }
         let last = ["searchable", "indexed"].lazy.compactMap(at).first
         #expect(at("event").flatMap { event in last.map { $0 - event } } == sum, "\(times ?? .null)")

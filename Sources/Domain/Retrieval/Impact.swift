@@ -95,6 +95,6 @@ package struct Impact: Sendable, Equatable {
 
     /// Documents of a search at most, and answers.
     package static let limitMax = 1_000
-    /// Characters of a title, a user's name or an event's id: longer ones have no room in an index.
-    package static let charactersMax = 1_024
+    /// Bytes of UTF-8 of a title, a user's name or an event's id: longer ones have no room in an index.
+    package static let bytesMax = 1_024
 }

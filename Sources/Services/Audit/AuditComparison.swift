@@ -8,13 +8,19 @@ struct AuditOutcome: Sendable {
     var embedded = 0
     var refused: Int64 = 0
     var findings: [AuditFinding] = []
-    /// Numbers of documents that are to be hidden, and those of them whose contents are damaged.
-    var hidden: [Int64] = []
-    var damaged: [Int64] = []
-    /// Numbers of vectors that are to go.
+    var repairs: [AuditRepair] = []
+}
+
+/// What puts a document right.
+struct AuditRepair: Sendable {
+    /// The place of the line that is to be written again; nil where the document is to go.
+    var place: Int?
+    /// The number of the content that is to be hidden; nil where nothing is shown.
+    var hidden: Int64?
+    /// Whether that content is damaged.
+    var isDamaged = false
+    /// Numbers of its vectors that are wrong.
     var vectors: [Int64] = []
-    /// Places of lines that are to be written again.
-    var rewritten: [Int] = []
 }
 
 /// Compares the lines of one range of source offsets with the index, and the other way round.
@@ -58,10 +64,8 @@ struct AuditComparison {
                 AuditFinding(
                     fault: fault, source: window.source, offset: window.lines[pair.place].offset,
                     document: "\(pair.document.key)"))
-            outcome.hidden.append(pair.shown.documentID)
-            outcome.damaged.append(pair.shown.documentID)
-            outcome.vectors += bad
-            outcome.rewritten.append(pair.place)
+            outcome.repairs.append(
+                AuditRepair(place: pair.place, hidden: pair.shown.documentID, isDamaged: true, vectors: bad))
         }
         return outcome
     }
@@ -93,11 +97,10 @@ struct AuditComparison {
             }
             outcome.findings.append(
                 AuditFinding(fault: fault, source: source, offset: line.offset, document: "\(line.document.key)"))
-            if let shown = key.shown {
-                outcome.hidden.append(shown.documentID)
-                if fault == .changed { outcome.damaged.append(shown.documentID) }
-            }
-            if fault != .extra { outcome.rewritten.append(line.place) }
+            outcome.repairs.append(
+                AuditRepair(
+                    place: fault == .extra ? nil : line.place, hidden: key.shown?.documentID,
+                    isDamaged: fault == .changed && key.shown != nil))
         }
         return pairs
     }
@@ -151,13 +154,14 @@ struct AuditComparison {
         }
         let (generation, window) = (generation.generation, window)
         let rows = try await store.run { try $0.rows(generation, window.source, in: window.range) }
+        let hidden = Set(outcome.repairs.compactMap(\.hidden))
         for row in rows where !known.contains(Place(offset: row.offset, key: [row.tenant, row.collection, row.docID])) {
-            guard !outcome.hidden.contains(row.documentID) else { continue }
+            guard !hidden.contains(row.documentID) else { continue }
             outcome.findings.append(
                 AuditFinding(
                     fault: .extra, source: window.source, offset: row.offset,
                     document: "\(row.tenant)/\(row.collection)/\(row.docID)"))
-            outcome.hidden.append(row.documentID)
+            outcome.repairs.append(AuditRepair(hidden: row.documentID))
         }
     }
 

@@ -44,6 +44,8 @@ package struct AuditReport: Sendable, Equatable {
     package var refused: Int64 = 0
     /// Documents with a fault, by the first that was found.
     package var faults: [AuditFault: Int64] = [:]
+    /// Shown rows of offsets that the lake's ranges or the index's checkpoints do not cover, counted as extra; a repair leaves them.
+    package var outside: Int64 = 0
     package var orphans = IndexOrphans()
     /// Documents that were written again or hidden.
     package var repaired: Int64 = 0
@@ -64,6 +66,7 @@ package struct AuditReport: Sendable, Equatable {
         writer.integer("refused", refused)
         writer.integer("drift", drift)
         writer.integer("repaired", repaired)
+        writer.integer("outside", outside)
         writer.key("faults")
         writer.beginObject()
         for fault in AuditFault.allCases {

@@ -16,11 +16,12 @@ package protocol AuditIndex: Sendable {
     func inputHashes(of texts: [String]) throws -> [String]
     /// Vectors of texts in their order; empty ones for texts that the embedder refuses.
     func embed(_ texts: [String]) async throws -> [[Float]]
-    /// Writes Gold lines as the indexer would.
+    /// Embeds Gold lines as the indexer would; then takes what stands in their place out of the index and writes them, in one index
+    /// transaction, so that no document is missing in between.
     ///
     /// - Returns: how many texts were embedded.
-    func index(
-        lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
+    func replace(
+        lines: [(offset: Int64, line: [UInt8])], hiding: AuditHiding, source: TopicPartition
     ) async throws -> Int
 }
 
@@ -56,6 +57,8 @@ package struct Auditor: Sendable {
 
     private static let linesMax = 500, bytesMax = 8 << 20
     private static let offsetsMax: Int64 = 20_000
+    /// Passages that a repair writes in one transaction, but for a document that has more.
+    private static let passagesMax = 1_000
     /// Documents that are told once, however many lines say so; beyond, each line counts.
     private static let toldMax = 100_000
 
@@ -76,32 +79,42 @@ package struct Auditor: Sendable {
                 description: options.generation.map { "generation \($0) is not in the index, or was pruned" }
                     ?? "the index has no active generation; run `medallion migrate`")
         }
+        try checkModel(generation)
         var report = AuditReport(generation: generation.generation)
         var told: Set<String> = []
-        for (source, range) in try await ranges(generation.generation) {
+        let ranges = try await ranges(generation.generation)
+        for (source, range) in ranges {
             var next = range.start
             while next < range.end {
-                try Task.checkCancellation()
                 let from = next
                 let window = try await lane.run { [self] in
                     try read(generation.generation, source, from: from, to: range.end)
                 }
-                let comparison = AuditComparison(
-                    window: window, generation: generation, index: index, options: options, store: store)
-                let outcome = try await comparison.run()
-                // Of a document that is missing every version that the lake has is.
-                let fresh = outcome.findings.filter { told.count >= Self.toldMax || told.insert($0.document).inserted }
-                report.add(outcome, fresh, lines: window.lines.count)
-                fresh.forEach(found)
-                if options.isRepairing {
-                    try await repair(outcome, generation, window, store)
-                    report.repaired += Int64(fresh.count)
+                report.lines += Int64(window.lines.count)
+                var places = try await look(at: window, generation, store, &report, &told, found)
+                // Those that share a vector that was found wrong, wherever they lie: what was looked at before as well.
+                while let place = places.popFirst() {
+                    guard ranges.contains(where: { $0.0 == place.source && $0.1.contains(place.offset) }) else {
+                        continue
+                    }
+                    let window = try await lane.run { [self] in
+                        try read(generation.generation, place.source, from: place.offset, to: place.offset + 1)
+                    }
+                    places.formUnion(
+                        try await look(at: window, generation, store, &report, &told, found, isAgain: true))
                 }
                 next = window.range.end
             }
         }
-        if options.isRepairing { try await store.run { try $0.removeOrphans() } }
+        report.outside = try await store.run { try $0.rowsOutside(ranges, generation: generation.generation) }
+        report.faults[.extra, default: 0] += report.outside
         report.orphans = try await store.run { try $0.orphans(model: generation.model) }
+        if options.isRepairing, report.orphans.sum > 0 {
+            report.orphans = try await store.run {
+                try $0.removeOrphans(model: generation.model)
+                return try $0.orphans(model: generation.model)
+            }
+        }
         let kept = report
         try await store.run {
             try $0.save(
@@ -110,18 +123,61 @@ package struct Auditor: Sendable {
         return report
     }
 
-    /// What of each topic partition both have.
-    private func ranges(_ generation: Int64) async throws -> [(TopicPartition, OffsetRange)] {
+    /// What is repaired is embedded again: by another model nothing fits, and without one it would lose its vectors.
+    private func checkModel(_ generation: AuditedGeneration) throws {
+        let isEmpty = generation.model == 0 && generation.passages == 0
+        guard options.isRepairing, !isEmpty, generation.modelName != index.modelName else { return }
+        func name(_ model: String) -> String { model.isEmpty ? "no model" : "model \(model)" }
+        throw AuditError(
+            description:
+                "generation \(generation.generation) was indexed with \(name(generation.modelName)), and here is "
+                + "\(name(index.modelName)): repair it with its own (EMBED_ENABLED, MODEL_DIR, EMBED_DIMS)")
+    }
+
+    /// Compares a range, and repairs it where that is asked for.
+    ///
+    /// - Parameter isAgain: whether its documents are counted already.
+    /// - Returns: where the generation shows documents with a vector that was found wrong, after a repair.
+    private func look(
+        at window: AuditWindow, _ generation: AuditedGeneration, _ store: AuditLane, _ report: inout AuditReport,
+        _ told: inout Set<String>, _ found: @Sendable (AuditFinding) -> Void, isAgain: Bool = false
+    ) async throws -> Set<AuditedPlace> {
+        try Task.checkCancellation()
+        let outcome = try await AuditComparison(
+            window: window, generation: generation, index: index, options: options, store: store
+        ).run()
+        // Of a document that is missing every version that the lake has is.
+        let fresh = outcome.findings.filter { told.count >= Self.toldMax || told.insert($0.document).inserted }
+        report.add(outcome, fresh, isAgain: isAgain)
+        fresh.forEach(found)
+        guard options.isRepairing else { return [] }
+        try await repair(outcome, generation, window, store)
+        report.repaired += Int64(fresh.count)
+        let vectors = outcome.repairs.flatMap(\.vectors)
+        return Set(
+            try await store.run { try $0.places(generation.generation, ofVectors: vectors, model: generation.model) })
+    }
+
+    /// The lake's ranges of what the index has taken in.
+    ///
+    /// - Throws: ``AuditError`` where the lake has less than the index: there is nothing to compare with.
+    private func ranges(_ generation: Int64) async throws -> [(source: TopicPartition, range: OffsetRange)] {
         try await lane.run { [self] in
-            let reader = LakeReader(layout: layout)
             let checkpoints = try GenerationStore(configuration: database).checkpoints(timeoutMilliseconds: 60_000)
-            return try reader.sources().compactMap { source in
-                guard let committed = try reader.committedRange(source),
-                    let reached = checkpoints.first(where: { $0.generation == generation && $0.source == source }),
-                    let range = OffsetRange(start: committed.start, end: min(committed.end, reached.nextOffset))
-                else { return nil }
-                return (source, range)
-            }
+            let reader = LakeReader(layout: layout)
+            return try checkpoints.filter { $0.generation == generation && $0.nextOffset > 0 }
+                .sorted { $0.source < $1.source }.compactMap { reached in
+                    let committed = try reader.committedRange(reached.source)
+                    guard let committed, committed.end >= reached.nextOffset else {
+                        throw AuditError(
+                            description:
+                                "the index has taken in \(reached.source) up to offset \(reached.nextOffset), the "
+                                + "lake at \(layout.root) "
+                                + (committed.map { "has it up to \($0.end)" } ?? "has nothing of it")
+                                + ": it is another lake, or a part of it is missing (LAKE_DIR)")
+                    }
+                    return OffsetRange(start: committed.start, end: reached.nextOffset).map { (reached.source, $0) }
+                }
         }
     }
 
@@ -153,23 +209,44 @@ package struct Auditor: Sendable {
         return AuditWindow(source: source, range: range, lines: lines)
     }
 
-    /// First what is wrong goes, then what is right is written by the indexer's own writer.
+    /// What is too much goes. What is wrong goes in the transaction in which the right is written, by the indexer's own writer.
     private func repair(
         _ outcome: AuditOutcome, _ generation: AuditedGeneration, _ window: AuditWindow, _ store: AuditLane
     ) async throws {
-        if !outcome.hidden.isEmpty {
-            try await store.run {
-                try $0.hide(
-                    outcome.hidden, damaged: outcome.damaged, generation: generation.generation,
-                    model: generation.model,
-                    vectors: outcome.vectors)
+        var extra = AuditHiding(generation: generation.generation, model: generation.model)
+        extra.documents = outcome.repairs.filter { $0.place == nil }.compactMap(\.hidden)
+        if !extra.documents.isEmpty {
+            let hiding = extra
+            try await store.run { try $0.hide(hiding) }
+        }
+        for isDamaged in [true, false] {
+            let repairs = outcome.repairs.filter { $0.place != nil && $0.isDamaged == isDamaged }
+            for part in try parts(repairs, window) {
+                var hiding = AuditHiding(generation: generation.generation, model: generation.model)
+                hiding.documents = part.compactMap(\.hidden)
+                hiding.damaged = isDamaged ? hiding.documents : []
+                hiding.vectors = part.flatMap(\.vectors)
+                let lines = part.compactMap(\.place).map { (window.lines[$0].offset, window.lines[$0].bytes) }
+                _ = try await index.replace(lines: lines, hiding: hiding, source: window.source)
             }
         }
-        let lines = outcome.rewritten.sorted().map { (window.lines[$0].offset, window.lines[$0].bytes) }
-        if !lines.isEmpty {
-            _ = try await index.index(
-                lines: lines, generation: generation.generation, source: window.source)
+    }
+
+    /// Repairs in the order of their lines, cut so that each part is one transaction.
+    private func parts(_ repairs: [AuditRepair], _ window: AuditWindow) throws -> [[AuditRepair]] {
+        var parts: [[AuditRepair]] = []
+        var passages = 0
+        for repair in repairs.sorted(by: { ($0.place ?? 0) < ($1.place ?? 0) }) {
+            let document = repair.place.flatMap { window.lines[$0].document }
+            let count = try document.map { try index.passages(of: $0).count } ?? 0
+            if parts.isEmpty || passages + count > Self.passagesMax {
+                parts.append([])
+                passages = 0
+            }
+            parts[parts.count - 1].append(repair)
+            passages += count
         }
+        return parts
     }
 }
 
@@ -203,11 +280,13 @@ final class AuditLane: Sendable {
 
 extension AuditReport {
     /// - Parameter fresh: findings about documents that were not told of before.
-    mutating func add(_ outcome: AuditOutcome, _ fresh: [AuditFinding], lines: Int) {
-        self.lines += Int64(lines)
-        documents += outcome.documents
+    /// - Parameter isAgain: whether the range was looked at before, as one of others.
+    mutating func add(_ outcome: AuditOutcome, _ fresh: [AuditFinding], isAgain: Bool) {
+        if !isAgain {
+            documents += outcome.documents
+            refused += outcome.refused
+        }
         embedded += outcome.embedded
-        refused += outcome.refused
         for finding in fresh { faults[finding.fault, default: 0] += 1 }
     }
 }

@@ -49,7 +49,7 @@ package final class DocumentIndexer: Sendable {
         package var embedded = 0
         /// Passages that share a vector.
         package var reused = 0
-        /// When all its vectors were there, milliseconds since 1970; nil without an embedder.
+        /// When all its vectors were there, milliseconds since 1970; nil where none was made for it.
         fileprivate var embeddedAtMilliseconds: Int64?
 
         package init() {}
@@ -152,7 +152,7 @@ package final class DocumentIndexer: Sendable {
     /// - Parameters:
     ///   - isTrusting: whether what the index has is used; not after it turned out to have gone.
     ///   - vectors: that are there besides.
-    private func prepare(
+    func prepare(
         _ documents: [PendingDocument], isTrusting: Bool, beside vectors: [VectorInput: [Float]] = [:]
     ) async throws -> Prepared {
         var prepared = Prepared(pending: documents)
@@ -177,7 +177,7 @@ package final class DocumentIndexer: Sendable {
         }
         if let embedder {
             try await fill(&prepared, embedder, isTrusting: isTrusting, beside: vectors)
-            prepared.embeddedAtMilliseconds = SystemClock.epochMilliseconds()
+            if prepared.embedded > 0 { prepared.embeddedAtMilliseconds = SystemClock.epochMilliseconds() }
         }
         guard prepared.documents.contains(where: { !$0.passages.isEmpty }) else { return prepared }
         // Here, while another batch may be written: the writer has enough to do.
@@ -199,11 +199,12 @@ package final class DocumentIndexer: Sendable {
     ///
     /// - Parameters:
     ///   - refused: documents that were refused on their way here, to be kept aside.
+    ///   - hiding: what is taken out in the first transaction, before anything is written.
     ///   - origin: whether the index is newer for it.
     package func write(
         _ prepared: Prepared, moving moves: [CheckpointMove],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)], refused: [RefusedDocument] = [],
-        origin: IndexOrigin
+        hiding: AuditHiding? = nil, origin: IndexOrigin
     ) async throws -> Outcome {
         var prepared = prepared
         var isTrusting = true
@@ -221,7 +222,7 @@ package final class DocumentIndexer: Sendable {
                                 try writer.makeRoom(for: documents, timeoutMilliseconds: Self.timeoutMilliseconds),
                                 try writer.write(
                                     documents, moving: isLast ? moves : [], goldPositions: isLast ? goldPositions : [],
-                                    refused: isLast ? refused : [], origin: origin,
+                                    refused: isLast ? refused : [], hiding: number == 0 ? hiding : nil, origin: origin,
                                     embeddedAtMilliseconds: embeddedAt, timeoutMilliseconds: limit)
                             )
                         }

@@ -41,6 +41,21 @@ extension DocumentIndexer {
         return try await write(prepared, moving: [move], goldPositions: [], origin: .replay).embedded
     }
 
+    /// Embeds Gold lines, then takes what stands in their place out of the index and writes them, in one index transaction.
+    ///
+    /// - Parameters:
+    ///   - lines: with their source offsets, of no more passages than a transaction takes.
+    ///   - hiding: of their generation.
+    /// - Returns: how many texts were embedded.
+    package func replace(
+        lines: [(offset: Int64, line: [UInt8])], hiding: AuditHiding, source: TopicPartition
+    ) async throws -> Int {
+        let pending = try Self.pending(lines[...], hiding.generation, source)
+        // Damaged contents look as if they could be shared until they are hidden.
+        let prepared = try await prepare(pending, isTrusting: hiding.damaged.isEmpty)
+        return try await write(prepared, moving: [], goldPositions: [], hiding: hiding, origin: .replay).embedded
+    }
+
     private static func pending(
         _ lines: ArraySlice<(offset: Int64, line: [UInt8])>, _ generation: Int64, _ source: TopicPartition
     ) throws -> [PendingDocument] {

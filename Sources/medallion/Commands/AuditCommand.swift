@@ -49,8 +49,8 @@ struct AuditCommand: Command {
             configuration: database, embedder: try platform.embedder(), graph: VectorGraph(context.settings),
             logger: context.logger.scoped("audit"))
         var options = options
-        // Without declarations nothing is known to have expired.
-        let sources = (try? DeclaredSources.read(context.settings))?.sources ?? []
+        // Whoever does not know what has expired would bring it back.
+        let sources = try DeclaredSources.read(context.settings).sources
         options.expiries = IndexRetention(context.settings, sources).expiries
         var report = try await audit(context, database, documents, options)
         if options.isRepairing, report.drift > 0 || report.repaired > 0 {
@@ -93,11 +93,14 @@ struct AuditCommand: Command {
         let faults = AuditFault.allCases.compactMap { fault in
             report.faults[fault].map { "\(fault.rawValue) \($0)" }
         }
+        let outside =
+            report.outside > 0
+            ? ["of these outside of the lake's ranges, which no repair touches \(report.outside)"] : []
         let orphans = report.orphans.sum > 0 ? ["rows that nothing refers to \(report.orphans.sum)"] : []
         Output.line(
             "generation \(report.generation): \(report.lines) lines, \(report.documents) documents, \(report.embedded) texts "
                 + "embedded again: "
-                + (report.drift == 0 ? "all well" : (faults + orphans).joined(separator: ", "))
+                + (report.drift == 0 ? "all well" : (faults + outside + orphans).joined(separator: ", "))
                 + (report.repaired > 0 ? "; \(report.repaired) repaired" : ""))
     }
 }

@@ -191,36 +191,6 @@ struct CountOrphanVectors: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
-/// Within an index transaction: hides documents that a generation shows, and where their contents are damaged takes these out of
-/// the way of what is written in their place.
-struct HideAudited: PostgresStatement {
-    static let name = "hide_audited"
-    static let sql = "SELECT medallion_hide_audited($1, $2, $3, $4, $5)"
-    static let parameterTypes: [PostgresType] = [.int8, .int8Array, .int8Array, .int4, .int8Array]
-    let generation: Int64
-    let documents: [Int64]
-    /// Of these the contents are damaged.
-    let damaged: [Int64]
-    /// In whose vectors some are wrong, and which.
-    let model: Int32
-    let vectors: [Int64]
-    func bind(into parameters: inout PostgresParameters) {
-        parameters.append(generation)
-        parameters.append(documents)
-        parameters.append(damaged)
-        parameters.append(model)
-        parameters.append(vectors)
-    }
-}
-
-/// Removes what ``CountOrphans`` and ``CountOrphanVectors`` count.
-struct RemoveOrphans: PostgresStatement {
-    static let name = "remove_orphans"
-    static let sql = "SELECT medallion_remove_orphans()"
-    static let parameterTypes: [PostgresType] = []
-    func bind(into parameters: inout PostgresParameters) {}
-}
-
 /// Keeps what an audit came to.
 struct SaveAudit: PostgresStatement {
     static let name = "save_audit"

@@ -153,27 +153,49 @@ package final class AuditStore {
     }
 
     /// Hides documents in an index transaction.
-    ///
-    /// - Parameters:
-    ///   - damaged: of these the contents are damaged, and are found no more by who writes them again.
-    ///   - vectors: of the model that are wrong: they go.
-    package func hide(
-        _ documents: [Int64], damaged: [Int64], generation: Int64, model: Int32, vectors: [Int64]
-    ) throws(IndexError) {
+    package func hide(_ hiding: AuditHiding) throws(IndexError) {
         var batch = PostgresBatch()
-        batch.add(BeginIndexTransaction(origin: .replay, generations: [generation]))
-        batch.add(
-            HideAudited(
-                generation: generation, documents: documents, damaged: damaged, model: model, vectors: vectors))
+        batch.add(BeginIndexTransaction(origin: .replay, generations: [hiding.generation]))
+        batch.add(HideAudited(hiding: hiding))
         try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
     }
 
-    /// Removes what nothing refers to, in an index transaction.
-    package func removeOrphans() throws(IndexError) {
-        var batch = PostgresBatch()
-        batch.add(BeginIndexTransaction(origin: .replay, generations: []))
-        batch.add(RemoveOrphans())
-        try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
+    /// Where the generation shows documents that have one of some vectors, 10,000 at most.
+    package func places(
+        _ generation: Int64, ofVectors vectors: [Int64], model: Int32
+    ) throws(IndexError) -> [AuditedPlace] {
+        guard !vectors.isEmpty else { return [] }
+        return try connection.run(
+            ReadVectorPlaces(generation: generation, model: model, vectors: vectors),
+            timeoutMilliseconds: timeoutMilliseconds)
+    }
+
+    /// How many rows a finished generation shows of what neither its checkpoints nor some ranges of the lake cover.
+    package func rowsOutside(
+        _ ranges: [(source: TopicPartition, range: OffsetRange)], generation: Int64
+    ) throws(IndexError) -> Int64 {
+        try connection.run(
+            CountRowsOutside(generation: generation, ranges: ranges), timeoutMilliseconds: timeoutMilliseconds
+        ).first ?? 0
+    }
+
+    private static let orphansMax: Int64 = 1_000_000
+    private static let orphansStep = 1_000
+
+    /// Removes what nothing refers to, of each kind a million at most: looked for while others write, removed in index transactions of
+    /// a thousand, each of which looks again.
+    package func removeOrphans(model: Int32) throws(IndexError) {
+        for kind in OrphanKind.allCases where kind != .vectors || model > 0 {
+            let orphans = try connection.run(
+                ReadOrphans(kind: kind, model: model, limit: Self.orphansMax), timeoutMilliseconds: timeoutMilliseconds)
+            for start in stride(from: 0, to: orphans.count, by: Self.orphansStep) {
+                let step = orphans[start..<min(start + Self.orphansStep, orphans.count)]
+                var batch = PostgresBatch()
+                batch.add(BeginIndexTransaction(origin: .replay, generations: []))
+                batch.add(RemoveOrphans(kind: kind, model: model, orphans: step))
+                try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) { _ throws(PostgresError) in () }
+            }
+        }
     }
 
     /// Keeps what an audit came to, in place of the one before of that generation.

@@ -49,6 +49,7 @@ package final class IndexWriter {
     ///   - floors: more of them: below which versions whole sources are deleted; one for each fed generation.
     ///   - goldPositions: next offsets of Gold topic partitions, as a hint for the next start.
     ///   - refused: documents that were refused on their way here, to be kept aside, too.
+    ///   - hiding: what is taken out before the documents are written, in the same transaction.
     ///   - origin: whether the index is newer for it.
     ///   - embeddedAtMilliseconds: when all vectors were there, milliseconds since 1970; nil where none were made for it.
     /// - Throws: ``IndexError``: `checkpoint` when one stands elsewhere, `vectorGone` when a content or vector that was there is
@@ -56,14 +57,16 @@ package final class IndexWriter {
     package func write(
         _ documents: [IndexedDocument], floors: [VersionFloor] = [], moving moves: [CheckpointMove] = [],
         goldPositions: [(gold: TopicPartition, nextOffset: Int64)] = [], refused: [RefusedDocument] = [],
-        origin: IndexOrigin = .live, embeddedAtMilliseconds: Int64? = nil, timeoutMilliseconds: Int
+        hiding: AuditHiding? = nil, origin: IndexOrigin = .live, embeddedAtMilliseconds: Int64? = nil,
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         let floors = floors + documents.compactMap(\.floor)
         let documents = documents.filter { $0.floor == nil }
         do throws(IndexError) {
             let numbers = try prepareTables(documents, timeoutMilliseconds: timeoutMilliseconds)
             let result = try write(
-                documents, numbers: numbers, floors, moves, goldPositions, refused, origin, embeddedAtMilliseconds,
+                documents, numbers: numbers, floors, moves, goldPositions, refused, hiding, origin,
+                embeddedAtMilliseconds,
                 timeoutMilliseconds: timeoutMilliseconds)
             committed = NoteSearchable(
                 version: result.indexVersion, atMilliseconds: SystemClock.epochMilliseconds())
@@ -79,7 +82,7 @@ package final class IndexWriter {
     private func write(
         _ documents: [IndexedDocument], numbers: [String: Int32], _ floors: [VersionFloor], _ moves: [CheckpointMove],
         _ goldPositions: [(gold: TopicPartition, nextOffset: Int64)], _ refused: [RefusedDocument],
-        _ origin: IndexOrigin, _ embeddedAtMilliseconds: Int64?,
+        _ hiding: AuditHiding?, _ origin: IndexOrigin, _ embeddedAtMilliseconds: Int64?,
         timeoutMilliseconds: Int
     ) throws(IndexError) -> IndexWriteResult {
         let generations = Set(
@@ -89,6 +92,7 @@ package final class IndexWriter {
         let begin = beginning.add(BeginIndexTransaction(origin: origin, generations: generations.sorted()))
         if let embeddedAtMilliseconds { beginning.add(NoteEmbedded(atMilliseconds: embeddedAtMilliseconds)) }
         if let committed { beginning.add(committed) }
+        if let hiding { beginning.add(HideAudited(hiding: hiding)) }
         let hidings = floors.map { beginning.add(DeleteBelow(floor: $0)) }
         var batch = beginning
         let puts = DocumentPuts(

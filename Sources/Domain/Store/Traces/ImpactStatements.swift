@@ -3,7 +3,7 @@ package import Records
 package import Retrieval
 
 /// What the statements below have in common: contents `d` with their rows of visibility `g`, one row for each generation that shows or
-/// showed them.
+/// showed them. What is suppressed is left out here, too, for deployments whose searches have no role of their own.
 private enum ImpactSQL {
     static let columns = """
         c.name, d.doc_id, d.title, d.content_hash, g.generation, g.version, g.from_version, g.to_version, g.source_topic,
@@ -31,7 +31,7 @@ struct FindDocumentsOfRecord: PostgresStatement {
             AND g.source_offset = $4
         JOIN documents d ON d.id = g.document_id
         JOIN collections c ON c.id = d.collection_id
-        WHERE g.tenant = $1 AND d.tenant = $1 LIMIT $5
+        WHERE g.tenant = $1 AND d.tenant = $1 AND g.suppression IS NULL LIMIT $5
         """
     static let parameterTypes: [PostgresType] = [.text, .text, .int4, .int8, .int8]
     let tenant: TenantID
@@ -63,7 +63,7 @@ struct FindDocumentsOfEvent: PostgresStatement {
             AND g.source_partition = e.source_partition AND g.source_offset = e.source_offset
         JOIN documents d ON d.id = g.document_id
         JOIN collections c ON c.id = d.collection_id
-        WHERE g.tenant = $1 AND d.tenant = $1 LIMIT $3
+        WHERE g.tenant = $1 AND d.tenant = $1 AND g.suppression IS NULL LIMIT $3
         """
     static let parameterTypes: [PostgresType] = [.text, .text, .int4]
     let tenant: TenantID
@@ -113,7 +113,7 @@ struct FindDocumentsNamed: PostgresStatement {
             WHERE o.\(column.rawValue) = $2 AND octet_length(o.\(column.rawValue)) <= 1024 AND o.collection_id = c.id
                 AND o.tenant = $1 AND ($4::text IS NULL OR o.wiki = $4)
             ORDER BY o.\(column.rawValue) DESC, o.collection_id DESC, o.id DESC LIMIT $5) d
-        JOIN visibility g ON g.document_id = d.id
+        JOIN visibility g ON g.document_id = d.id AND g.suppression IS NULL
         WHERE c.tenant = $1 AND ($3::text IS NULL OR c.name = $3) LIMIT $5
         """
     }

@@ -42,11 +42,12 @@ struct Answers: Sendable {
         set.add(
             Contract.answer,
             stream: { input, request, type, writer in
-                let input = try await asked(input, request)
+                let deadline = turns.deadline
+                let input = try await asked(input, request, deadline: deadline)
                 if type == MediaType.events {
-                    try await stream(input, request, to: writer)
+                    try await stream(input, request, deadline: deadline, to: writer)
                 } else {
-                    var response = try await answer(input, request)
+                    var response = try await answer(input, request, deadline: deadline)
                     Compression.apply(to: &response, for: request)
                     writer.respond(response)
                 }
@@ -54,16 +55,17 @@ struct Answers: Sendable {
     }
 
     /// What was asked, of now or of the moment that it names.
-    func asked(_ input: AnswerInput, _ request: HTTPRequest) async throws -> AnswerRequest {
+    func asked(_ input: AnswerInput, _ request: HTTPRequest, deadline: Deadline) async throws -> AnswerRequest {
         let declared = try scope.declared(for: request)
-        let past = try await search.moment(
-            input.search.asOf, declared.tenant, deadline: Deadline(milliseconds: turns.limitMilliseconds))
+        let past = try await search.moment(input.search.asOf, declared.tenant, request, deadline: deadline)
         return try input.checked(declared, nowMilliseconds: search.clock(), past: past)
     }
 
     /// `POST /answer` as JSON.
-    private func answer(_ input: AnswerRequest, _ request: HTTPRequest) async throws -> HTTPResponse {
-        .fresh(try await inTurn(input, request) { _ in }.reply(withText: true))
+    private func answer(
+        _ input: AnswerRequest, _ request: HTTPRequest, deadline: Deadline
+    ) async throws -> HTTPResponse {
+        .fresh(try await inTurn(input, request, deadline: deadline) { _ in }.reply(withText: true))
     }
 
     /// `POST /answer` as server-sent events: a `token` per word, then `citations`, then `done`. Ends early when the
@@ -72,12 +74,12 @@ struct Answers: Sendable {
     /// What a model writes is sent sentence by sentence, each once it is checked; a fault after the first is an `error` at
     /// the end. Quotes are sent when all are found and kept.
     private func stream(
-        _ input: AnswerRequest, _ request: HTTPRequest, to writer: HTTPStreamWriter
+        _ input: AnswerRequest, _ request: HTTPRequest, deadline: Deadline, to writer: HTTPStreamWriter
     ) async throws {
         let isLive = !chain.models.isEmpty
         let made: MadeAnswer
         do {
-            made = try await inTurn(input, request) { output in
+            made = try await inTurn(input, request, deadline: deadline) { output in
                 guard isLive else { return }
                 if !writer.isStarted { writer.start(headers: EventFrame.headers) }
                 switch output {
@@ -125,14 +127,17 @@ struct Answers: Sendable {
     }
 
     /// Finds and keeps an answer in its caller's turn; `output` takes what may be sent of it before that.
+    ///
+    /// - Parameter deadline: of the whole request; nil where its time begins here.
     func inTurn(
-        _ input: AnswerRequest, _ request: HTTPRequest,
+        _ input: AnswerRequest, _ request: HTTPRequest, deadline: Deadline? = nil,
         _ output: @escaping @Sendable (AnswerOutput) async throws -> Void
     ) async throws -> MadeAnswer {
         try refuseWhereOff(input)
         let key = key(of: input, request)
         if let known = known(key, input) { return known }
-        return try await turns.run(.answer, request) { deadline in
+        let deadline = deadline ?? turns.deadline
+        return try await turns.run(.answer, request, deadline: deadline) {
             guard let caches else { return try await made(input, request, deadline, output) }
             return try await caches.run(key, isAnswer: true, deadline: deadline) {
                 known(key, input)

@@ -51,8 +51,9 @@ struct ContextTool: Sendable {
                     + "and cited. refused is true where the documents do not hold an answer: say so then, and make "
                     + "nothing up. The answer is kept under answer_id. \(warning)"
             ) { input, request in
-                let asked = try await answers.asked(input, request)
-                return try await answers.inTurn(asked, request) { _ in }.reply(withText: true)
+                let deadline = answers.turns.deadline
+                let asked = try await answers.asked(input, request, deadline: deadline)
+                return try await answers.inTurn(asked, request, deadline: deadline) { _ in }.reply(withText: true)
             },
             ContextTool(
                 "trace", "Trace a document", Contract.trace, ReplySchemas.trace,

@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import Forms
 import HTTPEndpoints
+import HTTPServer
 import JSONScan
 import Records
 import Retrieval
@@ -66,15 +67,19 @@ extension SearchInput {
 }
 
 extension Search {
-    /// The moment that a request names; nil for now.
+    /// The moment that a request names, looked up in its caller's turn and within the request's time; nil for now.
     ///
     /// - Throws: ``EndpointError``: 404 for an answer that the tenant has not, 410 where the moment is not kept, 422 where it is to come.
-    func moment(_ asOf: AsOf?, _ tenant: TenantID, deadline: Deadline) async throws -> PastMoment? {
+    func moment(
+        _ asOf: AsOf?, _ tenant: TenantID, _ request: HTTPRequest, deadline: Deadline
+    ) async throws -> PastMoment? {
         guard let asOf else { return nil }
         if case .time(let time) = asOf, time > clock() { throw Self.isAhead("is still to come", asOf) }
         do {
-            return try await stores.run(deadline: deadline) { store, timeout in
-                try store.moment(asOf, tenant: tenant, timeoutMilliseconds: timeout)
+            return try await turns.run(.search, request, deadline: deadline) {
+                try await stores.run(deadline: deadline) { store, timeout in
+                    try store.moment(asOf, tenant: tenant, timeoutMilliseconds: timeout)
+                }
             }
         } catch let fault as MomentFault {
             switch fault {

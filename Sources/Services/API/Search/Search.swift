@@ -98,7 +98,7 @@ struct Search: Sendable {
         _ stages: StageTimes
     ) async throws -> [UInt8] {
         let start = StageTimes.now()
-        let past = try await moment(input.asOf, declared.tenant, deadline: limit)
+        let past = try await moment(input.asOf, declared.tenant, request, deadline: limit)
         let asked = try input.checked(declared, nowMilliseconds: clock(), past: past)
         stages.add(.interpret, since: start)
         let key = caches.flatMap {

@@ -5,7 +5,8 @@ import Retrieval
 import Store
 
 /// From a kept answer's sentences to the raw events, by what the answer kept: its reply names the lineage of each citation, and beside it
-/// stands where the index had the document from. So the index may show other documents by now, or have removed them.
+/// stands where the index had the document from. So the index may show other documents by now, or have removed them. What is suppressed
+/// is left out as it is of the answer itself, and not followed.
 struct AnswerWalk {
     let given: GivenAnswer
     let sources: [AnswerSource]
@@ -16,7 +17,8 @@ struct AnswerWalk {
     func trace(_ walk: inout LineageWalk) -> AnswerTrace {
         let answer = given.answer
         var trace = AnswerTrace(answer: answer, hits: given.hits, sentences: [], citations: [], problems: [])
-        guard let reply = try? JSONValue.parse(answer.replyJSON, maxDepth: 64) else {
+        trace.withheld = given.suppressed.count
+        guard let reply = try? JSONValue.parse(WithheldAnswer(given).replyJSON, maxDepth: 64) else {
             trace.problems.append("the reply as it was kept cannot be read")
             return trace
         }

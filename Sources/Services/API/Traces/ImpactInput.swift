@@ -16,7 +16,7 @@ struct ImpactInput: Sendable {
     var user: String?
     var limit = 200
 
-    private static let name = Form<String>.string(1...Impact.charactersMax).optional
+    private static let name = Form<String>.string(1...Impact.bytesMax).optional
 
     static let form = InputForm(
         ImpactInput(),
@@ -43,6 +43,12 @@ struct ImpactInput: Sendable {
     func target() throws -> ImpactTarget {
         let record = [topic != nil, partition != nil, offset != nil]
         let ways = [record.contains(true), eventID != nil, title != nil, user != nil].count { $0 }
+        for (name, value) in [("event_id", eventID), ("title", title), ("user", user)] {
+            // What is longer has no room in the index by which it would be found.
+            guard (value ?? "").utf8.count <= Impact.bytesMax else {
+                throw Self.fault(name, "must have \(Impact.bytesMax) bytes of UTF-8 at most")
+            }
+        }
         guard ways == 1 else {
             throw Self.fault(
                 "topic", "needs one of: topic with partition and offset; event_id; title with collection; user")

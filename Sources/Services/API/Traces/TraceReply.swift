@@ -42,6 +42,7 @@ enum TraceReply {
         writer.bool("refused", answer.isRefused)
         writer.integer("generation", answer.generation)
         writer.integer("index_version", answer.indexVersion)
+        writer.integer("withheld", trace.withheld)
         writer.integer("hits", trace.hits)
         writer.bool("complete", trace.isComplete)
         writer.key("problems")

@@ -38,7 +38,9 @@ extension ReplySchemas {
         .init("received", .time().orNull, "The producer had it."),
         .init("broker", .time().orNull, "The broker appended it to its log."),
         .init("committed", .time().orNull, "The lake's commit."),
-        .init("embedded", .time().orNull, "Its vectors were there."),
+        .init(
+            "embedded", .time().orNull,
+            "Its vectors were there; null where the index had all of them already, as after a replay."),
         .init("indexed", .time().orNull, "The index transaction that made it visible."),
         .init("searchable", .time().orNull, "That transaction's commit had returned: searches find it."),
         .init(
@@ -98,6 +100,8 @@ extension ReplySchemas {
     static let answerTrace = Schema.object([
         .init("answer_id", .string()), .init("question", .string()), .init("created_at", .time()),
         .init("refused", .bool()), .init("generation", .integer()), .init("index_version", .integer()),
+        .init(
+            "withheld", .integer(), "Suppressed documents of the answer: sentences and citations of them are left out."),
         .init("hits", .integer(), "How often it was given again out of a cache."),
         .init("complete", .bool(), "Every citation leads to its event, and every hash is right."),
         .init("problems", .array(of: .string())),

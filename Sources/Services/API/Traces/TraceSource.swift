@@ -246,6 +246,8 @@ package struct AnswerTrace: Sendable {
     package var citations: [TraceCitation]
     /// Of the answer itself; those of its citations are theirs.
     package var problems: [String]
+    /// Documents of the answer that are suppressed: what cites them is left out.
+    package var withheld = 0
 
     package init(
         answer: StoredAnswer, hits: Int64, sentences: [(text: String, citations: [Int64])],
