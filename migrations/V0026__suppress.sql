@@ -29,18 +29,29 @@ CREATE TABLE suppressions (
     lifted_at        timestamptz,
     lifted_by        text,
     lift_reason      text,
-    lift_version     bigint
+    lift_version     bigint,
+    -- Rows of documents up to this one have been gone through, for it or for its lift; null once all have.
+    done_document    bigint
 );
-CREATE INDEX suppressions_in_force ON suppressions (tenant, name) WHERE lifted_at IS NULL;
+CREATE INDEX suppressions_in_force ON suppressions (number) WHERE lifted_at IS NULL;
+CREATE INDEX suppressions_named ON suppressions (tenant, name) WHERE lifted_at IS NULL AND kind <> 'event';
+-- Of one topic there may be many.
+CREATE INDEX suppressions_events ON suppressions (tenant, name, source_partition, source_offset, number)
+    WHERE lifted_at IS NULL AND kind = 'event';
+CREATE INDEX suppressions_unfinished ON suppressions (number) WHERE done_document IS NOT NULL;
+-- Asked many times a second: whether something has changed.
+CREATE INDEX suppressions_version ON suppressions (from_version);
+CREATE INDEX suppressions_lift_version ON suppressions (lift_version);
 CREATE INDEX suppressions_of_tenant ON suppressions (tenant, number DESC);
 
 -- Lifts that came before what they lift, as where the log was cut.
 CREATE TABLE early_lifts (
-    id        text PRIMARY KEY,
+    id        text NOT NULL,
     tenant    text NOT NULL,
     reason    text NOT NULL,
     lifted_by text NOT NULL,
-    lifted_at timestamptz NOT NULL
+    lifted_at timestamptz NOT NULL,
+    PRIMARY KEY (id, tenant)
 );
 
 -- Where the reading of the suppressions' topic is.
@@ -73,7 +84,7 @@ ALTER TABLE visibility ADD COLUMN suppression bigint;
 -- As before, so that searches go on to read the index alone.
 ALTER TABLE visibility DROP CONSTRAINT visibility_pkey;
 ALTER TABLE visibility ADD PRIMARY KEY (document_id, generation, from_version) INCLUDE (to_version, tenant, suppression);
-CREATE INDEX visibility_suppression ON visibility (suppression) WHERE suppression IS NOT NULL;
+CREATE INDEX visibility_suppression ON visibility (suppression, document_id) WHERE suppression IS NOT NULL;
 
 ALTER TABLE index_versions DROP CONSTRAINT index_versions_origin;
 ALTER TABLE index_versions ADD CONSTRAINT index_versions_origin
@@ -90,16 +101,19 @@ CREATE POLICY one_tenant ON suppression_changes USING (tenant = (SELECT medallio
 CREATE FUNCTION medallion_suppression_of(
     of_document bigint, of_tenant text, of_topic text, of_partition integer, of_offset bigint, of_lineage jsonb
 ) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT min(s.number) FROM documents d JOIN collections c ON c.id = d.collection_id
-    JOIN suppressions s ON s.tenant = of_tenant AND s.lifted_at IS NULL
-        AND s.name = ANY (ARRAY[of_topic, of_lineage -> 'parents' -> 0 ->> 'event_id', d.title, d.doc_id, d.user_name])
-        AND CASE s.kind
-            WHEN 'event' THEN s.name = of_topic AND s.source_partition = of_partition AND s.source_offset = of_offset
-            WHEN 'event_id' THEN s.name = of_lineage -> 'parents' -> 0 ->> 'event_id'
-            WHEN 'page' THEN s.name = d.title AND s.collection = c.name AND (s.wiki IS NULL OR s.wiki = d.wiki)
-            WHEN 'document' THEN s.name = d.doc_id AND s.collection = c.name
-            ELSE s.name = d.user_name AND s.collection = c.name END
-    WHERE d.id = of_document
+    SELECT least(
+        (SELECT min(s.number) FROM suppressions s
+            WHERE s.kind = 'event' AND s.lifted_at IS NULL AND s.tenant = of_tenant AND s.name = of_topic
+                AND s.source_partition = of_partition AND s.source_offset = of_offset),
+        (SELECT min(s.number) FROM documents d JOIN collections c ON c.id = d.collection_id
+            JOIN suppressions s ON s.kind <> 'event' AND s.lifted_at IS NULL AND s.tenant = of_tenant
+                AND s.name = ANY (ARRAY[of_lineage #>> '{parents,0,event_id}', d.title, d.doc_id, d.user_name])
+                AND CASE s.kind
+                    WHEN 'event_id' THEN s.name = of_lineage #>> '{parents,0,event_id}'
+                    WHEN 'page' THEN s.name = d.title AND s.collection = c.name AND (s.wiki IS NULL OR s.wiki = d.wiki)
+                    WHEN 'document' THEN s.name = d.doc_id AND s.collection = c.name
+                    ELSE s.name = d.user_name AND s.collection = c.name END
+            WHERE d.id = of_document))
 $$;
 
 -- Documents are counted while they are shown.
@@ -178,29 +192,43 @@ END $$;
 CREATE TRIGGER suppress_inserted AFTER INSERT ON visibility REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION medallion_suppress_new();
 
--- The contents that a suppression may mean, by what it names.
-CREATE FUNCTION medallion_suppression_candidates(of_number bigint) RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
+-- The next contents that a suppression, or its lift, may mean, in the order of their ids; by the indexes that deferred migrations build,
+-- and where these are not there yet by reading all.
+CREATE FUNCTION medallion_suppression_candidates(s suppressions, at_most integer) RETURNS bigint[] LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+AS $$
 DECLARE
-    s suppressions;
+    of_collection integer := (SELECT c.id FROM collections c WHERE c.tenant = s.tenant AND c.name = s.collection);
 BEGIN
-    SELECT * INTO s FROM suppressions WHERE number = of_number;
+    IF s.lifted_at IS NOT NULL THEN
+        RETURN ARRAY(
+            SELECT DISTINCT g.document_id FROM visibility g
+            WHERE g.suppression = s.number AND g.document_id > s.done_document ORDER BY 1 LIMIT at_most);
+    END IF;
     RETURN CASE s.kind
         WHEN 'event' THEN ARRAY(
-            SELECT DISTINCT g.document_id FROM generations n JOIN visibility g ON g.generation = n.generation
-                AND g.source_topic = s.name AND g.source_partition = s.source_partition AND g.source_offset = s.source_offset
-            WHERE g.tenant = s.tenant)
+            WITH found AS MATERIALIZED (
+                SELECT g.document_id FROM generations n JOIN visibility g ON g.generation = n.generation
+                    AND g.source_topic = s.name AND g.source_partition = s.source_partition AND g.source_offset = s.source_offset
+                WHERE g.tenant = s.tenant)
+            SELECT DISTINCT document_id FROM found WHERE document_id > s.done_document ORDER BY 1 LIMIT at_most)
         WHEN 'event_id' THEN ARRAY(
-            SELECT DISTINCT g.document_id FROM visibility g
-            WHERE g.tenant = s.tenant AND g.lineage -> 'parents' -> 0 ->> 'event_id' = s.name)
+            WITH found AS MATERIALIZED (
+                SELECT g.document_id FROM visibility g
+                WHERE g.lineage #>> '{parents,0,event_id}' = s.name
+                    AND octet_length(g.lineage #>> '{parents,0,event_id}') <= 1024 AND g.tenant = s.tenant)
+            SELECT DISTINCT document_id FROM found WHERE document_id > s.done_document ORDER BY 1 LIMIT at_most)
         WHEN 'document' THEN ARRAY(
-            SELECT d.id FROM documents d JOIN collections c ON c.id = d.collection_id
-            WHERE d.doc_id = s.name AND c.tenant = s.tenant AND c.name = s.collection)
+            SELECT d.id FROM documents d
+            WHERE d.doc_id = s.name AND d.collection_id = of_collection AND d.id > s.done_document ORDER BY d.id LIMIT at_most)
         WHEN 'page' THEN ARRAY(
-            SELECT d.id FROM documents d JOIN collections c ON c.id = d.collection_id
-            WHERE d.title = s.name AND c.tenant = s.tenant AND c.name = s.collection AND (s.wiki IS NULL OR s.wiki = d.wiki))
+            SELECT d.id FROM documents d
+            WHERE d.title = s.name AND octet_length(d.title) <= 1024 AND d.collection_id = of_collection
+                AND (s.wiki IS NULL OR s.wiki = d.wiki) AND d.id > s.done_document ORDER BY d.id LIMIT at_most)
         ELSE ARRAY(
-            SELECT d.id FROM documents d JOIN collections c ON c.id = d.collection_id
-            WHERE d.user_name = s.name AND c.tenant = s.tenant AND c.name = s.collection)
+            SELECT d.id FROM documents d
+            WHERE d.user_name = s.name AND octet_length(d.user_name) <= 1024 AND d.collection_id = of_collection
+                AND d.id > s.done_document ORDER BY d.id LIMIT at_most)
     END;
 END $$;
 
@@ -237,56 +265,87 @@ BEGIN
     RETURN changed;
 END $$;
 
--- Applies a suppression. Returns how many documents it took out; null where it is known already.
+-- Goes through the next documents of a suppression or a lift, in an index transaction of its own, so that writers wait for some of them
+-- at a time, and whoever is stopped goes on from there. Returns how many documents it took out or brought back; null where none is left.
+CREATE FUNCTION medallion_continue_suppression(of_number bigint, at_most integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    s suppressions;
+    contents bigint[];
+    of_version bigint;
+    changed bigint;
+    forgotten bigint := 0;
+BEGIN
+    SELECT * INTO s FROM suppressions x WHERE x.number = of_number AND x.done_document IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- Before the writers' lock: what comes meanwhile has met the trigger.
+    contents := medallion_suppression_candidates(s, at_most);
+    of_version := medallion_begin_index_transaction('suppression', '{}');
+    -- Another process may have been here, or have lifted it.
+    PERFORM FROM suppressions x WHERE x.number = of_number AND x.done_document = s.done_document
+        AND x.lifted_at IS NOT DISTINCT FROM s.lifted_at FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    changed := medallion_suppress_documents(contents);
+    IF s.lifted_at IS NULL THEN
+        -- Those, too, that an older one keeps from being shown.
+        INSERT INTO suppressed_documents (doc_id, collection, tenant, number)
+        SELECT DISTINCT d.doc_id, c.name, d.tenant, of_number
+        FROM documents d JOIN collections c ON c.id = d.collection_id
+        WHERE d.id = ANY (contents)
+        ON CONFLICT DO NOTHING;
+    ELSE
+        DELETE FROM suppressed_documents d WHERE d.ctid = ANY (ARRAY(
+            SELECT m.ctid FROM suppressed_documents m WHERE m.number = of_number LIMIT at_most));
+        GET DIAGNOSTICS forgotten = ROW_COUNT;
+    END IF;
+    UPDATE suppressions x SET
+        done_document = CASE WHEN cardinality(contents) < at_most AND forgotten < at_most THEN NULL
+            ELSE coalesce(contents[cardinality(contents)], s.done_document) END,
+        from_version = CASE WHEN s.lifted_at IS NULL THEN of_version ELSE x.from_version END,
+        lift_version = CASE WHEN s.lifted_at IS NULL THEN NULL ELSE of_version END
+    WHERE x.number = of_number;
+    RETURN changed;
+END $$;
+
+-- Puts a suppression in force: what comes in from now on falls under it; medallion_continue_suppression takes out what is there. Returns
+-- its number; null where it is known already.
 CREATE FUNCTION medallion_suppress(
     of_id text, of_tenant text, of_kind text, of_name text, of_collection text, of_wiki text, of_partition integer, of_offset bigint,
     of_reason text, of_by text, of_at timestamptz
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     new_number bigint;
-    contents bigint[];
     early early_lifts;
-    taken bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(7882826980159875177);
     IF EXISTS (SELECT FROM suppressions s WHERE s.id = of_id) THEN
         RETURN NULL;
     END IF;
     INSERT INTO suppressions (id, tenant, kind, name, collection, wiki, source_partition, source_offset, reason, suppressed_by,
-        suppressed_at, from_version)
+        suppressed_at, from_version, done_document)
     VALUES (of_id, of_tenant, of_kind, of_name, of_collection, of_wiki, of_partition, of_offset, of_reason, of_by, of_at,
-        medallion_begin_index_transaction('suppression', '{}'))
+        medallion_begin_index_transaction('suppression', '{}'), 0)
     RETURNING number INTO new_number;
     DELETE FROM early_lifts e WHERE e.id = of_id AND e.tenant = of_tenant RETURNING * INTO early;
     IF early.id IS NOT NULL THEN
         UPDATE suppressions s SET lifted_at = early.lifted_at, lifted_by = early.lifted_by, lift_reason = early.reason,
-            lift_version = s.from_version
+            lift_version = s.from_version, done_document = NULL
         WHERE s.number = new_number;
-        RETURN 0;
-    END IF;
-    contents := medallion_suppression_candidates(new_number);
-    taken := medallion_suppress_documents(contents);
-    -- Those, too, that an older one keeps from being shown.
-    INSERT INTO suppressed_documents (doc_id, collection, tenant, number)
-    SELECT DISTINCT d.doc_id, c.name, d.tenant, new_number
-    FROM documents d JOIN collections c ON c.id = d.collection_id
-    WHERE d.id = ANY (contents)
-    ON CONFLICT DO NOTHING;
-    IF of_kind = 'document' THEN
-        INSERT INTO suppressed_documents (doc_id, collection, tenant, number)
-        VALUES (of_name, of_collection, of_tenant, new_number) ON CONFLICT DO NOTHING;
     END IF;
     -- What nobody can follow from any more.
     DELETE FROM suppression_changes h USING index_history i WHERE h.index_version < i.oldest_version;
-    RETURN taken;
+    RETURN new_number;
 END $$;
 
--- Lifts a suppression of a tenant. Returns how many documents came back; null where it is lifted already.
+-- Lifts a suppression of a tenant; medallion_continue_suppression brings back what it took out. Returns its number, 0 where it is to come
+-- yet; null where it is lifted already.
 CREATE FUNCTION medallion_lift_suppression(of_id text, of_tenant text, of_reason text, of_by text, of_at timestamptz)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     known suppressions;
-    contents bigint[];
 BEGIN
     PERFORM pg_advisory_xact_lock(7882826980159875177);
     SELECT * INTO known FROM suppressions s WHERE s.id = of_id;
@@ -298,13 +357,31 @@ BEGIN
     IF known.tenant <> of_tenant OR known.lifted_at IS NOT NULL THEN
         RETURN NULL;
     END IF;
-    UPDATE suppressions s SET lifted_at = of_at, lifted_by = of_by, lift_reason = of_reason,
+    UPDATE suppressions s SET lifted_at = of_at, lifted_by = of_by, lift_reason = of_reason, done_document = 0,
         lift_version = medallion_begin_index_transaction('suppression', '{}')
     WHERE s.number = known.number;
-    DELETE FROM suppressed_documents d WHERE d.number = known.number;
-    contents := ARRAY(SELECT DISTINCT g.document_id FROM visibility g WHERE g.suppression = known.number);
-    RETURN medallion_suppress_documents(contents);
+    RETURN known.number;
 END $$;
+
+-- The documents of an answer of the session's tenant that are suppressed. What was told of an answer's events is asked for the event
+-- itself: another edit of the same document is no reason. The role of searches reads no suppression, and so not by itself.
+CREATE FUNCTION medallion_suppressed_of_answer(of_answer text) RETURNS TABLE (collection text, doc_id text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT DISTINCT a.collection, a.doc_id FROM answer_documents a
+    WHERE a.answer_id = of_answer AND a.tenant = (SELECT medallion_tenant()) AND (
+        EXISTS (
+            SELECT FROM suppressed_documents m JOIN suppressions s ON s.number = m.number AND s.lifted_at IS NULL
+            WHERE m.doc_id = a.doc_id AND m.collection = a.collection AND m.tenant = a.tenant
+                AND (s.kind NOT IN ('event', 'event_id') OR a.source_topic IS NULL))
+        OR EXISTS (
+            SELECT FROM suppressions s WHERE s.kind = 'event' AND s.lifted_at IS NULL AND s.tenant = a.tenant
+                AND s.name = a.source_topic AND s.source_partition = a.source_partition AND s.source_offset = a.source_offset)
+        OR EXISTS (
+            SELECT FROM suppressions s WHERE s.kind <> 'event' AND s.lifted_at IS NULL AND s.tenant = a.tenant
+                AND s.name = ANY (ARRAY[a.event_id, a.doc_id])
+                AND CASE s.kind WHEN 'event_id' THEN s.name = a.event_id
+                    WHEN 'document' THEN s.name = a.doc_id AND s.collection = a.collection ELSE false END))
+$$;
 
 -- What it gave until now, and what replies are made of since.
 ALTER FUNCTION medallion_grant_reader() RENAME TO medallion_grant_reader_before_suppressions;

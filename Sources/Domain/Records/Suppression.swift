@@ -60,12 +60,13 @@ package enum SuppressionTarget: Sendable, Hashable {
 
     /// Puts a target together from its parts.
     ///
-    /// - Returns: nil where a part is missing that the kind needs.
+    /// - Returns: nil where a part is missing that the kind needs, or longer than ``Suppression/nameBytesMax``.
     package init?(
         kind: Kind, name: String, collection: String = "", wiki: String? = nil, partition: Int32? = nil,
         offset: Int64? = nil
     ) {
-        guard !name.isEmpty else { return nil }
+        guard !name.isEmpty, [name, collection, wiki ?? ""].allSatisfy({ $0.utf8.count <= Suppression.nameBytesMax })
+        else { return nil }
         switch kind {
         case .event:
             guard let partition, let offset, partition >= 0, offset >= 0, TopicPartition.isTopicName(name) else {
@@ -122,8 +123,16 @@ package struct Suppression: Sendable, Equatable {
         return "s-" + String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// Bytes of a reason, a title or an id at most.
+    /// Whether a text has the form of what ``makeID(using:)`` makes.
+    package static func isID(_ text: String) -> Bool {
+        text.utf8.count == 18 && text.hasPrefix("s-")
+            && text.utf8.dropFirst(2).allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
+    /// Bytes of a reason at most, and of an entry's id and of who it is by.
     package static let textBytesMax = 2_048
+    /// Bytes of a title, an id, a user, a collection or a wiki at most: the index's own indexes hold no longer ones.
+    package static let nameBytesMax = 1_024
 }
 
 /// One record of the suppressions' topic, and one of the lake's log (`schemas/suppression.schema.json`).
@@ -223,6 +232,11 @@ package enum SuppressionEntry: Sendable, Equatable {
         guard let tenant = TenantID(try text("tenant")) else {
             throw RecordFormatError("suppression", field: "tenant", reason: "is no name of a tenant")
         }
+        for (field, text) in [("id", id), ("reason", reason), ("by", by)]
+        where text.utf8.count > Suppression.textBytesMax {
+            throw RecordFormatError(
+                "suppression", field: field, reason: "has more than \(Suppression.textBytesMax) bytes")
+        }
         guard !id.isEmpty else { throw RecordFormatError("suppression", field: "id", reason: "is empty") }
         guard let at = numbers["at_ms"] else {
             throw RecordFormatError("suppression", field: "at_ms", reason: "is not an integer")
@@ -237,7 +251,7 @@ package enum SuppressionEntry: Sendable, Equatable {
                 kind: kind, name: try text("name"), collection: texts["collection"] ?? "", wiki: texts["wiki"],
                 partition: numbers["partition"].flatMap { Int32(exactly: $0) }, offset: numbers["offset"])
             guard let target else {
-                throw RecordFormatError("suppression", field: "name", reason: "names no \(kind.rawValue)")
+                throw RecordFormatError("suppression", field: "name", reason: "names no \(kind.rawValue), or is too long")
             }
             self = .suppress(
                 Suppression(id: id, tenant: tenant, target: target, reason: reason, by: by, atMilliseconds: at))

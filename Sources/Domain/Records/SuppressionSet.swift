@@ -27,21 +27,26 @@ package struct SuppressionSubject: Sendable, Equatable {
 /// A tenant's suppressions in force, found by what they name.
 package struct SuppressionSet: Sendable, Equatable {
     private var byName: [String: [SuppressionTarget]] = [:]
+    /// Of one topic there may be many.
+    private var events: Set<SuppressionTarget> = []
 
     /// None.
     package init() {}
 
     package init(_ targets: some Sequence<SuppressionTarget>) {
-        for target in targets { byName[target.name, default: []].append(target) }
+        for target in targets {
+            if target.kind == .event { events.insert(target) } else { byName[target.name, default: []].append(target) }
+        }
     }
 
     /// Whether nothing is suppressed.
-    package var isEmpty: Bool { byName.isEmpty }
+    package var isEmpty: Bool { byName.isEmpty && events.isEmpty }
 
     /// Whether a document is not to be shown; the index's statements ask the same of their rows.
     package func covers(_ subject: SuppressionSubject) -> Bool {
         if isEmpty { return false }
-        let names = [subject.topicPartition.topic, subject.eventID, subject.title, subject.docID, subject.user]
+        if !events.isEmpty, events.contains(.event(subject.topicPartition, offset: subject.offset)) { return true }
+        let names = [subject.eventID, subject.title, subject.docID, subject.user]
         return names.contains { name in
             guard let name, let targets = byName[name] else { return false }
             return targets.contains { Self.covers($0, subject) }
@@ -50,7 +55,7 @@ package struct SuppressionSet: Sendable, Equatable {
 
     private static func covers(_ target: SuppressionTarget, _ subject: SuppressionSubject) -> Bool {
         switch target {
-        case .event(let place, let offset): place == subject.topicPartition && offset == subject.offset
+        case .event: false
         case .eventID(let id): id == subject.eventID
         case .page(let collection, let title, let wiki):
             title == subject.title && collection == subject.collection && (wiki == nil || wiki == subject.wiki)

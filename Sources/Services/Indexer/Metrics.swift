@@ -62,6 +62,13 @@ package final class IndexerMetrics: Sendable {
             "medallion_index_freshness_seconds", help: "From the event's broker time until it was searchable.")
     }
 
+    /// Of those who apply suppressions.
+    static func refusedSuppressions(_ registry: MetricsRegistry) -> Counter {
+        registry.counter(
+            "medallion_index_refused_suppressions_total",
+            help: "Suppressions and lifts that Postgres refused; they are not applied.")
+    }
+
     /// Shared by all who link.
     static func linked(_ registry: MetricsRegistry) -> Counter {
         registry.counter(

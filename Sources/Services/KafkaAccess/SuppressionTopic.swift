@@ -11,6 +11,8 @@ extension TopicPlan {
     package init(suppressions settings: Settings) {
         var properties = Self.brokerTime
         properties["retention.ms"] = "-1"
+        properties["retention.bytes"] = "-1"
+        properties["cleanup.policy"] = "delete"
         self.init(
             name: settings.topics.suppressions, partitions: 1,
             replicationFactor: settings.topics.replication == 0 ? -1 : settings.topics.replication,
@@ -76,6 +78,32 @@ package final class SuppressionPublisher: Sendable {
                 reason: "not acknowledged in \(timeoutMilliseconds) ms", isRetriable: true)
         }
         if let error = report.error { throw error }
+    }
+}
+
+/// What keeps suppressions from being kept or applied, for `/health`.
+package final class SuppressionFaults: Sendable {
+    private let reasons = Mutex<[String: String]>([:])
+
+    package init() {}
+
+    /// What is wrong now; nil where nothing is.
+    package var current: String? {
+        reasons.withLock { reasons in
+            reasons.isEmpty ? nil : reasons.sorted { $0.key < $1.key }.map(\.value).joined(separator: "; ")
+        }
+    }
+
+    /// Takes note of what keeps a service from its work.
+    ///
+    /// - Returns: whether it is another reason than before.
+    package func note(_ reason: String, by service: String) -> Bool {
+        reasons.withLock { $0.updateValue(reason, forKey: service) != reason }
+    }
+
+    /// Takes it back.
+    package func clear(by service: String) {
+        reasons.withLock { _ = $0.removeValue(forKey: service) }
     }
 }
 
@@ -150,7 +178,13 @@ package struct SuppressionFollower: Sendable {
         _ = try admin.ensure(plan, logger: logger, timeoutMilliseconds: Self.ensureMilliseconds)
         let marks = try admin.watermarks(
             topic: topic, partition: 0, timeoutMilliseconds: Self.ensureMilliseconds)
-        var next = try position() ?? marks.low
+        let known = try position()
+        if known == nil, marks.low > 0 {
+            logger.warning(
+                "the topic of suppressions has lost its beginning; what stood there is known by the lake's log alone",
+                ["topic": topic, "first_offset": "\(marks.low)"])
+        }
+        var next = known ?? marks.low
         if next < marks.low || next > marks.high { next = marks.low }
         if untilEnd, next >= marks.high { return }
         var options = ConsumerOptions()

@@ -141,6 +141,7 @@ package struct IndexRebuild: Sendable {
             try Task.checkCancellation()
             try store.apply(entry.entry, timeoutMilliseconds: Self.statementMilliseconds)
         }
+        try store.finish(timeoutMilliseconds: Self.statementMilliseconds)
     }
 
     /// What the index lacks.

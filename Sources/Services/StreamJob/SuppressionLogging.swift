@@ -11,12 +11,17 @@ package struct SuppressionLogging: Service {
     package let name = "suppression log"
     private let follower: SuppressionFollower
     private let log: SuppressionLog
+    private let faults: SuppressionFaults
     private let logger: Logger
 
     private static let pauseMilliseconds = 1_000
 
-    package init(_ follower: SuppressionFollower, log: SuppressionLog, logger: Logger) {
+    /// - Parameter faults: told of a log that cannot be opened.
+    package init(
+        _ follower: SuppressionFollower, log: SuppressionLog, faults: SuppressionFaults, logger: Logger
+    ) {
         self.follower = follower
+        self.faults = faults
         self.log = log
         self.logger = logger
     }
@@ -27,13 +32,16 @@ package struct SuppressionLogging: Service {
         while !stop.isRequested {
             do {
                 try writer.withLock { writer in writer = try log.open() }
+                faults.clear(by: name)
                 break
-            } catch {
-                if !isWaiting {
-                    logger.info(
-                        "another process keeps the log of suppressions, or it cannot be opened", ["why": "\(error)"])
-                }
+            } catch LakeError.quarantine(let reason) {
+                faults.clear(by: name)
+                if !isWaiting { logger.info("another process keeps the log of suppressions", ["why": "\(reason)"]) }
                 isWaiting = true
+                if await stop.pause(milliseconds: Self.pauseMilliseconds) { return }
+            } catch {
+                let reason = "the lake's log of suppressions cannot be opened: \(error)"
+                if faults.note(reason, by: name) { logger.error("\(reason); tried again") }
                 if await stop.pause(milliseconds: Self.pauseMilliseconds) { return }
             }
         }

@@ -26,11 +26,12 @@ struct StreamCommand: Command {
         declarations.register(in: health)
         platform.registerDisk("lake", folder: context.settings.folders.lake, in: health, isRequired: true)
         platform.registerBroker(in: health, isRequired: true)
+        let faults = platform.registerSuppressions(in: health)
         // It is stopped last, when all is told.
         let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
             emitters + context.roleServices(health) + [
-                platform.sizeService(of: [.lake]), roles.streamJobs(), platform.suppressionLogging(), declarations,
+                platform.sizeService(of: [.lake]), roles.streamJobs(), platform.suppressionLogging(faults), declarations,
             ])
     }
 }

@@ -32,6 +32,7 @@ struct Pipeline {
         try platform.checkModelSettings()
         let roles = SourceRoles(platform: platform, declarations: declarations, health: health, isRequired: false)
         declarations.register(in: health)
+        let faults = platform.registerSuppressions(in: health)
         let jobs = roles.streamJobs()
         let connectors = roles.connectors(
             address: { [source] in
@@ -55,7 +56,7 @@ struct Pipeline {
         }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
-        services.append(platform.suppressionApplying())
+        services.append(platform.suppressionApplying(faults))
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))
         services.append(roles.freshness(freshness))
@@ -64,7 +65,7 @@ struct Pipeline {
                 declarations, health: health, freshness: freshness, pipeline: { monitor.status(of: $0) },
                 stages: { monitor.stages }, sources: { monitor.sources(of: $0) }))
         services.append(jobs)
-        services.append(platform.suppressionLogging())
+        services.append(platform.suppressionLogging(faults))
         services.append(monitor)
         if case .simulated(let simulator, _, _) = source { services.append(simulator) }
         return services + [connectors, declarations]

@@ -1,4 +1,5 @@
 import API
+import Health
 import Indexer
 import Kafka
 import KafkaAccess
@@ -27,23 +28,32 @@ extension Platform {
             logger: context.logger.scoped("suppress"))
     }
 
+    /// Shows what keeps suppressions from being kept or applied.
+    func registerSuppressions(in health: HealthRegistry) -> SuppressionFaults {
+        let faults = SuppressionFaults()
+        health.register("suppressions", isRequired: false) {
+            faults.current.map { HealthReport(.degraded, $0) } ?? HealthReport(.ok)
+        }
+        return faults
+    }
+
     /// Beside the stream jobs: keeps the lake's log.
-    func suppressionLogging() -> any Service {
+    func suppressionLogging(_ faults: SuppressionFaults) -> any Service {
         DeferredService(name: "suppression log") { [self] in
             SuppressionLogging(
                 suppressionFollower("suppression-log"), log: SuppressionLog(layout: try LakeLayout(settings)),
-                logger: context.logger.scoped("suppression-log"))
+                faults: faults, logger: context.logger.scoped("suppression-log"))
         }
     }
 
     /// Beside the indexers: applies to the index.
-    func suppressionApplying() -> any Service {
+    func suppressionApplying(_ faults: SuppressionFaults) -> any Service {
         DeferredService(name: "suppressions") { [self] in
             let layout = try LakeLayout(settings)
             return SuppressionApplying(
                 suppressionFollower("suppressions"), database: try database("suppressions"),
-                readLog: { try SuppressionLog(layout: layout).read().map(\.entry) },
-                logger: context.logger.scoped("suppressions"))
+                readLog: { try SuppressionLog(layout: layout).read().map(\.entry) }, faults: faults,
+                metrics: context.metrics, logger: context.logger.scoped("suppressions"))
         }
     }
 

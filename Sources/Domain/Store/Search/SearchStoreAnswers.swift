@@ -22,7 +22,7 @@ extension SearchStore {
             return nil
         }
         let feedback = try run(ReadFeedback(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
-        let suppressed = try run(FindSuppressedOfAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)
+        let suppressed = try run(FindSuppressedOfAnswer(id: id), for: tenant, timeoutMilliseconds)
         return GivenAnswer(answer: found.answer, feedback: feedback, hits: found.hits, suppressed: suppressed)
     }
 

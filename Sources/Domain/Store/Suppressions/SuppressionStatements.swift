@@ -2,7 +2,7 @@ import Postgres
 package import Records
 import Retrieval
 
-/// Applies one suppression; no documents where it is known already.
+/// Puts one suppression in force; no number where it is known already.
 struct ApplySuppression: PostgresStatement {
     static let name = "apply_suppression"
     static let sql = "SELECT medallion_suppress($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -33,7 +33,7 @@ struct ApplySuppression: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64? { try row.int64OrNil(0) }
 }
 
-/// Lifts one; no documents where it is lifted already.
+/// Lifts one; no number where it is lifted already.
 struct LiftSuppression: PostgresStatement {
     static let name = "lift_suppression"
     static let sql = "SELECT medallion_lift_suppression($1, $2, $3, $4, $5)"
@@ -53,6 +53,31 @@ struct LiftSuppression: PostgresStatement {
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64? { try row.int64OrNil(0) }
+}
+
+/// Goes through the next documents of a suppression or a lift; no number where none is left.
+struct ContinueSuppression: PostgresStatement {
+    static let name = "continue_suppression"
+    static let sql = "SELECT medallion_continue_suppression($1, $2)"
+    static let parameterTypes: [PostgresType] = [.int8, .int4]
+    let number: Int64
+    let limit: Int32
+
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(number)
+        parameters.append(limit)
+    }
+
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64? { try row.int64OrNil(0) }
+}
+
+/// Suppressions and lifts whose documents have not all been gone through.
+struct ListUnfinishedSuppressions: PostgresStatement {
+    static let name = "list_unfinished_suppressions"
+    static let sql = "SELECT s.number FROM suppressions s WHERE s.done_document IS NOT NULL ORDER BY s.number"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
 /// A suppression as the index knows it.
@@ -80,8 +105,13 @@ package struct SuppressionRecord: Sendable, Equatable {
     package var indexVersion: Int64
     /// Nil while it is in force.
     package var lift: Lift?
+    /// Whether all documents have been gone through, for it or for its lift.
+    package var isApplied: Bool
 
-    package init(number: Int64, suppression: Suppression, indexVersion: Int64, lift: Lift? = nil) {
+    package init(
+        number: Int64, suppression: Suppression, indexVersion: Int64, lift: Lift? = nil, isApplied: Bool = true
+    ) {
+        self.isApplied = isApplied
         self.number = number
         self.suppression = suppression
         self.indexVersion = indexVersion
@@ -90,7 +120,8 @@ package struct SuppressionRecord: Sendable, Equatable {
 
     static let columns = """
         s.number, s.id, s.tenant, s.kind, s.name, s.collection, s.wiki, s.source_partition, s.source_offset, s.reason,
-            s.suppressed_by, s.suppressed_at, s.from_version, s.lift_reason, s.lifted_by, s.lifted_at, s.lift_version
+            s.suppressed_by, s.suppressed_at, s.from_version, s.lift_reason, s.lifted_by, s.lifted_at, s.lift_version,
+            s.done_document IS NULL
         """
 
     /// Nil for one that a newer program wrote.
@@ -107,6 +138,7 @@ package struct SuppressionRecord: Sendable, Equatable {
             suppression: Suppression(
                 id: try row.text(1), tenant: tenant, target: target, reason: try row.text(9), by: try row.text(10),
                 atMilliseconds: try row.timestampMilliseconds(11)), indexVersion: try row.int64(12))
+        record.isApplied = try row.bool(17)
         if let at = try row.timestampMillisecondsOrNil(15) {
             record.lift = Lift(
                 reason: try row.textOrNil(13) ?? "", by: try row.textOrNil(14) ?? "", atMilliseconds: at,
@@ -160,7 +192,9 @@ struct FindSuppression: PostgresStatement {
 /// A number that grows with every suppression and every lift.
 struct ReadSuppressionState: PostgresStatement {
     static let name = "read_suppression_state"
-    static let sql = "SELECT coalesce(max(greatest(from_version, lift_version)), 0) FROM suppressions"
+    static let sql = """
+        SELECT greatest(0, (SELECT max(from_version) FROM suppressions), (SELECT max(lift_version) FROM suppressions))
+        """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
@@ -205,22 +239,14 @@ struct KeepSuppressionPosition: PostgresStatement {
     }
 }
 
-/// Documents that a stored answer was made of and that are suppressed now.
+/// Documents that a stored answer of the session's tenant was made of and that are suppressed now.
 struct FindSuppressedOfAnswer: PostgresStatement {
     static let name = "find_suppressed_of_answer"
-    static let sql = """
-        SELECT DISTINCT a.collection, a.doc_id FROM answer_documents a
-        JOIN suppressed_documents s ON s.doc_id = a.doc_id AND s.collection = a.collection AND s.tenant = $2
-        WHERE a.answer_id = $1 AND a.tenant = $2
-        """
-    static let parameterTypes: [PostgresType] = [.text, .text]
+    static let sql = "SELECT collection, doc_id FROM medallion_suppressed_of_answer($1)"
+    static let parameterTypes: [PostgresType] = [.text]
     let id: String
-    let tenant: TenantID
 
-    func bind(into parameters: inout PostgresParameters) {
-        parameters.append(IndexText.clean(id))
-        parameters.append(tenant.text)
-    }
+    func bind(into parameters: inout PostgresParameters) { parameters.append(IndexText.clean(id)) }
 
     static func decode(
         _ row: borrowing PostgresRow

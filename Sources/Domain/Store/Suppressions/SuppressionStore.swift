@@ -9,33 +9,79 @@ package final class SuppressionStore {
 
     /// Suppressions of one page at most.
     package static let pageMax = 1_000
+    /// Documents of one index transaction at most: writers wait for so many.
+    static let documentsPerStep: Int32 = 2_000
 
     /// - Parameter configuration: of a migrated database.
     package init(configuration: PostgresConfiguration) {
         connection = LazyConnection(configuration)
     }
 
-    /// Applies an entry, in an index transaction; one that was applied before changes nothing.
+    /// Applies an entry; one that was applied before changes nothing. What comes in falls under it from the first transaction on, which
+    /// keeps the position, too; what is there follows ``documentsPerStep`` at a time, so that indexing goes on between. Where that is
+    /// interrupted ``finish(isStopped:timeoutMilliseconds:)`` goes on.
     ///
-    /// - Parameter topic: where it was read, and the offset behind it, kept for the next start.
+    /// - Parameters:
+    ///   - topic: where it was read, and the offset behind it, kept for the next start.
+    ///   - isStopped: asked between steps.
+    ///   - timeoutMilliseconds: of each step.
     /// - Returns: how many documents were taken out or brought back; nil where it was known.
     @discardableResult
     package func apply(
+        _ entry: SuppressionEntry, reached topic: (name: String, nextOffset: Int64)? = nil,
+        isStopped: () -> Bool = { false }, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64? {
+        guard let number = try begin(entry, reached: topic, timeoutMilliseconds: timeoutMilliseconds) else {
+            return nil
+        }
+        return try finish(number, isStopped, timeoutMilliseconds)
+    }
+
+    /// Goes on with what was begun and interrupted, here or by another process.
+    ///
+    /// - Returns: how many documents were taken out or brought back.
+    @discardableResult
+    package func finish(
+        isStopped: () -> Bool = { false }, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        var changed: Int64 = 0
+        for number in try connection.run(ListUnfinishedSuppressions(), timeoutMilliseconds: timeoutMilliseconds) {
+            changed += try finish(number, isStopped, timeoutMilliseconds)
+        }
+        return changed
+    }
+
+    private func finish(
+        _ number: Int64, _ isStopped: () -> Bool, _ timeoutMilliseconds: Int
+    ) throws(IndexError) -> Int64 {
+        var changed: Int64 = 0
+        while !isStopped() {
+            let step = ContinueSuppression(number: number, limit: Self.documentsPerStep)
+            guard let more = try connection.run(step, timeoutMilliseconds: timeoutMilliseconds).first ?? nil else {
+                break
+            }
+            changed += more
+        }
+        return changed
+    }
+
+    /// Its number: the first of its transactions.
+    func begin(
         _ entry: SuppressionEntry, reached topic: (name: String, nextOffset: Int64)? = nil, timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64? {
         var batch = PostgresBatch()
-        let changed: (PostgresResults) throws(PostgresError) -> Int64?
+        let number: (PostgresResults) throws(PostgresError) -> Int64?
         switch entry {
         case .suppress(let suppression):
             let slot = batch.add(ApplySuppression(suppression: suppression))
-            changed = { results throws(PostgresError) in try results.rows(slot).first ?? nil }
+            number = { results throws(PostgresError) in try results.rows(slot).first ?? nil }
         case .lift(let id, let tenant, let reason, let by, let at):
             let slot = batch.add(
                 LiftSuppression(id: id, tenant: tenant, reason: reason, by: by, atMilliseconds: at))
-            changed = { results throws(PostgresError) in try results.rows(slot).first ?? nil }
+            number = { results throws(PostgresError) in try results.rows(slot).first ?? nil }
         }
         if let topic { batch.add(KeepSuppressionPosition(topic: topic.name, nextOffset: topic.nextOffset)) }
-        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds, changed)
+        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds, number)
     }
 
     /// Passes over what cannot be read.

@@ -34,13 +34,15 @@ extension Contract {
 extension ReplySchemas {
     static let suppression = Schema.object([
         .init("id", .string()),
-        .init("target", .choice(SuppressionTarget.Kind.allCases.map(\.rawValue))),
-        .init("name", .string(), "The topic, event id, title, document's id or user."),
+        .init(
+            "target", .choice(SuppressionTarget.Kind.allCases.map(\.rawValue)).orNull,
+            "Null, with all that follows from it, where a lift came before the index knew of the suppression."),
+        .init("name", .string().orNull, "The topic, event id, title, document's id or user."),
         .init("collection", .string().orNull), .init("wiki", .string().orNull),
         .init("partition", .integer().orNull), .init("offset", .integer().orNull),
-        .init("reason", .string()),
-        .init("by", .string(), "The name and the id of a key, or an account of the machine."),
-        .init("at", .time()), .init("applied", .bool(), "Whether the index has come to what was asked for."),
+        .init("reason", .string().orNull),
+        .init("by", .string().orNull, "The name and the id of a key, or an account of the machine."),
+        .init("at", .time().orNull), .init("applied", .bool(), "Whether the index has come to what was asked for."),
         .init("index_version", .integer().orNull, "From which on it applies; null until then."),
         .init(
             "lifted",

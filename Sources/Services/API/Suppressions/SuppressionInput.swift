@@ -75,6 +75,16 @@ struct SuppressionInput: Sendable {
                 message: "is needed where target is \(kind.rawValue)")
         }
         guard missing.isEmpty, let name else { throw .invalid(missing) }
+        let parts = [
+            ("topic", topic), ("event_id", eventID), ("collection", collection), ("title", title), ("wiki", wiki),
+            ("doc_id", docID), ("user", user),
+        ]
+        let tooLong = parts.filter { ($0.1?.utf8.count ?? 0) > Suppression.nameBytesMax }.map { part in
+            InputFault(
+                type: "string_too_long", location: [.name("body"), .name(part.0)],
+                message: "has more than \(Suppression.nameBytesMax) bytes")
+        }
+        guard tooLong.isEmpty else { throw .invalid(tooLong) }
         let target = SuppressionTarget(
             kind: kind, name: name, collection: collection ?? "", wiki: wiki,
             partition: partition.flatMap { Int32(exactly: $0) }, offset: offset.map(Int64.init))

@@ -43,9 +43,14 @@ struct Suppressions: Sendable {
             reason: input.reason, by: try who(request), atMilliseconds: SystemClock.epochMilliseconds())
         let desk = try open()
         let applied = try await turns.run(.feed, request) { deadline in
-            try await hand(.suppress(suppression), to: desk, deadline) { $0 != nil }
+            try await hand(.suppress(suppression), to: desk, deadline) { $0?.isApplied == true }
         }
-        note("suppressed", suppression, by: suppression.by, why: suppression.reason)
+        logger.info(
+            "suppressed",
+            [
+                "id": suppression.id, "tenant": tenant.text, "target": suppression.target.kind.rawValue,
+                "by": suppression.by, "reason": suppression.reason,
+            ])
         var writer = JSONWriter()
         writer.beginObject()
         writer.suppression(
@@ -64,15 +69,24 @@ struct Suppressions: Sendable {
             id: input.id, tenant: tenant, reason: input.reason, by: by, atMilliseconds: SystemClock.epochMilliseconds())
         let (known, lifted) = try await turns.run(.feed, request) { deadline in
             let known = try await find(input.id, tenant, desk, deadline)
-            guard let known else { throw Self.unknown(input.id) }
+            // One that the index has not come to yet is lifted, too.
+            guard known != nil || Suppression.isID(input.id) else { throw Self.unknown(input.id) }
             // Lifted before: as it was.
-            if known.lift != nil { return (known, SuppressionRecord?.some(known)) }
-            return (known, try await hand(entry, to: desk, deadline) { $0?.lift != nil })
+            if known?.lift != nil { return (known, known) }
+            return (
+                known,
+                try await hand(entry, to: desk, deadline) { $0?.lift != nil && $0?.isApplied == true }
+            )
         }
-        note("lifted", known.suppression, by: by, why: input.reason)
+        logger.info(
+            "lifted", ["id": input.id, "tenant": tenant.text, "by": by, "reason": input.reason])
         var writer = JSONWriter()
         writer.beginObject()
-        writer.suppression(lifted ?? known, isApplied: lifted != nil)
+        if let record = lifted ?? known {
+            writer.suppression(record, isApplied: lifted?.isApplied == true)
+        } else {
+            writer.unknownSuppression(id: input.id)
+        }
         writer.endObject()
         return .fresh(writer.bytes)
     }
@@ -91,7 +105,7 @@ struct Suppressions: Sendable {
         writer.beginArray()
         for record in found {
             writer.beginObject()
-            writer.suppression(record, isApplied: true)
+            writer.suppression(record, isApplied: record.isApplied)
             writer.endObject()
         }
         writer.endArray()
@@ -145,15 +159,6 @@ struct Suppressions: Sendable {
         return try await lane.run { try desk.find(id, tenant, timeout) }
     }
 
-    private func note(_ what: String, _ suppression: Suppression, by: String, why: String) {
-        logger.info(
-            what,
-            [
-                "id": suppression.id, "tenant": suppression.tenant.text, "target": suppression.target.kind.rawValue,
-                "by": by, "reason": why,
-            ])
-    }
-
     private static func unknown(_ id: String) -> APIError {
         APIError(
             status: 404, type: "not_found", message: "there is no suppression with this id",
@@ -166,6 +171,24 @@ struct Suppressions: Sendable {
 }
 
 extension JSONWriter {
+    /// A lift of what the index knows nothing of yet.
+    fileprivate mutating func unknownSuppression(id: String) {
+        string("id", id)
+        for name in Self.suppressionMembers {
+            key(name)
+            null()
+        }
+        bool("applied", false)
+        key("index_version")
+        null()
+        key("lifted")
+        null()
+    }
+
+    private static let suppressionMembers: [StaticString] = [
+        "target", "name", "collection", "wiki", "partition", "offset", "reason", "by", "at",
+    ]
+
     fileprivate mutating func suppression(_ record: SuppressionRecord, isApplied: Bool) {
         let suppression = record.suppression
         let target = suppression.target

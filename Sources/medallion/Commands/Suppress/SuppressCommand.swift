@@ -118,7 +118,10 @@ struct SuppressCommand: Command {
         }
         guard
             let target = SuppressionTarget(kind: kind, name: value, collection: collection ?? "", wiki: wiki)
-        else { throw UsageError("\(option) is empty") }
+        else {
+            throw UsageError(
+                "\(option), --collection and --wiki have 1 to \(Suppression.nameBytesMax) bytes each")
+        }
         return target
     }
 
@@ -137,19 +140,21 @@ struct SuppressCommand: Command {
                     by: Self.account, atMilliseconds: SystemClock.epochMilliseconds())
                 try publisher.publish(.suppress(suppression), timeoutMilliseconds: Self.publishMilliseconds)
                 try show(
-                    wait(for: suppression.id, store) { $0 != nil }
+                    wait(for: suppression.id, store) { $0?.isApplied == true }
                         ?? SuppressionRecord(number: 0, suppression: suppression, indexVersion: 0))
             case .lift(let id, let reason):
-                guard let known = try store.find(id, of: tenant, timeoutMilliseconds: Self.statementMilliseconds) else {
+                let known = try store.find(id, of: tenant, timeoutMilliseconds: Self.statementMilliseconds)
+                // One that the index has not come to yet is lifted, too.
+                guard known != nil || Suppression.isID(id) else {
                     throw Failure("there is no suppression \(LogText.escaped(id)); see medallion suppress ls")
                 }
                 let entry = SuppressionEntry.lift(
                     id: id, tenant: tenant, reason: reason, by: Self.account,
                     atMilliseconds: SystemClock.epochMilliseconds())
-                if known.lift == nil { try publisher.publish(entry, timeoutMilliseconds: Self.publishMilliseconds) }
-                let lifted = try wait(for: id, store) { $0?.lift != nil }
+                if known?.lift == nil { try publisher.publish(entry, timeoutMilliseconds: Self.publishMilliseconds) }
+                let lifted = try wait(for: id, store) { $0?.lift != nil && $0?.isApplied == true }
                 if lifted == nil { Output.complain("the topic has it; the index has not come to it yet\n") }
-                show(lifted ?? known)
+                if let record = lifted ?? known { show(record) }
             }
         }
     }
@@ -190,7 +195,8 @@ struct SuppressCommand: Command {
         let suppression = record.suppression
         let state =
             record.lift.map { "lifted" + " \(CivilTime.rfc3339($0.atMilliseconds))" }
-            ?? (record.indexVersion > 0 ? "in force" : "not applied yet")
+            ?? (record.indexVersion == 0
+                ? "not applied yet" : record.isApplied ? "in force" : "being applied")
         guard isJSON else {
             Output.line(
                 "\(suppression.id)  \(state)  \(LogText.escaped(suppression.target.words))  by \(LogText.escaped(suppression.by))  "
