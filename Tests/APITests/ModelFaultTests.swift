@@ -1,3 +1,4 @@
+import Answering
 import Bytes
 import HTTPClient
 import JSONScan
