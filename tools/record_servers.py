@@ -223,6 +223,13 @@ class Running:
             command(server, self.port, mode), cwd=folder, env=environment, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
+        try:
+            return self.started()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def started(self):
         for _ in range(600):
             if self.process.poll() is not None:
                 raise SystemExit(f"the server ended: see {self.log.name}")
@@ -238,6 +245,7 @@ class Running:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        self.log.close()
 
 
 # The recording.
@@ -312,11 +320,13 @@ def embedding_exchanges(running, requests):
     yield record(running, "an embedding", path, body | {"input": ["passage"]})
 
 
-def write(server, package, exchanges):
+def write(server, package, exchanges, folder):
     text = json.dumps(
         {"server": server, "package": package, "version": version(package), "exchanges": exchanges}, indent=1)
-    for secret in (str(pathlib.Path.home()), tempfile.gettempdir(), str(ROOT)):
-        if secret.encode() in text.encode() and len(secret) > 4:
+    for secret in (pathlib.Path.home(), tempfile.gettempdir(), ROOT, folder):
+        # A home of `/` is in every path.
+        secret = str(secret)
+        if secret in text and len(secret) > 1:
             raise SystemExit(f"the recording of {server} names a folder of this machine: {secret}")
     RECORDED.mkdir(exist_ok=True)
     (RECORDED / f"{server}.json").write_text(text + "\n")
@@ -336,9 +346,9 @@ def main():
         exchanges.append(record(running, "no key", "/v1/chat/completions", body))
     with Running("llama_cpp", folder, "embeddings") as running:
         exchanges += embedding_exchanges(running, requests)
-    write("llama_cpp", "xllamacpp", exchanges)
+    write("llama_cpp", "xllamacpp", exchanges, folder)
     with Running("transformers", folder) as running:
-        write("transformers", "transformers", list(chat_exchanges(running, requests)))
+        write("transformers", "transformers", list(chat_exchanges(running, requests)), folder)
 
 
 if __name__ == "__main__":

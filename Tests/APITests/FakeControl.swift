@@ -1,3 +1,4 @@
+import Concurrency
 import Records
 import Store
 import Synchronization
@@ -18,7 +19,8 @@ final class FakeControl: PlatformControl {
             #"""
             {"id":"2","dry_run":false,"generation":2,"state":"\#(state)","phase":"records","topics":["t"],"paused":false,\#
             "rate":0,"wanted_offsets":9,"done_offsets":3,"offsets_per_second":1.5,"seconds_left":null,"added":0,"changed":0,\#
-            "removed":0,"unchanged":3,"embedded":0,"inherited":0,"embeddings_needed":null,"error":"","key":null,\#
+            "removed":0,"unchanged":3,"embedded":0,"inherited":0,"embeddings_needed":null,\#
+            "embeddings_needed_is_least":false,"error":"","key":null,\#
             "started_at":"2026-01-01T00:00:00Z","report":null}
             """#.utf8)
     }
@@ -57,7 +59,9 @@ final class FakeControl: PlatformControl {
         note("end \(id)")
         return view("failed")
     }
-    func quarantined(_ selection: QuarantineSelection) async throws -> (records: [[UInt8]], hasMore: Bool) {
+    func quarantined(
+        _ selection: QuarantineSelection, deadline: Deadline
+    ) async throws -> (records: [[UInt8]], hasMore: Bool) {
         note("quarantine \(selection.rule ?? "") \(selection.limit)")
         return (
             [
@@ -69,7 +73,9 @@ final class FakeControl: PlatformControl {
             ], true
         )
     }
-    func change(_ selection: QuarantineSelection, _ change: QuarantineChange) async throws -> [[UInt8]] {
+    func change(
+        _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline
+    ) async throws -> [[UInt8]] {
         note("\(change.way) \(selection.offsets.map { "\($0)" } ?? "all") \(change.forces) \(change.isDryRun)")
         return []
     }

@@ -1,3 +1,4 @@
+import Answering
 import Bytes
 import HTTPClient
 import JSONScan
@@ -101,6 +102,30 @@ import Testing
         server.scripts.withLock { $0 = [.says(Self.honest)] }
         let (_, body) = await fixture.post(.answer, Self.question)
         #expect(body["answerer"]?["name"]?.string == "model")
+    }
+
+    /// One dense passage takes no passages from those who ask later, for good.
+    @Test func aContextThatWasTooSmallIsTriedAgain() async throws {
+        let server = try ModelServer(
+            .status(400, #"{"error":{"code":"context_length_exceeded","message":"too long"}}"#), .says(Self.honest))
+        defer { server.stop() }
+        let fixture = ModelAnswerTests.fixture([server])
+        let filler = String(repeating: "golden gate bridge towers ", count: 110)
+        for number in 0..<8 { fixture.index.add("d-more-\(number)", title: "Golden Gate \(number)", comment: filler) }
+        // Not from a cache.
+        for number in 0...ChatDialect.answersPerDoubling + 1 {
+            let question = #"{"query": "who repainted the golden gate bridge towers? \#(number + 10)"}"#
+            _ = await fixture.post(.answer, question)
+        }
+        let lengths = server.asked.withLock { $0 }.map { body in
+            (body["messages"]?[1]?["content"]?.string ?? "").split(separator: "\n").count {
+                $0.contains(" end of passage ")
+            }
+        }
+        let (whole, halved) = (try #require(lengths.first), try #require(lengths.dropFirst().first))
+        #expect(halved < whole, "\(lengths)")
+        #expect(lengths.dropFirst().prefix(ChatDialect.answersPerDoubling).allSatisfy { $0 == halved }, "\(lengths)")
+        #expect(lengths.last == whole, "\(lengths)")
     }
 
     @Test func anAnswerThatWasCutIsIncomplete() async throws {

@@ -12,10 +12,13 @@ import Testing
     private let keys = TestKeys()
     private let control = FakeControl()
 
-    private func fixture(tenants: [TenantID] = [.standard]) -> APIFixture {
+    private func fixture(
+        tenants: [TenantID] = [.standard], timeoutMilliseconds: Int = 30_000, golden: FakeGoldenShelf? = nil
+    ) -> APIFixture {
         let control = control
         let fixture = APIFixture(
-            readKeys: keys.read, adjust: { $0.control = control },
+            timeoutMilliseconds: timeoutMilliseconds, readKeys: keys.read,
+            adjust: { ($0.control, $0.golden) = (control, golden) },
             configure: { configuration in
                 guard let name = CollectionName("notes") else { return }
                 configuration.collections = CollectionCatalog(
@@ -109,6 +112,47 @@ import Testing
         let frames = SeenFrame.parse(reply.body)
         #expect(frames.map(\.name) == ["progress", "progress", "end"])
         #expect(frames.map { $0.data["state"]?.string } == ["running", "running", "done"])
+    }
+
+    private func shelf() async throws -> FakeGoldenShelf {
+        let shelf = FakeGoldenShelf()
+        for (name, options) in [("a", #"{"no":1}"#), ("b", #"{"top_k":3}"#), ("c", #"{"as_of":1}"#), ("d", "{}")] {
+            let query = GoldenQuery(name: name, kind: .search, query: "golden gate", optionsJSON: Array(options.utf8))
+            #expect(try await shelf.put(query, of: .standard))
+        }
+        return shelf
+    }
+
+    /// One that cannot be asked, as after a change of what is declared, keeps no other from being compared.
+    @Test func goldenQueriesFailAlone() async throws {
+        let key = try keys.make(.write)
+        let fixture = fixture(golden: try await shelf())
+        fixture.index.state.withLock { $0.previousGenerations = [2] }
+        let compared = try await ask(fixture, .post, "/generations/2/golden", key)
+        let queries = compared.body["queries"]?.array ?? []
+        #expect(compared.status == 200 && compared.body["left_out"]?.integer == 0, "\(compared)")
+        #expect(queries.map { $0["name"]?.string } == ["a", "b", "c", "d"])
+        #expect(queries.map { $0["error"]?.string != nil } == [true, false, true, false], "\(compared)")
+        // None fares better where the generation is none.
+        #expect(try await ask(fixture, .post, "/generations/9/golden", key).status == 409)
+        for options in [#"{"as_of":1}"#, #"{"min_index_version":1}"#, #"{"cursor":"x"}"#] {
+            for kind in ["search", "answer"] {
+                let body = #"{"name":"x","kind":"\#(kind)","query":"y","options":\#(options)}"#
+                #expect(try await ask(fixture, .post, "/golden", key, body).status == 422, "\(body)")
+            }
+        }
+    }
+
+    /// Those for which there is no time are counted, and the others shown.
+    @Test func goldenQueriesThatTakeTooLongAreLeftOut() async throws {
+        let key = try keys.make(.write)
+        let fixture = fixture(timeoutMilliseconds: 400, golden: try await shelf())
+        fixture.index.state.withLock { ($0.previousGenerations, $0.delayMilliseconds) = ([2], 300) }
+        let compared = try await ask(fixture, .post, "/generations/2/golden", key)
+        let queries = compared.body["queries"]?.array ?? []
+        #expect(compared.status == 200, "\(compared)")
+        #expect(queries.first?["name"]?.string == "a" && queries.count < 4, "\(compared)")
+        #expect(compared.body["left_out"]?.integer == Int64(4 - queries.count), "\(compared)")
     }
 
     /// What differs is what somebody who asks would see.

@@ -49,7 +49,8 @@ extension PipelineTests {
                 PostgresConfiguration(dsn: deployment.dsn() ?? ""), timeoutMilliseconds: 5_000)
             try holder.script("SELECT pg_advisory_lock(\(indexLock))", timeoutMilliseconds: 30_000)
             let replay = try deployment.start(
-                "replay", ["--all"], name: "replay-\(number)", environment: newLogic)
+                "replay", ["--all"], name: "replay-\(number)",
+                environment: newLogic.merging(["OPENLINEAGE_FILE": runs(number, deployment)]) { $1 })
             let log = GenerationLog(layout: LakeLayout(root: deployment.lakeFolder))
             try deployment.wait(for: "the replay to be in the middle") {
                 let waiting = try holder.script(
@@ -60,8 +61,22 @@ extension PipelineTests {
             return (replay, holder)
         }
 
+        /// What a replay tells OpenLineage.
+        private static func runs(_ number: Int64, _ deployment: Deployment) -> String {
+            deployment.lakeFolder + "-runs-\(number).jsonl"
+        }
+
+        private static func told(_ number: Int64, _ deployment: Deployment) throws -> [String?] {
+            let path = runs(number, deployment)
+            guard Folder.exists(path) else { return [] }
+            return try File.contents(of: path).split(separator: 0x0A).map {
+                try JSONValue.parse(Array($0), maxDepth: 64)["eventType"]?.string
+            }
+        }
+
         private static func prune(_ number: Int64, whileItsReplayIsHeld deployment: Deployment) throws {
             let (replay, holder) = try startHeld(number, deployment)
+            try deployment.wait(for: "what it tells while it runs") { try told(number, deployment) == ["START"] }
             replay.signal(SIGSTOP)
             holder.close()
             try deployment.command(["generations", "--prune", "\(number)"])
@@ -70,6 +85,7 @@ extension PipelineTests {
             replay.signal(SIGCONT)
             #expect(try replay.awaitEnd(seconds: 60) == .exited(1))
             #expect(replay.output.contains("generation \(number) was pruned while its replay ran"), "\(replay.output)")
+            #expect(try told(number, deployment).last == "FAIL")
             deployment.forget(replay)
             try expectStates(["active", "pruned"], deployment)
             let refusal = try deployment.refusal(["promote", "\(number)"])

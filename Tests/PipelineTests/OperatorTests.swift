@@ -109,6 +109,9 @@ extension PipelineTests {
                 #expect(shown["report"]?[name] == trial[name], "\(name): \(shown)")
             }
             #expect(try client.ask("PATCH", "/replays/2", #"{"paused":true}"#).status == 409)
+            // What is done is not ended: its generation is there to be served.
+            let ended = try client.ask("DELETE", "/replays/2")
+            #expect(ended.status == 409 && ended.body["error"]?["type"]?.string == "replay_over", "\(ended)")
         }
 
         private static func serve(_ client: Client, _ deployment: Deployment) throws {

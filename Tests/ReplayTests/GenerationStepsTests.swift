@@ -15,7 +15,7 @@ import Testing
 
     /// What an operator or a replay does.
     enum Operation: CaseIterable {
-        case create, finish, promote, rollBack, prune, giveUp
+        case create, finish, promote, rollBack, prune, giveUp, end
 
         /// Brings the generations to where it can be done.
         func prepare(_ place: Place) throws {
@@ -23,7 +23,7 @@ import Testing
             if self == .create { return }
             let child = try place.steps().create(note: "") { _ in .former(logicVersion: "v1-2", settings: "{}") }
             try place.steps().record(child.number, replayed: [:], handovers: [source: 0])
-            if self == .finish || self == .giveUp { return }
+            if self == .finish || self == .giveUp || self == .end { return }
             try place.steps().finish(child.number)
             if self == .rollBack { try place.steps().promote(child.number) }
         }
@@ -36,6 +36,7 @@ import Testing
             case .rollBack: try steps.promote(1)
             case .prune: try steps.prune(2)
             case .giveUp: try steps.giveUp(2)
+            case .end: try steps.endReplay(2)
             }
         }
 
@@ -48,7 +49,7 @@ import Testing
             case .promote: [[1: .active, 2: .candidate], [1: .previous, 2: .active]]
             case .rollBack: [[1: .previous, 2: .active], [1: .active, 2: .previous]]
             case .prune: [[1: .active, 2: .candidate], [1: .active, 2: .pruned]]
-            case .giveUp: [[1: .active, 2: .created], [1: .active, 2: .pruned]]
+            case .giveUp, .end: [[1: .active, 2: .created], [1: .active, 2: .pruned]]
             }
         }
     }
@@ -130,7 +131,11 @@ import Testing
         try expectRefusal(place, "is candidate, not being made") { try $0.finish(2) }
         // A replay that fails late does not give up what is complete, or served.
         try expectRefusal(place, "is candidate in the lake, not created") { try $0.giveUp(2) }
+        // Nor does whoever ends a replay that is over.
+        try expectRefusal(place, "is candidate, not being made") { try $0.endReplay(2) }
         try place.steps().promote(2)
+        try expectRefusal(place, "is active, not being made") { try $0.endReplay(2) }
+        try expectRefusal(place, "is previous, not being made") { try $0.endReplay(1) }
         try expectRefusal(place, "is active in the lake, not created") { try $0.giveUp(2) }
         try expectRefusal(place, "is active; promote another one first") { try $0.prune(2) }
     }

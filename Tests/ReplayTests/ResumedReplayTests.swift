@@ -137,12 +137,98 @@ extension DocumentIndexer: ReplayIndex, EmbeddingNeeds {}
         // There is nothing left to do, and nothing of another one to go on with.
         let kept = try ReplayStore(configuration: scene.database).read(2, timeoutMilliseconds: Place.limit)
         #expect(kept?.state == .done && kept?.figures.done == kept?.figures.wanted)
-        #expect(try await run(scene, at: 0, isBehind: false, resumes: true).difference == wanted.difference)
-        await #expect(throws: ReplayError.self) {
-            try await Replay.resume(
-                1, layout: scene.place.layout, database: scene.database, index: scene.index,
-                logger: Logger("replay", level: .error))
+        for generation in [Int64(1), 2, 3] {
+            await #expect(throws: ReplayError.self) {
+                try await Replay.resume(
+                    generation, layout: scene.place.layout, database: scene.database, index: scene.index,
+                    logger: Logger("replay", level: .error))
+            }
+            #expect(!Folder.exists(scene.place.layout.root + "/_generations.replay-\(generation).lock"))
         }
+        #expect(try scene.place.log.read().last?.state == .candidate)
+    }
+
+    /// What failed may have left its generation, and what is gone on with runs again, for all who look.
+    @Test func whatFailedRunsAgain() async throws {
+        let scene = try Scene()
+        await #expect(throws: CancellationError.self) { try await run(scene, at: 2, isBehind: false, resumes: false) }
+        let store = ReplayStore(configuration: scene.database)
+        func kept() throws -> KeptReplay? { try store.read(2, timeoutMilliseconds: Place.limit) }
+        // A second is missed, and a database that does not answer for as long as it may.
+        for (seconds, isInterrupted) in [(8, false), (16, true)] {
+            _ = try scene.place.connection.script(
+                "UPDATE replays SET changed_at = clock_timestamp() - interval '\(seconds) s'",
+                timeoutMilliseconds: Place.limit)
+            #expect(try kept()?.isInterrupted == isInterrupted)
+        }
+        #expect(KeptReplay.silenceMillisecondsMax > Int64(2 * KeptReplay.beatMillisecondsMax))
+        try store.end(2, .failed, error: "no room", timeoutMilliseconds: Place.limit)
+        await #expect(throws: CancellationError.self) { try await run(scene, at: 2, isBehind: false, resumes: true) }
+        let again = try #require(try kept())
+        #expect(again.state == .running && again.error.isEmpty && !again.isInterrupted)
+        #expect(try await run(scene, at: 0, isBehind: false, resumes: true).difference.changed > 0)
+        #expect(try kept()?.state == .done)
+
+        // One that was given up stays so.
+        let pruned = try Scene()
+        await #expect(throws: CancellationError.self) { try await run(pruned, at: 2, isBehind: false, resumes: false) }
+        try pruned.place.steps().endReplay(2)
+        await #expect(throws: ReplayError.self) { try await run(pruned, at: 0, isBehind: false, resumes: true) }
+        #expect(try pruned.place.states().lake == [1: .active, 2: .pruned])
+    }
+
+    /// Takes what runs tell.
+    private final class Told: RunEventSink {
+        let events = Mutex<[RunEvent]>([])
+        func send(_ event: RunEvent) { events.withLock { $0.append(event) } }
+    }
+
+    /// It tells its start at once, and with its end which offsets it read and wrote: all of them, each once.
+    @Test(.timeLimit(.minutes(2))) func itTellsWhatItReadsAndWrites() async throws {
+        let scene = try Scene()
+        let told = Told()
+        let monitor = ReplayMonitor(ReplayWish(isPaused: true), runs: told, chunkRecordsMax: 11)
+        let replay = Replay(
+            layout: scene.place.layout, logics: ["products": try SourceReplayTests.documentLogic(title: "text")],
+            database: scene.database, index: scene.index, monitor: monitor, logger: Logger("replay", level: .error))
+        let running = Task { try await replay.run(.all) }
+        while monitor.progress.phase != .records { try await Task.sleep(nanoseconds: 5_000_000) }
+        #expect(told.events.withLock { $0.map(\.state) } == [.start])
+        #expect(
+            try ReplayStore(configuration: scene.database).wish(
+                isPaused: false, rate: nil, of: 2, timeoutMilliseconds: Place.limit))
+        let report = try await running.value
+        let events = told.events.withLock { $0 }
+        #expect(events.last?.state == .complete && Set(events.map(\.runID)).count == 1)
+        let layout = scene.place.layout
+        for (folder, isInput) in [
+            (layout.folder(of: .bronze, generation: nil, topic: "products"), true),
+            (layout.folder(of: .gold, generation: 2, topic: "products"), false),
+        ] {
+            let ranges = events.flatMap { isInput ? $0.inputs : $0.outputs }.filter { $0.place == .folder(folder) }
+                .flatMap(\.offsets).sorted { $0.start < $1.start }
+            let range = try #require(report.ranges[Self.products])
+            #expect(ranges.first?.start == range.start && ranges.last?.end == range.end, "\(folder): \(ranges)")
+            #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.end == $1.start }, "\(folder): \(ranges)")
+        }
+    }
+
+    /// However much there is to embed, a dry run's memory is bounded.
+    @Test func aboveABoundInputsAreCountedAsAtLeast() throws {
+        let tenant = try #require(TenantID("acme"))
+        func inputs(_ numbers: Range<Int>) -> Set<VectorInput> {
+            Set(
+                numbers.map { number in
+                    let hash = String(number, radix: 16)
+                    return VectorInput(tenant: tenant, hash: String(repeating: "0", count: 16 - hash.count) + hash)
+                })
+        }
+        var set = InputSet(countMax: 5)
+        set.insert(inputs(0..<5))
+        set.insert(inputs(2..<5))
+        #expect(set.count == 5 && !set.isLeast)
+        set.insert(inputs(4..<9))
+        #expect(set.count == 5 && set.isLeast)
     }
 
     @Test func whatIsLeftIsWhatLakeOrIndexLack() throws {

@@ -148,6 +148,7 @@ enum StatementList {
         RemoveRetired.self,
         RemoveUnusedVectors.self,
         ReplaceWords.self,
+        ResumeReplay.self,
         RevokeKey.self,
         SaveAnswer.self,
         SaveAudit.self,

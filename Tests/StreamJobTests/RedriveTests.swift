@@ -9,6 +9,7 @@ import Quarantine
 import Records
 import Simulator
 import StreamJob
+import Synchronization
 import Testing
 
 @Suite(.serialized) struct RedriveTests {
@@ -105,6 +106,44 @@ import Testing
         #expect(try desk.discard(query, reason: "noise").refused == 10)
         let counts = try quarantine.summaries(QuarantineQuery()).map(\.counts)
         #expect(counts == [[.discarded: 10], [.open: 24, .redriven: 6]])
+        // What may have been redriven uses up no limit: the rest can be asked for until nothing is left.
+        var pending = QuarantineQuery()
+        (pending.rule, pending.states, pending.limit) = ("unknown_schema", [.open], 3)
+        var begun: [QuarantinedRecord] = []
+        try quarantine.forEach(pending) { record in
+            begun.append(record)
+            return true
+        }
+        try QuarantineLog(layout: fixture.layout("lake"), source: fixture.source(1)).update { session in
+            try session.append(
+                begun.map {
+                    QuarantineDecision(
+                        kind: .redrive, offset: $0.offset, timeMilliseconds: 1, rule: $0.rule, bronzeSHA256: "")
+                })
+        }
+        query = QuarantineQuery()
+        (query.rule, query.limit) = ("unknown_schema", 2)
+        query.leaveOutWhatIsRefused()
+        let some = try desk.discard(query, reason: "noise")
+        #expect(some.discarded == 2 && some.refused == 0)
+        // A look that has to end early ends, also where it means nothing, and what it found is carried out.
+        let lines = Mutex(0)
+        let cut = try QuarantineReader(
+            layout: fixture.layout("lake"),
+            shouldStop: {
+                lines.withLock { lines in
+                    lines += 1
+                    return lines > 20
+                }
+            })
+        query.rule = "no such rule"
+        try cut.forEach(query) { _ in true }
+        #expect(lines.withLock { $0 } == 21)
+        lines.withLock { $0 = 0 }
+        (query.rule, query.limit) = ("unknown_schema", .max)
+        let early = try QuarantineDesk(cut, forces: false, isDryRun: false).discard(query, reason: "noise").discarded
+        let late = try desk.discard(query, reason: "noise").discarded
+        #expect(early > 0 && late > 0 && early + late == 24 - 3 - 2)
         // The same values again: they break the same rule, and stay out of Silver.
         try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 46, of: 1)
         let again = try fixture.records(quarantine).filter { $0.offset >= 40 }

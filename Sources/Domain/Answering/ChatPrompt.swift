@@ -88,8 +88,11 @@ package struct ChatDialect: Sendable, Equatable {
     /// `max_completion_tokens`, which some models want in place of `max_tokens`.
     package var usesCompletionTokens = false
     /// How often the tokens of passages are halved for its context.
-    package var halvings = 0
+    package private(set) var halvings = 0
     package static let halvingsMax = 4
+    /// Answers in a row after which more is tried: it may have been one dense passage.
+    package static let answersPerDoubling = 20
+    private var answersSinceHalving = 0
 
     package init() {}
 
@@ -114,6 +117,21 @@ package struct ChatDialect: Sendable, Equatable {
             takesTemperature = false
         }
         return self != before
+    }
+
+    /// Learns that the context takes no more than the tokens that are left after so many halvings.
+    package mutating func learn(halvings: Int) {
+        self.halvings = max(self.halvings, halvings)
+        answersSinceHalving = 0
+    }
+
+    /// Learns from an answer to passages that were halved so often; fewer do not show that more would fit.
+    package mutating func learn(fromAnswerTo halvings: Int) {
+        guard self.halvings > 0, halvings <= self.halvings else { return }
+        answersSinceHalving += 1
+        guard answersSinceHalving >= Self.answersPerDoubling else { return }
+        self.halvings -= 1
+        answersSinceHalving = 0
     }
 
     /// Whether a reply with status 400 says that the request is longer than the model's context, in the words of OpenAI, vLLM or

@@ -259,10 +259,11 @@ package final class SearchAPI: Sendable {
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
-        operators = OperatorRequests(control: dependencies.control, access: access, logger: logger)
+        operators = OperatorRequests(
+            control: dependencies.control, access: access, turns: turns, logger: logger)
         golden = GoldenQueries(
             shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
-            logger: logger)
+            faults: faults, logger: logger)
     }
 
     /// What keeps replies; nil where none are kept.

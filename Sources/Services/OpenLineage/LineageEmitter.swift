@@ -108,7 +108,7 @@ package final class LineageEmitter: Service, RunEventSink {
         }
     }
 
-    /// Blocks until what waits is sent, at most ``drainMillisecondsMax``: for commands that end when their work is done.
+    /// Blocks until what waits is sent, at most ``drainMillisecondsMax``.
     package func drain() {
         let end = SystemClock.monotonicNanoseconds() + Int64(Self.drainMillisecondsMax) * 1_000_000
         while !sendWaiting(until: end, shouldStop: { SystemClock.monotonicNanoseconds() >= end }),

@@ -28,6 +28,12 @@ package struct QuarantineQuery: Sendable {
 
     package init() {}
 
+    /// Means only what is open, unless it names states. A change refuses the others, and those of which a redrive was begun would
+    /// use up the limit each time that the rest is asked for.
+    package mutating func leaveOutWhatIsRefused() {
+        if states.isEmpty { states = [.open] }
+    }
+
     func includes(_ source: TopicPartition) -> Bool {
         (topic == nil || topic == source.topic) && (partition == nil || partition == source.partition)
     }

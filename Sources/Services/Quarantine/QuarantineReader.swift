@@ -6,10 +6,16 @@ package struct QuarantineReader: Sendable {
     package let reader: LakeReader
     /// Whose quarantine is read.
     package let generation: Int64
+    private let shouldStop: @Sendable () -> Bool
 
-    /// - Parameter generation: nil for the active one.
+    /// - Parameters:
+    ///   - generation: nil for the active one.
+    ///   - shouldStop: asked for each line, also of records that no query means; true ends each reading as if nothing came after.
     /// - Throws: ``QuarantineError`` in a lake without generations; ``LakeError``.
-    package init(layout: LakeLayout, generation: Int64? = nil) throws {
+    package init(
+        layout: LakeLayout, generation: Int64? = nil, shouldStop: @escaping @Sendable () -> Bool = { false }
+    ) throws {
+        self.shouldStop = shouldStop
         reader = LakeReader(layout: layout)
         let log = GenerationLog(layout: layout)
         if let generation {
@@ -49,6 +55,7 @@ package struct QuarantineReader: Sendable {
         guard let range = try range(query, source) else { return }
         var failure: (any Error)?
         try reader.forEachLine(.quarantine, generation: generation, source: source, range: range) { offset, line in
+            guard !shouldStop() else { return false }
             do {
                 guard let record = QuarantinedRecord(line, source, decisions[offset]) else {
                     throw LakeError.damaged(

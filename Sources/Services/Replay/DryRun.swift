@@ -45,10 +45,11 @@ extension Replay {
                                 try await needs.inputsToEmbed(
                                     lines: chunk.gold.map { ($0.offset, $0.bytes) }, source: source))
                         }
-                        let count = needs == nil ? nil : missing.count
+                        let (count, isLeast) = (needs == nil ? nil : missing.count, missing.isLeast)
                         monitor.edit {
                             $0.note(chunk, embedded: 0)
                             $0.embeddingsNeeded = count
+                            $0.isEmbeddingsNeededLeast = isLeast
                         }
                     }
                     try await reading
@@ -66,13 +67,22 @@ extension Replay {
         report.difference = ReplayDifference(progress.figures)
         report.samples = progress.samples
         report.embeddingsNeeded = needs == nil ? nil : missing.count
+        report.isEmbeddingsNeededLeast = missing.isLeast
         return report
     }
 }
 
 /// Which inputs were seen, in 16 bytes each: half of their hashes.
-private struct InputSet {
+struct InputSet {
     private var seen: Set<SIMD2<UInt64>> = []
+    private let countMax: Int
+    /// Whether some came for which there was no room: there are at least ``count``.
+    private(set) var isLeast = false
+
+    /// - Parameter countMax: that are told apart; a million take some 40 MB.
+    init(countMax: Int = 1_000_000) {
+        self.countMax = countMax
+    }
 
     var count: Int { seen.count }
 
@@ -82,7 +92,12 @@ private struct InputSet {
             // Tenants share no vectors.
             var first = UInt64(bitPattern: Int64(input.tenant.text.utf8.reduce(5_381) { ($0 &* 33) ^ Int($1) }))
             first ^= Self.number(digits.prefix(16))
-            seen.insert(SIMD2(first, Self.number(digits.dropFirst(16).prefix(16))))
+            let input = SIMD2(first, Self.number(digits.dropFirst(16).prefix(16)))
+            if seen.count < countMax {
+                seen.insert(input)
+            } else if !seen.contains(input) {
+                isLeast = true
+            }
         }
     }
 

@@ -153,6 +153,20 @@ package struct GenerationSteps {
         }
     }
 
+    /// Gives up what a replay makes, or was cut short at. One that is given up already stays so.
+    ///
+    /// - Throws: ``ReplayError`` where it is complete: then it is a generation as any other.
+    package func endReplay(_ number: Int64) throws {
+        try healedSteps {
+            let known = try generation(number)
+            guard known.state != .pruned else { return }
+            guard known.state == .created else { throw ReplayError.notBeingMade(number, known.state) }
+            try database.setState(
+                .pruned, of: number, expecting: [.created], timeoutMilliseconds: Self.statementMilliseconds)
+            try log.update(number, expecting: [.created]) { $0.state = .pruned }
+        }
+    }
+
     /// Gives a generation up that is not active. A replay that makes it notices at its next step, and ends.
     package func prune(_ number: Int64) throws {
         try healedSteps {

@@ -42,6 +42,13 @@ package struct Promotion: Sendable {
         try await lane.run { [self] in try steps().prune(generation) }
     }
 
+    /// Gives up what a replay makes, here or elsewhere, or was cut short at; it ends at its next step.
+    ///
+    /// - Throws: ``ReplayError`` where the generation is complete.
+    package func endReplay(_ generation: Int64) async throws {
+        try await lane.run { [self] in try steps().endReplay(generation) }
+    }
+
     /// Brings lake and index together where a process was killed between the two steps of a change; for starts.
     ///
     /// - Returns: a sentence about each difference that remains.

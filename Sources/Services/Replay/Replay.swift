@@ -66,8 +66,11 @@ package struct Replay: Sendable {
         let reader = LakeReader(layout: layout)
         // A range that cannot be replayed is refused before a generation is made of it.
         _ = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
-        let child = try await lane.run { [self] in try createChild() }
-        return try await guarded(child) { run in
+        let (child, lock) = try await lane.run { [self] in
+            let child = try createChild()
+            return (child, try ReplayLock(layout: layout, generation: child.number))
+        }
+        return try await guarded(child, lock) { run in
             let topics = logics.keys.sorted().filter { child.logic.logic(of: $0) != nil }
             let wish = monitor.progress.wish
             try await keeper.run { store, limit in
@@ -83,17 +86,15 @@ package struct Replay: Sendable {
 
     /// Goes on with a replay that was cut short, by the logic that its generation stores.
     ///
-    /// - Throws: ``ReplayError`` where there is none such; ``LakeError`` where another process makes it.
+    /// - Throws: ``ReplayError`` where there is none such, or it is done or given up; ``LakeError`` where another process makes
+    ///   it.
     package static func resume(
         _ generation: Int64, layout: LakeLayout, database: PostgresConfiguration, index: any ReplayIndex,
         monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
     ) async throws -> ReplayReport {
         let keeper = ReplayKeeper(database, logger: logger)
         let lane = Lane(name: "replay")
-        let child = try await lane.run { try GenerationLog(layout: layout).read().first { $0.number == generation } }
-        guard let child else {
-            throw ReplayError("the lake has no generation \(generation); `medallion generations` lists them")
-        }
+        let (child, lock) = try await lane.run { try held(generation, layout) }
         let (kept, positions) = try await keeper.run { store, limit in
             (
                 try store.read(generation, timeoutMilliseconds: limit),
@@ -101,9 +102,16 @@ package struct Replay: Sendable {
             )
         }
         guard let kept else {
+            try? await lane.run { try ReplayLock.remove(layout: layout, generation: generation) }
             throw ReplayError(
                 "nothing is known of a replay of generation \(generation) (\(child.state.rawValue)); where it was cut short by "
                     + "an earlier release, `medallion generations --prune \(generation)` and replay again")
+        }
+        // What was done, and not noted so before the process ended, is noted by the rest.
+        guard kept.state != .done else {
+            try? await lane.run { try ReplayLock.remove(layout: layout, generation: generation) }
+            throw ReplayError(
+                "the replay of generation \(generation) is done, and the generation is \(child.state.rawValue)")
         }
         var logics: [String: TopicLogic] = [:]
         for topic in kept.topics { logics[topic] = child.logic.logic(of: topic) }
@@ -112,23 +120,40 @@ package struct Replay: Sendable {
         // Where nothing else was said it goes as it did.
         if monitor.progress.wish == ReplayWish() { monitor.set(ReplayWish(isPaused: false, rate: kept.wish.rate)) }
         monitor.edit { $0.figures = kept.figures }
-        return try await replay.guarded(child) { run in
+        return try await replay.guarded(child, lock) { run in
             let wish = monitor.progress.wish
-            monitor.edit { $0.generation = generation }
-            try await keeper.run { store, limit in
-                _ = try store.wish(
-                    isPaused: wish.isPaused, rate: wish.rate, of: generation, timeoutMilliseconds: limit)
+            // One that failed may have left its generation as it was.
+            let isOpen = try await keeper.run { store, limit in
+                try store.resume(generation, wish: wish, timeoutMilliseconds: limit)
             }
+            guard isOpen else { throw ReplayError("the replay of generation \(generation) is done") }
+            monitor.edit { $0.generation = generation }
             return try await replay.make(
                 child, of: ReplayScope(kept.bounds, topics: kept.topics), LakeReader(layout: layout), run, positions)
         }
     }
 
+    /// The generation that a replay makes, as it is while nobody else makes it.
+    private static func held(
+        _ number: Int64, _ layout: LakeLayout
+    ) throws -> (child: LakeGeneration, lock: ReplayLock) {
+        func known() throws -> LakeGeneration {
+            guard let known = try GenerationLog(layout: layout).read().first(where: { $0.number == number }) else {
+                throw ReplayError("the lake has no generation \(number); `medallion generations` lists them")
+            }
+            guard known.state != .pruned else { throw ReplayError.notBeingMade(number, known.state) }
+            return known
+        }
+        // A number without a generation gets no file of a lock.
+        _ = try known()
+        let lock = try ReplayLock(layout: layout, generation: number)
+        return (try known(), lock)
+    }
+
     /// Runs `body` while this process holds the generation, and says how it ended.
     private func guarded(
-        _ child: LakeGeneration, _ body: (ReplayRun?) async throws -> ReplayReport
+        _ child: LakeGeneration, _ lock: ReplayLock, _ body: (ReplayRun?) async throws -> ReplayReport
     ) async throws -> ReplayReport {
-        let lock = try await lane.run { [layout] in try ReplayLock(layout: layout, generation: child.number) }
         defer { withExtendedLifetime(lock) {} }
         let run = ReplayRun(
             monitor.runs, layout: layout, generation: child.number,

@@ -9,12 +9,16 @@ import Telemetry
 final class ReplayKeeper: Sendable {
     private let store: Mutex<ReplayStore>
     private let lane = Lane(name: "replay-state")
+    /// Of the beat: it waits for no other statement.
+    private let beats: Mutex<ReplayStore>
+    private let beatLane = Lane(name: "replay-beat")
     private let logger: Logger
     private static let statementMilliseconds = 30_000
     private static let beatNanoseconds: UInt64 = 1_000_000_000
 
     init(_ database: PostgresConfiguration, logger: Logger) {
         store = Mutex(ReplayStore(configuration: database))
+        beats = Mutex(ReplayStore(configuration: database))
         self.logger = logger
     }
 
@@ -40,8 +44,10 @@ final class ReplayKeeper: Sendable {
         while !Task.isCancelled {
             let phase = monitor.progress.phase.rawValue
             do {
-                let wish = try await run { store, limit in
-                    try store.touch(generation, phase: phase, timeoutMilliseconds: limit)
+                let wish = try await beatLane.run { [self] in
+                    try beats.withLock { store in
+                        try store.touch(generation, phase: phase, timeoutMilliseconds: KeptReplay.beatMillisecondsMax)
+                    }
                 }
                 if let wish { monitor.set(wish) }
             } catch {

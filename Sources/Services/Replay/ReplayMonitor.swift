@@ -30,6 +30,8 @@ package struct ReplayProgress: Sendable, Equatable {
     package var samples = ReplaySamples()
     /// Texts that have no vector yet, each once; nil where that is not counted.
     package var embeddingsNeeded: Int?
+    /// Whether there were too many to tell them apart: there are at least so many.
+    package var isEmbeddingsNeededLeast = false
 
     package init() {}
 

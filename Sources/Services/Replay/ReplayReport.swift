@@ -41,6 +41,8 @@ package struct ReplayReport: Sendable {
     package var changes: [String: [LogicChange]] = [:]
     /// Of a dry run: texts without a vector, each once; nil where that was not counted.
     package var embeddingsNeeded: Int?
+    /// Whether there were too many to tell them apart: there are at least so many.
+    package var isEmbeddingsNeededLeast = false
     /// Texts that had to be embedded.
     package var embedded = 0
     /// Documents that the child took over from its parent.

@@ -126,8 +126,7 @@ struct ReplayCommand: Command {
             let platform = Platform(context: context)
             let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: try platform.runSink())
             let parts = try await parts(platform)
-            defer { platform.drainRuns() }
-            let report = try await watched(context, monitor) {
+            let report = try await watched(platform, monitor) {
                 try await Replay.resume(
                     generation, layout: try LakeLayout(context.settings), database: parts.database, index: parts.index,
                     monitor: monitor, logger: context.logger.scoped("replay"))
@@ -145,12 +144,11 @@ struct ReplayCommand: Command {
         let scope = try sources.scope(bounds)
         let platform = Platform(context: context)
         let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: isDryRun ? nil : try platform.runSink())
-        defer { platform.drainRuns() }
         let layout = try LakeLayout(context.settings)
         let report: ReplayReport
         if isDryRun {
             let needs = await needs(context)
-            report = try await watched(context, monitor) {
+            report = try await watched(platform, monitor) {
                 try await Replay.dryRun(layout: layout, logics: logics, scope: scope, needs: needs, monitor: monitor)
             }
         } else {
@@ -158,18 +156,19 @@ struct ReplayCommand: Command {
             let replay = Replay(
                 layout: layout, logics: logics, database: parts.database, index: parts.index, monitor: monitor,
                 logger: context.logger.scoped("replay"))
-            report = try await watched(context, monitor) { try await replay.run(scope) }
+            report = try await watched(platform, monitor) { try await replay.run(scope) }
         }
         isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)
     }
 
-    /// Shows how far it is, until it ends.
+    /// Shows how far it is, and sends what it tells, until it ends.
     private func watched(
-        _ context: Context, _ monitor: ReplayMonitor, _ body: @Sendable () async throws -> ReplayReport
+        _ platform: Platform, _ monitor: ReplayMonitor, _ body: @Sendable () async throws -> ReplayReport
     ) async throws -> ReplayReport {
+        let context = platform.context
         let bar = Task { await ReplayRendering.follow(monitor, context) }
         defer { bar.cancel() }
-        let report = try await context.withProbes(body)
+        let report = try await platform.sendingRuns { try await context.withProbes(body) }
         bar.cancel()
         await bar.value
         return report

@@ -21,7 +21,9 @@ enum ReplayRendering {
             for sample in samples { show(word, sample) }
         }
         guard let generation = report.generation else {
-            if let count = report.embeddingsNeeded { Output.line("texts to be embedded: \(count)") }
+            if let count = report.embeddingsNeeded {
+                Output.line("texts to be embedded: \(report.isEmbeddingsNeededLeast ? "at least " : "")\(count)")
+            }
             Output.line("logic \(logics(report)); a dry run: nothing was written")
             return
         }
@@ -55,7 +57,7 @@ enum ReplayRendering {
 
     /// One line of a list.
     static func line(_ replay: KeptReplay, asJSON: Bool) {
-        let isInterrupted = replay.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds())
+        let isInterrupted = replay.isInterrupted
         let state = isInterrupted ? "interrupted" : replay.state.rawValue
         let figures = replay.figures
         guard !asJSON else {
@@ -173,6 +175,8 @@ extension JSONWriter {
         }
         key("embeddings_needed")
         if let count = report.embeddingsNeeded { integer(count) } else { null() }
+        key("embeddings_needed_is_least")
+        bool(report.isEmbeddingsNeededLeast)
         key("samples")
         beginObject()
         for (name, list) in [

@@ -21,9 +21,12 @@ struct ServeCommand: Command {
         let api = try platform.apiService(
             declarations, health: health, freshness: board, pipeline: { _ in nil }, stages: { board.servingStages },
             sources: { board.statuses(of: declarations.current, tenant: $0) })
+        // What tells OpenLineage of replays that are asked for over HTTP is stopped last, when all is told.
+        let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
-            context.probeServices(platform.servingPages(health, board)) + platform.databaseServices(for: .serving) + [
-                roles.freshness(board), platform.sizeService(of: []), api, declarations,
-            ])
+            emitters + context.probeServices(platform.servingPages(health, board))
+                + platform.databaseServices(for: .serving) + [
+                    roles.freshness(board), platform.sizeService(of: []), api, declarations,
+                ])
     }
 }

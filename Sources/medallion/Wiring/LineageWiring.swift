@@ -49,8 +49,15 @@ extension Platform {
         return emitters.isEmpty ? nil : RunEventSinks(emitters)
     }
 
-    /// Blocks until what runs told is sent, as long as ``LineageEmitter/drain()`` waits: for commands, which have no service for it.
-    func drainRuns() {
-        for emitter in state.withLock({ $0.lineage ?? [] }) { emitter.drain() }
+    /// Runs `body`, and meanwhile sends what runs tell, for commands; returns when that is sent, or as soon as
+    /// ``LineageEmitter`` gives up.
+    func sendingRuns<T: Sendable>(_ body: () async throws -> T) async throws -> T {
+        let stop = StopSignal()
+        let sending = try lineageEmitters().map { emitter in Task { try await emitter.run(stop: stop) } }
+        let outcome: Result<T, any Error>
+        do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
+        stop.request()
+        for task in sending { _ = await task.result }
+        return try outcome.get()
     }
 }

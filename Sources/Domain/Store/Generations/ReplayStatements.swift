@@ -117,6 +117,24 @@ struct WishReplay: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
+/// Notes that a replay that is not done runs again.
+struct ResumeReplay: PostgresStatement {
+    static let name = "resume_replay"
+    static let sql = """
+        UPDATE replays SET state = 'running', error = '', is_paused = $2, rate = $3::int, changed_at = clock_timestamp()
+        WHERE generation = $1 AND state <> 'done' RETURNING generation
+        """
+    static let parameterTypes: [PostgresType] = [.int8, .bool, .int8]
+    let generation: Int64
+    let wish: ReplayWish
+    func bind(into parameters: inout PostgresParameters) {
+        parameters.append(generation)
+        parameters.append(wish.isPaused)
+        parameters.append(Int64(wish.rate))
+    }
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
+}
+
 /// Notes how a replay ended.
 struct EndReplay: PostgresStatement {
     static let name = "end_replay"
@@ -140,7 +158,7 @@ struct ListReplays: PostgresStatement {
     static let sql = """
         SELECT generation, topics, since, until, partition::bigint, start_offset, end_offset, state, phase, is_paused,
             rate::bigint, wanted, done, added, changed, removed, unchanged, embedded, inherited, error, key_id, started_at,
-            changed_at
+            (extract(epoch FROM clock_timestamp() - changed_at) * 1000)::bigint
         FROM replays WHERE $1::bigint IS NULL OR generation = $1 ORDER BY generation DESC LIMIT $2
         """
     static let parameterTypes: [PostgresType] = [.int8, .int8]
@@ -168,7 +186,7 @@ struct ListReplays: PostgresStatement {
             bounds: bounds, state: KeptReplay.State(rawValue: try row.text(7)) ?? .failed, phase: try row.text(8),
             wish: ReplayWish(isPaused: try row.bool(9), rate: Int(clamping: try row.int64(10))), figures: figures,
             error: try row.text(19), keyID: try row.text(20), startedAtMilliseconds: try row.timestampMilliseconds(21),
-            changedAtMilliseconds: try row.timestampMilliseconds(22))
+            silenceMilliseconds: try row.int64(22))
     }
 }
 

@@ -50,7 +50,7 @@ package struct ReplayFigures: Sendable, Equatable {
 package struct KeptReplay: Sendable, Equatable {
     /// What has become of a replay.
     package enum State: String, Sendable, CaseIterable {
-        /// It runs, or was cut short: see ``KeptReplay/isInterrupted(nowMilliseconds:)``.
+        /// It runs, or was cut short: see ``KeptReplay/isInterrupted``.
         case running
         case done
         case failed
@@ -72,16 +72,17 @@ package struct KeptReplay: Sendable, Equatable {
     package var keyID: String
     /// Milliseconds since 1970.
     package var startedAtMilliseconds: Int64
-    /// When the process that runs it last said so.
-    package var changedAtMilliseconds: Int64
+    /// How long ago the process that runs it last said so, by the database's clock, which also noted when.
+    package var silenceMilliseconds: Int64
 
-    /// A process that runs a replay says so each second.
-    package static let silenceMilliseconds: Int64 = 6_000
+    /// A process that runs a replay says so each second, and waits ``beatMillisecondsMax`` for the database to hear it. It may
+    /// go unheard twice.
+    package static let silenceMillisecondsMax: Int64 = 15_000
+    /// How long it may take to say so once.
+    package static let beatMillisecondsMax = 5_000
 
     /// Whether the process that ran it has gone.
-    package func isInterrupted(nowMilliseconds: Int64) -> Bool {
-        state == .running && nowMilliseconds - changedAtMilliseconds > Self.silenceMilliseconds
-    }
+    package var isInterrupted: Bool { state == .running && silenceMilliseconds > Self.silenceMillisecondsMax }
 }
 
 /// Keeps replays beside their generations. Confined to one thread, and blocking, as its connection is.
@@ -132,6 +133,17 @@ package final class ReplayStore {
         try connection.run(
             TouchReplay(generation: generation, phase: phase), timeoutMilliseconds: timeoutMilliseconds
         ).first
+    }
+
+    /// Notes that a process goes on with a replay that is not done.
+    ///
+    /// - Returns: false where it is done, or not known.
+    package func resume(
+        _ generation: Int64, wish: ReplayWish, timeoutMilliseconds: Int
+    ) throws(IndexError) -> Bool {
+        try !connection.run(
+            ResumeReplay(generation: generation, wish: wish), timeoutMilliseconds: timeoutMilliseconds
+        ).isEmpty
     }
 
     /// Asks a replay that runs, or was interrupted, to pause, to go on, or to go at another rate.

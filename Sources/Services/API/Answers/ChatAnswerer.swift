@@ -150,7 +150,9 @@ package final class ChatAnswerer: Answerer {
         var (tries, lessons, halvings) = (1, 0, dialect.withLock(\.halvings))
         while true {
             do {
-                return try await once(task, deadline, halvings: halvings, emit: emit)
+                let end = try await once(task, deadline, halvings: halvings, emit: emit)
+                dialect.withLock { [halvings] in $0.learn(fromAnswerTo: halvings) }
+                return end
             } catch let fault as ModelFault {
                 if fault.isAboutRequest, lessons < Self.lessonsMax, learns(from: fault, task, &halvings) {
                     lessons += 1
@@ -167,8 +169,8 @@ package final class ChatAnswerer: Answerer {
 
     /// Whether asking otherwise makes sense.
     ///
-    /// A context that is too small is remembered where the question is short: whoever asks a long one must not take passages
-    /// from others.
+    /// A context that is too small is remembered for a while where the question is short: whoever asks a long one must not take
+    /// passages from others.
     private func learns(from fault: ModelFault, _ task: AnswerTask, _ halvings: inout Int) -> Bool {
         guard ChatDialect.saysTooLong(fault.detail) else {
             return dialect.withLock { $0.learn(fromRefusal: fault.detail) }
@@ -176,7 +178,7 @@ package final class ChatAnswerer: Answerer {
         guard halvings < ChatDialect.halvingsMax else { return false }
         halvings += 1
         if task.question.utf8.count <= Self.shortQuestionBytesMax {
-            dialect.withLock { [halvings] in $0.halvings = max($0.halvings, halvings) }
+            dialect.withLock { [halvings] in $0.learn(halvings: halvings) }
         }
         return true
     }

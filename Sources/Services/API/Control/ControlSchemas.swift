@@ -34,6 +34,9 @@ extension ReplySchemas {
         .init(
             "embeddings_needed", .integer().orNull,
             "Of a dry run: texts without a vector, each once; null where that was not counted."),
+        .init(
+            "embeddings_needed_is_least", .bool(),
+            "Whether there were too many to tell them apart: there are at least so many."),
         .init("samples", samples),
     ]).named("ReplayReport")
 
@@ -47,7 +50,8 @@ extension ReplySchemas {
         .init("offsets_per_second", .number().orNull), .init("seconds_left", .number().orNull),
         .init("added", .integer()), .init("changed", .integer()), .init("removed", .integer()),
         .init("unchanged", .integer()), .init("embedded", .integer()), .init("inherited", .integer()),
-        .init("embeddings_needed", .integer().orNull), .init("error", .string()),
+        .init("embeddings_needed", .integer().orNull), .init("embeddings_needed_is_least", .bool()),
+        .init("error", .string()),
         .init("key", .string().orNull, "The id of the key that began it."), .init("started_at", .time()),
         .init("report", replayReport.orNull, "Of one that this process ended."),
     ]).named("Replay")

@@ -13,6 +13,7 @@ struct OperatorRequests: Sendable {
     /// Nil in a process that has neither lake nor index.
     let control: (any PlatformControl)?
     let access: AccessGuard
+    let turns: RequestTurns
     let logger: Logger
     /// Streams of progress that are open.
     private let open = Count()
@@ -23,9 +24,10 @@ struct OperatorRequests: Sendable {
         let value = Atomic(0)
     }
 
-    init(control: (any PlatformControl)?, access: AccessGuard, logger: Logger) {
+    init(control: (any PlatformControl)?, access: AccessGuard, turns: RequestTurns, logger: Logger) {
         self.control = control
         self.access = access
+        self.turns = turns
         self.logger = logger
     }
 
@@ -62,7 +64,7 @@ struct OperatorRequests: Sendable {
         set.add(
             Contract.quarantine,
             async: { input, request in
-                let found = try await allowed(request).quarantined(input.selection)
+                let found = try await allowed(request).quarantined(input.selection, deadline: turns.deadline)
                 return .fresh(Self.list("records", found.records, hasMore: found.hasMore))
             })
         set.add(
@@ -188,7 +190,7 @@ struct OperatorRequests: Sendable {
         let control = try allowed(request)
         var change = QuarantineChange(way)
         (change.forces, change.isDryRun) = (input.forces, input.isDryRun)
-        let records = try await control.change(input.selection, change)
+        let records = try await control.change(input.selection, change, deadline: turns.deadline)
         if !change.isDryRun {
             note("quarantined records are taken out", "\(records.count) records", request)
         }

@@ -1,3 +1,4 @@
+package import Concurrency
 package import Records
 package import Store
 
@@ -84,7 +85,11 @@ package protocol PlatformControl: Sendable {
     func end(_ id: String) async throws -> [UInt8]
 
     /// Quarantined records as JSON objects, and whether there are more.
-    func quarantined(_ selection: QuarantineSelection) async throws -> (records: [[UInt8]], hasMore: Bool)
+    func quarantined(
+        _ selection: QuarantineSelection, deadline: Deadline
+    ) async throws -> (records: [[UInt8]], hasMore: Bool)
     /// Takes records out; what became of each as a JSON object.
-    func change(_ selection: QuarantineSelection, _ change: QuarantineChange) async throws -> [[UInt8]]
+    func change(
+        _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline
+    ) async throws -> [[UInt8]]
 }

@@ -26,7 +26,8 @@ struct GoldenInput: Sendable {
                     Field("query", \.query, SearchInput.queryForm, "What is asked.", isRequired: true),
                     Field(
                         "options", \.options, Form<JSONValue>.anyObject.optional,
-                        "The other members of the body of POST /search, or of POST /answer."),
+                        "The other members of the body of POST /search, or of POST /answer, without `as_of`, `cursor` and "
+                            + "`min_index_version`."),
                 ]
             ).named("GoldenQuery"),
             examples: [
@@ -119,6 +120,7 @@ extension ReplySchemas {
                 of: Schema.object([
                     .init("name", .string()), .init("kind", .string()), .init("query", .string()),
                     .init("changed", .bool()),
+                    .init("error", .string().orNull, "Why it could not be compared; null where it was."),
                     .init("entered", hits([.init("place", .integer())])),
                     .init("left", hits([.init("place", .integer())])),
                     .init("moved", hits([.init("from", .integer()), .init("to", .integer())])),

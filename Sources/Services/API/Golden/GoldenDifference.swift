@@ -63,13 +63,17 @@ extension JSONWriter {
     }
 
     /// What differs for a golden query.
-    mutating func difference(_ difference: GoldenDifference, of query: GoldenQuery) {
+    ///
+    /// - Parameter error: why it could not be compared; nil where it was.
+    mutating func difference(_ difference: GoldenDifference, of query: GoldenQuery, error: String? = nil) {
         beginObject()
         string("name", query.name)
         string("kind", query.kind.rawValue)
         string("query", query.query)
         key("changed")
         bool(difference.isChanged)
+        key("error")
+        if let error { string(error) } else { null() }
         key("entered")
         beginArray()
         for (hit, place) in difference.entered { self.hit(hit) { $0.integer("place", place) } }

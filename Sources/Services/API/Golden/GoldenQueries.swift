@@ -29,6 +29,7 @@ struct GoldenQueries: Sendable {
     let answers: Answers
     let access: AccessGuard
     let turns: RequestTurns
+    let faults: FaultReplies
     let logger: Logger
 
     func endpoints(in set: inout EndpointSet) {
@@ -100,10 +101,21 @@ struct GoldenQueries: Sendable {
             var (changed, count) = (0, 0)
             for query in queries {
                 guard !deadline.hasPassed else { break }
-                let difference = try await difference(of: query, generation, declared, deadline)
-                writer.difference(difference, of: query)
+                do {
+                    let difference = try await difference(of: query, generation, declared, deadline)
+                    writer.difference(difference, of: query)
+                    if difference.isChanged { changed += 1 }
+                } catch let error as CancellationError {
+                    throw error
+                } catch let error as APIError where error.type == Self.generationFault {
+                    // No other query fares better.
+                    throw error
+                } catch {
+                    guard !deadline.hasPassed else { break }
+                    let told = faults.told(error, "/generations/{generation}/golden", request)
+                    writer.difference(GoldenDifference([], []), of: query, error: told.message)
+                }
                 count += 1
-                if difference.isChanged { changed += 1 }
             }
             writer.endArray()
             writer.integer("changed", changed)
@@ -113,6 +125,9 @@ struct GoldenQueries: Sendable {
             return .fresh(writer.bytes)
         }
     }
+
+    /// See ``APIError/notServed(candidate:)``.
+    private static let generationFault = "generation_state"
 
     private func difference(
         of query: GoldenQuery, _ generation: Int64, _ declared: DeclaredAttributes, _ deadline: Deadline
@@ -128,6 +143,22 @@ struct GoldenQueries: Sendable {
         difference.before = try await answers.tried(answer, before, deadline: deadline)
         difference.after = try await answers.tried(answer, after, deadline: deadline)
         return difference
+    }
+
+    /// - Throws: 422 where it asks of a moment or a page: what is compared is what is now, from the first hit on.
+    private static func checkMoment(_ input: SearchInput) throws(APIError) {
+        let wrong = [
+            ("as_of", input.asOf != nil), ("cursor", input.cursor != nil),
+            ("min_index_version", input.indexVersionMin != nil),
+        ].filter(\.1)
+        guard wrong.isEmpty else {
+            throw .invalid(
+                wrong.map { name, _ in
+                    InputFault(
+                        type: "golden_moment", location: [.name("body"), .name("options"), .name(name)],
+                        message: "is not for golden queries, which are asked now and from the first hit on")
+                })
+        }
     }
 
     private static func hits(_ result: SearchResult, _ request: SearchRequest) -> [GoldenDifference.Hit] {
@@ -158,10 +189,12 @@ struct GoldenQueries: Sendable {
         case .search:
             let input = SearchInput.form.read(body, &reading)
             guard let input, reading.faults.isEmpty else { throw APIError.invalid(reading.faults) }
+            try Self.checkMoment(input)
             return (try input.checked(declared, nowMilliseconds: now), nil)
         case .answer:
             let input = AnswerInput.form.read(body, &reading)
             guard let input, reading.faults.isEmpty else { throw APIError.invalid(reading.faults) }
+            try Self.checkMoment(input.search)
             let answer = try input.checked(declared, nowMilliseconds: now)
             return (answer.search, answer)
         }

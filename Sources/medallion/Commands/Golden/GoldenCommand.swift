@@ -116,6 +116,10 @@ struct GoldenCommand: Command {
 
     private static func show(_ reply: JSONValue) {
         for query in reply["queries"]?.array ?? [] {
+            guard query["error"]?.string == nil else {
+                Output.line("\(text(query, "name")): not compared: \(text(query, "error"))")
+                continue
+            }
             guard query["changed"]?.bool == true else {
                 Output.line("\(text(query, "name")): unchanged")
                 continue

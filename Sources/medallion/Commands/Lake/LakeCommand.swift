@@ -1,4 +1,5 @@
 import Bytes
+import Concurrency
 import Console
 import Lake
 import Records
@@ -100,16 +101,16 @@ struct LakeCommand: Command {
         case .cat: try cat(reader, topic: topic ?? context.settings.topics.raw)
         case .seal: try seal(reader)
         case .retain: try LakeRetain(options: upkeep, layer: layer, isJSON: isJSON).run(reader, sources(reader))
-        case .tier: try tier(reader, context)
+        case .tier: try await tier(reader, context)
         }
     }
 
-    private func tier(_ reader: LakeReader, _ context: Context) throws {
+    private func tier(_ reader: LakeReader, _ context: Context) async throws {
         let platform = Platform(context: context)
-        let runs = try platform.runSink()
-        defer { platform.drainRuns() }
-        try LakeTier(options: upkeep, isJSON: isJSON, bucket: context.settings.lake.s3Bucket, runs: runs)
-            .run(reader, sources(reader))
+        let tier = LakeTier(
+            options: upkeep, isJSON: isJSON, bucket: context.settings.lake.s3Bucket, runs: try platform.runSink())
+        let sources = try sources(reader)
+        try await platform.sendingRuns { try await Lane(name: "tier").run { try tier.run(reader, sources) } }
     }
 
     private func inspection(_ reader: LakeReader) -> LakeInspection {

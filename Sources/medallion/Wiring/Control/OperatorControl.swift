@@ -16,10 +16,21 @@ import Store
 struct OperatorControl: PlatformControl {
     private let platform: Platform
     private let runner = ReplayRunner()
+    /// Of what is known of replays, on one connection: streams of progress ask twice a second.
+    private let store: LanePool<ReplayStore>
+    /// Of what opens models and connections.
     private let lane = Lane(name: "operator")
+    /// Of looks at the quarantine, which may go through all of it.
+    private let looks = LanePool<Void>(name: "quarantine", count: 2, waitersMax: 16, make: {})
+    /// Of redrives and discards.
+    private let changes = LanePool<Void>(name: "redrive", count: 1, waitersMax: 4, make: {})
+    private static let statementMilliseconds = 10_000
 
     init(_ platform: Platform) {
         self.platform = platform
+        store = LanePool(name: "operator-store", count: 1) {
+            ReplayStore(configuration: try platform.database("operator"))
+        }
     }
 
     private func layout() throws -> LakeLayout {
@@ -89,8 +100,8 @@ struct OperatorControl: PlatformControl {
         guard let generation = Int64(id),
             let kept = try await store({ try $0.read(generation, timeoutMilliseconds: $1) })
         else { return nil }
-        let isInterrupted = kept.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds())
-        return (ReplayViews.json(kept, run), kept.state != .running || isInterrupted)
+        let isLive = run?.isOver == false
+        return (ReplayViews.json(kept, run), kept.state != .running || kept.isInterrupted && !isLive)
     }
 
     func start(_ start: ReplayStart) async throws -> [UInt8] {
@@ -132,7 +143,7 @@ struct OperatorControl: PlatformControl {
             try $0.wish(isPaused: isPaused, rate: rate, of: generation, timeoutMilliseconds: $1)
         }
         guard isHeard else { throw Self.over(id) }
-        if isPaused == false, kept.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds()) {
+        if isPaused == false, kept.isInterrupted, runner.run(id)?.isOver != false {
             try await resume(kept, rate: rate ?? kept.wish.rate)
         }
         return try await shown(id)
@@ -159,10 +170,17 @@ struct OperatorControl: PlatformControl {
             runner.cancel(id)
             return ReplayViews.json(run)
         }
-        guard let generation = Int64(id), try await store({ try $0.read(generation, timeoutMilliseconds: $1) }) != nil
+        guard let generation = Int64(id),
+            let kept = try await store({ try $0.read(generation, timeoutMilliseconds: $1) })
         else { throw Self.unknown() }
+        // What it made is a generation as any other, which may be served.
+        guard kept.state == .running else { throw Self.over(id) }
         // Whoever runs it, here or elsewhere, notices at its next step.
-        try await told { try await promotion().prune(generation) }
+        do {
+            try await promotion().endReplay(generation)
+        } catch is ReplayError {
+            throw Self.over(id)
+        }
         try await store {
             try $0.end(generation, .failed, error: "it was ended", timeoutMilliseconds: $1)
         }
@@ -183,49 +201,64 @@ struct OperatorControl: PlatformControl {
     }
 
     private func store<T: Sendable>(_ body: @escaping @Sendable (ReplayStore, Int) throws -> T) async throws -> T {
-        let database = try platform.database("operator")
-        return try await lane.run { try body(ReplayStore(configuration: database), 10_000) }
+        try await store.run(deadline: Deadline(milliseconds: Self.statementMilliseconds)) { try body($0, $1) }
     }
 
     // MARK: Quarantine
 
-    func quarantined(_ selection: QuarantineSelection) async throws -> (records: [[UInt8]], hasMore: Bool) {
+    func quarantined(
+        _ selection: QuarantineSelection, deadline: Deadline
+    ) async throws -> (records: [[UInt8]], hasMore: Bool) {
         try await told {
             let layout = try layout()
             var query = try Self.query(selection)
             query.limit = selection.limit + 1
             let wanted = query
-            return try await lane.run {
+            return try await looks.run(deadline: deadline) { _, _ in
                 var records: [[UInt8]] = []
-                try QuarantineReader(layout: layout, generation: selection.generation).forEach(wanted) { record in
+                try QuarantineReader(
+                    layout: layout, generation: selection.generation, shouldStop: { deadline.hasPassed }
+                ).forEach(wanted) { record in
                     records.append(DlqRendering.json(record, withValue: false))
                     return true
                 }
-                return (Array(records.prefix(selection.limit)), records.count > selection.limit)
+                let isCut = deadline.hasPassed
+                if isCut, records.isEmpty { throw Self.tooLong(deadline) }
+                return (Array(records.prefix(selection.limit)), isCut || records.count > selection.limit)
             }
         }
     }
 
-    func change(_ selection: QuarantineSelection, _ change: QuarantineChange) async throws -> [[UInt8]] {
+    func change(
+        _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline
+    ) async throws -> [[UInt8]] {
         try await told {
             let layout = try layout()
             var query = try Self.query(selection)
-            // As the command does: of many, only those that may need a look.
-            if query.offsets?.count != 1, !change.forces, query.states.isEmpty { query.states = [.open, .pending] }
+            if query.offsets?.count != 1, !change.forces { query.leaveOutWhatIsRefused() }
             let (wanted, kafka) = (query, platform.kafka("operator"))
-            return try await Lane(name: "quarantine").run {
+            return try await changes.run(deadline: deadline) { _, _ in
                 var entries: [[UInt8]] = []
-                let desk = QuarantineDesk(
-                    try QuarantineReader(layout: layout, generation: selection.generation), forces: change.forces,
-                    isDryRun: change.isDryRun
-                ) { entries.append(DlqRendering.json($0)) }
+                let reader = try QuarantineReader(
+                    layout: layout, generation: selection.generation, shouldStop: { deadline.hasPassed })
+                let desk = QuarantineDesk(reader, forces: change.forces, isDryRun: change.isDryRun) {
+                    entries.append(DlqRendering.json($0))
+                }
                 switch change.way {
                 case .redrive(let correction): _ = try desk.redrive(wanted, correction: correction, kafka: kafka)
                 case .discard(let reason): _ = try desk.discard(wanted, reason: reason)
                 }
+                // What was found until then is done, and the rest is asked for again.
+                if entries.isEmpty, deadline.hasPassed { throw Self.tooLong(deadline) }
                 return entries
             }
         }
+    }
+
+    private static func tooLong(_ deadline: Deadline) -> WaitError {
+        .timeout(
+            "reading the quarantine, which fewer offsets or one topic partition make shorter,",
+            milliseconds: deadline.limitMilliseconds)
     }
 
     private static func query(_ selection: QuarantineSelection) throws -> QuarantineQuery {

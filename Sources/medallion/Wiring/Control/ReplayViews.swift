@@ -20,7 +20,7 @@ enum ReplayViews {
     /// - Parameter run: the same replay, where this process runs or ran it.
     static func json(_ kept: KeptReplay, _ run: ReplayRunner.Run?) -> [UInt8] {
         let isLive = run?.isOver == false
-        let isInterrupted = !isLive && kept.isInterrupted(nowMilliseconds: SystemClock.epochMilliseconds())
+        let isInterrupted = !isLive && kept.isInterrupted
         let state =
             kept.state != .running
             ? kept.state.rawValue : isInterrupted ? "interrupted" : kept.wish.isPaused ? "paused" : "running"
@@ -71,6 +71,8 @@ enum ReplayViews {
         }
         json.key("embeddings_needed")
         if let count = progress?.embeddingsNeeded { json.integer(count) } else { json.null() }
+        json.key("embeddings_needed_is_least")
+        json.bool(progress?.isEmbeddingsNeededLeast == true)
         json.string("error", error)
         json.key("key")
         if keyID.isEmpty { json.null() } else { json.string(keyID) }
