@@ -44,7 +44,7 @@ extension PipelineTests {
             // Where it comes from, and what else came of that.
             let trace = try hand.trace(id)
             #expect(trace["complete"]?.bool == true, "\(trace)")
-            let bronze = try #require(trace["citations"]?[0]?["bronze"]?[0])
+            let bronze = try #require(trace["citations"]?.array?.first?["bronze"]?.array?.first)
             #expect(bronze["hash_ok"]?.bool == true)
             let place = Place(
                 topic: try #require(bronze["topic"]?.string), partition: try #require(bronze["partition"]?.integer),
