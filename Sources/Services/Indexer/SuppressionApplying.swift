@@ -109,7 +109,8 @@ package struct SuppressionApplying: Service {
         return nil
     }
 
-    /// Applies the lake's log, where that is still to be done. One that cannot be read does not keep the topic from being followed.
+    /// Applies the lake's log, where that is still to be done. One that cannot be read does not keep the topic from being
+    /// followed.
     func takeLog(_ store: SuppressionStore, _ isStopped: () -> Bool) throws {
         guard log.isWanted.load(ordering: .relaxed) else { return }
         let entries: [SuppressionEntry]
