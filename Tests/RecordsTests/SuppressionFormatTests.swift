@@ -60,6 +60,29 @@ import Testing
         #expect(throws: RecordFormatError.self) { try Self.read(Array(line.utf8)) }
     }
 
+    /// The index's own indexes hold no longer names.
+    @Test(arguments: SuppressionTarget.Kind.allCases) func whatIsTooLongIsRefused(kind: SuppressionTarget.Kind) throws {
+        func line(_ name: String, _ other: String) -> [UInt8] {
+            Array(
+                #"{"kind":"suppress","id":"a","tenant":"default","target":"\#(kind.rawValue)","name":"\#(name)","#.utf8)
+                + Array(
+                    #""collection":"\#(other)","partition":0,"offset":1,"reason":"","by":"","at_ms":1}"#.utf8)
+        }
+        let longest = String(repeating: "é", count: Suppression.nameBytesMax / 2)
+        let name = kind == .event ? "edits" : longest
+        #expect(throws: Never.self) { try Self.read(line(name, longest)) }
+        #expect(throws: RecordFormatError.self) { try Self.read(line(name, longest + "x")) }
+        #expect(throws: RecordFormatError.self) { try Self.read(line(longest + "x", "c")) }
+    }
+
+    @Test func idsAreTold() {
+        var generator = SystemRandomNumberGenerator()
+        #expect(Suppression.isID(Suppression.makeID(using: &generator)))
+        for text in ["", "s-", "s-none", "s-0123456789ABCDEF", "x-0123456789abcdef", "s-0123456789abcdef0"] {
+            #expect(!Suppression.isID(text), "\(text)")
+        }
+    }
+
     @Test func aSetCoversWhatItNames() {
         var subject = SuppressionSubject(
             topicPartition: Self.place, offset: 7, eventID: "e-1", collection: "wiki", title: "T", docID: "d/1",

@@ -251,7 +251,8 @@ package enum SuppressionEntry: Sendable, Equatable {
                 kind: kind, name: try text("name"), collection: texts["collection"] ?? "", wiki: texts["wiki"],
                 partition: numbers["partition"].flatMap { Int32(exactly: $0) }, offset: numbers["offset"])
             guard let target else {
-                throw RecordFormatError("suppression", field: "name", reason: "names no \(kind.rawValue), or is too long")
+                throw RecordFormatError(
+                    "suppression", field: "name", reason: "names no \(kind.rawValue), or is too long")
             }
             self = .suppress(
                 Suppression(id: id, tenant: tenant, target: target, reason: reason, by: by, atMilliseconds: at))

@@ -100,7 +100,7 @@ package struct SuppressionApplying: Service {
     }
 
     /// The topic's next offset. An index without one applies the lake's log.
-    private func position(_ store: SuppressionStore, _ isStopped: () -> Bool) throws -> Int64? {
+    func position(_ store: SuppressionStore, _ isStopped: () -> Bool) throws -> Int64? {
         if let known = try store.position(of: follower.topic, timeoutMilliseconds: Self.statementMilliseconds) {
             return known
         }
@@ -109,8 +109,9 @@ package struct SuppressionApplying: Service {
         return nil
     }
 
-    /// Applies the lake's log, where that is still to be done. One that cannot be read does not keep the topic from being followed.
-    private func takeLog(_ store: SuppressionStore, _ isStopped: () -> Bool) throws {
+    /// Applies the lake's log, where that is still to be done. One that cannot be read does not keep the topic from being
+    /// followed.
+    func takeLog(_ store: SuppressionStore, _ isStopped: () -> Bool) throws {
         guard log.isWanted.load(ordering: .relaxed) else { return }
         let entries: [SuppressionEntry]
         do {
@@ -131,7 +132,7 @@ package struct SuppressionApplying: Service {
         }
     }
 
-    private func apply(
+    func apply(
         _ records: [SuppressionFollower.Record], to store: SuppressionStore, _ isStopped: () -> Bool
     ) throws {
         for (next, entry) in records {

@@ -50,7 +50,8 @@ struct IndexCommand: Command {
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
             context.roleServices(health) + platform.databaseServices() + [
-                platform.sizeService(of: [.index]), platform.suppressionApplying(platform.registerSuppressions(in: health)), roles.indexers(),
+                platform.sizeService(of: [.index]),
+                platform.suppressionApplying(platform.registerSuppressions(in: health)), roles.indexers(),
                 platform.upkeepService(declarations),
                 declarations,
             ])

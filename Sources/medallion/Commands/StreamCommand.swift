@@ -31,7 +31,8 @@ struct StreamCommand: Command {
         let emitters: [any Service] = try platform.lineageEmitters()
         try await context.run(
             emitters + context.roleServices(health) + [
-                platform.sizeService(of: [.lake]), roles.streamJobs(), platform.suppressionLogging(faults), declarations,
+                platform.sizeService(of: [.lake]), roles.streamJobs(), platform.suppressionLogging(faults),
+                declarations,
             ])
     }
 }

@@ -74,9 +74,9 @@ package struct SuppressionLog: Sendable {
             if let last = entries.last { nextOffset = last.nextOffset }
         }
 
-        /// A suppression and its lift have one id.
+        /// A suppression and its lift have one id; another tenant's lift of it is none.
         private static func key(_ entry: SuppressionEntry) -> String {
-            if case .lift = entry { "lift \(entry.id)" } else { "suppress \(entry.id)" }
+            if case .lift = entry { "lift \(entry.tenant.text) \(entry.id)" } else { "suppress \(entry.id)" }
         }
     }
 

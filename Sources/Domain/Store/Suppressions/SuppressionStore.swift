@@ -17,9 +17,9 @@ package final class SuppressionStore {
         connection = LazyConnection(configuration)
     }
 
-    /// Applies an entry; one that was applied before changes nothing. What comes in falls under it from the first transaction on, which
-    /// keeps the position, too; what is there follows ``documentsPerStep`` at a time, so that indexing goes on between. Where that is
-    /// interrupted ``finish(isStopped:timeoutMilliseconds:)`` goes on.
+    /// Applies an entry; one that was applied before changes nothing. What comes in falls under it from the first transaction
+    /// on, which keeps the position, too; what is there follows ``documentsPerStep`` at a time, so that indexing goes on between.
+    /// Where that is interrupted ``finish(isStopped:timeoutMilliseconds:)`` goes on.
     ///
     /// - Parameters:
     ///   - topic: where it was read, and the offset behind it, kept for the next start.
