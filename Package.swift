@@ -358,7 +358,8 @@ let package = Package(
             ],
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
-                "medallion", "API", "Access", "Arms", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints", "HTTPClient",
+                "medallion", "API", "Access", "Answering", "Arms", "EventLoop", "Forms", "HTTPServer", "HTTPEndpoints",
+                "HTTPClient",
                 "Retrieval", "Store",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
