@@ -28,8 +28,8 @@ ALTER TABLE index_versions
     ADD COLUMN searchable_at timestamptz;
 
 -- Where the records of an event lie that the tenant of the session is shown something of, by the index on what lineages say: no
--- policy would let a query use it, since what reads JSON is not leakproof. It tells the session's tenant nothing that the policy
--- of `visibility` would not.
+-- policy would let a query use it, since what reads JSON is not leakproof. It tells where such records lie, suppressed ones, too;
+-- what a reply shows of them is read under the policy.
 CREATE FUNCTION medallion_places_of_event(of_event text, of_rows integer)
 RETURNS TABLE (source_topic text, source_partition integer, source_offset bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$

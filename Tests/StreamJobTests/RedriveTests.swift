@@ -106,6 +106,25 @@ import Testing
         #expect(try desk.discard(query, reason: "noise").refused == 10)
         let counts = try quarantine.summaries(QuarantineQuery()).map(\.counts)
         #expect(counts == [[.discarded: 10], [.open: 24, .redriven: 6]])
+        try askAgain(fixture, quarantine, desk)
+        // The same values again: they break the same rule, and stay out of Silver.
+        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 46, of: 1)
+        let again = try fixture.records(quarantine).filter { $0.offset >= 40 }
+        #expect(again.map(\.rule) == Array(repeating: "unknown_schema", count: 6))
+        #expect(again.allSatisfy { $0.state == .open })
+        // Key and headers are those of the quarantined record.
+        let line = try quarantine.reader.bronze(fixture.source(1), offset: 40).line
+        let headers = BronzeLine.headers(of: line[...])
+        #expect(headers.map(\.name) == ["sse_id", "redriven_from", "redriven_sha256"])
+        let record = try #require(BronzeLine.read(line[...]))
+        #expect(record.origin?.offset == 9)
+        #expect(record.key == Array("k9".utf8))
+    }
+
+    /// The rest of what was caught, in pieces.
+    private func askAgain(
+        _ fixture: StreamFixture, _ quarantine: QuarantineReader, _ desk: QuarantineDesk
+    ) throws {
         // What may have been redriven uses up no limit: the rest can be asked for until nothing is left.
         var pending = QuarantineQuery()
         (pending.rule, pending.states, pending.limit) = ("unknown_schema", [.open], 3)
@@ -121,7 +140,7 @@ import Testing
                         kind: .redrive, offset: $0.offset, timeMilliseconds: 1, rule: $0.rule, bronzeSHA256: "")
                 })
         }
-        query = QuarantineQuery()
+        var query = QuarantineQuery()
         (query.rule, query.limit) = ("unknown_schema", 2)
         query.leaveOutWhatIsRefused()
         let some = try desk.discard(query, reason: "noise")
@@ -144,18 +163,6 @@ import Testing
         let early = try QuarantineDesk(cut, forces: false, isDryRun: false).discard(query, reason: "noise").discarded
         let late = try desk.discard(query, reason: "noise").discarded
         #expect(early > 0 && late > 0 && early + late == 24 - 3 - 2)
-        // The same values again: they break the same rule, and stay out of Silver.
-        try await fixture.run(try fixture.job(lake: "lake"), lake: "lake", until: 46, of: 1)
-        let again = try fixture.records(quarantine).filter { $0.offset >= 40 }
-        #expect(again.map(\.rule) == Array(repeating: "unknown_schema", count: 6))
-        #expect(again.allSatisfy { $0.state == .open })
-        // Key and headers are those of the quarantined record.
-        let line = try quarantine.reader.bronze(fixture.source(1), offset: 40).line
-        let headers = BronzeLine.headers(of: line[...])
-        #expect(headers.map(\.name) == ["sse_id", "redriven_from", "redriven_sha256"])
-        let record = try #require(BronzeLine.read(line[...]))
-        #expect(record.origin?.offset == 9)
-        #expect(record.key == Array("k9".utf8))
     }
 
     /// The log's last word holds, a torn line is cut off, and one that was altered is noticed.
