@@ -59,6 +59,7 @@ extension PipelineTests {
                 #expect(try deployment.api.search("\"remark\"", mode: "lexical") == [])
                 try deployment.command(["promote", "2"])
                 try Self.expectNewLogic(deployment)
+                try Self.switchBackAndForth(deployment, searches)
                 try Self.expectGenerations(deployment, active: 2, documents: [23, 23])
                 #expect(try traces.expectAllToResolve("promoted") == 0)
                 try traces.ask(20)
@@ -79,6 +80,23 @@ extension PipelineTests {
                 #expect(searches.generations == [1, 2])
                 #expect(try up.stop() == .exited(0))
                 try Self.expectStoredLogicToRun(deployment)
+            }
+        }
+
+        /// The active generation switches beside searches without a pause: four times, ten in the long form, beside 10,000 searches.
+        /// Prints how long it takes, the command's start included, until searches are of the other one.
+        private static func switchBackAndForth(_ deployment: Deployment, _ searches: SearchLoop) throws {
+            let (switches, wanted) = LongTests.areWanted ? (10, 10_000) : (4, 0)
+            let before = searches.count
+            for number in 0..<switches {
+                let generation: Int64 = number.isMultiple(of: 2) ? 1 : 2
+                let began = SystemClock.monotonicNanoseconds()
+                try deployment.command(["promote", "\(generation)"])
+                try wait(for: generation, deployment)
+                print("to generation \(generation): \((SystemClock.monotonicNanoseconds() - began) / 1_000_000) ms")
+                try deployment.wait(for: "searches", seconds: 300) {
+                    searches.count - before >= wanted * (number + 1) / switches
+                }
             }
         }
 
@@ -175,6 +193,7 @@ final class SearchLoop: Sendable {
         var isDone = false
         var failures: [String] = []
         var generations: Set<Int64> = []
+        var count = 0
     }
 
     init(_ api: API) throws {
@@ -193,17 +212,23 @@ final class SearchLoop: Sendable {
 
     var failures: [String] { state.withLock { $0.failures } }
     var generations: Set<Int64> { state.withLock { $0.generations } }
+    /// Searches that ended.
+    var count: Int { state.withLock { $0.count } }
 
     private func search(_ api: API) {
         do {
             let reply = try api.post("/search", [("query", .string("golden gate bridge"))])
             let generation = reply["generation"]?.integer ?? 0
-            let first = reply["hits"]?.array?.first
+            let hits = reply["hits"]?.array ?? []
+            let first = hits.first
             let isNew = first?["snippet"]?.string?.contains("with the remark") == true
+            // Each generation's row of a document has the logic that made it.
+            let logics = Set(hits.compactMap { $0["lineage"]?["logic_version"]?.string })
             state.withLock { state in
+                state.count += 1
                 state.generations.insert(generation)
-                if first?["title"]?.string != "Golden Gate Bridge" || isNew != (generation == 2) {
-                    state.failures.append("generation \(generation) gave \(first ?? .null)")
+                if first?["title"]?.string != "Golden Gate Bridge" || isNew != (generation == 2) || logics.count != 1 {
+                    state.failures.append("generation \(generation) gave \(first ?? .null), of logics \(logics)")
                 }
             }
         } catch {

@@ -11,8 +11,9 @@ extension PipelineTests {
     @Suite(.serialized) struct StoryTests {
         private static let question = "What colour was the Golden Gate Bridge painted in?"
         private static let fact = "international orange"
-        private static let logic =
-            #"{"type":"recent_change","template":"{title}[, with the remark: {comment}]. {type} by {user} on {domain}."}"#
+        private static let template =
+            "{title}[, with the remark: {comment}]. {type} by {user} on {domain}[ ({delta} bytes)]."
+        private static let logic = #"{"type":"recent_change","template":"\#(template)"}"#
 
         @Test(.timeLimit(.minutes(6))) func aWrongAnswer() async throws {
             try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
