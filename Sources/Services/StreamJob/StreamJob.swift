@@ -154,8 +154,9 @@ package final class StreamJob: Service {
         // Beside the work, so that the lag moves while the work stands still.
         let hasEnded = StopSignal()
         let metering = Task { [meter] in await meter.run(stop: hasEnded) }
+        // Before anything can be noted, so that it is the run's first event.
+        reporter?.start()
         let reporting = Task { [reporter, options] in
-            reporter?.start()
             while !(await hasEnded.pause(milliseconds: options.runReportMilliseconds)) { reporter?.report() }
         }
         var failure: (any Error)?

@@ -3,8 +3,8 @@ package import Records
 
 /// Writes the files of a replayed range of one topic partition, already sealed, with a log of their own.
 ///
-/// A replay that breaks off goes on behind the last hour that its log has (``sealedEnd(layout:source:generation:)``): what was
-/// written of a later one is written again, to the same bytes. Not thread-safe.
+/// An interrupted replay resumes after the last hour in its log (``sealedEnd(layout:source:generation:)``): what was written of
+/// a later one is written again, to the same bytes. Not thread-safe.
 package final class ReplayWriter {
     private let layout: LakeLayout
     private let source: TopicPartition
@@ -33,7 +33,7 @@ package final class ReplayWriter {
         }
     }
 
-    /// Where a replay goes on that was cut short: behind what is sealed; nil where nothing is.
+    /// Where an interrupted replay resumes: after what is sealed; nil where nothing is.
     package static func sealedEnd(
         layout: LakeLayout, source: TopicPartition, generation: Int64
     ) throws(LakeError) -> Int64? {

@@ -135,7 +135,7 @@ package final class ReplayStore {
         ).first
     }
 
-    /// Notes that a process goes on with a replay that is not done.
+    /// Notes that a process has resumed a replay that is not done.
     ///
     /// - Returns: false where it is done, or not known.
     package func resume(

@@ -18,8 +18,8 @@ package final class SuppressionStore {
     }
 
     /// Applies an entry; one that was applied before changes nothing. What comes in falls under it from the first transaction
-    /// on, which keeps the position, too; what is there follows ``documentsPerStep`` at a time, so that indexing goes on between.
-    /// Where that is interrupted ``finish(isStopped:timeoutMilliseconds:)`` goes on.
+    /// on, which keeps the position, too; what is there follows ``documentsPerStep`` at a time, and other writes get their turn in
+    /// between. ``finish(isStopped:timeoutMilliseconds:)`` resumes it after an interruption.
     ///
     /// - Parameters:
     ///   - topic: where it was read, and the offset behind it, kept for the next start.
@@ -37,7 +37,7 @@ package final class SuppressionStore {
         return try finish(number, isStopped, timeoutMilliseconds)
     }
 
-    /// Goes on with what was begun and interrupted, here or by another process.
+    /// Resumes what was interrupted, in this process or another.
     ///
     /// - Returns: how many documents were taken out or brought back.
     @discardableResult

@@ -21,7 +21,7 @@ extension Settings {
         package internal(set) var lineageFile = ""
         /// Of jobs.
         package internal(set) var lineageNamespace = ""
-        /// How often a run that goes on tells what it did, in seconds.
+        /// How often a running job reports what it did, in seconds.
         package internal(set) var lineageSeconds = 0
     }
 }

@@ -5,7 +5,7 @@ package struct RunEvent: Sendable, Equatable {
     package enum State: String, Sendable {
         /// It began.
         case start = "START"
-        /// It goes on: what it did since the event before.
+        /// It is still running: what it did since the event before.
         case running = "RUNNING"
         /// It ended as it should.
         case complete = "COMPLETE"
