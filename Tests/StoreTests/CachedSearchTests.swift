@@ -58,22 +58,7 @@ import Testing
             try await eventually { self.follower.shared.version(of: .standard) ?? -1 >= version }
         }
 
-        func serving(_ body: (UInt16) async throws -> Void) async throws {
-            let server = SearchServer(api: api, configuration: HTTPServerConfiguration(), drainSeconds: 1)
-            let stop = StopSignal()
-            try await server.prepare(stop: stop)
-            let running = Task { try await server.run(stop: stop) }
-            let result: Result<Void, any Error>
-            do {
-                guard let port = server.port else { throw Missing() }
-                result = .success(try await body(port))
-            } catch {
-                result = .failure(error)
-            }
-            stop.request()
-            try await running.value
-            try result.get()
-        }
+        func serving(_ body: (UInt16) async throws -> Void) async throws { try await api.serving(body) }
     }
 
     private static func eventually(_ isSo: () throws -> Bool) async throws {
