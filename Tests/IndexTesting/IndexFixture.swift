@@ -21,10 +21,14 @@ package struct IndexFixture: Sendable {
         return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
     }
 
-    /// A session as searches have it: with their settings, as the role that policies bind, for the standard tenant.
-    package func reader() throws -> PostgresConnection {
+    /// A session as the role that policies bind, for the standard tenant.
+    ///
+    /// - Parameter settings: those of searches, unless told otherwise.
+    package func reader(
+        _ settings: [(name: String, value: String)] = SearchStore.sessionSettings()
+    ) throws -> PostgresConnection {
         var configuration = configuration
-        configuration.sessionSettings = SearchStore.sessionSettings() + [("medallion.tenant", TenantID.standard.text)]
+        configuration.sessionSettings = settings + [("medallion.tenant", TenantID.standard.text)]
         configuration.role = SearchStore.readerRole
         return try PostgresConnection(configuration, timeoutMilliseconds: Self.limit)
     }

@@ -1,5 +1,4 @@
 import IndexTesting
-import JSONScan
 import Postgres
 import Records
 import Retrieval
@@ -143,7 +142,7 @@ import Testing
         let reader = try fixture.reader()
         func read(_ name: String, _ types: String, _ sql: String, _ values: String) throws -> Int {
             try reader.script("PREPARE \(name)(\(types)) AS \(sql)", timeoutMilliseconds: limit)
-            return try rowsRead(reader, name, values)
+            return try RowsRead.count(reader, name, values)
         }
         #expect(
             try read(
@@ -164,25 +163,5 @@ import Testing
                 "answers", "text, text[], int[], bigint[], text[], text[], text, bigint", FindAnswersTouched.sql,
                 "'default', '{wikimedia.recentchange}', '{0}', '{5000}', '{wikimedia.recentchange}', '{d-5000}', 'e-5000', 101"
             ) < 40)
-    }
-
-    /// Rows that the scans of a plan touched: what they gave and what they threw away, over all their loops.
-    private func rowsRead(_ connection: PostgresConnection, _ statement: String, _ values: String) throws -> Int {
-        let text = try connection.script(
-            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE \(statement)(\(values))", timeoutMilliseconds: limit)
-        let plan = try JSONValue.parse(Array((text.first?.first.flatMap { $0 } ?? "").utf8), maxDepth: 200)
-        func number(_ value: JSONValue?) -> Double { value?.double ?? Double(value?.integer ?? 0) }
-        func rows(_ node: JSONValue?) -> Int {
-            guard let node else { return 0 }
-            var sum = 0
-            if node["Relation Name"] != nil {
-                let removed = number(node["Rows Removed by Filter"]) + number(node["Rows Removed by Index Recheck"])
-                sum = Int(((number(node["Actual Rows"]) + removed) * number(node["Actual Loops"])).rounded())
-            }
-            return (node["Plans"]?.array ?? []).reduce(sum) { $0 + rows($1) }
-        }
-        let result = rows(plan.array?.first?["Plan"])
-        #expect(result > 0, "\(statement)")
-        return result
     }
 }

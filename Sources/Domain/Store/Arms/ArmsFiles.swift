@@ -233,7 +233,7 @@ package final class ArmsFiles: Sendable {
         let names = (try? Folder.list(folder)) ?? []
         guard names.contains(where: { $0.hasSuffix(suffix) || $0.hasSuffix(suffix + ".tmp") }) else { return [] }
         var configuration = configuration
-        configuration.sessionSettings += SearchStore.sessionSettings()
+        configuration.sessionSettings += SearchStore.feedSettings
         configuration.role = SearchStore.readerRole
         let database = try LazyConnection(configuration).run(ReadArmsDatabase(), timeoutMilliseconds: 5_000).first
         return database.map { remove(in: folder, of: $0) } ?? []

@@ -81,7 +81,7 @@ package final class ArmsKeeper {
         self.files = files
         expiryNanoseconds = Int64(expiryMilliseconds) * 1_000_000
         var configuration = configuration
-        configuration.sessionSettings += SearchStore.sessionSettings()
+        configuration.sessionSettings += SearchStore.feedSettings
         configuration.role = SearchStore.readerRole
         configuration.interrupt = interrupt
         connection = LazyConnection(configuration)

@@ -74,6 +74,12 @@ package final class SearchStore: RetrievalStore {
         ]
     }
 
+    /// Settings of a session that fills and follows arms in memory, which looks no vectors up. It may sort: rows of a few documents,
+    /// asked for in the order of their numbers, would else be found by walking over all documents in that order.
+    static let feedSettings: [(name: String, value: String)] = [
+        ("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off"),
+    ]
+
     let connection: LazyConnection
     /// As the database's own user.
     private let upkeep: LazyConnection
