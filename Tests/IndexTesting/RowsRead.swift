@@ -1,6 +1,6 @@
 import Bytes
 import JSONScan
-import Postgres
+package import Postgres
 import Testing
 
 /// What a prepared statement's plan reads.
