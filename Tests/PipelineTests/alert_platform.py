@@ -90,10 +90,10 @@ class Receiver:
             new = self.notifications[mark:]
         return [(name, alert["status"], alert["labels"]) for name, value in new for alert in value["alerts"]]
 
-    def pages(self, mark):
+    def pages(self, mark, ignored=()):
         """How often somebody was woken: a notification wakes with an alert that none before it had.
 
-        An alert that was resolved and fires again wakes again.
+        An alert that was resolved and fires again wakes again. Those of the ignored names wake nobody.
         """
         with self.lock:
             notifications = self.notifications[:]
@@ -101,7 +101,8 @@ class Receiver:
         for place, (name, value) in enumerate(notifications):
             if name != "page":
                 continue
-            firing = {json.dumps(alert["labels"], sort_keys=True) for alert in value["alerts"] if alert["status"] == "firing"}
+            firing = {json.dumps(alert["labels"], sort_keys=True) for alert in value["alerts"]
+                      if alert["status"] == "firing" and alert["labels"]["alertname"] not in ignored}
             if place >= mark and firing - known:
                 woken.append(sorted(json.loads(alert)["alertname"] for alert in firing - known))
             known = firing
@@ -193,7 +194,7 @@ class Platform:
         self.environment = {
             "PATH": "/usr/bin:/bin", "HOME": self.folder, "TMPDIR": self.folder, "DATA_DIR": self.folder + "/data",
             "BROKER_LISTEN": f"127.0.0.1:{self.ports['broker']}", "KAFKA_TOPIC_PARTITIONS": "1",
-            "API_LISTEN": f"127.0.0.1:{self.ports['api']}", "PG_MEMORY_BYTES": "134217728", "RECONNECT_SLEEP_SEC": "1",
+            "API_LISTEN": f"127.0.0.1:{self.ports['api']}", "PG_MEMORY_BYTES": "134217728", "RECONNECT_SLEEP_SEC": "1", "HNSW_M": "4", "HNSW_EF_CONSTRUCTION": "8",
             "RECONNECT_MAX_SEC": "2", "RECONNECT_REFUSED_SEC": "2", "EMBED_URL": self.model.url, "EMBED_MODEL": "trial",
             "EMBED_DIMS": str(self.DIMENSIONS), "LLM_URL": self.model.url, "LLM_MODEL": "trial", "REQUEST_TIMEOUT_SEC": "3",
         }
