@@ -218,8 +218,9 @@ def main(arguments):
     program = arguments[0] if arguments else os.path.join(ROOT, ".build/release/medallion")
     api = os.environ.get("API_LISTEN") or "127.0.0.1:8080"
     folder = os.environ.get("WATCH_DIR") or os.path.join(ROOT, ".medallion/watch")
-    # Both end this loop in order; a second one is not needed, as every stop has a limit.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both end this loop in order, also where a shell started it in the background, which ignores Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     watch = Watch(
         folder, {api.replace("0.0.0.0", "127.0.0.1"): {}}, int(os.environ.get("PROMETHEUS_PORT") or 9090),
         int(os.environ.get("ALERTMANAGER_PORT") or 9093),
