@@ -17,19 +17,21 @@ class Fault:
 
     - alerts: what must fire, reach its receiver and be resolved once it is mended: names with labels and receiver.
     - seconds: until all of them have fired; as long again until they are resolved, or `mending`.
+    - may_page: what lasts long enough makes the index stale, on a slow machine and not on a quick one.
     """
 
-    def __init__(self, function, alerts, seconds, mending):
+    def __init__(self, function, alerts, seconds, mending, may_page):
+        self.may_page = may_page
         self.name, self.function, self.seconds = function.__name__.replace("_", "-"), function, seconds
         self.alerts, self.mending = alerts, mending or seconds
         self.about = function.__doc__
 
 
-def fault(*alerts, seconds=60, mending=None):
+def fault(*alerts, seconds=60, mending=None, may_page=False):
     """Declares a generator that breaks something, yields, and mends it."""
 
     def declare(function):
-        declared = Fault(function, alerts, seconds, mending)
+        declared = Fault(function, alerts, seconds, mending, may_page)
         FAULTS[declared.name] = declared
         return declared
 
@@ -169,7 +171,8 @@ def indexer_stuck(platform):
 
 
 @fault(
-    warn("MedallionObjectiveBurning", objective="quarantine"), warn("MedallionLag", topic="wikimedia.recentchange"), seconds=150, mending=600)
+    warn("MedallionObjectiveBurning", objective="quarantine"), warn("MedallionLag", topic="wikimedia.recentchange"), seconds=150,
+    mending=600, may_page=True)
 def poison_flood(platform):
     """Ever more records that break a rule, at a stream job that gets a sixth of its time."""
 
@@ -296,7 +299,8 @@ def model_lies(platform):
 
 
 @fault(
-    warn("MedallionSearchesDegraded"), warn("MedallionObjectiveBurning", objective="embedding"), seconds=90, mending=600)
+    warn("MedallionSearchesDegraded"), warn("MedallionObjectiveBurning", objective="embedding"), seconds=90, mending=600,
+    may_page=True)
 def embedder_fails(platform):
     """The embedding server gives errors."""
     platform.model.embeds = "fails"
