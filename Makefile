@@ -13,7 +13,7 @@ BUILD_TESTS := swift build --build-tests --explicit-target-dependency-import-che
 PURE_SUITES := ^(Bytes|Clients|Logic|Retrieval|Runtime|Lake)Tests\.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests setup-peers build demo up bench test test-long test-sanitized test-broker fuzz lint format clean
+.PHONY: help setup setup-tests setup-peers build demo up watch bench test test-long test-sanitized test-broker fuzz lint format clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,10 @@ demo: build ## Show everything at http://127.0.0.1:8080; RECORDING=file, DEMO_SE
 
 up: build ## Run all roles on the live stream
 	@$(MEDALLION) up
+
+watch: build ## The same, with Prometheus and Alertmanager beside it, and the addresses of all
+	@tools/setup.sh --watch
+	@.deps/venv/bin/python tools/watch.py $(MEDALLION)
 
 bench: build ## Measure speed and memory
 	@$(MEDALLION) bench

@@ -376,7 +376,11 @@ let package = Package(
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
         tests(
-            "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
+            "PipelineTests",
+            exclude: [
+                "alert_faults.py", "alert_platform.py", "alert_trial.py", "check_lake.py", "compose.py",
+                "hand-written.jsonl",
+            ],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
                 "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",

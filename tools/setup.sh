@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Medallion builds and runs with: Debian packages, Python wheels, the converted model. `make` calls it.
 #
-# Usage: tools/setup.sh [--tests]     (--tests adds what only the tests need)
+# Usage: tools/setup.sh [--tests|--watch]     (--tests adds what only the tests need, --watch what `make watch` needs)
 #
 # Swift itself comes from swift.org: in PATH, or unpacked in /opt/swift. It is looked at first, so that nobody waits for
 # downloads that are of no use without it; the Debian packages below include the libraries that an unpacked toolchain lacks.
@@ -35,11 +35,16 @@ wheels_megabytes=330
 wheels_disk_megabytes=900
 free_megabytes_needed=4000
 
+# Prometheus 2.42 knows all that monitoring/ uses.
+watch_packages=(prometheus prometheus-alertmanager)
 if [ "${1:-}" = "--tests" ]; then
-    packages+=(chromium chromium-driver curl jq kcat openssl pgbouncer redis-server wrk)
-    debian_megabytes=335
+    packages+=(chromium chromium-driver curl faketime jq kcat openssl pgbouncer redis-server wrk "${watch_packages[@]}")
+    debian_megabytes=390
+elif [ "${1:-}" = "--watch" ]; then
+    packages+=("${watch_packages[@]}")
+    debian_megabytes=190
 elif [ $# -gt 0 ]; then
-    echo "usage: tools/setup.sh [--tests]" >&2
+    echo "usage: tools/setup.sh [--tests|--watch]" >&2
     exit 64
 fi
 
@@ -100,6 +105,9 @@ find_missing_packages() {
             sed -n 's/^installed //p' | sort -u))
 }
 
+# How root's commands are run; empty for root.
+sudo=()
+
 # A stamp holds the hash of everything that a step's result depends on.
 is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
@@ -143,7 +151,7 @@ announce() {
 
 install_debian_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
-    local sudo=() updated=true
+    local updated=true
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null ||
             fail "these Debian packages are missing, and sudo is not installed; as root, run: apt-get install -y --no-install-recommends ${missing[*]}"
@@ -159,9 +167,38 @@ install_debian_packages() {
         updated=false
         say "apt-get update failed; trying with the lists that are there"
     }
-    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" && return
+    hold_services
+    if "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; then
+        release_services
+        return
+    fi
+    release_services
     $updated || fail "the Debian package index cannot be reached: look at the network and at /etc/apt, then run this again"
     fail "apt-get could not install: ${missing[*]}"
+}
+
+# Packages of servers start them, now and at every start of the machine; the tests want the programs alone. Debian asks
+# policy-rc.d before it starts anything; where the machine has one already, that one decides.
+policy=/usr/sbin/policy-rc.d
+holds_services=false
+hold_services() {
+    [ ! -e "$policy" ] || return 0
+    holds_services=true
+    trap release_services EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+}
+release_services() {
+    local service
+    if $holds_services; then
+        holds_services=false
+        "${sudo[@]}" rm -f "$policy"
+    fi
+    command -v systemctl >/dev/null || return 0
+    # Only those that came just now: what somebody runs already is theirs.
+    for service in pgbouncer prometheus prometheus-alertmanager redis-server; do
+        [[ " ${missing[*]} " != *" $service "* ]] || "${sudo[@]}" systemctl disable --quiet "$service" 2>/dev/null || true
+    done
 }
 
 # Debian's python3 rather than whatever comes first in PATH, so that the venv does not hang on somebody's pyenv.

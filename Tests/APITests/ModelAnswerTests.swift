@@ -58,6 +58,7 @@ import Testing
         #expect(
             metric(fixture, #"medallion_api_model_answers_total{outcome="json",server="model"} 1"#)
                 || metric(fixture, #"medallion_api_model_answers_total{server="model",outcome="json"} 1"#))
+        #expect(metric(fixture, #"medallion_api_supported_sentences_total{answerer="model"} 1"#))
         let stored = try #require(fixture.index.state.withLock { $0.answers.first })
         #expect(try JSONValue.parse(stored.replyJSON) == body)
     }
@@ -94,10 +95,13 @@ import Testing
     @Test func nothingSupportedIsTheRefusal() async throws {
         let server = try ModelServer(.says(ModelServer.json([("Bob repainted the towers section.", [1])])))
         defer { server.stop() }
-        let (_, body) = await Self.fixture([server]).post(.answer, Self.question)
+        let fixture = Self.fixture([server])
+        let (_, body) = await fixture.post(.answer, Self.question)
         #expect(body["refused"]?.bool == true && body["citations"] == .array([]))
         #expect(texts(body) == ["I don't have enough information."])
         #expect(body["debug"]?["citation_check"]?["dropped"]?["name"]?.integer ?? 0 > 0)
+        // Of the objective's two series, one stands still, but it is there.
+        #expect(metric(fixture, #"medallion_api_supported_sentences_total{answerer="model"} 0"#))
     }
 
     /// A model that does what it reads says it in vain.

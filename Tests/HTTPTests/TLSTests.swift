@@ -55,6 +55,21 @@ import Testing
         }
     }
 
+    /// By openssl's word, also of a certificate that took the place of another.
+    @Test func theEndOfTheCertificateIsTold() throws {
+        let certificate = try Certificate()
+        let tls = try certificate.context()
+        let twoDays = time(nil) + 2 * 86_400
+        #expect(abs(try #require(tls.endSeconds) - twoDays) < 600)
+        try Certificate.run([
+            "/usr/bin/openssl", "req", "-x509", "-key", certificate.key, "-out", certificate.path, "-days", "90",
+            "-subj",
+            "/CN=localhost",
+        ])
+        try tls.reload()
+        #expect(abs(try #require(tls.endSeconds) - twoDays - 88 * 86_400) < 600)
+    }
+
     @Test func libcurlChecksTheCertificate() throws {
         let certificate = try Certificate()
         let tls = try certificate.context()

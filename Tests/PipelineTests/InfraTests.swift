@@ -1,4 +1,5 @@
 import Files
+import Glibc
 import JSONScan
 import PlatformTesting
 import Processes
@@ -70,6 +71,69 @@ import Testing
                 #expect(service.health.last == "http://127.0.0.1:9464/ready", "\(service.name)")
             }
         }
+    }
+}
+
+/// Monitoring and cache in Compose: no container runs here, so the files are held against each other.
+@Suite struct InfraMonitoringTests {
+    private func service(_ name: String) throws -> JSONValue {
+        let output = try PythonTool.run([
+            PackageRoot.path + "/Tests/PipelineTests/compose.py", PackageRoot.path + "/infra/docker-compose.yml",
+        ])
+        return try #require(try JSONValue.parse(output)["services"]?.object?.first { $0.key == name }?.value)
+    }
+
+    private func words(_ service: JSONValue, _ key: String) -> [String] {
+        (service.object?.first { $0.key == key }?.value.array ?? []).compactMap(\.string)
+    }
+
+    private func text(_ path: String) throws -> String {
+        String(decoding: try File.contents(of: PackageRoot.path + "/" + path), as: UTF8.self)
+    }
+
+    @Test func profilesAddWhatTheyPromise() throws {
+        for (name, profile, port) in [
+            ("prometheus", "monitoring", "9090"), ("alertmanager", "monitoring", "9093"),
+            ("grafana", "monitoring", "3000"), ("redis", "cache", nil),
+        ] {
+            let service = try service(name)
+            #expect(words(service, "profiles") == [profile], "\(name)")
+            // On this machine alone: none of them asks who somebody is.
+            #expect(words(service, "ports") == (port.map { ["127.0.0.1:\($0):\($0)"] } ?? []), "\(name)")
+            // What is given to it is there, where its settings look for it.
+            for mount in words(service, "volumes") where mount.hasPrefix("../") {
+                let parts = mount.split(separator: ":")
+                #expect(access(PackageRoot.path + "/infra/" + parts[0], R_OK) == 0, "\(name): \(parts[0])")
+                #expect(parts.last == "ro", "\(name): \(mount)")
+            }
+        }
+        #expect(try words(service("prometheus"), "command").contains("--config.file=/etc/prometheus/prometheus.yml"))
+        #expect(
+            try words(service("alertmanager"), "command").contains("--config.file=/etc/alertmanager/alertmanager.yml"))
+    }
+
+    /// Names and ports by which the parts find each other.
+    @Test func partsFindEachOther() throws {
+        let prometheus = try text("monitoring/prometheus.compose.yml")
+        let roles = try #require(prometheus.firstMatch(of: /names: \[(.+)\]/)).output.1.split(separator: ", ")
+        #expect(Set(roles.map(String.init)) == ["producer", "stream", "index", "serve"])
+        for role in roles {
+            let values = try service(String(role))["values"]?.object ?? []
+            let listen = values.first { $0.key == "METRICS_LISTEN" }?.value.string
+            #expect(listen == "0.0.0.0:9464" && prometheus.contains("port: 9464"), "\(role)")
+        }
+        #expect(prometheus.contains("alertmanager:9093") && prometheus.contains("/etc/prometheus/rules/*.yml"))
+        #expect(try words(service("prometheus"), "volumes").contains("../monitoring/rules:/etc/prometheus/rules:ro"))
+        let source = try text("monitoring/grafana/provisioning/datasources/medallion.yml")
+        #expect(source.contains("http://prometheus:9090") && source.contains("uid: medallion\n"))
+        let provider = try text("monitoring/grafana/provisioning/dashboards/medallion.yml")
+        let folder = try #require(provider.firstMatch(of: /path: (\S+)/)).output.1
+        #expect(try words(service("grafana"), "volumes").contains("../monitoring/grafana/dashboards:\(folder):ro"))
+        let script = try text("tools/smoke.sh")
+        #expect(script.contains("--profile monitoring") && script.contains("proxy/uid/medallion/"))
+        // The cache's address as docs/operations.md gives it is one that the platform takes.
+        let settings = try Settings(environment: ["REDIS_URL": "redis://redis:6379"])
+        #expect(try "\(settings.caches.redisURL)" != "" && text("docs/operations.md").contains("redis://redis:6379"))
     }
 }
 

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import Glibc
 import HTTPClient
 import PlatformTesting
@@ -99,6 +100,7 @@ extension PipelineTests {
                             && (role != "index" || text.contains("medallion_index_bytes{table=\"passages\"}"))
                     }
                     #expect(Self.faults(text, of: role, reference) == [])
+                    try Self.checkByPromtool(text, of: role, in: deployment)
                     // Read again by the rules of the format.
                     let metrics = try Metrics(text)
                     #expect(metrics["process_resident_memory_bytes"] > 0 && metrics["process_open_fds"] > 0, "\(role)")
@@ -107,6 +109,19 @@ extension PipelineTests {
                     if role == "broker" { #expect(metrics.sum("medallion_broker_topic_bytes") > 0) }
                 }
             }
+        }
+
+        /// Prometheus' own check, where set-up has installed it for tests.
+        private static func checkByPromtool(_ text: String, of role: String, in deployment: Deployment) throws {
+            guard access("/usr/bin/promtool", X_OK) == 0 else { return }
+            let path = deployment.file("\(role).metrics")
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            let log = deployment.file("\(role).promtool")
+            let check = try RunningProcess(
+                name: "promtool", command: ["/bin/sh", "-c", "promtool check metrics <'\(path)'"],
+                environment: ["PATH": "/usr/bin:/bin"], logPath: log)
+            let ending = try check.awaitEnd(seconds: 30)
+            #expect(ending == .exited(0) && check.output.isEmpty, "\(role): \(check.output)")
         }
 
         private static func scrape(_ port: Int) throws -> String {

@@ -1,6 +1,6 @@
 """Tells what a compose file asks of the executable: per service its command and its environment.
 
-Usage: compose.py FILE    Prints {"services": {NAME: {"image", "command", "environment", "health"}}, "secrets": [...]}
+Usage: compose.py FILE    Prints {"services": {NAME: {"image", "command", "environment", "values", "profiles", …}}, "secrets": [...]}
 """
 
 import json
@@ -21,6 +21,9 @@ for name, service in compose["services"].items():
         "command": [str(word) for word in service.get("command", [])],
         "environment": sorted(environment),
         "values": {key: str(value) for key, value in environment.items()},
+        "profiles": service.get("profiles", []),
+        "ports": [str(port) for port in service.get("ports", [])],
+        "volumes": [str(volume) for volume in service.get("volumes", [])],
         "health": [str(word) for word in service.get("healthcheck", {}).get("test", [])],
     }
 # A password that is written out instead of taken from the environment.

@@ -62,8 +62,8 @@ struct MetricsReference {
             "# Metrics", "",
             "`GET /metrics` of `medallion up` and `medallion serve`, and of the other roles at `METRICS_LISTEN`, in Prometheus' text",
             "format. All names begin with `medallion_`, but for what the system says of a process: `process_…`, as in Prometheus' own",
-            "clients. A histogram has the series `_bucket`, `_sum` and `_count`. Alerts and a dashboard are in `monitoring/`; what to",
-            "do about an alert is in [operations.md](operations.md). Written from the sources:",
+            "clients. A histogram has the series `_bucket`, `_sum` and `_count`. Objectives, alerts and dashboards are in `monitoring/`;",
+            "what to do about an alert is in [runbook.md](runbook.md). Written from the sources:",
             "`UPDATE_GOLDEN=1 swift test --filter Metrics`.",
         ]
         let sections = Dictionary(grouping: metrics.values) { $0.modules.sorted().first ?? "" }

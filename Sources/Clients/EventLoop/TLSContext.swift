@@ -28,6 +28,18 @@ package final class TLSContext: Sendable {
         current.withLock { $0 = fresh }
     }
 
+    /// When the server's own certificate ends, in seconds since 1970; nil where it does not say so in a way that can be read.
+    package var endSeconds: Int? {
+        current.withLock { current in
+            guard let certificate = SSL_CTX_get0_certificate(current.pointer),
+                let end = X509_get0_notAfter(certificate)
+            else { return nil }
+            var moment = tm()
+            // Certificates tell times in UTC.
+            return ASN1_TIME_to_tm(end, &moment) == 1 ? timegm(&moment) : nil
+        }
+    }
+
     private static func load(_ certificatePath: String, _ keyPath: String) throws(EventLoopError) -> LoadedContext {
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_server_method()) else {

@@ -1,3 +1,4 @@
+import EventLoop
 import HTTPServer
 import Records
 import Retrieval
@@ -88,6 +89,14 @@ struct APIMetrics: Sendable {
         registry.gauge("medallion_api_reply_memory_bytes", help: "Replies that wait for their readers.") {
             Double(load().replyBytes)
         }
+    }
+
+    /// Shows when the certificate ends that the server uses now.
+    func show(certificateOf tls: TLSContext) {
+        registry.gauge(
+            "medallion_api_certificate_end_timestamp_seconds",
+            help: "When the TLS certificate in use ends, seconds since 1970; NaN where it does not tell."
+        ) { tls.endSeconds.map { Double($0) } ?? .nan }
     }
 }
 

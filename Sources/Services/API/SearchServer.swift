@@ -65,6 +65,7 @@ package final class SearchServer: Service {
         metrics.show { [weak server] in
             server?.load ?? HTTPLoad(connections: 0, streams: 0, requestBytes: 0, replyBytes: 0)
         }
+        if let tls { metrics.show(certificateOf: tls) }
     }
 
     /// For every reply; pages have a content security policy besides.

@@ -132,6 +132,11 @@ struct AnswerChain: Sendable {
         var use = use
         let state = collector.result
         use.dropped = state.dropped
+        registry.counter(
+            "medallion_api_supported_sentences_total",
+            help: "Sentences of answers that a passage they cite supports, by answerer.",
+            labels: [("answerer", use.name)]
+        ).increment(by: state.assembly.sentences.count)
         for (fault, number) in state.dropped {
             registry.counter(
                 "medallion_api_dropped_sentences_total",
