@@ -214,6 +214,7 @@ enum Route: String {
     case ready = "/ready"
     case live = "/live"
     case status = "/pipeline/status"
+    case history = "/history"
     case keys = "/keys"
     case metrics = "/metrics"
     case page = "/"
