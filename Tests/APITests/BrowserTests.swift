@@ -88,7 +88,7 @@ import Testing
 
     /// What is away, since when, and what still works; and nothing of it once all is well.
     @Test(.enabled(if: browser != nil, "needs Chromium")) func whatIsAwayIsSaidWithWhatStillWorks() async throws {
-        let fixture = APIFixture()
+        let fixture = APIFixture(access: .ofThisMachine())
         let isAway = Mutex(false)
         let parts = ["broker", "database", "source", "delivery", "stream", "indexer", "disk", "suppressions"]
         for part in parts {
@@ -104,7 +104,8 @@ import Testing
         let away = try await dump(fixture, hash: "", milliseconds: 2_000)
         #expect(!away.contains("<i>lost") && away.components(separatedBy: " · since ").count - 1 >= parts.count)
         for (part, effect) in [
-            ("broker", "Search, answers and traces work on what is indexed"), ("database", "Searches go on from memory"),
+            ("broker", "Search, answers and traces work on what is indexed"),
+            ("database", "Searches go on from memory"),
             ("source", "Nothing new arrives"), ("delivery", "Events wait in the producer"),
             ("stream", "Events wait in the topic"), ("indexer", "do not become searchable"),
             ("disk", "Events may not be taken in"), ("suppressions", "Those that were applied hold"),

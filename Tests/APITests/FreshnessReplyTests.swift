@@ -1,10 +1,10 @@
-import API
-import Concurrency
-import HTTPClient
+import Access
 import HTTPServer
 import Health
 import JSONScan
 import Testing
+
+@testable import API
 
 /// Every reply that holds documents says how fresh the index is, by one value, and asks nobody for it.
 @Suite struct FreshnessReplyTests {
@@ -58,17 +58,17 @@ import Testing
     @Test func aSourcesErrorIsADetail() async throws {
         var failed = SourceStatus(name: "s", connector: "sse", phase: "waiting", freshness: .notLookedAt)
         (failed.position, failed.lastError, failed.lastErrorMilliseconds) = (7, "refused by stream.example", 1_000)
-        let fixture = APIFixture(adjust: { [failed] dependencies in dependencies.sources = { _ in [failed] } })
-        // In memory nobody comes from this machine; over its loopback interface the request does.
+        let keys = TestKeys()
+        let key = try keys.make(.read)
+        let fixture = APIFixture(
+            readKeys: keys.read, adjust: { [failed] dependencies in dependencies.sources = { _ in [failed] } })
+        fixture.api.access.use(KeyRing(keys.read()))
+        // In memory nobody comes from this machine, so without a key it is a stranger.
         let far = await fixture.get(.status).body["sources"]?[0]
         #expect(far?["position"]?.integer == 7 && far?["last_error"]?.isNull == true)
         #expect(far?["last_error_at"]?.string == "1970-01-01T00:00:01.000Z")
-        let near = try await withAPI(fixture) { port in
-            try await Lane(name: "client").run {
-                let request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/pipeline/status")
-                return try JSONValue.parse(try HTTPClient().request(request, timeoutMilliseconds: 10_000).body)
-            }
-        }
+        let reply = await fixture.reply(HTTPRequest(target: "/pipeline/status", headers: ["X-API-Key": key]))
+        let near = try JSONValue.parse(reply.body)
         #expect(near["sources"]?[0]?["last_error"]?.string == "refused by stream.example")
     }
 

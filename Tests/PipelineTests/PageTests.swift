@@ -20,7 +20,9 @@ extension PipelineTests {
             event(
                 "hostile-1", #"<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>"#,
                 #"\u202Egpj.exe\u202C hidden\u200Bword <b>bold</b> javascript:alert(1)"#),
-            event("hostile-2", #"\u2066\u202E</title></textarea>\u2069"#, #"{{constructor.constructor('window.hit=3')()}}"#),
+            event(
+                "hostile-2", #"\u2066\u202E</title></textarea>\u2069"#,
+                #"{{constructor.constructor('window.hit=3')()}}"#),
             #"{"meta":{"id":"broken-1"},"type":17}"#,
         ]
 
@@ -63,11 +65,14 @@ extension PipelineTests {
 
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
-            .timeLimit(.minutes(6))) func storiesInThreeClicks() async throws {
-            try await Deployment.run(environment: ["HISTORY_STEP_SEC": "1"]) { deployment in
-                try Self.play(deployment, eventsPerSecond: 20)
+            .timeLimit(.minutes(6))) func storiesInThreeClicks() async throws
+        {
+            try await Deployment.run(environment: ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": "false"]) { deployment in
+                try Self.play(deployment, eventsPerSecond: 10)
                 let key = try Self.prepare(deployment)
-                var arguments = ["stories", "--key", key, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)"]
+                var arguments = [
+                    "stories", "--key", key, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)",
+                ]
                 if getenv("UPDATE_GOLDEN") != nil { arguments += ["--images", PackageRoot.path + "/docs/images"] }
                 try Self.drive(deployment, arguments)
             }
@@ -76,7 +81,8 @@ extension PipelineTests {
         /// The script asks for what is to go away through a file, so that the browser's tab stays the same one.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
-            .timeLimit(.minutes(6))) func whatIsAwayIsSaidAndHeals() async throws {
+            .timeLimit(.minutes(6))) func whatIsAwayIsSaidAndHeals() async throws
+        {
             let environment = ["EMBED_ENABLED": "false", "FRESH_LATE_SEC": "1"]
             try await Deployment.run(environment: environment) { deployment in
                 let simulator = try deployment.startSimulator(PlaybackTests.handWritten)

@@ -20,6 +20,8 @@ const said = el("div", { role: "status" });
 const runs = el("div", {});
 const report = el("div", {});
 const generations = el("div", {});
+/** Outside of the list, which is read anew while an answer is awaited. */
+const generationsSaid = el("div", { role: "status" });
 
 export function build(section) {
   const dry = action("Dry run", () => start(true), { class: "accent" });
@@ -37,7 +39,8 @@ export function build(section) {
           el("div", { class: "line" }, dry, real), said)),
       el("section", { class: "panel", "aria-labelledby": "replay-runs" }, el("h2", { id: "replay-runs" }, "Replays"), runs)),
     report,
-    el("section", { class: "panel", "aria-labelledby": "replay-generations" }, el("h2", { id: "replay-generations" }, "Generations"), generations));
+    el("section", { class: "panel", "aria-labelledby": "replay-generations" }, el("h2", { id: "replay-generations" }, "Generations"), generations,
+      generationsSaid));
   range.addEventListener("change", showBounds);
   template.addEventListener("input", () => setMember("template", template.value));
   logic.addEventListener("change", readMembers);
@@ -231,14 +234,13 @@ async function listGenerations() {
   try {
     const list = (await api("/generations")).generations;
     const active = list.find((one) => one.is_active)?.generation ?? 0;
-    const said = el("div", { role: "status" });
     const change = (number, path, done) => async () => {
       try {
         await api(`/generations/${number}/${path}`, { method: "POST", body: undefined });
-        said.replaceChildren(el("p", { class: "notice" }, done));
+        generationsSaid.replaceChildren(el("p", { class: "notice" }, done));
         await listGenerations();
       } catch (error) {
-        said.replaceChildren(failure(error));
+        generationsSaid.replaceChildren(failure(error));
       }
     };
     generations.replaceChildren(
@@ -248,11 +250,11 @@ async function listGenerations() {
         return [String(one.generation), one.is_active ? pill("active", "served") : foreign(one.lake_state ?? one.index_state ?? "–"), count(one.documents),
           foreign(one.logic_version, "code"), one.parent === null ? "–" : String(one.parent),
           one.is_active || isPruned ? "" : el("span", { class: "line" },
-            action("Compare golden queries", () => compare(one.generation, said), { class: "small" }),
+            action("Compare golden queries", () => compare(one.generation, generationsSaid), { class: "small" }),
             action(isOlder ? "Roll back to it" : "Promote", change(one.generation, "promote?wait_seconds=10", `Generation ${one.generation} is served now. The one before is the way back.`),
               { class: "small accent" }),
             action("Give up", change(one.generation, "prune", `Generation ${one.generation} is given up.`), { class: "small danger" }))];
-      })), said);
+      })));
   } catch (error) {
     generations.replaceChildren(failure(error));
   }

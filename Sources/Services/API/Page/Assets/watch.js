@@ -18,7 +18,7 @@ const lostMilliseconds = 8000;
 const recordedMilliseconds = 3600000;
 
 const state = {
-  rows: new Map(), waiting: [], ways: new Map(), arrivals: [], measured: { committed: [], searchable: [], all: [] },
+  rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], measured: { committed: [], searchable: [], all: [] },
   counts: { received: 0, committed: 0, searchable: 0 }, isPaused: false, isHovered: false, stop: null, query: null, failure: null, said: null,
 };
 
@@ -77,7 +77,7 @@ async function restart() {
   hide();
   const query = filter();
   list.replaceChildren();
-  Object.assign(state, { rows: new Map(), waiting: [], ways: new Map(), arrivals: [], failure: null,
+  Object.assign(state, { rows: new Map(), waiting: [], ways: new Map(), done: new Map(), arrivals: [], failure: null,
     counts: { received: 0, committed: 0, searchable: 0 }, measured: { committed: [], searchable: [], all: [] }, query: query.toString() });
   const live = new URLSearchParams(query);
   live.append("stages", "received,committed,searchable");
@@ -100,6 +100,8 @@ function take(name, data) {
   if (name === "event") {
     state.arrivals.push(performance.now());
     if (state.arrivals.length > 2000) state.arrivals.splice(0, 1000);
+    // Its steps come before or after it.
+    data.way = state.done.get(data.doc_id);
     state.waiting.push(data);
     if (state.waiting.length > waitingMax) state.waiting.shift();
   } else if (name === "deleted") {
@@ -127,6 +129,8 @@ function step(name, data) {
   if (way.committed) measure("searchable", way.searchable - way.committed);
   if (way.received) measure("all", way.searchable - way.received);
   state.ways.delete(key);
+  state.done.set(data.doc_id, way);
+  if (state.done.size > waitingMax * 2) state.done.delete(state.done.keys().next().value);
   const row = state.rows.get(data.doc_id);
   if (row) showWay(row, way);
   else {
@@ -151,17 +155,17 @@ function draw() {
   const since = performance.now() - 10000;
   while (state.arrivals.length && state.arrivals[0] < since) state.arrivals.shift();
   rate.textContent = state.arrivals.length ? `${quantity(state.arrivals.length / 10, "per_second")}` : "";
-  let under = 0;
+  let published = 0;
   for (const [key, way] of state.ways) {
     if (performance.now() - way.at > lostMilliseconds) state.ways.delete(key);
-    else under += 1;
+    else if (way.committed) published += 1;
   }
   const of = (name) => {
     const sorted = [...state.measured[name]].sort((a, b) => a - b);
     return sorted.length ? `${quantity(quantile(sorted, 0.5), "ms")} / ${quantity(quantile(sorted, 0.95), "ms")}` : "–";
   };
   const tiles = [
-    ["on the way now", count(under)], ["received to committed, p50 / p95", of("committed")],
+    ["committed, not yet searchable", count(published)], ["received to committed, p50 / p95", of("committed")],
     ["committed to searchable", of("searchable")], ["received to searchable", of("all")],
   ];
   if (steps.children.length) tiles.forEach(([, value], index) => { steps.children[index].lastElementChild.textContent = value; });
