@@ -7,6 +7,7 @@ Usage: page_stories.py URL stories --key KEY --simulator URL [--images FOLDER]
 """
 
 import argparse
+import base64
 import importlib.util
 import json
 import signal
@@ -129,7 +130,8 @@ class Browser:
         if folder:
             self.size(width, height, mobile=width < 600)
             time.sleep(0.6)
-            self.driver.save_screenshot(f"{folder}/{name}.png")
+            taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 82})
+            Path(folder, f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
             self.size(1440, 900)
 
 

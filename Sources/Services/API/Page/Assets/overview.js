@@ -30,7 +30,7 @@ const charts = [
   chart({ title: "Throughput", unit: "per_second",
     lines: [{ name: "received", label: "in", className: "l-3" }, { name: "committed", label: "lake", className: "l-2" },
       { name: "searchable", label: "found", className: "l-1" }], unless: "the stages run in other processes" }),
-  chart({ title: "Query latency, p95", unit: "ms", objective: 50, objectiveText: "searches: 50 ms",
+  chart({ title: "Queries, p95", unit: "ms", objective: 50, objectiveText: "searches: 50 ms",
     lines: [{ name: "search_p95", label: "search", className: "l-1" }, { name: "answer_p95", label: "answer", className: "l-2" }],
     unless: "nobody has asked" }),
   chart({ title: "Cache hits", unit: "share", top: 1, lines: [{ name: "cache_hits", label: "hits", className: "l-1" }],
