@@ -98,7 +98,7 @@ import Testing
         }
         await fixture.health.checkAll()
         let well = try await dump(fixture, hash: "", milliseconds: 2_000)
-        #expect(well.contains("<div id=\"banner\" role=\"alert\" hidden=\"\">") && well.contains("parts well"))
+        #expect(well.contains("<div id=\"banner\" role=\"alert\" hidden=\"\"") && well.contains("parts well"))
         isAway.withLock { $0 = true }
         await fixture.health.checkAll()
         let away = try await dump(fixture, hash: "", milliseconds: 2_000)
