@@ -354,7 +354,7 @@ let package = Package(
         tests(
             "APITests",
             exclude: [
-                "api_conformance.py", "feed_page.mjs", "mcp_clients.py", "openai_client.py", "stream_clients.py",
+                "api_conformance.py", "mcp_clients.py", "openai_client.py", "page_modules.mjs", "stream_clients.py",
             ],
             // The executable speaks for the API to programs that start their servers themselves.
             uses: [
@@ -379,7 +379,7 @@ let package = Package(
             "PipelineTests",
             exclude: [
                 "alert_faults.py", "alert_platform.py", "alert_trial.py", "check_lake.py", "compose.py",
-                "hand-written.jsonl",
+                "hand-written.jsonl", "page_stories.py",
             ],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",

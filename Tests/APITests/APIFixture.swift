@@ -199,6 +199,18 @@ func withAPI<T: Sendable>(
     return try result.get()
 }
 
+extension AccessConfiguration {
+    /// As with the default settings: the loopback interface, whose requests may read and are told details.
+    static func ofThisMachine(hosts: [String] = [], origins: [String] = []) -> AccessConfiguration {
+        var access = AccessConfiguration()
+        access.isAnonymousReadAllowed = false
+        access.addressRate = 5
+        access.local = LocalAccess(
+            trust: LocalTrust(hosts: hosts, origins: origins), readsAnonymously: true, isUnlimited: true, isAlone: true)
+        return access
+    }
+}
+
 /// The paths that the tests ask for.
 enum Route: String {
     case search = "/search"
@@ -214,6 +226,7 @@ enum Route: String {
     case ready = "/ready"
     case live = "/live"
     case status = "/pipeline/status"
+    case history = "/history"
     case keys = "/keys"
     case metrics = "/metrics"
     case page = "/"

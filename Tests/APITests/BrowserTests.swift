@@ -1,8 +1,11 @@
 import API
+import Bytes
 import Concurrency
 import Foundation
 import HTTPServer
+import Health
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 /// The page in a real browser: what a visitor sees after some seconds (of the browser's virtual time).
@@ -65,21 +68,51 @@ import Testing
         #expect(wrong.contains("must hold at least one character"))
     }
 
-    @Test(.enabled(if: browser != nil, "needs Chromium")) func theFeedGoesStaleVisibly() async throws {
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func anIndexThatIsStaleIsSeenToBe() async throws {
         let fixture = APIFixture()
         fixture.index.add("d-old", title: "Old", comment: "the newest there is", indexedAgoMilliseconds: 90_000)
+        fixture.freshness.value.withLock { $0.indexedAtMilliseconds = SystemClock.epochMilliseconds() - 90_000 }
         let markup = try await dump(fixture, hash: "", milliseconds: 3_000)
         // An old document alone is none: the source may be idle.
-        #expect(markup.contains("fresh · newest 1 min"))
-        #expect(markup.contains("data-level=\"good\""))
+        #expect(markup.contains("fresh · newest 2 min ago"))
+        #expect(markup.contains("data-level=\"good\"") && markup.contains("Fresh: all that came in is searchable."))
         fixture.freshness.set(.stale, "the index is 12 events behind; the oldest waits", eventsBehind: 12)
         let stale = try await dump(fixture, hash: "", milliseconds: 3_000)
-        #expect(stale.contains("data-level=\"bad\""))
-        #expect(stale.contains("stale · newest 1 min"))
-        #expect(stale.contains("the index is 12 events behind; the oldest waits"))
+        #expect(stale.contains("data-level=\"bad\"") && stale.contains("stale · newest 2 min ago"))
+        #expect(stale.contains("the index is 12 events behind; the oldest waits") && stale.contains("12 behind"))
         fixture.freshness.set(.unknown, "broker or database have not answered for 12 s")
         let unknown = try await dump(fixture, hash: "", milliseconds: 3_000)
-        #expect(unknown.contains("data-level=\"bad\"") && unknown.contains("unknown · newest 1 min"))
+        #expect(unknown.contains("data-level=\"bad\"") && unknown.contains("unknown · newest 2 min ago"))
+        #expect(unknown.contains("broker or database have not answered for 12 s"))
+    }
+
+    /// What is away, since when, and what still works; and nothing of it once all is well.
+    @Test(.enabled(if: browser != nil, "needs Chromium")) func whatIsAwayIsSaidWithWhatStillWorks() async throws {
+        let fixture = APIFixture(access: .ofThisMachine())
+        let isAway = Mutex(false)
+        let parts = ["broker", "database", "source", "delivery", "stream", "indexer", "disk", "suppressions"]
+        for part in parts {
+            fixture.health.register(part, isRequired: false) {
+                isAway.withLock { $0 } ? HealthReport(.failed, "\(part) <i>lost</i>") : HealthReport(.ok)
+            }
+        }
+        await fixture.health.checkAll()
+        let well = try await dump(fixture, hash: "", milliseconds: 2_000)
+        #expect(well.contains("<div id=\"banner\" role=\"alert\" hidden=\"\"") && well.contains("parts well"))
+        isAway.withLock { $0 = true }
+        await fixture.health.checkAll()
+        let away = try await dump(fixture, hash: "", milliseconds: 2_000)
+        #expect(!away.contains("<i>lost") && away.components(separatedBy: " · since ").count - 1 >= parts.count)
+        for (part, effect) in [
+            ("broker", "Search, answers and traces work on what is indexed"),
+            ("database", "Searches go on from memory"),
+            ("source", "Nothing new arrives"), ("delivery", "Events wait in the producer"),
+            ("stream", "Events wait in the topic"), ("indexer", "do not become searchable"),
+            ("disk", "Events may not be taken in"), ("suppressions", "Those that were applied hold"),
+        ] {
+            #expect(away.contains("<strong>\(part)</strong>") && away.contains(effect), "\(part)")
+            #expect(away.contains("\(part) &lt;i&gt;lost&lt;/i&gt;"))
+        }
     }
 
     @Test(.enabled(if: browser != nil, "needs Chromium")) func aVisitorIsAskedForAKeyOnlyWhereOneIsNeeded() async throws
@@ -87,9 +120,9 @@ import Testing
         var access = AccessConfiguration()
         access.isAnonymousReadAllowed = false
         let closed = try await dump(APIFixture(access: access), hash: "", milliseconds: 2_000)
-        #expect(closed.contains("<form id=\"key-form\" class=\"banner key-form\" autocomplete=\"off\">"))
+        #expect(closed.contains("<form id=\"key-form\" class=\"key-form\" autocomplete=\"off\">"))
         let open = try await dump(APIFixture(), hash: "", milliseconds: 2_000)
-        #expect(open.contains("<form id=\"key-form\" class=\"banner key-form\" autocomplete=\"off\" hidden=\"\">"))
+        #expect(open.contains("<form id=\"key-form\" class=\"key-form\" autocomplete=\"off\" hidden=\"\">"))
     }
 }
 
@@ -99,26 +132,60 @@ import Testing
         FileManager.default.isExecutableFile(atPath: $0)
     }
 
-    /// A poll follows a bounded number of pages that were cut short; what is behind them is not shown, and the rate says so.
-    @Test(.enabled(if: node != nil, "needs node")) func theFeedSaysWhenThereIsMoreThanItShows() async throws {
+    /// Frames of events that are cut anywhere, texts that hide something, words that differ.
+    @Test(.enabled(if: node != nil, "needs node")) func partsOfThePageDoWhatTheySay() async throws {
         let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         let page = here.appending(path: "../../Sources/Services/API/Page/Assets").standardizedFileURL
         let node = try #require(Self.node)
-        let rates = try await Lane(name: "node").run {
+        let (said, status) = try await Lane(name: "node").run {
             let folder = FileManager.default.temporaryDirectory.appending(path: "medallion-page-\(UUID().uuidString)")
             defer { try? FileManager.default.removeItem(at: folder) }
             try FileManager.default.copyItem(at: page, to: folder)
             try Data(#"{"type": "module"}"#.utf8).write(to: folder.appending(path: "package.json"))
             let process = Process()
             process.executableURL = URL(fileURLWithPath: node)
-            process.arguments = [here.appending(path: "feed_page.mjs").path, folder.path]
+            process.arguments = [here.appending(path: "page_modules.mjs").path, folder.path]
             let output = Pipe()
             process.standardOutput = output
             try process.run()
             let bytes = output.fileHandleForReading.readDataToEndOfFile()
             process.waitUntilExit()
-            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+            return (String(decoding: bytes, as: UTF8.self), process.terminationStatus)
         }
-        #expect(rates == ["all", "all", "over", "all"])
+        #expect(said.isEmpty && status == 0, "\(said)")
+    }
+
+    /// What a page or a module names is served, and nothing is served that none names.
+    @Test func everyFileIsServedAndNeeded() async throws {
+        let api = APIFixture()
+        func text(_ target: String) async -> String {
+            String(decoding: await api.reply(HTTPRequest(target: target)).body, as: UTF8.self)
+        }
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/Services/API/Page/Assets").standardizedFileURL
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { !$0.hasSuffix(".html") }
+        var (wanted, seen) = (["/", "/docs"], Set<String>())
+        while let next = wanted.popLast() {
+            for match in await text(next).matches(of: /(?:"\/page\/|from "\.\/)([a-z]+\.(?:js|css))"/) {
+                guard seen.insert(String(match.1)).inserted else { continue }
+                let reply = await api.reply(HTTPRequest(target: "/page/\(match.1)"))
+                #expect(reply.status == 200, "\(next) names \(match.1)")
+                wanted.append("/page/\(match.1)")
+            }
+        }
+        #expect(seen.sorted() == files.sorted())
+    }
+
+    /// Event text is hostile: it may become text, and nothing else.
+    @Test func noModuleMakesMarkupOfText() throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/Services/API/Page/Assets").standardizedFileURL
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
+            let text = String(decoding: try Data(contentsOf: folder.appending(path: name)), as: UTF8.self)
+            for word in [
+                "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "DOMParser",
+                "createContextualFragment", "localStorage", " style=", "onclick=", "http-equiv",
+            ] { #expect(!text.contains(word), "\(name) has \(word)") }
+        }
     }
 }

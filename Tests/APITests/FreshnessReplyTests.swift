@@ -1,8 +1,10 @@
-import API
+import Access
 import HTTPServer
 import Health
 import JSONScan
 import Testing
+
+@testable import API
 
 /// Every reply that holds documents says how fresh the index is, by one value, and asks nobody for it.
 @Suite struct FreshnessReplyTests {
@@ -38,6 +40,36 @@ import Testing
             check(reply, "unknown", behind: nil, name)
             #expect(reply["events_behind"]?.isNull == true, "unknown is null, not 0")
         }
+    }
+
+    @Test func theStageThatHoldsEventsUpIsNamed() async {
+        let fixture = APIFixture()
+        #expect(await fixture.get(.status).body["delay"]?.isNull == true, "nothing waits, and nothing was timed")
+        fixture.freshness.set(.late, "some wait", eventsBehind: 3)
+        let waiting = await fixture.get(.status).body["delay"]
+        #expect(waiting?["stage"]?.string == "searchable" && waiting?["kind"]?.string == "waiting")
+        #expect(waiting?["events"]?.integer == 3 && waiting?["p95_ms"]?.isNull == true)
+        fixture.freshness.set(.late, "the source is away", eventsBehind: 0)
+        let source = await fixture.get(.status).body["delay"]
+        #expect(source?["stage"]?.string == "event" && source?["kind"]?.string == "source")
+    }
+
+    /// What a source said when it failed is for those who see details of `/health`.
+    @Test func aSourcesErrorIsADetail() async throws {
+        var failed = SourceStatus(name: "s", connector: "sse", phase: "waiting", freshness: .notLookedAt)
+        (failed.position, failed.lastError, failed.lastErrorMilliseconds) = (7, "refused by stream.example", 1_000)
+        let keys = TestKeys()
+        let key = try keys.make(.read)
+        let fixture = APIFixture(
+            readKeys: keys.read, adjust: { [failed] dependencies in dependencies.sources = { _ in [failed] } })
+        fixture.api.access.use(KeyRing(keys.read()))
+        // In memory nobody comes from this machine, so without a key it is a stranger.
+        let far = await fixture.get(.status).body["sources"]?[0]
+        #expect(far?["position"]?.integer == 7 && far?["last_error"]?.isNull == true)
+        #expect(far?["last_error_at"]?.string == "1970-01-01T00:00:01.000Z")
+        let reply = await fixture.reply(HTTPRequest(target: "/pipeline/status", headers: ["X-API-Key": key]))
+        let near = try JSONValue.parse(reply.body)
+        #expect(near["sources"]?[0]?["last_error"]?.string == "refused by stream.example")
     }
 
     @Test func aStreamedAnswerSaysIt() async throws {

@@ -18,16 +18,6 @@ import Testing
 @Suite struct LocalAccessTests {
     private let keys = TestKeys()
 
-    /// As with the default settings: the loopback interface, nothing set.
-    private static func automatic(hosts: [String] = [], origins: [String] = []) -> AccessConfiguration {
-        var access = AccessConfiguration()
-        access.isAnonymousReadAllowed = false
-        access.addressRate = 5
-        access.local = LocalAccess(
-            trust: LocalTrust(hosts: hosts, origins: origins), readsAnonymously: true, isUnlimited: true, isAlone: true)
-        return access
-    }
-
     private func fixture(_ access: AccessConfiguration) -> APIFixture {
         let fixture = APIFixture(access: access, readKeys: keys.read)
         fixture.api.access.use(KeyRing(keys.read()))
@@ -64,7 +54,7 @@ import Testing
 
     @Test func onlyThisMachineReadsWithoutAKey() async throws {
         let key = try keys.make(.read)
-        var access = Self.automatic()
+        var access = AccessConfiguration.ofThisMachine()
         access.addressRate = 0
         let (reading, foreign, open) = (Self.reading, Self.foreign, Self.open)
         try await withAPI(fixture(access)) { port in
@@ -99,7 +89,7 @@ import Testing
 
     /// `API_ANONYMOUS_READ=true` opens reading to all, and to no page that makes its own name point here.
     @Test func whatIsOpenToAllKeepsItsName() async throws {
-        var access = Self.automatic(hosts: ["search.example"], origins: ["https://app.example"])
+        var access = AccessConfiguration.ofThisMachine(hosts: ["search.example"], origins: ["https://app.example"])
         access.isAnonymousReadAllowed = true
         access.local?.readsAnonymously = false
         access.addressRate = 0
@@ -133,7 +123,8 @@ import Testing
 
     /// Requests of this machine are not counted; one sign of a proxy or of another site, and they are.
     @Test func onlyThisMachineIsUnlimited() {
-        let access = AccessGuard(Self.automatic(), hasKeys: false, metrics: MetricsRegistry(), clock: { 1 })
+        let access = AccessGuard(
+            AccessConfiguration.ofThisMachine(), hasKeys: false, metrics: MetricsRegistry(), clock: { 1 })
         func admitted(_ headers: HTTPHeaders, from address: String = "127.0.0.1") -> Int {
             (0..<40).count { _ in
                 let request = HTTPRequest(target: "/docs", headers: headers, client: IPAddress(address))
@@ -157,7 +148,7 @@ import Testing
 
     /// HTTP/1.0 may leave the name out, and so may a proxy; no browser does.
     @Test func aRequestWithoutANameIsNotOfThisMachine() async throws {
-        let reply = await fixture(Self.automatic()).reply(HTTPRequest(target: "/events/recent"))
+        let reply = await fixture(AccessConfiguration.ofThisMachine()).reply(HTTPRequest(target: "/events/recent"))
         #expect(reply.status == 421)
     }
 
@@ -171,7 +162,7 @@ import Testing
         fixture.health.report(
             "source", isRequired: true,
             HealthReport(.failed, "GET http://inside.example failed", detail: [("path", "/srv/x")]))
-        let automatic = self.fixture(Self.automatic())
+        let automatic = self.fixture(AccessConfiguration.ofThisMachine())
         try await withAPI(fixture) { port in
             let health = try await Self.ask(port, "/health", [])
             #expect(health.status == 503 && health.body == #"{"status":"failed"}"#)
@@ -203,7 +194,7 @@ import Testing
 
     @Test func errorsOfDependenciesAreTheLogs() async throws {
         let (reader, admin) = (try keys.make(.read), try keys.make(.admin))
-        let fixture = fixture(Self.automatic())
+        let fixture = fixture(AccessConfiguration.ofThisMachine())
         fixture.index.state.withLock { $0.failure = Inside() }
         try await withAPI(fixture) { port in
             for path in ["/events/recent", "/trace/d-bridge"] {
@@ -223,7 +214,7 @@ import Testing
 
     @Test func pathsBehindATracesProblemsAreTheLogs() async throws {
         let (reader, admin) = (try keys.make(.read), try keys.make(.admin))
-        let fixture = fixture(Self.automatic())
+        let fixture = fixture(AccessConfiguration.ofThisMachine())
         fixture.index.state.withLock { $0.traceCauses = ["/srv/lake/x.zst: damaged"] }
         try await withAPI(fixture) { port in
             for headers in [[], [("X-API-Key", reader)]] {
@@ -241,7 +232,7 @@ import Testing
         let key = try keys.make(.read)
         var configuration = SearchAPIConfiguration()
         configuration.answers = AnswerBounds(rowsMax: 32)
-        configuration.access = Self.automatic()
+        configuration.access = AccessConfiguration.ofThisMachine()
         let (index, keys) = (FakeIndex(), keys)
         var dependencies = SearchAPIDependencies(
             makeStore: { index.makeStore() }, makeTraceSource: { FakeTraceSource(index: index) }, embedder: nil,

@@ -43,7 +43,7 @@ import Testing
         "KAFKA_BROKERS": "a:1,[::1]:2", "BROKER_LISTEN": "[::1]:0", "BROKER_FSYNC": "interval", "KAFKA_TOPIC": "t",
         "KAFKA_GOLD_TOPIC": "g", "KAFKA_SUPPRESSIONS_TOPIC": "s", "KAFKA_TOPIC_PARTITIONS": "5", "KAFKA_GROUP": "grp",
         "KAFKA_TOPIC_RETENTION_HOURS": "3", "KAFKA_GOLD_RETENTION_HOURS": "4",
-        "KAFKA_TOPIC_COMPRESSION": "zstd", "KAFKA_REPLICATION": "3", "METRICS_LISTEN": "h:7",
+        "KAFKA_TOPIC_COMPRESSION": "zstd", "KAFKA_REPLICATION": "3", "METRICS_LISTEN": "h:7", "HISTORY_STEP_SEC": "2",
         "KAFKA_ASSIGNMENT": "group",
         "KAFKA_SESSION_SEC": "11", "EXPIRED_OFFSETS": "continue", "DATA_DIR": "/d",
         "LAKE_DIR": "/l", "BROKER_DIR": "/b", "PGDATA_DIR": "/p", "COMMIT_INTERVAL_MS": "9",

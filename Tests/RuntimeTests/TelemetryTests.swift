@@ -64,6 +64,27 @@ import Testing
         #expect(registry.render().isEmpty)
     }
 
+    @Test func seriesOfOneNameAreAddedUp() {
+        let registry = MetricsRegistry()
+        registry.counter("a_total", help: "A.", labels: [("of", "x"), ("by", "1")]).increment(by: 2)
+        registry.counter("a_total", help: "A.", labels: [("of", "x"), ("by", "2")]).increment(by: 3)
+        registry.counter("a_total", help: "A.", labels: [("of", "y"), ("by", "1")]).increment(by: 7)
+        #expect(registry.sum(of: "a_total") == 12)
+        #expect(registry.sum(of: "a_total", labels: [("of", "x")]) == 5)
+        #expect(registry.sum(of: "a_total", labels: [("of", "z")]) == nil && registry.sum(of: "b_total") == nil)
+        // One that cannot be read now says nothing of the others, and one that asks the registry itself is no deadlock.
+        registry.gauge("b", help: "B.", labels: [("of", "x")]) { .nan }
+        #expect(registry.sum(of: "b") == nil)
+        registry.gauge("b", help: "B.", labels: [("of", "y")]) { registry.sum(of: "a_total") ?? 0 }
+        #expect(registry.sum(of: "b") == 12)
+        for (label, value) in [("x", 0.5), ("y", 1.5)] {
+            registry.histogram("c", help: "C.", buckets: [1, 2], labels: [("of", label)]).observe(value)
+        }
+        #expect(registry.distribution(of: "c")?.counts == [1, 1, 0] && registry.distribution(of: "c")?.sum == 2)
+        #expect(registry.distribution(of: "c", labels: [("of", "y")])?.counts == [0, 1, 0])
+        #expect(registry.distribution(of: "a_total") == nil && registry.sum(of: "c") == nil)
+    }
+
     @Test func histogramCountsAtItsBounds() {
         let registry = MetricsRegistry()
         let histogram = registry.histogram("h_seconds", help: "h", buckets: [0.1, 1], labels: [("arm", "x")])

@@ -90,6 +90,11 @@ package struct SourceStatus: Sendable, Equatable {
     package var phase: String?
     /// Milliseconds since 1970.
     package var lastEventMilliseconds: Int64?
+    /// How many of its events the broker has acknowledged, in the connector's own count; nil where it runs elsewhere.
+    package var position: Int64?
+    /// What last went wrong in its connector, which may be over, and when (milliseconds since 1970).
+    package var lastError: String?
+    package var lastErrorMilliseconds: Int64?
     /// Of the index for this source.
     package var freshness: Freshness
 

@@ -132,6 +132,12 @@ package struct HistogramSnapshot: Sendable, Equatable {
         return HistogramSnapshot(
             bounds: bounds, counts: zip(counts, earlier.counts).map { max(0, $0 - $1) }, sum: sum - earlier.sum)
     }
+
+    /// What both have observed; this one alone where the other has other buckets.
+    package func adding(_ other: HistogramSnapshot) -> HistogramSnapshot {
+        guard other.bounds == bounds else { return self }
+        return HistogramSnapshot(bounds: bounds, counts: zip(counts, other.counts).map(+), sum: sum + other.sum)
+    }
 }
 
 /// The bytes before the numbers of a histogram's lines, rendered once.

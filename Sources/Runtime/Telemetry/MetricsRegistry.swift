@@ -98,11 +98,7 @@ package final class MetricsRegistry: Sendable {
         let wanted = labels.map { LabelText([$0]).text }
         families.withLock { families in
             guard var family = families[name] else { return }
-            family.children = family.children.filter { text, _ in
-                // No value can hold what separates labels: quotes are escaped.
-                let text = ",\(text),"
-                return !wanted.allSatisfy { text.contains(",\($0),") }
-            }
+            family.children = family.children.filter { !Self.holds($0.key, wanted) }
             families[name] = family
         }
     }
@@ -123,6 +119,42 @@ package final class MetricsRegistry: Sendable {
                 }
             } ?? 0
         }
+    }
+
+    /// The sum of all series of one name whose labels hold these, in the metric's unit; what is not a number is left out.
+    ///
+    /// - Returns: nil where there is no such series, or none that is a number; of a histogram.
+    package func sum(of name: String, labels: [(String, String)] = []) -> Double? {
+        // Outside the lock, since readers may ask the registry themselves.
+        let values = children(of: name, labels: labels).compactMap { child -> Double? in
+            switch child {
+            case .counter(let counter): Double(counter.value)
+            case .gauge(let gauge): gauge.value
+            case .reader(_, let read): read()
+            case .histogram: nil
+            }
+        }.filter { !$0.isNaN }
+        return values.isEmpty ? nil : values.reduce(0, +)
+    }
+
+    /// What all histograms of one name whose labels hold these have counted together; nil where there are none.
+    package func distribution(of name: String, labels: [(String, String)] = []) -> HistogramSnapshot? {
+        children(of: name, labels: labels).reduce(nil) { sum, child in
+            guard case .histogram(let histogram) = child else { return sum }
+            let snapshot = histogram.snapshot()
+            return sum?.adding(snapshot) ?? snapshot
+        }
+    }
+
+    private func children(of name: String, labels: [(String, String)]) -> [Child] {
+        let wanted = labels.map { LabelText([$0]).text }
+        let family = families.withLock { $0[name] }
+        return (family?.children ?? [:]).filter { Self.holds($0.key, wanted) }.map(\.value)
+    }
+
+    /// Whether a series' labels hold all of the wanted ones. No value can hold what separates labels: quotes are escaped.
+    private static func holds(_ labels: String, _ wanted: [String]) -> Bool {
+        wanted.allSatisfy { ",\(labels),".contains(",\($0),") }
     }
 
     /// The names in use, sorted; for the test that dashboards and metrics agree.

@@ -197,6 +197,13 @@ enum Contract {
         summary: "Every stage with its rate, lag and latency", input: NoInput.form,
         replies: [.json(200, "The stages that this process knows of.", ReplySchemas.status)])
 
+    static let history = Endpoint(
+        .get, "/history", id: "history", tag: "Operation", access: reading,
+        summary: "The main figures over the last hour",
+        details: "A point every `HISTORY_STEP_SEC`, 360 at most, since this process started. Where there are other tenants than the "
+            + "caller's, for administrators of the platform.",
+        input: NoInput.form, replies: [.json(200, "The points, oldest first.", ReplySchemas.history)])
+
     static let metrics = Endpoint(
         .get, "/metrics", id: "metrics", tag: "Operation", access: reading, summary: "Prometheus text, format 0.0.4",
         details: "Where there are other tenants than the caller's, for administrators of the platform.",

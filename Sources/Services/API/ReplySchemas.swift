@@ -321,11 +321,30 @@ enum ReplySchemas {
         .init("last_event", .time().orNull, "When the last event passed."),
     ]).named("Stage")
 
+    static let delay = Schema.object(
+        [
+            .init("stage", .string(), "Its name in `stages`."),
+            .init(
+                "kind", .choice(PipelineDelay.Kind.allCases.map(\.rawValue)),
+                "waiting: the index is behind, and most events wait for this stage; source: nothing new arrives; slowest: nothing "
+                    + "waits, and this stage takes longest."),
+            .init("events", .integer().orNull, "How many wait for it."),
+            .init("p95_ms", .number().orNull, "Of its work."),
+        ]
+    ).orNull
+
     static let source = Schema.object([
         .init("name", .string(), "The source's declared name."),
         .init("connector", .string(), "The word of its connector, such as `sse`, `files` or `none`."),
         .init("phase", .string().orNull, "What its connector does; null where that runs in another process."),
         .init("last_event", .time().orNull, "When its connector last took an event."),
+        .init(
+            "position", .integer().orNull,
+            "Up to which of its events the broker has acknowledged them, as the connector counts; null where that runs elsewhere."),
+        .init(
+            "last_error", .string().orNull,
+            "What last went wrong in its connector, which may be over; null for callers who see no details of `/health`."),
+        .init("last_error_at", .time().orNull, "When that was."),
         .init("freshness", .choice(Freshness.State.allCases.map(\.rawValue)), "Of the index, for this source."),
         .init("events_behind", .integer().orNull, "Events of this source that wait."),
     ]).named("SourceStatus")
@@ -334,6 +353,10 @@ enum ReplySchemas {
         [
             .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
             .init("index_version", .integer().orNull),
-        ] + freshness + [.init("stages", .array(of: stage)), .init("sources", .array(of: source))]
+        ] + freshness + [
+                .init("stages", .array(of: stage)),
+                .init("delay", delay, "The stage that holds events up most; null where nothing passes or nobody knows."),
+                .init("sources", .array(of: source)),
+            ]
     ).named("PipelineStatusReply")
 }

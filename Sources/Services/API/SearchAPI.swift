@@ -154,6 +154,8 @@ package struct SearchAPIConfiguration: Sendable {
     package var isStaleAnswerRefused = false
     /// Who may ask, and how often.
     package var access = AccessConfiguration()
+    /// Between two points of `GET /history` (`HISTORY_STEP_SEC`).
+    package var historyStepMilliseconds = 10_000
     /// The file that gets a JSON line per request; `-` for standard output, empty for none.
     package var accessLog = ""
 

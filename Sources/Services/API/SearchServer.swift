@@ -107,6 +107,7 @@ package final class SearchServer: Service {
             }
             group.addTask { await self.api.answers.keeper.run(stop: stop) }
             group.addTask { await self.api.search.recall.run(stop: stop) }
+            group.addTask { await self.api.operation.history.run(stop: stop) }
             group.addTask { await self.api.answers.hits.run(stop: stop) }
             if let removal = api.dependencies.removeArms {
                 group.addTask { await self.removeArms(removal, stop: stop) }

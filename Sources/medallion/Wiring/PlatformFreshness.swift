@@ -60,10 +60,13 @@ extension SourcesFreshness {
         let known = Dictionary(bySource.map { ($0.source, $0.freshness) }, uniquingKeysWith: { first, _ in first })
         return declared.sources(of: tenant).map { source in
             let status = connector(source.name.text)
-            return SourceStatus(
+            var result = SourceStatus(
                 name: source.name.text, connector: source.connector.kind.rawValue, phase: status?.phase.rawValue,
                 lastEventMilliseconds: status?.lastEventArrivalMilliseconds,
                 freshness: known[source.name.text] ?? .notLookedAt)
+            result.position = status?.acknowledgedPosition
+            (result.lastError, result.lastErrorMilliseconds) = (status?.lastError, status?.lastErrorMilliseconds)
+            return result
         }
     }
 }

@@ -67,6 +67,7 @@ extension Platform {
                 vector: settings.fusion.vectorWeight, lexical: settings.fusion.lexicalWeight,
                 rankConstant: settings.fusion.rankConstant)
             options.accessLog = settings.access.accessLog
+            options.historyStepMilliseconds = settings.telemetry.historySeconds * 1_000
             options.streamsMax = max(1, settings.api.connectionsMax * 4 / 5)
             options.catchUpBytesPerSecond = settings.access.streamCatchUpBytes
             options.streamsPerKeyMax = settings.access.streamsPerKey

@@ -16,10 +16,16 @@ struct StageWindow {
     }
 
     private var probes: [Probe]
+    private let registry: MetricsRegistry
+    /// Families of what waits for a stage, by topic partition.
+    private static let lags = [
+        "committed": "medallion_stream_lag_records", "embedded": "medallion_index_lag_records",
+    ]
     /// Looks that a figure is taken over.
     private static let samplesMax = 6
 
     init(_ registry: MetricsRegistry) {
+        self.registry = registry
         let index = IndexerMetrics(registry)
         // Of all sources together.
         let received = { registry.total(of: "medallion_producer_events_received_total") }
@@ -66,6 +72,7 @@ struct StageWindow {
             stage.lastEventMilliseconds = place == 0 ? receivedAt ?? probes[place].movedAt : probes[place].movedAt
             // Counts of one process compare as far as the lake takes every record; then comes the filter.
             if place == 1, let before { stage.lag = Int64(max(0, before - count)) }
+            if let family = Self.lags[stage.name] { stage.lag = registry.sum(of: family).map { Int64($0) } }
             before = count
             stages.append(stage)
         }

@@ -5,6 +5,8 @@ extension Settings {
     package struct Telemetry: Sendable {
         /// Where every role serves probes and metrics; nil = nowhere.
         package internal(set) var metricsListen: SettingAddress?
+        /// Between two points of the figures' history, in seconds.
+        package internal(set) var historySeconds = 0
         /// The least level that is logged.
         package internal(set) var logLevel = SettingLogLevel.info
         /// How a log line looks.
@@ -33,6 +35,9 @@ extension Settings.Telemetry: SettingsSection {
             "Where every role serves `/live`, `/ready`, `/health` and `/metrics`; one address per process. It asks for no key; "
                 + "who is not on this machine gets the states without details. Empty: nowhere. `up` and `serve` have "
                 + "them at `API_LISTEN`, too.", shown: Redaction.url),
+        Setting(
+            "HISTORY_STEP_SEC", .logging, default: "10", .integer(1...600), \.telemetry.historySeconds,
+            "Seconds between two points of `GET /history`, which keeps 360 of them in memory: an hour, unless set."),
         Setting(
             "LOG_LEVEL", .logging, default: "info", .choice, \.telemetry.logLevel, "The least level that is logged."),
         Setting(

@@ -7,7 +7,7 @@ import Records
 import Retrieval
 import Telemetry
 
-/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/metrics`, `/keys`.
+/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`, `/keys`.
 struct Operation: Sendable {
     let registry: HealthRegistry
     let pages: HealthPages
@@ -21,6 +21,7 @@ struct Operation: Sendable {
     let stages: @Sendable () -> [PipelineStage]
     let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
+    let history: MetricsHistory
     /// Of what is searched though the database cannot be reached, see ``SharedArms/staleMilliseconds``.
     let staleMilliseconds: @Sendable () -> Int64?
 
@@ -42,6 +43,9 @@ struct Operation: Sendable {
         let arms = dependencies.arms?.shared
         staleMilliseconds = { arms?.staleMilliseconds }
         self.access = access
+        history = MetricsHistory(
+            dependencies.metrics, stepMilliseconds: configuration.historyStepMilliseconds,
+            freshness: { freshness(nil) })
     }
 
     func endpoints(in set: inout EndpointSet) {
@@ -49,6 +53,7 @@ struct Operation: Sendable {
         set.add(Contract.ready, inline: { _, request in ready(isDetailed: access.maySeeDetails(request)) })
         set.add(Contract.live, inline: { _, _ in live() })
         set.add(Contract.status, inline: { _, request in try pipelineStatus(request) })
+        set.add(Contract.history, inline: { _, request in try historyReply(request) })
         set.add(Contract.metrics, inline: { _, request in try metricsText(request) })
         set.add(Contract.keys, inline: { _, request in try keys(request) })
     }
@@ -72,15 +77,18 @@ struct Operation: Sendable {
     /// `GET /live`: the process answers.
     private func live() -> HTTPResponse { .fresh(pages.live()) }
 
-    /// `GET /metrics`. The labels name sources and topics of all tenants.
-    ///
-    /// - Throws: 403 where that is not the caller's to see.
-    private func metricsText(_ request: HTTPRequest) throws -> HTTPResponse {
+    /// - Throws: 403 where figures of all tenants are not the caller's to see.
+    func demandAllTenants(_ request: HTTPRequest) throws {
         guard access.seesAllTenants(request) else {
             throw access.refusal(
                 403, "forbidden",
                 "the figures are of all tenants; this takes the key of an administrator of the platform")
         }
+    }
+
+    /// `GET /metrics`. The labels name sources and topics of all tenants.
+    private func metricsText(_ request: HTTPRequest) throws -> HTTPResponse {
+        try demandAllTenants(request)
         return HTTPResponse(
             headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"],
             body: metrics.render())

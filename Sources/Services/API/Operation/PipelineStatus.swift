@@ -28,11 +28,15 @@ extension Operation {
         writer.freshness(freshness)
         writer.key("stages")
         writer.beginArray()
-        for stage in stages() { writer.stage(stage) }
+        let stages = self.stages()
+        for stage in stages { writer.stage(stage) }
         writer.endArray()
+        writer.key("delay")
+        writer.delay(PipelineDelay(stages: stages, freshness: freshness))
         writer.key("sources")
         writer.beginArray()
-        for source in sources(tenant) { writer.source(source) }
+        let isDetailed = access.maySeeDetails(request)
+        for source in sources(tenant) { writer.source(source, isDetailed: isDetailed) }
         writer.endArray()
         writer.endObject()
         return .fresh(writer.bytes)
@@ -40,7 +44,8 @@ extension Operation {
 }
 
 extension JSONWriter {
-    fileprivate mutating func source(_ source: SourceStatus) {
+    /// - Parameter isDetailed: whether the caller may see what a source said when it failed.
+    fileprivate mutating func source(_ source: SourceStatus, isDetailed: Bool) {
         beginObject()
         key("name")
         string(source.name)
@@ -50,10 +55,30 @@ extension JSONWriter {
         optional(source.phase)
         key("last_event")
         time(source.lastEventMilliseconds)
+        key("position")
+        optional(source.position)
+        key("last_error")
+        optional(isDetailed ? source.lastError : nil)
+        key("last_error_at")
+        time(source.lastErrorMilliseconds)
         key("freshness")
         string(source.freshness.state.rawValue)
         key("events_behind")
         optional(source.freshness.eventsBehind)
+        endObject()
+    }
+
+    fileprivate mutating func delay(_ delay: PipelineDelay?) {
+        guard let delay else { return null() }
+        beginObject()
+        key("stage")
+        string(delay.stage)
+        key("kind")
+        string(delay.kind.rawValue)
+        key("events")
+        optional(delay.events)
+        key("p95_ms")
+        if let seconds = delay.seconds { double((seconds * 1e6).rounded() / 1e3) } else { null() }
         endObject()
     }
 

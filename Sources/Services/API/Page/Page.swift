@@ -79,14 +79,28 @@ struct Page: Sendable {
     private static let docs = PageFile(PackageResources.docs_html, "text/html; charset=utf-8")
 
     private static let script = "text/javascript; charset=utf-8"
-    private static let files: [String: PageFile] = [
-        "page.css": PageFile(PackageResources.page_css, "text/css; charset=utf-8"),
-        "page.js": PageFile(PackageResources.page_js, script), "dom.js": PageFile(PackageResources.dom_js, script),
-        "feed.js": PageFile(PackageResources.feed_js, script), "query.js": PageFile(PackageResources.query_js, script),
-        "trace.js": PageFile(PackageResources.trace_js, script),
-        "docs.css": PageFile(PackageResources.docs_css, "text/css; charset=utf-8"),
-        "docs.js": PageFile(PackageResources.docs_js, script),
-    ]
+    private static let style = "text/css; charset=utf-8"
+    /// By their names, which are one folder to the browser, too: a module imports another as `./name.js`.
+    private static let files: [String: PageFile] = {
+        let scripts: [(String, [UInt8])] = [
+            ("admin.js", PackageResources.admin_js), ("answer.js", PackageResources.answer_js),
+            ("ask.js", PackageResources.ask_js), ("chain.js", PackageResources.chain_js),
+            ("chart.js", PackageResources.chart_js), ("docs.js", PackageResources.docs_js),
+            ("dom.js", PackageResources.dom_js), ("golden.js", PackageResources.golden_js),
+            ("json.js", PackageResources.json_js), ("overview.js", PackageResources.overview_js),
+            ("page.js", PackageResources.page_js), ("parts.js", PackageResources.parts_js),
+            ("quarantine.js", PackageResources.quarantine_js), ("questions.js", PackageResources.questions_js),
+            ("replay.js", PackageResources.replay_js), ("sse.js", PackageResources.sse_js),
+            ("status.js", PackageResources.status_js), ("trace.js", PackageResources.trace_js),
+            ("watch.js", PackageResources.watch_js),
+        ]
+        let styles: [(String, [UInt8])] = [
+            ("docs.css", PackageResources.docs_css), ("page.css", PackageResources.page_css),
+            ("views.css", PackageResources.views_css),
+        ]
+        let all = scripts.map { ($0.0, PageFile($0.1, script)) } + styles.map { ($0.0, PageFile($0.1, style)) }
+        return Dictionary(uniqueKeysWithValues: all)
+    }()
 
     func endpoints(in set: inout EndpointSet) {
         set.add(Contract.docs, inline: { _, request in Self.docs.response(to: request) })

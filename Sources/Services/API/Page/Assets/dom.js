@@ -2,16 +2,26 @@
 
 /** An element with properties, a class, listeners and children; strings become text nodes. */
 export function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
+  return filled(document.createElement(tag), properties, children);
+}
+
+/** The same in SVG, where every property is an attribute. */
+export function svg(tag, properties = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
+  return filled(node, {}, children);
+}
+
+function filled(node, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined) continue;
     if (name === "class") node.className = value;
     else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name.includes("-") || name === "role" || name === "dir") node.setAttribute(name, value);
+    else if (name.includes("-") || name === "role" || name === "dir" || name === "for") node.setAttribute(name, value);
     else node[name] = value;
   }
   for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined) node.append(child);
+    if (child !== null && child !== undefined && child !== false) node.append(child);
   }
   return node;
 }
@@ -24,11 +34,20 @@ export function foreign(text, tag = "bdi", className = null) {
   return el(tag, { class: className ? `foreign ${className}` : "foreign", dir: "auto" }, marked(shown));
 }
 
-/** Splits text at characters that control instead of show (bidi overrides, C0, C1); each becomes a visible mark. */
+/**
+ * Characters that steer instead of show: bidi marks, overrides and isolates, C0 and C1 controls, those without width, and tags.
+ * Joiners are left alone where they belong: inside emoji, and between letters of scripts that are written with them.
+ */
+const hidden = new RegExp("[\\u0000-\\u0008\\u000B-\\u001F\\u007F-\\u009F\\u00AD\\u061C\\u180E\\u200B\\u200E\\u200F\\u202A-\\u202E"
+  + "\\u2028\\u2029\\u2060-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\u{E0000}-\\u{E007F}]"
+  + "|(?<![\\p{Extended_Pictographic}\\uFE0F\\p{Emoji_Modifier}\\p{M}\\p{Script=Arabic}])\\u200D"
+  + "|(?<![\\p{M}\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Mongolian}\\p{Script=Devanagari}\\p{Script=Bengali}])\\u200C", "gu");
+
+/** Splits text at what would not be seen; each of those becomes a visible mark. */
 export function marked(text) {
   const parts = [];
   let end = 0;
-  for (const match of text.matchAll(/[\u202A-\u202E\u2066-\u2069\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g)) {
+  for (const match of text.matchAll(hidden)) {
     const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
     parts.push(text.slice(end, match.index), el("span", { class: "control", title: `U+${code}` }, code));
     end = match.index + match[0].length;
@@ -49,22 +68,12 @@ export function link(address, text) {
   return el("a", { href: target, target: "_blank", rel: "noopener noreferrer nofollow" }, label);
 }
 
-/** A span of time in words short enough for a clock. */
-export function span(milliseconds) {
-  const seconds = Math.max(0, milliseconds / 1000);
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.floor(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  const days = Math.floor(seconds / 86400);
-  return days < 365 ? `${days} d` : `${(days / 365.25).toFixed(1)} years`;
-}
-
-/** What an error reply says, with every field that is wrong. */
+/** What the API refused, with its list of faults. */
 export class APIFailure extends Error {
   constructor(status, error) {
     super(error?.message ?? `the server answered ${status}`);
     this.status = status;
+    this.type = error?.type ?? "";
     this.detail = Array.isArray(error?.detail) ? error.detail : [];
   }
 }
@@ -80,13 +89,13 @@ export function saveKey(key) {
 /** What shows the request to be ours, if there is a key. */
 export const credentials = () => (savedKey() ? { Authorization: `Bearer ${savedKey()}` } : {});
 
-/** Asks the API; throws APIFailure or a plain Error with words for people. */
-export async function api(path, body = undefined, signal = undefined) {
+/** Sends a request; throws APIFailure, or a plain Error with words for people. Replies of other statuses than 2xx are failures. */
+export async function request(path, { method, body, signal, headers = {} } = {}) {
   let response;
   try {
     response = await fetch(path, {
-      method: body === undefined ? "GET" : "POST",
-      headers: { ...credentials(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      headers: { ...credentials(), ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: signal ?? AbortSignal.timeout(35000),
       cache: "no-store",
@@ -95,6 +104,7 @@ export async function api(path, body = undefined, signal = undefined) {
     if (error.name === "AbortError") throw error;
     throw new Error(error.name === "TimeoutError" ? "the server did not answer in 35 s" : "the server cannot be reached");
   }
+  if (response.ok) return response;
   let reply = null;
   try {
     reply = await response.json();
@@ -102,17 +112,32 @@ export async function api(path, body = undefined, signal = undefined) {
     throw new Error(`the server answered ${response.status} with something that is not JSON`);
   }
   if (response.status === 401) dispatchEvent(new CustomEvent("key-needed", { detail: reply.error?.message ?? "" }));
-  if (!response.ok && !(path === "/health" && reply.status)) throw new APIFailure(response.status, reply.error);
-  return reply;
+  // A failed dependency is what /health is there to tell.
+  if (path === "/health" && reply.status) return { json: async () => reply };
+  throw new APIFailure(response.status, reply.error);
+}
+
+/** Asks for JSON. */
+export async function api(path, options = {}) {
+  const response = await request(path, options);
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("the server answered with something that is not JSON");
+  }
 }
 
 /** A failure as an element. */
 export function failure(error) {
   const items = (error.detail ?? []).map((fault) =>
     el("li", {}, el("code", {}, (fault.loc ?? []).join(".")), " ", fault.msg ?? ""));
-  return el("div", { class: "failure", role: "alert" },
-    el("strong", {}, error.status ? `${error.status} ` : "", error.message),
-    items.length ? el("ul", {}, items) : null);
+  const needsKey = error.status === 401 || error.status === 403;
+  return el("div", { class: needsKey ? "notice" : "failure", role: "alert" },
+    el("strong", {}, error.status && !needsKey ? `${error.status} ` : "", marked(error.message)),
+    items.length ? el("ul", {}, items) : null,
+    needsKey ? el("button", { class: "small accent", type: "button", onclick: () => dispatchEvent(new CustomEvent("key-wanted")) },
+      savedKey() ? "Use another key" : "Use a key") : null);
 }
 
 /** The server's clock: ages are right even where the visitor's clock is not. */
@@ -122,3 +147,13 @@ export function setServerTime(text) {
   if (!Number.isNaN(time)) clockOffset = time - Date.now();
 }
 export const serverNow = () => Date.now() + clockOffset;
+
+/** Milliseconds as a short length of time. */
+export function span(milliseconds) {
+  const seconds = Math.max(0, milliseconds) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}

@@ -1,69 +1,187 @@
-import { api, byId, el, saveKey, savedKey } from "./dom.js";
-import { startFeed } from "./feed.js";
-import { ask, startQuery } from "./query.js";
-import { openTrace, startTrace } from "./trace.js";
+// The frame around the views: which one is shown, whether the platform is well, and the key.
+import { byId, el, foreign, saveKey, savedKey, serverNow, span } from "./dom.js";
+import { count, level } from "./parts.js";
+import { lookAgain, onStatus, platform, startStatus } from "./status.js";
+import * as admin from "./admin.js";
+import * as ask from "./ask.js";
+import * as overview from "./overview.js";
+import * as quarantine from "./quarantine.js";
+import * as replay from "./replay.js";
+import * as trace from "./trace.js";
+import * as watch from "./watch.js";
 
-const healthMilliseconds = 5000;
+/** Each view has `title`, `build(section)`, `show(...rest of the address)` and perhaps `hide()`. */
+const views = { "": overview, watch, ask, trace, replay, quarantine, admin };
+const sections = new Map();
+let current = null;
 
-async function pollHealth() {
-  const box = byId("dependencies");
-  const banner = byId("banner");
-  try {
-    const health = await api("/health");
-    // Without a key the state may be all that is told.
-    const entries = Object.entries(health.dependencies
-      ?? { platform: { state: health.status, message: "a key shows what it is", detail: {} } });
-    box.replaceChildren(...entries.map(([name, entry]) => {
-      const figures = Object.entries(entry.detail).map(([key, value]) => `${key}: ${value}`).join("\n");
-      return el("span", {
-        class: `dependency state-${entry.state}`,
-        title: [`${name}: ${entry.state}`, entry.message, figures, `last ok: ${entry.last_ok ?? "never"}`].filter(Boolean).join("\n"),
-      }, name);
-    }));
-    const broken = entries.filter(([, entry]) => entry.state === "failed");
-    banner.hidden = broken.length === 0;
-    banner.textContent = broken.map(([name, entry]) => `${name} has failed: ${entry.message}`).join(" · ");
-  } catch (error) {
-    box.replaceChildren(el("span", { class: "dependency state-failed" }, "API"));
-    banner.hidden = false;
-    banner.textContent = `The API does not answer: ${error.message}. The page tries again every few seconds.`;
+/** What still works while a component is away, by its name's first word. */
+const effects = {
+  broker: "New events cannot be taken in. Search, answers and traces work on what is indexed.",
+  database: "Nothing new becomes searchable, and traces fail. Searches go on from memory where that is switched on. Events are kept in the lake and indexed afterwards.",
+  index: "Searches, answers and traces may fail; events are still taken into the lake and are indexed afterwards.",
+  embedding: "Searches use words alone, and answers find less. New documents wait for their vectors.",
+  source: "Nothing new arrives. All that is indexed can be searched, asked and traced.",
+  delivery: "Events wait in the producer. All that is indexed can be searched, asked and traced.",
+  stream: "Events wait in the topic. All that is indexed can be searched, asked and traced.",
+  indexer: "Events go into the lake, but do not become searchable. All that is indexed can be searched.",
+  disk: "Events may not be taken in. Search, answers and traces work on what is indexed.",
+  suppressions: "Suppressions cannot be asked for or lifted. Those that were applied hold.",
+  declarations: "Changed sources are not taken over; the former ones run.",
+  model: "Answers quote the retrieved text in place of a model's words.",
+};
+
+function start() {
+  for (const [name, view] of Object.entries(views)) {
+    const section = el("section", { class: `view view-${name || "overview"}`, "aria-label": view.title, hidden: true });
+    sections.set(name, section);
+    byId("main").append(section);
+    byId("nav").append(el("li", {}, el("a", { href: `#/${name}`, id: `nav-${name || "overview"}` }, view.title)));
+    view.build(section);
   }
-  setTimeout(pollHealth, healthMilliseconds);
+  startKey();
+  byId("parts").addEventListener("click", () => {
+    const box = byId("dependencies");
+    box.hidden = !box.hidden;
+    byId("parts").setAttribute("aria-expanded", String(!box.hidden));
+  });
+  onStatus(showHeader);
+  onStatus(showHealth);
+  startStatus();
+  setInterval(showHeader, 1000);
+  addEventListener("hashchange", follow);
+  follow();
 }
 
-/** `#search=…`, `#ask=…` and `#trace=…` can be linked to. */
-function followHash() {
-  const match = /^#(search|ask|trace)=(.*)$/s.exec(location.hash);
-  if (!match) return;
-  let text = "";
+/** `#/ask/…` and the like, and the short forms `#search=…`, `#ask=…` and `#trace=…`, can be linked to. */
+function follow() {
+  const short = /^#(search|ask|trace)=(.*)$/s.exec(location.hash);
+  const parts = short ? [short[1] === "trace" ? "trace" : "ask", ...(short[1] === "trace" ? [] : [short[1]]), short[2]]
+    : location.hash.replace(/^#\/?/, "").split("/");
+  let name = parts[0];
+  let rest;
   try {
-    text = decodeURIComponent(match[2]);
+    rest = parts.slice(1).map(decodeURIComponent);
   } catch {
+    rest = [];
+  }
+  // The address of the link to the content.
+  if (location.hash === "#main" && current !== null) return;
+  if (!(name in views)) [name, rest] = ["", []];
+  if (current !== name) {
+    if (current !== null) {
+      views[current].hide?.();
+      sections.get(current).hidden = true;
+    }
+    current = name;
+    sections.get(name).hidden = false;
+    for (const link of byId("nav").querySelectorAll("a")) {
+      if (link.id === `nav-${name || "overview"}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    document.title = name === "" ? "Medallion" : `${views[name].title} · Medallion`;
+    scrollTo(0, 0);
+  }
+  views[name].show(...rest);
+}
+
+function showHeader() {
+  const { status, awaySince, failure } = platform;
+  const pipeline = status?.pipeline;
+  const words = { live: "live stream", recording: "recording", generated: "generated events", unknown: "source not known here" };
+  const kind = pipeline?.source ?? "unknown";
+  const source = byId("source");
+  source.className = `pill source-${kind in words ? kind : "unknown"}`;
+  source.replaceChildren(words[kind] ?? kind);
+  if (pipeline?.name) source.append(" · ", foreign(pipeline.name));
+  const pill = byId("freshness");
+  const { text, state } = freshness(status, awaySince, failure);
+  pill.textContent = text;
+  pill.className = `pill level-${state}`;
+  document.body.dataset.level = state;
+  const behind = byId("behind");
+  behind.hidden = awaySince !== null || !(status?.events_behind > 0 && status.freshness !== "fresh");
+  behind.textContent = `${count(status?.events_behind)} behind`;
+  behind.className = `pill level-${state}`;
+}
+
+/** One sentence on whether what the page shows is what the world does. */
+function freshness(status, awaySince, failure) {
+  if (awaySince !== null) return { text: `not connected for ${span(Date.now() - awaySince)}`, state: "bad" };
+  if (!status) return { text: failure || "…", state: "slow" };
+  const indexed = Date.parse(status.indexed_at ?? "");
+  const newest = Number.isNaN(indexed) ? "nothing indexed yet" : `newest ${span(serverNow() - indexed)} ago`;
+  return { text: `${status.freshness} · ${newest}`, state: level(status.freshness) };
+}
+
+function showHealth({ health, awaySince, failure }) {
+  const button = byId("parts");
+  const box = byId("dependencies");
+  if (awaySince !== null) {
+    button.textContent = "not connected";
+    banner([["The API", `does not answer (${failure})`, new Date(awaySince).toISOString(),
+      "What is shown is what was known then. The page asks again every second."]]);
     return;
   }
-  if (match[1] === "trace") openTrace(text);
-  else ask(match[1], text);
+  if (!health) return;
+  // Without a key the state may be all that is told.
+  const entries = Object.entries(health.dependencies
+    ?? { platform: { state: health.status, message: "a key shows what it is", detail: {}, last_ok: null } });
+  const well = entries.filter(([, entry]) => entry.state === "ok").length;
+  button.textContent = `${well} of ${entries.length} parts well`;
+  button.className = `small level-${level(health.status)}`;
+  box.replaceChildren(...entries.map(([name, entry]) => el("div", { class: `dependency state-${entry.state}` },
+    el("strong", {}, name), " ", el("span", {}, entry.state), el("p", { class: "faint" }, foreign(entry.message || "no complaint"),
+      Object.entries(entry.detail).map(([key, value]) => [" · ", key, ": ", foreign(value)])))));
+  banner(entries.filter(([, entry]) => entry.state === "failed").map(([name, entry]) =>
+    [name, `has failed: ${entry.message}`, entry.last_ok, effects[name.split(" ")[0]] ?? ""]));
 }
 
-/** Where anonymous requests are not let in, the visitor is asked for a key, and what failed is tried again. */
+/** What is away, since when, and what still works; gone by itself when all is well. */
+function banner(faults) {
+  const box = byId("banner");
+  box.hidden = faults.length === 0;
+  const key = JSON.stringify(faults);
+  // An alert that is written again is read out again.
+  if (box.dataset.key === key) return;
+  box.dataset.key = key;
+  box.replaceChildren(...faults.map(([name, what, since, effect]) => el("p", {}, el("strong", {}, name), " ", foreign(what, "span"),
+    since ? ` · since ${since.slice(11, 19)} UTC` : "", effect ? [" · ", effect] : "")));
+}
+
+/** Where no anonymous request is let in, the visitor is asked for a key, and what failed is tried again. */
 function startKey() {
+  const form = byId("key-form");
+  const open = (why, label) => {
+    form.hidden = false;
+    byId("key-why").textContent = why;
+    byId("key-label").textContent = label;
+    byId("key-forget").hidden = savedKey() === "";
+  };
+  const used = () => {
+    form.hidden = true;
+    byId("key-open").textContent = savedKey() ? "Key in use" : "Key";
+    lookAgain();
+    for (const view of Object.values(views)) view.keyChanged?.();
+    follow();
+  };
   addEventListener("key-needed", (event) => {
-    byId("key-form").hidden = false;
-    byId("key-why").textContent = savedKey() ? event.detail : "";
+    if (form.hidden) open(savedKey() ? event.detail : "", "This server asks for an API key.");
   });
-  byId("key-form").addEventListener("submit", (event) => {
+  addEventListener("key-wanted", () => {
+    open("It is kept until this tab is closed.", "An API key (medallion keys create):");
+    byId("key").focus();
+  });
+  byId("key-open").addEventListener("click", () => dispatchEvent(new CustomEvent("key-wanted")));
+  byId("key-close").addEventListener("click", () => { form.hidden = true; });
+  byId("key-forget").addEventListener("click", () => { saveKey(""); used(); });
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     saveKey(byId("key").value.trim());
     byId("key").value = "";
-    byId("key-form").hidden = true;
-    followHash();
+    used();
   });
+  byId("key-open").textContent = savedKey() ? "Key in use" : "Key";
 }
 
-startKey();
-startTrace();
-startQuery();
-startFeed();
-pollHealth();
-followHash();
-addEventListener("hashchange", followHash);
+start();

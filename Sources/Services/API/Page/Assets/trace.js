@@ -1,174 +1,202 @@
-import { api, byId, el, failure, foreign, marked, savedKey } from "./dom.js";
+// From an answer or a document back to the raw event, and from an event to all that came of it.
+import { api, el, failure, foreign } from "./dom.js";
+import { action, count, empty, facts, labelled, loading, option, pill, table, time, traceLink } from "./parts.js";
+import { chain, commands } from "./chain.js";
 
-const panel = byId("trace");
-const body = byId("trace-body");
-let openedFrom = null;
+export const title = "Trace";
+
 let wanted = null;
+const box = el("input", { type: "search", dir: "auto", maxLength: 1100, "aria-label": "What to trace", spellcheck: false,
+  placeholder: "an answer's or a document's id, an event's id, or topic/partition/offset" });
+const form = el("form", { class: "line trace-form", autocomplete: "off" }, box, el("button", { class: "accent", type: "submit" }, "Trace"));
+const body = el("div", { class: "trace-body", id: "trace-body" });
 
-export function startTrace() {
-  byId("trace-close").addEventListener("click", closeTrace);
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !panel.hidden) closeTrace(); });
+export function build(section) {
+  section.append(el("h1", { class: "unseen" }, "Trace"), form, body);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (box.value.trim()) location.hash = `#/trace/${encodeURIComponent(box.value.trim())}`;
+  });
 }
 
-function closeTrace() {
-  panel.hidden = true;
-  wanted = null;
-  if (location.hash.startsWith("#trace=")) history.replaceState(null, "", location.pathname);
-  openedFrom?.focus?.();
+/** `#/trace/ID` and `#/trace/ID/COLLECTION`; without an id, what there is to trace. */
+export function show(id, collection = "") {
+  const address = `${id ?? ""}\n${collection}`;
+  if (id === undefined || id === "") {
+    wanted = null;
+    landing();
+    return;
+  }
+  if (wanted === address) return;
+  wanted = address;
+  box.value = id;
+  open(id, collection, () => wanted === address);
 }
 
-/** Opens the panel with everything between a document and its raw event. */
-export async function openTrace(docID, collection = "") {
-  if (panel.hidden) openedFrom = document.activeElement;
-  const scope = collection ? `?collection=${encodeURIComponent(collection)}` : "";
-  const path = `/trace/${encodeURIComponent(docID)}${scope}`;
-  wanted = path;
-  panel.hidden = false;
-  byId("trace-json").href = path;
-  // A link sends no key.
-  byId("trace-json").hidden = savedKey() !== "";
-  byId("trace-verdict").replaceChildren();
-  body.replaceChildren(el("p", { class: "empty" }, "Reading the lake…"));
-  byId("trace-close").focus();
+async function open(id, collection, isWanted) {
+  body.replaceChildren(loading("Reading the lake…"));
   try {
-    const trace = await api(path);
-    if (wanted !== path) return;
-    history.replaceState(null, "", `#trace=${encodeURIComponent(docID)}`);
-    show(trace);
+    const record = /^([\w.-]+)\/(\d+)\/(\d+)$/.exec(id);
+    const shown = record ? await impactView({ topic: record[1], partition: record[2], offset: record[3] })
+      : id.startsWith("ans_") ? await answerView(id) : await documentView(id, collection);
+    if (!isWanted()) return;
+    body.replaceChildren(...shown);
+    scrollTo(0, 0);
   } catch (error) {
-    if (wanted === path) body.replaceChildren(failure(error));
+    if (!isWanted()) return;
+    wanted = null;
+    body.replaceChildren(failure(error));
   }
 }
 
-function show(trace) {
-  const verdict = byId("trace-verdict");
-  verdict.replaceChildren(trace.complete ? "complete, hash verified" : "incomplete");
-  verdict.className = trace.complete ? "pill level-good" : "pill level-bad";
+const verdict = (trace) => (trace.complete ? pill("ok", "complete, hash verified") : pill("failed", "incomplete"));
+
+async function documentView(id, collection) {
+  const scope = collection ? `?collection=${encodeURIComponent(collection)}` : "";
+  let trace;
+  try {
+    trace = await api(`/trace/${encodeURIComponent(id)}${scope}`);
+  } catch (error) {
+    // An event's id may have come to nothing that is shown, and yet to something.
+    if (error.status !== 404) throw error;
+    try {
+      return await impactView({ event_id: id });
+    } catch {
+      throw error;
+    }
+  }
+  const impact = el("div", {});
+  return [
+    el("div", { class: "bar" }, el("h2", {}, foreign(trace.title || trace.doc_id)), verdict(trace)),
+    ...chain(trace),
+    el("section", { class: "panel" }, el("h2", {}, "What it touched"),
+      trace.answers.length ? el("ul", { class: "plain" }, trace.answers.map((one) => el("li", {}, traceLink(one.answer_id, "", one.answer_id), " ",
+        time(one.created_at), one.cited ? " · cites it" : " · read it"))) : empty("No kept answer was made of it."),
+      trace.bronze[0] ? action("Everything that came of the event", async () => {
+        const { topic, partition, offset } = trace.bronze[0];
+        try {
+          impact.replaceChildren(...await impactView({ topic, partition, offset }));
+        } catch (error) {
+          impact.replaceChildren(failure(error));
+        }
+      }) : null, impact),
+    suppression(trace),
+  ];
+}
+
+async function answerView(id) {
+  const trace = await api(`/answers/${encodeURIComponent(id)}/trace`);
+  const citations = new Map(trace.citations.map((citation) => [citation.n, el("details", { class: "panel" },
+    el("summary", {}, el("span", { class: "cite" }, String(citation.n)), " ", foreign(citation.title || citation.doc_id), " ", verdict(citation)),
+    chain(citation))]));
+  const first = citations.values().next().value;
+  if (first) first.open = true;
+  return [
+    el("div", { class: "bar" }, el("h2", {}, foreign(trace.question)), verdict(trace)),
+    facts([["answer", foreign(trace.answer_id, "code")], ["given", time(trace.created_at)],
+      ["read from", `generation ${trace.generation}, index version ${count(trace.index_version)}`],
+      trace.hits ? ["given again from the cache", `${count(trace.hits)} times`] : null,
+      trace.withheld ? ["withheld", `${count(trace.withheld)} suppressed documents`] : null]),
+    trace.problems.length ? el("div", { class: "failure" }, el("ul", {}, trace.problems.map((problem) => el("li", {}, foreign(problem))))) : "",
+    el("div", { class: trace.refused ? "answer refused" : "answer" }, trace.sentences.map((sentence) => el("p", {}, foreign(sentence.text), " ",
+      sentence.citations.map((number) => el("button", {
+        class: "cite", type: "button", "aria-label": `Chain of citation ${number}`, onclick: () => {
+          const found = citations.get(number);
+          if (!found) return;
+          found.open = true;
+          found.scrollIntoView({ block: "start" });
+          found.firstElementChild.focus({ preventScroll: true });
+        },
+      }, String(number)))))),
+    ...citations.values(),
+    commands(trace.commands) ?? "",
+  ];
+}
+
+/** What came of a record or an event: documents of all generations, answers, kept replies. */
+async function impactView(query) {
+  const found = await api(`/impact?${new URLSearchParams(query)}`);
+  return [
+    el("h2", {}, "What came of ", foreign(query.event_id ?? `${query.topic}/${query.partition}/${query.offset}`, "code")),
+    table("Documents", ["document", "generation", "version", "shown", "passages", "record"], found.documents.map((one) => [
+      traceLink(one.doc_id, one.collection, one.title || one.doc_id, { class: "" }), String(one.generation), String(one.version),
+      one.to_version === null ? `since ${count(one.from_version)}` : `${count(one.from_version)} to ${count(one.to_version)}`,
+      String(one.passages), foreign(`${one.topic}/${one.partition}/${one.offset}`, "code")])),
+    found.answers.length ? table("Answers", ["answer", "question", "given", "cites it", "given again"], found.answers.map((one) => [
+      traceLink(one.answer_id, "", one.answer_id), foreign(one.question), time(one.created_at), one.cited ? "yes" : "no", count(one.hits)])) : "",
+    el("p", { class: "faint" }, `Kept replies that show it: ${found.cached.searches} searches, ${found.cached.answers} answers.`
+      + (found.truncated ? " There may be more than is listed." : "")),
+  ];
+}
+
+/** Takes what came of the event out of all replies, or only this document. */
+function suppression(trace) {
+  const said = el("div", { role: "status" });
+  const bronze = trace.bronze[0];
+  const user = trace.silver?.record?.user;
+  const targets = [
+    bronze ? ["event", "the event", { topic: bronze.topic, partition: bronze.partition, offset: bronze.offset }] : null,
+    ["document", "the document", { collection: trace.collection, doc_id: trace.doc_id }],
+    trace.title ? ["page", "the page", { collection: trace.collection, title: trace.title }] : null,
+    user ? ["user", "all of the user", { collection: trace.collection, user }] : null,
+  ].filter(Boolean);
+  const target = el("select", {}, targets.map(([name, text]) => option(name, text)));
+  const reason = el("input", { type: "text", maxLength: 1000, required: true, placeholder: "why" });
+  return el("details", { class: "panel" }, el("summary", {}, "Suppress it"),
+    el("form", {
+      class: "line", onsubmit: async (event) => {
+        event.preventDefault();
+        const [name, , needs] = targets.find(([one]) => one === target.value);
+        try {
+          const done = await api("/suppressions", { body: { target: name, reason: reason.value, ...needs } });
+          said.replaceChildren(el("p", {}, done.applied ? `Suppressed from index version ${count(done.index_version)} on.`
+            : "Taken; the index has not come to it yet.", " ", el("a", { href: "#/trace" }, "See and lift suppressions")));
+        } catch (error) {
+          said.replaceChildren(failure(error));
+        }
+      },
+    }, labelled("what", target), labelled("reason", reason), el("button", { class: "danger", type: "submit" }, "Suppress")), said);
+}
+
+/** What there is to trace: the answers given last, and what is suppressed. */
+async function landing() {
+  const answers = el("div", {}, loading("Reading the answers given last…"));
+  const suppressed = el("div", {}, el("p", { class: "faint" }, "Takes a key with the role write."),
+    action("Show suppressions", () => listSuppressions(suppressed)));
   body.replaceChildren(
-    trace.problems.length
-      ? el("div", { class: "failure", role: "alert" }, el("ul", {}, trace.problems.map((problem) => el("li", {}, problem))))
-      : "",
-    step("Passage", "what was embedded and searched", passages(trace)),
-    step("Gold", "the retrieval document", line(trace.gold)),
-    step("Silver", "the trusted change", [rules(trace), line(trace.silver)]),
-    ...trace.bronze.map((bronze) => step("Bronze", "the raw event, untouched", raw(bronze))));
-  body.scrollTop = 0;
-}
-
-function step(name, explanation, content) {
-  return el("section", { class: `step step-${name.toLowerCase()}` },
-    el("h3", {}, name, " ", el("span", { class: "faint" }, explanation)), content);
-}
-
-function facts(rows) {
-  return el("dl", { class: "facts" }, rows.filter(Boolean).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-}
-
-function passages(trace) {
-  return [
-    facts([
-      ["document", foreign(trace.doc_id, "code")], ["version", String(trace.version)],
-      ["generation", `${trace.generation}, read at index version ${trace.index_version}`],
-      ["logic version", foreign(trace.logic_version, "code")],
-    ]),
-    ...trace.passages.map((passage) => el("div", { class: "passage" },
-      foreign(passage.text, "p"),
-      el("p", { class: "faint" }, `passage ${passage.passage} · visible since index version ${passage.from_version} · `
-        + `${passage.model ? `vector by ${passage.model}` : "no vector"} · text `, el("code", {}, passage.text_hash.slice(0, 16), "…")))),
-  ];
-}
-
-function rules(trace) {
-  return facts([
-    ["quality flags", trace.quality_flags.length ? foreign(trace.quality_flags.join(", ")) : "none"],
-    trace.rules.length ? ["rules", foreign(trace.rules.join(", "))] : null,
-  ]);
-}
-
-function place(where) {
-  return [
-    ["file", foreign(where.file, "code")],
-    ["frame", `${where.frame_length.toLocaleString("en")} bytes at ${where.frame_offset.toLocaleString("en")}`
-      + (where.line_offset === null ? "" : `, line at ${where.line_offset.toLocaleString("en")} of the decompressed frame`)],
-  ];
-}
-
-function line(found) {
-  if (!found) return el("p", { class: "failure" }, "not found");
-  return [facts(place(found)), viewer(JSON.stringify(found.record, null, 2), null)];
-}
-
-function raw(bronze) {
-  const here = el("span", { class: "faint" });
-  const check = el("span", { class: bronze.hash_ok ? "hash ok" : "hash wrong" },
-    bronze.hash_ok ? "✓ equals the hash in the lineage" : "✗ differs from the lineage's");
-  recompute(bronze, here);
-  return [
-    facts([
-      ["topic", foreign(bronze.topic, "code")], ["partition", String(bronze.partition)],
-      ["offset", el("strong", {}, String(bronze.offset))], ["broker time", bronze.timestamp],
-      ["SHA-256", [el("code", { class: "digest" }, bronze.sha256), el("br"), check, " ", here]],
-      bronze.hash_ok ? null : ["in the lineage", el("code", { class: "digest" }, bronze.lineage_sha256)],
-      bronze.key_base64 === null ? null : ["key", foreign(bronze.key ?? `base64 ${bronze.key_base64}`, "code")],
-      ...place(bronze),
-      ...bronze.headers.map((header) => [`header ${header.name}`, foreign(header.value ?? header.value_base64 ?? "null", "code")]),
-    ]),
-    bronze.value_base64 === null ? el("p", {}, "a tombstone: no payload")
-      : viewer(pretty(bronze.value), bronze.value ?? bronze.value_base64, bronze.value_bytes),
-  ];
-}
-
-/** Computes the hash of the bytes that arrived here; only where the browser offers it (https or localhost). */
-async function recompute(bronze, target) {
-  if (!globalThis.crypto?.subtle || bronze.value_base64 === null) return;
+    el("section", { class: "panel" }, el("h2", {}, "Answers given last"), answers),
+    el("section", { class: "panel" }, el("h2", {}, "Suppressed"), suppressed));
+  box.focus({ preventScroll: true });
   try {
-    const bytes = Uint8Array.from(atob(bronze.value_base64), (character) => character.charCodeAt(0));
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    const text = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    target.textContent = text === bronze.lineage_sha256 ? "✓ and computed again in this browser" : "✗ this browser computes another one";
-  } catch { /* an extra check; without it the server's stands */ }
-}
-
-function pretty(text) {
-  if (text === null) return null;
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return null;
+    const given = await api("/answers?limit=20");
+    answers.replaceChildren(given.answers.length
+      ? table("Answers given last", ["", "question", "given", "refused", "said of it", "given again"], given.answers.map((one) => [
+        traceLink(one.answer_id, "", "Trace", { "aria-label": `Trace the answer to ${one.question}` }), foreign(one.question), time(one.created_at),
+        one.refused ? "yes" : "", `${one.up ? `${one.up} good ` : ""}${one.down ? `${one.down} bad` : ""}`, count(one.hits)]))
+      : empty("No answer is kept yet. ", el("a", { href: "#/ask" }, "Ask one"), "."));
+  } catch (error) {
+    answers.replaceChildren(failure(error));
   }
 }
 
-/** A JSON text, coloured; with a switch to the verbatim bytes where they differ from it. */
-function viewer(formatted, verbatim, byteCount = null) {
-  const shown = el("pre", { class: "json", tabIndex: 0, dir: "ltr" });
-  const render = (isRaw) => {
-    if (isRaw || formatted === null) shown.replaceChildren(...marked(verbatim ?? ""));
-    else shown.replaceChildren(...coloured(formatted));
-    shown.classList.toggle("is-raw", isRaw || formatted === null);
-  };
-  render(false);
-  if (verbatim === null || formatted === null) return shown;
-  const tabs = ["pretty", "verbatim"].map((name) => el("button", { class: "small", type: "button" }, name));
-  tabs.forEach((tab, index) => tab.addEventListener("click", () => {
-    tabs.forEach((other) => other.setAttribute("aria-pressed", String(other === tab)));
-    render(index === 1);
-  }));
-  tabs[0].setAttribute("aria-pressed", "true");
-  return [el("div", { class: "tabs" }, tabs, el("span", { class: "faint" }, `${byteCount.toLocaleString("en")} bytes`)), shown];
-}
-
-/** Splits formatted JSON into names, strings and the rest; every part stays a text node. */
-function coloured(text) {
-  const parts = [];
-  const pattern = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)/g;
-  let end = 0;
-  for (const match of text.matchAll(pattern)) {
-    parts.push(text.slice(end, match.index));
-    if (match[1] && match[2]) parts.push(foreign(match[1], "span", "j-name"), match[2]);
-    else if (match[1]) parts.push(foreign(match[1], "span", "j-string"));
-    else parts.push(el("span", { class: "j-value" }, match[3]));
-    end = match.index + match[0].length;
+async function listSuppressions(target) {
+  try {
+    const list = (await api("/suppressions?limit=50")).suppressions;
+    target.replaceChildren(list.length
+      ? table("Suppressions", ["what", "reason", "by", "since", "state", ""], list.map((one) => [
+        [`${one.target ?? "?"} `, foreign(one.name ?? `${one.partition}/${one.offset}`)], foreign(one.reason ?? ""), foreign(one.by ?? ""), time(one.at),
+        one.lifted ? "lifted" : one.applied ? pill("ok", "applied") : pill("late", "on its way"),
+        one.lifted ? "" : action("Restore", async () => {
+          try {
+            await api(`/suppressions/${encodeURIComponent(one.id)}?reason=${encodeURIComponent("restored on the page")}`, { method: "DELETE" });
+          } catch (error) {
+            target.append(failure(error));
+            return;
+          }
+          await listSuppressions(target);
+        }, { class: "small" })]))
+      : empty("Nothing is or was suppressed."));
+  } catch (error) {
+    target.replaceChildren(failure(error));
   }
-  parts.push(text.slice(end));
-  return parts;
 }

@@ -1,0 +1,164 @@
+import Bytes
+import Health
+import ServiceLifecycle
+import Synchronization
+import Telemetry
+
+/// The main figures of the last hour, so that whoever opens the page sees what was before it.
+///
+/// Bounded: 360 points of 15 numbers. Each is made of two looks at the metrics that are kept anyway, so nothing is counted twice.
+final class MetricsHistory: Sendable {
+    /// A line of the history, with its unit.
+    enum Series: String, CaseIterable {
+        case freshnessP50 = "freshness_p50"
+        case freshnessP95 = "freshness_p95"
+        case oldestWait = "oldest_wait"
+        case eventsBehind = "events_behind"
+        case received, committed, searchable
+        case searches
+        case searchP50 = "search_p50"
+        case searchP95 = "search_p95"
+        case answerP95 = "answer_p95"
+        case cacheHits = "cache_hits"
+        case recall
+        case processor, memory
+
+        var unit: String {
+            switch self {
+            case .freshnessP50, .freshnessP95, .oldestWait, .searchP50, .searchP95, .answerP95: "ms"
+            case .eventsBehind: "events"
+            case .received, .committed, .searchable, .searches: "per_second"
+            case .cacheHits, .recall: "share"
+            case .processor: "cores"
+            case .memory: "bytes"
+            }
+        }
+    }
+
+    /// What the figures were during one step.
+    struct Point: Sendable {
+        /// The step's end, milliseconds since 1970.
+        var atMilliseconds: Int64
+        var state: Freshness.State
+        /// By ``Series``; a missing one was not measured, or there was nothing to measure.
+        var values: [Series: Double] = [:]
+    }
+
+    /// Points that are kept.
+    static let pointsMax = 360
+
+    let stepMilliseconds: Int
+    private let registry: MetricsRegistry
+    private let freshness: @Sendable () -> Freshness
+    private let state = Mutex(State())
+
+    private struct State {
+        var last: Look?
+        var points: [Point] = []
+    }
+
+    /// - Parameter freshness: of the whole index; out of memory.
+    init(_ registry: MetricsRegistry, stepMilliseconds: Int, freshness: @escaping @Sendable () -> Freshness) {
+        self.registry = registry
+        self.stepMilliseconds = stepMilliseconds
+        self.freshness = freshness
+    }
+
+    /// Oldest first.
+    var points: [Point] { state.withLock { $0.points } }
+
+    func run(stop: StopSignal) async {
+        repeat {
+            look(atMilliseconds: SystemClock.epochMilliseconds(), nanoseconds: SystemClock.monotonicNanoseconds())
+        } while !(await stop.pause(milliseconds: stepMilliseconds))
+    }
+
+    /// Looks at the metrics, and adds the point since the look before.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: since 1970.
+    ///   - nanoseconds: of a clock that never steps.
+    func look(atMilliseconds milliseconds: Int64, nanoseconds: Int64) {
+        let (look, freshness) = (Look(registry, nanoseconds: nanoseconds), self.freshness())
+        state.withLock { state in
+            defer { state.last = look }
+            guard let last = state.last, look.nanoseconds > last.nanoseconds else { return }
+            var point = Point(atMilliseconds: milliseconds, state: freshness.state)
+            point.values = look.figures(since: last)
+            point.values[.oldestWait] = freshness.waitMilliseconds.map { Double($0) }
+            point.values[.eventsBehind] = freshness.eventsBehind.map { Double($0) }
+            point.values[.memory] = registry.sum(of: "process_resident_memory_bytes")
+            state.points.append(point)
+            if state.points.count > Self.pointsMax { state.points.removeFirst() }
+        }
+    }
+}
+
+/// What the metrics had counted at one moment.
+private struct Look: Sendable {
+    let nanoseconds: Int64
+    private let freshness: HistogramSnapshot?
+    private let search: HistogramSnapshot?
+    private let answer: HistogramSnapshot?
+    private let recall: HistogramSnapshot?
+    private let received: Double?
+    private let committed: Double?
+    private let searchable: Double?
+    private let hits: Double?
+    private let misses: Double?
+    private let processor: Double?
+
+    init(_ registry: MetricsRegistry, nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+        freshness = registry.distribution(of: "medallion_index_freshness_seconds")
+        search = registry.distribution(of: "medallion_api_request_seconds", labels: [("route", "/search")])
+        answer = registry.distribution(of: "medallion_api_request_seconds", labels: [("route", "/answer")])
+        recall = registry.distribution(of: "medallion_search_recall_at_10")
+        received = registry.sum(of: "medallion_producer_events_acknowledged_total")
+        committed = registry.sum(of: "medallion_stream_records_total")
+        // Where the indexer runs in another process, the stream sees what becomes searchable, once somebody follows it.
+        searchable =
+            registry.sum(of: "medallion_index_documents_total")
+            ?? registry.sum(of: "medallion_api_stream_events_total")
+        func replies(_ family: String) -> Double? {
+            // The others are looked at for the same requests.
+            let counts = ["search", "answer"].compactMap { registry.sum(of: family, labels: [("cache", $0)]) }
+            return counts.isEmpty ? nil : counts.reduce(0, +)
+        }
+        hits = replies("medallion_cache_hits_total")
+        misses = replies("medallion_cache_misses_total")
+        processor = registry.sum(of: "process_cpu_seconds_total")
+    }
+
+    /// What there was between a look before and this one.
+    func figures(since last: Look) -> [MetricsHistory.Series: Double] {
+        let seconds = Double(nanoseconds - last.nanoseconds) / 1e9
+        func rate(_ count: KeyPath<Look, Double?>) -> Double? {
+            self[keyPath: count].map { max(0, $0 - (last[keyPath: count] ?? 0)) / seconds }
+        }
+        func window(_ histogram: KeyPath<Look, HistogramSnapshot?>) -> HistogramSnapshot? {
+            guard let now = self[keyPath: histogram] else { return nil }
+            return last[keyPath: histogram].map { now.since($0) } ?? now
+        }
+        func milliseconds(_ histogram: HistogramSnapshot?, _ quantile: Double) -> Double? {
+            histogram?.quantile(quantile).map { $0 * 1_000 }
+        }
+        let (fresh, searches, answers) = (window(\.freshness), window(\.search), window(\.answer))
+        var figures: [MetricsHistory.Series: Double] = [:]
+        figures[.freshnessP50] = milliseconds(fresh, 0.5)
+        figures[.freshnessP95] = milliseconds(fresh, 0.95)
+        figures[.received] = rate(\.received)
+        figures[.committed] = rate(\.committed)
+        figures[.searchable] = rate(\.searchable)
+        figures[.searches] = searches.map { Double($0.count) / seconds }
+        figures[.searchP50] = milliseconds(searches, 0.5)
+        figures[.searchP95] = milliseconds(searches, 0.95)
+        figures[.answerP95] = milliseconds(answers, 0.95)
+        figures[.recall] = window(\.recall)?.mean
+        figures[.processor] = rate(\.processor)
+        if let served = rate(\.hits), let lost = rate(\.misses), served + lost > 0 {
+            figures[.cacheHits] = served / (served + lost)
+        }
+        return figures
+    }
+}

@@ -1,0 +1,63 @@
+// What every view needs to know of the platform: asked once for all of them, and remembered while nobody answers.
+import { api, setServerTime } from "./dom.js";
+
+const statusMilliseconds = 1000;
+const healthMilliseconds = 3000;
+
+/** The last replies, and since when there has been none (milliseconds of this browser's clock; null while there are). */
+export const platform = { status: null, health: null, awaySince: null, failure: "" };
+
+const listeners = new Set();
+
+/** Calls `listener` after each look. */
+export function onStatus(listener) {
+  listeners.add(listener);
+}
+
+function tell() {
+  for (const listener of listeners) listener(platform);
+}
+
+/** Asks again and again, seldom while nobody looks. */
+function repeat(look, milliseconds) {
+  const next = async () => {
+    await look();
+    setTimeout(next, document.hidden ? 5 * milliseconds : milliseconds);
+  };
+  next();
+}
+
+async function lookAtStatus() {
+  try {
+    const status = await api("/pipeline/status", { signal: AbortSignal.timeout(10000) });
+    setServerTime(status.now);
+    Object.assign(platform, { status, awaySince: null, failure: "" });
+  } catch (error) {
+    // A refusal is an answer: the server is there.
+    const isThere = error.status !== undefined && error.status < 500;
+    platform.awaySince = isThere ? null : platform.awaySince ?? Date.now();
+    platform.failure = error.message;
+    if (isThere) platform.status = null;
+  }
+  tell();
+}
+
+async function lookAtHealth() {
+  try {
+    platform.health = await api("/health", { signal: AbortSignal.timeout(10000) });
+  } catch {
+    platform.health = null;
+  }
+  tell();
+}
+
+export function startStatus() {
+  repeat(lookAtStatus, statusMilliseconds);
+  repeat(lookAtHealth, healthMilliseconds);
+}
+
+/** After the key has changed. */
+export function lookAgain() {
+  lookAtStatus();
+  lookAtHealth();
+}

@@ -1,0 +1,74 @@
+// Runs parts of the page without a browser. What is wrong goes to standard output, a line each; nothing where all is well.
+//
+// Usage: node page_modules.mjs FOLDER-OF-THE-PAGE
+
+import { pathToFileURL } from "node:url";
+
+/** An element as far as these parts need one. */
+function element(tag) {
+  return {
+    tag, children: [], className: "", style: {}, dataset: {},
+    setAttribute() {}, addEventListener() {}, append(...parts) { this.children.push(...parts); },
+    get textContent() { return this.children.map((child) => (typeof child === "string" ? child : child.textContent)).join(""); },
+  };
+}
+globalThis.document = { createElement: element, createElementNS: (_, tag) => element(tag), getElementById: element };
+globalThis.sessionStorage = { getItem: () => null };
+
+const load = (name) => import(pathToFileURL(`${process.argv[2]}/${name}.js`));
+const [{ marked }, { EventParser, follow }, { difference, quantity }, { examples }] =
+  await Promise.all([load("dom"), load("sse"), load("parts"), load("questions")]);
+
+function equal(what, found, wanted) {
+  const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
+  if (left !== right) console.log(`${what}: ${left} and not ${right}`);
+}
+
+// Frames come in pieces that end anywhere, in each of the three forms of line ends.
+const stream = "\uFEFF: hello\n\nid: 1\nevent: a\ndata: {\ndata: }\n\ndata:x\r\n\r\nid: 2\r\rdata: y\r\revent: b\nid\ndata\n\ndata: cut";
+const expected = [["a", "{\n}", "1"], ["message", "x", "1"], ["message", "y", "2"], ["b", "", ""]];
+for (let size = 1; size < 40; size += 1) {
+  const seen = [];
+  const parser = new EventParser((...frame) => seen.push(frame));
+  for (let at = 1; at < stream.length; at += size) parser.push(stream.slice(at, at + size));
+  equal(`frames in pieces of ${size}`, seen, expected);
+}
+
+// A stream that ends is asked for again, from the last id; one that is refused is not.
+const asked = [];
+const replies = [
+  () => new Response("id: 7\ndata: 1\n\n"), () => { throw new TypeError("no network"); }, () => new Response("data: 2\n\nid: 8\n\n"),
+  () => new Response(JSON.stringify({ error: { type: "forbidden", message: "no" } }), { status: 403 }),
+];
+globalThis.fetch = async (_, { headers }) => {
+  asked.push(headers["Last-Event-ID"] ?? "");
+  return replies[asked.length - 1]();
+};
+const taken = [];
+await new Promise((done) => {
+  follow("/stream", { waitMilliseconds: 2, take: (_, data) => taken.push(data), state: (error) => { if (error?.status === 403) done(); } });
+});
+equal("ids that are sent back", asked, ["", "7", "7", "8"]);
+equal("what came", taken, [1, 2]);
+
+// What would not be seen is shown, and what belongs to a script or an emoji is left alone.
+const shown = (text) => marked(text).map((part) => (typeof part === "string" ? part : `<${part.textContent}>`)).join("");
+for (const [text, wanted] of [
+  ["a\u202Eb", "a<202E>b"], ["pay\u200Bpal", "pay<200B>pal"], ["x\u0000\u001B[1m", "x<0000><001B>[1m"], ["a\u200Db", "a<200D>b"],
+  ["tag\u{E0041}", "tag<E0041>"], ["soft\u00ADhyphen", "soft<00AD>hyphen"], ["\uFEFF", "<FEFF>"], ["\u2066x\u2069", "<2066>x<2069>"],
+  ["👩\u200D🚀", "👩\u200D🚀"], ["👍🏽", "👍🏽"], ["می\u200Cخواهم", "می\u200Cخواهم"], ["क्\u200Dष", "क्\u200Dष"], ["naïve Ω\n", "naïve Ω\n"],
+]) equal(JSON.stringify(text), shown(text), wanted);
+
+const sides = (before, after) => difference(before, after).map((side) => side.children.flat(Infinity).map((part) =>
+  (typeof part === "string" ? part : `[${part.tag}:${part.textContent}]`)).join(""));
+equal("words that differ", sides("one two three", "one 2 three"), ["one [del:two] three", "one [ins:2] three"]);
+equal("words at the end", sides("one", "one two"), ["one", "one[ins: two]"]);
+equal("the same", sides("one two", "one two"), ["one two", "one two"]);
+equal("all else", sides("a", ""), ["[del:a]", ""]);
+
+equal("numbers", [quantity(0, "ms"), quantity(1234, "ms"), quantity(0.9999, "share"), quantity(0.5, "share"), quantity(3 << 20, "bytes"), quantity(null, "ms")],
+  ["0 ms", "1.23 s", "100 %", "50.0 %", "3.00 MiB", "–"]);
+
+equal("questions", examples([{ title: "User talk:Ann" }, { title: "Q42" }, { title: "Lake Tahoe" }, { title: "Lake Tahoe" }, { title: "Москва" }]),
+  ["what changed in Lake Tahoe?", "what changed in Москва?"]);
+process.exit(0);

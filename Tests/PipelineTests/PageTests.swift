@@ -1,0 +1,150 @@
+import Files
+import Foundation
+import Glibc
+import JSONScan
+import PlatformTesting
+import Testing
+
+extension PipelineTests {
+    /// The page against the running platform, in headless Chromium: each story in at most three clicks, nothing that axe-core finds
+    /// serious, hostile events, sources and server that go away and come back.
+    @Suite(.serialized) struct PageTests {
+        private static let canDrive =
+            FileManager.default.isExecutableFile(atPath: "/usr/bin/chromedriver")
+            && (try? PythonTool.run(["-c", "import selenium, axe_playwright_python"])) != nil
+
+        /// What stands in the topic beside the invented events: two that a question is asked about, and hostile ones.
+        private static let injected = [
+            event("bridge-1", "Golden Gate Bridge", "The bridge was painted in the colour international orange"),
+            event("bridge-2", "Golden Gate Bridge", "The towers of the bridge were repainted in March"),
+            event(
+                "hostile-1", #"<img src=x onerror=\"window.hit=1\"><script>window.hit=2</script>"#,
+                #"\u202Egpj.exe\u202C hidden\u200Bword <b>bold</b> javascript:alert(1)"#),
+            event(
+                "hostile-2", #"\u2066\u202E</title></textarea>\u2069"#,
+                #"{{constructor.constructor('window.hit=3')()}}"#),
+            #"{"meta":{"id":"broken-1"},"type":17}"#,
+        ]
+
+        private static func event(_ id: String, _ title: String, _ comment: String) -> String {
+            let time = ISO8601DateFormatter().string(from: Date())
+            return """
+                {"$schema":"/mediawiki/recentchange/1.0.0","meta":{"uri":"https://en.wikipedia.org/wiki/Page","id":"\(id)",\
+                "dt":"\(time)","domain":"en.wikipedia.org","stream":"mediawiki.recentchange"},"id":1,"type":"edit",\
+                "namespace":0,"title":"\(title)","title_url":"https://en.wikipedia.org/wiki/Page","comment":"\(comment)",\
+                "timestamp":\(Int(Date().timeIntervalSince1970)),"user":"Ann","bot":false,"minor":false,\
+                "notify_url":"https://en.wikipedia.org/w/index.php","server_url":"https://en.wikipedia.org",\
+                "server_name":"en.wikipedia.org","wiki":"enwiki","length":{"old":1,"new":9},"revision":{"old":1,"new":2}}
+                """
+        }
+
+        private static func play(_ deployment: Deployment, eventsPerSecond: Int) throws {
+            try deployment.start(
+                "simulate",
+                ["--listen", "127.0.0.1:\(deployment.simulatorPort)", "--rate", "\(eventsPerSecond)", "--seed", "7"])
+        }
+
+        /// - Returns: an administrator's key.
+        private static func prepare(_ deployment: Deployment) throws -> String {
+            try deployment.start("up", ["--url", deployment.streamURL])
+            try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
+            let made = try deployment.command(["keys", "create", "page", "--role", "admin", "--json"])
+            let simulator = API(port: deployment.simulatorPort)
+            for event in injected { _ = try simulator.post("/inject", raw: Array(event.utf8)) }
+            try deployment.wait(for: "the injected events") {
+                try deployment.api.search("\"international orange\"", mode: "lexical").contains("bridge-1")
+            }
+            return try #require(try JSONValue.parse(Array(made.utf8))["key"]?.string)
+        }
+
+        private static func drive(_ deployment: Deployment, _ arguments: [String]) throws {
+            let script = PackageRoot.path + "/Tests/PipelineTests/page_stories.py"
+            let said = try PythonTool.run([script, deployment.api.url] + arguments)
+            print(String(decoding: said, as: UTF8.self))
+        }
+
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .timeLimit(.minutes(6))) func storiesInThreeClicks() async throws
+        {
+            try await Deployment.run(environment: ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": "false"]) { deployment in
+                try Self.play(deployment, eventsPerSecond: 10)
+                let key = try Self.prepare(deployment)
+                var arguments = [
+                    "stories", "--key", key, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)",
+                ]
+                if getenv("UPDATE_GOLDEN") != nil { arguments += ["--images", PackageRoot.path + "/docs/images"] }
+                try Self.drive(deployment, arguments)
+            }
+        }
+
+        /// The script asks for what is to go away through a file, so that the browser's tab stays the same one.
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .timeLimit(.minutes(6))) func whatIsAwayIsSaidAndHeals() async throws
+        {
+            let environment = ["EMBED_ENABLED": "false", "FRESH_LATE_SEC": "1"]
+            try await Deployment.run(environment: environment) { deployment in
+                let simulator = try deployment.startSimulator(PlaybackTests.handWritten)
+                let up = try deployment.start("up", ["--url", deployment.streamURL])
+                try deployment.wait(for: "documents") {
+                    try deployment.api.get("/events/recent")["events"]?.array?.isEmpty == false
+                }
+                let browser = try PageBrowser(deployment)
+                defer { browser.end() }
+                try browser.wait(for: "well", in: deployment)
+                deployment.forget(simulator)
+                try simulator.kill9()
+                try browser.wait(for: "source away", in: deployment)
+                try deployment.startSimulator(PlaybackTests.handWritten)
+                try browser.wait(for: "well again", in: deployment)
+                deployment.forget(up)
+                try up.kill9()
+                try browser.wait(for: "server away", in: deployment)
+                try deployment.start("up", ["--url", deployment.streamURL])
+                try browser.wait(for: "healed", in: deployment)
+            }
+        }
+
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(20)))
+        func tenMinutesOfEventsLeaveTheTabAsSmallAsItWas() async throws {
+            try await Deployment.run(environment: ["EMBED_ENABLED": "false"]) { deployment in
+                try Self.play(deployment, eventsPerSecond: 100)
+                _ = try Self.prepare(deployment)
+                try Self.drive(deployment, ["soak", "--seconds", "600"])
+            }
+        }
+    }
+}
+
+/// A browser that stays open while parts of the platform come and go. It writes a line for each state that it has seen.
+private final class PageBrowser {
+    private let process: RunningProcess
+
+    init(_ deployment: Deployment) throws {
+        let home = deployment.file("home")
+        try Folder.create(home)
+        process = try RunningProcess(
+            name: "browser",
+            command: [
+                PackageRoot.path + "/.deps/venv/bin/python", PackageRoot.path + "/Tests/PipelineTests/page_stories.py",
+                deployment.api.url, "away",
+            ], environment: ["PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home],
+            logPath: deployment.file("browser.log"))
+    }
+
+    func wait(for state: String, in deployment: Deployment) throws {
+        try deployment.wait(for: "the page to be \(state)", seconds: 120) {
+            if process.output.split(separator: "\n").contains("seen: \(state)") { return true }
+            if let ending = process.ending { throw PipelineFailure("the browser \(ending): \(process.lastWords)") }
+            return false
+        }
+    }
+
+    func end() {
+        process.signal(SIGTERM)
+        _ = try? process.awaitEnd(seconds: 20)
+    }
+}
