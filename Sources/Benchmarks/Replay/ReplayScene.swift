@@ -52,15 +52,18 @@ struct ReplayScene: Sendable {
         try writer.handOver(to: generation.number, at: 0)
         var payload: [UInt8] = []
         var (made, start, next) = (0, Int64(0), Int64(0))
+        // No event comes before it was made: that would be one from the future.
+        var time = SystemClock.epochMilliseconds()
         while made < documents {
             let index = Int(next)
             payload.removeAll(keepingCapacity: true)
             events.appendPayload(index, to: &payload)
+            time = max(time, events.timestamp(index))
             try payload.withUnsafeBytes { bytes in
                 _ = try processor.process(
                     SourceRecord(
                         topic: Self.source.topic, partition: Self.source.partition, offset: next,
-                        timestampMilliseconds: LakeInput.broker(index), key: nil, value: bytes))
+                        timestampMilliseconds: time, key: nil, value: bytes))
             }
             next += 1
             let isEnough = made + processor.gold.count >= documents
@@ -70,7 +73,6 @@ struct ReplayScene: Sendable {
             }
             made += processor.gold.count
             guard let range = OffsetRange(start: start, end: next) else { break }
-            let time = LakeInput.broker(index)
             _ = try writer.commit(processor.batch(range, hour: writer.hour(for: time), brokerTimeMax: time))
             processor.removeLines()
             start = next
