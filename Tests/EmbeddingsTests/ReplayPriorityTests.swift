@@ -20,12 +20,12 @@ import Testing
         #expect(first.priority == .replay && first.batch.members.count < 64)
         Self.answer(first)
         // In the middle of the replay's round documents come.
-        let documents = helper.submit(queue, id: 2, texts: 3, priority: .batch)
-        while queue.queuedTexts(.batch) < 3 { await Task.yield() }
+        let documents = helper.submit(queue, id: 2, texts: 2, priority: .batch)
+        while queue.queuedTexts(.batch) < 2 { await Task.yield() }
         let second = try #require(queue.nextForWorker(of: .batch))
-        #expect(second.priority == .batch && second.batch.members.count == 3)
+        #expect(second.priority == .batch && second.batch.members.count == 2)
         Self.answer(second)
-        #expect(try await documents.value.count == 3)
+        #expect(try await documents.value.count == 2)
         while let work = queue.nextForWorker(of: .batch) {
             #expect(work.priority == .replay)
             Self.answer(work)
