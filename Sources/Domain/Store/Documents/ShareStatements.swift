@@ -21,7 +21,9 @@ package struct SharedDocuments: Sendable {
     /// Of one call: some 25 ms in which other writers wait.
     package static let documentsMax = 1_000
 
+    /// The generation that is to show them.
     package var child: Int64
+    /// The generation that shows them.
     package var parent: Int64
     /// The topic partition of their Bronze records.
     package var source: TopicPartition
