@@ -190,8 +190,8 @@ let package = Package(
                 "EventLoop",
                 "Files", "HTTPClient", "Forms", "HTTPEndpoints", "HTTPServer", "Hashing", "Indexer", "Ingest",
                 "JSONScan",
-                "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Retrieval", "Concurrency",
-                "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Text",
+                "Kafka", "Lake", "Logic", "Postgres", "Processes", "Quarantine", "Records", "Replay", "Retrieval",
+                "Concurrency", "ServiceLifecycle", "Settings", "Simulator", "Store", "StreamJob", "Telemetry", "Text",
                 "Zstd",
             ],
             path: "Sources/Benchmarks", swiftSettings: strict),
@@ -247,7 +247,8 @@ let package = Package(
             ],
             path: "Tests/IngestTesting", swiftSettings: strict),
         tests("BytesTests", uses: ["Bytes"]),
-        tests("BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Files", "Bytes"]),
+        tests(
+            "BenchmarksTests", uses: ["Benchmarks", "Console", "Simulator", "JSONScan", "Telemetry", "Files", "Bytes"]),
         tests("ClientsTests", uses: ["Files", "Hashing", "Zstd", "Codecs", "JSONScan", "Bytes"]),
         tests("KafkaTests", uses: ["Kafka", "CRDKafka", "Bytes"]),
         tests(

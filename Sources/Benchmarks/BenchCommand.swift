@@ -28,6 +28,12 @@ package struct BenchCommand: Command {
                 name: "--queries", value: "N",
                 help: "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind."),
             .init(
+                name: "--documents", value: "N",
+                help: "replay: in lake and index, of which a replay changes nothing (default 20000)."),
+            .init(
+                name: "--changed", value: "N",
+                help: "replay: of which a replay changes each text (default 5000)."),
+            .init(
                 name: "--sizes", value: "NUMBERS",
                 help: "growth: passages, ascending, by commas (default 20000,100000)."),
             .init(
@@ -54,7 +60,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "--parts", value: "NAMES",
                 help:
-                    "by commas (default all), search: \(names(SearchBench.Part.self)); answer: \(names(AnswerBench.Part.self))."
+                    "by commas (default all), search: \(names(SearchBench.Part.self)); answer: \(names(AnswerBench.Part.self)); replay: \(names(ReplayBench.Part.self))."
             ),
             .init(name: "--loops", value: "N", help: "http: event loops, and workers of uvicorn (default 1)."),
             .init(name: "--gigabytes", value: "N", help: "broker: log to start again with (default 5; all: 1)."),
@@ -78,7 +84,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, growth, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, growth, replay, endure or report."
             )
         ])
     package static let details = """
@@ -96,6 +102,10 @@ package struct BenchCommand: Command {
 
         growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each; with
         --postgres a Postgres of its own, and there loading, searching with four clients, recall, adding and room on disk.
+
+        replay measures replays: the lake's part beside the stream job, over the same events; one that changes nothing, with vectors of
+        a stand-in; one that changes every text, beside the embedding of those texts alone; and how soon edits are found while replays
+        run beside, and while none does.
 
         report runs benchmarks and writes their figures into a page, with the machine, the commit and the commands.
 
@@ -119,10 +129,12 @@ package struct BenchCommand: Command {
         case answer
         /// Not one of all: it says little at sizes that are quick.
         case growth
+        /// Not one of all: it takes long.
+        case replay
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { $0 != .search && $0 != .answer && $0 != .growth && $0 != .endure }
+        static let ofAll = allCases.filter { ![.search, .answer, .growth, .replay, .endure].contains($0) }
     }
 
     private let benchmarks: [Benchmark]
@@ -152,6 +164,7 @@ package struct BenchCommand: Command {
     private let peersFolder: String?
     private let searchParts: [SearchBench.Part]
     private let answerParts: [AnswerBench.Part]
+    private let replay: ReplayBench.Options
     private let embedded: Int
     /// Nil unless a page is written.
     private let page: BenchmarksPage.Place?
@@ -171,8 +184,10 @@ package struct BenchCommand: Command {
         optionWords = arguments.values.filter { $0.key != "--benches" && $0.key != "--output" && $0.key != "--peers" }
             .sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
         peersFolder = arguments.value("--peers")
-        searchParts = try Self.parts(benchmarks.contains(.answer) ? nil : arguments.value("--parts"))
-        answerParts = try Self.parts(benchmarks.contains(.answer) ? arguments.value("--parts") : nil)
+        let (isAnswer, isReplay) = (benchmarks.contains(.answer), benchmarks.contains(.replay))
+        searchParts = try Self.parts(isAnswer || isReplay ? nil : arguments.value("--parts"))
+        answerParts = try Self.parts(isAnswer ? arguments.value("--parts") : nil)
+        replay = try Self.replay(arguments, parts: isReplay ? arguments.value("--parts") : nil)
         embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? 20_000
         let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
@@ -222,6 +237,19 @@ package struct BenchCommand: Command {
             return try (listed ?? Benchmark.search.rawValue).split(separator: ",").map { try named(String($0)) }
         default: return [try named(word)]
         }
+    }
+
+    /// - Parameter parts: by commas; nil for all.
+    private static func replay(_ arguments: ParsedArguments, parts listed: String?) throws -> ReplayBench.Options {
+        var options = ReplayBench.Options()
+        options.parts = try parts(listed)
+        options.events = try arguments.integer("--events", in: 1_000...100_000_000) ?? options.events
+        options.partitions = try arguments.integer("--partitions", in: 1...64) ?? options.partitions
+        options.documents = try arguments.integer("--documents", in: 100...10_000_000) ?? options.documents
+        options.changed = try arguments.integer("--changed", in: 100...10_000_000) ?? options.changed
+        options.passages = try arguments.integer("--passages", in: 1_000...10_000_000) ?? options.passages
+        options.seconds = try arguments.integer("--seconds", in: 1...86_400) ?? options.seconds
+        return options
     }
 
     private static func names<Part: CaseIterable & RawRepresentable<String>>(_ part: Part.Type) -> String {
@@ -324,6 +352,7 @@ package struct BenchCommand: Command {
                 modelDirectory: try Installation.modelDirectory(context.settings),
                 logger: context.logger.scoped("bench")
             ).run()
+        case .replay: try await replayBench(context).run()
         case .freshness:
             try await FreshnessBench(
                 seconds: seconds, rate: rate, recording: recording, logger: context.logger.scoped("bench")
@@ -347,6 +376,13 @@ package struct BenchCommand: Command {
             watchSeconds: max(20, 6 * roundSeconds),
             modelDirectory: directory, precision: context.settings.embedding.precision == .int8 ? .int8 : .float,
             peersFolder: peersFolder)
+    }
+
+    private func replayBench(_ context: Context) throws -> ReplayBench {
+        var options = replay
+        options.commitIntervalMilliseconds = context.settings.lake.commitIntervalMilliseconds
+        options.modelDirectory = try? Installation.modelDirectory(context.settings)
+        return ReplayBench(options: options, source: try source(), logger: context.logger.scoped("bench"))
     }
 
     private func source() throws -> any PlayableSource {

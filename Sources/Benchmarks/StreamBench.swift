@@ -30,7 +30,7 @@ struct StreamBench {
     let commitIntervalMilliseconds: Int
     let logger: Logger
 
-    private static let topic = "wikimedia.recentchange"
+    static let topic = "wikimedia.recentchange"
     private static let roundsOfComparison = 3
 
     func run() async throws -> BenchReport {
@@ -62,6 +62,26 @@ struct StreamBench {
                 BenchFigure("processor time", processor, "µs/event", target: "two cores have 16.7 at 120,000 events/s"),
                 BenchFigure("resident memory", ProcessMemory.residentMegabytes(), "MB"),
             ])
+    }
+
+    /// Takes the same events into a lake in each round, which `body` gets before it is removed.
+    ///
+    /// - Returns: events a second of each round.
+    func rates(rounds: Int, folder: String, _ body: (_ lake: String) async throws -> Void) async throws -> Sample {
+        var configuration = BrokerConfiguration(directory: folder + "/broker")
+        configuration.port = 0
+        let broker = try BrokerServer(configuration: configuration, metrics: MetricsRegistry(), logger: logger)
+        let kafka = KafkaConfiguration(brokers: "127.0.0.1:\(try broker.start())", clientID: "bench")
+        defer { broker.stop() }
+        _ = try await Lane(name: "bench").run { try fill(kafka, Self.topic, source) }
+        var rates = Sample()
+        for round in 0..<rounds {
+            let lake = "\(folder)/lake-\(round)"
+            rates.add(Double(events) / (try await time(job(kafka, Self.topic, lake: lake), lake: lake)))
+            try await body(lake)
+            try Folder.removeTree(lake)
+        }
+        return rates
     }
 
     private func job(_ kafka: KafkaConfiguration, _ topic: String, lake: String) throws -> StreamJob {

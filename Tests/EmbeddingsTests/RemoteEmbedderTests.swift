@@ -175,6 +175,27 @@ import Testing
         #expect(try await documents.count == 40)
     }
 
+    /// A replay's texts wait for documents, too.
+    @Test func documentsGoAheadOfAReplay() async throws {
+        let server = try EmbeddingServer { request in
+            .json(
+                EmbeddingServer.reply(request.texts, dimensions: Self.dimensions),
+                headers: [
+                    ("x-ratelimit-limit-requests", "1"), ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "100ms"),
+                ])
+        }
+        defer { server.stop() }
+        let embedder = RemoteEmbedder(Self.configuration(server))
+        defer { embedder.stop() }
+        async let replay = embedder.embed(Self.texts(40), priority: .replay)
+        while server.requests.isEmpty { try await Task.sleep(for: .milliseconds(2)) }
+        #expect(try await embedder.embed(["a new edit"], priority: .batch).count == 1)
+        let place = try #require(server.requests.firstIndex { $0.texts == ["a new edit"] })
+        #expect(place <= 3)
+        #expect(try await replay.count == 40)
+    }
+
     enum Poison: CaseIterable, Sendable { case badRequest, tooLarge, llamaCpp, ollama, notNumber, zero }
 
     /// A text that a server refuses, whatever it is asked with, stops none of the others.

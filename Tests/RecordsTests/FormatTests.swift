@@ -206,6 +206,8 @@ struct TestHasher: ContentHasher {
         Array(text.utf8).withUnsafeBytes { hasher.appendHexDigest(of: $0, to: &digest) }
         let textHash = String(decoding: digest, as: UTF8.self)
         let document = try gold.withUnsafeBytes { bytes in try GoldLine.decode(bytes) }
+        let found = gold.withUnsafeBytes { GoldLine.contentHash(of: $0).map { String(decoding: $0, as: UTF8.self) } }
+        #expect(found == document.contentHash)
         let contentHash = try #require(try JSONValue.parse(gold)["content_hash"]?.string)
         #expect(
             document
@@ -248,6 +250,21 @@ struct TestHasher: ContentHasher {
     }
 
     /// Lines of former logic have some attributes as members, and are read as if they stood among the others.
+    /// Found from the line's end, the hash is the line's own, whatever its texts look like.
+    @Test func aContentHashIsTheLinesOwn() throws {
+        func hash(_ line: String) -> String? {
+            Array(line.utf8).withUnsafeBytes {
+                GoldLine.contentHash(of: $0).map { String(decoding: $0, as: UTF8.self) }
+            }
+        }
+        let (own, other) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
+        let lineage = #","lineage":{"parents":[{"event_id":",\"content_hash\":\"\#(other)\""}]}}"#
+        let attributes = #"{"attributes":{"x":1,"content_hash":"\#(other)"}"#
+        #expect(hash(attributes + #","content_hash":"\#(own)""# + lineage) == own)
+        #expect(hash(#"{"doc_id":"a","operation":"delete_below""# + lineage) == nil)
+        #expect(hash(#"{"content_hash":"short"}"#) == nil && hash("") == nil)
+    }
+
     @Test func aFormerGoldLineIsReadBack() throws {
         let line = try lines("é\"", origin: nil, shape: .topLevel).gold
         try checkOrder(line)

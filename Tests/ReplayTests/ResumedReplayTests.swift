@@ -35,14 +35,26 @@ extension DocumentIndexer: ReplayIndex, EmbeddingNeeds {}
         func index(
             lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
         ) async throws -> Int {
+            try await cut { try await inner.index(lines: lines, generation: generation, source: source) }
+        }
+
+        func share(
+            lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+        ) async throws -> Set<Int64> {
+            try await cut {
+                try await inner.share(lines: lines, generation: generation, parent: parent, source: source)
+            }
+        }
+
+        private func cut<Result>(_ body: () async throws -> Result) async throws -> Result {
             let isCut = left.withLock { left in
                 left -= 1
                 return left == 0
             }
             if isCut, !isBehind { throw CancellationError() }
-            let embedded = try await inner.index(lines: lines, generation: generation, source: source)
+            let result = try await body()
             if isCut { throw CancellationError() }
-            return embedded
+            return result
         }
     }
 

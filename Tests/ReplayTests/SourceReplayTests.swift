@@ -30,6 +30,10 @@ import Testing
             self.lines.withLock { $0 += lines.map { String(decoding: $0.line, as: UTF8.self) } }
             return lines.count
         }
+
+        func share(
+            lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+        ) async throws -> Set<Int64> { [] }
     }
 
     static func documentLogic(title: String) throws -> TopicLogic {

@@ -25,6 +25,12 @@ import Testing
             try await documents.index(lines: lines, generation: generation, source: source)
         }
 
+        func share(
+            lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+        ) async throws -> Set<Int64> {
+            try await documents.share(lines: lines, generation: generation, parent: parent, source: source)
+        }
+
         func index(lines: [(offset: Int64, line: [UInt8])], moving move: CheckpointMove) async throws -> Int {
             try await documents.index(lines: lines, moving: move)
         }

@@ -157,6 +157,7 @@ enum StatementList {
         SessionRights.self,
         SetGenerationState.self,
         SetLogicVersion.self,
+        ShareDocuments.self,
         StartCheckpoint.self,
         TableRights.self,
         TestedRecentDocuments.self,

@@ -17,8 +17,7 @@ struct GrowthTables: Sendable {
     static let numbersMax: Int64 = 1_000_000_000
     private static let graph = "16, 64"
     /// Memory of a graph that is built as a whole.
-    private static let buildMemory = "2GB"
-    private static let tables = ["documents", "passages", "visibility"]
+    static let buildMemory = "2GB"
 
     let server: IndexBenchServer
     let input: GrowthInput
@@ -37,14 +36,14 @@ struct GrowthTables: Sendable {
             CREATE UNLOGGED TABLE bench_passages (
                 id bigint, number integer, embedding halfvec(\(input.dimensions)), words integer[], weights integer[])
             """)
-        try copy("bench_words") { file in
+        try server.copy("bench_words") { file in
             for (number, word) in input.words.enumerated() {
                 try file.row(fields: 2)
                 file.add(Int32(number + 1))
                 file.add(word)
             }
         }
-        try copy("bench_texts") { file in
+        try server.copy("bench_texts") { file in
             for number in 0..<input.baseCount {
                 let document = input.document(of: input.passage(number))
                 try file.row(fields: 7)
@@ -72,8 +71,8 @@ struct GrowthTables: Sendable {
     /// Adds passages and builds what indexes of them can be built behind it.
     func add(_ numbers: Range<Int>) throws -> Load {
         let began = SystemClock.monotonicNanoseconds()
-        let indexes = try dropIndexes()
-        try copy("bench_passages") { file in
+        let indexes = try server.dropIndexes()
+        try server.copy("bench_passages") { file in
             for number in numbers {
                 let passage = input.passage(number)
                 try file.row(fields: 5)
@@ -91,29 +90,6 @@ struct GrowthTables: Sendable {
         try server.script("VACUUM ANALYZE")
         try server.script("CHECKPOINT")
         return Load(filled: Double(filled - began) / 1e9, built: Double(built - filled) / 1e9)
-    }
-
-    /// Drops those that no constraint needs, and gives what makes them again.
-    private func dropIndexes() throws -> [String] {
-        let rows = try server.script(
-            """
-            SELECT i.relname, pg_get_indexdef(i.oid) FROM pg_index x
-            JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
-            WHERE (t.relname = ANY ('{\(Self.tables.joined(separator: ","))}') OR t.relname = 'vectors_1_t1')
-                AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid)
-            ORDER BY i.relname
-            """)
-        for row in rows { try server.script("DROP INDEX \(row[0] ?? "")") }
-        return rows.compactMap { $0[1] }
-    }
-
-    private func copy(_ table: String, _ write: (inout CopyFile) throws -> Void) throws {
-        let path = server.path + "/\(table).copy"
-        var file = try CopyFile(path)
-        try write(&file)
-        try file.end()
-        try server.script("COPY \(table) FROM '\(path)' (FORMAT binary)")
-        try Folder.remove(path)
     }
 
     /// Triggers, which note each document that is to be counted, stay out of it: all are counted here.
@@ -156,4 +132,32 @@ struct GrowthTables: Sendable {
             SET passages = c.passages + excluded.passages, words = c.words + excluded.words;
         TRUNCATE bench_passages
         """
+}
+
+extension IndexBenchServer {
+    private static let filled = ["documents", "passages", "visibility"]
+
+    /// Drops the indexes of what is filled that no constraint needs, and gives what makes them again.
+    func dropIndexes() throws -> [String] {
+        let rows = try script(
+            """
+            SELECT i.relname, pg_get_indexdef(i.oid) FROM pg_index x
+            JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
+            WHERE (t.relname = ANY ('{\(Self.filled.joined(separator: ","))}') OR t.relname = 'vectors_1_t1')
+                AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.oid)
+            ORDER BY i.relname
+            """)
+        for row in rows { try script("DROP INDEX \(row[0] ?? "")") }
+        return rows.compactMap { $0[1] }
+    }
+
+    /// Fills a table by a file of rows.
+    func copy(_ table: String, _ write: (inout CopyFile) throws -> Void) throws {
+        let file = path + "/\(table).copy"
+        var rows = try CopyFile(file)
+        try write(&rows)
+        try rows.end()
+        try script("COPY \(table) FROM '\(file)' (FORMAT binary)")
+        try Folder.remove(file)
+    }
 }

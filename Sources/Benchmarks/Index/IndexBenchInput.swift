@@ -100,7 +100,8 @@ struct BenchVectors: Sendable {
 /// Gives those vectors, and counts what it was asked.
 final class BenchEmbedder: TextEmbedder {
     let dimensions = BenchVectors.dimensions
-    let modelName = "bench"
+    static let name = "bench"
+    let modelName = BenchEmbedder.name
     private let vectors: BenchVectors
     private let count = Atomic<Int>(0)
 

@@ -27,7 +27,7 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
         var times = 0
         repeat {
             switch self {
-            case .loaded: try Self.replay(deployment)
+            case .loaded: try Self.replay(deployment, [])
             case .built, .rebuilt, .vacuumed:
                 let connection = try Self.connect(deployment)
                 try disturb(connection, Self.graph(connection))
@@ -38,8 +38,10 @@ enum FreshnessDisturbance: String, CaseIterable, Sendable {
     }
 
     /// The generation is pruned again, or every event behind it would be indexed twice.
-    private static func replay(_ deployment: BenchDeployment) throws {
-        let output = try deployment.launch("replay", ["replay", "--all", "--json"])(replaySeconds)
+    ///
+    /// - Parameter arguments: of the replay, beside its range.
+    static func replay(_ deployment: BenchDeployment, _ arguments: [String]) throws {
+        let output = try deployment.launch("replay", ["replay", "--all", "--json"] + arguments)(replaySeconds)
         guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }),
             let generation = try JSONValue.parse(Array(line.utf8))["generation"]?.integer
         else { throw Failure("the replay does not say which generation it made: \(output.suffix(200))") }

@@ -31,6 +31,7 @@ final class EmbeddingQueue: Sendable {
         var queries: Lane
         var sentences: Lane
         var batches: Lane
+        var replays: Lane
         var nextID: UInt64 = 0
         var isStopped = false
 
@@ -40,6 +41,7 @@ final class EmbeddingQueue: Sendable {
                 case .query: queries
                 case .sentence: sentences
                 case .batch: batches
+                case .replay: replays
                 }
             }
             _modify {
@@ -47,6 +49,7 @@ final class EmbeddingQueue: Sendable {
                 case .query: yield &queries
                 case .sentence: yield &sentences
                 case .batch: yield &batches
+                case .replay: yield &replays
                 }
             }
         }
@@ -63,7 +66,7 @@ final class EmbeddingQueue: Sendable {
         state = Mutex(
             State(
                 queries: Lane(textsMax: queryTextsMax), sentences: Lane(textsMax: sentenceTextsMax),
-                batches: Lane(textsMax: batchTextsMax)))
+                batches: Lane(textsMax: batchTextsMax), replays: Lane(textsMax: batchTextsMax)))
         self.batchWorkers = batchWorkers
     }
 
@@ -71,7 +74,7 @@ final class EmbeddingQueue: Sendable {
 
     /// Texts that wait, of all priorities.
     var queuedTexts: Int {
-        state.withLock { $0.queries.queuedTexts + $0.sentences.queuedTexts + $0.batches.queuedTexts }
+        state.withLock { state in EmbeddingPriority.allCases.reduce(0) { $0 + state[$1].queuedTexts } }
     }
 
     /// Texts of one priority that wait.
@@ -113,7 +116,7 @@ final class EmbeddingQueue: Sendable {
         switch priority {
         case .query: "queries"
         case .sentence: "sentences"
-        case .batch: "texts"
+        case .batch, .replay: "texts"
         }
     }
 
@@ -166,7 +169,7 @@ final class EmbeddingQueue: Sendable {
                 switch priority {
                 case .query: (Int.max, MicroBatch.queryTokensMax)
                 case .sentence: (Self.sentenceRoundTextsMax, MicroBatch.sentenceTokensMax)
-                case .batch: (Self.roundTextsMax, MicroBatch.tokensMax)
+                case .batch, .replay: (Self.roundTextsMax, MicroBatch.tokensMax)
                 }
             var texts = 0
             var count = 0
@@ -183,6 +186,12 @@ final class EmbeddingQueue: Sendable {
             state[priority].queuedTexts -= texts
             return Self.nextOfRound(&state[priority], priority)
         }
+    }
+
+    /// The next micro-batch for a worker of a priority. Those of documents compute a replay's where no others wait: between two
+    /// micro-batches, also within a round that a replay has begun.
+    func nextForWorker(of priority: EmbeddingPriority) -> EmbeddingWork? {
+        next(priority) ?? (priority == .batch ? next(.replay) : nil)
     }
 
     /// Leaves out micro-batches that nobody waits for any more.
@@ -203,7 +212,7 @@ final class EmbeddingQueue: Sendable {
         switch priority {
         case .query: queryArrivals.wait()
         case .sentence: sentenceArrivals.wait()
-        case .batch: batchArrivals.wait()
+        case .batch, .replay: batchArrivals.wait()
         }
     }
 
@@ -211,7 +220,7 @@ final class EmbeddingQueue: Sendable {
         switch priority {
         case .query: queryArrivals.signal()
         case .sentence: sentenceArrivals.signal()
-        case .batch: for _ in 0..<batchWorkers { batchArrivals.signal() }
+        case .batch, .replay: for _ in 0..<batchWorkers { batchArrivals.signal() }
         }
     }
 }

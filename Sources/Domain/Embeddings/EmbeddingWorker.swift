@@ -11,13 +11,18 @@ import Synchronization
 final class EmbeddingWorker: @unchecked Sendable {
     private let request: InferenceRequest
     private let priority: EmbeddingPriority
+    private let niceness: Int32
     private let queue: EmbeddingQueue
     private let counters = Mutex(EmbedderStatistics())
     private let finished = DispatchSemaphore(value: 0)
 
-    init(request: InferenceRequest, priority: EmbeddingPriority, queue: EmbeddingQueue) {
+    /// - Parameter niceness: of its thread; nil for that of the priority.
+    init(
+        request: InferenceRequest, priority: EmbeddingPriority, niceness: Int32? = nil, queue: EmbeddingQueue
+    ) {
         self.request = request
         self.priority = priority
+        self.niceness = niceness ?? priority.niceness
         self.queue = queue
     }
 
@@ -47,10 +52,9 @@ final class EmbeddingWorker: @unchecked Sendable {
 
     private func run() {
         // OpenVINO computes on threads of its own where there are several streams, and on this one where there is one.
-        let niceness = priority.niceness
         if niceness > 0 { _ = setpriority(Int32(bitPattern: PRIO_PROCESS.rawValue), 0, niceness) }
         while !queue.isStopped {
-            guard let work = queue.next(priority) else {
+            guard let work = queue.nextForWorker(of: priority) else {
                 queue.waitForArrival(priority)
                 continue
             }

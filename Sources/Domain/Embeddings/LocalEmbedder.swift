@@ -19,6 +19,8 @@ package struct LocalEmbedderOptions: Sendable {
     package var queuedSentencesMax = 512
     /// Batch texts that may wait before ``EmbeddingError/Kind/overloaded``.
     package var queuedTextsMax = 4096
+    /// Whether the process does nothing but a replay: its threads stand back for those of other processes that embed documents.
+    package var isForReplay = false
 
     package init() {}
 }
@@ -93,13 +95,16 @@ package final class LocalEmbedder: TextEmbedder {
             }
             let forQueries = try compiled(.latency(threads: 1), for: .query)
             // Sentences as well: a model of their own would take 90 MiB.
-            let forBatches = try compiled(.throughput(requests: threads + 1), for: .batch)
+            let documents = options.isForReplay ? EmbeddingPriority.replay : .batch
+            let forBatches = try compiled(.throughput(requests: threads + 1), for: documents)
             dimensions = forQueries.dimensions
             let priorities = [.query, .sentence] + [EmbeddingPriority](repeating: .batch, count: threads)
             var workers: [EmbeddingWorker] = []
             for priority in priorities {
                 let request = try (priority == .query ? forQueries : forBatches).makeRequest()
-                workers.append(EmbeddingWorker(request: request, priority: priority, queue: queue))
+                let niceness = priority == .batch ? documents.niceness : nil
+                workers.append(
+                    EmbeddingWorker(request: request, priority: priority, niceness: niceness, queue: queue))
             }
             self.workers = workers
         } catch {

@@ -7,8 +7,10 @@ package enum EmbeddingPriority: Sendable, CaseIterable {
     /// Sentences of an answer: somebody waits, but they come by the dozen. Computed beside queries, in slices of one short
     /// micro-batch, so that a long query waits for one slice at most.
     case sentence
-    /// Bulk work of an indexer or a replay.
+    /// Documents of an indexer: they are not found before.
     case batch
+    /// Documents of a replay, for which nobody waits: computed where no others do.
+    case replay
 
     /// How far the threads that compute stand back where processors are scarce, as Linux keeps it (setpriority(2)): at 3 a thread
     /// gets half of what another one gets. A search waits for a millisecond of computing, an answer for a hundred, an indexer
@@ -17,8 +19,12 @@ package enum EmbeddingPriority: Sendable, CaseIterable {
         switch self {
         case .query: 0
         case .sentence, .batch: 3
+        case .replay: 10
         }
     }
+
+    /// Whether what is embedded is documents, by the hundred.
+    var isOfDocuments: Bool { self == .batch || self == .replay }
 }
 
 /// Turns texts into vectors.

@@ -46,6 +46,27 @@ package enum GoldLine {
         try Fields(bytes).document()
     }
 
+    /// The content hash of a line, lent, where the line ends with it and the lineage, as all lines do that put a document; else nil.
+    /// It is found from the end, for a fraction of what a walk takes.
+    ///
+    /// - Parameter line: without its line feed.
+    package static func contentHash(of line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        // Within a text a quote has a backslash before it, so that these bytes stand nowhere in one.
+        let (name, digits) = (contentHashName, contentHashDigits)
+        var start = line.count - name.count - digits - 1
+        while start >= 0 {
+            if line[start] == name[0], line[start...].starts(with: name) {
+                let hash = line[(start + name.count)..<(start + name.count + digits)]
+                return line[hash.endIndex] == UInt8(ascii: "\"") ? UnsafeRawBufferPointer(rebasing: hash) : nil
+            }
+            start -= 1
+        }
+        return nil
+    }
+
+    private static let contentHashName = Array(#","content_hash":""#.utf8)
+    private static let contentHashDigits = 64
+
     /// The error of a record that cannot be used.
     static func fault(_ field: String, _ reason: String) -> RecordFormatError {
         RecordFormatError("Gold record", field: field, reason: reason)

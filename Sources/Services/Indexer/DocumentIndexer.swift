@@ -108,23 +108,29 @@ package final class DocumentIndexer: Sendable {
     let embedder: (any TextEmbedder)?
     private let logger: Logger?
     private let refusalReports = Mutex(ReportLimiter())
-    private let lookupLane: Lane
-    private let writeLane: Lane
+    let lookupLane: Lane
+    let writeLane: Lane
     private let lookups: Mutex<IndexWriter>
-    private let writer: Mutex<IndexWriter>
+    let writer: Mutex<IndexWriter>
+    private let priority: EmbeddingPriority
+    /// Of a replay's writes.
+    let pace = Mutex(WritePace())
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
     ///   - embedder: nil indexes words only.
     ///   - graph: of the tables that are made for its model, and how many vectors may wait for it.
+    ///   - priority: of what is embedded. A replay's also lets the thread stand back that prepares documents; not the one that
+    ///     writes, for whom others wait.
     ///   - logger: told of documents that Postgres refuses.
     package init(
         configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, graph: VectorGraph = VectorGraph(),
-        logger: Logger? = nil
+        priority: EmbeddingPriority = .batch, logger: Logger? = nil
     ) {
         self.embedder = embedder
+        self.priority = priority
         self.logger = logger
-        lookupLane = Lane(name: "index-lookup")
+        lookupLane = Lane(name: "index-lookup", niceness: priority == .replay ? 5 : 0)
         writeLane = Lane(name: "index-write")
         lookups = Mutex(IndexWriter(configuration: configuration))
         writer = Mutex(IndexWriter(configuration: configuration, graph: graph))
@@ -351,9 +357,10 @@ package final class DocumentIndexer: Sendable {
     ) async throws {
         var texts: [VectorInput: String] = [:]
         var inputs: [VectorInput] = []
+        let passages = prepared.documents.map { $0.passages.map(\.text) }
+        let hashes = try await lookupLane.run { try passages.map { try embedder.inputHashes(of: $0) } }
         for (index, document) in prepared.documents.enumerated() {
-            let hashes = try embedder.inputHashes(of: document.passages.map(\.text))
-            for (number, hash) in hashes.enumerated() {
+            for (number, hash) in hashes[index].enumerated() {
                 prepared.documents[index].passages[number].inputHash = hash
                 let input = VectorInput(tenant: document.document.tenant, hash: hash)
                 if texts[input] != nil {
@@ -378,7 +385,7 @@ package final class DocumentIndexer: Sendable {
         prepared.give(shared)
         let wanted = inputs.filter { !known.contains($0) && shared[$0] == nil }
         guard !wanted.isEmpty else { return }
-        let vectors = try await embedder.embed(wanted.compactMap { texts[$0] }, priority: .batch)
+        let vectors = try await embedder.embed(wanted.compactMap { texts[$0] }, priority: priority)
         guard vectors.count == wanted.count else {
             throw IndexerError(.embedder, "\(vectors.count) vectors for \(wanted.count) texts")
         }

@@ -130,13 +130,13 @@ package final class IndexUpkeepService: Service {
             } while removed > 0 && SystemClock.monotonicNanoseconds() < end
         }
         await attempt("to remove what is retired", stop) { [self] in try await remove(stop) }
-        await attempt("to read the last audit", stop) { [self] in try await showAudit() }
     }
 
-    /// A command's metric reaches Prometheus through whoever keeps the index: what the last audit came to is in the database.
+    /// A command's metric reaches Prometheus through whoever keeps the index: what the last audit came to is in the database. Looked
+    /// up every two seconds, so that an alert follows the command.
     private func showAudit() async throws {
-        let last = try await lane.run { [self] in
-            try upkeep.withLock { upkeep -> (drift: Int64, finishedAtMilliseconds: Int64)? in
+        let last = try await growthLane.run { [self] in
+            try growth.withLock { upkeep -> (drift: Int64, finishedAtMilliseconds: Int64)? in
                 try upkeep.lastAudit(timeoutMilliseconds: Self.timeoutMilliseconds)
             }
         }
@@ -194,8 +194,8 @@ package final class IndexUpkeepService: Service {
             "the index's upkeep removed rows", ["rows": "\(total)", "vacuumed": tables.joined(separator: " ")])
     }
 
-    /// Sees to it that the plans of searches follow a young index. What fails is tried again, and is nothing to be told of: the server
-    /// looks by itself, only later.
+    /// Sees to it that the plans of searches follow a young index, and that the last audit is told of. What fails is tried again, and is
+    /// nothing to be told of: the server looks by itself, only later.
     private func watchGrowth(_ stop: StopSignal) async {
         while !(await stop.pause(milliseconds: Self.growthMilliseconds)) {
             do {
@@ -204,6 +204,11 @@ package final class IndexUpkeepService: Service {
                 }
             } catch {
                 logger.debug("the planner was not told of grown tables", ["error": "\(error)"])
+            }
+            do {
+                try await showAudit()
+            } catch {
+                logger.debug("the last audit could not be read", ["error": "\(error)"])
             }
         }
     }

@@ -1,3 +1,5 @@
+import Bytes
+import Concurrency
 import Embeddings
 package import Records
 package import Store
@@ -7,7 +9,7 @@ extension DocumentIndexer {
     private static let batchDocumentsMax = 256
 
     /// Embeds and writes Gold lines that a replay made, in transactions of at most 256 documents. While some are written the
-    /// next ones are prepared; a text that is new in both is embedded once.
+    /// next ones are prepared; a text that is new in both is embedded once. Rests where others write.
     ///
     /// - Parameter lines: with their source offsets.
     /// - Returns: how many texts were embedded.
@@ -22,10 +24,56 @@ extension DocumentIndexer {
             let next = start
             let writing = prepared
             async let following = prepare(lines, from: next, generation, source, beside: writing)
-            embedded += try await write(writing, moving: [], goldPositions: [], origin: .replay).embedded
+            let began = SystemClock.monotonicNanoseconds()
+            let written = try await write(writing, moving: [], goldPositions: [], origin: .replay)
+            embedded += written.embedded
+            try await rest(behind: written.indexVersion, since: began)
             prepared = try await following
         }
         return embedded
+    }
+
+    /// Shows a child what its parent shows of lines that are the same but for their lineage, some hundreds in each transaction:
+    /// nothing of them is looked up, cut or embedded. Rests where others write.
+    ///
+    /// - Parameter lines: of the child, with their source offsets, each of another record.
+    /// - Returns: the offsets that are dealt with; of the others the parent's index shows something else.
+    package func share(
+        lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+    ) async throws -> Set<Int64> {
+        let model = modelName
+        var shared: Set<Int64> = []
+        for start in stride(from: 0, to: lines.count, by: SharedDocuments.documentsMax) {
+            let batch = lines[start..<min(start + SharedDocuments.documentsMax, lines.count)]
+            let documents = try await lookupLane.run {
+                try batch.map { entry in
+                    try entry.line.withUnsafeBytes { line in
+                        let fields = try GoldLine.Fields(line)
+                        return SharedDocuments.Document(
+                            offset: entry.offset, contentHash: try fields.text(.contentHash),
+                            lineage: try fields.lineage())
+                    }
+                }
+            }
+            let began = SystemClock.monotonicNanoseconds()
+            let found = try await writeLane.run { [self] in
+                try writer.withLock { writer in
+                    try writer.share(
+                        SharedDocuments(child: generation, parent: parent, source: source, documents: documents),
+                        model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
+                }
+            }
+            shared.formUnion(found.offsets)
+            try await rest(behind: found.indexVersion, since: began)
+        }
+        return shared
+    }
+
+    /// Leaves room for others who write, if there are any.
+    private func rest(behind version: Int64, since began: Int64) async throws {
+        let now = SystemClock.monotonicNanoseconds()
+        let rest = pace.withLock { $0.rest(behind: version, taking: now - began, at: now) }
+        if rest > 0 { try await Task.sleep(nanoseconds: UInt64(rest)) }
     }
 
     /// Embeds and writes Gold lines of a lake in one index transaction, which moves the checkpoint.
@@ -73,7 +121,8 @@ extension DocumentIndexer {
     ) async throws -> Prepared {
         guard start < lines.count else { return Prepared() }
         let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
-        return try await prepare(try Self.pending(batch, generation, source), beside: other)
+        let pending = try await lookupLane.run { try Self.pending(batch, generation, source) }
+        return try await prepare(pending, beside: other)
     }
 
     /// The inputs of Gold lines that have no vector yet, each once: what ``index(lines:generation:source:)`` would embed.
@@ -85,7 +134,8 @@ extension DocumentIndexer {
         var missing: Set<VectorInput> = []
         for start in stride(from: 0, to: lines.count, by: Self.batchDocumentsMax) {
             let batch = lines[start..<min(start + Self.batchDocumentsMax, lines.count)]
-            missing.formUnion(try await inputsToEmbed(try Self.pending(batch, 0, source)))
+            let pending = try await lookupLane.run { try Self.pending(batch, 0, source) }
+            missing.formUnion(try await inputsToEmbed(pending))
         }
         return missing
     }

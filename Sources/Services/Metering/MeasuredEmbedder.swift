@@ -5,8 +5,8 @@ package import Telemetry
 
 /// An embedder whose work is counted, whoever asks for it: indexer, replay, searches.
 ///
-/// The label `for` is the priority of the call, so what is embedded for documents (`batch`) stands apart from queries. A call
-/// whose task was cancelled is neither timed nor a failure: nobody waits for it any more.
+/// The label `for` is the priority of the call: what is embedded for documents (`batch`, `replay`) stands apart from queries. A
+/// call whose task was cancelled is neither timed nor a failure: nobody waits for it any more.
 package final class MeasuredEmbedder: TextEmbedder {
     private let embedder: any TextEmbedder
     private let registry: MetricsRegistry
@@ -99,7 +99,7 @@ package final class MeasuredEmbedder: TextEmbedder {
             seconds: registry.histogram(
                 "medallion_embedding_seconds",
                 help:
-                    "Time to embed the texts of one call, waiting for the model included; `for` is batch (documents) or query.",
+                    "Time to embed the texts of one call, waiting for the model included; `for` is batch (documents), replay, sentence or query.",
                 labels: [("model", modelName), ("for", "\(priority)")]),
             batch: registry.histogram(
                 "medallion_embedding_batch_texts", help: "Texts of one call to the embedder.",

@@ -1,7 +1,7 @@
 import Dispatch
 import Synchronization
 
-/// Hands chunks from the reading lane to the indexing task. It holds two at most, and few bytes: reading waits for indexing.
+/// Hands chunks from a lane to a task or to another lane. It holds two at most, and few bytes: who puts waits for who takes.
 final class ChunkQueue: Sendable {
     private typealias Taker = CheckedContinuation<RangeReplay.Chunk?, any Error>
 
@@ -21,6 +21,8 @@ final class ChunkQueue: Sendable {
 
     private let state = Mutex(State())
     private let room = DispatchSemaphore(value: 0)
+    /// For ``take()``.
+    private let arrivals = DispatchSemaphore(value: 0)
 
     /// Bytes that wait to be taken.
     var bytes: Int { state.withLock { $0.bytes } }
@@ -42,7 +44,10 @@ final class ChunkQueue: Sendable {
                 return (true, nil)
             }
             taker?.resume(returning: chunk)
-            if isDone { return }
+            if isDone {
+                arrivals.signal()
+                return
+            }
             _ = room.wait(timeout: .now() + .seconds(Self.waitSecondsMax))
         }
     }
@@ -53,6 +58,7 @@ final class ChunkQueue: Sendable {
             state.isFinished = true
             return state.taker.take()
         }
+        arrivals.signal()
         taker?.resume(returning: nil)
     }
 
@@ -64,7 +70,32 @@ final class ChunkQueue: Sendable {
             return state.taker.take()
         }
         room.signal()
+        arrivals.signal()
         taker?.resume(throwing: CancellationError())
+    }
+
+    /// The next chunk; nil when finished. Called on one lane, which it blocks while there is none.
+    ///
+    /// - Throws: `CancellationError` where the queue was cancelled.
+    func take() throws -> RangeReplay.Chunk? {
+        while true {
+            if let answer = state.withLock({ Self.next(&$0) }) {
+                room.signal()
+                return try answer.get()
+            }
+            _ = arrivals.wait(timeout: .now() + .seconds(Self.waitSecondsMax))
+        }
+    }
+
+    /// What whoever takes gets now; nil where that has to wait.
+    private static func next(_ state: inout State) -> Result<RangeReplay.Chunk?, any Error>? {
+        if state.isCancelled { return .failure(CancellationError()) }
+        if !state.chunks.isEmpty {
+            let chunk = state.chunks.removeFirst()
+            state.bytes -= chunk.bytes
+            return .success(chunk)
+        }
+        return state.isFinished ? .success(nil) : nil
     }
 
     /// The next chunk; nil when finished. For one task.
@@ -73,17 +104,10 @@ final class ChunkQueue: Sendable {
     func next() async throws -> RangeReplay.Chunk? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let answer = state.withLock {
-                    state -> Result<RangeReplay.Chunk?, any Error>? in
-                    if state.isCancelled { return .failure(CancellationError()) }
-                    if !state.chunks.isEmpty {
-                        let chunk = state.chunks.removeFirst()
-                        state.bytes -= chunk.bytes
-                        return .success(chunk)
-                    }
-                    if state.isFinished { return .success(nil) }
-                    state.taker = continuation
-                    return nil
+                let answer = state.withLock { state in
+                    let answer = Self.next(&state)
+                    if answer == nil { state.taker = continuation }
+                    return answer
                 }
                 guard let answer else { return }
                 room.signal()

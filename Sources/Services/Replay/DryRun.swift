@@ -16,6 +16,8 @@ extension Replay {
         monitor: ReplayMonitor = ReplayMonitor()
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay", niceness: Self.niceness)
+        let stages = ReplayStages(
+            deriving: lane, writing: Lane(name: "replay-compare", niceness: Self.niceness))
         let reader = LakeReader(layout: layout)
         let (active, trial, ranges) = try await lane.run {
             let active = try Self.active(layout)
@@ -29,17 +31,19 @@ extension Replay {
         var missing = InputSet()
         try await withTaskCancellationHandler {
             for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
-                let chunks = ChunkQueue()
-                async let reading: Void = lane.run {
-                    defer { chunks.finish() }
-                    let replay = RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
-                    try replay.run(range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
-                        try monitor.hold(records: chunk.records) {}
-                        try chunks.put(chunk)
-                    }
+                @Sendable func replay() -> RangeReplay {
+                    RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
                 }
                 do {
-                    while let chunk = try await chunks.next() {
+                    try await stages.run(
+                        derive: { put in
+                            try replay().run(range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
+                                try monitor.hold(records: chunk.records) {}
+                                try put(chunk)
+                            }
+                        },
+                        write: { next, put in try replay().compare(next, to: range.end, put) }
+                    ) { chunk in
                         if let needs {
                             missing.insert(
                                 try await needs.inputsToEmbed(
@@ -52,9 +56,7 @@ extension Replay {
                             $0.isEmbeddingsNeededLeast = isLeast
                         }
                     }
-                    try await reading
                 } catch {
-                    chunks.cancel()
                     monitor.cancel()
                     throw error
                 }

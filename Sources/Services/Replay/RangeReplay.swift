@@ -4,7 +4,7 @@ package import Lake
 import Logic
 package import Records
 
-/// Runs one topic partition's Bronze through a logic, in chunks, and compares with what a generation holds.
+/// Runs one topic partition's Bronze through a logic, in chunks, and compares these with what a generation holds.
 ///
 /// First reads the duplicate window before the range, so that a replay from the middle decides as the stream job did.
 package struct RangeReplay {
@@ -15,10 +15,15 @@ package struct RangeReplay {
         package var hours: [Hour] = []
         package var difference = ReplayDifference()
         /// Of what differs.
-        package fileprivate(set) var samples = ReplaySamples()
+        package internal(set) var samples = ReplaySamples()
         /// Bytes of the lines.
         package fileprivate(set) var bytes = 0
         package fileprivate(set) var records = 0
+        /// Offsets of which the content is the parent's.
+        package internal(set) var unchanged: Set<Int64> = []
+        /// What it is for, where one of the two is ahead of the other.
+        var isForLake = true
+        var isForIndex = true
 
         init(range: OffsetRange, bytes: Int = 0) {
             self.range = range
@@ -81,13 +86,11 @@ package struct RangeReplay {
             try derive(record, &processor, &hour, into: &chunk)
             guard chunk.records >= recordsMax() || chunk.bytes >= Self.chunkBytesMax else { return }
             chunk.range.end = record.offset + 1
-            try compare(&chunk)
             try body(chunk)
             chunk = Chunk(range: .empty(at: record.offset + 1))
         }
         guard chunk.range.start < range.end else { return }
         chunk.range.end = range.end
-        try compare(&chunk)
         try body(chunk)
     }
 
@@ -160,31 +163,38 @@ package struct RangeReplay {
         lines.append(Line(offset: offset, bytes: Array(text.dropLast())))
     }
 
-    /// Holds the new Gold lines against the parent's of the same offsets; a record's document has the same id in both.
-    private func compare(_ chunk: inout Chunk) throws {
-        func contentHash(_ line: UnsafeRawBufferPointer) -> [UInt8] {
-            (try? GoldLine.Fields(line))?[.contentHash].utf8 ?? []
+    /// Holds chunks that follow each other against the parent's Gold lines of their range, which are read once; a record's document
+    /// has the same id in both.
+    ///
+    /// - Parameters:
+    ///   - next: the next chunk that ``run(_:recordsMax:_:)`` gave; nil behind the last one. May block.
+    ///   - body: called with each chunk, in order.
+    /// - Throws: ``LakeError``, and what `next` and `body` throw.
+    func compare(_ next: () throws -> Chunk?, to end: Int64, _ body: (Chunk) throws -> Void) throws {
+        guard let first = try next() else { return }
+        var current: ChunkComparison? = ChunkComparison(first, source)
+        /// Ends the chunk at hand and begins with the next one; false where there is none.
+        func advance() throws -> Bool {
+            if let done = current.take() { try body(done.finished()) }
+            current = try next().map { ChunkComparison($0, source) }
+            return current != nil
         }
-        var news: [Int64: (hash: [UInt8], line: [UInt8])] = [:]
-        for line in chunk.gold {
-            news[line.offset] = (line.bytes.withUnsafeBytes { contentHash($0) }, line.bytes)
-        }
-        var difference = ReplayDifference()
-        var samples = ReplaySamples()
-        try reader.forEachLine(.gold, generation: parent, source: source, range: chunk.range) { offset, line in
-            let old = line.withUnsafeBytes { contentHash($0) }
-            let new = news.removeValue(forKey: offset)
-            switch new?.hash {
-            case nil: difference.removed += 1
-            case old: difference.unchanged += 1
-            default: difference.changed += 1
+        var failure: (any Error)?
+        let range = OffsetRange(start: first.range.start, end: max(end, first.range.start)) ?? first.range
+        try reader.forEachLine(.gold, generation: parent, source: source, range: range) { offset, line in
+            do {
+                while let end = current?.end, end <= offset {
+                    guard try advance() else { return false }
+                }
+                current?.meet(offset, line)
+                return true
+            } catch {
+                failure = error
+                return false
             }
-            if new?.hash != old { samples.note(source, offset, before: line, after: new?.line) }
-            return true
         }
-        difference.added = news.count
-        for (offset, new) in news { samples.note(source, offset, before: nil, after: new.line) }
-        (chunk.difference, chunk.samples) = (difference, samples)
+        if let failure { throw failure }
+        while current != nil { _ = try advance() }
     }
 
     private func forEachRecord(_ range: OffsetRange, _ body: (BronzeRecord) throws -> Void) throws {

@@ -29,6 +29,8 @@ package struct Replay: Sendable {
     let keeper: ReplayKeeper
     /// Stands back for what serves and indexes.
     let lane = Lane(name: "replay", niceness: Self.niceness)
+    /// Compares and writes what ``lane`` derives.
+    let writingLane = Lane(name: "replay-write", niceness: Self.niceness)
     static let niceness = 5
 
     /// How long the stream job may take to hand a topic partition over.
@@ -220,7 +222,7 @@ package struct Replay: Sendable {
         try await keeper.note(monitor, of: child.number)
         if !known.state.isComplete {
             for (source, range) in ranges.sorted(by: { $0.key < $1.key }) {
-                try await replay(child, source, range, run, indexedTo: positions[source] ?? range.start)
+                try await records(of: source, range, child, run, indexedTo: positions[source] ?? range.start)
             }
             monitor.edit { $0.phase = .inherit }
             let inherited = try await inherit(child, replayed: ranges, handovers: handovers)
@@ -255,46 +257,6 @@ package struct Replay: Sendable {
         let cut = ranges
         try await lane.run { [self] in try steps().record(child.number, replayed: cut, handovers: handovers) }
         return (ranges, handovers)
-    }
-
-    /// - Parameter indexedTo: where the index's part goes on; the lake's goes on behind what is sealed.
-    private func replay(
-        _ child: LakeGeneration, _ source: TopicPartition, _ range: OffsetRange, _ run: ReplayRun?, indexedTo: Int64
-    ) async throws {
-        guard !range.isEmpty else { return }
-        let chunks = ChunkQueue()
-        let reader = LakeReader(layout: layout)
-        async let reading: Void = lane.run { [layout, monitor] in
-            defer { chunks.finish() }
-            let sealedTo = try ReplayWriter.sealedEnd(layout: layout, source: source, generation: child.number)
-            let writer = try ReplayWriter(layout: layout, source: source, generation: child.number)
-            let replay = RangeReplay(reader: reader, source: source, generation: child, parent: child.parent ?? 0)
-            var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child.number)
-            for part in RestOfReplay.parts(range, sealedTo: sealedTo ?? range.start, indexedTo: indexedTo) {
-                try replay.run(part.range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
-                    try monitor.hold(records: chunk.records) { try watch.check() }
-                    if part.isForLake {
-                        try writer.append(chunk)
-                        run?.note(chunk, of: source)
-                    }
-                    if part.isForIndex { try chunks.put(chunk) }
-                }
-            }
-            try writer.finish(end: range.end)
-        }
-        do {
-            while let chunk = try await chunks.next() {
-                let embedded = try await index.index(
-                    lines: chunk.gold.map { ($0.offset, $0.bytes) }, generation: child.number, source: source)
-                monitor.edit { $0.note(chunk, embedded: embedded) }
-                try await keeper.note(monitor, of: child.number, position: (source, chunk.range.end))
-            }
-            try await reading
-        } catch {
-            chunks.cancel()
-            monitor.cancel()
-            throw error
-        }
     }
 }
 

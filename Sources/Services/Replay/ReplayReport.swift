@@ -13,6 +13,14 @@ package protocol ReplayIndex: Sendable {
     func index(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
     ) async throws -> Int
+    /// Makes documents visible in a generation as its parent shows them, where it shows the same contents of the same records.
+    ///
+    /// - Parameter lines: Gold lines of the generation that differ from the parent's in their lineage at most, each of another
+    ///   record.
+    /// - Returns: the offsets of those that are dealt with; the others are to be indexed.
+    func share(
+        lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+    ) async throws -> Set<Int64>
 }
 
 /// Tells what of a replay's documents would have to be embedded. The executable hands the indexer's parts over.

@@ -123,7 +123,7 @@ struct ReplayCommand: Command {
         switch action {
         case .make(let bounds, let isDryRun): try await make(bounds, isDryRun: isDryRun, context)
         case .resume(let generation):
-            let platform = Platform(context: context)
+            let platform = Platform(context: context, isForReplay: true)
             let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: try platform.runSink())
             let parts = try await parts(platform)
             let report = try await watched(platform, monitor) {
@@ -142,7 +142,7 @@ struct ReplayCommand: Command {
         let logics = try sources.logics(
             try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
         let scope = try sources.scope(bounds)
-        let platform = Platform(context: context)
+        let platform = Platform(context: context, isForReplay: true)
         let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: isDryRun ? nil : try platform.runSink())
         let layout = try LakeLayout(context.settings)
         let report: ReplayReport
@@ -182,7 +182,7 @@ struct ReplayCommand: Command {
 
     /// What tells how much would have to be embedded; nil, with a word in the log, where that cannot be told.
     private func needs(_ context: Context) async -> (any EmbeddingNeeds)? {
-        let platform = Platform(context: context)
+        let platform = Platform(context: context, isForReplay: true)
         do {
             try platform.checkModelSettings()
             return try platform.replayIndex(try await platform.checkedDatabase("replay", for: .serving))

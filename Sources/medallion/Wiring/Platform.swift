@@ -21,6 +21,8 @@ import Telemetry
 /// The addresses and the model that roles of one process share; some are known only once embedded parts run.
 final class Platform: Sendable {
     let context: Context
+    /// Whether the process does nothing but a replay, which stands back for other processes.
+    let isForReplay: Bool
     let state = Mutex(State())
     /// Of the indexers, which others stand back for.
     let indexingLoad = IndexingLoad()
@@ -35,8 +37,9 @@ final class Platform: Sendable {
         var statistics: [String: ClientStatistics] = [:]
     }
 
-    init(context: Context) {
+    init(context: Context, isForReplay: Bool = false) {
         self.context = context
+        self.isForReplay = isForReplay
     }
 
     var settings: Settings { context.settings }

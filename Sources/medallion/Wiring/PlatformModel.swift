@@ -109,6 +109,7 @@ extension Platform {
         guard settings.embedding.url.isEmpty else { return try remoteEmbedder() }
         let directory = try Installation.modelDirectory(settings)
         var options = LocalEmbedderOptions()
+        options.isForReplay = isForReplay
         // Before the lock, which finding the database takes, too.
         options.precision = try precision(directory)
         return try state.withLock { state in

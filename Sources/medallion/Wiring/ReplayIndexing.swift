@@ -1,4 +1,5 @@
 import Audit
+import Embeddings
 import Indexer
 import Postgres
 import Replay
@@ -15,7 +16,7 @@ extension Platform {
     /// - Throws: where the model cannot be loaded.
     func replayIndex(_ database: PostgresConfiguration) throws -> DocumentIndexer {
         DocumentIndexer(
-            configuration: database, embedder: try embedder(), graph: VectorGraph(settings),
+            configuration: database, embedder: try embedder(), graph: VectorGraph(settings), priority: .replay,
             logger: context.logger.scoped("replay"))
     }
 }

@@ -86,7 +86,7 @@ package final class RemoteEmbedder: TextEmbedder {
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
         let configuration = queue.configuration
-        let wait = priority == .batch ? configuration.waitMillisecondsMax : configuration.queryMillisecondsMax
+        let wait = priority.isOfDocuments ? configuration.waitMillisecondsMax : configuration.queryMillisecondsMax
         let deadline = SystemClock.monotonicNanoseconds() + Int64(wait) * 1_000_000
         let waiting = Mutex<RemoteJob?>(nil)
         return try await withTaskCancellationHandler {

@@ -3,10 +3,10 @@ import Dispatch
 import HTTPClient
 import Synchronization
 
-/// What waits for a server, and when it may be asked; queries come before sentences, and these before documents.
+/// What waits for a server, and when it may be asked; queries come before sentences, these before documents, and a replay's last.
 final class RemoteQueue: Sendable {
     private struct State {
-        var lines: [RemoteLine] = [RemoteLine(), RemoteLine(), RemoteLine()]
+        var lines: [RemoteLine] = EmbeddingPriority.allCases.map { _ in RemoteLine() }
         var gate: RateGate
         var size: RequestSize
         /// What the server's last refusal for its limits said; nil once it took a request.
@@ -47,6 +47,7 @@ final class RemoteQueue: Sendable {
         case .query: 0
         case .sentence: 1
         case .batch: 2
+        case .replay: 3
         }
     }
 
@@ -59,7 +60,7 @@ final class RemoteQueue: Sendable {
                 return .overloaded(waiting: waiting, of: "texts")
             }
             state.lines[line].add(job)
-            signal(line == 2 ? 1 : 0, &state)
+            signal(priority.isOfDocuments ? 1 : 0, &state)
             return nil
         }
         if let refusal { job.fail(refusal) }
@@ -77,7 +78,8 @@ final class RemoteQueue: Sendable {
                 let now = SystemClock.monotonicNanoseconds()
                 let late = takeLate(&state, now)
                 if !late.isEmpty { return .late(late, .late(state.limitSaid)) }
-                let line = forDocuments ? 2 : (state.lines[0].isEmpty ? 1 : 0)
+                let first = Self.line(forDocuments ? .batch : .query)
+                let line = state.lines[first].isEmpty ? first + 1 : first
                 guard !state.lines[line].isEmpty else { return .pause(Self.pauseMax) }
                 // What somebody waits for takes the next turn of a server that gives few.
                 if forDocuments, !state.lines[0].isEmpty || !state.lines[1].isEmpty { return .pause(Self.turn) }
@@ -89,7 +91,7 @@ final class RemoteQueue: Sendable {
                 state.gate.begin(tokens: sum, now)
                 let texts = state.lines[line].next(textsMax: most.texts, tokensMax: most.tokens, isTaken: true)
                 // One signal wakes one thread; this one tells the next.
-                if !state.lines[line].isEmpty { signal(kind, &state) }
+                if !state.lines[first].isEmpty || !state.lines[first + 1].isEmpty { signal(kind, &state) }
                 return .take(texts)
             }
             switch step {

@@ -124,6 +124,35 @@ package final class IndexWriter {
         }
     }
 
+    /// Shows a child documents as its parent shows them, in one index transaction; what came of them otherwise stays as it is.
+    ///
+    /// - Parameter model: name of the vectors' model; empty for none.
+    /// - Returns: the version of the transaction, and the offsets of those that are dealt with. The others are to be written.
+    /// - Throws: ``IndexError``.
+    package func share(
+        _ shared: SharedDocuments, model: String, timeoutMilliseconds: Int
+    ) throws(IndexError) -> (indexVersion: Int64, offsets: [Int64]) {
+        guard let number = try number(of: model, timeoutMilliseconds: timeoutMilliseconds) else { return (0, []) }
+        var batch = PostgresBatch()
+        let begin = batch.add(BeginIndexTransaction(origin: .replay, generations: [shared.child]))
+        if let committed { batch.add(committed) }
+        let slot = batch.add(ShareDocuments(shared: shared, model: number))
+        do throws(IndexError) {
+            let found = try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+                results throws(PostgresError) in
+                (indexVersion: try results.rows(begin).first ?? 0, offsets: try results.rows(slot).first ?? [])
+            }
+            committed = NoteSearchable(version: found.indexVersion, atMilliseconds: SystemClock.epochMilliseconds())
+            return found
+        } catch  where error.isRefusal {
+            // Whoever writes them by themselves finds out which.
+            return (0, [])
+        } catch {
+            models = [:]
+            throw error
+        }
+    }
+
     /// Remembers the words that were written.
     ///
     /// - Returns: how many passages became visible.

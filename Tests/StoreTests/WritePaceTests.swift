@@ -1,0 +1,29 @@
+import Testing
+
+@testable import Indexer
+
+/// A replay leaves most of the index's time to those who write live, and takes all of it where nobody does.
+@Suite struct WritePaceTests {
+    private static let millisecond: Int64 = 1_000_000
+
+    @Test func itRestsWhileOthersWrite() {
+        var pace = WritePace()
+        func rest(_ version: Int64, _ at: Int64, taking milliseconds: Int64 = 20) -> Int64 {
+            pace.rest(
+                behind: version, taking: milliseconds * Self.millisecond, at: at * Self.millisecond)
+                / Self.millisecond
+        }
+        // Of what was before it nothing is known; then it is alone.
+        let alone = [rest(7, 0), rest(8, 20), rest(9, 40)]
+        #expect(alone == [0, 0, 0])
+        // Another one wrote in between, and counts for a second.
+        let beside = [rest(11, 60), rest(12, 500), rest(13, 1_060), rest(14, 1_061)]
+        #expect(beside == [40, 40, 40, 0])
+        // Many did: it waited for its turn longer, and rests longer, within a bound.
+        let busy = [rest(30, 2_000, taking: 300), rest(60, 3_000, taking: 5_000)]
+        #expect(busy == [600, 1_000])
+        // What made no version says nothing.
+        let none = [rest(0, 3_010), rest(61, 9_000)]
+        #expect(none == [0, 0])
+    }
+}
