@@ -385,7 +385,7 @@ let package = Package(
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
                 "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",
-                "Files", "JSONScan", "Bytes",
+                "Files", "Zstd", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Logic"]),
     ],

@@ -29,6 +29,7 @@ let allCommands: [any Command.Type] = [
     GoldenCommand.self,
     KeysCommand.self,
     SuppressCommand.self,
+    EraseCommand.self,
     LakeCommand.self,
     DlqCommand.self,
     AuditCommand.self,

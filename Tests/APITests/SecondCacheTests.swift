@@ -37,6 +37,25 @@ import Testing
         for _ in 0..<20 { #expect(await cache.value(for: "a") == nil) }
     }
 
+    /// An erasure takes all of them, and nobody else's keys.
+    @Test(.enabled(if: RedisServer.isInstalled)) func allOfThemAreForgotten() async throws {
+        let folder = try TemporaryFolder()
+        let server = try RedisServer(in: folder.path)
+        let address = try #require(RedisAddress("unix://\(server.socket)"))
+        let client = RedisClient(address)
+        #expect(try client.removeAll(prefix: SecondCache.prefix, milliseconds: 10_000) == 0)
+        let cache = Self.cache(address)
+        for name in ["a", "b", "c"] { cache.keep(for: name, keptMilliseconds: 600_000) { [7] } }
+        try await eventually { try server.keys() == 3 }
+        for index in 0..<2_000 {
+            try client.set(
+                [1], of: Array("\(SecondCache.prefix)\(index)".utf8), keptMilliseconds: 600_000, milliseconds: 10_000)
+        }
+        try client.set([1], of: Array("other:reply:".utf8), keptMilliseconds: 600_000, milliseconds: 10_000)
+        #expect(try client.removeAll(prefix: SecondCache.prefix, milliseconds: 10_000) == 2_003)
+        #expect(try server.keys() == 1)
+    }
+
     /// Where more is asked than it has time for, the rest ends at once without a value, and says nothing of the server.
     @Test(.enabled(if: RedisServer.isInstalled)) func aCrowdEndsAtOnce() async throws {
         let folder = try TemporaryFolder()

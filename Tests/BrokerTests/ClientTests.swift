@@ -59,6 +59,25 @@ struct ClientTests {
         return values
     }
 
+    /// An administrator's client gives up the front of a log.
+    @Test func recordsAreDeletedUpToAnOffset() throws {
+        let broker = try TestBroker(folder: folder.path)
+        let admin = try KafkaAdmin(configuration(broker))
+        try admin.createTopic("events", partitions: 3, timeoutMilliseconds: 10_000)
+        try produce(0..<30, to: broker)
+        func marks(_ partition: Int32) throws -> Watermarks {
+            try admin.watermarks(topic: "events", partition: partition, timeoutMilliseconds: 10_000)
+        }
+        #expect(try admin.deleteRecords(topic: "events", partition: 1, before: 4, timeoutMilliseconds: 10_000) == 4)
+        #expect(try marks(1).low == 4 && marks(1).high == 10 && marks(0).low == 0)
+        #expect(throws: KafkaError.self) {
+            try admin.deleteRecords(topic: "events", partition: 1, before: 11, timeoutMilliseconds: 10_000)
+        }
+        #expect(throws: KafkaError.self) {
+            try admin.deleteRecords(topic: "nothing", partition: 0, before: 1, timeoutMilliseconds: 3_000)
+        }
+    }
+
     @Test("Every compression: produced idempotently, acknowledged, consumed in order, through a restart")
     func roundTrip() throws {
         let path = folder.file("b")

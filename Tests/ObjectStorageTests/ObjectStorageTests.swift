@@ -17,8 +17,8 @@ import Testing
         /// One for all tests, which run one after the other: each leaves no fault behind.
         private static let shared = Result { try S3Server() }
 
-        init() throws {
-            server = try Self.shared.get()
+        init(_ server: S3Server? = nil) throws {
+            self.server = try server ?? Self.shared.get()
             folder = try TemporaryFolder()
         }
 
@@ -52,6 +52,31 @@ import Testing
 
     private static func bytes(_ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) }
+    }
+
+    /// Every version goes by itself, marks of a deletion among them; other keys that begin so are others.
+    @Test func versionsGoOneByOne() throws {
+        let server = try S3Server(isVersioned: true)
+        let scene = try Scene(server)
+        let storage = scene.storage { $0.pageObjectsMax = 2 }
+        for count in 1...3 { try scene.put(storage, "a b/ü&.zst", Self.bytes(count)) }
+        try scene.put(storage, "a b/ü&.zst.other", Self.bytes(4))
+        try storage.delete("a b/ü&.zst")
+        let versions = try storage.versions(of: "a b/ü&.zst")
+        #expect(versions.count == 4 && Set(versions.map(\.id)).count == 4)
+        #expect(versions.filter(\.isLatest).map(\.isDeletion) == [true])
+        for version in versions.dropFirst() { try storage.delete("a b/ü&.zst", version: version.id) }
+        #expect(try storage.versions(of: "a b/ü&.zst").map(\.id) == [versions[0].id])
+        try storage.delete("a b/ü&.zst", version: versions[0].id)
+        try storage.delete("a b/ü&.zst", version: versions[0].id)
+        #expect(try storage.versions(of: "a b/ü&.zst").isEmpty)
+        #expect(try storage.versions(of: "a b/ü&.zst.other").count == 1)
+        // Without versions an object has one.
+        let plain = try Scene()
+        try plain.put(plain.storage(), "x", Self.bytes(1))
+        #expect(try plain.storage().versions(of: "x").map(\.isLatest) == [true])
+        try plain.storage().delete("x")
+        #expect(try plain.storage().versions(of: "x").isEmpty)
     }
 
     @Test func storesReadsAndRemoves() throws {

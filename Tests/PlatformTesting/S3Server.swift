@@ -25,14 +25,15 @@ package final class S3Server: Sendable {
     /// Its end ends the server, also when this process is killed.
     private let input: Pipe
 
-    package init() throws {
+    /// - Parameter isVersioned: whether the bucket keeps former versions of objects.
+    package init(isVersioned: Bool = false) throws {
         process = Process()
         input = Pipe()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: PackageRoot.path + "/.deps/venv/bin/python")
         process.arguments = [
             PackageRoot.path + "/Tests/PlatformTesting/s3_server.py", Self.bucket, Self.accessKeyID,
-            Self.secretAccessKey, Self.region,
+            Self.secretAccessKey, Self.region, isVersioned ? "versioned" : "plain",
         ]
         process.standardInput = input
         process.standardOutput = output

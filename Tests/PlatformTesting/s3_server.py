@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An S3 server for tests: moto behind a proxy that checks signatures and makes faults on demand.
 
-Usage: s3_server.py BUCKET ACCESS_KEY SECRET REGION
+Usage: s3_server.py BUCKET ACCESS_KEY SECRET REGION plain|versioned
 
 Prints the proxy's port, then serves until standard input ends. The proxy computes every signature again with botocore,
 from the request as it came, and refuses others with 403, as it refuses a body that is not the signed one.
@@ -185,6 +185,11 @@ def main():
     connection = http.client.HTTPConnection("127.0.0.1", Proxy.upstream, timeout=30)
     connection.request("PUT", f"/{BUCKET}")
     assert connection.getresponse().status == 200
+    if sys.argv[5] == "versioned":
+        connection = http.client.HTTPConnection("127.0.0.1", Proxy.upstream, timeout=30)
+        body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        connection.request("PUT", f"/{BUCKET}?versioning", body=body)
+        assert connection.getresponse().status == 200
     server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -87,6 +87,15 @@ import Testing
         var subject = SuppressionSubject(
             topicPartition: Self.place, offset: 7, eventID: "e-1", collection: "wiki", title: "T", docID: "d/1",
             user: "Иван", wiki: "enwiki")
+        let ranges = [(3, 5), (7, 8)].compactMap { OffsetRange(start: $0, end: $1) }
+        for offset in 2..<9 as Range<Int64> {
+            var other = subject
+            other.offset = offset
+            let set = SuppressionSet([], erased: [subject.topicPartition: ranges.reversed()])
+            #expect(set.covers(other) == [3, 4, 7].contains(offset) && !set.isEmpty)
+            other.topicPartition.partition += 1
+            #expect(!set.covers(other))
+        }
         #expect(!SuppressionSet().covers(subject))
         for target in Self.targets where target != Self.targets[2] {
             #expect(SuppressionSet([target]).covers(subject), "\(target)")

@@ -66,11 +66,11 @@ class Schema:
         jsonschema.Draft202012Validator.check_schema(document)
         self.name, self.document = name, document
         self.validator = jsonschema.Draft202012Validator(document)
-        # What only former logic writes, and the tenant, which is named where it is another than the standard one.
+        # What only former logic writes, the tenant, which is named where it is another than the standard one, and what an erasure leaves.
         self.members = {
             name
             for name, member in document["properties"].items()
-            if not member.get("deprecated") and not (self.name == "gold" and name == "tenant")
+            if not member.get("deprecated") and (self.name, name) not in {("gold", "tenant"), ("bronze", "erased")}
         }
         if name != "event":
             unseen[name] = set(self.members)
@@ -242,6 +242,8 @@ def lake(folder, root, page):
         check_log(Schema(folder, "quarantine_log"), path)
     if os.path.exists(f"{root}/_suppressions.log"):
         check_log(Schema(folder, "suppression"), f"{root}/_suppressions.log")
+    if os.path.exists(f"{root}/_erasures.log"):
+        check_log(Schema(folder, "erasure"), f"{root}/_erasures.log")
     for layer in LAYERS:
         if lines[layer] != counts[layer]:
             complain(root, f"the commit logs count {lines[layer]} {layer} lines, the files hold {counts[layer]}")

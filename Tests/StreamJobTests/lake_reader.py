@@ -195,10 +195,13 @@ class Lake:
             path = self.path(layer, topic, partition, generation, entry["hour"], file["first_offset"], ".jsonl.zst")
             sealing = path.replace(".jsonl.zst", ".sealing")  # Until it is renamed over the growing file.
             path = sealing if os.path.exists(sealing) else path
+            # What a rewrite put in the log, until it is renamed over the file that it supersedes.
+            erasing = path.replace(".jsonl.zst", f".{file['content_sha256'][:16]}.erasing")
+            path = erasing if os.path.exists(erasing) else path
             ends = [start for _, start in file["frames"][1:]] + [file["bytes"]]
             for (first, start), end in zip(file["frames"], ends):
                 lines = frame(path, start, end).split(b"\n")[:-1]
-                if offset_of(layer, lines[0]) != first:
+                if lines and offset_of(layer, lines[0]) != first:  # A file may have lost all of them.
                     raise ValueError(f"{path}: the frame at byte {start} does not begin with offset {first}")
                 for line in lines:
                     yield offset_of(layer, line), line

@@ -85,6 +85,34 @@ package final class KafkaAdmin: Sendable {
         }
     }
 
+    /// Deletes the records of a topic partition that lie before an offset.
+    ///
+    /// - Returns: the first offset that is left.
+    @discardableResult
+    package func deleteRecords(
+        topic: String, partition: Int32, before offset: Int64, timeoutMilliseconds: Int
+    ) throws(KafkaError) -> Int64 {
+        let list = TopicPartitionList(capacity: 1)
+        list.add(topic: topic, partition: partition, offset: offset)
+        let subject = "\(topic)[\(partition)] before \(offset)"
+        guard let request = rd_kafka_DeleteRecords_new(list.pointer) else { return offset }
+        defer { rd_kafka_DeleteRecords_destroy(request) }
+        var left: Int64 = offset
+        try run(.deleteRecords, subject: subject, timeoutMilliseconds: timeoutMilliseconds) { options, queue in
+            var requests: [OpaquePointer?] = [request]
+            rd_kafka_DeleteRecords(client.handle, &requests, 1, options, queue)
+        } each: { event throws(KafkaError) in
+            let result = rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event))
+            guard let result, result.pointee.cnt == 1 else { return }
+            let place = result.pointee.elems[0]
+            guard place.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+                throw KafkaError(place.err, operation: Request.deleteRecords.rawValue, subject: subject)
+            }
+            left = place.offset
+        }
+        return left
+    }
+
     /// Brokers and topics; only `topic` where one is named.
     ///
     /// - Throws: ``KafkaError``; kind `unknownTopicOrPartition` where the named topic does not exist.
@@ -127,18 +155,30 @@ package final class KafkaAdmin: Sendable {
         try client.watermarks(topic: topic, partition: partition, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    private enum Request {
-        case createTopics, deleteTopics
+    private enum Request: String {
+        case createTopics = "create topic"
+        case deleteTopics = "delete topic"
+        case deleteRecords = "delete records"
+
+        var code: rd_kafka_admin_op_t {
+            switch self {
+            case .createTopics: RD_KAFKA_ADMIN_OP_CREATETOPICS
+            case .deleteTopics: RD_KAFKA_ADMIN_OP_DELETETOPICS
+            case .deleteRecords: RD_KAFKA_ADMIN_OP_DELETERECORDS
+            }
+        }
     }
 
     /// Starts an admin request and waits for its result event.
+    ///
+    /// - Parameter each: looks at what the event says of records; topics are looked at here.
     private func run(
         _ request: Request, subject: String, timeoutMilliseconds: Int,
-        _ start: (_ options: OpaquePointer?, _ queue: OpaquePointer) -> Void
+        _ start: (_ options: OpaquePointer?, _ queue: OpaquePointer) -> Void,
+        each: (OpaquePointer) throws(KafkaError) -> Void = { _ in }
     ) throws(KafkaError) {
-        let operation = request == .createTopics ? "create topic" : "delete topic"
-        let options = rd_kafka_AdminOptions_new(
-            client.handle, request == .createTopics ? RD_KAFKA_ADMIN_OP_CREATETOPICS : RD_KAFKA_ADMIN_OP_DELETETOPICS)
+        let operation = request.rawValue
+        let options = rd_kafka_AdminOptions_new(client.handle, request.code)
         defer { rd_kafka_AdminOptions_destroy(options) }
         var reason = [CChar](repeating: 0, count: 512)
         let timeout = Int32(clamping: timeoutMilliseconds)
@@ -165,6 +205,7 @@ package final class KafkaAdmin: Sendable {
                 failure, operation: operation, subject: subject,
                 reason: rd_kafka_event_error_string(event).map { String(cString: $0) })
         }
+        guard request != .deleteRecords else { return try each(event) }
         var count = 0
         let results =
             request == .createTopics

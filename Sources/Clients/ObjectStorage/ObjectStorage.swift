@@ -46,6 +46,16 @@ package struct ObjectSummary: Sendable, Equatable {
     }
 }
 
+/// One version of an object.
+package struct ObjectVersion: Sendable, Equatable {
+    /// `null` for one from before the bucket had versions, or without them.
+    package let id: String
+    /// Whether it is what a request without a version gets.
+    package let isLatest: Bool
+    /// Whether it says that the object was deleted.
+    package let isDeletion: Bool
+}
+
 /// Objects of one bucket of an S3-compatible storage ("Amazon S3 API Reference", 2006-03-01), over ``HTTPClient``.
 ///
 /// Synchronous: call it from a thread of your own. Any number of threads may share one. Requests are sent again, with
@@ -124,6 +134,45 @@ package final class ObjectStorage: Sendable {
             _ = try send(request("DELETE", key), "delete", key, bytes: 0)
         } catch {
             guard error.kind == .notFound, error.code != "NoSuchBucket" else { throw error }
+        }
+    }
+
+    /// Removes one version of an object for good; one that is not there is fine.
+    ///
+    /// - Parameter version: as ``versions(of:)`` names it.
+    package func delete(_ key: String, version: String) throws(ObjectStorageError) {
+        do throws(ObjectStorageError) {
+            _ = try send(request("DELETE", key, query: [("versionId", version)]), "delete", key, bytes: 0)
+        } catch {
+            guard error.kind == .notFound, error.code != "NoSuchBucket" else { throw error }
+        }
+    }
+
+    /// Every version of an object, marks of its deletion among them, as `ListObjectVersions` has them. In a bucket without versions an
+    /// object has one.
+    package func versions(of key: String) throws(ObjectStorageError) -> [ObjectVersion] {
+        var versions: [ObjectVersion] = []
+        var marker: (key: String, version: String)?
+        while true {
+            // Sorted by name, as the signature wants them.
+            var query: [(String, String)] = [("encoding-type", "url")]
+            if let marker { query.append(("key-marker", marker.key)) }
+            query += [("max-keys", "\(configuration.pageObjectsMax)"), ("prefix", key)]
+            if let marker { query.append(("version-id-marker", marker.version)) }
+            query.append(("versions", ""))
+            let reply = try send(request("GET", "", query: query), "list versions", key, bytes: 0)
+            guard let page = VersionPage(reply.body) else {
+                throw failure(
+                    .refused, "list versions", key, status: reply.status,
+                    reason: "the reply is no listing of versions" + Self.packed(reply))
+            }
+            versions += page.versions.filter { $0.key == key }.map(\.version)
+            guard let next = page.next, next.key == key else { return versions }
+            guard marker.map({ $0 != next }) ?? true else {
+                throw failure(
+                    .refused, "list versions", key, status: reply.status, reason: "the listing goes in a circle")
+            }
+            marker = next
         }
     }
 

@@ -25,6 +25,39 @@ struct ListPage {
     }
 }
 
+/// One page of `ListObjectVersions`.
+struct VersionPage {
+    private(set) var versions: [(key: String, version: ObjectVersion)] = []
+    /// Where the next page begins; nil on the last.
+    let next: (key: String, version: String)?
+
+    /// Nil where the bytes are no such listing.
+    init?(_ body: [UInt8]) {
+        let text = String(decoding: body, as: UTF8.self)
+        guard text.contains("<ListVersionsResult") else { return nil }
+        for (name, isDeletion) in [("Version", false), ("DeleteMarker", true)] {
+            var rest = text[...]
+            while let entry = MarkupText.element(name, in: rest) {
+                rest = text[entry.endIndex...]
+                guard let key = MarkupText.element("Key", in: entry).flatMap({ URLText.decoded(MarkupText.plain($0)) }),
+                    let id = MarkupText.element("VersionId", in: entry)
+                else { return nil }
+                let isLatest = MarkupText.element("IsLatest", in: entry) == "true"
+                versions.append(
+                    (key, ObjectVersion(id: MarkupText.plain(id), isLatest: isLatest, isDeletion: isDeletion)))
+            }
+        }
+        guard MarkupText.element("IsTruncated", in: text[...]) == "true" else {
+            next = nil
+            return
+        }
+        guard let key = MarkupText.element("NextKeyMarker", in: text[...]),
+            let decoded = URLText.decoded(MarkupText.plain(key))
+        else { return nil }
+        next = (decoded, MarkupText.element("NextVersionIdMarker", in: text[...]).map(MarkupText.plain) ?? "")
+    }
+}
+
 /// What an error's body says.
 enum ErrorReply {
     private static let messageCharactersMax = 300

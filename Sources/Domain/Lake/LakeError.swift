@@ -25,6 +25,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case generation(String)
     /// Decisions about quarantined records cannot be made now.
     case quarantine(String)
+    /// An erasure cannot go on now.
+    case erasure(String)
 
     /// Time or an operator can heal it, and the same call may then succeed.
     package var isRetriable: Bool {
@@ -52,7 +54,7 @@ package enum LakeError: Error, CustomStringConvertible {
         case .overlap(let source, let nextOffset, let range):
             "\(source): a commit of \(range) overlaps what is there up to \(nextOffset); nothing was written"
         case .notFound(let what): what
-        case .generation(let reason), .quarantine(let reason): reason
+        case .generation(let reason), .quarantine(let reason), .erasure(let reason): reason
         }
     }
 }

@@ -14,10 +14,12 @@ package struct BronzeRecord: Sendable {
     package let eventID: [UInt8]
     /// The value as the broker delivered it, byte for byte; nil for a tombstone.
     package let value: [UInt8]?
+    /// The erasure that took key, headers and value; nil where they are as they came. Nothing is derived from such a record.
+    package let erasure: String?
 
     package init(
         offset: Int64, timestampMilliseconds: Int64, key: [UInt8]? = nil, origin: RedriveOrigin? = nil,
-        mayRepeat: Bool = false, eventID: [UInt8] = [], value: [UInt8]?
+        mayRepeat: Bool = false, eventID: [UInt8] = [], value: [UInt8]?, erasure: String? = nil
     ) {
         self.offset = offset
         self.timestampMilliseconds = timestampMilliseconds
@@ -26,16 +28,39 @@ package struct BronzeRecord: Sendable {
         self.mayRepeat = mayRepeat
         self.eventID = eventID
         self.value = value
+        self.erasure = erasure
     }
 }
 
 /// Bronze lines (`schemas/bronze.schema.json`): one record each, as the broker delivered it.
 package enum BronzeLine {
     /// The line's members, in their order. Of `key` and `key_base64`, and of `value` and `value_base64`, a line has one or
-    /// none.
+    /// none; one that was erased has none of these, and `erased` names the erasure.
     package static let fields = [
         "topic", "partition", "offset", "timestamp_ms", "key", "key_base64", "headers", "value", "value_base64",
+        "erased",
     ]
+
+    /// What is left of a line, given without its line feed, once its record was erased: the place and the time.
+    ///
+    /// - Parameter erasure: the erasure's id.
+    /// - Returns: a line without its line feed; nil where `line` is not a Bronze line, or was erased before.
+    package static func erased(
+        _ line: ArraySlice<UInt8>, topic: String, partition: Int32, by erasure: String
+    ) -> [UInt8]? {
+        guard let record = read(line), record.erasure == nil else { return nil }
+        var left: [UInt8] = []
+        let texts = topic.utf8.count + erasure.utf8.count
+        left.appendLine(upTo: RawMembers.frameBytes + JSONText.bytesPerByteMax * texts) { writer in
+            writer.string("{\"topic\":", topic)
+            writer.integer(",\"partition\":", Int64(partition))
+            writer.integer(",\"offset\":", record.offset)
+            writer.integer(",\"timestamp_ms\":", record.timestampMilliseconds)
+            writer.string(",\"headers\":[],\"erased\":", erasure)
+            writer.literal("}")
+        }
+        return left
+    }
 
     /// Appends the line of `record` with its line feed.
     ///
@@ -101,6 +126,7 @@ struct RawMembers {
     private var headers = JSONSlice.absent
     private var value = JSONSlice.absent
     private var valueBase64 = JSONSlice.absent
+    private var erased = JSONSlice.absent
 
     /// A payload has 64 levels at most, and a line nests it one deeper.
     private static let depthMax = 65
@@ -139,6 +165,8 @@ struct RawMembers {
             keyBase64 = member
         } else if name.equals("value_base64") {
             valueBase64 = member
+        } else if name.equals("erased") {
+            erased = member
         } else {
             return false
         }
@@ -166,7 +194,7 @@ struct RawMembers {
         let marks = marks
         return BronzeRecord(
             offset: offset, timestampMilliseconds: timestamp, key: key, origin: marks.origin,
-            mayRepeat: marks.mayRepeat, eventID: marks.eventID, value: payload)
+            mayRepeat: marks.mayRepeat, eventID: marks.eventID, value: payload, erasure: erased.string)
     }
 
     /// The bytes of a string in base64; nil where it is none.

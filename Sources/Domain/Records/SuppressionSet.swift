@@ -29,28 +29,45 @@ package struct SuppressionSet: Sendable, Equatable {
     private var byName: [String: [SuppressionTarget]] = [:]
     /// Of one topic there may be many.
     private var events: Set<SuppressionTarget> = []
+    /// Records that are erased, in order: of what was made of them a topic may still have something.
+    private var erased: [TopicPartition: [OffsetRange]] = [:]
 
     /// None.
     package init() {}
 
-    package init(_ targets: some Sequence<SuppressionTarget>) {
+    /// - Parameter erased: records that nothing is to be shown of, whatever they say.
+    package init(
+        _ targets: some Sequence<SuppressionTarget>, erased: [TopicPartition: [OffsetRange]] = [:]
+    ) {
+        self.erased = erased.mapValues { $0.sorted { $0.start < $1.start } }
         for target in targets {
             if target.kind == .event { events.insert(target) } else { byName[target.name, default: []].append(target) }
         }
     }
 
     /// Whether nothing is suppressed.
-    package var isEmpty: Bool { byName.isEmpty && events.isEmpty }
+    package var isEmpty: Bool { byName.isEmpty && events.isEmpty && erased.isEmpty }
 
     /// Whether a document is not to be shown; the index's statements ask the same of their rows.
     package func covers(_ subject: SuppressionSubject) -> Bool {
         if isEmpty { return false }
+        if isErased(subject) { return true }
         if !events.isEmpty, events.contains(.event(subject.topicPartition, offset: subject.offset)) { return true }
         let names = [subject.eventID, subject.title, subject.docID, subject.user]
         return names.contains { name in
             guard let name, let targets = byName[name] else { return false }
             return targets.contains { Self.covers($0, subject) }
         }
+    }
+
+    private func isErased(_ subject: SuppressionSubject) -> Bool {
+        guard let ranges = erased[subject.topicPartition] else { return false }
+        var (low, high) = (0, ranges.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].end <= subject.offset { low = middle + 1 } else { high = middle }
+        }
+        return low < ranges.count && ranges[low].contains(subject.offset)
     }
 
     private static func covers(_ target: SuppressionTarget, _ subject: SuppressionSubject) -> Bool {

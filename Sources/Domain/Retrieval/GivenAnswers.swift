@@ -1,3 +1,4 @@
+import Bytes
 package import Records
 
 /// What somebody said of an answer.
@@ -45,6 +46,23 @@ package struct AnswerHitCount: Sendable, Equatable {
     package init(id: String, number: Int64) {
         self.id = id
         self.number = number
+    }
+}
+
+/// An answer that went with what it was made of, when that was erased.
+package struct ErasedAnswer: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The erasure's id.
+    package let erasure: String
+    /// Milliseconds since 1970.
+    package let atMilliseconds: Int64
+
+    package init(erasure: String, atMilliseconds: Int64) {
+        self.erasure = erasure
+        self.atMilliseconds = atMilliseconds
+    }
+
+    package var description: String {
+        "the answer was erased at \(CivilTime.rfc3339(atMilliseconds)) with what it was made of, by the erasure \(erasure)"
     }
 }
 

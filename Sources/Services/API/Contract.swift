@@ -115,7 +115,10 @@ enum Contract {
     static let answerGiven = Endpoint(
         .get, "/answers/{answer_id}", id: "answerGiven", tag: "Retrieval", access: reading,
         summary: "An answer as it was given, with what was said of it", input: AnswerIDInput.form,
-        replies: [.json(200, "The answer.", ReplySchemas.answerGiven), noAnswer] + unavailable)
+        replies: [
+            .json(200, "The answer.", ReplySchemas.answerGiven), noAnswer,
+            .error(410, "The answer was erased with what it was made of: the message names the erasure."),
+        ] + unavailable)
 
     static let answerFeedback = Endpoint(
         .post, "/answers/{answer_id}/feedback", id: "answerFeedback", tag: "Retrieval", access: reading,
@@ -167,7 +170,9 @@ enum Contract {
         ] + unavailable)
 
     private static let expired = EndpointReply.error(
-        410, "The raw event is gone: the message names what retention gave up, when and by which rule.")
+        410,
+        "The raw event is gone: the message names what retention gave up, when and by which rule, or the erasure that took it."
+    )
 
     static let health = Endpoint(
         .get, "/health", id: "health", tag: "Operation", access: .probe, summary: "Every dependency with its state",

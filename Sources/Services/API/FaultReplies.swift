@@ -34,6 +34,7 @@ struct FaultReplies: Sendable {
             told = APIError(
                 status: 410, type: "index_version_gone",
                 message: "\(gone) (INDEX_HISTORY_HOURS); begin again without the cursor")
+        case let erased as ErasedAnswer: told = APIError(status: 410, type: "erased", message: "\(erased)")
         case let mismatch as ModelMismatch:
             logger.requestFailed("\(mismatch)", path, requestID: request.id)
             told = APIError(

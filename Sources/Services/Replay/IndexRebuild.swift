@@ -72,6 +72,7 @@ package struct IndexRebuild: Sendable {
     package func run(_ report: @Sendable (RebuildProgress) -> Void) async throws -> RebuildProgress {
         try await lane.run { [self] in
             try adopt()
+            try erase()
             try suppress()
         }
         var progress = RebuildProgress()
@@ -132,6 +133,15 @@ package struct IndexRebuild: Sendable {
             )
         }
         logger.info("the index takes over the lake's generations", ["generations": "\(wanted.map(\.number))"])
+    }
+
+    /// What the Gold topic may still bring of erased records is kept out.
+    private func erase() throws {
+        let store = ErasureStore(configuration: database)
+        for (erasure, records) in try ErasureLog(layout: layout).erased() {
+            try Task.checkCancellation()
+            try store.apply(erasure, records, timeoutMilliseconds: Self.statementMilliseconds)
+        }
     }
 
     /// Applies what was suppressed and lifted before anything is indexed, so that nothing of it is shown at any moment.

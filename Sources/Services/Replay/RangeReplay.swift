@@ -131,7 +131,8 @@ package struct RangeReplay {
         into chunk: inout Chunk
     ) throws {
         let hour = try hours.hour(of: record.offset)
-        try process(record, &processor)
+        // Of what was erased nothing is made.
+        if record.erasure == nil { try process(record, &processor) }
         if chunk.hours.last?.hour != hour { chunk.hours.append(Hour(hour: hour, firstOffset: record.offset)) }
         let last = chunk.hours.count - 1
         let lines = processor.generations[0].lines

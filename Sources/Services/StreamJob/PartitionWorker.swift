@@ -24,6 +24,7 @@ final class PartitionWorker {
     private var writer: PartitionWriter
     private var processor: RecordProcessor
     private var generationStamp: FileStamp?
+    private var erasures: ErasureFollowing
     private let meter: LagMeter
     private let reporter: RunReporter?
     private let tell: (String?) -> Void
@@ -68,6 +69,7 @@ final class PartitionWorker {
             tell: tell)
         layout = LakeLayout(root: options.lakeDirectory, objects: options.objects)
         generationLog = GenerationLog(layout: layout)
+        erasures = ErasureFollowing(source, layout: layout, logger: logger)
         // A tool may hold the lock for a moment. Members of a group look again by themselves.
         writer = try PartitionWriter.open(
             layout: layout, source: source, clock: options.clock,
@@ -333,8 +335,9 @@ final class PartitionWorker {
 
     // MARK: - Generations
 
-    /// Feeds new generations from the next commit on, and gives pruned ones up. Cheap when nothing changed.
+    /// Feeds new generations from the next commit on, and gives pruned ones up; takes out what is erased. Cheap when nothing changed.
     private func followGenerations() throws {
+        erasures.follow(&writer)
         let stamp = generationLog.stamp()
         guard stamp == nil || stamp != generationStamp else { return }
         let known = try generationLog.read()

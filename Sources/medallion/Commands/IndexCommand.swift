@@ -51,7 +51,8 @@ struct IndexCommand: Command {
         try await context.run(
             context.roleServices(health) + platform.databaseServices() + [
                 platform.sizeService(of: [.index]),
-                platform.suppressionApplying(platform.registerSuppressions(in: health)), roles.indexers(),
+                platform.erasureApplying(), platform.suppressionApplying(platform.registerSuppressions(in: health)),
+                roles.indexers(),
                 platform.upkeepService(declarations),
                 declarations,
             ])

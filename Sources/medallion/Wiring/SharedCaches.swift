@@ -13,6 +13,23 @@ enum SharedCaches {
     ///
     /// - Throws: ``Failure`` where the settings cannot be used.
     static func named(by settings: Settings, metrics: MetricsRegistry, logger: Logger) throws -> SecondCache? {
+        guard let address = try address(settings) else { return nil }
+        return SecondCache(
+            address, milliseconds: settings.caches.redisTimeoutMilliseconds, registry: metrics, logger: logger)
+    }
+
+    /// Removes all that servers share. Blocks.
+    ///
+    /// - Returns: how many replies; nil where no server is named.
+    /// - Throws: ``Failure`` where the settings cannot be used; `RedisError`.
+    static func forgetAll(by settings: Settings) throws -> Int? {
+        guard let address = try address(settings) else { return nil }
+        return try RedisClient(address).removeAll(prefix: SecondCache.prefix, milliseconds: forgetMilliseconds)
+    }
+
+    private static let forgetMilliseconds = 30_000
+
+    private static func address(_ settings: Settings) throws -> RedisAddress? {
         let caches = settings.caches
         guard !caches.redisURL.isEmpty, caches.bytes > 0 else { return nil }
         guard var address = RedisAddress(caches.redisURL.revealed) else {
@@ -34,7 +51,6 @@ enum SharedCaches {
             }
             address.password = String(word)
         }
-        return SecondCache(
-            address, milliseconds: caches.redisTimeoutMilliseconds, registry: metrics, logger: logger)
+        return address
     }
 }

@@ -68,12 +68,12 @@ package struct PartitionWriter: ~Copyable {
 
     /// What it writes.
     package let source: TopicPartition
-    private let layout: LakeLayout
+    let layout: LakeLayout
     private static let lockPollMilliseconds = 20
     private let logBytesMin: Int
     private let lock: File
     private var clock: LakeClock
-    private var log: CommitLog
+    var log: CommitLog
     private var compressor: Compressor
     private var compressed: [UInt8] = []
     private var hour: HourFiles

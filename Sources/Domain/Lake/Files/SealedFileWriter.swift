@@ -12,6 +12,7 @@ package struct SealedFileWriter: ~Copyable {
 
     private let layout: LakeLayout
     private let name: DataFileName
+    private let temporary: String
     private let file: File
     private var compressor: Compressor
     private var hasher: SHA256Hasher
@@ -24,8 +25,10 @@ package struct SealedFileWriter: ~Copyable {
     private var frames: [(offset: Int64, start: Int)] = []
 
     /// Begins the file under its temporary name; what a crash may have left there is replaced.
-    package init(layout: LakeLayout, name: DataFileName) throws(LakeError) {
-        let path = layout.sealingFile(name)
+    ///
+    /// - Parameter temporary: that name; nil for ``LakeLayout/sealingFile(_:)``.
+    package init(layout: LakeLayout, name: DataFileName, at temporary: String? = nil) throws(LakeError) {
+        let path = temporary ?? layout.sealingFile(name)
         try LakeError.placed(path) {
             try Folder.create(layout.folder(of: name), isDurable: false)
             try Folder.removeIfPresent(path)
@@ -40,6 +43,7 @@ package struct SealedFileWriter: ~Copyable {
         }
         self.layout = layout
         self.name = name
+        self.temporary = path
         self.file = file
         self.compressor = compressor
         self.hasher = hasher
@@ -56,10 +60,10 @@ package struct SealedFileWriter: ~Copyable {
 
     /// Makes the file durable under its final name; for files that no growing one precedes.
     package consuming func finish() throws(LakeError) -> SealedFile {
-        let (layout, name) = (layout, name)
+        let (layout, name, temporary) = (layout, name, temporary)
         let sealed = try write()
-        try LakeError.placed(layout.sealingFile(name)) {
-            try Folder.rename(layout.sealingFile(name), to: layout.dataFile(name))
+        try LakeError.placed(temporary) {
+            try Folder.rename(temporary, to: layout.dataFile(name))
             try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
         }
         return sealed
@@ -67,11 +71,30 @@ package struct SealedFileWriter: ~Copyable {
 
     /// Makes the file durable under its temporary name.
     consuming func prepare() throws(LakeError) -> SealedFile {
-        let (layout, name) = (layout, name)
+        let (layout, name, temporary) = (layout, name, temporary)
         let sealed = try write()
         // The seal will be true of this name: it must outlast whatever the seal outlasts.
-        try LakeError.placed(layout.sealingFile(name)) { try Folder.sync(layout.folder(of: name)) }
+        try LakeError.placed(temporary) { try Folder.sync(layout.folder(of: name)) }
         return sealed
+    }
+
+    /// Makes the file durable under the name by which a rewrite finds it. One without a line is a frame of nothing, which every tool
+    /// takes for an empty file.
+    consuming func prepareRewrite() throws(LakeError) -> SealedFile {
+        let (layout, name, temporary) = (layout, name, temporary)
+        if lines == 0 { try writeNothing() }
+        let sealed = try write()
+        try LakeError.placed(temporary) {
+            let path = layout.rewrittenFile(name, contentSHA256: sealed.contentSHA256)
+            try Folder.rename(temporary, to: path)
+            try Folder.syncNames(from: layout.folder(of: name), upTo: layout.above)
+        }
+        return sealed
+    }
+
+    private mutating func writeNothing() throws(LakeError) {
+        pendingOffset = name.firstOffset
+        try flush()
     }
 
     private consuming func write() throws(LakeError) -> SealedFile {
@@ -83,7 +106,7 @@ package struct SealedFileWriter: ~Copyable {
                 layer: name.layer, generation: name.generation, firstOffset: name.firstOffset, bytes: size,
                 lines: lines, contentSHA256: digest.hex, checksum: checksum, frames: frames)
         } catch {
-            throw LakeError(error, path: layout.sealingFile(name))
+            throw LakeError(error, path: temporary)
         }
     }
 
@@ -100,7 +123,7 @@ package struct SealedFileWriter: ~Copyable {
             }
             try compressed.withUnsafeBytes { bytes in try file.write(bytes, at: size) }
         } catch {
-            throw LakeError(error, path: layout.sealingFile(name))
+            throw LakeError(error, path: temporary)
         }
         checksum = compressed.withUnsafeBytes { crc32c($0, seed: checksum) }
         size += compressed.count

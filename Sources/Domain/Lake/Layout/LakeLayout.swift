@@ -98,6 +98,14 @@ package struct LakeLayout: Sendable {
     /// What was suppressed and lifted.
     package var suppressionLog: String { "\(root)/_suppressions.log" }
 
+    /// What was erased, and how far that is.
+    package var erasureLog: String { "\(root)/_erasures.log" }
+
+    /// What an erasure is about to put in the place of a topic partition's sealed files.
+    func erasurePlan(_ source: TopicPartition) -> String {
+        "\(root)/_erasures/topic=\(source.topic)/partition=\(source.partition).log"
+    }
+
     /// Says which sealed files of one date are in the object storage.
     package func tierLog(_ source: TopicPartition, hour: LakeHour) -> String {
         let date = hour.path.prefix { $0 != "/" }
@@ -143,6 +151,15 @@ package struct LakeLayout: Sendable {
     package func sealingFile(_ name: DataFileName) -> String {
         folder(of: name) + "/" + stem(name) + ".sealing"
     }
+
+    /// What takes a sealed file's place once a `rewrite` in the commit log names its content, until it is renamed over that one. The
+    /// name tells the content, so that no reader takes one for another that is only prepared.
+    func rewrittenFile(_ name: DataFileName, contentSHA256: String) -> String {
+        "\(folder(of: name))/\(stem(name)).\(contentSHA256.prefix(16)).erasing"
+    }
+
+    /// Where that is being written.
+    func rewritingFile(_ name: DataFileName) -> String { folder(of: name) + "/" + stem(name) + ".erasing" }
 
     private func stem(_ name: DataFileName) -> String {
         var digits: [UInt8] = []

@@ -43,6 +43,48 @@ extension CommitLog {
         try makeNameDurable()
     }
 
+    /// Puts entries about sealed files behind those of the same files, in a new log that takes this one's place. A crash leaves either.
+    mutating func insert(_ entries: [CommitRecord]) throws(LakeError) {
+        guard !entries.isEmpty else { return }
+        try makeNameDurable()
+        var pieces: [(place: Int, line: [UInt8])] = []
+        for entry in entries.sorted(by: { $0.firstOffset < $1.firstOffset }) {
+            let place = try firstEntry(ofFilesFrom: entry.firstOffset + 1)?.start ?? size
+            pieces.append((place, LogLine.encode(entry.json)))
+        }
+        pieces.append((size, []))
+        let temporary = path + Self.temporarySuffix
+        do throws(LakeError) {
+            try LakeError.placed(temporary) { try Folder.removeIfPresent(temporary) }
+            var target = try LakeError.placed(temporary) { try File(temporary, .create) }
+            var (written, position) = (0, 0)
+            for (place, line) in pieces {
+                while position < place {
+                    var piece = try read(at: position, count: min(Self.pieceBytes, place - position))
+                    guard !piece.isEmpty else {
+                        throw LakeError.damaged(path: path, reason: "it ends at byte \(position), before byte \(place)")
+                    }
+                    position += piece.count
+                    written += try flush(&piece, to: target, at: written)
+                }
+                var line = line
+                written += try flush(&line, to: target, at: written)
+            }
+            do throws(FileError) {
+                try target.sync()
+                try target.rename(to: path)
+            } catch {
+                throw .file(error)
+            }
+            file = target
+            (size, isNameDurable, isCutDue) = (written, false, false)
+        } catch {
+            try? Folder.removeIfPresent(temporary)
+            throw error
+        }
+        try makeNameDurable()
+    }
+
     mutating func makeNameDurable() throws(LakeError) {
         guard !isNameDurable else { return }
         do throws(FileError) { try Folder.sync(Folder.parent(of: path)) } catch { throw .file(error) }

@@ -150,7 +150,7 @@ extension LakeReader {
         /// The bytes of one of the hour's files, wherever they are.
         package func bytes(of file: InventoryFile) throws(LakeError) -> DataFileBytes {
             if let opened = growing[file.name] { return try opened.get() }
-            return try SealedFileSource(layout: reader.layout).open(file.name)
+            return try SealedFileSource(layout: reader.layout).open(file.name, contentSHA256: file.contentSHA256)
         }
 
         /// Bytes of text in a file, by its frames' headers; nil where retention gave it up.
@@ -174,7 +174,13 @@ extension LakeReader {
 
     /// Opens an hour's files.
     package func open(_ hour: InventoryHour) -> OpenHour {
-        guard hour.seal == nil else { return OpenHour(hour, reader: self, growing: [:]) }
+        if hour.seal != nil {
+            // Somebody may have rewritten it since.
+            var now = hour
+            let log = try? CommitLog(reading: layout.commitLog(hour.source, replay: hour.replay))
+            if let seal = try? log?.seal(ofFiles: hour.firstOffset) { now.seal = seal }
+            return OpenHour(now, reader: self, growing: [:])
+        }
         var growing: [DataFileName: Result<DataFileBytes, LakeError>] = [:]
         for file in hour.files {
             do throws(LakeError) { growing[file.name] = .success(try self.growing(file.name)) } catch {

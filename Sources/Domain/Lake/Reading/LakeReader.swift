@@ -246,7 +246,8 @@ package struct LakeReader: Sendable {
     private func open(_ frames: Frames) throws(LakeError) -> DataFileBytes {
         guard let name = frames.name else { throw .notFound("\(frames.path) names no file") }
         guard let sealed = frames.sealed else { return try growing(name) }
-        let file = try SealedFileSource(layout: layout, untilNanoseconds: untilNanoseconds).open(name)
+        let file = try SealedFileSource(layout: layout, untilNanoseconds: untilNanoseconds).open(
+            name, contentSHA256: sealed.contentSHA256)
         let size = try file.size()
         guard size == sealed.bytes else {
             throw .damaged(path: file.place, reason: "it has \(size) bytes where the log says \(sealed.bytes)")

@@ -25,8 +25,14 @@ package struct SealedFileSource: Sendable {
     }
 
     /// Where a file is now. A local file goes only after its copy is recorded, so looking in this order never misses one.
-    package func place(of name: DataFileName) throws(LakeError) -> SealedFilePlace {
+    ///
+    /// - Parameter contentSHA256: of its lines, as the log has it; see ``open(_:contentSHA256:)``.
+    package func place(of name: DataFileName, contentSHA256: String? = nil) throws(LakeError) -> SealedFilePlace {
         let path = layout.dataFile(name)
+        if let contentSHA256 {
+            let rewritten = layout.rewrittenFile(name, contentSHA256: contentSHA256)
+            if Folder.exists(rewritten) { return .local(path: rewritten) }
+        }
         if Folder.exists(layout.sealingFile(name)) { return .local(path: layout.sealingFile(name)) }
         if Folder.exists(path) { return .local(path: path) }
         if let expiry = try RetentionLog(layout: layout, source: name.source).expiry(of: name) {
@@ -38,16 +44,21 @@ package struct SealedFileSource: Sendable {
 
     /// Opens a file for reading, whose seal is in the commit log.
     ///
-    /// It has its temporary name until it is renamed over the growing file; looking there first never takes that one for it.
+    /// It has its temporary name until it is renamed over the growing file, or over the one that it was rewritten from; looking there
+    /// first never takes that one for it.
     ///
+    /// - Parameter contentSHA256: of its lines, as the log has it; nil where nothing can have been rewritten.
     /// - Throws: ``LakeError/file(_:)`` with ENOENT where it is missing, ``LakeError/expired(path:_:)`` where it was given
     ///   up.
-    package func open(_ name: DataFileName) throws(LakeError) -> DataFileBytes {
+    package func open(_ name: DataFileName, contentSHA256: String? = nil) throws(LakeError) -> DataFileBytes {
         let path = layout.dataFile(name)
-        do throws(FileError) {
-            return try DataFileBytes(path: layout.sealingFile(name))
-        } catch {
-            guard error.isNotFound else { throw .file(error) }
+        let rewritten = contentSHA256.map { layout.rewrittenFile(name, contentSHA256: $0) }
+        for temporary in [rewritten, layout.sealingFile(name)].compactMap({ $0 }) {
+            do throws(FileError) {
+                return try DataFileBytes(path: temporary)
+            } catch {
+                guard error.isNotFound else { throw .file(error) }
+            }
         }
         do throws(FileError) {
             return try DataFileBytes(path: path)

@@ -28,6 +28,12 @@ package struct VerifyReport: Sendable {
     package internal(set) var rawBytes = 0
     package internal(set) var logEntries = 0
     package internal(set) var findings = 0
+    /// Bronze lines of which an erasure left place and time.
+    package internal(set) var linesErased = 0
+    /// Of those that erasures are about: the ids, in their order.
+    package internal(set) var erasures: [String] = []
+    /// Of these, those that are not done.
+    package internal(set) var erasuresUnfinished: [String] = []
 }
 
 /// Checks a lake from end to end: logs, checksums of bytes and of content, offsets, lineage, files too few and too many.
@@ -61,6 +67,7 @@ package final class LakeVerifier {
         do throws(LakeError) { replays = try reader.replays() } catch { find(reader.layout.generationLog, "\(error)") }
         verifyGenerationList()
         verifySuppressions()
+        verifyErasures()
         for source in sources {
             verifyLog(reader.layout.commitLog(source))
             verifyHours(source, replay: nil)
@@ -124,6 +131,7 @@ package final class LakeVerifier {
             known.insert(file.path(in: reader.layout))
             verify(file, opened, &bronze)
         }
+        totals.linesErased += bronze.erased
         // A replay has no Bronze of its own.
         if hour.replay == nil { reportMissing(bronze, hour) }
         verifyGenerations(hour)
@@ -145,6 +153,19 @@ package final class LakeVerifier {
                 return
             }
             find("\(source) \(bronze.range)", "its Bronze cannot be read: \(error)")
+        }
+    }
+
+    /// Notes what was erased; a log that cannot be read is a finding.
+    private func verifyErasures() {
+        let log = ErasureLog(layout: reader.layout)
+        do throws(LakeError) {
+            let states = try log.read()
+            totals.logEntries += states.count
+            totals.erasures = states.map(\.erasure.id)
+            totals.erasuresUnfinished = states.filter { !$0.isDone }.map(\.erasure.id)
+        } catch {
+            find(log.path, "\(error)")
         }
     }
 

@@ -66,7 +66,9 @@ extension LakeVerifier {
     ) throws(LakeError) -> DataFileBytes? {
         var isExpired = false
         if file.isSealed {
-            switch try SealedFileSource(layout: reader.layout).place(of: file.name) {
+            switch try SealedFileSource(layout: reader.layout).place(
+                of: file.name, contentSHA256: file.contentSHA256)
+            {
             case .expired: isExpired = true
             case .tiered: totals.filesTiered += 1
             case .local, .missing: break
@@ -146,11 +148,14 @@ extension LakeVerifier {
         guard !unknown.isEmpty || !objects.isEmpty else { return }
         // A writer may have made or sealed files since the logs were read.
         let now = try present()
+        let isErasing = try ErasureLog(layout: reader.layout).read().contains { !$0.isDone }
         var uncommitted: [TopicPartition: [UncommittedFiles.Found]] = [:]
         for path in unknown where !now.files.contains(path) && Folder.exists(path) {
             let place = PathPlace(path)
             // Nobody takes a file that is being sealed for a data file, and the next start removes what a crash left.
             if path.hasSuffix(".sealing"), now.files.contains(path.dropLast(8) + ".jsonl.zst") { continue }
+            // Nor one that an erasure prepared; it knows what it has begun.
+            if path.hasSuffix(".erasing"), isErasing { continue }
             if let generation = place.generation, place.offset != nil, now.unread.contains(generation) { continue }
             // The first lines of a layer in the growing hour, before the log has their commit; a start cuts them off.
             if let source = place.source, let hour = now.growing[source], place.offset == hour.firstOffset,

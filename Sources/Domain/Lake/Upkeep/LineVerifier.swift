@@ -11,6 +11,8 @@ struct BronzeDigests {
     var isExpired = false
     /// Whether some of it was rewritten; the same then.
     var isRewritten = false
+    /// Lines of records that were erased.
+    var erased = 0
     /// In order.
     private var offsets: [Int64] = []
     private var digests: [Digest256] = []
@@ -79,6 +81,9 @@ struct LineVerifier: ~Copyable {
     private var hasher: SHA256Hasher
     /// What stands for a tombstone, which has no value to sum: no SHA-256 that is known.
     private static let tombstone = Digest256(words: (0, 0, 0, 0))
+    /// What stands for a record that was erased: none either.
+    static let erased = Digest256(words: (0, 0, 0, 1))
+    private static let erasedName = Array(",\"erased\":\"".utf8)
     private static let valueName = Array(",\"value\":".utf8)
     private static let base64Name = Array(",\"value_base64\":\"".utf8)
     private static let parentsName = Array("\"parents\":[".utf8)
@@ -112,6 +117,7 @@ struct LineVerifier: ~Copyable {
                 report(offset, "has a payload that cannot be read")
                 return offset
             }
+            if digest == Self.erased { bronze.erased += 1 }
             bronze.note(digest, at: offset)
         case .silver, .gold:
             verifyLineage(line, offset, bronze, report)
@@ -119,7 +125,9 @@ struct LineVerifier: ~Copyable {
         case .quarantine:
             guard let start = Self.find(Self.digestName, in: line) else {
                 if bronze.isKnown(offset), bronze[offset] != Self.tombstone {
-                    report(offset, "names no SHA-256 of its record")
+                    report(
+                        offset,
+                        bronze[offset] == Self.erased ? "its record was erased" : "names no SHA-256 of its record")
                 }
                 return offset
             }
@@ -133,7 +141,9 @@ struct LineVerifier: ~Copyable {
         if let start = Self.find(Self.valueName, in: line), line.last == UInt8(ascii: "}"), start < line.count {
             return try? hasher.hash(UnsafeRawBufferPointer(rebasing: line[start..<line.count - 1]))
         }
-        guard let start = Self.find(Self.base64Name, in: line) else { return Self.tombstone }
+        guard let start = Self.find(Self.base64Name, in: line) else {
+            return Self.find(Self.erasedName, in: line) == nil ? Self.tombstone : Self.erased
+        }
         guard let value = Base64.bytes(Array(line[start..<max(start, line.count - 2)])) else { return nil }
         return value.withUnsafeBytes { try? hasher.hash($0) }
     }
@@ -183,7 +193,7 @@ struct LineVerifier: ~Copyable {
     private enum OtherRecord {
         case found(Digest256)
         case missing
-        /// Retention gave it up, or the file that held it was rewritten.
+        /// Retention gave it up, it was erased, or the file that held it was rewritten.
         case expired
     }
 
@@ -191,7 +201,8 @@ struct LineVerifier: ~Copyable {
     private mutating func otherDigest(_ source: TopicPartition, _ offset: Int64) -> OtherRecord {
         do throws(LakeError) {
             let line = try reader.bronze(source, offset: offset).line
-            return line.withUnsafeBytes { valueDigest($0) }.map { .found($0) } ?? .missing
+            let digest = line.withUnsafeBytes { valueDigest($0) }
+            return digest.map { $0 == Self.erased ? .expired : .found($0) } ?? .missing
         } catch {
             if case .expired = error { return .expired }
             if let range = OffsetRange(start: offset, end: offset + 1),
@@ -209,6 +220,12 @@ struct LineVerifier: ~Copyable {
     ) {
         guard let digest else {
             report(offset, "its parent is not in Bronze")
+            return
+        }
+        guard digest != Self.erased else {
+            report(
+                offset,
+                "its record was erased, and it was not: `medallion erase --resume` finishes what was interrupted")
             return
         }
         guard start + 64 <= line.count else {

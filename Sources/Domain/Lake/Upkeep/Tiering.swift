@@ -71,11 +71,15 @@ package struct Tiering {
         withExtendedLifetime(lock) {}
     }
 
+    /// Puts a file that was rewritten in the place of its copy in the object storage. Who calls it holds the ``UpkeepLock``.
+    func renew(_ listed: ListedFile) throws(LakeError) { _ = try move(listed) }
+
     private func move(_ listed: ListedFile) throws(LakeError) -> TierEntry {
         let log = TierLog(layout: layout, source: listed.name.source)
-        // Recorded before, so its copy was verified then; it is verified again before the file goes.
+        // Recorded before, so its copy was verified then; it is verified again before the file goes. A copy of what the file was before
+        // it was rewritten is none.
         if let entry = try log.entry(of: listed.name), entry.bucket == objects.storage.configuration.bucket,
-            try hash(of: entry) == entry.sha256
+            entry.contentSHA256 == listed.file.contentSHA256, try hash(of: entry) == entry.sha256
         {
             try log.makeDurable(hour: listed.name.hour)
             try removeLocal(listed.name)

@@ -38,7 +38,7 @@ struct ArmsSpan: Sendable {
 }
 
 /// Whether some versions ended, took out or brought back more documents than are worth following one by one, as where a source is
-/// emptied.
+/// emptied; or whether an erasure was done with one of them, since tables only grow and would keep what it took out.
 struct EndTooMany: PostgresStatement {
     static let documentsMax = 20_000
     static let name = "end_too_many"
@@ -51,7 +51,8 @@ struct EndTooMany: PostgresStatement {
             SELECT FROM suppression_changes h
             WHERE h.index_version > $3 AND h.index_version <= $4 AND h.generation = $2 AND h.tenant = $1
             LIMIT \(documentsMax + 1)
-        ) h) > \(documentsMax)
+        ) h) > \(documentsMax) OR EXISTS (
+            SELECT FROM erasure_versions x WHERE x.index_version > $3 AND x.index_version <= $4)
         """
     static let parameterTypes: [PostgresType] = ArmsSpan.types
     let span: ArmsSpan

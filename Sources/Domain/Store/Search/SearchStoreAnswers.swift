@@ -15,10 +15,12 @@ extension SearchStore {
     }
 
     /// See ``RetrievalStore``.
-    package func givenAnswer(
-        id: String, tenant: TenantID, timeoutMilliseconds: Int
-    ) throws(IndexError) -> GivenAnswer? {
+    ///
+    /// - Throws: ``ErasedAnswer``; ``IndexError``.
+    package func givenAnswer(id: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> GivenAnswer? {
         guard let found = try run(ReadAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first else {
+            let erased = try run(FindErasedAnswer(id: id, tenant: tenant), for: tenant, timeoutMilliseconds).first
+            if let erased { throw erased }
             return nil
         }
         let feedback = try run(ReadFeedback(id: id, tenant: tenant), for: tenant, timeoutMilliseconds)

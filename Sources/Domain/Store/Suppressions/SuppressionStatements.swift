@@ -189,11 +189,12 @@ struct FindSuppression: PostgresStatement {
     }
 }
 
-/// A number that grows with every suppression and every lift.
+/// A number that grows with every suppression, every lift and every erasure.
 struct ReadSuppressionState: PostgresStatement {
     static let name = "read_suppression_state"
     static let sql = """
-        SELECT greatest(0, (SELECT max(from_version) FROM suppressions), (SELECT max(lift_version) FROM suppressions))
+        SELECT greatest(0, (SELECT max(from_version) FROM suppressions), (SELECT max(lift_version) FROM suppressions),
+            (SELECT max(index_version) FROM erasure_versions))
         """
     static let parameterTypes: [PostgresType] = []
     func bind(into parameters: inout PostgresParameters) {}

@@ -121,10 +121,17 @@ package final class SuppressionStore {
         try connection.run(ReadSuppressionState(), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
     }
 
-    /// What is in force, by tenant.
+    /// What is in force, by tenant, with the records that are erased.
     package func inForce(timeoutMilliseconds: Int) throws(IndexError) -> [TenantID: SuppressionSet] {
         let records = try connection.run(ListSuppressionsInForce(), timeoutMilliseconds: timeoutMilliseconds)
             .compactMap { $0?.suppression }
-        return Dictionary(grouping: records, by: \.tenant).mapValues { SuppressionSet($0.map(\.target)) }
+        let erased = Dictionary(
+            grouping: try connection.run(ListErasedRecords(), timeoutMilliseconds: timeoutMilliseconds), by: \.tenant)
+        let targets = Dictionary(grouping: records, by: \.tenant)
+        return Dictionary(
+            uniqueKeysWithValues: Set(targets.keys).union(erased.keys).map { tenant in
+                let ranges = Dictionary(grouping: erased[tenant] ?? [], by: \.source).mapValues { $0.map(\.range) }
+                return (tenant, SuppressionSet((targets[tenant] ?? []).map(\.target), erased: ranges))
+            })
     }
 }

@@ -149,10 +149,13 @@ package final class SecondCache: Sendable {
 
     // MARK: Values
 
+    /// What all keys begin with.
+    package static let prefix = "medallion:reply:"
+
     /// A key says nothing of what was asked, and is of one length.
     private static func name(of key: String) throws -> [UInt8] {
         let hash = try hash(Array(key.utf8))
-        return Array("medallion:reply:".utf8) + Array(hash.hex.utf8)
+        return Array(prefix.utf8) + Array(hash.hex.utf8)
     }
 
     static func hash(_ bytes: [UInt8]) throws -> Digest256 {

@@ -31,6 +31,7 @@ struct LineageWalk {
                 trace.bronze.append(try bronze(parent))
             } catch {
                 if case .expired(_, let expiry) = error, trace.expiry == nil { trace.expiry = "\(expiry)" }
+                if case .erasure(let reason) = error, trace.expiry == nil { trace.expiry = reason }
                 trace.problems.append(
                     "the Bronze line of \(parent.topic)[\(parent.partition)] offset \(parent.offset) cannot be read")
                 trace.causes.append("\(error)")
@@ -179,6 +180,9 @@ struct LineageWalk {
         }
         guard let (record, headers) = read else {
             throw .damaged(path: found.path, reason: "the Bronze line of offset \(parent.offset) cannot be read")
+        }
+        if let erasure = record.erasure {
+            throw .erasure("\(parent.topicPartition) offset \(parent.offset) was erased by \(erasure)")
         }
         var digest = ""
         if let value = record.value, var hasher = try? SHA256Hasher() {

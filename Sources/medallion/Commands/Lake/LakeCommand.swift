@@ -143,6 +143,9 @@ struct LakeCommand: Command {
             guard let record = BronzeLine.read(found.line[...]) else {
                 throw Failure("\(found.path): not a Bronze line")
             }
+            if let erasure = record.erasure {
+                throw Failure("\(source) offset \(offset) was erased by \(erasure); see medallion erase ls")
+            }
             Output.write(record.value ?? [])
         } else {
             Output.write(found.line + [0x0A])

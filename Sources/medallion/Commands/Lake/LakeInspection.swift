@@ -45,6 +45,15 @@ struct LakeInspection {
             json.integer("bytes", report.bytes)
             json.integer("raw_bytes", report.rawBytes)
             json.integer("log_entries", report.logEntries)
+            json.integer("lines_erased", report.linesErased)
+            json.key("erasures")
+            json.beginArray()
+            for id in report.erasures { json.string(id) }
+            json.endArray()
+            json.key("erasures_unfinished")
+            json.beginArray()
+            for id in report.erasuresUnfinished { json.string(id) }
+            json.endArray()
             json.integer("findings", report.findings)
             json.double("seconds", seconds)
             json.endObject()
@@ -54,6 +63,12 @@ struct LakeInspection {
                 "\(report.files) files, \(report.lines) lines, \(Rendering.bytes(report.rawBytes)) of text in "
                     + "\(Rendering.bytes(report.bytes)), \(report.logEntries) log entries: "
                     + (report.findings == 0 ? "all well" : "\(report.findings) findings"))
+            if !report.erasures.isEmpty {
+                Output.line(
+                    "\(report.linesErased) records erased by \(report.erasures.joined(separator: ", "))"
+                        + (report.erasuresUnfinished.isEmpty
+                            ? "" : "; not finished: \(report.erasuresUnfinished.joined(separator: ", "))"))
+            }
         }
     }
 
