@@ -364,7 +364,7 @@ let package = Package(
                 "Retrieval", "Store",
                 "Records",
                 "JSONScan", "Hashing", "BrokerTesting", "IndexTesting", "Files", "Processes", "Concurrency",
-                "Redis", "ServiceLifecycle", "Store", "Telemetry", "Health", "Kafka", "Bytes",
+                "Redis", "ServiceLifecycle", "Telemetry", "Health", "Kafka", "Bytes",
             ]),
         // One suite per interface, over all that implement it, the doubles of tests among them.
         tests(
