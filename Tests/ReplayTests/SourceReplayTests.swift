@@ -6,6 +6,7 @@ import PlatformTesting
 import Postgres
 import PostgresTesting
 import Records
+import Store
 import Synchronization
 import Telemetry
 import Testing
@@ -30,6 +31,11 @@ import Testing
             self.lines.withLock { $0 += lines.map { String(decoding: $0.line, as: UTF8.self) } }
             return lines.count
         }
+
+        func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+            VectorStep()
+        }
+        func formerVectors(of generation: Int64) async throws -> Int64 { 0 }
     }
 
     static func documentLogic(title: String) throws -> TopicLogic {

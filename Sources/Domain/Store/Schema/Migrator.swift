@@ -74,6 +74,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0026__suppress", PackageResources.V0026__suppress_sql),
         Migration("V0027__keep_replays", PackageResources.V0027__keep_replays_sql),
         Migration("V0028__keep_moments", PackageResources.V0028__keep_moments_sql),
+        Migration("V0030__change_models", PackageResources.V0030__change_models_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),
