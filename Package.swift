@@ -174,7 +174,7 @@ let package = Package(
             resources: [.embedInCode("Page/Assets")]),
         module(
             "Services", "Replay",
-            uses: services + ["Derivation", "Lake", "Logic", "Store", "Postgres", "Files", "JSONScan"]),
+            uses: services + ["Derivation", "Embeddings", "Lake", "Logic", "Store", "Postgres", "Files", "JSONScan"]),
 
         // What every command is made of: arguments, exit codes, output
         .target(
@@ -329,7 +329,7 @@ let package = Package(
         tests(
             "ReplayTests",
             uses: [
-                "Replay", "Audit", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Postgres",
+                "Replay", "Audit", "Derivation", "Lake", "Store", "Indexer", "IndexTesting", "Embeddings", "Postgres",
                 "PostgresTesting", "Records", "Retrieval", "Logic",
                 "Concurrency", "ServiceLifecycle", "Telemetry", "Hashing", "Files", "Bytes",
             ]),

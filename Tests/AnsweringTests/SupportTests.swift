@@ -9,6 +9,18 @@ import Text
 @Suite struct SupportTests {
     private static let analyzers = TextAnalyzers(count: 1)
 
+    /// Cosines of a model that nobody measured are not believed, nor those of too few of its numbers.
+    @Test func thresholdsAreTheModels() {
+        func of(_ model: String) -> (thresholds: SupportThresholds, hasCosine: Bool) {
+            SupportThresholds.of(model: model, collection: "c")
+        }
+        #expect(of("all-MiniLM-L6-v2/384/float").hasCosine && of("all-MiniLM-L6-v2/384/int8").hasCosine)
+        #expect(of("all-MiniLM-L6-v2/384/int8").thresholds == SupportThresholds())
+        let first = of("all-MiniLM-L6-v2/256/int8")
+        #expect(first.hasCosine && first.thresholds.cosineMin > SupportThresholds().cosineMin)
+        #expect(!of("all-MiniLM-L6-v2/128/float").hasCosine && !of("another/384/remote").hasCosine)
+    }
+
     static func hit(_ text: String, title: String = "", language: String = "en") -> Hit {
         Hit(
             candidate: Candidate(

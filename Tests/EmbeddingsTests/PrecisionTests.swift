@@ -73,17 +73,10 @@ import Testing
         #expect(error?.description.contains("EMBED_PRECISION=float") == true)
     }
 
-    @Test func aNameTellsItsPrecision() throws {
-        func precision(_ name: String) throws -> EmbeddingPrecision? {
-            try LocalEmbedder.precision(ofVectors: name, modelIn: Model.directory)
-        }
-        #expect(try precision("all-MiniLM-L6-v2/384/float") == .float)
-        #expect(try precision("all-MiniLM-L6-v2/384/int8") == .int8)
-        #expect(try precision("all-MiniLM-L6-v2/768/int8") == nil)
-        #expect(try precision("another/384/float") == nil)
+    @Test func aFolderTellsItsModel() throws {
+        let model = try LocalEmbedder.model(in: Model.directory, .int8)
+        #expect(model.name == "all-MiniLM-L6-v2/384/int8")
         let folder = try TemporaryFolder()
-        #expect(throws: EmbeddingError.self) {
-            try LocalEmbedder.precision(ofVectors: "a", modelIn: folder.path)
-        }
+        #expect(throws: EmbeddingError.self) { try LocalEmbedder.model(in: folder.path, .float) }
     }
 }

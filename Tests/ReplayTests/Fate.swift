@@ -79,11 +79,12 @@ struct FatedDatabase: GenerationDatabase {
     let fate: Fate
 
     func create(
-        parent: Int64, logicVersion: String, note: String, atLeast: Int64, timeoutMilliseconds: Int
+        parent: Int64, logicVersion: String, note: String, atLeast: Int64, vectors: VectorKind?,
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64 {
         try fate.call { () throws(IndexError) in
             try store.create(
-                parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast,
+                parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast, vectors: vectors,
                 timeoutMilliseconds: timeoutMilliseconds)
         }
     }

@@ -56,6 +56,14 @@ extension DocumentIndexer: ReplayIndex, EmbeddingNeeds {}
             if isCut { throw CancellationError() }
             return result
         }
+
+        func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+            try await inner.changeVectors(of: generation, after: key, most: most)
+        }
+
+        func formerVectors(of generation: Int64) async throws -> Int64 {
+            try await inner.formerVectors(of: generation)
+        }
     }
 
     private struct Scene {

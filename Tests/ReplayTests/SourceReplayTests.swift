@@ -6,6 +6,7 @@ import PlatformTesting
 import Postgres
 import PostgresTesting
 import Records
+import Store
 import Synchronization
 import Telemetry
 import Testing
@@ -34,6 +35,10 @@ import Testing
         func share(
             lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
         ) async throws -> Set<Int64> { [] }
+        func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+            VectorStep()
+        }
+        func formerVectors(of generation: Int64) async throws -> Int64 { 0 }
     }
 
     static func documentLogic(title: String) throws -> TopicLogic {

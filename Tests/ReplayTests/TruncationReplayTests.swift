@@ -34,6 +34,14 @@ import Testing
         func index(lines: [(offset: Int64, line: [UInt8])], moving move: CheckpointMove) async throws -> Int {
             try await documents.index(lines: lines, moving: move)
         }
+
+        func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+            try await documents.changeVectors(of: generation, after: key, most: most)
+        }
+
+        func formerVectors(of generation: Int64) async throws -> Int64 {
+            try await documents.formerVectors(of: generation)
+        }
     }
 
     private func logic(title: String, truncated: String? = "emptied") throws -> TopicLogic {

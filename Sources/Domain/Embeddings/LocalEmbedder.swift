@@ -110,7 +110,7 @@ package final class LocalEmbedder: TextEmbedder {
         } catch {
             throw EmbeddingError(.model, error.operation, reason: error.reason, hint: EmbeddingError.modelHint)
         }
-        modelName = facts.storedName(options.precision)
+        modelName = facts.model(options.precision).name
         maxTokens = facts.maxTokens
         guard dimensions == facts.dimensions else {
             throw EmbeddingError(
@@ -123,19 +123,11 @@ package final class LocalEmbedder: TextEmbedder {
 
     deinit { queue.stop() }
 
-    /// The numbers of a model's vectors, by its model.json alone.
+    /// The model of a folder in a precision, with all numbers that it gives, by its model.json alone.
     ///
     /// - Throws: ``EmbeddingError`` of kind `model`.
-    package static func dimensions(ofModelIn directory: String) throws -> Int {
-        try ModelFacts(directory: directory).dimensions
-    }
-
-    /// The precision that vectors of a name are of, where they are of a model; nil where they are another model's.
-    ///
-    /// - Throws: ``EmbeddingError`` of kind `model`.
-    package static func precision(ofVectors name: String, modelIn directory: String) throws -> EmbeddingPrecision? {
-        let facts = try ModelFacts(directory: directory)
-        return EmbeddingPrecision.allCases.first { facts.storedName($0) == name }
+    package static func model(in directory: String, _ precision: EmbeddingPrecision) throws -> VectorModel {
+        try ModelFacts(directory: directory).model(precision)
     }
 
     /// See ``prepareInference()``.

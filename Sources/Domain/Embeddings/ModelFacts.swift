@@ -27,6 +27,8 @@ struct ModelFacts {
         self.maxTokens = Int(maxTokens)
     }
 
-    /// The name that vectors of the model in a precision are stored under.
-    func storedName(_ precision: EmbeddingPrecision) -> String { "\(name)/\(dimensions)/\(precision.rawValue)" }
+    /// What vectors of the model in a precision are stored under.
+    func model(_ precision: EmbeddingPrecision) -> VectorModel {
+        VectorModel(base: name, dimensions: dimensions, maker: .local(precision))
+    }
 }

@@ -8,6 +8,9 @@ package struct CandidateQuery: Sendable {
     package var text: String
     /// The query's vector, L2-normalised; nil leaves the vector arm out.
     package var vector: [Float]?
+    /// Which model the vector is of; nil: of the store's own. Throws ``ModelMismatch`` where the generation's vectors are of another
+    /// one.
+    package var vectorModel: String?
     package var filter: Filter
     /// Candidates of the vector arm at most; 0 leaves it out.
     package var vectorLimit: Int

@@ -8,6 +8,8 @@ package struct LikeTarget: Sendable, Hashable {
     package var collection: String?
     /// The passage's number; nil for the whole document.
     package var passage: Int32?
+    /// Of which model its vectors are asked for; nil: the store's own. Throws ``ModelMismatch`` where they are of another one.
+    package var vectorModel: String?
 
     package init(tenant: TenantID, docID: String, collection: String? = nil, passage: Int32? = nil) {
         self.tenant = tenant
@@ -25,6 +27,8 @@ package struct Likeness: Sendable, Equatable {
     package var documentID: Int64
     /// That of its passages, or their mean, L2-normalised; nil where nothing was embedded.
     package var vector: [Float]?
+    /// Which model it is of; nil: the store's own.
+    package var vectorModel: String?
     /// Its most telling words, the first ones first.
     package var words: [String]
     /// The generation and the index version that it was read from.

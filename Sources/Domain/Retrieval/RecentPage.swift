@@ -85,14 +85,17 @@ package struct SearchBoundReached: Error, CustomStringConvertible, Sendable {
 package struct ModelMismatch: Error, CustomStringConvertible, Sendable {
     package let generation: Int64
     package let queryModel: String
+    /// That of the generation's vectors.
+    package let model: String
 
-    package init(generation: Int64, queryModel: String) {
+    package init(generation: Int64, queryModel: String, model: String) {
         self.generation = generation
         self.queryModel = queryModel
+        self.model = model
     }
 
     package var description: String {
-        "the vectors of generation \(generation) are of another model than the queries' (\(queryModel))"
+        "the vectors of generation \(generation) are of another model (\(model)) than the queries' (\(queryModel))"
     }
 }
 

@@ -55,7 +55,7 @@ package struct IndexError: Error, CustomStringConvertible, Sendable {
             switch kind {
             case .schema: "run `medallion migrate`"
             case .model:
-                "go back to that model (MODEL_DIR, EMBED_PRECISION), or make the index anew with this one: medallion index --rebuild"
+                "go back to that model (MODEL_DIR, EMBED_URL), or make a generation of this one: medallion replay --model"
             default: nil
             }
         underlying = error

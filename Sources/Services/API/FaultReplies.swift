@@ -39,8 +39,8 @@ struct FaultReplies: Sendable {
             logger.requestFailed("\(mismatch)", path, requestID: request.id)
             told = APIError(
                 status: 503, type: "model_mismatch",
-                message: "\(mismatch): search by mode \"lexical\", or serve with the index's model (MODEL_DIR, "
-                    + "EMBED_PRECISION)")
+                message:
+                    "\(mismatch): search by mode \"lexical\", or serve with the index's model (MODEL_DIR, EMBED_URL)")
         case is CancellationError:
             told = APIError(status: 503, type: "cancelled", message: "the request was cancelled")
         default:

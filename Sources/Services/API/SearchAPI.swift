@@ -277,7 +277,7 @@ package final class SearchAPI: Sendable {
         let reranking = dependencies.reranker?.configuration
         let parts =
             [
-                configuration.version, dependencies.embedder?.modelName ?? "",
+                configuration.version, dependencies.embedder == nil ? "" : "vectors",
                 "\(fusion.vector) \(fusion.lexical) \(fusion.rankConstant)", "\(configuration.exactMillisecondsMax)",
                 "\(words?.k1 ?? 0) \(words?.b ?? 0)", "\(reranking?.hitsMax ?? 0)", reranking?.model ?? "",
                 reranking?.url.revealed ?? "",

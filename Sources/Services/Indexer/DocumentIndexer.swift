@@ -39,64 +39,6 @@ package final class DocumentIndexer: Sendable {
         }
     }
 
-    /// Documents with their passages and, where new, their vectors.
-    package struct Prepared: Sendable {
-        /// What it was made from, should it have to be made again.
-        fileprivate var pending: [PendingDocument] = []
-        /// In the order given.
-        package var documents: [IndexedDocument] = []
-        /// Inputs embedded for it.
-        package var embedded = 0
-        /// Passages that share a vector.
-        package var reused = 0
-        /// When all its vectors were there, milliseconds since 1970; nil where none was made for it.
-        fileprivate var embeddedAtMilliseconds: Int64?
-
-        package init() {}
-
-        fileprivate init(pending: [PendingDocument]) { self.pending = pending }
-
-        /// Gives vectors to the passages of their inputs.
-        fileprivate mutating func give(_ vectors: [VectorInput: [Float]]) {
-            for index in documents.indices {
-                let tenant = documents[index].document.tenant
-                for number in documents[index].passages.indices {
-                    let input = VectorInput(tenant: tenant, hash: documents[index].passages[number].inputHash)
-                    if let vector = vectors[input] { documents[index].passages[number].embedding = vector }
-                }
-            }
-        }
-
-        /// The vectors that it brings.
-        fileprivate var vectors: [VectorInput: [Float]] {
-            var vectors: [VectorInput: [Float]] = [:]
-            for document in documents {
-                for passage in document.passages {
-                    guard let vector = passage.embedding else { continue }
-                    vectors[VectorInput(tenant: document.document.tenant, hash: passage.inputHash)] = vector
-                }
-            }
-            return vectors
-        }
-
-        /// Leaves documents with an input that the embedder refuses to the word arm.
-        fileprivate mutating func leaveToWords(_ refused: Set<VectorInput>) {
-            guard !refused.isEmpty else { return }
-            for index in documents.indices {
-                let tenant = documents[index].document.tenant
-                let hasRefused = documents[index].passages.contains {
-                    refused.contains(VectorInput(tenant: tenant, hash: $0.inputHash))
-                }
-                guard hasRefused else { continue }
-                documents[index].model = ""
-                for number in documents[index].passages.indices {
-                    documents[index].passages[number].embedding = nil
-                    documents[index].passages[number].inputHash = ""
-                }
-            }
-        }
-    }
-
     /// Limit of one lookup or one transaction.
     static let timeoutMilliseconds = 60_000
     /// Limit of a transaction that deletes all below a version: some 25 µs for each document that it hides, and there may be
@@ -105,39 +47,56 @@ package final class DocumentIndexer: Sendable {
     /// Passages of one transaction, but for a document that has more: a small fraction of that limit.
     package static let transactionPassagesMax = 5_000
 
-    let embedder: (any TextEmbedder)?
+    let embedders: any EmbedderSource
+    /// Names of the models of generations, as far as they are fixed: empty for one that was pruned.
+    let models = Mutex<[Int64: String]>([:])
     private let logger: Logger?
     private let refusalReports = Mutex(ReportLimiter())
     let lookupLane: Lane
     let writeLane: Lane
     private let lookups: Mutex<IndexWriter>
     let writer: Mutex<IndexWriter>
-    private let priority: EmbeddingPriority
+    let priority: EmbeddingPriority
     /// Of a replay's writes.
     let pace = Mutex(WritePace())
+    /// Of the writing lane.
+    let change: Mutex<VectorChange>
 
     /// - Parameters:
     ///   - configuration: of a migrated database.
-    ///   - embedder: nil indexes words only.
-    ///   - graph: of the tables that are made for its model, and how many vectors may wait for it.
+    ///   - embedders: of the generations' vectors; nothing is embedded where the usual one is none.
+    ///   - graph: of the tables that are made for their models, and how many vectors may wait for it.
     ///   - priority: of what is embedded. A replay's also lets the thread stand back that prepares documents; not the one that
     ///     writes, for whom others wait.
     ///   - logger: told of documents that Postgres refuses.
     package init(
-        configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, graph: VectorGraph = VectorGraph(),
+        configuration: PostgresConfiguration, embedders: any EmbedderSource, graph: VectorGraph = VectorGraph(),
         priority: EmbeddingPriority = .batch, logger: Logger? = nil
     ) {
-        self.embedder = embedder
+        self.embedders = embedders
         self.priority = priority
         self.logger = logger
         lookupLane = Lane(name: "index-lookup", niceness: priority == .replay ? 5 : 0)
         writeLane = Lane(name: "index-write")
         lookups = Mutex(IndexWriter(configuration: configuration))
         writer = Mutex(IndexWriter(configuration: configuration, graph: graph))
+        change = Mutex(VectorChange(configuration: configuration, graph: graph))
     }
 
-    /// Name that vectors are stored under; empty without an embedder.
-    package var modelName: String { embedder?.modelName ?? "" }
+    /// The same with one embedder for all generations.
+    ///
+    /// - Parameter embedder: nil indexes words only.
+    package convenience init(
+        configuration: PostgresConfiguration, embedder: (any TextEmbedder)?, graph: VectorGraph = VectorGraph(),
+        priority: EmbeddingPriority = .batch, logger: Logger? = nil
+    ) {
+        self.init(
+            configuration: configuration, embedders: OneEmbedder(embedder), graph: graph, priority: priority,
+            logger: logger)
+    }
+
+    /// Name that vectors of a generation are stored under that has none yet; empty where nothing is embedded.
+    package var modelName: String { embedders.usualName }
 
     /// Looks up, embeds and writes some documents of a replay, some hundreds at most.
     package func index(_ documents: [PendingDocument]) async throws -> Outcome {
@@ -153,47 +112,6 @@ package final class DocumentIndexer: Sendable {
     /// - Parameter other: what is being written meanwhile, whose vectors are taken from there.
     func prepare(_ documents: [PendingDocument], beside other: Prepared) async throws -> Prepared {
         try await prepare(documents, isTrusting: true, beside: other.vectors)
-    }
-
-    /// - Parameters:
-    ///   - isTrusting: whether what the index has is used; not after it turned out to have gone.
-    ///   - vectors: that are there besides.
-    func prepare(
-        _ documents: [PendingDocument], isTrusting: Bool, beside vectors: [VectorInput: [Float]] = [:]
-    ) async throws -> Prepared {
-        var prepared = Prepared(pending: documents)
-        let model = modelName
-        let gold = documents.map(\.document)
-        let known =
-            isTrusting && !documents.isEmpty
-            ? try await look { lookups in
-                try lookups.known(gold, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
-            } : []
-        var passages = DocumentPassages()
-        for (place, pending) in documents.enumerated() {
-            let isKnown = known.contains(place)
-            if isKnown, pending.document.operation == .put {
-                prepared.reused += max(1, pending.document.passages.count)
-            }
-            prepared.documents.append(
-                IndexedDocument(
-                    generation: pending.generation, document: pending.document, source: pending.source,
-                    sourceOffset: pending.sourceOffset, model: model,
-                    passages: isKnown ? [] : try passages.of(pending.document), line: pending.line))
-        }
-        if let embedder {
-            try await fill(&prepared, embedder, isTrusting: isTrusting, beside: vectors)
-            if prepared.embedded > 0 { prepared.embeddedAtMilliseconds = SystemClock.epochMilliseconds() }
-        }
-        guard prepared.documents.contains(where: { !$0.passages.isEmpty }) else { return prepared }
-        // Here, while another batch may be written: the writer has enough to do.
-        let documents = prepared.documents
-        prepared.documents = try await look { lookups in
-            var documents = documents
-            try lookups.cut(&documents)
-            return documents
-        }
-        return prepared
     }
 
     func look<R: Sendable>(_ body: @escaping @Sendable (IndexWriter) throws -> R) async throws -> R {
@@ -326,73 +244,5 @@ package final class DocumentIndexer: Sendable {
             "the index was made from another topic: offset \(document.sourceOffset) of \(document.source) has the SHA-256 "
                 + "\(found), but the index holds \(held) of it",
             hint: "the source topic was made anew: index it into an empty database (POSTGRES_DSN, or PGDATA_DIR)")
-    }
-
-    /// The largest number of a vector's column, whose numbers have 16 bits.
-    private static let vectorNumberMax: Float = 65_504
-
-    /// Postgres would refuse the document for a vector that the column cannot hold, though it is the embedder that is wrong.
-    ///
-    /// - Throws: ``IndexerError`` of kind `embedder`.
-    private static func check(_ vector: [Float], of embedder: any TextEmbedder) throws(IndexerError) {
-        let hint = "look at the model: MODEL_DIR, EMBED_DIMS; nothing is indexed until it is right"
-        guard vector.count == embedder.dimensions else {
-            throw IndexerError(
-                .embedder,
-                "the embedder gave a vector of \(vector.count) numbers, its model has \(embedder.dimensions)",
-                hint: hint)
-        }
-        // False for what is no number, too.
-        guard vector.allSatisfy({ $0.magnitude <= vectorNumberMax }) else {
-            throw IndexerError(
-                .embedder, "the embedder gave a vector with a number that is none, or too large", hint: hint)
-        }
-    }
-
-    /// Gives all passages of each input that has no vector yet its vector: the write may be cut into transactions, each of which must
-    /// bring what its own passages share. The array of numbers is one for all of them.
-    private func fill(
-        _ prepared: inout Prepared, _ embedder: any TextEmbedder, isTrusting: Bool,
-        beside others: [VectorInput: [Float]]
-    ) async throws {
-        var texts: [VectorInput: String] = [:]
-        var inputs: [VectorInput] = []
-        let passages = prepared.documents.map { $0.passages.map(\.text) }
-        let hashes = try await lookupLane.run { try passages.map { try embedder.inputHashes(of: $0) } }
-        for (index, document) in prepared.documents.enumerated() {
-            for (number, hash) in hashes[index].enumerated() {
-                prepared.documents[index].passages[number].inputHash = hash
-                let input = VectorInput(tenant: document.document.tenant, hash: hash)
-                if texts[input] != nil {
-                    prepared.reused += 1
-                } else {
-                    texts[input] = document.passages[number].text
-                    inputs.append(input)
-                }
-            }
-        }
-        guard !inputs.isEmpty else { return }
-        let (model, all) = (embedder.modelName, inputs)
-        let known =
-            isTrusting
-            ? try await look { lookups in
-                try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
-            } : []
-        prepared.reused += known.count
-        // Whichever of the two is written first: the other finds the vector there.
-        let shared = others.filter { texts[$0.key] != nil && !known.contains($0.key) }
-        prepared.reused += shared.count
-        prepared.give(shared)
-        let wanted = inputs.filter { !known.contains($0) && shared[$0] == nil }
-        guard !wanted.isEmpty else { return }
-        let vectors = try await embedder.embed(wanted.compactMap { texts[$0] }, priority: priority)
-        guard vectors.count == wanted.count else {
-            throw IndexerError(.embedder, "\(vectors.count) vectors for \(wanted.count) texts")
-        }
-        let given = zip(wanted, vectors).filter { !embedder.mayRefuseTexts || !$1.isEmpty }
-        for (_, vector) in given { try Self.check(vector, of: embedder) }
-        prepared.give(Dictionary(given.map { ($0, $1) }) { first, _ in first })
-        prepared.leaveToWords(Set(wanted).subtracting(given.map { $0.0 }))
-        prepared.embedded = given.count
     }
 }

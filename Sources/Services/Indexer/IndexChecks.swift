@@ -1,3 +1,4 @@
+import Embeddings
 package import Records
 package import Store
 
@@ -8,12 +9,14 @@ extension DocumentIndexer {
         return try passages.of(document)
     }
 
-    /// What tells texts apart that the model sees, in their order; empty without an embedder.
-    package func inputHashes(of texts: [String]) throws -> [String] { try embedder?.inputHashes(of: texts) ?? [] }
+    /// What tells texts apart that the usual model sees, in their order; empty without an embedder.
+    package func inputHashes(of texts: [String]) throws -> [String] {
+        try embedders.usual()?.inputHashes(of: texts) ?? []
+    }
 
-    /// Vectors of texts in their order; empty ones for texts that the embedder refuses.
+    /// Vectors of texts by the usual model, in their order; empty ones for texts that the embedder refuses.
     package func embed(_ texts: [String]) async throws -> [[Float]] {
-        guard let embedder, !texts.isEmpty else { return [] }
+        guard !texts.isEmpty, let embedder = try embedders.usual() else { return [] }
         return try await embedder.embed(texts, priority: .batch)
     }
 }

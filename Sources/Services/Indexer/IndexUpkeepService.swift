@@ -130,6 +130,14 @@ package final class IndexUpkeepService: Service {
             } while removed > 0 && SystemClock.monotonicNanoseconds() < end
         }
         await attempt("to remove what is retired", stop) { [self] in try await remove(stop) }
+        await attempt("to give the room of pruned vectors back", stop) { [self] in
+            let models = try await lane.run { [self] in
+                try upkeep.withLock { try $0.emptyVectors(timeoutMilliseconds: Self.timeoutMilliseconds) }
+            }
+            if !models.isEmpty {
+                logger.info("no generation has vectors of a model any more", ["models": models.joined(separator: " ")])
+            }
+        }
     }
 
     /// A command's metric reaches Prometheus through whoever keeps the index: what the last audit came to is in the database. Looked

@@ -83,13 +83,23 @@ package final class Indexer: Service {
         var sources: Set<TopicPartition> = []
     }
 
+    /// The same with one embedder for all generations.
+    ///
     /// - Parameter embedder: nil indexes words only.
-    package init(
+    package convenience init(
         configuration: IndexerConfiguration, embedder: (any TextEmbedder)?, metrics: MetricsRegistry, logger: Logger
+    ) {
+        self.init(
+            configuration: configuration, embedders: OneEmbedder(embedder), metrics: metrics, logger: logger)
+    }
+
+    /// - Parameter embedders: of the generations' vectors; nothing is embedded where the usual one is none.
+    package init(
+        configuration: IndexerConfiguration, embedders: any EmbedderSource, metrics: MetricsRegistry, logger: Logger
     ) {
         self.configuration = configuration
         documents = DocumentIndexer(
-            configuration: configuration.database, embedder: embedder, graph: configuration.graph, logger: logger)
+            configuration: configuration.database, embedders: embedders, graph: configuration.graph, logger: logger)
         let shown = IndexerMetrics(metrics)
         self.metrics = shown
         self.logger = logger

@@ -142,7 +142,7 @@ extension DocumentIndexer {
 
     /// The inputs of documents that have no vector in the index.
     private func inputsToEmbed(_ documents: [PendingDocument]) async throws -> Set<VectorInput> {
-        guard let embedder, !documents.isEmpty else { return [] }
+        guard !documents.isEmpty, let embedder = try embedders.usual() else { return [] }
         let (gold, model) = (documents.map(\.document), embedder.modelName)
         let known = try await look { lookups in
             try lookups.known(gold, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)
@@ -154,6 +154,11 @@ extension DocumentIndexer {
                 inputs.insert(VectorInput(tenant: document.tenant, hash: hash))
             }
         }
+        return try await missing(inputs, model)
+    }
+
+    /// Those of some inputs that have no vector of a model.
+    func missing(_ inputs: Set<VectorInput>, _ model: String) async throws -> Set<VectorInput> {
         let all = Array(inputs)
         let held = try await look { lookups in
             try lookups.embedded(all, model: model, timeoutMilliseconds: Self.timeoutMilliseconds)

@@ -10,10 +10,11 @@ extension Replay {
     ///
     /// - Parameters:
     ///   - needs: tells what would have to be embedded; nil where that is not counted.
+    ///   - model: whose vectors the generation would have, which `needs` tells of; nil: the active generation's.
     ///   - monitor: told how far it is, and asked how fast it may be.
     package static func dryRun(
         layout: LakeLayout, logics: [String: TopicLogic], scope: ReplayScope, needs: (any EmbeddingNeeds)? = nil,
-        monitor: ReplayMonitor = ReplayMonitor()
+        model: String? = nil, monitor: ReplayMonitor = ReplayMonitor()
     ) async throws -> ReplayReport {
         let lane = Lane(name: "replay", niceness: Self.niceness)
         let stages = ReplayStages(
@@ -23,9 +24,11 @@ extension Replay {
             let active = try Self.active(layout)
             let trial = LakeGeneration(
                 number: 0, parent: active.number, logic: try Self.logic(of: active, logics, layout), state: .created)
-            return (active, trial, try scope.ranges(in: reader, windows: Self.windows(logics)))
+            return (active, trial, try Self.ranges(of: scope, logics, reader))
         }
         var report = ReplayReport(generation: nil, trial, ranges)
+        report.model = model
+        monitor.edit { $0.model = model }
         report.changes = try ReplayReport.changes(from: active, to: trial, topics: Set(logics.keys))
         monitor.beginRecords(wanted: ranges.values.reduce(0) { $0 + $1.end - $1.start })
         var missing = InputSet()
@@ -61,6 +64,7 @@ extension Replay {
                     throw error
                 }
             }
+            if let needs, model != nil { try await missing.insert(needs, takenOver: active.number, ranges, monitor) }
         } onCancel: {
             monitor.cancel()
         }
@@ -100,6 +104,25 @@ struct InputSet {
             } else if !seen.contains(input) {
                 isLeast = true
             }
+        }
+    }
+
+    /// Adds what documents need that a generation would take over from its parent.
+    mutating func insert(
+        _ needs: any EmbeddingNeeds, takenOver parent: Int64, _ replayed: [TopicPartition: OffsetRange],
+        _ monitor: ReplayMonitor
+    ) async throws {
+        monitor.edit { $0.phase = .vectors }
+        let outside = replayed.map { (source: $0.key, offsets: $0.value) }
+        var key = Int64.min
+        while true {
+            try Task.checkCancellation()
+            let (step, inputs) = try await needs.inputsToEmbed(shownBy: parent, after: key, outside: outside)
+            guard let last = step.lastKey else { return }
+            key = last
+            insert(inputs)
+            let (count, isLeast) = (self.count, self.isLeast)
+            monitor.edit { ($0.embeddingsNeeded, $0.isEmbeddingsNeededLeast) = (count, isLeast) }
         }
     }
 

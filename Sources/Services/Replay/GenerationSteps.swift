@@ -5,9 +5,10 @@ package import Store
 
 /// What the database knows of generations, as far as it changes together with the lake's list.
 package protocol GenerationDatabase {
-    /// Makes a generation, in state `created`; returns its number.
+    /// Makes a generation, in state `created`, whose vectors are as its parent's where nothing else is said; returns its number.
     func create(
-        parent: Int64, logicVersion: String, note: String, atLeast: Int64, timeoutMilliseconds: Int
+        parent: Int64, logicVersion: String, note: String, atLeast: Int64, vectors: VectorKind?,
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64
     /// Makes a created generation a candidate, and begins its checkpoints.
     func finish(generation: Int64, handover: [TopicPartition: Int64], timeoutMilliseconds: Int) throws(IndexError)
@@ -66,16 +67,18 @@ package struct GenerationSteps {
 
     /// Makes a child of the active generation.
     ///
-    /// - Parameter logic: the child's, of the active generation.
+    /// - Parameters:
+    ///   - vectors: what the child's vectors are to be; nil: as the active generation's.
+    ///   - logic: the child's, of the active generation.
     package func create(
-        note: String, logic: (LakeGeneration) throws -> GenerationLogic
+        note: String, vectors: VectorKind? = nil, logic: (LakeGeneration) throws -> GenerationLogic
     ) throws -> LakeGeneration {
         try healedSteps(isMaking: true) {
             guard let active = try log.active() else { throw ReplayError.noGeneration(log.path) }
             let logic = try logic(active)
             let number = try database.create(
                 parent: active.number, logicVersion: logic.logicVersion, note: note, atLeast: try log.nextNumber(),
-                timeoutMilliseconds: Self.statementMilliseconds)
+                vectors: vectors, timeoutMilliseconds: Self.statementMilliseconds)
             do {
                 return try log.createChild(of: active.number, number: number, logic: logic)
             } catch {

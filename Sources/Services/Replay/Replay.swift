@@ -1,11 +1,12 @@
 import Bytes
 import Concurrency
 import Derivation
+import Embeddings
 package import Lake
 import Logic
 package import Postgres
 import Records
-import Store
+package import Store
 package import Telemetry
 
 /// Runs Bronze through other logic into a child of the active generation, beside the live stream job.
@@ -23,6 +24,8 @@ package struct Replay: Sendable {
     let logics: [String: TopicLogic]
     let database: PostgresConfiguration
     let index: any ReplayIndex
+    /// What the child's vectors are to be; nil: as its parent's.
+    let vectors: VectorKind?
     let logger: Logger
     /// Told how far it is, and asked how fast it may be.
     package let monitor: ReplayMonitor
@@ -42,13 +45,15 @@ package struct Replay: Sendable {
     static let statementMilliseconds = 120_000
 
     /// - Parameters:
-    ///   - logics: of the topics that are replayed, those of them that the lake holds.
+    ///   - logics: of the topics that are replayed, those of them that the lake holds; none where only vectors change.
+    ///   - vectors: what the child's vectors are to be; nil: as its parent's. `index` is able to make them.
     ///   - monitor: of this one alone.
     package init(
         layout: LakeLayout, logics: [String: TopicLogic], database: PostgresConfiguration, index: any ReplayIndex,
-        monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
+        vectors: VectorKind? = nil, monitor: ReplayMonitor = ReplayMonitor(), logger: Logger
     ) {
         self.layout = layout
+        self.vectors = vectors
         self.logics = logics
         self.database = database
         self.index = index
@@ -67,17 +72,19 @@ package struct Replay: Sendable {
     package func run(_ scope: ReplayScope, keyID: String = "") async throws -> ReplayReport {
         let reader = LakeReader(layout: layout)
         // A range that cannot be replayed is refused before a generation is made of it.
-        _ = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
+        _ = try await lane.run { [logics] in try Self.ranges(of: scope, logics, reader) }
+        try await checkVectors()
         let (child, lock) = try await lane.run { [self] in
             let child = try createChild()
             return (child, try ReplayLock(layout: layout, generation: child.number))
         }
         return try await guarded(child, lock) { run in
             let topics = logics.keys.sorted().filter { child.logic.logic(of: $0) != nil }
-            let wish = monitor.progress.wish
+            let (wish, model) = (monitor.progress.wish, vectors?.model ?? "")
             try await keeper.run { store, limit in
                 try store.begin(
-                    generation: child.number, topics: topics, bounds: scope.bounds, wish: wish, keyID: keyID,
+                    generation: child.number, topics: topics, bounds: scope.bounds, model: model, wish: wish,
+                    keyID: keyID,
                     timeoutMilliseconds: limit)
             }
             // Who waits for the number finds what is kept of it.
@@ -118,7 +125,10 @@ package struct Replay: Sendable {
         var logics: [String: TopicLogic] = [:]
         for topic in kept.topics { logics[topic] = child.logic.logic(of: topic) }
         let replay = Replay(
-            layout: layout, logics: logics, database: database, index: index, monitor: monitor, logger: logger)
+            layout: layout, logics: logics, database: database, index: index,
+            // Its tables are there.
+            vectors: kept.model.isEmpty ? nil : VectorKind(model: kept.model, dimensions: 0), monitor: monitor,
+            logger: logger)
         // Where nothing else was said it goes as it did.
         if monitor.progress.wish == ReplayWish() { monitor.set(ReplayWish(isPaused: false, rate: kept.wish.rate)) }
         monitor.edit { $0.figures = kept.figures }
@@ -186,7 +196,7 @@ package struct Replay: Sendable {
 
     /// Whether going on later may help.
     private static func isCutShort(_ error: any Error) -> Bool {
-        if error is CancellationError { return true }
+        if error is CancellationError || (error as? EmbeddingError)?.isRetriable == true { return true }
         return (error as? IndexError)?.isRetriable ?? false
     }
 
@@ -217,6 +227,8 @@ package struct Replay: Sendable {
         }
         let (ranges, handovers) = try await extent(of: known, scope, reader)
         var report = ReplayReport(generation: child.number, child, ranges)
+        report.model = vectors?.model
+        monitor.edit { $0.model = vectors?.model }
         if let parent { report.changes = try ReplayReport.changes(from: parent, to: child, topics: Set(logics.keys)) }
         monitor.beginRecords(wanted: ranges.values.reduce(0) { $0 + $1.end - $1.start })
         try await keeper.note(monitor, of: child.number)
@@ -226,10 +238,9 @@ package struct Replay: Sendable {
             }
             monitor.edit { $0.phase = .inherit }
             let inherited = try await inherit(child, replayed: ranges, handovers: handovers)
-            monitor.edit {
-                $0.figures.inherited += Int64(inherited)
-                $0.phase = .finish
-            }
+            monitor.edit { $0.figures.inherited += Int64(inherited) }
+            if vectors != nil { try await changeVectors(of: child) }
+            monitor.edit { $0.phase = .finish }
             try await keeper.note(monitor, of: child.number)
             try await lane.run { [self] in try steps().finish(child.number) }
         }
@@ -248,7 +259,7 @@ package struct Replay: Sendable {
         if !child.handovers.isEmpty { return (child.replayed, child.handovers) }
         let handovers = try await handovers(to: child.number, reader: reader)
         // Behind the handovers, so that nothing lies between what was there before and them.
-        let found = try await lane.run { [logics] in try scope.ranges(in: reader, windows: Self.windows(logics)) }
+        let found = try await lane.run { [logics] in try Self.ranges(of: scope, logics, reader) }
         var ranges: [TopicPartition: OffsetRange] = [:]
         for (source, range) in found {
             let end = min(range.end, handovers[source] ?? range.end)

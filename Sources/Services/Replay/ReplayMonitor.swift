@@ -11,6 +11,8 @@ package enum ReplayPhase: String, Sendable {
     case records
     /// The new generation takes over what its parent shows outside of the range.
     case inherit
+    /// What was taken over gets vectors of another model.
+    case vectors
     /// All is there but the word that it is.
     case finish
     case done
@@ -22,6 +24,8 @@ package struct ReplayProgress: Sendable, Equatable {
     /// nil of a dry run, and before it is made.
     package var generation: Int64?
     package var figures = ReplayFigures()
+    /// Whose vectors it makes; nil: of the active generation's model.
+    package var model: String?
     package var wish = ReplayWish()
     /// Source offsets a second since this process runs it, pauses left out.
     package var offsetsPerSecond = 0.0
@@ -88,7 +92,7 @@ package final class ReplayMonitor: Sendable {
             let done = progress.figures.done - state.doneBefore
             guard spent > 0, done > 0 else { return progress }
             progress.offsetsPerSecond = Double(done) / (Double(spent) / 1e9)
-            if progress.phase == .records {
+            if progress.phase == .records || progress.phase == .vectors {
                 progress.secondsLeft =
                     Double(max(0, progress.figures.wanted - progress.figures.done)) / progress.offsetsPerSecond
             }
@@ -118,6 +122,17 @@ package final class ReplayMonitor: Sendable {
             let now = SystemClock.monotonicNanoseconds()
             (state.beganNanoseconds, state.stretchNanoseconds) = (now, now)
             state.doneBefore = state.progress.figures.done
+        }
+    }
+
+    /// Documents begin to get vectors of another model, which count as records do.
+    func beginVectors(left: Int64) {
+        state.withLock { state in
+            state.progress.phase = .vectors
+            state.progress.figures.wanted = state.progress.figures.done + left
+            let now = SystemClock.monotonicNanoseconds()
+            (state.beganNanoseconds, state.stretchNanoseconds) = (now, now)
+            (state.doneBefore, state.pausedNanoseconds) = (state.progress.figures.done, 0)
         }
     }
 

@@ -21,6 +21,17 @@ package protocol ReplayIndex: Sendable {
     func share(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
     ) async throws -> Set<Int64>
+
+    /// Gives the next documents of a generation vectors of its model where they have another's, embedding only texts that have no such
+    /// vector yet.
+    ///
+    /// - Parameters:
+    ///   - key: of the last document that was looked at; the smallest number to begin with.
+    ///   - most: documents.
+    func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep
+
+    /// How many documents of a generation have another model's vectors.
+    func formerVectors(of generation: Int64) async throws -> Int64
 }
 
 /// Tells what of a replay's documents would have to be embedded. The executable hands the indexer's parts over.
@@ -31,6 +42,13 @@ package protocol EmbeddingNeeds: Sendable {
     func inputsToEmbed(
         lines: [(offset: Int64, line: [UInt8])], source: TopicPartition
     ) async throws -> Set<VectorInput>
+
+    /// The inputs of the next documents that a generation shows of records outside of some ranges, as far as they have no vector.
+    ///
+    /// - Parameter key: of the last document that was looked at; the smallest number to begin with.
+    func inputsToEmbed(
+        shownBy generation: Int64, after key: Int64, outside ranges: [(source: TopicPartition, offsets: OffsetRange)]
+    ) async throws -> (step: VectorStep, inputs: Set<VectorInput>)
 }
 
 /// What a replay did, or would do.
@@ -38,6 +56,8 @@ package struct ReplayReport: Sendable {
     /// nil of a dry run.
     package var generation: Int64?
     package var parent: Int64
+    /// Whose vectors it makes; nil: of the parent's model.
+    package var model: String?
     package var logicVersion: String
     /// The logic versions by which topics were replayed.
     package var logics: [String: String]

@@ -50,11 +50,58 @@ extension Replay {
     }
 
     func createChild() throws -> LakeGeneration {
-        let child = try steps().create(note: "replay") { try Self.logic(of: $0, logics, layout) }
+        let child = try steps().create(note: "replay", vectors: vectors) { try Self.logic(of: $0, logics, layout) }
         logger.info(
             "replaying into generation \(child.number)",
-            ["parent": String(child.parent ?? 0), "logic_version": child.logicVersion])
+            [
+                "parent": String(child.parent ?? 0), "logic_version": child.logicVersion,
+                "model": vectors?.model ?? "the parent's",
+            ])
         return child
+    }
+
+    /// What of a scope is replayed; nothing where no topic is, since only vectors change.
+    static func ranges(
+        of scope: ReplayScope, _ logics: [String: TopicLogic], _ reader: LakeReader
+    ) throws -> [TopicPartition: OffsetRange] {
+        logics.isEmpty ? [:] : try scope.ranges(in: reader, windows: windows(logics))
+    }
+
+    /// - Throws: ``ReplayError`` where the active generation's vectors are what is asked for.
+    func checkVectors() async throws {
+        guard let vectors else { return }
+        try await lane.run { [database, layout] in
+            let active = try Self.active(layout)
+            let held = try GenerationStore(configuration: database).models(
+                timeoutMilliseconds: Self.statementMilliseconds)
+            guard held.first(where: { $0.generation == active.number })?.model == vectors.model else { return }
+            throw ReplayError("the vectors of generation \(active.number) are of model \(vectors.model) already")
+        }
+    }
+
+    /// Gives what the child took over vectors of its own model. What is done is in the index, so a resumed one goes on behind it.
+    func changeVectors(of child: LakeGeneration) async throws {
+        monitor.beginVectors(left: try await index.formerVectors(of: child.number))
+        try await keeper.note(monitor, of: child.number)
+        var watch = GenerationWatch(log: GenerationLog(layout: layout), number: child.number)
+        var key = Int64.min
+        while true {
+            let step = try await index.changeVectors(
+                of: child.number, after: key, most: monitor.stretchRecordsMax)
+            guard let last = step.lastKey else { return }
+            key = last
+            monitor.edit {
+                $0.figures.done += Int64(step.documents)
+                $0.figures.embedded += Int64(step.embedded)
+            }
+            try await keeper.note(monitor, of: child.number)
+            let known = watch
+            watch = try await lane.run { [monitor] in
+                var watch = known
+                try monitor.hold(records: step.documents) { try watch.check() }
+                return watch
+            }
+        }
     }
 
     /// Waits until the stream job feeds the child everywhere; where no job runs, records the handover itself.
@@ -129,6 +176,7 @@ extension Replay {
         _ child: LakeGeneration, replayed: [TopicPartition: OffsetRange], handovers: [TopicPartition: Int64]
     ) async throws -> Int {
         let outside = replayed.map { (source: $0.key, offsets: $0.value) }
+        let isOfOtherModel = vectors != nil
         let deadline = SystemClock.monotonicNanoseconds() + Int64(Self.catchUpSecondsMax) * 1_000_000_000
         while true {
             do {
@@ -140,7 +188,7 @@ extension Replay {
                     }
                     return try GenerationStore(configuration: database).copyParentRows(
                         child: child.number, parent: child.parent ?? 0, outside: outside, handover: handovers,
-                        timeoutMilliseconds: Self.statementMilliseconds)
+                        isOfOtherModel: isOfOtherModel, timeoutMilliseconds: Self.statementMilliseconds)
                 }
             } catch let error as IndexError where error.kind == .generationBehind {
                 guard SystemClock.monotonicNanoseconds() < deadline else { throw error }

@@ -46,7 +46,8 @@ struct AuditCommand: Command {
         let platform = Platform(context: context)
         let database = try await platform.checkedDatabase("audit", for: options.isRepairing ? .writing : .serving)
         let documents = DocumentIndexer(
-            configuration: database, embedder: try platform.embedder(), graph: VectorGraph(context.settings),
+            configuration: database, embedder: try platform.embedder(of: options.generation),
+            graph: VectorGraph(context.settings),
             logger: context.logger.scoped("audit"))
         var options = options
         // Whoever does not know what has expired would bring it back.

@@ -50,7 +50,7 @@ struct IndexCommand: Command {
         platform.registerBroker(in: health, isRequired: true)
         try await context.run(
             context.roleServices(health) + platform.databaseServices() + [
-                platform.sizeService(of: [.index]),
+                platform.sizeService(of: [.index]), platform.modelService(),
                 platform.erasureApplying(), platform.suppressionApplying(platform.registerSuppressions(in: health)),
                 roles.indexers(),
                 platform.upkeepService(declarations),
@@ -63,7 +63,7 @@ struct IndexCommand: Command {
         let rebuilding = DeferredService(name: "rebuild", endsGroup: true) {
             let database = try platform.database("rebuild")
             let documents = DocumentIndexer(
-                configuration: database, embedder: try platform.embedder(), graph: VectorGraph(context.settings),
+                configuration: database, embedders: try platform.embedders(), graph: VectorGraph(context.settings),
                 logger: context.logger.scoped("rebuild"))
             let rebuild = IndexRebuild(
                 layout: try LakeLayout(context.settings), database: database, index: documents,

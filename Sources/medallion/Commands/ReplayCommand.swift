@@ -4,6 +4,7 @@ import Console
 import Files
 import Indexer
 import Lake
+import Logic
 import Postgres
 import Records
 import Replay
@@ -28,6 +29,10 @@ struct ReplayCommand: Command {
         .init(name: "--since", value: "TIME", help: "From this broker time on (RFC 3339), all topic partitions."),
         .init(name: "--until", value: "TIME", help: "Only before this broker time; with --since."),
         .init(name: "--all", value: nil, help: "Everything that the lake holds."),
+        .init(
+            name: "--model", value: "MODEL",
+            help: "Vectors of another model: float, int8, or with EMBED_URL what its server calls one."),
+        .init(name: "--dimensions", value: "N", help: "Vectors of so many numbers, the model's first ones."),
         .init(name: "--dry-run", value: nil, help: "Only count what would change."),
         .init(name: "--rate", value: "N", help: "At most so many records a second (default: any number)."),
         .init(name: "--resume", value: "N", help: "Go on with the replay of generation N, which was cut short."),
@@ -42,11 +47,15 @@ struct ReplayCommand: Command {
         stream job goes on with the active generation's logic, and feeds the new generation by its own logic from the
         handover on. `medallion promote N` then serves it, and no setting needs to change.
 
+        --model and --dimensions alone change the vectors: the new generation refers to the active one's files, shows its documents,
+        and only embeds. Searches go on by the former vectors until `medallion promote N`, and do again after a rollback.
+
         One that is killed or interrupted (SIGINT) goes on with --resume N. --rate with --continue sets another rate.
         """
 
     private enum Action {
-        case make(ReplayBounds, isDryRun: Bool)
+        /// Nil where nothing but the vectors changes.
+        case make(ReplayBounds?, isDryRun: Bool)
         case resume(Int64)
         case wish(Int64, isPaused: Bool)
         case list
@@ -57,6 +66,8 @@ struct ReplayCommand: Command {
     private let source: String?
     private let topic: String?
     private let logicFile: String?
+    private let model: String?
+    private let dimensions: Int?
     private let isJSON: Bool
 
     init(_ arguments: ParsedArguments) throws {
@@ -66,10 +77,17 @@ struct ReplayCommand: Command {
         topic = arguments.value("--topic")
         if source != nil, topic != nil { throw UsageError("give --source or --topic") }
         logicFile = arguments.value("--logic")
+        (model, dimensions) = (arguments.value("--model"), try arguments.integer("--dimensions", in: 1...4_000))
         isJSON = arguments.has("--json")
-        if case .make = action { return }
-        guard source == nil, topic == nil, logicFile == nil else {
-            throw UsageError("--source, --topic and --logic go with a new replay")
+        let isOfSource = source != nil || topic != nil || logicFile != nil
+        if case .make(let bounds, _) = action {
+            guard bounds != nil || !isOfSource else {
+                throw UsageError("--source, --topic and --logic go with --from and --to, --since, or --all")
+            }
+            return
+        }
+        guard !isOfSource, model == nil, dimensions == nil else {
+            throw UsageError("--source, --topic, --logic, --model and --dimensions go with a new replay")
         }
     }
 
@@ -80,11 +98,14 @@ struct ReplayCommand: Command {
         let continued = try arguments.integer("--continue", in: number)
         let scope = try scope(arguments)
         let isListing = arguments.has("--ls")
-        guard [resumed != nil, paused != nil, continued != nil, scope != nil, isListing].filter({ $0 }).count == 1
-        else {
+        let isOfVectors = arguments.value("--model") != nil || arguments.value("--dimensions") != nil
+        let actions = [resumed != nil, paused != nil, continued != nil, scope != nil, isListing].count { $0 }
+        guard actions == 1 || actions == 0 && isOfVectors else {
             throw UsageError(
-                "give --from and --to, or --since, or --all; or --resume, --pause, --continue or --ls")
+                "give --from and --to, or --since, or --all, or --model or --dimensions; or --resume, --pause, --continue or --ls"
+            )
         }
+        if actions == 0 { return .make(nil, isDryRun: arguments.has("--dry-run")) }
         if let scope { return .make(scope, isDryRun: arguments.has("--dry-run")) }
         guard !arguments.has("--dry-run") else { throw UsageError("--dry-run goes with a range") }
         if let resumed { return .resume(Int64(resumed)) }
@@ -137,26 +158,33 @@ struct ReplayCommand: Command {
         }
     }
 
-    private func make(_ bounds: ReplayBounds, isDryRun: Bool, _ context: Context) async throws {
-        let sources = try ReplaySources(context.settings, source: source, topic: topic)
-        let logics = try sources.logics(
-            try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
-        let scope = try sources.scope(bounds)
+    private func make(_ bounds: ReplayBounds?, isDryRun: Bool, _ context: Context) async throws {
+        var logics: [String: TopicLogic] = [:]
+        var scope = ReplayScope.all
+        if let bounds {
+            let sources = try ReplaySources(context.settings, source: source, topic: topic)
+            logics = try sources.logics(
+                try logicFile.map { (try File.contents(of: $0, bytesMax: LogicFile.bytesMax), $0) })
+            scope = try sources.scope(bounds)
+        }
+        let (wantedLogics, wantedScope) = (logics, scope)
         let platform = Platform(context: context, isForReplay: true)
         let monitor = ReplayMonitor(ReplayWish(rate: rate ?? 0), runs: isDryRun ? nil : try platform.runSink())
         let layout = try LakeLayout(context.settings)
         let report: ReplayReport
         if isDryRun {
-            let needs = await needs(context)
+            let (needs, vectors) = try await needs(context)
             report = try await watched(platform, monitor) {
-                try await Replay.dryRun(layout: layout, logics: logics, scope: scope, needs: needs, monitor: monitor)
+                try await Replay.dryRun(
+                    layout: layout, logics: wantedLogics, scope: wantedScope, needs: needs, model: vectors?.model,
+                    monitor: monitor)
             }
         } else {
             let parts = try await parts(platform)
             let replay = Replay(
-                layout: layout, logics: logics, database: parts.database, index: parts.index, monitor: monitor,
-                logger: context.logger.scoped("replay"))
-            report = try await watched(platform, monitor) { try await replay.run(scope) }
+                layout: layout, logics: logics, database: parts.database, index: parts.index,
+                vectors: try await vectors(platform), monitor: monitor, logger: context.logger.scoped("replay"))
+            report = try await watched(platform, monitor) { try await replay.run(wantedScope) }
         }
         isJSON ? ReplayRendering.json(report) : ReplayRendering.text(report)
     }
@@ -180,15 +208,27 @@ struct ReplayCommand: Command {
         return (database, try platform.replayIndex(database))
     }
 
-    /// What tells how much would have to be embedded; nil, with a word in the log, where that cannot be told.
-    private func needs(_ context: Context) async -> (any EmbeddingNeeds)? {
+    /// What the new generation's vectors are to be; nil: as the active one's.
+    private func vectors(_ platform: Platform) async throws -> VectorKind? {
+        let (model, dimensions) = (model, dimensions)
+        return try await Lane(name: "model").run {
+            try platform.wantedVectors(model: model, dimensions: dimensions)
+        }
+    }
+
+    /// What tells how much would have to be embedded; nil, with a word in the log, where that cannot be told and the vectors' model is not
+    /// what is asked about.
+    private func needs(_ context: Context) async throws -> ((any EmbeddingNeeds)?, VectorKind?) {
         let platform = Platform(context: context, isForReplay: true)
         do {
             try platform.checkModelSettings()
-            return try platform.replayIndex(try await platform.checkedDatabase("replay", for: .serving))
+            let database = try await platform.checkedDatabase("replay", for: .serving)
+            let vectors = try await vectors(platform)
+            return (try platform.trialIndex(database, vectors), vectors)
         } catch {
+            guard model == nil, dimensions == nil else { throw error }
             context.logger.warning("what would have to be embedded is not counted", ["error": "\(error)"])
-            return nil
+            return (nil, nil)
         }
     }
 

@@ -13,6 +13,7 @@ enum ReplayRendering {
             if changes.isEmpty { Output.line("\(topic): the logic of generation \(report.parent)") }
             for change in changes { Output.line("\(topic): \(LogText.escaped(change.sentence))") }
         }
+        if let model = report.model { Output.line("vectors of model \(LogText.escaped(model))") }
         let difference = report.difference
         Output.line(
             "documents: \(difference.added) added, \(difference.changed) changed, \(difference.removed) removed, "
@@ -24,12 +25,12 @@ enum ReplayRendering {
             if let count = report.embeddingsNeeded {
                 Output.line("texts to be embedded: \(report.isEmbeddingsNeededLeast ? "at least " : "")\(count)")
             }
-            Output.line("logic \(logics(report)); a dry run: nothing was written")
+            Output.line("\(made(report)); a dry run: nothing was written")
             return
         }
         Output.line("texts embedded: \(report.embedded); documents taken over from the parent: \(report.inherited)")
         Output.line(
-            "generation \(generation) (logic \(logics(report))) is complete: medallion promote \(generation)")
+            "generation \(generation) (\(made(report))) is complete: medallion promote \(generation)")
     }
 
     private static func kinds(_ samples: ReplaySamples) -> [(String, [ReplaySample])] {
@@ -43,8 +44,10 @@ enum ReplayRendering {
         }
     }
 
-    private static func logics(_ report: ReplayReport) -> String {
-        Set(report.logics.values).sorted().joined(separator: ", ")
+    /// By what a generation is made; only its vectors where no topic is replayed.
+    private static func made(_ report: ReplayReport) -> String {
+        "logic "
+            + (report.logics.isEmpty ? report.logicVersion : Set(report.logics.values).sorted().joined(separator: ", "))
     }
 
     static func json(_ report: ReplayReport) {
@@ -71,6 +74,8 @@ enum ReplayRendering {
             json.integer("rate", replay.wish.rate)
             json.integer("wanted_offsets", figures.wanted)
             json.integer("done_offsets", figures.done)
+            json.key("model")
+            if replay.model.isEmpty { json.null() } else { json.string(replay.model) }
             json.string("error", replay.error)
             json.endObject()
             return Output.write(json.bytes + [0x0A])
@@ -81,7 +86,7 @@ enum ReplayRendering {
             : replay.error.isEmpty ? "" : ": \(LogText.escaped(replay.error))"
         Output.line(
             "\(replay.generation)  \(state)\(replay.wish.isPaused && !isInterrupted ? ", paused" : "")  "
-                + "\(replay.topics.joined(separator: ","))  \(figures.done) of \(figures.wanted) offsets  "
+                + "\((replay.topics + (replay.model.isEmpty ? [] : [LogText.escaped(replay.model)])).joined(separator: ","))  \(figures.done) of \(figures.wanted) offsets  "
                 + "since \(CivilTime.rfc3339(replay.startedAtMilliseconds))\(advice)")
     }
 
@@ -137,6 +142,8 @@ extension JSONWriter {
         key("generation")
         if let generation = report.generation { integer(generation) } else { null() }
         integer("parent", report.parent)
+        key("model")
+        if let model = report.model { string(model) } else { null() }
         string("logic_version", report.logicVersion)
         key("logics")
         beginObject()

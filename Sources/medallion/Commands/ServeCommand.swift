@@ -26,7 +26,7 @@ struct ServeCommand: Command {
         try await context.run(
             emitters + context.probeServices(platform.servingPages(health, board))
                 + platform.databaseServices(for: .serving) + [
-                    roles.freshness(board), platform.sizeService(of: []), api, declarations,
+                    roles.freshness(board), platform.sizeService(of: []), platform.modelService(), api, declarations,
                 ])
     }
 }

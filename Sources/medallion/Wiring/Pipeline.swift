@@ -56,6 +56,7 @@ struct Pipeline {
         }
         services += platform.databaseServices()
         services.append(platform.sizeService(of: [.broker, .lake, .index]))
+        services.append(platform.modelService())
         services += [platform.erasureApplying(), platform.suppressionApplying(faults)]
         services.append(roles.indexers())
         services.append(platform.upkeepService(declarations))

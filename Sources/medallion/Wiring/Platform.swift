@@ -30,7 +30,9 @@ final class Platform: Sendable {
     struct State {
         var brokers: String?
         var dsn: String?
-        var embedder: MeasuredEmbedder?
+        var embedders: EmbedderPool?
+        /// Of which it was said that they are not to be had.
+        var missingModels: Set<String> = []
         var broker: BrokerServer?
         var lineage: [LineageEmitter]?
         /// Of the Kafka clients, by role.

@@ -16,11 +16,18 @@ extension Platform {
         guard settings.embedding.isEnabled else { return }
         guard settings.embedding.url.isEmpty else { return try checkServerSettings() }
         let wanted = settings.embedding.dimensions
-        let held = try LocalEmbedder.dimensions(ofModelIn: try Installation.modelDirectory(settings))
-        guard wanted == held else {
+        let whole = try LocalEmbedder.model(in: try Installation.modelDirectory(settings), .float)
+        guard wanted <= whole.dimensions else {
             throw Failure(
-                "EMBED_DIMS=\(wanted), but the model's vectors have \(held) dimensions: set EMBED_DIMS=\(held), or MODEL_DIR "
-                    + "to another model", code: .usage)
+                "EMBED_DIMS=\(wanted), but the model's vectors have \(whole.dimensions) dimensions: set EMBED_DIMS="
+                    + "\(whole.dimensions) or fewer, or MODEL_DIR to another model", code: .usage)
+        }
+        // It is part of a key of the index; an empty one means that nothing is embedded.
+        let nameBytes = whole.name.utf8.count
+        guard nameBytes <= 255, !whole.name.utf8.contains(0) else {
+            throw Failure(
+                "MODEL_DIR: with the name in model.json vectors would be stored under one of \(nameBytes) bytes; the index takes "
+                    + "1 to 255, without U+0000", code: .usage)
         }
     }
 
@@ -52,29 +59,118 @@ extension Platform {
         return configuration
     }
 
-    /// The server of `EMBED_URL`, one client of it per process.
-    private func remoteEmbedder() throws -> MeasuredEmbedder {
-        let (configuration, logger) = (serverConfiguration(try serverKey()), context.logger)
-        return state.withLock { state in
-            if let known = state.embedder { return known }
-            let embedder = RemoteEmbedder(configuration) { logger.warning($0, ["detail": "\($1)"]) }
-            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
-            state.embedder = measured
-            return measured
+    // MARK: Which vectors
+
+    /// What the settings say that vectors of a new index are.
+    private func settingsModel() throws -> VectorModel {
+        let embedding = settings.embedding
+        guard embedding.url.isEmpty else {
+            return VectorModel(base: embedding.name, dimensions: embedding.dimensions, maker: .remote)
+        }
+        let precision: EmbeddingPrecision = embedding.precision == .int8 ? .int8 : .float
+        var model = try LocalEmbedder.model(in: try Installation.modelDirectory(settings), precision)
+        model.dimensions = embedding.dimensions
+        return model
+    }
+
+    /// The model whose first numbers are vectors of another one, or which they are; nil where this process has none such.
+    private func whole(of model: VectorModel) throws -> VectorModel? {
+        let embedding = settings.embedding
+        switch model.maker {
+        case .local(let precision):
+            // Beside a server a folder may be missing.
+            let folder: String?
+            if embedding.url.isEmpty {
+                folder = try Installation.modelDirectory(settings)
+            } else {
+                folder = try? Installation.modelDirectory(settings)
+            }
+            guard let folder else { return nil }
+            let whole = try LocalEmbedder.model(in: folder, precision)
+            return whole.base == model.base && model.dimensions <= whole.dimensions ? whole : nil
+        case .remote:
+            guard !embedding.url.isEmpty else { return nil }
+            var whole = model
+            // Few servers give fewer numbers than the model has.
+            if model.base == embedding.name { whole.dimensions = max(model.dimensions, embedding.dimensions) }
+            return whole
         }
     }
 
-    /// The embedding model, loaded once per process, with its work counted; nil where `EMBED_ENABLED` is false.
+    private func load(_ whole: VectorModel) throws -> any TextEmbedder {
+        switch whole.maker {
+        case .local(let precision):
+            var options = LocalEmbedderOptions()
+            options.precision = precision
+            options.isForReplay = isForReplay
+            return try LocalEmbedder(modelDirectory: try Installation.modelDirectory(settings), options: options)
+        case .remote:
+            var configuration = serverConfiguration(try serverKey())
+            (configuration.model, configuration.dimensions) = (whole.base, whole.dimensions)
+            let logger = context.logger
+            return RemoteEmbedder(configuration) { logger.warning($0, ["detail": "\($1)"]) }
+        }
+    }
+
+    // MARK: Embedders
+
+    /// The embedders of all generations' vectors, of which each model is loaded once per process and its work counted; of nothing
+    /// where `EMBED_ENABLED` is false.
     ///
-    /// Its precision is that of the index's vectors, so the database must be there; a new index gets that of
-    /// `EMBED_PRECISION`.
+    /// A generation that has no vectors yet gets those of the model that the index has at the start, so the database must be
+    /// there; in a new index those of the settings.
     ///
     /// - Parameter patienceMilliseconds: how long a database that is away is waited for.
     /// - Throws: ``Failure`` that names the variable; `EmbeddingError`; `IndexError`.
-    func embedder(patienceMilliseconds: Int = 30_000) throws -> MeasuredEmbedder? {
-        try embedder { directory in
-            try self.precision(of: try self.heldModel(patienceMilliseconds), modelIn: directory)
+    func embedders(patienceMilliseconds: Int = 30_000) throws -> any EmbedderSource {
+        guard settings.embedding.isEnabled else { return OneEmbedder(nil) }
+        try checkModelSettings()
+        if let known = state.withLock({ $0.embedders }) { return known }
+        let wanted = try settingsModel()
+        guard let held = try heldModel(patienceMilliseconds), let model = VectorModel(name: held.model),
+            try whole(of: model) != nil
+        else {
+            // Those of a model that is not to be had are left to the index, which refuses to mix them.
+            return pool(usually: wanted.name)
         }
+        tellOfSettings(wanted, beside: held)
+        return pool(usually: held.model)
+    }
+
+    private func pool(usually name: String) -> EmbedderPool {
+        let metrics = context.metrics
+        return state.withLock { state in
+            if let known = state.embedders { return known }
+            let pool = EmbedderPool(
+                usualName: name,
+                makers: EmbedderPool.Makers(
+                    whole: { [self] in try whole(of: $0) }, load: { [self] in try load($0) },
+                    dress: { MeasuredEmbedder($0, registry: metrics) }))
+            state.embedders = pool
+            return pool
+        }
+    }
+
+    /// Settings choose the model of a new index; another one is brought to this as a generation.
+    private func tellOfSettings(_ wanted: VectorModel, beside held: (generation: Int64, model: String)) {
+        let embedding = settings.embedding
+        let isSaid = embedding.precision != .automatic || !embedding.url.isEmpty
+        guard isSaid, wanted.name != held.model else { return }
+        context.logger.warning(
+            "the vectors of generation \(held.generation) are of model \(held.model), which is used; the settings name "
+                + "\(wanted.name): `medallion replay --model` makes a generation of another model")
+    }
+
+    /// The embedder of the vectors that the index has now, those of the active generation where it has any, or is to get; nil where
+    /// `EMBED_ENABLED` is false.
+    ///
+    /// - Parameter patienceMilliseconds: how long a database that is away is waited for.
+    /// - Throws: as ``embedders(patienceMilliseconds:)``.
+    func embedder(patienceMilliseconds: Int = 30_000) throws -> (any TextEmbedder)? {
+        let embedders = try self.embedders(patienceMilliseconds: patienceMilliseconds)
+        guard !embedders.usualName.isEmpty else { return nil }
+        let held = try heldModel(patienceMilliseconds)?.model
+        return try held.flatMap { try embedders.embedder(named: $0) } ?? embedders.usual()
     }
 
     /// The model of the index's vectors. The database answered a moment ago, and may be starting again.
@@ -95,65 +191,10 @@ extension Platform {
         }
     }
 
-    /// The same with no database to look at: in the precision of the settings.
-    func embedderOfSettings() throws -> MeasuredEmbedder? {
-        try embedder { directory in try self.precision(of: nil, modelIn: directory) }
-    }
-
-    private func embedder(
-        precision: (_ directory: String) throws -> EmbeddingPrecision
-    ) throws -> MeasuredEmbedder? {
+    /// That of the settings, with no database to look at.
+    func embedderOfSettings() throws -> (any TextEmbedder)? {
         guard settings.embedding.isEnabled else { return nil }
         try checkModelSettings()
-        if let known = state.withLock({ $0.embedder }) { return known }
-        guard settings.embedding.url.isEmpty else { return try remoteEmbedder() }
-        let directory = try Installation.modelDirectory(settings)
-        var options = LocalEmbedderOptions()
-        options.isForReplay = isForReplay
-        // Before the lock, which finding the database takes, too.
-        options.precision = try precision(directory)
-        return try state.withLock { state in
-            if let known = state.embedder { return known }
-            let embedder = try LocalEmbedder(modelDirectory: directory, options: options)
-            guard embedder.dimensions == settings.embedding.dimensions else {
-                throw Failure(
-                    "EMBED_DIMS=\(settings.embedding.dimensions), but the model \(embedder.modelName) has "
-                        + "\(embedder.dimensions) dimensions", code: .usage)
-            }
-            // It is part of a key of the index; an empty one means that nothing is embedded.
-            let nameBytes = embedder.modelName.utf8.count
-            guard (1...255).contains(nameBytes), !embedder.modelName.utf8.contains(0) else {
-                throw Failure(
-                    "MODEL_DIR: the name in model.json has \(nameBytes) bytes; the index takes 1 to 255, without U+0000",
-                    code: .usage)
-            }
-            let measured = MeasuredEmbedder(embedder, registry: context.metrics)
-            state.embedder = measured
-            return measured
-        }
-    }
-
-    /// The precision to embed in.
-    ///
-    /// - Parameter held: the model whose vectors the index has, and the generation that has them; nil where there are none.
-    ///   Those of another model than the folder's are left to the index, which refuses to mix them.
-    /// - Throws: ``Failure`` (64) where the settings name another precision than that of the index.
-    private func precision(
-        of held: (generation: Int64, model: String)?, modelIn directory: String
-    ) throws -> EmbeddingPrecision {
-        let wanted: EmbeddingPrecision? =
-            switch settings.embedding.precision {
-            case .automatic: nil
-            case .float: .float
-            case .int8: .int8
-            }
-        guard let held, let found = try LocalEmbedder.precision(ofVectors: held.model, modelIn: directory) else {
-            return wanted ?? .float
-        }
-        guard let wanted, wanted != found else { return found }
-        throw Failure(
-            "EMBED_PRECISION=\(wanted.rawValue), but the vectors of generation \(held.generation) are \(held.model): leave "
-                + "EMBED_PRECISION out to go on with them, or fill an empty database in \(wanted.rawValue) by "
-                + "`medallion index --rebuild`; see docs/troubleshooting.md", code: .usage)
+        return try pool(usually: try settingsModel().name).usual()
     }
 }

@@ -86,9 +86,10 @@ extension Platform {
                     return arms.map { ArmedStore(store, shared: $0.shared) } ?? store
                 },
                 makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
-                embedder: embedder.map {
+                embedder: try embedder.map {
                     QueryEmbedder(
-                        embedder: $0, cacheBytesMax: settings.embedding.cacheBytes, registry: context.metrics)
+                        embedder: $0, others: try embedders(), cacheBytesMax: settings.embedding.cacheBytes,
+                        registry: context.metrics)
                 }, health: health,
                 metrics: context.metrics, logger: context.logger.scoped("api"), pipeline: pipeline)
             (dependencies.arms, dependencies.removeArms) = (arms, armsRemoval(configuration, isKept: arms != nil))

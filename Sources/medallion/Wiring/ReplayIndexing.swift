@@ -11,12 +11,21 @@ import Store
 extension DocumentIndexer: ReplayIndex, RebuildIndex, AuditIndex, EmbeddingNeeds {}
 
 extension Platform {
-    /// What embeds and writes a replay's documents.
+    /// What embeds and writes a replay's documents, each generation's by its own model.
     ///
     /// - Throws: where the model cannot be loaded.
     func replayIndex(_ database: PostgresConfiguration) throws -> DocumentIndexer {
         DocumentIndexer(
-            configuration: database, embedder: try embedder(), graph: VectorGraph(settings), priority: .replay,
+            configuration: database, embedders: try embedders(), graph: VectorGraph(settings), priority: .replay,
             logger: context.logger.scoped("replay"))
+    }
+
+    /// What tells how much a replay would have to embed.
+    ///
+    /// - Parameter vectors: what it would make; nil: as the active generation's.
+    /// - Throws: where the model cannot be loaded.
+    func trialIndex(_ database: PostgresConfiguration, _ vectors: VectorKind?) throws -> DocumentIndexer {
+        let wanted = try vectors.flatMap { try embedders().embedder(named: $0.model) } ?? embedder()
+        return DocumentIndexer(configuration: database, embedder: wanted, graph: VectorGraph(settings))
     }
 }

@@ -189,7 +189,7 @@ struct SourceRoles: Sendable {
                     configuration.batchesAtOnce = 3
                 }
                 let indexer = Indexer(
-                    configuration: configuration, embedder: try platform.embedder(),
+                    configuration: configuration, embedders: try platform.embedders(),
                     metrics: platform.context.metrics,
                     logger: platform.context.logger.scoped(item.component("indexer")))
                 platform.register(indexer, as: item.component("indexer"), in: health, isRequired: isNeeded)

@@ -33,7 +33,7 @@ package struct RemoteEmbedderConfiguration: Sendable {
     }
 
     /// The name that vectors are stored under: those of another server with the same model compare with them.
-    package var storedName: String { "\(model)/\(dimensions)/remote" }
+    package var storedName: String { VectorModel(base: model, dimensions: dimensions, maker: .remote).name }
 
     var endpoint: String {
         let text = url.revealed

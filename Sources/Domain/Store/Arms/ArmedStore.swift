@@ -46,7 +46,7 @@ package final class ArmedStore: RetrievalStore {
     }
 
     private func isAnswerable(_ query: CandidateQuery, by held: SharedArms.Held) -> Bool {
-        held.canAnswer(query, model: store.model)
+        held.canAnswer(query, model: query.vectorModel ?? store.model)
     }
 
     /// Nil where it is Postgres' after all: phrases are looked for in texts, of which it looks at more where they leave too

@@ -22,7 +22,7 @@ package final class ArmsReader: Sendable {
 
     /// - Parameters:
     ///   - shared: the arms, which others keep up to date.
-    ///   - model: name of the model that embeds the queries; empty where none does.
+    ///   - model: name of the model of vectors of which queries do not say it; empty where none embeds them.
     ///   - ranking: how the word arm weighs.
     ///   - languages: ISO codes of the languages that queries are taken to be in where filters name none.
     package init(
@@ -64,7 +64,8 @@ package final class ArmsReader: Sendable {
         let (held, outcome) = shared.current(of: query.filter.scope.tenant)
         // Of a page of some documents it is known how many rows are read; what else decides a ranking is asked of all.
         guard let held, outcome == .memory, query.vectorScan != .exact, query.documentLimit != nil,
-            query.options.isPlain, held.canAnswer(query, model: model), Self.isQuick(held.index.extent)
+            query.options.isPlain, held.canAnswer(query, model: query.vectorModel ?? model),
+            Self.isQuick(held.index.extent)
         else { return nil }
         return held
     }

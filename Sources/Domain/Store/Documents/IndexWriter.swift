@@ -267,6 +267,12 @@ package final class IndexWriter {
         return Set(places.map { inputs[Int($0) - 1] })
     }
 
+    /// The names of the models of generations' vectors: empty for one that was pruned, and needs none; none for one that has none yet.
+    package func models(timeoutMilliseconds: Int) throws(IndexError) -> [Int64: String] {
+        let rows = try connection.run(ListGenerationModels(), timeoutMilliseconds: timeoutMilliseconds)
+        return Dictionary(rows.map { ($0.generation, $0.state == .pruned ? "" : $0.model) }) { _, last in last }
+    }
+
     /// The number of a model, 0 for none; nil where the index has no vectors of it.
     private func number(of model: String, timeoutMilliseconds: Int) throws(IndexError) -> Int32? {
         if model.isEmpty { return 0 }

@@ -1,24 +1,29 @@
 import Postgres
 import Records
 
-/// Makes the next generation.
+/// Makes the next generation, whose vectors are of a model, or of its parent's.
 struct CreateGeneration: PostgresStatement {
     static let name = "create_generation"
     static let sql = """
-        INSERT INTO generations (generation, parent, state, logic_version, note, created_at)
-        SELECT greatest(max(generation) + 1, $4), $1, 'created', $2, $3, clock_timestamp() FROM generations
+        INSERT INTO generations (generation, parent, state, logic_version, note, created_at, model_id)
+        SELECT greatest(max(generation) + 1, $4), $1, 'created', $2, $3, clock_timestamp(),
+            coalesce($5, max(model_id) FILTER (WHERE generation = $1))
+        FROM generations
         RETURNING generation
         """
-    static let parameterTypes: [PostgresType] = [.int8, .text, .text, .int8]
+    static let parameterTypes: [PostgresType] = [.int8, .text, .text, .int8, .int4]
     let parent: Int64
     let logicVersion: String
     let note: String
     let atLeast: Int64
+    /// Nil: the parent's.
+    let model: Int32?
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(parent)
         parameters.append(IndexText.clean(logicVersion))
         parameters.append(IndexText.clean(note))
         parameters.append(atLeast)
+        if let model { parameters.append(model) } else { parameters.appendNull() }
     }
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
@@ -141,8 +146,9 @@ struct ListGenerations: PostgresStatement {
     static let name = "list_generations"
     static let sql = """
         SELECT n.generation, n.parent, n.state, n.logic_version, n.note, n.created_at,
-            coalesce(a.generation = n.generation, false), coalesce(c.passages, 0), coalesce(c.documents, 0)
+            coalesce(a.generation = n.generation, false), coalesce(c.passages, 0), coalesce(c.documents, 0), coalesce(m.name, '')
         FROM generations n
+        LEFT JOIN models m ON m.id = n.model_id
         LEFT JOIN active_generation a ON true
         LEFT JOIN (
             SELECT g.generation, count(*) AS passages, count(*) FILTER (WHERE p.number = 0) AS documents
@@ -159,7 +165,7 @@ struct ListGenerations: PostgresStatement {
             state: try GenerationState(row: row, column: 2, operation: name),
             logicVersion: try row.text(3), note: try row.text(4),
             createdAtMilliseconds: try row.timestampMilliseconds(5), isActive: try row.bool(6),
-            passages: try row.int64(7), documents: try row.int64(8), checkpoints: [])
+            passages: try row.int64(7), documents: try row.int64(8), model: try row.text(9), checkpoints: [])
     }
 }
 

@@ -14,6 +14,8 @@ package struct GenerationSummary: Sendable, Equatable {
     package var passages: Int64
     /// Documents that it sees now.
     package var documents: Int64
+    /// The name of its vectors' model; empty where it has none.
+    package var model: String
     /// Next source offset per topic partition, sorted.
     package var checkpoints: [IndexCheckpoint]
 }
@@ -50,11 +52,19 @@ package final class GenerationStore {
 
     /// Makes the next generation, in state `created`; returns its number.
     ///
-    /// - Parameter atLeast: the smallest number that it may have, such as the next one of the lake.
+    /// - Parameters:
+    ///   - atLeast: the smallest number that it may have, such as the next one of the lake.
+    ///   - vectors: what its vectors are to be; nil: as its parent's. Whoever writes to it finds it there.
     package func create(
-        parent: Int64, logicVersion: String, note: String, atLeast: Int64 = 1, timeoutMilliseconds: Int
+        parent: Int64, logicVersion: String, note: String, atLeast: Int64 = 1, vectors: VectorKind? = nil,
+        timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64 {
-        let statement = CreateGeneration(parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast)
+        var model: Int32?
+        if let vectors {
+            model = try connection.run(PrepareModel(vectors: vectors), timeoutMilliseconds: timeoutMilliseconds).first
+        }
+        let statement = CreateGeneration(
+            parent: parent, logicVersion: logicVersion, note: note, atLeast: atLeast, model: model)
         guard let number = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first else {
             throw IndexError(.schema, "no generation was made", hint: "run `medallion migrate`")
         }
@@ -69,6 +79,7 @@ package final class GenerationStore {
     /// - Parameters:
     ///   - handover: for every topic partition that the parent has a checkpoint of, the first offset that the stream
     ///     job feeds to the child.
+    ///   - isOfOtherModel: whether the child was made for vectors of another model, so that ``VectorChange`` is to follow.
     ///   - timeoutMilliseconds: for each step of some thousand documents.
     /// - Returns: the number of documents copied.
     /// - Throws: `generationBehind` while the parent's index has not reached the handover (what it has not indexed yet
@@ -76,7 +87,7 @@ package final class GenerationStore {
     ///   its rows are being removed.
     package func copyParentRows(
         child: Int64, parent: Int64, outside ranges: [(source: TopicPartition, offsets: OffsetRange)],
-        handover: [TopicPartition: Int64], timeoutMilliseconds: Int
+        handover: [TopicPartition: Int64], isOfOtherModel: Bool = false, timeoutMilliseconds: Int
     ) throws(IndexError) -> Int {
         let unready = try connection.run(
             FindUnreadyHandovers(parent: parent, handover: handover), timeoutMilliseconds: timeoutMilliseconds)
@@ -93,7 +104,7 @@ package final class GenerationStore {
             }
         }
         let inheritance = Inheritance(child: child, parent: parent, handover: handover, ranges: ranges)
-        try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds)
+        if !isOfOtherModel { try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds) }
         try inheritDeletions(inheritance, timeoutMilliseconds: timeoutMilliseconds)
         return try inheritDocuments(inheritance, timeoutMilliseconds: timeoutMilliseconds)
     }

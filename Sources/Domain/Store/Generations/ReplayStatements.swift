@@ -6,15 +6,16 @@ struct BeginReplay: PostgresStatement {
     static let name = "begin_replay"
     static let sql = """
         INSERT INTO replays (generation, topics, since, until, partition, start_offset, end_offset, state, phase, is_paused,
-            rate, wanted, done, key_id, started_at, changed_at)
+            rate, wanted, done, key_id, started_at, changed_at, model)
         VALUES ($1, $2, $3, $4, $5::int, $6, $7, 'running', 'handover', $8,
-            $9::int, 0, 0, $10, clock_timestamp(), clock_timestamp())
+            $9::int, 0, 0, $10, clock_timestamp(), clock_timestamp(), $11)
         """
     static let parameterTypes: [PostgresType] = [
-        .int8, .text, .timestamptz, .timestamptz, .int8, .int8, .int8, .bool, .int8, .text,
+        .int8, .text, .timestamptz, .timestamptz, .int8, .int8, .int8, .bool, .int8, .text, .text,
     ]
     let generation: Int64
     let topics: [String]
+    let model: String
     let bounds: ReplayBounds
     let wish: ReplayWish
     let keyID: String
@@ -29,6 +30,7 @@ struct BeginReplay: PostgresStatement {
         parameters.append(wish.isPaused)
         parameters.append(Int64(wish.rate))
         parameters.append(IndexText.clean(keyID))
+        parameters.append(IndexText.clean(model))
     }
 }
 
@@ -158,7 +160,7 @@ struct ListReplays: PostgresStatement {
     static let sql = """
         SELECT generation, topics, since, until, partition::bigint, start_offset, end_offset, state, phase, is_paused,
             rate::bigint, wanted, done, added, changed, removed, unchanged, embedded, inherited, error, key_id, started_at,
-            (extract(epoch FROM clock_timestamp() - changed_at) * 1000)::bigint
+            (extract(epoch FROM clock_timestamp() - changed_at) * 1000)::bigint, model
         FROM replays WHERE $1::bigint IS NULL OR generation = $1 ORDER BY generation DESC LIMIT $2
         """
     static let parameterTypes: [PostgresType] = [.int8, .int8]
@@ -186,7 +188,7 @@ struct ListReplays: PostgresStatement {
             bounds: bounds, state: KeptReplay.State(rawValue: try row.text(7)) ?? .failed, phase: try row.text(8),
             wish: ReplayWish(isPaused: try row.bool(9), rate: Int(clamping: try row.int64(10))), figures: figures,
             error: try row.text(19), keyID: try row.text(20), startedAtMilliseconds: try row.timestampMilliseconds(21),
-            silenceMilliseconds: try row.int64(22))
+            silenceMilliseconds: try row.int64(22), model: try row.text(23))
     }
 }
 

@@ -30,7 +30,8 @@ package struct ReplayWish: Sendable, Equatable {
 
 /// How far a replay is.
 package struct ReplayFigures: Sendable, Equatable {
-    /// Source offsets that it is to go through, and those that are in lake and index.
+    /// Source offsets that it is to go through, and those that are in lake and index; besides, documents that get vectors of another
+    /// model.
     package var wanted: Int64 = 0
     package var done: Int64 = 0
     /// Documents against the parent, of what is done.
@@ -74,6 +75,8 @@ package struct KeptReplay: Sendable, Equatable {
     package var startedAtMilliseconds: Int64
     /// How long ago the process that runs it last said so, by the database's clock, which also noted when.
     package var silenceMilliseconds: Int64
+    /// Whose vectors it makes; empty: of its parent's model.
+    package var model: String
 
     /// A process that runs a replay says so each second, and waits ``beatMillisecondsMax`` for the database to hear it. It may
     /// go unheard twice.
@@ -97,13 +100,15 @@ package final class ReplayStore {
     }
 
     /// Notes a replay that begins.
+    ///
+    /// - Parameter model: whose vectors it makes; empty: of its parent's.
     package func begin(
-        generation: Int64, topics: [String], bounds: ReplayBounds, wish: ReplayWish, keyID: String,
+        generation: Int64, topics: [String], bounds: ReplayBounds, model: String = "", wish: ReplayWish, keyID: String,
         timeoutMilliseconds: Int
     ) throws(IndexError) {
-        _ = try connection.run(
-            BeginReplay(generation: generation, topics: topics, bounds: bounds, wish: wish, keyID: keyID),
-            timeoutMilliseconds: timeoutMilliseconds)
+        let statement = BeginReplay(
+            generation: generation, topics: topics, model: model, bounds: bounds, wish: wish, keyID: keyID)
+        _ = try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
     }
 
     /// Notes how far it is, that a process runs it, and, where given, what is in the index: all or nothing.

@@ -76,6 +76,7 @@ package struct Migration: Sendable, Equatable {
         Migration("V0028__keep_moments", PackageResources.V0028__keep_moments_sql),
         Migration("V0029__erase", PackageResources.V0029__erase_sql),
         Migration("V0030__share_documents", PackageResources.V0030__share_documents_sql),
+        Migration("V0031__change_models", PackageResources.V0031__change_models_sql),
         Migration(
             "deferred/V0001__embed_passages", PackageResources.V0001__embed_passages_sql, isDeferred: true,
             isSuperseded: true),

@@ -7,6 +7,7 @@ struct IndexSearch {
     let store: SearchStore
     let values: SearchValues
     let model: Int32
+    let modelName: String
     let wantsVector: Bool
     let wantsLexical: Bool
     /// Passages that the word arm gives at most.
@@ -74,7 +75,7 @@ struct IndexSearch {
         let rows = try store.connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
             results throws(PostgresError) in try results.rows(slot)
         }
-        return try set(rows, vector)
+        return try set(rows, vector, timeoutMilliseconds)
     }
 
     /// Twice as many where filters leave some of them out. Behind these the graph leads on to passages that are nearer and farther
@@ -132,12 +133,15 @@ struct IndexSearch {
         }
     }
 
-    private func set(_ rows: [SearchRow], _ vector: SearchSQL.VectorArm?) throws -> CandidateSet {
+    private func set(
+        _ rows: [SearchRow], _ vector: SearchSQL.VectorArm?, _ timeoutMilliseconds: Int
+    ) throws -> CandidateSet {
         guard let first = rows.first else {
             return CandidateSet(candidates: [], generation: 0, indexVersion: 0, isGenerationServed: false)
         }
         if wantsVector, first.model > 0, first.model != model {
-            throw ModelMismatch(generation: first.generation, queryModel: store.model)
+            throw try store.mismatch(
+                first.generation, first.model, asked: modelName, timeoutMilliseconds: timeoutMilliseconds)
         }
         if let wanted = values.query.indexVersion, wanted < first.oldestVersion {
             throw IndexVersionGone(version: wanted, oldest: first.oldestVersion)

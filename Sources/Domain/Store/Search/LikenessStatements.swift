@@ -17,6 +17,8 @@ struct ReadLikeness: PostgresStatement {
     struct Row {
         let generation: Int64
         let indexVersion: Int64
+        /// The number of the generation's model; 0 for none.
+        let model: Int32
         let collection: String
         let language: String
         let documentID: Int64
@@ -29,7 +31,7 @@ struct ReadLikeness: PostgresStatement {
     static let parameterTypes: [PostgresType] = [.text, .text, .text, .int4]
 
     let target: LikeTarget
-    /// The number of the queries' model; nil where the index has none of its vectors.
+    /// The number of the model that is asked for; nil where the index has none of its vectors.
     let model: Int32?
 
     /// A text for each model, since the vectors of each are in a table of their own.
@@ -57,7 +59,8 @@ struct ReadLikeness: PostgresStatement {
                 SELECT served.generation, coalesce((SELECT max(version) FROM index_versions), 0) AS version, served.model_id
                 FROM (\(SearchSQL.servedGeneration("NULL::bigint"))) served
             )
-            SELECT s.generation, s.version, p.collection, p.lang, p.document_id, p.id, \(vectors == nil ? "NULL::text" : "v.embedding")
+            SELECT s.generation, s.version, p.collection, p.lang, p.document_id, p.id, \(vectors == nil ? "NULL::text" : "v.embedding"),
+                coalesce(s.model_id, 0)
             FROM snapshot s CROSS JOIN LATERAL (
                 SELECT c.name AS collection, d.lang, p.document_id, p.id, p.vector_id,
                     row_number() OVER (PARTITION BY d.id ORDER BY p.number) AS place
@@ -81,7 +84,8 @@ struct ReadLikeness: PostgresStatement {
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Row {
         Row(
-            generation: try row.int64(0), indexVersion: try row.int64(1), collection: try row.text(2),
+            generation: try row.int64(0), indexVersion: try row.int64(1), model: try row.int32(7),
+            collection: try row.text(2),
             language: try row.text(3), documentID: try row.int64(4), passageID: try row.int64(5),
             vector: row.isNull(6) ? nil : try row.halfVector(6))
     }
@@ -135,9 +139,14 @@ extension SearchStore {
     package func likenesses(of target: LikeTarget, timeoutMilliseconds: Int) throws -> [Likeness] {
         // Postgres' text cannot hold U+0000, so no document has such an id.
         guard !target.docID.utf8.contains(0) else { return [] }
-        let number = model.isEmpty ? nil : try findModel(timeoutMilliseconds: timeoutMilliseconds)
+        let asked = target.vectorModel ?? model
+        let number = asked.isEmpty ? nil : try number(of: asked, timeoutMilliseconds: timeoutMilliseconds)
         let rows = try run(
             ReadLikeness(target: target, model: number), for: target.tenant, timeoutMilliseconds)
+        if !asked.isEmpty, let first = rows.first, first.model > 0, first.model != number {
+            throw try mismatch(
+                first.generation, first.model, asked: asked, timeoutMilliseconds: timeoutMilliseconds)
+        }
         let documents = Dictionary(grouping: rows, by: \.documentID).values.sorted {
             $0[0].collection < $1[0].collection
         }
@@ -150,10 +159,12 @@ extension SearchStore {
                         tenant: target.tenant, generation: passages[0].generation, passages: passages.map(\.passageID)),
                     for: target.tenant, timeoutMilliseconds)
             }
-            return Likeness(
+            var likeness = Likeness(
                 collection: passages[0].collection, language: passages[0].language, documentID: passages[0].documentID,
                 vector: Likeness.mean(of: passages.compactMap(\.vector)), words: words,
                 generation: passages[0].generation, indexVersion: passages[0].indexVersion)
+            likeness.vectorModel = asked
+            return likeness
         }
     }
 }

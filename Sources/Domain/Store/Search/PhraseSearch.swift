@@ -23,7 +23,8 @@ extension SearchStore {
         query.lexicalLimit = Self.phrasePassagesMax
         let further = IndexSearch(
             store: self, values: SearchValues(query: query, words: search.values.words), model: search.model,
-            wantsVector: search.wantsVector, wantsLexical: true, lexicalMax: Self.phrasePassagesMax)
+            modelName: search.modelName, wantsVector: search.wantsVector, wantsLexical: true,
+            lexicalMax: Self.phrasePassagesMax)
         do {
             var more = try further.candidates(scan, left)
             if more.isPhraseCut { more.isLexicalBounded = true }
@@ -46,8 +47,8 @@ extension SearchStore {
         query.options = RankingOptions()
         (query.generation, query.indexVersion) = (found.generation, found.indexVersion)
         let search = IndexSearch(
-            store: self, values: SearchValues(query: query, words: words), model: 0, wantsVector: false,
-            wantsLexical: true, lexicalMax: Self.phrasePassagesMax)
+            store: self, values: SearchValues(query: query, words: words), model: 0, modelName: "",
+            wantsVector: false, wantsLexical: true, lexicalMax: Self.phrasePassagesMax)
         let left = Int((deadline - SystemClock.monotonicNanoseconds()) / 1_000_000)
         var set = found
         var isCut = true

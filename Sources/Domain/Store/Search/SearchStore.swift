@@ -84,10 +84,10 @@ package final class SearchStore: RetrievalStore {
     /// As the database's own user.
     private let upkeep: LazyConnection
     private let interrupt = PostgresInterrupt()
-    /// The model of the queries' vectors.
+    /// The model of vectors of which queries do not say it.
     let model: String
-    /// Its number in the index, once it is known.
-    private var modelNumber: Int32?
+    /// Numbers of models in the index, as far as they are known.
+    private var modelNumbers: [String: Int32] = [:]
     var cutter = WordCutter()
     private let ranking: WordRanking
     let bounds: SearchBounds
@@ -97,7 +97,7 @@ package final class SearchStore: RetrievalStore {
 
     /// - Parameters:
     ///   - configuration: of a migrated database; the session settings are added to it.
-    ///   - model: name of the model that embeds the queries; empty where none does.
+    ///   - model: name of the model of vectors of which queries do not say it; empty where none embeds them.
     ///   - ef: candidates that the graph's search keeps, 1 to 1,000 (`hnsw.ef_search`); nil: by the number of passages.
     ///   - ranking: how the word arm weighs.
     ///   - languages: ISO codes of the languages that queries are taken to be in where filters name none.
@@ -149,11 +149,13 @@ package final class SearchStore: RetrievalStore {
         }
         let values = SearchValues(query: query, words: words)
         let wantsVector = query.vector != nil && query.vectorLimit > 0
-        let number = wantsVector ? try findModel(timeoutMilliseconds: timeoutMilliseconds) : nil
+        let asksOf = query.vectorModel ?? model
+        let number = wantsVector ? try number(of: asksOf, timeoutMilliseconds: timeoutMilliseconds) : nil
         // An index without vectors of this model has another's, or none at all.
         let arm: CandidateQuery.VectorScan? = wantsVector && number != nil ? query.vectorScan : nil
         let search = IndexSearch(
-            store: self, values: values, model: number ?? 0, wantsVector: wantsVector, wantsLexical: wantsLexical)
+            store: self, values: values, model: number ?? 0, modelName: asksOf, wantsVector: wantsVector,
+            wantsLexical: wantsLexical)
         var found = try search.candidates(arm, timeoutMilliseconds)
         guard !words.phrases.isEmpty else { return found }
         let wanted = asked.documentLimit ?? SearchLimits.topKDefault
@@ -178,7 +180,8 @@ package final class SearchStore: RetrievalStore {
         let hasPhrases = !words.phrases.isEmpty
         if hasPhrases { query.counted = nil }
         let values = SearchValues(query: query, words: hasPhrases ? WordLookup() : words)
-        let search = IndexSearch(store: self, values: values, model: 0, wantsVector: false, wantsLexical: false)
+        let search = IndexSearch(
+            store: self, values: values, model: 0, modelName: "", wantsVector: false, wantsLexical: false)
         var found = try search.withinLimit(nil, timeoutMilliseconds)
         if hasPhrases { found.counts = try phraseCounts(asked, words, as: found, deadline: deadline) }
         let places = Dictionary(page.map { ($0.passageID, $0) }) { first, _ in first }
@@ -209,12 +212,20 @@ package final class SearchStore: RetrievalStore {
         try WordLookup(of: query, by: cutter.get(), usual: languages, ranking: ranking, expand: expand)
     }
 
-    /// The number of the queries' model; nil where the index has none of its vectors.
-    func findModel(timeoutMilliseconds: Int) throws -> Int32? {
-        if let modelNumber { return modelNumber }
-        modelNumber = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?
-            .number
-        return modelNumber
+    /// The number of a model; nil where the index has none of its vectors.
+    func number(of model: String, timeoutMilliseconds: Int) throws(IndexError) -> Int32? {
+        if let known = modelNumbers[model] { return known }
+        let found = try connection.run(FindModel(model: model), timeoutMilliseconds: timeoutMilliseconds).first?.number
+        modelNumbers[model] = found
+        return found
+    }
+
+    /// That a generation's vectors are of another model than a query's.
+    func mismatch(_ generation: Int64, _ number: Int32, asked model: String, timeoutMilliseconds: Int) throws
+        -> ModelMismatch
+    {
+        let name = try connection.run(ReadModelName(number: number), timeoutMilliseconds: timeoutMilliseconds).first
+        return ModelMismatch(generation: generation, queryModel: model, model: name ?? "")
     }
 
     static let exactMarginMilliseconds = 500

@@ -56,6 +56,18 @@ package final class IndexUpkeep {
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
     }
 
+    /// Gives the room of vectors back at once, with their graphs, where all generations of their model were pruned and upkeep has
+    /// removed their contents.
+    ///
+    /// - Returns: the models' names.
+    package func emptyVectors(timeoutMilliseconds: Int) throws(IndexError) -> [String] {
+        var models: [String] = []
+        while let model = try connection.run(EmptyVectors(), timeoutMilliseconds: timeoutMilliseconds).first ?? nil {
+            models.append(model)
+        }
+        return models
+    }
+
     /// One step of removing documents that are too old.
     ///
     /// - Returns: contents removed; 0 when nothing is left to do.

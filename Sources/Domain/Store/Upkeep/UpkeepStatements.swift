@@ -33,6 +33,15 @@ struct RemoveExpired: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
+/// See `medallion_empty_vectors` of the migrations. One row: the model's name, or null.
+struct EmptyVectors: PostgresStatement {
+    static let name = "empty_vectors"
+    static let sql = "SELECT medallion_empty_vectors()"
+    static let parameterTypes: [PostgresType] = []
+    func bind(into parameters: inout PostgresParameters) {}
+    static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> String? { try row.textOrNil(0) }
+}
+
 /// Tables of the index with many dead rows, quoted.
 struct FindDeadRows: PostgresStatement {
     static let name = "find_dead_rows"

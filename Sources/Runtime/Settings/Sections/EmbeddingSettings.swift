@@ -5,7 +5,7 @@ extension Settings {
     package struct Embedding: Sendable {
         /// Whether documents are embedded; without, search is lexical only.
         package internal(set) var isEnabled = false
-        /// Dimensions of the embedding.
+        /// Numbers of a vector in a new index.
         package internal(set) var dimensions = 0
         /// What a new index is embedded in; see `docs/operations.md`.
         package internal(set) var precision = VectorPrecision.automatic
@@ -41,12 +41,13 @@ extension Settings.Embedding: SettingsSection {
         Setting(
             // pgvector has no index over vectors of more.
             "EMBED_DIMS", .models, default: "384", .integer(1...4_000), \.embedding.dimensions,
-            "Dimensions of the embedding: those of the model. Another number ends the start of whatever embeds or searches."
+            "Numbers of a vector in a new index: those that the model gives, or its first ones; more end the start of whatever embeds or "
+                + "searches. An index that has vectors is followed; `medallion replay --dimensions` makes others."
         ),
         Setting(
             "EMBED_PRECISION", .models, default: "auto", .choice, \.embedding.precision,
-            "What the model computes in: float (bfloat16 where the processor is fast at it), int8, or auto, which is that of the "
-                + "index, and float for a new one. Another than the index's ends the start."
+            "What the model computes in for a new index: float (bfloat16 where the processor is fast at it), int8, or auto, which is "
+                + "float. An index that has vectors is followed; `medallion replay --model` makes others."
         ),
         Setting(
             "EMBED_CACHE_BYTES", .models, default: "16777216", .integer(0...1_099_511_627_776), \.embedding.cacheBytes,

@@ -225,11 +225,12 @@ struct Answers: Sendable {
         let cosines: CitationCheck.Cosines? = embedder.flatMap { embedder in
             guard result.vector != nil else { return nil }
             return { text, others in
-                let vectors = try await embedder.vectors(ofSentences: [text] + others, deadline: deadline)
+                let vectors = try await embedder.vectors(
+                    ofSentences: [text] + others, by: result.vectorModel, deadline: deadline)
                 return vectors.dropFirst().map { Self.dot(vectors[0], $0) }
             }
         }
-        let (analyzers, model) = (self.analyzers, embedder?.modelName)
+        let (analyzers, model) = (self.analyzers, result.vectorModel ?? embedder?.modelName)
         return AnswerChain.Work(
             question: request.search.query, ranking: result.ranking,
             readCount: min(request.search.topK, result.ranking.count), relatedCount: related,
@@ -303,7 +304,7 @@ struct Answers: Sendable {
         // Waiting for other answers counts, too; there are few at once.
         defer { WorkMeter.current?.add(nanoseconds: SystemClock.monotonicNanoseconds() - start) }
         return try await ExtractiveAnswerer.compared(sentences, question: asked, vector: vector, hits: hits) {
-            try await embedder.vectors(ofSentences: $0, deadline: deadline)
+            try await embedder.vectors(ofSentences: $0, by: result.vectorModel, deadline: deadline)
         }
     }
 

@@ -15,7 +15,7 @@ final class SimilarQuestions: Sendable {
     struct Known: Sendable {
         let question: String
         let form: QuestionForm
-        let vector: [Float]
+        let vector: QueryEmbedder.Vector
         /// Under which its answer is kept.
         let key: String
     }
@@ -40,7 +40,9 @@ final class SimilarQuestions: Sendable {
         metrics.show(
             bytes: { [weak self] in
                 self?.state.withLock { state in
-                    state.known.values.joined().reduce(0) { $0 + 1_024 + 4 * $1.vector.count + $1.key.utf8.count }
+                    state.known.values.joined().reduce(0) {
+                        $0 + 1_024 + 4 * $1.vector.numbers.count + $1.key.utf8.count
+                    }
                 } ?? 0
             }, entries: { [weak self] in self?.state.withLock { $0.order.count } ?? 0 }, evictions: { 0 })
     }
@@ -49,12 +51,13 @@ final class SimilarQuestions: Sendable {
     func hasAny(in scope: String) -> Bool { state.withLock { $0.known[scope] != nil } }
 
     /// Questions that ask the same, the nearest first.
-    func find(_ form: QuestionForm, _ vector: [Float], in scope: String) -> [(known: Known, cosine: Float)] {
+    func find(_ form: QuestionForm, _ vector: QueryEmbedder.Vector, in scope: String) -> [(known: Known, cosine: Float)]
+    {
         let all = state.withLock { $0.known[scope] ?? [] }
         var near: [(known: Known, cosine: Float)] = []
-        for known in all where known.vector.count == vector.count {
+        for known in all where known.vector.model == vector.model {
             var cosine: Float = 0
-            for (a, b) in zip(known.vector, vector) { cosine += a * b }
+            for (a, b) in zip(known.vector.numbers, vector.numbers) { cosine += a * b }
             if cosine >= Self.cosineMin { near.append((known, cosine)) }
         }
         near.sort { $0.cosine > $1.cosine }
@@ -125,10 +128,10 @@ extension Answers {
     /// Nil where the embedder fails or is slow: then the answer is made as if there were none that is kept.
     private func vector(
         of input: AnswerRequest, _ embedder: QueryEmbedder, _ deadline: Deadline
-    ) async throws -> [Float]? {
+    ) async throws -> QueryEmbedder.Vector? {
         do {
             return try await embedder.vector(
-                of: input.search.query, deadline: Deadline(milliseconds: deadline.leftMilliseconds / 4))
+                of: input.search.query, by: nil, deadline: Deadline(milliseconds: deadline.leftMilliseconds / 4))
         } catch {
             if error is CancellationError { throw error }
             try Task.checkCancellation()
@@ -138,11 +141,13 @@ extension Answers {
 
     /// Lets others who ask the same have the answer that is kept.
     func note(_ made: MadeAnswer, for key: ReplyKey?, _ http: HTTPRequest) {
-        guard let similar = caches?.similar, let key, let vector = made.result.vector,
-            let form = compared(made.request), let scope = scope(of: made.request, http)
+        guard let similar = caches?.similar, let key, let numbers = made.result.vector,
+            let model = made.result.vectorModel, let form = compared(made.request),
+            let scope = scope(of: made.request, http)
         else { return }
         similar.keep(
-            SimilarQuestions.Known(question: made.request.search.asked, form: form, vector: vector, key: key.text),
-            in: scope)
+            SimilarQuestions.Known(
+                question: made.request.search.asked, form: form,
+                vector: QueryEmbedder.Vector(numbers: numbers, model: model), key: key.text), in: scope)
     }
 }

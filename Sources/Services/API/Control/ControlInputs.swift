@@ -69,6 +69,8 @@ struct ReplayStartInput: Sendable {
     var from: Int?
     var to: Int?
     var logic: JSONValue?
+    var model: String?
+    var dimensions: Int?
     var isDryRun = false
     var isPaused = false
     var rate = 0
@@ -92,6 +94,13 @@ struct ReplayStartInput: Sendable {
             Field(
                 "logic", \.logic, Form<JSONValue>.anyObject.optional,
                 "The new logic, written as in a declaration; the declared one if left out."),
+            Field(
+                "model", \.model, Form<String>.string(1...240).optional,
+                "Vectors of another model: float, int8, or with EMBED_URL what its server calls one. With neither source nor range nor "
+                    + "logic nothing else changes: the generation refers to the active one's files, and only embeds."),
+            Field(
+                "dimensions", \.dimensions, Form<Int>.integer(1...4_000).optional,
+                "Vectors of so many numbers, the model's first ones; all of them if left out. Alone as `model` is."),
             Field("dry_run", \.isDryRun, .bool, "Whether only to count and show what would change."),
             Field("paused", \.isPaused, .bool, "Whether it begins by standing still."),
             Field("rate", \.rate, rate, "Records a second at most; 0 for any number."),
@@ -122,6 +131,7 @@ struct ReplayStartInput: Sendable {
             start.bounds.offsets = OffsetRange(start: Int64(from), end: Int64(to))
         }
         start.logic = logic.map { Array($0.text.utf8) }
+        (start.model, start.dimensions) = (model, dimensions)
         start.isDryRun = isDryRun
         start.wish = ReplayWish(isPaused: isPaused, rate: rate)
         return start

@@ -19,7 +19,9 @@ extension ReplySchemas {
     ])
 
     private static let replayReport = Schema.object([
-        .init("generation", .integer().orNull), .init("parent", .integer()), .init("logic_version", .string()),
+        .init("generation", .integer().orNull), .init("parent", .integer()),
+        .init("model", .string().orNull, "Whose vectors it makes; null: of its parent's model."),
+        .init("logic_version", .string()),
         .init("logics", .map(of: .string()), "The logic version of each topic that was replayed."),
         .init("logic_changes", .map(of: .array(of: logicChange)), "By topic, what differs from the parent's logic."),
         .init(
@@ -45,7 +47,9 @@ extension ReplySchemas {
         .init(
             "state", .choice(["running", "paused", "interrupted", "done", "failed"]),
             "`interrupted`: its process has gone; PATCH with `\"paused\": false` goes on."),
-        .init("phase", .string()), .init("topics", .array(of: .string())), .init("paused", .bool()),
+        .init("phase", .string()), .init("topics", .array(of: .string())),
+        .init("model", .string().orNull, "Whose vectors it makes; null: of its parent's model."),
+        .init("paused", .bool()),
         .init("rate", .integer()), .init("wanted_offsets", .integer()), .init("done_offsets", .integer()),
         .init("offsets_per_second", .number().orNull), .init("seconds_left", .number().orNull),
         .init("added", .integer()), .init("changed", .integer()), .init("removed", .integer()),
@@ -65,7 +69,7 @@ extension ReplySchemas {
         .init("generation", .integer()), .init("is_active", .bool()), .init("lake_state", .string().orNull),
         .init("index_state", .string().orNull), .init("logic_version", .string()),
         .init("logics", .map(of: .string())), .init("parent", .integer().orNull),
-        .init("documents", .integer().orNull),
+        .init("documents", .integer().orNull), .init("model", .string().orNull, "Of its vectors."),
         .init(
             "checkpoints",
             .array(

@@ -10,12 +10,20 @@ package struct ReplayStart: Sendable, Equatable {
     package var bounds = ReplayBounds()
     /// The new logic as JSON, written as in a declaration; nil for the declared one.
     package var logic: [UInt8]?
+    /// Whose vectors are made, and how many numbers they have; both nil: as the active generation's.
+    package var model: String?
+    package var dimensions: Int?
     package var isDryRun = false
     package var wish = ReplayWish()
     /// Of the key that asks; empty without one.
     package var keyID = ""
 
     package init() {}
+
+    /// Whether nothing is run through a logic: it names a model or dimensions, and neither range nor logic.
+    package var isOfVectorsAlone: Bool {
+        (model != nil || dimensions != nil) && logic == nil && bounds == ReplayBounds() && source == nil
+    }
 }
 
 /// Which quarantined records a request means.

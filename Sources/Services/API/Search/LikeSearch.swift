@@ -39,7 +39,7 @@ extension CandidateQuery {
     /// Looks for what is like a document, as of when that was read, and not for itself.
     mutating func take(_ likeness: Likeness) {
         text = likeness.text
-        vector = likeness.vector
+        (vector, vectorModel) = (likeness.vector, likeness.vectorModel)
         languages = likeness.languages
         excludedDocument = likeness.documentID
         generation = likeness.generation

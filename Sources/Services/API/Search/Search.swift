@@ -38,6 +38,8 @@ struct SearchResult: Sendable {
     var statistics: WordStatistics?
     /// By what it can be checked later; nil where it is not kept.
     var watched: WatchedResult?
+    /// Which model the vector is of; nil where there is none.
+    var vectorModel: String?
 }
 
 /// `POST /search`, and the ranking that answers are made of.
@@ -226,7 +228,13 @@ struct Search: Sendable {
         let formula = formula(of: request)
         query.page = places
         query.hasShortLimit = request.timeoutMilliseconds != nil
-        let (asked, like) = (query, request.like)
+        let asked = query
+        // Without vectors, of whichever model they are.
+        let like = request.like.map { target in
+            var target = target
+            target.vectorModel = ""
+            return target
+        }
         let lanes = request.counted == nil ? stores : filteredStores
         let start = StageTimes.now()
         let (set, likeness) = try await lanes.run(deadline: deadline) { store, timeout in
@@ -258,16 +266,12 @@ struct Search: Sendable {
             referenceMilliseconds: request.referenceMilliseconds ?? 0)
     }
 
-    /// The fused ranking of a request.
-    ///
-    /// - Parameter documentLimit: documents that are fetched of it, each with its best passage, and of each group the first; nil for
-    ///   all passages.
-    /// - Parameter isKept: whether what comes of it is to be checked later.
+    /// - Parameter model: by which the query is embedded; nil: that of the generation that was served last.
+    /// - Throws: ``ModelMismatch`` where another generation is served, or asked for, whose vectors are of another model.
     func find(
-        _ request: SearchRequest, documentLimit: Int? = nil, deadline: Deadline, stages: StageTimes = StageTimes(),
-        isKept: Bool = false
+        _ request: SearchRequest, by model: String?, documentLimit: Int?, deadline: Deadline, stages: StageTimes,
+        isKept: Bool
     ) async throws -> SearchResult {
-        metrics.count(request.interpretation)
         var notes: RankingNotes = []
         let formula = formula(of: request)
         // What counts nothing is not looked for.
@@ -275,13 +279,15 @@ struct Search: Sendable {
         let asksWords = request.mode != .vector && formula.weights.lexical > 0
         var query = query(of: request, documentLimit: documentLimit, vector: nil)
         var likeness: Likeness?
-        if let target = request.like {
+        if var target = request.like {
+            target.vectorModel = model ?? embedder?.modelName
             let read = try await self.likeness(of: target, deadline: deadline, stages: stages)
             likeness = read
             query.take(read)
             if asksVectors, query.vector == nil { notes.insert(.vectorMissing) }
         } else if asksVectors {
-            query.vector = try await vector(of: request, orWords: asksWords, deadline: deadline, stages)
+            let found = try await vector(of: request, by: model, orWords: asksWords, deadline: deadline, stages)
+            (query.vector, query.vectorModel) = (found?.numbers, found?.model)
             if query.vector == nil { notes.insert(.vectorMissing) }
         }
         if !asksVectors || query.vector == nil { (query.vector, query.vectorLimit) = (nil, 0) }
@@ -306,6 +312,7 @@ struct Search: Sendable {
             generation: found.set.generation, indexVersion: found.set.indexVersion, vector: query.vector,
             formula: formula, likeness: likeness, notes: notes, reranking: ranked.reranking, freshness: freshness,
             counts: found.set.counts, ageMilliseconds: found.set.ageMilliseconds, statistics: found.set.statistics)
+        result.vectorModel = query.vector == nil ? nil : query.vectorModel
         if isKept, request.past == nil, let caches {
             let shown = shown(of: result, request, isAnswer: documentLimit == nil)
             result.watched = caches.watch(query, found.set, shown, searchedAt: start)
@@ -348,26 +355,6 @@ struct Search: Sendable {
         return ResultProbe.Shown(page: result.ranking.prefix(chosen), wanted: chosen)
     }
 
-    /// The query's vector; nil where there is none and words are enough, as half an answer that says so is better than none.
-    private func vector(
-        of request: SearchRequest, orWords areWordsEnough: Bool, deadline: Deadline, _ stages: StageTimes
-    ) async throws -> [Float]? {
-        let start = StageTimes.now()
-        defer { stages.add(.embed, since: start) }
-        // Of a time that a client chose a half is left for the words.
-        let isShort = request.timeoutMilliseconds != nil && areWordsEnough
-        let patience = isShort ? Deadline(milliseconds: deadline.leftMilliseconds / 2) : deadline
-        do {
-            // Operators and what is excluded are nothing that a model should see.
-            let syntax = QuerySyntax(request.query, fields: CandidateQuery.fields)
-            return try await queryVector(syntax.plainText, deadline: patience)
-        } catch  where areWordsEnough && !deadline.hasPassed && !(error is CancellationError) {
-            metrics.degraded.increment()
-            logger.warning("searching without vectors", ["error": "\(error)"])
-            return nil
-        }
-    }
-
     /// What shows the words of a query in the texts that were found.
     ///
     /// - Parameter likeness: the document whose words are shown in place of a query's.
@@ -377,15 +364,5 @@ struct Search: Sendable {
             languages: likeness?.languages
                 ?? StemLanguages.ofQuery(filter: request.filter.languages, usual: languages),
             analyzers: analyzers)
-    }
-
-    private func queryVector(_ text: String, deadline: Deadline) async throws -> [Float] {
-        guard let embedder else {
-            throw APIError.unavailable("the vector arm", "embedding is switched off (EMBED_ENABLED)")
-        }
-        let start = SystemClock.monotonicNanoseconds()
-        let vector = try await embedder.vector(of: text, deadline: deadline)
-        metrics.embedSeconds.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9)
-        return vector
     }
 }

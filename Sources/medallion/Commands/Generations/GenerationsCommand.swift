@@ -60,6 +60,7 @@ struct GenerationsCommand: Command {
             "\(number)  \(state)  logic \(lake?.logicVersion ?? index?.logicVersion ?? "?")"
                 + Self.perTopic(lake)
                 + (lake?.parent.map { "  parent \($0)" } ?? "")
+                + (index.map { $0.model.isEmpty ? "" : "  vectors \($0.model)" } ?? "")
                 + "  documents \(index.map { String($0.documents) } ?? "not in the index")  index at \(checkpoints)")
     }
 
@@ -91,6 +92,8 @@ struct GenerationsCommand: Command {
         if let parent = lake?.parent { json.integer(parent) } else { json.null() }
         json.key("documents")
         if let index { json.integer(index.documents) } else { json.null() }
+        json.key("model")
+        if let index, !index.model.isEmpty { json.string(index.model) } else { json.null() }
         json.key("checkpoints")
         json.beginArray()
         for checkpoint in index?.checkpoints ?? [] {

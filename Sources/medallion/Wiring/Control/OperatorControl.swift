@@ -5,6 +5,7 @@ import Console
 import Files
 import Indexer
 import Lake
+import Logic
 import Postgres
 import Quarantine
 import Records
@@ -107,24 +108,33 @@ struct OperatorControl: PlatformControl {
     func start(_ start: ReplayStart) async throws -> [UInt8] {
         let id = try await told {
             let layout = try layout()
-            let sources = try ReplaySources(platform.settings, source: start.source)
-            let logics = try sources.logics(start.logic.map { ($0, "body.logic") })
-            let scope = try sources.scope(start.bounds)
+            var (logics, scope): ([String: TopicLogic], ReplayScope) = ([:], .all)
+            if !start.isOfVectorsAlone {
+                let sources = try ReplaySources(platform.settings, source: start.source)
+                logics = try sources.logics(start.logic.map { ($0, "body.logic") })
+                scope = try sources.scope(start.bounds)
+            }
+            let (wantedLogics, wantedScope) = (logics, scope)
             let monitor = ReplayMonitor(start.wish, runs: start.isDryRun ? nil : try platform.runSink())
             let database = try platform.database("replay")
-            let index = try await lane.run { [platform] in try platform.replayIndex(database) }
+            let (vectors, index) = try await lane.run { [platform] in
+                let vectors = try platform.wantedVectors(model: start.model, dimensions: start.dimensions)
+                guard start.isDryRun else { return (vectors, try platform.replayIndex(database)) }
+                return (vectors, try platform.trialIndex(database, vectors))
+            }
             if start.isDryRun {
                 return try runner.begin(topics: logics.keys.sorted(), keyID: start.keyID, monitor: monitor) {
                     try await Replay.dryRun(
-                        layout: layout, logics: logics, scope: scope, needs: index, monitor: monitor)
+                        layout: layout, logics: wantedLogics, scope: wantedScope, needs: index, model: vectors?.model,
+                        monitor: monitor)
                 }
             }
             let replay = Replay(
-                layout: layout, logics: logics, database: database, index: index, monitor: monitor,
+                layout: layout, logics: logics, database: database, index: index, vectors: vectors, monitor: monitor,
                 logger: platform.context.logger.scoped("replay"))
             return try await runner.begin(
                 generation: nil, topics: logics.keys.sorted(), keyID: start.keyID, monitor: monitor
-            ) { try await replay.run(scope, keyID: start.keyID) }
+            ) { try await replay.run(wantedScope, keyID: start.keyID) }
         }
         return try await shown(id)
     }

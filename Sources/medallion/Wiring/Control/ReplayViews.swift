@@ -13,7 +13,8 @@ enum ReplayViews {
         return json(
             id: run.id, isDryRun: run.isDryRun, generation: progress.generation, state: state,
             phase: progress.phase.rawValue, topics: run.topics, wish: progress.wish, figures: progress.figures,
-            progress: progress, error: run.error ?? "", keyID: run.keyID, startedAt: run.startedAtMilliseconds,
+            progress: progress, model: progress.model, error: run.error ?? "", keyID: run.keyID,
+            startedAt: run.startedAtMilliseconds,
             report: run.report)
     }
 
@@ -29,12 +30,14 @@ enum ReplayViews {
             id: "\(kept.generation)", isDryRun: false, generation: kept.generation, state: state,
             phase: isLive ? progress?.phase.rawValue ?? kept.phase : kept.phase, topics: kept.topics, wish: kept.wish,
             figures: isLive ? progress?.figures ?? kept.figures : kept.figures, progress: isLive ? progress : nil,
-            error: kept.error, keyID: kept.keyID, startedAt: kept.startedAtMilliseconds, report: run?.report)
+            model: kept.model.isEmpty ? nil : kept.model, error: kept.error, keyID: kept.keyID,
+            startedAt: kept.startedAtMilliseconds, report: run?.report)
     }
 
     private static func json(
         id: String, isDryRun: Bool, generation: Int64?, state: String, phase: String, topics: [String],
-        wish: ReplayWish, figures: ReplayFigures, progress: ReplayProgress?, error: String, keyID: String,
+        wish: ReplayWish, figures: ReplayFigures, progress: ReplayProgress?, model: String?, error: String,
+        keyID: String,
         startedAt: Int64, report: ReplayReport?
     ) -> [UInt8] {
         var json = JSONWriter()
@@ -50,6 +53,8 @@ enum ReplayViews {
         json.beginArray()
         for topic in topics { json.string(topic) }
         json.endArray()
+        json.key("model")
+        if let model { json.string(model) } else { json.null() }
         json.key("paused")
         json.bool(wish.isPaused)
         json.integer("rate", wish.rate)
