@@ -379,7 +379,8 @@ let package = Package(
             "PipelineTests", exclude: ["check_lake.py", "compose.py", "hand-written.jsonl"],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
-                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",
+                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "ObjectStorage", "Postgres", "Records", "Lake",
+                "Settings",
                 "Files", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Logic"]),

@@ -23,17 +23,22 @@ package struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(
                 name: "--passages", value: "N",
-                help: "index, recall, search, answer: in it before anything is measured (default 20000; all: 5000)."),
+                help:
+                    "index, recall, search, answer, trace: in it before anything is measured (default 20000; all: 5000)."
+            ),
             .init(
                 name: "--queries", value: "N",
-                help: "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind."),
+                help:
+                    "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind; trace: answers asked for."
+            ),
+            .init(name: "--answers", value: "N", help: "trace: that are kept, copies included (default 20000)."),
             .init(
                 name: "--sizes", value: "NUMBERS",
                 help: "growth: passages, ascending, by commas (default 20000,100000)."),
             .init(
                 name: "--embedded", value: "N",
                 help:
-                    "growth, answer: texts that the model embeds; further vectors are mixtures of two (default 4000; answer: 20000)."
+                    "growth, answer, trace: texts that the model embeds; further vectors are mixtures of two (default 4000; answer, trace: 20000)."
             ),
             .init(
                 name: "--postgres", value: nil,
@@ -78,12 +83,12 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, growth, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, trace, growth, endure or report."
             )
         ])
     package static let details = """
-        broker, index, recall, clients, freshness, memory, search, answer and endure start processes of their own, with temporary data and
-        free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
+        broker, index, recall, clients, freshness, memory, search, answer, trace and endure start processes of their own, with
+        temporary data and free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
 
         search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
         on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
@@ -93,6 +98,9 @@ package struct BenchCommand: Command {
 
         answer measures answers by quoting on a platform of its own: how soon they come while documents are indexed and others
         search, how many a second come in time, with and without kept ones, and what a thousand questions cost.
+
+        trace measures how soon answers and documents are traced to their events, one and two at a time, from growing and from
+        sealed files, and how soon what came of an event is found, with --answers kept ones.
 
         growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each; with
         --postgres a Postgres of its own, and there loading, searching with four clients, recall, adding and room on disk.
@@ -117,12 +125,14 @@ package struct BenchCommand: Command {
         case search
         /// Not one of all: it takes long.
         case answer
+        /// Not one of all: it takes long.
+        case trace
         /// Not one of all: it says little at sizes that are quick.
         case growth
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { $0 != .search && $0 != .answer && $0 != .growth && $0 != .endure }
+        static let ofAll = allCases.filter { ![.search, .answer, .trace, .growth, .endure].contains($0) }
     }
 
     private let benchmarks: [Benchmark]
@@ -153,6 +163,7 @@ package struct BenchCommand: Command {
     private let searchParts: [SearchBench.Part]
     private let answerParts: [AnswerBench.Part]
     private let embedded: Int
+    private let answers: Int
     /// Nil unless a page is written.
     private let page: BenchmarksPage.Place?
     /// What was typed behind the benchmark's name, for the page.
@@ -174,6 +185,7 @@ package struct BenchCommand: Command {
         searchParts = try Self.parts(benchmarks.contains(.answer) ? nil : arguments.value("--parts"))
         answerParts = try Self.parts(benchmarks.contains(.answer) ? arguments.value("--parts") : nil)
         embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? 20_000
+        answers = try arguments.integer("--answers", in: 100...10_000_000) ?? 20_000
         let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
@@ -272,13 +284,7 @@ package struct BenchCommand: Command {
 
     private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
         switch benchmark {
-        case .search:
-            try await SearchBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
-        case .answer:
-            try await AnswerBench(
-                options: searchOptions(context), parts: answerParts, embedded: embedded,
-                logger: context.logger.scoped("bench")
-            ).run()
+        case .search, .answer, .trace: try await runOnPlatform(benchmark, context)
         case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
         case .embed:
             try await EmbedBench(
@@ -337,6 +343,18 @@ package struct BenchCommand: Command {
             try await MemoryBench(
                 minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
             ).run()
+        }
+    }
+
+    /// Those that fill a platform of their own by searches' options.
+    private func runOnPlatform(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
+        let (options, logger) = (try searchOptions(context), context.logger.scoped("bench"))
+        return switch benchmark {
+        case .answer:
+            try await AnswerBench(options: options, parts: answerParts, embedded: embedded, logger: logger).run()
+        case .trace:
+            try await TraceBench(options: options, embedded: embedded, answers: answers, logger: logger).run()
+        default: try await SearchBench(options: options, logger: logger).run()
         }
     }
 

@@ -86,6 +86,9 @@ function rules(trace) {
 }
 
 function place(where) {
+  if (where.file === null) {
+    return [["read from", where.read_from === "broker" ? "the broker" : "nowhere: derived anew from the event by its logic"]];
+  }
   return [
     ["file", foreign(where.file, "code")],
     ["frame", `${where.frame_length.toLocaleString("en")} bytes at ${where.frame_offset.toLocaleString("en")}`
