@@ -384,8 +384,8 @@ let package = Package(
             ],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
-                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "Postgres", "Records", "Lake", "Settings",
-                "Files", "Zstd", "JSONScan", "Bytes",
+                "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "ObjectStorage", "Postgres", "Records", "Lake",
+                "Settings", "Files", "Zstd", "JSONScan", "Bytes",
             ]),
         tests("TidyTests", exclude: ["waivers.txt"], uses: ["Bytes", "Settings", "Logic"]),
     ],

@@ -23,10 +23,15 @@ package struct BenchCommand: Command {
                 help: "stream: also with so many events spoilt, and what that costs (default 0: no comparison)."),
             .init(
                 name: "--passages", value: "N",
-                help: "index, recall, search, answer: in it before anything is measured (default 20000; all: 5000)."),
+                help:
+                    "index, recall, search, answer, trace: in it before anything is measured (default 20000; all: 5000)."
+            ),
             .init(
                 name: "--queries", value: "N",
-                help: "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind."),
+                help:
+                    "recall: of each kind under each filter (default 100; all: 20); search, growth: of each kind; trace: answers asked for."
+            ),
+            .init(name: "--answers", value: "N", help: "trace: that are kept, copies included (default 20000)."),
             .init(
                 name: "--documents", value: "N",
                 help: "replay: in lake and index, of which a replay changes nothing (default 20000)."),
@@ -39,7 +44,7 @@ package struct BenchCommand: Command {
             .init(
                 name: "--embedded", value: "N",
                 help:
-                    "growth, answer: texts that the model embeds; further vectors are mixtures of two (default 4000; answer: 20000)."
+                    "growth, answer, trace: texts that the model embeds; further vectors are mixtures of two (default 4000; answer, trace: 20000)."
             ),
             .init(
                 name: "--postgres", value: nil,
@@ -84,12 +89,12 @@ package struct BenchCommand: Command {
             .init(
                 name: "NAME", isRequired: false,
                 help:
-                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, growth, replay, endure or report."
+                    "sse, embed, lake, http, broker, stream, index, recall, clients, freshness, memory, all of these; search, answer, trace, growth, replay, endure or report."
             )
         ])
     package static let details = """
-        broker, index, recall, clients, freshness, memory, search, answer and endure start processes of their own, with temporary data and
-        free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
+        broker, index, recall, clients, freshness, memory, search, answer, trace and endure start processes of their own, with
+        temporary data and free ports; http, search and answer need wrk, and http what `make setup-tests` installs.
 
         search puts searching and embedding of a whole platform beside a service of FastAPI, sentence-transformers and pgvector
         on the same documents, in turns, and LanceDB beside both (`make setup-peers`; without, ours alone); then how soon edits
@@ -99,6 +104,9 @@ package struct BenchCommand: Command {
 
         answer measures answers by quoting on a platform of its own: how soon they come while documents are indexed and others
         search, how many a second come in time, with and without kept ones, and what a thousand questions cost.
+
+        trace measures how soon answers and documents are traced to their events, one and two at a time, from growing and from
+        sealed files, and how soon what came of an event is found, with --answers kept ones.
 
         growth fills the index in memory to some sizes, and measures searching, adding, recall, memory and the file at each; with
         --postgres a Postgres of its own, and there loading, searching with four clients, recall, adding and room on disk.
@@ -127,6 +135,8 @@ package struct BenchCommand: Command {
         case search
         /// Not one of all: it takes long.
         case answer
+        /// Not one of all: it takes long.
+        case trace
         /// Not one of all: it says little at sizes that are quick.
         case growth
         /// Not one of all: it takes long.
@@ -134,7 +144,7 @@ package struct BenchCommand: Command {
         /// Not one of all: it breaks things.
         case endure
 
-        static let ofAll = allCases.filter { ![.search, .answer, .growth, .replay, .endure].contains($0) }
+        static let ofAll = allCases.filter { ![.search, .answer, .trace, .growth, .replay, .endure].contains($0) }
     }
 
     private let benchmarks: [Benchmark]
@@ -166,6 +176,7 @@ package struct BenchCommand: Command {
     private let answerParts: [AnswerBench.Part]
     private let replay: ReplayBench.Options
     private let embedded: Int
+    private let answers: Int
     /// Nil unless a page is written.
     private let page: BenchmarksPage.Place?
     /// What was typed behind the benchmark's name, for the page.
@@ -189,6 +200,7 @@ package struct BenchCommand: Command {
         answerParts = try Self.parts(isAnswer ? arguments.value("--parts") : nil)
         replay = try Self.replay(arguments, parts: isReplay ? arguments.value("--parts") : nil)
         embedded = try arguments.integer("--embedded", in: 100...1_000_000) ?? 20_000
+        answers = try arguments.integer("--answers", in: 100...10_000_000) ?? 20_000
         let isShort = word == "all"
         events = try arguments.integer("--events", in: 1_000...100_000_000) ?? (isShort ? 200_000 : 500_000)
         partitions = try arguments.integer("--partitions", in: 1...64) ?? 2
@@ -300,13 +312,7 @@ package struct BenchCommand: Command {
 
     private func run(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
         switch benchmark {
-        case .search:
-            try await SearchBench(options: searchOptions(context), logger: context.logger.scoped("bench")).run()
-        case .answer:
-            try await AnswerBench(
-                options: searchOptions(context), parts: answerParts, embedded: embedded,
-                logger: context.logger.scoped("bench")
-            ).run()
+        case .search, .answer, .trace: try await runOnPlatform(benchmark, context)
         case .sse: try await EventStreamBench(source: try source(), events: 50_000).run()
         case .embed:
             try await EmbedBench(
@@ -366,6 +372,18 @@ package struct BenchCommand: Command {
             try await MemoryBench(
                 minutes: minutes, rate: rate, recording: recording, logger: context.logger.scoped("bench")
             ).run()
+        }
+    }
+
+    /// Those that fill a platform of their own by searches' options.
+    private func runOnPlatform(_ benchmark: Benchmark, _ context: Context) async throws -> BenchReport {
+        let (options, logger) = (try searchOptions(context), context.logger.scoped("bench"))
+        return switch benchmark {
+        case .answer:
+            try await AnswerBench(options: options, parts: answerParts, embedded: embedded, logger: logger).run()
+        case .trace:
+            try await TraceBench(options: options, embedded: embedded, answers: answers, logger: logger).run()
+        default: try await SearchBench(options: options, logger: logger).run()
         }
     }
 

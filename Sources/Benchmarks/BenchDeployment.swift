@@ -55,7 +55,7 @@ final class BenchDeployment: Sendable {
             exit(128 + signal)
         }
         if hasSimulator { try start(simulate, [:]) }
-        let up = ["up", "--url", simulator + Simulator.path]
+        let up = Self.up(simulator)
         let path = try executable.map { try Self.absolute($0) }
         if keepsLog {
             try withFile(Self.logName) { try start(up, settings, output: $0, executable: path) }
@@ -65,6 +65,19 @@ final class BenchDeployment: Sendable {
     }
 
     private static let logName = "up.log"
+    private static let commandSeconds = 600
+
+    private static func up(_ simulator: String) -> [String] { ["up", "--url", simulator + Simulator.path] }
+
+    /// Stops the platform in order, runs commands over what it has written, and starts it again.
+    ///
+    /// - Throws: ``Failure`` where a command fails; then the platform stays as it is.
+    func restart(after commands: [[String]]) throws {
+        guard let running = children.withLock({ $0.popLast() }) else { return }
+        end(running)
+        for command in commands { _ = try launch(command.joined(separator: "-"), command)(Self.commandSeconds) }
+        try start(Self.up(simulator), settings)
+    }
 
     /// The end of what the platform has logged; empty unless it is kept.
     var lastWords: String {

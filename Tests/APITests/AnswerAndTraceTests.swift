@@ -176,6 +176,18 @@ import Testing
         #expect(body["problems"]?.array?.count == 1)
     }
 
+    /// However many wait for the object storage: they wait on lanes of their own.
+    @Test func tracesThatGoFarHoldUpNoOther() async throws {
+        let fixture = APIFixture(timeoutMilliseconds: 4_000, configure: { $0.traceLanes = 1 })
+        fixture.fill()
+        fixture.index.state.withLock { $0.distantTrace = "d-tahoe" }
+        let slow = (0..<3).map { _ in Task { await fixture.get(.trace, path: ["doc_id": "d-tahoe"]).status } }
+        try await eventually { fixture.index.state.withLock { $0.distantTraces } == 1 }
+        for _ in 0..<3 { #expect(await fixture.get(.trace, path: ["doc_id": "d-bridge"]).status == 200) }
+        for task in slow { task.cancel() }
+        for task in slow { #expect(await task.value == 503) }
+    }
+
     /// Two collections may have documents of one id: then the collection must be named.
     @Test func documentsOfOneIDAreToldApartByTheirCollection() async {
         fixture.index.add("twice", title: "A", comment: "")

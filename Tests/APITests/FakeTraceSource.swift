@@ -14,17 +14,12 @@ final class FakeTraceSource: TraceSource {
     }
 
     func trace(
-        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, reach: TraceReach,
+        timeoutMilliseconds: Int
     ) throws -> Trace? {
         if let failure = index.state.withLock({ $0.failure }) { throw failure }
-        let isHanging = index.state.withLock { state in
-            if state.hangingTrace == docID { state.hangingTraces += 1 }
-            return state.hangingTrace == docID
-        }
-        if isHanging {
-            sleepMilliseconds(timeoutMilliseconds)
-            throw FakeFailure()
-        }
+        let isDistant = index.state.withLock { $0.distantTrace == docID }
+        try hang(docID, isDistant && reach == .far, timeoutMilliseconds)
         let (rows, isTampered) = index.state.withLock { state in
             (
                 state.documents.filter {
@@ -78,10 +73,25 @@ final class FakeTraceSource: TraceSource {
             problems: isTampered ? ["the payload at \(found.topic)[0] offset \(found.offset) was changed"] : [])
         trace.problems += causes.map { _ in "a line cannot be read" }
         trace.causes = causes
+        trace.isShort = isDistant
         return trace
     }
 
-    func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace? {
+    /// As a trace does that waits for something to the end of its time.
+    private func hang(_ docID: String, _ isFar: Bool, _ timeoutMilliseconds: Int) throws {
+        let isHanging = index.state.withLock { state in
+            if state.hangingTrace == docID { state.hangingTraces += 1 }
+            if isFar { state.distantTraces += 1 }
+            return isFar || state.hangingTrace == docID
+        }
+        guard isHanging else { return }
+        sleepMilliseconds(timeoutMilliseconds)
+        throw FakeFailure()
+    }
+
+    func trace(
+        answerID: String, tenant: TenantID, reach: TraceReach, timeoutMilliseconds: Int
+    ) throws -> AnswerTrace? {
         if let failure = index.state.withLock({ $0.failure }) { throw failure }
         let (answer, isExpired) = index.state.withLock { state in
             (state.answers.first { $0.id == answerID && $0.tenant == tenant }, state.isLakeExpired)
@@ -96,7 +106,7 @@ final class FakeTraceSource: TraceSource {
             guard
                 var found = try self.trace(
                     docID: citation["doc_id"]?.string ?? "", collection: citation["collection"]?.string, tenant: tenant,
-                    generation: nil, timeoutMilliseconds: timeoutMilliseconds)
+                    generation: nil, reach: reach, timeoutMilliseconds: timeoutMilliseconds)
             else { continue }
             if isExpired { found.expiry = "bronze offsets 0..<9 expired by retention (older than 1d)" }
             trace.citations.append(
@@ -107,7 +117,9 @@ final class FakeTraceSource: TraceSource {
         return trace
     }
 
-    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact {
+    func impact(
+        of target: ImpactTarget, tenant: TenantID, limit: Int, showsSuppressed: Bool, timeoutMilliseconds: Int
+    ) throws -> Impact {
         if let failure = index.state.withLock({ $0.failure }) { throw failure }
         let (documents, answers) = index.state.withLock { ($0.documents.filter { $0.tenant == tenant }, $0.answers) }
         let found = documents.filter { document in
@@ -121,13 +133,15 @@ final class FakeTraceSource: TraceSource {
             }
         }
         let ids = Set(found.map(\.row.docID))
+        let suppressed = index.state.withLock { $0.suppressed }
+        let shown = found.filter { showsSuppressed || !suppressed.contains($0.row.docID) }
         return Impact(
-            documents: found.prefix(limit).map { document in
+            documents: shown.prefix(limit).map { document in
                 ImpactDocument(
                     collection: document.row.collection, docID: document.row.docID, title: document.row.title,
                     contentHash: "", generation: 1, version: 1, fromVersion: document.indexVersion, toVersion: nil,
                     source: TopicPartition(topic: document.topic, partition: 0), sourceOffset: document.offset,
-                    passageIDs: [document.row.passageID])
+                    passageIDs: [document.row.passageID], isSuppressed: suppressed.contains(document.row.docID))
             },
             answers: answers.filter { $0.tenant == tenant }.flatMap { answer in
                 answer.documents.filter { ids.contains($0.docID) }.map { source in

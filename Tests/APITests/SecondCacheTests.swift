@@ -18,6 +18,40 @@ import Testing
         SecondCache(address, milliseconds: milliseconds, registry: registry, logger: Logger("test", level: .error))
     }
 
+    private static func uses(
+        isAnswer: Bool = false, _ passages: Set<Int64> = [], answers: Set<String> = [], database: String = "d"
+    ) -> ReplyUses {
+        ReplyUses(database: database, isAnswer: isAnswer, passages: passages, answers: answers)
+    }
+
+    /// Replies are counted by what they show, each once, and no longer once they are gone.
+    @Test(.enabled(if: RedisServer.isInstalled)) func repliesAreCountedByWhatTheyShow() async throws {
+        let folder = try TemporaryFolder()
+        let server = try RedisServer(in: folder.path)
+        let cache = Self.cache(try #require(RedisAddress("unix://\(server.socket)")))
+        func expect(_ uses: ReplyUses, _ searches: Int, _ answers: Int) async throws {
+            try await eventually {
+                let found = await cache.count(uses, keptMilliseconds: 600_000)
+                return found?.searches == searches && found?.answers == answers
+            }
+        }
+        cache.keep(for: "a", keptMilliseconds: 600_000, Self.uses([1, 2])) { [1] }
+        cache.keep(for: "b", keptMilliseconds: 600_000, Self.uses([2, 3])) { [2] }
+        cache.keep(for: "c", keptMilliseconds: 600_000, Self.uses(isAnswer: true, [2], answers: ["ans_1"])) { [3] }
+        try await expect(Self.uses([2]), 2, 1)
+        try await expect(Self.uses([1, 2, 3], answers: ["ans_1"]), 2, 1)
+        try await expect(Self.uses([3]), 1, 0)
+        try await expect(Self.uses(answers: ["ans_1"]), 0, 1)
+        try await expect(Self.uses([4]), 0, 0)
+        // The numbers of another database's passages are others.
+        try await expect(Self.uses([2], database: "e"), 0, 0)
+        cache.remove("b")
+        try await expect(Self.uses([2]), 1, 1)
+        server.kill()
+        let dead = await cache.count(Self.uses([2]), keptMilliseconds: 600_000)
+        #expect(dead?.searches == nil)
+    }
+
     @Test(.enabled(if: RedisServer.isInstalled)) func whatIsKeptIsReadUntilTheServerDies() async throws {
         let folder = try TemporaryFolder()
         let server = try RedisServer(in: folder.path)
@@ -25,11 +59,13 @@ import Testing
         let cache = Self.cache(address)
         #expect(await cache.value(for: "a") == nil)
         let value = [UInt8](repeating: 7, count: 200_000)
-        cache.keep(for: "a", keptMilliseconds: 600_000) { value }
+        cache.keep(for: "a", keptMilliseconds: 600_000, Self.uses()) { value }
         try await eventually { await cache.value(for: "a") == value }
         #expect(await cache.value(for: "b") == nil)
         // What is too large is not kept at all.
-        cache.keep(for: "c", keptMilliseconds: 600_000) { [UInt8](repeating: 1, count: SecondCache.bytesMax) }
+        cache.keep(for: "c", keptMilliseconds: 600_000, Self.uses()) {
+            [UInt8](repeating: 1, count: SecondCache.bytesMax)
+        }
         #expect(try server.keys() == 1)
         cache.remove("a")
         try await eventually { try server.keys() == 0 }
@@ -63,7 +99,7 @@ import Testing
         let registry = MetricsRegistry()
         let address = try #require(RedisAddress("unix://\(server.socket)"))
         let cache = Self.cache(address, milliseconds: 30_000, registry: registry)
-        cache.keep(for: "a", keptMilliseconds: 600_000) { [7] }
+        cache.keep(for: "a", keptMilliseconds: 600_000, Self.uses()) { [7] }
         try await eventually { await cache.value(for: "a") == [7] }
         func count(_ outcome: String) -> Int {
             let text = String(decoding: registry.render(), as: UTF8.self)

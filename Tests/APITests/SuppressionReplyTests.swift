@@ -64,6 +64,8 @@ import Testing
         /// Whether all documents have been gone through.
         let isWhole = Mutex(true)
         let lifted = Mutex<[String]>([])
+        /// Whether the index has read the topic to its end.
+        let isCaughtUp = Mutex(false)
 
         var desk: SuppressionDesk {
             SuppressionDesk(
@@ -77,7 +79,7 @@ import Testing
                 },
                 find: { [self] id, tenant, _ in
                     records.withLock { $0.first { $0.suppression.id == id && $0.suppression.tenant == tenant } }
-                })
+                }, isCaughtUp: { [self] _ in isCaughtUp.withLock { $0 } })
         }
 
         private func take(_ entry: SuppressionEntry) {
@@ -187,6 +189,35 @@ import Testing
         #expect(lifted.status == 200 && lifted.body["applied"]?.bool == false, "\(lifted)")
         #expect(lifted.body["id"]?.string == id && lifted.body["target"]?.isNull == true)
         #expect(desk.lifted.withLock { $0 } == [id])
+    }
+
+    /// Who may suppress finds what is; others are not told that there is something.
+    @Test func impactShowsWhatIsSuppressedToWriters() async throws {
+        let fixture = fixture()
+        fixture.fill()
+        fixture.index.state.withLock { $0.suppressed = ["d-bridge"] }
+        func found(_ key: String) async -> (status: Int, suppressed: [Bool]) {
+            let reply = await ask(fixture, .get, "/impact?event_id=d-bridge", key)
+            return (reply.status, (reply.body["documents"]?.array ?? []).compactMap { $0["suppressed"]?.bool })
+        }
+        let (writer, reader) = (await found(try keys.make(.write)), await found(try keys.make(.read)))
+        #expect(writer.status == 200 && writer.suppressed == [true])
+        #expect(reader.status == 404 && reader.suppressed == [])
+        let other = await ask(fixture, .get, "/impact?event_id=d-tahoe", try keys.make(.write))
+        #expect(other.body["documents"]?.array?.first?["suppressed"]?.bool == false)
+    }
+
+    /// Where the index has come to all that there is, an id that it does not know names nothing, nor does another tenant's.
+    @Test func anUnknownIDIsToldOnceTheIndexHasCaughtUp() async throws {
+        let fixture = fixture()
+        let (writer, theirs) = (try keys.make(.write), try keys.make(.write, tenant: TenantID("acme")))
+        let id = try #require(await ask(fixture, .post, "/suppressions", writer, Self.page).body["id"]?.string)
+        desk.isCaughtUp.withLock { $0 = true }
+        let unknown = "s-" + String(repeating: "0", count: 16)
+        #expect(await ask(fixture, .delete, "/suppressions/\(unknown)?reason=x", writer).status == 404)
+        #expect(await ask(fixture, .delete, "/suppressions/\(id)?reason=x", theirs).status == 404)
+        #expect(desk.lifted.withLock { $0 } == [])
+        #expect(await ask(fixture, .delete, "/suppressions/\(id)?reason=x", writer).status == 200)
     }
 
     @Test func whatIsBeingAppliedIsTold() async throws {

@@ -7,11 +7,11 @@ import Testing
 
 /// What the lake asks of a storage of objects.
 protocol StoredObjects: Sendable {
-    func put(_ key: String, descriptor: Int32, bytes: Int, sha256: [UInt8]) throws
+    func put(_ key: String, descriptor: Int32, bytes: Int, sha256: [UInt8], contentType: String) throws
     func get(_ key: String, start: Int, count: Int, untilNanoseconds: Int64?) throws -> [UInt8]
-    func head(_ key: String) throws -> ObjectSummary?
+    func head(_ key: String, untilNanoseconds: Int64?) throws -> ObjectSummary?
     func delete(_ key: String) throws
-    func forEach(prefix: String, _ body: (ObjectSummary) -> Bool) throws
+    func forEach(prefix: String, untilNanoseconds: Int64?, _ body: (ObjectSummary) -> Bool) throws
 }
 
 extension ObjectStorage: StoredObjects {}
@@ -57,7 +57,7 @@ extension ObjectStorage: StoredObjects {}
         let file = try File(folder.file("body"), .read)
         var hasher = try SHA256Hasher()
         let digest = try (hashed ?? bytes).withUnsafeBytes { try hasher.hash($0).withBytes(Array.init) }
-        try storage.put(key, descriptor: file.descriptor, bytes: bytes.count, sha256: digest)
+        try storage.put(key, descriptor: file.descriptor, bytes: bytes.count, sha256: digest, contentType: "text/plain")
     }
 
     private func get(_ storage: any StoredObjects, _ key: String, start: Int = 0, count: Int) throws -> [UInt8] {
@@ -66,7 +66,7 @@ extension ObjectStorage: StoredObjects {}
 
     private func list(_ storage: any StoredObjects, _ prefix: String) throws -> [ObjectSummary] {
         var found: [ObjectSummary] = []
-        try storage.forEach(prefix: prefix) { object in
+        try storage.forEach(prefix: prefix, untilNanoseconds: nil) { object in
             found.append(object)
             return true
         }
@@ -87,12 +87,12 @@ extension ObjectStorage: StoredObjects {}
         for (size, seed) in [(300_000, 1), (17, 2), (0, 3), (1, 4)] {
             let bytes = Self.bytes(size, seed: seed)
             try put(storage, key, bytes)
-            #expect(try storage.head(key) == ObjectSummary(key: key, bytes: size))
+            #expect(try storage.head(key, untilNanoseconds: nil) == ObjectSummary(key: key, bytes: size))
             #expect(try get(storage, key, count: size) == bytes)
             #expect(try list(storage, "objects/") == [ObjectSummary(key: key, bytes: size)])
         }
         try storage.delete(key)
-        #expect(try storage.head(key) == nil)
+        #expect(try storage.head(key, untilNanoseconds: nil) == nil)
         #expect(try list(storage, "objects/").isEmpty)
         try put(storage, key, [7])
         #expect(try get(storage, key, count: 1) == [7])
@@ -104,7 +104,7 @@ extension ObjectStorage: StoredObjects {}
         let storage = try Self.storage(kind)
         try put(storage, "missing/there", [1])
         for key in ["missing/absent", "missing", "missing/", "missing/there/below", "missing/ther"] {
-            #expect(try storage.head(key) == nil, "\(key)")
+            #expect(try storage.head(key, untilNanoseconds: nil) == nil, "\(key)")
             #expect(self.kind { _ = try get(storage, key, count: 1) } == .notFound, "\(key)")
             try storage.delete(key)
         }
@@ -139,7 +139,7 @@ extension ObjectStorage: StoredObjects {}
         let storage = try Self.storage(kind)
         for (index, name) in Self.oddNames.enumerated() { try put(storage, "odd/\(name)", Self.bytes(index + 1)) }
         for (index, name) in Self.oddNames.enumerated() {
-            #expect(try storage.head("odd/\(name)")?.bytes == index + 1, "\(name)")
+            #expect(try storage.head("odd/\(name)", untilNanoseconds: nil)?.bytes == index + 1, "\(name)")
             #expect(try get(storage, "odd/\(name)", count: index + 1) == Self.bytes(index + 1), "\(name)")
         }
         // The bytes of names, since Swift takes two forms of é for the same.
@@ -163,7 +163,7 @@ extension ObjectStorage: StoredObjects {}
         #expect(try Set(names("")).isSuperset(of: keys))
         for count in 1...keys.count {
             var seen: [String] = []
-            try storage.forEach(prefix: "list/") { object in
+            try storage.forEach(prefix: "list/", untilNanoseconds: nil) { object in
                 seen.append(object.key)
                 return seen.count < count
             }
@@ -177,7 +177,7 @@ extension ObjectStorage: StoredObjects {}
     func hashes(kind: Kind) throws {
         let storage = try Self.storage(kind)
         #expect(self.kind { try put(storage, "hash/spoiled", [1, 2, 3], hashOf: [1, 2, 4]) } != nil)
-        #expect(try storage.head("hash/spoiled") == nil)
+        #expect(try storage.head("hash/spoiled", untilNanoseconds: nil) == nil)
         try put(storage, "hash/kept", [1, 2, 3])
         #expect(self.kind { try put(storage, "hash/kept", [4, 5], hashOf: [4]) } != nil)
         #expect(try get(storage, "hash/kept", count: 3) == [1, 2, 3])

@@ -57,13 +57,13 @@ package final class FakeIndex: Sendable {
         package var isIndexExact = false
         /// Rows that the list of the newest walks at most.
         package var recentRowsMax = Int.max
-        /// The document whose trace hangs until its time is over.
-        package var hangingTrace: String?
-        package var hangingTraces = 0
+        /// The document whose trace hangs until its time is over, and one that does so where it goes far.
+        package var hangingTrace: String?, distantTrace: String?
+        package var hangingTraces = 0, distantTraces = 0
         /// Calls that were stopped from outside.
         package var interrupted = 0
-        /// What goes wrong with reading the lake.
-        package var traceCauses: [String] = []
+        /// What goes wrong with reading the lake, and the documents that are kept out of replies.
+        package var traceCauses: [String] = [], suppressed: Set<String> = []
         /// Whether retention gave the events of answers up.
         package var isLakeExpired = false
         /// A changed byte in every raw event.

@@ -2,6 +2,7 @@ import Bytes
 import Files
 import PlatformTesting
 import Records
+import Synchronization
 import Testing
 
 @testable import Lake
@@ -248,6 +249,45 @@ import Testing
         try writer.commit(batch)
         let all = try #require(OffsetRange(start: 0, end: 20))
         #expect(try lines(fixture, .bronze, nil, all) == Array(0..<20))
+    }
+
+    /// Each entry says when its offsets were taken in, and one that stands for several commits says it to the minute.
+    @Test func entriesSayWhenTheirOffsetsWereTakenIn() throws {
+        let fixture = try LakeFixture.inMemory()
+        let now = Mutex<Int64>(1_795_240_800_000)
+        var writer = try PartitionWriter.open(
+            layout: fixture.layout, source: LakeFixture.source, logBytesMin: 0,
+            clock: LakeClock { now.withLock { $0 } })
+        try writer.handOver(to: 1, at: 0)
+        var times: [Int64] = []
+        for number in 0..<Int64(36) {
+            // Within a minute of broker time nothing comes for two hours of the machine's.
+            times.append(
+                now.withLock { now in
+                    now += number == 15 ? 7_200_000 : 5_000
+                    return now
+                })
+            let batch = try LakeFixture.batch(number * 5, number * 5 + 5, time: number * 5_000, writer: writer)
+            try writer.commit(batch)
+        }
+        func time(_ offset: Int64) throws -> CommitTime {
+            try #require(try fixture.reader.commitTime(LakeFixture.source, offset: offset))
+        }
+        for offset in 0..<Int64(180) { #expect(try time(offset) == CommitTime(at: times[Int(offset / 5)])) }
+        #expect(try fixture.reader.commitTime(LakeFixture.source, offset: 180) == nil)
+
+        try writer.seal()
+        var entries = 0
+        try CommitLog(reading: fixture.layout.commitLog(LakeFixture.source)).forEach { record in
+            if record.kind == .commit { entries += 1 }
+            return true
+        }
+        // Three minutes, the second of which has a gap.
+        #expect(entries == 4)
+        for offset in 0..<Int64(180) {
+            let (found, own) = (try time(offset), times[Int(offset / 5)])
+            #expect(found.from <= own && own <= found.at && found.at - found.from < 60_000, "\(offset)")
+        }
     }
 }
 

@@ -156,7 +156,9 @@ import Testing
         }
         let sound = try verify()
         #expect(sound.findings.isEmpty && sound.report.filesTiered == count)
-        let victim = try #require(try scene.objects().sorted { $0.key < $1.key }.first)
+        // Copies of logs are nobody's truth.
+        let victim = try #require(
+            try scene.objects().sorted { $0.key < $1.key }.first { $0.key.hasSuffix(".zst") })
         let bytes = try scene.storage.get(victim.key, start: 0, count: victim.value)
         var spoilt = bytes
         spoilt[spoilt.count / 2] ^= 1
@@ -265,6 +267,46 @@ import Testing
             kills += 1
         }
         #expect(kills >= 8)
+    }
+
+    /// Without the lake's folder the bucket leads from an offset to its line, and says what retention gave up.
+    @Test func theBucketAloneHasTheEvents() throws {
+        let scene = try Scene()
+        let (source, objects) = (LakeFixture.source, try #require(scene.layout.objects))
+        let stored = StoredLake(objects: objects, untilNanoseconds: nil)
+        #expect(try stored.generations().isEmpty && stored.bronze(source, offset: 3) == nil)
+        _ = try scene.tier()
+        #expect(try stored.generations() == GenerationLog(layout: scene.layout).read())
+        for offset in 0..<LakeRun.end {
+            let (found, own) = (
+                try #require(try stored.bronze(source, offset: offset)), try scene.reader.bronze(source, offset: offset)
+            )
+            #expect(found.line == own.line && found.path == own.path)
+            #expect(found.frameStart == own.frameStart && found.frameEnd == own.frameEnd)
+        }
+        #expect(try stored.bronze(source, offset: LakeRun.end) == nil)
+        #expect(try stored.bronze(TopicPartition(topic: source.topic, partition: 9), offset: 3) == nil)
+        // One that may not wait for it is told where it lies.
+        let near = LakeReader(layout: scene.layout, readsObjects: false)
+        let error = #expect(throws: LakeError.self) { try near.bronze(source, offset: 3) }
+        #expect("\(error.map { "\($0)" } ?? "")".contains("lies in the object storage"))
+
+        #expect(try stored.expiry(source, offset: 3) == nil)
+        _ = try Retention(layout: scene.layout, windowOffsets: 0, windowMilliseconds: 0).apply(
+            .bronze, [source], .endedBy(LakeFixture.hourMilliseconds), reason: "older than 1h", now: 5)
+        #expect(try stored.expiry(source, offset: 3)?.reason == "older than 1h")
+        #expect(try stored.bronze(source, offset: 3) == nil)
+        #expect(try stored.expiry(source, offset: 20) == nil && stored.bronze(source, offset: 20) != nil)
+    }
+
+    /// Reading ends with the caller's time, however slow the storage is.
+    @Test func theBucketIsGivenUpInTime() throws {
+        let scene = try Scene()
+        _ = try scene.tier()
+        let late = StoredLake(
+            objects: try #require(scene.layout.objects), untilNanoseconds: SystemClock.monotonicNanoseconds() - 1)
+        #expect(throws: LakeError.self) { try late.bronze(LakeFixture.source, offset: 3) }
+        #expect(throws: LakeError.self) { try late.generations() }
     }
 }
 

@@ -8,13 +8,22 @@ import Testing
 /// Answers of a deployment that are traced again and again, whatever becomes of index and lake meanwhile.
 struct AnswerTraces {
     private let deployment: Deployment
+    private var api: API
     private var random: SeededGenerator
     /// Ids of answers, fresh ones, streamed ones, and those that a cache gave again.
     private(set) var ids: Set<String> = []
 
     init(_ deployment: Deployment) {
         self.deployment = deployment
+        api = deployment.api
         random = SeededGenerator(seed: LongTests.seed(17))
+    }
+
+    /// The same answers, traced by another server.
+    func seen(by api: API) -> AnswerTraces {
+        var other = self
+        other.api = api
+        return other
     }
 
     /// Asks about what is in the index: each question as JSON or streamed, some of them twice.
@@ -53,11 +62,12 @@ struct AnswerTraces {
 
     /// Every answer leads to its events, whose bytes have the hashes that the answer kept.
     ///
+    /// - Parameter place: where all of them must be read; nil for anywhere.
     /// - Returns: how many lines of Gold were derived anew.
-    func expectAllToResolve(_ state: String) throws -> Int {
+    func expectAllToResolve(_ state: String, from place: String? = nil) throws -> Int {
         var (cited, again) = (0, 0)
         for id in ids.sorted() {
-            let trace = try deployment.api.get("/answers/\(id)/trace")
+            let trace = try api.get("/answers/\(id)/trace")
             #expect(trace["complete"]?.bool == true, "\(state): \(trace)")
             for citation in trace["citations"]?.array ?? [] {
                 cited += 1
@@ -65,18 +75,43 @@ struct AnswerTraces {
                 let bronze = citation["bronze"]?[0]
                 #expect(bronze?["hash_ok"]?.bool == true && bronze?["sha256"] == bronze?["lineage_sha256"], "\(state)")
                 #expect(citation["gold"]?["record"]?["content_hash"] == citation["content_hash"], "\(state)")
+                if let place { #expect(bronze?["read_from"]?.string == place, "\(state)") }
                 #expect(citation["text"]?.string?.isEmpty == false && citation["logic"]?.isNull == false, "\(state)")
-                Self.expectTimesToAddUp(citation["times"])
+                Self.expectTimesToAddUp(citation["times"], hasLake: api.port == deployment.apiPort)
             }
         }
         #expect(cited > ids.count / 2, "\(state): \(cited) citations of \(ids.count) answers")
         return again
     }
 
-    private static func expectTimesToAddUp(_ times: JSONValue?) {
+    /// An answer that cites something is told to be gone, with what retention did; one that cites nothing needs no event.
+    func expectAllToBeGone() throws {
+        var gone = 0
+        for id in ids.sorted() {
+            let reply = try HTTPClient().request(
+                HTTPClientRequest(url: "\(api.url)/answers/\(id)/trace"), timeoutMilliseconds: 30_000)
+            let body = try JSONValue.parse(reply.body, maxDepth: 64)
+            guard reply.status == 410 else {
+                #expect(reply.status == 200 && body["citations"]?.array?.isEmpty == true, "\(body)")
+                continue
+            }
+            gone += 1
+            let words = body["error"]?["message"]?.string ?? ""
+            let time = CivilTime.rfc3339(MovedLake.givenUpMilliseconds)
+            #expect(words.contains("expired by retention at \(time) (older than 30d)"), "\(words)")
+        }
+        #expect(gone > ids.count / 2)
+    }
+
+    private static func expectTimesToAddUp(_ times: JSONValue?, hasLake: Bool) {
         func at(_ step: String) -> Int64? { times?[step]?.string.flatMap { CivilTime.epochMilliseconds($0) } }
         // Where all vectors were there already, nobody embedded.
-        for step in ["event", "received", "broker", "indexed"] { #expect(at(step) != nil, "\(step)") }
+        let steps = ["event", "received", "broker", "indexed"] + (hasLake ? ["committed"] : [])
+        for step in steps { #expect(at(step) != nil, "\(step)") }
+        if let broker = at("broker"), let committed = at("committed"), let indexed = at("indexed") {
+            let within = times?["committed_within_ms"]?.integer ?? -1
+            #expect((0..<60_000).contains(within) && committed >= broker && committed <= indexed, "\(times ?? .null)")
+        }
         let sum = (times?["steps"]?.array ?? []).reduce(0) { $0 + ($1["ms"]?.integer ?? 0) }
         let last = ["searchable", "indexed"].lazy.compactMap(at).first
         #expect(at("event").flatMap { event in last.map { $0 - event } } == sum, "\(times ?? .null)")

@@ -10,7 +10,7 @@ extension PipelineTests {
             var environment = ["EMBED_ENABLED": "false", "LOG_LEVEL": "error"]
             for name in lanes { environment[name] = "64" }
             let count = try Settings(environment: environment).lanes.total
-            #expect(count == 256)
+            #expect(count == 320)
             try await Deployment.run(environment: environment) { deployment in
                 try deployment.start("serve")
                 var shown: [[String?]] = []

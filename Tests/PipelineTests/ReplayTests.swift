@@ -27,7 +27,7 @@ extension PipelineTests {
                 defer { searches.stop() }
                 var traces = AnswerTraces(deployment)
                 try traces.ask("who painted the Golden Gate Bridge?")
-                try traces.ask(20)
+                try traces.ask(Self.asked)
                 #expect(try traces.expectAllToResolve("before") == 0)
                 try traces.expectImpact(of: Self.bridge, generations: [1])
 
@@ -62,14 +62,14 @@ extension PipelineTests {
                 try Self.switchBackAndForth(deployment, searches)
                 try Self.expectGenerations(deployment, active: 2, documents: [23, 23])
                 #expect(try traces.expectAllToResolve("promoted") == 0)
-                try traces.ask(20)
+                try traces.ask(Self.asked)
                 try traces.ask("who painted the Golden Gate Bridge?")
                 #expect(try traces.expectAllToResolve("asked again") == 0)
                 try traces.expectImpact(of: Self.bridge, generations: [1, 2])
 
                 searches.stop()
                 _ = try deployment.command(["generations", "--prune", "1"])
-                try traces.ask(20)
+                try traces.ask(Self.asked)
                 #expect(try traces.expectAllToResolve("pruned") == 0)
                 // Its files go, too: what they held is derived anew and compared.
                 let pruned = ["gold", "silver"].map { deployment.lakeFolder + "/\($0)/generation=1" }
@@ -78,10 +78,42 @@ extension PipelineTests {
 
                 #expect(searches.failures == [])
                 #expect(searches.generations == [1, 2])
+                try MovedLake.commitOften(deployment)
                 #expect(try up.stop() == .exited(0))
+                try Self.moveTheLake(deployment, &traces)
                 try Self.expectStoredLogicToRun(deployment)
             }
         }
+
+        /// The same answers, and some more, once the hours are sealed and their log entries merged, the files moved, and for a
+        /// server that has no lake: from the broker, from the object storage, and not at all any more.
+        private static func moveTheLake(_ deployment: Deployment, _ traces: inout AnswerTraces) throws {
+            let lake = try MovedLake(deployment)
+            #expect(try lake.sealAndMerge() > 0)
+            let up = try deployment.start(
+                "up", ["--url", deployment.streamURL], name: "up-moved", environment: lake.storage)
+            try deployment.wait(for: "the API") {
+                try !deployment.api.search("golden gate bridge").isEmpty
+            }
+            _ = try traces.expectAllToResolve("sealed and merged")
+            try lake.move()
+            _ = try traces.expectAllToResolve("moved", from: "object_storage")
+            try traces.ask(Self.asked)
+            _ = try traces.expectAllToResolve("asked of what is moved", from: "object_storage")
+
+            let afar = try lake.serveWithoutFolder()
+            try deployment.wait(for: "its index") { try !afar.search("golden gate bridge").isEmpty }
+            let far = traces.seen(by: afar)
+            _ = try far.expectAllToResolve("without the lake", from: "broker")
+            try lake.trimTopic()
+            _ = try far.expectAllToResolve("without lake and topic", from: "object_storage")
+            try lake.giveUpBronze()
+            try far.expectAllToBeGone()
+            #expect(try up.stop() == .exited(0))
+        }
+
+        /// Questions of each state; in the long form a thousand in all.
+        private static let asked = LongTests.areWanted ? 250 : 15
 
         /// The active generation switches beside searches without a pause: four times, ten in the long form, beside 10,000 searches.
         /// Prints how long it takes, the command's start included, until searches are of the other one.

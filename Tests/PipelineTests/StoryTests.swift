@@ -26,7 +26,29 @@ extension PipelineTests {
                 for (number, hand) in hands.enumerated() {
                     try Self.tell(hand, deployment, generation: Int64(number) + 2)
                 }
+                try Self.expectRunsToBeTold(deployment, key)
                 #expect(try up.stop() == .exited(0))
+            }
+        }
+
+        /// A server that is asked for a replay tells OpenLineage of it, with what it read and wrote.
+        private static func expectRunsToBeTold(_ deployment: Deployment, _ key: String) throws {
+            let (port, runs) = (try TestPorts.free(), deployment.file("serve-runs.jsonl"))
+            let server = try deployment.start(
+                "serve", environment: ["API_LISTEN": "127.0.0.1:\(port)", "OPENLINEAGE_FILE": runs])
+            let http = HTTPHands(base: "http://127.0.0.1:\(port)", key: key)
+            try deployment.wait(for: "the other server") { try !http.generations().isEmpty }
+            _ = try http.replay(logic, isDryRun: false)
+            #expect(try server.stop() == .exited(0))
+            let events = try File.contents(of: runs).split(separator: 0x0A).map {
+                try JSONValue.parse(Array($0), maxDepth: 64)
+            }
+            #expect(events.first?["eventType"]?.string == "START" && events.last?["eventType"]?.string == "COMPLETE")
+            #expect(Set(events.compactMap { $0["run"]?["runId"]?.string }).count == 1)
+            for member in ["inputs", "outputs"] {
+                let datasets = events.flatMap { $0[member]?.array ?? [] }
+                let ranges = datasets.flatMap { $0["facets"]?["medallionOffsets"]?["ranges"]?.array ?? [] }
+                #expect(ranges.contains { $0["topic"]?.string == deployment.topic }, "\(member): \(events)")
             }
         }
 

@@ -29,8 +29,10 @@ package final class RedisServer: Sendable {
         process.waitUntilExit()
     }
 
-    /// How many values it holds.
-    package func keys() throws -> Int { Int(try command(["DBSIZE"]).filter(\.isNumber)) ?? 0 }
+    /// How many values it holds whose keys fit a pattern.
+    package func keys(_ pattern: String = "*") throws -> Int {
+        try command(["--scan", "--pattern", pattern]).split(separator: "\n").count
+    }
 
     /// Serves nobody for a while.
     package func pause(milliseconds: Int) throws { _ = try command(["CLIENT", "PAUSE", "\(milliseconds)", "ALL"]) }

@@ -91,7 +91,7 @@ import Testing
                 }
                 let found = try Self.search(first)
                 // What the other one finds there it has not searched itself.
-                try await Self.eventually { try redis.keys() > 0 }
+                try await Self.eventually { try redis.keys("medallion:reply:*") > 0 }
                 let shared = try Self.search(second)
                 #expect(!found.isKept && shared.isKept && shared.ids == found.ids)
 
@@ -140,7 +140,7 @@ import Testing
                 }
                 let database = try fixture.connect()
                 let made = try Self.answerID(first)
-                try await Self.eventually { try redis.keys() > 0 }
+                try await Self.eventually { try redis.keys("medallion:reply:*") > 0 }
                 #expect(try Self.answerID(second) == made)
                 // The hits that are written first would otherwise find it.
                 try await Self.eventually {
@@ -150,7 +150,7 @@ import Testing
                 }
                 try database.script("DELETE FROM answers", timeoutMilliseconds: IndexFixture.limit)
                 #expect(try Self.answerID(first) == made)
-                try await Self.eventually { try redis.keys() == 0 }
+                try await Self.eventually { try redis.keys("medallion:reply:*") == 0 }
                 let anew = try Self.answerID(first)
                 #expect(anew != made)
             }

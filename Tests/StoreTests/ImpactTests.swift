@@ -93,6 +93,35 @@ import Testing
         #expect(gone.documents.isEmpty && Set(gone.answers.map(\.id)) == ["a-1", "a-2"])
     }
 
+    /// What is suppressed is found by the one who asks for it, in each way, and only within the tenant.
+    @Test func whatIsSuppressedIsFoundWhereItIsAskedFor() throws {
+        let fixture = try IndexFixture()
+        _ = try fixture.writer.write(
+            (0..<2).map { document($0, version: 1, offset: Int64($0)) }, timeoutMilliseconds: limit)
+        try SuppressionStore(configuration: fixture.configuration).apply(
+            .suppress(
+                Suppression(
+                    id: "s-1", tenant: .standard, target: .eventID("doc-0"), reason: "a test", by: "ann",
+                    atMilliseconds: 1_700_000_000_000)), timeoutMilliseconds: limit)
+        func found(_ target: ImpactTarget, _ isWhole: Bool, _ tenant: TenantID = .standard) throws -> [ImpactDocument] {
+            try fixture.store.impact(
+                of: target, tenant: tenant, limit: 10, showsSuppressed: isWhole, timeoutMilliseconds: limit
+            ).documents
+        }
+        let other = try #require(TenantID("acme"))
+        for target: ImpactTarget in [
+            .record(source, offset: 0), .event(id: "doc-0"), .user("User 0", collection: nil),
+            .page(collection: "wikimedia.recentchange", title: "Title 0", wiki: nil),
+        ] {
+            #expect(try found(target, false).isEmpty, "\(target)")
+            let whole = try found(target, true)
+            #expect(whole.map(\.docID) == ["doc-0"] && whole.allSatisfy(\.isSuppressed), "\(target)")
+            #expect(whole[0].passageIDs.count == 1)
+            #expect(try found(target, true, other).isEmpty, "\(target)")
+        }
+        #expect(try found(.record(source, offset: 1), true).map(\.isSuppressed) == [false])
+    }
+
     @Test func anotherTenantSeesNothing() throws {
         let fixture = try IndexFixture()
         let version = try fixture.writer.write(
@@ -151,7 +180,8 @@ import Testing
         #expect(try read("event", "text, text, int", FindDocumentsOfEvent.sql, "'default', 'e-5000', 101") < 20)
         for column in FindDocumentsNamed.Column.allCases {
             let statement = FindDocumentsNamed(
-                column: column, tenant: .standard, value: "", collection: nil, wiki: nil, limit: 1)
+                column: column, tenant: .standard, value: "", collection: nil, wiki: nil, limit: 1,
+                showsSuppressed: column == .user)
             let value = column == .title ? "Page 1700" : "Editor 700"
             let rows = try read(
                 "named_\(column)", "text, text, text, text, bigint", statement.text.sql,

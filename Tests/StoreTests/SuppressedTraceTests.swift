@@ -1,6 +1,5 @@
 import API
 import HTTPClient
-import HTTPServer
 import Health
 import IndexTesting
 import JSONScan
@@ -8,7 +7,6 @@ import Lake
 import PlatformTesting
 import Records
 import Retrieval
-import ServiceLifecycle
 import Store
 import Telemetry
 import Testing
@@ -17,31 +15,13 @@ import Testing
 @Suite struct SuppressedTraceTests {
     private static let limit = IndexFixture.limit
 
-    private struct Missing: Error {}
-
-    private static func serving(
-        _ fixture: IndexFixture, _ layout: LakeLayout, _ body: (UInt16) async throws -> Void
-    ) async throws {
+    private static func api(_ fixture: IndexFixture, _ layout: LakeLayout) -> SearchAPI {
         let database = fixture.configuration
         let dependencies = SearchAPIDependencies(
             makeStore: { SearchStore(configuration: database, model: "") },
             makeTraceSource: { LakeTraceSource(configuration: database, layout: layout) }, embedder: nil,
             health: HealthRegistry(), metrics: MetricsRegistry(), logger: Logger("test", level: .error))
-        let api = SearchAPI(configuration: SearchAPIConfiguration(), dependencies: dependencies)
-        let server = SearchServer(api: api, configuration: HTTPServerConfiguration(), drainSeconds: 1)
-        let stop = StopSignal()
-        try await server.prepare(stop: stop)
-        let running = Task { try await server.run(stop: stop) }
-        let result: Result<Void, any Error>
-        do {
-            guard let port = server.port else { throw Missing() }
-            result = .success(try await body(port))
-        } catch {
-            result = .failure(error)
-        }
-        stop.request()
-        try await running.value
-        try result.get()
+        return SearchAPI(configuration: SearchAPIConfiguration(), dependencies: dependencies)
     }
 
     private static func get(_ port: UInt16, _ path: String) throws -> (status: Int, body: JSONValue, text: String) {
@@ -82,7 +62,7 @@ import Testing
         try fixture.store.save(answer, timeoutMilliseconds: Self.limit)
         let source = IndexFixture.source
         let record = "/impact?topic=\(source.topic)&partition=\(source.partition)&offset=0"
-        try await Self.serving(fixture, LakeLayout(root: folder.file("lake"))) { port in
+        try await Self.api(fixture, LakeLayout(root: folder.file("lake"))).serving { port in
             let before = try Self.get(port, "/answers/\(id)/trace")
             #expect(before.status == 200 && before.body["withheld"]?.integer == 0, "\(before)")
             #expect(before.body["citations"]?.array?.count == 2 && before.text.contains("secret"))

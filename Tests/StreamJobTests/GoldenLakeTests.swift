@@ -20,8 +20,8 @@ import Testing
 /// checked in once for each version of the format, and all of them must stay readable.
 struct GoldenLake {
     /// Versions of the format: 2 sums the bytes of each frame in the commit log; in 3 the growing file has its final name,
-    /// and the log may hold rewrites and entries of other kinds.
-    static let versions = [1, 2, 3]
+    /// and the log may hold rewrites and entries of other kinds; in 4 commits say when they were written.
+    static let versions = [1, 2, 3, 4]
     static func path(version: Int) -> String {
         PackageRoot.path + "/Tests/StreamJobTests/GoldenLake/version=\(version)"
     }

@@ -51,7 +51,7 @@ struct AnswerBench {
 
     private func measure(_ scene: SearchScene, _ lane: Lane) async throws -> BenchReport {
         let further = options.passages - scene.input.passages
-        if further > 0 { try await fill(scene, further) }
+        try await FurtherPassages.fill(scene, to: options, logger)
         let told = further > 0 ? ", and \(further) passages of others with mixtures of vectors" : ""
         var report = BenchReport(
             title: "answer: \(scene.input.documents) embedded documents\(told), precision \(options.precision.rawValue)"
@@ -68,13 +68,6 @@ struct AnswerBench {
             report.figures += shown(figures)
         }
         return report
-    }
-
-    private func fill(_ scene: SearchScene, _ further: Int) async throws {
-        var settings = LocalEmbedderOptions()
-        settings.precision = options.precision
-        let embedder = try LocalEmbedder(modelDirectory: options.modelDirectory, options: settings)
-        try await FurtherPassages(scene: scene, count: further, embedder: embedder, logger: logger).fill()
     }
 
     private func beside(_ scene: SearchScene, _ questions: AnswerQuestions, _ lane: Lane) async throws -> [BenchFigure]

@@ -25,8 +25,18 @@ struct FurtherPassages: Sendable {
     let embedder: LocalEmbedder
     let logger: Logger
 
+    /// Fills a platform up to the passages that are wanted of it.
+    static func fill(_ scene: SearchScene, to options: SearchBench.Options, _ logger: Logger) async throws {
+        let further = options.passages - scene.input.passages
+        guard further > 0 else { return }
+        var settings = LocalEmbedderOptions()
+        settings.precision = options.precision
+        let embedder = try LocalEmbedder(modelDirectory: options.modelDirectory, options: settings)
+        try await FurtherPassages(scene: scene, count: further, embedder: embedder, logger: logger).fill()
+    }
+
     /// Returns once they are found by searches in memory, and linked into their graph.
-    func fill() async throws {
+    private func fill() async throws {
         let lane = Lane(name: "bench-fill")
         let (scene, count) = (self.scene, self.count)
         let (bases, texts) = try await lane.run {

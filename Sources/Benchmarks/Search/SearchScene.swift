@@ -20,9 +20,16 @@ final class SearchScene: Sendable {
     /// Nil where its Python is not installed.
     let peer: SearchPeer?
     private let simulator: Simulator
+    private let logger: Logger
 
     /// Starts and fills everything. Blocks until it is indexed.
-    init(passages: Int, precision: String, peersFolder: String?, hasPeer: Bool = true, logger: Logger) throws {
+    ///
+    /// - Parameter settings: of the platform, beside the precision.
+    init(
+        passages: Int, precision: String, peersFolder: String?, hasPeer: Bool = true, settings: [String: String] = [:],
+        logger: Logger
+    ) throws {
+        self.logger = logger
         input = try IndexBenchInput(Self.events(), passages: passages, more: 0)
         source = MeteredSource(Self.events())
         simulator = Simulator(
@@ -30,8 +37,8 @@ final class SearchScene: Sendable {
             metrics: MetricsRegistry(), logger: logger)
         let port = try simulator.start()
         deployment = try BenchDeployment(
-            rate: 0, recording: nil, settings: ["EMBED_PRECISION": precision], source: "http://127.0.0.1:\(port)",
-            logger: logger)
+            rate: 0, recording: nil, settings: settings.merging(["EMBED_PRECISION": precision]) { $1 },
+            source: "http://127.0.0.1:\(port)", logger: logger)
         do {
             logger.info("filling", ["documents": String(input.documents), "passages": String(input.passages)])
             source.release(Int(input.lines.last?.offset ?? 0) + 1)
@@ -83,6 +90,16 @@ final class SearchScene: Sendable {
             let isDone = try indexed >= documents && deployment.recordsWaiting() == 0
             alike = isDone ? alike + 1 : 0
         }
+    }
+
+    /// Blocks until a platform that was started again answers, and searches in memory where it can.
+    func waitUntilServing() throws {
+        for _ in 0..<240 {
+            guard deployment.isUp else { throw Failure("the platform ended early; its log is above") }
+            if (try? deployment.metricsPage()) != nil { return try Self.waitForArms(deployment, logger) }
+            Pause.milliseconds(500)
+        }
+        throw Failure("the platform did not serve again within two minutes")
     }
 
     /// Blocks until searches are done in memory; half a minute at most, as a small machine has no room for that.

@@ -83,12 +83,13 @@ package final class ObjectStorage: Sendable {
     /// - Parameters:
     ///   - descriptor: a file open for reading.
     ///   - sha256: of the file's bytes, 32 bytes.
+    ///   - contentType: what the storage says of them.
     package func put(
-        _ key: String, descriptor: Int32, bytes: Int, sha256: [UInt8]
+        _ key: String, descriptor: Int32, bytes: Int, sha256: [UInt8], contentType: String = "application/zstd"
     ) throws(ObjectStorageError) {
         var request = request("PUT", key, bodySHA256: Hex.string(sha256))
         request.headers.append(("x-amz-checksum-sha256", Base64.string(sha256)))
-        request.headers.append(("Content-Type", "application/zstd"))
+        request.headers.append(("Content-Type", contentType))
         request.upload = HTTPClientUpload(descriptor: descriptor, bytes: bytes)
         _ = try send(request, "put", key, bytes: bytes)
     }
@@ -115,9 +116,11 @@ package final class ObjectStorage: Sendable {
     }
 
     /// Size of an object; nil where there is none.
-    package func head(_ key: String) throws(ObjectStorageError) -> ObjectSummary? {
+    ///
+    /// - Parameter untilNanoseconds: see ``get(_:start:count:untilNanoseconds:)``.
+    package func head(_ key: String, untilNanoseconds: Int64? = nil) throws(ObjectStorageError) -> ObjectSummary? {
         do throws(ObjectStorageError) {
-            let reply = try send(request("HEAD", key), "head", key, bytes: 0)
+            let reply = try send(request("HEAD", key), "head", key, bytes: 0, untilNanoseconds: untilNanoseconds)
             guard let bytes = reply.headers["Content-Length"].flatMap({ Int($0) }) else {
                 throw failure(.refused, "head", key, status: reply.status, reason: "the reply tells no length")
             }
@@ -178,8 +181,10 @@ package final class ObjectStorage: Sendable {
 
     /// Calls `body` with every object whose key begins with `prefix`, in the order of keys, page by page, until it
     /// returns false.
+    ///
+    /// - Parameter untilNanoseconds: see ``get(_:start:count:untilNanoseconds:)``.
     package func forEach(
-        prefix: String, _ body: (ObjectSummary) -> Bool
+        prefix: String, untilNanoseconds: Int64? = nil, _ body: (ObjectSummary) -> Bool
     ) throws(ObjectStorageError) {
         var token: String?
         while true {
@@ -190,7 +195,8 @@ package final class ObjectStorage: Sendable {
                 ("encoding-type", "url"), ("list-type", "2"), ("max-keys", "\(configuration.pageObjectsMax)"),
                 ("prefix", prefix),
             ]
-            let reply = try send(request("GET", "", query: query), "list", "", bytes: 0)
+            let reply = try send(
+                request("GET", "", query: query), "list", "", bytes: 0, untilNanoseconds: untilNanoseconds)
             guard let page = ListPage(reply.body) else {
                 throw failure(
                     .refused, "list", prefix, status: reply.status,

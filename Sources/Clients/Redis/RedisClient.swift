@@ -51,10 +51,32 @@ package final class RedisClient: Sendable {
         return reply.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0
     }
 
+    /// Sends commands one behind the other and waits for the replies of all: one round trip for many.
+    ///
+    /// - Parameters:
+    ///   - commands: whose replies are texts or numbers, and no lists.
+    ///   - bytesMax: a larger reply is an error.
+    /// - Returns: a reply for each command; nil for one without a value.
+    package func send(
+        _ commands: [[[UInt8]]], bytesMax: Int, milliseconds: Int, operation: String
+    ) throws(RedisError) -> [[UInt8]?] {
+        try open(milliseconds) { connection throws(RedisError) in
+            try connection.send(commands, bytesMax: bytesMax, milliseconds: milliseconds, operation)
+        }
+    }
+
     private func send(
         _ parts: [[UInt8]], bytesMax: Int, _ milliseconds: Int, _ operation: String
     ) throws(RedisError) -> [UInt8]? {
-        let result: Result<[UInt8]?, RedisError> = connection.withLock { connection in
+        try open(milliseconds) { connection throws(RedisError) in
+            try connection.send(parts, bytesMax: bytesMax, milliseconds: milliseconds, operation)
+        }
+    }
+
+    private func open<Reply: Sendable>(
+        _ milliseconds: Int, _ body: @Sendable (RedisConnection) throws(RedisError) -> Reply
+    ) throws(RedisError) -> Reply {
+        let result: Result<Reply, RedisError> = connection.withLock { connection in
             do throws(RedisError) {
                 let open: RedisConnection
                 if let known = connection {
@@ -63,8 +85,7 @@ package final class RedisClient: Sendable {
                     open = try RedisConnection(address, milliseconds: milliseconds)
                     connection = open
                 }
-                return .success(
-                    try open.send(parts, bytesMax: bytesMax, milliseconds: milliseconds, operation))
+                return .success(try body(open))
             } catch {
                 // After a refusal the connection is as good as before; after all else nobody knows what comes next.
                 if error.kind != .refused { connection = nil }

@@ -35,15 +35,42 @@ final class RedisConnection {
 
     /// Sends a command and waits for its reply.
     ///
-    /// - Returns: the bytes of a text; nil where there are none.
+    /// - Returns: the bytes of a text, or a number's digits; nil where there are none.
     func send(_ parts: [[UInt8]], bytesMax: Int, milliseconds: Int, _ operation: String) throws(RedisError) -> [UInt8]?
     {
         try send(parts, bytesMax: bytesMax, until: Self.now() + Int64(milliseconds), operation)
     }
 
+    /// Sends commands one behind the other, then waits for the reply of each.
+    ///
+    /// - Returns: as many replies; nil for one without a value.
+    func send(
+        _ commands: [[[UInt8]]], bytesMax: Int, milliseconds: Int, _ operation: String
+    ) throws(RedisError) -> [[UInt8]?] {
+        let deadline = Self.now() + Int64(milliseconds)
+        for parts in commands { try append(parts, operation) }
+        try write(until: deadline, operation)
+        var (replies, refusal) = ([[UInt8]?](), RedisError?.none)
+        for _ in commands {
+            // The replies behind a refusal come all the same: they must not be taken for those of a later command.
+            do throws(RedisError) { replies.append(try reply(bytesMax, until: deadline, operation)) } catch {
+                guard error.kind == .refused else { throw error }
+                refusal = error
+            }
+        }
+        if let refusal { throw refusal }
+        return replies
+    }
+
     private func send(
         _ parts: [[UInt8]], bytesMax: Int, until deadline: Int64, _ operation: String
     ) throws(RedisError) -> [UInt8]? {
+        try append(parts, operation)
+        try write(until: deadline, operation)
+        return try reply(bytesMax, until: deadline, operation)
+    }
+
+    private func append(_ parts: [[UInt8]], _ operation: String) throws(RedisError) {
         let lengths = parts.map(\.count)
         let joined: [CChar] = parts.flatMap { $0 }.map { CChar(bitPattern: $0) }
         let status = joined.withUnsafeBufferPointer { joined -> Int32 in
@@ -56,13 +83,15 @@ final class RedisConnection {
             return redisAppendCommandArgv(context, Int32(parts.count), &pointers, lengths)
         }
         guard status == REDIS_OK else { throw fault(.unreachable, operation) }
+    }
+
+    private func write(until deadline: Int64, _ operation: String) throws(RedisError) {
         Self.blockPipeSignal()
         var isWritten: Int32 = 0
         while isWritten == 0 {
             guard redisBufferWrite(context, &isWritten) == REDIS_OK else { throw fault(.unreachable, operation) }
             if isWritten == 0 { try wait(POLLOUT, until: deadline, operation) }
         }
-        return try reply(bytesMax, until: deadline, operation)
     }
 
     private func reply(_ bytesMax: Int, until deadline: Int64, _ operation: String) throws(RedisError) -> [UInt8]? {
@@ -107,7 +136,8 @@ final class RedisConnection {
                 throw RedisError(.badReply, operation, "it is larger than \(bytesMax) bytes")
             }
             return bytes
-        case REDIS_REPLY_NIL, REDIS_REPLY_STATUS, REDIS_REPLY_INTEGER: return nil
+        case REDIS_REPLY_INTEGER: return Array("\(reply.pointee.integer)".utf8)
+        case REDIS_REPLY_NIL, REDIS_REPLY_STATUS: return nil
         default: throw RedisError(.badReply, operation, "it is no text")
         }
     }

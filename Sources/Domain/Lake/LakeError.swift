@@ -15,6 +15,8 @@ package enum LakeError: Error, CustomStringConvertible {
     case storage(ObjectStorageError)
     /// What was asked for was given up by retention.
     case expired(path: String, Expiry)
+    /// What was asked for lies in the object storage, which this reader leaves alone.
+    case distant(url: String)
     /// Another process writes this topic partition.
     case locked(source: TopicPartition, path: String, holder: String)
     /// A commit that overlaps what is there.
@@ -43,6 +45,7 @@ package enum LakeError: Error, CustomStringConvertible {
         case .zstd(let path, let error): "\(path): \(error)"
         case .storage(let error): "\(error)"
         case .expired(let path, let expiry): "\(path) is gone: \(expiry)"
+        case .distant(let url): "\(url) lies in the object storage, which is not asked now"
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); restore it from a copy, or move the lake away and consume the topic again"
         case .unsupported(let path, let what):

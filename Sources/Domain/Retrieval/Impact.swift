@@ -24,10 +24,13 @@ package struct ImpactDocument: Sendable, Equatable {
     package var source: TopicPartition, sourceOffset: Int64
     /// The numbers of its passages in the index.
     package var passageIDs: [Int64]
+    /// Whether it is kept out of replies.
+    package var isSuppressed: Bool
 
     package init(
         collection: String, docID: String, title: String, contentHash: String, generation: Int64, version: Int64,
-        fromVersion: Int64, toVersion: Int64?, source: TopicPartition, sourceOffset: Int64, passageIDs: [Int64]
+        fromVersion: Int64, toVersion: Int64?, source: TopicPartition, sourceOffset: Int64, passageIDs: [Int64],
+        isSuppressed: Bool = false
     ) {
         self.collection = collection
         self.docID = docID
@@ -40,6 +43,7 @@ package struct ImpactDocument: Sendable, Equatable {
         self.source = source
         self.sourceOffset = sourceOffset
         self.passageIDs = passageIDs
+        self.isSuppressed = isSuppressed
     }
 }
 

@@ -108,7 +108,7 @@ package struct SearchAPIConfiguration: Sendable {
     package var filteredLanes = 2
     /// The same for `/events/recent` (`API_FEED_LANES`).
     package var feedLanes = 2
-    /// Traces at once (`API_TRACE_LANES`).
+    /// Traces at once (`API_TRACE_LANES`), and as many that wait for the object storage or the broker.
     package var traceLanes = 2
     /// Answers made at once (`API_ANSWER_LANES`); one lane less than there are at most, so that searches find one.
     package var answersAtOnceMax = 2
@@ -250,11 +250,9 @@ package final class SearchAPI: Sendable {
                 perKeyMax: configuration.streamsPerKeyMax, perAddressMax: configuration.streamsPerAddressMax),
             catchUpPace: CatchUpPace(bytesPerSecond: configuration.catchUpBytesPerSecond), access: access)
         traces = Traces(
-            sources: LanePool(
-                name: "trace", count: configuration.traceLanes, waitersMax: 32,
-                waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
-                interruption: { $0.interruption }),
-            access: access, turns: turns, logger: logger)
+            sources: Self.traceLanes("trace", configuration, dependencies),
+            distant: Self.traceLanes("far-trace", configuration, dependencies), access: access, turns: turns,
+            logger: logger)
         impacts = Impacts(sources: traces.sources, caches: caches, access: access, turns: turns)
         chat = Chat(answers: answers, startedAtSeconds: SystemClock.epochMilliseconds() / 1_000)
         mcp = ContextServer(
@@ -266,6 +264,15 @@ package final class SearchAPI: Sendable {
         golden = GoldenQueries(
             shelf: dependencies.golden, scope: scope, search: search, answers: answers, access: access, turns: turns,
             faults: faults, logger: logger)
+    }
+
+    private static func traceLanes(
+        _ name: String, _ configuration: SearchAPIConfiguration, _ dependencies: SearchAPIDependencies
+    ) -> LanePool<any TraceSource> {
+        LanePool(
+            name: name, count: configuration.traceLanes, waitersMax: 32,
+            waitMillisecondsMax: configuration.laneWaitMillisecondsMax, make: dependencies.makeTraceSource,
+            interruption: { $0.interruption })
     }
 
     /// What keeps replies; nil where none are kept.

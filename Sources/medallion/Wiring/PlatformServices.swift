@@ -1,6 +1,7 @@
 import API
 import Access
 import Console
+import Derivation
 import EmbeddedPostgres
 import Embeddings
 import EventLoop
@@ -85,7 +86,11 @@ extension Platform {
                         languages: index.queryLanguages)
                     return arms.map { ArmedStore(store, shared: $0.shared) } ?? store
                 },
-                makeTraceSource: { LakeTraceSource(configuration: configuration, layout: lake) },
+                makeTraceSource: { [self] in
+                    LakeTraceSource(
+                        configuration: configuration, layout: lake, broker: { [self] in kafka("trace") },
+                        declared: { declarations.current.logic })
+                },
                 embedder: try embedder.map {
                     QueryEmbedder(
                         embedder: $0, others: try embedders(), cacheBytesMax: settings.embedding.cacheBytes,
@@ -209,6 +214,14 @@ extension Platform {
 }
 
 extension DeclaredSources {
+    /// The logic of each topic, as a generation stores it; without those that cannot run.
+    fileprivate var logic: GenerationLogic {
+        .byTopic(
+            sources.reduce(into: [:]) { topics, source in
+                if let logic = try? TopicLogic(source) { topics[source.topic] = logic }
+            })
+    }
+
     /// What `/stream` shows of them.
     fileprivate var shown: [StreamSource] {
         sources.map {

@@ -68,6 +68,13 @@ extension Platform {
             },
             find: { id, tenant, timeout in
                 try store.run { try $0.find(id, of: tenant, timeoutMilliseconds: timeout) }
+            },
+            isCaughtUp: { [self] timeout in
+                let topic = settings.topics.suppressions
+                let end = try KafkaAdmin(kafka("suppress")).watermarks(
+                    topic: topic, partition: 0, timeoutMilliseconds: timeout
+                ).high
+                return try store.run { try $0.position(of: topic, timeoutMilliseconds: timeout) } ?? 0 >= end
             })
     }
 }

@@ -214,6 +214,8 @@ package struct PartitionWriter: ~Copyable {
                 record.parts.append(try append(lines, first: batch.range.start))
             }
             try hour.sync()
+            // The lines are durable, and the entry makes them count.
+            record.committed = CommitTime(at: clock.milliseconds())
             try log.append(record, behind: hour.isFormatNoted ? nil : formatRecord(at: nextOffset ?? batch.range.start))
         } catch {
             hour.cutBack()

@@ -21,6 +21,9 @@ package struct LakeClock: Sendable {
         self.now = now
     }
 
+    /// The machine's clock, in milliseconds since 1970.
+    func milliseconds() -> Int64 { now() }
+
     /// What a record's broker time does to the largest time so far.
     enum Verdict: Equatable {
         /// It counts as any other.

@@ -95,6 +95,13 @@ package struct LakeLayout: Sendable {
         "\(root)/_quarantine/topic=\(source.topic)/partition=\(source.partition).log"
     }
 
+    /// Where a topic partition's data files lie, in folders of their hours.
+    ///
+    /// - Parameter generation: nil for Bronze.
+    func folder(of layer: Layer, generation: Int64?, source: TopicPartition) -> String {
+        "\(folder(of: layer, generation: generation, topic: source.topic))/partition=\(source.partition)"
+    }
+
     /// What was suppressed and lifted.
     package var suppressionLog: String { "\(root)/_suppressions.log" }
 
@@ -132,13 +139,12 @@ package struct LakeLayout: Sendable {
 
     /// The folder of a data file.
     package func folder(of name: DataFileName) -> String {
-        let above = folder(of: name.layer, generation: name.generation, topic: name.source.topic)
-        return "\(above)/partition=\(name.source.partition)/\(name.hour.path)"
+        "\(folder(of: name.layer, generation: name.generation, source: name.source))/\(name.hour.path)"
     }
 
     /// The data file, from its first line on: while it grows and when it is sealed.
     package func dataFile(_ name: DataFileName) -> String {
-        folder(of: name) + "/" + stem(name) + ".jsonl.zst"
+        folder(of: name) + "/" + stem(name) + Self.dataFileEnding
     }
 
     /// The growing file as formats 1 and 2 name it. Where there is one, ``dataFile(_:)`` is what an old seal left half done.
@@ -160,6 +166,15 @@ package struct LakeLayout: Sendable {
 
     /// Where that is being written.
     func rewritingFile(_ name: DataFileName) -> String { folder(of: name) + "/" + stem(name) + ".erasing" }
+
+    private static let dataFileEnding = ".jsonl.zst"
+
+    /// The first offset of the file that a path or a key leads to; nil where it leads to no data file.
+    static func firstOffset(ofFileAt path: String) -> Int64? {
+        guard path.hasSuffix(dataFileEnding), let slash = path.lastIndex(of: "/") else { return nil }
+        let digits = path[path.index(after: slash)...].dropLast(dataFileEnding.count)
+        return digits.count == 20 ? Int64(digits) : nil
+    }
 
     private func stem(_ name: DataFileName) -> String {
         var digits: [UInt8] = []

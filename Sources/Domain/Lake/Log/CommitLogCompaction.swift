@@ -143,12 +143,14 @@ extension CommitRecord {
         guard kind == .commit, next.kind == .commit, next.gap == nil, next.range.start == range.end,
             next.firstOffset == firstOffset, next.hour == hour, next.timeReset == timeReset,
             next.brokerTimeMax / CommitLog.mergedMilliseconds == brokerTimeMax / CommitLog.mergedMilliseconds,
-            next.parts.count == parts.count, let range = OffsetRange(start: range.start, end: next.range.end)
+            next.parts.count == parts.count, Self.areNear(committed, next.committed),
+            let range = OffsetRange(start: range.start, end: next.range.end)
         else { return nil }
         var both = next
         both.gap = gap
         both.gapReason = gapReason
         both.range = range
+        if let from = committed?.from { both.committed?.from = from }
         both.duplicates += duplicates
         both.canaries += canaries
         both.timesAhead += timesAhead
@@ -159,6 +161,14 @@ extension CommitRecord {
             both.parts[index] = merged
         }
         return both
+    }
+
+    /// Whether one entry can say when both were taken in: to the minute, as it says their broker time. Entries of former
+    /// versions, which do not know it, are merged among themselves.
+    private static func areNear(_ first: CommitTime?, _ second: CommitTime?) -> Bool {
+        guard let first, let second else { return first == nil && second == nil }
+        // The clock may have been set back between them.
+        return first.from <= second.at && second.at - first.from < CommitLog.mergedMilliseconds
     }
 }
 

@@ -84,6 +84,8 @@ package struct CommitRecord: Equatable, Sendable {
     package var canaries: Int
     /// Records whose broker time lay too far ahead to move the hour.
     package var timesAhead: Int
+    /// When the offsets were taken in; nil in entries of version 3 and before.
+    package var committed: CommitTime?
     /// SHA-256 of the last record's value; empty for a tombstone. Compared at start to notice a topic made anew.
     package var lastSHA256: String
     package var parts: [GenerationPart]

@@ -63,6 +63,10 @@ extension CommitRecord {
             json.key("times_ahead")
             json.integer(timesAhead)
         }
+        if let committed {
+            json.integer("committed_at_ms", committed.at)
+            if committed.from != committed.at { json.integer("committed_from_ms", committed.from) }
+        }
         json.key("last_sha256")
         json.string(lastSHA256)
         json.key("generations")
@@ -209,6 +213,9 @@ extension CommitRecord {
         duplicates = Int(value["duplicates"]?.integer ?? 0)
         canaries = Int(value["canaries"]?.integer ?? 0)
         timesAhead = Int(value["times_ahead"]?.integer ?? 0)
+        if let at = value["committed_at_ms"]?.integer {
+            committed = CommitTime(from: value["committed_from_ms"]?.integer ?? at, at: at)
+        }
         for generation in generations {
             guard let part = Self.part(generation) else { return false }
             parts.append(part)

@@ -60,6 +60,49 @@ enum FrameReader {
         if let failure { throw failure }
     }
 
+    /// The line of an offset, in a file of which nobody knows where its frames begin: reads it from its start, a frame at a
+    /// time, up to that offset.
+    ///
+    /// - Returns: nil where the file has no line of it.
+    static func find(
+        _ offset: Int64, _ layer: Layer, in file: DataFileBytes
+    ) throws(LakeError) -> (line: [UInt8], start: Int, end: Int)? {
+        try LakeError.placed(file.place) {
+            let size = try file.size()
+            var stream = try StreamDecompressor()
+            var (text, start, position) = ([UInt8](), 0, 0)
+            while position < size {
+                let window = try file.read(at: position, count: min(windowBytes, size - position))
+                guard !window.isEmpty else {
+                    throw LakeError.damaged(
+                        path: file.place, reason: "it ends at byte \(position), before byte \(size)")
+                }
+                var (place, isMoreThere) = (0, false)
+                while place < window.count || isMoreThere {
+                    let count = try window.withUnsafeBytes { try stream.step($0, from: &place) }
+                    stream.withPiece(count) { text.append(contentsOf: $0) }
+                    isMoreThere = count == stream.pieceBytes && !stream.isAtFrameEnd
+                    guard text.count <= lineBytesMax else {
+                        throw LakeError.damaged(path: file.place, reason: "a frame has more than \(lineBytesMax) bytes")
+                    }
+                    guard stream.isAtFrameEnd else { continue }
+                    var (found, isBehind) = ([UInt8]?.none, false)
+                    LineScan.forEachLine(text) { line in
+                        let own = LineScan.offset(of: line, layer: layer) ?? -1
+                        if own == offset { found = Array(line) }
+                        isBehind = own >= offset
+                        return !isBehind
+                    }
+                    if let found { return (found, start, position + place) }
+                    if isBehind { return nil }
+                    (text, start) = ([], position + place)
+                }
+                position += window.count
+            }
+            return nil
+        }
+    }
+
     /// - Returns: bytes of whole lines.
     private static func lines(
         of text: [UInt8], _ body: (ArraySlice<UInt8>) throws(LakeError) -> Void

@@ -17,10 +17,14 @@ package struct LakeReader: Sendable {
     package let layout: LakeLayout
     /// Of the monotonic clock: reading from the object storage is given up by then; nil for its own limits.
     private let untilNanoseconds: Int64?
+    private let readsObjects: Bool
 
-    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil) {
+    /// - Parameter readsObjects: false for a caller that must not wait for the object storage; it gets
+    ///   ``LakeError/distant(url:)``.
+    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil, readsObjects: Bool = true) {
         self.layout = layout
         self.untilNanoseconds = untilNanoseconds
+        self.readsObjects = readsObjects
     }
 
     /// The topic partitions that have a commit log.
@@ -246,8 +250,9 @@ package struct LakeReader: Sendable {
     private func open(_ frames: Frames) throws(LakeError) -> DataFileBytes {
         guard let name = frames.name else { throw .notFound("\(frames.path) names no file") }
         guard let sealed = frames.sealed else { return try growing(name) }
-        let file = try SealedFileSource(layout: layout, untilNanoseconds: untilNanoseconds).open(
-            name, contentSHA256: sealed.contentSHA256)
+        let file = try SealedFileSource(
+            layout: layout, untilNanoseconds: untilNanoseconds, readsObjects: readsObjects
+        ).open(name, contentSHA256: sealed.contentSHA256)
         let size = try file.size()
         guard size == sealed.bytes else {
             throw .damaged(path: file.place, reason: "it has \(size) bytes where the log says \(sealed.bytes)")

@@ -17,11 +17,15 @@ package enum SealedFilePlace: Sendable {
 package struct SealedFileSource: Sendable {
     private let layout: LakeLayout
     private let untilNanoseconds: Int64?
+    private let readsObjects: Bool
 
-    /// - Parameter untilNanoseconds: of the monotonic clock: reading from the object storage is given up by then.
-    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil) {
+    /// - Parameters:
+    ///   - untilNanoseconds: of the monotonic clock: reading from the object storage is given up by then.
+    ///   - readsObjects: false for a reader that must not wait for it; it gets ``LakeError/distant(url:)``.
+    package init(layout: LakeLayout, untilNanoseconds: Int64? = nil, readsObjects: Bool = true) {
         self.layout = layout
         self.untilNanoseconds = untilNanoseconds
+        self.readsObjects = readsObjects
     }
 
     /// Where a file is now. A local file goes only after its copy is recorded, so looking in this order never misses one.
@@ -74,6 +78,7 @@ package struct SealedFileSource: Sendable {
 
     /// Opens a file's copy in the object storage.
     package func open(_ entry: TierEntry) throws(LakeError) -> DataFileBytes {
+        guard readsObjects else { throw .distant(url: entry.url) }
         guard let objects = layout.objects else {
             throw .notFound(
                 "\(layout.dataFile(entry.name)) was moved to \(entry.url); set LAKE_S3_BUCKET and the other LAKE_S3_ "
@@ -84,7 +89,8 @@ package struct SealedFileSource: Sendable {
                 "\(layout.dataFile(entry.name)) was moved to \(entry.url), but LAKE_S3_BUCKET is "
                     + objects.storage.configuration.bucket)
         }
-        return DataFileBytes(entry, storage: objects.storage, untilNanoseconds: untilNanoseconds)
+        return DataFileBytes(
+            key: entry.key, bytes: entry.bytes, storage: objects.storage, untilNanoseconds: untilNanoseconds)
     }
 }
 
@@ -107,10 +113,11 @@ package final class DataFileBytes {
         place = path
     }
 
-    init(_ entry: TierEntry, storage: ObjectStorage, untilNanoseconds: Int64? = nil) {
+    /// An object's bytes; nothing is asked for yet.
+    init(key: String, bytes: Int, storage: ObjectStorage, untilNanoseconds: Int64?) {
         self.untilNanoseconds = untilNanoseconds
-        object = (storage, entry.key, entry.bytes)
-        place = entry.url
+        object = (storage, key, bytes)
+        place = "s3://\(storage.configuration.bucket)/\(key)"
     }
 
     /// The file's length.

@@ -13,6 +13,11 @@ package struct LakeObjects: Sendable {
 
     /// The key of a sealed file: its path below the lake's root, so that tools find the same folders.
     package func key(of name: DataFileName, in layout: LakeLayout) -> String {
-        prefix + layout.dataFile(name).dropFirst(layout.root.count + 1)
+        key(of: layout.dataFile(name), in: layout)
+    }
+
+    /// The key of a file's copy, by its path.
+    func key(of path: String, in layout: LakeLayout) -> String {
+        prefix + path.dropFirst(layout.root.count + 1)
     }
 }

@@ -100,6 +100,7 @@ package struct Retention {
                 for run in runs { try log.append(run) }
             }
             try finish(source, now: now)
+            if let objects = layout.objects { try LakeCopies(objects: objects, layout: layout).put(of: source) }
             withExtendedLifetime(lock) {}
         }
         return plan

@@ -68,6 +68,7 @@ package struct Tiering {
             }
             return true
         }
+        if !isDryRun { try LakeCopies(objects: objects, layout: layout).put(of: source) }
         withExtendedLifetime(lock) {}
     }
 

@@ -242,13 +242,15 @@ package final class SearchStore: RetrievalStore {
     }
 
     /// Runs a statement that is shown one tenant's rows.
+    ///
+    /// - Parameter asOwner: whether the database's own user asks, whom no policy binds: the statement names the tenant itself.
     func run<S: PostgresStatement>(
-        _ statement: S, for tenant: TenantID, _ timeoutMilliseconds: Int
+        _ statement: S, for tenant: TenantID, asOwner: Bool = false, _ timeoutMilliseconds: Int
     ) throws(IndexError) -> [S.Row] {
         var batch = PostgresBatch()
         batch.add(ActForTenant(tenant: tenant))
         let slot = batch.add(statement)
-        return try connection.run(batch, timeoutMilliseconds: timeoutMilliseconds) {
+        return try (asOwner ? upkeep : connection).run(batch, timeoutMilliseconds: timeoutMilliseconds) {
             results throws(PostgresError) in try results.rows(slot)
         }
     }

@@ -3,12 +3,21 @@ package import Records
 package import Retrieval
 
 /// What the statements below have in common: contents `d` with their rows of visibility `g`, one row for each generation that shows or
-/// showed them. What is suppressed is left out here, too, for deployments whose searches have no role of their own.
+/// showed them. What is suppressed is left out here, too, for deployments whose searches have no role of their own; the texts
+/// that show it are for the session of the database's own user alone, since no policy lets the role of searches see it.
 private enum ImpactSQL {
     static let columns = """
         c.name, d.doc_id, d.title, d.content_hash, g.generation, g.version, g.from_version, g.to_version, g.source_topic,
-        g.source_partition, g.source_offset, (SELECT array_agg(p.id) FROM passages p WHERE p.document_id = d.id)
+        g.source_partition, g.source_offset, (SELECT array_agg(p.id) FROM passages p WHERE p.document_id = d.id),
+        g.suppression IS NOT NULL
         """
+    private static let condition = " AND g.suppression IS NULL"
+
+    /// A statement's text, with what is suppressed where that is wanted.
+    static func text(_ name: String, _ sql: String, _ types: [PostgresType], _ showsSuppressed: Bool) -> StatementText {
+        guard showsSuppressed else { return StatementText(name: name, sql: sql, types: types) }
+        return StatementText(name: "\(name)_whole", sql: sql.replacing(condition, with: ""), types: types)
+    }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> ImpactDocument {
         ImpactDocument(
@@ -17,7 +26,7 @@ private enum ImpactSQL {
             toVersion: try row.int64OrNil(7),
             source: TopicPartition(topic: try row.text(8), partition: try row.int32(9)),
             sourceOffset: try row.int64(10),
-            passageIDs: row.isNull(11) ? [] : try row.int64s(11))
+            passageIDs: row.isNull(11) ? [] : try row.int64s(11), isSuppressed: try row.bool(12))
     }
 }
 
@@ -38,6 +47,9 @@ struct FindDocumentsOfRecord: PostgresStatement {
     let source: TopicPartition
     let offset: Int64
     let limit: Int64
+    let showsSuppressed: Bool
+
+    var text: StatementText { ImpactSQL.text(Self.name, Self.sql, Self.parameterTypes, showsSuppressed) }
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(tenant.text)
@@ -69,6 +81,9 @@ struct FindDocumentsOfEvent: PostgresStatement {
     let tenant: TenantID
     let eventID: String
     let limit: Int32
+    let showsSuppressed: Bool
+
+    var text: StatementText { ImpactSQL.text(Self.name, Self.sql, Self.parameterTypes, showsSuppressed) }
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(tenant.text)
@@ -99,9 +114,10 @@ struct FindDocumentsNamed: PostgresStatement {
     /// Nil for any.
     let collection: String?, wiki: String?
     let limit: Int64
+    let showsSuppressed: Bool
 
     var text: StatementText {
-        StatementText(name: "\(Self.name)_\(column)", sql: Self.make(column), types: Self.parameterTypes)
+        ImpactSQL.text("\(Self.name)_\(column)", Self.make(column), Self.parameterTypes, showsSuppressed)
     }
 
     private static func make(_ column: Column) -> String {
@@ -190,12 +206,14 @@ struct FindAnswersTouched: PostgresStatement {
 extension SearchStore {
     /// What came of some events, as far as the tenant is shown it.
     ///
-    /// - Parameter limit: documents at most, and answers.
+    /// - Parameters:
+    ///   - limit: documents at most, and answers.
+    ///   - showsSuppressed: whether documents that are suppressed are listed, too. They are read as the database's own user.
     package func impact(
-        of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int
+        of target: ImpactTarget, tenant: TenantID, limit: Int, showsSuppressed: Bool = false, timeoutMilliseconds: Int
     ) throws(IndexError) -> Impact {
         let limit = max(1, min(limit, Impact.limitMax))
-        var documents = try documents(of: target, tenant, Int64(limit) + 1, timeoutMilliseconds)
+        var documents = try documents(of: target, tenant, Int64(limit) + 1, showsSuppressed, timeoutMilliseconds)
         let areDocumentsCut = documents.count > limit
         if areDocumentsCut { documents.removeLast(documents.count - limit) }
         documents.sort {
@@ -231,27 +249,30 @@ extension SearchStore {
     }
 
     private func documents(
-        of target: ImpactTarget, _ tenant: TenantID, _ limit: Int64, _ timeoutMilliseconds: Int
+        of target: ImpactTarget, _ tenant: TenantID, _ limit: Int64, _ showsSuppressed: Bool, _ timeoutMilliseconds: Int
     ) throws(IndexError) -> [ImpactDocument] {
+        func find<S: PostgresStatement>(_ statement: S) throws(IndexError) -> [S.Row] {
+            try run(statement, for: tenant, asOwner: showsSuppressed, timeoutMilliseconds)
+        }
+        func named(
+            _ column: FindDocumentsNamed.Column, _ value: String, _ collection: String?, _ wiki: String?
+        ) throws(IndexError) -> [ImpactDocument] {
+            try find(
+                FindDocumentsNamed(
+                    column: column, tenant: tenant, value: value, collection: collection, wiki: wiki, limit: limit,
+                    showsSuppressed: showsSuppressed))
+        }
         switch target {
         case .record(let source, let offset):
-            try run(
-                FindDocumentsOfRecord(tenant: tenant, source: source, offset: offset, limit: limit), for: tenant,
-                timeoutMilliseconds)
+            return try find(
+                FindDocumentsOfRecord(
+                    tenant: tenant, source: source, offset: offset, limit: limit, showsSuppressed: showsSuppressed))
         case .event(let id):
-            try run(
-                FindDocumentsOfEvent(tenant: tenant, eventID: id, limit: Int32(clamping: limit)), for: tenant,
-                timeoutMilliseconds)
-        case .page(let collection, let title, let wiki):
-            try run(
-                FindDocumentsNamed(
-                    column: .title, tenant: tenant, value: title, collection: collection, wiki: wiki, limit: limit),
-                for: tenant, timeoutMilliseconds)
-        case .user(let name, let collection):
-            try run(
-                FindDocumentsNamed(
-                    column: .user, tenant: tenant, value: name, collection: collection, wiki: nil, limit: limit),
-                for: tenant, timeoutMilliseconds)
+            return try find(
+                FindDocumentsOfEvent(
+                    tenant: tenant, eventID: id, limit: Int32(clamping: limit), showsSuppressed: showsSuppressed))
+        case .page(let collection, let title, let wiki): return try named(.title, title, collection, wiki)
+        case .user(let name, let collection): return try named(.user, name, collection, nil)
         }
     }
 }

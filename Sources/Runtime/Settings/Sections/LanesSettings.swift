@@ -12,8 +12,8 @@ extension Settings {
         /// Answers that it makes at once, on the connections of searches.
         package internal(set) var answer = 0
 
-        /// All lanes of the API together; each has a connection to the database.
-        package var total: Int { search + filtered + feed + trace }
+        /// All lanes of the API together; each has a connection to the database. Traces that go far have as many of their own.
+        package var total: Int { search + filtered + feed + 2 * trace }
     }
 }
 
@@ -31,7 +31,8 @@ extension Settings.Lanes: SettingsSection {
             "The same for `/events/recent`."),
         Setting(
             "API_TRACE_LANES", .api, default: "2", .integer(1...64), \.lanes.trace,
-            "The same for `/trace`, which may wait for the object storage."),
+            "The same for `/trace` and `/impact`; as many more wait for the object storage and the broker, where a trace needs them."
+        ),
         Setting(
             "API_ANSWER_LANES", .api, default: "2", .integer(1...64), \.lanes.answer,
             "Answers made at once, on the connections of searches; a request waits up to 2 s, then gets 503. At most one "

@@ -147,6 +147,12 @@ extension AccessGuard {
         return .address(client.network)
     }
 
+    /// Whether the caller's key has the role `write` or a higher one.
+    func mayWrite(_ request: HTTPRequest) throws -> Bool {
+        guard case .key(let key) = try caller(request) else { return false }
+        return key.role >= .write
+    }
+
     /// Whether the caller may see what is inside, of all tenants.
     func isPlatformAdmin(_ request: HTTPRequest) -> Bool {
         guard case .key(let key)? = try? caller(request) else { return false }

@@ -195,6 +195,11 @@ struct RequestTurns: Sendable {
         }
     }
 
+    /// Runs what waits for others and is no part of the caller's share; callers still take turns at places.
+    func wait<T>(_ request: HTTPRequest, _ body: () async throws -> T) async throws -> T {
+        try await WorkOwner.$current.withValue(access.origin(of: request)?.hashValue) { try await body() }
+    }
+
     private func take<T>(
         _ kind: WorkKind, _ request: HTTPRequest, _ deadline: Deadline, _ body: () async throws -> T
     ) async throws -> T {

@@ -82,16 +82,45 @@ package final class SecondCache: Sendable {
 
     /// Keeps a value for other servers; nobody waits for it.
     ///
-    /// - Parameter make: the value; called beside the request.
-    func keep(for key: String, keptMilliseconds: Int, _ make: @escaping @Sendable () -> [UInt8]) {
+    /// - Parameters:
+    ///   - uses: by what it is counted later.
+    ///   - make: the value; called beside the request.
+    func keep(for key: String, keptMilliseconds: Int, _ uses: ReplyUses, _ make: @escaping @Sendable () -> [UInt8]) {
         // Not even made while nobody is asked.
         guard breaker.withLock({ $0.state(SystemClock.monotonicNanoseconds()) }) != .open else { return }
         Task {
             guard let sealed = Self.sealed(make(), key), sealed.count <= Self.bytesMax else { return }
             _ = await call { client, milliseconds in
+                let digest = try Self.hash(Array(key.utf8))
                 try client.set(
-                    sealed, of: try Self.name(of: key), keptMilliseconds: keptMilliseconds, milliseconds: milliseconds)
+                    sealed, of: Self.name(digest), keptMilliseconds: keptMilliseconds, milliseconds: milliseconds)
+                _ = try client.send(
+                    try uses.notes(of: digest, keptMilliseconds: keptMilliseconds), bytesMax: 4_096,
+                    milliseconds: milliseconds, operation: "APPEND")
             }
+        }
+    }
+
+    /// How many values are kept that show something.
+    ///
+    /// - Returns: searches and answers; nil where the server did not say in time.
+    func count(_ uses: ReplyUses, keptMilliseconds: Int) async -> (searches: Int, answers: Int)? {
+        await call { client, milliseconds in
+            let noted = try client.send(
+                try uses.questions(keptMilliseconds: keptMilliseconds), bytesMax: ReplyUses.notesBytesMax,
+                milliseconds: milliseconds, operation: "GETRANGE")
+            var counts: [Int] = []
+            for names in ReplyUses.names(in: noted) {
+                guard !names.isEmpty else {
+                    counts.append(0)
+                    continue
+                }
+                // Some were removed, or went since.
+                let exists = [Array("EXISTS".utf8)] + names.map { Self.prefix + $0 }
+                let reply = try client.send([exists], bytesMax: 4_096, milliseconds: milliseconds, operation: "EXISTS")
+                counts.append(reply.first.flatMap { $0 }.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0)
+            }
+            return (searches: counts[0], answers: counts[1])
         }
     }
 
@@ -153,10 +182,9 @@ package final class SecondCache: Sendable {
     package static let prefix = "medallion:reply:"
 
     /// A key says nothing of what was asked, and is of one length.
-    private static func name(of key: String) throws -> [UInt8] {
-        let hash = try hash(Array(key.utf8))
-        return Array(prefix.utf8) + Array(hash.hex.utf8)
-    }
+    private static func name(of key: String) throws -> [UInt8] { name(try hash(Array(key.utf8))) }
+
+    private static func name(_ digest: Digest256) -> [UInt8] { Array(prefix.utf8) + Array(digest.hex.utf8) }
 
     static func hash(_ bytes: [UInt8]) throws -> Digest256 {
         var hasher = try SHA256Hasher()

@@ -50,7 +50,11 @@ extension ReplyCaches {
             madeAtMilliseconds: SystemClock.epochMilliseconds(), generation: result.generation, notes: result.notes,
             isReranked: result.reranking == .done, seed: seed)
         complete(&reply)
-        second.keep(for: name, keptMilliseconds: millisecondsMax) { [reply] in reply.json() }
+        guard let database = reader?.database(of: tenant) else { return }
+        let uses = ReplyUses(
+            database: database, isAnswer: reply.answer != nil, passages: seed.shown.passages,
+            answers: Set([reply.answer?.id].compactMap { $0 }))
+        second.keep(for: name, keptMilliseconds: millisecondsMax, uses) { [reply] in reply.json() }
     }
 }
 

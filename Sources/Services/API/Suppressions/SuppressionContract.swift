@@ -27,7 +27,7 @@ extension Contract {
         summary: "Lifts a suppression: its documents come back", input: SuppressionLiftInput.form,
         replies: [
             .json(200, "It is taken, or was lifted before.", ReplySchemas.suppression),
-            .error(404, "There is no such suppression."), noWay,
+            .error(404, "There is no such suppression, as far as broker and index are there to say so."), noWay,
         ])
 }
 

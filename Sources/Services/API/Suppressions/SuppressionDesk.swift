@@ -13,15 +13,19 @@ package struct SuppressionDesk: Sendable {
     /// A tenant's suppression of an id, once the index applies it.
     package var find:
         @Sendable (_ id: String, _ tenant: TenantID, _ timeoutMilliseconds: Int) throws -> SuppressionRecord?
+    /// Whether the index has read the topic to its end: what it does not know then is not there.
+    package var isCaughtUp: @Sendable (_ timeoutMilliseconds: Int) throws -> Bool
 
     /// Memberwise.
     package init(
         publish: @escaping @Sendable (SuppressionEntry, Int) throws -> Void,
         list: @escaping @Sendable (TenantID, Int64, Int, Int) throws -> [SuppressionRecord],
-        find: @escaping @Sendable (String, TenantID, Int) throws -> SuppressionRecord?
+        find: @escaping @Sendable (String, TenantID, Int) throws -> SuppressionRecord?,
+        isCaughtUp: @escaping @Sendable (Int) throws -> Bool = { _ in false }
     ) {
         self.publish = publish
         self.list = list
         self.find = find
+        self.isCaughtUp = isCaughtUp
     }
 }

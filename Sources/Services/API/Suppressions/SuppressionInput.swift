@@ -52,8 +52,9 @@ struct SuppressionInput: Sendable {
                 (
                     "a page",
                     .object([
-                        ("target", .string("page")), ("collection", .string("wikimedia")), ("wiki", .string("enwiki")),
-                        ("title", .string("Golden Gate Bridge")), ("reason", .string("vandalised")),
+                        ("target", .string("page")), ("collection", .string("wikimedia.recentchange")),
+                        ("wiki", .string("enwiki")), ("title", .string("Golden Gate Bridge")),
+                        ("reason", .string("vandalised")),
                     ])
                 ),
             ]))

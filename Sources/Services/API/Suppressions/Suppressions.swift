@@ -20,6 +20,7 @@ struct Suppressions: Sendable {
     private static let appliedMillisecondsMax = 1_500
     private static let lookMilliseconds = 15
     private static let publishMillisecondsMax = 10_000
+    private static let caughtUpMillisecondsMax = 2_000
 
     init(access: AccessGuard, desk: SuppressionDesk?, turns: RequestTurns, logger: Logger) {
         self.access = access
@@ -68,9 +69,16 @@ struct Suppressions: Sendable {
         let entry = SuppressionEntry.lift(
             id: input.id, tenant: tenant, reason: input.reason, by: by, atMilliseconds: SystemClock.epochMilliseconds())
         let (known, lifted) = try await turns.run(.feed, request) { deadline in
-            let known = try await find(input.id, tenant, desk, deadline)
-            // One that the index has not come to yet is lifted, too.
-            guard known != nil || Suppression.isID(input.id) else { throw Self.unknown(input.id) }
+            var known = try await find(input.id, tenant, desk, deadline)
+            // One that the index has not come to yet is lifted, too; where it has come to all that there is, there is no such
+            // one.
+            if known == nil {
+                guard Suppression.isID(input.id) else { throw Self.unknown(input.id) }
+                if await isCaughtUp(desk, deadline) {
+                    known = try await find(input.id, tenant, desk, deadline)
+                    guard known != nil else { throw Self.unknown(input.id) }
+                }
+            }
             // Lifted before: as it was.
             if known?.lift != nil { return (known, known) }
             return (
@@ -157,6 +165,12 @@ struct Suppressions: Sendable {
     ) async throws -> SuppressionRecord? {
         let timeout = max(1, deadline.leftMilliseconds)
         return try await lane.run { try desk.find(id, tenant, timeout) }
+    }
+
+    /// False also where broker or index do not say.
+    private func isCaughtUp(_ desk: SuppressionDesk, _ deadline: Deadline) async -> Bool {
+        let timeout = max(1, min(Self.caughtUpMillisecondsMax, deadline.leftMilliseconds))
+        return (try? await lane.run { try desk.isCaughtUp(timeout) }) ?? false
     }
 
     private static func unknown(_ id: String) -> APIError {

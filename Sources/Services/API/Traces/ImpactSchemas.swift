@@ -9,6 +9,7 @@ extension ReplySchemas {
         .init("to_version", .integer().orNull, "The one that ended that; null while it is shown."),
         .init("topic", .string()), .init("partition", .integer()), .init("offset", .integer()),
         .init("passages", .integer()),
+        .init("suppressed", .bool(), "Whether it is kept out of replies; only the role `write` is shown what is."),
     ]).named("ImpactDocument")
 
     private static let touchedAnswer = Schema.object([
@@ -35,8 +36,13 @@ extension ReplySchemas {
         .init("answers", .array(of: touchedAnswer), "One entry for each document that an answer was made of."),
         .init(
             "cached",
-            .object([.init("searches", .integer()), .init("answers", .integer())]),
-            "Replies that this server keeps in memory and that show a listed document."),
+            .object([
+                .init("searches", .integer()), .init("answers", .integer()),
+                .init(
+                    "shared",
+                    Schema.object([.init("searches", .integer()), .init("answers", .integer())]).orNull,
+                    "Those that servers share in Redis; null where they share none, or Redis did not answer in time."),
+            ]), "Replies that this server keeps in memory and that show a listed document."),
         .init(
             "truncated", .bool(), "There may be more than `limit` documents or answers; counts are of what is listed."),
     ]).named("ImpactReply")

@@ -21,9 +21,12 @@ struct Impacts: Sendable {
     private func find(_ input: ImpactInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let (tenant, limit) = (try access.tenant(of: request), input.limit)
         let target = try input.target()
+        // Whoever may suppress and lift sees what is.
+        let mayWrite = try access.mayWrite(request)
         let found = try await turns.run(.trace, request) { deadline in
             try await sources.run(deadline: deadline) { source, timeout in
-                try source.impact(of: target, tenant: tenant, limit: limit, timeoutMilliseconds: timeout)
+                try source.impact(
+                    of: target, tenant: tenant, limit: limit, showsSuppressed: mayWrite, timeoutMilliseconds: timeout)
             }
         }
         guard !found.isEmpty else {
@@ -31,7 +34,7 @@ struct Impacts: Sendable {
                 status: 404, type: "not_found",
                 message: "nothing that is in the index or among the kept answers came of it")
         }
-        return .fresh(body(of: found))
+        return .fresh(body(of: found, shared: await caches?.shared(found, tenant)))
     }
 
     /// Kept replies that show something of it. Those whose passages are not known are kept for a second at most, and not counted.
@@ -47,7 +50,7 @@ struct Impacts: Sendable {
         )
     }
 
-    private func body(of found: Impact) -> [UInt8] {
+    private func body(of found: Impact, shared: (searches: Int, answers: Int)?) -> [UInt8] {
         var writer = JSONWriter(capacity: 512 * (found.documents.count + found.answers.count + 1))
         writer.beginObject()
         writer.key("generations")
@@ -76,6 +79,15 @@ struct Impacts: Sendable {
         writer.beginObject()
         writer.integer("searches", cached.searches)
         writer.integer("answers", cached.answers)
+        writer.key("shared")
+        if let shared {
+            writer.beginObject()
+            writer.integer("searches", shared.searches)
+            writer.integer("answers", shared.answers)
+            writer.endObject()
+        } else {
+            writer.null()
+        }
         writer.endObject()
         writer.bool("truncated", found.areDocumentsCut || found.areAnswersCut)
         writer.endObject()
@@ -99,6 +111,7 @@ extension JSONWriter {
         integer("partition", Int64(document.source.partition))
         integer("offset", document.sourceOffset)
         integer("passages", document.passageIDs.count)
+        bool("suppressed", document.isSuppressed)
         endObject()
     }
 

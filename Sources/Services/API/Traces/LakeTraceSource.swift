@@ -1,40 +1,52 @@
 package import Bytes
 import JSONScan
+package import Kafka
 package import Lake
 package import Postgres
 package import Records
 package import Retrieval
 import Store
 
-/// Follows a document or an answer from the index through Gold and Silver to Bronze, reading every line from its file.
+/// Follows a document or an answer from the index through Gold and Silver to Bronze, reading every line from its file. Without
+/// the lake's folder the event comes from the broker or the object storage, and its lines are derived anew.
 package final class LakeTraceSource: TraceSource {
     private let store: SearchStore
     private let layout: LakeLayout
+    private let events: DistantEvents
 
     /// - Parameters:
     ///   - configuration: of the index's database.
     ///   - layout: of the lake.
-    package init(configuration: PostgresConfiguration, layout: LakeLayout) {
+    ///   - broker: where records may be read by offset; nil where none is to be asked. Called when one is needed.
+    ///   - declared: the logic of the declared sources, which stands in where the lake's list of generations cannot be had.
+    package init(
+        configuration: PostgresConfiguration, layout: LakeLayout,
+        broker: (@Sendable () -> KafkaConfiguration)? = nil,
+        declared: @escaping @Sendable () -> GenerationLogic? = { nil }
+    ) {
         store = SearchStore(configuration: configuration)
         self.layout = layout
+        events = DistantEvents(broker: broker.map { BrokerEvents($0) }, objects: layout.objects, declared: declared)
     }
 
     /// See ``TraceSource/interruption``.
     package var interruption: Interruption? { store.interruption }
 
     /// A tenth is left to say what was found.
-    private func walk(_ timeoutMilliseconds: Int) -> LineageWalk {
+    private func walk(_ reach: TraceReach, _ timeoutMilliseconds: Int) -> LineageWalk {
         let limit = Int64(timeoutMilliseconds) * 9 / 10
         return LineageWalk(
-            layout: layout, untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
+            layout: layout, reach: reach, events: events,
+            untilNanoseconds: SystemClock.monotonicNanoseconds() + limit * 1_000_000)
     }
 
-    /// See ``TraceSource/trace(docID:collection:tenant:generation:timeoutMilliseconds:)``. What cannot be found, or not in time, becomes a
-    /// problem of the trace.
+    /// See ``TraceSource/trace(docID:collection:tenant:generation:reach:timeoutMilliseconds:)``. What cannot be found, or not
+    /// in time, becomes a problem of the trace.
     package func trace(
-        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, reach: TraceReach,
+        timeoutMilliseconds: Int
     ) throws -> Trace? {
-        var walk = walk(timeoutMilliseconds)
+        var walk = walk(reach, timeoutMilliseconds)
         let rows = try store.document(
             id: docID, collection: collection, tenant: tenant, generation: generation,
             timeoutMilliseconds: timeoutMilliseconds)
@@ -63,20 +75,24 @@ package final class LakeTraceSource: TraceSource {
         return trace
     }
 
-    /// See ``TraceSource/trace(answerID:tenant:timeoutMilliseconds:)``.
-    package func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace? {
-        var walk = walk(timeoutMilliseconds)
+    /// See ``TraceSource/trace(answerID:tenant:reach:timeoutMilliseconds:)``.
+    package func trace(
+        answerID: String, tenant: TenantID, reach: TraceReach, timeoutMilliseconds: Int
+    ) throws -> AnswerTrace? {
+        var walk = walk(reach, timeoutMilliseconds)
         guard let given = try store.givenAnswer(id: answerID, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
         else { return nil }
         let sources = try store.sources(ofAnswer: answerID, tenant: tenant, timeoutMilliseconds: timeoutMilliseconds)
         return AnswerWalk(given: given, sources: sources).trace(&walk)
     }
 
-    /// See ``TraceSource/impact(of:tenant:limit:timeoutMilliseconds:)``.
+    /// See ``TraceSource/impact(of:tenant:limit:showsSuppressed:timeoutMilliseconds:)``.
     package func impact(
-        of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int
+        of target: ImpactTarget, tenant: TenantID, limit: Int, showsSuppressed: Bool, timeoutMilliseconds: Int
     ) throws -> Impact {
-        try store.impact(of: target, tenant: tenant, limit: limit, timeoutMilliseconds: timeoutMilliseconds)
+        try store.impact(
+            of: target, tenant: tenant, limit: limit, showsSuppressed: showsSuppressed,
+            timeoutMilliseconds: timeoutMilliseconds)
     }
 
     private static func parents(of lineageJSON: [UInt8], _ trace: inout Trace) -> [ParentReference] {

@@ -1,6 +1,6 @@
 import Bytes
 import Derivation
-import Hashing
+import Files
 import JSONScan
 import Lake
 import Records
@@ -10,11 +10,22 @@ import Records
 /// What cannot be found, or not in time, becomes a problem of the trace.
 struct LineageWalk {
     private let reader: LakeReader
+    private let reach: TraceReach
+    /// What stands in for a lake whose folder is not here.
+    private let events: DistantEvents
+    private let untilNanoseconds: Int64?
+    /// Whether this machine has the lake's folder.
+    private let isLakeHere: Bool
     /// The lake's list, read once for all of an answer's citations.
     private var generations: [LakeGeneration]?
 
-    init(layout: LakeLayout, untilNanoseconds: Int64?) {
-        reader = LakeReader(layout: layout, untilNanoseconds: untilNanoseconds)
+    init(layout: LakeLayout, reach: TraceReach, events: DistantEvents, untilNanoseconds: Int64?) {
+        reader = LakeReader(layout: layout, untilNanoseconds: untilNanoseconds, readsObjects: reach == .far)
+        self.reach = reach
+        self.events = events
+        self.untilNanoseconds = untilNanoseconds
+        // Every lake has the list before it has anything else.
+        isLakeHere = Folder.exists(layout.generationLog)
     }
 
     /// - Parameters:
@@ -24,12 +35,17 @@ struct LineageWalk {
     mutating func follow(
         from source: TopicPartition, offset: Int64, _ parents: [ParentReference], _ trace: inout Trace
     ) {
+        guard isLakeHere || reach == .far else {
+            trace.isShort = true
+            return
+        }
         let generation = generation(trace.generation, &trace)
         var isGone = false
         for parent in parents {
             do throws(LakeError) {
                 trace.bronze.append(try bronze(parent))
             } catch {
+                if case .distant = error { trace.isShort = true }
                 if case .expired(_, let expiry) = error, trace.expiry == nil { trace.expiry = "\(expiry)" }
                 if case .erasure(let reason) = error, trace.expiry == nil { trace.expiry = reason }
                 trace.problems.append(
@@ -54,7 +70,10 @@ struct LineageWalk {
     private mutating func generation(_ number: Int64, _ trace: inout Trace) -> LakeGeneration? {
         if generations == nil {
             do throws(LakeError) {
-                generations = try GenerationLog(layout: reader.layout).read()
+                generations =
+                    isLakeHere
+                    ? try GenerationLog(layout: reader.layout).read()
+                    : try events.generations(untilNanoseconds: untilNanoseconds)
             } catch {
                 trace.problems.append("the lake's list of generations cannot be read")
                 trace.causes.append("\(error)")
@@ -70,6 +89,10 @@ struct LineageWalk {
         _ layer: Layer, _ generation: LakeGeneration?, _ source: TopicPartition, _ offset: Int64,
         _ trace: inout Trace, _ isGone: inout Bool
     ) -> TraceLine? {
+        guard isLakeHere else {
+            isGone = true
+            return nil
+        }
         do throws(LakeError) {
             if let found = try reader.derived(layer, generation: trace.generation, source: source, offset: offset) {
                 return TraceLine(line: found.line, location: location(found))
@@ -81,6 +104,7 @@ struct LineageWalk {
             trace.problems.append(
                 "generation \(trace.generation) has no \(layer.rawValue) line of \(source) offset \(offset)")
         } catch {
+            if case .distant = error { trace.isShort = true }
             if case .expired = error {
                 isGone = true
                 return nil
@@ -97,7 +121,8 @@ struct LineageWalk {
         return nil
     }
 
-    /// Makes the lines anew that went with their generation: the lake keeps its logic, and logic is a function of the event.
+    /// Makes the lines anew that went with their generation, or lie in a folder that is not here: the lake keeps its logic, and
+    /// logic is a function of the event.
     private func deriveAgain(
         _ generation: LakeGeneration?, _ source: TopicPartition, _ offset: Int64, _ trace: inout Trace
     ) {
@@ -107,7 +132,7 @@ struct LineageWalk {
             })
         else {
             trace.problems.append(
-                "the lines of generation \(trace.generation) are gone, and so is what they were made from")
+                "the lines of generation \(trace.generation) are \(whyAgain), and so is what they were made from")
             return
         }
         // A generation takes over the lines of its parents; the logic version tells whose logic made this one.
@@ -116,7 +141,8 @@ struct LineageWalk {
             $0.logic.logic(of: source.topic)?.logicVersion == logicVersion
         }
         guard let maker else {
-            trace.problems.append("the lines are gone, and the lake stores no logic \(logicVersion) of \(source.topic)")
+            trace.problems.append(
+                "the lines are \(whyAgain), and no logic \(logicVersion) of \(source.topic) is stored or declared")
             return
         }
         do {
@@ -127,10 +153,12 @@ struct LineageWalk {
                 trace.problems.append("logic \(logicVersion) makes no document of \(source) offset \(offset) any more")
             }
         } catch {
-            trace.problems.append("the lines are gone and could not be derived anew by logic \(logicVersion)")
+            trace.problems.append("the lines are \(whyAgain) and could not be derived anew by logic \(logicVersion)")
             trace.causes.append("\(error)")
         }
     }
+
+    private var whyAgain: String { isLakeHere ? "gone" : "not to be had without the lake's folder" }
 
     /// Takes over what the Gold line says, and notices when the index was made from other content.
     private func check(_ gold: TraceLine, _ trace: inout Trace) {
@@ -174,24 +202,9 @@ struct LineageWalk {
     // MARK: - Bronze
 
     private func bronze(_ parent: ParentReference) throws(LakeError) -> TraceBronze {
+        guard isLakeHere else { return try events.event(parent, untilNanoseconds: untilNanoseconds) }
         let found = try reader.bronze(parent.topicPartition, offset: parent.offset)
-        let read = found.line.withUnsafeBytes { bytes in
-            BronzeLine.Fields(bytes).flatMap { fields in fields.record.map { (record: $0, headers: fields.headers) } }
-        }
-        guard let (record, headers) = read else {
-            throw .damaged(path: found.path, reason: "the Bronze line of offset \(parent.offset) cannot be read")
-        }
-        if let erasure = record.erasure {
-            throw .erasure("\(parent.topicPartition) offset \(parent.offset) was erased by \(erasure)")
-        }
-        var digest = ""
-        if let value = record.value, var hasher = try? SHA256Hasher() {
-            digest = (try? value.withUnsafeBytes { try hasher.hash($0).hex }) ?? ""
-        }
-        return TraceBronze(
-            topic: parent.topic, partition: parent.partition, offset: parent.offset,
-            timestampMilliseconds: record.timestampMilliseconds, key: record.key, headers: headers,
-            value: record.value, sha256: digest, lineageSHA256: parent.bronzeSHA256, location: location(found))
+        return try TraceBronze(found, of: parent, location: location(found))
     }
 
     /// The times that the record and the lake know.
@@ -200,6 +213,8 @@ struct LineageWalk {
         trace.times[.broker] = own.timestampMilliseconds
         trace.times[.received] = own.headers.last { $0.name == TraceTimes.receivedHeader }?.value
             .flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
+        guard isLakeHere, let commit = try? reader.commitTime(source, offset: offset) else { return }
+        trace.times.set(commit)
     }
 
     private func location(_ found: LocatedLine) -> LakeLocation {
@@ -213,6 +228,15 @@ struct LineageWalk {
 extension TraceTimes {
     /// The producer's header with the time at which it had the event: decimal milliseconds since 1970.
     static let receivedHeader = "ingest_time_ms"
+
+    /// Takes over when the lake's commit was. What followed it cannot have come first:
+    /// an entry of merged commits says no more than the minute.
+    fileprivate mutating func set(_ commit: CommitTime) {
+        let following = self[.embedded] ?? self[.indexed] ?? self[.searchable]
+        let at = max(commit.from, min(commit.at, following ?? commit.at))
+        self[.committed] = at
+        committedWithin = at - commit.from
+    }
 }
 
 extension JSONValue {

@@ -28,14 +28,14 @@ enum TraceCommands {
                     text:
                         "medallion lake cat --topic \(topic) --partition \(partition) --offset \(offset) --raw | sha256sum"
                 ))
-            if !bronze.location.file.hasPrefix("s3://") {
+            if let location = bronze.location, !location.isRemote {
                 lines.append(
                     Line(
                         tool: "zstd", shows: "the Bronze line, from its file",
-                        text: frame(bronze.location) + " | grep -F -- '\"offset\":\(bronze.offset),'"))
+                        text: frame(location) + " | grep -F -- '\"offset\":\(bronze.offset),'"))
             }
         }
-        if let location = trace.gold?.location, !location.file.hasPrefix("s3://") {
+        if let location = trace.gold?.location, !location.isRemote {
             lines.append(
                 Line(
                     tool: "zstd", shows: "the Gold line, from its file",

@@ -156,6 +156,8 @@ extension JSONWriter {
         endArray()
         key("total_ms")
         optional(times.totalMilliseconds)
+        key("committed_within_ms")
+        optional(times[.committed].map { _ in times.committedWithin })
         endObject()
     }
 
@@ -251,6 +253,7 @@ extension JSONWriter {
             endObject()
         }
         endArray()
+        string("read_from", bronze.place.rawValue)
         location(bronze.location)
         endObject()
     }

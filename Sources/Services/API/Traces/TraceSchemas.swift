@@ -3,18 +3,20 @@ import Forms
 /// Of traces.
 extension ReplySchemas {
     private static let location: [Schema.Property] = [
-        .init("file", .string(), "Relative to the lake."), .init("frame_offset", .integer()),
-        .init("frame_length", .integer()), .init("line_offset", .integer().orNull),
+        .init("file", .string().orNull, "Relative to the lake, or an object's address."),
+        .init("frame_offset", .integer().orNull), .init("frame_length", .integer().orNull),
+        .init("line_offset", .integer().orNull),
     ]
 
-    private static let line = Schema.object([
-        .init("record", .anyObject()),
-        .init(
-            "derived_again", .bool(),
-            "The line's file went with its generation: the line was made anew from Bronze by the logic that made it."),
-        .init("file", .string().orNull, "Relative to the lake."), .init("frame_offset", .integer().orNull),
-        .init("frame_length", .integer().orNull), .init("line_offset", .integer().orNull),
-    ]).named("LakeLine")
+    private static let line = Schema.object(
+        [
+            .init("record", .anyObject()),
+            .init(
+                "derived_again", .bool(),
+                "The line's file went with its generation, or this server does not have the lake's folder: the line was made anew "
+                    + "from the event by the logic that made it."),
+        ] + location
+    ).named("LakeLine")
 
     static let bronze = Schema.object(
         [
@@ -30,6 +32,10 @@ extension ReplySchemas {
                         .init("name", .string()), .init("value", .string().orNull),
                         .init("value_base64", .string().orNull),
                     ]))),
+            .init(
+                "read_from", .choice(TraceBronze.Place.allCases.map(\.rawValue)),
+                "Without the lake's folder a server reads the broker, and what that does not keep any more the object storage."
+            ),
         ] + location
     ).named("BronzeRecord")
 
@@ -37,7 +43,9 @@ extension ReplySchemas {
         .init("event", .time().orNull, "The event's own time."),
         .init("received", .time().orNull, "The producer had it."),
         .init("broker", .time().orNull, "The broker appended it to its log."),
-        .init("committed", .time().orNull, "The lake's commit."),
+        .init(
+            "committed", .time().orNull,
+            "The lake's commit; null without the lake's folder, and for what an earlier version took in."),
         .init(
             "embedded", .time().orNull,
             "Its vectors were there; null where the index had all of them already, as after a replay."),
@@ -48,6 +56,10 @@ extension ReplySchemas {
             .array(of: .object([.init("from", .string()), .init("to", .string()), .init("ms", .integer())])),
             "From each known time to the next one."),
         .init("total_ms", .integer().orNull, "From the event to searches; the steps add up to it."),
+        .init(
+            "committed_within_ms", .integer().orNull,
+            "By how much the lake's commit may have been earlier: 0, but for records of hours that are over, whose log entries were "
+                + "merged by the minute. Null where `committed` is."),
     ]).named("TraceTimes")
 
     private static let logic = Schema.object([

@@ -20,13 +20,17 @@ package struct LakeLocation: Sendable, Equatable {
         self.frameLength = frameLength
         self.lineOffset = lineOffset
     }
+
+    /// Whether it is the address of an object, and not a path.
+    package var isRemote: Bool { file.hasPrefix("s3://") }
 }
 
 /// A line of Gold or Silver as it was read from the lake, or derived anew, just now.
 package struct TraceLine: Sendable {
     /// The line without its newline, one JSON object.
     package var line: [UInt8]
-    /// Nil where the line's file is gone with its generation, and the line was derived anew from Bronze by the logic that made it.
+    /// Nil where the line's file is gone with its generation, or not to be had here, and the line was derived anew from the
+    /// event by the logic that made it.
     package var location: LakeLocation?
 
     package init(line: [UInt8], location: LakeLocation?) {
@@ -35,7 +39,7 @@ package struct TraceLine: Sendable {
     }
 }
 
-/// The raw event behind a document, as it was read from Bronze just now.
+/// The raw event behind a document, as it was read from Bronze, or from the broker, just now.
 package struct TraceBronze: Sendable {
     package var topic: String
     package var partition: Int32
@@ -50,12 +54,13 @@ package struct TraceBronze: Sendable {
     package var sha256: String
     /// What the document's lineage says it should be.
     package var lineageSHA256: String
-    package var location: LakeLocation
+    /// Nil where it was read from the broker.
+    package var location: LakeLocation?
 
     package init(
         topic: String, partition: Int32, offset: Int64, timestampMilliseconds: Int64, key: [UInt8]?,
         headers: [(name: String, value: [UInt8]?)], value: [UInt8]?, sha256: String, lineageSHA256: String,
-        location: LakeLocation
+        location: LakeLocation?
     ) {
         self.topic = topic
         self.partition = partition
@@ -67,6 +72,19 @@ package struct TraceBronze: Sendable {
         self.sha256 = sha256
         self.lineageSHA256 = lineageSHA256
         self.location = location
+    }
+
+    /// Where it was read.
+    package enum Place: String, CaseIterable, Sendable {
+        case disk
+        case objectStorage = "object_storage"
+        case broker
+    }
+
+    /// Where it was read.
+    package var place: Place {
+        guard let location else { return .broker }
+        return location.isRemote ? .objectStorage : .disk
     }
 
     /// Whether the bytes are those that the document was made from.
@@ -144,6 +162,8 @@ package struct TraceTimes: Sendable, Equatable {
     }
 
     private var milliseconds: [Step: Int64] = [:]
+    /// The lake's commit may have been so many milliseconds earlier: entries of old commits are merged, a minute each.
+    package var committedWithin: Int64 = 0
 
     package init() {}
 
@@ -178,6 +198,8 @@ package struct Trace: Sendable {
     package var logic: TraceLogic?
     /// What retention gave up of its events, in words, where nothing is left of them.
     package var expiry: String?
+    /// Whether something was left out since it lies farther away than ``TraceReach`` allows.
+    package var isShort = false
     package var version: Int64
     package var generation: Int64
     package var indexVersion: Int64
@@ -261,6 +283,14 @@ package struct AnswerTrace: Sendable {
     }
 }
 
+/// How far a trace goes for what it reads.
+package enum TraceReach: Sendable {
+    /// To the index and to this machine's disk.
+    case near
+    /// Also to the object storage and the broker, which may take long.
+    case far
+}
+
 /// Several documents have the id that was asked for.
 package struct AmbiguousDocument: Error, Sendable {
     /// Their collections, sorted.
@@ -276,18 +306,26 @@ package protocol TraceSource: AnyObject {
     ///   - collection: nil for whichever of the tenant has a document of that id.
     ///   - tenant: whose documents are looked at; another's do not exist.
     ///   - generation: nil is the active one.
+    ///   - reach: what lies farther away is left out; the trace says so.
     ///   - timeoutMilliseconds: after this long the call gives up and throws.
     /// - Returns: nil where the tenant has no document of that name in the index.
     /// - Throws: ``AmbiguousDocument`` where several are.
     func trace(
-        docID: String, collection: String?, tenant: TenantID, generation: Int64?, timeoutMilliseconds: Int
+        docID: String, collection: String?, tenant: TenantID, generation: Int64?, reach: TraceReach,
+        timeoutMilliseconds: Int
     ) throws -> Trace?
     /// From an answer to its events: by what the answer kept, whatever the index shows now.
     ///
     /// - Returns: nil where the tenant has no answer of that id.
-    func trace(answerID: String, tenant: TenantID, timeoutMilliseconds: Int) throws -> AnswerTrace?
+    func trace(
+        answerID: String, tenant: TenantID, reach: TraceReach, timeoutMilliseconds: Int
+    ) throws -> AnswerTrace?
     /// What came of some events, in every generation and among the kept answers, as far as the tenant is shown it.
-    func impact(of target: ImpactTarget, tenant: TenantID, limit: Int, timeoutMilliseconds: Int) throws -> Impact
+    ///
+    /// - Parameter showsSuppressed: whether documents that are suppressed are listed, too.
+    func impact(
+        of target: ImpactTarget, tenant: TenantID, limit: Int, showsSuppressed: Bool, timeoutMilliseconds: Int
+    ) throws -> Impact
     /// Stops the call that runs now, at its next wait for the index; nil where calls cannot be stopped.
     var interruption: Interruption? { get }
 }

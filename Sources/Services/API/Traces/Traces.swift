@@ -10,6 +10,8 @@ import Telemetry
 /// `GET /trace/{doc_id}` and `GET /answers/{answer_id}/trace`: from a document or an answer back to the raw event.
 struct Traces: Sendable {
     let sources: LanePool<any TraceSource>
+    /// For what lies in the object storage or the broker: who waits for that holds up nobody else.
+    let distant: LanePool<any TraceSource>
     let access: AccessGuard
     let turns: RequestTurns
     let logger: Logger
@@ -22,21 +24,13 @@ struct Traces: Sendable {
     /// `GET /trace/{doc_id}`
     func trace(_ input: TraceInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let tenant = try access.tenant(of: request)
-        return try await turns.run(.trace, request) { deadline in
-            try await trace(input, of: tenant, request, deadline: deadline)
-        }
-    }
-
-    private func trace(
-        _ input: TraceInput, of tenant: TenantID, _ request: HTTPRequest, deadline: Deadline
-    ) async throws -> HTTPResponse {
         let (docID, generation) = (input.docID, input.generation.map(Int64.init))
         let collection = input.collection
         let found: Trace?
         do {
-            found = try await sources.run(deadline: deadline) { source, timeout in
+            found = try await look(request, isShort: \.isShort) { source, reach, timeout in
                 try source.trace(
-                    docID: docID, collection: collection, tenant: tenant, generation: generation,
+                    docID: docID, collection: collection, tenant: tenant, generation: generation, reach: reach,
                     timeoutMilliseconds: timeout)
             }
         } catch let error as AmbiguousDocument {
@@ -64,10 +58,8 @@ struct Traces: Sendable {
     /// `GET /answers/{answer_id}/trace`
     private func trace(_ input: AnswerIDInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let (id, tenant) = (input.id, try access.tenant(of: request))
-        let found = try await turns.run(.trace, request) { deadline in
-            try await sources.run(deadline: deadline) { source, timeout in
-                try source.trace(answerID: id, tenant: tenant, timeoutMilliseconds: timeout)
-            }
+        let found = try await look(request, isShort: \.isShort) { source, reach, timeout in
+            try source.trace(answerID: id, tenant: tenant, reach: reach, timeoutMilliseconds: timeout)
         }
         guard var found else { throw GivenAnswers.unknown(id) }
         // One that still has some of its events is shown with what is missing.
@@ -79,6 +71,22 @@ struct Traces: Sendable {
             try show(&found.citations[index].trace, request, Contract.answerTrace.path)
         }
         return .fresh(TraceReply.body(of: found))
+    }
+
+    /// Looks at what is near, and where that does not do, again at what is far: without the caller's turn, since waiting is no
+    /// work.
+    private func look<Found: Sendable>(
+        _ request: HTTPRequest, isShort: @Sendable (Found) -> Bool,
+        _ body: @escaping @Sendable (any TraceSource, TraceReach, _ timeoutMilliseconds: Int) throws -> Found?
+    ) async throws -> Found? {
+        let deadline = turns.deadline
+        let near = try await turns.run(.trace, request, deadline: deadline) {
+            try await sources.run(deadline: deadline) { source, timeout in try body(source, .near, timeout) }
+        }
+        guard near.map(isShort) == true else { return near }
+        return try await turns.wait(request) {
+            try await distant.run(deadline: deadline) { source, timeout in try body(source, .far, timeout) }
+        }
     }
 
     /// Causes go to the log and to administrators alone.
@@ -103,6 +111,9 @@ extension Trace {
 }
 
 extension AnswerTrace {
+    /// See ``Trace/isShort``.
+    var isShort: Bool { citations.contains { $0.trace.isShort } }
+
     /// Whether every citation leads to its event. An answer that cites nothing, such as a refusal, has nothing to lead to one.
     package var isComplete: Bool { problems.isEmpty && citations.allSatisfy(\.trace.isComplete) }
 }

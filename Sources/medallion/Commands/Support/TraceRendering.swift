@@ -64,7 +64,7 @@ extension Rendering {
             lines.append(
                 "document \(text(document, "doc_id")) of \(text(document, "collection")), generation "
                     + "\(number(document, "generation")), version \(number(document, "version")), "
-                    + (isShown ? "shown" : "shown no more")
+                    + (document["suppressed"]?.bool == true ? "suppressed" : isShown ? "shown" : "shown no more")
                     + ", from \(text(document, "topic"))[\(number(document, "partition"))] offset "
                     + "\(number(document, "offset")): \(text(document, "title"))")
         }
@@ -77,6 +77,10 @@ extension Rendering {
         if let cached = reply["cached"] {
             lines.append(
                 "kept by this server: \(number(cached, "searches")) searches, \(number(cached, "answers")) answers")
+            if let shared = cached["shared"], !shared.isNull {
+                lines.append(
+                    "shared in Redis: \(number(shared, "searches")) searches, \(number(shared, "answers")) answers")
+            }
         }
         if reply["truncated"]?.bool == true { lines.append("there may be more: --limit") }
         return lines.joined(separator: "\n") + "\n"
@@ -115,8 +119,9 @@ extension Rendering {
 
     private static func place(_ line: JSONValue) -> String {
         if line["derived_again"]?.bool == true {
-            return "derived anew from Bronze, since its file went with its generation"
+            return "derived anew from the event by its logic"
         }
+        if line["read_from"]?.string == "broker" { return "read from the broker" }
         return
             "\(text(line, "file")), frame at byte \(number(line, "frame_offset")) (\(number(line, "frame_length")) bytes)"
     }

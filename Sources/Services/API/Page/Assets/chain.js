@@ -82,7 +82,10 @@ function rules(trace) {
 }
 
 function place(where) {
-  if (!where.file) return [["place", where.derived_again ? "derived again from Bronze by the stored logic" : "not known"]];
+  if (!where.file) {
+    return [["read from", where.read_from === "broker" ? "the broker"
+      : where.derived_again ? "derived again from Bronze by the stored logic" : "not known"]];
+  }
   return [
     ["file", foreign(where.file, "code")],
     ["frame", `${count(where.frame_length)} bytes at ${count(where.frame_offset)}`
