@@ -68,5 +68,9 @@ BEGIN
     FROM unnest(found_places, are_taken, document_ids, key_ids, tenants, versions)
         AS n(place, is_taken, document_id, key_id, tenant, version)
     WHERE n.is_taken;
+    -- As medallion_put_documents: a document that could not be taken may be shown by now.
+    DELETE FROM refused_documents r USING unnest(found_places) AS p(place)
+    WHERE r.generation = of_child AND r.source_topic = of_topic AND r.source_partition = of_partition
+        AND r.source_offset = of_offsets[p.place];
     RETURN coalesce(ARRAY(SELECT of_offsets[p.place] FROM unnest(found_places) AS p(place)), '{}');
 END $$;

@@ -25,5 +25,10 @@ import Testing
         // What made no version says nothing.
         let none = [rest(0, 3_010), rest(61, 9_000)]
         #expect(none == [0, 0])
+        // Several transactions of its own in a row are nobody else's.
+        let several = pace.rest(behind: 65, first: 62, taking: 20 * Self.millisecond, at: 9_020 * Self.millisecond)
+        #expect(several == 0)
+        let after = pace.rest(behind: 69, first: 67, taking: 20 * Self.millisecond, at: 9_040 * Self.millisecond)
+        #expect(after == 40 * Self.millisecond)
     }
 }

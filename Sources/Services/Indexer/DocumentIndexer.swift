@@ -16,6 +16,8 @@ package final class DocumentIndexer: Sendable {
     /// What one call came to.
     package struct Outcome: Sendable, Equatable {
         package var indexVersion: Int64 = 0
+        /// That of the first transaction, where it took several.
+        package var firstIndexVersion: Int64?
         /// Passages that became visible by it.
         package var passagesAdded = 0
         /// Passages embedded by it.
@@ -152,6 +154,9 @@ package final class DocumentIndexer: Sendable {
                         }
                     }
                     outcome.linked += Int(linked)
+                    if outcome.firstIndexVersion == nil, result.indexVersion > 0 {
+                        outcome.firstIndexVersion = result.indexVersion
+                    }
                     outcome.indexVersion = result.indexVersion
                     outcome.passagesAdded += result.passagesAdded
                     outcome.refusedDocuments += result.refused

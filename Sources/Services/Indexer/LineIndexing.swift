@@ -27,7 +27,7 @@ extension DocumentIndexer {
             let began = SystemClock.monotonicNanoseconds()
             let written = try await write(writing, moving: [], goldPositions: [], origin: .replay)
             embedded += written.embedded
-            try await rest(behind: written.indexVersion, since: began)
+            try await rest(behind: written.indexVersion, first: written.firstIndexVersion, since: began)
             prepared = try await following
         }
         return embedded
@@ -70,9 +70,9 @@ extension DocumentIndexer {
     }
 
     /// Leaves room for others who write, if there are any.
-    private func rest(behind version: Int64, since began: Int64) async throws {
+    private func rest(behind version: Int64, first: Int64? = nil, since began: Int64) async throws {
         let now = SystemClock.monotonicNanoseconds()
-        let rest = pace.withLock { $0.rest(behind: version, taking: now - began, at: now) }
+        let rest = pace.withLock { $0.rest(behind: version, first: first, taking: now - began, at: now) }
         if rest > 0 { try await Task.sleep(nanoseconds: UInt64(rest)) }
     }
 

@@ -13,15 +13,16 @@ struct WritePace {
     private var last: Int64?
     private var othersAt: Int64?
 
-    /// How long to rest behind a transaction, in nanoseconds.
+    /// How long to rest behind one transaction, or some in a row, in nanoseconds.
     ///
     /// - Parameters:
-    ///   - version: of the index, that the transaction made; 0 where it made none.
-    ///   - nanoseconds: that it took.
+    ///   - version: of the index, the last that the transactions made; 0 where they made none.
+    ///   - first: the first of them; nil where there was one at most.
+    ///   - nanoseconds: that they took.
     ///   - now: in nanoseconds of a monotonic clock.
-    mutating func rest(behind version: Int64, taking nanoseconds: Int64, at now: Int64) -> Int64 {
+    mutating func rest(behind version: Int64, first: Int64? = nil, taking nanoseconds: Int64, at now: Int64) -> Int64 {
         guard version > 0 else { return 0 }
-        if let last, version > last + 1 { othersAt = now }
+        if let last, (first ?? version) > last + 1 { othersAt = now }
         last = version
         guard let othersAt, now - othersAt <= Self.memoryNanoseconds else { return 0 }
         return min(max(0, nanoseconds) * Self.restTimes, Self.restNanosecondsMax)

@@ -52,7 +52,7 @@ struct ChunkComparison {
         }
     }
 
-    /// Whether two lines have the same content hash: nil where they do not, else whether they have one at all; deletions have none.
+    /// Whether two lines have the same content hash: nil where they do not, else whether they have one at all.
     private static func areAlike(_ one: ArraySlice<UInt8>, _ other: [UInt8]) -> Bool? {
         one.withUnsafeBytes { one in
             other.withUnsafeBytes { other in

@@ -37,31 +37,27 @@ extension Replay {
                 @Sendable func replay() -> RangeReplay {
                     RangeReplay(reader: reader, source: source, generation: trial, parent: active.number)
                 }
-                do {
-                    try await stages.run(
-                        derive: { put in
-                            try replay().run(range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
-                                try monitor.hold(records: chunk.records) {}
-                                try put(chunk)
-                            }
-                        },
-                        write: { next, put in try replay().compare(next, to: range.end, put) }
-                    ) { chunk in
-                        if let needs {
-                            missing.insert(
-                                try await needs.inputsToEmbed(
-                                    lines: chunk.gold.map { ($0.offset, $0.bytes) }, source: source))
+                try await stages.run(
+                    onFailure: { monitor.cancel() },
+                    derive: { put in
+                        try replay().run(range, recordsMax: { monitor.stretchRecordsMax }) { chunk in
+                            try monitor.hold(records: chunk.records) {}
+                            try put(chunk)
                         }
-                        let (count, isLeast) = (needs == nil ? nil : missing.count, missing.isLeast)
-                        monitor.edit {
-                            $0.note(chunk, embedded: 0)
-                            $0.embeddingsNeeded = count
-                            $0.isEmbeddingsNeededLeast = isLeast
-                        }
+                    },
+                    write: { next, put in try replay().compare(next, to: range.end, put) }
+                ) { chunk in
+                    if let needs {
+                        missing.insert(
+                            try await needs.inputsToEmbed(
+                                lines: chunk.gold.map { ($0.offset, $0.bytes) }, source: source))
                     }
-                } catch {
-                    monitor.cancel()
-                    throw error
+                    let (count, isLeast) = (needs == nil ? nil : missing.count, missing.isLeast)
+                    monitor.edit {
+                        $0.note(chunk, embedded: 0)
+                        $0.embeddingsNeeded = count
+                        $0.isEmbeddingsNeededLeast = isLeast
+                    }
                 }
             }
             if let needs, model != nil { try await missing.insert(needs, takenOver: active.number, ranges, monitor) }

@@ -8,18 +8,14 @@ extension Replay {
         of source: TopicPartition, _ range: OffsetRange, _ child: LakeGeneration, _ run: ReplayRun?, indexedTo: Int64
     ) async throws {
         guard !range.isEmpty else { return }
-        do {
-            try await ReplayStages(deriving: lane, writing: writingLane).run(
-                derive: { [self] put in try derive(source, range, child, indexedTo: indexedTo, put) },
-                write: { [self] next, put in try write(source, child, run, end: range.end, next, put) }
-            ) { chunk in
-                let embedded = try await put(chunk, source, child)
-                monitor.edit { $0.note(chunk, embedded: embedded) }
-                try await keeper.note(monitor, of: child.number, position: (source, chunk.range.end))
-            }
-        } catch {
-            monitor.cancel()
-            throw error
+        try await ReplayStages(deriving: lane, writing: writingLane).run(
+            onFailure: { [monitor] in monitor.cancel() },
+            derive: { [self] put in try derive(source, range, child, indexedTo: indexedTo, put) },
+            write: { [self] next, put in try write(source, child, run, end: range.end, next, put) }
+        ) { chunk in
+            let embedded = try await put(chunk, source, child)
+            monitor.edit { $0.note(chunk, embedded: embedded) }
+            try await keeper.note(monitor, of: child.number, position: (source, chunk.range.end))
         }
     }
 

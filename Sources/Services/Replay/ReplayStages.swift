@@ -11,11 +11,14 @@ struct ReplayStages: Sendable {
     let writing: Lane
 
     /// - Parameters:
+    ///   - onFailure: called when a stage or the body failed, before the others are waited for: ends what they may wait for, such as
+    ///     the end of a pause.
     ///   - derive: gives chunks to the next stage, on one lane.
     ///   - write: takes them from the first, nil behind the last one, and gives them to the task, on the other lane.
     ///   - body: called with each, in order.
     /// - Throws: what failed first; `CancellationError` where the task was cancelled.
     func run(
+        onFailure: @escaping @Sendable () -> Void,
         derive: @escaping @Sendable (_ put: Put) throws -> Void,
         write: @escaping @Sendable (_ next: () throws -> Chunk?, _ put: Put) throws -> Void,
         _ body: (Chunk) async throws -> Void
@@ -37,6 +40,7 @@ struct ReplayStages: Sendable {
                 try write({ try derived.take() }, { try chunks.put($0) })
             } catch {
                 derived.cancel()
+                onFailure()
                 throw error
             }
         }
@@ -53,6 +57,7 @@ struct ReplayStages: Sendable {
         } catch {
             derived.cancel()
             chunks.cancel()
+            onFailure()
             throw error
         }
     }

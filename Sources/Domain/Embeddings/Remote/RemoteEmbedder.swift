@@ -77,6 +77,9 @@ package final class RemoteEmbedder: TextEmbedder {
 
     deinit { stop() }
 
+    /// How long texts of a replay wait.
+    private static let replayMilliseconds = 86_400_000
+
     /// Texts that wait now.
     package var queuedTexts: Int { queue.waiting }
     /// Texts that the server refused since the start.
@@ -86,7 +89,9 @@ package final class RemoteEmbedder: TextEmbedder {
     package func embed(_ texts: [String], priority: EmbeddingPriority) async throws -> [[Float]] {
         guard !texts.isEmpty else { return [] }
         let configuration = queue.configuration
-        let wait = priority.isOfDocuments ? configuration.waitMillisecondsMax : configuration.queryMillisecondsMax
+        var wait = priority.isOfDocuments ? configuration.waitMillisecondsMax : configuration.queryMillisecondsMax
+        // Live documents have the server's turns before them, for hours where it is slow.
+        if priority == .replay { wait = max(wait, Self.replayMilliseconds) }
         let deadline = SystemClock.monotonicNanoseconds() + Int64(wait) * 1_000_000
         let waiting = Mutex<RemoteJob?>(nil)
         return try await withTaskCancellationHandler {
