@@ -51,6 +51,28 @@ await new Promise((done) => {
 equal("ids that are sent back", asked, ["", "7", "7", "8"]);
 equal("what came", taken, [1, 2]);
 
+// A stream that is open but dead is given up and asked for again.
+let tries = 0;
+const half = (signal) => new Response(new ReadableStream({
+  start(controller) {
+    signal.addEventListener("abort", () => controller.error(signal.reason));
+    controller.enqueue(new TextEncoder().encode(": here\n\n"));
+  },
+}));
+globalThis.fetch = async (_, { signal }) => {
+  tries += 1;
+  if (tries < 3) return half(signal);
+  return new Response(JSON.stringify({ error: { type: "forbidden", message: "no" } }), { status: 403 });
+};
+const reasons = [];
+await new Promise((done) => {
+  follow("/stream", { waitMilliseconds: 2, silenceMilliseconds: 50, take() {}, state: (error) => {
+    if (error) reasons.push(error.message);
+    if (error?.status === 403) done();
+  } });
+});
+equal("a stream that is silent", reasons, ["nothing came for 0.05 s", "nothing came for 0.05 s", "no"]);
+
 // What would not be seen is shown, and what belongs to a script or an emoji is left alone.
 const shown = (text) => marked(text).map((part) => (typeof part === "string" ? part : `<${part.textContent}>`)).join("");
 for (const [text, wanted] of [

@@ -99,7 +99,14 @@ async function run(interpret = true) {
     if (mode === "search") await search(body, mine.signal);
     else await answer(body, mine.signal);
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (error.name === "AbortError") {
+      // The visitor left before the answer was whole: what had come is no answer, and coming back asks again.
+      if (running === mine) {
+        lastRun = "";
+        results.replaceChildren();
+      }
+      return;
+    }
     lastRun = "";
     results.replaceChildren(failure(error));
   } finally {

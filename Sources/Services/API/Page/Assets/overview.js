@@ -2,12 +2,13 @@
 import { api, el, failure, foreign, link, serverNow, span } from "./dom.js";
 import { count, empty, level, loading, origin, pill, quantity, traceLink } from "./parts.js";
 import { chart, strip } from "./chart.js";
-import { onStatus, platform } from "./status.js";
+import { onStatus, platform, repeat } from "./status.js";
 import { examples } from "./questions.js";
 
 export const title = "Overview";
 
 const historyMilliseconds = 5000;
+const newestMilliseconds = 1500;
 const slots = 360;
 const newestMax = 7;
 const givenMax = 3;
@@ -78,12 +79,9 @@ export function build(section) {
       el("div", { class: "bar" }, el("h2", { id: "home-hour" }, "The last hour"), states), historyState,
       el("div", { class: "charts" }, charts.map((one) => one.node))));
   onStatus(showStatus);
-  setInterval(() => {
-    if (!isShown || document.hidden) return;
-    lookAtHistory();
-    lookAtAnswers();
-  }, historyMilliseconds);
-  setInterval(() => { if (isShown && !document.hidden) lookAtNewest(); }, 1500);
+  const whileSeen = (look, milliseconds) => repeat(async () => { if (isShown && !document.hidden) await look(); }, milliseconds);
+  whileSeen(() => Promise.all([lookAtHistory(), lookAtAnswers()]), historyMilliseconds);
+  whileSeen(lookAtNewest, newestMilliseconds);
 }
 
 export function show() {

@@ -67,7 +67,7 @@ function follow() {
   }
   // The address of the link to the content.
   if (location.hash === "#main" && current !== null) return;
-  if (!(name in views)) [name, rest] = ["", []];
+  if (!Object.hasOwn(views, name)) [name, rest] = ["", []];
   if (current !== name) {
     if (current !== null) {
       views[current].hide?.();
@@ -91,8 +91,8 @@ function showHeader() {
   const words = { live: "live stream", recording: "recording", generated: "generated events", unknown: "source not known here" };
   const kind = pipeline?.source ?? "unknown";
   const source = byId("source");
-  source.className = `pill source-${kind in words ? kind : "unknown"}`;
-  source.replaceChildren(words[kind] ?? kind);
+  source.className = `pill source-${Object.hasOwn(words, kind) ? kind : "unknown"}`;
+  source.replaceChildren(Object.hasOwn(words, kind) ? words[kind] : kind);
   if (pipeline?.name) source.append(" · ", foreign(pipeline.name));
   const pill = byId("freshness");
   const { text, state } = freshness(status, awaySince, failure);

@@ -5,6 +5,11 @@ import { action, command, count, empty, facts, labelled, loading, option, pill, 
 export const title = "Quarantine";
 
 const recordsMax = 500;
+/** What the records in the list were selected by: the buttons below the form are about these, whatever its fields say by now. */
+let shown = {};
+let loads = 0;
+/** The record in the panel beside the list. */
+let looked = null;
 const rules = el("div", { class: "facets" });
 const list = el("div", {});
 const sample = el("div", {});
@@ -15,9 +20,10 @@ const form = el("form", { class: "filters", "aria-label": "Which records are sho
   labelled("topic", el("input", { name: "topic", size: 20, placeholder: "any" })),
   el("button", { class: "small", type: "submit" }, "Show"));
 const reason = el("input", { type: "text", maxLength: 500, size: 24, placeholder: "why, for discarding" });
+const redriveMany = action("", () => changeMany("redrive", false), { class: "accent" });
+const discardMany = action("", () => changeMany("discard", false), { class: "danger" });
 const ways = el("div", { class: "line", hidden: true }, labelled("reason", reason),
-  action("What would be redriven", () => change("redrive", true)), action("Redrive all of the rule", () => change("redrive", false), { class: "accent" }),
-  action("Discard all of the rule", () => change("discard", false), { class: "danger" }));
+  action("What would be redriven", () => changeMany("redrive", true)), redriveMany, discardMany);
 
 export function build(section) {
   section.append(el("h1", {}, "Quarantine"),
@@ -33,8 +39,12 @@ export function show() {
 async function load() {
   if (!list.children.length) list.replaceChildren(loading("Reading the quarantine…"));
   const wanted = values(form);
+  loads += 1;
+  const mine = loads;
   try {
     const found = await api(`/quarantine?${new URLSearchParams({ ...wanted, limit: String(recordsMax) })}`);
+    if (mine !== loads) return;
+    shown = wanted;
     const byRule = new Map();
     for (const record of found.records) byRule.set(record.rule, (byRule.get(record.rule) ?? 0) + 1);
     rules.replaceChildren(...[...byRule].sort((a, b) => b[1] - a[1]).map(([rule, number]) => el("button", {
@@ -43,23 +53,33 @@ async function load() {
         load();
       },
     }, foreign(rule), " ", el("span", { class: "faint" }, count(number)))), found.has_more ? el("span", { class: "faint" }, `the newest ${count(recordsMax)} are counted`) : "");
-    ways.hidden = !wanted.rule;
+    showWays();
     list.replaceChildren(found.records.length
       ? table("Quarantined records", ["record", "time", "rule", "reason", "bytes", "state", ""], found.records.slice(0, 100).map((record) => [
         foreign(`${record.partition}/${record.offset}`, "code"), time(record.time), foreign(record.rule), foreign(record.reason), quantity(record.value_bytes, "bytes"),
         pill(record.state === "open" ? "late" : "ok", record.state),
         el("button", { class: "small", type: "button", onclick: () => look(record) }, "Look")]))
       : empty(Object.keys(wanted).length ? "No quarantined record is like that." : "Nothing is in quarantine: every record passed the rules."));
-    if (found.records.length && !sample.children.length) look(found.records[0], false);
+    if (found.records.length && looked === null) look(found.records[0], false);
   } catch (error) {
+    if (mine !== loads) return;
     list.replaceChildren(failure(error));
     rules.replaceChildren();
     ways.hidden = true;
   }
 }
 
+/** Many at once are what is open of one rule. No more than can be listed: what is redriven and breaks the rule again comes back as new. */
+function showWays() {
+  ways.hidden = !shown.rule || !["", "open"].includes(shown.state ?? "");
+  if (ways.hidden) return;
+  const which = () => [`up to ${recordsMax} open of `, foreign(shown.rule), shown.topic ? [" in ", foreign(shown.topic)] : ""].flat();
+  redriveMany.replaceChildren("Redrive ", ...which());
+  discardMany.replaceChildren("Discard ", ...which());
+}
+
 function look(record, isWanted = true) {
-  const place = { topic: record.topic, partition: record.partition, offset: record.offset };
+  looked = record;
   const box = el("section", { class: "panel", tabIndex: -1, "aria-label": "The record" },
     el("h2", {}, foreign(record.rule)),
     el("p", {}, foreign(record.reason)), record.detail ? foreign(record.detail, "pre", "json") : null,
@@ -69,27 +89,45 @@ function look(record, isWanted = true) {
     el("p", { class: "faint" }, "Its bytes, as they came:"),
     command(`medallion dlq show --topic ${record.topic} --partition ${record.partition} --offset ${record.offset} --raw`, "the record with its raw bytes"),
     el("div", { class: "line" },
-      action("Redrive", () => change("redrive", false, place), { class: "small accent" }),
-      action("Discard", () => change("discard", false, place), { class: "small danger" })));
+      action("Redrive", () => changeOne("redrive", record), { class: "small accent" }),
+      action("Discard", () => changeOne("discard", record), { class: "small danger" })));
   sample.replaceChildren(box);
   if (isWanted) box.focus();
 }
 
-/** Of one record, or of all open ones of the chosen rule. */
-async function change(way, isDry, place = null) {
-  const body = { ...(place ? { ...place, force: true } : { rule: values(form).rule, limit: recordsMax }), dry_run: isDry };
-  if (way === "discard") {
-    body.reason = reason.value.trim() || "discarded on the page";
-  }
+const place = (record) => ({ topic: record.topic, partition: record.partition, offset: record.offset });
+
+function changeMany(way, isDry) {
+  const { rule, topic } = shown;
+  return change(way, { rule, ...(topic ? { topic } : {}), limit: recordsMax, dry_run: isDry });
+}
+
+/** One that was decided already is taken again only on purpose: redriving publishes it a second time. */
+async function changeOne(way, record) {
+  const isOpen = record.state === "open";
+  if (!isOpen && !confirm(`This record is ${record.state} already. ${way === "redrive" ? "Publish it again" : "Discard it"} all the same?`)) return;
+  await change(way, { ...place(record), ...(isOpen ? {} : { force: true }) }, true);
+}
+
+async function change(way, body, isOne = false) {
+  if (way === "discard") body.reason = reason.value.trim() || "discarded on the page";
   try {
     const { records } = await api(`/quarantine/${way}`, { body });
     const outcomes = new Map();
     for (const one of records) outcomes.set(one.outcome, (outcomes.get(one.outcome) ?? 0) + 1);
     const trouble = records.find((one) => one.detail && (one.outcome === "refused" || one.outcome === "failed"));
     said.replaceChildren(el("p", { class: "notice" }, records.length ? [...outcomes].map(([name, number]) => `${count(number)} ${name}`).join(", ") : "no record is open there",
-      trouble ? [" · ", foreign(trouble.detail)] : ""));
+      records.length === body.limit ? ", as many as are taken at once: there may be more" : "", trouble ? [" · ", foreign(trouble.detail)] : ""));
     await load();
+    if (looked !== null) await lookAgain(isOne);
   } catch (error) {
     said.replaceChildren(failure(error));
   }
+}
+
+/** The record in the panel as it is now, also where the list leaves it out. */
+async function lookAgain(isWanted) {
+  const before = looked;
+  const { records } = await api(`/quarantine?${new URLSearchParams({ ...place(before), limit: "1" })}`);
+  if (looked === before && records.length) look(records[0], isWanted);
 }

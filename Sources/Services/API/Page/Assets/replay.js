@@ -1,13 +1,21 @@
 // Other logic over the raw events: look at what would change, make it, compare, promote, roll back.
-import { api, el, failure, foreign } from "./dom.js";
+import { api, el, failure, foreign, serverNow } from "./dom.js";
 import { action, count, difference, empty, facts, labelled, loading, option, pill, quantity, table, time, traceLink, values } from "./parts.js";
-import { readEvents } from "./sse.js";
+import { readEvents, silenceMillisecondsMax } from "./sse.js";
 import { platform } from "./status.js";
 import { compare } from "./golden.js";
 
 export const title = "Replay";
 
+/** Before the progress of a replay is asked for again, where that was refused or cut off; twice as long each time. */
+const retryMilliseconds = 2000;
+const retryMillisecondsMax = 30000;
+
+let isShown = false;
+/** What ends the stream of progress, while there is one. */
 let following = null;
+/** The replay that runs, by the list that was read last. */
+let runningID = null;
 const source = el("select", { name: "source" }, option("", "the only one, or all"));
 const range = el("select", { name: "range" }, option("", "everything"), option("3600", "the last hour"), option("86400", "the last day"),
   option("times", "between two times"), option("offsets", "offsets"));
@@ -47,11 +55,13 @@ export function build(section) {
 }
 
 export async function show() {
+  isShown = true;
   fillSources();
   await Promise.all([listRuns(), listGenerations(), proposeLogic()]);
 }
 
 export function hide() {
+  isShown = false;
   following?.abort();
   following = null;
 }
@@ -122,7 +132,7 @@ function wish(isDry) {
   if (range.value === "offsets") for (const name of ["partition", "from", "to"]) body[name] = Number(found[name]);
   else if (range.value === "times") {
     for (const name of ["since", "until"]) if (found[name]) body[name] = `${found[name].length === 16 ? `${found[name]}:00` : found[name]}Z`;
-  } else if (range.value) body.since = new Date(Date.now() - Number(range.value) * 1000).toISOString();
+  } else if (range.value) body.since = new Date(serverNow() - Number(range.value) * 1000).toISOString();
   return body;
 }
 
@@ -141,8 +151,8 @@ async function listRuns() {
   try {
     const { replays } = await api("/replays");
     runs.replaceChildren(...(replays.length ? replays.slice(0, 6).map(run) : [empty("None yet. A dry run shows what would change, and writes nothing.")]));
-    const running = replays.find((one) => one.state === "running" || one.state === "paused");
-    if (running && !following) followRun(running.id);
+    runningID = replays.find((one) => one.state === "running" || one.state === "paused")?.id ?? null;
+    if (runningID !== null && !following) followRun(runningID);
     else if (!report.children.length && replays[0]?.report) report.replaceChildren(reportView(replays[0]));
   } catch (error) {
     runs.replaceChildren(failure(error));
@@ -182,26 +192,43 @@ function run(replay) {
     replay.error ? el("p", { class: "failure" }, foreign(replay.error)) : null);
 }
 
-/** Shows how far it is, twice a second, until it is over. */
+/** Shows how far it is, twice a second, until it is over or the view is left. */
 async function followRun(id) {
+  if (!isShown) return;
   following?.abort();
   const mine = new AbortController();
   following = mine;
-  try {
-    await readEvents(`/replays/${encodeURIComponent(id)}/progress`, (name, replay) => {
-      const old = document.getElementById(`run-${id}`);
-      if (old && !old.matches(":focus-within")) old.replaceWith(run(replay));
-      else if (old) old.querySelector("progress")?.setAttribute("value", replay.done_offsets);
-      if (name === "end") report.replaceChildren(reportView(replay));
-    }, { signal: mine.signal });
-  } catch (error) {
-    if (error.name !== "AbortError") said.replaceChildren(failure(error));
-  } finally {
-    if (following === mine) {
-      following = null;
-      await Promise.all([listRuns(), listGenerations()]);
+  let wait = retryMilliseconds;
+  let isOver = false;
+  while (!isOver) {
+    try {
+      await readEvents(`/replays/${encodeURIComponent(id)}/progress`, (name, replay) => {
+        // A failure that was said has passed.
+        if (wait > retryMilliseconds) said.replaceChildren();
+        wait = retryMilliseconds;
+        showProgress(id, replay);
+        isOver = name === "end";
+        if (isOver) report.replaceChildren(reportView(replay));
+      }, { signal: mine.signal, silenceMilliseconds: silenceMillisecondsMax });
+    } catch (error) {
+      if (!mine.signal.aborted) said.replaceChildren(failure(error));
     }
+    if (!isOver && !mine.signal.aborted) {
+      await new Promise((resume) => { setTimeout(resume, wait); });
+      wait = Math.min(retryMillisecondsMax, wait * 2);
+      if (!mine.signal.aborted) await listRuns();
+      isOver = runningID !== id;
+    }
+    if (mine.signal.aborted) return;
   }
+  following = null;
+  await Promise.all([listRuns(), listGenerations()]);
+}
+
+function showProgress(id, replay) {
+  const old = document.getElementById(`run-${id}`);
+  if (old && !old.matches(":focus-within")) old.replaceWith(run(replay));
+  else if (old) old.querySelector("progress")?.setAttribute("value", replay.done_offsets);
 }
 
 /** What differs, in numbers and side by side. */

@@ -33,25 +33,45 @@ export class EventParser {
   }
 }
 
-/** Reads one stream to its end. `take` gets each event's name and its data as JSON. */
-export async function readEvents(path, take, { body, signal, headers = {}, parser, opened = () => {} } = {}) {
+/** The server sends at least a comment every 15 s on a stream that is followed: three of them missing mean a dead connection. */
+export const silenceMillisecondsMax = 45000;
+
+/**
+ * Reads one stream to its end. `take` gets each event's name and its data as JSON. A stream has no limit in time as a whole; with
+ * `silenceMilliseconds` it fails once nothing has come for so long.
+ */
+export async function readEvents(path, take, { body, signal, headers = {}, parser, opened = () => {}, silenceMilliseconds = null } = {}) {
   const frames = parser ?? new EventParser((name, data, id) => take(name, JSON.parse(data), id));
-  // Without a limit in time: a stream has no end.
-  const response = await request(path, {
-    body, signal: signal ?? new AbortController().signal, headers: { Accept: "text/event-stream", ...headers },
-  });
-  opened();
-  const decoder = new TextDecoder();
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return frames;
-    frames.push(decoder.decode(value, { stream: true }));
+  const own = new AbortController();
+  const pass = () => own.abort(signal.reason);
+  if (signal?.aborted) pass();
+  signal?.addEventListener("abort", pass);
+  let timer = null;
+  const heard = () => {
+    clearTimeout(timer);
+    if (silenceMilliseconds === null) return;
+    timer = setTimeout(() => own.abort(new Error(`nothing came for ${silenceMilliseconds / 1000} s`)), silenceMilliseconds);
+  };
+  try {
+    heard();
+    const response = await request(path, { body, signal: own.signal, headers: { Accept: "text/event-stream", ...headers } });
+    opened();
+    const decoder = new TextDecoder();
+    const reader = response.body.getReader();
+    for (;;) {
+      heard();
+      const { done, value } = await reader.read();
+      if (done) return frames;
+      frames.push(decoder.decode(value, { stream: true }));
+    }
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", pass);
   }
 }
 
 /** Follows a stream, comes back where it ends, and goes on from the last id. Returns what stops it. */
-export function follow(path, { take, state, waitMilliseconds = 1000, waitMillisecondsMax = 15000 }) {
+export function follow(path, { take, state, waitMilliseconds = 1000, waitMillisecondsMax = 15000, silenceMilliseconds = silenceMillisecondsMax }) {
   const stop = new AbortController();
   const parser = new EventParser((name, data, id) => take(name, JSON.parse(data), id));
   (async () => {
@@ -61,7 +81,7 @@ export function follow(path, { take, state, waitMilliseconds = 1000, waitMillise
       try {
         const headers = parser.lastID ? { "Last-Event-ID": parser.lastID } : {};
         await readEvents(path, take, {
-          signal: stop.signal, headers, parser, opened: () => { wait = waitMilliseconds; state(null); },
+          signal: stop.signal, headers, parser, silenceMilliseconds, opened: () => { wait = waitMilliseconds; state(null); },
         });
       } catch (error) {
         if (stop.signal.aborted) return;

@@ -18,11 +18,14 @@ function tell() {
   for (const listener of listeners) listener(platform);
 }
 
-/** Asks again and again, seldom while nobody looks. */
-function repeat(look, milliseconds) {
+/** Asks again and again, seldom while nobody looks; the next time is counted from the reply, so that slow ones do not pile up. */
+export function repeat(look, milliseconds) {
   const next = async () => {
-    await look();
-    setTimeout(next, document.hidden ? 5 * milliseconds : milliseconds);
+    try {
+      await look();
+    } finally {
+      setTimeout(next, document.hidden ? 5 * milliseconds : milliseconds);
+    }
   };
   next();
 }

@@ -107,7 +107,7 @@ function take(name, data) {
   } else if (name === "deleted") {
     state.waiting = state.waiting.filter((event) => event.doc_id !== data.doc_id);
     state.rows.get(data.doc_id)?.node.classList.add("is-deleted");
-  } else if (name in state.counts) {
+  } else if (Object.hasOwn(state.counts, name)) {
     state.counts[name] += 1;
     step(name, data);
   } else if (name === "reset" || name === "gap") {
