@@ -127,7 +127,7 @@ import Testing
         let html = String(decoding: page.body, as: UTF8.self)
         #expect(html.contains("<title>Medallion</title>"))
         #expect(!html.contains("http://") || html.contains("http://www.w3.org/2000/svg"))
-        for file in ["page.css", "page.js", "dom.js", "feed.js", "query.js", "trace.js", "docs.css", "docs.js"] {
+        for file in Page.files.keys.sorted() {
             let reply = await fixture.reply(APIFixture.request(.pageFile, path: ["file": file]))
             #expect(reply.status == 200 && !reply.body.isEmpty)
             let policy = reply.headers["Content-Security-Policy"] ?? ""

@@ -134,10 +134,10 @@ extension PipelineTests {
         /// Waits until the metric has a value, and holds the alert's own expression against it.
         private static func waitForAlert(_ fires: Bool, drift: Int, _ deployment: Deployment) throws {
             let alerts = String(
-                decoding: try File.contents(of: PackageRoot.path + "/monitoring/alerts.yml"), as: UTF8.self)
+                decoding: try File.contents(of: PackageRoot.path + "/monitoring/rules/resources.yml"), as: UTF8.self)
             let rule = try #require(
                 alerts.split(separator: "- alert: ").first { $0.hasPrefix("MedallionIndexDrift\n") })
-            let match = try #require(rule.firstMatch(of: /expr: max\((\w+)\) > (\d+)\n/), "\(rule)")
+            let match = try #require(rule.firstMatch(of: /expr: max by \(job\) \((\w+)\) > (\d+)\n/), "\(rule)")
             let bound = try #require(Double(match.2))
             try deployment.wait(for: "the metric of a drift of \(drift)") {
                 let series = try deployment.api.metrics().series.filter { $0.key == match.1 }

@@ -41,6 +41,14 @@ import Testing
             counts.withLock { $0.shared += shared.count }
             return shared
         }
+
+        func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+            try await documents.changeVectors(of: generation, after: key, most: most)
+        }
+
+        func formerVectors(of generation: Int64) async throws -> Int64 {
+            try await documents.formerVectors(of: generation)
+        }
     }
 
     private struct Scene {

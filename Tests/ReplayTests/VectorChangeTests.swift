@@ -40,6 +40,12 @@ import Testing
             try await inner.index(lines: lines, generation: generation, source: source)
         }
 
+        func share(
+            lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
+        ) async throws -> Set<Int64> {
+            try await inner.share(lines: lines, generation: generation, parent: parent, source: source)
+        }
+
         func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
             let isCut = left.withLock { left in
                 left -= 1

@@ -27,6 +27,14 @@ struct ReplayBenchIndex: ReplayIndex {
     ) async throws -> Set<Int64> {
         try await documents.share(lines: lines, generation: generation, parent: parent, source: source)
     }
+
+    func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep {
+        try await documents.changeVectors(of: generation, after: key, most: most)
+    }
+
+    func formerVectors(of generation: Int64) async throws -> Int64 {
+        try await documents.formerVectors(of: generation)
+    }
 }
 
 /// Takes all documents and does nothing with them: what is measured is the lake's part.
@@ -38,6 +46,10 @@ struct LakeAlone: ReplayIndex {
     func share(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
     ) async throws -> Set<Int64> { Set(lines.map(\.offset)) }
+
+    func changeVectors(of generation: Int64, after key: Int64, most: Int) async throws -> VectorStep { VectorStep() }
+
+    func formerVectors(of generation: Int64) async throws -> Int64 { 0 }
 }
 
 /// The model, which keeps the texts that it was given, to embed them once more alone.

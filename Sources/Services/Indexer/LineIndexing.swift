@@ -41,7 +41,7 @@ extension DocumentIndexer {
     package func share(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, parent: Int64, source: TopicPartition
     ) async throws -> Set<Int64> {
-        let model = modelName
+        let model = try await makers(of: [generation])[generation]?.modelName ?? ""
         var shared: Set<Int64> = []
         for start in stride(from: 0, to: lines.count, by: SharedDocuments.documentsMax) {
             let batch = lines[start..<min(start + SharedDocuments.documentsMax, lines.count)]

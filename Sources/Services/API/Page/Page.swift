@@ -81,7 +81,7 @@ struct Page: Sendable {
     private static let script = "text/javascript; charset=utf-8"
     private static let style = "text/css; charset=utf-8"
     /// By their names, which are one folder to the browser, too: a module imports another as `./name.js`.
-    private static let files: [String: PageFile] = {
+    static let files: [String: PageFile] = {
         let scripts: [(String, [UInt8])] = [
             ("admin.js", PackageResources.admin_js), ("answer.js", PackageResources.answer_js),
             ("ask.js", PackageResources.ask_js), ("chain.js", PackageResources.chain_js),
