@@ -18,20 +18,40 @@ CREATE TABLE erasures (
     reason        text NOT NULL,
     erased_by     text NOT NULL,
     erased_at     timestamptz NOT NULL,
+    -- By the clock of the database: since when what comes in of it is kept out.
+    applied_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- Contents up to this one were looked through; null once all were.
     done_document bigint
 );
 
--- The Bronze records that are erased, apart from one another.
+-- The Bronze records that are erased; those of several erasures may overlap.
 CREATE TABLE erased_records (
     source_topic     text NOT NULL,
     source_partition integer NOT NULL,
     start_offset     bigint NOT NULL,
     next_offset      bigint NOT NULL,
     erasure          text NOT NULL,
-    PRIMARY KEY (source_topic, source_partition, start_offset)
+    PRIMARY KEY (source_topic, source_partition, start_offset, erasure)
 );
 CREATE INDEX erased_records_erasure ON erased_records (erasure);
+
+-- The same of all erasures together, apart from one another: one look-up says whether a record is among them.
+CREATE TABLE erased_ranges (
+    source_topic     text NOT NULL,
+    source_partition integer NOT NULL,
+    start_offset     bigint NOT NULL,
+    next_offset      bigint NOT NULL,
+    PRIMARY KEY (source_topic, source_partition, start_offset)
+);
+
+-- Below this offset an erasure looked through a topic partition; what comes later is not erased, whatever its name.
+CREATE TABLE erasure_parts (
+    erasure          text NOT NULL,
+    source_topic     text NOT NULL,
+    source_partition integer NOT NULL,
+    next_offset      bigint NOT NULL,
+    PRIMARY KEY (erasure, source_topic, source_partition)
+);
 
 -- Answers that went with what they were made of.
 CREATE TABLE erased_answers (
@@ -51,9 +71,18 @@ GRANT SELECT ON erasure_versions TO PUBLIC;
 
 CREATE FUNCTION medallion_is_erased(of_topic text, of_partition integer, of_offset bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce((
-        SELECT r.next_offset > of_offset FROM erased_records r
+        SELECT r.next_offset > of_offset FROM erased_ranges r
         WHERE r.source_topic = of_topic AND r.source_partition = of_partition AND r.start_offset <= of_offset
         ORDER BY r.start_offset DESC LIMIT 1), false)
+$$;
+
+-- Whether a row of this record goes with an erasure; is_named: whether its content has the erasure's name.
+CREATE FUNCTION medallion_goes_with(
+    of_erasure text, is_named boolean, of_topic text, of_partition integer, of_offset bigint
+) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT medallion_is_erased(of_topic, of_partition, of_offset) OR is_named AND EXISTS (
+        SELECT FROM erasure_parts p WHERE p.erasure = of_erasure AND p.source_topic = of_topic
+            AND p.source_partition = of_partition AND p.next_offset > of_offset)
 $$;
 
 -- What comes in of an erased record is hidden at once, as what is suppressed is, by a number that no suppression has;
@@ -62,7 +91,7 @@ CREATE FUNCTION medallion_erase_new() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM erased_records) THEN
+    IF NOT EXISTS (SELECT FROM erased_ranges) THEN
         RETURN NULL;
     END IF;
     WITH met AS MATERIALIZED (
@@ -76,6 +105,38 @@ END $$;
 -- Behind `suppress_inserted`, which would take its number for none.
 CREATE TRIGGER suppress_inserted_of_erased AFTER INSERT ON visibility REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION medallion_erase_new();
+
+-- As before, but that what is erased stays so: no suppression and no lift makes it one of its own.
+CREATE OR REPLACE FUNCTION medallion_suppress_documents(of_documents bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    WITH wanted AS MATERIALIZED (
+        SELECT g.document_id, g.generation, g.from_version, g.suppression AS former,
+            medallion_suppression_of(
+                g.document_id, g.tenant, g.source_topic, g.source_partition, g.source_offset, g.lineage) AS number
+        FROM visibility g WHERE g.document_id = ANY (of_documents) AND g.suppression IS DISTINCT FROM 0
+    ), changed_rows AS (
+        UPDATE visibility g SET suppression = w.number FROM wanted w
+        WHERE g.document_id = w.document_id AND g.generation = w.generation AND g.from_version = w.from_version
+            AND w.number IS DISTINCT FROM w.former
+        RETURNING g.document_id, g.generation, g.tenant, w.number, (w.number IS NULL) <> (w.former IS NULL) AS is_told
+    ), met AS (
+        INSERT INTO suppressed_documents (doc_id, collection, tenant, number)
+        SELECT DISTINCT d.doc_id, c.name, r.tenant, r.number FROM changed_rows r
+        JOIN documents d ON d.id = r.document_id JOIN collections c ON c.id = d.collection_id
+        WHERE r.number IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), noted AS (
+        INSERT INTO suppression_changes (index_version, generation, document_id, tenant)
+        SELECT DISTINCT currval('index_version_sequence'), r.generation, r.document_id, r.tenant FROM changed_rows r
+        WHERE r.is_told
+        ON CONFLICT DO NOTHING
+        RETURNING document_id
+    )
+    SELECT count(DISTINCT document_id) INTO changed FROM noted;
+    RETURN changed;
+END $$;
 
 -- Removes some answers of a tenant, and keeps that they were erased. Returns how many.
 CREATE FUNCTION medallion_erase_answers(of_erasure text, of_answers text[]) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -97,7 +158,8 @@ END $$;
 -- Returns false where it is known already.
 CREATE FUNCTION medallion_erase(
     of_id text, of_tenant text, of_kind text, of_name_sha256 bytea, of_collection text, of_wiki text, of_reason text, of_by text,
-    of_at timestamptz, of_topics text[], of_partitions integer[], of_starts bigint[], of_nexts bigint[]
+    of_at timestamptz, of_topics text[], of_partitions integer[], of_starts bigint[], of_nexts bigint[],
+    part_topics text[], part_partitions integer[], part_nexts bigint[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7882826980159875177);
@@ -109,13 +171,24 @@ BEGIN
     END IF;
     INSERT INTO erased_records (source_topic, source_partition, start_offset, next_offset, erasure)
     SELECT n.topic, n.part, n.start, n.next, of_id FROM unnest(of_topics, of_partitions, of_starts, of_nexts) AS n(topic, part, start, next)
-    ON CONFLICT (source_topic, source_partition, start_offset) DO UPDATE
+    ON CONFLICT (source_topic, source_partition, start_offset, erasure) DO UPDATE
         SET next_offset = greatest(erased_records.next_offset, excluded.next_offset);
+    INSERT INTO erasure_parts (erasure, source_topic, source_partition, next_offset)
+    SELECT of_id, n.topic, n.part, n.next FROM unnest(part_topics, part_partitions, part_nexts) AS n(topic, part, next)
+    ON CONFLICT DO NOTHING;
+    DELETE FROM erased_ranges m USING (SELECT DISTINCT t.topic, t.part FROM unnest(of_topics, of_partitions) AS t(topic, part)) n
+    WHERE m.source_topic = n.topic AND m.source_partition = n.part;
+    INSERT INTO erased_ranges (source_topic, source_partition, start_offset, next_offset)
+    SELECT j.source_topic, j.source_partition, lower(j.range), upper(j.range) FROM (
+        SELECT r.source_topic, r.source_partition, unnest(range_agg(int8range(r.start_offset, r.next_offset))) AS range
+        FROM erased_records r
+        WHERE (r.source_topic, r.source_partition) IN (SELECT t.topic, t.part FROM unnest(of_topics, of_partitions) AS t(topic, part))
+        GROUP BY r.source_topic, r.source_partition) j;
     RETURN true;
 END $$;
 
--- Takes out some contents, within an index transaction: all that shows those of `of_named`, and of all others what shows them because
--- of an erased record. Returns how many documents were taken out.
+-- Takes out some contents, within an index transaction: what shows them because of an erased record, and of those of `of_named` all of
+-- records that the erasure looked through. Returns how many documents were taken out.
 CREATE FUNCTION medallion_erase_documents(of_erasure text, of_contents bigint[], of_named bigint[], of_version bigint)
 RETURNS bigint LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -127,19 +200,22 @@ BEGIN
         SELECT DISTINCT a.answer_id FROM documents d JOIN collections c ON c.id = d.collection_id
         JOIN answer_documents a ON a.doc_id = d.doc_id AND a.collection = c.name AND a.tenant = d.tenant
         WHERE d.id = ANY (of_contents) AND (
-            a.source_topic IS NULL OR a.content_hash = d.content_hash AND d.id = ANY (of_named)
-            OR medallion_is_erased(a.source_topic, a.source_partition, a.source_offset))));
-    DELETE FROM suppressed_documents m USING documents d, collections c
-    WHERE d.id = ANY (of_named) AND c.id = d.collection_id AND m.doc_id = d.doc_id AND m.collection = c.name AND m.tenant = d.tenant;
+            a.source_topic IS NULL OR medallion_goes_with(
+                of_erasure, a.content_hash = d.content_hash AND d.id = ANY (of_named), a.source_topic, a.source_partition,
+                a.source_offset))));
     WITH gone AS (
         DELETE FROM visibility g WHERE g.document_id = ANY (of_contents)
-            AND (g.document_id = ANY (of_named) OR medallion_is_erased(g.source_topic, g.source_partition, g.source_offset))
+            AND medallion_goes_with(
+                of_erasure, g.document_id = ANY (of_named), g.source_topic, g.source_partition, g.source_offset)
         RETURNING g.document_id, g.generation, g.tenant
     ), noted AS (
         INSERT INTO suppression_changes (index_version, generation, document_id, tenant)
         SELECT DISTINCT of_version, g.generation, g.document_id, g.tenant FROM gone g ON CONFLICT DO NOTHING
     )
     SELECT count(DISTINCT g.document_id) INTO removed FROM gone g;
+    DELETE FROM suppressed_documents m USING documents d, collections c
+    WHERE d.id = ANY (of_named) AND c.id = d.collection_id AND m.doc_id = d.doc_id AND m.collection = c.name AND m.tenant = d.tenant
+        AND NOT EXISTS (SELECT FROM visibility g WHERE g.document_id = d.id);
     PERFORM medallion_remove_unseen(of_contents);
     RETURN removed;
 END $$;
@@ -168,9 +244,9 @@ BEGIN
         WHERE d.id > e.done_document ORDER BY d.id LIMIT at_most
     ), met AS (
         SELECT k.id, coalesce(k.is_named, false) AS is_named FROM chunk k
-        WHERE k.is_named OR EXISTS (
+        WHERE EXISTS (
             SELECT FROM visibility g WHERE g.document_id = k.id
-                AND medallion_is_erased(g.source_topic, g.source_partition, g.source_offset))
+                AND medallion_goes_with(of_id, k.is_named, g.source_topic, g.source_partition, g.source_offset))
     )
     SELECT (SELECT max(id) FROM chunk), (SELECT count(*) FROM chunk),
         ARRAY(SELECT id FROM met WHERE is_named), ARRAY(SELECT id FROM met)
@@ -191,6 +267,11 @@ BEGIN
                 ON a.source_topic = r.source_topic AND a.source_partition = r.source_partition
                 AND a.source_offset >= r.start_offset AND a.source_offset < r.next_offset
             WHERE r.erasure = of_id));
+        -- Those in flight meanwhile, whose documents were gone when they were kept.
+        PERFORM medallion_erase_answers(of_id, ARRAY(
+            SELECT a.answer_id FROM answers a
+            WHERE a.tenant = e.tenant AND a.created_at >= e.applied_at - interval '10 minutes' AND a.index_version < of_version
+                AND EXISTS (SELECT FROM answer_documents d WHERE d.answer_id = a.answer_id AND d.source_topic IS NULL)));
         DELETE FROM refused_documents f USING erased_records r
         WHERE r.erasure = of_id AND f.source_topic = r.source_topic AND f.source_partition = r.source_partition
             AND f.source_offset >= r.start_offset AND f.source_offset < r.next_offset;
@@ -225,18 +306,28 @@ BEGIN
     RETURN removed;
 END $$;
 
--- Removes a tenant's answers, and what was said of answers, in which one of some texts stands. Returns how many answers.
-CREATE FUNCTION medallion_erase_mentions(of_erasure text, of_texts text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Whether a pattern is found in a string of a JSON document; names of members and numbers are no strings. jsonb knows no NUL.
+CREATE FUNCTION medallion_mentions(of_document json, of_pattern text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM jsonb_path_query(replace(of_document::text, '\u0000', '\ufffd')::jsonb, 'strict $.**') AS v(value)
+        WHERE jsonb_typeof(v.value) = 'string' AND v.value #>> '{}' ~ of_pattern)
+$$;
+
+-- A tenant's answers that mention what a pattern finds.
+CREATE FUNCTION medallion_answers_that_mention(of_tenant text, of_pattern text) RETURNS SETOF text LANGUAGE sql STABLE AS $$
+    SELECT a.answer_id FROM answers a
+    WHERE a.tenant = of_tenant AND (
+        a.question ~ of_pattern OR medallion_mentions(a.request, of_pattern) OR medallion_mentions(a.reply, of_pattern)
+        OR medallion_mentions(a.retrieved, of_pattern) OR medallion_mentions(a.basis, of_pattern))
+$$;
+
+-- Removes a tenant's answers, and what was said of answers, that mention what a pattern finds. Returns how many answers.
+CREATE FUNCTION medallion_erase_mentions(of_erasure text, of_pattern text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     of_tenant text := (SELECT e.tenant FROM erasures e WHERE e.id = of_erasure);
 BEGIN
-    DELETE FROM answer_feedback f
-    WHERE f.tenant = of_tenant AND EXISTS (SELECT FROM unnest(of_texts) AS t(text) WHERE strpos(f.note, t.text) > 0);
-    RETURN medallion_erase_answers(of_erasure, ARRAY(
-        SELECT a.answer_id FROM answers a
-        WHERE a.tenant = of_tenant AND EXISTS (
-            SELECT FROM unnest(of_texts) AS t(text)
-            WHERE strpos(concat(a.question, a.request, a.reply, a.retrieved), t.text) > 0)));
+    DELETE FROM answer_feedback f WHERE f.tenant = of_tenant AND f.note ~ of_pattern;
+    RETURN medallion_erase_answers(of_erasure, ARRAY(SELECT medallion_answers_that_mention(of_tenant, of_pattern)));
 END $$;
 
 -- What it gave until now, and what replies are made of since.

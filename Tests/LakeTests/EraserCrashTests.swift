@@ -13,8 +13,8 @@ import Testing
     private let fixture: LakeFixture
     private let scene: ErasureScene
     private let isLong = ProcessInfo.processInfo.environment["MEDALLION_LONG_TESTS"] != nil
-    /// Every 17th change, which over all of them meets each loss; the long trial takes every one.
-    private var step: Int { isLong ? 1 : 17 }
+    /// Every 37th change, which over all of them meets each loss; the long trial takes every one.
+    private var step: Int { isLong ? 1 : 37 }
 
     init() throws {
         fixture = try LakeFixture.inMemory()

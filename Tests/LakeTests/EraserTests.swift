@@ -128,6 +128,63 @@ import Testing
         try scene.check()
     }
 
+    /// One that began after the files were prepared may have read the old ones.
+    @Test func aReplayThatBeginsMeanwhileIsNoticed() throws {
+        try scene.fill(isSealed: true)
+        let (layout, log) = (scene.layout, GenerationLog(layout: scene.layout))
+        let (eraser, erasure) = (Eraser(layout: layout, source: ErasureScene.source), try ErasureScene.erasure())
+        try eraser.log.append(.erase(erasure, parts: [ErasureScene.source]))
+        let stamp = log.stamp()
+        try eraser.begin(erasure, ErasureScene.match([1]), try eraser.hold())
+        _ = try log.createChild(of: 2, logic: .former(logicVersion: "v1-4", settings: "{}"))
+        try log.update(4, expecting: [.created]) { $0.state = .pruned }
+        do {
+            var live = try CommitLog.writing(layout.commitLog(ErasureScene.source), in: layout)
+            #expect(throws: LakeError.self) { try eraser.install(erasure.id, live: &live, since: stamp) }
+        }
+        #expect(try eraser.state(erasure.id)?.isRewritten == false)
+        try scene.erase([1])
+        try scene.check([1])
+    }
+
+    /// A file that was prepared before more records were found is prepared again, and nothing of the first stays.
+    @Test func moreIsFoundAfterPreparing() throws {
+        try scene.fill(isSealed: true)
+        let (eraser, erasure) = (Eraser(layout: scene.layout, source: ErasureScene.source), try ErasureScene.erasure())
+        try eraser.log.append(.erase(erasure, parts: [ErasureScene.source]))
+        let hold = try eraser.hold()
+        try eraser.begin(erasure, ErasureScene.match([1]), hold)
+        let first = try scene.fixture.contents().keys.filter { $0.hasSuffix(".erasing") }
+        #expect(!first.isEmpty)
+        let more = try #require(OffsetRange(start: 2, end: 3))
+        try eraser.log.append(.found(id: erasure.id, ErasureScene.source, [more], nextOffset: 30))
+        try eraser.begin(erasure, ErasureScene.match([1]), hold)
+        let second = try scene.fixture.contents().keys.filter { $0.hasSuffix(".erasing") }
+        #expect(second.allSatisfy { !first.contains($0) || !$0.hasPrefix("/bronze/") })
+        withExtendedLifetime(hold) {}
+    }
+
+    /// What retention gave up after it was prepared stays away.
+    @Test func whatExpiredMeanwhileStaysAway() throws {
+        try scene.fill(isSealed: true)
+        let (layout, source) = (scene.layout, ErasureScene.source)
+        let (eraser, erasure) = (Eraser(layout: layout, source: source), try ErasureScene.erasure())
+        try eraser.log.append(.erase(erasure, parts: [source]))
+        try eraser.begin(erasure, ErasureScene.match([1]), try eraser.hold())
+        let entry = try #require(
+            try ErasurePlan(layout: layout, source: source).entries(of: erasure.id).first { $0.name.layer == .gold })
+        try RetentionLog(layout: layout, source: source).append(
+            Expiry(
+                layer: .gold, generation: entry.name.generation,
+                range: try #require(
+                    OffsetRange(start: entry.name.firstOffset, end: entry.record.range.end)),
+                reason: "a test", atMilliseconds: 1, isRemoved: false))
+        try Folder.remove(layout.dataFile(entry.name))
+        try scene.erase([1])
+        #expect(!Folder.exists(layout.dataFile(entry.name)))
+        #expect(try scene.fixture.contents().keys.allSatisfy { !$0.hasSuffix(".erasing") })
+    }
+
     /// What somebody holds who moves or removes files.
     @Test func itKeepsOutOfOthersWay() throws {
         try scene.fill()
@@ -148,10 +205,10 @@ import Testing
         let plan = ErasurePlan(layout: layout, source: ErasureScene.source)
         let bronze = try #require(try plan.entries(of: erasure.id).first { $0.name.layer == .bronze })
         try plan.remove(erasure.id)
-        try plan.append(erasure.id, replay: nil, lines: 1, bronze.record)
+        try plan.append(erasure.id, replay: nil, lines: 1, records: 1, bronze.record)
         do {
             var log = try CommitLog.writing(layout.commitLog(ErasureScene.source), in: layout)
-            try eraser.install(erasure.id, live: &log)
+            try eraser.install(erasure.id, live: &log, since: GenerationLog(layout: layout).stamp())
         }
         var findings: [String] = []
         let report = try LakeVerifier(layout: layout) { findings.append("\($0.place): \($0.problem)") }.run()

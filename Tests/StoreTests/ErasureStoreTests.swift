@@ -39,6 +39,15 @@ import Testing
         [(IndexFixture.source, try #require(OffsetRange(start: start, end: end)))]
     }
 
+    /// - Parameter end: up to where the lake was looked through.
+    @discardableResult
+    private func apply(
+        _ erasure: Erasure, _ records: [(source: TopicPartition, range: OffsetRange)], until end: Int64 = 9
+    ) throws -> Int64 {
+        try store.apply(
+            erasure, records, lookedTo: [IndexFixture.source: end], timeoutMilliseconds: Self.limit)
+    }
+
     /// Every fourth one is the user's.
     private static func document(_ number: Int, version: Int64 = 1, generation: Int64 = 1) -> IndexedDocument {
         let isTheirs = number % 4 == 1
@@ -110,7 +119,7 @@ import Testing
         try save("a-4", [], retrieved: #"[{"text":"by Zoë \"Quote\" Ünïcode' 例%_\\"}]"#)
         #expect(try found().count == 8)
         #expect(try tables(with: Self.word).isEmpty == false)
-        let removed = try store.apply(try Self.erasure(), [], timeoutMilliseconds: Self.limit)
+        let removed = try apply(try Self.erasure(), [])
         #expect(removed == 3)
         try scene.follow()
         try scene.follow()
@@ -120,14 +129,12 @@ import Testing
         #expect(try answer("a-2") != nil && answer("a-3") != nil)
         #expect(
             try store.eraseMentions(
-                "e-0123456789abcdef", texts: [Self.user, #"Zoë \"Quote\" Ünïcode' 例%_\\"#],
-                timeoutMilliseconds: Self.limit)
-                == 2)
+                "e-0123456789abcdef", of: Self.user, timeoutMilliseconds: Self.limit) == 2)
         #expect(throws: ErasedAnswer.self) { try answer("a-3") }
         for text in [Self.word, "Ünïcode"] { #expect(try tables(with: text) == [], "\(text)") }
         // Known, and done.
         #expect(try store.known(timeoutMilliseconds: Self.limit) == ["e-0123456789abcdef": true])
-        #expect(try store.apply(try Self.erasure(), [], timeoutMilliseconds: Self.limit) == 0)
+        #expect(try apply(try Self.erasure(), []) == 0)
         // What comes later is another matter.
         try write([Self.document(9)])
         #expect(try found().contains("doc-9"))
@@ -143,15 +150,15 @@ import Testing
             try Self.erasure(.page, "Title 0", collection: "another", id: "e-0000000000000002"),
             try Self.erasure(.page, "Title 0", tenant: try #require(TenantID("acme")), id: "e-0000000000000003"),
             try Self.erasure(.page, "Unknown", id: "e-0000000000000004"),
-        ] { #expect(try store.apply(erasure, [], timeoutMilliseconds: Self.limit) == 0) }
+        ] { #expect(try apply(erasure, []) == 0) }
         #expect(try found() == ["doc-0", "doc-2", "doc-3"])
         let one = try Self.erasure(.page, "Title 0", wiki: "enwiki", id: "e-0000000000000005")
-        #expect(try store.apply(one, [], timeoutMilliseconds: Self.limit) == 1)
+        #expect(try apply(one, []) == 1)
         try scene.follow()
         try scene.follow()
         #expect(try found() == ["doc-2", "doc-3"])
         let all = try Self.erasure(.page, "Title 0", id: "e-0000000000000006")
-        #expect(try store.apply(all, [], timeoutMilliseconds: Self.limit) == 1)
+        #expect(try apply(all, []) == 1)
         try scene.follow()
         try scene.follow()
         #expect(try found() == ["doc-3"])
@@ -161,7 +168,7 @@ import Testing
     @Test func whatComesLateIsKeptOut() throws {
         try write((0..<4).map { Self.document($0) })
         let erasure = try Self.erasure()
-        #expect(try store.apply(erasure, try Self.records(4, 7), timeoutMilliseconds: Self.limit) == 1)
+        #expect(try apply(erasure, try Self.records(4, 7), until: 4) == 1)
         try write((4..<9).map { Self.document($0) })
         try write([Self.document(5, version: 2)])
         #expect(try found() == ["doc-0", "doc-2", "doc-3", "doc-7", "doc-8"])
@@ -185,8 +192,7 @@ import Testing
             FROM generate_series(1, 4) n
             """, timeoutMilliseconds: Self.limit)
         #expect(
-            try store.apply(try Self.erasure(.page, "Unknown"), try Self.records(2, 4), timeoutMilliseconds: Self.limit)
-                == 2)
+            try apply(try Self.erasure(.page, "Unknown"), try Self.records(2, 4)) == 2)
         try scene.follow()
         try scene.follow()
         #expect(try found() == ["doc-0", "doc-1"])
@@ -210,7 +216,8 @@ import Testing
         let connection = try fixture.connect()
         #expect(
             try connection.run(
-                ApplyErasure(erasure: Self.erasure(), records: []), timeoutMilliseconds: Self.limit
+                ApplyErasure(erasure: Self.erasure(), records: [], lookedTo: [IndexFixture.source: 12]),
+                timeoutMilliseconds: Self.limit
             ).first == true)
         func step() throws -> Int64? {
             try connection.run(
@@ -219,7 +226,7 @@ import Testing
         }
         #expect(try step() == 1)
         #expect(try store.known(timeoutMilliseconds: Self.limit) == ["e-0123456789abcdef": false])
-        #expect(try store.apply(try Self.erasure(), [], timeoutMilliseconds: Self.limit) == 2)
+        #expect(try apply(try Self.erasure(), []) == 2)
         #expect(try step() == nil)
         #expect(try tables(with: Self.word) == [])
     }
@@ -245,7 +252,7 @@ import Testing
     @Test func memoryIsLoadedAnew() throws {
         try write((0..<8).map { Self.document($0) })
         let before = scene.size()?.passages
-        try store.apply(try Self.erasure(), [], timeoutMilliseconds: Self.limit)
+        try apply(try Self.erasure(), [])
         try scene.follow()
         try scene.follow()
         let dropped = scene.events.contains { if case .dropped = $0 { true } else { false } }
@@ -255,6 +262,92 @@ import Testing
     @Test func theWriteAheadLogsBoundsAreTold() throws {
         let bounds = try store.walBounds(timeoutMilliseconds: Self.limit)
         #expect(bounds.checkpointMilliseconds > 0 && bounds.slots == 0)
+    }
+
+    /// The planner keeps frequent values of columns.
+    @Test func statisticsForget() throws {
+        try write((0..<8).map { Self.document($0) })
+        let connection = try fixture.connect()
+        func count() throws -> String? {
+            try connection.script(
+                """
+                SELECT count(*) FROM pg_stats s WHERE s.schemaname = current_schema()
+                    AND strpos(concat(s.most_common_vals::text, s.histogram_bounds::text), 'Ünïcode') > 0
+                """, timeoutMilliseconds: Self.limit)[0][0]
+        }
+        try connection.script("ANALYZE documents", timeoutMilliseconds: Self.limit)
+        #expect(try count() != "0")
+        try apply(try Self.erasure(), [])
         try store.vacuum(timeoutMilliseconds: Self.limit)
+        #expect(try count() == "0")
+    }
+
+    /// Ranges of several erasures may cross; what either has is kept out.
+    @Test func erasuresOverlap() throws {
+        try apply(try Self.erasure(.page, "Unknown", id: "e-0000000000000001"), try Self.records(2, 8), until: 0)
+        try apply(try Self.erasure(.page, "Nothing", id: "e-0000000000000002"), try Self.records(3, 4), until: 0)
+        try apply(try Self.erasure(.page, "Nobody", id: "e-0000000000000003"), try Self.records(2, 3), until: 0)
+        try write((0..<10).map { Self.document($0) })
+        #expect(try found() == ["doc-0", "doc-1", "doc-8", "doc-9"])
+        let inForce = try SuppressionStore(configuration: fixture.configuration).inForce(
+            timeoutMilliseconds: Self.limit)
+        for offset in 0..<10 as Range<Int64> {
+            let subject = SuppressionSubject(
+                topicPartition: IndexFixture.source, offset: offset, collection: IndexFixture.collection.text)
+            #expect(inForce[.standard]?.covers(subject) == (2..<8).contains(offset))
+        }
+        #expect(try store.removeErased(timeoutMilliseconds: Self.limit) == 6)
+    }
+
+    /// No suppression takes what is erased for its own, nor does its lift bring it back.
+    @Test func aLiftBringsNothingBack() throws {
+        try apply(try Self.erasure(), try Self.records(4, 7))
+        try write((4..<9).map { Self.document($0) })
+        let suppressions = SuppressionStore(configuration: fixture.configuration)
+        let target = SuppressionTarget.document(collection: IndexFixture.collection.text, docID: "doc-5")
+        let suppression = Suppression(
+            id: "s-0123456789abcdef", tenant: .standard, target: target, reason: "a test", by: "ann",
+            atMilliseconds: 1_700_000_000_000)
+        _ = try suppressions.apply(.suppress(suppression), timeoutMilliseconds: Self.limit)
+        _ = try suppressions.apply(
+            .lift(
+                id: suppression.id, tenant: .standard, reason: "a test", by: "ann", atMilliseconds: 1_700_000_000_001),
+            timeoutMilliseconds: Self.limit)
+        #expect(try found() == ["doc-7", "doc-8"])
+        #expect(try store.removeErased(timeoutMilliseconds: Self.limit) == 3)
+        #expect(try tables(with: Self.word) == [])
+    }
+
+    /// What was written under the name after the lake was looked through is another matter.
+    @Test func laterRecordsOfTheNameStay() throws {
+        try write((0..<10).map { Self.document($0) })
+        #expect(try apply(try Self.erasure(), try Self.records(1, 2), until: 5) == 1)
+        #expect(try found() == ["doc-0", "doc-2", "doc-3", "doc-4", "doc-5", "doc-6", "doc-7", "doc-8", "doc-9"])
+    }
+
+    /// One that was asked before and is kept after is not.
+    @Test func answersInFlightAreNotKept() throws {
+        try write((0..<4).map { Self.document($0) })
+        try apply(try Self.erasure(), [])
+        try save("a-1", ["doc-1"])
+        try save("a-2", ["doc-2"])
+        #expect(try answer("a-1") == nil && answer("a-2") != nil)
+    }
+
+    /// A short name stands in many words, in names of members and in numbers.
+    @Test(arguments: ["Al", "text", "17", "Al_", "例"]) func mentionsAreWords(name: String) throws {
+        try write((0..<2).map { Self.document($0) })
+        try apply(try Self.erasure(), [])
+        let texts = ["by Al, \\n17 of them", "Alabama, \\u0000 textile", "x_text Al_", "之例子", "\\nAl"]
+        for (index, text) in texts.enumerated() {
+            try save("a-\(index)", [], retrieved: #"[{"text":"\#(text)","score":17}]"#)
+        }
+        let wanted = ["Al": ["a-0", "a-4"], "17": ["a-0"], "Al_": ["a-2"], "例": ["a-3"]][name] ?? []
+        let told = try store.mentions(
+            of: name, texts: [], try Self.erasure().target, tenant: .standard, timeoutMilliseconds: Self.limit)
+        #expect(told.first { $0.kind == "answers" }.map(\.count) ?? 0 == Int64(wanted.count))
+        #expect(
+            try store.eraseMentions("e-0123456789abcdef", of: name, timeoutMilliseconds: Self.limit) == wanted.count)
+        for id in wanted { #expect(throws: ErasedAnswer.self) { try answer(id) } }
     }
 }

@@ -87,3 +87,18 @@ package struct Checkpoint: Equatable, Sendable {
         return .extendedAfterGap(missing: missing)
     }
 }
+
+extension OffsetRange {
+    /// The same offsets in ranges that are in order and apart from one another.
+    package static func joined(_ ranges: [OffsetRange]) -> [OffsetRange] {
+        var joined: [OffsetRange] = []
+        for range in ranges.sorted(by: { $0.start < $1.start }) where !range.isEmpty {
+            if let last = joined.last, last.end >= range.start {
+                joined[joined.count - 1].end = max(last.end, range.end)
+            } else {
+                joined.append(range)
+            }
+        }
+        return joined
+    }
+}

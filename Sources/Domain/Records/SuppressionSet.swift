@@ -29,7 +29,7 @@ package struct SuppressionSet: Sendable, Equatable {
     private var byName: [String: [SuppressionTarget]] = [:]
     /// Of one topic there may be many.
     private var events: Set<SuppressionTarget> = []
-    /// Records that are erased, in order: of what was made of them a topic may still have something.
+    /// Records that are erased, in order and apart from one another: of what was made of them a topic may still have something.
     private var erased: [TopicPartition: [OffsetRange]] = [:]
 
     /// None.
@@ -39,7 +39,7 @@ package struct SuppressionSet: Sendable, Equatable {
     package init(
         _ targets: some Sequence<SuppressionTarget>, erased: [TopicPartition: [OffsetRange]] = [:]
     ) {
-        self.erased = erased.mapValues { $0.sorted { $0.start < $1.start } }
+        self.erased = erased.mapValues(OffsetRange.joined)
         for target in targets {
             if target.kind == .event { events.insert(target) } else { byName[target.name, default: []].append(target) }
         }

@@ -10,8 +10,10 @@ package import Telemetry
 /// Applies to the index what was erased from the lake, wherever that was interrupted, and whatever backup the database was restored from.
 /// Drained means: a step is done; the rest follows with the next start.
 package final class ErasureApplying: Service {
-    /// What was erased, and the records that were.
-    package typealias Erased = (erasure: Erasure, records: [(source: TopicPartition, range: OffsetRange)])
+    /// What was erased, the records that were, and how far each topic partition was looked through.
+    package typealias Erased = (
+        erasure: Erasure, records: [(source: TopicPartition, range: OffsetRange)], lookedTo: [TopicPartition: Int64]
+    )
 
     package let name = "erasures"
     private let database: PostgresConfiguration
@@ -79,9 +81,15 @@ package final class ErasureApplying: Service {
         if now != state.withLock({ $0.applied }) {
             let erased = try readLog()
             let known = try erased.isEmpty ? [:] : store.known(timeoutMilliseconds: Self.statementMilliseconds)
-            for (erasure, records) in erased where known[erasure.id] != true {
+            // All of them first, which is soon done: a restored database shows nothing new of any while it goes through one.
+            for (erasure, records, lookedTo) in erased where known[erasure.id] == nil {
+                try store.putInForce(
+                    erasure, records, lookedTo: lookedTo, timeoutMilliseconds: Self.statementMilliseconds)
+            }
+            for (erasure, records, lookedTo) in erased where known[erasure.id] != true {
                 let removed = try store.apply(
-                    erasure, records, isStopped: isStopped, timeoutMilliseconds: Self.statementMilliseconds)
+                    erasure, records, lookedTo: lookedTo, isStopped: isStopped,
+                    timeoutMilliseconds: Self.statementMilliseconds)
                 if isStopped() { return }
                 logger.info("erased from the index", ["id": erasure.id, "documents": "\(removed)"])
             }

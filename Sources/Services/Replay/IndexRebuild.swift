@@ -138,9 +138,11 @@ package struct IndexRebuild: Sendable {
     /// What the Gold topic may still bring of erased records is kept out.
     private func erase() throws {
         let store = ErasureStore(configuration: database)
-        for (erasure, records) in try ErasureLog(layout: layout).erased() {
+        for state in try ErasureLog(layout: layout).erased() {
             try Task.checkCancellation()
-            try store.apply(erasure, records, timeoutMilliseconds: Self.statementMilliseconds)
+            try store.apply(
+                state.erasure, state.records, lookedTo: state.lookedTo,
+                timeoutMilliseconds: Self.statementMilliseconds)
         }
     }
 

@@ -3,6 +3,7 @@ import Derivation
 import Files
 import Lake
 import Records
+import ServiceLifecycle
 import Telemetry
 
 /// Takes what is to be erased out of the files of a topic partition that this process writes, between two commits.
@@ -20,6 +21,8 @@ struct ErasureFollowing {
     private var told = ""
 
     private static let retryNanoseconds: Int64 = 1_000_000_000
+    /// How long commits wait while files are prepared; what is left follows at the next.
+    private static let preparingNanoseconds: Int64 = 2_000_000_000
 
     init(_ source: TopicPartition, layout: LakeLayout, logger: Logger) {
         self.source = source
@@ -29,7 +32,7 @@ struct ErasureFollowing {
     }
 
     /// Cheap when nothing changed. What fails is tried again: nobody stops taking in what comes for it.
-    mutating func follow(_ writer: inout PartitionWriter) {
+    mutating func follow(_ writer: inout PartitionWriter, _ stop: StopSignal) {
         let now = log.stamp()
         let isDue = retryAt.map { SystemClock.monotonicNanoseconds() >= $0 } ?? false
         guard now != stamp || isDue else { return }
@@ -38,30 +41,39 @@ struct ErasureFollowing {
         do throws(LakeError) {
             let generations = try GenerationLog(layout: layout).read()
             let source = source
-            let ids = try writer.erase { erasure throws(LakeError) in
+            let ids = try writer.erase(
+                isStopped: { stop.isRequested },
+                until: SystemClock.monotonicNanoseconds() + Self.preparingNanoseconds
+            ) { erasure throws(LakeError) in
                 try ErasureMatch(erasure, topic: source.topic, generations: generations)
             }
             for id in ids { logger.info("erased from the lake", ["id": id, "topic_partition": "\(source)"]) }
             told = ""
-            // Later ones are left to who asked for them: the object storage may take its time, and is asked once.
-            if isFirst {
-                isFirst = false
-                try finishFormer()
-            }
         } catch {
-            if case .storage = error {
-                return logger.error(
-                    "the object storage still has what was erased; `medallion erase resume` or the next start finishes it",
-                    ["topic_partition": "\(source)", "error": error.description])
-            }
-            retryAt = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
-            // That is what a running `medallion erase` holds.
-            if case .locked = error { return }
-            guard told != error.description else { return }
-            told = error.description
-            logger.warning(
-                "an erasure waits, and is tried again", ["topic_partition": "\(source)", "why": error.description])
+            return again(error)
         }
+        // Later ones are left to who asked for them: the object storage may take its time, and is asked once.
+        guard isFirst else { return }
+        do throws(LakeError) {
+            try finishFormer()
+            isFirst = false
+        } catch {
+            guard case .storage = error else { return again(error) }
+            isFirst = false
+            logger.error(
+                "the object storage still has what was erased; `medallion erase resume` or the next start finishes it",
+                ["topic_partition": "\(source)", "error": error.description])
+        }
+    }
+
+    private mutating func again(_ error: LakeError) {
+        retryAt = SystemClock.monotonicNanoseconds() + Self.retryNanoseconds
+        // That is what a running `medallion erase` holds.
+        if case .locked = error { return }
+        guard told != error.description else { return }
+        told = error.description
+        logger.warning(
+            "an erasure waits, and is tried again", ["topic_partition": "\(source)", "why": error.description])
     }
 
     private func finishFormer() throws(LakeError) {

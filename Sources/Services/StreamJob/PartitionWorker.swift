@@ -337,7 +337,7 @@ final class PartitionWorker {
 
     /// Feeds new generations from the next commit on, and gives pruned ones up; takes out what is erased. Cheap when nothing changed.
     private func followGenerations() throws {
-        erasures.follow(&writer)
+        erasures.follow(&writer, stop)
         let stamp = generationLog.stamp()
         guard stamp == nil || stamp != generationStamp else { return }
         let known = try generationLog.read()

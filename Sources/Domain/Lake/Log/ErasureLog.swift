@@ -48,6 +48,17 @@ package struct ErasureState: Sendable, Equatable {
                 || next < records.count && records[next].start < range.end
         }
 
+        /// How many of those lie in a range.
+        func count(in range: OffsetRange) -> Int64 {
+            var count: Int64 = 0
+            var next = max(firstIndex(beyond: range.start) - 1, 0)
+            while next < records.count, records[next].start < range.end {
+                count += max(min(records[next].end, range.end) - max(records[next].start, range.start), 0)
+                next += 1
+            }
+            return count
+        }
+
         /// The first range that begins behind an offset.
         private func firstIndex(beyond offset: Int64) -> Int {
             var (low, high) = (0, records.count)
@@ -59,17 +70,7 @@ package struct ErasureState: Sendable, Equatable {
         }
 
         /// Takes ranges in, which may come in any order and more than once.
-        mutating func add(_ ranges: [OffsetRange]) {
-            var joined: [OffsetRange] = []
-            for range in (records + ranges).sorted(by: { $0.start < $1.start }) where !range.isEmpty {
-                if let last = joined.last, last.end >= range.start {
-                    joined[joined.count - 1].end = max(last.end, range.end)
-                } else {
-                    joined.append(range)
-                }
-            }
-            records = joined
-        }
+        mutating func add(_ ranges: [OffsetRange]) { records = OffsetRange.joined(records + ranges) }
     }
 
     /// What was asked for.
@@ -79,6 +80,12 @@ package struct ErasureState: Sendable, Equatable {
 
     /// Whether it is done in all of the lake.
     package var isDone: Bool { parts.values.allSatisfy(\.isDone) }
+    /// Its records, in order.
+    package var records: [(source: TopicPartition, range: OffsetRange)] {
+        parts.sorted { $0.key < $1.key }.flatMap { part in part.value.records.map { (part.key, $0) } }
+    }
+    /// Of each of its topic partitions the offset below which everything was looked through.
+    package var lookedTo: [TopicPartition: Int64] { parts.compactMapValues(\.lookedTo) }
     /// Whether all of its records are known.
     package var isFound: Bool { parts.values.allSatisfy(\.isRewritten) }
 }
@@ -105,15 +112,8 @@ package struct ErasureLog: Sendable {
     /// What stands for the log as it is; nil where there is none.
     package func stamp() -> FileStamp? { FileStamp(path) }
 
-    /// What is erased from every file of the lake's folder, in order, with its records: what an index has to apply.
-    package func erased() throws(LakeError) -> [(
-        erasure: Erasure, records: [(source: TopicPartition, range: OffsetRange)]
-    )] {
-        try read().filter(\.isFound).map { state in
-            let parts = state.parts.sorted { $0.key < $1.key }
-            return (state.erasure, parts.flatMap { part in part.value.records.map { (part.key, $0) } })
-        }
-    }
+    /// What is erased from every file of the lake's folder, in order: what an index has to apply.
+    package func erased() throws(LakeError) -> [ErasureState] { try read().filter(\.isFound) }
 
     /// Every erasure, in order; none where nothing was ever erased.
     package func read() throws(LakeError) -> [ErasureState] {

@@ -71,8 +71,10 @@ package struct Eraser {
     // MARK: - Finding
 
     /// Looks through the sealed files that nobody has looked through, and notes the records that it finds.
+    ///
+    /// - Throws: ``LakeError/erasure(_:)`` where it was stopped between two files.
     func find(
-        _ id: String, _ known: ErasureState.Part, _ match: ErasureMatch
+        _ id: String, _ known: ErasureState.Part, _ match: ErasureMatch, isStopped: () -> Bool = { false }
     ) throws(LakeError) -> ErasureState.Part {
         var part = known
         let live = layout.commitLog(source)
@@ -82,6 +84,7 @@ package struct Eraser {
             if listed.log == live { end = max(end, listed.range.end) }
             // A replay that began since has read the same Bronze: what it made of these records is known by their offsets.
             if let done = known.lookedTo, listed.log != live || listed.range.end <= done { return true }
+            if isStopped() { throw .erasure("the erasure \(id) was stopped while it looked through \(self.source)") }
             places += try self.places(in: listed, match, of: id)
             return true
         }
@@ -203,22 +206,37 @@ package struct Eraser {
     // MARK: - Preparing
 
     /// Writes the new files beside the old ones, and notes each in the plan.
-    func prepare(_ id: String, _ part: ErasureState.Part) throws(LakeError) {
+    ///
+    /// - Parameter isOver: asked before each file; what is prepared is kept, and the next call prepares the rest.
+    /// - Throws: ``LakeError/erasure(_:)`` where it was over before all were prepared.
+    func prepare(
+        _ id: String, _ part: ErasureState.Part, isOver: () -> Bool = { false }
+    ) throws(LakeError) {
         guard !part.records.isEmpty else { return }
-        let planned = try ErasurePlan(layout: layout, source: source).entries(of: id)
+        let planned = Dictionary(
+            try ErasurePlan(layout: layout, source: source).entries(of: id).map { ($0.name, $0) },
+            uniquingKeysWith: { $1 })
         try reader.forEachSealedFile(source) { listed throws(LakeError) in
             guard part.meets(listed.range) else { return true }
-            let isPlanned = planned.contains { entry in
-                entry.name == listed.name
-                    && [entry.rewrite.oldContentSHA256, entry.rewrite.file.contentSHA256].contains(
-                        listed.file.contentSHA256)
+            let former = planned[listed.name]
+            // One that was prepared before more records of its range were found is prepared again.
+            if let former, former.records == part.count(in: listed.range),
+                [former.rewrite.oldContentSHA256, former.rewrite.file.contentSHA256].contains(
+                    listed.file.contentSHA256)
+            {
+                return true
             }
-            if !isPlanned { try self.prepare(id, part, listed) }
+            if isOver() {
+                throw .erasure("the erasure \(id) has prepared some files of \(self.source); it resumes with the next")
+            }
+            try self.prepare(id, part, listed, instead: former)
             return true
         }
     }
 
-    private func prepare(_ id: String, _ part: ErasureState.Part, _ listed: ListedFile) throws(LakeError) {
+    private func prepare(
+        _ id: String, _ part: ErasureState.Part, _ listed: ListedFile, instead former: ErasurePlan.Entry?
+    ) throws(LakeError) {
         var gone = 0
         let isBronze = listed.name.layer == .bronze
         try forEachLine(of: listed) { offset, line throws(LakeError) in
@@ -241,16 +259,36 @@ package struct Eraser {
         record.rewrite = FileRewrite(
             reason: "erasure", request: id, oldContentSHA256: listed.file.contentSHA256, file: file)
         let replay = listed.log == layout.commitLog(source) ? nil : listed.name.generation
-        try ErasurePlan(layout: layout, source: source).append(id, replay: replay, lines: gone, record)
+        try ErasurePlan(layout: layout, source: source).append(
+            id, replay: replay, lines: gone, records: part.count(in: listed.range), record)
+        // One that it replaces holds records that were found since.
+        guard let old = former?.rewrite.file.contentSHA256, old != file.contentSHA256,
+            try !plannedByOthers(id).contains(old)
+        else { return }
+        let path = layout.rewrittenFile(listed.name, contentSHA256: old)
+        try LakeError.placed(path) { try Folder.removeIfPresent(path) }
+    }
+
+    /// What other erasures have prepared, by SHA-256.
+    private func plannedByOthers(_ id: String) throws(LakeError) -> Set<String> {
+        let plan = ErasurePlan(layout: layout, source: source)
+        var contents: Set<String> = []
+        for state in try log.unfinished(source) where state.erasure.id != id {
+            contents.formUnion(try plan.entries(of: state.erasure.id).map(\.rewrite.file.contentSHA256))
+        }
+        return contents
     }
 
     // MARK: - Installing
 
     /// Says in the commit logs what was prepared, and puts the new files in the old ones' place.
     ///
-    /// - Parameter live: the topic partition's own log, open for writing.
-    func install(_ id: String, live: inout CommitLog) throws(LakeError) {
-        if let making = try GenerationLog(layout: layout).read().first(where: { $0.state == .created }) {
+    /// - Parameters:
+    ///   - live: the topic partition's own log, open for writing.
+    ///   - stamp: of the list of generations, from before the files were prepared: a replay that began since has read the old ones.
+    func install(_ id: String, live: inout CommitLog, since stamp: FileStamp?) throws(LakeError) {
+        let generations = GenerationLog(layout: layout)
+        if let making = try generations.read().first(where: { $0.state == .created }) {
             throw .erasure(
                 "a replay makes generation \(making.number) of records that are to be erased; once it is done, or pruned, the "
                     + "erasure \(id) goes on")
@@ -259,6 +297,14 @@ package struct Eraser {
         // Whoever wrote it may have been killed before it was durable; what follows depends on it.
         try plan.makeDurable()
         let entries = try plan.entries(of: id)
+        try generations.unchanged(since: stamp) { () throws(LakeError) in
+            try install(id, entries, live: &live)
+        }
+    }
+
+    private func install(
+        _ id: String, _ entries: [ErasurePlan.Entry], live: inout CommitLog
+    ) throws(LakeError) {
         // The live log comes last: its Bronze says which lines of others must not be there.
         for (replay, planned) in Dictionary(grouping: entries, by: \.replay).sorted(by: { $0.key ?? 0 > $1.key ?? 0 }) {
             guard let replay else { continue }
@@ -294,11 +340,17 @@ package struct Eraser {
 
     private func replace(_ planned: [ErasurePlan.Entry]) throws(LakeError) {
         var folders: Set<String> = []
+        let expiries = try RetentionLog(layout: layout, source: source).read()
         for entry in planned {
             let path = layout.rewrittenFile(entry.name, contentSHA256: entry.rewrite.file.contentSHA256)
             folders.insert(layout.folder(of: entry.name))
             do throws(FileError) {
-                if Folder.exists(path) { try Folder.rename(path, to: layout.dataFile(entry.name)) }
+                // What retention gave up since it was prepared stays away.
+                if expiries.contains(where: { $0.covers(entry.name) }) {
+                    try Folder.removeIfPresent(path)
+                } else if Folder.exists(path) {
+                    try Folder.rename(path, to: layout.dataFile(entry.name))
+                }
             } catch {
                 throw .file(error)
             }
@@ -319,7 +371,9 @@ package struct Eraser {
         guard let state = try state(id), state.isRewritten, !state.isDone else { return }
         let plan = ErasurePlan(layout: layout, source: source)
         var remaining: [String] = []
+        let needed = try plannedByOthers(id)
         for entry in try plan.entries(of: id) {
+            try PreparedFiles(layout: layout).remove(of: entry.name, except: needed)
             remaining += try ErasedObject(layout: layout, entry: entry).replace()
         }
         try log.append(.done(id: id, source, remaining: remaining, atMilliseconds: now))

@@ -13,6 +13,8 @@ struct ErasurePlan {
         let replay: Int64?
         /// Lines that are taken out, or lose what they hold.
         let lines: Int
+        /// Erased records in the file's range when it was prepared; nil where the plan does not have it.
+        let records: Int64?
         let record: CommitRecord
         let rewrite: FileRewrite
         let name: DataFileName
@@ -42,19 +44,23 @@ struct ErasurePlan {
             entries.removeAll { $0.name == name }
             entries.append(
                 Entry(
-                    replay: value["replay"]?.integer, lines: Int(lines), record: record, rewrite: rewrite, name: name))
+                    replay: value["replay"]?.integer, lines: Int(lines), records: value["records"]?.integer,
+                    record: record, rewrite: rewrite, name: name))
         }
         return entries
     }
 
     /// Notes a file that is there, durably.
-    func append(_ id: String, replay: Int64?, lines: Int, _ record: CommitRecord) throws(LakeError) {
+    func append(
+        _ id: String, replay: Int64?, lines: Int, records: Int64, _ record: CommitRecord
+    ) throws(LakeError) {
         var json = JSONWriter()
         json.beginObject()
         json.string("erasure", id)
         json.key("replay")
         if let replay { json.integer(replay) } else { json.null() }
         json.integer("lines", lines)
+        json.integer("records", records)
         json.key("entry")
         json.raw(record.json)
         json.endObject()
@@ -73,6 +79,28 @@ struct ErasurePlan {
                 try Folder.removeIfPresent(log.path)
             } else {
                 _ = try RecordLog.replace(log.path, with: left.flatMap { LogLine.encode(Array($0.text.utf8)) })
+            }
+        }
+    }
+}
+
+/// What erasures have written beside a sealed file. For who holds the topic partition's ``UpkeepLock``.
+struct PreparedFiles {
+    let layout: LakeLayout
+
+    /// Removes those of a file, also one that was being written.
+    ///
+    /// - Parameter contents: the SHA-256 of those that stay.
+    func remove(of name: DataFileName, except contents: Set<String>) throws(LakeError) {
+        let folder = layout.folder(of: name)
+        guard Folder.isFolder(folder) else { return }
+        let writing = layout.rewritingFile(name)
+        let kept = Set(contents.map { layout.rewrittenFile(name, contentSHA256: $0) })
+        let stem = writing.dropLast("erasing".utf8.count)
+        try LakeError.placed(folder) {
+            for path in try Folder.list(folder).map({ folder + "/" + $0 })
+            where path.hasPrefix(stem) && path.hasSuffix(".erasing") && !kept.contains(path) {
+                try Folder.removeIfPresent(path)
             }
         }
     }

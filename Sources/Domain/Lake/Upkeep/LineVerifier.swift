@@ -225,7 +225,7 @@ struct LineVerifier: ~Copyable {
         guard digest != Self.erased else {
             report(
                 offset,
-                "its record was erased, and it was not: `medallion erase --resume` finishes what was interrupted")
+                "its record was erased, and it was not: `medallion erase resume` finishes what was interrupted")
             return
         }
         guard start + 64 <= line.count else {

@@ -6,13 +6,14 @@ import Retrieval
 /// Puts an erasure in force, with the records that are its; false where it is known already.
 struct ApplyErasure: PostgresStatement {
     static let name = "apply_erasure"
-    static let sql = "SELECT medallion_erase($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    static let sql = "SELECT medallion_erase($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     static let parameterTypes: [PostgresType] = [
         .text, .text, .text, .bytea, .text, .text, .text, .text, .timestamptz, .textArray, .int4Array, .int8Array,
-        .int8Array,
+        .int8Array, .textArray, .int4Array, .int8Array,
     ]
     let erasure: Erasure
     let records: [(source: TopicPartition, range: OffsetRange)]
+    let lookedTo: [TopicPartition: Int64]
 
     func bind(into parameters: inout PostgresParameters) {
         let target = erasure.target
@@ -29,6 +30,10 @@ struct ApplyErasure: PostgresStatement {
         parameters.append(records.map(\.source.partition))
         parameters.append(records.map(\.range.start))
         parameters.append(records.map(\.range.end))
+        let parts = lookedTo.sorted { $0.key < $1.key }
+        parameters.append(parts.map(\.key.topic))
+        parameters.append(parts.map(\.key.partition))
+        parameters.append(parts.map(\.value))
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Bool { try row.bool(0) }
@@ -96,17 +101,17 @@ struct RemoveErased: PostgresStatement {
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
 }
 
-/// Removes the answers of an erasure's tenant in which one of some texts stands.
+/// Removes the answers of an erasure's tenant in which a pattern is found.
 struct EraseMentions: PostgresStatement {
     static let name = "erase_mentions"
     static let sql = "SELECT medallion_erase_mentions($1, $2)"
-    static let parameterTypes: [PostgresType] = [.text, .textArray]
+    static let parameterTypes: [PostgresType] = [.text, .text]
     let id: String
-    let texts: [String]
+    let pattern: String
 
     func bind(into parameters: inout PostgresParameters) {
         parameters.append(IndexText.clean(id))
-        parameters.append(texts.map { IndexText.clean($0) })
+        parameters.append(IndexText.clean(pattern))
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> Int64 { try row.int64(0) }
@@ -118,8 +123,7 @@ struct CountMentions: PostgresStatement {
     static let sql = """
         WITH texts AS (SELECT t.text FROM unnest($2) AS t(text)),
         found AS (
-            SELECT 'answers' AS kind, a.answer_id AS one FROM answers a WHERE a.tenant = $1 AND EXISTS (
-                SELECT FROM texts t WHERE strpos(concat(a.question, a.request, a.reply, a.retrieved), t.text) > 0)
+            SELECT 'answers' AS kind, a.one FROM medallion_answers_that_mention($1, $7) AS a(one)
             UNION ALL
             SELECT CASE WHEN n.is_named THEN 'matches' ELSE 'documents' END, n.doc_id FROM (
                 SELECT d.doc_id, d.title, d.attributes, d.id, c.name = $4 AND ($5::text IS NULL OR d.wiki = $5)
@@ -137,7 +141,7 @@ struct CountMentions: PostgresStatement {
         )
         SELECT kind, count(*), min(one) FROM found GROUP BY kind ORDER BY kind
         """
-    static let parameterTypes: [PostgresType] = [.text, .textArray, .text, .text, .text, .text]
+    static let parameterTypes: [PostgresType] = [.text, .textArray, .text, .text, .text, .text, .text]
     let tenant: TenantID
     let texts: [String]
     let name: String
@@ -150,6 +154,7 @@ struct CountMentions: PostgresStatement {
         parameters.append(IndexText.clean(target.collection))
         parameters.append(target.wiki.map { IndexText.clean($0) })
         parameters.append(target.kind.rawValue)
+        parameters.append(IndexText.clean(NamePattern.postgres(name)))
     }
 
     static func decode(_ row: borrowing PostgresRow) throws(PostgresError) -> IndexMention {

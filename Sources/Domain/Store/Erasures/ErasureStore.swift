@@ -58,22 +58,33 @@ package final class ErasureStore {
             uniquingKeysWith: { $1 })
     }
 
+    /// Keeps out what comes in of an erasure's records from now on, and takes nothing out yet; one that is known changes nothing.
+    ///
+    /// - Parameters: as ``apply(_:_:lookedTo:isStopped:timeoutMilliseconds:)`` has them.
+    package func putInForce(
+        _ erasure: Erasure, _ records: [(source: TopicPartition, range: OffsetRange)],
+        lookedTo: [TopicPartition: Int64], timeoutMilliseconds: Int
+    ) throws(IndexError) {
+        _ = try connection.run(
+            ApplyErasure(erasure: erasure, records: records, lookedTo: lookedTo),
+            timeoutMilliseconds: timeoutMilliseconds)
+    }
+
     /// Applies an erasure, or resumes it; one that is done changes nothing. What comes in of its records is kept out from the first
     /// transaction on; what is there follows in steps, and other writes get their turn in between.
     ///
     /// - Parameters:
     ///   - records: the Bronze records that are erased.
+    ///   - lookedTo: of each topic partition the offset below which it was looked through: what has the name goes up to there.
     ///   - isStopped: asked between steps.
     ///   - timeoutMilliseconds: of each step.
     /// - Returns: how many documents were taken out now.
     @discardableResult
     package func apply(
         _ erasure: Erasure, _ records: [(source: TopicPartition, range: OffsetRange)],
-        isStopped: () -> Bool = { false },
-        timeoutMilliseconds: Int
+        lookedTo: [TopicPartition: Int64], isStopped: () -> Bool = { false }, timeoutMilliseconds: Int
     ) throws(IndexError) -> Int64 {
-        _ = try connection.run(
-            ApplyErasure(erasure: erasure, records: records), timeoutMilliseconds: timeoutMilliseconds)
+        try putInForce(erasure, records, lookedTo: lookedTo, timeoutMilliseconds: timeoutMilliseconds)
         var removed: Int64 = 0
         while !isStopped() {
             let step = ContinueErasure(id: erasure.id, limit: Self.documentsPerStep)
@@ -99,12 +110,13 @@ package final class ErasureStore {
         }
     }
 
-    /// Removes stored answers of an erasure's tenant in which a name stands, as it is or as JSON writes it.
+    /// Removes stored answers of an erasure's tenant that mention a name: it stands in a text of theirs as words of its own.
     ///
     /// - Returns: how many.
     @discardableResult
-    package func eraseMentions(_ id: String, texts: [String], timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
-        try connection.run(EraseMentions(id: id, texts: texts), timeoutMilliseconds: timeoutMilliseconds).first ?? 0
+    package func eraseMentions(_ id: String, of name: String, timeoutMilliseconds: Int) throws(IndexError) -> Int64 {
+        let statement = EraseMentions(id: id, pattern: NamePattern.postgres(name))
+        return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds).first ?? 0
     }
 
     /// Where a name stands; reads all texts of the tenant.
@@ -115,13 +127,14 @@ package final class ErasureStore {
         return try connection.run(statement, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// Gives the room of removed rows back to their tables, so that it is used again soon.
+    /// Gives the room of removed rows back to their tables, so that it is used again soon, and has the planner's statistics, which keep
+    /// frequent values, forget what they had.
     package func vacuum(timeoutMilliseconds: Int) throws(IndexError) {
         for table in Self.tables + ["postings", "passage_terms"] {
             let connection = try connection.get(timeoutMilliseconds: timeoutMilliseconds)
             do throws(PostgresError) {
                 _ = try connection.script(
-                    "VACUUM \(table)", operation: "vacuum", timeoutMilliseconds: timeoutMilliseconds)
+                    "VACUUM (ANALYZE) \(table)", operation: "vacuum", timeoutMilliseconds: timeoutMilliseconds)
             } catch {
                 throw IndexError(error)
             }

@@ -114,14 +114,17 @@ struct ReadReached: PostgresStatement {
     }
 }
 
-/// Keeps an answer.
+/// Keeps an answer; none that was in flight while an erasure took a document out of which it was made.
 struct SaveAnswer: PostgresStatement {
     static let name = "save_answer"
     static let sql = """
         WITH kept AS (
             INSERT INTO answers (answer_id, question, created_at, generation, index_version, is_refused, request, reply,
                 retrieved, bytes, is_anonymous, tenant, basis)
-            VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12, $16::text::json)
+            SELECT $1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json, $9::text::json, $10, $11, $12, $16::text::json
+            WHERE NOT EXISTS (SELECT FROM erasure_versions v WHERE v.index_version > $5) OR NOT EXISTS (
+                SELECT FROM unnest($13::text[], $14::text[]) AS d(collection, doc_id)
+                LEFT JOIN LATERAL (\(AnswerSourceSQL.seen)) s ON true WHERE s.source_topic IS NULL)
             RETURNING answer_id, created_at, tenant
         )
         INSERT INTO answer_documents (answer_id, tenant, collection, doc_id, is_cited, created_at, version, content_hash,

@@ -23,13 +23,7 @@ struct ErasureRemains {
     /// - Parameter deletesRecords: of topics, where everybody has read them.
     func tell(_ state: ErasureState, deletesRecords: Bool) throws {
         let store = ErasureStore(configuration: database)
-        do {
-            try topics(state, deletesRecords, store)
-        } catch let error as KafkaError {
-            telling.say(
-                "remains", "topics",
-                "the broker cannot be asked what it still has: \(error); `medallion erase resume --topics` does that")
-        }
+        do { try topics(state, deletesRecords, store) } catch let error as KafkaError { unknown("topics", error) }
         let wal = try store.walBounds(timeoutMilliseconds: Self.brokerMilliseconds)
         telling.say(
             "remains", "freed pages of Postgres",
@@ -49,14 +43,24 @@ struct ErasureRemains {
 
     // MARK: Topics
 
+    private func unknown(_ place: String, _ error: KafkaError) {
+        telling.say(
+            "remains", place,
+            "the broker cannot be asked what it still has: \(error); `medallion erase resume --topics` does that")
+    }
+
     private func topics(_ state: ErasureState, _ deletes: Bool, _ store: ErasureStore) throws {
         let admin = try KafkaAdmin(platform.kafka("erase"), requestMilliseconds: Self.brokerMilliseconds)
         let declared = try DeclaredSources.read(platform.settings).sources
         for (source, part) in state.parts.sorted(by: { $0.key < $1.key }) {
             guard let last = part.records.last.map({ $0.end - 1 }) else { continue }
-            try raw(source, last, deletes, admin)
+            // One that is gone says nothing about the others.
+            do { try raw(source, last, deletes, admin) } catch let error as KafkaError { unknown("\(source)", error) }
             guard let gold = declared.first(where: { $0.topic == source.topic })?.goldTopic else { continue }
-            try self.gold(TopicPartition(topic: gold, partition: source.partition), source, last, deletes, admin, store)
+            let place = TopicPartition(topic: gold, partition: source.partition)
+            do {
+                try self.gold(place, source, last, deletes, admin, store)
+            } catch let error as KafkaError { unknown("\(place)", error) }
         }
     }
 

@@ -81,6 +81,15 @@ struct ErasureRun: Sendable {
             default: telling.say("mention", found.kind, count: found.count, "such as \(found.example)")
             }
         }
+        if let scrub = accessLog, case .lines(let count) = try scrub.count(name), count > 0 {
+            telling.say("match", scrub.path, count: Int64(count), "lines of the access log")
+        }
+    }
+
+    /// Nil where servers of these settings write none into a file.
+    private var accessLog: AccessLogScrub? {
+        let path = platform.settings.access.accessLog
+        return path.isEmpty || path == "-" ? nil : AccessLogScrub(path: path)
     }
 
     /// How a name stands in texts, and in JSON.
@@ -146,6 +155,8 @@ struct ErasureRun: Sendable {
         let open = try log.read().filter { !$0.isDone || known[$0.erasure.id] != true || deletesRecords }
         if open.isEmpty { telling.say("done", layout.erasureLog, "no erasure waits to be finished") }
         for state in open { try complete(state.erasure.id, name: nil) }
+        // One that was killed with the index done may not have come to them.
+        if open.isEmpty { try forgetCaches() }
     }
 
     private func complete(_ id: String, name: String?) throws {
@@ -159,8 +170,11 @@ struct ErasureRun: Sendable {
                 throw Failure("\(layout.erasureLog) does not know the erasure \(id)")
             }
             if let reporter { note(state, in: reporter) }
-            try applyToIndex(state, name: name)
-            try forgetCaches(name: name)
+            // Before the index says that it is done, since nobody resumes then; and after it, for what came in between.
+            try forgetMentions(state, name: name)
+            try forgetCaches()
+            try applyToIndex(state)
+            try forgetCaches()
             try ErasureRemains(platform: platform, layout: layout, database: database, telling: telling).tell(
                 state, deletesRecords: deletesRecords)
         } catch {
@@ -212,40 +226,48 @@ struct ErasureRun: Sendable {
         }
     }
 
-    private func applyToIndex(_ state: ErasureState, name: String?) throws {
+    /// What mentions a name without being of its records: a log has no name, so only who gives it can.
+    private func forgetMentions(_ state: ErasureState, name: String?) throws {
         let store = ErasureStore(configuration: database)
-        let records = state.parts.sorted { $0.key < $1.key }.flatMap { part in
-            part.value.records.map { (source: part.key, range: $0) }
+        try store.putInForce(
+            state.erasure, state.records, lookedTo: state.lookedTo, timeoutMilliseconds: Self.statementMilliseconds)
+        guard let name else {
+            return telling.say(
+                "remains", "stored answers and the access log",
+                "where they mention the name, which is noted nowhere: where the erasure was killed, ask for it once more by name")
         }
-        let removed = try store.apply(state.erasure, records, timeoutMilliseconds: Self.statementMilliseconds)
+        let answers = try store.eraseMentions(
+            state.erasure.id, of: name, timeoutMilliseconds: Self.statementMilliseconds)
+        telling.say("done", "stored answers", count: answers, "that mentioned it, besides those that were made of it")
+        guard let scrub = accessLog else { return }
+        switch try scrub.remove(name) {
+        case .lines(let count): telling.say("done", scrub.path, count: Int64(count), "lines of the access log")
+        case .remains(let why): telling.say("remains", scrub.path, why)
+        }
+    }
+
+    private func applyToIndex(_ state: ErasureState) throws {
+        let store = ErasureStore(configuration: database)
+        let removed = try store.apply(
+            state.erasure, state.records, lookedTo: state.lookedTo, timeoutMilliseconds: Self.statementMilliseconds)
         telling.say("done", "index", count: removed, "documents")
-        if let name {
-            let answers = try store.eraseMentions(
-                state.erasure.id, texts: Self.texts(name), timeoutMilliseconds: Self.statementMilliseconds)
-            telling.say(
-                "done", "stored answers", count: answers, "that mentioned it, besides those that were made of it")
-        }
         try store.removeErased(timeoutMilliseconds: Self.statementMilliseconds)
         try store.vacuum(timeoutMilliseconds: Self.statementMilliseconds)
     }
 
     /// What servers keep beside the index.
-    private func forgetCaches(name: String?) throws {
+    private func forgetCaches() throws {
         let settings = platform.settings
-        if let count = try SharedCaches.forgetAll(by: settings) {
+        if let count = try SharedCaches.forgetAll(by: settings), count > 0 {
             telling.say("done", "Redis", count: Int64(count), "replies that servers share")
         }
         let folder = settings.folders.arms
         if Folder.isFolder(folder) {
-            for file in try Folder.list(folder) where !Folder.isFolder(folder + "/" + file) {
-                try Folder.removeIfPresent(folder + "/" + file)
-            }
+            let files = try Folder.list(folder).filter { !Folder.isFolder(folder + "/" + $0) }
+            for file in files { try Folder.removeIfPresent(folder + "/" + file) }
+            guard !files.isEmpty else { return }
             telling.say(
                 "done", folder, "what servers keep of the index between starts; other machines' goes when they load it")
         }
-        let path = settings.access.accessLog
-        guard let name, !path.isEmpty, path != "-" else { return }
-        let lines = try AccessLogScrub(path: path).remove(Self.texts(name))
-        telling.say("done", path, count: Int64(lines), "lines of the access log")
     }
 }
