@@ -282,7 +282,12 @@ import Testing
         #expect(hidden.map { $0[0] } == ["d240"])
         // Not again where all is done.
         #expect(try await documents.changeVectors(of: child, after: .min, most: 100).embedded == 0)
-        // One that is given up meanwhile is written to no more.
+    }
+
+    /// Nothing more is written to one that is given up meanwhile.
+    @Test func whatIsGivenUpIsLeftAlone() async throws {
+        let scene = try await Scene()
+        let (documents, generations) = (scene.documents, GenerationStore(configuration: scene.database))
         let other = try generations.create(
             parent: 1, logicVersion: "y", note: "", vectors: scene.kind, timeoutMilliseconds: Place.limit)
         _ = try generations.copyParentRows(

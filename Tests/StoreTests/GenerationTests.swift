@@ -65,11 +65,23 @@ import Testing
             timeoutMilliseconds: limit)
         let held = try fixture.generations.model(timeoutMilliseconds: limit)
         #expect(held?.generation == 1 && held?.model == "m/384/float")
-        let next = try fixture.generations.create(
+        // Another one's are its parent's from the beginning, unless it was made for others.
+        let likewise = try fixture.generations.create(
             parent: 1, logicVersion: "l", note: "", timeoutMilliseconds: limit)
-        _ = try fixture.writer.write(
-            [IndexFixture.document(3, text: "oak", embedding: vector, generation: next, model: "m/384/int8")],
+        let next = try fixture.generations.create(
+            parent: 1, logicVersion: "l", note: "", vectors: VectorKind(model: "m/384/int8", dimensions: 384),
             timeoutMilliseconds: limit)
+        func write(_ generation: Int64, _ model: String) throws {
+            _ = try fixture.writer.write(
+                [IndexFixture.document(3, text: "oak", embedding: vector, generation: generation, model: model)],
+                timeoutMilliseconds: limit)
+        }
+        for (generation, model) in [(likewise, "m/384/int8"), (next, "m/384/float")] {
+            let error = #expect(throws: IndexError.self) { try write(generation, model) }
+            #expect(error?.kind == .model)
+        }
+        try write(likewise, "m/384/float")
+        try write(next, "m/384/int8")
         #expect(try fixture.generations.model(timeoutMilliseconds: limit)?.model == "m/384/float")
     }
 

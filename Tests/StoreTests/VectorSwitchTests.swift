@@ -1,5 +1,6 @@
 import API
 import Bytes
+import Concurrency
 import Embeddings
 import HTTPClient
 import Health
@@ -138,12 +139,17 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for searcher in 0..<3 {
                     group.addTask {
+                        // Which wait for replies, and the server's tasks need the threads that tasks share.
+                        let lane = Lane(name: "searcher-\(searcher)")
                         var number = searcher
                         while !seen.state.withLock({ $0.isOver }) {
                             number = (number + 7) % Self.count
                             let found: (generation: Int64, fault: String?)
                             do {
-                                found = try Self.search(port, number, like: searcher == 0, scene.embedders)
+                                let asked = number
+                                found = try await lane.run {
+                                    try Self.search(port, asked, like: searcher == 0, scene.embedders)
+                                }
                             } catch {
                                 found = (0, "\(error)")
                             }

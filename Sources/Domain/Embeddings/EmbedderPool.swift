@@ -44,6 +44,10 @@ package final class EmbedderPool: EmbedderSource {
         /// What is handed out, such as with its work counted.
         package var dress: @Sendable (any TextEmbedder) -> any TextEmbedder
 
+        /// - Parameters:
+        ///   - whole: see ``whole``.
+        ///   - load: see ``load``.
+        ///   - dress: see ``dress``.
         package init(
             whole: @escaping @Sendable (VectorModel) throws -> VectorModel?,
             load: @escaping @Sendable (VectorModel) throws -> any TextEmbedder,

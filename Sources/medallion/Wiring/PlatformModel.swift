@@ -158,7 +158,8 @@ extension Platform {
         guard isSaid, wanted.name != held.model else { return }
         context.logger.warning(
             "the vectors of generation \(held.generation) are of model \(held.model), which is used; the settings name "
-                + "\(wanted.name): `medallion replay --model` makes a generation of another model")
+                + "\(wanted.name): `medallion replay --model` makes a generation of another model; see "
+                + "docs/troubleshooting.md")
     }
 
     /// The embedder of the vectors that the index has now, those of the active generation where it has any, or is to get; nil where

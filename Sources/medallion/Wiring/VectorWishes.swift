@@ -94,7 +94,8 @@ extension Platform {
     private func tell(of model: (generation: Int64, model: String, state: GenerationState), _ why: String) {
         guard state.withLock({ $0.missingModels.insert(model.model).inserted }) else { return }
         context.logger.error(
-            "this process cannot embed for generation \(model.generation): it can be neither written nor searched by vectors here",
+            "this process cannot embed for generation \(model.generation): it can be neither written nor searched by vectors here"
+                + "; see docs/troubleshooting.md",
             ["model": model.model, "why": why])
     }
 }
