@@ -116,7 +116,7 @@ package final class SecondCache: Sendable {
                     continue
                 }
                 // Some were removed, or went since.
-                let exists = [Array("EXISTS".utf8)] + names.map { Self.prefix + $0 }
+                let exists = [Array("EXISTS".utf8)] + names.map { Array(Self.prefix.utf8) + $0 }
                 let reply = try client.send([exists], bytesMax: 4_096, milliseconds: milliseconds, operation: "EXISTS")
                 counts.append(reply.first.flatMap { $0 }.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0)
             }
