@@ -51,7 +51,9 @@ final class Deployment: Sendable {
             do {
                 try await body(deployment)
             } catch {
-                throw PipelineFailure("\(error)\n\(deployment.lastWords)")
+                // A log is kept: the keys that commands made are left out of it.
+                let words = "\(error)\n\(deployment.lastWords)"
+                throw PipelineFailure(words.replacing(/mdl_[\w\-]+/, with: "mdl_…"))
             }
         }
     }

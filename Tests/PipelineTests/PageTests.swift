@@ -65,13 +65,16 @@ extension PipelineTests {
 
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
-            .timeLimit(.minutes(6))) func storiesInThreeClicks() async throws
+            .timeLimit(.minutes(15))) func storiesInThreeClicks() async throws
         {
             try await Deployment.run(environment: ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": "false"]) { deployment in
                 try Self.play(deployment, eventsPerSecond: 10)
                 let key = try Self.prepare(deployment)
+                // In a file: a failure names the arguments.
+                let keyPath = deployment.file("page-key")
+                try key.write(toFile: keyPath, atomically: true, encoding: .utf8)
                 var arguments = [
-                    "stories", "--key", key, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)",
+                    "stories", "--key-file", keyPath, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)",
                 ]
                 if getenv("UPDATE_GOLDEN") != nil { arguments += ["--images", PackageRoot.path + "/docs/images"] }
                 try Self.drive(deployment, arguments)
@@ -81,7 +84,7 @@ extension PipelineTests {
         /// The script asks for what is to go away through a file, so that the browser's tab stays the same one.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
-            .timeLimit(.minutes(6))) func whatIsAwayIsSaidAndHeals() async throws
+            .timeLimit(.minutes(15))) func whatIsAwayIsSaidAndHeals() async throws
         {
             let environment = ["EMBED_ENABLED": "false", "FRESH_LATE_SEC": "1"]
             try await Deployment.run(environment: environment) { deployment in

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the page in headless Chromium.
 
-Usage: page_stories.py URL stories --key KEY --simulator URL [--images FOLDER]
+Usage: page_stories.py URL stories --key-file FILE --simulator URL [--images FOLDER]
        page_stories.py URL away
        page_stories.py URL soak --seconds N
 """
@@ -37,6 +37,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         self.driver.set_page_load_timeout(LIMIT_SECONDS)
+        self.driver.set_script_timeout(LIMIT_SECONDS)
         self.clicks = 0
         self.size(1440, 900)
 
@@ -96,6 +97,11 @@ class Browser:
         self.wait(f"{text!r} in {css}", "return [...document.querySelectorAll(arguments[0])].some((node) => "
                   "node.checkVisibility() && node.textContent.includes(arguments[1]))", css, text)
 
+    def latency(self, milliseconds):
+        """What a request takes at least, on top of its own time."""
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions",
+                                    {"offline": False, "latency": milliseconds, "downloadThroughput": -1, "uploadThroughput": -1})
+
     def console(self):
         """What went wrong in the page, by its console."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
@@ -144,7 +150,11 @@ def inject(simulator, title, comment, event_id):
         "notify_url": "https://en.wikipedia.org/w/index.php", "server_url": "https://en.wikipedia.org", "server_name": "en.wikipedia.org",
         "wiki": "enwiki", "length": {"old": 1, "new": 9}, "revision": {"old": 1, "new": 2},
     }
-    urllib.request.urlopen(urllib.request.Request(simulator + "/inject", json.dumps(event).encode()), timeout=LIMIT_SECONDS).close()
+    inject_text(simulator, json.dumps(event))
+
+
+def inject_text(simulator, text):
+    urllib.request.urlopen(urllib.request.Request(simulator + "/inject", text.encode()), timeout=LIMIT_SECONDS).close()
 
 
 def first_screen(browser, images):
@@ -207,6 +217,16 @@ def ask(browser, images):
     browser.says(".hit-foot", "fused")
     browser.click(".facet button", "enwiki")
     browser.says(".filter-box summary", "Filters (1)")
+    # An answer that was left while it came is no answer to come back to.
+    browser.first_screen()
+    browser.type("#home-query", "which towers were repainted in March?")
+    browser.latency(5000)
+    browser.click("button", "Ask")
+    browser.says(".answer", "Looking for support")
+    browser.click("#nav a", "Watch")
+    browser.latency(0)
+    browser.click("#nav a", "Ask")
+    browser.find(".results .intro")
 
 
 def trace(browser, images):
@@ -222,20 +242,57 @@ def trace(browser, images):
     browser.says(".command pre", "zstd")
 
 
-def hostile(browser):
+def check_dead(browser):
+    """Nothing of an event's text came alive."""
+    alive = browser.driver.execute_script(
+        "return [window.hit ?? null, document.querySelectorAll('main img, main script, main b, main iframe').length]")
+    if alive != [None, 0]:
+        sys.exit(f"text of an event came alive at {browser.driver.current_url}: {alive}")
+
+
+def hostile(browser, simulator):
     """Event text is text: it becomes no element, runs nothing, and what would not be seen is."""
     browser.driver.get(browser.base + "/#/trace/hostile-1")
     browser.says(".trace-body", "complete, hash verified")
     browser.says(".passage .control", "202E")
     browser.says(".passage .control", "200B")
     browser.says("h2", "<script>window.hit=2</script>")
-    browser.driver.get(browser.base + "/#/ask/search/hiddenword%20bold")
-    browser.wait("the hits", "return document.querySelector('.hits .hit, .results .empty')")
+    check_dead(browser)
     browser.driver.get(browser.base + "/#/watch")
+    # The feed was paused.
+    browser.driver.refresh()
     browser.find(".feed .row")
-    alive = browser.driver.execute_script("return [window.hit ?? null, document.querySelectorAll('main img, main script, main b, main iframe').length]")
-    if alive != [None, 0]:
-        sys.exit(f"text of an event came alive: {alive}")
+    inject(simulator, "<img src=x onerror=window.hit=4>\u202Egpj.exe", "zebrafinch <b>bold</b> \u2066javascript:alert(1)", f"hostile-{time.time_ns()}")
+    browser.wait("a hostile row", """return [...document.querySelectorAll('.feed .row')].some((row) => row.checkVisibility()
+        && row.textContent.includes('zebrafinch') && row.textContent.includes('<img src=x') && row.querySelector('.row-title .control'))""")
+    check_dead(browser)
+    browser.driver.get(browser.base + "/#/ask/search/zebrafinch")
+    browser.wait("a hostile hit", """return [...document.querySelectorAll('.hits .hit')].some((hit) => hit.checkVisibility()
+        && hit.textContent.includes('zebrafinch') && hit.querySelector('.control'))""")
+    check_dead(browser)
+    # A word of an address is a view's name or nothing.
+    browser.driver.get(browser.base + "/#/constructor")
+    browser.find(".flow .node")
+
+
+def hostile_quarantine(browser, simulator, key):
+    inject_text(simulator, r'{"meta":{"id":"\u202Egpj<b>bold</b><img src=x onerror=window.hit=5>"},"type":17}')
+    request = urllib.request.Request(browser.base + "/quarantine?limit=500", headers={"Authorization": f"Bearer {key}"})
+    for _ in range(2 * LIMIT_SECONDS):
+        with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as reply:
+            if any("<b>bold</b>" in (record["event_id"] or "") for record in json.load(reply)["records"]):
+                break
+        time.sleep(0.5)
+    else:
+        sys.exit("the hostile record does not come into quarantine")
+    browser.driver.get(browser.base + "/#/quarantine")
+    browser.wait("a hostile record in quarantine", """
+        return [...document.querySelectorAll('.view-quarantine tbody button')].some((look) => {
+          look.click();
+          const shown = document.querySelector("section[aria-label='The record']");
+          return shown.textContent.includes('<b>bold</b>') && shown.querySelector('.control');
+        });""")
+    check_dead(browser)
 
 
 def use_key(browser, key):
@@ -252,28 +309,63 @@ def use_key(browser, key):
     browser.console()
 
 
-def replay(browser, images):
+def other_logic(browser):
     browser.first_screen()
     browser.click("#nav a", "Replay")
     browser.wait("the logic", "return document.querySelector('textarea[name=template]').value.includes('{title}')")
     browser.type("textarea[name=template]", "{title}[, with the remark: {comment}]")
+
+
+def dry_run(browser, images):
+    other_logic(browser)
     browser.click("button", "Dry run")
     browser.says("#replay-report", "What would change")
     browser.says(".sides ins", "with the remark")
     browser.picture(images, "page-replay")
     browser.axe("Replay", dark=True)
-    browser.clicks = 1
+
+
+def promote(browser):
+    other_logic(browser)
     browser.click("button", "Replay into a new generation")
     browser.says("#replay-report", "What differs in generation 2")
-    browser.wait("the way to promote", """return [...document.querySelectorAll('button')].some((one) => one.textContent === 'Promote' && !one.disabled)""")
     browser.click("button", "Promote")
     browser.says(".notice", "Generation 2 is served now")
+
+
+def roll_back(browser):
     browser.first_screen()
     browser.click("#nav a", "Replay")
     browser.click("button", "Compare golden queries")
     browser.says("h3", "Golden queries")
     browser.click("button", "Roll back to it")
     browser.says(".notice", "Generation 1 is served now")
+
+
+def refused_progress(browser):
+    """A stream of progress that is refused is asked for again, but not at once."""
+    other_logic(browser)
+    browser.type("input[name=rate]", "1")
+    browser.driver.execute_script("""
+        window.trueFetch = window.fetch;
+        window.asked = [];
+        window.fetch = (path, options) => {
+          if (!String(path).endsWith('/progress')) return window.trueFetch(path, options);
+          window.asked.push(performance.now());
+          return Promise.reject(new TypeError('refused by the test'));
+        };""")
+    browser.click("button", "Dry run")
+    browser.says(".failure", "cannot be reached")
+    # The list and the start of a run may each ask once; what counts is the time after a refusal.
+    gaps = browser.wait("the next time", """
+        const gaps = window.asked.slice(1).map((at, index) => at - window.asked[index]);
+        return gaps.length > 8 || Math.max(0, ...gaps) > 1000 ? gaps : null;""")
+    if max(gaps) < 1900:
+        sys.exit(f"a refused stream is asked for again after milliseconds {gaps}")
+    browser.driver.execute_script("window.fetch = window.trueFetch;")
+    browser.click(".run button", "End")
+    browser.wait("its end", "return ![...document.querySelectorAll('.run button')].some((one) => one.textContent === 'End')")
+    browser.type("input[name=rate]", "")
 
 
 def quarantine(browser):
@@ -283,12 +375,24 @@ def quarantine(browser):
     browser.says(".facets", " ")
     browser.axe("Quarantine")
     browser.click(".view-quarantine .facets button")
+    browser.says("button", "Redrive up to 500 open of ")
+    # What is typed and not yet shown changes nothing of what the buttons are about.
+    browser.type(".view-quarantine input[name=rule]", "another")
     browser.click("button", "What would be redriven")
     browser.says(".notice", "planned")
+    browser.type(".view-quarantine input[name=rule]", "")
     browser.first_screen()
     browser.click("#nav a", "Quarantine")
     browser.click("section[aria-label='The record'] button", "Discard")
     browser.says(".notice", "1 discarded")
+    browser.says("section[aria-label='The record'] dd", "discarded")
+    # What was decided is changed again only after a question.
+    browser.click("section[aria-label='The record'] button", "Redrive")
+    question = browser.driver.switch_to.alert
+    if "discarded already" not in question.text:
+        sys.exit(f"the question is {question.text}")
+    question.dismiss()
+    browser.says("section[aria-label='The record'] dd", "discarded")
 
 
 def administer(browser):
@@ -314,11 +418,13 @@ def phone(browser):
 
 
 def stories(browser, arguments):
+    key = Path(arguments.key_file).read_text()
     for name, story in (
         ("the first screen", lambda: first_screen(browser, arguments.images)), ("watch", lambda: watch(browser, arguments.simulator, arguments.images)),
-        ("ask", lambda: ask(browser, arguments.images)), ("trace", lambda: trace(browser, arguments.images)), ("hostile text", lambda: hostile(browser)),
-        ("a key", lambda: use_key(browser, arguments.key)), ("replay", lambda: replay(browser, arguments.images)),
-        ("quarantine", lambda: quarantine(browser)), ("sources and keys", lambda: administer(browser)), ("a phone", lambda: phone(browser)),
+        ("ask", lambda: ask(browser, arguments.images)), ("trace", lambda: trace(browser, arguments.images)), ("hostile text", lambda: hostile(browser, arguments.simulator)),
+        ("a key", lambda: use_key(browser, key)), ("dry run", lambda: dry_run(browser, arguments.images)),
+        ("promote", lambda: promote(browser)), ("roll back", lambda: roll_back(browser)), ("refused progress", lambda: refused_progress(browser)),
+        ("hostile quarantine", lambda: hostile_quarantine(browser, arguments.simulator, key)), ("quarantine", lambda: quarantine(browser)), ("sources and keys", lambda: administer(browser)), ("a phone", lambda: phone(browser)),
     ):
         began = time.monotonic()
         story()
@@ -373,7 +479,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("what", choices=["stories", "away", "soak"])
-    for name in ("--key", "--simulator", "--images"):
+    for name in ("--key-file", "--simulator", "--images"):
         parser.add_argument(name)
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()

@@ -52,7 +52,7 @@ async function load() {
         form.elements.rule.value = wanted.rule === rule ? "" : rule;
         load();
       },
-    }, foreign(rule), " ", el("span", { class: "faint" }, count(number)))), found.has_more ? el("span", { class: "faint" }, `the newest ${count(recordsMax)} are counted`) : "");
+    }, foreign(rule), " ", el("span", { class: "faint" }, count(number)))), found.has_more ? el("span", { class: "faint" }, `the first ${count(recordsMax)} are counted`) : "");
     showWays();
     list.replaceChildren(found.records.length
       ? table("Quarantined records", ["record", "time", "rule", "reason", "bytes", "state", ""], found.records.slice(0, 100).map((record) => [
