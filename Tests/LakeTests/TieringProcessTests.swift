@@ -1,6 +1,7 @@
 import Bytes
 import Files
 import Foundation
+import JSONScan
 import PlatformTesting
 import Records
 import Testing
@@ -25,6 +26,7 @@ import Testing
             "LAKE_DIR": scene.layout.root, "LAKE_S3_BUCKET": S3Server.bucket, "LAKE_S3_ENDPOINT": scene.server.endpoint,
             "LAKE_S3_REGION": S3Server.region, "LAKE_S3_PREFIX": scene.layout.objects?.prefix ?? "",
             "LAKE_S3_ACCESS_KEY_ID": S3Server.accessKeyID, "LAKE_S3_SECRET_ACCESS_KEY_FILE": secret,
+            "OPENLINEAGE_FILE": runs(scene),
         ]
         let output = Pipe()
         process.standardOutput = output
@@ -32,6 +34,9 @@ import Testing
         try process.run()
         return (process, output)
     }
+
+    /// What the commands tell OpenLineage.
+    private func runs(_ scene: TieringTests.Scene) -> String { scene.fixture.folder.file("runs.jsonl") }
 
     /// Runs to the end.
     private func run(_ scene: TieringTests.Scene, _ arguments: [String]) throws -> (status: Int32, output: String) {
@@ -65,6 +70,25 @@ import Testing
         #expect(try scene.sealedFiles().isEmpty)
         #expect(try scene.everything(scene.reader, single: []) == before)
         #expect(try run(scene, ["verify", "--json"]).status == 0)
+    }
+
+    /// OpenLineage is told what was moved, from where to where.
+    @Test func whatIsMovedIsTold() throws {
+        let scene = try TieringTests.Scene()
+        #expect(try run(scene, ["tier"]).status == 0)
+        let events = try File.contents(of: runs(scene)).split(separator: 0x0A).map {
+            try JSONValue.parse(Array($0), maxDepth: 64)
+        }
+        #expect(events.first?["eventType"]?.string == "START" && events.last?["eventType"]?.string == "COMPLETE")
+        #expect(events.allSatisfy { $0["job"]?["name"]?.string == "lake.tier" })
+        #expect(Set(events.compactMap { $0["run"]?["runId"]?.string }).count == 1)
+        for (member, namespace) in [("inputs", "file"), ("outputs", "s3://\(S3Server.bucket)")] {
+            let datasets = events.flatMap { $0[member]?.array ?? [] }
+            #expect(datasets.contains { $0["namespace"]?.string == namespace }, "\(member): \(datasets)")
+            let ranges = datasets.flatMap { $0["facets"]?["medallionOffsets"]?["ranges"]?.array ?? [] }
+            let topic = LakeFixture.source.topic
+            #expect(ranges.contains { $0["topic"]?.string == topic && $0["start"]?.integer == 0 }, "\(ranges)")
+        }
     }
 
     @Test func theCommandsSayWhatIsWrong() throws {
