@@ -81,7 +81,7 @@ import Testing
         let client = RedisClient(address)
         #expect(try client.removeAll(prefix: SecondCache.prefix, milliseconds: 10_000) == 0)
         let cache = Self.cache(address)
-        for name in ["a", "b", "c"] { cache.keep(for: name, keptMilliseconds: 600_000) { [7] } }
+        for name in ["a", "b", "c"] { cache.keep(for: name, keptMilliseconds: 600_000, Self.uses()) { [7] } }
         try await eventually { try server.keys() == 3 }
         for index in 0..<2_000 {
             try client.set(
