@@ -260,7 +260,16 @@ BEGIN
     IF cardinality(contents) > 0 THEN
         changed := medallion_erase_documents(of_id, contents, named, of_version);
     END IF;
-    IF looked < at_most THEN
+    -- A change of vectors may have shown a content of the last ones by another since they were read.
+    IF looked < at_most AND NOT EXISTS (
+        SELECT FROM documents d JOIN collections c ON c.id = d.collection_id
+        WHERE d.id > coalesce(last, e.done_document) AND d.tenant = e.tenant AND c.name = e.collection
+            AND (e.wiki IS NULL OR e.wiki = d.wiki)
+            AND sha256(convert_to(CASE e.kind WHEN 'page' THEN d.title ELSE d.user_name END, 'UTF8')) = e.name_sha256
+            AND EXISTS (
+                SELECT FROM visibility g WHERE g.document_id = d.id
+                    AND medallion_goes_with(of_id, true, g.source_topic, g.source_partition, g.source_offset)))
+    THEN
         -- Answers outlive the documents that they were made of.
         PERFORM medallion_erase_answers(of_id, ARRAY(
             SELECT DISTINCT a.answer_id FROM erased_records r JOIN answer_documents a
@@ -279,7 +288,7 @@ BEGIN
         DELETE FROM erasure_versions v USING index_history i WHERE v.index_version < i.oldest_version;
         UPDATE erasures x SET done_document = NULL WHERE x.id = of_id;
     ELSE
-        UPDATE erasures x SET done_document = last WHERE x.id = of_id;
+        UPDATE erasures x SET done_document = coalesce(last, e.done_document) WHERE x.id = of_id;
     END IF;
     RETURN changed;
 END $$;

@@ -108,17 +108,18 @@ BEGIN
         DELETE FROM visibility g USING unnest(contents, twins) AS c(id, twin)
         WHERE g.document_id = c.id AND g.generation = of_generation AND g.to_version IS NULL
         RETURNING c.twin, g.from_version, g.key_id, g.tenant, g.version, g.source_topic, g.source_partition, g.source_offset,
-            g.shown_at, g.lineage
+            g.shown_at, g.lineage, g.suppression
     )
     INSERT INTO visibility (document_id, generation, from_version, key_id, tenant, version, source_topic, source_partition,
-        source_offset, shown_at, lineage)
+        source_offset, shown_at, lineage, suppression)
     SELECT o.twin, of_generation, o.from_version, o.key_id, o.tenant, o.version, o.source_topic, o.source_partition,
-        o.source_offset, o.shown_at, o.lineage
+        o.source_offset, o.shown_at, o.lineage, o.suppression
     FROM gone o
     -- The generation's own row of the same transaction, which ended since.
     ON CONFLICT (document_id, generation, from_version) DO UPDATE
     SET to_version = NULL, version = excluded.version, source_topic = excluded.source_topic,
-        source_partition = excluded.source_partition, source_offset = excluded.source_offset, lineage = excluded.lineage;
+        source_partition = excluded.source_partition, source_offset = excluded.source_offset, lineage = excluded.lineage,
+        suppression = excluded.suppression;
     GET DIAGNOSTICS replaced = ROW_COUNT;
     -- Those of a parent that was pruned meanwhile.
     PERFORM medallion_remove_unseen(contents);

@@ -30,7 +30,7 @@ final class FakeControl: PlatformControl {
             Array(
                 #"""
                 {"generation":1,"is_active":true,"lake_state":"active","index_state":"active","logic_version":"v","logics":{},\#
-                "parent":null,"documents":0,"checkpoints":[]}
+                "parent":null,"documents":0,"model":null,"checkpoints":[]}
                 """#.utf8)
         ]
     }

@@ -16,6 +16,7 @@ extension DocumentIndexer {
     package func index(
         lines: [(offset: Int64, line: [UInt8])], generation: Int64, source: TopicPartition
     ) async throws -> Int {
+        try await checkMaker(of: generation)
         var embedded = 0
         var start = 0
         var prepared = try await prepare(lines, from: start, generation, source)
@@ -31,6 +32,19 @@ extension DocumentIndexer {
             prepared = try await following
         }
         return embedded
+    }
+
+    /// Documents without vectors would be taken for complete.
+    ///
+    /// - Throws: `IndexError` of kind `generationBehind` where a generation's vectors are of some model and nothing is embedded here.
+    private func checkMaker(of generation: Int64) async throws {
+        guard embedders.usualName.isEmpty else { return }
+        let names = try await look { try $0.models(timeoutMilliseconds: Self.timeoutMilliseconds) }
+        guard let name = names[generation], !name.isEmpty else { return }
+        throw IndexError(
+            .generationBehind,
+            "nothing is embedded here, and the vectors of generation \(generation) are of model \(name)",
+            hint: "set EMBED_ENABLED=true, and resume")
     }
 
     /// Shows a child what its parent shows of lines that are the same but for their lineage, some hundreds in each transaction:

@@ -27,10 +27,10 @@ extension DocumentIndexer {
         let found = try await makers(of: [generation])[generation]
         let model = models.withLock { $0[generation] } ?? ""
         guard let embedder = found, embedder.modelName == model else {
-            throw IndexerError(
-                .embedder,
+            throw IndexError(
+                .generationBehind,
                 "this process cannot make the vectors of generation \(generation), which are of model \(model)",
-                hint: "see EMBED_ENABLED, MODEL_DIR and EMBED_URL")
+                hint: "see EMBED_ENABLED, MODEL_DIR and EMBED_URL, and resume")
         }
         let embedded: Int
         do {
@@ -75,7 +75,7 @@ extension DocumentIndexer {
             if replaced != nil { return given.count }
             guard SystemClock.monotonicNanoseconds() < deadline else {
                 throw IndexError(
-                    .database, "passages are still being cut into words anew, which generation \(generation) waits for",
+                    .generationBehind, "passages are still being cut into words anew, which generation \(generation) waits for",
                     hint: "see that an indexer runs, and resume")
             }
             try await Task.sleep(nanoseconds: 500_000_000)
