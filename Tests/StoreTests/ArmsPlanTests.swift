@@ -55,7 +55,6 @@ import Testing
         #expect(try read(ListArmsRestored.self, span.0, span.1) < 30)
         // A page, at the beginning of what is loaded.
         #expect(try read(ListArmsRows.self, "text, bigint, bigint, bigint", "'default', 1, 31001, 900") < 6_000)
-        #expect(try read(ListArmsDocuments.self, "text, bigint, bigint, bigint", "'default', 1, 31001, 900") < 30_000)
         #expect(try read(ListArmsTerms.self, "text, bigint", "'default', 900") < 5_000)
     }
 }

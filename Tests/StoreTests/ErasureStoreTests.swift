@@ -322,6 +322,8 @@ import Testing
     @Test func laterRecordsOfTheNameStay() throws {
         try write((0..<10).map { Self.document($0) })
         #expect(try apply(try Self.erasure(), try Self.records(1, 2), until: 5) == 1)
+        try scene.follow()
+        try scene.follow()
         #expect(try found() == ["doc-0", "doc-2", "doc-3", "doc-4", "doc-5", "doc-6", "doc-7", "doc-8", "doc-9"])
     }
 
