@@ -251,33 +251,6 @@ package struct BenchCommand: Command {
         }
     }
 
-    /// - Parameter parts: by commas; nil for all.
-    private static func replay(_ arguments: ParsedArguments, parts listed: String?) throws -> ReplayBench.Options {
-        var options = ReplayBench.Options()
-        options.parts = try parts(listed)
-        options.events = try arguments.integer("--events", in: 1_000...100_000_000) ?? options.events
-        options.partitions = try arguments.integer("--partitions", in: 1...64) ?? options.partitions
-        options.documents = try arguments.integer("--documents", in: 100...10_000_000) ?? options.documents
-        options.changed = try arguments.integer("--changed", in: 100...10_000_000) ?? options.changed
-        options.passages = try arguments.integer("--passages", in: 1_000...10_000_000) ?? options.passages
-        options.seconds = try arguments.integer("--seconds", in: 1...86_400) ?? options.seconds
-        return options
-    }
-
-    private static func names<Part: CaseIterable & RawRepresentable<String>>(_ part: Part.Type) -> String {
-        part.allCases.map(\.rawValue).joined(separator: ", ")
-    }
-
-    private static func parts<Part: CaseIterable & RawRepresentable<String>>(_ listed: String?) throws -> [Part] {
-        guard let listed else { return Array(Part.allCases) }
-        let words = listed.split(separator: ",").map(String.init)
-        let parts = Part.allCases.filter { words.contains($0.rawValue) }
-        guard !words.isEmpty, parts.count == Set(words).count else {
-            throw UsageError("--parts are of \(names(Part.self))")
-        }
-        return parts
-    }
-
     package func run(_ context: Context) async throws {
         if let page { return try await write(page, context) }
         if hostile.isAttackAlone, let port = hostile.port {

@@ -222,7 +222,8 @@ import Text
         ).compactMap { $0[0] }
         let read = [
             "active_generation", "answer_documents", "answer_feedback", "answers", "collection_counts", "collections",
-            "documents", "generations", "index_checkpoints", "index_history", "index_versions", "live_progress",
+            "documents", "erased_answers", "erasure_versions", "generations", "index_checkpoints", "index_history",
+            "index_versions", "live_progress",
             "models", "passage_terms",
             "passages", "postings", "promotions", "suppressed_documents", "suppression_changes", "tenants", "vectors_1",
             "visibility", "word_arm", "word_counts", "words",
@@ -240,7 +241,10 @@ import Text
             #expect(state("DELETE FROM \(table)") == "42501", "\(table)")
             #expect(state("TRUNCATE \(table)") == "42501", "\(table)")
             let column = try fixture.connect().script(
-                "SELECT attname FROM pg_attribute WHERE attrelid = '\(table)'::regclass AND attnum = 2",
+                """
+                SELECT attname FROM pg_attribute WHERE attrelid = '\(table)'::regclass AND attnum IN (1, 2)
+                ORDER BY attnum DESC
+                """,
                 timeoutMilliseconds: Self.limit)[0][0]
             #expect(state("UPDATE \(table) SET \(column ?? "") = \(column ?? "")") == "42501", "\(table)")
             guard !["answers", "answer_documents", "answer_feedback"].contains(table) else { continue }
