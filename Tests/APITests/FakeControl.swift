@@ -17,7 +17,7 @@ final class FakeControl: PlatformControl {
     private func view(_ state: String) -> [UInt8] {
         Array(
             #"""
-            {"id":"2","dry_run":false,"generation":2,"state":"\#(state)","phase":"records","topics":["t"],"paused":false,\#
+            {"id":"2","dry_run":false,"generation":2,"state":"\#(state)","phase":"records","topics":["t"],"model":null,"paused":false,\#
             "rate":0,"wanted_offsets":9,"done_offsets":3,"offsets_per_second":1.5,"seconds_left":null,"added":0,"changed":0,\#
             "removed":0,"unchanged":3,"embedded":0,"inherited":0,"embeddings_needed":null,\#
             "embeddings_needed_is_least":false,"error":"","key":null,\#

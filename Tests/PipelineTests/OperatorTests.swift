@@ -16,7 +16,7 @@ extension PipelineTests {
         private static let logic = #"{"type":"recent_change","template":"\#(template)"}"#
 
         /// The API by a key.
-        private struct Client {
+        struct Client {
             let base: String
             let key: String
             private let client = HTTPClient()

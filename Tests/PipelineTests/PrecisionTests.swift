@@ -68,7 +68,9 @@ extension PipelineTests {
                     "/search", [("query", .string("Moss \(generation) \(suffix)")), ("mode", .string("vector"))])
                 return reply["generation"]?.integer == Int64(generation)
             }
-            #expect(try model(of: deployment)?.hasSuffix(suffix) == true)
+            try deployment.wait(for: "the health of \(suffix)") {
+                try model(of: deployment)?.hasSuffix(suffix) == true
+            }
         }
 
         @Test(.timeLimit(.minutes(10))) func anotherModelIsAGeneration() async throws {
@@ -114,12 +116,17 @@ extension PipelineTests {
                 let next = try deployment.start("up", name: "next")
                 try deployment.wait(for: "the API") { try deployment.api.get("/health")["status"] != nil }
                 try Self.finds("f", "Lighthouse", in: deployment)
-                #expect(try Self.model(of: deployment)?.hasSuffix("/256/int8") == true)
-                let asked = try deployment.api.post(
-                    "/replays", [("model", .string("float")), ("dimensions", .integer(128))])
-                #expect(asked["model"]?.string?.hasSuffix("/128/float") == true, "\(asked)")
+                try deployment.wait(for: "the health of the model") {
+                    try Self.model(of: deployment)?.hasSuffix("/256/int8") == true
+                }
+                let made = try deployment.command(["keys", "create", "ops", "--role", "write", "--json"])
+                let key = try #require(try JSONValue.parse(Array(made.utf8))["key"]?.string)
+                let operators = OperatorTests.Client(deployment.api.url, key)
+                try deployment.wait(for: "the key") { try operators.ask("GET", "/replays").status == 200 }
+                let asked = try operators.ask("POST", "/replays", #"{"model":"float","dimensions":128}"#)
+                #expect(asked.body["model"]?.string?.hasSuffix("/128/float") == true, "\(asked)")
                 try deployment.wait(for: "the replay") {
-                    try deployment.api.get("/replays/3")["state"]?.string == "done"
+                    try operators.ask("GET", "/replays/3").body["state"]?.string == "done"
                 }
                 try Self.promote(3, "/128/float", deployment)
                 #expect(try deployment.api.search("a bridge hung from cables", mode: "vector").first == "b")
