@@ -1,6 +1,5 @@
 import Bytes
 import CVectorScan
-import Glibc
 
 /// Distinct vectors in memory, each once, with a code of one bit for each number: its sign.
 ///
@@ -24,19 +23,15 @@ final class VectorArm {
         /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
         /// number can tell apart. Twice as many for four times as many vectors.
         var among = 25_000
-        /// Best codes of lists whose vectors are compared. These codes say more, so fewer are enough, and with the power
-        /// ``listedPower`` of how many vectors there are.
-        var listed = 250
-        /// Half again as many for four times as many vectors.
-        static let listedPower = 0.3
+        /// Of the codes of lists, which say more, such a share of these is enough.
+        var listedShare = 0.5
 
         /// How far it goes among so many vectors.
         func stretched(to passing: Int) -> Effort {
             var effort = self
-            let times = max(1, Double(passing) / Double(among))
-            effort.weighed = Int(Double(weighed) * times.squareRoot())
-            effort.compared = Int(Double(compared) * times.squareRoot())
-            effort.listed = Int(Double(listed) * pow(times, Self.listedPower))
+            let factor = max(1, (Double(passing) / Double(among)).squareRoot())
+            effort.weighed = Int(Double(weighed) * factor)
+            effort.compared = Int(Double(compared) * factor)
             return effort
         }
     }
@@ -185,7 +180,7 @@ final class VectorArm {
             let isEverything = passing == usedCount
             return coarse.codes(
                 near: query, among: isEverything ? nil : allowed, passing: passing,
-                kept: effort.listed
+                kept: Int(Double(effort.compared) * effort.listedShare)
             ).nearest()
         }
         let near = table.codes(of: allowed, query).nearest(effort.weighed)

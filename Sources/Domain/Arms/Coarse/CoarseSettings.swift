@@ -18,7 +18,7 @@ struct CoarseSettings: Sendable {
     /// Queries that are tried.
     var trials = 96
     /// What trials say is stretched so far: words that never stood together lie further off than a point between three texts.
-    var margin = 1.5
+    var margin = 3.0
     /// The same vectors and the same seed give the same lists.
     var seed: UInt64 = 20_240_613
     /// Learnt again when there are so many times as many vectors,
