@@ -261,8 +261,10 @@ package struct Eraser {
         let replay = listed.log == layout.commitLog(source) ? nil : listed.name.generation
         try ErasurePlan(layout: layout, source: source).append(
             id, replay: replay, lines: gone, records: part.count(in: listed.range), record)
-        // One that it replaces holds records that were found since.
-        guard let old = former?.rewrite.file.contentSHA256, old != file.contentSHA256,
+        // One that it replaces holds records that were found since. Where a log names that already it is the sealed file, and stays for
+        // now.
+        guard let old = former?.rewrite.file.contentSHA256,
+            ![file.contentSHA256, listed.file.contentSHA256].contains(old),
             try !plannedByOthers(id).contains(old)
         else { return }
         let path = layout.rewrittenFile(listed.name, contentSHA256: old)
