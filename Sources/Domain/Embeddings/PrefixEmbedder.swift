@@ -1,4 +1,4 @@
-/// The first numbers of another embedder's vectors, brought to length 1: a model of fewer dimensions for whoever stores and searches.
+/// The first numbers of another embedder's vectors, brought to length 1: to storage and search, a model of fewer dimensions.
 package struct PrefixEmbedder: TextEmbedder {
     package let dimensions: Int
     package let modelName: String
@@ -12,7 +12,7 @@ package struct PrefixEmbedder: TextEmbedder {
         (dimensions, modelName) = (model.dimensions, model.name)
     }
 
-    /// Of the whole model, whoever asked it.
+    /// Texts that the whole model cut short, for any of its shortened forms.
     package var truncatedTexts: Int { whole.truncatedTexts }
     package var mayRefuseTexts: Bool { whole.mayRefuseTexts }
 

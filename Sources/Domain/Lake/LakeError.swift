@@ -27,7 +27,7 @@ package enum LakeError: Error, CustomStringConvertible {
     case generation(String)
     /// Decisions about quarantined records cannot be made now.
     case quarantine(String)
-    /// An erasure cannot go on now.
+    /// An erasure cannot continue now.
     case erasure(String)
 
     /// Time or an operator can heal it, and the same call may then succeed.

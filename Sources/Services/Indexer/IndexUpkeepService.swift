@@ -140,8 +140,8 @@ package final class IndexUpkeepService: Service {
         }
     }
 
-    /// A command's metric reaches Prometheus through whoever keeps the index: what the last audit came to is in the database. Looked
-    /// up every two seconds, so that an alert follows the command.
+    /// A command's metric reaches Prometheus through the process that keeps the index: what the last audit came to is in the
+    /// database. Looked up every two seconds, so that an alert follows the command.
     private func showAudit() async throws {
         let last = try await growthLane.run { [self] in
             try growth.withLock { upkeep -> (drift: Int64, finishedAtMilliseconds: Int64)? in

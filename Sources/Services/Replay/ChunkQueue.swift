@@ -87,7 +87,7 @@ final class ChunkQueue: Sendable {
         }
     }
 
-    /// What whoever takes gets now; nil where that has to wait.
+    /// What the taker gets now; nil where it has to wait.
     private static func next(_ state: inout State) -> Result<RangeReplay.Chunk?, any Error>? {
         if state.isCancelled { return .failure(CancellationError()) }
         if !state.chunks.isEmpty {

@@ -79,7 +79,7 @@ extension Replay {
         }
     }
 
-    /// Gives what the child took over vectors of its own model. What is done is in the index, so a resumed one goes on behind it.
+    /// Gives what the child took over vectors of its own model. What is done is in the index, so a resumed one continues there.
     func changeVectors(of child: LakeGeneration) async throws {
         monitor.beginVectors(left: try await index.formerVectors(of: child.number))
         try await keeper.note(monitor, of: child.number)

@@ -22,8 +22,8 @@ package struct ErasureMatch {
 ///
 /// A file is written anew beside the old one (``begin(_:_:)``, any process, while others read and write), then the commit logs say so and
 /// the new file takes the old one's name (``PartitionWriter/erase(_:)``, who writes the topic partition), at last the object storage gets the new
-/// one and gives up all versions of the old one (``finish(_:now:)``). Each step finds what an earlier one left, so that whoever comes next
-/// goes on where one that was killed ended.
+/// one and gives up all versions of the old one (``finish(_:now:)``). Each step finds what an earlier one left, so that the next
+/// process resumes where one that was killed ended.
 package struct Eraser {
     let layout: LakeLayout
     let source: TopicPartition
@@ -296,7 +296,7 @@ package struct Eraser {
                     + "erasure \(id) goes on")
         }
         let plan = ErasurePlan(layout: layout, source: source)
-        // Whoever wrote it may have been killed before it was durable; what follows depends on it.
+        // Its writer may have been killed before it was durable, and the next steps depend on it.
         try plan.makeDurable()
         let entries = try plan.entries(of: id)
         try generations.unchanged(since: stamp) { () throws(LakeError) in

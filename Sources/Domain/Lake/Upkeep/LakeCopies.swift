@@ -19,7 +19,7 @@ struct LakeCopies {
     private func put(_ path: String) throws(LakeError) {
         let key = objects.key(of: path, in: layout)
         try LakeError.placed(path) {
-            // Whoever appends or replaces it meanwhile changes nothing of what is open here.
+            // The open file stays the same if another process appends to the log or replaces it.
             let file = try File(path, .read)
             let bytes = try file.read(at: 0, count: min(try file.size(), Self.bytesMax))
             var hasher = try SHA256Hasher()

@@ -145,7 +145,7 @@ package final class IndexWriter {
             committed = NoteSearchable(version: found.indexVersion, atMilliseconds: SystemClock.epochMilliseconds())
             return found
         } catch  where error.isRefusal {
-            // Whoever writes them by themselves finds out which.
+            // Writing them one by one shows which.
             return (0, [])
         } catch {
             models = [:]

@@ -54,7 +54,7 @@ package final class GenerationStore {
     ///
     /// - Parameters:
     ///   - atLeast: the smallest number that it may have, such as the next one of the lake.
-    ///   - vectors: what its vectors are to be; nil: as its parent's. Whoever writes to it finds it there.
+    ///   - vectors: what its vectors are to be; nil: as its parent's. All writers read it from there.
     package func create(
         parent: Int64, logicVersion: String, note: String, atLeast: Int64 = 1, vectors: VectorKind? = nil,
         timeoutMilliseconds: Int

@@ -25,7 +25,7 @@ package struct ChangedVectors: Sendable {
     package var inputHashes: [String]
     /// Those that the index has not yet.
     package var vectors: [VectorInput: [Float]]
-    /// Inputs that the embedder refuses: whoever has one is found by words alone.
+    /// Inputs that the embedder refuses: a document with one is found by words alone.
     package var refused: Set<VectorInput>
 
     package init(
@@ -51,7 +51,7 @@ package struct VectorStep: Sendable, Equatable {
 
 /// Gives a generation that is being made vectors of its own model, where what it took over has its parent's.
 ///
-/// What is done is what it shows of that model, so a change that was cut short goes on by itself. Confined to one thread, and
+/// What is done is what it shows of that model, so a change that was cut short resumes there. Confined to one thread, and
 /// blocking, as its connection is.
 package final class VectorChange {
     private let connection: LazyConnection

@@ -4,7 +4,7 @@ import ServiceLifecycle
 import Synchronization
 import Telemetry
 
-/// The main figures of the last hour, so that whoever opens the page sees what was before it.
+/// The main figures of the last hour, so that the page shows what happened before it was opened.
 ///
 /// Bounded: 360 points of 15 numbers. Each is made of two looks at the metrics that are kept anyway, so nothing is counted twice.
 final class MetricsHistory: Sendable {

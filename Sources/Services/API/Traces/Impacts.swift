@@ -21,7 +21,7 @@ struct Impacts: Sendable {
     private func find(_ input: ImpactInput, _ request: HTTPRequest) async throws -> HTTPResponse {
         let (tenant, limit) = (try access.tenant(of: request), input.limit)
         let target = try input.target()
-        // Whoever may suppress and lift sees what is.
+        // A key that may suppress and lift sees what is suppressed.
         let mayWrite = try access.mayWrite(request)
         let found = try await turns.run(.trace, request) { deadline in
             try await sources.run(deadline: deadline) { source, timeout in

@@ -190,7 +190,7 @@ struct ErasureRun: Sendable {
         for source in state.parts.keys.sorted() {
             let eraser = Eraser(layout: layout, source: source)
             try patiently("\(source) is being written") {
-                // The stream job may do it, or whoever has the topic partition.
+                // The stream job may do it, or another process that has the topic partition.
                 guard try eraser.state(id)?.isRewritten == false else { return }
                 let generations = try GenerationLog(layout: layout).read()
                 var writer = try PartitionWriter.open(layout: layout, source: source)

@@ -70,7 +70,7 @@ export async function readEvents(path, take, { body, signal, headers = {}, parse
   }
 }
 
-/** Follows a stream, comes back where it ends, and goes on from the last id. Returns what stops it. */
+/** Follows a stream; when it ends, reconnects and resumes from the last id. Returns a function that stops it. */
 export function follow(path, { take, state, waitMilliseconds = 1000, waitMillisecondsMax = 15000, silenceMilliseconds = silenceMillisecondsMax }) {
   const stop = new AbortController();
   const parser = new EventParser((name, data, id) => take(name, JSON.parse(data), id));
