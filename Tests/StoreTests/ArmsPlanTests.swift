@@ -30,12 +30,12 @@ import Testing
                 + copies("visibility", "'document_id', n, 'key_id', n, 'from_version', n")
                 + copies("passages", "'id', n, 'document_id', n")
                 + copies("passage_terms", "'passage_id', n, 'document_id', n")
-                + """
-                UPDATE visibility SET to_version = 31000 WHERE document_id IN (1500, 1501);
-                INSERT INTO suppression_changes (index_version, generation, document_id, tenant)
-                SELECT 30999, 1, n, 'default' FROM generate_series(1600, 1601) n;
-                ANALYZE documents, visibility, passages, passage_terms, suppression_changes
-                """, timeoutMilliseconds: limit)
+                    + """
+                    UPDATE visibility SET to_version = 31000 WHERE document_id IN (1500, 1501);
+                    INSERT INTO suppression_changes (index_version, generation, document_id, tenant)
+                    SELECT 30999, 1, n, 'default' FROM generate_series(1600, 1601) n;
+                    ANALYZE documents, visibility, passages, passage_terms, suppression_changes
+                    """, timeoutMilliseconds: limit)
         let session = try fixture.reader(SearchStore.feedSettings)
         func read<S: PostgresStatement>(_: S.Type, _ types: String, _ values: String) throws -> Int {
             try session.script("PREPARE \(S.name)(\(types)) AS \(S.sql)", timeoutMilliseconds: limit)

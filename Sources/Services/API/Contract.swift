@@ -205,7 +205,8 @@ enum Contract {
     static let history = Endpoint(
         .get, "/history", id: "history", tag: "Operation", access: reading,
         summary: "The main figures over the last hour",
-        details: "A point every `HISTORY_STEP_SEC`, 360 at most, since this process started. Where there are other tenants than the "
+        details:
+            "A point every `HISTORY_STEP_SEC`, 360 at most, since this process started. Where there are other tenants than the "
             + "caller's, for administrators of the platform.",
         input: NoInput.form, replies: [.json(200, "The points, oldest first.", ReplySchemas.history)])
 

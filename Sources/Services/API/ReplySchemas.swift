@@ -340,10 +340,12 @@ enum ReplySchemas {
         .init("last_event", .time().orNull, "When its connector last took an event."),
         .init(
             "position", .integer().orNull,
-            "Up to which of its events the broker has acknowledged them, as the connector counts; null where that runs elsewhere."),
+            "Up to which of its events the broker has acknowledged them, as the connector counts; null where that runs elsewhere."
+        ),
         .init(
             "last_error", .string().orNull,
-            "What last went wrong in its connector, which may be over; null for callers who see no details of `/health`."),
+            "What last went wrong in its connector, which may be over; null for callers who see no details of `/health`."
+        ),
         .init("last_error_at", .time().orNull, "When that was."),
         .init("freshness", .choice(Freshness.State.allCases.map(\.rawValue)), "Of the index, for this source."),
         .init("events_behind", .integer().orNull, "Events of this source that wait."),
@@ -354,9 +356,9 @@ enum ReplySchemas {
             .init("now", .time()), .init("pipeline", pipeline), .init("generation", .integer().orNull),
             .init("index_version", .integer().orNull),
         ] + freshness + [
-                .init("stages", .array(of: stage)),
-                .init("delay", delay, "The stage that holds events up most; null where nothing passes or nobody knows."),
-                .init("sources", .array(of: source)),
-            ]
+            .init("stages", .array(of: stage)),
+            .init("delay", delay, "The stage that holds events up most; null where nothing passes or nobody knows."),
+            .init("sources", .array(of: source)),
+        ]
     ).named("PipelineStatusReply")
 }

@@ -75,7 +75,8 @@ extension DocumentIndexer {
             if replaced != nil { return given.count }
             guard SystemClock.monotonicNanoseconds() < deadline else {
                 throw IndexError(
-                    .generationBehind, "passages are still being cut into words anew, which generation \(generation) waits for",
+                    .generationBehind,
+                    "passages are still being cut into words anew, which generation \(generation) waits for",
                     hint: "see that an indexer runs, and resume")
             }
             try await Task.sleep(nanoseconds: 500_000_000)

@@ -58,7 +58,9 @@ struct ChunkComparison {
             other.withUnsafeBytes { other in
                 let (old, new) = (GoldLine.contentHash(of: one), GoldLine.contentHash(of: other))
                 guard let old, let new else { return old == nil && new == nil ? .some(false) : nil }
-                guard old.count == new.count, let first = old.baseAddress, let second = new.baseAddress else { return nil }
+                guard old.count == new.count, let first = old.baseAddress, let second = new.baseAddress else {
+                    return nil
+                }
                 return memcmp(first, second, old.count) == 0 ? .some(true) : nil
             }
         }

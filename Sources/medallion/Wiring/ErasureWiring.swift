@@ -8,7 +8,8 @@ extension Platform {
         DeferredService(name: "erasures") { [self] in
             let log = ErasureLog(layout: try LakeLayout(settings))
             return ErasureApplying(
-                database: try database("erasures"), readLog: { try log.erased().map { ($0.erasure, $0.records, $0.lookedTo) } },
+                database: try database("erasures"),
+                readLog: { try log.erased().map { ($0.erasure, $0.records, $0.lookedTo) } },
                 stamp: { "\(String(describing: log.stamp()))" },
                 logger: context.logger.scoped("erasures"))
         }

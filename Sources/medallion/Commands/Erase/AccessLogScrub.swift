@@ -66,10 +66,12 @@ struct AccessLogScrub {
             removed += news.removed
         }
         try Folder.remove(away)
-        return .remains("\(removed) lines are gone; what servers logged before lies in \(clean), which is to be put before it")
+        return .remains(
+            "\(removed) lines are gone; what servers logged before lies in \(clean), which is to be put before it")
     }
 
-    private static let tooLarge = "it is larger than \(bytesMax >> 20) MiB: rotate it, and remove what mentions the name"
+    private static let tooLarge =
+        "it is larger than \(bytesMax >> 20) MiB: rotate it, and remove what mentions the name"
 
     private static func takeOver(from old: String, to new: String) throws {
         var info = stat()

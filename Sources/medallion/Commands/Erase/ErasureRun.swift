@@ -234,7 +234,8 @@ struct ErasureRun: Sendable {
         guard let name else {
             return telling.say(
                 "remains", "stored answers and the access log",
-                "where they mention the name, which is noted nowhere: where the erasure was killed, ask for it once more by name")
+                "where they mention the name, which is noted nowhere: where the erasure was killed, ask for it once more by name"
+            )
         }
         let answers = try store.eraseMentions(
             state.erasure.id, of: name, timeoutMilliseconds: Self.statementMilliseconds)
