@@ -63,7 +63,7 @@ CREATE TABLE erased_answers (
 ALTER TABLE erased_answers ENABLE ROW LEVEL SECURITY;
 CREATE POLICY one_tenant ON erased_answers USING (tenant = (SELECT medallion_tenant()));
 
--- Index versions with which an erasure was done: what is held elsewhere of older ones is made anew. Numbers alone, so for everybody.
+-- Index versions with which an erasure was done: caches and arms built before one of them are built again. Numbers alone, so for everybody.
 CREATE TABLE erasure_versions (
     index_version bigint PRIMARY KEY
 );
@@ -154,7 +154,7 @@ BEGIN
     RETURN removed;
 END $$;
 
--- Puts an erasure in force: what comes in of its records from now on is kept out; medallion_continue_erasure takes out what is there.
+-- Puts an erasure in force: records that arrive from now on are kept out, and medallion_continue_erasure removes those already indexed.
 -- Returns false where it is known already.
 CREATE FUNCTION medallion_erase(
     of_id text, of_tenant text, of_kind text, of_name_sha256 bytea, of_collection text, of_wiki text, of_reason text, of_by text,
@@ -221,7 +221,7 @@ BEGIN
 END $$;
 
 -- Goes through the next contents of an erasure, in an index transaction of its own, so that writers wait for some of them at a time,
--- and whoever is stopped resumes there. Returns how many documents it took out; null where none is left.
+-- and a caller that was stopped resumes there. Returns how many documents it took out; null where none is left.
 CREATE FUNCTION medallion_continue_erasure(of_id text, at_most integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     e erasures;
