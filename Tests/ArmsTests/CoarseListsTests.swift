@@ -10,7 +10,7 @@ import Testing
     static let settings = CoarseSettings(
         vectorsMin: 2_000, passingMin: 600, samplesPerCentre: 16, rounds: 3, trials: 24, margin: 2.5)
     /// So many are compared that what is missed is not the codes' fault.
-    static let effort = VectorArm.Effort(weighed: 1_500, compared: 600, allBelow: 100, listedShare: 1)
+    static let effort = VectorArm.Effort(weighed: 1_500, compared: 600, allBelow: 100, listedShare: 1, listed: 600)
     static let dimensions = 96
 
     /// Vectors around centres, as those of texts are.

@@ -1,5 +1,6 @@
 import Bytes
 import CVectorScan
+import Glibc
 
 /// Distinct vectors in memory, each once, with a code of one bit for each number: its sign.
 ///
@@ -23,15 +24,24 @@ final class VectorArm {
         /// Among more vectors than these, more are weighed and compared: more of them lie within what a code of one bit a
         /// number can tell apart. Twice as many for four times as many vectors.
         var among = 25_000
-        /// Of the codes of lists, which say more, such a share of these is enough.
+        /// Of the codes of lists, which say more, such a share of these is enough under a filter.
         var listedShare = 0.5
+        /// Without one so many are, and more by the power ``listedPower`` of how many vectors there are.
+        var listed = 300
+        /// Half again as many for four times as many vectors.
+        static let listedPower = 0.3
 
         /// How far it goes among so many vectors.
-        func stretched(to passing: Int) -> Effort {
+        ///
+        /// - Parameter isFiltered: whether others were left out.
+        func stretched(to passing: Int, isFiltered: Bool) -> Effort {
             var effort = self
-            let factor = max(1, (Double(passing) / Double(among)).squareRoot())
-            effort.weighed = Int(Double(weighed) * factor)
-            effort.compared = Int(Double(compared) * factor)
+            let times = max(1, Double(passing) / Double(among))
+            effort.weighed = Int(Double(weighed) * times.squareRoot())
+            effort.compared = Int(Double(compared) * times.squareRoot())
+            effort.listed =
+                isFiltered
+                ? Int(Double(effort.compared) * listedShare) : Int(Double(listed) * pow(times, Self.listedPower))
             return effort
         }
     }
@@ -175,12 +185,11 @@ final class VectorArm {
 
     /// The vectors whose codes are promising.
     private func coded(_ query: Query, _ allowed: SlotSet, _ passing: Int, _ effort: Effort) -> [UInt32] {
-        let effort = effort.stretched(to: passing)
+        let isFiltered = passing < usedCount
+        let effort = effort.stretched(to: passing, isFiltered: isFiltered)
         if let coarse, passing >= coarseSettings.passingMin {
-            let isEverything = passing == usedCount
             return coarse.codes(
-                near: query, among: isEverything ? nil : allowed, passing: passing,
-                kept: Int(Double(effort.compared) * effort.listedShare)
+                near: query, among: isFiltered ? allowed : nil, passing: passing, kept: effort.listed
             ).nearest()
         }
         let near = table.codes(of: allowed, query).nearest(effort.weighed)

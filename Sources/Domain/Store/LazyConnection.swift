@@ -32,6 +32,18 @@ final class LazyConnection {
         }
     }
 
+    /// Runs statements without parameters; names in them are the server's own, quoted by it, or made of numbers.
+    ///
+    /// - Parameter operation: what errors call it.
+    func script(_ sql: String, operation: String, timeoutMilliseconds: Int) throws(IndexError) {
+        let connection = try get(timeoutMilliseconds: timeoutMilliseconds)
+        do throws(PostgresError) {
+            try connection.script(sql, operation: operation, timeoutMilliseconds: timeoutMilliseconds)
+        } catch {
+            throw IndexError(error)
+        }
+    }
+
     /// Runs `body` in a transaction, which it takes back when it throws.
     func transaction<R>(
         timeoutMilliseconds: Int, _ body: (PostgresConnection) throws(PostgresError) -> R

@@ -18,7 +18,7 @@ struct CoarseSettings: Sendable {
     /// Queries that are tried.
     var trials = 96
     /// What trials say is stretched so far: words that never stood together lie further off than a point between three texts.
-    var margin = 3.0
+    var margin = 2.0
     /// The same vectors and the same seed give the same lists.
     var seed: UInt64 = 20_240_613
     /// Learnt again when there are so many times as many vectors,
@@ -38,7 +38,7 @@ struct CoarseReach: Sendable, Equatable {
     var power: Double
 
     /// A filter may go with what a query is about, or against it, unlike the ones that were tried.
-    private static let filterMargin = 2.0
+    private static let filterMargin = 3.0
     /// Powers that are believed: with a lower one a search under a filter would look at all codes, and more than in proportion is
     /// never needed.
     static let powers = 0.2...1.0

@@ -103,6 +103,10 @@ package final class GenerationStore {
                         + "the handover is \(wanted)")
             }
         }
+        // The server looks at tables once a minute: a replay of many documents ends before it knows that the child has any.
+        try connection.script(
+            "ANALYZE visibility (generation, key_id), deleted_documents (generation)", operation: "analyze",
+            timeoutMilliseconds: timeoutMilliseconds)
         let inheritance = Inheritance(child: child, parent: parent, handover: handover, ranges: ranges)
         if !isOfOtherModel { try inheritModel(inheritance, timeoutMilliseconds: timeoutMilliseconds) }
         try inheritDeletions(inheritance, timeoutMilliseconds: timeoutMilliseconds)

@@ -161,12 +161,13 @@ struct HideDeleted: PostgresStatement {
     static let name = "hide_deleted"
     static let sql = """
         WITH keys AS MATERIALIZED (
-            SELECT g.key_id, g.document_id, g.from_version, g.source_topic, g.version FROM visibility g
+            SELECT g.key_id, g.document_id, g.generation, g.from_version, g.source_topic, g.version FROM visibility g
             WHERE g.generation = $1 AND g.to_version IS NULL AND g.key_id > $2
             ORDER BY g.key_id LIMIT \(InheritDocuments.keysMax)
         ), hidden AS (
             UPDATE visibility g SET to_version = currval('index_version_sequence') FROM keys k
-            WHERE g.document_id = k.document_id AND g.generation = $1 AND g.from_version = k.from_version AND (
+            -- Not the parameter: a planner that knows of no row of a new generation would look for it alone, once for each key.
+            WHERE g.document_id = k.document_id AND g.generation = k.generation AND g.from_version = k.from_version AND (
                 EXISTS (
                     SELECT FROM documents d JOIN deleted_documents m
                         ON m.generation = $1 AND m.doc_id = d.doc_id AND m.collection_id = d.collection_id

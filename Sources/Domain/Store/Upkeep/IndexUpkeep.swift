@@ -91,7 +91,10 @@ package final class IndexUpkeep {
     package func vacuum(timeoutMilliseconds: Int) throws(IndexError) -> [String] {
         let tables = try connection.run(
             FindDeadRows(share: Self.deadShare, rowsMin: Self.deadRowsMin), timeoutMilliseconds: timeoutMilliseconds)
-        for table in tables { try script("VACUUM (ANALYZE) \(table)", "vacuum", timeoutMilliseconds) }
+        for table in tables {
+            try connection.script(
+                "VACUUM (ANALYZE) \(table)", operation: "vacuum", timeoutMilliseconds: timeoutMilliseconds)
+        }
         return tables
     }
 
@@ -102,7 +105,9 @@ package final class IndexUpkeep {
     @discardableResult
     package func analyzeGrown(timeoutMilliseconds: Int) throws(IndexError) -> [String] {
         let tables = try connection.run(FindGrownTables(), timeoutMilliseconds: timeoutMilliseconds)
-        for table in tables { try script("ANALYZE \(table)", "analyze", timeoutMilliseconds) }
+        for table in tables {
+            try connection.script("ANALYZE \(table)", operation: "analyze", timeoutMilliseconds: timeoutMilliseconds)
+        }
         return tables
     }
 
@@ -185,25 +190,19 @@ package final class IndexUpkeep {
         let name = "\(part.table)_hnsw_\(graph.m)_\(graph.efConstruction)"
         if wanted == nil {
             // A build that was interrupted leaves an index that is never used but has the name.
-            try script("DROP INDEX CONCURRENTLY IF EXISTS \(name)", "drop graph", timeoutMilliseconds)
-            try script(
+            try connection.script(
+                "DROP INDEX CONCURRENTLY IF EXISTS \(name)", operation: "drop graph",
+                timeoutMilliseconds: timeoutMilliseconds)
+            try connection.script(
                 "CREATE INDEX CONCURRENTLY \(name) ON \(part.table) USING hnsw (embedding halfvec_cosine_ops) "
-                    + "WITH (m = \(graph.m), ef_construction = \(graph.efConstruction))", "build graph",
-                timeoutMilliseconds)
+                    + "WITH (m = \(graph.m), ef_construction = \(graph.efConstruction))", operation: "build graph",
+                timeoutMilliseconds: timeoutMilliseconds)
         }
         for other in others where other.name != name {
-            try script("DROP INDEX CONCURRENTLY IF EXISTS \(other.name)", "drop graph", timeoutMilliseconds)
+            try connection.script(
+                "DROP INDEX CONCURRENTLY IF EXISTS \(other.name)", operation: "drop graph",
+                timeoutMilliseconds: timeoutMilliseconds)
         }
         return wanted == nil ? name : nil
-    }
-
-    /// Names in it are the server's own, quoted by it, or made of numbers.
-    private func script(_ sql: String, _ operation: String, _ timeoutMilliseconds: Int) throws(IndexError) {
-        let connection = try connection.get(timeoutMilliseconds: timeoutMilliseconds)
-        do throws(PostgresError) {
-            try connection.script(sql, operation: operation, timeoutMilliseconds: timeoutMilliseconds)
-        } catch {
-            throw IndexError(error)
-        }
     }
 }
