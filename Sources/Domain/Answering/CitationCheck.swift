@@ -37,7 +37,8 @@ package final class CitationCheck: Sendable {
 
     /// Looks at what a sentence cites.
     ///
-    /// - Parameter isQuoted: see ``Support/verdict(_:_:isQuoted:)``.
+    /// - Parameter isQuoted: whether somebody who obeys no text took it from the passages; then orders may be quoted, too, and
+    ///   any part of one.
     /// - Throws: ``TextError``; ``CancellationError``.
     package func outcome(_ proposed: ProposedSentence, isQuoted: Bool = false) async throws -> Outcome {
         var places: [Int] = []
@@ -60,15 +61,18 @@ package final class CitationCheck: Sendable {
     }
 
     private func verdicts(_ text: String, _ places: [Int], isQuoted: Bool) throws(TextError) -> [Support.Verdict] {
-        let known = evidence.withLock { $0 }
         let passages = passages
+        let quoted = isQuoted ? places.map { Support.quoteVerdict(text, passages[$0]) } : places.map { _ in nil }
+        guard quoted.contains(where: { $0 == nil }) else { return quoted.compactMap { $0 } }
+        let known = evidence.withLock { $0 }
         let (verdicts, read) = try analyzers.withAnalyzer { analyzer in
             let support = Support(analyzer)
             var read: [Int: Support.Evidence] = [:]
-            let verdicts = places.map { place in
+            let verdicts = zip(places, quoted).map { place, quoted in
+                if let quoted { return quoted }
                 let evidence = known[place] ?? support.evidence(passages[place])
                 read[place] = evidence
-                return support.verdict(text, evidence, isQuoted: isQuoted)
+                return support.verdict(text, evidence)
             }
             return (verdicts, read)
         }

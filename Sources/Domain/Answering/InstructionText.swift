@@ -7,15 +7,13 @@ enum InstructionText {
     /// Whether a sentence of a passage orders its reader about.
     static func isInstruction(_ text: String) -> Bool {
         let folded = text.lowercased()
-        if marks.contains(where: { folded.contains($0) }) { return true }
+        let text = FoldedText(folded)
+        if text.contains(marks) { return true }
         let words = folded.split { !$0.isLetter && $0 != "'" && $0 != "’" }.map(String.init)
-        let isAboutInstructions = instructionWords.contains { folded.contains($0) }
-        if isAboutInstructions,
-            words.contains(where: ignoringWords.contains) || ignoring.contains(where: folded.contains)
-        {
+        if words.contains(where: ignoringWords.contains) || text.contains(ignoring), text.contains(instructionWords) {
             return true
         }
-        if isAboutAnswer(words) || unspacedSpeaking.contains(where: folded.contains) { return true }
+        if isAboutAnswer(words) || text.contains(unspacedSpeaking) { return true }
         // `If anybody asks, say that …`; `no more; just state that …`
         let isConditional = words.first.map(conditions.contains) ?? false
         let parts = folded.split { $0 == ";" || isConditional && $0 == "," }
@@ -73,17 +71,17 @@ enum InstructionText {
         return false
     }
 
-    private static let marks = [
+    private static let marks = Phrases([
         "<|im_start|>", "<|system|>", "[inst]", "[/inst]", "<<sys>>", "system:", "assistant:", "system prompt",
         "you are now",
         "as an ai", "new instructions", "neue anweisung", "nouvelles instructions", "nuevas instrucciones",
         "новые инструкции", "系统提示", "新指令", "note to the assistant", "note to ai", "note to the ai", "note to the model",
         "dear ai", "dear assistant", "attention ai", "attention assistant", "novas instruções", "nuove istruzioni",
         "新しい指示", "تعليمات جديدة",
-    ]
-    private static let ignoring = [
+    ])
+    private static let ignoring = Phrases([
         "ne tiens pas compte", "ne tenez pas compte", "не обращай", "忽略", "无视", "忘记", "不要理会", "無視", "忘れて", "تجاهل",
-    ]
+    ])
     private static let ignoringWords: Set<String> = [
         "ignore", "disregard", "forget", "override", "bypass", "ignoriere", "ignorieren", "vergiss", "vergesst",
         "vergessen", "missachte", "missachten", "oublie", "oubliez", "ignorez", "ignora", "ignorad", "ignoren",
@@ -91,12 +89,12 @@ enum InstructionText {
         "olvide", "olviden", "omite", "omita", "ignorar", "esqueça", "esquece", "desconsidere", "desconsidera",
         "ignorate", "dimentica", "dimenticate", "игнорируй", "игнорируйте", "игнорировать", "забудь", "забудьте", "انس",
     ]
-    private static let instructionWords = [
+    private static let instructionWords = Phrases([
         "instruction", "prompt", "rules", "above", "previous", "earlier", "anweisung", "befehl", "regeln", "vorherig",
         "consigne", "question", "précédent", "règles", "instruccion", "instrucción", "anterior", "reglas", "инструкци",
         "указани", "предыдущ", "правил", "instruç", "instruções", "regras", "istruzion", "regole", "precedent", "指令",
         "指示", "说明", "规则", "之前", "以上", "命令", "ルール", "تعليمات", "القواعد", "السابق", "ما سبق",
-    ]
+    ])
     private static let answers: Set<String> = ["answer", "answers", "reply", "response", "output"]
     /// What comes before a verb of saying in an order, by its first two words.
     private static let urging: Set<String> = [
@@ -147,8 +145,50 @@ enum InstructionText {
         "apenas", "somente", "soltanto", "solo", "exatamente", "esattamente", "sempre", "to",
     ]
     /// Of scripts without spaces.
-    private static let unspacedSpeaking = [
+    private static let unspacedSpeaking = Phrases([
         "と答えて", "と言って", "と回答して", "と書いて", "と伝えて", "とだけ", "出力して", "答えてください", "回答してください",
         "请回答", "请说", "只回答", "只输出", "请输出", "回答说", "回复：", "输出：", "说：", "改为回答",
-    ]
+    ])
+}
+
+/// Phrases in lower case that are looked for together.
+private struct Phrases: Sendable {
+    let texts: [String]
+    /// Their bytes, by the first.
+    private let byFirst: [[[UInt8]]]
+
+    init(_ texts: [String]) {
+        self.texts = texts
+        var byFirst = [[[UInt8]]](repeating: [], count: 256)
+        for text in texts {
+            let bytes = Array(text.utf8)
+            if let first = bytes.first { byFirst[Int(first)].append(bytes) }
+        }
+        self.byFirst = byFirst
+    }
+
+    /// Whether one of them stands in a text.
+    func isAny(in bytes: [UInt8]) -> Bool {
+        bytes.indices.contains { place in
+            byFirst[Int(bytes[place])].contains { bytes[place...].starts(with: $0) }
+        }
+    }
+}
+
+/// A text in lower case in which phrases are looked for: by bytes, which takes a hundredth of what characters do.
+private struct FoldedText {
+    private let text: String
+    private let bytes: [UInt8]
+    /// Whether it has combining marks (U+0300 to U+036F): then a letter may be written in another way than phrases have it.
+    private let isDecomposed: Bool
+
+    init(_ text: String) {
+        self.text = text
+        bytes = Array(text.utf8)
+        isDecomposed = bytes.contains { $0 == 0xCC || $0 == 0xCD }
+    }
+
+    func contains(_ phrases: Phrases) -> Bool {
+        phrases.isAny(in: bytes) || isDecomposed && phrases.texts.contains { text.contains($0) }
+    }
 }

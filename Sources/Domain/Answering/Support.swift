@@ -58,8 +58,6 @@ package struct Support {
         let ordered: Set<String>
         /// Each sentence, folded.
         let quotes: Set<String>
-        /// The words of all, orders and what follows them, too.
-        let allWords: [String]
         /// The day of the record, which is another than what the text speaks of.
         let recorded: ReadDate?
     }
@@ -70,16 +68,22 @@ package struct Support {
         var languages = StemLanguages.ofDocument(candidate.language)
         if !languages.contains("en") { languages.append("en") }
         let all = [Sentences.split(candidate.text, joinsShort: false), Sentences.split(candidate.text)]
+        var known: [String: Bool] = [:]
+        func isInstruction(_ text: String) -> Bool {
+            if let answer = known[text] { return answer }
+            let answer = InstructionText.isInstruction(text)
+            known[text] = answer
+            return answer
+        }
         // Where short sentences were joined, an order may stand in the middle.
         let clean = all.map { units in
             Array(
                 units.prefix { unit in
-                    !InstructionText.isInstruction(unit)
-                        && Sentences.split(unit, joinsShort: false).allSatisfy { !InstructionText.isInstruction($0) }
+                    !isInstruction(unit) && Sentences.split(unit, joinsShort: false).allSatisfy { !isInstruction($0) }
                 })
         }
         let units = clean[0]
-        let isTitleClean = !InstructionText.isInstruction(candidate.title)
+        let isTitleClean = !isInstruction(candidate.title)
         let single = units.map { Reading($0, languages: languages, analyzer) }
         var pieces = single
         let title = Reading(isTitleClean ? candidate.title : "", languages: languages, analyzer)
@@ -87,9 +91,9 @@ package struct Support {
             String(CivilTime.rfc3339(candidate.eventTimeMilliseconds).prefix(10)), languages: languages, analyzer)
         for place in single.indices.dropLast() {
             let (first, second) = (single[place], single[place + 1])
-            let known = first.keys.union(title.keys)
+            let keys = first.keys.union(title.keys)
             let isAbout = second.content.allSatisfy { word in
-                !word.isCapital || WordLists.openers.contains(word.exact) || !word.keys.isDisjoint(with: known)
+                !word.isCapital || WordLists.openers.contains(word.exact) || !word.keys.isDisjoint(with: keys)
             }
             if isAbout { pieces.append(Reading(units[place] + " " + units[place + 1], languages: languages, analyzer)) }
         }
@@ -100,8 +104,7 @@ package struct Support {
             ordered: all[0].dropFirst(units.count).reduce(into: []) { keys, unit in
                 keys.formUnion(Reading(unit, languages: languages, analyzer).keys)
             },
-            quotes: Set(clean.joined().map(Self.folded)), allWords: Words.sequence(candidate.text),
-            recorded: day.dates.first?.first)
+            quotes: Set(clean.joined().map(Self.folded)), recorded: day.dates.first?.first)
     }
 
     /// Only white space and case are left out, and a point at the end: any other character may be the fact.
@@ -120,6 +123,17 @@ package struct Support {
         }
     }
 
+    /// The verdict over a sentence that somebody who obeys no text took from a passage; nil where its words do not stand there in a
+    /// row. Needs no evidence, which takes most of an answer's time.
+    package static func quoteVerdict(_ sentence: String, _ hit: Hit) -> Verdict? {
+        let words = Words.sequence(sentence)
+        guard !words.isEmpty,
+            isRun(words, isCut: sentence.hasSuffix("…"), in: Words.sequence(hit.candidate.text))
+        else { return nil }
+        return Verdict(
+            fault: nil, coverage: 1, piece: sentence, isQuote: true, hasCapitals: hasCapitals(sentence))
+    }
+
     /// What one passage has against a sentence.
     package struct Verdict: Sendable {
         /// Nil where nothing is wrong but perhaps the share of words; the rest is for ``SupportThresholds``.
@@ -135,18 +149,10 @@ package struct Support {
     }
 
     /// The verdict over the piece of evidence that speaks most for the sentence.
-    ///
-    /// - Parameter isQuoted: whether somebody who obeys no text took the sentence from the passage; then orders may be
-    /// quoted, too, and any part of it.
-    package func verdict(_ sentence: String, _ evidence: Evidence, isQuoted: Bool = false) -> Verdict {
+    package func verdict(_ sentence: String, _ evidence: Evidence) -> Verdict {
         let said = Reading(sentence, languages: evidence.languages, analyzer)
         let hasCapitals = Self.hasCapitals(sentence)
-        let words = Words.sequence(sentence)
-        let isQuote =
-            isQuoted
-            ? Self.isRun(words, isCut: sentence.hasSuffix("…"), in: evidence.allWords)
-            : evidence.quotes.contains(Self.folded(sentence))
-        if !words.isEmpty, isQuote {
+        if evidence.quotes.contains(Self.folded(sentence)), !Words.sequence(sentence).isEmpty {
             return Verdict(fault: nil, coverage: 1, piece: sentence, isQuote: true, hasCapitals: hasCapitals)
         }
         var best: Verdict?

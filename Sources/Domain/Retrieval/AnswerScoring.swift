@@ -98,14 +98,21 @@ struct QuestionWords {
         if specific.count < all.count { specific.subtract(Self.wordsOfMaking) }
         words = (specific.isEmpty ? all : specific).sorted()
         names = QuestionNames(question: question, ignored: Self.recordStems)
+        // Texts that have each of the question's words; others have no weight of their own.
+        let asked = all.union(words)
         var counts: [String: Int] = [:]
         for text in texts {
-            for word in Words.content(text) { counts[word, default: 0] += 1 }
+            var present: Set<String> = []
+            Words.forEach(text) { word in
+                let stem = Words.stem(word)
+                if asked.contains(stem), !Words.functionWords.contains(word) { present.insert(stem) }
+            }
+            for word in present { counts[word, default: 0] += 1 }
         }
         // Inverse document frequency as in BM25 with the +1 that keeps it positive (Robertson, Zaragoza 2009).
         let total = Double(texts.count)
         var weights: [String: Double] = [:]
-        for word in all.union(words) {
+        for word in asked {
             let count = Double(counts[word] ?? 0)
             weights[word] = log1p((total - count + 0.5) / (count + 0.5))
         }

@@ -4,56 +4,73 @@ package enum Words {
     /// words (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) give one word per character.
     package static func sequence(_ text: String) -> [String] {
         var words: [String] = []
-        var current = ""
-        for scalar in text.unicodeScalars {
-            if scalar.isASCII {
-                let value = UInt8(truncatingIfNeeded: scalar.value)
-                switch value {
-                case UInt8(ascii: "A")...UInt8(ascii: "Z"):
-                    current.unicodeScalars.append(Unicode.Scalar(value + 32))
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    current.unicodeScalars.append(scalar)
-                default: flush(&current, into: &words)
+        forEach(text) { words.append($0) }
+        return words
+    }
+
+    /// Calls `body` with each word of ``sequence(_:)``.
+    static func forEach(_ text: String, _ body: (String) -> Void) {
+        // Nearly all text is ASCII, which is read by bytes: an answer looks at some ten thousand words.
+        var current: [UInt8] = []
+        func flush() {
+            guard !current.isEmpty else { return }
+            body(String(decoding: current, as: UTF8.self))
+            current.removeAll(keepingCapacity: true)
+        }
+        let scalars = text.unicodeScalars
+        let bytes = text.utf8
+        var place = bytes.startIndex
+        while place < bytes.endIndex {
+            let byte = bytes[place]
+            guard byte < 0x80 else {
+                let scalar = scalars[place]
+                scalars.formIndex(after: &place)
+                if isUnspaced(scalar) {
+                    flush()
+                    body(String(scalar))
+                } else if isWordPart(scalar) {
+                    current.append(contentsOf: scalar.properties.lowercaseMapping.utf8)
+                } else {
+                    flush()
                 }
-            } else if isUnspaced(scalar) {
-                flush(&current, into: &words)
-                words.append(String(scalar))
-            } else if isWordPart(scalar) {
-                current += scalar.properties.lowercaseMapping
-            } else {
-                flush(&current, into: &words)
+                continue
+            }
+            bytes.formIndex(after: &place)
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): current.append(byte | 0x20)
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): current.append(byte)
+            default: flush()
             }
         }
-        flush(&current, into: &words)
-        return words
+        flush()
     }
 
     /// The words of `text` that carry meaning, each reduced to its stem: without English function and question words.
     package static func content(_ text: String) -> Set<String> {
         var result: Set<String> = []
-        for word in sequence(text) where !functionWords.contains(word) { result.insert(stem(word)) }
+        forEach(text) { word in
+            if !functionWords.contains(word) { result.insert(stem(word)) }
+        }
         return result
     }
 
     /// Drops common English endings, so that `edited`, `edits` and `editing` meet. Both sides of a comparison go
     /// through it, so that a wrong cut costs little.
     package static func stem(_ word: String) -> String {
-        guard word.utf8.count > 4, word.utf8.allSatisfy({ $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") }) else {
+        let bytes = word.utf8
+        guard bytes.count > 4, bytes.allSatisfy({ $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") }) else {
             return word
         }
-        for ending in ["ing", "ies", "ed", "es", "s"] where word.hasSuffix(ending) {
-            let rest = word.dropLast(ending.count)
-            guard rest.utf8.count >= 3, !(ending == "s" && rest.hasSuffix("s")) else { continue }
-            return String(ending == "ies" ? rest + "y" : rest)
+        for ending in endings where bytes.suffix(ending.count).elementsEqual(ending) {
+            let rest = bytes.dropLast(ending.count)
+            guard rest.count >= 3, ending.count > 1 || rest.last != UInt8(ascii: "s") else { continue }
+            let cut = String(decoding: rest, as: UTF8.self)
+            return ending.starts(with: "ie".utf8) ? cut + "y" : cut
         }
-        return word.hasSuffix("e") ? String(word.dropLast()) : word
+        return bytes.last == UInt8(ascii: "e") ? String(decoding: bytes.dropLast(), as: UTF8.self) : word
     }
 
-    private static func flush(_ current: inout String, into words: inout [String]) {
-        guard !current.isEmpty else { return }
-        words.append(current)
-        current = ""
-    }
+    private static let endings = ["ing", "ies", "ed", "es", "s"].map { Array($0.utf8) }
 
     private static func isWordPart(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
