@@ -1,3 +1,5 @@
+import Glibc
+
 /// Finds lines and their source offsets in the text of a frame.
 enum LineScan {
     private static let offsetName = Array(",\"offset\":".utf8)
@@ -30,9 +32,19 @@ enum LineScan {
     ) throws(Failure) {
         var start = 0
         while start < text.count {
-            let end = text[start...].firstIndex(of: 0x0A) ?? text.count
+            let end = lineFeed(in: text, from: start) ?? text.count
             guard try body(text[start..<end]) else { return }
             start = end + 1
+        }
+    }
+
+    /// `memchr`, since lines of Bronze are kilobytes and a replay reads all of them.
+    private static func lineFeed(in text: [UInt8], from start: Int) -> Int? {
+        text.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress, let found = memchr(base + start, 0x0A, bytes.count - start) else {
+                return nil
+            }
+            return UnsafeRawPointer(found) - base
         }
     }
 
