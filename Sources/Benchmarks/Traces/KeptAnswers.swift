@@ -1,5 +1,6 @@
 import Bytes
 import Console
+import Glibc
 import HTTPServer
 import JSONScan
 import Postgres
@@ -24,6 +25,7 @@ struct KeptAnswers: Sendable {
     private static let statementMilliseconds = 1_800_000
     /// Questions that find nothing give answers that cite nothing.
     private static let attemptsMax = 5
+    private static let keepingMicroseconds: UInt32 = 1_000_000
 
     private func script(_ sql: String) throws -> [[String?]] {
         let connection = try PostgresConnection(
@@ -34,20 +36,34 @@ struct KeptAnswers: Sendable {
 
     /// Asks questions about the embedded documents.
     ///
-    /// - Returns: the ids of as many answers that cite something.
+    /// - Returns: the ids of as many answers that cite something, and nothing but what came through the topic: the further passages are
+    ///   rows that no event was ever behind.
     func ask(_ count: Int) throws -> [String] {
         logger.info("asking", ["questions": "\(count)"])
         let questions = try AnswerQuestions(scene.input)
         let client = SearchClient(url: scene.deployment.api + "/answer")
         var random = SeededGenerator(seed: 11)
         var ids: [String] = []
-        for _ in 0..<count * Self.attemptsMax where ids.count < count {
-            let reply = try client.post(Array(questions.fresh(&random).utf8))
-            guard let id = reply["answer_id"]?.string, reply["citations"]?.array?.isEmpty == false else { continue }
-            ids.append(id)
+        for _ in 0..<Self.attemptsMax where ids.count < count {
+            var given: [String] = []
+            for _ in 0..<count {
+                let reply = try client.post(Array(questions.fresh(&random).utf8))
+                guard let id = reply["answer_id"]?.string, reply["citations"]?.array?.isEmpty == false else { continue }
+                given.append(id)
+            }
+            // They are kept behind the reply.
+            usleep(Self.keepingMicroseconds)
+            let list = given.map { "'\($0)'" }.joined(separator: ",")
+            guard !list.isEmpty else { continue }
+            ids += try script(
+                """
+                SELECT answer_id FROM answer_documents WHERE is_cited AND answer_id IN (\(list))
+                GROUP BY answer_id HAVING max(source_offset) < 1::bigint << 40 ORDER BY answer_id
+                """
+            ).compactMap { $0.first.flatMap { $0 } }
         }
-        guard ids.count == count else { throw Failure("only \(ids.count) of \(count) answers cite something") }
-        return ids
+        guard ids.count >= count else { throw Failure("only \(ids.count) of \(count) answers cite events alone") }
+        return Array(ids.prefix(count))
     }
 
     /// Copies the answers until there are so many, each about other documents of the index.
