@@ -7,7 +7,7 @@ import Records
 import Retrieval
 import Telemetry
 
-/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`, `/keys`.
+/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`.
 struct Operation: Sendable {
     let registry: HealthRegistry
     let pages: HealthPages
@@ -55,7 +55,6 @@ struct Operation: Sendable {
         set.add(Contract.status, inline: { _, request in try pipelineStatus(request) })
         set.add(Contract.history, inline: { _, request in try historyReply(request) })
         set.add(Contract.metrics, inline: { _, request in try metricsText(request) })
-        set.add(Contract.keys, inline: { _, request in try keys(request) })
     }
 
     /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
