@@ -22,6 +22,8 @@ struct Operation: Sendable {
     let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
     let history: MetricsHistory
+    /// Nil where servers share none.
+    let sharedCache: SecondCache?
     /// Of what is searched though the database cannot be reached, see ``SharedArms/staleMilliseconds``.
     let staleMilliseconds: @Sendable () -> Int64?
 
@@ -43,6 +45,7 @@ struct Operation: Sendable {
         let arms = dependencies.arms?.shared
         staleMilliseconds = { arms?.staleMilliseconds }
         self.access = access
+        sharedCache = dependencies.secondCache
         history = MetricsHistory(
             dependencies.metrics, stepMilliseconds: configuration.historyStepMilliseconds,
             freshness: { freshness(nil) })
@@ -114,6 +117,7 @@ struct Operation: Sendable {
                     ("indexed_at", status.indexedAtMilliseconds.map { CivilTime.rfc3339($0) } ?? "never"),
                 ])
         }
+        if let sharedCache { registry.register("cache", isRequired: false) { await sharedCache.health() } }
         guard let embedder else {
             registry.register("embedding", isRequired: false) {
                 HealthReport(.degraded, "switched off (EMBED_ENABLED): only the lexical arm is served")
