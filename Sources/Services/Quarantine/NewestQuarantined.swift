@@ -124,8 +124,11 @@ private struct BackwardEnd<Item> {
     private(set) var hasMoved = false
 
     init(start: Int64, before: Int64, window: Int64, decisions: [Int64: QuarantineDecision]) {
-        (self.start, self.before, self.decisions) = (start, before, decisions)
-        (windowLeast, self.window) = (max(1, window), max(1, window))
+        self.start = start
+        self.before = before
+        self.decisions = decisions
+        windowLeast = max(1, window)
+        self.window = max(1, window)
     }
 
     var newest: Held? { held.last }

@@ -1,6 +1,6 @@
 package import Access
 import Bytes
-import Hashing
+package import Hashing
 package import Records
 
 /// A key that was just made: what is kept of it, and its text, which is shown once and kept nowhere.
