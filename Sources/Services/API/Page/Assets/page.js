@@ -1,5 +1,6 @@
 // The frame around the views: which one is shown, whether the platform is well, and the key.
 import { byId, el, foreign, saveKey, savedKey, serverNow, span } from "./dom.js";
+import { faults } from "./faults.js";
 import { count, level } from "./parts.js";
 import { lookAgain, onStatus, platform, startStatus } from "./status.js";
 import * as admin from "./admin.js";
@@ -14,31 +15,6 @@ import * as watch from "./watch.js";
 const views = { "": overview, watch, ask, trace, replay, quarantine, admin };
 const sections = new Map();
 let current = null;
-
-/**
- * What of the parts has failed because another one has: one line for one cause. Without the index's database nothing is indexed; without
- * the broker nothing is taken in either.
- */
-const consequences = { broker: ["delivery", "stream", "indexer", "suppressions"], database: ["index", "indexer", "suppressions"], index: ["indexer", "suppressions"] };
-
-/** What still works while a component is away, by its name's first word. */
-const effects = {
-  broker: "New events cannot be taken in. Search, answers and traces work on what is indexed.",
-  database: "Nothing new becomes searchable, and traces fail. Searches go on from memory where that is switched on. Events are kept in the lake and indexed afterwards.",
-  index: "Searches, answers and traces may fail; events are still taken into the lake and are indexed afterwards.",
-  memory: "Searches go on in memory, and say how old that is. Answers, traces and feeds fail; events are taken into the lake and indexed afterwards.",
-  cache: "Each server answers from its own memory, or anew.",
-  embedding: "Searches use words alone, and answers find less. New documents wait for their vectors.",
-  source: "Nothing new arrives. All that is indexed can be searched, asked and traced.",
-  delivery: "Events wait in the producer. All that is indexed can be searched, asked and traced.",
-  stream: "Events wait in the topic. All that is indexed can be searched, asked and traced.",
-  indexer: "Events go into the lake, but do not become searchable. All that is indexed can be searched.",
-  disk: "Events may not be taken in. Search, answers and traces work on what is indexed.",
-  suppressions: "Suppressions cannot be asked for or lifted. Those that were applied hold.",
-  declarations: "Changed sources are not taken over; the former ones run.",
-  model_fallback: "Should the first model fail, answers quote the retrieved text.",
-  model: "Answers quote the retrieved text in place of a model's words.",
-};
 
 function start() {
   for (const [name, view] of Object.entries(views)) {
@@ -145,32 +121,15 @@ function showHealth({ health, awaySince, failure }) {
   banner(faults(entries));
 }
 
-/** What is away, by cause: name, what is said of it, since when, what still works. */
-function faults(entries) {
-  const kind = (name) => name.split(" ")[0];
-  // The index that is searched in memory alone is no failure of the server's, and a failure of the database all the same.
-  const isInMemory = (name, entry) => name === "index" && entry.state === "degraded";
-  // A language model that failed once is asked again; one that failed several times rests.
-  const isResting = (entry) => entry.state === "degraded" && (entry.detail.circuit ?? "closed") !== "closed";
-  const away = entries.filter(([name, entry]) => entry.state === "failed" || isInMemory(name, entry) || isResting(entry));
-  const causes = away.map(([name]) => consequences[kind(name)] ?? []).flat();
-  return away.filter(([name]) => !causes.includes(kind(name))).map(([name, entry]) => {
-    const also = away.map(([other]) => other).filter((other) => (consequences[kind(name)] ?? []).includes(kind(other)));
-    const words = isInMemory(name, entry) ? entry.message.split(";")[0] : isResting(entry) ? entry.message : `has failed: ${entry.message}`;
-    return [name, also.length ? `${words} (and so have ${also.join(", ")})` : words, entry.last_ok,
-      effects[isInMemory(name, entry) ? "memory" : kind(name)] ?? ""];
-  });
-}
-
 /** What is away, since when, and what still works; gone by itself when all is well. */
-function banner(faults) {
+function banner(lines) {
   const box = byId("banner");
-  box.hidden = faults.length === 0;
+  box.hidden = lines.length === 0;
   // An alert that is written again is read out again: a count that goes on is no news.
-  const key = JSON.stringify(faults.map(([name, what, ...rest]) => [name, what.replace(/\d+/g, "0"), ...rest]));
+  const key = JSON.stringify(lines.map(([name, what, ...rest]) => [name, what.replace(/\d+/g, "0"), ...rest]));
   if (box.dataset.key === key) return;
   box.dataset.key = key;
-  box.replaceChildren(...faults.map(([name, what, since, effect]) => el("p", {}, el("strong", {}, name), " ", foreign(what, "span"),
+  box.replaceChildren(...lines.map(([name, what, since, effect]) => el("p", {}, el("strong", {}, name), " ", foreign(what, "span"),
     since ? ` · since ${since.slice(11, 19)} UTC` : "", effect ? [" · ", effect] : "")));
 }
 
