@@ -50,10 +50,11 @@ class Part:
 
 
 class Database(Part):
-    """Answers nothing, and keeps its connections."""
+    """Answers nothing, and keeps its connections. Only after most of a minute is it taken for gone, and searches go on without it."""
 
-    def __init__(self, platform):
-        super().__init__(self.freeze, banner("index", "Searches go on in memory"), posting("/search", "river"), self.thaw)
+    def __init__(self, platform, awaits_memory):
+        says = banner("index", "Searches go on in memory" if awaits_memory else "events are still taken into the lake")
+        super().__init__(self.freeze, says, posting("/search", "river") if awaits_memory else None, self.thaw)
         self.platform, self.stopped = platform, []
 
     def freeze(self):
@@ -86,7 +87,7 @@ def together(platform):
             BANNER + """return /^Late/.test(headline) && /not been connected/.test(headline) && /nothing new arrives/.test(headline)
                 && document.querySelector('.node.is-delay h2').textContent === 'Sources'""",
             posting("/search", "river"), simulate),
-        "database": Database(platform),
+        "database": Database(platform, awaits_memory=False),
         "server": Part(
             lambda: platform.kill("up"),
             BANNER + f"return /does not answer/.test(said) && {SINCE} && /asks again/.test(said) && /Not connected/.test(headline)",
@@ -116,7 +117,7 @@ def apart(platform):
         "broker": Part(
             lambda: platform.kill("broker"), banner("broker", "Search, answers and traces work"), posting("/search", "river"),
             lambda: platform.start("broker")),
-        "database-apart": Database(platform),
+        "database-apart": Database(platform, awaits_memory=True),
         "embedder": Part(
             model("embeds", "fails"), banner("embedding", "Searches use words alone"), posting("/search", "bridge"),
             model("embeds", "well")),

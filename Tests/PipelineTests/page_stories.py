@@ -440,4 +440,5 @@ def main():
             soak(browser, arguments.seconds)
 
 
-main()
+if __name__ == "__main__":
+    main()
