@@ -123,7 +123,7 @@ def busy_feed(scene):
             const place = {topic: "soak", partition: number % 4, offset: number, at};
             const id = `soak-${Math.floor(random() * count)}`;
             for (const step of ["received", "committed"]) if (random() < 0.95) watch.take(step, place);
-            if (random() < 0.8) watch.take("searchable", {...place, doc_id: id});
+            if (random() < 0.5) watch.take("searchable", {...place, doc_id: id});
             if (random() < 0.9) {
               watch.take("event", {doc_id: id, collection: "soak", title: `Page ${number}`, text: `Page ${number}: a remark`,
                 event_time: at, indexed_at: at, wiki: "enwiki", type: "edit", user: "Ann", is_bot: false});
@@ -131,14 +131,14 @@ def busy_feed(scene):
             if (random() < 0.05) watch.take("deleted", {doc_id: id});
             // As often as a busy second has it, so that rows are made and let go.
             if (number % 100 === 99) await new Promise((resume) => { setTimeout(resume); });
-            if (number % 2000 === 1999) {
+            if (number % 1000 === 999) {
               watch.draw();
               look();
             }
           }
           done(seen);
         }, (error) => done(String(error)));
-        """, seed, 20_000)
+        """, seed, 6_000)
     if not isinstance(sizes, list):
         sys.exit(f"the feed cannot be fed: {sizes}")
     # The second look is at a full list.
