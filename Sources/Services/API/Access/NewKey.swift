@@ -1,6 +1,6 @@
 package import Access
 import Bytes
-package import Hashing
+import Hashing
 package import Records
 
 /// A key that was just made: what is kept of it, and its text, which is shown once and kept nowhere.
@@ -17,7 +17,7 @@ package struct NewKey: Sendable {
     ///   - tenant: nil for an administrator of the platform.
     ///   - days: nil for a key that is valid until it is revoked.
     /// - Throws: where OpenSSL fails.
-    package init(name: String, role: Role, tenant: TenantID?, days: Int?) throws(HashingError) {
+    package init(name: String, role: Role, tenant: TenantID?, days: Int?) throws {
         var generator = SystemRandomNumberGenerator()
         text = APIKeyText(using: &generator)
         var hasher = try SHA256Hasher()
