@@ -380,7 +380,7 @@ let package = Package(
             "PipelineTests",
             exclude: [
                 "alert_faults.py", "alert_platform.py", "alert_trial.py", "check_lake.py", "compose.py",
-                "hand-written.jsonl", "page_stories.py",
+                "hand-written.jsonl", "page_away.py", "page_browser.py", "page_stories.py",
             ],
             uses: [
                 "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",

@@ -29,6 +29,7 @@ import Testing
                 let control = FakeControl()
                 control.looksLeft.withLock { $0 = 0 }
                 (dependencies.control, dependencies.golden) = (control, FakeGoldenShelf())
+                dependencies.keys = TestKeyDesk()
                 // Every suppression is applied at once, and was lifted.
                 dependencies.suppressions = SuppressionDesk(
                     publish: { _, _ in }, list: { _, _, _, _ in [] },

@@ -59,18 +59,16 @@ final class FakeControl: PlatformControl {
         note("end \(id)")
         return view("failed")
     }
-    func quarantined(
-        _ selection: QuarantineSelection, deadline: Deadline
-    ) async throws -> (records: [[UInt8]], hasMore: Bool) {
-        note("quarantine \(selection.rule ?? "") \(selection.limit)")
-        return (
-            [
+    func quarantined(_ selection: QuarantineSelection, deadline: Deadline) async throws -> QuarantineListing {
+        note("quarantine \(selection.rule ?? "") \(selection.limit)" + (selection.cursor.map { " from \($0)" } ?? ""))
+        return QuarantineListing(
+            records: [
                 Array(
                     #"""
                     {"topic":"t","partition":0,"offset":3,"time":"2026-01-01T00:00:00Z","rule":"r","reason":"","detail":"",\#
                     "event_id":null,"bronze_sha256":"","value_bytes":1,"state":"open","redriven_to":null}
                     """#.utf8)
-            ], true
+            ], nextCursor: "1~t~0.3", hasMore: true
         )
     }
     func change(

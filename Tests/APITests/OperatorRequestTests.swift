@@ -91,7 +91,12 @@ import Testing
             try await ask(fixture, .post, "/generations/3/promote?wait_seconds=2", key).body["state"]?.string
                 == "active")
         #expect(try await ask(fixture, .post, "/generations/3/prune", key).body["state"]?.string == "pruned")
-        #expect(try await ask(fixture, .get, "/quarantine?rule=r&limit=3", key).body["has_more"]?.bool == true)
+        let page = try await ask(fixture, .get, "/quarantine?rule=r&limit=3", key).body
+        #expect(page["has_more"]?.bool == true && page["next_cursor"]?.string == "1~t~0.3", "\(page)")
+        #expect(try await ask(fixture, .get, "/quarantine?rule=r&limit=3&cursor=1~t~0.3", key).status == 200)
+        for wrong in ["1", "x~t~0.3", "1~t", "1~~0.3", "1~t~x", "1~t~0.3~", "1~t%7E"] {
+            #expect(try await ask(fixture, .get, "/quarantine?cursor=\(wrong)", key).status == 422, "\(wrong)")
+        }
         let discard = #"{"topic":"t","partition":0,"offset":4,"reason":"why","dry_run":true}"#
         #expect(try await ask(fixture, .post, "/quarantine/discard", key, discard).status == 200)
         for wrong in ["{}", #"{"offset":4}"#, #"{"rule":"r","value":"v"}"#] {
@@ -100,6 +105,7 @@ import Testing
         #expect(
             control.calls.withLock { $0 } == [
                 "change 2 true 9", "end 2", "promote 3 2000", "prune 3", "quarantine r 3",
+                "quarantine r 3 from 1~t~0.3",
                 #"discard(reason: "why") [4, 5) false true"#,
             ])
         #expect(try await ask(fixture, .get, "/replays/3", key).status == 404)

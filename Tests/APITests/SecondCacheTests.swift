@@ -1,6 +1,7 @@
 import Arms
 import Bytes
 import Foundation
+import Health
 import JSONScan
 import PlatformTesting
 import Redis
@@ -69,8 +70,11 @@ import Testing
         #expect(try server.keys() == 1)
         cache.remove("a")
         try await eventually { try server.keys() == 0 }
+        #expect(await cache.health().state == .ok)
         server.kill()
         for _ in 0..<20 { #expect(await cache.value(for: "a") == nil) }
+        // Also while it rests, and nobody asks.
+        #expect(await cache.health().state == .failed)
     }
 
     /// An erasure takes all of them, and nobody else's keys.

@@ -16,8 +16,8 @@ globalThis.document = { createElement: element, createElementNS: (_, tag) => ele
 globalThis.sessionStorage = { getItem: () => null };
 
 const load = (name) => import(pathToFileURL(`${process.argv[2]}/${name}.js`));
-const [{ marked }, { EventParser, follow }, { difference, quantity }, { examples }] =
-  await Promise.all([load("dom"), load("sse"), load("parts"), load("questions")]);
+const [{ marked }, { EventParser, follow }, { difference, quantity }, { examples }, { faults }] =
+  await Promise.all([load("dom"), load("sse"), load("parts"), load("questions"), load("faults")]);
 
 function equal(what, found, wanted) {
   const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
@@ -93,4 +93,15 @@ equal("numbers", [quantity(0, "ms"), quantity(1234, "ms"), quantity(0.9999, "sha
 
 equal("questions", examples([{ title: "User talk:Ann" }, { title: "Q42" }, { title: "Lake Tahoe" }, { title: "Lake Tahoe" }, { title: "Москва" }]),
   ["what changed in Lake Tahoe?", "what changed in Москва?"]);
+// One line for one cause, with what still works.
+const part = (state, message = "", detail = {}) => ({ state, message, detail, last_ok: "2026-01-01T00:00:00Z" });
+const told = (parts) => faults(Object.entries(parts)).map(([name, what, , effect]) => `${name}: ${what}: ${effect !== ""}`);
+equal("all well", told({ broker: part("ok"), embedding: part("degraded", "switched off"), model: part("degraded", "failed", { circuit: "closed" }) }), []);
+equal("the broker and what needs it", told({ "stream a": part("failed", "x"), broker: part("failed", "refused"), indexer: part("failed", "y"), index: part("ok") }),
+  ["broker: has failed: refused (and so have stream a, indexer): true"]);
+equal("the index in memory", told({ index: part("degraded", "it cannot be read; searches are done in memory"), indexer: part("failed", "y") }),
+  ["index: it cannot be read (and so has indexer): true"]);
+equal("two causes", told({ "source b": part("failed", "gone"), database: part("failed", "refused"), index: part("failed", "refused") }),
+  ["source b: has failed: gone: true", "database: has failed: refused (and so has index): true"]);
+equal("a model that rests", told({ model: part("degraded", "its last answer failed", { circuit: "open" }) }), ["model: its last answer failed: true"]);
 process.exit(0);

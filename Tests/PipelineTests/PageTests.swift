@@ -67,7 +67,10 @@ extension PipelineTests {
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
             .timeLimit(.minutes(15))) func storiesInThreeClicks() async throws
         {
-            try await Deployment.run(environment: ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": "false"]) { deployment in
+            // Pictures are of a platform that lacks nothing.
+            let hasImages = getenv("UPDATE_GOLDEN") != nil
+            let environment = ["HISTORY_STEP_SEC": "1", "EMBED_ENABLED": hasImages ? "true" : "false"]
+            try await Deployment.run(environment: environment) { deployment in
                 try Self.play(deployment, eventsPerSecond: 10)
                 let key = try Self.prepare(deployment)
                 // In a file: a failure names the arguments.
@@ -76,37 +79,43 @@ extension PipelineTests {
                 var arguments = [
                     "stories", "--key-file", keyPath, "--simulator", "http://127.0.0.1:\(deployment.simulatorPort)",
                 ]
-                if getenv("UPDATE_GOLDEN") != nil { arguments += ["--images", PackageRoot.path + "/docs/images"] }
+                if hasImages { arguments += ["--images", PackageRoot.path + "/docs/images"] }
                 try Self.drive(deployment, arguments)
             }
         }
 
-        /// The script asks for what is to go away through a file, so that the browser's tab stays the same one.
+        /// Runs page_away.py, which starts processes of its own and takes parts of them away.
+        private static func takeAway(_ parts: String, seconds: Int) async throws {
+            try await Deployment.run { deployment in
+                var environment = ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": deployment.file("")]
+                for name in ["MODEL_DIR", "PG_BIN_DIR", "TEST_PORTS", "TEST_FOLDER", "TMPDIR"] {
+                    if let value = getenv(name) { environment[name] = String(cString: value) }
+                }
+                let script = PackageRoot.path + "/Tests/PipelineTests/page_away.py"
+                let process = try RunningProcess(
+                    name: "page_away",
+                    command: [PackageRoot.path + "/.deps/venv/bin/python", script, Deployment.executable, parts],
+                    environment: environment, logPath: deployment.file("away.log"))
+                let ending = try process.awaitEnd(seconds: seconds)
+                #expect(ending == .exited(0), "\(process.output)")
+                print(process.output)
+            }
+        }
+
+        /// The source, the database and the server, with all roles in one process.
         @Test(
             .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
             .timeLimit(.minutes(15))) func whatIsAwayIsSaidAndHeals() async throws
         {
-            let environment = ["EMBED_ENABLED": "false", "FRESH_LATE_SEC": "1"]
-            try await Deployment.run(environment: environment) { deployment in
-                let simulator = try deployment.startSimulator(PlaybackTests.handWritten)
-                let up = try deployment.start("up", ["--url", deployment.streamURL])
-                try deployment.wait(for: "documents") {
-                    try deployment.api.get("/events/recent")["events"]?.array?.isEmpty == false
-                }
-                let browser = try PageBrowser(deployment)
-                defer { browser.end() }
-                try browser.wait(for: "well", in: deployment)
-                deployment.forget(simulator)
-                try simulator.kill9()
-                try browser.wait(for: "source away", in: deployment)
-                try deployment.startSimulator(PlaybackTests.handWritten)
-                try browser.wait(for: "well again", in: deployment)
-                deployment.forget(up)
-                try up.kill9()
-                try browser.wait(for: "server away", in: deployment)
-                try deployment.start("up", ["--url", deployment.streamURL])
-                try browser.wait(for: "healed", in: deployment)
-            }
+            try await Self.takeAway("short", seconds: 800)
+        }
+
+        /// Broker, database, models and shared cache, as processes of their own.
+        @Test(
+            .enabled(if: canDrive, "needs chromedriver, and the wheels of make setup-tests"),
+            .enabled(if: LongTests.areWanted, Comment(rawValue: LongTests.reason)), .timeLimit(.minutes(30)))
+        func eachPartAwayIsSaidAndHeals() async throws {
+            try await Self.takeAway("broker,database-apart,embedder,model,cache", seconds: 1_700)
         }
 
         @Test(
@@ -119,35 +128,5 @@ extension PipelineTests {
                 try Self.drive(deployment, ["soak", "--seconds", "600"])
             }
         }
-    }
-}
-
-/// A browser that stays open while parts of the platform come and go. It writes a line for each state that it has seen.
-private final class PageBrowser {
-    private let process: RunningProcess
-
-    init(_ deployment: Deployment) throws {
-        let home = deployment.file("home")
-        try Folder.create(home)
-        process = try RunningProcess(
-            name: "browser",
-            command: [
-                PackageRoot.path + "/.deps/venv/bin/python", PackageRoot.path + "/Tests/PipelineTests/page_stories.py",
-                deployment.api.url, "away",
-            ], environment: ["PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home],
-            logPath: deployment.file("browser.log"))
-    }
-
-    func wait(for state: String, in deployment: Deployment) throws {
-        try deployment.wait(for: "the page to be \(state)", seconds: 120) {
-            if process.output.split(separator: "\n").contains("seen: \(state)") { return true }
-            if let ending = process.ending { throw PipelineFailure("the browser \(ending): \(process.lastWords)") }
-            return false
-        }
-    }
-
-    func end() {
-        process.signal(SIGTERM)
-        _ = try? process.awaitEnd(seconds: 20)
     }
 }

@@ -1,227 +1,182 @@
 #!/usr/bin/env python3
-"""Drives the page in headless Chromium.
+"""Drives the page in headless Chromium: each story in at most three clicks from the first screen.
 
 Usage: page_stories.py URL stories --key-file FILE --simulator URL [--images FOLDER]
-       page_stories.py URL away
        page_stories.py URL soak --seconds N
+
+With --images, pictures for the docs are taken on the way. `soak` watches a busy feed for so long; `stories` do the same with invented
+events that do not take their time.
 """
 
 import argparse
-import base64
-import importlib.util
 import json
-import signal
+import os
+import random
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-# A limit for a machine ten times as slow; nothing here measures time.
-LIMIT_SECONDS = 60
-CLICKS_MAX = 3
-AXE = Path(importlib.util.find_spec("axe_playwright_python").submodule_search_locations[0], "axe.min.js").read_text()
+from page_browser import LIMIT_SECONDS, Browser  # noqa: E402
+
+VERIFIED = "complete, hash verified"
+# As views bound what they hold: rows, and what waits to become one.
+ROWS_MAX, HELD_MAX = 150, {"waiting": 150, "ways": 2000, "done": 300, "arrivals": 2000, "measured": 500}
 
 
-class Browser:
-    def __init__(self, base):
-        self.base = base
-        options = Options()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
-            options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        self.driver.set_page_load_timeout(LIMIT_SECONDS)
-        self.driver.set_script_timeout(LIMIT_SECONDS)
-        self.clicks = 0
-        self.size(1440, 900)
+class Scene:
+    """What every story gets."""
 
-    def size(self, width, height, mobile=False):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                    {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile})
+    def __init__(self, browser, arguments):
+        self.browser, self.images, self.simulator = browser, arguments.images, arguments.simulator
+        self.key = Path(arguments.key_file).read_text() if arguments.key_file else ""
 
-    def scheme(self, name):
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
-            {"name": "prefers-color-scheme", "value": name}, {"name": "prefers-reduced-motion", "value": "reduce"}]})
+    def picture(self, name, width=1440, height=900):
+        self.browser.picture(self.images, name, width, height)
 
-    def first_screen(self):
-        """Where every story begins."""
-        self.driver.get(self.base + "/#/")
-        self.clicks = 0
-        self.wait("the first screen", "return document.querySelector('.flow .node') && document.querySelector('.newest li')")
+    def inject(self, title, comment, event_id):
+        now = time.time()
+        self.inject_text(json.dumps({
+            "$schema": "/mediawiki/recentchange/1.0.0", "type": "edit", "namespace": 0, "title": title, "comment": comment, "id": 9,
+            "meta": {"uri": "https://en.wikipedia.org/wiki/X", "id": event_id, "dt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+                     "domain": "en.wikipedia.org", "stream": "mediawiki.recentchange"},
+            "title_url": "https://en.wikipedia.org/wiki/X", "timestamp": int(now), "user": "Ann", "bot": False, "minor": False,
+            "notify_url": "https://en.wikipedia.org/w/index.php", "server_url": "https://en.wikipedia.org",
+            "server_name": "en.wikipedia.org", "wiki": "enwiki", "length": {"old": 1, "new": 9}, "revision": {"old": 1, "new": 2},
+        }))
 
-    def wait(self, what, script, *arguments):
-        """Until the script's value is true; returns it."""
-        try:
-            return WebDriverWait(self.driver, LIMIT_SECONDS, poll_frequency=0.1).until(
-                lambda driver: driver.execute_script(script, *arguments))
-        except Exception:
-            text = self.driver.execute_script("return document.body.innerText")
-            sys.exit(f"waited for {what}; {self.driver.current_url} shows:\n{text[:3000]}\n{self.console()}")
-
-    def find(self, css, text=None):
-        """The first visible element of a selector, whose text or accessible name holds a text."""
-        return self.wait(f"{css} {text or ''}", """
-            return [...document.querySelectorAll(arguments[0])].find((node) => node.checkVisibility() && !node.disabled
-              && (arguments[1] === null || `${node.textContent} ${node.getAttribute("aria-label") ?? ""}`.includes(arguments[1])));
-            """, css, text)
-
-    def click(self, css, text=None):
-        """A click that counts. What moves is found again."""
-        for _ in range(20):
-            node = self.find(css, text)
-            try:
-                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", node)
-                node.click()
-                break
-            except Exception as error:
-                fault = error
-                time.sleep(0.1)
-        else:
-            sys.exit(f"{css} {text or ''} cannot be clicked: {fault}")
-        self.clicks += 1
-        if self.clicks > CLICKS_MAX:
-            sys.exit(f"{css} {text or ''} is click number {self.clicks} of its story")
-
-    def type(self, css, text):
-        node = self.find(css)
-        node.clear()
-        node.send_keys(text)
-
-    def says(self, css, text):
-        self.wait(f"{text!r} in {css}", "return [...document.querySelectorAll(arguments[0])].some((node) => "
-                  "node.checkVisibility() && node.textContent.includes(arguments[1]))", css, text)
-
-    def latency(self, milliseconds):
-        """What a request takes at least, on top of its own time."""
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions",
-                                    {"offline": False, "latency": milliseconds, "downloadThroughput": -1, "uploadThroughput": -1})
-
-    def console(self):
-        """What went wrong in the page, by its console."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-
-    def check_requests(self):
-        """Nothing is asked of anybody but the server."""
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] != "Network.requestWillBeSent":
-                continue
-            url = message["params"]["request"]["url"]
-            if not url.startswith((self.base + "/", "data:", "chrome:")):
-                sys.exit(f"the page asked for {url}")
-
-    def axe(self, what, dark=False):
-        """Nothing that axe-core calls moderate or worse; with `dark`, neither do the dark colours lack contrast."""
-        for scheme, rules in (("light", None), ("dark", ["color-contrast"]))[: 2 if dark else 1]:
-            self.scheme(scheme)
-            self.driver.execute_script(AXE)
-            found = self.driver.execute_async_script("""
-                const [rules, done] = arguments;
-                axe.run(document, {resultTypes: ["violations"], ...(rules ? {runOnly: {type: "rule", values: rules}} : {})})
-                  .then((result) => done(result.violations), (error) => done([{impact: "critical", id: String(error), nodes: []}]));
-                """, rules)
-            serious = [f"{one['id']} ({one['impact']}): " + "; ".join(node["html"][:160] + " " + node.get("failureSummary", "")[:200]
-                       for node in one["nodes"][:4]) for one in found if one["impact"] != "minor"]
-            if serious:
-                sys.exit(f"{what}, {scheme}: axe-core finds\n" + "\n".join(serious))
-        self.scheme("light")
-
-    def picture(self, folder, name, width=1440, height=900):
-        if folder:
-            self.size(width, height, mobile=width < 600)
-            time.sleep(0.6)
-            taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 82})
-            Path(folder, f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
-            self.size(1440, 900)
+    def inject_text(self, text):
+        urllib.request.urlopen(urllib.request.Request(self.simulator + "/inject", text.encode()), timeout=LIMIT_SECONDS).close()
 
 
-def inject(simulator, title, comment, event_id):
-    event = {
-        "$schema": "/mediawiki/recentchange/1.0.0", "type": "edit", "namespace": 0, "title": title, "comment": comment, "id": 9,
-        "meta": {"uri": "https://en.wikipedia.org/wiki/X", "id": event_id, "dt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                 "domain": "en.wikipedia.org", "stream": "mediawiki.recentchange"},
-        "title_url": "https://en.wikipedia.org/wiki/X", "timestamp": int(time.time()), "user": "Ann", "bot": False, "minor": False,
-        "notify_url": "https://en.wikipedia.org/w/index.php", "server_url": "https://en.wikipedia.org", "server_name": "en.wikipedia.org",
-        "wiki": "enwiki", "length": {"old": 1, "new": 9}, "revision": {"old": 1, "new": 2},
-    }
-    inject_text(simulator, json.dumps(event))
-
-
-def inject_text(simulator, text):
-    urllib.request.urlopen(urllib.request.Request(simulator + "/inject", text.encode()), timeout=LIMIT_SECONDS).close()
-
-
-def first_screen(browser, images):
+def first_screen(scene):
+    browser = scene.browser
     browser.first_screen()
+    print(f"first feed rows {browser.first_rows_ms} ms after the page was asked for", flush=True)
     browser.says("#freshness", "fresh")
     browser.wait("rates", "return document.querySelectorAll('.node-rate').length === 5")
     browser.wait("charts of the server's history", "return document.querySelectorAll('.chart path.line[d^=M]').length >= 8")
     browser.wait("a stage that is named", "return /slowest step|holds events up/.test(document.querySelector('.headline-why').textContent)")
-    browser.axe("the first screen", dark=True)
-    if images:
-        for _ in range(150):
-            time.sleep(1)
-            browser.driver.execute_async_script("""
-                const done = arguments[0];
-                fetch("/search", {method: "POST", headers: {"Content-Type": "application/json"},
-                  body: JSON.stringify({query: ["harbour", "bridge", "museum", "river"][Math.floor(Math.random() * 4)]})}).then(() => done());
-                """)
-        browser.picture(images, "page", height=960)
-        browser.scheme("dark")
-        browser.picture(images, "page-dark", height=960)
-        browser.scheme("light")
-        browser.picture(images, "page-phone", 390, 844)
+    browser.axe("the first screen", dark=True, part="html")
+    if scene.images:
+        pictures_of_an_hour(scene)
 
 
-def watch(browser, simulator, images):
-    browser.first_screen()
-    browser.click("#nav a", "Watch")
+def pictures_of_an_hour(scene):
+    """Charts of a server that was asked something: its history has a point a second here."""
+    browser, queries = scene.browser, random.Random(7)
+    for _ in range(150):
+        time.sleep(1)
+        browser.driver.execute_async_script("""
+            const [query, done] = arguments;
+            fetch("/search", {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({query})}).then(() => done());
+            """, queries.choice(["harbour", "bridge", "museum", "river"]))
+    scene.picture("page", height=960)
+    browser.scheme("dark")
+    scene.picture("page-dark", height=960)
+    browser.scheme("light")
+    scene.picture("page-phone", 390, 844)
+
+
+def watch(scene):
+    browser = scene.browser
+    browser.open("Watch")
     browser.find(".feed .row")
     browser.says(".steps", "ms /")
-    inject(simulator, "A lighthouse on Varne bank", "the lamp was lit again", f"watch-{time.time_ns()}")
-    browser.says(".feed .row-title", "A lighthouse on Varne bank")
+    scene.inject("A lighthouse on Varne bank", "the lamp was lit again", f"watch-{time.time_ns()}")
     browser.wait("its way", """return [...document.querySelectorAll('.feed .row')].some((row) =>
         row.textContent.includes('A lighthouse on Varne bank') && row.textContent.includes('searchable +'))""")
-    browser.picture(images, "page-watch")
+    scene.picture("page-watch")
     browser.click("button", "Pause")
     browser.axe("Watch")
     browser.click(".row-title", "A lighthouse on Varne bank")
-    browser.says(".trace-body", "complete, hash verified")
+    browser.says(".trace-body", VERIFIED)
 
 
-def ask(browser, images):
-    browser.first_screen()
-    browser.type("#home-query", "which colour was the golden gate bridge painted in?")
-    browser.click("button", "Ask")
+def busy_feed(scene):
+    """Ten minutes of a busy feed, without the time: events and their steps, some of which never come to an end."""
+    browser = scene.browser
+    browser.open("Watch")
+    browser.find(".feed .row")
+    # The feed was paused by an earlier story.
+    browser.driver.refresh()
+    browser.find(".feed .row")
+    seed = int(os.environ.get("TEST_SEED", "19"))
+    sizes = browser.driver.execute_async_script("""
+        const [seed, count, done] = arguments;
+        let state = seed >>> 0;
+        const random = () => {
+          state = (state + 0x6D2B79F5) >>> 0;
+          let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+          mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+          return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+        };
+        import("/page/watch.js").then(async (watch) => {
+          const seen = [];
+          const look = () => seen.push({...watch.sizes(), shown: document.querySelectorAll(".feed .row").length,
+            nodes: document.querySelectorAll(".view-watch *").length});
+          look();
+          for (let number = 0; number < count; number += 1) {
+            const at = new Date().toISOString();
+            const place = {topic: "soak", partition: number % 4, offset: number, at};
+            const id = `soak-${Math.floor(random() * count)}`;
+            for (const step of ["received", "committed"]) if (random() < 0.95) watch.take(step, place);
+            if (random() < 0.5) watch.take("searchable", {...place, doc_id: id});
+            if (random() < 0.9) {
+              watch.take("event", {doc_id: id, collection: "soak", title: `Page ${number}`, text: `Page ${number}: a remark`,
+                event_time: at, indexed_at: at, wiki: "enwiki", type: "edit", user: "Ann", is_bot: false});
+            }
+            if (random() < 0.05) watch.take("deleted", {doc_id: id});
+            // As often as a busy second has it, so that rows are made and let go.
+            if (number % 100 === 99) await new Promise((resume) => { setTimeout(resume); });
+            if (number % 1000 === 999) {
+              watch.draw();
+              look();
+            }
+          }
+          done(seen);
+        }, (error) => done(String(error)));
+        """, seed, 6_000)
+    if not isinstance(sizes, list):
+        sys.exit(f"the feed cannot be fed: {sizes}")
+    # The second look is at a full list.
+    full = sizes[1]
+    for size in sizes:
+        for name, most in {"rows": ROWS_MAX, "shown": ROWS_MAX, **HELD_MAX}.items():
+            if size[name] > most:
+                sys.exit(f"seed {seed}: {size[name]} {name} are held, more than {most}: {size}")
+    if full["rows"] < ROWS_MAX or sizes[-1]["nodes"] > full["nodes"] * 1.25:
+        sys.exit(f"seed {seed}: the feed's elements grow: {sizes}")
+
+
+def ask(scene):
+    browser = scene.browser
+
+    def asked(question, way="Ask"):
+        browser.first_screen()
+        browser.type("#home-query", question)
+        browser.click("button", way)
+
+    asked("which colour was the golden gate bridge painted in?")
     browser.says(".answer", "international orange")
     browser.click(".cite", "1")
     browser.says(".passage", "international orange")
-    browser.picture(images, "page-ask")
+    scene.picture("page-ask")
     browser.axe("Ask")
     browser.click("a", "Trace of citation 1")
-    browser.says(".trace-body", "complete, hash verified")
-    browser.first_screen()
-    browser.type("#home-query", "what is the airspeed velocity of an unladen swallow in parsecs?")
-    browser.click("button", "Ask")
+    browser.says(".trace-body", VERIFIED)
+    asked("what is the airspeed velocity of an unladen swallow in parsecs?")
     browser.says(".notice", "support an answer well enough")
-    browser.first_screen()
-    browser.type("#home-query", "golden gate bridge")
-    browser.click("button", "Search")
+    asked("golden gate bridge", "Search")
     browser.says(".hits", "Golden Gate Bridge")
     browser.says(".hit-foot", "fused")
     browser.click(".facet button", "enwiki")
     browser.says(".filter-box summary", "Filters (1)")
     # An answer that was left while it came is no answer to come back to.
-    browser.first_screen()
-    browser.type("#home-query", "which towers were repainted in March?")
-    browser.latency(5000)
-    browser.click("button", "Ask")
+    browser.latency(2000)
+    asked("which towers were repainted in March?")
     browser.says(".answer", "Looking for support")
     browser.click("#nav a", "Watch")
     browser.latency(0)
@@ -229,14 +184,14 @@ def ask(browser, images):
     browser.find(".results .intro")
 
 
-def trace(browser, images):
-    browser.first_screen()
-    browser.click("#nav a", "Trace")
+def trace(scene):
+    browser = scene.browser
+    browser.open("Trace")
     browser.click("a", "Trace the answer to which colour")
-    browser.says(".trace-body", "complete, hash verified")
+    browser.says(".trace-body", VERIFIED)
     browser.says(".chain", "equals the lineage's")
     browser.says(".step-bronze", "✓ and computed again in this browser")
-    browser.picture(images, "page-trace")
+    scene.picture("page-trace")
     browser.axe("Trace")
     browser.click("summary", "The same by other means")
     browser.says(".command pre", "zstd")
@@ -244,65 +199,43 @@ def trace(browser, images):
 
 def check_dead(browser):
     """Nothing of an event's text came alive."""
-    alive = browser.driver.execute_script(
-        "return [window.hit ?? null, document.querySelectorAll('main img, main script, main b, main iframe').length]")
+    alive = browser.run("return [window.hit ?? null, document.querySelectorAll('main img, main script, main b, main iframe').length]")
     if alive != [None, 0]:
         sys.exit(f"text of an event came alive at {browser.driver.current_url}: {alive}")
 
 
-def hostile(browser, simulator):
+def hostile(scene):
     """Event text is text: it becomes no element, runs nothing, and what would not be seen is."""
-    browser.driver.get(browser.base + "/#/trace/hostile-1")
-    browser.says(".trace-body", "complete, hash verified")
+    browser = scene.browser
+    browser.go("trace/hostile-1")
+    browser.says(".trace-body", VERIFIED)
     browser.says(".passage .control", "202E")
     browser.says(".passage .control", "200B")
     browser.says("h2", "<script>window.hit=2</script>")
     check_dead(browser)
-    browser.driver.get(browser.base + "/#/watch")
-    # The feed was paused.
-    browser.driver.refresh()
+    browser.go("watch")
     browser.find(".feed .row")
-    inject(simulator, "<img src=x onerror=window.hit=4>\u202Egpj.exe", "zebrafinch <b>bold</b> \u2066javascript:alert(1)", f"hostile-{time.time_ns()}")
+    scene.inject("<img src=x onerror=window.hit=4>\u202Egpj.exe", "zebrafinch <b>bold</b> \u2066javascript:alert(1)", f"hostile-{time.time_ns()}")
     browser.wait("a hostile row", """return [...document.querySelectorAll('.feed .row')].some((row) => row.checkVisibility()
         && row.textContent.includes('zebrafinch') && row.textContent.includes('<img src=x') && row.querySelector('.row-title .control'))""")
     check_dead(browser)
-    browser.driver.get(browser.base + "/#/ask/search/zebrafinch")
+    browser.go("ask/search/zebrafinch")
     browser.wait("a hostile hit", """return [...document.querySelectorAll('.hits .hit')].some((hit) => hit.checkVisibility()
         && hit.textContent.includes('zebrafinch') && hit.querySelector('.control'))""")
     check_dead(browser)
     # A word of an address is a view's name or nothing.
-    browser.driver.get(browser.base + "/#/constructor")
+    browser.go("constructor")
     browser.find(".flow .node")
 
 
-def hostile_quarantine(browser, simulator, key):
-    inject_text(simulator, r'{"meta":{"id":"\u202Egpj<b>bold</b><img src=x onerror=window.hit=5>"},"type":17}')
-    request = urllib.request.Request(browser.base + "/quarantine?limit=500", headers={"Authorization": f"Bearer {key}"})
-    for _ in range(2 * LIMIT_SECONDS):
-        with urllib.request.urlopen(request, timeout=LIMIT_SECONDS) as reply:
-            if any("<b>bold</b>" in (record["event_id"] or "") for record in json.load(reply)["records"]):
-                break
-        time.sleep(0.5)
-    else:
-        sys.exit("the hostile record does not come into quarantine")
-    browser.driver.get(browser.base + "/#/quarantine")
-    browser.wait("a hostile record in quarantine", """
-        return [...document.querySelectorAll('.view-quarantine tbody button')].some((look) => {
-          look.click();
-          const shown = document.querySelector("section[aria-label='The record']");
-          return shown.textContent.includes('<b>bold</b>') && shown.querySelector('.control');
-        });""")
-    check_dead(browser)
-
-
-def use_key(browser, key):
+def use_key(scene):
     """Where a view needs a key, it says so, and one that is given is kept for the tab."""
-    browser.first_screen()
-    browser.click("#nav a", "Replay")
+    browser = scene.browser
+    browser.open("Replay")
     browser.says(".notice", "key")
     browser.clicks = 0
     browser.click("#key-open")
-    browser.type("#key", key)
+    browser.type("#key", scene.key)
     browser.click("#key-form button", "Use it")
     browser.says(".pill", "served")
     # The refusals that came before.
@@ -310,22 +243,23 @@ def use_key(browser, key):
 
 
 def other_logic(browser):
-    browser.first_screen()
-    browser.click("#nav a", "Replay")
+    browser.open("Replay")
     browser.wait("the logic", "return document.querySelector('textarea[name=template]').value.includes('{title}')")
     browser.type("textarea[name=template]", "{title}[, with the remark: {comment}]")
 
 
-def dry_run(browser, images):
+def dry_run(scene):
+    browser = scene.browser
     other_logic(browser)
     browser.click("button", "Dry run")
     browser.says("#replay-report", "What would change")
     browser.says(".sides ins", "with the remark")
-    browser.picture(images, "page-replay")
+    scene.picture("page-replay")
     browser.axe("Replay", dark=True)
 
 
-def promote(browser):
+def promote(scene):
+    browser = scene.browser
     other_logic(browser)
     browser.click("button", "Replay into a new generation")
     browser.says("#replay-report", "What differs in generation 2")
@@ -333,20 +267,21 @@ def promote(browser):
     browser.says(".notice", "Generation 2 is served now")
 
 
-def roll_back(browser):
-    browser.first_screen()
-    browser.click("#nav a", "Replay")
+def roll_back(scene):
+    browser = scene.browser
+    browser.open("Replay")
     browser.click("button", "Compare golden queries")
     browser.says("h3", "Golden queries")
     browser.click("button", "Roll back to it")
     browser.says(".notice", "Generation 1 is served now")
 
 
-def refused_progress(browser):
+def refused_progress(scene):
     """A stream of progress that is refused is asked for again, but not at once."""
+    browser = scene.browser
     other_logic(browser)
     browser.type("input[name=rate]", "1")
-    browser.driver.execute_script("""
+    browser.run("""
         window.trueFetch = window.fetch;
         window.asked = [];
         window.fetch = (path, options) => {
@@ -362,18 +297,42 @@ def refused_progress(browser):
         return gaps.length > 8 || Math.max(0, ...gaps) > 1000 ? gaps : null;""")
     if max(gaps) < 1900:
         sys.exit(f"a refused stream is asked for again after milliseconds {gaps}")
-    browser.driver.execute_script("window.fetch = window.trueFetch;")
+    browser.run("window.fetch = window.trueFetch;")
     browser.click(".run button", "End")
     browser.wait("its end", "return ![...document.querySelectorAll('.run button')].some((one) => one.textContent === 'End')")
     browser.type("input[name=rate]", "")
 
 
-def quarantine(browser):
-    browser.first_screen()
-    browser.click("#nav a", "Quarantine")
-    browser.find(".view-quarantine tbody tr")
-    browser.says(".facets", " ")
+def hostile_quarantine(scene):
+    """The newest comes first, so it is found at the top."""
+    browser = scene.browser
+    scene.inject_text(r'{"meta":{"id":"\u202Egpj<b>bold</b><img src=x onerror=window.hit=5>"},"type":17}')
+    browser.wait("the hostile record in quarantine", """
+        return fetch("/quarantine?limit=1", {headers: {Authorization: `Bearer ${arguments[0]}`}}).then((reply) => reply.json())
+          .then((found) => found.records[0]?.event_id?.includes("<b>bold</b>"));""", scene.key)
+    browser.open("Quarantine")
+    browser.click(".view-quarantine tbody tr:first-child button", "Look")
+    browser.wait("a hostile record", """
+        const shown = document.querySelector("section[aria-label='The record']");
+        return shown.textContent.includes('<b>bold</b>') && shown.querySelector('.control');""")
+    check_dead(browser)
+
+
+def quarantine(scene):
+    browser = scene.browser
+    # Pages of one record, so that few are many.
+    browser.run("""
+        window.trueFetch ??= window.fetch;
+        window.fetch = (path, options) => window.trueFetch(
+          String(path).replace(/^(.quarantine.*limit=)200/, (_, head) => `${head}1`), options);""")
+    browser.open("Quarantine")
+    rows = "return document.querySelectorAll('.view-quarantine tbody tr').length === "
+    browser.wait("the newest record alone", rows + "1")
     browser.axe("Quarantine")
+    browser.click("button", "Older ones")
+    browser.wait("two records", rows + "2")
+    browser.run("window.fetch = window.trueFetch;")
+    browser.open("Quarantine")
     browser.click(".view-quarantine .facets button")
     browser.says("button", "Redrive up to 500 open of ")
     # What is typed and not yet shown changes nothing of what the buttons are about.
@@ -381,90 +340,81 @@ def quarantine(browser):
     browser.click("button", "What would be redriven")
     browser.says(".notice", "planned")
     browser.type(".view-quarantine input[name=rule]", "")
-    browser.first_screen()
-    browser.click("#nav a", "Quarantine")
-    browser.click("section[aria-label='The record'] button", "Discard")
+    browser.open("Quarantine")
+    record = "section[aria-label='The record']"
+    browser.click(record + " button", "Discard")
     browser.says(".notice", "1 discarded")
-    browser.says("section[aria-label='The record'] dd", "discarded")
+    browser.says(record + " dd", "discarded")
     # What was decided is changed again only after a question.
-    browser.click("section[aria-label='The record'] button", "Redrive")
-    question = browser.driver.switch_to.alert
-    if "discarded already" not in question.text:
-        sys.exit(f"the question is {question.text}")
-    question.dismiss()
-    browser.says("section[aria-label='The record'] dd", "discarded")
+    browser.click(record + " button", "Redrive")
+    browser.answer("discarded already", False)
+    browser.says(record + " dd", "discarded")
 
 
-def administer(browser):
-    browser.first_screen()
-    browser.click("#nav a", "Sources and keys")
+def administer(scene):
+    browser = scene.browser
+    browser.open("Sources and keys")
     browser.says(".view-admin td", "wikimedia.recentchange")
     browser.says(".view-admin td", "the platform")
-    browser.axe("Sources and keys")
+    browser.type(".view-admin input[name=name]", "a program")
+    browser.click("button", "Make a key")
+    browser.says(".view-admin .notice", "shown only now")
+    browser.axe("Sources and keys", dark=True)
+    key = browser.run("return document.querySelector('.view-admin .notice pre').textContent")
+    request = urllib.request.Request(browser.base + "/answers", headers={"Authorization": f"Bearer {key}"})
+    urllib.request.urlopen(request, timeout=LIMIT_SECONDS).close()
+    browser.click(".view-admin button", "Revoke the key of a program")
+    browser.answer("refused from then on", True)
+    browser.says(".view-admin .notice", "is revoked")
+    browser.says(".view-admin td", "revoked")
+    if key in browser.run("return document.body.textContent"):
+        sys.exit("a key is shown longer than need be")
 
 
-def phone(browser):
+def phone(scene):
     """Nothing is wider than a phone, on any view."""
+    browser = scene.browser
     browser.size(390, 844, mobile=True)
     for view in ("", "watch", "ask", "trace", "replay", "quarantine", "admin"):
-        browser.driver.get(f"{browser.base}/#/{view}")
+        browser.go(view)
         browser.wait("the view", "return [...document.querySelectorAll('main > .view')].some((one) => one.checkVisibility())")
-        width = browser.driver.execute_script("return document.documentElement.scrollWidth")
+        width = browser.run("return document.documentElement.scrollWidth")
         if width > 390:
-            wide = browser.driver.execute_script("""return [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
+            wide = browser.run("""return [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
               && one.getBoundingClientRect().right > 391 && !one.closest('.table, nav, pre')).map((one) => one.outerHTML.slice(0, 120)).slice(0, 5)""")
             sys.exit(f"{view or 'the first screen'} is {width} pixels wide on a phone: {wide}")
     browser.size(1440, 900)
 
 
-def stories(browser, arguments):
-    key = Path(arguments.key_file).read_text()
-    for name, story in (
-        ("the first screen", lambda: first_screen(browser, arguments.images)), ("watch", lambda: watch(browser, arguments.simulator, arguments.images)),
-        ("ask", lambda: ask(browser, arguments.images)), ("trace", lambda: trace(browser, arguments.images)), ("hostile text", lambda: hostile(browser, arguments.simulator)),
-        ("a key", lambda: use_key(browser, key)), ("dry run", lambda: dry_run(browser, arguments.images)),
-        ("promote", lambda: promote(browser)), ("roll back", lambda: roll_back(browser)), ("refused progress", lambda: refused_progress(browser)),
-        ("hostile quarantine", lambda: hostile_quarantine(browser, arguments.simulator, key)), ("quarantine", lambda: quarantine(browser)), ("sources and keys", lambda: administer(browser)), ("a phone", lambda: phone(browser)),
-    ):
+STORIES = [
+    first_screen, watch, ask, trace, busy_feed, hostile, use_key, dry_run, promote, roll_back, refused_progress, hostile_quarantine,
+    quarantine, administer, phone,
+]
+
+
+def stories(scene):
+    for story in STORIES:
         began = time.monotonic()
-        story()
-        faults = browser.console()
+        story(scene)
+        name = story.__name__.replace("_", " ")
+        faults = scene.browser.console()
         if faults:
             sys.exit(f"{name}: the console says {faults}")
-        browser.check_requests()
+        scene.browser.check_requests()
         print(f"{name}: well, after {time.monotonic() - began:.1f} s", flush=True)
-
-
-def away(browser):
-    """Says what it sees as parts of the platform come and go, until it is ended."""
-    def seen(state, script):
-        browser.wait(state, script)
-        print(f"seen: {state}", flush=True)
-
-    banner = "const text = document.querySelector('#banner').hidden ? '' : document.querySelector('#banner').textContent; return "
-    browser.first_screen()
-    seen("well", banner + "text === '' && /of \\d+ parts well/.test(document.querySelector('#parts').textContent)")
-    headline = "const text = document.querySelector('.top-words').textContent; return "
-    seen("source away", headline + "/^Late/.test(text) && /not been connected/.test(text) && /nothing new arrives/.test(text)"
-         " && document.querySelector('.node.is-delay h2').textContent === 'Sources'")
-    seen("well again", headline + "/^Fresh/.test(text)")
-    seen("server away", banner + "/does not answer/.test(text) && /since \\d\\d:/.test(text) && /asks again/.test(text)"
-         " && /Not connected/.test(document.querySelector('#headline').textContent)")
-    seen("healed", banner + "text === '' && /^Fresh/.test(document.querySelector('#headline').textContent)")
-    signal.pause()
 
 
 def soak(browser, seconds):
     """The tab's memory stays flat while events come in."""
-    browser.driver.get(browser.base + "/#/watch")
+    browser.go("watch")
     browser.find(".feed .row")
+    command = browser.driver.execute_cdp_cmd
 
     def size():
-        browser.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-        metrics = browser.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-        return {one["name"]: one["value"] for one in metrics}
+        command("HeapProfiler.collectGarbage", {})
+        return {one["name"]: one["value"] for one in command("Performance.getMetrics", {})["metrics"]}
 
-    browser.driver.execute_cdp_cmd("Performance.enable", {})
+    command("Performance.enable", {})
     time.sleep(seconds / 4)
     early = size()
     time.sleep(seconds * 3 / 4)
@@ -478,22 +428,17 @@ def soak(browser, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("what", choices=["stories", "away", "soak"])
+    parser.add_argument("what", choices=["stories", "soak"])
     for name in ("--key-file", "--simulator", "--images"):
         parser.add_argument(name)
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()
-    browser = Browser(arguments.url.rstrip("/"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
+    with Browser(arguments.url.rstrip("/")) as browser:
         if arguments.what == "stories":
-            stories(browser, arguments)
-        elif arguments.what == "away":
-            away(browser)
+            stories(Scene(browser, arguments))
         else:
             soak(browser, arguments.seconds)
-    finally:
-        browser.driver.quit()
 
 
-main()
+if __name__ == "__main__":
+    main()

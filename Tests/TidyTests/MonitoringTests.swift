@@ -103,6 +103,23 @@ import Testing
         }
     }
 
+    /// The runbook's table of causes is what the trial breaks, and expects.
+    @Test func theCausesAreThoseOfTheTrial() throws {
+        let faults = try Repository.text("Tests/PipelineTests/alert_faults.py")
+        let rows = try Repository.text("docs/runbook.md").split(separator: "\n").filter { $0.hasPrefix("| `") }
+        var seen = 0
+        for part in faults.components(separatedBy: "\n@fault(").dropFirst() {
+            let parts = part.components(separatedBy: "\ndef ")
+            let name = try #require(parts.dropFirst().first?.prefix { $0 != "(" }.replacing("_", with: "-"))
+            let row = try #require(rows.first { $0.contains("`\(name)`") }, "docs/runbook.md has no cause \(name)")
+            for alert in parts[0].matches(of: /"Medallion(\w+)"/).map(\.output.1) {
+                #expect(row.contains(alert), "docs/runbook.md: \(name) lacks \(alert)")
+            }
+            seen += 1
+        }
+        #expect(seen > 20)
+    }
+
     /// The table of README.md and the recording rules say the same.
     @Test func theObjectivesAreThoseOfTheReadme() throws {
         let rules = try Repository.text("monitoring/rules/objectives.yml")

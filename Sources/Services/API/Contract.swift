@@ -215,16 +215,6 @@ enum Contract {
         details: "Where there are other tenants than the caller's, for administrators of the platform.",
         input: NoInput.form, replies: [EndpointReply(200, "Metrics.", [("text/plain", .string())])])
 
-    static let keys = Endpoint(
-        .get, "/keys", id: "keys", tag: "Operation", access: .role(Role.admin.rawValue),
-        summary: "Which keys there are, without their secrets",
-        details: "`medallion keys` makes and revokes them. An administrator of a tenant sees that tenant's.",
-        input: NoInput.form,
-        replies: [
-            .json(200, "The keys, in the order of their making.", ReplySchemas.keys),
-            .error(503, "The keys are not known yet."),
-        ])
-
     static let document = Endpoint(
         .get, "/openapi.json", id: "openapi", tag: "Page", summary: "This document", input: NoInput.form,
         replies: [.json(200, "OpenAPI 3.1.", .anyObject())])
@@ -261,6 +251,7 @@ extension SearchAPI {
         traces.endpoints(in: &set)
         impacts.endpoints(in: &set)
         operation.endpoints(in: &set)
+        keys.endpoints(in: &set)
         operators.endpoints(in: &set)
         golden.endpoints(in: &set)
         page.endpoints(in: &set)

@@ -293,21 +293,6 @@ enum ReplySchemas {
 
     static let live = Schema.object([.init("live", .bool()), .init("uptime_sec", .integer())]).named("LiveReply")
 
-    static let keys = Schema.object([
-        .init(
-            "keys",
-            .array(
-                of: .object([
-                    .init("id", .string(), "A part of the key's text, and no secret."), .init("name", .string()),
-                    .init("role", .choice(Role.allCases.map(\.rawValue))),
-                    .init(
-                        "tenant", .string().orNull,
-                        "Whose documents it opens; null for an administrator of the platform."),
-                    .init("created_at", .time()),
-                    .init("expires_at", .time().orNull), .init("revoked_at", .time().orNull),
-                ])))
-    ]).named("KeysReply")
-
     static let stage = Schema.object([
         .init("name", .string(), "Of the chain event → received → broker → committed → embedded → searchable."),
         .init("count", .integer().orNull, "Events since the process started; null where not known here."),

@@ -76,6 +76,8 @@ package struct SearchAPIDependencies: Sendable {
     package var suppressions: SuppressionDesk?
     /// Reads all keys; called on a lane. Nil where there are none.
     package var readKeys: (@Sendable () throws -> [APIKey])?
+    /// Makes and revokes keys; nil in a process that does not.
+    package var keys: (any KeyDesk)?
 
     /// Memberwise.
     package init(
@@ -195,6 +197,7 @@ package final class SearchAPI: Sendable {
     let operation: Operation
     let operators: OperatorRequests
     let golden: GoldenQueries
+    let keys: KeyRequests
     let page = Page()
 
     package init(configuration: SearchAPIConfiguration, dependencies: SearchAPIDependencies) {
@@ -259,6 +262,7 @@ package final class SearchAPI: Sendable {
             tools: ContextTool.all(search: search, answers: answers, traces: traces, events: events), access: access,
             pages: configuration.access.pages, faults: faults, turns: turns)
         operation = Operation(configuration, dependencies, stores: index.health, access: access)
+        keys = KeyRequests(access: access, desk: dependencies.keys, logger: logger.scoped("keys"))
         operators = OperatorRequests(
             control: dependencies.control, access: access, turns: turns, logger: logger)
         golden = GoldenQueries(

@@ -48,14 +48,21 @@ package struct QuarantineReader: Sendable {
     }
 
     /// The same for one topic partition, under decisions that the caller has read.
+    ///
+    /// - Returns: false where reading had to stop.
+    @discardableResult
     func forEach(
         _ query: QuarantineQuery, _ source: TopicPartition, _ decisions: [Int64: QuarantineDecision],
         _ body: (QuarantinedRecord) throws -> Bool
-    ) throws {
-        guard let range = try range(query, source) else { return }
+    ) throws -> Bool {
+        guard let range = try range(query, source) else { return true }
+        var isWhole = true
         var failure: (any Error)?
         try reader.forEachLine(.quarantine, generation: generation, source: source, range: range) { offset, line in
-            guard !shouldStop() else { return false }
+            guard !shouldStop() else {
+                isWhole = false
+                return false
+            }
             do {
                 guard let record = QuarantinedRecord(line, source, decisions[offset]) else {
                     throw LakeError.damaged(
@@ -69,10 +76,11 @@ package struct QuarantineReader: Sendable {
             }
         }
         if let failure { throw failure }
+        return isWhole
     }
 
     /// The offsets to look at. Broker times may step back, so a time bounds only from below, by the largest so far.
-    private func range(_ query: QuarantineQuery, _ source: TopicPartition) throws -> OffsetRange? {
+    func range(_ query: QuarantineQuery, _ source: TopicPartition) throws -> OffsetRange? {
         guard let held = try reader.committedRange(source) else { return nil }
         var start = max(held.start, query.offsets?.start ?? 0)
         if let since = query.since {

@@ -114,6 +114,7 @@ extension Platform {
             dependencies.suppressions = suppressionDesk(configuration)
             let keys = SharedKeyStore(configuration)
             dependencies.readKeys = { try keys.list() }
+            dependencies.keys = DatabaseKeyDesk(configuration)
             return SearchServer(
                 api: SearchAPI(configuration: options, dependencies: dependencies), configuration: server)
         }

@@ -112,6 +112,14 @@ final class AccessGuard: Sendable {
         }
     }
 
+    /// A key that was just made or revoked, before the keys are read again.
+    func learn(_ key: APIKey) {
+        state.withLock { state in
+            // The last one of an id holds.
+            if let known = state.ring { state.ring = KeyRing(known.all + [key]) }
+        }
+    }
+
     /// The keys; nil while they were never read.
     var ring: KeyRing? { state.withLock { $0.ring } }
 

@@ -10,6 +10,8 @@ import Retrieval
 extension AccessGuard {
     /// The header by which an administrator of the platform says whose documents are meant.
     static let tenantHeader = "Medallion-Tenant"
+    /// The names that tenants may have, see ``TenantID``.
+    static let tenantPattern = #"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$"#
 
     /// For the document.
     static let tenantParameter: @Sendable (EndpointAccess) -> [EndpointParameter] = { access in
@@ -18,7 +20,7 @@ extension AccessGuard {
         case .role, .roleOrAnonymous:
             return [
                 EndpointParameter(
-                    .header, tenantHeader, .string(pattern: #"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$"#),
+                    .header, tenantHeader, .string(pattern: tenantPattern),
                     "Whose documents are meant, where an administrator of the platform asks; `default` unless given. "
                         + "Others see their key's tenant, and get 403 where they name another.")
             ]

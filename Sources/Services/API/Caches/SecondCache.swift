@@ -2,6 +2,7 @@ import Bytes
 import Concurrency
 import HTTPClient
 import Hashing
+import Health
 package import Redis
 import Synchronization
 package import Telemetry
@@ -131,6 +132,17 @@ package final class SecondCache: Sendable {
                 try client.remove(try Self.name(of: key), milliseconds: milliseconds)
             }
         }
+    }
+
+    /// Whether the server answers. It is asked, unless it rests after failures.
+    func health() async -> HealthReport {
+        let hasAnswered = await call { client, milliseconds in
+            _ = try client.send([[Array("PING".utf8)]], bytesMax: 64, milliseconds: milliseconds, operation: "PING")
+            return true
+        }
+        // One that was not asked, because others were, is well.
+        guard hasAnswered == nil, isFailing.withLock({ $0 }) else { return HealthReport(.ok) }
+        return HealthReport(.failed, "the cache that servers share does not answer within \(milliseconds) ms")
     }
 
     private func call<T: Sendable>(

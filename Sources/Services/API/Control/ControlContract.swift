@@ -90,8 +90,8 @@ extension Contract {
 
     static let quarantine = Endpoint(
         .get, "/quarantine", id: "quarantine", tag: tag, access: writing,
-        summary: "Quarantined records, without their values",
-        input: QuarantineInput.list, replies: [.json(200, "Records.", ReplySchemas.quarantine)] + failures)
+        summary: "Quarantined records, newest first, without their values",
+        input: QuarantineInput.list, replies: [.json(200, "A page of records.", ReplySchemas.quarantine)] + failures)
 
     static let redrive = Endpoint(
         .post, "/quarantine/redrive", id: "redrive", tag: tag, access: writing,

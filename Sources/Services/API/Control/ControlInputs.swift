@@ -164,6 +164,7 @@ struct QuarantineInput: Sendable {
     var state: String?
     var generation: Int?
     var limit = 50
+    var cursor: String?
     var isAll = false
     var forces = false
     var isDryRun = false
@@ -190,7 +191,31 @@ struct QuarantineInput: Sendable {
                 .query, "generation", \.generation, Form<Int>.integer(1...Int.max).optional,
                 "Whose quarantine; the active generation's if left out."),
             Parameter(.query, "limit", \.limit, .integer(1...limitMax), "Records at most."),
+            Parameter(
+                .query, "cursor", \.cursor, cursorForm,
+                "The `next_cursor` of the page before, asked for with the same selection."),
         ])
+
+    private static let cursorForm = Form<String>.string(
+        1...QuarantineListing.cursorMax,
+        pattern: TextPattern("^[0-9]+(~[A-Za-z0-9._-]+~[0-9._]+)+$", "must be a next_cursor of this endpoint") { text in
+            let parts = text.utf8.split(separator: UInt8(ascii: "~"), omittingEmptySubsequences: false)
+            return parts.count >= 3 && parts.count % 2 == 1
+                && parts.enumerated().allSatisfy { index, part in
+                    !part.isEmpty && part.allSatisfy { isCursor($0, index == 0 ? 0 : 2 - index % 2) }
+                }
+        }
+    ).optional
+
+    /// - Parameter place: 0 for the generation, 1 for a topic, 2 for its places.
+    private static func isCursor(_ byte: UInt8, _ place: Int) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        case UInt8(ascii: "."), UInt8(ascii: "_"): place > 0
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"): place == 1
+        default: false
+        }
+    }
 
     private static let selecting: [Field<QuarantineInput>] = [
         Field("topic", \.topic, word, "Only of this topic."),
@@ -255,7 +280,7 @@ struct QuarantineInput: Sendable {
         }
         (selection.rule, selection.state, selection.limit) = (rule, state, limit)
         (selection.sinceMilliseconds, selection.untilMilliseconds) = (since, until)
-        selection.generation = generation.map(Int64.init)
+        (selection.generation, selection.cursor) = (generation.map(Int64.init), cursor)
         return selection
     }
 }

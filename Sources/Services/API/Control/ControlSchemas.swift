@@ -93,7 +93,10 @@ extension ReplySchemas {
 
     static let quarantine = Schema.object([
         .init("records", .array(of: quarantined)),
-        .init("has_more", .bool(), "Whether `limit` kept some out."),
+        .init(
+            "next_cursor", .string().orNull,
+            "Where the list goes on; null at its end, and where topic partitions are too many for a URL: name a topic."),
+        .init("has_more", .bool(), "Whether there are more."),
     ]).named("QuarantineReply")
 
     static let quarantineChange = Schema.object([

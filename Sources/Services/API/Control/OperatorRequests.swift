@@ -64,8 +64,8 @@ struct OperatorRequests: Sendable {
         set.add(
             Contract.quarantine,
             async: { input, request in
-                let found = try await allowed(request).quarantined(input.selection, deadline: turns.deadline)
-                return .fresh(Self.list("records", found.records, hasMore: found.hasMore))
+                .fresh(
+                    Self.list(try await allowed(request).quarantined(input.selection, deadline: turns.deadline)))
             })
         set.add(
             Contract.redrive,
@@ -105,19 +105,30 @@ struct OperatorRequests: Sendable {
             words, ["what": what, "key": access.names(request.headers).key ?? "", "request_id": request.id])
     }
 
-    private static func list(_ name: String, _ objects: [[UInt8]], hasMore: Bool? = nil) -> [UInt8] {
+    private static func list(_ name: String, _ objects: [[UInt8]]) -> [UInt8] {
+        var writer = begun(name, objects)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private static func list(_ found: QuarantineListing) -> [UInt8] {
+        var writer = begun("records", found.records)
+        writer.key("next_cursor")
+        writer.optional(found.nextCursor)
+        writer.key("has_more")
+        writer.bool(found.hasMore)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private static func begun(_ name: String, _ objects: [[UInt8]]) -> JSONWriter {
         var writer = JSONWriter(capacity: objects.reduce(100) { $0 + $1.count + 1 })
         writer.beginObject()
         writer.key(dynamic: name)
         writer.beginArray()
         for object in objects { writer.raw(object) }
         writer.endArray()
-        if let hasMore {
-            writer.key("has_more")
-            writer.bool(hasMore)
-        }
-        writer.endObject()
-        return writer.bytes
+        return writer
     }
 
     // MARK: Generations

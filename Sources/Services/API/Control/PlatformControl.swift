@@ -41,6 +41,8 @@ package struct QuarantineSelection: Sendable, Equatable {
     package var generation: Int64?
     /// Records at most.
     package var limit = 50
+    /// Of a list: where the one before ended, as ``QuarantineListing/nextCursor`` had it.
+    package var cursor: String?
 
     package init() {}
 
@@ -48,6 +50,24 @@ package struct QuarantineSelection: Sendable, Equatable {
     var isOpen: Bool {
         offsets == nil && rule == nil && sinceMilliseconds == nil && untilMilliseconds == nil
     }
+}
+
+/// A part of the list of quarantined records.
+package struct QuarantineListing: Sendable {
+    /// Each as a JSON object, the newest first.
+    package var records: [[UInt8]]
+    /// Where the rest begins; nil where there is none, or where the place takes more words than a URL may have.
+    package var nextCursor: String?
+    package var hasMore: Bool
+
+    package init(records: [[UInt8]], nextCursor: String?, hasMore: Bool) {
+        self.records = records
+        self.nextCursor = nextCursor
+        self.hasMore = hasMore
+    }
+
+    /// Of a cursor, in characters; a URL has 8,192.
+    package static let cursorMax = 6_000
 }
 
 /// What is to become of quarantined records.
@@ -92,10 +112,8 @@ package protocol PlatformControl: Sendable {
     /// Ends one for good.
     func end(_ id: String) async throws -> [UInt8]
 
-    /// Quarantined records as JSON objects, and whether there are more.
-    func quarantined(
-        _ selection: QuarantineSelection, deadline: Deadline
-    ) async throws -> (records: [[UInt8]], hasMore: Bool)
+    /// Quarantined records, the newest first.
+    func quarantined(_ selection: QuarantineSelection, deadline: Deadline) async throws -> QuarantineListing
     /// Takes records out; what became of each as a JSON object.
     func change(
         _ selection: QuarantineSelection, _ change: QuarantineChange, deadline: Deadline

@@ -7,7 +7,7 @@ import Records
 import Retrieval
 import Telemetry
 
-/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`, `/keys`.
+/// What operators and probes ask: `/health`, `/ready`, `/live`, `/pipeline/status`, `/history`, `/metrics`.
 struct Operation: Sendable {
     let registry: HealthRegistry
     let pages: HealthPages
@@ -22,6 +22,8 @@ struct Operation: Sendable {
     let sources: @Sendable (TenantID?) -> [SourceStatus]
     let access: AccessGuard
     let history: MetricsHistory
+    /// Nil where servers share none.
+    let sharedCache: SecondCache?
     /// Of what is searched though the database cannot be reached, see ``SharedArms/staleMilliseconds``.
     let staleMilliseconds: @Sendable () -> Int64?
 
@@ -43,6 +45,7 @@ struct Operation: Sendable {
         let arms = dependencies.arms?.shared
         staleMilliseconds = { arms?.staleMilliseconds }
         self.access = access
+        sharedCache = dependencies.secondCache
         history = MetricsHistory(
             dependencies.metrics, stepMilliseconds: configuration.historyStepMilliseconds,
             freshness: { freshness(nil) })
@@ -55,7 +58,6 @@ struct Operation: Sendable {
         set.add(Contract.status, inline: { _, request in try pipelineStatus(request) })
         set.add(Contract.history, inline: { _, request in try historyReply(request) })
         set.add(Contract.metrics, inline: { _, request in try metricsText(request) })
-        set.add(Contract.keys, inline: { _, request in try keys(request) })
     }
 
     /// `GET /health`: every dependency with its state. 503 when one that searching needs has failed.
@@ -115,6 +117,7 @@ struct Operation: Sendable {
                     ("indexed_at", status.indexedAtMilliseconds.map { CivilTime.rfc3339($0) } ?? "never"),
                 ])
         }
+        if let sharedCache { registry.register("cache", isRequired: false) { await sharedCache.health() } }
         guard let embedder else {
             registry.register("embedding", isRequired: false) {
                 HealthReport(.degraded, "switched off (EMBED_ENABLED): only the lexical arm is served")

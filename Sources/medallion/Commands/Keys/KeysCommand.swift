@@ -1,8 +1,8 @@
+import API
 import Access
 import Bytes
 import Concurrency
 import Console
-import Hashing
 import Records
 import ServiceLifecycle
 import Settings
@@ -46,7 +46,6 @@ struct KeysCommand: Command {
         case revoke(id: String)
     }
 
-    private static let nameCharactersMax = 100
     private static let limitMilliseconds = 10_000
 
     private let action: Action
@@ -56,7 +55,7 @@ struct KeysCommand: Command {
         isJSON = arguments.has("--json")
         let role = arguments.value("--role")
         let tenant = arguments.value("--tenant")
-        let days = try arguments.integer("--days", in: 1...36_500)
+        let days = try arguments.integer("--days", in: NewKey.days)
         let word = arguments.word(0) ?? ""
         let name = arguments.word(1)
         if word != "create", role != nil || tenant != nil || days != nil {
@@ -64,9 +63,9 @@ struct KeysCommand: Command {
         }
         switch word {
         case "create":
-            guard let name, !name.isEmpty, name.count <= Self.nameCharactersMax else {
+            guard let name, !name.isEmpty, name.count <= NewKey.nameCharactersMax else {
                 throw UsageError(
-                    "create needs a NAME of at most \(Self.nameCharactersMax) characters: who gets the key")
+                    "create needs a NAME of at most \(NewKey.nameCharactersMax) characters: who gets the key")
             }
             guard let known = Role(rawValue: role ?? Role.read.rawValue) else {
                 let roles = Role.allCases.map(\.rawValue).joined(separator: ", ")
@@ -120,16 +119,8 @@ struct KeysCommand: Command {
             }
             show(key)
         case .create(let name, let role, let tenant, let days):
-            var generator = SystemRandomNumberGenerator()
-            let text = APIKeyText(using: &generator)
-            var hasher = try SHA256Hasher()
-            let digest = try Array(text.text.utf8).withUnsafeBytes { bytes throws(HashingError) in
-                try hasher.hash(bytes)
-            }
-            let now = SystemClock.epochMilliseconds()
-            let key = APIKey(
-                id: text.id, name: name, role: role, tenant: tenant, sha256: digest.hex, createdAtMilliseconds: now,
-                expiresAtMilliseconds: days.map { now + Int64($0) * 86_400_000 })
+            let made = try NewKey(name: name, role: role, tenant: tenant, days: days)
+            let (key, text) = (made.key, made.text)
             try store.create(key, timeoutMilliseconds: Self.limitMilliseconds)
             if isJSON {
                 show(key, text: text.text)

@@ -216,27 +216,36 @@ struct OperatorControl: PlatformControl {
 
     // MARK: Quarantine
 
-    func quarantined(
-        _ selection: QuarantineSelection, deadline: Deadline
-    ) async throws -> (records: [[UInt8]], hasMore: Bool) {
+    func quarantined(_ selection: QuarantineSelection, deadline: Deadline) async throws -> QuarantineListing {
         try await told {
             let layout = try layout()
-            var query = try Self.query(selection)
-            query.limit = selection.limit + 1
-            let wanted = query
+            let query = try Self.query(selection)
+            let place = try Self.place(selection)
             return try await looks.run(deadline: deadline) { _, _ in
-                var records: [[UInt8]] = []
-                try QuarantineReader(
-                    layout: layout, generation: selection.generation, shouldStop: { deadline.hasPassed }
-                ).forEach(wanted) { record in
-                    records.append(DlqRendering.json(record, withValue: false))
-                    return true
-                }
-                let isCut = deadline.hasPassed
-                if isCut, records.isEmpty { throw Self.tooLong(deadline) }
-                return (Array(records.prefix(selection.limit)), isCut || records.count > selection.limit)
+                let page = try QuarantineReader(
+                    layout: layout, generation: selection.generation ?? place?.generation,
+                    shouldStop: { deadline.hasPassed }
+                ).newest(query, from: place) { DlqRendering.json($0, withValue: false) }
+                // A page may hold nothing where the next one begins further down.
+                if page.items.isEmpty, page.next != nil, !page.hasMoved { throw Self.tooLong(deadline) }
+                let cursor = page.next?.text
+                let isShort = cursor.map { $0.utf8.count <= QuarantineListing.cursorMax } ?? false
+                return QuarantineListing(
+                    records: page.items, nextCursor: isShort ? cursor : nil, hasMore: cursor != nil)
             }
         }
+    }
+
+    /// - Throws: `UsageError` for what is no cursor, or one of another generation than the one asked for.
+    private static func place(_ selection: QuarantineSelection) throws -> QuarantinePlace? {
+        guard let text = selection.cursor else { return nil }
+        guard let place = QuarantinePlace(text: text) else {
+            throw UsageError("cursor is not a next_cursor of GET /quarantine")
+        }
+        if let generation = selection.generation, generation != place.generation {
+            throw UsageError("cursor is of generation \(place.generation), and not of \(generation)")
+        }
+        return place
     }
 
     func change(

@@ -19,7 +19,7 @@ const stages = [
   { title: "Topic", name: "broker", work: "append", waits: "not acknowledged" },
   { title: "Lake", name: "committed", work: "commit", waits: "wait in the topic" },
   { title: "Index", name: "embedded", work: "write", waits: "wait in the lake's topic" },
-  { title: "Search", name: "searchable", work: "event to searchable", waits: "not searchable" },
+  { title: "Search", name: "searchable", work: "in all", waits: "not searchable" },
 ];
 
 const charts = [
@@ -143,13 +143,17 @@ function delayWords(status) {
   return `slowest step: ${name}, p95 ${quantity(delay.p95_ms, "ms")}`;
 }
 
+const searchableRate = (status) => status.stages.find((stage) => stage.name === "searchable")?.rate_per_sec ?? 0;
+
 function node(stage, found, status) {
   const delay = status.delay;
   const isDelay = delay && (delay.stage === stage.name || (delay.kind === "source" && stage.name === "received"));
   const badge = isDelay
     ? el("span", { class: `badge ${delay.kind === "slowest" ? "is-slow" : "is-held"}` }, delay.kind === "slowest" ? "slowest" : "holds up")
     : null;
-  const moves = found?.rate_per_sec > 0;
+  // Where nothing is embedded, what is indexed is searchable at once.
+  const rate = stage.name === "embedded" && found?.rate_per_sec === 0 ? searchableRate(status) : found?.rate_per_sec;
+  const moves = rate > 0;
   const rows = [];
   if (stage.name === "received") {
     rows.push(...status.sources.slice(0, 4).map((source) => el("p", { class: "faint" },
@@ -165,7 +169,7 @@ function node(stage, found, status) {
   }
   return el("li", { class: `node${moves ? " moves" : ""}${isDelay ? " is-delay" : ""}` },
     el("div", { class: "node-head" }, el("h2", {}, stage.title), badge),
-    el("p", { class: "node-rate" }, found ? quantity(found.rate_per_sec, "per_second") : "runs elsewhere"), rows);
+    el("p", { class: "node-rate" }, found ? quantity(rate, "per_second") : "runs elsewhere"), rows);
 }
 
 async function lookAtNewest() {

@@ -1,5 +1,6 @@
 // The frame around the views: which one is shown, whether the platform is well, and the key.
 import { byId, el, foreign, saveKey, savedKey, serverNow, span } from "./dom.js";
+import { faults } from "./faults.js";
 import { count, level } from "./parts.js";
 import { lookAgain, onStatus, platform, startStatus } from "./status.js";
 import * as admin from "./admin.js";
@@ -14,22 +15,6 @@ import * as watch from "./watch.js";
 const views = { "": overview, watch, ask, trace, replay, quarantine, admin };
 const sections = new Map();
 let current = null;
-
-/** What still works while a component is away, by its name's first word. */
-const effects = {
-  broker: "New events cannot be taken in. Search, answers and traces work on what is indexed.",
-  database: "Nothing new becomes searchable, and traces fail. Searches go on from memory where that is switched on. Events are kept in the lake and indexed afterwards.",
-  index: "Searches, answers and traces may fail; events are still taken into the lake and are indexed afterwards.",
-  embedding: "Searches use words alone, and answers find less. New documents wait for their vectors.",
-  source: "Nothing new arrives. All that is indexed can be searched, asked and traced.",
-  delivery: "Events wait in the producer. All that is indexed can be searched, asked and traced.",
-  stream: "Events wait in the topic. All that is indexed can be searched, asked and traced.",
-  indexer: "Events go into the lake, but do not become searchable. All that is indexed can be searched.",
-  disk: "Events may not be taken in. Search, answers and traces work on what is indexed.",
-  suppressions: "Suppressions cannot be asked for or lifted. Those that were applied hold.",
-  declarations: "Changed sources are not taken over; the former ones run.",
-  model: "Answers quote the retrieved text in place of a model's words.",
-};
 
 function start() {
   for (const [name, view] of Object.entries(views)) {
@@ -133,19 +118,18 @@ function showHealth({ health, awaySince, failure }) {
   box.replaceChildren(...entries.map(([name, entry]) => el("div", { class: `dependency state-${entry.state}` },
     el("strong", {}, name), " ", el("span", {}, entry.state), el("p", { class: "faint" }, foreign(entry.message || "no complaint"),
       Object.entries(entry.detail).map(([key, value]) => [" · ", key, ": ", foreign(value)])))));
-  banner(entries.filter(([, entry]) => entry.state === "failed").map(([name, entry]) =>
-    [name, `has failed: ${entry.message}`, entry.last_ok, effects[name.split(" ")[0]] ?? ""]));
+  banner(faults(entries));
 }
 
 /** What is away, since when, and what still works; gone by itself when all is well. */
-function banner(faults) {
+function banner(lines) {
   const box = byId("banner");
-  box.hidden = faults.length === 0;
-  const key = JSON.stringify(faults);
-  // An alert that is written again is read out again.
+  box.hidden = lines.length === 0;
+  // An alert that is written again is read out again: a count that goes on is no news.
+  const key = JSON.stringify(lines.map(([name, what, ...rest]) => [name, what.replace(/\d+/g, "0"), ...rest]));
   if (box.dataset.key === key) return;
   box.dataset.key = key;
-  box.replaceChildren(...faults.map(([name, what, since, effect]) => el("p", {}, el("strong", {}, name), " ", foreign(what, "span"),
+  box.replaceChildren(...lines.map(([name, what, since, effect]) => el("p", {}, el("strong", {}, name), " ", foreign(what, "span"),
     since ? ` · since ${since.slice(11, 19)} UTC` : "", effect ? [" · ", effect] : "")));
 }
 

@@ -4,14 +4,25 @@ import { action, command, count, empty, facts, labelled, loading, option, pill, 
 
 export const title = "Quarantine";
 
+/** Redriven or discarded at once; the API takes no more. */
 const recordsMax = 500;
+const pageRecords = 200;
+/** Listed at most: who looks for more narrows the list. */
+const listedMax = 2000;
 /** What the records in the list were selected by: the buttons below the form are about these, whatever its fields say by now. */
 let shown = {};
 let loads = 0;
+/** What is listed, newest first, and where the list goes on. */
+let listed = [];
+let cursor = null;
+let hasMore = false;
 /** The record in the panel beside the list. */
 let looked = null;
 const rules = el("div", { class: "facets" });
 const list = el("div", {});
+const more = action("Older ones", loadMore, { class: "small" });
+const moreSaid = el("div", { class: "faint" });
+const moreLine = el("div", { class: "line", hidden: true }, more, moreSaid);
 const sample = el("div", {});
 const said = el("div", { role: "status" });
 const form = el("form", { class: "filters", "aria-label": "Which records are shown" },
@@ -28,7 +39,7 @@ const ways = el("div", { class: "line", hidden: true }, labelled("reason", reaso
 export function build(section) {
   section.append(el("h1", {}, "Quarantine"),
     el("p", { class: "faint lead" }, "What a rule rejected, with its reason and its raw bytes in the lake. Redriving publishes a record to its topic again, by the logic of now."),
-    form, rules, ways, said, el("div", { class: "pair wide-left" }, el("div", { class: "panel" }, list), sample));
+    form, rules, ways, said, el("div", { class: "pair wide-left" }, el("div", { class: "panel" }, list, moreLine), sample));
   form.addEventListener("submit", (event) => { event.preventDefault(); load(); });
 }
 
@@ -42,34 +53,60 @@ async function load() {
   loads += 1;
   const mine = loads;
   try {
-    const found = await api(`/quarantine?${new URLSearchParams({ ...wanted, limit: String(recordsMax) })}`);
+    const found = await page(wanted);
     if (mine !== loads) return;
-    shown = wanted;
-    const byRule = new Map();
-    for (const record of found.records) byRule.set(record.rule, (byRule.get(record.rule) ?? 0) + 1);
-    rules.replaceChildren(...[...byRule].sort((a, b) => b[1] - a[1]).map(([rule, number]) => el("button", {
-      class: "small", type: "button", "aria-pressed": String(wanted.rule === rule), onclick: () => {
-        form.elements.rule.value = wanted.rule === rule ? "" : rule;
-        load();
-      },
-    }, foreign(rule), " ", el("span", { class: "faint" }, count(number)))), found.has_more ? el("span", { class: "faint" }, `the first ${count(recordsMax)} are counted`) : "");
-    showWays();
-    list.replaceChildren(found.records.length
-      ? table("Quarantined records", ["record", "time", "rule", "reason", "bytes", "state", ""], found.records.slice(0, 100).map((record) => [
-        foreign(`${record.partition}/${record.offset}`, "code"), time(record.time), foreign(record.rule), foreign(record.reason), quantity(record.value_bytes, "bytes"),
-        pill(record.state === "open" ? "late" : "ok", record.state),
-        el("button", { class: "small", type: "button", onclick: () => look(record) }, "Look")]))
-      : empty(Object.keys(wanted).length ? "No quarantined record is like that." : "Nothing is in quarantine: every record passed the rules."));
-    if (found.records.length && looked === null) look(found.records[0], false);
+    [shown, listed] = [wanted, []];
+    take(found);
+    if (listed.length && looked === null) look(listed[0], false);
   } catch (error) {
     if (mine !== loads) return;
     list.replaceChildren(failure(error));
     rules.replaceChildren();
+    moreLine.hidden = true;
     ways.hidden = true;
   }
 }
 
-/** Many at once are what is open of one rule. No more than can be listed: what is redriven and breaks the rule again comes back as new. */
+const page = (wanted, from = {}) => api(`/quarantine?${new URLSearchParams({ ...wanted, limit: String(pageRecords), ...from })}`);
+
+async function loadMore() {
+  const mine = loads;
+  try {
+    const found = await page(shown, { cursor });
+    if (mine === loads) take(found);
+  } catch (error) {
+    if (mine === loads) moreSaid.replaceChildren(failure(error));
+  }
+}
+
+/** Adds a page to what is listed, and shows it. */
+function take(found) {
+  listed = [...listed, ...found.records].slice(0, listedMax);
+  [cursor, hasMore] = [found.next_cursor, found.has_more];
+  const byRule = new Map();
+  for (const record of listed) byRule.set(record.rule, (byRule.get(record.rule) ?? 0) + 1);
+  rules.replaceChildren(...[...byRule].sort((a, b) => b[1] - a[1]).map(([rule, number]) => el("button", {
+    class: "small", type: "button", "aria-pressed": String(shown.rule === rule), onclick: () => {
+      form.elements.rule.value = shown.rule === rule ? "" : rule;
+      load();
+    },
+  }, foreign(rule), " ", el("span", { class: "faint" }, count(number)))),
+    hasMore ? el("span", { class: "faint" }, `of the newest ${count(listed.length)}`) : "");
+  showWays();
+  list.replaceChildren(listed.length
+    ? table("Quarantined records, newest first", ["record", "time", "rule", "reason", "bytes", "state", ""], listed.map((record) => [
+      foreign(`${record.partition}/${record.offset}`, "code"), time(record.time), foreign(record.rule), foreign(record.reason), quantity(record.value_bytes, "bytes"),
+      pill(record.state === "open" ? "late" : "ok", record.state),
+      el("button", { class: "small", type: "button", onclick: () => look(record) }, "Look")]))
+    : empty(hasMore ? "None so far: the newest were looked through in the time that a request has."
+      : Object.keys(shown).length ? "No quarantined record is like that." : "Nothing is in quarantine: every record passed the rules."));
+  const isFull = listed.length >= listedMax;
+  moreLine.hidden = !hasMore;
+  more.hidden = isFull || cursor === null;
+  moreSaid.replaceChildren(more.hidden ? "There are older ones: name a rule, a state or a topic to find them." : "");
+}
+
+/** Many at once are what is open of one rule, the oldest first. No more than the API takes at once: what is redriven and breaks the rule again comes back as new. */
 function showWays() {
   ways.hidden = !shown.rule || !["", "open"].includes(shown.state ?? "");
   if (ways.hidden) return;
@@ -118,6 +155,8 @@ async function change(way, body, isOne = false) {
     const trouble = records.find((one) => one.detail && (one.outcome === "refused" || one.outcome === "failed"));
     said.replaceChildren(el("p", { class: "notice" }, records.length ? [...outcomes].map(([name, number]) => `${count(number)} ${name}`).join(", ") : "no record is open there",
       records.length === body.limit ? ", as many as are taken at once: there may be more" : "", trouble ? [" · ", foreign(trouble.detail)] : ""));
+    // A dry run changes nothing.
+    if (body.dry_run) return;
     await load();
     if (looked !== null) await lookAgain(isOne);
   } catch (error) {

@@ -95,8 +95,14 @@ async function restart() {
   showNote();
 }
 
+/** How much is held: for whoever checks that it stays so little. */
+export const sizes = () => ({
+  rows: state.rows.size, waiting: state.waiting.length, ways: state.ways.size, done: state.done.size, arrivals: state.arrivals.length,
+  measured: Math.max(...Object.values(state.measured).map((list) => list.length)),
+});
+
 /** An event of the stream. */
-function take(name, data) {
+export function take(name, data) {
   if (name === "event") {
     state.arrivals.push(performance.now());
     if (state.arrivals.length > 2000) state.arrivals.splice(0, 1000);
@@ -147,7 +153,7 @@ function measure(name, milliseconds) {
 
 const quantile = (sorted, share) => (sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] : null);
 
-function draw() {
+export function draw() {
   if (!state.stop || document.hidden) return;
   flush();
   const now = serverNow();
