@@ -136,7 +136,8 @@ let package = Package(
         module(
             "Services", "Ingest",
             uses: services + [
-                "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "JSONScan", "Files", "Gzip", "Zstd",
+                "Sources", "Logic", "HTTPClient", "Kafka", "KafkaAccess", "Postgres", "JSONScan", "Files", "Gzip",
+                "Zstd",
             ]),
         module(
             "Services", "Simulator",
@@ -349,6 +350,7 @@ let package = Package(
             "IngestTests",
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
+                "PostgresTesting", "Postgres", "EmbeddedPostgres", "Sources", "Logic", "Hashing", "JSONScan",
                 "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),

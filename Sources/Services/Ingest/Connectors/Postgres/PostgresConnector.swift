@@ -1,0 +1,309 @@
+import Bytes
+import Files
+import Postgres
+package import Sources
+package import Telemetry
+
+/// Reads a table: as it is, by ranges of its primary key, and then every change of it from the log, by logical replication.
+///
+/// **Order.** A slot is made, which keeps the log from there on, then the snapshot is read, then the log. Versions are in the order of
+/// commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives first. A snapshot that was
+/// interrupted goes on as of a later moment: what was exported before went with its session.
+///
+/// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
+/// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.
+///
+/// **Memory.** A transaction is handed on in pieces as it comes, however long it is; the server sends it once it is committed.
+package final class PostgresConnector: BatchConnector {
+    /// What bounds the reading. Times in milliseconds.
+    package struct Options: Sendable {
+        /// The file of the durable state.
+        package var statePath: String
+        /// Rows of one look at the table.
+        package var rowsMax = 500
+        /// Events, and bytes of them, of one batch.
+        package var eventsMax = 1_000
+        package var bytesMax = 1 << 20
+        /// How long a look at the log waits where there is nothing.
+        package var waitMilliseconds = 100
+        /// How often the server is asked how far it is, which also keeps the session alive.
+        package var heartbeatMilliseconds: Int64 = 10_000
+        package var connectMilliseconds = 10_000
+
+        package init(statePath: String) { self.statePath = statePath }
+    }
+
+    private let declaration: PostgresDeclaration
+    private let source: String
+    private let options: Options
+    private let lag: Gauge
+    private let logger: Logger
+    /// Held for as long as this lives.
+    private let lock: File
+    private var state: CaptureState?
+    private var snapshot: TableSnapshot?
+    private var stream: ChangeStream?
+    private var events: RowEvents?
+    /// Whether rows of the snapshot at hand may have been sent by a process before.
+    private var isResumed = false
+    private var readKey: [String]?
+
+    /// Events are numbered as they are handed over; numbers are this process's alone.
+    private var handedOver: Int64 = 0
+    private var arrived: Int64 = 0
+    private var milestones: [CaptureMilestone] = []
+    private var confirmed: UInt64 = 0
+
+    /// - Throws: `FileError`; ``CaptureError`` where the state is in use.
+    package init(
+        _ declaration: PostgresDeclaration, source: String, options: Options, metrics: MetricsRegistry, logger: Logger
+    ) throws {
+        self.declaration = declaration
+        self.source = source
+        self.options = options
+        self.logger = logger
+        lag = metrics.gauge(
+            "medallion_source_slot_lag_bytes",
+            help: "Bytes of a source database's log behind what its replication slot has confirmed, by source.",
+            labels: [("source", source)])
+        try Folder.create(Folder.parent(of: options.statePath))
+        var lock = try File(options.statePath + ".lock", .readWrite)
+        guard try lock.tryLock() else {
+            throw CaptureError("another process follows \(declaration.place) with \(options.statePath): stop one of them")
+        }
+        self.lock = lock
+    }
+
+    /// As a source declares it.
+    convenience init(
+        _ declaration: PostgresDeclaration, _ context: ConnectorContext, metrics: MetricsRegistry, logger: Logger
+    ) throws {
+        try self.init(
+            declaration, source: context.source.name.text,
+            options: Options(statePath: context.stateFolder + "/postgres.json"), metrics: metrics, logger: logger)
+    }
+
+    // MARK: Reading
+
+    package func next(after position: SourcePosition?) throws -> SourceBatch {
+        do {
+            if snapshot != nil { return try readTable() }
+            if stream != nil { return try readLog() }
+            try connect()
+            return SourceBatch()
+        } catch {
+            disconnect()
+            // The server's words may repeat parts of the connection string.
+            throw CaptureError(declaration.dsn.scrubbed("\(error)"))
+        }
+    }
+
+    private func disconnect() {
+        snapshot?.close()
+        stream?.close()
+        (snapshot, stream) = (nil, nil)
+    }
+
+    private func readTable() throws -> SourceBatch {
+        guard let snapshot, let events, let state else { return SourceBatch() }
+        var batch = SourceBatch()
+        let rows = try snapshot.rows(after: readKey)
+        let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: snapshot.position)
+        var origin = ChangeOrigin(
+            position: snapshot.position, commit: snapshot.position, milliseconds: SystemClock.epochMilliseconds(),
+            isSnapshot: true, version: version)
+        for row in rows {
+            guard let key = events.key(of: row), let values = row.values(of: events.keys) else { continue }
+            readKey = values.map { String(decoding: $0, as: UTF8.self) }
+            hand(over: events.value("r", before: nil, after: row, origin), key: key, id: Self.sum(key), isResumed, to: &batch)
+        }
+        if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
+        guard rows.count < options.rowsMax else { return batch }
+        // What was in the collection before and was not read now is not in the table any more.
+        origin.version = state.version
+        hand(over: events.value("t", before: nil, after: nil, origin), key: nil, id: "end", isResumed, to: &batch)
+        milestones.append(CaptureMilestone(event: handedOver, kind: .snapshotComplete))
+        logger.info("the table was read", ["table": declaration.sqlName, "snapshot": String(declaration.snapshot)])
+        snapshot.close()
+        self.snapshot = nil
+        do { try follow() } catch {
+            // What was read is handed over; the next look connects again.
+            logger.info("the log cannot be read yet", ["error": declaration.dsn.scrubbed("\(error)")])
+        }
+        return batch
+    }
+
+    private func hand(
+        over value: [UInt8], key: [UInt8]?, id: String, _ mayRepeat: Bool, to batch: inout SourceBatch
+    ) {
+        handedOver += 1
+        batch.events.append(
+            SourceEvent(
+                value: value, key: key, eventID: Array("\(declaration.snapshot)-s-\(id)".utf8), mayRepeat: mayRepeat,
+                position: SourcePosition(token: Array("\(handedOver)".utf8))))
+    }
+
+    private static func sum(_ key: [UInt8]) -> String {
+        var sum = ContentSum()
+        key.withUnsafeBytes { sum.add($0) }
+        return String(sum.high, radix: 16) + String(sum.low, radix: 16)
+    }
+
+    private func readLog() throws -> SourceBatch {
+        guard let stream, let events else { return SourceBatch() }
+        var batch = SourceBatch()
+        var bytes = 0
+        let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(options.waitMilliseconds)
+        do {
+            // Not for longer, whatever comes of other tables: acknowledgements are to be taken in between.
+            while batch.events.count < options.eventsMax, bytes < options.bytesMax {
+                let left = end - SystemClock.monotonicNanoseconds() / 1_000_000
+                guard left > 0 else { break }
+                let wait = batch.events.isEmpty ? Int(left) : 0
+                guard let step = try stream.next(events, timeoutMilliseconds: wait) else { break }
+                for change in step.changes {
+                    handedOver += 1
+                    bytes += change.value.count
+                    batch.events.append(
+                        SourceEvent(
+                            value: change.value, key: change.key, eventID: change.id, mayRepeat: change.mayRepeat,
+                            position: SourcePosition(token: Array("\(handedOver)".utf8))))
+                }
+                if let end = step.committed {
+                    milestones.append(CaptureMilestone(event: handedOver, kind: .commit(end)))
+                }
+                if let end = step.idleAt, milestones.isEmpty { confirmed = max(confirmed, end) }
+                try pass()
+                if step.wantsReply { try stream.confirm(confirmed, asksForReply: false) }
+            }
+            try stream.confirmIfDue(confirmed, heartbeatMilliseconds: options.heartbeatMilliseconds)
+            lag.set(Double(stream.walEnd > confirmed ? stream.walEnd - confirmed : 0))
+        } catch {
+            // What was read before it goes on; the next look finds the same fault, or none.
+            guard !batch.events.isEmpty else { throw error }
+            disconnect()
+        }
+        return batch
+    }
+
+    // MARK: Acknowledgement
+
+    package func acknowledged(_ position: SourcePosition) throws {
+        guard let number = Int64(String(decoding: position.token, as: UTF8.self)) else { return }
+        arrived = max(arrived, number)
+        let before = confirmed
+        try pass()
+        // At once: this may be the last word before the process ends. A session that broke is noticed by the next look.
+        if confirmed > before, let stream { try? stream.confirm(confirmed, asksForReply: false) }
+    }
+
+    /// Notes what has arrived. What fails is done with the next call.
+    private func pass() throws {
+        var count = 0
+        var changed = state
+        while count < milestones.count, milestones[count].event <= arrived {
+            defer { count += 1 }
+            switch milestones[count].kind {
+            case .commit(let end): confirmed = max(confirmed, end)
+            case .row(let key): changed?.after = key
+            case .snapshotComplete: changed?.isComplete = true
+            }
+        }
+        guard count > 0 else { return }
+        if let changed, changed != state {
+            try changed.write(options.statePath)
+            state = changed
+        }
+        milestones.removeFirst(count)
+    }
+
+    // MARK: Connecting
+
+    private func connect() throws {
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        let connection = try access.connection()
+        let catalogue = try CaptureCatalogue(connection, declaration, creates: true)
+        let database = try connection.script(
+            "SELECT current_database()", operation: "ask for the database", timeoutMilliseconds: 5_000)
+        events = RowEvents(
+            source: source, database: database.first?.first.flatMap { $0 } ?? "", schema: declaration.schema,
+            table: declaration.table, keys: catalogue.keys, kinds: catalogue.kinds)
+        let log = try access.log()
+        // Not before: what it exports goes with it, and so does a slot that is temporary.
+        defer { log.close() }
+        let system = try ServerPlace(log)
+        if state == nil { state = try CaptureState.read(options.statePath) }
+        let isNew = try wantsNewSnapshot(system)
+        var exported: ExportedSnapshot?
+        if let slot = try CaptureSlot.read(connection, declaration) {
+            try slot.checkFree(declaration)
+            if slot.isLost {
+                guard isNew else { throw CaptureSlot.lost(declaration, "the server gave up the slot \(declaration.slot)") }
+                try log.run(
+                    "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
+                    timeoutMilliseconds: 15_000)
+                exported = try ExportedSnapshot(log, slot: declaration.slot, isTemporary: false)
+            }
+        } else {
+            guard isNew else { throw CaptureSlot.lost(declaration, "the slot \(declaration.slot) is gone") }
+            exported = try ExportedSnapshot(log, slot: declaration.slot, isTemporary: false)
+        }
+        guard isNew || !isSnapshotHandedOver else { return try follow() }
+        let view = try exported ?? ExportedSnapshot(log, slot: access.temporarySlot, isTemporary: true)
+        guard CaptureOrder.reaches(view.position) else { throw CaptureError("the log is too long to be followed") }
+        snapshot = try TableSnapshot(
+            view.name, at: view.position, connection, declaration, catalogue, rowsMax: options.rowsMax)
+        try beginSnapshot(system, at: view.position, isNew: isNew)
+    }
+
+    /// Whether the declaration asks for a snapshot that was not begun.
+    ///
+    /// - Throws: ``CaptureError`` where what was read before cannot be gone on with.
+    private func wantsNewSnapshot(_ system: ServerPlace) throws -> Bool {
+        guard let state, state.snapshot >= declaration.snapshot else { return true }
+        guard state.snapshot == declaration.snapshot else {
+            throw CaptureError(
+                "snapshot \(state.snapshot) was read before, and \(declaration.snapshot) is declared: set \"snapshot\" back to "
+                    + "\(state.snapshot), or to a higher number for a new one")
+        }
+        guard state.system == system.identifier else {
+            throw CaptureSlot.lost(declaration, "this is another database server than the one that was read before")
+        }
+        guard (state.schema, state.table) == (declaration.schema, declaration.table) else {
+            throw CaptureError(
+                "what was read before is \(state.schema).\(state.table): give the source of another table another name")
+        }
+        return false
+    }
+
+    /// Whether all of the snapshot has arrived, or is on its way there.
+    private var isSnapshotHandedOver: Bool {
+        if state?.isComplete == true { return true }
+        return milestones.contains { milestone in
+            if case .snapshotComplete = milestone.kind { return true }
+            return false
+        }
+    }
+
+    private func beginSnapshot(_ system: ServerPlace, at position: UInt64, isNew: Bool) throws {
+        if isNew {
+            let version = CaptureOrder.version(ofSnapshot: declaration.snapshot, at: position)
+            let begun = CaptureState(
+                system: system.identifier, schema: declaration.schema, table: declaration.table,
+                snapshot: declaration.snapshot, version: version)
+            try begun.write(options.statePath)
+            state = begun
+        }
+        isResumed = !isNew
+        // What this process read is on its way, though it may not have arrived yet.
+        if readKey == nil { readKey = state?.after }
+        logger.info(
+            isNew ? "reading the table" : "reading on in the table",
+            ["table": declaration.sqlName, "snapshot": String(declaration.snapshot), "as_of": PostgresText.position(position)])
+    }
+
+    private func follow() throws {
+        let access = try CaptureAccess(declaration, connectMilliseconds: options.connectMilliseconds)
+        stream = try ChangeStream(access, declaration)
+    }
+}
