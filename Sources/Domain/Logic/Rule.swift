@@ -81,7 +81,7 @@ package enum Rule: String, CaseIterable, Sendable {
         case .emptyText: .reject("the document has no text")
         case .valueUnavailable:
             .reject(
-                "a large value did not change, and the database did not send it: set REPLICA IDENTITY FULL for the table")
+                "a large value did not change and was not sent: set REPLICA IDENTITY FULL for the table")
         case .eventTimeMissing: .flag("the document tells no time; the broker's is taken")
         case .textCut: .flag("the text was longer than the logic allows and was cut")
         }

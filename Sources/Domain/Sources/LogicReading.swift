@@ -113,8 +113,8 @@ enum LogicReading {
         let passages = passages(members, PassageSettings())
         guard let mapping, let codeVersion = version, reader.faults.all.count == before else { return nil }
         var settings = DocumentSettings(
-            codeVersion: codeVersion, envelope: envelope, mapping: mapping, attributes: attributes, duplicates: duplicates,
-            passages: passages)
+            codeVersion: codeVersion, envelope: envelope, mapping: mapping, attributes: attributes,
+            duplicates: duplicates, passages: passages)
         if let characters { settings.contentCharactersMax = Int(characters) }
         return settings
     }

@@ -81,7 +81,8 @@ package struct PostgresDeclaration: ConnectorMembers {
         guard let text = reader.text(bytesMax: Bounds.textBytesMax) else { return nil }
         let isURI = ["postgres://", "postgresql://"].contains { text.hasPrefix($0) }
         guard isURI || text.contains("="), text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) else {
-            reader.fault("must be a connection string such as postgresql://user@host:5432/database, in one line of ASCII")
+            reader.fault(
+                "must be a connection string such as postgresql://user@host:5432/database, in one line of ASCII")
             return nil
         }
         // What somebody may read who must not have it. Not repeated, as nothing of the text is.
@@ -170,8 +171,8 @@ package struct PostgresDeclaration: ConnectorMembers {
         guard case .document(let settings) = logic, settings.envelope == .debezium,
             settings.mapping.version?.text == order
         else {
-            return "the connector \"postgres\" goes with the logic \"document\" with \"envelope\": \"debezium\" and, among its "
-                + "fields, \"version\": \"\(order)\""
+            return "the connector \"postgres\" goes with the logic \"document\" with \"envelope\": \"debezium\" and, "
+                + "among its fields, \"version\": \"\(order)\""
         }
         return nil
     }

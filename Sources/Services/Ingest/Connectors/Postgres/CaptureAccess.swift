@@ -42,7 +42,9 @@ struct CaptureAccess {
             let bytes = try File.contents(of: path, bytesMax: passwordBytesMax)
             // As editors leave it.
             let line = bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }
-            guard !line.isEmpty else { throw CaptureError("\(path) is empty: it is to hold the password (password_file)") }
+            guard !line.isEmpty else {
+                throw CaptureError("\(path) is empty: it is to hold the password (password_file)")
+            }
             return PostgresPassword(String(decoding: line, as: UTF8.self))
         }
     }

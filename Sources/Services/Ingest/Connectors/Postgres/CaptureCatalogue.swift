@@ -81,7 +81,8 @@ struct CaptureCatalogue {
                     + "GRANT USAGE ON SCHEMA \(PostgresText.identifier(declaration.schema))")
         }
         guard row[1] == "r" || row[1] == "p", row[3] == "p" else {
-            throw CaptureError("\(name) is no permanent table: changes of views, foreign and unlogged tables are in no log")
+            throw CaptureError(
+                "\(name) is no permanent table: changes of views, foreign and unlogged tables are in no log")
         }
         guard row[4] == "t" else { throw CaptureError("\(name) may not be read: GRANT SELECT ON \(name)") }
         hasWholeOldRows = row[2] == "f"
@@ -160,7 +161,8 @@ struct CaptureCatalogue {
         }
         if publication == nil, !creates { return }
         guard let publication else {
-            throw CaptureError("the publication \(declaration.publication) is not there: as the table's owner, run: \(sql)")
+            throw CaptureError(
+                "the publication \(declaration.publication) is not there: as the table's owner, run: \(sql)")
         }
         guard publication.allSatisfy({ $0 == "t" }) else {
             throw CaptureError(
@@ -199,7 +201,8 @@ struct CaptureCatalogue {
         guard !published.isEmpty else { return }
         guard let missing = keys.first(where: { !published.contains($0) }) else { return }
         throw CaptureError(
-            "the publication \(declaration.publication) leaves out \(missing), which is in the primary key: add it to its columns")
+            "the publication \(declaration.publication) leaves out \(missing), which is in the primary key: add it to its "
+                + "columns")
     }
 }
 

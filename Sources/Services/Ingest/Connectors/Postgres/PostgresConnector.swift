@@ -69,7 +69,8 @@ package final class PostgresConnector: BatchConnector {
         try Folder.create(Folder.parent(of: options.statePath))
         var lock = try File(options.statePath + ".lock", .readWrite)
         guard try lock.tryLock() else {
-            throw CaptureError("another process follows \(declaration.place) with \(options.statePath): stop one of them")
+            throw CaptureError(
+                "another process follows \(declaration.place) with \(options.statePath): stop one of them")
         }
         self.lock = lock
     }
@@ -115,7 +116,8 @@ package final class PostgresConnector: BatchConnector {
         for row in rows {
             guard let key = events.key(of: row), let values = row.values(of: events.keys) else { continue }
             readKey = values.map { String(decoding: $0, as: UTF8.self) }
-            hand(over: events.value("r", before: nil, after: row, origin), key: key, id: Self.sum(key), isResumed, to: &batch)
+            let value = events.value("r", before: nil, after: row, origin)
+            hand(over: value, key: key, id: Self.sum(key), isResumed, to: &batch)
         }
         if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
         guard rows.count < options.rowsMax else { return batch }
@@ -238,7 +240,9 @@ package final class PostgresConnector: BatchConnector {
         if let slot = try CaptureSlot.read(connection, declaration) {
             try slot.checkFree(declaration)
             if slot.isLost {
-                guard isNew else { throw CaptureSlot.lost(declaration, "the server gave up the slot \(declaration.slot)") }
+                guard isNew else {
+                    throw CaptureSlot.lost(declaration, "the server gave up the slot \(declaration.slot)")
+                }
                 try log.run(
                     "DROP_REPLICATION_SLOT \(PostgresText.identifier(declaration.slot))", operation: "drop the slot",
                     timeoutMilliseconds: 15_000)
@@ -299,7 +303,10 @@ package final class PostgresConnector: BatchConnector {
         if readKey == nil { readKey = state?.after }
         logger.info(
             isNew ? "reading the table" : "reading on in the table",
-            ["table": declaration.sqlName, "snapshot": String(declaration.snapshot), "as_of": PostgresText.position(position)])
+            [
+                "table": declaration.sqlName, "snapshot": String(declaration.snapshot),
+                "as_of": PostgresText.position(position),
+            ])
     }
 
     private func follow() throws {

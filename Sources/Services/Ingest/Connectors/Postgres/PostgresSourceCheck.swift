@@ -13,7 +13,8 @@ package enum PostgresSourceCheck {
             let catalogue = try CaptureCatalogue(connection, declaration, creates: false)
             var words = ["Postgres \(connection.serverVersion)", declaration.sqlName]
             if !catalogue.hasWholeOldRows {
-                words.append("replica identity DEFAULT (large texts that an update leaves alone are not sent; FULL sends them)")
+                words.append(
+                    "replica identity DEFAULT (large texts that an update leaves alone are not sent; FULL sends them)")
             }
             if let slot = try CaptureSlot.read(connection, declaration) {
                 if slot.isLost {

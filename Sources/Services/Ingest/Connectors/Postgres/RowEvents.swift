@@ -44,7 +44,9 @@ struct RowEvents {
     let keys: [String]
     let kinds: [UInt32: ColumnKind]
 
-    private func kind(of column: LogRelation.Column) -> ColumnKind { kinds[column.type] ?? ColumnKind(type: column.type) }
+    private func kind(of column: LogRelation.Column) -> ColumnKind {
+        kinds[column.type] ?? ColumnKind(type: column.type)
+    }
 
     /// The key of a record: `{"id":7}`; nil where a column of it is not there.
     func key(of row: CapturedRow) -> [UInt8]? {

@@ -37,10 +37,14 @@ final class TableSnapshot {
         let keys = catalogue.keys.map { PostgresText.identifier($0) }.joined(separator: ", ")
         var conditions: [String] = []
         if let condition = catalogue.condition { conditions.append("(\(condition))") }
-        if let key { conditions.append("(\(keys)) > (\(key.map { PostgresText.literal($0) }.joined(separator: ", ")))") }
+        if let key {
+            let values = key.map { PostgresText.literal($0) }.joined(separator: ", ")
+            conditions.append("(\(keys)) > (\(values))")
+        }
         let columns = catalogue.columns
+        let names = columns.map { PostgresText.identifier($0.name) }.joined(separator: ", ")
         let sql =
-            "SELECT \(columns.map { PostgresText.identifier($0.name) }.joined(separator: ", ")) FROM \(declaration.sqlName)"
+            "SELECT \(names) FROM \(declaration.sqlName)"
             + (conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND "))
             + " ORDER BY \(keys) LIMIT \(rowsMax)"
         let rows = try connection.script(sql, operation: "read the table", timeoutMilliseconds: Self.limit)
