@@ -374,7 +374,8 @@ let package = Package(
             uses: [
                 "API", "Answering", "Text", "Derivation", "Embeddings", "Files", "Hashing", "IndexTesting", "Ingest",
                 "IngestTesting",
-                "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "Records", "Retrieval",
+                "JSONScan", "Lake", "Logic", "Metering", "ObjectStorage", "Postgres", "PostgresTesting", "Records",
+                "Retrieval",
                 "ServiceLifecycle", "Sources", "Store", "Telemetry", "Bytes",
             ]),
         // Runs the executable, which SwiftPM builds because of this dependency.
@@ -385,7 +386,7 @@ let package = Package(
                 "hand-written.jsonl", "page_stories.py",
             ],
             uses: [
-                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "Processes", "Concurrency",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "PostgresTesting", "Processes", "Concurrency",
                 "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "ObjectStorage", "Postgres", "Records", "Lake",
                 "Settings", "Files", "Zstd", "JSONScan", "Bytes",
             ]),

@@ -13,6 +13,8 @@ import Testing
 /// A table, a connector that reads it, and a topic that keeps what arrives.
 final class CaptureScene {
     let folder: TemporaryFolder
+    /// For as long as this lives.
+    let server: LogicalPostgres
     let dsn: String
     let sql: PostgresConnection
     var declaration: PostgresDeclaration
@@ -29,7 +31,8 @@ final class CaptureScene {
         _ server: LogicalPostgres? = nil, create: String = "CREATE TABLE things (id int PRIMARY KEY, body text)"
     ) throws {
         folder = try TemporaryFolder(in: "/dev/shm")
-        dsn = try (server ?? LogicalPostgres.shared()).freshDatabase()
+        self.server = try server ?? LogicalPostgres.shared()
+        dsn = try self.server.freshDatabase()
         sql = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
         let name = "slot_\(folder.path.utf8.suffix(6).reduce(into: "") { $0 += String($1, radix: 16) })"
         declaration = PostgresDeclaration(dsn: SecretURL(dsn), table: "things", slot: name, publication: name)
