@@ -386,7 +386,8 @@ let package = Package(
                 "hand-written.jsonl", "page_stories.py",
             ],
             uses: [
-                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "PostgresTesting", "Processes", "Concurrency",
+                "medallion", "Comparison", "Simulator", "EmbeddedPostgres", "PostgresTesting", "Processes",
+                "Concurrency",
                 "ServiceLifecycle", "HTTPClient", "HTTPServer", "Kafka", "ObjectStorage", "Postgres", "Records", "Lake",
                 "Settings", "Files", "Zstd", "JSONScan", "Bytes",
             ]),

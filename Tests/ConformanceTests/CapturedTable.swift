@@ -13,12 +13,14 @@ final class CapturedTable {
     private let sql: PostgresConnection
     private let dsn: String
     private let folder: TemporaryFolder
-    private static let slot = "conformance"
+    private let slot: String
     /// Reads the same log by a slot of its own, to tell what the events are.
-    private static let otherSlot = "conformance_other"
+    private let otherSlot: String
 
     init(_ folder: TemporaryFolder) throws {
         self.folder = folder
+        slot = "c_" + Hex.string(folder.path.utf8.suffix(6))
+        otherSlot = slot + "_other"
         dsn = try LogicalPostgres.shared().freshDatabase()
         sql = try PostgresConnection(PostgresConfiguration(dsn: dsn), timeoutMilliseconds: 10_000)
         try run("CREATE TABLE numbers (id int PRIMARY KEY, n int)")
@@ -26,12 +28,12 @@ final class CapturedTable {
         // The connection, the empty table with its end, and what follows.
         let end = try #require(try Self.events(of: connector, count: 1).last)
         try connector.acknowledged(end.position)
-        try File.replace(statePath(Self.otherSlot), with: File.contents(of: statePath(Self.slot)))
-        try run("SELECT pg_copy_logical_replication_slot('\(Self.slot)', '\(Self.otherSlot)')")
+        try File.replace(statePath(otherSlot), with: File.contents(of: statePath(slot)))
+        try run("SELECT pg_copy_logical_replication_slot('\(slot)', '\(otherSlot)')")
     }
 
     deinit {
-        for slot in [Self.slot, Self.otherSlot] {
+        for slot in [slot, otherSlot] {
             for _ in 0..<50 where (try? run("SELECT pg_drop_replication_slot('\(slot)')")) == nil {}
         }
     }
@@ -40,14 +42,14 @@ final class CapturedTable {
 
     private func statePath(_ slot: String) -> String { folder.file("state/\(slot).json") }
 
-    func maker() -> @Sendable () throws -> PostgresConnector { maker(Self.slot) }
+    func maker() -> @Sendable () throws -> PostgresConnector { maker(slot) }
 
     private func maker(_ slot: String) -> @Sendable () throws -> PostgresConnector {
         var options = PostgresConnector.Options(statePath: statePath(slot))
         options.eventsMax = 5
         options.waitMilliseconds = 10
         let declaration = PostgresDeclaration(
-            dsn: SecretURL(dsn), table: "numbers", slot: slot, publication: "conformance")
+            dsn: SecretURL(dsn), table: "numbers", slot: slot, publication: "numbers")
         return { [options] in
             try PostgresConnector(
                 declaration, source: "numbers", options: options, metrics: MetricsRegistry(),
@@ -72,7 +74,7 @@ final class CapturedTable {
             try run(
                 "INSERT INTO numbers VALUES (\(number % 11), \(number)) ON CONFLICT (id) DO UPDATE SET n = excluded.n")
         }
-        let connector = try maker(Self.otherSlot)()
+        let connector = try maker(otherSlot)()
         let events = try Self.events(of: connector, count: numbers.count)
         if let last = events.last { try connector.acknowledged(last.position) }
         // The end of the last transaction comes behind its change, and is confirmed then.
