@@ -38,9 +38,12 @@ final class ChangeStream {
     private var sent: UInt64 = 0
     private var sentAt: Int64 = 0
     private var askedAt: Int64 = 0
+    /// Since when an answer is due; nil where none is.
+    private var unansweredSince: Int64?
 
     private static let confirmLimit = 10_000
     private static let confirmMilliseconds: Int64 = 200
+    private static let silenceMilliseconds: Int64 = 30_000
 
     init(_ access: CaptureAccess, _ declaration: PostgresDeclaration) throws {
         self.declaration = declaration
@@ -70,7 +73,9 @@ final class ChangeStream {
     func confirm(_ position: UInt64, asksForReply: Bool) throws(PostgresError) {
         try log.confirm(position, asksForReply: asksForReply, timeoutMilliseconds: Self.confirmLimit)
         (sent, sentAt) = (position, Self.now())
-        if asksForReply { askedAt = sentAt }
+        guard asksForReply else { return }
+        askedAt = sentAt
+        if unansweredSince == nil { unansweredSince = sentAt }
     }
 
     /// Confirms what is new now and then, and asks the server how far it is: its answer shows a quiet database's log, which the slot
@@ -86,7 +91,14 @@ final class ChangeStream {
 
     /// - Returns: nil where nothing came within the limit.
     func next(_ events: RowEvents, timeoutMilliseconds: Int) throws -> StreamStep? {
-        guard let message = try log.next(timeoutMilliseconds: timeoutMilliseconds) else { return nil }
+        guard let message = try log.next(timeoutMilliseconds: timeoutMilliseconds) else {
+            // A machine that is gone without a word sends nothing, and takes what it is sent for a long while.
+            if let since = unansweredSince, Self.now() - since > Self.silenceMilliseconds {
+                throw CaptureError("the server has said nothing for \(Self.silenceMilliseconds / 1_000) s, though it was asked")
+            }
+            return nil
+        }
+        unansweredSince = nil
         var step = StreamStep()
         switch message {
         case .keepalive(let end, let wantsReply):

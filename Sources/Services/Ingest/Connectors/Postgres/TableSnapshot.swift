@@ -49,8 +49,13 @@ final class TableSnapshot {
             + " ORDER BY \(keys) LIMIT \(rowsMax)"
         let rows = try connection.script(sql, operation: "read the table", timeoutMilliseconds: Self.limit)
         return rows.map { row in
-            CapturedRow(columns: columns, values: row.map { $0.map { .text(Array($0.utf8)) } ?? .null })
+            CapturedRow(columns: columns, values: row.map { Self.value($0) })
         }
+    }
+
+    private static func value(_ text: String?) -> LogValue {
+        guard let text else { return .null }
+        return .text(Array(text.utf8))
     }
 
     /// Ends the session.
