@@ -94,7 +94,8 @@ final class ChangeStream {
         guard let message = try log.next(timeoutMilliseconds: timeoutMilliseconds) else {
             // A machine that is gone without a word sends nothing, and takes what it is sent for a long while.
             if let since = unansweredSince, Self.now() - since > Self.silenceMilliseconds {
-                throw CaptureError("the server has said nothing for \(Self.silenceMilliseconds / 1_000) s, though it was asked")
+                throw CaptureError(
+                    "the server has said nothing for \(Self.silenceMilliseconds / 1_000) s, though it was asked")
             }
             return nil
         }
