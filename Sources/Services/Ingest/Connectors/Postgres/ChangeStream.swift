@@ -148,7 +148,7 @@ final class ChangeStream {
         case .truncate(let relations):
             guard let relation, relations.contains(relation.id) else { return }
             origin.version = order.versionOfTruncation()
-            append("t", before: nil, after: nil, key: nil, events, &step)
+            append("t", before: nil, after: nil, key: RowEvents.keyOfTable, events, &step)
         case .other: return
         }
     }

@@ -117,13 +117,14 @@ package final class PostgresConnector: BatchConnector {
             guard let key = events.key(of: row), let values = row.values(of: events.keys) else { continue }
             readKey = values.map { String(decoding: $0, as: UTF8.self) }
             let value = events.value("r", before: nil, after: row, origin)
-            hand(over: value, key: key, id: Self.sum(key), isResumed, to: &batch)
+            hand(over: value, key: key, id: Self.sum(key), of: state, to: &batch)
         }
         if let readKey, !rows.isEmpty { milestones.append(CaptureMilestone(event: handedOver, kind: .row(readKey))) }
         guard rows.count < options.rowsMax else { return batch }
         // What was in the collection before and was not read now is not in the table any more.
         origin.version = state.version
-        hand(over: events.value("t", before: nil, after: nil, origin), key: nil, id: "end", isResumed, to: &batch)
+        let end = events.value("t", before: nil, after: nil, origin)
+        hand(over: end, key: RowEvents.keyOfTable, id: "end", of: state, to: &batch)
         milestones.append(CaptureMilestone(event: handedOver, kind: .snapshotComplete))
         logger.info("the table was read", ["table": declaration.sqlName, "snapshot": String(declaration.snapshot)])
         snapshot.close()
@@ -135,13 +136,16 @@ package final class PostgresConnector: BatchConnector {
         return batch
     }
 
+    /// Hands over what is of a snapshot, under an id that is the same wherever it was resumed, and nobody else's: not that of a row of
+    /// another snapshot either, since what is taken for a copy is left out.
     private func hand(
-        over value: [UInt8], key: [UInt8]?, id: String, _ mayRepeat: Bool, to batch: inout SourceBatch
+        over value: [UInt8], key: [UInt8], id: String, of state: CaptureState, to batch: inout SourceBatch
     ) {
         handedOver += 1
+        let eventID = "\(state.snapshot)-\(String(state.version, radix: 16))-\(id)"
         batch.events.append(
             SourceEvent(
-                value: value, key: key, eventID: Array("\(declaration.snapshot)-s-\(id)".utf8), mayRepeat: mayRepeat,
+                value: value, key: key, eventID: Array(eventID.utf8), mayRepeat: isResumed,
                 position: SourcePosition(token: Array("\(handedOver)".utf8))))
     }
 

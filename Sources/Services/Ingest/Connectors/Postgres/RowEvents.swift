@@ -44,6 +44,9 @@ struct RowEvents {
     let keys: [String]
     let kinds: [UInt32: ColumnKind]
 
+    /// Of what is about the whole table: one key, so that a copy comes to the topic partition of the first, where it is found.
+    static let keyOfTable = Array("{}".utf8)
+
     private func kind(of column: LogRelation.Column) -> ColumnKind {
         kinds[column.type] ?? ColumnKind(type: column.type)
     }
