@@ -236,18 +236,21 @@ package struct RecordProcessor: ~Copyable {
         if let object = frame.object, parser.field(object.field).kind != .object {
             return reject(record, Rejection(object.rule), eventID: id, embedsValue: embedsValue)
         }
-        let passedOver = generations.first?.lines.passedOverCount
+        let passedOver = passedOverCount
         try deriveAll(record, embedsValue: embedsValue)
-        if generations.first?.lines.passedOverCount != passedOver { canaryCount += 1 }
+        canaryCount += passedOverCount - passedOver
         return .accepted
     }
+
+    /// By the first generation, in place: a copy of it would have its buffers copied when they are written.
+    private var passedOverCount: Int { generations.isEmpty ? 0 : generations[0].lines.passedOverCount }
 
     /// A record without a value: each generation decides whether that is one too many or just nothing.
     private mutating func passTombstone(_ record: borrowing SourceRecord) -> RecordOutcome {
         guard generations.contains(where: \.passesTombstones) else {
             return reject(record, Rejection(.nullPayload), eventID: nil, embedsValue: false)
         }
-        if let first = generations.first, first.passesTombstones, !first.leavesOut { canaryCount += 1 }
+        if generations[0].passesTombstones && !generations[0].leavesOut { canaryCount += 1 }
         for index in generations.indices where !generations[index].leavesOut && !generations[index].passesTombstones {
             generations[index].reject(
                 record, Rejection(.nullPayload), eventID: nil, bronzeSHA256: nil, embedsValue: false)
