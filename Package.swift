@@ -350,7 +350,7 @@ let package = Package(
             "IngestTests",
             uses: [
                 "Ingest", "IngestTesting", "Simulator", "Broker", "Kafka", "HTTPClient", "HTTPServer",
-                "PostgresTesting", "Postgres", "EmbeddedPostgres", "Sources", "Logic", "Hashing", "JSONScan",
+                "PostgresTesting", "Postgres", "Sources", "JSONScan",
                 "ServiceLifecycle", "Telemetry",
                 "Zstd", "Files", "CRDKafka", "Records", "Bytes",
             ]),

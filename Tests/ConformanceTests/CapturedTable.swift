@@ -34,7 +34,9 @@ final class CapturedTable {
 
     deinit {
         for slot in [slot, otherSlot] {
-            for _ in 0..<50 where (try? run("SELECT pg_drop_replication_slot('\(slot)')")) == nil {}
+            for _ in 0..<50 {
+                if (try? run("SELECT pg_drop_replication_slot('\(slot)')")) != nil { break }
+            }
         }
     }
 
