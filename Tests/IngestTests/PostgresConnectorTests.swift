@@ -123,7 +123,23 @@ struct PostgresConnectorTests {
         }
         try scene.drain()
         // Also in the order in which another topic partition may bring them.
-        let disordered = scene.distinct.shuffled(using: &random)
+        var disordered = scene.distinct.shuffled(using: &random)
+        #expect(try CaptureScene.shown(disordered) == scene.table())
+        // The same again by the slot that is there, with changes coming meanwhile.
+        let count = scene.topic.count
+        try scene.kill()
+        scene.declaration = PostgresDeclaration(
+            dsn: SecretURL(scene.dsn), table: "things", slot: scene.declaration.slot,
+            publication: scene.declaration.publication, snapshot: 2)
+        for _ in 0..<40 {
+            try? scene.step()
+            try scene.write(2, &random)
+            if Bool.random(using: &random) { try scene.deliver() }
+        }
+        try scene.drain()
+        let operations = try scene.topic[count...].map { try scene.json($0)["op"]?.string ?? "" }
+        #expect(operations.filter { $0 == "r" }.count > 20 && operations.contains("t"))
+        disordered = scene.distinct.shuffled(using: &random)
         #expect(try CaptureScene.shown(disordered) == scene.table())
     }
 

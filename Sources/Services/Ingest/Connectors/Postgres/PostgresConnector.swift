@@ -6,9 +6,9 @@ package import Telemetry
 
 /// Reads a table: as it is, by ranges of its primary key, and then every change of it from the log, by logical replication.
 ///
-/// **Order.** A slot is made, which keeps the log from there on, then the snapshot is read, then the log. Versions are in the order of
-/// commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives first. A snapshot that was
-/// interrupted goes on as of a later moment: what was exported before went with its session.
+/// **Order.** A slot is made, which keeps the log from there on. Then the table is read as of that moment, and between its ranges the
+/// log. Versions are in the order of commits (``CaptureOrder``), so it makes no difference which of a row and its change arrives
+/// first. A snapshot that was interrupted goes on as of a later moment: what was exported before went with its session.
 ///
 /// **Position.** Of the log the slot keeps the place; what is confirmed to it has arrived in the topic. Of a snapshot the last key that has
 /// arrived is kept in a file. After a crash transactions and rows are sent again under the same event ids.
@@ -44,6 +44,9 @@ package final class PostgresConnector: BatchConnector {
     private var snapshot: TableSnapshot?
     private var stream: ChangeStream?
     private var events: RowEvents?
+    /// When the log may be tried again while the table is read.
+    private var followNotBefore: Int64 = 0
+    private static let followPauseNanoseconds: Int64 = 1_000_000_000
     /// Whether rows of the snapshot at hand may have been sent by a process before.
     private var isResumed = false
     private var readKey: [String]?
@@ -88,8 +91,12 @@ package final class PostgresConnector: BatchConnector {
 
     package func next(after position: SourcePosition?) throws -> SourceBatch {
         do {
-            if snapshot != nil { return try readTable() }
-            if stream != nil { return try readLog() }
+            if snapshot != nil {
+                var batch = try readTable()
+                readLogBeside(&batch)
+                return batch
+            }
+            if stream != nil { return try readLog(waitMilliseconds: options.waitMilliseconds) }
             try connect()
             return SourceBatch()
         } catch {
@@ -101,8 +108,29 @@ package final class PostgresConnector: BatchConnector {
 
     private func disconnect() {
         snapshot?.close()
+        snapshot = nil
+        loseStream()
+    }
+
+    private func loseStream() {
         stream?.close()
-        (snapshot, stream) = (nil, nil)
+        stream = nil
+    }
+
+    /// Reads on in the log between two ranges of the table, so that changes need not wait for its end. Where the log cannot be read, it
+    /// waits for that.
+    private func readLogBeside(_ batch: inout SourceBatch) {
+        do {
+            if stream == nil {
+                guard SystemClock.monotonicNanoseconds() >= followNotBefore else { return }
+                followNotBefore = SystemClock.monotonicNanoseconds() + Self.followPauseNanoseconds
+                try follow()
+            }
+            batch.events += try readLog(waitMilliseconds: 1).events
+        } catch {
+            loseStream()
+            logger.info("the log cannot be read yet", ["error": declaration.dsn.scrubbed("\(error)")])
+        }
     }
 
     private func readTable() throws -> SourceBatch {
@@ -129,10 +157,6 @@ package final class PostgresConnector: BatchConnector {
         logger.info("the table was read", ["table": declaration.sqlName, "snapshot": String(declaration.snapshot)])
         snapshot.close()
         self.snapshot = nil
-        do { try follow() } catch {
-            // What was read is handed over; the next look connects again.
-            logger.info("the log cannot be read yet", ["error": declaration.dsn.scrubbed("\(error)")])
-        }
         return batch
     }
 
@@ -155,11 +179,11 @@ package final class PostgresConnector: BatchConnector {
         return String(sum.high, radix: 16) + String(sum.low, radix: 16)
     }
 
-    private func readLog() throws -> SourceBatch {
+    private func readLog(waitMilliseconds: Int) throws -> SourceBatch {
         guard let stream, let events else { return SourceBatch() }
         var batch = SourceBatch()
         var bytes = 0
-        let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(options.waitMilliseconds)
+        let end = SystemClock.monotonicNanoseconds() / 1_000_000 + Int64(waitMilliseconds)
         do {
             // Not for longer, whatever comes of other tables: acknowledgements are to be taken in between.
             while batch.events.count < options.eventsMax, bytes < options.bytesMax {
@@ -187,7 +211,7 @@ package final class PostgresConnector: BatchConnector {
         } catch {
             // What was read before it goes on; the next look finds the same fault, or none.
             guard !batch.events.isEmpty else { throw error }
-            disconnect()
+            loseStream()
         }
         return batch
     }
