@@ -2,7 +2,7 @@ import EmbeddedPostgres
 import Files
 import Glibc
 import PlatformTesting
-package import Postgres
+import Postgres
 import ServiceLifecycle
 import Synchronization
 import Telemetry
