@@ -23,7 +23,7 @@ struct CaptureOrder {
 
     private let snapshot: Int
     private var commit: UInt64 = 0
-    private var counts = [UInt16](repeating: 0, count: places)
+    private var counts = [UInt16](repeating: 0, count: CaptureOrder.places)
     private var touched: [Int] = []
     /// The least number that a change may get now, and the least that none has got.
     private var floor = 0
