@@ -132,7 +132,7 @@ struct PostgresConnectorTests {
             dsn: SecretURL(scene.dsn), table: "things", slot: scene.declaration.slot,
             publication: scene.declaration.publication, snapshot: 2)
         for _ in 0..<40 {
-            try? scene.step()
+            _ = try? scene.step()
             try scene.write(2, &random)
             if Bool.random(using: &random) { try scene.deliver() }
         }
