@@ -137,6 +137,33 @@ enum DebeziumMessage {
         #expect(try plain.feed(#"{"sku":"a","name":\#(unavailable)}"#) != nil)
     }
 
+    @Test("a column of JSON that was not sent, or is a text, is not taken for one without members")
+    func unavailableObject() throws {
+        let body = try Products.path("data.deep.body")
+        let price = MappedAttribute(try #require(AttributeName("price")), .number, at: try Products.path("data.price"))
+        let mapping = DocumentMapping(
+            id: try Products.path("id"), version: nil, title: nil, texts: [try Products.path("first_name"), body],
+            time: nil, deleted: try Products.path("deleted"))
+        let settings = DocumentSettings(envelope: .debezium, mapping: mapping, attributes: [price])
+        let cases: [(data: String, rule: Rule?, detail: String?)] = [
+            (#"{"deep":{"body":"x"},"price":2}"#, nil, nil), ("null", nil, nil), (#"{"deep":null}"#, nil, nil),
+            (#""__debezium_unavailable_value""#, .valueUnavailable, "data"),
+            (#"{"deep":"__debezium_unavailable_value"}"#, .valueUnavailable, "data.deep"),
+            (#""{\"price\":2}""#, .wrongType, "data: a text, not an object"),
+            (#"{"deep":"x"}"#, .wrongType, "data.deep: a text, not an object"),
+        ]
+        for (data, rule, detail) in cases {
+            let driver = try LogicDriver(.document(settings))
+            let change = DebeziumMessage.change("u", after: #"{"id":1,"first_name":"Anne","data":\#(data)}"#)
+            for text in [change, DebeziumMessage.withSchema(change)] {
+                #expect(try (driver.feed(text) == nil) == (rule != nil), "\(text)")
+            }
+            #expect(driver.lines.rejects == (rule.map { [$0: 2] } ?? [:]), "\(data)")
+            guard let detail, let first = driver.lines.quarantine.split(separator: 0x0A).first else { continue }
+            #expect(try JSONValue.parse(Array(first))["detail"]?.string == detail)
+        }
+    }
+
     @Test("what is no envelope, or not whole, is quarantined with its member")
     func malformed() throws {
         let cases: [(String, Rule, String)] = [

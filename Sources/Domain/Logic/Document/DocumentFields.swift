@@ -50,6 +50,8 @@ package struct DocumentFields {
     let texts: [Place]
     /// In the order of the settings' attributes.
     let attributes: [Place]
+    /// What lies around places of a row, such as a column of JSON around its members; none without an envelope.
+    let parents: [Place]
     /// Where they stand in a record; nil where the record is the object.
     let envelope: EnvelopeFields?
 
@@ -70,6 +72,21 @@ package struct DocumentFields {
         time = mapping.time.map { place($0) }
         texts = mapping.texts.map { place($0) }
         attributes = settings.attributes.map { place($0.path) }
+        var outer: [String] = []
+        if settings.envelope != nil {
+            let inner = [id, deleted, version, title, url, lang, time].compactMap { $0?.path } + texts.map(\.path)
+            for path in inner + attributes.map(\.path) where !EnvelopeFields.isOfEnvelope(path) {
+                let names = path.split(separator: ".", omittingEmptySubsequences: false)
+                for length in 1..<max(names.count, 1) {
+                    let parent = names.prefix(length).joined(separator: ".")
+                    if !outer.contains(parent) { outer.append(parent) }
+                }
+            }
+        }
+        parents = outer.map { path in
+            defer { count += 1 }
+            return Place(index: count, path: path)
+        }
         envelope = settings.envelope == nil ? nil : EnvelopeFields(columns: count)
     }
 
@@ -81,7 +98,7 @@ package struct DocumentFields {
     }
 
     private var places: [Place] {
-        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes
+        [id, deleted, truncated, version, title, url, lang, time].compactMap { $0 } + texts + attributes + parents
     }
 
     // MARK: Reading
@@ -126,6 +143,10 @@ package struct DocumentFields {
         guard envelope != nil else { return }
         for place in places where EnvelopeFields.isPlaceholder(source.value(at: place.index)) {
             throw Rejection(.valueUnavailable, place.path)
+        }
+        // Nothing is found in it, and the document would be indexed without what it holds.
+        for place in parents where source.value(at: place.index).kind == .string {
+            throw Rejection(.wrongType, "\(place.path): a text, not an object")
         }
     }
 
