@@ -111,7 +111,9 @@ import Testing
             ("1e+20", .real, "1e+20"), ("5e-324", .real, "5e-324"), ("1e+999", .real, #""1e+999""#),
             ("Infinity", .real, #""Infinity""#), ("0.30000000000000004", .real, "0.30000000000000004"),
             ("0.30000000000000004", .number, #""0.30000000000000004""#), ("-0.50", .number, "-0.50"),
-            ("NaN", .number, #""NaN""#),
+            ("NaN", .number, #""NaN""#), ("123456.5000000000", .number, "123456.5000000000"),
+            ("12345678901234.50", .number, "12345678901234.50"), ("0.00", .number, "0.00"),
+            ("1234567890123456.0", .number, #""1234567890123456.0""#),
             ("2026-01-02 03:04:05+00", .time, #""2026-01-02T03:04:05Z""#),
             ("2026-01-02 03:04:05.123456+00", .time, #""2026-01-02T03:04:05.123456Z""#),
             ("infinity", .time, #""infinity""#), ("0044-03-15 00:00:00+00 BC", .time, #""0044-03-15 00:00:00+00 BC""#),
@@ -174,6 +176,11 @@ import Testing
         #expect(before.allSatisfy { $0 < truncation })
         #expect(order.version(of: [3]) >= truncation && order.version(of: [1]) >= truncation)
         #expect(order.versionOfTruncation() > truncation)
+        // However many came before.
+        order.begin(commit: Self.commit + 64)
+        let many = (0..<5_000).map { _ in order.version(of: [1]) }
+        let late = order.versionOfTruncation()
+        #expect(many.allSatisfy { $0 < late } && order.version(of: [1]) >= late)
     }
 
     @Test func aTransactionThatIsReadAgainGetsTheSameNumbers() {

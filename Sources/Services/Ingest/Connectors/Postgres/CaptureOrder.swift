@@ -19,6 +19,8 @@ struct CaptureOrder {
     private static let unitBits = 5
     private static let placeBits = 48
     private static let countMax = (1 << countBits) - 1
+    /// Of a change that no truncation comes before, so that there is a number above it for one.
+    private static let changesMax = countMax - 1
     private static let places = 1 << 16
 
     private let snapshot: Int
@@ -50,7 +52,7 @@ struct CaptureOrder {
         let place = Int((sum ^ sum >> 32) & UInt64(Self.places - 1))
         if counts[place] == 0 { touched.append(place) }
         let count = max(Int(counts[place]), floor)
-        counts[place] = UInt16(min(count + 1, Self.countMax))
+        counts[place] = UInt16(min(count + 1, Self.changesMax))
         next = max(next, min(count + 1, Self.countMax))
         return Self.version(snapshot, commit, count)
     }

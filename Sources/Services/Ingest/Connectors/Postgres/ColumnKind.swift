@@ -111,6 +111,12 @@ indirect enum ColumnKind: Equatable, Sendable {
             digits += fraction
             rest = rest.dropFirst(1 + fraction.count)
         }
+        // Zeros at the ends are no digits that a reader could lose.
+        if let last = digits.lastIndex(where: { $0 != UInt8(ascii: "0") }), last >= whole.count {
+            digits.removeSubrange((last + 1)...)
+        } else {
+            digits = Array(whole)
+        }
         guard digits.drop(while: { $0 == UInt8(ascii: "0") }).count <= digitsMax else { return false }
         if rest.isEmpty { return text.count <= 300 }
         // As floating-point numbers are written, and no others.
